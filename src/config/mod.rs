@@ -1,0 +1,5 @@
+//! config.toml → validated fleet.
+
+mod types;
+
+pub use types::*;

@@ -1,0 +1,90 @@
+//! A plan: what every step found, and a hash that tells whether the facts are still the same.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::step::{Change, ChangeKind, Check};
+
+/// What the operator must do before a plan is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// Harmless: run at once.
+    None,
+    /// Show the plan, ask yes or no.
+    Ask,
+    /// Show the plan and what will be lost, ask for this name to be typed.
+    TypeName(String),
+}
+
+/// What one step found on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepPlan {
+    pub step: String,
+    /// The check's result, or why it could not be made.
+    pub check: Result<Check, String>,
+}
+
+/// The steps of one node, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePlan {
+    pub node: String,
+    pub steps: Vec<StepPlan>,
+}
+
+/// Nodes that are worked on in parallel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagePlan {
+    pub title: String,
+    pub nodes: Vec<NodePlan>,
+}
+
+/// What a job would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub title: String,
+    pub confirm: Confirm,
+    /// Stages run one after another.
+    pub stages: Vec<StagePlan>,
+}
+
+impl Plan {
+    /// Every step's result.
+    pub fn steps(&self) -> impl Iterator<Item = &StepPlan> {
+        self.stages
+            .iter()
+            .flat_map(|s| &s.nodes)
+            .flat_map(|n| &n.steps)
+    }
+
+    /// Every line, with its node.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps().flat_map(|s| match &s.check {
+            Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Nothing would change.
+    pub fn is_done(&self) -> bool {
+        self.steps().all(|s| matches!(s.check, Ok(Check::Done(_))))
+    }
+
+    /// Why the plan can't be applied, if it can't: a check failed, or a decision is open.
+    pub fn blocked(&self) -> Option<String> {
+        self.steps()
+            .find_map(|s| s.check.as_ref().err().map(|e| format!("{}: {e}", s.step)))
+            .or_else(|| {
+                self.changes()
+                    .find(|c| c.kind == ChangeKind::Decide)
+                    .map(Change::to_string)
+            })
+    }
+
+    /// Hash of the facts the plan was made from; a plan made again from the same facts has the same.
+    pub fn hash(&self) -> String {
+        let bytes = serde_json::to_vec(self).expect("a plan is plain data");
+        let digest = Sha256::digest(bytes);
+        digest[..8].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! matou: the operator console for independent web hosts.
+//!
+//! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
+
+pub mod cli;
+pub mod collect;
+pub mod config;
+pub mod docker;
+pub mod host;
+pub mod job;
+pub mod lab;
+pub mod model;
+pub mod ops;
+pub mod runtime;
+pub mod stack;
+pub mod text;
+pub mod ui;

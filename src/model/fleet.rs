@@ -1,0 +1,348 @@
+//! Nodes, services, tasks, volumes, snapshots and the fleet that holds them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+
+/// How many metric samples a node keeps for its sparklines.
+pub const HISTORY: usize = 120;
+
+/// What a node does in the swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Manager,
+    #[default]
+    Worker,
+}
+
+/// Whether the scheduler may place tasks on a node (`docker node update --availability`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Availability {
+    #[default]
+    Active,
+    Pause,
+    Drain,
+}
+
+impl Availability {
+    /// The word the Docker API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pause => "pause",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// The connection between the console and a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Link {
+    /// Not tried yet, or being tried for the first time.
+    #[default]
+    Connecting,
+    Up,
+    /// Lost or refused; tried again with back-off.
+    Down {
+        reason: String,
+        since: Timestamp,
+    },
+}
+
+/// What the node's own engine says of itself and its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Engine {
+    /// Engine version, as `20.10.24`.
+    pub version: String,
+    /// Highest API version the engine speaks, as `1.41`.
+    pub api: String,
+    /// Operating system, as `Debian GNU/Linux 12 (bookworm)`.
+    pub os: String,
+    pub kernel: String,
+    pub architecture: String,
+    pub cpus: u64,
+    /// Bytes.
+    pub memory: u64,
+    /// Id of this node in its swarm; empty outside a swarm.
+    pub swarm_node_id: String,
+    /// `active`, `inactive`, `pending`, `locked`, `error`.
+    pub swarm_state: String,
+}
+
+/// One sample of a node's load.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Metrics {
+    /// Percent of all CPUs, 0 to 100.
+    pub cpu: f32,
+    /// Bytes in use, caches not counted.
+    pub memory_used: u64,
+    pub memory_total: u64,
+    pub swap_used: u64,
+    pub swap_total: u64,
+    /// Bytes of the root file system.
+    pub disk_used: u64,
+    pub disk_total: u64,
+    /// Load averages over 1, 5 and 15 minutes.
+    pub load: [f32; 3],
+    /// Seconds since boot.
+    pub uptime: u64,
+}
+
+impl Metrics {
+    /// Memory in use, percent.
+    pub fn memory_percent(&self) -> f32 {
+        percent(self.memory_used, self.memory_total)
+    }
+
+    /// Root file system in use, percent.
+    pub fn disk_percent(&self) -> f32 {
+        percent(self.disk_used, self.disk_total)
+    }
+}
+
+fn percent(part: u64, whole: u64) -> f32 {
+    if whole == 0 {
+        0.0
+    } else {
+        (part as f64 * 100.0 / whole as f64) as f32
+    }
+}
+
+/// A node as the swarm's managers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SwarmNode {
+    pub id: String,
+    pub hostname: String,
+    pub role: Role,
+    pub availability: Availability,
+    /// `ready`, `down`, `disconnected`, `unknown`.
+    pub state: String,
+    /// The manager's own words about the state, often empty.
+    pub message: String,
+    pub address: String,
+    pub leader: bool,
+    /// For managers: `reachable` or `unreachable`; empty for workers.
+    pub reachability: String,
+    pub engine_version: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How many tasks a service should run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Replicated(u64),
+    Global,
+    /// Replicated job with the number of completions wanted.
+    ReplicatedJob(u64),
+    GlobalJob,
+}
+
+/// A swarm service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub id: String,
+    pub name: String,
+    /// The stack it belongs to (label `com.docker.stack.namespace`); `None` for a loose service.
+    pub stack: Option<String>,
+    /// Image as deployed, without the digest.
+    pub image: String,
+    pub mode: Mode,
+    /// Tasks the scheduler wants to run now (for global services: eligible nodes).
+    pub wanted: u64,
+    /// Tasks that run.
+    pub running: u64,
+    /// Domains from its Traefik router rules.
+    pub domains: Vec<String>,
+    /// Published ports, as `8080:80/tcp`.
+    pub ports: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    /// Named volumes it mounts.
+    pub volumes: Vec<String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    /// State of the last update, as `completed`, `paused`, `rollback_completed`; with its message.
+    pub update: Option<(String, String)>,
+    /// Version index, needed to change it.
+    pub version: u64,
+}
+
+/// A task: one container that a service runs, or ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    pub id: String,
+    pub service_id: String,
+    pub slot: Option<u64>,
+    /// Swarm node id; empty while not assigned.
+    pub node_id: String,
+    /// `new`, `pending`, `assigned`, `preparing`, `starting`, `running`, `complete`, `failed`, …
+    pub state: String,
+    /// `running`, `shutdown`, `remove`, …
+    pub desired: String,
+    pub message: String,
+    /// Error of the task or the reason why it is not placed; empty when there is none.
+    pub error: String,
+    pub container_id: Option<String>,
+    pub image: String,
+    pub since: Option<Timestamp>,
+}
+
+/// What a manager sees of the whole swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swarm {
+    pub nodes: Vec<SwarmNode>,
+    /// Sorted by name.
+    pub services: Vec<Service>,
+    /// Sorted by service, slot, then newest first.
+    pub tasks: Vec<Task>,
+}
+
+/// A volume as one node's engine knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    pub name: String,
+    pub driver: String,
+    pub mountpoint: String,
+    pub options: BTreeMap<String, String>,
+    /// Stack that made it, from its labels.
+    pub stack: Option<String>,
+    /// Containers on this node that mount it.
+    pub users: Vec<String>,
+    pub created_at: Option<Timestamp>,
+}
+
+/// A restic snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Short id.
+    pub id: String,
+    pub at: Timestamp,
+    pub app: Option<String>,
+    pub host: String,
+    /// Bytes processed, when known.
+    pub size: Option<u64>,
+    pub paths: Vec<String>,
+}
+
+/// A certificate served or stored for a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub domain: String,
+    pub issuer: String,
+    pub not_after: Timestamp,
+    pub names: Vec<String>,
+}
+
+/// A server of the fleet: from config.toml, from the swarm, or both.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Node {
+    /// Name in config.toml, or host name for a node that only the swarm knows.
+    pub name: String,
+    /// `user@address:port`, or `this machine`; empty for a node that only the swarm knows.
+    pub address: String,
+    /// Role in config.toml.
+    pub role: Role,
+    /// False for a node that the swarm knows and config.toml does not.
+    pub configured: bool,
+    pub link: Link,
+    pub engine: Source<Engine>,
+    pub metrics: Source<Metrics>,
+    /// Oldest first, at most [`HISTORY`].
+    pub history: VecDeque<Metrics>,
+    pub volumes: Source<Vec<Volume>>,
+}
+
+/// The picture of the fleet.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    pub name: String,
+    /// In the order of config.toml, then nodes that only the swarm knows.
+    pub nodes: Vec<Node>,
+    pub swarm: Source<Swarm>,
+    pub snapshots: Source<Vec<Snapshot>>,
+    pub certificates: Source<Vec<Certificate>>,
+}
+
+/// One application: a stack, or a loose service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App<'a> {
+    pub name: &'a str,
+    pub services: Vec<&'a Service>,
+}
+
+impl App<'_> {
+    /// Tasks running and wanted, over all services.
+    pub fn replicas(&self) -> (u64, u64) {
+        self.services
+            .iter()
+            .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
+    }
+}
+
+impl Fleet {
+    /// A fleet of which nothing has been read yet.
+    pub fn new(name: impl Into<String>, nodes: Vec<Node>) -> Self {
+        Self {
+            name: name.into(),
+            nodes,
+            ..Self::default()
+        }
+    }
+
+    /// The node of that name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.name == name)
+    }
+
+    /// What the swarm says of a node: matched by its engine's swarm id, else by host name.
+    pub fn swarm_node(&self, node: &Node) -> Option<&SwarmNode> {
+        let swarm = self.swarm.value()?;
+        let id = node.engine.value().map(|e| e.swarm_node_id.as_str());
+        swarm
+            .nodes
+            .iter()
+            .find(|n| id.is_some_and(|id| !id.is_empty() && n.id == id))
+            .or_else(|| swarm.nodes.iter().find(|n| n.hostname == node.name))
+    }
+
+    /// The fleet's name for a swarm node id, falling back on its host name, then on the id.
+    pub fn node_name<'a>(&'a self, swarm_id: &'a str) -> &'a str {
+        if let Some(n) = self.nodes.iter().find(|n| {
+            n.engine
+                .value()
+                .is_some_and(|e| !swarm_id.is_empty() && e.swarm_node_id == swarm_id)
+        }) {
+            return &n.name;
+        }
+        self.swarm
+            .value()
+            .and_then(|s| s.nodes.iter().find(|n| n.id == swarm_id))
+            .map_or(swarm_id, |n| &n.hostname)
+    }
+
+    /// Services grouped by stack, sorted by name.
+    pub fn apps(&self) -> Vec<App<'_>> {
+        let mut by_name: BTreeMap<&str, Vec<&Service>> = BTreeMap::new();
+        for service in self.swarm.value().into_iter().flat_map(|s| &s.services) {
+            let name = service.stack.as_deref().unwrap_or(&service.name);
+            by_name.entry(name).or_default().push(service);
+        }
+        by_name
+            .into_iter()
+            .map(|(name, services)| App { name, services })
+            .collect()
+    }
+
+    /// The tasks of a service, newest of each slot first.
+    pub fn tasks<'a>(&'a self, service_id: &'a str) -> impl Iterator<Item = &'a Task> {
+        self.swarm
+            .value()
+            .into_iter()
+            .flat_map(|s| &s.tasks)
+            .filter(move |t| t.service_id == service_id)
+    }
+}

@@ -1,0 +1,126 @@
+//! What collectors report, and how it changes the picture.
+
+use jiff::Timestamp;
+
+use super::{
+    Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Role, Snapshot, Swarm, Volume,
+};
+
+/// One reading by a collector.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub at: Timestamp,
+    pub datum: Datum,
+}
+
+/// What was read. An `Err` holds the reason in one sentence.
+#[derive(Debug, Clone)]
+pub enum Datum {
+    Link {
+        node: String,
+        link: Link,
+    },
+    Engine {
+        node: String,
+        reading: Result<Engine, String>,
+    },
+    Metrics {
+        node: String,
+        reading: Result<Metrics, String>,
+    },
+    Volumes {
+        node: String,
+        reading: Result<Vec<Volume>, String>,
+    },
+    Swarm(Result<Swarm, String>),
+    Snapshots(Result<Vec<Snapshot>, String>),
+    Certificates(Result<Vec<Certificate>, String>),
+}
+
+impl Fleet {
+    /// Takes a reading into the picture. Readings of unknown nodes are ignored.
+    pub fn apply(&mut self, update: Update) {
+        let at = update.at;
+        match update.datum {
+            Datum::Link { node, link } => {
+                if let Some(n) = self.node_mut(&node) {
+                    // What hangs on the connection is stale as soon as the connection is gone.
+                    if let Link::Down { reason, .. } = &link {
+                        n.engine.record(Err(reason.clone()), at);
+                        n.metrics.record(Err(reason.clone()), at);
+                        n.volumes.record(Err(reason.clone()), at);
+                    }
+                    // Keep the moment of the first loss over further failed attempts.
+                    if let (Link::Down { reason: old, .. }, Link::Down { reason, .. }) =
+                        (&mut n.link, &link)
+                    {
+                        old.clone_from(reason);
+                    } else {
+                        n.link = link;
+                    }
+                }
+            }
+            Datum::Engine { node, reading } => {
+                if let Some(n) = self.node_mut(&node) {
+                    n.engine.record(reading, at);
+                }
+            }
+            Datum::Metrics { node, reading } => {
+                if let Some(n) = self.node_mut(&node) {
+                    if let Ok(metrics) = &reading {
+                        if n.history.len() == HISTORY {
+                            n.history.pop_front();
+                        }
+                        n.history.push_back(*metrics);
+                    }
+                    n.metrics.record(reading, at);
+                }
+            }
+            Datum::Volumes { node, reading } => {
+                if let Some(n) = self.node_mut(&node) {
+                    n.volumes.record(reading, at);
+                }
+            }
+            Datum::Swarm(reading) => {
+                self.swarm.record(reading, at);
+                self.adopt_swarm_nodes();
+            }
+            Datum::Snapshots(reading) => self.snapshots.record(reading, at),
+            Datum::Certificates(reading) => self.certificates.record(reading, at),
+        }
+    }
+
+    fn node_mut(&mut self, name: &str) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|n| n.name == name)
+    }
+
+    /// Lists nodes that the swarm knows and config.toml does not, and drops those that left.
+    fn adopt_swarm_nodes(&mut self) {
+        let Some(swarm) = self.swarm.value() else {
+            return;
+        };
+        let matched: Vec<String> = self
+            .nodes
+            .iter()
+            .filter(|n| n.configured)
+            .filter_map(|n| self.swarm_node(n).map(|s| s.id.clone()))
+            .collect();
+        let strangers: Vec<(String, Role)> = swarm
+            .nodes
+            .iter()
+            .filter(|s| !matched.contains(&s.id))
+            .map(|s| (s.hostname.clone(), s.role))
+            .collect();
+        self.nodes
+            .retain(|n| n.configured || strangers.iter().any(|(name, _)| *name == n.name));
+        for (name, role) in strangers {
+            if self.node(&name).is_none() {
+                self.nodes.push(Node {
+                    name,
+                    role,
+                    ..Node::default()
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What can be asked for: the data behind a key or a subcommand, before it becomes a job.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Availability;
+
+/// An operation on the fleet, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Deploys a stack of the catalogue, or a compose file, as an application.
+    Deploy {
+        /// Name in the catalogue, or path of a compose file.
+        stack: String,
+        /// Name of the application.
+        app: String,
+        variables: BTreeMap<String, String>,
+    },
+    /// Removes an application; its volumes stay.
+    Remove { app: String },
+    /// Sets the number of tasks of a replicated service.
+    Scale { service: String, replicas: u64 },
+    /// Replaces every task of a service by a new one.
+    Restart { service: String },
+    /// Drains, pauses or activates a node.
+    Availability { node: String, to: Availability },
+}
+
+impl Request {
+    /// As shown in the list of jobs.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Deploy { stack, app, .. } => format!("deploy {stack} as {app}"),
+            Self::Remove { app } => format!("remove {app}"),
+            Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
+            Self::Restart { service } => format!("restart {service}"),
+            Self::Availability { node, to } => match to {
+                Availability::Active => format!("activate {node}"),
+                Availability::Pause => format!("pause {node}"),
+                Availability::Drain => format!("drain {node}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The console: `update` and `view` are pure.
+
+pub mod msg;

@@ -1,0 +1,150 @@
+//! What reaches the console, and what it asks for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossterm::event::Event as TerminalEvent;
+use jiff::Timestamp;
+
+use crate::job::{Event, JobId, Plan};
+use crate::model::Update;
+use crate::ops::Request;
+
+/// Ties the answer to a question: a plan to its request, log lines to their view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Where log lines come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSource {
+    /// All tasks of a service, over all nodes.
+    Service { id: String, name: String },
+    /// The journal of a node (`journalctl`), of one unit or of all.
+    Journal { node: String, unit: Option<String> },
+}
+
+/// A raw line of a log: bytes from outside, not yet sanitised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub at: Option<Timestamp>,
+    /// Task and node, as `web.1@worker-01`.
+    pub from: Arc<str>,
+    pub bytes: Vec<u8>,
+    pub stderr: bool,
+}
+
+/// Where a shell is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellTarget {
+    Node {
+        node: String,
+    },
+    /// A running container of a task.
+    Container {
+        node: String,
+        container: String,
+        label: String,
+    },
+}
+
+/// A variable of a stack in the catalogue, for the deploy form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Variable {
+    pub name: String,
+    pub help: String,
+    pub default: Option<String>,
+    pub required: bool,
+}
+
+/// A stack that can be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogueEntry {
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    pub variables: Vec<Variable>,
+}
+
+/// Everything that can change the screen.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key, a mouse event, a paste, a resize.
+    Terminal(TerminalEvent),
+    /// A collector read something.
+    Fleet(Update),
+    /// A plan that [`Effect::Plan`] asked for.
+    Planned {
+        ticket: Ticket,
+        plan: Result<Plan, String>,
+    },
+    /// A job that [`Effect::Run`] started.
+    JobStarted {
+        id: JobId,
+        request: Request,
+    },
+    Job {
+        id: JobId,
+        event: Event,
+    },
+    /// Lines of a log that [`Effect::FollowLogs`] opened, oldest first, in bursts.
+    Log {
+        ticket: Ticket,
+        lines: Vec<LogLine>,
+    },
+    /// The log ended or can't be read.
+    LogEnded {
+        ticket: Ticket,
+        reason: String,
+    },
+    /// An effect could not be carried out, or has something to say.
+    Notice {
+        text: String,
+        error: bool,
+    },
+    /// The console is back from a shell or a suspension.
+    Resumed,
+    /// Time passed. Sent only while something on screen depends on it.
+    Tick,
+    /// SIGTERM or SIGHUP.
+    Terminate,
+}
+
+/// What `update` asks the runtime to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Quit,
+    /// Ctrl-z.
+    Suspend,
+    /// Clear and draw everything again.
+    Redraw,
+    /// Read now instead of at the next poll.
+    Refresh,
+    /// Make the plan of a request; answered by [`Msg::Planned`].
+    Plan {
+        ticket: Ticket,
+        request: Request,
+    },
+    /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
+    /// the runtime answers with a new [`Msg::Planned`] for the same ticket.
+    Run {
+        ticket: Ticket,
+        request: Request,
+        plan_hash: String,
+    },
+    CancelJob(JobId),
+    /// Answered by [`Msg::Log`] until [`Effect::StopLogs`].
+    FollowLogs {
+        ticket: Ticket,
+        source: LogSource,
+    },
+    StopLogs(Ticket),
+    /// The console steps aside and comes back; answered by [`Msg::Resumed`].
+    Shell(ShellTarget),
+    /// To the clipboard, by OSC 52.
+    Copy(String),
+    /// Write a file; answered by [`Msg::Notice`].
+    Save {
+        path: PathBuf,
+        text: String,
+    },
+}
