@@ -2,7 +2,6 @@
 //!
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
-pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod docker;
@@ -11,7 +10,6 @@ pub mod job;
 pub mod lab;
 pub mod model;
 pub mod ops;
-pub mod runtime;
 pub mod stack;
 pub mod text;
 pub mod ui;

@@ -1,1 +1,285 @@
-//! To be filled.
+//! The command line: every job of the console as a subcommand.
+
+mod exit;
+mod job;
+mod logs;
+mod shell;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use color_eyre::eyre::Result;
+
+use crate::config::Config;
+use crate::lab::LabCommand;
+use crate::model::Availability;
+use crate::ops::{Context, Request};
+
+pub use exit::Exit;
+pub use shell::shell_command;
+
+/// The operator console for independent web hosts.
+///
+/// Without a command it opens the console on the fleet of config.toml.
+#[derive(Debug, Parser)]
+#[command(version, after_help = exit::HELP)]
+pub struct Cli {
+    /// Configuration file [default: ./config.toml, then $XDG_CONFIG_HOME/matou/config.toml;
+    /// without either, this machine alone is the fleet]
+    #[arg(long, short, global = true, env = "MATOU_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print nodes, applications and what is wrong
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deploy a stack as an application, or update it
+    Deploy {
+        /// A stack of the catalogue, or the path of a compose file
+        stack: String,
+        /// Name of the application
+        app: String,
+        /// Variables of the stack
+        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        variables: Vec<(String, String)>,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// List the stacks that can be deployed
+    Catalogue,
+    /// Print the compose file of a stack as it would be deployed
+    Render {
+        stack: String,
+        app: String,
+        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        variables: Vec<(String, String)>,
+    },
+    /// Remove an application; its volumes stay
+    Remove {
+        app: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Set how many tasks a service runs
+    Scale {
+        service: String,
+        replicas: u64,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Replace the tasks of a service by new ones
+    Restart {
+        service: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Move every task away from a node and keep it empty
+    Drain {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Let a node take tasks again
+    Activate {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Place no new tasks on a node, keep those that run
+    Pause {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Print the log of a service, of all its tasks over all nodes
+    Logs {
+        service: String,
+        #[command(flatten)]
+        options: logs::Options,
+    },
+    /// Print the journal of a node
+    Journal {
+        node: String,
+        /// Only this systemd unit
+        unit: Option<String>,
+        #[command(flatten)]
+        options: logs::Options,
+    },
+    /// Open a shell on a node, or in a running container of a service
+    Shell {
+        /// Name of a node, or of a service
+        target: String,
+    },
+    /// Make, show and remove a practice fleet of containers on this machine
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Print where the configuration is and what is wrong with it
+    Config,
+    /// Print the completions for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+impl Cli {
+    /// Whether the console is to be opened.
+    pub fn is_console(&self) -> bool {
+        self.command.is_none()
+    }
+
+    /// Reads the configuration and opens the fleet.
+    ///
+    /// # Errors
+    /// [`crate::config::ConfigError`], which names file, line and column.
+    pub fn open(&self) -> Result<Context> {
+        Context::open(Config::load(self.config.as_deref())?)
+    }
+
+    /// Runs a subcommand to its end.
+    ///
+    /// # Errors
+    /// What stopped it; [`Exit::of`] tells the exit code.
+    pub async fn run(self) -> Result<ExitCode> {
+        let Some(command) = &self.command else {
+            unreachable!("the console is opened by main");
+        };
+        match command {
+            Command::Lab(_) => {}
+            Command::Completions { shell } => {
+                let mut app = Self::command();
+                clap_complete::generate(*shell, &mut app, "matou", &mut std::io::stdout());
+                return Ok(ExitCode::SUCCESS);
+            }
+            Command::Config => return self.print_config(),
+            _ => {
+                let cx = self.open()?;
+                for warning in &cx.config.warnings {
+                    eprintln!("warning: {warning}");
+                }
+                let result = self.run_on(&cx).await;
+                cx.nodes.close().await;
+                return result;
+            }
+        }
+        match self.command {
+            Some(Command::Lab(lab)) => lab.run().await,
+            _ => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    async fn run_on(&self, cx: &Context) -> Result<ExitCode> {
+        let Some(command) = &self.command else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let availability = |node: &str, to| Request::Availability {
+            node: node.to_owned(),
+            to,
+        };
+        match command {
+            Command::Status { json } => status::run(cx, *json).await,
+            Command::Catalogue => print_catalogue(cx),
+            Command::Render {
+                stack,
+                app,
+                variables,
+            } => {
+                let variables = variables.iter().cloned().collect();
+                let rendered = cx.catalogue.render(stack, app, &variables)?;
+                print!("{}", rendered.yaml);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Deploy {
+                stack,
+                app,
+                variables,
+                options,
+            } => {
+                let request = Request::Deploy {
+                    stack: stack.clone(),
+                    app: app.clone(),
+                    variables: variables.iter().cloned().collect::<BTreeMap<_, _>>(),
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Remove { app, options } => {
+                job::run(cx, Request::Remove { app: app.clone() }, options).await
+            }
+            Command::Scale {
+                service,
+                replicas,
+                options,
+            } => {
+                let request = Request::Scale {
+                    service: service.clone(),
+                    replicas: *replicas,
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Restart { service, options } => {
+                let service = service.clone();
+                job::run(cx, Request::Restart { service }, options).await
+            }
+            Command::Drain { node, options } => {
+                job::run(cx, availability(node, Availability::Drain), options).await
+            }
+            Command::Activate { node, options } => {
+                job::run(cx, availability(node, Availability::Active), options).await
+            }
+            Command::Pause { node, options } => {
+                job::run(cx, availability(node, Availability::Pause), options).await
+            }
+            Command::Logs { service, options } => logs::service(cx, service, options).await,
+            Command::Journal {
+                node,
+                unit,
+                options,
+            } => logs::journal(cx, node, unit.as_deref(), options).await,
+            Command::Shell { target } => shell::run(cx, target).await,
+            Command::Lab(_) | Command::Config | Command::Completions { .. } => {
+                unreachable!("needs no fleet")
+            }
+        }
+    }
+
+    fn print_config(&self) -> Result<ExitCode> {
+        let config = Config::load(self.config.as_deref())?;
+        match &config.path {
+            Some(path) => println!("{}: {} nodes", path.display(), config.nodes.len()),
+            None => println!("no config.toml: this machine alone is the fleet"),
+        }
+        for warning in &config.warnings {
+            println!("warning: {warning}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_catalogue(cx: &Context) -> Result<ExitCode> {
+    for entry in cx.catalogue.list() {
+        println!("{:<14} {}", entry.name, entry.description);
+        for v in &entry.variables {
+            let default = match (&v.default, v.required) {
+                (Some(default), _) => format!(" [{default}]"),
+                (None, true) => " (required)".into(),
+                (None, false) => String::new(),
+            };
+            println!("{:<14}   {}{default}  {}", "", v.name, v.help);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,1 +1,86 @@
-//! To be filled.
+//! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
+//! nothing here waits for a node that is slow or gone.
+
+mod logs;
+mod metrics;
+mod node;
+mod swarm;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::docker::Nodes;
+use crate::model::{Datum, Update};
+
+pub use logs::{LogBatch, Window, follow_journal, follow_service};
+
+/// The running collectors. Dropping it stops them.
+pub struct Collectors {
+    wake: Arc<Wake>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+}
+
+/// Asks collectors to read now instead of at the next poll.
+#[derive(Default)]
+struct Wake {
+    swarm: Notify,
+    nodes: Notify,
+}
+
+/// Where collectors report to.
+#[derive(Clone)]
+struct Reports(mpsc::Sender<Update>);
+
+impl Reports {
+    /// Waits for room; false when nobody listens any more.
+    async fn send(&self, datum: Datum) -> bool {
+        let at = Timestamp::now();
+        self.0.send(Update { at, datum }).await.is_ok()
+    }
+}
+
+impl Collectors {
+    /// Starts reading all nodes; what is read arrives at `updates`.
+    pub fn start(nodes: &Nodes, updates: mpsc::Sender<Update>) -> Self {
+        let collectors = Self {
+            wake: Arc::default(),
+            cancel: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        };
+        let reports = Reports(updates);
+        for handle in nodes.iter() {
+            let run = node::watch(handle.clone(), reports.clone(), collectors.wake.clone());
+            collectors.spawn(run);
+        }
+        collectors.spawn(swarm::watch(
+            nodes.clone(),
+            reports,
+            collectors.wake.clone(),
+        ));
+        collectors
+    }
+
+    fn spawn(&self, run: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        self.tracker.spawn(async move {
+            cancel.run_until_cancelled(run).await;
+        });
+    }
+
+    /// Reads everything again now.
+    pub fn refresh(&self) {
+        self.wake.swarm.notify_one();
+        self.wake.nodes.notify_waiters();
+    }
+}
+
+impl Drop for Collectors {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}

@@ -1,5 +1,10 @@
-//! config.toml → validated fleet.
+//! config.toml → validated fleet, errors with file, line and column.
 
+mod error;
+mod load;
+mod raw;
 mod types;
+mod units;
 
+pub use error::{ConfigError, Place, nearest};
 pub use types::*;

@@ -1,21 +1,218 @@
-//! The Docker API of one node, over its host's connection.
+//! The Docker API of one node, over its host's connection: one client a node, typed views of
+//! what matou uses. API: <https://docs.docker.com/reference/api/engine/>.
 
-use crate::host::Host;
+mod convert;
+mod logs;
+mod nodes;
+mod swarm;
 
-/// One node's engine.
+use std::sync::Arc;
+
+use bollard::ClientVersion;
+use bollard::query_parameters::{EventsOptions, ListContainersOptions, ListVolumesOptions};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::Mutex;
+
+use crate::host::{Host, HostError};
+use crate::model::{Engine, Volume};
+
+pub use logs::ContainerLine;
+pub use nodes::{NodeHandle, Nodes};
+pub use swarm::ServiceSpec;
+
+/// The oldest API matou works with: Docker 20.10.
+pub const OLDEST_API: (usize, usize) = (1, 41);
+
+/// The newest API matou asks for; the engine's own is negotiated down from it.
+const NEWEST_API: ClientVersion = ClientVersion {
+    major_version: 1,
+    minor_version: 53,
+};
+
+/// Seconds before a request that answers nothing is given up.
+const REQUEST_TIMEOUT: u64 = 20;
+
+/// Why an engine could not be asked, or refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The socket is there and nobody answers, or it is not there.
+    #[error(
+        "no Docker engine answers on {node} ({reason}): is it installed and running? try `systemctl status docker` there"
+    )]
+    NoEngine { node: String, reason: String },
+    #[error(
+        "the Docker engine of {node} is too old ({version}, API {api}): matou needs Docker 20.10 (API 1.41) or newer; upgrade it with its package manager"
+    )]
+    TooOld {
+        node: String,
+        version: String,
+        api: String,
+    },
+    /// The engine's own words.
+    #[error("Docker on {node} says: {message}")]
+    Api {
+        node: String,
+        status: u16,
+        message: String,
+    },
+    #[error("Docker on {node}: {reason}")]
+    Other { node: String, reason: String },
+}
+
+impl DockerError {
+    /// The engine is not a manager of an active swarm.
+    pub fn is_not_manager(&self) -> bool {
+        matches!(self, Self::Api { status: 503, .. })
+    }
+
+    /// Somebody else changed the object meanwhile: read it again and try once more.
+    pub fn is_out_of_sequence(&self) -> bool {
+        matches!(self, Self::Api { message, .. } if message.contains("update out of sequence"))
+    }
+
+    /// The object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { status: 404, .. })
+    }
+}
+
+/// One node's engine. Cheap to clone; connects when first used and again after the link was lost.
 #[derive(Clone)]
 pub struct Docker {
     host: Host,
+    client: Arc<Mutex<Option<bollard::Docker>>>,
 }
 
 impl Docker {
     /// The engine of `host`; nothing is connected yet.
     pub fn new(host: Host) -> Self {
-        Self { host }
+        Self {
+            host,
+            client: Arc::default(),
+        }
     }
 
     /// The host the engine runs on.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    fn node(&self) -> String {
+        self.host.name().to_owned()
+    }
+
+    /// A client that speaks the engine's API version.
+    async fn client(&self) -> Result<bollard::Docker, DockerError> {
+        let mut slot = self.client.lock().await;
+        if let Some(client) = slot.as_ref() {
+            return Ok(client.clone());
+        }
+        let socket = self.host.docker_socket().await?;
+        let no_engine = |reason: String| DockerError::NoEngine {
+            node: self.node(),
+            reason,
+        };
+        let client = bollard::Docker::connect_with_unix(
+            &socket.to_string_lossy(),
+            REQUEST_TIMEOUT,
+            &NEWEST_API,
+        )
+        .map_err(|e| no_engine(convert::root_cause(&e)))?
+        .negotiate_version()
+        .await
+        .map_err(|e| no_engine(convert::root_cause(&e)))?;
+        let speaks = client.client_version();
+        if (speaks.major_version, speaks.minor_version) < OLDEST_API {
+            let version = client.version().await.ok().and_then(|v| v.version);
+            return Err(DockerError::TooOld {
+                node: self.node(),
+                version: version.unwrap_or_else(|| "unknown version".into()),
+                api: format!("{}.{}", speaks.major_version, speaks.minor_version),
+            });
+        }
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Names the node in an error, and forgets a client whose connection is broken.
+    async fn failed(&self, error: bollard::errors::Error) -> DockerError {
+        use bollard::errors::Error;
+        match error {
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => DockerError::Api {
+                node: self.node(),
+                status: status_code,
+                message: crate::text::clean(message.trim()).into_owned(),
+            },
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => DockerError::Other {
+                node: self.node(),
+                reason: format!("an answer that matou does not understand: {error}"),
+            },
+            Error::RequestTimeoutError => {
+                *self.client.lock().await = None;
+                DockerError::Other {
+                    node: self.node(),
+                    reason: format!("no answer within {REQUEST_TIMEOUT} s"),
+                }
+            }
+            other => {
+                *self.client.lock().await = None;
+                DockerError::NoEngine {
+                    node: self.node(),
+                    reason: convert::root_cause(&other),
+                }
+            }
+        }
+    }
+
+    /// What the engine says of itself and its machine.
+    pub async fn engine(&self) -> Result<Engine, DockerError> {
+        let client = self.client().await?;
+        let (info, version) = match tokio::try_join!(client.info(), client.version()) {
+            Ok(both) => both,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        Ok(convert::engine(info, version))
+    }
+
+    /// The volumes the engine knows, with the containers that mount them.
+    pub async fn volumes(&self) -> Result<Vec<Volume>, DockerError> {
+        let client = self.client().await?;
+        let running = ListContainersOptions {
+            all: true,
+            ..Default::default()
+        };
+        let read = tokio::try_join!(
+            client.list_volumes(None::<ListVolumesOptions>),
+            client.list_containers(Some(running)),
+        );
+        match read {
+            Ok((volumes, containers)) => Ok(convert::volumes(volumes, &containers)),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// One item whenever something happened on this engine; ends when the connection is lost.
+    pub async fn events(&self) -> Result<impl Stream<Item = ()> + Send + use<>, DockerError> {
+        let client = self.client().await?;
+        // Without exec and health events, which change nothing that is shown.
+        let kinds = ["container", "service", "node", "volume", "daemon"];
+        let options = EventsOptions {
+            filters: Some([("type".to_owned(), kinds.map(str::to_owned).to_vec())].into()),
+            ..Default::default()
+        };
+        Ok(client
+            .events(Some(options))
+            .take_while(|e| std::future::ready(e.is_ok()))
+            .filter_map(|e| {
+                std::future::ready(e.ok().and_then(|e| {
+                    let action = e.action.unwrap_or_default();
+                    (!action.starts_with("exec_")).then_some(())
+                }))
+            }))
     }
 }

@@ -1,9 +1,592 @@
 //! Where commands run: this machine, or a node over one multiplexed SSH connection.
 
-/// A node that commands run on.
-#[derive(Clone)]
-pub struct Host;
+mod command;
+mod error;
+mod lines;
+mod local;
+mod ssh;
 
-/// Why a command could not be run, or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {}
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Reach, SshOptions};
+use crate::model::Link;
+
+pub use command::{Command, quote};
+pub use error::HostError;
+pub use lines::LONGEST_LINE;
+
+use lines::Lines;
+use ssh::{Connected, Keeper};
+
+/// Time between asking a command to end and ending it.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Output kept by [`Host::run`], bytes of each stream; more is dropped from the front.
+const KEPT_OUTPUT: usize = 8 * 1024 * 1024;
+
+/// Lines of output that an error shows.
+const ERROR_LINES: usize = 10;
+
+/// Where a line of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+    /// Said by matou itself.
+    Note,
+}
+
+/// Is told of every command that ran; commands show themselves without their input.
+pub trait Recorder: Send + Sync {
+    /// `result` is the exit code, or why there is none.
+    fn record(&self, node: &str, command: &str, took: Duration, result: Result<i32, &HostError>);
+}
+
+/// What a host needs beside the way it is reached.
+#[derive(Clone)]
+pub struct HostOptions {
+    /// The engine's socket on the node.
+    pub docker_socket: PathBuf,
+    /// Folder of mode 0700 on this machine, for control sockets and forwarded ones; a short path.
+    pub runtime_dir: PathBuf,
+    pub recorder: Option<Arc<dyn Recorder>>,
+}
+
+/// What a command printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text, invalid UTF-8 replaced, without the newline at its end.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout)
+            .trim_end_matches('\n')
+            .to_owned()
+    }
+}
+
+/// A node that commands run on. Cheap to clone; connects when first used.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    options: HostOptions,
+    reach: Way,
+}
+
+enum Way {
+    /// With the sender kept, so that watching it never ends.
+    Local(watch::Sender<Link>),
+    Ssh(Arc<Keeper>),
+}
+
+impl Host {
+    /// Nothing is connected yet.
+    pub fn new(name: &str, reach: &Reach, options: HostOptions) -> Self {
+        let reach = match reach {
+            Reach::Local => Way::Local(watch::Sender::new(Link::Up)),
+            Reach::Ssh(ssh) => Way::Ssh(Keeper::new(
+                name,
+                ssh.clone(),
+                options.runtime_dir.clone(),
+                options.docker_socket.clone(),
+            )),
+        };
+        Self(Arc::new(Inner {
+            name: name.to_owned(),
+            options,
+            reach,
+        }))
+    }
+
+    /// The node's name in the fleet.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How the node is reached, for people: `root@10.0.0.1:22` or `this machine`.
+    pub fn describe(&self) -> String {
+        match &self.0.reach {
+            Way::Local(_) => "this machine".into(),
+            Way::Ssh(keeper) => describe(keeper.options()),
+        }
+    }
+
+    /// The state of the connection; starts connecting.
+    pub fn watch_link(&self) -> watch::Receiver<Link> {
+        match &self.0.reach {
+            Way::Local(link) => link.subscribe(),
+            Way::Ssh(keeper) => keeper.watch(),
+        }
+    }
+
+    /// Tries again now instead of after the pause.
+    pub fn reconnect(&self) {
+        if let Way::Ssh(keeper) = &self.0.reach {
+            keeper.look_now();
+        }
+    }
+
+    /// Ends the connection; commands that run on it are lost.
+    pub async fn close(&self) {
+        if let Way::Ssh(keeper) = &self.0.reach {
+            keeper.close().await;
+        }
+    }
+
+    /// Runs a command to its end, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it could not be run, took longer than its timeout, or the connection broke.
+    pub async fn run(&self, command: &Command) -> Result<Output, HostError> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let keep = |kept: &mut Vec<u8>, bytes: &[u8]| {
+            kept.extend_from_slice(bytes);
+            if kept.len() > KEPT_OUTPUT {
+                kept.drain(..kept.len() - KEPT_OUTPUT);
+            }
+        };
+        let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
+        let never = CancellationToken::new();
+        let running = self.execute(command, chunks, &never);
+        let keeping = async {
+            while let Some((stream, bytes)) = arriving.recv().await {
+                match stream {
+                    Stream::Stderr => keep(&mut stderr, &bytes),
+                    _ => keep(&mut stdout, &bytes),
+                }
+            }
+        };
+        let (code, ()) = tokio::join!(running, keeping);
+        Ok(Output {
+            code: code?,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Runs a command that must succeed.
+    ///
+    /// # Errors
+    /// As [`Host::run`]; a non-zero exit code is [`HostError::Failed`] with the last lines of its
+    /// output.
+    pub async fn run_ok(&self, command: &Command) -> Result<Output, HostError> {
+        let output = self.run(command).await?;
+        if output.code == 0 {
+            return Ok(output);
+        }
+        let said = if output.stderr.trim_ascii().is_empty() {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        let lines: Vec<String> = said
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.trim_ascii().is_empty())
+            .map(|l| {
+                let text = crate::text::plain(&l[..l.len().min(1000)]);
+                explain_sudo(&text).unwrap_or(text)
+            })
+            .collect();
+        let last = lines.len().saturating_sub(ERROR_LINES);
+        Err(HostError::Failed {
+            node: self.0.name.clone(),
+            command: command.to_string(),
+            code: output.code,
+            last_lines: lines[last..].to_vec(),
+        })
+    }
+
+    /// Runs a command and sends its lines as they come, each at most [`LONGEST_LINE`] bytes.
+    /// Cancelling ends the command and everything it started; so does a receiver that goes away.
+    ///
+    /// # Errors
+    /// As [`Host::run`], and [`HostError::Cancelled`].
+    pub async fn stream(
+        &self,
+        command: &Command,
+        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
+        // When nobody listens any more the command is of no use.
+        let unheard = cancel.child_token();
+        let running = self.execute(command, chunks, &unheard);
+        let cutting = async {
+            let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+            'read: while let Some((stream, bytes)) = arriving.recv().await {
+                let cutter = match stream {
+                    Stream::Stderr => &mut stderr,
+                    _ => &mut stdout,
+                };
+                for line in cutter.push(&bytes) {
+                    if lines.send((stream, line)).await.is_err() {
+                        unheard.cancel();
+                        break 'read;
+                    }
+                }
+            }
+            for (stream, cutter) in [(Stream::Stdout, &mut stdout), (Stream::Stderr, &mut stderr)] {
+                if let Some(line) = cutter.finish() {
+                    let _ = lines.send((stream, line)).await;
+                }
+            }
+        };
+        tokio::join!(running, cutting).0
+    }
+
+    /// Writes a file in one step: readers see the old or the new content, never a part. `mode` is
+    /// its permissions, as `0o600`.
+    ///
+    /// # Errors
+    /// As [`Host::run_ok`]; the old file is untouched then.
+    pub async fn upload(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+        // The size is checked before the rename: a cut connection ends the input early.
+        let script = "set -e; umask 077; tmp=$(mktemp \"$1.XXXXXX\"); trap 'rm -f \"$tmp\"' EXIT; \
+            cat >\"$tmp\"; [ \"$(wc -c <\"$tmp\")\" -eq \"$3\" ]; chmod \"$2\" \"$tmp\"; \
+            sync \"$tmp\"; mv -f \"$tmp\" \"$1\"; trap - EXIT";
+        let command = Command::sh(script)
+            .arg(path)
+            .arg(format!("{mode:o}"))
+            .arg(content.len().to_string())
+            .stdin(content.to_vec())
+            .sudo()
+            .label(format!("write {path}"));
+        self.run_ok(&command).await.map(|_| ())
+    }
+
+    /// A socket on this machine that reaches the node's engine.
+    ///
+    /// # Errors
+    /// When there is no connection, or the node refuses to forward it.
+    pub async fn docker_socket(&self) -> Result<PathBuf, HostError> {
+        match &self.0.reach {
+            Way::Local(_) => Ok(self.0.options.docker_socket.clone()),
+            Way::Ssh(keeper) => {
+                let unreachable = |reason| self.unreachable(reason);
+                let connected = keeper.connected().await.map_err(unreachable)?;
+                keeper.docker_socket(&connected).await.map_err(unreachable)
+            }
+        }
+    }
+
+    /// The program on this machine that opens a terminal on the node: a login shell, or `command`.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn interactive(&self, command: Option<&Command>) -> Result<Vec<OsString>, HostError> {
+        match &self.0.reach {
+            Way::Local(_) => Ok(match command {
+                Some(command) => command
+                    .argv(nix::unistd::geteuid().is_root())
+                    .into_iter()
+                    .map(OsString::from)
+                    .collect(),
+                None => vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())],
+            }),
+            Way::Ssh(keeper) => {
+                let connected = keeper
+                    .connected()
+                    .await
+                    .map_err(|reason| self.unreachable(reason))?;
+                let mut argv: Vec<OsString> = ["ssh", "-tt", "-q", "-S"].map(Into::into).into();
+                argv.push(connected.session.control_socket().into());
+                argv.push("--".into());
+                argv.push(keeper.options().address.clone().into());
+                if let Some(command) = command {
+                    argv.push(quote(command.argv(connected.is_root)).into());
+                }
+                Ok(argv)
+            }
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> HostError {
+        HostError::Unreachable {
+            node: self.0.name.clone(),
+            reason,
+        }
+    }
+
+    /// Runs and records; bytes of output go to `chunks`.
+    async fn execute(
+        &self,
+        command: &Command,
+        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        let begun = Instant::now();
+        let result = match &self.0.reach {
+            Way::Local(_) => self.execute_here(command, chunks, cancel).await,
+            Way::Ssh(keeper) => self.execute_there(keeper, command, chunks, cancel).await,
+        };
+        if let Some(recorder) = &self.0.options.recorder {
+            let code = result.as_ref().map(|code| *code);
+            recorder.record(&self.0.name, &command.to_string(), begun.elapsed(), code);
+        }
+        result
+    }
+
+    async fn execute_here(
+        &self,
+        command: &Command,
+        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        let local = |reason: String| HostError::Local {
+            node: self.0.name.clone(),
+            reason,
+        };
+        let mut child = local::spawn(command)
+            .map_err(|e| local(format!("`{command}` can't be started: {e}")))?;
+        let pipes = Pipes {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+        };
+        let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        let ended = async {
+            let (status, ()) = tokio::join!(child.wait(), pumping);
+            status
+        };
+        match self.limit(command, cancel, ended).await {
+            Ok(Ok(status)) => {
+                use std::os::unix::process::ExitStatusExt;
+                Ok(status
+                    .code()
+                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+            }
+            Ok(Err(e)) => Err(local(format!("`{command}`: {e}"))),
+            Err(stopped) => {
+                local::end(&mut child, GRACE).await;
+                Err(stopped)
+            }
+        }
+    }
+
+    async fn execute_there(
+        &self,
+        keeper: &Arc<Keeper>,
+        command: &Command,
+        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        let connected = keeper
+            .connected()
+            .await
+            .map_err(|reason| self.unreachable(reason))?;
+        let _channel = connected.channel().await;
+        // The first line of output is the process group, to end it by; sshd makes the user's shell
+        // the leader of a session, and `exec` keeps its number.
+        let line = quote(
+            ["exec", "sh", "-c", "echo $$; exec \"$@\"", "sh"]
+                .into_iter()
+                .skip(1)
+                .chain(command.argv(connected.is_root)),
+        );
+        let lost = || HostError::Lost {
+            node: self.0.name.clone(),
+            command: command.to_string(),
+        };
+        let spawned = connected
+            .session
+            .raw_command(format!("exec {line}"))
+            .stdin(openssh::Stdio::piped())
+            .stdout(openssh::Stdio::piped())
+            .stderr(openssh::Stdio::piped())
+            .spawn()
+            .await;
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(e) => {
+                keeper.look_now();
+                let reason = format!("no channel for `{command}`: {e}");
+                return Err(self.unreachable(reason));
+            }
+        };
+        let mut stdout = child.stdout().take();
+        let (group, rest) = match &mut stdout {
+            Some(stdout) => first_line(stdout).await,
+            None => (None, Vec::new()),
+        };
+        if !rest.is_empty() {
+            let _ = chunks.send((Stream::Stdout, rest)).await;
+        }
+        let pipes = Pipes {
+            stdin: child.stdin().take(),
+            stdout,
+            stderr: child.stderr().take(),
+        };
+        let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        let ended = async {
+            let (status, ()) = tokio::join!(child.wait(), pumping);
+            status
+        };
+        match self.limit(command, cancel, ended).await {
+            Ok(Ok(status)) => Ok(status.code().unwrap_or(1)),
+            Ok(Err(e)) => Err(match e {
+                // The crate's word for exit code 127.
+                openssh::Error::Remote(_) => return Ok(127),
+                // Killed by a signal, or the connection broke: the protocol does not tell which.
+                openssh::Error::RemoteProcessTerminated if keeper.is_alive(&connected).await => {
+                    return Ok(128 + 9);
+                }
+                _ => {
+                    keeper.look_now();
+                    lost()
+                }
+            }),
+            Err(stopped) => {
+                if let Some(group) = group {
+                    end_group(&connected, group, command.wants_sudo()).await;
+                }
+                Err(stopped)
+            }
+        }
+    }
+
+    /// Waits for `ended`, the command's timeout or the cancellation, whichever is first.
+    async fn limit<T>(
+        &self,
+        command: &Command,
+        cancel: &CancellationToken,
+        ended: impl Future<Output = T>,
+    ) -> Result<T, HostError> {
+        let limit = command.timeout;
+        let timeout = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let node = || self.0.name.clone();
+        tokio::select! {
+            value = ended => Ok(value),
+            () = cancel.cancelled() => Err(HostError::Cancelled {
+                node: node(),
+                command: command.to_string(),
+            }),
+            () = timeout => Err(HostError::Timeout {
+                node: node(),
+                command: command.to_string(),
+                limit: limit.unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+fn describe(options: &SshOptions) -> String {
+    let user = options.user.as_ref().map_or_else(String::new, |u| format!("{u}@"));
+    let port = options.port.map_or_else(String::new, |p| format!(":{p}"));
+    format!("{user}{}{port}", options.address)
+}
+
+/// sudo's refusals, with what to do.
+fn explain_sudo(line: &str) -> Option<String> {
+    (line.contains("sudo: a password is required") || line.contains("sudo: a terminal is required"))
+        .then(|| {
+            format!("{line}: give the user `NOPASSWD: ALL` in a file of /etc/sudoers.d, or connect as root")
+        })
+}
+
+/// Reads the number that the wrapper prints first, and what came behind it.
+async fn first_line(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, Vec<u8>) {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    while !read.contains(&b'\n') && read.len() < 64 {
+        match stdout.read(&mut buffer).await {
+            Ok(n) if n > 0 => read.extend_from_slice(&buffer[..n]),
+            _ => break,
+        }
+    }
+    let Some(end) = read.iter().position(|b| *b == b'\n') else {
+        return (None, read);
+    };
+    let number = std::str::from_utf8(&read[..end])
+        .ok()
+        .and_then(|n| n.parse().ok());
+    match number {
+        Some(number) => (Some(number), read.split_off(end + 1)),
+        None => (None, read),
+    }
+}
+
+/// Ends a process group on the node, over a channel of its own.
+async fn end_group(connected: &Connected, group: u32, sudo: bool) {
+    let script = format!(
+        "kill -TERM -- -{group} 2>/dev/null || exit 0; i=0; \
+         while [ $i -lt {tenths} ] && kill -0 -- -{group} 2>/dev/null; do sleep 0.1; i=$((i+1)); done; \
+         kill -KILL -- -{group} 2>/dev/null; exit 0",
+        tenths = GRACE.as_secs() * 10
+    );
+    let mut argv = vec!["sh", "-c", &script];
+    if sudo && !connected.is_root {
+        argv.splice(0..0, ["sudo", "-n", "--"]);
+    }
+    let mut ending = connected.session.raw_command(quote(argv));
+    ending
+        .stdin(openssh::Stdio::null())
+        .stdout(openssh::Stdio::null())
+        .stderr(openssh::Stdio::null());
+    // A connection that is gone can't be asked; the node's processes then end at their next write.
+    let _ = tokio::time::timeout(GRACE * 2, ending.status()).await;
+}
+
+/// The three pipes of a process.
+struct Pipes<I, O, E> {
+    stdin: Option<I>,
+    stdout: Option<O>,
+    stderr: Option<E>,
+}
+
+impl<I, O, E> Pipes<I, O, E>
+where
+    I: AsyncWrite + Unpin,
+    O: AsyncRead + Unpin,
+    E: AsyncRead + Unpin,
+{
+    /// Feeds the input and hands out what comes, until both outputs end.
+    async fn pump(self, input: &[u8], chunks: mpsc::Sender<(Stream, Vec<u8>)>) {
+        let feeding = async {
+            if let Some(mut stdin) = self.stdin {
+                // A command need not read its input to its end.
+                let _ = stdin.write_all(input).await;
+                let _ = stdin.shutdown().await;
+            }
+        };
+        tokio::join!(
+            feeding,
+            read_all(self.stdout, Stream::Stdout, &chunks),
+            read_all(self.stderr, Stream::Stderr, &chunks),
+        );
+    }
+}
+
+async fn read_all(
+    pipe: Option<impl AsyncRead + Unpin>,
+    stream: Stream,
+    chunks: &mpsc::Sender<(Stream, Vec<u8>)>,
+) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; 16 * 1024];
+    // A broken pipe is the end of output; the exit state tells why.
+    while let Ok(n) = pipe.read(&mut buffer).await
+        && n > 0
+    {
+        // Nobody listens: read on, so that the command does not block on a full pipe.
+        let _ = chunks.send((stream, buffer[..n].to_vec())).await;
+    }
+}

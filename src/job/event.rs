@@ -5,21 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::journal::Redactor;
 use super::plan::Plan;
+use crate::host::Stream;
 
 /// Identifies a job within one run of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId(pub u64);
-
-/// Where a line of output came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    Stdout,
-    Stderr,
-    /// Said by matou itself.
-    Note,
-}
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,10 +91,64 @@ mod millis {
     }
 }
 
-/// Where a step sends its lines and progress: bound to one node and step.
+/// Where a step sends its lines and progress: bound to one node and step. What is sent is made
+/// safe to show: no escape sequences, no secrets.
 #[derive(Clone)]
 pub struct EventSink {
     node: String,
     step: String,
+    redactor: Redactor,
     events: mpsc::Sender<Event>,
+}
+
+impl EventSink {
+    pub(super) fn new(
+        node: &str,
+        step: &str,
+        redactor: Redactor,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            node: node.to_owned(),
+            step: step.to_owned(),
+            redactor,
+            events,
+        }
+    }
+
+    /// A line of a command's output.
+    pub async fn line(&self, stream: Stream, text: impl AsRef<str>) {
+        let text = self.redactor.redact(&crate::text::clean(text.as_ref()));
+        let (node, step) = (self.node.clone(), self.step.clone());
+        self.send(Event::Line {
+            node,
+            step,
+            stream,
+            text,
+        })
+        .await;
+    }
+
+    /// Something matou itself has to say.
+    pub async fn note(&self, text: impl AsRef<str>) {
+        self.line(Stream::Note, text).await;
+    }
+
+    /// Work done of a total.
+    pub async fn progress(&self, done: u64, total: u64, unit: &str) {
+        let (node, step) = (self.node.clone(), self.step.clone());
+        self.send(Event::Progress {
+            node,
+            step,
+            done,
+            total,
+            unit: unit.to_owned(),
+        })
+        .await;
+    }
+
+    async fn send(&self, event: Event) {
+        // A job goes on when nobody looks any more.
+        let _ = self.events.send(event).await;
+    }
 }

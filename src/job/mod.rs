@@ -3,9 +3,14 @@
 //! Knows nothing of the screen: the same job runs under the console, the command line and a timer.
 
 mod event;
+mod journal;
 mod plan;
+mod runner;
 mod step;
 
-pub use event::{Event, EventSink, JobId, Outcome, Stream};
+pub use crate::host::Stream;
+pub use event::{Event, EventSink, JobId, Outcome};
+pub use journal::{Journal, Redactor};
 pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
+pub use runner::{Job, RunError, Runner, Stage, Track};
 pub use step::{Change, ChangeKind, Check, Cx, Step, StepError};

@@ -41,7 +41,8 @@ impl Availability {
 }
 
 /// The connection between the console and a node.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
 pub enum Link {
     /// Not tried yet, or being tried for the first time.
     #[default]
@@ -55,7 +56,7 @@ pub enum Link {
 }
 
 /// What the node's own engine says of itself and its machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Engine {
     /// Engine version, as `20.10.24`.
     pub version: String,
@@ -75,7 +76,7 @@ pub struct Engine {
 }
 
 /// One sample of a node's load.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Metrics {
     /// Percent of all CPUs, 0 to 100.
     pub cpu: f32,
@@ -114,7 +115,7 @@ fn percent(part: u64, whole: u64) -> f32 {
 }
 
 /// A node as the swarm's managers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct SwarmNode {
     pub id: String,
     pub hostname: String,
@@ -133,7 +134,8 @@ pub struct SwarmNode {
 }
 
 /// How many tasks a service should run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "mode", content = "tasks", rename_all = "kebab-case")]
 pub enum Mode {
     Replicated(u64),
     Global,
@@ -143,7 +145,7 @@ pub enum Mode {
 }
 
 /// A swarm service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Service {
     pub id: String,
     pub name: String,
@@ -172,7 +174,7 @@ pub struct Service {
 }
 
 /// A task: one container that a service runs, or ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Task {
     pub id: String,
     pub service_id: String,
@@ -192,7 +194,7 @@ pub struct Task {
 }
 
 /// What a manager sees of the whole swarm.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Swarm {
     pub nodes: Vec<SwarmNode>,
     /// Sorted by name.
@@ -202,7 +204,7 @@ pub struct Swarm {
 }
 
 /// A volume as one node's engine knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Volume {
     pub name: String,
     pub driver: String,
@@ -216,7 +218,7 @@ pub struct Volume {
 }
 
 /// A restic snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// Short id.
     pub id: String,
@@ -229,7 +231,7 @@ pub struct Snapshot {
 }
 
 /// A certificate served or stored for a domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
     pub domain: String,
     pub issuer: String,
@@ -238,7 +240,7 @@ pub struct Certificate {
 }
 
 /// A server of the fleet: from config.toml, from the swarm, or both.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Node {
     /// Name in config.toml, or host name for a node that only the swarm knows.
     pub name: String,
@@ -252,12 +254,13 @@ pub struct Node {
     pub engine: Source<Engine>,
     pub metrics: Source<Metrics>,
     /// Oldest first, at most [`HISTORY`].
+    #[serde(skip)]
     pub history: VecDeque<Metrics>,
     pub volumes: Source<Vec<Volume>>,
 }
 
 /// The picture of the fleet.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Fleet {
     pub name: String,
     /// In the order of config.toml, then nodes that only the swarm knows.

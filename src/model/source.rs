@@ -1,9 +1,10 @@
 //! A datum with its age: what could not be refreshed stays, with the reason.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 /// The newest value read from one source, when it was read, and why a later reading failed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Source<T> {
     value: Option<T>,
     /// When `value` was read.

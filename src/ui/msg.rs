@@ -1,13 +1,11 @@
 //! What reaches the console, and what it asks for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crossterm::event::Event as TerminalEvent;
-use jiff::Timestamp;
 
 use crate::job::{Event, JobId, Plan};
-use crate::model::Update;
+use crate::model::{LogLine, Update};
 use crate::ops::Request;
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
@@ -23,16 +21,6 @@ pub enum LogSource {
     Journal { node: String, unit: Option<String> },
 }
 
-/// A raw line of a log: bytes from outside, not yet sanitised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    pub at: Option<Timestamp>,
-    /// Task and node, as `web.1@worker-01`.
-    pub from: Arc<str>,
-    pub bytes: Vec<u8>,
-    pub stderr: bool,
-}
-
 /// Where a shell is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellTarget {
@@ -45,24 +33,6 @@ pub enum ShellTarget {
         container: String,
         label: String,
     },
-}
-
-/// A variable of a stack in the catalogue, for the deploy form.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Variable {
-    pub name: String,
-    pub help: String,
-    pub default: Option<String>,
-    pub required: bool,
-}
-
-/// A stack that can be deployed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CatalogueEntry {
-    pub name: String,
-    pub title: String,
-    pub description: String,
-    pub variables: Vec<Variable>,
 }
 
 /// Everything that can change the screen.

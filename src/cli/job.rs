@@ -1,0 +1,180 @@
+//! Runs a job under the command line: plan, confirmation, events as lines or JSON.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use color_eyre::eyre::{Result, eyre};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Exit;
+use crate::job::{Check, Confirm, Event, Outcome, Plan, RunError, Stream};
+use crate::ops::{self, Context, Request};
+
+/// Options of every job.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Show the plan and change nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Don't ask for confirmation
+    #[arg(long, short)]
+    yes: bool,
+    /// Print the plan and every event as one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plans the request, asks, and runs it.
+pub async fn run(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
+    let job = match ops::build(&request, cx).await {
+        Ok(job) => job,
+        Err(reason) => return fail(options, &reason),
+    };
+    let mut plan = cx.runner.plan(&job).await;
+    loop {
+        show_plan(&plan, options)?;
+        if let Some(reason) = plan.blocked() {
+            return fail(options, &reason);
+        }
+        if options.dry_run || plan.is_done() {
+            return Ok(Exit::Done.into());
+        }
+        if !confirmed(&plan, options)? {
+            return Ok(Exit::NotConfirmed.into());
+        }
+        let (events, mut arriving) = mpsc::channel(256);
+        let cancel = CancellationToken::new();
+        let stop_on_signal = tokio::spawn({
+            let cancel = cancel.clone();
+            async move {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    cancel.cancel();
+                }
+            }
+        });
+        let hash = plan.hash();
+        let running = cx.runner.run(&job, Some(&hash), events, cancel);
+        let printing = async {
+            while let Some(event) = arriving.recv().await {
+                show_event(&event, options)?;
+            }
+            Ok::<_, color_eyre::Report>(())
+        };
+        let (outcome, printed) = tokio::join!(running, printing);
+        stop_on_signal.abort();
+        printed?;
+        return match outcome {
+            Ok(Outcome::Done { .. }) => Ok(Exit::Done.into()),
+            Ok(Outcome::Failed { .. }) => Ok(Exit::Failed.into()),
+            Ok(Outcome::Cancelled) => Ok(Exit::Cancelled.into()),
+            Err(RunError::PlanChanged(new)) => {
+                eprintln!("the fleet changed since the plan was made; this is the new plan:");
+                plan = *new;
+                continue;
+            }
+        };
+    }
+}
+
+fn fail(options: &Options, reason: &str) -> Result<ExitCode> {
+    if options.json {
+        print_json(&serde_json::json!({ "error": reason }))?;
+        return Ok(Exit::Failed.into());
+    }
+    Err(eyre!("{reason}"))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
+    if options.json {
+        return print_json(&Event::Planned { plan: plan.clone() });
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", plan.title)?;
+    for node in plan.stages.iter().flat_map(|s| &s.nodes) {
+        for step in &node.steps {
+            match &step.check {
+                Ok(Check::Done(lines) | Check::Change(lines)) => {
+                    for line in lines {
+                        writeln!(out, "  {}: {line}", node.node)?;
+                    }
+                }
+                Ok(Check::Unknown(why)) => {
+                    writeln!(out, "  {}: … {}: {why}", node.node, step.step)?;
+                }
+                Err(why) => writeln!(out, "  {}: ! {}: {why}", node.node, step.step)?,
+            }
+        }
+    }
+    if plan.is_done() {
+        writeln!(out, "nothing to do")?;
+    }
+    Ok(())
+}
+
+fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
+    if options.yes || plan.confirm == Confirm::None {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        eprintln!("not confirmed: pass --yes to run it without being asked");
+        return Ok(false);
+    }
+    match &plan.confirm {
+        Confirm::TypeName(name) => eprint!("Type {name} to go on: "),
+        _ => eprint!("Go on? [y/N] "),
+    }
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim();
+    Ok(match &plan.confirm {
+        Confirm::TypeName(name) => answer == name,
+        _ => answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
+    })
+}
+
+fn show_event(event: &Event, options: &Options) -> Result<()> {
+    if options.json {
+        return print_json(event);
+    }
+    let mut out = std::io::stdout().lock();
+    match event {
+        Event::StepStarted { node, step } => writeln!(out, "{node}: {step} …")?,
+        Event::Line {
+            node, stream, text, ..
+        } => match stream {
+            Stream::Stderr => eprintln!("{node}:   {text}"),
+            Stream::Stdout | Stream::Note => writeln!(out, "{node}:   {text}")?,
+        },
+        Event::StepDone {
+            node,
+            step,
+            changed,
+            took,
+        } => writeln!(
+            out,
+            "{node}: {step} {} ({:.1} s)",
+            if *changed { "changed" } else { "ok" },
+            took.as_secs_f32()
+        )?,
+        Event::StepFailed {
+            node, step, error, ..
+        } => eprintln!("{node}: {step} FAILED: {error}"),
+        Event::Finished { outcome, took } => match outcome {
+            Outcome::Done { .. } => writeln!(out, "done in {:.1} s", took.as_secs_f32())?,
+            Outcome::Failed { reason } => eprintln!("failed: {reason}"),
+            Outcome::Cancelled => eprintln!("cancelled"),
+        },
+        Event::Planned { .. } | Event::Started { .. } | Event::Progress { .. } => {}
+    }
+    Ok(())
+}

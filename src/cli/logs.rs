@@ -1,0 +1,101 @@
+//! Prints logs: of a service over all nodes, or a node's journal.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use color_eyre::eyre::{Result, eyre};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Exit;
+use crate::collect::{LogBatch, Window, follow_journal, follow_service};
+use crate::ops::Context;
+use crate::text;
+
+/// Options of both kinds of log.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Go on with what comes
+    #[arg(long, short)]
+    follow: bool,
+    /// Lines of the past, of each task
+    #[arg(long, short = 'n', default_value_t = 100)]
+    tail: usize,
+    /// Print the time of each line
+    #[arg(long, short)]
+    timestamps: bool,
+}
+
+impl Options {
+    fn window(&self) -> Window {
+        Window {
+            tail: self.tail,
+            follow: self.follow,
+        }
+    }
+}
+
+/// `matou logs SERVICE`
+pub async fn service(cx: &Context, service: &str, options: &Options) -> Result<ExitCode> {
+    let (out, arriving) = mpsc::channel(16);
+    let reading = follow_service(&cx.nodes, service, options.window(), out);
+    let (read, printed) = tokio::join!(reading, print(arriving, options));
+    read.map_err(|reason| eyre!("{reason}"))?;
+    printed
+}
+
+/// `matou journal NODE [UNIT]`
+pub async fn journal(
+    cx: &Context,
+    node: &str,
+    unit: Option<&str>,
+    options: &Options,
+) -> Result<ExitCode> {
+    let handle = cx.nodes.get(node).ok_or_else(|| {
+        let names: Vec<_> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
+        eyre!("there is no node {node:?} in config.toml, only {}", names.join(", "))
+    })?;
+    let cancel = CancellationToken::new();
+    let (out, arriving) = mpsc::channel(16);
+    let reading = follow_journal(handle, unit, options.window(), out, &cancel);
+    let (read, printed) = tokio::join!(reading, print(arriving, options));
+    read?;
+    printed
+}
+
+/// Prints until the log ends, Ctrl-C is pressed, or nobody reads any more.
+async fn print(mut arriving: mpsc::Receiver<LogBatch>, options: &Options) -> Result<ExitCode> {
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let batch = tokio::select! {
+            batch = arriving.recv() => batch,
+            _ = &mut interrupted => return Ok(Exit::Cancelled.into()),
+        };
+        let Some(batch) = batch else {
+            return Ok(Exit::Done.into());
+        };
+        let mut out = std::io::stdout().lock();
+        for line in batch {
+            let text = if colours {
+                // Colours of the log must not run on into the next line.
+                text::keep_sgr(&line.bytes) + "\x1b[0m"
+            } else {
+                text::plain(&line.bytes)
+            };
+            let from = text::clean(&line.from);
+            let written = match line.at.filter(|_| options.timestamps) {
+                Some(at) => writeln!(out, "{at:.3} {from} | {text}"),
+                None => writeln!(out, "{from} | {text}"),
+            };
+            match written {
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {
+                    return Ok(Exit::Done.into());
+                }
+                other => other?,
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Logs followed live: a service's over all its tasks and nodes, or a node's journal.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::docker::{ContainerLine, NodeHandle, Nodes};
+use crate::host::{Command, HostError};
+use crate::model::{LogLine, Swarm, Task};
+
+/// Lines handed over at once: one message to the console a burst, not one a line.
+pub type LogBatch = Vec<LogLine>;
+
+/// Largest batch.
+const BATCH: usize = 4096;
+
+/// New tasks of the service are looked for this often.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Ended tasks of a slot whose output is still shown.
+const PAST_TASKS: usize = 2;
+
+/// What to read of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Lines of the past, for each task.
+    pub tail: usize,
+    /// Go on with what comes.
+    pub follow: bool,
+}
+
+/// Sends the log of all tasks of a service to `out`; returns when everything was read, or, when
+/// following, when nobody listens any more.
+///
+/// # Errors
+/// When no manager answers at the start, or the service does not exist.
+pub async fn follow_service(
+    nodes: &Nodes,
+    service: &str,
+    window: Window,
+    out: mpsc::Sender<LogBatch>,
+) -> Result<(), String> {
+    let (lines, arriving) = mpsc::channel::<LogLine>(BATCH);
+    let batching = tokio::spawn(batch(arriving, out.clone()));
+    let mut readers: JoinSet<()> = JoinSet::new();
+    let mut known: HashSet<String> = HashSet::new();
+    let mut first = true;
+    loop {
+        match swarm(nodes).await {
+            Ok(swarm) => {
+                let found = swarm
+                    .services
+                    .iter()
+                    .find(|s| s.id == service || s.name == service);
+                let Some(found) = found else {
+                    return Err(format!(
+                        "there is no service {service:?}; `matou status` lists them"
+                    ));
+                };
+                for task in recent(&swarm.tasks, &found.id) {
+                    if known.insert(task.id.clone()) {
+                        let name = nodes.name_of(&swarm, &task.node_id);
+                        let reader = read_task(nodes, name, &found.name, task, window, &lines);
+                        readers.spawn(reader);
+                    }
+                }
+            }
+            Err(reason) if first => return Err(reason),
+            // The manager may come back; what is being read goes on.
+            Err(_) => {}
+        }
+        first = false;
+        if !window.follow {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = out.closed() => return Ok(()),
+        }
+    }
+    while readers.join_next().await.is_some() {}
+    drop(lines);
+    // A panic in there is the only way this fails, and then there is nothing more to send.
+    let _ = batching.await;
+    Ok(())
+}
+
+async fn swarm(nodes: &Nodes) -> Result<Swarm, String> {
+    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
+    manager.docker.swarm().await.map_err(|e| e.to_string())
+}
+
+/// Tasks that have a container: of each slot those that run and the newest that ended.
+fn recent<'a>(tasks: &'a [Task], service_id: &str) -> Vec<&'a Task> {
+    let mut past: HashMap<(Option<u64>, &str), usize> = HashMap::new();
+    tasks
+        .iter()
+        .filter(|t| t.service_id == service_id && t.container_id.is_some())
+        .filter(|t| {
+            // A global service has no slots: its node stands for one.
+            let place = if t.slot.is_some() { "" } else { &t.node_id };
+            let seen = past.entry((t.slot, place)).or_default();
+            *seen += 1;
+            t.state == "running" || *seen <= PAST_TASKS
+        })
+        .collect()
+}
+
+/// Reads the output of one task on its own node.
+fn read_task(
+    nodes: &Nodes,
+    node: Option<String>,
+    service: &str,
+    task: &Task,
+    window: Window,
+    lines: &mpsc::Sender<LogLine>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let slot = task.slot.map_or_else(String::new, |s| format!(".{s}"));
+    let place = node.as_deref().unwrap_or(&task.node_id);
+    let from: Arc<str> = format!("{service}{slot}@{place}").into();
+    let handle = node.and_then(|name| nodes.get(&name)).cloned();
+    let lines = lines.clone();
+    let id = task.container_id.clone().unwrap_or_default();
+    async move {
+        let read = match handle {
+            Some(handle) => read_container(&handle, &id, &from, window, &lines).await,
+            None => Err("its node is not in config.toml: add it to read its logs".into()),
+        };
+        if let Err(reason) = read {
+            note(&lines, &from, reason).await;
+        }
+    }
+}
+
+async fn read_container(
+    handle: &NodeHandle,
+    id: &str,
+    from: &Arc<str>,
+    window: Window,
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<(), String> {
+    let (raw, mut arriving) = mpsc::channel::<ContainerLine>(256);
+    let reading = handle
+        .docker
+        .container_logs(id, window.tail, window.follow, raw);
+    let forwarding = async {
+        while let Some(line) = arriving.recv().await {
+            let line = LogLine {
+                at: line.at,
+                from: from.clone(),
+                bytes: line.bytes,
+                stderr: line.stderr,
+            };
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+    };
+    let (result, ()) = tokio::join!(reading, forwarding);
+    match result {
+        // The container was removed together with its log.
+        Err(e) if e.is_not_found() => Ok(()),
+        other => other.map_err(|e| e.to_string()),
+    }
+}
+
+/// A line of matou's own in the log.
+async fn note(lines: &mpsc::Sender<LogLine>, from: &Arc<str>, text: String) {
+    let line = LogLine {
+        at: Some(Timestamp::now()),
+        from: from.clone(),
+        bytes: format!("-- {text}").into_bytes(),
+        stderr: true,
+    };
+    // Nobody listens any more: then nobody misses it.
+    let _ = lines.send(line).await;
+}
+
+/// Gathers lines that wait and hands them over together, in the order of their times.
+async fn batch(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch>) {
+    let mut lines = Vec::new();
+    while arriving.recv_many(&mut lines, BATCH).await > 0 {
+        // Tasks are read side by side: their lines of one moment arrive in any order.
+        if lines.len() < BATCH {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            while lines.len() < BATCH
+                && let Ok(line) = arriving.try_recv()
+            {
+                lines.push(line);
+            }
+        }
+        lines.sort_by_key(|l| l.at);
+        if out.send(std::mem::take(&mut lines)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends a node's journal to `out`, of one unit or of all (`journalctl -o short-iso`).
+///
+/// # Errors
+/// The node's reason, or what journalctl said.
+pub async fn follow_journal(
+    node: &NodeHandle,
+    unit: Option<&str>,
+    window: Window,
+    out: mpsc::Sender<LogBatch>,
+    cancel: &CancellationToken,
+) -> Result<(), HostError> {
+    let mut command = Command::new("journalctl")
+        .args(["--no-pager", "--quiet", "--output=short-iso", "--lines"])
+        .arg(window.tail.to_string())
+        .sudo()
+        .label("read the journal");
+    if let Some(unit) = unit {
+        command = command.arg("--unit").arg(unit);
+    }
+    if window.follow {
+        command = command.arg("--follow");
+    }
+    let from: Arc<str> = node.config.name.as_str().into();
+    let (raw, mut bytes) = mpsc::channel(256);
+    let (lines, arriving) = mpsc::channel::<LogLine>(BATCH);
+    let batching = tokio::spawn(batch(arriving, out));
+    let parsing = async {
+        while let Some((stream, line)) = bytes.recv().await {
+            let line = journal_line(&from, line, stream == crate::job::Stream::Stderr);
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+    };
+    let (ended, ()) = tokio::join!(node.host.stream(&command, raw, cancel), parsing);
+    drop(lines);
+    let _ = batching.await;
+    ended.map(|_| ())
+}
+
+/// `2026-11-23T14:00:33+0100 host unit[1]: text`: the time is taken off, the host is known.
+fn journal_line(from: &Arc<str>, line: Vec<u8>, stderr: bool) -> LogLine {
+    let stamp = line
+        .iter()
+        .position(|b| *b == b' ')
+        .and_then(|end| Some((std::str::from_utf8(&line[..end]).ok()?, end)))
+        .and_then(|(text, end)| {
+            let at = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%z", text)
+                .and_then(|t| t.to_timestamp())
+                .ok()?;
+            Some((at, end))
+        });
+    let (at, bytes) = match stamp {
+        Some((at, end)) => {
+            let rest = &line[end + 1..];
+            let after_host = rest.iter().position(|b| *b == b' ').map_or(0, |p| p + 1);
+            (Some(at), rest[after_host..].to_vec())
+        }
+        None => (None, line),
+    };
+    LogLine {
+        at,
+        from: from.clone(),
+        bytes,
+        stderr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_line_loses_its_time_and_host() {
+        let from: Arc<str> = "n1".into();
+        let line = b"2026-11-23T15:00:33+0100 n1 sshd[12]: Accepted key".to_vec();
+        let line = journal_line(&from, line, false);
+        assert_eq!(line.bytes, b"sshd[12]: Accepted key");
+        assert_eq!(line.at, "2026-11-23T14:00:33Z".parse().ok());
+        let odd = journal_line(&from, b"-- Boot --".to_vec(), false);
+        assert_eq!((odd.at, odd.bytes), (None, b"-- Boot --".to_vec()));
+    }
+
+    #[test]
+    fn of_each_slot_the_running_and_the_newest_ended_tasks_are_read() {
+        let task = |id: &str, slot, state: &str| Task {
+            id: id.into(),
+            service_id: "s".into(),
+            slot,
+            node_id: format!("node-{id}"),
+            state: state.into(),
+            desired: String::new(),
+            message: String::new(),
+            error: String::new(),
+            container_id: Some(id.into()),
+            image: String::new(),
+            since: None,
+        };
+        let tasks = [
+            task("a", Some(1), "running"),
+            task("b", Some(1), "failed"),
+            task("c", Some(1), "failed"),
+            task("g", None, "failed"),
+            task("h", None, "failed"),
+        ];
+        let ids: Vec<&str> = recent(&tasks, "s").iter().map(|t| t.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b", "g", "h"]);
+    }
+}

@@ -1,0 +1,203 @@
+//! A node's load: CPU, memory, root file system.
+//!
+//! The console's own machine is read with sysinfo. A remote node runs one small shell loop over
+//! one long-lived channel: it needs a POSIX shell and /proc and leaves nothing behind when the
+//! channel closes. Formats: proc_stat(5), proc_meminfo(5), proc_loadavg(5), df(1) -P.
+
+use std::time::Duration;
+
+use sysinfo::{Disks, System};
+
+use crate::model::Metrics;
+
+/// Time between two samples.
+pub(super) const INTERVAL: Duration = Duration::from_secs(3);
+
+/// Prints a sample every three seconds, each introduced by a line `@`. Ends when its output is
+/// closed, at the latest three seconds later.
+pub const REMOTE_SAMPLER: &str = "while echo @ && head -n 1 /proc/stat \
+    && grep -E '^(MemTotal|MemAvailable|SwapTotal|SwapFree):' /proc/meminfo \
+    && echo load $(cat /proc/loadavg) && echo uptime $(cat /proc/uptime) \
+    && df -P -k / | tail -n 1 && echo .; do sleep 3; done";
+
+/// Turns the lines of [`REMOTE_SAMPLER`] into metrics.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    lines: Vec<String>,
+    cpu: Option<CpuTimes>,
+}
+
+/// Jiffies since boot. All zero before the first sample, which therefore gives the average since
+/// boot, as vmstat's first line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuTimes {
+    idle: u64,
+    total: u64,
+}
+
+impl Sampler {
+    /// Takes a line; answers with metrics when it completes a sample.
+    pub fn line(&mut self, line: &str) -> Option<Metrics> {
+        match line.trim() {
+            "@" => self.lines.clear(),
+            "." => {
+                let (mut metrics, cpu) = parse_sample(&self.lines)?;
+                metrics.cpu = usage(self.cpu.unwrap_or_default(), cpu);
+                self.cpu = Some(cpu);
+                return Some(metrics);
+            }
+            // A sample has nine lines; more than that is not one.
+            other if self.lines.len() < 16 => self.lines.push(other.to_owned()),
+            _ => {}
+        }
+        None
+    }
+}
+
+fn usage(before: CpuTimes, now: CpuTimes) -> f32 {
+    let total = now.total.saturating_sub(before.total);
+    let idle = now.idle.saturating_sub(before.idle).min(total);
+    if total == 0 {
+        0.0
+    } else {
+        ((total - idle) as f64 * 100.0 / total as f64) as f32
+    }
+}
+
+/// Reads one sample; `None` when a part of it is missing. The CPU percentage is left at zero:
+/// it needs two samples.
+pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
+    let mut metrics = Metrics::default();
+    let mut cpu = None;
+    let (mut available, mut swap_free) = (None, 0);
+    for line in lines {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let kib = |i: usize| words.get(i)?.parse::<u64>().ok()?.checked_mul(1024);
+        match *words.first()? {
+            "cpu" => {
+                let times: Vec<u64> = words[1..].iter().flat_map(|w| w.parse()).collect();
+                // Guest time (9th, 10th) is part of user time already.
+                let total = times.iter().take(8).sum();
+                cpu = Some(CpuTimes {
+                    idle: times.get(3)? + times.get(4)?,
+                    total,
+                });
+            }
+            "MemTotal:" => metrics.memory_total = kib(1)?,
+            "MemAvailable:" => available = kib(1),
+            "SwapTotal:" => metrics.swap_total = kib(1)?,
+            "SwapFree:" => swap_free = kib(1)?,
+            "load" => {
+                for (load, word) in metrics.load.iter_mut().zip(&words[1..]) {
+                    *load = word.parse().ok()?;
+                }
+            }
+            "uptime" => metrics.uptime = words.get(1)?.parse::<f64>().ok()? as u64,
+            // `df`: file system, size, used, available, percent, mount point.
+            _ if words.len() >= 6 => {
+                metrics.disk_used = kib(2)?;
+                metrics.disk_total = metrics.disk_used + kib(3)?;
+            }
+            _ => {}
+        }
+    }
+    metrics.memory_used = metrics.memory_total.saturating_sub(available?);
+    metrics.swap_used = metrics.swap_total.saturating_sub(swap_free);
+    Some((metrics, cpu?))
+}
+
+/// Samples the machine the console runs on.
+pub(super) struct LocalSampler {
+    system: System,
+}
+
+impl LocalSampler {
+    /// # Errors
+    /// When /proc can't be read.
+    pub(super) fn new() -> Result<Self, sysinfo::Error> {
+        let mut system = System::new()?;
+        system.refresh_cpu_usage();
+        Ok(Self { system })
+    }
+
+    /// # Errors
+    /// When /proc or the list of mounts can't be read.
+    pub(super) fn sample(&mut self) -> Result<Metrics, sysinfo::Error> {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory();
+        let disks = Disks::new_with_refreshed_list()?;
+        let root = disks
+            .iter()
+            .find(|d| d.mount_point() == std::path::Path::new("/"));
+        let load = System::load_average()?;
+        let system = &self.system;
+        Ok(Metrics {
+            cpu: system.global_cpu_usage(),
+            memory_used: system.total_memory().saturating_sub(system.available_memory()),
+            memory_total: system.total_memory(),
+            swap_used: system.used_swap(),
+            swap_total: system.total_swap(),
+            disk_used: root.map_or(0, |d| d.total_space().saturating_sub(d.available_space())),
+            disk_total: root.map_or(0, sysinfo::Disk::total_space),
+            load: [load.one as f32, load.five as f32, load.fifteen as f32],
+            uptime: System::uptime()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remote_sampler_runs_in_a_real_shell_and_is_understood() {
+        // Two samples, without the pause between them.
+        let script = REMOTE_SAMPLER
+            .replace("while ", "for i in 1 2; do ")
+            .replace("; do sleep 3; done", "; done");
+        let out = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        let mut sampler = Sampler::default();
+        let samples: Vec<Metrics> = String::from_utf8(out.stdout)
+            .unwrap()
+            .lines()
+            .filter_map(|l| sampler.line(l))
+            .collect();
+        assert_eq!(samples.len(), 2, "{}", String::from_utf8_lossy(&out.stderr));
+        let m = samples[1];
+        let local = LocalSampler::new().unwrap().sample().unwrap();
+        assert_eq!(m.memory_total, local.memory_total);
+        assert!(m.memory_used > 0 && m.memory_used < m.memory_total);
+        assert!(m.disk_used > 0 && m.disk_used <= m.disk_total);
+        assert!(m.uptime > 0 && (0.0..=100.0).contains(&m.cpu));
+    }
+
+    #[test]
+    fn cpu_is_the_share_of_the_time_between_two_samples() {
+        let before = CpuTimes {
+            idle: 100,
+            total: 200,
+        };
+        let now = CpuTimes {
+            idle: 130,
+            total: 300,
+        };
+        assert_eq!(usage(before, now), 70.0);
+        assert_eq!(usage(now, now), 0.0);
+        assert_eq!(usage(now, before), 0.0);
+    }
+
+    #[test]
+    fn a_sample_that_lacks_a_part_or_never_ends_is_no_sample() {
+        let mut sampler = Sampler::default();
+        assert_eq!(sampler.line("@"), None);
+        assert_eq!(sampler.line("cpu 1 2"), None);
+        assert_eq!(sampler.line("."), None);
+        for _ in 0..100_000 {
+            sampler.line("garbage");
+        }
+        assert!(sampler.lines.len() <= 16);
+    }
+}

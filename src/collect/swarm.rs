@@ -1,0 +1,78 @@
+//! The swarm, as one of its managers sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Reports, Wake};
+use crate::docker::{DockerError, NodeHandle, Nodes};
+use crate::model::{Datum, Swarm};
+
+/// Tasks make no events, so they are polled.
+const POLL: Duration = Duration::from_secs(5);
+
+/// After an event the next reading comes this soon, and one more after [`SETTLE`].
+const DEBOUNCE: Duration = Duration::from_millis(250);
+
+/// A task needs about this long from its container's start to its state in the swarm.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A manager that takes longer is asked again after the next one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+    let mut pause = POLL;
+    loop {
+        let reading = read(&nodes).await;
+        if !reports.send(Datum::Swarm(reading)).await {
+            return;
+        }
+        let woken = tokio::time::timeout(pause, wake.swarm.notified()).await;
+        pause = if woken.is_ok() {
+            tokio::time::sleep(DEBOUNCE).await;
+            SETTLE
+        } else {
+            POLL
+        };
+    }
+}
+
+/// Asks the managers one after another, connected ones first, until one answers.
+async fn read(nodes: &Nodes) -> Result<Swarm, String> {
+    let mut reasons = Vec::new();
+    for manager in nodes.managers() {
+        match ask(manager).await {
+            Ok(swarm) => return Ok(swarm),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    Err(if reasons.is_empty() {
+        "config.toml names no manager".into()
+    } else {
+        reasons.join("; ")
+    })
+}
+
+async fn ask(manager: &NodeHandle) -> Result<Swarm, String> {
+    match tokio::time::timeout(PATIENCE, manager.docker.swarm()).await {
+        Ok(Ok(swarm)) => Ok(swarm),
+        Ok(Err(e)) if e.is_not_manager() => Err(not_a_manager(manager, &e)),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!(
+            "{} did not answer within {} s",
+            manager.config.name,
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+fn not_a_manager(manager: &NodeHandle, error: &DockerError) -> String {
+    let text = error.to_string();
+    let name = &manager.config.name;
+    if text.contains("locked") {
+        format!("the swarm is locked: unlock it with `docker swarm unlock` on {name}")
+    } else if text.contains("not a swarm manager") && text.contains("join") {
+        format!("{name} is in no swarm yet: make one with `docker swarm init` there")
+    } else {
+        text
+    }
+}

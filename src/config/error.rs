@@ -1,0 +1,95 @@
+//! Errors of config.toml that point at the place, as a compiler does.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file; for a missing one, its name.
+    pub path: PathBuf,
+    /// Line and column, both from 1, and the line's text; `None` when the file can't be read.
+    pub place: Option<Place>,
+    pub message: String,
+}
+
+/// A place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+    pub text: String,
+    /// Characters that are wrong, at least one.
+    pub length: usize,
+}
+
+impl ConfigError {
+    pub(super) fn at(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
+        let start = span.start.min(text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let end = span.end.clamp(start, line_end.max(start));
+        Self {
+            path: path.to_owned(),
+            place: Some(Place {
+                line: text[..start].matches('\n').count() + 1,
+                column: text[line_start..start].chars().count() + 1,
+                text: text[line_start..line_end].to_owned(),
+                length: text[start..end].chars().count().max(1),
+            }),
+            message,
+        }
+    }
+
+    /// serde's words, with the nearest right word added.
+    pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let mut message = error.message().trim().replace('\n', ", ");
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        if let [wrong, allowed @ ..] = names.as_slice()
+            && message.starts_with("unknown ")
+            && let Some(near) = nearest(wrong, allowed.iter().copied())
+        {
+            message = format!("{message}; did you mean `{near}`?");
+        }
+        Self::at(path, text, error.span().unwrap_or(0..0), message)
+    }
+}
+
+/// The candidate that looks most like `wrong`, when one does.
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::jaro_winkler(wrong, c), c))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, c)| c)
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(place) = &self.place else {
+            return write!(f, "{}: {}", self.path.display(), self.message);
+        };
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(
+            f,
+            "{}:{}:{}: {}",
+            self.path.display(),
+            place.line,
+            place.column,
+            self.message
+        )?;
+        writeln!(f, "{margin} |")?;
+        writeln!(f, "{number} | {}", crate::text::clean(&place.text))?;
+        write!(
+            f,
+            "{margin} | {}{}",
+            " ".repeat(place.column - 1),
+            "^".repeat(place.length)
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,61 @@
+//! Durations and sizes as people write them.
+
+use std::time::Duration;
+
+/// `10 s`, `500ms`, `2 min`, `1 h`.
+///
+/// # Errors
+/// What is allowed.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let allowed = || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
+    let (number, unit) = split(text).ok_or_else(allowed)?;
+    let unit = match unit {
+        "ms" => 0.001,
+        "s" | "sec" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(allowed()),
+    };
+    Duration::try_from_secs_f64(number * unit)
+        .ok()
+        .filter(|d| !d.is_zero())
+        .ok_or_else(allowed)
+}
+
+/// `64 MiB`, `1.5GiB`, `512 KiB`; in bytes.
+///
+/// # Errors
+/// What is allowed.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let allowed = || format!("{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\"");
+    let (number, unit) = split(text).ok_or_else(allowed)?;
+    let unit: u64 = match unit {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(allowed()),
+    };
+    Ok((number * unit as f64) as usize)
+}
+
+fn split(text: &str) -> Option<(f64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    Some((text[..end].parse().ok()?, text[end..].trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_with_and_without_a_space() {
+        assert_eq!(duration("10 s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1.5min"), Ok(Duration::from_secs(90)));
+        assert_eq!(size("64 MiB"), Ok(64 << 20));
+        for wrong in ["", "10", "s", "0 s", "-1 s", "1 parsec", "1..2 s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(size("64 MB").is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! From the API's types to the model's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    ContainerSummary, EndpointPortConfigProtocolEnum, MountType, Node, NodeSpecAvailabilityEnum,
+    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, VolumeListResponse,
+};
+use jiff::Timestamp;
+
+use crate::model::{self, Availability, Engine, Mode, Role, Swarm, SwarmNode, Volume};
+
+/// The label `docker stack deploy` puts on what it makes.
+pub(super) const STACK_LABEL: &str = "com.docker.stack.namespace";
+
+/// The innermost reason of an error: what hyper and bollard wrap around it says nothing.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    crate::text::clean(&cause.to_string()).into_owned()
+}
+
+pub(super) fn engine(info: SystemInfo, version: SystemVersion) -> Engine {
+    let swarm = info.swarm.unwrap_or_default();
+    Engine {
+        version: version.version.unwrap_or_default(),
+        api: version.api_version.unwrap_or_default(),
+        os: info.operating_system.unwrap_or_default(),
+        kernel: info.kernel_version.unwrap_or_default(),
+        architecture: info.architecture.unwrap_or_default(),
+        cpus: unsigned(info.ncpu),
+        memory: unsigned(info.mem_total),
+        swarm_node_id: swarm.node_id.unwrap_or_default(),
+        swarm_state: swarm
+            .local_node_state
+            .map(|s| s.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary]) -> Vec<Volume> {
+    let mut users: HashMap<&str, Vec<String>> = HashMap::new();
+    for container in containers {
+        let name = container
+            .names
+            .iter()
+            .flatten()
+            .next()
+            .map_or("", |n| n.trim_start_matches('/'));
+        for mount in container.mounts.iter().flatten() {
+            if mount.typ.as_deref() == Some("volume")
+                && let Some(volume) = &mount.name
+            {
+                users.entry(volume).or_default().push(name.to_owned());
+            }
+        }
+    }
+    let mut volumes: Vec<Volume> = list
+        .volumes
+        .unwrap_or_default()
+        .into_iter()
+        .map(|v| Volume {
+            users: users.remove(v.name.as_str()).unwrap_or_default(),
+            stack: v.labels.get(STACK_LABEL).cloned(),
+            created_at: time(v.created_at.as_deref()),
+            options: v.options.into_iter().collect(),
+            name: v.name,
+            driver: v.driver,
+            mountpoint: v.mountpoint,
+        })
+        .collect();
+    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    volumes
+}
+
+pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) -> Swarm {
+    let mut nodes: Vec<SwarmNode> = nodes.into_iter().map(node).collect();
+    nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+    let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut tasks: Vec<model::Task> = tasks.into_iter().map(task).collect();
+    tasks.sort_by(|a, b| {
+        (&a.service_id, a.slot)
+            .cmp(&(&b.service_id, b.slot))
+            .then(b.since.cmp(&a.since))
+            .then(a.id.cmp(&b.id))
+    });
+    Swarm {
+        nodes,
+        services,
+        tasks,
+    }
+}
+
+fn node(n: Node) -> SwarmNode {
+    let spec = n.spec.unwrap_or_default();
+    let description = n.description.unwrap_or_default();
+    let status = n.status.unwrap_or_default();
+    let manager = n.manager_status.unwrap_or_default();
+    SwarmNode {
+        id: n.id.unwrap_or_default(),
+        hostname: description.hostname.unwrap_or_default(),
+        role: match spec.role {
+            Some(NodeSpecRoleEnum::MANAGER) => Role::Manager,
+            _ => Role::Worker,
+        },
+        availability: match spec.availability {
+            Some(NodeSpecAvailabilityEnum::DRAIN) => Availability::Drain,
+            Some(NodeSpecAvailabilityEnum::PAUSE) => Availability::Pause,
+            _ => Availability::Active,
+        },
+        state: status.state.map(|s| s.to_string()).unwrap_or_default(),
+        message: status.message.unwrap_or_default(),
+        address: status.addr.unwrap_or_default(),
+        leader: manager.leader.unwrap_or(false),
+        reachability: manager
+            .reachability
+            .map(|r| r.to_string())
+            .unwrap_or_default(),
+        engine_version: description
+            .engine
+            .and_then(|e| e.engine_version)
+            .unwrap_or_default(),
+        labels: sorted(spec.labels),
+    }
+}
+
+fn service(s: Service) -> model::Service {
+    let spec = s.spec.unwrap_or_default();
+    let labels = sorted(spec.labels);
+    let container = spec.task_template.and_then(|t| t.container_spec);
+    let mode = spec.mode.unwrap_or_default();
+    let mode = if let Some(job) = mode.replicated_job {
+        Mode::ReplicatedJob(unsigned(job.total_completions))
+    } else if mode.global_job.is_some() {
+        Mode::GlobalJob
+    } else if mode.global.is_some() {
+        Mode::Global
+    } else {
+        Mode::Replicated(unsigned(mode.replicated.and_then(|r| r.replicas)))
+    };
+    let status = s.service_status.unwrap_or_default();
+    let volumes = container
+        .iter()
+        .flat_map(|c| c.mounts.iter().flatten())
+        .filter(|m| m.typ == Some(MountType::VOLUME))
+        .filter_map(|m| m.source.clone())
+        .collect();
+    let ports = s
+        .endpoint
+        .and_then(|e| e.spec)
+        .and_then(|e| e.ports)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|p| {
+            let protocol = p.protocol.unwrap_or(EndpointPortConfigProtocolEnum::TCP);
+            let target = p.target_port.unwrap_or(0);
+            let published = p.published_port.unwrap_or(0);
+            format!("{published}:{target}/{protocol}")
+        })
+        .collect();
+    model::Service {
+        id: s.id.unwrap_or_default(),
+        name: spec.name.unwrap_or_default(),
+        stack: labels.get(STACK_LABEL).cloned(),
+        image: container
+            .and_then(|c| c.image)
+            .map(without_digest)
+            .unwrap_or_default(),
+        mode,
+        wanted: status.desired_tasks.unwrap_or(0),
+        running: status.running_tasks.unwrap_or(0),
+        domains: domains(&labels),
+        ports,
+        labels,
+        volumes,
+        created_at: time(s.created_at.as_deref()),
+        updated_at: time(s.updated_at.as_deref()),
+        update: s.update_status.map(|u| {
+            (
+                u.state.map(|s| s.to_string()).unwrap_or_default(),
+                u.message.unwrap_or_default(),
+            )
+        }),
+        version: s.version.and_then(|v| v.index).unwrap_or(0),
+    }
+}
+
+fn task(t: Task) -> model::Task {
+    let status = t.status.unwrap_or_default();
+    model::Task {
+        id: t.id.unwrap_or_default(),
+        service_id: t.service_id.unwrap_or_default(),
+        slot: t.slot.filter(|s| *s > 0).map(|s| s as u64),
+        node_id: t.node_id.unwrap_or_default(),
+        state: status.state.map(|s| s.to_string()).unwrap_or_default(),
+        desired: t.desired_state.map(|s| s.to_string()).unwrap_or_default(),
+        message: status.message.unwrap_or_default(),
+        error: status.err.unwrap_or_default(),
+        container_id: status
+            .container_status
+            .and_then(|c| c.container_id)
+            .filter(|id| !id.is_empty()),
+        image: t
+            .spec
+            .and_then(|s| s.container_spec)
+            .and_then(|c| c.image)
+            .map(without_digest)
+            .unwrap_or_default(),
+        since: time(status.timestamp.as_deref()),
+    }
+}
+
+/// `ghost:6@sha256:…` → `ghost:6`.
+fn without_digest(image: String) -> String {
+    match image.split_once('@') {
+        Some((name, _)) => name.to_owned(),
+        None => image,
+    }
+}
+
+/// Domains named by ``Host(`…`)`` in Traefik's router rules (v2 and later), or by `Host:…` in v1.
+fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, value) in labels {
+        let key = key.to_ascii_lowercase();
+        if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") {
+            for call in value.split("Host(").skip(1) {
+                let arguments = call.split(')').next().unwrap_or_default();
+                found.extend(
+                    arguments
+                        .split(',')
+                        .map(|d| d.trim().trim_matches(['`', '"', '\'']).to_owned()),
+                );
+            }
+        } else if key == "traefik.frontend.rule" {
+            for part in value.split(';') {
+                if let Some(hosts) = part.trim().strip_prefix("Host:") {
+                    found.extend(hosts.split(',').map(|d| d.trim().to_owned()));
+                }
+            }
+        }
+    }
+    found.retain(|d| !d.is_empty());
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    map.unwrap_or_default().into_iter().collect()
+}
+
+fn unsigned(n: Option<i64>) -> u64 {
+    n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+}
+
+fn time(text: Option<&str>) -> Option<Timestamp> {
+    text.and_then(|t| t.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_come_from_router_rules_of_every_traefik() {
+        let labels = [
+            ("traefik.http.routers.a.rule", "Host(`a.org`) || Host(`www.a.org`, `b.org`)"),
+            ("traefik.http.routers.a.entrypoints", "Host(`no.org`)"),
+            ("traefik.frontend.rule", "Host:c.org, d.org;PathPrefix:/x"),
+        ];
+        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert_eq!(
+            domains(&labels),
+            ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
+        );
+    }
+
+    #[test]
+    fn an_answer_of_an_old_engine_is_understood() {
+        // Docker 20.10, cut down: no ServiceStatus, a negative slot, a time of zero.
+        let task: Task = serde_json::from_str(
+            r#"{"ID":"t1","ServiceID":"s1","NodeID":"n1","Status":{"Timestamp":"2026-11-23T14:00:33.1Z",
+            "State":"rejected","Message":"preparing","Err":"No such image: x","ContainerStatus":{"ContainerID":"","PID":0,"ExitCode":0}},
+            "DesiredState":"shutdown"}"#,
+        )
+        .unwrap();
+        let task = super::task(task);
+        assert_eq!(task.state, "rejected");
+        assert_eq!(task.error, "No such image: x");
+        assert_eq!(task.container_id, None);
+        assert_eq!(task.slot, None);
+    }
+}

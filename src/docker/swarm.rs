@@ -1,0 +1,144 @@
+//! What a manager's engine knows of the swarm, and how it is changed.
+
+use bollard::models::{NodeSpecAvailabilityEnum, ServiceSpecModeReplicated};
+use bollard::query_parameters::{
+    ListNodesOptions, ListServicesOptions, ListTasksOptions, UpdateNodeOptions,
+    UpdateServiceOptions,
+};
+
+use super::{Docker, DockerError, convert};
+use crate::model::{Availability, Swarm};
+
+/// The engine's own description of a service.
+pub type ServiceSpec = bollard::models::ServiceSpec;
+
+/// How often a change is tried again on a fresh description when somebody else was faster.
+const SEQUENCE_RETRIES: usize = 5;
+
+impl Docker {
+    /// Whether this engine answers as a manager of a swarm.
+    pub(super) async fn ping_manager(&self) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        match client.inspect_swarm().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Nodes, services and tasks.
+    pub async fn swarm(&self) -> Result<Swarm, DockerError> {
+        let client = self.client().await?;
+        let services = ListServicesOptions {
+            status: Some(true),
+            ..Default::default()
+        };
+        let read = tokio::try_join!(
+            client.list_nodes(None::<ListNodesOptions>),
+            client.list_services(Some(services)),
+            client.list_tasks(None::<ListTasksOptions>),
+        );
+        match read {
+            Ok((nodes, services, tasks)) => Ok(convert::swarm(nodes, services, tasks)),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Reads a service's description, lets `change` alter it, and writes it back; once more on a
+    /// fresh one when somebody else changed it meanwhile. `change` answers false for "nothing to
+    /// do".
+    ///
+    /// # Errors
+    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    pub async fn update_service(
+        &self,
+        name: &str,
+        change: impl Fn(&mut ServiceSpec) -> bool,
+    ) -> Result<(), DockerError> {
+        let mut tries = 0;
+        loop {
+            let client = self.client().await?;
+            let service = match client.inspect_service(name, None).await {
+                Ok(service) => service,
+                Err(e) => return Err(self.failed(e).await),
+            };
+            let mut spec = service.spec.unwrap_or_default();
+            if !change(&mut spec) {
+                return Ok(());
+            }
+            let options = UpdateServiceOptions {
+                version: service.version.and_then(|v| v.index).unwrap_or(0) as i32,
+                ..Default::default()
+            };
+            let Err(e) = client.update_service(name, spec, options, None).await else {
+                return Ok(());
+            };
+            let error = self.failed(e).await;
+            tries += 1;
+            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Sets how many tasks a replicated service runs.
+    pub async fn scale(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
+        self.update_service(service, |spec| {
+            let Some(mode) = spec.mode.as_mut() else {
+                return false;
+            };
+            let wanted = Some(replicas as i64);
+            if mode.replicated.as_ref().map(|r| r.replicas) == Some(wanted) {
+                return false;
+            }
+            mode.replicated = Some(ServiceSpecModeReplicated { replicas: wanted });
+            true
+        })
+        .await
+    }
+
+    /// Replaces every task of a service, by its update policy.
+    pub async fn restart(&self, service: &str) -> Result<(), DockerError> {
+        self.update_service(service, |spec| {
+            let Some(template) = spec.task_template.as_mut() else {
+                return false;
+            };
+            template.force_update = Some(template.force_update.unwrap_or(0) + 1);
+            true
+        })
+        .await
+    }
+
+    /// Sets whether the scheduler may use a node, found by its swarm id or host name.
+    pub async fn set_availability(
+        &self,
+        node: &str,
+        to: Availability,
+    ) -> Result<(), DockerError> {
+        let mut tries = 0;
+        loop {
+            let client = self.client().await?;
+            let found = match client.inspect_node(node).await {
+                Ok(found) => found,
+                Err(e) => return Err(self.failed(e).await),
+            };
+            let mut spec = found.spec.unwrap_or_default();
+            spec.availability = Some(match to {
+                Availability::Active => NodeSpecAvailabilityEnum::ACTIVE,
+                Availability::Pause => NodeSpecAvailabilityEnum::PAUSE,
+                Availability::Drain => NodeSpecAvailabilityEnum::DRAIN,
+            });
+            let options = UpdateNodeOptions {
+                version: found.version.and_then(|v| v.index).unwrap_or(0) as i64,
+            };
+            let id = found.id.unwrap_or_else(|| node.to_owned());
+            let Err(e) = client.update_node(&id, spec, options).await else {
+                return Ok(());
+            };
+            let error = self.failed(e).await;
+            tries += 1;
+            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+                return Err(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Processes on the machine matou runs on.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command as Process};
+
+use super::command::Command;
+
+/// Starts the command as the leader of its own process group.
+pub(super) fn spawn(command: &Command) -> std::io::Result<Child> {
+    let argv = command.argv(nix::unistd::geteuid().is_root());
+    Process::new(argv[0])
+        .args(&argv[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Asks the whole process group to end, and ends it when it does not.
+pub(super) async fn end(child: &mut Child, grace: Duration) {
+    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else {
+        return;
+    };
+    let group = Pid::from_raw(group);
+    // It may have ended by itself meanwhile.
+    let _ = killpg(group, Signal::SIGTERM);
+    let _ = tokio::time::timeout(grace, child.wait()).await;
+    // Also what its leader left behind.
+    let _ = killpg(group, Signal::SIGKILL);
+    let _ = child.wait().await;
+}

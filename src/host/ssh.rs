@@ -1,0 +1,425 @@
+//! One multiplexed SSH connection a node, kept up in the background.
+//!
+//! Facts about the crate that this module answers for: dropping a remote child does not end the
+//! remote process; a broken master is not replaced; the builder's jump hosts ignore its other
+//! options (so a configuration file is generated instead).
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+use jiff::Timestamp;
+use openssh::{ControlPersist, ForwardType, Session, SessionBuilder, Socket, Stdio};
+use tokio::net::UnixListener;
+use tokio::sync::{Notify, OnceCell, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::error::explain_ssh;
+use crate::config::{KnownHosts, SshOptions};
+use crate::model::Link;
+
+/// Channels in use at once: sshd allows ten by default, the rest is for the operator.
+const CHANNELS: usize = 8;
+
+/// How often a standing connection is looked at. The master itself notices a dead network after
+/// three missed keep-alives.
+const CHECK: Duration = Duration::from_secs(2);
+
+/// Seconds an idle master outlives a console that was killed.
+const PERSIST: usize = 60;
+
+/// A connection that stands.
+pub(super) struct Connected {
+    pub session: Session,
+    /// The user is root there: no sudo needed.
+    pub is_root: bool,
+    channels: Semaphore,
+    docker: OnceCell<PathBuf>,
+    /// Ended with the connection.
+    alive: CancellationToken,
+}
+
+impl Connected {
+    /// A place for one more channel.
+    pub(super) async fn channel(&self) -> tokio::sync::SemaphorePermit<'_> {
+        // The semaphore is never closed.
+        self.channels.acquire().await.expect("the semaphore is open")
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.alive.cancel();
+    }
+}
+
+type State = (Link, Option<Arc<Connected>>);
+
+/// Keeps one node's connection.
+pub(super) struct Keeper {
+    node: String,
+    options: SshOptions,
+    runtime_dir: PathBuf,
+    docker_socket: PathBuf,
+    state: watch::Sender<State>,
+    link: watch::Sender<Link>,
+    /// Somebody noticed that the connection is broken, or wants it tried again now.
+    look: Notify,
+    stop: CancellationToken,
+    started: std::sync::Once,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        node: &str,
+        options: SshOptions,
+        runtime_dir: PathBuf,
+        docker_socket: PathBuf,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            node: node.to_owned(),
+            options,
+            runtime_dir,
+            docker_socket,
+            state: watch::Sender::new((Link::Connecting, None)),
+            link: watch::Sender::new(Link::Connecting),
+            look: Notify::new(),
+            stop: CancellationToken::new(),
+            started: std::sync::Once::new(),
+        })
+    }
+
+    pub(super) fn options(&self) -> &SshOptions {
+        &self.options
+    }
+
+    /// The state of the connection; starts connecting.
+    pub(super) fn watch(self: &Arc<Self>) -> watch::Receiver<Link> {
+        self.start();
+        self.link.subscribe()
+    }
+
+    fn start(self: &Arc<Self>) {
+        self.started.call_once(|| {
+            let keeper = self.clone();
+            tokio::spawn(async move {
+                let stop = keeper.stop.clone();
+                stop.run_until_cancelled(keeper.keep()).await;
+                keeper.set(Link::Connecting, None);
+            });
+        });
+    }
+
+    /// The connection, when there is one; waits only for the very first attempt.
+    ///
+    /// # Errors
+    /// The reason why there is none, a whole sentence.
+    pub(super) async fn connected(self: &Arc<Self>) -> Result<Arc<Connected>, String> {
+        self.start();
+        let mut state = self.state.subscribe();
+        let waiting = state.wait_for(|(link, _)| !matches!(link, Link::Connecting));
+        let settled = tokio::time::timeout(self.patience(), waiting).await;
+        let state = match settled {
+            Ok(Ok(state)) => state.clone(),
+            _ => return Err(self.no_answer()),
+        };
+        match state {
+            (_, Some(connected)) => Ok(connected),
+            (Link::Down { reason, .. }, None) => Err(reason),
+            (_, None) => Err(self.no_answer()),
+        }
+    }
+
+    /// Looks at the connection now; a broken one is replaced, a waiting retry comes at once.
+    pub(super) fn look_now(&self) {
+        self.look.notify_one();
+    }
+
+    /// Whether the connection still stands, asked of the master.
+    pub(super) async fn is_alive(&self, connected: &Connected) -> bool {
+        let alive = tokio::time::timeout(Duration::from_secs(2), connected.session.check()).await;
+        matches!(alive, Ok(Ok(())))
+    }
+
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let connected = self.state.send_replace((Link::Connecting, None)).1;
+        if let Some(connected) = connected {
+            if let Some(path) = connected.docker.get() {
+                let _ = std::fs::remove_file(path);
+            }
+            connected.alive.cancel();
+            // Telling the master to end blocks, though not for long.
+            let ended = tokio::task::spawn_blocking(move || drop(connected));
+            let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+        }
+    }
+
+    /// Longest time one attempt may take: the crate's own limit covers each hop by itself.
+    fn patience(&self) -> Duration {
+        self.options.connect_timeout * if self.options.jump.is_some() { 2 } else { 1 }
+            + Duration::from_secs(1)
+    }
+
+    fn no_answer(&self) -> String {
+        format!(
+            "{} did not answer within {} s: is the server up?",
+            self.options.address,
+            self.patience().as_secs()
+        )
+    }
+
+    fn set(&self, link: Link, connected: Option<Arc<Connected>>) {
+        self.state.send_replace((link.clone(), connected));
+        self.link.send_if_modified(|old| {
+            let changed = *old != link;
+            *old = link;
+            changed
+        });
+    }
+
+    /// Connects, watches, and connects again with growing pauses.
+    async fn keep(&self) {
+        let pauses = backon::ExponentialBuilder::default()
+            .with_min_delay(Duration::from_secs(1))
+            .with_max_delay(Duration::from_secs(30))
+            .with_jitter()
+            .without_max_times();
+        let mut pause = pauses.build();
+        let mut down_since: Option<Timestamp> = None;
+        loop {
+            match self.connect().await {
+                Ok(connected) => {
+                    pause = pauses.build();
+                    down_since = None;
+                    let connected = Arc::new(connected);
+                    self.set(Link::Up, Some(connected.clone()));
+                    self.until_broken(&connected).await;
+                    connected.alive.cancel();
+                    let reason = "the connection was lost".to_owned();
+                    let since = *down_since.get_or_insert_with(Timestamp::now);
+                    self.set(Link::Down { reason, since }, None);
+                }
+                Err(reason) => {
+                    let since = *down_since.get_or_insert_with(Timestamp::now);
+                    self.set(Link::Down { reason, since }, None);
+                    let wait = pause.next().unwrap_or(Duration::from_secs(30));
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.look.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn until_broken(&self, connected: &Connected) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(CHECK) => {}
+                () = self.look.notified() => {}
+            }
+            if !self.is_alive(connected).await {
+                return;
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connected, String> {
+        let options = &self.options;
+        let config = self.write_ssh_config().map_err(|e| {
+            format!("{} can't be written: {e}", self.runtime_dir.display())
+        })?;
+        let mut builder = SessionBuilder::default();
+        builder
+            .control_directory(&self.runtime_dir)
+            .config_file(config)
+            .connect_timeout(options.connect_timeout)
+            .control_persist(ControlPersist::IdleFor(
+                NonZeroUsize::new(PERSIST).expect("not zero"),
+            ))
+            .known_hosts_check(match options.known_hosts {
+                KnownHosts::Strict => openssh::KnownHosts::Strict,
+                KnownHosts::AcceptNew => openssh::KnownHosts::Add,
+            });
+        if let Some(user) = &options.user {
+            builder.user(user.clone());
+        }
+        if let Some(port) = options.port {
+            builder.port(port);
+        }
+        if let Some(identity) = &options.identity {
+            builder.keyfile(identity);
+        }
+        let connecting = builder.connect_mux(&options.address);
+        let session = match tokio::time::timeout(self.patience(), connecting).await {
+            Ok(Ok(session)) => session,
+            Ok(Err(e)) => return Err(self.explain(&e)),
+            Err(_) => return Err(self.no_answer()),
+        };
+        let is_root = tokio::time::timeout(self.patience(), user_is_root(&session));
+        let is_root = match is_root.await {
+            Ok(Ok(is_root)) => is_root,
+            Ok(Err(e)) => return Err(self.explain(&e)),
+            Err(_) => return Err(self.no_answer()),
+        };
+        Ok(Connected {
+            session,
+            is_root,
+            channels: Semaphore::new(CHANNELS),
+            docker: OnceCell::new(),
+            alive: CancellationToken::new(),
+        })
+    }
+
+    fn explain(&self, error: &openssh::Error) -> String {
+        let said = match error {
+            openssh::Error::Connect(e) | openssh::Error::Master(e) => e.to_string(),
+            other => other.to_string(),
+        };
+        match error {
+            openssh::Error::Connect(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                "ssh can't be started: install openssh-client on this machine".into()
+            }
+            _ => explain_ssh(&said, &self.options),
+        }
+    }
+
+    /// What ssh's options on the command line can't say, or do not hand on to a jump host.
+    fn write_ssh_config(&self) -> std::io::Result<PathBuf> {
+        let options = &self.options;
+        let mut text = String::from("# made by matou for one node; do not edit\n");
+        if let Some(jump) = &options.jump {
+            text += &format!("Host {}\n  ProxyJump {jump}\n", options.address);
+        }
+        text += &format!(
+            "Host *\n  BatchMode yes\n  ServerAliveInterval {}\n  ServerAliveCountMax 3\n  ConnectTimeout {}\n  StreamLocalBindUnlink yes\n",
+            options.keep_alive.as_secs().max(1),
+            options.connect_timeout.as_secs().max(1),
+        );
+        text += match options.known_hosts {
+            KnownHosts::Strict => "  StrictHostKeyChecking yes\n",
+            KnownHosts::AcceptNew => "  StrictHostKeyChecking accept-new\n",
+        };
+        if let Some(file) = &options.known_hosts_file {
+            text += &format!("  UserKnownHostsFile {}\n", quoted(file));
+        }
+        if let (Some(identity), Some(_)) = (&options.identity, &options.jump) {
+            text += &format!("  IdentityFile {}\n", quoted(identity));
+        }
+        match &options.config_file {
+            Some(file) => text += &format!("  Include {}\n", quoted(file)),
+            None => text += "  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n",
+        }
+        let path = self.runtime_dir.join(format!("{}.conf", self.short_name()));
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Different for each fleet's node: two consoles share the folder.
+    fn short_name(&self) -> String {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hash = DefaultHasher::new();
+        let o = &self.options;
+        (&self.node, &o.address, o.port, &o.user, &o.jump, &o.identity, std::process::id())
+            .hash(&mut hash);
+        format!("{:016x}", hash.finish())
+    }
+
+    /// A socket on this machine that reaches the node's engine for as long as the connection
+    /// stands.
+    pub(super) async fn docker_socket(
+        &self,
+        connected: &Arc<Connected>,
+    ) -> Result<PathBuf, String> {
+        let made = connected.docker.get_or_try_init(|| async {
+            // A new name for each connection: what talks to the old one must notice.
+            let nonce = Timestamp::now().as_microsecond();
+            let path = self
+                .runtime_dir
+                .join(format!("{}-{nonce:x}.sock", &self.short_name()[..8]));
+            if connected.is_root {
+                self.forward(connected, &path).await?;
+            } else {
+                self.dial_stdio(connected, &path)?;
+            }
+            Ok::<_, String>(path)
+        });
+        made.await.cloned()
+    }
+
+    /// The engine's socket, forwarded by sshd.
+    async fn forward(&self, connected: &Connected, path: &Path) -> Result<(), String> {
+        let forwarded = connected.session.request_port_forward(
+            ForwardType::Local,
+            Socket::UnixSocket { path: path.into() },
+            Socket::UnixSocket {
+                path: self.docker_socket.as_path().into(),
+            },
+        );
+        forwarded.await.map_err(|e| {
+            format!("the Docker socket can't be forwarded: {e}; sshd needs AllowStreamLocalForwarding yes")
+        })
+    }
+
+    /// The engine's socket may only be opened by root: each connection is carried by
+    /// `docker system dial-stdio` under sudo.
+    fn dial_stdio(&self, connected: &Arc<Connected>, path: &Path) -> Result<(), String> {
+        use std::os::unix::fs::PermissionsExt;
+        let listener = UnixListener::bind(path)
+            .and_then(|l| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+                Ok(l)
+            })
+            .map_err(|e| format!("{} can't be made: {e}", path.display()))?;
+        let engine = format!("unix://{}", self.docker_socket.display());
+        let alive = connected.alive.clone();
+        let connected = Arc::downgrade(connected);
+        let path = path.to_owned();
+        tokio::spawn(async move {
+            let accepting = async {
+                while let Ok((mut local, _)) = listener.accept().await {
+                    let Some(connected) = connected.upgrade() else {
+                        return;
+                    };
+                    let engine = engine.clone();
+                    tokio::spawn(async move {
+                        let _channel = connected.channel().await;
+                        let args = ["-n", "--", "docker", "-H", &engine, "system", "dial-stdio"];
+                        let child = connected
+                            .session
+                            .command("sudo")
+                            .args(args)
+                            .stdin(Stdio::piped())
+                            .stdout(Stdio::piped())
+                            .stderr(Stdio::null())
+                            .spawn()
+                            .await;
+                        // When it can't be opened, the client sees a closed connection.
+                        let Ok(mut child) = child else { return };
+                        let (input, output) = (child.stdin().take(), child.stdout().take());
+                        if let (Some(input), Some(output)) = (input, output) {
+                            let mut remote = tokio::io::join(output, input);
+                            let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
+                        }
+                    });
+                }
+            };
+            alive.run_until_cancelled(accepting).await;
+            let _ = std::fs::remove_file(&path);
+        });
+        Ok(())
+    }
+}
+
+/// A path for ssh_config.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('"', "\\\""))
+}
+
+async fn user_is_root(session: &Session) -> Result<bool, openssh::Error> {
+    let out = session.command("id").arg("-u").stdin(Stdio::null()).output().await?;
+    Ok(out.stdout.trim_ascii() == b"0")
+}

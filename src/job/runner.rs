@@ -1,0 +1,292 @@
+//! Plans and runs jobs: stages one after another, nodes in parallel, steps in order.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Event, EventSink, Outcome};
+use super::journal::Journal;
+use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
+use super::step::{Check, Cx, Step, StepError};
+use crate::docker::Docker;
+use crate::host::Host;
+
+/// Something to do on the fleet.
+pub struct Job {
+    pub title: String,
+    pub confirm: Confirm,
+    /// Run one after another; a failure in one keeps the next from starting.
+    pub stages: Vec<Stage>,
+}
+
+/// Nodes that are worked on in parallel.
+pub struct Stage {
+    pub title: String,
+    pub tracks: Vec<Track>,
+}
+
+/// The steps of one node, in order; a failure ends this track only.
+pub struct Track {
+    pub node: String,
+    pub host: Host,
+    pub docker: Docker,
+    pub steps: Vec<Box<dyn Step>>,
+}
+
+/// Why a job was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The facts are no longer those the confirmed plan was made from.
+    #[error("the fleet changed since the plan was made")]
+    PlanChanged(Box<Plan>),
+}
+
+/// Plans and runs jobs, and remembers them in the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner {
+    journal: Journal,
+}
+
+impl Runner {
+    pub fn new(journal: Journal) -> Self {
+        Self { journal }
+    }
+
+    /// What the job would do. Changes nothing.
+    pub async fn plan(&self, job: &Job) -> Plan {
+        // Nobody listens to the lines of a check.
+        let (events, _) = mpsc::channel(1);
+        self.plan_with(job, &events, &CancellationToken::new()).await
+    }
+
+    async fn plan_with(
+        &self,
+        job: &Job,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+    ) -> Plan {
+        let mut stages = Vec::with_capacity(job.stages.len());
+        for stage in &job.stages {
+            let nodes = stage.tracks.iter().map(|track| async {
+                let mut steps = Vec::with_capacity(track.steps.len());
+                for step in &track.steps {
+                    let cx = self.cx(track, step.as_ref(), events, cancel);
+                    let check = guarded(step.timeout(), cancel, step.check(&cx)).await;
+                    steps.push(StepPlan {
+                        step: step.name(),
+                        check: check.map_err(|e| self.journal.redactor().redact(&e.to_string())),
+                    });
+                }
+                NodePlan {
+                    node: track.node.clone(),
+                    steps,
+                }
+            });
+            stages.push(StagePlan {
+                title: stage.title.clone(),
+                nodes: join_all(nodes).await,
+            });
+        }
+        Plan {
+            title: job.title.clone(),
+            confirm: job.confirm.clone(),
+            stages,
+        }
+    }
+
+    /// Runs the job. What happens is told to `events`, [`Event::Finished`] last.
+    ///
+    /// # Errors
+    /// [`RunError::PlanChanged`] when `confirmed` is the hash of a plan that would be another now;
+    /// nothing was changed and no event sent.
+    pub async fn run(
+        &self,
+        job: &Job,
+        confirmed: Option<&str>,
+        events: mpsc::Sender<Event>,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, RunError> {
+        let begun = Instant::now();
+        let plan = self.plan_with(job, &events, &cancel).await;
+        let hash = plan.hash();
+        if confirmed.is_some_and(|confirmed| confirmed != hash) && !cancel.is_cancelled() {
+            return Err(RunError::PlanChanged(Box::new(plan)));
+        }
+        self.journal.job_started(&job.title, &hash);
+        let title = job.title.clone();
+        send(&events, Event::Started { title }).await;
+        let outcome = match plan.blocked() {
+            _ if cancel.is_cancelled() => Outcome::Cancelled,
+            Some(reason) => Outcome::Failed { reason },
+            None => self.stages(job, &events, &cancel).await,
+        };
+        let took = begun.elapsed();
+        self.journal.job_finished(&job.title, took, &outcome);
+        let finished = Event::Finished {
+            outcome: outcome.clone(),
+            took,
+        };
+        send(&events, finished).await;
+        Ok(outcome)
+    }
+
+    async fn stages(
+        &self,
+        job: &Job,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let mut changed = 0;
+        for stage in &job.stages {
+            let tracks = stage
+                .tracks
+                .iter()
+                .map(|track| self.track(track, events, cancel));
+            let mut failures = Vec::new();
+            for result in join_all(tracks).await {
+                match result {
+                    Ok(n) => changed += n,
+                    Err(reason) => failures.push(reason),
+                }
+            }
+            if cancel.is_cancelled() {
+                return Outcome::Cancelled;
+            }
+            if !failures.is_empty() {
+                let reason = failures.join("; ");
+                return Outcome::Failed { reason };
+            }
+        }
+        Outcome::Done { changed }
+    }
+
+    /// Runs a node's steps; answers how many changed something.
+    async fn track(
+        &self,
+        track: &Track,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+    ) -> Result<usize, String> {
+        let mut changed = 0;
+        for step in &track.steps {
+            let (node, name) = (track.node.clone(), step.name());
+            send(
+                events,
+                Event::StepStarted {
+                    node: node.clone(),
+                    step: name.clone(),
+                },
+            )
+            .await;
+            let cx = self.cx(track, step.as_ref(), events, cancel);
+            let begun = Instant::now();
+            match one(step.as_ref(), &cx).await {
+                Ok(did) => {
+                    changed += usize::from(did);
+                    send(
+                        events,
+                        Event::StepDone {
+                            node,
+                            step: name,
+                            changed: did,
+                            took: begun.elapsed(),
+                        },
+                    )
+                    .await;
+                }
+                Err(e) => {
+                    let error = crate::text::clean_lines(&e.to_string());
+                    let error = self.journal.redactor().redact(&error);
+                    let reason = format!("{name}: {error}");
+                    send(
+                        events,
+                        Event::StepFailed {
+                            node,
+                            step: name,
+                            error,
+                            took: begun.elapsed(),
+                        },
+                    )
+                    .await;
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    fn cx(
+        &self,
+        track: &Track,
+        step: &dyn Step,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+    ) -> Cx {
+        let redactor = self.journal.redactor().clone();
+        Cx {
+            node: track.node.clone(),
+            host: track.host.clone(),
+            docker: track.docker.clone(),
+            out: EventSink::new(&track.node, &step.name(), redactor, events.clone()),
+            cancel: cancel.clone(),
+        }
+    }
+}
+
+/// Check, apply if needed, verify. Answers whether something was changed.
+async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
+    let limit = step.timeout();
+    if let Check::Done(_) = guarded(limit, &cx.cancel, step.check(cx)).await? {
+        return Ok(false);
+    }
+    guarded(limit, &cx.cancel, step.apply(cx)).await?;
+    guarded(limit, &cx.cancel, step.verify(cx)).await?;
+    Ok(true)
+}
+
+/// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.
+///
+/// A cancelled step is given time to end what it started on the node before it is dropped.
+async fn guarded<T>(
+    limit: Duration,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let work = AssertUnwindSafe(work).catch_unwind();
+    tokio::pin!(work);
+    let out_of_patience = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(CLEAN_UP).await;
+    };
+    tokio::select! {
+        done = &mut work => match done {
+            Ok(result) if !cancel.is_cancelled() => result,
+            Ok(_) => Err(StepError::Cancelled),
+            Err(panic) => {
+                let what = panic
+                    .downcast_ref::<&str>()
+                    .map(|s| (*s).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                Err(StepError::failed(format!("a bug in matou: {what}")))
+            }
+        },
+        () = tokio::time::sleep(limit) => Err(StepError::failed(format!(
+            "not done after {} s",
+            limit.as_secs()
+        ))),
+        () = out_of_patience => Err(StepError::Cancelled),
+    }
+}
+
+/// How long a cancelled step may take to end its remote command.
+const CLEAN_UP: Duration = Duration::from_secs(8);
+
+async fn send(events: &mpsc::Sender<Event>, event: Event) {
+    // A job goes on when nobody looks any more.
+    let _ = events.send(event).await;
+}

@@ -1,0 +1,270 @@
+//! Waiting until the tasks of services run, and telling why they don't.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::docker::DockerError;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::{Mode, Service, Swarm, Task};
+
+/// How often the tasks are read while waiting.
+const POLL: Duration = Duration::from_millis(700);
+
+/// Tasks must run this long before the job believes them.
+const STEADY: Duration = Duration::from_secs(2);
+
+/// A service whose tasks failed this often since the job began will not come up by waiting.
+const FAILURES: usize = 3;
+
+/// A task that can't be placed is given this long: a drained node may come back.
+const UNPLACED: Duration = Duration::from_secs(20);
+
+/// Which services a job waits for.
+#[derive(Debug, Clone)]
+pub(super) enum Whose {
+    Stack(String),
+    Service(String),
+}
+
+impl Whose {
+    pub(super) fn services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
+        swarm
+            .services
+            .iter()
+            .filter(|s| match self {
+                Self::Stack(stack) => s.stack.as_ref() == Some(stack),
+                Self::Service(name) => s.name == *name || s.id == *name,
+            })
+            .collect()
+    }
+}
+
+/// Every task of the services runs.
+pub(super) struct TasksRun {
+    pub whose: Whose,
+    /// How long they may take.
+    pub patience: Duration,
+}
+
+#[async_trait]
+impl Step for TasksRun {
+    fn name(&self) -> String {
+        "tasks".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.patience
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let services = self.whose.services(&swarm);
+        if services.is_empty() {
+            return Ok(Check::Unknown("the services are not there yet".into()));
+        }
+        let lines = |done: bool| {
+            services
+                .iter()
+                .filter(|s| is_up(s, &swarm) == done)
+                .map(|s| match done {
+                    true => Change::same(format!("{}: {} running", s.name, s.running)),
+                    false => Change::modify(
+                        format!("{} tasks running", s.name),
+                        s.running.to_string(),
+                        s.wanted.to_string(),
+                    ),
+                })
+                .collect::<Vec<_>>()
+        };
+        let waiting = lines(false);
+        Ok(if waiting.is_empty() {
+            Check::Done(lines(true))
+        } else {
+            Check::Change(waiting)
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        wait(&self.whose, cx).await
+    }
+}
+
+pub(super) async fn read(cx: &Cx) -> Result<Swarm, StepError> {
+    cx.docker.swarm().await.map_err(docker_failed)
+}
+
+/// A failed request as a step's failure.
+pub(super) fn docker_failed(error: DockerError) -> StepError {
+    StepError::failed(error.to_string())
+}
+
+/// Whether as many tasks run as are wanted, and no update is under way.
+fn is_up(service: &Service, swarm: &Swarm) -> bool {
+    let placed = match service.mode {
+        Mode::Replicated(n) => service.wanted >= n,
+        // Zero eligible nodes is a valid number for a global service, but not when it is asked
+        // for at all: the scheduler has not looked yet, or no node fits.
+        Mode::Global => service.wanted > 0,
+        Mode::ReplicatedJob(_) | Mode::GlobalJob => true,
+    };
+    let updating = service
+        .update
+        .as_ref()
+        .is_some_and(|(state, _)| matches!(state.as_str(), "updating" | "rollback_started"));
+    let moving = swarm
+        .tasks
+        .iter()
+        .any(|t| t.service_id == service.id && t.desired == "running" && t.state != "running");
+    placed && !updating && !moving && service.running >= service.wanted
+}
+
+/// Waits until every task runs, telling each change of a task.
+///
+/// # Errors
+/// The task's own error when a service can't come up; an update that the engine rolled back or
+/// paused is a failure too.
+async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
+    let mut told: HashMap<String, String> = HashMap::new();
+    let mut old: Option<HashSet<String>> = None;
+    let mut steady: Option<Instant> = None;
+    let begun = Instant::now();
+    loop {
+        let swarm = read(cx).await?;
+        let services = whose.services(&swarm);
+        // What had failed before this job is not its failure.
+        let old = old.get_or_insert_with(|| {
+            let ended = swarm.tasks.iter().filter(|t| has_failed(t));
+            ended.map(|t| t.id.clone()).collect()
+        });
+        let (mut running, mut wanted) = (0, 0);
+        for service in &services {
+            running += service.running.min(service.wanted);
+            wanted += service.wanted;
+            tell(service, &swarm, old, &mut told, cx).await;
+            give_up(service, &swarm, old, begun.elapsed())?;
+        }
+        cx.out.progress(running, wanted.max(1), "tasks").await;
+        if services.iter().all(|s| is_up(s, &swarm)) && !services.is_empty() {
+            let since = *steady.get_or_insert_with(Instant::now);
+            if since.elapsed() >= STEADY {
+                return Ok(());
+            }
+        } else {
+            steady = None;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+        }
+    }
+}
+
+fn has_failed(task: &Task) -> bool {
+    matches!(task.state.as_str(), "failed" | "rejected" | "orphaned")
+}
+
+fn task_name(service: &Service, task: &Task) -> String {
+    match task.slot {
+        Some(slot) => format!("{}.{slot}", service.name),
+        None => service.name.clone(),
+    }
+}
+
+fn place(task: &Task, swarm: &Swarm) -> String {
+    swarm
+        .nodes
+        .iter()
+        .find(|n| n.id == task.node_id)
+        .map_or_else(String::new, |n| format!(" on {}", n.hostname))
+}
+
+/// Says each state that a task of the service reaches, once.
+async fn tell(
+    service: &Service,
+    swarm: &Swarm,
+    old: &HashSet<String>,
+    told: &mut HashMap<String, String>,
+    cx: &Cx,
+) {
+    let tasks = swarm
+        .tasks
+        .iter()
+        .filter(|t| t.service_id == service.id && !old.contains(&t.id));
+    for task in tasks {
+        if told.get(&task.id) == Some(&task.state) {
+            continue;
+        }
+        told.insert(task.id.clone(), task.state.clone());
+        let (name, place) = (task_name(service, task), place(task, swarm));
+        let reason = match task.error.as_str() {
+            "" => String::new(),
+            error => format!(": {error}"),
+        };
+        cx.out
+            .note(format!("{name} {}{place}{reason}", task.state))
+            .await;
+    }
+}
+
+/// The reason why waiting longer is of no use, if there is one.
+fn give_up(
+    service: &Service,
+    swarm: &Swarm,
+    old: &HashSet<String>,
+    waited: Duration,
+) -> Result<(), StepError> {
+    if let Some((state, message)) = &service.update
+        && (state.starts_with("rollback") || state == "paused")
+    {
+        let what = match state.as_str() {
+            "paused" => "stopped the update of",
+            _ => "rolled back",
+        };
+        return Err(StepError::failed(format!(
+            "the engine {what} {}: {message}{}",
+            service.name,
+            newest_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
+        )));
+    }
+    let failed = swarm
+        .tasks
+        .iter()
+        .filter(|t| t.service_id == service.id && has_failed(t) && !old.contains(&t.id))
+        .count();
+    if failed >= FAILURES && service.running < service.wanted {
+        let error = newest_error(service, swarm, old).unwrap_or_default();
+        return Err(StepError::failed(format!(
+            "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
+            service.name, service.name
+        )));
+    }
+    let unplaced = swarm.tasks.iter().find(|t| {
+        t.service_id == service.id
+            && t.desired == "running"
+            && t.state == "pending"
+            && !t.error.is_empty()
+    });
+    match unplaced {
+        Some(task) if waited > UNPLACED => Err(StepError::failed(format!(
+            "{} can't be placed on any node: {}",
+            task_name(service, task),
+            task.error
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn newest_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
+    swarm
+        .tasks
+        .iter()
+        .filter(|t| t.service_id == service.id && has_failed(t) && !old.contains(&t.id))
+        .max_by_key(|t| t.since)
+        .map(|t| {
+            let error = if t.error.is_empty() { &t.message } else { &t.error };
+            format!("{}{}: {error}", task_name(service, t), place(t, swarm))
+        })
+}

@@ -1,0 +1,118 @@
+//! The console's loop.
+//!
+//! Keys come first: however many log lines and readings wait, a key press is taken before them,
+//! and a frame is drawn at most every [`FRAME`].
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use color_eyre::eyre::Result;
+use crossterm::event::EventStream;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::effects::{Effects, Step};
+use crate::collect::Collectors;
+use crate::model::Fleet;
+use crate::ops::Context;
+use crate::ui::terminal::Screen;
+use crate::ui::{self, App, Init, Msg};
+
+/// Shortest time between two frames: 30 a second are more than a person sees.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Messages taken in before keys are looked at again.
+const BURST: usize = 64;
+
+/// Messages that may wait. Who sends more waits until there is room: nothing is dropped.
+const QUEUE: usize = 256;
+
+/// Opens the console and returns when the operator leaves it.
+pub async fn run(cx: Context) -> Result<ExitCode> {
+    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE);
+    let config = cx.config.clone();
+    let fleet = Fleet::new(&config.fleet.name, cx.nodes.as_model());
+    let mut app = App::new(Init {
+        fleet,
+        catalogue: cx.catalogue.list(),
+        keymap: ui::keymap_of(&config)?,
+        theme: ui::Theme::of(&config.theme),
+        log_memory: config.logs.memory,
+        warnings: config.warnings.clone(),
+        config_path: config.path.clone(),
+        now: Timestamp::now(),
+    });
+    let mut screen = Screen::enter(&config.theme)?;
+    // The first frame needs no network.
+    screen.draw(|frame| ui::view(&mut app, frame))?;
+
+    let (updates, mut readings) = mpsc::channel(QUEUE);
+    let collectors = Collectors::start(&cx.nodes, updates);
+    let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
+    let mut keys = EventStream::new();
+    let mut signals = ui::terminal::terminations()?;
+    let mut drawn = Instant::now();
+    let mut dirty = false;
+
+    loop {
+        let frame_due = drawn + FRAME;
+        let tick_due = app
+            .next_tick(Timestamp::now())
+            .map(|wait| Instant::now() + wait.max(FRAME));
+        let mut queue: Vec<Msg> = Vec::new();
+        tokio::select! {
+            biased;
+            event = keys.next() => match event {
+                Some(Ok(event)) => queue.push(Msg::Terminal(event)),
+                // The terminal is gone.
+                Some(Err(_)) | None => queue.push(Msg::Terminate),
+            },
+            Some(()) = signals.recv() => queue.push(Msg::Terminate),
+            () = tokio::time::sleep_until(frame_due), if dirty => {
+                screen.draw(|frame| ui::view(&mut app, frame))?;
+                drawn = Instant::now();
+                dirty = false;
+            }
+            Some(message) = arriving.recv() => {
+                queue.push(message);
+                while queue.len() < BURST && let Ok(message) = arriving.try_recv() {
+                    queue.push(message);
+                }
+            }
+            Some(update) = readings.recv() => {
+                queue.push(Msg::Fleet(update));
+                while queue.len() < BURST && let Ok(update) = readings.try_recv() {
+                    queue.push(Msg::Fleet(update));
+                }
+            }
+            () = sleep_until(tick_due) => queue.push(Msg::Tick),
+        }
+        for message in queue {
+            let asked = ui::update(&mut app, message, Timestamp::now());
+            for effect in asked {
+                match effects.carry_out(effect, &mut screen, &mut keys).await? {
+                    Step::Continue => {}
+                    Step::Answer(answer) => {
+                        // Answers never ask for more: they are notices and `Resumed`.
+                        let _ = ui::update(&mut app, answer, Timestamp::now());
+                    }
+                    Step::Quit => {
+                        screen.leave()?;
+                        effects.close().await;
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                }
+            }
+        }
+        dirty |= app.take_dirty();
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,244 @@
+//! What `update` asks for, done.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use color_eyre::eyre::{Context as _, Result};
+use crossterm::event::EventStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::shell_command;
+use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
+use crate::job::{Event, JobId, RunError};
+use crate::ops::{self, Context, Request};
+use crate::ui::msg::{Effect, LogSource, Msg, ShellTarget, Ticket};
+use crate::ui::terminal::Screen;
+
+/// Lines of the past that a log view opens with, of each task.
+const TAIL: usize = 1000;
+
+/// Carries out effects; long ones run beside the loop and answer with messages.
+pub(super) struct Effects {
+    cx: Context,
+    collectors: Collectors,
+    messages: mpsc::Sender<Msg>,
+    jobs: HashMap<JobId, CancellationToken>,
+    logs: HashMap<Ticket, CancellationToken>,
+    next_job: u64,
+}
+
+/// What the loop does next.
+pub(super) enum Step {
+    Continue,
+    /// A message that the effect answers at once.
+    Answer(Msg),
+    Quit,
+}
+
+impl Effects {
+    pub(super) fn new(cx: Context, collectors: Collectors, messages: mpsc::Sender<Msg>) -> Self {
+        Self {
+            cx,
+            collectors,
+            messages,
+            jobs: HashMap::new(),
+            logs: HashMap::new(),
+            next_job: 0,
+        }
+    }
+
+    pub(super) async fn carry_out(
+        &mut self,
+        effect: Effect,
+        screen: &mut Screen,
+        keys: &mut EventStream,
+    ) -> Result<Step> {
+        match effect {
+            Effect::Quit => return Ok(Step::Quit),
+            Effect::Suspend => {
+                screen.suspend()?;
+                return Ok(Step::Answer(Msg::Resumed));
+            }
+            Effect::Redraw => screen.clear()?,
+            Effect::Refresh => self.collectors.refresh(),
+            Effect::Plan { ticket, request } => self.plan(ticket, request),
+            Effect::Run {
+                ticket,
+                request,
+                plan_hash,
+            } => self.run(ticket, request, plan_hash),
+            Effect::CancelJob(id) => {
+                if let Some(cancel) = self.jobs.get(&id) {
+                    cancel.cancel();
+                }
+            }
+            Effect::FollowLogs { ticket, source } => self.follow(ticket, source),
+            Effect::StopLogs(ticket) => {
+                if let Some(cancel) = self.logs.remove(&ticket) {
+                    cancel.cancel();
+                }
+            }
+            Effect::Shell(target) => return self.shell(target, screen, keys).await,
+            Effect::Copy(text) => {
+                let answer = match screen.copy(&text) {
+                    Ok(()) => notice("copied", false),
+                    Err(e) => notice(format!("not copied: {e}"), true),
+                };
+                return Ok(Step::Answer(answer));
+            }
+            Effect::Save { path, text } => {
+                let messages = self.messages.clone();
+                tokio::spawn(async move {
+                    let answer = match save(&path, &text).await {
+                        Ok(path) => notice(format!("saved to {path}"), false),
+                        Err(e) => notice(format!("{} not saved: {e}", path.display()), true),
+                    };
+                    // The console is being left.
+                    let _ = messages.send(answer).await;
+                });
+            }
+        }
+        Ok(Step::Continue)
+    }
+
+    fn plan(&self, ticket: Ticket, request: Request) {
+        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let plan = match ops::build(&request, &cx).await {
+                Ok(job) => Ok(cx.runner.plan(&job).await),
+                Err(reason) => Err(reason),
+            };
+            let _ = messages.send(Msg::Planned { ticket, plan }).await;
+        });
+    }
+
+    fn run(&mut self, ticket: Ticket, request: Request, plan_hash: String) {
+        self.next_job += 1;
+        let id = JobId(self.next_job);
+        let cancel = CancellationToken::new();
+        self.jobs.insert(id, cancel.clone());
+        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let job = match ops::build(&request, &cx).await {
+                Ok(job) => job,
+                Err(reason) => {
+                    let plan = Err(reason);
+                    let _ = messages.send(Msg::Planned { ticket, plan }).await;
+                    return;
+                }
+            };
+            let (events, mut arriving) = mpsc::channel::<Event>(256);
+            let forward = async {
+                let mut started = false;
+                while let Some(event) = arriving.recv().await {
+                    if !std::mem::replace(&mut started, true) {
+                        let request = request.clone();
+                        let _ = messages.send(Msg::JobStarted { id, request }).await;
+                    }
+                    let _ = messages.send(Msg::Job { id, event }).await;
+                }
+            };
+            let running = cx.runner.run(&job, Some(&plan_hash), events, cancel);
+            let (outcome, ()) = tokio::join!(running, forward);
+            if let Err(RunError::PlanChanged(plan)) = outcome {
+                let plan = Ok(*plan);
+                let _ = messages.send(Msg::Planned { ticket, plan }).await;
+            }
+        });
+    }
+
+    fn follow(&mut self, ticket: Ticket, source: LogSource) {
+        let cancel = CancellationToken::new();
+        self.logs.insert(ticket, cancel.clone());
+        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let (out, mut arriving) = mpsc::channel::<LogBatch>(8);
+            let window = Window {
+                tail: TAIL,
+                follow: true,
+            };
+            let reading = async {
+                match source {
+                    LogSource::Service { id, .. } => {
+                        follow_service(&cx.nodes, &id, window, out).await
+                    }
+                    LogSource::Journal { node, unit } => match cx.nodes.get(&node) {
+                        Some(handle) => {
+                            follow_journal(handle, unit.as_deref(), window, out, &cancel)
+                                .await
+                                .map_err(|e| e.to_string())
+                        }
+                        None => Err(format!("{node} is not in config.toml: add it")),
+                    },
+                }
+            };
+            let forwarding = async {
+                while let Some(lines) = arriving.recv().await {
+                    if messages.send(Msg::Log { ticket, lines }).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let both = async { tokio::join!(reading, forwarding).0 };
+            if let Some(ended) = cancel.run_until_cancelled(both).await {
+                let reason = ended.err().unwrap_or_else(|| "the log ended".into());
+                let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
+            }
+        });
+    }
+
+    /// The console steps aside until the shell ends.
+    async fn shell(
+        &self,
+        target: ShellTarget,
+        screen: &mut Screen,
+        keys: &mut EventStream,
+    ) -> Result<Step> {
+        let argv = match shell_command(&self.cx, &target).await {
+            Ok(argv) => argv,
+            Err(e) => return Ok(Step::Answer(notice(e.to_string(), true))),
+        };
+        // The stream's reader must not take keys that belong to the shell.
+        *keys = EventStream::new();
+        screen.leave()?;
+        let status = tokio::process::Command::new(&argv[0])
+            .args(&argv[1..])
+            .status()
+            .await;
+        screen.enter_again()?;
+        Ok(Step::Answer(match status {
+            Ok(_) => Msg::Resumed,
+            Err(e) => notice(format!("the shell can't be started: {e}"), true),
+        }))
+    }
+
+    /// Cancels what runs and closes the connections.
+    pub(super) async fn close(self) {
+        for cancel in self.logs.values().chain(self.jobs.values()) {
+            cancel.cancel();
+        }
+        drop(self.collectors);
+        self.cx.nodes.close().await;
+    }
+}
+
+fn notice(text: impl Into<String>, error: bool) -> Msg {
+    Msg::Notice {
+        text: text.into(),
+        error,
+    }
+}
+
+/// Writes a new file of mode 0600; an existing one is not overwritten.
+async fn save(path: &Path, text: &str) -> Result<String> {
+    let mut file = tokio::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .wrap_err("a file of that name exists, or the folder can't be written")?;
+    tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes()).await?;
+    Ok(path.display().to_string())
+}

@@ -1,0 +1,26 @@
+//! What is wrong with a stack file, with file and line.
+
+/// What is wrong with a stack, a variable or an application's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StackError {
+    #[error("{file}:{line}: {message}")]
+    At {
+        file: String,
+        line: usize,
+        message: String,
+    },
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StackError {
+    /// An error about what stands at the first occurrence of `needle` in the file.
+    pub(super) fn near(file: &str, text: &str, needle: &str, message: String) -> Self {
+        let at = text.find(needle).unwrap_or(0);
+        Self::At {
+            file: file.to_owned(),
+            line: text[..at].matches('\n').count() + 1,
+            message,
+        }
+    }
+}
