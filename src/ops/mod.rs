@@ -14,7 +14,7 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
-pub use context::Context;
+pub use context::{Context, state_dir};
 pub use request::Request;
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes

@@ -1,0 +1,145 @@
+//! `matou lab …`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use color_eyre::eyre::{Context as _, Result, ensure, eyre};
+
+use super::{Kind, Lab};
+
+/// The practice fleet of that name.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Name of the practice fleet
+    #[arg(long, default_value = "lab")]
+    name: String,
+}
+
+/// Makes, shows and removes practice fleets.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Make a practice fleet, or what is missing of it
+    Up {
+        /// How many nodes
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        /// Fresh servers: sshd and nothing else
+        #[arg(long, conflicts_with = "docker")]
+        blank: bool,
+        /// Servers with Docker and no swarm
+        #[arg(long)]
+        docker: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Print its nodes and the path of its configuration
+    Status {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Open a shell on a node, or run a command there
+    Ssh {
+        node: String,
+        #[command(flatten)]
+        which: Which,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Load an image archive (`docker save`) on every node
+    Load {
+        archive: PathBuf,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Stop a node as a power cut does
+    Kill {
+        node: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Start a stopped node
+    Start {
+        node: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Remove it and everything that belongs to it
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+impl LabCommand {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// What can't be done here, with the command that mends it.
+    pub async fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Up {
+                nodes,
+                blank,
+                docker,
+                which,
+            } => {
+                let kind = match (blank, docker) {
+                    (true, _) => Kind::Blank,
+                    (_, true) => Kind::Docker,
+                    _ => Kind::Swarm,
+                };
+                let lab = Lab::new(&which.name)?;
+                lab.up(nodes, kind, &|phase| eprintln!("lab: {phase}")).await?;
+                print_status(&lab).await?;
+            }
+            Self::Status { which } => print_status(&Lab::new(&which.name)?).await?,
+            Self::Ssh {
+                node,
+                which,
+                command,
+            } => return ssh(&Lab::new(&which.name)?, &node, &command).await,
+            Self::Load { archive, which } => Lab::new(&which.name)?.load(&archive).await?,
+            Self::Kill { node, which } => Lab::new(&which.name)?.kill_node(&node).await?,
+            Self::Start { node, which } => Lab::new(&which.name)?.start_node(&node).await?,
+            Self::Down { which } => Lab::new(&which.name)?.down().await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn print_status(lab: &Lab) -> Result<()> {
+    let nodes = lab.nodes().await?;
+    ensure!(
+        !nodes.is_empty(),
+        "the practice fleet is not up: run `matou lab up`"
+    );
+    for node in nodes {
+        println!("{:<6} {:<16} {}", node.name, node.address, node.state);
+    }
+    println!("config {}", lab.config_path().display());
+    Ok(())
+}
+
+async fn ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
+    let nodes = lab.nodes().await?;
+    let found = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        eyre!("there is no node {node:?} in the practice fleet, only {}", names.join(", "))
+    })?;
+    let dir = &lab.dir;
+    let mut ssh = tokio::process::Command::new("ssh");
+    ssh.arg("-i")
+        .arg(dir.join("id_ed25519"))
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", dir.join("known_hosts").display()))
+        .args(["-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-l", "root"])
+        .arg("--")
+        .arg(&found.address);
+    if !command.is_empty() {
+        ssh.arg(crate::host::quote(command.iter().map(String::as_str)));
+    }
+    let status = ssh.status().await.wrap_err("ssh can't be started")?;
+    let code = status.code().and_then(|c| u8::try_from(c).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}

@@ -1,0 +1,134 @@
+//! The Docker engine under a practice fleet: this machine's, or a private one.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use color_eyre::eyre::{Context as _, Result, bail};
+
+use crate::host::{Command, Host};
+use crate::ops::state_dir;
+
+/// Seconds a private engine may take to answer.
+const START: u64 = 60;
+
+/// An engine that answers.
+pub(super) struct Engine {
+    here: Host,
+    /// The private engine's folder; `None` for the machine's own engine.
+    private: Option<PathBuf>,
+}
+
+impl Engine {
+    /// The machine's engine, or a private one that was started before.
+    pub(super) async fn find(here: &Host) -> Option<Self> {
+        let private = state_dir().ok().map(|d| d.join("engine"));
+        // A private engine that runs holds practice fleets: it comes first.
+        for private in [private, None] {
+            if private.as_ref().is_some_and(|d| !d.join("docker.sock").exists()) {
+                continue;
+            }
+            let engine = Self {
+                here: here.clone(),
+                private,
+            };
+            if engine.run(&["version", "--format", "{{.Server.Version}}"]).await.is_ok() {
+                return Some(engine);
+            }
+        }
+        None
+    }
+
+    /// Starts a private engine.
+    pub(super) async fn start(here: &Host) -> Result<Self> {
+        let dir = state_dir()?.join("engine");
+        std::fs::create_dir_all(&dir)?;
+        let log = std::fs::File::create(dir.join("log"))?;
+        let path = |name: &str| dir.join(name).display().to_string();
+        // Its own bridge would take the address of the machine's engine: practice fleets have
+        // networks of their own.
+        let mut dockerd = std::process::Command::new("dockerd");
+        dockerd
+            .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
+            .args(["--host", &format!("unix://{}", path("docker.sock"))])
+            .args(["--pidfile", &path("pid"), "--bridge", "none"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        std::os::unix::process::CommandExt::process_group(&mut dockerd, 0);
+        let mut child = dockerd
+            .spawn()
+            .wrap_err("dockerd can't be started: run `apt-get install -y docker.io`")?;
+        let engine = Self {
+            here: here.clone(),
+            private: Some(dir.clone()),
+        };
+        for _ in 0..START * 5 {
+            if engine.run(&["version", "--format", "{{.Server.Version}}"]).await.is_ok() {
+                return Ok(engine);
+            }
+            if let Some(status) = child.try_wait()? {
+                bail!("dockerd ended with {status}:\n{}", tail(&dir.join("log")));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        // It is ours and of no use.
+        child.kill()?;
+        bail!("dockerd did not answer within {START} s:\n{}", tail(&dir.join("log")))
+    }
+
+    /// The engine's client.
+    pub(super) fn docker(&self) -> Command {
+        match &self.private {
+            Some(dir) => Command::new("docker")
+                .arg("-H")
+                .arg(format!("unix://{}", dir.join("docker.sock").display())),
+            None => Command::new("docker"),
+        }
+    }
+
+    pub(super) fn here(&self) -> &Host {
+        &self.here
+    }
+
+    /// Runs `docker ARGS` and answers with its output.
+    pub(super) async fn run(&self, args: &[&str]) -> Result<String> {
+        let command = self.docker().args(args.iter().copied());
+        Ok(self.here.run_ok(&command).await?.text())
+    }
+
+    /// Feeds a script to `sh` inside a container, so that its text is on no command line.
+    pub(super) async fn script(&self, container: &str, script: &str) -> Result<String> {
+        let command = self
+            .docker()
+            .args(["exec", "-i", container, "sh", "-s"])
+            .stdin(script.as_bytes().to_vec())
+            .label(format!("set up {container}"));
+        Ok(self.here.run_ok(&command).await?.text())
+    }
+
+    /// Ends a private engine that holds no container any more, and removes its data.
+    pub(super) async fn stop_if_unused(&self) -> Result<()> {
+        let Some(dir) = &self.private else {
+            return Ok(());
+        };
+        if !self.run(&["ps", "-aq"]).await?.is_empty() {
+            return Ok(());
+        }
+        let script = "pid=$(cat \"$1/pid\") || exit 0; kill \"$pid\"; i=0; \
+            while kill -0 \"$pid\" 2>/dev/null && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done; \
+            awk -v d=\"$1/\" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r m; do umount \"$m\"; done; \
+            rm -rf \"$1\"";
+        let stop = Command::sh(script)
+            .arg(dir.to_string_lossy())
+            .label("stop the private engine");
+        self.here.run_ok(&stop).await?;
+        Ok(())
+    }
+}
+
+fn tail(log: &std::path::Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    crate::text::clean_lines(&lines[lines.len().saturating_sub(5)..].join("\n"))
+}

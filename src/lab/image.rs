@@ -1,0 +1,119 @@
+//! Images of a practice fleet: the nodes' own, and the small web site that runs on them. Nothing
+//! is pulled from a registry: both are made of Debian packages.
+
+use std::path::{Path, PathBuf};
+
+use color_eyre::eyre::{Context as _, Result, eyre};
+
+use super::engine::Engine;
+use super::node::Started;
+use crate::host::Command;
+
+/// Changes whenever the content of the node image does.
+const VERSION: u32 = 1;
+
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,nftables,\
+ca-certificates,procps,curl,sudo,udev,kmod,gnupg,less";
+
+/// Makes the nodes' image if it is not there; answers its name. The archive is kept in the cache
+/// folder, so that only the first fleet takes long.
+pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> Result<String> {
+    let kind = if docker { "docker" } else { "blank" };
+    let name = format!("matou/node-{kind}:{VERSION}");
+    if engine.run(&["image", "inspect", "--format", "{{.Id}}", &name]).await.is_ok() {
+        return Ok(name);
+    }
+    let archive = cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
+    if !archive.exists() {
+        say("making the nodes' image from Debian packages (once, about a minute)");
+        let part = archive.with_extension("part");
+        let packages = match docker {
+            true => format!("{PACKAGES},docker.io"),
+            false => PACKAGES.to_owned(),
+        };
+        // No service starts inside; host keys are made anew for each node.
+        let build = Command::new("mmdebstrap")
+            .args(["--quiet", "--variant=minbase", "--format=tar"])
+            .arg(format!("--include={packages}"))
+            .arg("--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*")
+            .arg("--customize-hook=install -d -m 1777 \"$1\"/tmp")
+            .arg("bookworm")
+            .arg(part.to_string_lossy());
+        engine.here().run_ok(&build).await?;
+        std::fs::rename(&part, &archive)?;
+    }
+    say("importing the nodes' image");
+    let archive = archive.to_string_lossy().into_owned();
+    engine
+        .run(&["import", "-c", "CMD [\"/sbin/init\"]", &archive, &name])
+        .await?;
+    Ok(name)
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    let dirs = directories::BaseDirs::new()
+        .ok_or_else(|| eyre!("no home folder: set HOME or XDG_CACHE_HOME"))?;
+    let dir = dirs.cache_dir().join("matou");
+    std::fs::create_dir_all(&dir).wrap_err_with(|| format!("{} can't be made", dir.display()))?;
+    Ok(dir)
+}
+
+/// Serves a page and says so: each request, and a sign of life every ten seconds.
+const HELLO: &str = r#"#!/bin/sh
+echo "hello $(cat /version) on $(hostname) starts"
+while sleep 10; do echo "$(date -u +%FT%TZ) info: hello $(cat /version) on $(hostname) is well"; done &
+exec httpd -f -v -p 8080 -h /www
+"#;
+
+/// Makes `matou/hello:1.0` and `:1.1` and loads them on every node that lacks them.
+pub(super) async fn hello(engine: &Engine, nodes: &[Started]) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let archive = dir.path().join("hello.tar");
+    let names = ["matou/hello:1.0", "matou/hello:1.1"];
+    for name in names {
+        let version = name.rsplit(':').next().unwrap_or_default();
+        let script = "set -e; r=\"$1/$2\"; mkdir -p \"$r/bin\" \"$r/www\" \"$r/tmp\" \"$r/etc\"; chmod 1777 \"$r/tmp\"; \
+            cp \"$(command -v busybox)\" \"$r/bin/busybox\"; \
+            for a in $(\"$r/bin/busybox\" --list); do [ \"$a\" = busybox ] || ln -sf busybox \"$r/bin/$a\"; done; \
+            echo \"$2\" >\"$r/version\"; echo ok >\"$r/www/health\"; \
+            echo \"<h1>hello $2</h1>\" >\"$r/www/index.html\"; \
+            printf 'root:x:0:0:root:/:/bin/sh\\n' >\"$r/etc/passwd\"; \
+            cat >\"$r/start\"; chmod 755 \"$r/start\"; tar -C \"$r\" -cf \"$1/$2.tar\" .";
+        let build = Command::sh(script)
+            .arg(dir.path().to_string_lossy())
+            .arg(version)
+            .stdin(HELLO.as_bytes().to_vec())
+            .label(format!("build {name}"));
+        engine.here().run_ok(&build).await?;
+        let tar = dir.path().join(format!("{version}.tar"));
+        engine
+            .run(&[
+                "import",
+                "-c",
+                "CMD [\"/start\"]",
+                "-c",
+                "ENV PATH=/bin",
+                &tar.to_string_lossy(),
+                name,
+            ])
+            .await?;
+    }
+    let path = archive.to_string_lossy().into_owned();
+    engine.run(&["save", "-o", &path, names[0], names[1]]).await?;
+    let loading = nodes.iter().map(|n| load(engine, &n.container, &archive));
+    futures_util::future::try_join_all(loading).await?;
+    Ok(())
+}
+
+/// Loads an image archive into the engine inside a container.
+pub(super) async fn load(engine: &Engine, container: &str, archive: &Path) -> Result<()> {
+    let bytes = tokio::fs::read(archive)
+        .await
+        .wrap_err_with(|| format!("{} can't be read", archive.display()))?;
+    let load = engine
+        .docker()
+        .args(["exec", "-i", container, "docker", "load", "--quiet"])
+        .stdin(bytes);
+    engine.here().run_ok(&load).await?;
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Nodes of a practice fleet: containers that boot systemd.
+
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, bail};
+
+use super::LabNode;
+use super::engine::Engine;
+
+/// Marks what belongs to a practice fleet, so that nothing else is ever removed.
+const LABEL: &str = "org.matou.lab";
+
+/// Seconds a node may take to boot.
+const BOOT: u32 = 60;
+
+/// A node that answers.
+pub(super) struct Started {
+    pub name: String,
+    pub container: String,
+    pub address: String,
+    /// Type and key, as known_hosts has them.
+    pub host_key: String,
+}
+
+/// A network of the fleet's own.
+pub(super) struct Network {
+    name: String,
+    /// First three numbers of its addresses.
+    prefix: String,
+}
+
+pub(super) fn container(lab: &str, node: &str) -> String {
+    format!("matou-{lab}-{node}")
+}
+
+/// Makes the network, with fixed addresses: a node that comes back has the one it had.
+pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
+    let name = format!("matou-{lab}");
+    let format = "{{(index .IPAM.Config 0).Subnet}}";
+    if let Ok(subnet) = engine.run(&["network", "inspect", "--format", format, &name]).await
+        && let Some((prefix, _)) = subnet.rsplit_once('.')
+    {
+        let prefix = prefix.to_owned();
+        return Ok(Network { name, prefix });
+    }
+    // 10.213.0.0/16 is seldom used; a taken part of it is refused by the engine.
+    let first = lab.bytes().fold(0u8, |a, b| a.wrapping_mul(31).wrapping_add(b));
+    let mut refusal = None;
+    for i in 0..16 {
+        let prefix = format!("10.213.{}", first.wrapping_add(i));
+        let subnet = format!("{prefix}.0/24");
+        let label = format!("{LABEL}={lab}");
+        let create = ["network", "create", "--subnet", &subnet, "--label", &label, &name];
+        match engine.run(&create).await {
+            Ok(_) => return Ok(Network { name, prefix }),
+            Err(e) => refusal = Some(e),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| color_eyre::eyre::eyre!("no network can be made")))
+}
+
+/// Starts a node and sets up its SSH; one that runs already is left as it is.
+pub(super) async fn start(
+    engine: &Engine,
+    lab: &str,
+    node: &str,
+    network: &Network,
+    index: usize,
+    image: &str,
+    key: &str,
+) -> Result<Started> {
+    let container = container(lab, node);
+    let address = format!("{}.{}", network.prefix, 11 + index);
+    let inspect = ["inspect", "--format", "{{.State.Status}}", &container];
+    match engine.run(&inspect).await.as_deref() {
+        Ok("running") => {}
+        Ok(_) => {
+            engine.run(&["start", &container]).await?;
+        }
+        Err(_) => {
+            let label = format!("{LABEL}={lab}");
+            let mut args = vec![
+                "run", "-d", "--name", &container, "--hostname", node, "--label", &label,
+                "--network", &network.name, "--ip", &address, "--stop-signal", "SIGRTMIN+3",
+                "--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+                "--tmpfs", "/run", "--tmpfs", "/run/lock", "-v", "/var/lib/docker",
+            ];
+            let capabilities = capabilities()?;
+            match &capabilities {
+                None => args.push("--privileged"),
+                Some(list) => {
+                    args.extend([
+                        "--security-opt", "seccomp=unconfined", "--security-opt",
+                        "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
+                        "--device-cgroup-rule", "a *:* rwm",
+                    ]);
+                    for capability in list {
+                        args.extend(["--cap-add", capability]);
+                    }
+                }
+            }
+            if std::path::Path::new("/dev/fuse").exists() {
+                args.extend(["--device", "/dev/fuse"]);
+            }
+            args.push(image);
+            engine.run(&args).await?;
+        }
+    }
+    let host_key = set_up_ssh(engine, &container, key).await?;
+    Ok(Started {
+        name: node.to_owned(),
+        container,
+        address,
+        host_key,
+    })
+}
+
+/// Waits for systemd, makes host keys, lets the fleet's key in as root and as `ops`, who has sudo.
+async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<String> {
+    let script = format!(
+        "set -e\n\
+         i=0; until systemctl is-active --quiet multi-user.target 2>/dev/null; do\n\
+         i=$((i+1)); [ $i -lt {tries} ] || {{ echo 'systemd does not come up' >&2; exit 1; }}; sleep 0.2; done\n\
+         [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A\n\
+         id ops >/dev/null 2>&1 || useradd -m -s /bin/bash ops\n\
+         echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops\n\
+         for h in /root /home/ops; do mkdir -p $h/.ssh; cat >$h/.ssh/authorized_keys <<'KEY'\n{key}\nKEY\n\
+         chmod 700 $h/.ssh; chmod 600 $h/.ssh/authorized_keys; done\n\
+         chown -R ops:ops /home/ops/.ssh\n\
+         systemctl is-active --quiet ssh || {{ systemctl reset-failed ssh; systemctl restart ssh; }}\n\
+         cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub\n",
+        tries = BOOT * 5,
+        key = key.trim()
+    );
+    engine.script(container, &script).await
+}
+
+/// Waits until the engine inside a node answers.
+pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> {
+    for _ in 0..BOOT * 4 {
+        let ask = ["exec", &node.container, "docker", "version", "--format", "{{.Server.Version}}"];
+        if engine.run(&ask).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let log = ["exec", &node.container, "journalctl", "-u", "docker", "-n", "5", "--no-pager", "-o", "cat"];
+    let said = engine.run(&log).await.unwrap_or_default();
+    bail!("the Docker engine of {} does not answer:\n{said}", node.name)
+}
+
+/// Makes the first node the manager of a swarm that the others join.
+pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
+    let Some((manager, workers)) = nodes.split_first() else {
+        return Ok(());
+    };
+    let init = format!(
+        "docker info --format '{{{{.Swarm.LocalNodeState}}}}' | grep -qx active || \
+         docker swarm init --advertise-addr {} >/dev/null\ndocker swarm join-token --quiet worker\n",
+        manager.address
+    );
+    let token = engine.script(&manager.container, &init).await?;
+    let joining = workers.iter().map(|worker| {
+        // By the API, with the token in the request's body: not on a command line.
+        let join = format!(
+            "docker info --format '{{{{.Swarm.LocalNodeState}}}}' | grep -qx active && exit 0\n\
+             curl -sS --fail-with-body --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' \
+             --data @- http://docker/swarm/join <<'BODY'\n\
+             {{\"ListenAddr\":\"0.0.0.0:2377\",\"AdvertiseAddr\":\"{}\",\"RemoteAddrs\":[\"{}:2377\"],\"JoinToken\":\"{token}\"}}\nBODY\n",
+            worker.address, manager.address
+        );
+        async move { engine.script(&worker.container, &join).await }
+    });
+    futures_util::future::try_join_all(joining).await?;
+    Ok(())
+}
+
+/// The fleet's nodes, in order.
+pub(super) async fn list(engine: &Engine, lab: &str) -> Result<Vec<LabNode>> {
+    let filter = format!("label={LABEL}={lab}");
+    let ids = engine.run(&["ps", "-aq", "--filter", &filter]).await?;
+    let mut args = vec![
+        "inspect",
+        "--format",
+        "{{.Config.Hostname}} {{.State.Status}} {{range .NetworkSettings.Networks}}{{.IPAMConfig.IPv4Address}}{{end}}",
+    ];
+    args.extend(ids.lines());
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut nodes: Vec<LabNode> = engine
+        .run(&args)
+        .await?
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            Some(LabNode {
+                name: words.next()?,
+                state: words.next()?,
+                address: words.next()?,
+            })
+        })
+        .collect();
+    nodes.sort_by_key(|n| (n.name.len(), n.name.clone()));
+    Ok(nodes)
+}
+
+/// Removes the nodes with their volumes, and the network.
+pub(super) async fn remove_all(engine: &Engine, lab: &str) -> Result<()> {
+    let filter = format!("label={LABEL}={lab}");
+    let kinds: [(&[&str], &[&str]); 2] = [
+        (&["ps", "-aq"], &["rm", "--force", "--volumes"]),
+        (&["network", "ls", "-q"], &["network", "rm"]),
+    ];
+    for (list, remove) in kinds {
+        let ids = engine.run(&[list, &["--filter", &filter]].concat()).await?;
+        if !ids.is_empty() {
+            let ids: Vec<&str> = ids.lines().collect();
+            engine.run(&[remove, &ids].concat()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Capabilities that this machine can hand on; `None` when it has all, and `--privileged` does.
+fn capabilities() -> Result<Option<Vec<&'static str>>> {
+    // Numbers of capabilities(7) that are not in Docker's default set and that engine 20.10 knows.
+    const EXTRA: [(u32, &str); 24] = [
+        (2, "dac_read_search"), (9, "linux_immutable"), (12, "net_admin"), (14, "ipc_lock"),
+        (15, "ipc_owner"), (16, "sys_module"), (17, "sys_rawio"), (19, "sys_ptrace"),
+        (20, "sys_pacct"), (21, "sys_admin"), (22, "sys_boot"), (23, "sys_nice"),
+        (24, "sys_resource"), (25, "sys_time"), (26, "sys_tty_config"), (28, "lease"),
+        (29, "audit_write"), (30, "audit_control"), (32, "mac_override"), (33, "mac_admin"),
+        (34, "syslog"), (35, "wake_alarm"), (36, "block_suspend"), (37, "audit_read"),
+    ];
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let bounds = status
+        .lines()
+        .find_map(|l| l.strip_prefix("CapBnd:"))
+        .and_then(|b| u64::from_str_radix(b.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |number: u32| bounds & (1 << number) != 0;
+    if (0..=37).all(has) {
+        return Ok(None);
+    }
+    Ok(Some(
+        EXTRA
+            .iter()
+            .filter(|(number, _)| has(*number))
+            .map(|(_, name)| *name)
+            .collect(),
+    ))
+}
