@@ -31,6 +31,15 @@ impl Config {
     pub fn folder(&self) -> Option<PathBuf> {
         self.path.as_ref()?.parent().map(Path::to_path_buf)
     }
+
+    /// An error about an action of `[keys]`, with its place in the file.
+    pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
+        let path = self.path.clone().unwrap_or_default();
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let section = text.find("[keys]").unwrap_or(0);
+        let at = text[section..].find(action).map_or(section, |i| section + i);
+        super::ConfigError::at(&path, &text, at..at + action.len(), message)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

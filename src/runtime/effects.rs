@@ -160,8 +160,13 @@ impl Effects {
             };
             let reading = async {
                 match source {
-                    LogSource::Service { id, .. } => {
-                        follow_service(&cx.nodes, &id, window, out).await
+                    LogSource::Services { ids, .. } => {
+                        let each = ids
+                            .iter()
+                            .map(|id| follow_service(&cx.nodes, id, window, out.clone()));
+                        let ended = futures_util::future::join_all(each).await;
+                        drop(out);
+                        ended.into_iter().collect()
                     }
                     LogSource::Journal { node, unit } => match cx.nodes.get(&node) {
                         Some(handle) => {

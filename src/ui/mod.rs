@@ -1,3 +1,24 @@
-//! The console: `update` and `view` are pure.
+//! The console: [`update`] takes messages into the [`App`], [`view`] draws it. Both are pure; only
+//! `terminal` touches the outside.
 
+mod actions;
+mod alerts;
+mod jobs;
+pub mod keymap;
+mod log;
 pub mod msg;
+mod overlays;
+mod panes;
+mod state;
+pub mod terminal;
+mod theme;
+mod update;
+mod view;
+
+pub use keymap::KeyMap;
+pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
+pub use msg::{Effect, Msg};
+pub use state::{App, Init, Pane};
+pub use theme::Theme;
+pub use update::update;
+pub use view::view;

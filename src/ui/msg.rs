@@ -15,8 +15,8 @@ pub struct Ticket(pub u64);
 /// Where log lines come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSource {
-    /// All tasks of a service, over all nodes.
-    Service { id: String, name: String },
+    /// All tasks of services, over all nodes.
+    Services { ids: Vec<String>, name: String },
     /// The journal of a node (`journalctl`), of one unit or of all.
     Journal { node: String, unit: Option<String> },
 }

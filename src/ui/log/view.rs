@@ -1,0 +1,544 @@
+//! What is seen of a log: following, wrapping, searching.
+
+use ansi_to_tui::IntoText;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::tz::TimeZone;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::buffer::{Entry, LogBuffer};
+use super::level::{self, Level};
+use crate::model::LogLine;
+use crate::text;
+
+/// What a key did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogOutcome {
+    Handled,
+    Copy(String),
+    /// The whole log, to be saved.
+    Save(String),
+    /// Not a key of the log view.
+    Ignored,
+}
+
+/// How it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct LogStyle {
+    pub error: Style,
+    pub warning: Style,
+    pub dim: Style,
+    pub found: Style,
+    pub colour: bool,
+    pub ascii: bool,
+}
+
+/// A log on the screen.
+pub struct LogView {
+    buffer: LogBuffer,
+    /// Number of the first visible line when not following.
+    top: u64,
+    follow: bool,
+    wrap: bool,
+    stamps: bool,
+    query: Input,
+    typing: bool,
+    /// Number of the hit that was jumped to.
+    current: Option<u64>,
+    ended: Option<String>,
+    /// Lines visible when it was drawn last.
+    height: usize,
+    visible: (u64, u64),
+}
+
+impl LogView {
+    /// Keeps at most `limit` bytes of lines.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            buffer: LogBuffer::new(limit),
+            top: 0,
+            follow: true,
+            wrap: false,
+            stamps: false,
+            query: Input::default(),
+            typing: false,
+            current: None,
+            ended: None,
+            height: 1,
+            visible: (0, 0),
+        }
+    }
+
+    /// Adds lines, oldest first.
+    pub fn push(&mut self, lines: Vec<LogLine>) {
+        for line in lines {
+            self.buffer.push(line);
+        }
+    }
+
+    /// Whether new lines change what is seen.
+    pub fn shows_new_lines(&self) -> bool {
+        self.follow || self.buffer.len() <= self.height
+    }
+
+    /// Nothing more will come.
+    pub fn end(&mut self, reason: String) {
+        self.ended = Some(reason);
+    }
+
+    /// The search is being typed: every key belongs to it.
+    pub fn is_typing(&self) -> bool {
+        self.typing
+    }
+
+    /// One line about the state.
+    pub fn status(&self) -> String {
+        let mut parts = vec![if self.follow { "following" } else { "paused" }.to_owned()];
+        parts.push(format!("{} lines", self.buffer.len()));
+        if self.buffer.first() > 0 {
+            parts.push(format!("{} older dropped", self.buffer.first()));
+        }
+        if self.buffer.pattern().is_some() || self.typing {
+            let at = self.current.and_then(|n| self.buffer.hits().binary_search(&n).ok());
+            let at = at.map_or_else(String::new, |i| format!("{} of ", i + 1));
+            let caret = if self.typing { "_" } else { "" };
+            let (query, hits) = (self.query.value(), self.buffer.hits().len());
+            parts.push(format!("/{query}{caret}  {at}{hits} hits"));
+        }
+        if let Some(reason) = &self.ended {
+            parts.push(reason.clone());
+        }
+        parts.join(", ")
+    }
+
+    /// Takes a key.
+    pub fn key(&mut self, key: KeyEvent) -> LogOutcome {
+        if self.typing {
+            self.type_query(key);
+            return LogOutcome::Handled;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let half = (self.height / 2).max(1) as i64;
+        match key.code {
+            KeyCode::Char('d') if control => self.scroll(half),
+            KeyCode::Char('u') if control => self.scroll(-half),
+            _ if control => return LogOutcome::Ignored,
+            KeyCode::Char('f') => self.follow = true,
+            KeyCode::Char(' ') => self.pause(),
+            KeyCode::Char('w') => self.wrap = !self.wrap,
+            KeyCode::Char('t') => self.stamps = !self.stamps,
+            KeyCode::Char('/') => {
+                self.typing = true;
+                self.query.reset();
+                self.look_for_query();
+            }
+            KeyCode::Char('n') => self.jump(true),
+            KeyCode::Char('N') => self.jump(false),
+            KeyCode::Char('y') => return LogOutcome::Copy(self.text(self.visible)),
+            KeyCode::Char('o') => {
+                let all = (self.buffer.first(), self.buffer.end());
+                return LogOutcome::Save(self.text(all));
+            }
+            KeyCode::Char('j') | KeyCode::Down => self.scroll(1),
+            KeyCode::Char('k') | KeyCode::Up => self.scroll(-1),
+            KeyCode::PageDown => self.scroll(half * 2),
+            KeyCode::PageUp => self.scroll(-half * 2),
+            KeyCode::Char('g') | KeyCode::Home => {
+                self.follow = false;
+                self.top = self.buffer.first();
+            }
+            KeyCode::Char('G') | KeyCode::End => self.follow = true,
+            KeyCode::Esc if self.buffer.pattern().is_some() => {
+                self.query.reset();
+                self.look_for_query();
+            }
+            _ => return LogOutcome::Ignored,
+        }
+        LogOutcome::Handled
+    }
+
+    fn type_query(&mut self, key: KeyEvent) {
+        match key.code {
+            KeyCode::Enter => {
+                self.typing = false;
+                self.jump(false);
+            }
+            KeyCode::Esc => {
+                self.typing = false;
+                self.query.reset();
+                self.look_for_query();
+            }
+            _ => {
+                let event = crossterm::event::Event::Key(key);
+                if self.query.handle_event(&event).is_some_and(|c| c.value) {
+                    self.look_for_query();
+                }
+            }
+        }
+    }
+
+    fn look_for_query(&mut self) {
+        self.buffer.search(self.query.value());
+        self.current = None;
+    }
+
+    fn pause(&mut self) {
+        if self.follow {
+            self.follow = false;
+            self.top = self.visible.0;
+        } else {
+            self.follow = true;
+        }
+    }
+
+    /// Scrolls by lines; at the end following starts again.
+    pub fn scroll(&mut self, by: i64) {
+        let from = if self.follow { self.visible.0 } else { self.top };
+        let last = self.last_top();
+        if by > 0 && from.saturating_add_signed(by) >= last {
+            self.follow = true;
+            return;
+        }
+        self.follow = false;
+        self.top = from.saturating_add_signed(by).clamp(self.buffer.first(), last);
+    }
+
+    /// The first visible line when the last line is at the bottom.
+    fn last_top(&self) -> u64 {
+        self.buffer
+            .end()
+            .saturating_sub(self.height as u64)
+            .max(self.buffer.first())
+    }
+
+    /// To the next or previous hit, round the end.
+    fn jump(&mut self, forward: bool) {
+        let hits = self.buffer.hits();
+        let from = self.current.unwrap_or(self.visible.1);
+        let next = if forward {
+            hits.iter().find(|n| **n > from).or_else(|| hits.front())
+        } else {
+            hits.iter().rev().find(|n| **n < from).or_else(|| hits.back())
+        };
+        if let Some(&number) = next {
+            self.current = Some(number);
+            self.follow = false;
+            let middle = number.saturating_sub(self.height as u64 / 2);
+            self.top = middle.max(self.buffer.first());
+        }
+    }
+
+    fn text(&self, (from, to): (u64, u64)) -> String {
+        let mut text = String::new();
+        for entry in (from..to).filter_map(|n| self.buffer.get(n)) {
+            if let Some(at) = entry.at {
+                text += &format!("{at:.3} ");
+            }
+            text += &format!("{} | {}\n", text::clean(&entry.from), entry.plain());
+        }
+        text
+    }
+
+    /// Draws it.
+    pub fn render(&mut self, area: Rect, buf: &mut Buffer, style: &LogStyle) {
+        if area.is_empty() {
+            return;
+        }
+        self.height = usize::from(area.height);
+        let width = usize::from(area.width);
+        let start = if self.follow {
+            self.last_top()
+        } else {
+            self.top.clamp(self.buffer.first(), self.buffer.end())
+        };
+        let mut rows: Vec<Vec<(String, Style)>> = Vec::new();
+        let mut next = start;
+        while let Some(entry) = self.buffer.get(next) {
+            if rows.len() >= self.height && !(self.wrap && self.follow) {
+                break;
+            }
+            rows.extend(self.rows_of(next, entry, width, style));
+            next += 1;
+        }
+        if rows.len() > self.height {
+            if self.follow {
+                // Wrapped lines take more rows: the newest are those at the bottom.
+                rows.drain(..rows.len() - self.height);
+            } else {
+                rows.truncate(self.height);
+            }
+        }
+        self.visible = (start, next);
+        for (y, row) in (area.y..area.bottom()).zip(&rows) {
+            let mut x = area.x;
+            for (piece, style) in row {
+                let (after, _) = buf.set_stringn(x, y, piece, (area.right() - x).into(), *style);
+                x = after;
+            }
+        }
+        if self.buffer.is_empty() {
+            let text = if self.ended.is_some() { "no lines" } else { "waiting for lines" };
+            buf.set_stringn(area.x, area.y, text, width, style.dim);
+        }
+    }
+
+    /// One entry as rows of styled pieces; one row, cut, unless lines are wrapped.
+    fn rows_of(
+        &self,
+        number: u64,
+        entry: &Entry,
+        width: usize,
+        style: &LogStyle,
+    ) -> Vec<Vec<(String, Style)>> {
+        let mut head = String::new();
+        if self.stamps {
+            match entry.at {
+                Some(at) => {
+                    let local = at.to_zoned_datetime(TimeZone::system());
+                    head += &local.strftime("%m-%d %H:%M:%S ").to_string();
+                }
+                None => head += "               ",
+            }
+        }
+        head += &text::clean(&entry.from);
+        head.push(' ');
+        let head_style = style.dim;
+        let mut row = vec![(self.drawable(&head, style), head_style)];
+        let mut used = text::width(&head);
+        let room = if self.wrap { width * self.height } else { width };
+        let mut rows = Vec::new();
+        let mut taken = 0;
+        for (piece, piece_style) in self.pieces(number, entry, style, room) {
+            for grapheme in piece.graphemes(true) {
+                let columns = text::width(grapheme);
+                if used + columns > width {
+                    if !self.wrap || rows.len() + 1 >= self.height {
+                        rows.push(row);
+                        return rows;
+                    }
+                    rows.push(std::mem::take(&mut row));
+                    row.push(("  ".into(), head_style));
+                    used = 2;
+                }
+                used += columns;
+                taken += columns;
+                let shown = self.drawable(grapheme, style);
+                match row.last_mut() {
+                    Some((text, last)) if *last == piece_style => text.push_str(&shown),
+                    _ => row.push((shown, piece_style)),
+                }
+            }
+            if taken > room {
+                break;
+            }
+        }
+        rows.push(row);
+        rows
+    }
+
+    fn drawable(&self, text: &str, style: &LogStyle) -> String {
+        if style.ascii && !text.is_ascii() {
+            "?".repeat(text::width(text).max(1))
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// The text of an entry with its styles: own colours, else those of its level; hits marked.
+    fn pieces(
+        &self,
+        number: u64,
+        entry: &Entry,
+        style: &LogStyle,
+        room: usize,
+    ) -> Vec<(String, Style)> {
+        // Columns are at most bytes: what is further right can't be seen.
+        let end = entry.text.floor_char_boundary((room * 8).max(256));
+        let shown = &entry.text[..end];
+        let own_colours = shown.contains('\x1b');
+        let pieces: Vec<(String, Style)> = if own_colours && style.colour {
+            shown
+                .into_text()
+                .map(|text| {
+                    text.lines
+                        .into_iter()
+                        .flat_map(|l| l.spans)
+                        .map(|s| (text::clean(&s.content).into_owned(), s.style))
+                        .collect()
+                })
+                .unwrap_or_else(|_| vec![(text::clean(shown).into_owned(), Style::new())])
+        } else {
+            let plain = text::clean(shown).into_owned();
+            let base = match level::of(&plain) {
+                Level::Error => style.error,
+                Level::Warning => style.warning,
+                Level::Debug => style.dim,
+                Level::Plain => Style::new(),
+            };
+            vec![(plain, base)]
+        };
+        match self.buffer.pattern() {
+            Some(pattern) => {
+                let mut found = style.found;
+                if self.current == Some(number) {
+                    found = found.add_modifier(ratatui::style::Modifier::UNDERLINED);
+                }
+                mark(pieces, pattern, found)
+            }
+            None => pieces,
+        }
+    }
+}
+
+/// Gives every match the style `found`, also one that spans pieces.
+fn mark(pieces: Vec<(String, Style)>, pattern: &regex::Regex, found: Style) -> Vec<(String, Style)> {
+    let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
+    let hits: Vec<_> = pattern.find_iter(&whole).map(|m| m.range()).collect();
+    let mut marked = Vec::new();
+    let mut start = 0;
+    for (text, style) in pieces {
+        let end = start + text.len();
+        let mut at = start;
+        for hit in hits.iter().filter(|h| h.start < end && h.end > start) {
+            let (from, to) = (hit.start.max(start), hit.end.min(end));
+            if from > at {
+                marked.push((whole[at..from].to_owned(), style));
+            }
+            marked.push((whole[from..to].to_owned(), found));
+            at = to;
+        }
+        if at < end {
+            marked.push((whole[at..end].to_owned(), style));
+        }
+        start = end;
+    }
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: LogStyle = LogStyle {
+        error: Style::new(),
+        warning: Style::new(),
+        dim: Style::new(),
+        found: Style::new().add_modifier(ratatui::style::Modifier::REVERSED),
+        colour: true,
+        ascii: false,
+    };
+
+    fn view(lines: usize) -> LogView {
+        let mut view = LogView::new(1 << 20);
+        view.push((0..lines).map(line).collect());
+        view
+    }
+
+    fn line(i: usize) -> LogLine {
+        LogLine {
+            at: "2026-11-23T14:00:33Z".parse().ok(),
+            from: "web.1@n1".into(),
+            bytes: format!("line {i}").into_bytes(),
+            stderr: false,
+        }
+    }
+
+    fn screen(view: &mut LogView, width: u16, height: u16) -> Vec<String> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        view.render(area, &mut buffer, &STYLE);
+        (0..height)
+            .map(|y| {
+                let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+                row.trim_end().to_owned()
+            })
+            .collect()
+    }
+
+    fn press(view: &mut LogView, keys: &str) {
+        for c in keys.chars() {
+            let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+            view.key(KeyEvent::new(code, KeyModifiers::NONE));
+        }
+    }
+
+    #[test]
+    fn following_ends_when_scrolled_up_and_begins_again_at_the_end() {
+        let mut view = view(100);
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 99");
+        press(&mut view, "k");
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
+        view.push(vec![line(100)]);
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
+        assert!(view.status().starts_with("paused"));
+        press(&mut view, "jj");
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 100");
+        assert!(view.status().starts_with("following"));
+        press(&mut view, "g");
+        assert_eq!(screen(&mut view, 40, 3)[0], "web.1@n1 line 0");
+    }
+
+    #[test]
+    fn what_is_read_does_not_move_when_old_lines_go() {
+        let mut view = LogView::new(32 * 1024);
+        view.push((0..100).map(line).collect());
+        screen(&mut view, 40, 3);
+        press(&mut view, " ");
+        let before = screen(&mut view, 40, 3);
+        view.push((100..200).map(line).collect());
+        assert_eq!(screen(&mut view, 40, 3), before);
+        view.push((200..5000).map(line).collect());
+        // Its lines are gone: the oldest that are left are shown.
+        assert_ne!(screen(&mut view, 40, 3), before);
+        assert!(view.status().contains("older dropped"));
+    }
+
+    #[test]
+    fn a_search_counts_jumps_and_ends() {
+        let mut view = view(100);
+        screen(&mut view, 40, 5);
+        press(&mut view, "/line 5\n");
+        assert!(view.status().contains("11 of 11 hits"), "{}", view.status());
+        press(&mut view, "N");
+        assert!(view.status().contains("10 of 11 hits"), "{}", view.status());
+        press(&mut view, "nn");
+        assert!(view.status().contains("1 of 11 hits"), "{}", view.status());
+        assert!(screen(&mut view, 40, 5).contains(&"web.1@n1 line 5".to_owned()));
+        view.key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        assert!(!view.status().contains("hits"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_or_wrapped_whole() {
+        let mut view = LogView::new(1 << 20);
+        let mut long = line(0);
+        long.bytes = "abcdefghij".repeat(3).into_bytes();
+        view.push(vec![long]);
+        assert_eq!(screen(&mut view, 19, 4)[0], "web.1@n1 abcdefghij");
+        press(&mut view, "w");
+        let rows = screen(&mut view, 19, 4);
+        assert_eq!(rows[0], "web.1@n1 abcdefghij");
+        assert_eq!(rows[1], "  abcdefghijabcdefg");
+        assert_eq!(rows[2], "  hij");
+    }
+
+    #[test]
+    fn copy_is_what_is_seen_and_save_is_all() {
+        let mut view = view(10);
+        screen(&mut view, 40, 2);
+        let key = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+        let LogOutcome::Copy(text) = view.key(key('y')) else {
+            panic!("not copied");
+        };
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("web.1@n1 | line 9\n"), "{text}");
+        let LogOutcome::Save(text) = view.key(key('o')) else {
+            panic!("not saved");
+        };
+        assert_eq!(text.lines().count(), 10);
+    }
+}

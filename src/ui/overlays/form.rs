@@ -1,0 +1,178 @@
+//! A few values to type: a new application, a number of tasks.
+
+use std::collections::BTreeMap;
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::{Overlay, PlanView, Reply, typed, window};
+use crate::ops::Request;
+use crate::stack::CatalogueEntry;
+use crate::text::{clean, fit};
+use crate::ui::state::App;
+
+/// What the values are for.
+enum Purpose {
+    Deploy { stack: String },
+    Scale { service: String },
+}
+
+struct Field {
+    name: String,
+    help: String,
+    default: String,
+    required: bool,
+    input: Input,
+}
+
+pub(in crate::ui) struct Form {
+    title: String,
+    purpose: Purpose,
+    fields: Vec<Field>,
+    at: usize,
+    /// What is wrong with what was typed.
+    error: Option<String>,
+}
+
+impl Form {
+    /// The first field is the application's name, the others are the stack's variables.
+    pub(in crate::ui) fn deploy(entry: &CatalogueEntry) -> Self {
+        let name = Field {
+            name: "name".into(),
+            help: "name of the application: lower-case letters, digits, dashes".into(),
+            default: String::new(),
+            required: true,
+            input: Input::new(entry.name.clone()),
+        };
+        let variables = entry.variables.iter().map(|v| Field {
+            name: v.name.clone(),
+            help: v.help.clone(),
+            default: v.default.clone().unwrap_or_default(),
+            required: v.required && v.default.is_none(),
+            input: Input::new(v.default.clone().unwrap_or_default()),
+        });
+        Self {
+            title: format!("Deploy {}", entry.title),
+            purpose: Purpose::Deploy {
+                stack: entry.name.clone(),
+            },
+            fields: std::iter::once(name).chain(variables).collect(),
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(in crate::ui) fn scale(service: &str, now: u64) -> Self {
+        Self {
+            title: format!("Scale {service}"),
+            purpose: Purpose::Scale {
+                service: service.to_owned(),
+            },
+            fields: vec![Field {
+                name: "tasks".into(),
+                help: "how many tasks run".into(),
+                default: String::new(),
+                required: true,
+                input: Input::new(now.to_string()),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+        let last = self.fields.len() - 1;
+        match key.code {
+            KeyCode::Esc => return Reply::close(),
+            KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
+            KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
+            KeyCode::Enter if self.at < last => self.at += 1,
+            KeyCode::Enter => match self.request() {
+                Ok(request) => {
+                    let (plan, effect) = PlanView::ask(app, request);
+                    let mut reply = Reply::stay().with(effect);
+                    reply.open = Some(Overlay::Plan(plan));
+                    return reply;
+                }
+                Err((field, message)) => {
+                    self.at = field;
+                    self.error = Some(message);
+                }
+            },
+            _ => {
+                self.error = None;
+                self.fields[self.at].input.handle_event(&Event::Key(key));
+            }
+        }
+        Reply::stay()
+    }
+
+    /// A paste goes into the field, without what a terminal would obey.
+    pub(in crate::ui) fn paste(&mut self, text: &str) {
+        for c in clean(text.trim()).chars() {
+            let insert = tui_input::InputRequest::InsertChar(c);
+            self.fields[self.at].input.handle(insert);
+        }
+    }
+
+    fn request(&self) -> Result<Request, (usize, String)> {
+        for (i, field) in self.fields.iter().enumerate() {
+            if field.required && field.input.value().trim().is_empty() {
+                return Err((i, format!("{} is required", field.name)));
+            }
+        }
+        let value = |i: usize| self.fields[i].input.value().trim().to_owned();
+        match &self.purpose {
+            Purpose::Deploy { stack } => {
+                let variables: BTreeMap<String, String> = self
+                    .fields
+                    .iter()
+                    .skip(1)
+                    // A default that was not touched stays the stack file's business.
+                    .filter(|f| f.input.value() != f.default)
+                    .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
+                    .collect();
+                Ok(Request::Deploy {
+                    stack: stack.clone(),
+                    app: value(0),
+                    variables,
+                })
+            }
+            Purpose::Scale { service } => match value(0).parse() {
+                Ok(replicas) => Ok(Request::Scale {
+                    service: service.clone(),
+                    replicas,
+                }),
+                Err(_) => Err((0, "tasks is a whole number, 0 or more".into())),
+            },
+        }
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let size = (70, self.fields.len() as u16 + 4);
+        let hint = "Tab next field · Enter on the last shows the plan · Esc back";
+        let area = window(app, frame, screen, &self.title, hint, size);
+        let mut lines: Vec<Line> = Vec::new();
+        for (i, field) in self.fields.iter().enumerate() {
+            let focused = i == self.at;
+            let marker = if focused { theme.marker() } else { " " };
+            let mark = if field.required { "*" } else { " " };
+            let name = fit(&theme.text(&clean(&field.name)), 14, theme.ellipsis());
+            let style = if focused { theme.focus() } else { theme.title() };
+            let mut spans = vec![Span::styled(format!("{marker} {name}{mark} "), style)];
+            spans.extend(typed(app, &field.input, focused));
+            lines.push(Line::from(spans));
+        }
+        lines.push(Line::default());
+        lines.push(match &self.error {
+            Some(error) => Line::styled(theme.text(error), theme.removed()),
+            None => Line::styled(theme.text(&clean(&self.fields[self.at].help)), theme.dim()),
+        });
+        super::scrolled(frame, area, &lines, self.at.saturating_sub(area.height.into()));
+    }
+}

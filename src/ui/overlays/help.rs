@@ -1,0 +1,76 @@
+//! Help, made from the key map.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Reply, moved, scrolled, window};
+use crate::text::fit;
+use crate::ui::keymap::{Group, TABLE};
+use crate::ui::state::App;
+
+/// Keys of the log view, which are fixed.
+const LOG_KEYS: [(&str, &str); 8] = [
+    ("f  G", "follow"),
+    ("Space", "pause, go on"),
+    ("w", "wrap long lines"),
+    ("t", "time stamps"),
+    ("/", "search"),
+    ("n  N", "next, previous hit"),
+    ("y", "copy what is on the screen"),
+    ("o", "save the log to a file"),
+];
+
+#[derive(Default)]
+pub(in crate::ui) struct Help {
+    top: usize,
+    lines: usize,
+    height: usize,
+}
+
+impl Help {
+    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
+        let lines = (self.lines + 1).saturating_sub(self.height);
+        if moved(key, &mut self.top, lines, self.height) {
+            return Reply::stay();
+        }
+        match key.code {
+            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?') => Reply::close(),
+            _ => Reply::stay(),
+        }
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let mut lines = Vec::new();
+        let mut entry = |keys: &str, help: &str| {
+            lines.push(Line::from(vec![
+                Span::styled(fit(keys, 16, theme.ellipsis()), theme.key()),
+                Span::raw(format!(" {}", theme.text(help))),
+            ]));
+        };
+        for group in Group::ALL {
+            entry("", "");
+            entry(group.title(), "");
+            for binding in TABLE.iter().filter(|b| b.group == group) {
+                let keys = app.keymap.keys(binding.action);
+                if !keys.is_empty() {
+                    entry(&keys, binding.help);
+                }
+            }
+        }
+        entry("", "");
+        entry("In a log", "");
+        for (keys, help) in LOG_KEYS {
+            entry(keys, help);
+        }
+        entry("", "");
+        entry("Text", "Shift and the mouse select text in most terminals");
+        let size = (66, lines.len() as u16);
+        let area = window(app, frame, screen, "Help", "j k scroll · Esc back", size);
+        self.lines = lines.len();
+        self.height = area.height.into();
+        self.top = scrolled(frame, area, &lines, self.top);
+    }
+}

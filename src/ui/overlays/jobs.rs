@@ -1,0 +1,180 @@
+//! Running and past jobs with their output.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Overlay, PlanView, Reply, choices, moved, scrolled, window};
+use crate::job::{JobId, Outcome, Stream};
+use crate::text::{clean, fit};
+use crate::ui::jobs::{JobView, StepState};
+use crate::ui::msg::Effect;
+use crate::ui::panes::wrap;
+use crate::ui::state::App;
+use crate::ui::theme::Health;
+
+#[derive(Default)]
+pub(in crate::ui) struct JobsView {
+    at: usize,
+    /// The job whose output is shown.
+    output: Option<JobId>,
+    /// First visible line; `None`: the end, as it grows.
+    top: Option<usize>,
+    lines: usize,
+    height: usize,
+}
+
+impl JobsView {
+    /// The output of one job.
+    pub(in crate::ui) fn of(job: JobId) -> Self {
+        Self {
+            output: Some(job),
+            ..Self::default()
+        }
+    }
+
+    fn chosen(&self, app: &App) -> Option<JobId> {
+        self.output.or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
+    }
+
+    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+        let chosen = self.chosen(app).and_then(|id| app.jobs.get(id));
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
+                if self.output.take().is_none() || app.jobs.all.len() <= 1 {
+                    return Reply::close();
+                }
+            }
+            KeyCode::Char('J') => return Reply::close(),
+            KeyCode::Enter | KeyCode::Right if self.output.is_none() => {
+                self.output = chosen.map(|j| j.id);
+                self.top = None;
+            }
+            KeyCode::Char('c') => {
+                if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
+                    return Reply::stay().with(Effect::CancelJob(job.id));
+                }
+            }
+            KeyCode::Char('R') => {
+                if let Some(request) = chosen.filter(|j| j.outcome.is_some()).map(|j| j.request.clone()) {
+                    let (plan, effect) = PlanView::ask(app, request);
+                    return Reply::replace(Overlay::Plan(plan)).with(effect);
+                }
+            }
+            _ if self.output.is_some() => {
+                let end = self.lines.saturating_sub(self.height);
+                let mut top = self.top.unwrap_or(end);
+                if moved(key, &mut top, end + 1, self.height) {
+                    self.top = (top < end).then_some(top);
+                }
+            }
+            _ => {
+                moved(key, &mut self.at, app.jobs.all.len(), 10);
+            }
+        }
+        Reply::stay()
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        match self.output.and_then(|id| app.jobs.get(id)) {
+            Some(job) => self.draw_output(app, job, frame, screen),
+            None => self.draw_list(app, frame, screen),
+        }
+    }
+
+    fn draw_list(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        self.at = self.at.min(app.jobs.all.len().saturating_sub(1));
+        let size = (72, app.jobs.all.len().max(3) as u16);
+        let hint = "Enter output · c cancel · R run again · Esc back";
+        let area = window(app, frame, screen, "Jobs", hint, size);
+        if app.jobs.all.is_empty() {
+            let text = "No job was started from this console yet.";
+            frame.buffer_mut().set_line(area.x, area.y, &Line::raw(text), area.width);
+            return;
+        }
+        let lines = app
+            .jobs
+            .all
+            .iter()
+            .map(|job| {
+                let health = health(job);
+                let title = theme.text(&clean(&job.request.title()));
+                Line::from(vec![
+                    Span::styled(theme.glyph(health), theme.health(health)),
+                    Span::raw(format!(" {} ", fit(&title, 40, theme.ellipsis()))),
+                    Span::styled(fit(job.word(), 14, ""), theme.health(health)),
+                    Span::styled(format!("{} s", job.seconds(app.now)), theme.dim()),
+                ])
+            })
+            .collect();
+        choices(app, frame, area, lines, self.at);
+    }
+
+    fn draw_output(&mut self, app: &App, job: &JobView, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(120);
+        let mut lines: Vec<Line> = Vec::new();
+        for step in &job.steps {
+            let (health, word) = match step.state {
+                StepState::Running => (Health::Partly, "running"),
+                StepState::Done { changed: true } => (Health::Good, "changed"),
+                StepState::Done { changed: false } => (Health::Good, "as it should be"),
+                StepState::Failed => (Health::Bad, "failed"),
+            };
+            lines.push(Line::from(vec![
+                Span::styled(theme.glyph(health), theme.health(health)),
+                Span::raw(format!(
+                    " {} {} ",
+                    fit(&clean(&step.node), 14, theme.ellipsis()),
+                    fit(&clean(&step.step), 16, theme.ellipsis())
+                )),
+                Span::styled(word, theme.health(health)),
+            ]));
+        }
+        lines.push(Line::default());
+        for (stream, text) in &job.lines {
+            let style = match stream {
+                Stream::Stderr => theme.changed(),
+                Stream::Note => theme.dim(),
+                Stream::Stdout => ratatui::style::Style::new(),
+            };
+            let text = theme.text(&clean(text));
+            lines.extend(wrap(&text, columns).into_iter().map(|l| Line::styled(l, style)));
+        }
+        if let Some(outcome) = &job.outcome {
+            lines.push(Line::default());
+            let (style, text) = match outcome {
+                Outcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
+                Outcome::Done { .. } => (theme.added(), format!("done in {} s", job.seconds(app.now))),
+                Outcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
+                Outcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
+            };
+            for line in text.lines() {
+                let line = theme.text(&clean(line));
+                lines.extend(wrap(&line, columns).into_iter().map(|l| Line::styled(l, style)));
+            }
+        }
+        let hint = match job.outcome {
+            None => "c cancel · Esc back, the job goes on",
+            Some(_) => "R run again · Esc back",
+        };
+        let size = (columns as u16, (lines.len() as u16).max(8));
+        let area = window(app, frame, screen, &job.request.title(), hint, size);
+        self.lines = lines.len();
+        self.height = area.height.into();
+        let end = self.lines.saturating_sub(self.height);
+        scrolled(frame, area, &lines, self.top.unwrap_or(end));
+    }
+}
+
+/// How a job is.
+pub(in crate::ui) fn health(job: &JobView) -> Health {
+    match &job.outcome {
+        None => Health::Partly,
+        Some(Outcome::Done { .. }) => Health::Good,
+        Some(Outcome::Failed { .. }) => Health::Bad,
+        Some(Outcome::Cancelled) => Health::Unknown,
+    }
+}

@@ -1,0 +1,254 @@
+//! A plan: what a job would change, shown like a diff and confirmed.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::{Reply, moved, scrolled, typed, window};
+use crate::job::{Change, ChangeKind, Check, Confirm, Plan};
+use crate::ops::Request;
+use crate::text::clean;
+use crate::ui::msg::{Effect, Ticket};
+use crate::ui::panes::wrap;
+use crate::ui::state::App;
+
+pub(in crate::ui) struct PlanView {
+    pub ticket: Ticket,
+    request: Request,
+    /// `None` while it is being made.
+    plan: Option<Result<Plan, String>>,
+    /// It was made anew because the fleet had changed.
+    again: bool,
+    /// It was confirmed; the job starts.
+    sent: bool,
+    typed: Input,
+    top: usize,
+    lines: usize,
+    height: usize,
+}
+
+impl PlanView {
+    /// Opens the view and asks for the plan.
+    pub(in crate::ui) fn ask(app: &mut App, request: Request) -> (Self, Effect) {
+        let ticket = app.ticket();
+        let view = Self {
+            ticket,
+            request: request.clone(),
+            plan: None,
+            again: false,
+            sent: false,
+            typed: Input::default(),
+            top: 0,
+            lines: 0,
+            height: 0,
+        };
+        (view, Effect::Plan { ticket, request })
+    }
+
+    pub(in crate::ui) fn take(&mut self, plan: Result<Plan, String>) {
+        self.again = self.sent;
+        self.sent = false;
+        self.typed.reset();
+        self.plan = Some(plan);
+    }
+
+    pub(in crate::ui) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Why it can't be confirmed now, if it can't.
+    fn hindrance(&self) -> Option<String> {
+        match &self.plan {
+            None => Some("the plan is being made".into()),
+            Some(Err(reason)) => Some(reason.clone()),
+            Some(Ok(plan)) => plan.blocked(),
+        }
+    }
+
+    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
+        let plan = match &self.plan {
+            Some(Ok(plan)) => plan,
+            _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
+                return Reply::close();
+            }
+            _ => return Reply::stay(),
+        };
+        let by_name = match &plan.confirm {
+            Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
+            _ => None,
+        };
+        let confirmed = match (key.code, &by_name) {
+            (KeyCode::Esc, _) => return Reply::close(),
+            (KeyCode::Enter, Some(name)) => self.typed.value() == name,
+            (KeyCode::Enter | KeyCode::Char('y'), None) => true,
+            (KeyCode::Char('n' | 'q'), None) => return Reply::close(),
+            _ => false,
+        };
+        if confirmed && plan.is_done() {
+            return Reply::close();
+        }
+        if confirmed && self.hindrance().is_none() && !self.sent {
+            let effect = Effect::Run {
+                ticket: self.ticket,
+                request: self.request.clone(),
+                plan_hash: plan.hash(),
+            };
+            self.sent = true;
+            return Reply::stay().with(effect);
+        }
+        if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
+            self.typed.handle_event(&Event::Key(key));
+        } else {
+            let lines = (self.lines + 1).saturating_sub(self.height);
+            moved(key, &mut self.top, lines, self.height);
+        }
+        Reply::stay()
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(90);
+        let mut lines: Vec<Line> = Vec::new();
+        let mut hint = "Esc back";
+        match &self.plan {
+            None => lines.push(Line::raw(theme.text("reading what is there …"))),
+            Some(Err(reason)) => push(&mut lines, reason, "", columns, theme.removed(), app),
+            Some(Ok(plan)) => {
+                if self.again {
+                    let text = "The fleet changed meanwhile. This is the new plan:";
+                    push(&mut lines, text, "", columns, theme.changed(), app);
+                    lines.push(Line::default());
+                }
+                self.changes(app, plan, columns, &mut lines);
+                lines.push(Line::default());
+                hint = self.question(app, plan, columns, &mut lines);
+            }
+        }
+        let size = (columns as u16, lines.len() as u16);
+        let area = window(app, frame, screen, &self.request.title(), hint, size);
+        self.lines = lines.len();
+        self.height = area.height.into();
+        // The question at the end is what matters when not everything fits.
+        self.top = scrolled(frame, area, &lines, self.top);
+        if self.lines > self.height
+            && let Some(last) = lines.last()
+        {
+            let y = area.bottom() - 1;
+            frame.buffer_mut().set_stringn(
+                area.x,
+                y,
+                " ".repeat(area.width.into()),
+                area.width.into(),
+                Style::new(),
+            );
+            frame.buffer_mut().set_line(area.x, y, last, area.width);
+        }
+    }
+
+    fn changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
+        let theme = app.theme;
+        let nodes = plan.stages.iter().flat_map(|s| &s.nodes);
+        for node in nodes {
+            lines.push(Line::styled(clean(&node.node).into_owned(), theme.title()));
+            for step in &node.steps {
+                match &step.check {
+                    Ok(Check::Done(changes) | Check::Change(changes)) => {
+                        for change in changes {
+                            change_lines(app, change, columns, lines);
+                        }
+                    }
+                    Ok(Check::Unknown(why)) => {
+                        let text = format!("  {}: {why}", step.step);
+                        push(lines, &text, "    ", columns, theme.dim(), app);
+                    }
+                    Err(why) => {
+                        let text = format!("! {}: {why}", step.step);
+                        push(lines, &text, "  ", columns, theme.removed(), app);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The question, as last line; answers with the hint about keys.
+    fn question(
+        &self,
+        app: &App,
+        plan: &Plan,
+        columns: usize,
+        lines: &mut Vec<Line<'static>>,
+    ) -> &'static str {
+        let theme = app.theme;
+        if self.sent {
+            lines.push(Line::raw(theme.text("starting …")));
+            return "Esc back";
+        }
+        if let Some(reason) = plan.blocked() {
+            let text = format!("This can't be done: {reason}");
+            push(lines, &text, "", columns, theme.removed(), app);
+            return "Esc back";
+        }
+        if plan.is_done() {
+            lines.push(Line::raw("Nothing to do."));
+            return "Esc back";
+        }
+        match &plan.confirm {
+            Confirm::TypeName(name) => {
+                let mut spans = vec![
+                    Span::raw("Type "),
+                    Span::styled(clean(name).into_owned(), theme.focus()),
+                    Span::raw(" to go on: "),
+                ];
+                spans.extend(typed(app, &self.typed, true));
+                lines.push(Line::from(spans));
+                "Enter goes on · Esc back"
+            }
+            Confirm::Ask | Confirm::None => {
+                lines.push(Line::styled("Go on? y / n", theme.focus()));
+                "y goes on · n back"
+            }
+        }
+    }
+}
+
+fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {
+    let theme = app.theme;
+    let style = match change.kind {
+        ChangeKind::Same => theme.dim(),
+        ChangeKind::Add => theme.added(),
+        ChangeKind::Modify => theme.changed(),
+        ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
+    };
+    let mut text = format!("{} {}", change.kind.sign(), change.what);
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => text += &format!(": {old} {} {new}", theme.arrow()),
+        (None, Some(only)) | (Some(only), None) => text += &format!(": {only}"),
+        (None, None) => {}
+    }
+    push(lines, &text, "  ", columns, style, app);
+    if let Some(warning) = &change.warning {
+        push(lines, &format!("    {warning}"), "    ", columns, theme.changed(), app);
+    }
+}
+
+/// Adds a text, wrapped, with what follows its first line indented.
+fn push(
+    lines: &mut Vec<Line<'static>>,
+    text: &str,
+    indent: &str,
+    columns: usize,
+    style: Style,
+    app: &App,
+) {
+    for paragraph in text.lines() {
+        let paragraph = app.theme.text(&clean(paragraph));
+        for (i, line) in wrap(&paragraph, columns.saturating_sub(indent.len())).into_iter().enumerate() {
+            let lead = if i == 0 { "" } else { indent };
+            lines.push(Line::styled(format!("{lead}{line}"), style));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The servers.
+
+use ratatui::text::Span;
+
+use super::{Filter, Page, Row, RowKind, list_line, tasks};
+use crate::model::{Availability, Fleet, Link, Metrics, Node, Role};
+use crate::text::{age, coarse, human_bytes};
+use crate::ui::state::{App, Tab};
+use crate::ui::theme::Health;
+
+pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
+    let rows = fleet
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| filter.keeps(&n.name))
+        .map(|(i, n)| Row {
+            key: format!("node/{}", n.name),
+            name: n.name.clone(),
+            kind: RowKind::Node(i),
+            depth: 0,
+            open: None,
+        })
+        .collect();
+    (rows, fleet.nodes.len())
+}
+
+/// How a node is, with the word for it.
+pub(in crate::ui) fn state(fleet: &Fleet, node: &Node) -> (Health, String) {
+    let seen = fleet.swarm_node(node);
+    if node.configured {
+        match &node.link {
+            Link::Connecting => return (Health::Unknown, "connecting".into()),
+            Link::Down { .. } => return (Health::Bad, "unreachable".into()),
+            Link::Up if node.engine.error().is_some() => {
+                return (Health::Bad, "no Docker".into());
+            }
+            Link::Up => {}
+        }
+    }
+    match seen {
+        Some(s) if s.state != "ready" => (Health::Bad, s.state.clone()),
+        Some(s) if s.availability != Availability::Active => {
+            (Health::Partly, s.availability.as_str().into())
+        }
+        Some(_) => (Health::Good, "ready".into()),
+        None => match node.engine.value() {
+            Some(engine) if engine.swarm_state == "inactive" => {
+                (Health::Partly, "no swarm".into())
+            }
+            Some(_) => (Health::Good, "ready".into()),
+            None => (Health::Unknown, "not read yet".into()),
+        },
+    }
+}
+
+pub(super) fn line(app: &App, at: usize, columns: usize) -> ratatui::text::Line<'static> {
+    let Some(node) = app.fleet.nodes.get(at) else {
+        return Default::default();
+    };
+    let (health, word) = state(&app.fleet, node);
+    let leader = app.fleet.swarm_node(node).is_some_and(|s| s.leader);
+    let star = if leader { app.theme.leader() } else { " " };
+    let rest = match node.metrics.value() {
+        _ if health != Health::Good => format!("{star} {word}"),
+        Some(m) => format!(
+            "{star} cpu{:3.0} mem{:3.0} d{:3.0}",
+            m.cpu,
+            m.memory_percent(),
+            m.disk_percent()
+        ),
+        None => format!("{star} {word}"),
+    };
+    let stale = node.metrics.is_stale();
+    list_line(app, health, 0, &node.name, &rest, columns, stale)
+}
+
+pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
+    let page = Page::new(app.theme);
+    let Some(node) = app.fleet.nodes.get(at) else {
+        return page;
+    };
+    match tab {
+        Tab::Tasks => on_node(app, node, columns),
+        _ => overview(app, node, columns, page),
+    }
+}
+
+fn on_node(app: &App, node: &Node, columns: usize) -> Page {
+    let id = app.fleet.swarm_node(node).map(|s| s.id.as_str());
+    let swarm = app.fleet.swarm.value();
+    let here: Vec<_> = swarm
+        .into_iter()
+        .flat_map(|s| &s.tasks)
+        .filter(|t| Some(t.node_id.as_str()) == id && !id.unwrap_or("").is_empty())
+        .filter(|t| t.desired == "running" || t.state == "running")
+        .collect();
+    tasks::table(app, &here, columns)
+}
+
+fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+    let theme = app.theme;
+    let (health, word) = state(&app.fleet, node);
+    let mut page = page
+        .line(vec![
+            Span::styled(theme.glyph(health), theme.health(health)),
+            Span::raw(format!(" {}", crate::text::clean(&node.name))),
+            Span::styled(format!("  {}", crate::text::clean(&word)), theme.health(health)),
+        ])
+        .blank();
+    if let Link::Down { reason, since } = &node.link
+        && node.configured
+    {
+        page = page
+            .wrapped(reason, columns, theme.removed())
+            .field("since", &ago(app, *since))
+            .blank();
+    } else if let Some(reason) = node.engine.error() {
+        page = page.wrapped(reason, columns, theme.removed()).blank();
+    }
+    if !node.configured {
+        let why = "The swarm knows this node, config.toml does not: add it there to see its load, its logs and its shell.";
+        page = page.wrapped(why, columns, theme.changed()).blank();
+    }
+    page = page.field("address", &node.address);
+    if let Some(seen) = app.fleet.swarm_node(node) {
+        let role = match (seen.role, seen.leader) {
+            (Role::Manager, true) => "manager, leader".to_owned(),
+            (Role::Manager, false) => format!("manager, {}", seen.reachability),
+            (Role::Worker, _) => "worker".into(),
+        };
+        let labels: Vec<String> = seen.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        page = page
+            .field("swarm", &format!("{}, {}", seen.state, seen.availability.as_str()))
+            .field("role", &role)
+            .field("swarm address", &seen.address)
+            .field("labels", &labels.join(" "));
+    }
+    if let Some(e) = node.engine.value() {
+        page = page
+            .field("engine", &format!("Docker {}, API {}", e.version, e.api))
+            .field("system", &format!("{}, {}", e.os, e.architecture))
+            .field("kernel", &e.kernel)
+            .field("machine", &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)));
+        if e.swarm_state == "inactive" {
+            let how = "In no swarm: make one with `docker swarm init` on a manager, and join the others.";
+            page = page.wrapped(how, columns, theme.changed());
+        }
+    }
+    match node.metrics.value() {
+        Some(m) => load(app, node, m, columns, page),
+        None => page,
+    }
+}
+
+fn ago(app: &App, then: jiff::Timestamp) -> String {
+    match age(app.now, then).as_str() {
+        "now" => "just now".into(),
+        age => format!("{age} ago"),
+    }
+}
+
+fn load(app: &App, node: &Node, m: &Metrics, columns: usize, page: Page) -> Page {
+    let mut page = page.blank();
+    if let (Some(why), Some(at)) = (node.metrics.error(), node.metrics.read_at()) {
+        page = page.stale(why, &age(app.now, at), columns).blank();
+    }
+    let used = |used, total| format!("{} of {}", human_bytes(used), human_bytes(total));
+    let room = columns.saturating_sub(40).clamp(10, 60);
+    let history = |value: fn(&Metrics) -> f32| {
+        let skip = node.history.len().saturating_sub(room);
+        let values: Vec<f32> = node.history.iter().skip(skip).map(value).collect();
+        spark(app, &values)
+    };
+    let swap = match m.swap_total {
+        0 => "none".into(),
+        total => used(m.swap_used, total),
+    };
+    let rows = [
+        ("CPU", m.cpu, format!("{:.0} %", m.cpu), history(|m| m.cpu)),
+        (
+            "memory",
+            m.memory_percent(),
+            used(m.memory_used, m.memory_total),
+            history(Metrics::memory_percent),
+        ),
+        (
+            "disk",
+            m.disk_percent(),
+            used(m.disk_used, m.disk_total),
+            history(Metrics::disk_percent),
+        ),
+    ];
+    for (name, percent, text, history) in rows {
+        let thresholds = &app.thresholds;
+        let limit = match name {
+            "CPU" => thresholds.cpu,
+            "memory" => thresholds.memory,
+            _ => thresholds.disk,
+        };
+        let health = match percent {
+            p if p >= f32::from(limit) => Health::Bad,
+            p if p >= f32::from(limit) - 10.0 => Health::Partly,
+            _ => Health::Good,
+        };
+        page = page.cells(vec![
+            (name.into(), 13, app.theme.dim()),
+            (text, 22, app.theme.health(health)),
+            (history, 0, app.theme.key()),
+        ]);
+    }
+    let [one, five, fifteen] = m.load;
+    page.field("swap", &swap)
+        .field("load", &format!("{one:.2} {five:.2} {fifteen:.2}"))
+        .field("up for", &coarse(m.uptime as i64).replace("now", "less than a minute"))
+}
+
+/// A line of bars, one a value of 0 to 100.
+fn spark(app: &App, percents: &[f32]) -> String {
+    let heights = app.theme.heights();
+    percents
+        .iter()
+        .map(|p| heights[((p / 100.0 * 8.0) as usize).min(7)])
+        .collect()
+}

@@ -1,0 +1,333 @@
+//! The terminal: entering and leaving it, drawing without needless bytes, suspending.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use color_eyre::eyre::{Result, ensure};
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+use ratatui::{Frame, Terminal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::ThemeConfig;
+
+/// Most text that is handed to the terminal's clipboard; many terminals take no more.
+const LONGEST_COPY: usize = 74_000;
+
+/// The terminal is in our hands: a panic must give it back.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// # Errors
+/// When there is no terminal: a sentence with what to use instead.
+pub fn check_terminal() -> Result<()> {
+    ensure!(
+        io::stdin().is_terminal() && io::stdout().is_terminal(),
+        "the console needs a terminal; `matou status` prints the fleet without one, and `matou --help` lists the other commands"
+    );
+    Ok(())
+}
+
+/// Gives the terminal back before a panic is reported.
+///
+/// Panics of other threads are jobs' and collectors': they are caught or told there, and must not
+/// write over the screen.
+///
+/// # Errors
+/// When a hook is installed already.
+pub fn install_panic_hook() -> Result<()> {
+    let (panic, report) = color_eyre::config::HookBuilder::default().into_hooks();
+    report.install()?;
+    let panic = panic.into_panic_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name() == Some("main") {
+            give_back();
+            panic(info);
+        } else if ENTERED.load(Ordering::Relaxed) {
+            tracing::error!("{info}");
+        } else {
+            panic(info);
+        }
+    }));
+    Ok(())
+}
+
+/// Leaves whatever was entered; called again, it does nothing.
+fn give_back() {
+    if ENTERED.swap(false, Ordering::Relaxed) {
+        // There is nobody left to tell when this fails.
+        let _ = execute!(
+            io::stdout(),
+            EndSynchronizedUpdate,
+            DisableMouseCapture,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show
+        );
+        let _ = disable_raw_mode();
+    }
+}
+
+/// Tells when the console should end: SIGTERM, or SIGHUP when the link is lost.
+///
+/// # Errors
+/// When the signals can't be watched.
+pub fn terminations() -> Result<mpsc::Receiver<()>> {
+    let (told, listening) = mpsc::channel(1);
+    for kind in [SignalKind::terminate(), SignalKind::hangup()] {
+        let mut signal = signal(kind)?;
+        let told = told.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                if told.send(()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(listening)
+}
+
+/// The terminal while the console has it.
+pub struct Screen {
+    terminal: Terminal<QuietBackend<BufWriter<Stdout>>>,
+    mouse: bool,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// When it can't be switched.
+    pub fn enter(theme: &ThemeConfig) -> Result<Self> {
+        take(theme.mouse)?;
+        let backend = QuietBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
+        Ok(Self {
+            terminal: Terminal::new(backend)?,
+            mouse: theme.mouse,
+        })
+    }
+
+    /// Draws a frame; only cells that changed are written.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> Result<()> {
+        self.terminal.draw(view)?;
+        Ok(())
+    }
+
+    /// The next frame is drawn whole.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn clear(&mut self) -> Result<()> {
+        self.terminal.clear()?;
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    ///
+    /// # Errors
+    /// When what was drawn last can't be written.
+    pub fn leave(&mut self) -> Result<()> {
+        self.terminal.flush()?;
+        give_back();
+        Ok(())
+    }
+
+    /// Takes the terminal again after [`Screen::leave`].
+    ///
+    /// # Errors
+    /// When it can't be switched.
+    pub fn enter_again(&mut self) -> Result<()> {
+        take(self.mouse)?;
+        self.terminal.backend_mut().cursor_hidden = false;
+        self.clear()
+    }
+
+    /// Stops the program, as Ctrl-z does; returns when it is continued.
+    ///
+    /// # Errors
+    /// When the terminal can't be switched.
+    pub fn suspend(&mut self) -> Result<()> {
+        self.leave()?;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), nix::sys::signal::Signal::SIGTSTP)?;
+        self.enter_again()
+    }
+
+    /// Puts text on the clipboard of the terminal that shows us, by OSC 52.
+    ///
+    /// # Errors
+    /// When it is too long, or the terminal is gone.
+    pub fn copy(&mut self, text: &str) -> Result<()> {
+        ensure!(
+            text.len() <= LONGEST_COPY,
+            "too long for the terminal's clipboard, save it instead"
+        );
+        let out = self.terminal.backend_mut();
+        execute!(out, CopyToClipboard::to_clipboard_from(text))?;
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn take(mouse: bool) -> Result<()> {
+    enable_raw_mode()?;
+    ENTERED.store(true, Ordering::Relaxed);
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// ratatui's backend, silent when nothing changed: it writes a frame's bytes inside a synchronized
+/// update, and none at all for a frame without changed cells.
+struct QuietBackend<W: Write> {
+    inner: CrosstermBackend<W>,
+    cursor_hidden: bool,
+    writing: bool,
+}
+
+impl<W: Write> QuietBackend<W> {
+    fn new(writer: W) -> Self {
+        Self {
+            inner: CrosstermBackend::new(writer),
+            cursor_hidden: false,
+            writing: false,
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.writing, true) {
+            queue!(self.inner, BeginSynchronizedUpdate)?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for QuietBackend<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Write::flush(&mut self.inner)
+    }
+}
+
+impl<W: Write> Backend for QuietBackend<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let mut content = content.peekable();
+        if content.peek().is_none() {
+            return Ok(());
+        }
+        self.begin()?;
+        self.inner.draw(content)
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.cursor_hidden, true) {
+            return Ok(());
+        }
+        self.begin()?;
+        self.inner.hide_cursor()
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        self.begin()?;
+        self.cursor_hidden = false;
+        self.inner.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        self.inner.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        self.begin()?;
+        self.inner.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.begin()?;
+        self.inner.clear()
+    }
+
+    fn clear_region(&mut self, kind: ClearType) -> io::Result<()> {
+        self.begin()?;
+        self.inner.clear_region(kind)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.inner.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.inner.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.writing) {
+            queue!(self.inner, EndSynchronizedUpdate)?;
+            return Write::flush(&mut self.inner);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::{TerminalOptions, Viewport, layout::Rect};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_without_changes_writes_no_byte() {
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(Rect::new(0, 0, 20, 3)),
+        };
+        let mut bytes = Vec::new();
+        {
+            let backend = QuietBackend::new(&mut bytes);
+            let mut terminal = Terminal::with_options(backend, options).unwrap();
+            terminal.draw(|f| f.render_widget("one", f.area())).unwrap();
+        }
+        let first = bytes.len();
+        assert!(first > 0);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"), "{text:?}");
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(Rect::new(0, 0, 20, 3)),
+        };
+        let mut bytes = Vec::new();
+        let backend = QuietBackend::new(&mut bytes);
+        let mut terminal = Terminal::with_options(backend, options).unwrap();
+        for _ in 0..10 {
+            terminal.draw(|f| f.render_widget("one", f.area())).unwrap();
+        }
+        drop(terminal);
+        assert_eq!(bytes.len(), first, "later frames wrote bytes");
+    }
+}

@@ -1,0 +1,403 @@
+//! Takes a message into the state. Pure: what needs the outside is answered as an [`Effect`].
+
+use crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
+    MouseEventKind,
+};
+use jiff::Timestamp;
+use ratatui::layout::Position;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::actions;
+use super::keymap::Action;
+use super::log::{LogOutcome, LogView};
+use super::msg::{Effect, LogSource, Msg};
+use super::overlays::{JobsView, Message, Overlay, Quit};
+use super::panes::RowKind;
+use super::state::{App, Focus, OpenLog, Pane, Tab};
+use crate::job::Outcome;
+use crate::model::{Datum, Update};
+
+/// Rows that one turn of the wheel moves.
+const WHEEL: isize = 3;
+
+/// Takes a message; answers with what is to be done outside.
+pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
+    app.now = now;
+    let mut effects = match msg {
+        Msg::Terminal(event) => terminal(app, event),
+        Msg::Fleet(update) => {
+            fleet(app, update);
+            Vec::new()
+        }
+        Msg::Planned { ticket, plan } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Plan(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            // Without a view nobody waits for it any more.
+            if let Some(view) = view {
+                view.take(plan);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::JobStarted { id, request } => {
+            // The plan and the form it came from have done their work; its output takes over.
+            app.overlays.retain(|o| match o {
+                Overlay::Plan(view) => *view.request() != request,
+                Overlay::Form(_) | Overlay::Catalogue(_) => false,
+                _ => true,
+            });
+            app.jobs.start(id, request, now);
+            app.overlays.push(Overlay::Jobs(JobsView::of(id)));
+            app.dirty = true;
+            Vec::new()
+        }
+        Msg::Job { id, event } => {
+            app.dirty = true;
+            let ended = app.jobs.take(id, event, now).map(|job| {
+                let title = job.request.title();
+                match &job.outcome {
+                    Some(Outcome::Failed { reason }) => (format!("{title}: {reason}"), true),
+                    _ => (format!("{title}: {}", job.word()), false),
+                }
+            });
+            if let Some((text, error)) = ended {
+                app.say(text, error);
+            }
+            let leaving = app
+                .overlays
+                .iter()
+                .any(|o| matches!(o, Overlay::Quit(Quit { waiting: true })));
+            match app.jobs.running() {
+                0 if leaving => vec![Effect::Quit],
+                _ => Vec::new(),
+            }
+        }
+        Msg::Log { ticket, lines } => {
+            if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
+                log.view.push(lines);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::LogEnded { ticket, reason } => {
+            if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
+                log.view.end(crate::text::clean(&reason).into_owned());
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Notice { text, error } => {
+            app.say(text, error);
+            Vec::new()
+        }
+        Msg::Resumed => {
+            app.dirty = true;
+            vec![Effect::Redraw, Effect::Refresh]
+        }
+        Msg::Tick => {
+            app.ticks += 1;
+            app.dirty = true;
+            Vec::new()
+        }
+        Msg::Terminate => vec![Effect::Quit],
+    };
+    effects.extend(follow_selection(app));
+    effects
+}
+
+/// Takes a reading; what reads the same as before is not drawn again.
+fn fleet(app: &mut App, update: Update) {
+    let same = match &update.datum {
+        Datum::Swarm(Ok(new)) => {
+            app.fleet.swarm.value() == Some(new) && app.fleet.swarm.error().is_none()
+        }
+        Datum::Volumes {
+            node,
+            reading: Ok(new),
+        } => app
+            .fleet
+            .node(node)
+            .is_some_and(|n| n.volumes.value() == Some(new) && n.volumes.error().is_none()),
+        Datum::Engine {
+            node,
+            reading: Ok(new),
+        } => app
+            .fleet
+            .node(node)
+            .is_some_and(|n| n.engine.value() == Some(new) && n.engine.error().is_none()),
+        _ => false,
+    };
+    let pane = match &update.datum {
+        Datum::Volumes { .. } => Some(Pane::Volumes),
+        Datum::Snapshots(_) => Some(Pane::Backups),
+        Datum::Certificates(_) => Some(Pane::Certificates),
+        Datum::Swarm(_) => Some(Pane::Services),
+        Datum::Link { .. } | Datum::Engine { .. } | Datum::Metrics { .. } => None,
+    };
+    app.fleet.apply(update);
+    if same {
+        return;
+    }
+    if let Some(pane) = pane {
+        app.refresh_list(pane);
+    }
+    // Nodes come and go with the swarm.
+    if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
+        app.refresh_list(Pane::Nodes);
+    }
+    app.alerts = super::alerts::of(&app.fleet, &app.thresholds);
+    app.dirty = true;
+}
+
+fn terminal(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
+    match event {
+        TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+            app.dirty = true;
+            self::key(app, key)
+        }
+        TerminalEvent::Mouse(mouse) => {
+            self::mouse(app, mouse);
+            Vec::new()
+        }
+        TerminalEvent::Paste(text) => {
+            app.dirty = true;
+            paste(app, &text);
+            Vec::new()
+        }
+        TerminalEvent::Resize(..) => {
+            app.dirty = true;
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
+    let action = app.keymap.action(key);
+    // These work everywhere, also while text is typed.
+    match action {
+        Some(Action::Redraw) => return vec![Effect::Redraw],
+        Some(Action::Suspend) => return vec![Effect::Suspend],
+        Some(Action::Interrupt) => {
+            if app.overlays.pop().is_none() {
+                app.overlays.push(Overlay::Quit(Quit::default()));
+            }
+            return Vec::new();
+        }
+        _ => {}
+    }
+    let notice = app.notice.take();
+    if let Some(mut overlay) = app.overlays.pop() {
+        return overlay_key(app, &mut overlay, key).map_or_else(
+            |effects| effects,
+            |effects| {
+                // It stays, under what it opened.
+                let at = app.overlays.len() - usize::from(effects.1);
+                app.overlays.insert(at, overlay);
+                effects.0
+            },
+        );
+    }
+    if app.filtering {
+        filter_key(app, key);
+        return Vec::new();
+    }
+    if app.focus == Focus::Detail
+        && app.shown_tab() == Tab::Logs
+        && let Some(effects) = log_key(app, key)
+    {
+        return effects;
+    }
+    match action {
+        // The sentence in the last line is opened before anything else.
+        Some(Action::Open) if notice.as_ref().is_some_and(|n| n.error) => {
+            let text = notice.map_or_else(String::new, |n| n.text);
+            app.overlays
+                .push(Overlay::Message(Message::new("What happened", text)));
+            Vec::new()
+        }
+        Some(action) => actions::run(app, action),
+        None => Vec::new(),
+    }
+}
+
+/// `Ok` when the overlay stays, with whether it opened another; `Err` when it is closed.
+#[allow(clippy::result_large_err)]
+fn overlay_key(
+    app: &mut App,
+    overlay: &mut Overlay,
+    key: KeyEvent,
+) -> Result<(Vec<Effect>, bool), Vec<Effect>> {
+    let reply = overlay.key(app, key);
+    let opened = reply.open.is_some();
+    app.overlays.extend(reply.open);
+    let mut effects = reply.effects;
+    if !reply.close {
+        return Ok((effects, opened));
+    }
+    if let Some(action) = reply.action {
+        effects.extend(actions::run(app, action));
+    }
+    Err(effects)
+}
+
+fn filter_key(app: &mut App, key: KeyEvent) {
+    match key.code {
+        KeyCode::Enter | KeyCode::Down | KeyCode::Up => app.filtering = false,
+        KeyCode::Esc => {
+            app.filtering = false;
+            app.list_mut().filter.reset();
+        }
+        _ => {
+            let event = TerminalEvent::Key(key);
+            app.list_mut().filter.handle_event(&event);
+        }
+    }
+    let pane = app.pane;
+    app.refresh_list(pane);
+}
+
+/// `None` when the log view has no use for the key.
+fn log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+    let log = app.log.as_mut()?;
+    match log.view.key(key) {
+        LogOutcome::Handled => Some(Vec::new()),
+        LogOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
+        LogOutcome::Save(text) => {
+            let name = match &log.source {
+                LogSource::Services { name, .. } => name.clone(),
+                LogSource::Journal { node, .. } => format!("{node}-journal"),
+            };
+            let name: String = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+                .collect();
+            let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
+            Some(vec![Effect::Save { path, text }])
+        }
+        LogOutcome::Ignored => None,
+    }
+}
+
+fn paste(app: &mut App, text: &str) {
+    match app.overlays.last_mut() {
+        Some(Overlay::Form(form)) => form.paste(text),
+        Some(_) => {}
+        None if app.filtering => {
+            for c in crate::text::clean(text.trim()).chars() {
+                let insert = tui_input::InputRequest::InsertChar(c);
+                app.list_mut().filter.handle(insert);
+            }
+            let pane = app.pane;
+            app.refresh_list(pane);
+        }
+        None => {}
+    }
+}
+
+fn mouse(app: &mut App, mouse: MouseEvent) {
+    let by = match mouse.kind {
+        MouseEventKind::ScrollUp => Some(-WHEEL),
+        MouseEventKind::ScrollDown => Some(WHEEL),
+        MouseEventKind::Down(MouseButton::Left) => None,
+        _ => return,
+    };
+    app.dirty = true;
+    if let Some(mut overlay) = app.overlays.pop() {
+        if let Some(by) = by {
+            overlay.wheel(app, by);
+        }
+        app.overlays.push(overlay);
+        return;
+    }
+    let at = Position::new(mouse.column, mouse.row);
+    let pane = Pane::ALL
+        .into_iter()
+        .find(|p| app.lists[p.index()].area.contains(at));
+    match (by, pane) {
+        (Some(by), Some(pane)) => app.lists[pane.index()].move_by(by),
+        (Some(by), None) => actions::scroll_detail(app, by),
+        (None, Some(pane)) => click(app, pane, at),
+        (None, None) => {
+            let tab = app.tab_areas.iter().find(|(area, _)| area.contains(at));
+            if let Some((_, tab)) = tab {
+                app.tab = *tab;
+                app.detail_top = 0;
+            }
+            if app.detail_area.contains(at) {
+                app.focus = Focus::Detail;
+            }
+        }
+    }
+}
+
+fn click(app: &mut App, pane: Pane, at: Position) {
+    app.pane = pane;
+    app.focus = Focus::List;
+    app.detail_top = 0;
+    let list = &mut app.lists[pane.index()];
+    // The first line of the area is the title.
+    let row = usize::from(at.y.saturating_sub(list.area.y + 1)) + list.top;
+    if at.y > list.area.y && row < list.rows.len() {
+        let again = list.at == row;
+        list.select(row);
+        if again {
+            actions::toggle(app);
+        }
+    }
+}
+
+/// While the log tab is shown, the log of what is selected is followed, and no other.
+fn follow_selection(app: &mut App) -> Vec<Effect> {
+    let wanted = (app.shown_tab() == Tab::Logs).then(|| source(app)).flatten();
+    if app.log.as_ref().map(|l| &l.source) == wanted.as_ref() {
+        return Vec::new();
+    }
+    let mut effects: Vec<Effect> = app
+        .log
+        .take()
+        .map(|l| Effect::StopLogs(l.ticket))
+        .into_iter()
+        .collect();
+    if let Some(source) = wanted {
+        let ticket = app.ticket();
+        effects.push(Effect::FollowLogs {
+            ticket,
+            source: source.clone(),
+        });
+        app.log = Some(OpenLog {
+            ticket,
+            source,
+            view: LogView::new(app.log_memory),
+        });
+    }
+    effects
+}
+
+fn source(app: &App) -> Option<LogSource> {
+    let row = app.selected()?;
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    let of = |places: &[usize], name: &str| LogSource::Services {
+        ids: places
+            .iter()
+            .filter_map(|i| services.get(*i))
+            .map(|s| s.id.clone())
+            .collect(),
+        name: name.to_owned(),
+    };
+    match &row.kind {
+        RowKind::Node(node) => Some(LogSource::Journal {
+            node: app.fleet.nodes.get(*node)?.name.clone(),
+            unit: None,
+        }),
+        RowKind::App { services } => Some(of(services, &row.name)),
+        RowKind::Service(service) | RowKind::Task { service, .. } => {
+            let name = services.get(*service)?.name.clone();
+            Some(of(&[*service], &name))
+        }
+        _ => None,
+    }
+}
