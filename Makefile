@@ -1,0 +1,43 @@
+# The two commands of the README are `make demo` and `make test`.
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
+DEMO := $(STATE)/lab/demo/config.toml
+MATOU := target/release/matou
+
+.PHONY: demo demo-down test lint bench screenshot speed setup build
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build --release --locked
+
+# A practice fleet of three servers, and the console on it.
+demo: build
+	@$(MATOU) lab up --name demo
+	@if [ -t 0 ] && [ -t 1 ]; then $(MATOU) --config $(DEMO); \
+	else $(MATOU) --config $(DEMO) status; fi
+
+demo-down:
+	$(MATOU) lab down --name demo
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Unit, snapshot and end-to-end tests; the latter make a practice fleet and remove it.
+test: lint
+	scripts/test.sh
+
+bench: setup
+	cargo bench --locked
+
+# Measures the release binary in a pseudo-terminal; prints the table of docs/performance.md.
+speed: build
+	cargo run --locked --release --example speed
+
+# The picture in the README, from the real screen on a practice fleet.
+screenshot: build
+	@$(MATOU) lab up --name demo
+	cargo run --locked --example screenshot -- $(MATOU) $(DEMO) assets/screenshot.svg

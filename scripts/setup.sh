@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs what building, the practice fleet and the tests need, on Debian or Ubuntu as root.
+# Does nothing when everything is there.
+set -eu
+
+RUST=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+packages=""
+need() { # need PROGRAM PACKAGE
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || packages="$packages $2"
+}
+need cc build-essential
+need curl ca-certificates\ curl
+need dockerd docker.io
+need mmdebstrap mmdebstrap
+need busybox busybox-static
+need ssh openssh-client
+need sshd openssh-server
+need ip iproute2
+need iptables iptables
+need tar tar
+need ps procps
+
+if [ -n "$packages" ]; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "setup: run as root: apt-get install -y$packages" >&2
+        exit 1
+    fi
+    echo "setup: installing$packages"
+    # Nothing that is installed for practice is to be started on this machine.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        trap 'rm -f "$policy"' EXIT
+    fi
+    apt-get update -q
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
+fi
+
+PATH="$HOME/.cargo/bin:$PATH"
+version() { rustc --version 2>/dev/null | cut -d' ' -f2; }
+newest=$(printf '%s\n%s\n' "$RUST" "$(version)" | sort -V | tail -n 1)
+if ! command -v cargo >/dev/null 2>&1 || [ "$newest" != "$(version)" ]; then
+    echo "setup: installing Rust $RUST or newer with rustup"
+    if command -v rustup >/dev/null 2>&1; then
+        rustup toolchain install stable --profile minimal -c clippy -c rustfmt
+        rustup default stable
+    else
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+            sh -s -- -y --profile minimal -c clippy -c rustfmt
+    fi
+fi
