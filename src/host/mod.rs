@@ -419,9 +419,11 @@ impl Host {
             stderr: child.stderr().take(),
         };
         let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        // In this order: the crate leaves the master when it hears of the exit, and the master then
+        // drops the output that it has not handed out yet.
         let ended = async {
-            let (status, ()) = tokio::join!(child.wait(), pumping);
-            status
+            pumping.await;
+            child.wait().await
         };
         match self.limit(command, cancel, ended).await {
             Ok(Ok(status)) => {

@@ -533,11 +533,22 @@ async fn answers(path: &Path) -> std::io::Result<()> {
 }
 
 async fn user_is_root(session: &Session) -> Result<bool, openssh::Error> {
-    let out = session
+    use tokio::io::AsyncReadExt;
+    let mut child = session
         .command("id")
         .arg("-u")
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
         .await?;
-    Ok(out.stdout.trim_ascii() == b"0")
+    let mut said = Vec::new();
+    if let Some(mut stdout) = child.stdout().take() {
+        // To its end before waiting, as for every command: output is lost otherwise.
+        let reading = stdout.read_to_end(&mut said).await;
+        reading.map_err(openssh::Error::ChildIo)?;
+    }
+    child.wait().await?;
+    // The last word: a shell's start-up file may have printed before.
+    Ok(said.split(u8::is_ascii_whitespace).rfind(|w| !w.is_empty()) == Some(b"0".as_slice()))
 }
