@@ -143,7 +143,8 @@ impl fmt::Display for Command {
         if let Some(label) = &self.label {
             return f.write_str(label);
         }
-        let argv = std::iter::once(self.program.as_str()).chain(self.args.iter().map(String::as_str));
+        let argv =
+            std::iter::once(self.program.as_str()).chain(self.args.iter().map(String::as_str));
         f.write_str(&crate::text::clean(&quote(argv)))
     }
 }
@@ -167,7 +168,11 @@ mod tests {
             .arg(format!("printf '%s\\0' {line}"))
             .output()
             .unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         let text = String::from_utf8(out.stdout).unwrap();
         let mut found: Vec<String> = text.split('\0').map(str::to_owned).collect();
         assert_eq!(found.pop().as_deref(), Some(""));
@@ -177,8 +182,31 @@ mod tests {
     #[test]
     fn known_traps_pass_a_real_shell_unchanged() {
         let traps = [
-            "", "-rf", "a b", "a\nb", "'", "\"", "$(id)", "`id`", "${HOME}", "!x", "*", "~", "\\", "é日本",
-            "a;b", "a&b", "a|b", "#x", "\u{1b}[2J", "=x", "\t", "{a,b}", "a'\"b'", "%s", "\r",
+            "",
+            "-rf",
+            "a b",
+            "a\nb",
+            "'",
+            "\"",
+            "$(id)",
+            "`id`",
+            "${HOME}",
+            "!x",
+            "*",
+            "~",
+            "\\",
+            "é日本",
+            "a;b",
+            "a&b",
+            "a|b",
+            "#x",
+            "\u{1b}[2J",
+            "=x",
+            "\t",
+            "{a,b}",
+            "a'\"b'",
+            "%s",
+            "\r",
         ]
         .map(str::to_owned);
         assert_eq!(through_a_shell(&traps), traps);
@@ -198,9 +226,18 @@ mod tests {
             .args(["login", "\u{1b}]0;x\u{7}"])
             .secret_stdin(SecretBox::new(Box::new(b"hunter2".to_vec())));
         let shown = format!("{command} {command:?}");
-        assert!(!shown.contains("hunter2") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains('\u{1b}'),
+            "{shown}"
+        );
         assert_eq!(command.argv(false)[..2], ["env", "LC_ALL=C"]);
-        assert_eq!(Command::new("id").sudo().argv(false)[..3], ["sudo", "-n", "--"]);
-        assert_eq!(Command::new("id").sudo().argv(true)[..2], ["env", "LC_ALL=C"]);
+        assert_eq!(
+            Command::new("id").sudo().argv(false)[..3],
+            ["sudo", "-n", "--"]
+        );
+        assert_eq!(
+            Command::new("id").sudo().argv(true)[..2],
+            ["env", "LC_ALL=C"]
+        );
     }
 }

@@ -54,8 +54,15 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
         .as_ref()
         .map_or_else(|| "~/.ssh/known_hosts".into(), |f| f.display().to_string());
     let port = options.port.unwrap_or(22);
-    let last = text::clean(said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("")).into_owned();
-    if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") || said.contains("Host key for") && said.contains("has changed")
+    let last = text::clean(
+        said.lines()
+            .rev()
+            .find(|l| !l.trim().is_empty())
+            .unwrap_or(""),
+    )
+    .into_owned();
+    if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
+        || said.contains("Host key for") && said.contains("has changed")
     {
         let print = fingerprint(said).map_or_else(String::new, |f| format!(" (it now shows {f})"));
         return format!(
@@ -87,7 +94,10 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     }
     let refused = |why: &str, hint: &str| format!("{} port {port} {why}: {hint}", options.address);
     if said.contains("Connection refused") {
-        return refused("refuses the connection", "does sshd run there, on that port?");
+        return refused(
+            "refuses the connection",
+            "does sshd run there, on that port?",
+        );
     }
     if said.contains("timed out") || said.contains("Timeout") {
         return refused(
@@ -96,7 +106,10 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
         );
     }
     if said.contains("No route to host") || said.contains("Network is unreachable") {
-        return refused("can't be reached", "is the server up, and this machine online?");
+        return refused(
+            "can't be reached",
+            "is the server up, and this machine online?",
+        );
     }
     if said.contains("no such identity") || said.contains("UNPROTECTED PRIVATE KEY") {
         return format!("the identity can't be used: {last}");

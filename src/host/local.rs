@@ -35,3 +35,30 @@ pub(super) async fn end(child: &mut Child, grace: Duration) {
     let _ = killpg(group, Signal::SIGKILL);
     let _ = child.wait().await;
 }
+
+/// Ends the process group of a command that nobody waits for any more.
+pub(super) struct EndGroup(Option<Pid>);
+
+impl EndGroup {
+    pub(super) fn of(child: &Child) -> Self {
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
+    }
+
+    /// The command has ended.
+    pub(super) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndGroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}

@@ -233,7 +233,13 @@ impl Host {
                     _ => &mut stdout,
                 };
                 for line in cutter.push(&bytes) {
-                    if lines.send((stream, line)).await.is_err() {
+                    // A receiver that does not take its lines must not hold up a cancellation.
+                    let taken = tokio::select! {
+                        biased;
+                        sent = lines.send((stream, line)) => sent.is_ok(),
+                        () = unheard.cancelled() => false,
+                    };
+                    if !taken {
                         unheard.cancel();
                         break 'read;
                     }
@@ -241,7 +247,11 @@ impl Host {
             }
             for (stream, cutter) in [(Stream::Stdout, &mut stdout), (Stream::Stderr, &mut stderr)] {
                 if let Some(line) = cutter.finish() {
-                    let _ = lines.send((stream, line)).await;
+                    tokio::select! {
+                        biased;
+                        _ = lines.send((stream, line)) => {}
+                        () = unheard.cancelled() => {}
+                    }
                 }
             }
         };
@@ -256,7 +266,7 @@ impl Host {
     pub async fn upload(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
         // The size is checked before the rename: a cut connection ends the input early.
         let script = "set -e; umask 077; tmp=$(mktemp \"$1.XXXXXX\"); trap 'rm -f \"$tmp\"' EXIT; \
-            cat >\"$tmp\"; [ \"$(wc -c <\"$tmp\")\" -eq \"$3\" ]; chmod \"$2\" \"$tmp\"; \
+            cat >\"$tmp\"; [ \"$(wc -c <\"$tmp\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; chmod \"$2\" \"$tmp\"; \
             sync \"$tmp\"; mv -f \"$tmp\" \"$1\"; trap - EXIT";
         let command = Command::sh(script)
             .arg(path)
@@ -352,6 +362,7 @@ impl Host {
         };
         let mut child = local::spawn(command)
             .map_err(|e| local(format!("`{command}` can't be started: {e}")))?;
+        let guard = local::EndGroup::of(&child);
         let pipes = Pipes {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -364,6 +375,7 @@ impl Host {
         };
         match self.limit(command, cancel, ended).await {
             Ok(Ok(status)) => {
+                guard.disarm();
                 use std::os::unix::process::ExitStatusExt;
                 Ok(status
                     .code()
@@ -372,6 +384,7 @@ impl Host {
             Ok(Err(e)) => Err(local(format!("`{command}`: {e}"))),
             Err(stopped) => {
                 local::end(&mut child, GRACE).await;
+                guard.disarm();
                 Err(stopped)
             }
         }
@@ -388,19 +401,82 @@ impl Host {
             .connected()
             .await
             .map_err(|reason| self.unreachable(reason))?;
-        let _channel = connected.channel().await;
-        // The first line of output is the process group, to end it by; sshd makes the user's shell
-        // the leader of a session, and `exec` keeps its number.
+        let opening = self.open(keeper, &connected, command);
+        let (_channel, mut child, group, stdout, rest) =
+            self.limit(command, cancel, opening).await??;
+        // Ends the remote command also when this future is dropped.
+        let mut guard = EndRemote {
+            connected: connected.clone(),
+            group,
+            sudo: command.wants_sudo(),
+        };
+        if !rest.is_empty() {
+            let _ = chunks.send((Stream::Stdout, rest)).await;
+        }
+        let pipes = Pipes {
+            stdin: child.stdin().take(),
+            stdout,
+            stderr: child.stderr().take(),
+        };
+        let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        // In this order: the crate leaves the master when it hears of the exit, and the master then
+        // drops the output that it has not handed out yet.
+        let ended = async {
+            pumping.await;
+            child.wait().await
+        };
+        match self.limit(command, cancel, ended).await {
+            Ok(Ok(status)) => {
+                guard.group = None;
+                Ok(status.code().unwrap_or(1))
+            }
+            Ok(Err(e)) => {
+                guard.group = None;
+                match e {
+                    // The crate's word for exit code 127.
+                    openssh::Error::Remote(_) => Ok(127),
+                    _ => {
+                        // The wrapper itself was killed, or the connection broke; the protocol does
+                        // not tell which, and a dying master answers for a moment longer.
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        if keeper.is_alive(&connected).await {
+                            return Ok(128 + 9);
+                        }
+                        keeper.look_now();
+                        Err(HostError::Lost {
+                            node: self.0.name.clone(),
+                            command: command.to_string(),
+                        })
+                    }
+                }
+            }
+            Err(stopped) => {
+                if let Some(group) = guard.group.take() {
+                    end_group(&connected, group, command.wants_sudo()).await;
+                }
+                Err(stopped)
+            }
+        }
+    }
+
+    /// Opens a channel and starts the command; answers with its process group and what it printed
+    /// already.
+    async fn open<'a>(
+        &self,
+        keeper: &Keeper,
+        connected: &'a Arc<Connected>,
+        command: &Command,
+    ) -> Result<Opened<'a>, HostError> {
+        let channel = connected.channel().await;
+        // A line with the process group, to end it by, comes before the output: sshd makes the
+        // user's shell the leader of a session, and `exec` keeps its number. The wrapper stays, so
+        // that a command killed by a signal has an exit code and a missing one is a lost connection.
+        let script = format!("echo {MARK}$$; \"$@\"; exit $?");
         let line = quote(
-            ["exec", "sh", "-c", "echo $$; exec \"$@\"", "sh"]
+            ["sh", "-c", script.as_str(), "sh"]
                 .into_iter()
-                .skip(1)
                 .chain(command.argv(connected.is_root)),
         );
-        let lost = || HostError::Lost {
-            node: self.0.name.clone(),
-            command: command.to_string(),
-        };
         let spawned = connected
             .session
             .raw_command(format!("exec {line}"))
@@ -419,43 +495,10 @@ impl Host {
         };
         let mut stdout = child.stdout().take();
         let (group, rest) = match &mut stdout {
-            Some(stdout) => first_line(stdout).await,
+            Some(stdout) => process_group(stdout).await,
             None => (None, Vec::new()),
         };
-        if !rest.is_empty() {
-            let _ = chunks.send((Stream::Stdout, rest)).await;
-        }
-        let pipes = Pipes {
-            stdin: child.stdin().take(),
-            stdout,
-            stderr: child.stderr().take(),
-        };
-        let pumping = pipes.pump(command.stdin.bytes(), chunks);
-        let ended = async {
-            let (status, ()) = tokio::join!(child.wait(), pumping);
-            status
-        };
-        match self.limit(command, cancel, ended).await {
-            Ok(Ok(status)) => Ok(status.code().unwrap_or(1)),
-            Ok(Err(e)) => Err(match e {
-                // The crate's word for exit code 127.
-                openssh::Error::Remote(_) => return Ok(127),
-                // Killed by a signal, or the connection broke: the protocol does not tell which.
-                openssh::Error::RemoteProcessTerminated if keeper.is_alive(&connected).await => {
-                    return Ok(128 + 9);
-                }
-                _ => {
-                    keeper.look_now();
-                    lost()
-                }
-            }),
-            Err(stopped) => {
-                if let Some(group) = group {
-                    end_group(&connected, group, command.wants_sudo()).await;
-                }
-                Err(stopped)
-            }
-        }
+        Ok((channel, child, group, stdout, rest))
     }
 
     /// Waits for `ended`, the command's timeout or the cancellation, whichever is first.
@@ -489,7 +532,10 @@ impl Host {
 }
 
 fn describe(options: &SshOptions) -> String {
-    let user = options.user.as_ref().map_or_else(String::new, |u| format!("{u}@"));
+    let user = options
+        .user
+        .as_ref()
+        .map_or_else(String::new, |u| format!("{u}@"));
     let port = options.port.map_or_else(String::new, |p| format!(":{p}"));
     format!("{user}{}{port}", options.address)
 }
@@ -502,34 +548,62 @@ fn explain_sudo(line: &str) -> Option<String> {
         })
 }
 
-/// Reads the number that the wrapper prints first, and what came behind it.
-async fn first_line(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, Vec<u8>) {
+/// Stands before the number of the process group.
+const MARK: &str = "matou-process-group:";
+
+/// A started command: its channel, process group, output and what was read of it.
+type Opened<'a> = (
+    tokio::sync::SemaphorePermit<'a>,
+    openssh::Child<&'a openssh::Session>,
+    Option<u32>,
+    Option<openssh::ChildStdout>,
+    Vec<u8>,
+);
+
+/// Reads up to the line with the process group; answers with what came behind it. What a talkative
+/// shell start-up file printed before it is dropped.
+async fn process_group(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, Vec<u8>) {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
-    while !read.contains(&b'\n') && read.len() < 64 {
+    loop {
+        let at = read.windows(MARK.len()).position(|w| w == MARK.as_bytes());
+        if let Some(at) = at.map(|at| at + MARK.len())
+            && let Some(end) = read[at..].iter().position(|b| *b == b'\n')
+        {
+            let group = std::str::from_utf8(&read[at..at + end]).ok();
+            let group = group.and_then(|n| n.parse().ok());
+            return (group, read.split_off(at + end + 1));
+        }
         match stdout.read(&mut buffer).await {
-            Ok(n) if n > 0 => read.extend_from_slice(&buffer[..n]),
-            _ => break,
+            Ok(n) if n > 0 && read.len() < LONGEST_LINE => read.extend_from_slice(&buffer[..n]),
+            _ => return (None, read),
         }
     }
-    let Some(end) = read.iter().position(|b| *b == b'\n') else {
-        return (None, read);
-    };
-    let number = std::str::from_utf8(&read[..end])
-        .ok()
-        .and_then(|n| n.parse().ok());
-    match number {
-        Some(number) => (Some(number), read.split_off(end + 1)),
-        None => (None, read),
+}
+
+/// Ends a remote command that nobody waits for any more.
+struct EndRemote {
+    connected: Arc<Connected>,
+    group: Option<u32>,
+    sudo: bool,
+}
+
+impl Drop for EndRemote {
+    fn drop(&mut self) {
+        if let (Some(group), Ok(runtime)) = (self.group, tokio::runtime::Handle::try_current()) {
+            let (connected, sudo) = (self.connected.clone(), self.sudo);
+            runtime.spawn(async move { end_group(&connected, group, sudo).await });
+        }
     }
 }
 
 /// Ends a process group on the node, over a channel of its own.
 async fn end_group(connected: &Connected, group: u32, sudo: bool) {
+    // No `--` before the group: dash's kill does not know it in this form.
     let script = format!(
-        "kill -TERM -- -{group} 2>/dev/null || exit 0; i=0; \
-         while [ $i -lt {tenths} ] && kill -0 -- -{group} 2>/dev/null; do sleep 0.1; i=$((i+1)); done; \
-         kill -KILL -- -{group} 2>/dev/null; exit 0",
+        "kill -TERM -{group} 2>/dev/null || exit 0; i=0; \
+         while [ $i -lt {tenths} ] && kill -0 -{group} 2>/dev/null; do sleep 0.1; i=$((i+1)); done; \
+         kill -KILL -{group} 2>/dev/null; exit 0",
         tenths = GRACE.as_secs() * 10
     );
     let mut argv = vec!["sh", "-c", &script];

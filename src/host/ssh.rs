@@ -45,7 +45,10 @@ impl Connected {
     /// A place for one more channel.
     pub(super) async fn channel(&self) -> tokio::sync::SemaphorePermit<'_> {
         // The semaphore is never closed.
-        self.channels.acquire().await.expect("the semaphore is open")
+        self.channels
+            .acquire()
+            .await
+            .expect("the semaphore is open")
     }
 }
 
@@ -151,6 +154,13 @@ impl Keeper {
                 let _ = std::fs::remove_file(path);
             }
             connected.alive.cancel();
+            // The last holder ends the master: wait for the task above and commands to let go.
+            for _ in 0..50 {
+                if Arc::strong_count(&connected) == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             // Telling the master to end blocks, though not for long.
             let ended = tokio::task::spawn_blocking(move || drop(connected));
             let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
@@ -201,6 +211,8 @@ impl Keeper {
                     let reason = "the connection was lost".to_owned();
                     let since = *down_since.get_or_insert_with(Timestamp::now);
                     self.set(Link::Down { reason, since }, None);
+                    // Dropping a session talks to its master, which may hang.
+                    tokio::task::spawn_blocking(move || drop(connected));
                 }
                 Err(reason) => {
                     let since = *down_since.get_or_insert_with(Timestamp::now);
@@ -229,9 +241,23 @@ impl Keeper {
 
     async fn connect(&self) -> Result<Connected, String> {
         let options = &self.options;
-        let config = self.write_ssh_config().map_err(|e| {
-            format!("{} can't be written: {e}", self.runtime_dir.display())
-        })?;
+        // ssh would take them for options or settings of their own.
+        let values = [
+            Some(&options.address),
+            options.user.as_ref(),
+            options.jump.as_ref(),
+        ];
+        if let Some(bad) = values.into_iter().flatten().find(|v| {
+            v.starts_with('-') || v.contains(|c: char| c.is_whitespace() || c.is_control())
+        }) {
+            return Err(format!(
+                "\"{}\" is no host name or user: correct it in config.toml",
+                crate::text::clean(bad)
+            ));
+        }
+        let config = self
+            .write_ssh_config()
+            .map_err(|e| format!("{} can't be written: {e}", self.runtime_dir.display()))?;
         let mut builder = SessionBuilder::default();
         builder
             .control_directory(&self.runtime_dir)
@@ -256,7 +282,13 @@ impl Keeper {
         let connecting = builder.connect_mux(&options.address);
         let session = match tokio::time::timeout(self.patience(), connecting).await {
             Ok(Ok(session)) => session,
-            Ok(Err(e)) => return Err(self.explain(&e)),
+            Ok(Err(e)) => {
+                let mut reason = self.explain(&e);
+                if reason.contains("is not known") && options.jump.is_none() {
+                    reason += &self.shown_keys().await;
+                }
+                return Err(reason);
+            }
             Err(_) => return Err(self.no_answer()),
         };
         let is_root = tokio::time::timeout(self.patience(), user_is_root(&session));
@@ -272,6 +304,31 @@ impl Keeper {
             docker: OnceCell::new(),
             alive: CancellationToken::new(),
         })
+    }
+
+    /// The fingerprints that the server shows now, to compare; empty when it can't be asked.
+    async fn shown_keys(&self) -> String {
+        let script = "ssh-keyscan -T 3 -p \"$1\" -- \"$2\" 2>/dev/null | ssh-keygen -lf -";
+        let asking = tokio::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(self.options.port.unwrap_or(22).to_string())
+            .arg(&self.options.address)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let Ok(Ok(out)) = tokio::time::timeout(self.patience(), asking).await else {
+            return String::new();
+        };
+        // `256 SHA256:… host (ED25519)`
+        let text = crate::text::plain(&out.stdout);
+        let prints: Vec<&str> = text
+            .split_whitespace()
+            .filter(|w| w.starts_with("SHA256:"))
+            .collect();
+        if prints.is_empty() {
+            return String::new();
+        }
+        format!(". It shows {}", prints.join(", "))
     }
 
     fn explain(&self, error: &openssh::Error) -> String {
@@ -310,6 +367,8 @@ impl Keeper {
             text += &format!("  IdentityFile {}\n", quoted(identity));
         }
         match &options.config_file {
+            // ssh refuses to include a file that others can write; this one means none.
+            Some(file) if file == Path::new("/dev/null") => {}
             Some(file) => text += &format!("  Include {}\n", quoted(file)),
             None => text += "  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n",
         }
@@ -323,7 +382,15 @@ impl Keeper {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hash = DefaultHasher::new();
         let o = &self.options;
-        (&self.node, &o.address, o.port, &o.user, &o.jump, &o.identity, std::process::id())
+        (
+            &self.node,
+            &o.address,
+            o.port,
+            &o.user,
+            &o.jump,
+            &o.identity,
+            std::process::id(),
+        )
             .hash(&mut hash);
         format!("{:016x}", hash.finish())
     }
@@ -345,23 +412,43 @@ impl Keeper {
             } else {
                 self.dial_stdio(connected, &path)?;
             }
+            // sshd opens the node's socket only when the first client comes: a forward that was
+            // accepted says nothing about the engine.
+            if let Err(e) = answers(&path).await {
+                if connected.is_root {
+                    let (local, remote) = self.sockets(&path);
+                    let closing =
+                        connected.session.close_port_forward(ForwardType::Local, local, remote);
+                    let _ = closing.await;
+                }
+                let _ = std::fs::remove_file(&path);
+                return Err(format!(
+                    "the Docker engine does not answer on {} there ({e}): is it running (`systemctl status docker`), and may sshd forward sockets (AllowStreamLocalForwarding)?",
+                    self.docker_socket.display()
+                ));
+            }
             Ok::<_, String>(path)
         });
         made.await.cloned()
     }
 
+    fn sockets<'a>(&'a self, local: &'a Path) -> (Socket<'a>, Socket<'a>) {
+        let unix = |path: &'a Path| Socket::UnixSocket { path: path.into() };
+        (unix(local), unix(&self.docker_socket))
+    }
+
     /// The engine's socket, forwarded by sshd.
     async fn forward(&self, connected: &Connected, path: &Path) -> Result<(), String> {
-        let forwarded = connected.session.request_port_forward(
-            ForwardType::Local,
-            Socket::UnixSocket { path: path.into() },
-            Socket::UnixSocket {
-                path: self.docker_socket.as_path().into(),
-            },
-        );
-        forwarded.await.map_err(|e| {
-            format!("the Docker socket can't be forwarded: {e}; sshd needs AllowStreamLocalForwarding yes")
-        })
+        let (local, remote) = self.sockets(path);
+        let forwarded = connected
+            .session
+            .request_port_forward(ForwardType::Local, local, remote);
+        let refused = |why: String| {
+            format!(
+                "the Docker socket can't be forwarded: {why}; sshd needs AllowStreamLocalForwarding yes"
+            )
+        };
+        forwarded.await.map_err(|e| refused(e.to_string()))
     }
 
     /// The engine's socket may only be opened by root: each connection is carried by
@@ -419,7 +506,49 @@ fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('"', "\\\""))
 }
 
+/// Whether an HTTP server answers behind the socket.
+async fn answers(path: &Path) -> std::io::Result<()> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let asking = async {
+        let mut stream = tokio::net::UnixStream::connect(path).await?;
+        stream
+            .write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).await?;
+        if &first == b"HTTP/" {
+            Ok(())
+        } else {
+            Err(std::io::Error::other("something else than Docker answers"))
+        }
+    };
+    let limit = Duration::from_secs(5);
+    match tokio::time::timeout(limit, asking).await {
+        Ok(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(std::io::Error::other("connection closed"))
+        }
+        Ok(answer) => answer,
+        Err(_) => Err(std::io::Error::other("no answer within 5 s")),
+    }
+}
+
 async fn user_is_root(session: &Session) -> Result<bool, openssh::Error> {
-    let out = session.command("id").arg("-u").stdin(Stdio::null()).output().await?;
-    Ok(out.stdout.trim_ascii() == b"0")
+    use tokio::io::AsyncReadExt;
+    let mut child = session
+        .command("id")
+        .arg("-u")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .await?;
+    let mut said = Vec::new();
+    if let Some(mut stdout) = child.stdout().take() {
+        // To its end before waiting, as for every command: output is lost otherwise.
+        let reading = stdout.read_to_end(&mut said).await;
+        reading.map_err(openssh::Error::ChildIo)?;
+    }
+    child.wait().await?;
+    // The last word: a shell's start-up file may have printed before.
+    Ok(said.split(u8::is_ascii_whitespace).rfind(|w| !w.is_empty()) == Some(b"0".as_slice()))
 }

@@ -24,9 +24,18 @@ pub struct Redactor(Arc<Mutex<Vec<SecretString>>>);
 impl Redactor {
     /// From now on `secret` is removed. Very short ones are not: they would blank ordinary words.
     pub fn add(&self, secret: SecretString) {
-        if secret.expose_secret().len() >= 4 {
-            self.secrets().push(secret);
+        let text = secret.expose_secret();
+        let mut secrets = self.secrets();
+        // Output is cut into lines before it is redacted.
+        if text.contains('\n') {
+            let lines = text.lines().map(str::trim).filter(|l| l.len() >= 8);
+            secrets.extend(lines.map(SecretString::from));
         }
+        if text.len() >= 4 {
+            secrets.push(secret);
+        }
+        // One secret may be a part of another.
+        secrets.sort_by_key(|s| std::cmp::Reverse(s.expose_secret().len()));
     }
 
     /// The text without any known secret.
@@ -126,11 +135,18 @@ impl Journal {
 
     fn write(&self, record: Record<'_>) {
         let time = Timestamp::now();
-        let Ok(text) = serde_json::to_string(&Line { time, record }) else {
+        let Ok(mut value) = serde_json::to_value(Line { time, record }) else {
             return;
         };
-        let mut line = self.redactor.redact(&text);
-        line.push('\n');
+        // Before it is written as JSON: that would escape quotes in a secret.
+        if let Some(fields) = value.as_object_mut() {
+            for field in fields.values_mut() {
+                if let serde_json::Value::String(text) = field {
+                    *text = self.redactor.redact(text);
+                }
+            }
+        }
+        let line = format!("{value}\n");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // One write a record: two consoles append whole lines. A full disk must not stop a restore.
         if let Err(e) = file.write_all(line.as_bytes()) {
@@ -162,7 +178,13 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         let journal = Journal::open(&path).unwrap();
         journal.redactor().add(SecretString::from("hunter22"));
-        journal.record("n1", "echo hunter22", Duration::from_millis(7), Ok(3));
+        journal.redactor().add(SecretString::from("a\"b\\c"));
+        journal.record(
+            "n1",
+            "echo hunter22 a\"b\\c",
+            Duration::from_millis(7),
+            Ok(3),
+        );
         journal.job_finished(
             "deploy",
             Duration::from_secs(1),
@@ -176,6 +198,7 @@ mod tests {
             .lines()
             .map(|l| serde_json::from_str(l).unwrap())
             .collect();
+        assert_eq!(lines[0]["command"], "echo ••• •••");
         assert_eq!(lines[0]["exit"], 3);
         assert_eq!(lines[0]["millis"], 7);
         assert_eq!(lines[1]["outcome"], "failed");

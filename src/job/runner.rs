@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::{Event, EventSink, Outcome};
 use super::journal::Journal;
 use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
-use super::step::{Check, Cx, Step, StepError};
+use super::step::{Change, ChangeKind, Check, Cx, Step, StepError};
 use crate::docker::Docker;
 use crate::host::Host;
 
@@ -60,7 +60,8 @@ impl Runner {
     pub async fn plan(&self, job: &Job) -> Plan {
         // Nobody listens to the lines of a check.
         let (events, _) = mpsc::channel(1);
-        self.plan_with(job, &events, &CancellationToken::new()).await
+        self.plan_with(job, &events, &CancellationToken::new())
+            .await
     }
 
     async fn plan_with(
@@ -237,11 +238,24 @@ impl Runner {
     }
 }
 
+fn decision(lines: &[Change]) -> Option<&Change> {
+    lines.iter().find(|c| c.kind == ChangeKind::Decide)
+}
+
 /// Check, apply if needed, verify. Answers whether something was changed.
 async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
     let limit = step.timeout();
-    if let Check::Done(_) = guarded(limit, &cx.cancel, step.check(cx)).await? {
-        return Ok(false);
+    match guarded(limit, &cx.cancel, step.check(cx)).await? {
+        Check::Done(_) => return Ok(false),
+        // Found only now that the earlier steps have run: the plan could not ask for it.
+        Check::Change(lines) => {
+            if let Some(open) = decision(&lines) {
+                return Err(StepError::failed(format!(
+                    "{open}: decide, then run it again"
+                )));
+            }
+        }
+        Check::Unknown(_) => {}
     }
     guarded(limit, &cx.cancel, step.apply(cx)).await?;
     guarded(limit, &cx.cancel, step.verify(cx)).await?;

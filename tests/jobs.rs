@@ -1,0 +1,360 @@
+//! The runner with small real steps: files in a temporary folder, made by commands on this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use matou::config::Reach;
+use matou::docker::Docker;
+use matou::host::{Command, Host, HostOptions, Stream};
+use matou::job::{
+    Change, Check, Confirm, Cx, Event, Job, Journal, Outcome, Plan, RunError, Runner, Stage, Step,
+    StepError, Track,
+};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Wants a file to exist.
+struct File(PathBuf);
+
+#[async_trait]
+impl Step for File {
+    fn name(&self) -> String {
+        format!("file {}", self.0.file_name().unwrap().display())
+    }
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let path = self.0.display().to_string();
+        let there = cx
+            .host
+            .run(&Command::new("test").args(["-e", &path]))
+            .await?;
+        Ok(match there.code {
+            0 => Check::Done(vec![Change::same("the file")]),
+            _ => Check::Change(vec![Change::add("the file")]),
+        })
+    }
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        cx.out.note("now it is made, password hunter22").await;
+        cx.out.line(Stream::Stdout, "\u{1b}[2Jcleared").await;
+        cx.out.progress(1, 2, "files").await;
+        let path = self.0.display().to_string();
+        cx.host.run_ok(&Command::new("touch").arg(path)).await?;
+        Ok(())
+    }
+}
+
+/// Misbehaves in one way.
+enum Bad {
+    Panics,
+    Hangs,
+    Forgets,
+    Decides,
+    Sleeps(PathBuf),
+}
+
+#[async_trait]
+impl Step for Bad {
+    fn name(&self) -> String {
+        "bad".into()
+    }
+    fn timeout(&self) -> Duration {
+        match self {
+            Self::Hangs => Duration::from_millis(300),
+            _ => Duration::from_secs(60),
+        }
+    }
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        Ok(match self {
+            // What waits for an earlier step; asked for only while the job runs.
+            Self::Decides
+                if cx
+                    .host
+                    .run(&Command::new("test").args(["-e", &marker(cx)]))
+                    .await?
+                    .code
+                    == 0 =>
+            {
+                Check::Change(vec![Change::decide("which of two disks")])
+            }
+            Self::Decides => Check::Unknown("the file".into()),
+            _ => Check::Change(vec![Change::add("trouble")]),
+        })
+    }
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        match self {
+            Self::Panics => panic!("oh no"),
+            Self::Hangs => std::future::pending().await,
+            Self::Decides => panic!("an open decision was applied"),
+            Self::Forgets => Ok(()),
+            Self::Sleeps(pid) => {
+                let script =
+                    Command::sh("echo $$ >\"$1\"; sleep 300").arg(pid.display().to_string());
+                let (lines, mut arriving) = mpsc::channel(4);
+                let drain = async { while arriving.recv().await.is_some() {} };
+                tokio::join!(cx.host.stream(&script, lines, &cx.cancel), drain).0?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn marker(cx: &Cx) -> String {
+    cx.docker.host().name().to_owned()
+}
+
+struct World {
+    dir: TempDir,
+    runner: Runner,
+    journal: Journal,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&dir.path().join("journal.jsonl")).unwrap();
+        journal.redactor().add(SecretString::from("hunter22"));
+        Self {
+            runner: Runner::new(journal.clone()),
+            journal,
+            dir,
+        }
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+    /// The node is called `name`; [`Bad::Decides`] looks for a file of that name.
+    fn track(&self, name: &str, steps: Vec<Box<dyn Step>>) -> Track {
+        let options = HostOptions {
+            docker_socket: "/nonexistent".into(),
+            runtime_dir: self.dir.path().into(),
+            recorder: Some(std::sync::Arc::new(self.journal.clone())),
+        };
+        let host = Host::new(name, &Reach::Local, options);
+        let docker = Docker::new(host.clone());
+        Track {
+            node: name.into(),
+            host,
+            docker,
+            steps,
+        }
+    }
+    fn file(&self, name: &str) -> Box<dyn Step> {
+        Box::new(File(self.path(name)))
+    }
+    fn journal(&self) -> String {
+        std::fs::read_to_string(self.path("journal.jsonl")).unwrap()
+    }
+    async fn run(&self, job: &Job) -> (Outcome, Vec<Event>) {
+        let (events, mut arriving) = mpsc::channel(1000);
+        let outcome = self.runner.run(job, None, events, CancellationToken::new());
+        let outcome = tokio::time::timeout(Duration::from_secs(30), outcome)
+            .await
+            .unwrap()
+            .unwrap();
+        let mut seen = Vec::new();
+        while let Some(event) = arriving.recv().await {
+            seen.push(event);
+        }
+        complete(&seen);
+        (outcome, seen)
+    }
+}
+
+/// Every step that started ended once, and `Finished` comes once and last.
+fn complete(events: &[Event]) {
+    let mut open = Vec::new();
+    for (i, event) in events.iter().enumerate() {
+        match event {
+            Event::StepStarted { node, step } => open.push((node, step)),
+            Event::StepDone { node, step, .. } | Event::StepFailed { node, step, .. } => {
+                let at = open
+                    .iter()
+                    .position(|o| *o == (node, step))
+                    .expect("not started");
+                open.remove(at);
+            }
+            Event::Finished { .. } => assert_eq!(i, events.len() - 1),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert!(
+        matches!(events.last(), Some(Event::Finished { .. })),
+        "{events:?}"
+    );
+}
+
+fn job(stages: Vec<Vec<Track>>) -> Job {
+    let stages = stages.into_iter().enumerate();
+    Job {
+        title: "make files".into(),
+        confirm: Confirm::Ask,
+        stages: stages
+            .map(|(i, tracks)| Stage {
+                title: format!("stage {i}"),
+                tracks,
+            })
+            .collect(),
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_changes_nothing_and_the_second_run_neither() {
+    let w = World::new();
+    let job = job(vec![vec![
+        w.track("n1", vec![w.file("a"), w.file("b")]),
+        w.track("n2", vec![w.file("c")]),
+    ]]);
+    let plan: Plan = w.runner.plan(&job).await;
+    assert_eq!(plan.changes().count(), 3);
+    assert!(!exists(&w.path("a")) && !plan.is_done());
+    assert_eq!(plan.hash(), w.runner.plan(&job).await.hash());
+
+    let (outcome, events) = w.run(&job).await;
+    assert_eq!(outcome, Outcome::Done { changed: 3 });
+    assert!(["a", "b", "c"].iter().all(|f| exists(&w.path(f))));
+    let lines: Vec<&str> = events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Line { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(lines.contains(&"now it is made, password •••"), "{lines:?}");
+    assert!(lines.contains(&"cleared"), "{lines:?}");
+
+    assert_eq!(w.run(&job).await.0, Outcome::Done { changed: 0 });
+    assert!(w.runner.plan(&job).await.is_done());
+    let journal = w.journal();
+    assert!(!journal.contains("hunter22"));
+    let records: Vec<serde_json::Value> = journal
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let count = |kind: &str| records.iter().filter(|r| r["record"] == kind).count();
+    assert_eq!((count("job_started"), count("job_finished")), (2, 2));
+    assert!(
+        records
+            .iter()
+            .any(|r| r["node"] == "n2" && r["command"].as_str().unwrap().starts_with("touch "))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_no_longer_holds_is_not_run() {
+    let w = World::new();
+    let job = job(vec![vec![w.track("n1", vec![w.file("a"), w.file("b")])]]);
+    let confirmed = w.runner.plan(&job).await.hash();
+    std::fs::write(w.path("a"), "").unwrap();
+    let (events, mut arriving) = mpsc::channel(100);
+    let result = w
+        .runner
+        .run(&job, Some(&confirmed), events, CancellationToken::new())
+        .await;
+    let RunError::PlanChanged(plan) = result.unwrap_err();
+    assert!(arriving.recv().await.is_none());
+    assert!(!exists(&w.path("b")));
+    let (events, _keep) = mpsc::channel(100);
+    let again = w
+        .runner
+        .run(&job, Some(&plan.hash()), events, CancellationToken::new())
+        .await;
+    assert_eq!(again.unwrap(), Outcome::Done { changed: 1 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_ends_its_node_and_the_later_stages_only() {
+    for (bad, why) in [
+        (Bad::Panics, "oh no"),
+        (Bad::Hangs, "not done after"),
+        (Bad::Forgets, "not as it should be afterwards"),
+    ] {
+        let w = World::new();
+        let job = job(vec![
+            vec![
+                w.track("n1", vec![Box::new(bad), w.file("never")]),
+                w.track("n2", vec![w.file("a"), w.file("b")]),
+            ],
+            vec![w.track("n2", vec![w.file("later")])],
+        ]);
+        let (outcome, events) = w.run(&job).await;
+        let Outcome::Failed { reason } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(reason.contains(why), "{reason}");
+        assert!(exists(&w.path("a")) && exists(&w.path("b")));
+        assert!(!exists(&w.path("never")) && !exists(&w.path("later")));
+        assert_eq!(
+            events
+                .iter()
+                .filter(|e| matches!(e, Event::StepFailed { .. }))
+                .count(),
+            1
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_shows_only_on_the_way_is_not_taken_for_granted() {
+    let w = World::new();
+    let node = w.path("made-first").display().to_string();
+    let job =
+        job(vec![vec![w.track(
+            &node,
+            vec![w.file("made-first"), Box::new(Bad::Decides)],
+        )]]);
+    assert_eq!(w.runner.plan(&job).await.blocked(), None);
+    let (outcome, _) = w.run(&job).await;
+    let Outcome::Failed { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(reason.contains("which of two disks"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_ends_the_step_and_what_it_started() {
+    let w = World::new();
+    let pid = w.path("pid");
+    let job = job(vec![vec![w.track(
+        "n1",
+        vec![Box::new(Bad::Sleeps(pid.clone())), w.file("never")],
+    )]]);
+    let cancel = CancellationToken::new();
+    let (events, mut arriving) = mpsc::channel(100);
+    let stopper = async {
+        while std::fs::read_to_string(&pid)
+            .unwrap_or_default()
+            .trim()
+            .is_empty()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cancel.cancel();
+        Instant::now()
+    };
+    let running = async { tokio::join!(w.runner.run(&job, None, events, cancel.clone()), stopper) };
+    let (outcome, asked) = tokio::time::timeout(Duration::from_secs(20), running)
+        .await
+        .unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Cancelled);
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
+    let mut seen = Vec::new();
+    while let Some(event) = arriving.recv().await {
+        seen.push(event);
+    }
+    complete(&seen);
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    assert!(!Path::new(&format!("/proc/{}", pid.trim())).exists());
+    assert!(!exists(&w.path("never")));
+    assert!(w.journal().contains("\"outcome\":\"cancelled\""));
+}
