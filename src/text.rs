@@ -193,10 +193,16 @@ mod tests {
         let text = plain(HOSTILE);
         assert!(text.starts_with("abcred"), "{text:?}");
         assert!(!text.contains('\x1b') && !text.contains("title"));
-        assert_eq!(keep_sgr(b"\x1b[1;38:5:9mx\x1b[0K\x1b[?25ly"), "\x1b[1;38:5:9mxy");
+        assert_eq!(
+            keep_sgr(b"\x1b[1;38:5:9mx\x1b[0K\x1b[?25ly"),
+            "\x1b[1;38:5:9mxy"
+        );
         assert_eq!(clean("a\nb\tc\u{202e}d\u{200b}"), "a b cd");
         assert_eq!(clean("ordinary é 日本"), "ordinary é 日本");
-        assert_eq!(plain("C1 as UTF-8: \u{9b}31m".as_bytes()), "C1 as UTF-8: 31m");
+        assert_eq!(
+            plain("C1 as UTF-8: \u{9b}31m".as_bytes()),
+            "C1 as UTF-8: 31m"
+        );
     }
 
     #[test]

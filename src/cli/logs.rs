@@ -54,7 +54,10 @@ pub async fn journal(
 ) -> Result<ExitCode> {
     let handle = cx.nodes.get(node).ok_or_else(|| {
         let names: Vec<_> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        eyre!("there is no node {node:?} in config.toml, only {}", names.join(", "))
+        eyre!(
+            "there is no node {node:?} in config.toml, only {}",
+            names.join(", ")
+        )
     })?;
     let cancel = CancellationToken::new();
     let (out, arriving) = mpsc::channel(16);

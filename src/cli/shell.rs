@@ -65,7 +65,9 @@ async fn container_of(cx: &Context, service: &str) -> Result<ShellTarget> {
         .services
         .iter()
         .find(|s| s.name == service)
-        .ok_or_else(|| eyre!("there is no node and no service {service:?}; `matou status` lists both"))?;
+        .ok_or_else(|| {
+            eyre!("there is no node and no service {service:?}; `matou status` lists both")
+        })?;
     let task = swarm
         .tasks
         .iter()

@@ -54,12 +54,15 @@ fn is_complete(fleet: &Fleet) -> bool {
     let read = |n: &Node| {
         !n.configured
             || matches!(n.link, Link::Down { .. })
-            || (n.engine.read_at().or(n.engine.error().map(|_| Default::default())).is_some()
+            || (n
+                .engine
+                .read_at()
+                .or(n.engine.error().map(|_| Default::default()))
+                .is_some()
                 && (n.metrics.value().is_some() || n.metrics.error().is_some())
                 && (n.volumes.value().is_some() || n.volumes.error().is_some()))
     };
-    (fleet.swarm.value().is_some() || fleet.swarm.error().is_some())
-        && fleet.nodes.iter().all(read)
+    (fleet.swarm.value().is_some() || fleet.swarm.error().is_some()) && fleet.nodes.iter().all(read)
 }
 
 fn print(fleet: &Fleet, out: &mut impl Write) -> std::io::Result<()> {
@@ -103,7 +106,10 @@ fn print(fleet: &Fleet, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     if swarm.services.is_empty() {
-        writeln!(out, "none yet: `matou deploy hello site` deploys a first one")?;
+        writeln!(
+            out,
+            "none yet: `matou deploy hello site` deploys a first one"
+        )?;
     }
     Ok(())
 }

@@ -133,7 +133,9 @@ impl LocalSampler {
         let system = &self.system;
         Ok(Metrics {
             cpu: system.global_cpu_usage(),
-            memory_used: system.total_memory().saturating_sub(system.available_memory()),
+            memory_used: system
+                .total_memory()
+                .saturating_sub(system.available_memory()),
             memory_total: system.total_memory(),
             swap_used: system.used_swap(),
             swap_total: system.total_swap(),

@@ -48,8 +48,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let raw: Raw =
-            toml::from_str(text).map_err(|e| ConfigError::from_toml(path, text, &e))?;
+        let raw: Raw = toml::from_str(text).map_err(|e| ConfigError::from_toml(path, text, &e))?;
         Checker {
             text,
             path,
@@ -156,7 +155,10 @@ impl Checker<'_> {
                     raw::Driver::Local => StorageDriver::Local,
                 },
                 node: spanned(raw.storage.node).unwrap_or(first_manager),
-                path: raw.storage.path.map_or_else(|| "/mnt/data".into(), PathBuf::from),
+                path: raw
+                    .storage
+                    .path
+                    .map_or_else(|| "/mnt/data".into(), PathBuf::from),
                 devices: raw.storage.devices.into_iter().map(PathBuf::from).collect(),
             },
             backup: BackupConfig {
@@ -394,20 +396,21 @@ impl Checker<'_> {
     /// Files with secrets that others can read, with the command that mends it.
     fn exposed_files(&self, config: &Config) -> Vec<String> {
         use std::os::unix::fs::PermissionsExt;
-        [&config.backup.password_file, &config.backup.environment_file]
-            .into_iter()
-            .flatten()
-            .filter(|file| {
-                std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
-            })
-            .map(|file| {
-                format!(
-                    "{0} holds a secret and others can read it: run `chmod 600 {0}`",
-                    file.display()
-                )
-            })
-            .chain(self.exposed_credentials())
-            .collect()
+        [
+            &config.backup.password_file,
+            &config.backup.environment_file,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|file| std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0))
+        .map(|file| {
+            format!(
+                "{0} holds a secret and others can read it: run `chmod 600 {0}`",
+                file.display()
+            )
+        })
+        .chain(self.exposed_credentials())
+        .collect()
     }
 
     /// A repository's address may carry a user's password.
@@ -420,8 +423,8 @@ impl Checker<'_> {
                     .and_then(|(_, rest)| rest.split_once('@'))
                     .is_some_and(|(user, _)| user.contains(':'))
         });
-        let readable = std::fs::metadata(self.path)
-            .is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
+        let readable =
+            std::fs::metadata(self.path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
         (secret && readable).then(|| {
             format!(
                 "{0} holds a password in backup.repository and others can read it: run `chmod 600 {0}`",

@@ -22,7 +22,10 @@ pub(super) struct Raw {
 
 /// A string, or a list of strings.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a key such as \"ctrl-r\", or a list of keys")]
+#[serde(
+    untagged,
+    expecting = "expected a key such as \"ctrl-r\", or a list of keys"
+)]
 pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),

@@ -37,7 +37,9 @@ impl Config {
         let path = self.path.clone().unwrap_or_default();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let section = text.find("[keys]").unwrap_or(0);
-        let at = text[section..].find(action).map_or(section, |i| section + i);
+        let at = text[section..]
+            .find(action)
+            .map_or(section, |i| section + i);
         super::ConfigError::at(&path, &text, at..at + action.len(), message)
     }
 }

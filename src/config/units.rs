@@ -7,7 +7,8 @@ use std::time::Duration;
 /// # Errors
 /// What is allowed.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let allowed = || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
+    let allowed =
+        || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
     let (number, unit) = split(text).ok_or_else(allowed)?;
     let unit = match unit {
         "ms" => 0.001,

@@ -268,7 +268,10 @@ mod tests {
     #[test]
     fn domains_come_from_router_rules_of_every_traefik() {
         let labels = [
-            ("traefik.http.routers.a.rule", "Host(`a.org`) || Host(`www.a.org`, `b.org`)"),
+            (
+                "traefik.http.routers.a.rule",
+                "Host(`a.org`) || Host(`www.a.org`, `b.org`)",
+            ),
             ("traefik.http.routers.a.entrypoints", "Host(`no.org`)"),
             ("traefik.frontend.rule", "Host:c.org, d.org;PathPrefix:/x"),
         ];

@@ -94,7 +94,9 @@ impl Joiner {
                 bytes: Vec::new(),
                 stderr: self.stderr,
             });
-            let room = LONGEST_LINE.saturating_sub(open.bytes.len()).min(body.len());
+            let room = LONGEST_LINE
+                .saturating_sub(open.bytes.len())
+                .min(body.len());
             open.bytes.extend_from_slice(&body[..room]);
             self.dropped += body.len() - room;
             if ended {
@@ -161,7 +163,11 @@ mod tests {
         assert_eq!(lines.len(), 2);
         let first = String::from_utf8(lines[0].bytes.clone()).unwrap();
         assert!(first.len() < LONGEST_LINE + 40);
-        assert!(first.ends_with("more bytes]"), "{}", &first[first.len() - 40..]);
+        assert!(
+            first.ends_with("more bytes]"),
+            "{}",
+            &first[first.len() - 40..]
+        );
         assert_eq!(lines[1].bytes, b"next");
     }
 

@@ -109,11 +109,7 @@ impl Docker {
     }
 
     /// Sets whether the scheduler may use a node, found by its swarm id or host name.
-    pub async fn set_availability(
-        &self,
-        node: &str,
-        to: Availability,
-    ) -> Result<(), DockerError> {
+    pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
         let mut tries = 0;
         loop {
             let client = self.client().await?;

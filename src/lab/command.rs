@@ -90,7 +90,8 @@ impl LabCommand {
                     _ => Kind::Swarm,
                 };
                 let lab = Lab::new(&which.name)?;
-                lab.up(nodes, kind, &|phase| eprintln!("lab: {phase}")).await?;
+                lab.up(nodes, kind, &|phase| eprintln!("lab: {phase}"))
+                    .await?;
                 print_status(&lab).await?;
             }
             Self::Status { which } => print_status(&Lab::new(&which.name)?).await?,
@@ -125,15 +126,28 @@ async fn ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
     let nodes = lab.nodes().await?;
     let found = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
-        eyre!("there is no node {node:?} in the practice fleet, only {}", names.join(", "))
+        eyre!(
+            "there is no node {node:?} in the practice fleet, only {}",
+            names.join(", ")
+        )
     })?;
     let dir = &lab.dir;
     let mut ssh = tokio::process::Command::new("ssh");
     ssh.arg("-i")
         .arg(dir.join("id_ed25519"))
         .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", dir.join("known_hosts").display()))
-        .args(["-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-l", "root"])
+        .arg(format!(
+            "UserKnownHostsFile={}",
+            dir.join("known_hosts").display()
+        ))
+        .args([
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-l",
+            "root",
+        ])
         .arg("--")
         .arg(&found.address);
     if !command.is_empty() {

@@ -25,14 +25,21 @@ impl Engine {
         let private = state_dir().ok().map(|d| d.join("engine"));
         // A private engine that runs holds practice fleets: it comes first.
         for private in [private, None] {
-            if private.as_ref().is_some_and(|d| !d.join("docker.sock").exists()) {
+            if private
+                .as_ref()
+                .is_some_and(|d| !d.join("docker.sock").exists())
+            {
                 continue;
             }
             let engine = Self {
                 here: here.clone(),
                 private,
             };
-            if engine.run(&["version", "--format", "{{.Server.Version}}"]).await.is_ok() {
+            if engine
+                .run(&["version", "--format", "{{.Server.Version}}"])
+                .await
+                .is_ok()
+            {
                 return Some(engine);
             }
         }
@@ -64,7 +71,11 @@ impl Engine {
             private: Some(dir.clone()),
         };
         for _ in 0..START * 5 {
-            if engine.run(&["version", "--format", "{{.Server.Version}}"]).await.is_ok() {
+            if engine
+                .run(&["version", "--format", "{{.Server.Version}}"])
+                .await
+                .is_ok()
+            {
                 return Ok(engine);
             }
             if let Some(status) = child.try_wait()? {
@@ -74,7 +85,10 @@ impl Engine {
         }
         // It is ours and of no use.
         child.kill()?;
-        bail!("dockerd did not answer within {START} s:\n{}", tail(&dir.join("log")))
+        bail!(
+            "dockerd did not answer within {START} s:\n{}",
+            tail(&dir.join("log"))
+        )
     }
 
     /// The engine's client.

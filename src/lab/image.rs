@@ -20,7 +20,11 @@ ca-certificates,procps,curl,sudo,udev,kmod,gnupg,less";
 pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> Result<String> {
     let kind = if docker { "docker" } else { "blank" };
     let name = format!("matou/node-{kind}:{VERSION}");
-    if engine.run(&["image", "inspect", "--format", "{{.Id}}", &name]).await.is_ok() {
+    if engine
+        .run(&["image", "inspect", "--format", "{{.Id}}", &name])
+        .await
+        .is_ok()
+    {
         return Ok(name);
     }
     let archive = cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
@@ -99,7 +103,9 @@ pub(super) async fn hello(engine: &Engine, nodes: &[Started]) -> Result<()> {
             .await?;
     }
     let path = archive.to_string_lossy().into_owned();
-    engine.run(&["save", "-o", &path, names[0], names[1]]).await?;
+    engine
+        .run(&["save", "-o", &path, names[0], names[1]])
+        .await?;
     let loading = nodes.iter().map(|n| load(engine, &n.container, &archive));
     futures_util::future::try_join_all(loading).await?;
     Ok(())

@@ -59,7 +59,9 @@ impl Lab {
     pub fn new(name: &str) -> Result<Self> {
         ensure!(
             (1..=20).contains(&name.len())
-                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
             "{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
         );
         let dir = state_dir()?.join("lab").join(name);
@@ -159,7 +161,12 @@ impl Lab {
     pub async fn load(&self, archive: &std::path::Path) -> Result<()> {
         let engine = self.engine().await?;
         for lab_node in node::list(&engine, &self.name).await? {
-            image::load(&engine, &node::container(&self.name, &lab_node.name), archive).await?;
+            image::load(
+                &engine,
+                &node::container(&self.name, &lab_node.name),
+                archive,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -196,7 +203,16 @@ impl Lab {
         std::fs::create_dir_all(&self.dir)
             .wrap_err_with(|| format!("{} can't be made", self.dir.display()))?;
         let keygen = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "matou practice fleet", "-f"])
+            .args([
+                "-q",
+                "-t",
+                "ed25519",
+                "-N",
+                "",
+                "-C",
+                "matou practice fleet",
+                "-f",
+            ])
             .arg(key.to_string_lossy());
         self.here.run_ok(&keygen).await?;
         Ok(())

@@ -37,20 +37,26 @@ pub(super) fn container(lab: &str, node: &str) -> String {
 pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
     let name = format!("matou-{lab}");
     let format = "{{(index .IPAM.Config 0).Subnet}}";
-    if let Ok(subnet) = engine.run(&["network", "inspect", "--format", format, &name]).await
+    if let Ok(subnet) = engine
+        .run(&["network", "inspect", "--format", format, &name])
+        .await
         && let Some((prefix, _)) = subnet.rsplit_once('.')
     {
         let prefix = prefix.to_owned();
         return Ok(Network { name, prefix });
     }
     // 10.213.0.0/16 is seldom used; a taken part of it is refused by the engine.
-    let first = lab.bytes().fold(0u8, |a, b| a.wrapping_mul(31).wrapping_add(b));
+    let first = lab
+        .bytes()
+        .fold(0u8, |a, b| a.wrapping_mul(31).wrapping_add(b));
     let mut refusal = None;
     for i in 0..16 {
         let prefix = format!("10.213.{}", first.wrapping_add(i));
         let subnet = format!("{prefix}.0/24");
         let label = format!("{LABEL}={lab}");
-        let create = ["network", "create", "--subnet", &subnet, "--label", &label, &name];
+        let create = [
+            "network", "create", "--subnet", &subnet, "--label", &label, &name,
+        ];
         match engine.run(&create).await {
             Ok(_) => return Ok(Network { name, prefix }),
             Err(e) => refusal = Some(e),
@@ -80,19 +86,43 @@ pub(super) async fn start(
         Err(_) => {
             let label = format!("{LABEL}={lab}");
             let mut args = vec![
-                "run", "-d", "--name", &container, "--hostname", node, "--label", &label,
-                "--network", &network.name, "--ip", &address, "--stop-signal", "SIGRTMIN+3",
-                "--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-                "--tmpfs", "/run", "--tmpfs", "/run/lock", "-v", "/var/lib/docker",
+                "run",
+                "-d",
+                "--name",
+                &container,
+                "--hostname",
+                node,
+                "--label",
+                &label,
+                "--network",
+                &network.name,
+                "--ip",
+                &address,
+                "--stop-signal",
+                "SIGRTMIN+3",
+                "--cgroupns=host",
+                "-v",
+                "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+                "--tmpfs",
+                "/run",
+                "--tmpfs",
+                "/run/lock",
+                "-v",
+                "/var/lib/docker",
             ];
             let capabilities = capabilities()?;
             match &capabilities {
                 None => args.push("--privileged"),
                 Some(list) => {
                     args.extend([
-                        "--security-opt", "seccomp=unconfined", "--security-opt",
-                        "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
-                        "--device-cgroup-rule", "a *:* rwm",
+                        "--security-opt",
+                        "seccomp=unconfined",
+                        "--security-opt",
+                        "apparmor=unconfined",
+                        "--security-opt",
+                        "systempaths=unconfined",
+                        "--device-cgroup-rule",
+                        "a *:* rwm",
                     ]);
                     for capability in list {
                         args.extend(["--cap-add", capability]);
@@ -138,15 +168,36 @@ async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<Strin
 /// Waits until the engine inside a node answers.
 pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> {
     for _ in 0..BOOT * 4 {
-        let ask = ["exec", &node.container, "docker", "version", "--format", "{{.Server.Version}}"];
+        let ask = [
+            "exec",
+            &node.container,
+            "docker",
+            "version",
+            "--format",
+            "{{.Server.Version}}",
+        ];
         if engine.run(&ask).await.is_ok() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let log = ["exec", &node.container, "journalctl", "-u", "docker", "-n", "5", "--no-pager", "-o", "cat"];
+    let log = [
+        "exec",
+        &node.container,
+        "journalctl",
+        "-u",
+        "docker",
+        "-n",
+        "5",
+        "--no-pager",
+        "-o",
+        "cat",
+    ];
     let said = engine.run(&log).await.unwrap_or_default();
-    bail!("the Docker engine of {} does not answer:\n{said}", node.name)
+    bail!(
+        "the Docker engine of {} does not answer:\n{said}",
+        node.name
+    )
 }
 
 /// Makes the first node the manager of a swarm that the others join.
@@ -226,12 +277,30 @@ pub(super) async fn remove_all(engine: &Engine, lab: &str) -> Result<()> {
 fn capabilities() -> Result<Option<Vec<&'static str>>> {
     // Numbers of capabilities(7) that are not in Docker's default set and that engine 20.10 knows.
     const EXTRA: [(u32, &str); 24] = [
-        (2, "dac_read_search"), (9, "linux_immutable"), (12, "net_admin"), (14, "ipc_lock"),
-        (15, "ipc_owner"), (16, "sys_module"), (17, "sys_rawio"), (19, "sys_ptrace"),
-        (20, "sys_pacct"), (21, "sys_admin"), (22, "sys_boot"), (23, "sys_nice"),
-        (24, "sys_resource"), (25, "sys_time"), (26, "sys_tty_config"), (28, "lease"),
-        (29, "audit_write"), (30, "audit_control"), (32, "mac_override"), (33, "mac_admin"),
-        (34, "syslog"), (35, "wake_alarm"), (36, "block_suspend"), (37, "audit_read"),
+        (2, "dac_read_search"),
+        (9, "linux_immutable"),
+        (12, "net_admin"),
+        (14, "ipc_lock"),
+        (15, "ipc_owner"),
+        (16, "sys_module"),
+        (17, "sys_rawio"),
+        (19, "sys_ptrace"),
+        (20, "sys_pacct"),
+        (21, "sys_admin"),
+        (22, "sys_boot"),
+        (23, "sys_nice"),
+        (24, "sys_resource"),
+        (25, "sys_time"),
+        (26, "sys_tty_config"),
+        (28, "lease"),
+        (29, "audit_write"),
+        (30, "audit_control"),
+        (32, "mac_override"),
+        (33, "mac_admin"),
+        (34, "syslog"),
+        (35, "wake_alarm"),
+        (36, "block_suspend"),
+        (37, "audit_read"),
     ];
     let status = std::fs::read_to_string("/proc/self/status")?;
     let bounds = status

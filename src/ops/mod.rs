@@ -32,9 +32,7 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             variables,
         } => (Confirm::Ask, deploy::steps(stack, app, variables, cx)?),
         Request::Remove { app } => (Confirm::TypeName(app.clone()), remove::steps(app)),
-        Request::Scale { service, replicas } => {
-            (Confirm::Ask, service::scale(service, *replicas))
-        }
+        Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
         Request::Restart { service } => (Confirm::Ask, service::restart(service)),
         Request::Availability { node, to } => {
             let handle = cx.nodes.get(node);

@@ -264,7 +264,11 @@ fn newest_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Opti
         .filter(|t| t.service_id == service.id && has_failed(t) && !old.contains(&t.id))
         .max_by_key(|t| t.since)
         .map(|t| {
-            let error = if t.error.is_empty() { &t.message } else { &t.error };
+            let error = if t.error.is_empty() {
+                &t.message
+            } else {
+                &t.error
+            };
             format!("{}{}: {error}", task_name(service, t), place(t, swarm))
         })
 }

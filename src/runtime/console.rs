@@ -37,12 +37,12 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     let mut app = App::new(Init {
         fleet,
         catalogue: cx.catalogue.list(),
-        keymap: ui::KeyMap::with(&config.keys).map_err(|(action, why)| config.key_error(&action, why))?,
+        keymap: ui::KeyMap::with(&config.keys)
+            .map_err(|(action, why)| config.key_error(&action, why))?,
         theme: ui::Theme::of(&config.theme),
         alerts: config.alerts,
         log_memory: config.logs.memory,
         warnings: config.warnings.clone(),
-        config_path: config.path.clone(),
         now: Timestamp::now(),
     });
     let mut screen = Screen::enter(&config.theme)?;
@@ -59,9 +59,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
 
     loop {
         let frame_due = drawn + FRAME;
-        let tick_due = app
-            .next_tick()
-            .map(|wait| Instant::now() + wait.max(FRAME));
+        let tick_due = app.next_tick().map(|wait| Instant::now() + wait.max(FRAME));
         let mut queue: Vec<Msg> = Vec::new();
         tokio::select! {
             biased;

@@ -1,7 +1,7 @@
 //! Runs the console: feeds messages to `update`, draws when something changed, and carries out
 //! the effects on tokio.
 
-mod effects;
 mod console;
+mod effects;
 
 pub use console::run;

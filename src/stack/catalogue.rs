@@ -107,10 +107,19 @@ impl Catalogue {
         for file in BUILT_IN.files() {
             let path = file.path();
             let text = file.contents_utf8().unwrap_or_default();
-            insert(&mut stacks, path, &format!("stacks/{}", path.display()), text)?;
+            insert(
+                &mut stacks,
+                path,
+                &format!("stacks/{}", path.display()),
+                text,
+            )?;
         }
         let own = fleet_folder.map(|f| f.join("stacks"));
-        for entry in own.iter().filter_map(|d| std::fs::read_dir(d).ok()).flatten() {
+        for entry in own
+            .iter()
+            .filter_map(|d| std::fs::read_dir(d).ok())
+            .flatten()
+        {
             let path = entry
                 .map_err(|e| StackError::Other(format!("the stacks folder can't be read: {e}")))?
                 .path();

@@ -159,10 +159,16 @@ mod tests {
     #[test]
     fn a_missing_variable_and_a_stray_dollar_are_named() {
         let required = with_a_set("${X:?give a domain}").unwrap_err();
-        assert_eq!(required.to_string(), "the variable X is required: give a domain");
+        assert_eq!(
+            required.to_string(),
+            "the variable X is required: give a domain"
+        );
         assert!(with_a_set("${EMPTY:?e}").is_err());
         for wrong in ["$", "$1", "${}", "${A", "${A:}", "${A!}", "$-"] {
-            assert!(matches!(with_a_set(wrong), Err(InterpolationError::Invalid(_))), "{wrong}");
+            assert!(
+                matches!(with_a_set(wrong), Err(InterpolationError::Invalid(_))),
+                "{wrong}"
+            );
         }
     }
 

@@ -34,9 +34,27 @@ const REFUSED: [(&str, &str); 7] = [
 /// Keys whose values are numbers or booleans also when they come from a variable, which is text.
 /// Source: docker/cli, cli/compose/loader/interpolate.go.
 const TYPED: [&str; 21] = [
-    "attachable", "disable", "external", "hard", "init", "internal", "max_attempts",
-    "max_failure_ratio", "max_replicas_per_node", "mode", "nocopy", "parallelism", "pids",
-    "published", "read_only", "replicas", "retries", "size", "soft", "target", "tty",
+    "attachable",
+    "disable",
+    "external",
+    "hard",
+    "init",
+    "internal",
+    "max_attempts",
+    "max_failure_ratio",
+    "max_replicas_per_node",
+    "mode",
+    "nocopy",
+    "parallelism",
+    "pids",
+    "published",
+    "read_only",
+    "replicas",
+    "retries",
+    "size",
+    "soft",
+    "target",
+    "tty",
 ];
 
 /// A stack, ready for the engine.
@@ -87,7 +105,8 @@ pub(super) fn render(
                 .map_err(|e| located(stack, &e))?;
         }
     }
-    file.entry("version".into()).or_insert_with(|| VERSION.into());
+    file.entry("version".into())
+        .or_insert_with(|| VERSION.into());
     let services = services(stack, &mut file)?;
     let yaml = serde_yaml::to_string(&file)
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
@@ -186,9 +205,8 @@ fn substitute(
 
 /// Lists the services, and puts the hash label on each.
 fn services(stack: &Stack, file: &mut Mapping) -> Result<Vec<RenderedService>, StackError> {
-    let near = |needle: &str, message: String| {
-        StackError::near(&stack.file, &stack.text, needle, message)
-    };
+    let near =
+        |needle: &str, message: String| StackError::near(&stack.file, &stack.text, needle, message);
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Err(near("", "a stack file has a mapping `services:`".into()));
     };
@@ -207,7 +225,8 @@ fn services(stack: &Stack, file: &mut Mapping) -> Result<Vec<RenderedService>, S
         let image = match service.get("image").and_then(Value::as_str) {
             Some(image) if !image.is_empty() => image.to_owned(),
             _ => {
-                let message = format!("the service {name} has no image: Docker Swarm does not build");
+                let message =
+                    format!("the service {name} has no image: Docker Swarm does not build");
                 return Err(near(&name, message));
             }
         };

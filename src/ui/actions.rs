@@ -2,7 +2,9 @@
 
 use super::keymap::Action;
 use super::msg::{Effect, ShellTarget};
-use super::overlays::{Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit};
+use super::overlays::{
+    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit,
+};
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
 use crate::model::{Availability, Mode, Service, Task};
@@ -58,7 +60,13 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
             }
         }
         Action::Shell => return shell(app),
-        Action::Copy => return app.selected().map(|r| Effect::Copy(r.name.clone())).into_iter().collect(),
+        Action::Copy => {
+            return app
+                .selected()
+                .map(|r| Effect::Copy(r.name.clone()))
+                .into_iter()
+                .collect();
+        }
         Action::Refresh => return vec![Effect::Refresh],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
@@ -132,7 +140,11 @@ fn open(app: &mut App) {
 
 /// Shows or hides the children of the selected row.
 pub(super) fn toggle(app: &mut App) {
-    let Some(key) = app.selected().filter(|r| r.open.is_some()).map(|r| r.key.clone()) else {
+    let Some(key) = app
+        .selected()
+        .filter(|r| r.open.is_some())
+        .map(|r| r.key.clone())
+    else {
         return;
     };
     match app.opened.iter().position(|k| *k == key) {
@@ -190,7 +202,10 @@ fn service(app: &mut App) -> Option<Service> {
         Some(RowKind::Service(at) | RowKind::Task { service: at, .. }) => Some(*at),
         Some(RowKind::App { services }) if services.len() == 1 => services.first().copied(),
         Some(RowKind::App { .. }) => {
-            app.say("this application has several services: open it with Enter and select one", false);
+            app.say(
+                "this application has several services: open it with Enter and select one",
+                false,
+            );
             return None;
         }
         _ => None,
@@ -227,7 +242,12 @@ fn scale(app: &mut App) -> Vec<Effect> {
 
 fn restart(app: &mut App) -> Vec<Effect> {
     match service(app) {
-        Some(service) => plan(app, Request::Restart { service: service.name }),
+        Some(service) => plan(
+            app,
+            Request::Restart {
+                service: service.name,
+            },
+        ),
         None => Vec::new(),
     }
 }
@@ -239,7 +259,12 @@ fn remove(app: &mut App) -> Vec<Effect> {
         RowKind::App { .. } => Some(row.name.clone()),
         RowKind::Service(at) | RowKind::Task { service: at, .. } => {
             let service = services.get(*at)?;
-            Some(service.stack.clone().unwrap_or_else(|| service.name.clone()))
+            Some(
+                service
+                    .stack
+                    .clone()
+                    .unwrap_or_else(|| service.name.clone()),
+            )
         }
         _ => None,
     });
@@ -277,9 +302,10 @@ fn shell(app: &mut App) -> Vec<Effect> {
     };
     let swarm = app.fleet.swarm.value();
     let running = |id: &str| {
-        swarm?.tasks.iter().find(|t| {
-            t.service_id == id && t.state == "running" && t.container_id.is_some()
-        })
+        swarm?
+            .tasks
+            .iter()
+            .find(|t| t.service_id == id && t.state == "running" && t.container_id.is_some())
     };
     let service = |at: usize| swarm?.services.get(at);
     let task: Option<&Task> = match &row.kind {

@@ -101,45 +101,243 @@ const fn b(
 
 /// Every action, in the order in which help shows it.
 pub const TABLE: &[Binding] = &[
-    b(Action::Deploy, "deploy", &["d"], Group::Jobs, "deploy an application from the catalogue"),
-    b(Action::Scale, "scale", &["s"], Group::Jobs, "set how many tasks the selected service runs"),
-    b(Action::Restart, "restart", &["S"], Group::Jobs, "replace the tasks of the selected service"),
-    b(Action::Remove, "remove", &["x"], Group::Jobs, "remove the selected application; volumes stay"),
-    b(Action::NodeMenu, "node-menu", &["m"], Group::Jobs, "drain, pause or activate the selected node"),
-    b(Action::Drain, "drain", &[], Group::Jobs, "move every task away from the selected node"),
-    b(Action::Activate, "activate", &[], Group::Jobs, "let the selected node take tasks again"),
-    b(Action::Pause, "pause", &[], Group::Jobs, "place no new tasks on the selected node"),
-    b(Action::Jobs, "jobs", &["J"], Group::Jobs, "running and past jobs with their output"),
-    b(Action::Logs, "logs", &["l"], Group::Look, "follow the log of the selected service or node"),
-    b(Action::Shell, "shell", &["e"], Group::Look, "open a shell in the container or on the node"),
-    b(Action::Alerts, "alerts", &["a"], Group::Look, "what is not as it should be"),
-    b(Action::Filter, "filter", &["/"], Group::Look, "show only what matches"),
-    b(Action::Copy, "copy", &["y"], Group::Look, "copy the selected name to the clipboard"),
-    b(Action::Refresh, "refresh", &["ctrl-r"], Group::Look, "read the fleet again now"),
-    b(Action::Zoom, "zoom", &["z"], Group::Look, "give the focused pane the whole screen"),
+    b(
+        Action::Deploy,
+        "deploy",
+        &["d"],
+        Group::Jobs,
+        "deploy an application from the catalogue",
+    ),
+    b(
+        Action::Scale,
+        "scale",
+        &["s"],
+        Group::Jobs,
+        "set how many tasks the selected service runs",
+    ),
+    b(
+        Action::Restart,
+        "restart",
+        &["S"],
+        Group::Jobs,
+        "replace the tasks of the selected service",
+    ),
+    b(
+        Action::Remove,
+        "remove",
+        &["x"],
+        Group::Jobs,
+        "remove the selected application; volumes stay",
+    ),
+    b(
+        Action::NodeMenu,
+        "node-menu",
+        &["m"],
+        Group::Jobs,
+        "drain, pause or activate the selected node",
+    ),
+    b(
+        Action::Drain,
+        "drain",
+        &[],
+        Group::Jobs,
+        "move every task away from the selected node",
+    ),
+    b(
+        Action::Activate,
+        "activate",
+        &[],
+        Group::Jobs,
+        "let the selected node take tasks again",
+    ),
+    b(
+        Action::Pause,
+        "pause",
+        &[],
+        Group::Jobs,
+        "place no new tasks on the selected node",
+    ),
+    b(
+        Action::Jobs,
+        "jobs",
+        &["J"],
+        Group::Jobs,
+        "running and past jobs with their output",
+    ),
+    b(
+        Action::Logs,
+        "logs",
+        &["l"],
+        Group::Look,
+        "follow the log of the selected service or node",
+    ),
+    b(
+        Action::Shell,
+        "shell",
+        &["e"],
+        Group::Look,
+        "open a shell in the container or on the node",
+    ),
+    b(
+        Action::Alerts,
+        "alerts",
+        &["a"],
+        Group::Look,
+        "what is not as it should be",
+    ),
+    b(
+        Action::Filter,
+        "filter",
+        &["/"],
+        Group::Look,
+        "show only what matches",
+    ),
+    b(
+        Action::Copy,
+        "copy",
+        &["y"],
+        Group::Look,
+        "copy the selected name to the clipboard",
+    ),
+    b(
+        Action::Refresh,
+        "refresh",
+        &["ctrl-r"],
+        Group::Look,
+        "read the fleet again now",
+    ),
+    b(
+        Action::Zoom,
+        "zoom",
+        &["z"],
+        Group::Look,
+        "give the focused pane the whole screen",
+    ),
     b(Action::Up, "up", &["k", "up"], Group::Move, "up"),
     b(Action::Down, "down", &["j", "down"], Group::Move, "down"),
-    b(Action::Top, "top", &["g", "home"], Group::Move, "to the first line"),
-    b(Action::Bottom, "bottom", &["G", "end"], Group::Move, "to the last line"),
-    b(Action::HalfPageUp, "half-page-up", &["ctrl-u", "pageup"], Group::Move, "half a page up"),
-    b(Action::HalfPageDown, "half-page-down", &["ctrl-d", "pagedown"], Group::Move, "half a page down"),
-    b(Action::Open, "open", &["enter", "right"], Group::Move, "open the selected line, go in"),
-    b(Action::Back, "back", &["esc", "left"], Group::Move, "go back"),
-    b(Action::NextPane, "next-pane", &["tab"], Group::Move, "next pane"),
-    b(Action::PreviousPane, "previous-pane", &["shift-tab"], Group::Move, "previous pane"),
-    b(Action::NextTab, "next-tab", &["]"], Group::Move, "next tab on the right"),
-    b(Action::PreviousTab, "previous-tab", &["["], Group::Move, "previous tab on the right"),
+    b(
+        Action::Top,
+        "top",
+        &["g", "home"],
+        Group::Move,
+        "to the first line",
+    ),
+    b(
+        Action::Bottom,
+        "bottom",
+        &["G", "end"],
+        Group::Move,
+        "to the last line",
+    ),
+    b(
+        Action::HalfPageUp,
+        "half-page-up",
+        &["ctrl-u", "pageup"],
+        Group::Move,
+        "half a page up",
+    ),
+    b(
+        Action::HalfPageDown,
+        "half-page-down",
+        &["ctrl-d", "pagedown"],
+        Group::Move,
+        "half a page down",
+    ),
+    b(
+        Action::Open,
+        "open",
+        &["enter", "right"],
+        Group::Move,
+        "open the selected line, go in",
+    ),
+    b(
+        Action::Back,
+        "back",
+        &["esc", "left"],
+        Group::Move,
+        "go back",
+    ),
+    b(
+        Action::NextPane,
+        "next-pane",
+        &["tab"],
+        Group::Move,
+        "next pane",
+    ),
+    b(
+        Action::PreviousPane,
+        "previous-pane",
+        &["shift-tab"],
+        Group::Move,
+        "previous pane",
+    ),
+    b(
+        Action::NextTab,
+        "next-tab",
+        &["]"],
+        Group::Move,
+        "next tab on the right",
+    ),
+    b(
+        Action::PreviousTab,
+        "previous-tab",
+        &["["],
+        Group::Move,
+        "previous tab on the right",
+    ),
     b(Action::Pane1, "nodes", &["1"], Group::Move, "nodes"),
     b(Action::Pane2, "services", &["2"], Group::Move, "services"),
     b(Action::Pane3, "volumes", &["3"], Group::Move, "volumes"),
-    b(Action::Pane4, "certificates", &["4"], Group::Move, "certificates"),
+    b(
+        Action::Pane4,
+        "certificates",
+        &["4"],
+        Group::Move,
+        "certificates",
+    ),
     b(Action::Pane5, "backups", &["5"], Group::Move, "backups"),
-    b(Action::Help, "help", &["?", "f1"], Group::Console, "this help"),
-    b(Action::Palette, "palette", &[":", "ctrl-p"], Group::Console, "every action by name"),
-    b(Action::Suspend, "suspend", &["ctrl-z"], Group::Console, "suspend; `fg` comes back"),
-    b(Action::Redraw, "redraw", &["ctrl-l"], Group::Console, "draw the screen anew"),
-    b(Action::Interrupt, "interrupt", &["ctrl-c"], Group::Console, "cancel what is open, else ask to quit"),
-    b(Action::Quit, "quit", &["q"], Group::Console, "go back, then quit"),
+    b(
+        Action::Help,
+        "help",
+        &["?", "f1"],
+        Group::Console,
+        "this help",
+    ),
+    b(
+        Action::Palette,
+        "palette",
+        &[":", "ctrl-p"],
+        Group::Console,
+        "every action by name",
+    ),
+    b(
+        Action::Suspend,
+        "suspend",
+        &["ctrl-z"],
+        Group::Console,
+        "suspend; `fg` comes back",
+    ),
+    b(
+        Action::Redraw,
+        "redraw",
+        &["ctrl-l"],
+        Group::Console,
+        "draw the screen anew",
+    ),
+    b(
+        Action::Interrupt,
+        "interrupt",
+        &["ctrl-c"],
+        Group::Console,
+        "cancel what is open, else ask to quit",
+    ),
+    b(
+        Action::Quit,
+        "quit",
+        &["q"],
+        Group::Console,
+        "go back, then quit",
+    ),
 ];
 
 /// A key with its modifiers, comparable.
@@ -252,7 +450,10 @@ impl fmt::Display for Key {
             KeyCode::BackTab => f.write_str("Shift-Tab"),
             KeyCode::F(n) => write!(f, "F{n}"),
             code => {
-                let name = NAMES.iter().find(|(_, c)| *c == code).map_or("?", |(n, _)| n);
+                let name = NAMES
+                    .iter()
+                    .find(|(_, c)| *c == code)
+                    .map_or("?", |(n, _)| n);
                 let mut chars = name.chars();
                 let first = chars.next().map(|c| c.to_ascii_uppercase());
                 write!(f, "{}{}", first.unwrap_or('?'), chars.as_str())
@@ -371,8 +572,15 @@ mod tests {
     #[test]
     fn keys_are_read_and_shown() {
         for (text, shown) in [
-            ("d", "d"), ("G", "G"), ("ctrl-d", "Ctrl-d"), ("shift-tab", "Shift-Tab"),
-            ("f5", "F5"), ("alt-x", "Alt-x"), ("space", "Space"), ("-", "-"), ("pageup", "Pageup"),
+            ("d", "d"),
+            ("G", "G"),
+            ("ctrl-d", "Ctrl-d"),
+            ("shift-tab", "Shift-Tab"),
+            ("f5", "F5"),
+            ("alt-x", "Alt-x"),
+            ("space", "Space"),
+            ("-", "-"),
+            ("pageup", "Pageup"),
         ] {
             assert_eq!(parse_key(text).unwrap().to_string(), shown);
         }
@@ -385,7 +593,11 @@ mod tests {
     fn own_keys_replace_defaults_and_conflicts_are_named() {
         let own = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
-            KeyMap::with(&pairs.map(|(a, k)| ((*a).to_owned(), vec![(*k).to_owned()])).collect())
+            KeyMap::with(
+                &pairs
+                    .map(|(a, k)| ((*a).to_owned(), vec![(*k).to_owned()]))
+                    .collect(),
+            )
         };
         let map = own(&[("deploy", "n")]).unwrap();
         assert_eq!(map.keys(Action::Deploy), "n");

@@ -3,6 +3,8 @@
 
 mod actions;
 mod alerts;
+#[doc(hidden)]
+pub mod fixture;
 mod jobs;
 pub mod keymap;
 mod log;

@@ -1,7 +1,6 @@
 //! What the console knows and shows.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use ratatui::layout::Rect;
@@ -164,8 +163,6 @@ pub struct Init {
     /// Bytes of log lines that a log view keeps.
     pub log_memory: usize,
     pub warnings: Vec<String>,
-    /// `None` when this machine alone is the fleet.
-    pub config_path: Option<PathBuf>,
     pub now: Timestamp,
 }
 
@@ -177,7 +174,6 @@ pub struct App {
     pub(super) theme: Theme,
     pub(super) thresholds: AlertsConfig,
     pub(super) log_memory: usize,
-    pub(super) config_path: Option<PathBuf>,
     pub(super) now: Timestamp,
     pub(super) size: (u16, u16),
 
@@ -218,7 +214,6 @@ impl App {
             theme: init.theme,
             thresholds: init.alerts,
             log_memory: init.log_memory,
-            config_path: init.config_path,
             now: init.now,
             size: (0, 0),
             pane: Pane::Services,

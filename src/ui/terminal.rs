@@ -162,7 +162,10 @@ impl Screen {
     /// When the terminal can't be switched.
     pub fn suspend(&mut self) -> Result<()> {
         self.leave()?;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), nix::sys::signal::Signal::SIGTSTP)?;
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(0),
+            nix::sys::signal::Signal::SIGTSTP,
+        )?;
         self.enter_again()
     }
 
@@ -317,7 +320,10 @@ mod tests {
         let first = bytes.len();
         assert!(first > 0);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"), "{text:?}");
+        assert!(
+            text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"),
+            "{text:?}"
+        );
         let options = TerminalOptions {
             viewport: Viewport::Fixed(Rect::new(0, 0, 20, 3)),
         };

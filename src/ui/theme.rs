@@ -9,6 +9,8 @@ use crate::config::{Colours, ThemeConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     Good,
+    /// Over, or not in use; nothing is wrong.
+    Ended,
     Unknown,
     Partly,
     Bad,
@@ -49,7 +51,7 @@ impl Theme {
             Health::Good => self.colour(Color::Green),
             Health::Partly => self.colour(Color::Yellow),
             Health::Bad => self.colour(Color::Red).add_modifier(Modifier::BOLD),
-            Health::Unknown => self.dim(),
+            Health::Unknown | Health::Ended => self.dim(),
         }
     }
 
@@ -59,6 +61,8 @@ impl Theme {
             (Health::Partly, false) => "◐",
             (Health::Bad, false) => "○",
             (Health::Unknown, _) => "?",
+            (Health::Ended, false) => "·",
+            (Health::Ended, true) => "-",
             (Health::Good, true) => "*",
             (Health::Partly, true) => "~",
             (Health::Bad, true) => "x",
@@ -152,7 +156,11 @@ impl Theme {
 
     /// Filled and empty part of a progress bar.
     pub fn bar(self) -> (&'static str, &'static str) {
-        if self.ascii { ("#", ".") } else { ("▓", "░") }
+        if self.ascii {
+            ("#", ".")
+        } else {
+            ("▓", "░")
+        }
     }
 
     pub fn spinner(self, frame: u64) -> &'static str {

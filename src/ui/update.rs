@@ -273,7 +273,13 @@ fn log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
             };
             let name: String = name
                 .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                        c
+                    } else {
+                        '-'
+                    }
+                })
                 .collect();
             let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
             Some(vec![Effect::Save { path, text }])
@@ -352,7 +358,9 @@ fn click(app: &mut App, pane: Pane, at: Position) {
 
 /// While the log tab is shown, the log of what is selected is followed, and no other.
 fn follow_selection(app: &mut App) -> Vec<Effect> {
-    let wanted = (app.shown_tab() == Tab::Logs).then(|| source(app)).flatten();
+    let wanted = (app.shown_tab() == Tab::Logs)
+        .then(|| source(app))
+        .flatten();
     if app.log.as_ref().map(|l| &l.source) == wanted.as_ref() {
         return Vec::new();
     }

@@ -27,7 +27,9 @@ pub fn view(app: &mut App, frame: &mut Frame) {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("matou needs {}x{}", SMALLEST.0, SMALLEST.1);
         let line = Line::raw(truncate(&text, area.width.into(), "").into_owned());
-        frame.buffer_mut().set_line(area.x, area.y, &line, area.width);
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
         return;
     }
     let job = app.jobs.current().is_some();
@@ -90,12 +92,16 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
     if let Some(certificates) = fleet.certificates.value() {
         parts.push(plural(certificates.len(), "cert"));
     }
-    if let Some(newest) = fleet.snapshots.value().and_then(|s| s.iter().map(|s| s.at).max()) {
+    if let Some(newest) = fleet
+        .snapshots
+        .value()
+        .and_then(|s| s.iter().map(|s| s.at).max())
+    {
         parts.push(format!("backup {} ago", age(app.now, newest)));
     }
     let alerts = match app.alerts.len() {
-        0 => "all well ".to_owned(),
-        n => format!("{} {} ", theme.alert(), plural(n, "alert")),
+        0 => " all well ".to_owned(),
+        n => format!(" {} {} ", theme.alert(), plural(n, "alert")),
     };
     let worst = app.alerts.first().map_or(Health::Good, |a| a.health);
     let name = theme.text(&clean(&fleet.name));
@@ -149,11 +155,17 @@ fn body(app: &mut App, frame: &mut Frame, area: Rect) {
 fn heights(app: &App, height: u16) -> [u16; 5] {
     let mut heights = [1u16; 5];
     let mut left = height.saturating_sub(5);
-    let needs = |pane: Pane| u16::try_from(app.lists[pane.index()].rows.len().max(1) + 1).unwrap_or(u16::MAX);
+    let needs = |pane: Pane| {
+        u16::try_from(app.lists[pane.index()].rows.len().max(1) + 1).unwrap_or(u16::MAX)
+    };
     let order = std::iter::once(app.pane).chain(Pane::ALL.into_iter().filter(|p| *p != app.pane));
     for (i, pane) in order.enumerate() {
         // A pane that has not the focus leaves room for those below it.
-        let most = if i == 0 { u16::MAX } else { (height / 4).max(4) };
+        let most = if i == 0 {
+            u16::MAX
+        } else {
+            (height / 4).max(4)
+        };
         let more = needs(pane).min(most).min(left);
         // Title, one row and the lower border are the least worth opening.
         if more >= 2 {
@@ -201,7 +213,9 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
         // Folded: the title alone.
         let room = usize::from(area.width).saturating_sub(2 + width(&count));
         let title = truncate(&theme.text(&title), room, theme.ellipsis()).into_owned();
-        let rule = border.horizontal_top.repeat(room.saturating_sub(width(&title)));
+        let rule = border
+            .horizontal_top
+            .repeat(room.saturating_sub(width(&title)));
         let line = Line::from(vec![
             Span::styled(border.top_left, style),
             Span::styled(title, style),
@@ -209,7 +223,9 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
             Span::styled(count, style),
             Span::styled(border.top_right, style),
         ]);
-        frame.buffer_mut().set_line(area.x, area.y, &line, area.width);
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
         return;
     }
     let block = Block::bordered()
@@ -226,16 +242,24 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
         let text = theme.text(&clean(&panes::empty(app, pane)));
         let lines = panes::wrap(&text, inner.width.into());
         for (y, line) in (inner.y..inner.bottom()).zip(lines) {
-            frame.buffer_mut().set_stringn(inner.x, y, line, inner.width.into(), theme.dim());
+            frame
+                .buffer_mut()
+                .set_stringn(inner.x, y, line, inner.width.into(), theme.dim());
         }
         return;
     }
-    for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(shown.top)) {
+    for (y, (i, row)) in
+        (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(shown.top))
+    {
         let line = panes::line(app, row, inner.width.into());
         frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
         if i == shown.at && app.pane == pane {
             let place = Rect::new(inner.x, y, inner.width, 1);
-            let style = if focused { theme.selected() } else { theme.marked() };
+            let style = if focused {
+                theme.selected()
+            } else {
+                theme.marked()
+            };
             frame.buffer_mut().set_style(place, style);
         }
     }
@@ -243,7 +267,9 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     if hidden > 0 {
         let more = format!(" {hidden} more ");
         let x = inner.right().saturating_sub(more.len() as u16);
-        frame.buffer_mut().set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
+        frame
+            .buffer_mut()
+            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
     }
 }
 
@@ -264,7 +290,11 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         app.tab_areas.push((place, *tab));
         x += 1 + text.len() as u16;
         spans.push(Span::styled(theme.rule(), style));
-        let tab_style = if *tab == shown { theme.selected() } else { Style::new() };
+        let tab_style = if *tab == shown {
+            theme.selected()
+        } else {
+            Style::new()
+        };
         spans.push(Span::styled(text, tab_style));
     }
     let mut block = Block::bordered()
@@ -306,7 +336,9 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
     if hidden > 0 {
         let more = format!(" {hidden} more ");
         let x = inner.right().saturating_sub(more.len() as u16);
-        frame.buffer_mut().set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
+        frame
+            .buffer_mut()
+            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
     }
 }
 
@@ -329,14 +361,20 @@ fn job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
         Span::styled(fit(&text, room, theme.ellipsis()), theme.focus()),
         Span::styled(right, theme.dim()),
     ]);
-    frame.buffer_mut().set_line(area.x, area.y, &line, area.width);
+    frame
+        .buffer_mut()
+        .set_line(area.x, area.y, &line, area.width);
 }
 
 /// A notice, or the keys that matter for what is selected.
 fn last_line(app: &App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     if let Some(notice) = &app.notice {
-        let style = if notice.error { theme.removed() } else { theme.added() };
+        let style = if notice.error {
+            theme.removed()
+        } else {
+            theme.added()
+        };
         let hint = if notice.error { "  (Enter: more)" } else { "" };
         let room = usize::from(area.width).saturating_sub(1 + hint.len());
         let text = truncate(&theme.text(&notice.text), room, theme.ellipsis()).into_owned();
@@ -344,7 +382,9 @@ fn last_line(app: &App, frame: &mut Frame, area: Rect) {
             Span::styled(format!(" {text}"), style),
             Span::styled(hint, theme.dim()),
         ]);
-        frame.buffer_mut().set_line(area.x, area.y, &line, area.width);
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
         return;
     }
     let mut spans = vec![Span::raw(" ")];

@@ -74,7 +74,11 @@ impl LogBuffer {
             stderr: line.stderr,
         };
         self.bytes += entry.text.len() + OVERHEAD;
-        if self.pattern.as_ref().is_some_and(|p| p.is_match(&entry.plain())) {
+        if self
+            .pattern
+            .as_ref()
+            .is_some_and(|p| p.is_match(&entry.plain()))
+        {
             self.hits.push_back(self.end());
         }
         self.entries.push_back(entry);
@@ -185,7 +189,9 @@ mod tests {
         let first = buffer.first();
         assert_eq!(&*buffer.get(first).unwrap().text, format!("line {first}"));
         assert_eq!(buffer.get(first - 1), None);
-        let expected = (first..10_000).filter(|n| n.to_string().contains('7')).count();
+        let expected = (first..10_000)
+            .filter(|n| n.to_string().contains('7'))
+            .count();
         assert_eq!(buffer.hits().len(), expected);
     }
 

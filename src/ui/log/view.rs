@@ -103,7 +103,9 @@ impl LogView {
             parts.push(format!("{} older dropped", self.buffer.first()));
         }
         if self.buffer.pattern().is_some() || self.typing {
-            let at = self.current.and_then(|n| self.buffer.hits().binary_search(&n).ok());
+            let at = self
+                .current
+                .and_then(|n| self.buffer.hits().binary_search(&n).ok());
             let at = at.map_or_else(String::new, |i| format!("{} of ", i + 1));
             let caret = if self.typing { "_" } else { "" };
             let (query, hits) = (self.query.value(), self.buffer.hits().len());
@@ -197,14 +199,20 @@ impl LogView {
 
     /// Scrolls by lines; at the end following starts again.
     pub fn scroll(&mut self, by: i64) {
-        let from = if self.follow { self.visible.0 } else { self.top };
+        let from = if self.follow {
+            self.visible.0
+        } else {
+            self.top
+        };
         let last = self.last_top();
         if by > 0 && from.saturating_add_signed(by) >= last {
             self.follow = true;
             return;
         }
         self.follow = false;
-        self.top = from.saturating_add_signed(by).clamp(self.buffer.first(), last);
+        self.top = from
+            .saturating_add_signed(by)
+            .clamp(self.buffer.first(), last);
     }
 
     /// The first visible line when the last line is at the bottom.
@@ -222,7 +230,10 @@ impl LogView {
         let next = if forward {
             hits.iter().find(|n| **n > from).or_else(|| hits.front())
         } else {
-            hits.iter().rev().find(|n| **n < from).or_else(|| hits.back())
+            hits.iter()
+                .rev()
+                .find(|n| **n < from)
+                .or_else(|| hits.back())
         };
         if let Some(&number) = next {
             self.current = Some(number);
@@ -281,7 +292,11 @@ impl LogView {
             }
         }
         if self.buffer.is_empty() {
-            let text = if self.ended.is_some() { "no lines" } else { "waiting for lines" };
+            let text = if self.ended.is_some() {
+                "no lines"
+            } else {
+                "waiting for lines"
+            };
             buf.set_stringn(area.x, area.y, text, width, style.dim);
         }
     }
@@ -309,7 +324,11 @@ impl LogView {
         let head_style = style.dim;
         let mut row = vec![(self.drawable(&head, style), head_style)];
         let mut used = text::width(&head);
-        let room = if self.wrap { width * self.height } else { width };
+        let room = if self.wrap {
+            width * self.height
+        } else {
+            width
+        };
         let mut rows = Vec::new();
         let mut taken = 0;
         for (piece, piece_style) in self.pieces(number, entry, style, room) {
@@ -395,7 +414,11 @@ impl LogView {
 }
 
 /// Gives every match the style `found`, also one that spans pieces.
-fn mark(pieces: Vec<(String, Style)>, pattern: &regex::Regex, found: Style) -> Vec<(String, Style)> {
+fn mark(
+    pieces: Vec<(String, Style)>,
+    pattern: &regex::Regex,
+    found: Style,
+) -> Vec<(String, Style)> {
     let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
     let hits: Vec<_> = pattern.find_iter(&whole).map(|m| m.range()).collect();
     let mut marked = Vec::new();
@@ -461,7 +484,11 @@ mod tests {
 
     fn press(view: &mut LogView, keys: &str) {
         for c in keys.chars() {
-            let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+            let code = if c == '\n' {
+                KeyCode::Enter
+            } else {
+                KeyCode::Char(c)
+            };
             view.key(KeyEvent::new(code, KeyModifiers::NONE));
         }
     }

@@ -45,7 +45,9 @@ impl Alerts {
         let area = window(app, frame, screen, "Alerts", hint, size);
         if app.alerts.is_empty() {
             let text = "All is as it should be.";
-            frame.buffer_mut().set_line(area.x, area.y, &Line::raw(text), area.width);
+            frame
+                .buffer_mut()
+                .set_line(area.x, area.y, &Line::raw(text), area.width);
             return;
         }
         let lines = app
@@ -56,7 +58,10 @@ impl Alerts {
                 Line::from(vec![
                     Span::styled(theme.glyph(a.health), theme.health(a.health)),
                     Span::styled(
-                        format!(" {} ", fit(&theme.text(&clean(&a.what)), 16, theme.ellipsis())),
+                        format!(
+                            " {} ",
+                            fit(&theme.text(&clean(&a.what)), 16, theme.ellipsis())
+                        ),
                         theme.title(),
                     ),
                     Span::styled(format!("{} ", fit(&since, 7, "")), theme.dim()),
@@ -66,7 +71,10 @@ impl Alerts {
             .collect();
         // The selected one is told in full below.
         let room = area.height.saturating_sub(reason.len() as u16 + 1);
-        let list = Rect { height: room, ..area };
+        let list = Rect {
+            height: room,
+            ..area
+        };
         choices(app, frame, list, lines, self.at);
         let lines: Vec<Line> = reason.into_iter().map(Line::raw).collect();
         let below = Rect {

@@ -163,7 +163,11 @@ impl Form {
             let marker = if focused { theme.marker() } else { " " };
             let mark = if field.required { "*" } else { " " };
             let name = fit(&theme.text(&clean(&field.name)), 14, theme.ellipsis());
-            let style = if focused { theme.focus() } else { theme.title() };
+            let style = if focused {
+                theme.focus()
+            } else {
+                theme.title()
+            };
             let mut spans = vec![Span::styled(format!("{marker} {name}{mark} "), style)];
             spans.extend(typed(app, &field.input, focused));
             lines.push(Line::from(spans));
@@ -173,6 +177,11 @@ impl Form {
             Some(error) => Line::styled(theme.text(error), theme.removed()),
             None => Line::styled(theme.text(&clean(&self.fields[self.at].help)), theme.dim()),
         });
-        super::scrolled(frame, area, &lines, self.at.saturating_sub(area.height.into()));
+        super::scrolled(
+            frame,
+            area,
+            &lines,
+            self.at.saturating_sub(area.height.into()),
+        );
     }
 }

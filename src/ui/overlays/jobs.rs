@@ -35,7 +35,8 @@ impl JobsView {
     }
 
     fn chosen(&self, app: &App) -> Option<JobId> {
-        self.output.or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
+        self.output
+            .or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
     }
 
     pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
@@ -57,7 +58,10 @@ impl JobsView {
                 }
             }
             KeyCode::Char('R') => {
-                if let Some(request) = chosen.filter(|j| j.outcome.is_some()).map(|j| j.request.clone()) {
+                if let Some(request) = chosen
+                    .filter(|j| j.outcome.is_some())
+                    .map(|j| j.request.clone())
+                {
                     let (plan, effect) = PlanView::ask(app, request);
                     return Reply::replace(Overlay::Plan(plan)).with(effect);
                 }
@@ -91,7 +95,9 @@ impl JobsView {
         let area = window(app, frame, screen, "Jobs", hint, size);
         if app.jobs.all.is_empty() {
             let text = "No job was started from this console yet.";
-            frame.buffer_mut().set_line(area.x, area.y, &Line::raw(text), area.width);
+            frame
+                .buffer_mut()
+                .set_line(area.x, area.y, &Line::raw(text), area.width);
             return;
         }
         let lines = app
@@ -141,19 +147,29 @@ impl JobsView {
                 Stream::Stdout => ratatui::style::Style::new(),
             };
             let text = theme.text(&clean(text));
-            lines.extend(wrap(&text, columns).into_iter().map(|l| Line::styled(l, style)));
+            lines.extend(
+                wrap(&text, columns)
+                    .into_iter()
+                    .map(|l| Line::styled(l, style)),
+            );
         }
         if let Some(outcome) = &job.outcome {
             lines.push(Line::default());
             let (style, text) = match outcome {
                 Outcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
-                Outcome::Done { .. } => (theme.added(), format!("done in {} s", job.seconds(app.now))),
+                Outcome::Done { .. } => {
+                    (theme.added(), format!("done in {} s", job.seconds(app.now)))
+                }
                 Outcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
                 Outcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
             };
             for line in text.lines() {
                 let line = theme.text(&clean(line));
-                lines.extend(wrap(&line, columns).into_iter().map(|l| Line::styled(l, style)));
+                lines.extend(
+                    wrap(&line, columns)
+                        .into_iter()
+                        .map(|l| Line::styled(l, style)),
+                );
             }
         }
         let hint = match job.outcome {

@@ -167,7 +167,10 @@ fn window(
     let block = Block::bordered()
         .border_set(theme.border())
         .border_style(theme.focus())
-        .title(Line::from(Span::styled(format!(" {title} "), theme.title())))
+        .title(Line::from(Span::styled(
+            format!(" {title} "),
+            theme.title(),
+        )))
         .title_bottom(Line::from(theme.text(&format!(" {hint} "))).right_aligned());
     frame.render_widget(Clear, area);
     let inner = block.inner(area);

@@ -39,7 +39,9 @@ impl Palette {
         let found = self.found();
         match key.code {
             KeyCode::Esc => return Reply::close(),
-            KeyCode::Down | KeyCode::Tab => self.at = (self.at + 1).min(found.len().saturating_sub(1)),
+            KeyCode::Down | KeyCode::Tab => {
+                self.at = (self.at + 1).min(found.len().saturating_sub(1))
+            }
             KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
             KeyCode::Enter => {
                 let mut reply = Reply::close();

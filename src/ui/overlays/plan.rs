@@ -231,7 +231,14 @@ fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line
     }
     push(lines, &text, "  ", columns, style, app);
     if let Some(warning) = &change.warning {
-        push(lines, &format!("    {warning}"), "    ", columns, theme.changed(), app);
+        push(
+            lines,
+            &format!("    {warning}"),
+            "    ",
+            columns,
+            theme.changed(),
+            app,
+        );
     }
 }
 
@@ -246,7 +253,10 @@ fn push(
 ) {
     for paragraph in text.lines() {
         let paragraph = app.theme.text(&clean(paragraph));
-        for (i, line) in wrap(&paragraph, columns.saturating_sub(indent.len())).into_iter().enumerate() {
+        for (i, line) in wrap(&paragraph, columns.saturating_sub(indent.len()))
+            .into_iter()
+            .enumerate()
+        {
             let lead = if i == 0 { "" } else { indent };
             lines.push(Line::styled(format!("{lead}{line}"), style));
         }

@@ -11,9 +11,9 @@ use crate::ui::theme::Health;
 /// Days that are left of a certificate.
 fn days(app: &App, at: usize) -> i64 {
     let certificates = app.fleet.certificates.value();
-    certificates
-        .and_then(|c| c.get(at))
-        .map_or(0, |c| (c.not_after.as_second() - app.now.as_second()) / 86_400)
+    certificates.and_then(|c| c.get(at)).map_or(0, |c| {
+        (c.not_after.as_second() - app.now.as_second()) / 86_400
+    })
 }
 
 pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
@@ -44,7 +44,15 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
         _ => Health::Good,
     };
     let stale = app.fleet.certificates.is_stale();
-    list_line(app, health, 0, &c.domain, &format!("{left} d"), columns, stale)
+    list_line(
+        app,
+        health,
+        0,
+        &c.domain,
+        &format!("{left} d"),
+        columns,
+        stale,
+    )
 }
 
 pub(super) fn detail(app: &App, at: usize) -> Page {

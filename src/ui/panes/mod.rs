@@ -82,7 +82,12 @@ pub(super) fn filter(text: &str) -> Filter {
 }
 
 /// The rows of a pane, and how many things it has without the filter.
-pub(super) fn rows(pane: Pane, fleet: &Fleet, opened: &[String], filter: &str) -> (Vec<Row>, usize) {
+pub(super) fn rows(
+    pane: Pane,
+    fleet: &Fleet,
+    opened: &[String],
+    filter: &str,
+) -> (Vec<Row>, usize) {
     let mut filter = Filter::new(filter);
     match pane {
         Pane::Nodes => nodes::rows(fleet, &mut filter),

@@ -45,9 +45,7 @@ pub(in crate::ui) fn state(fleet: &Fleet, node: &Node) -> (Health, String) {
         }
         Some(_) => (Health::Good, "ready".into()),
         None => match node.engine.value() {
-            Some(engine) if engine.swarm_state == "inactive" => {
-                (Health::Partly, "no swarm".into())
-            }
+            Some(engine) if engine.swarm_state == "inactive" => (Health::Partly, "no swarm".into()),
             Some(_) => (Health::Good, "ready".into()),
             None => (Health::Unknown, "not read yet".into()),
         },
@@ -105,7 +103,10 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
         .line(vec![
             Span::styled(theme.glyph(health), theme.health(health)),
             Span::raw(format!(" {}", crate::text::clean(&node.name))),
-            Span::styled(format!("  {}", crate::text::clean(&word)), theme.health(health)),
+            Span::styled(
+                format!("  {}", crate::text::clean(&word)),
+                theme.health(health),
+            ),
         ])
         .blank();
     if let Link::Down { reason, since } = &node.link
@@ -129,9 +130,16 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
             (Role::Manager, false) => format!("manager, {}", seen.reachability),
             (Role::Worker, _) => "worker".into(),
         };
-        let labels: Vec<String> = seen.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let labels: Vec<String> = seen
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         page = page
-            .field("swarm", &format!("{}, {}", seen.state, seen.availability.as_str()))
+            .field(
+                "swarm",
+                &format!("{}, {}", seen.state, seen.availability.as_str()),
+            )
             .field("role", &role)
             .field("swarm address", &seen.address)
             .field("labels", &labels.join(" "));
@@ -141,9 +149,13 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
             .field("engine", &format!("Docker {}, API {}", e.version, e.api))
             .field("system", &format!("{}, {}", e.os, e.architecture))
             .field("kernel", &e.kernel)
-            .field("machine", &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)));
+            .field(
+                "machine",
+                &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
+            );
         if e.swarm_state == "inactive" {
-            let how = "In no swarm: make one with `docker swarm init` on a manager, and join the others.";
+            let how =
+                "In no swarm: make one with `docker swarm init` on a manager, and join the others.";
             page = page.wrapped(how, columns, theme.changed());
         }
     }
@@ -212,7 +224,10 @@ fn load(app: &App, node: &Node, m: &Metrics, columns: usize, page: Page) -> Page
     let [one, five, fifteen] = m.load;
     page.field("swap", &swap)
         .field("load", &format!("{one:.2} {five:.2} {fifteen:.2}"))
-        .field("up for", &coarse(m.uptime as i64).replace("now", "less than a minute"))
+        .field(
+            "up for",
+            &coarse(m.uptime as i64).replace("now", "less than a minute"),
+        )
 }
 
 /// A line of bars, one a value of 0 to 100.

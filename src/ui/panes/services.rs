@@ -104,7 +104,7 @@ fn recent<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
 
 fn health(running: u64, wanted: u64) -> Health {
     match (running, wanted) {
-        (_, 0) => Health::Unknown,
+        (_, 0) => Health::Ended,
         (0, _) => Health::Bad,
         (r, w) if r < w => Health::Partly,
         _ => Health::Good,
@@ -231,7 +231,11 @@ fn overview(app: &App, services: &[&Service], columns: usize, page: Page) -> Pag
                 theme.health(health),
             ),
             (s.image.clone(), image_columns, Style::new()),
-            (s.updated_at.map_or_else(String::new, |t| age(app.now, t)), 8, dim),
+            (
+                s.updated_at.map_or_else(String::new, |t| age(app.now, t)),
+                8,
+                dim,
+            ),
         ]);
         page = update_state(app, s, columns, page);
     }
@@ -285,7 +289,10 @@ pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> 
         .field("domains", &s.domains.join(" "))
         .field("ports", &s.ports.join(" "))
         .field("volumes", &s.volumes.join(" "))
-        .field("created", &s.created_at.map_or_else(String::new, |t| age(app.now, t)))
+        .field(
+            "created",
+            &s.created_at.map_or_else(String::new, |t| age(app.now, t)),
+        )
         .blank();
     overview(app, &[s], columns, page)
 }

@@ -13,7 +13,7 @@ pub(super) fn health(task: &Task) -> Health {
     match (task.state.as_str(), task.desired.as_str()) {
         ("running" | "complete", _) => Health::Good,
         ("failed" | "rejected" | "orphaned", _) => Health::Bad,
-        ("shutdown" | "remove", _) => Health::Unknown,
+        ("shutdown" | "remove", _) => Health::Ended,
         _ => Health::Partly,
     }
 }
@@ -51,13 +51,21 @@ pub(super) fn table(app: &App, tasks: &[&Task], columns: usize) -> Page {
         let health = health(task);
         page = page.cells(vec![
             (name(service, task), name_columns, Style::new()),
-            (app.fleet.node_name(&task.node_id).to_owned(), 12, Style::new()),
+            (
+                app.fleet.node_name(&task.node_id).to_owned(),
+                12,
+                Style::new(),
+            ),
             (
                 format!("{} {}", theme.glyph(health), task.state),
                 12,
                 theme.health(health),
             ),
-            (task.since.map_or_else(String::new, |t| age(app.now, t)), 8, dim),
+            (
+                task.since.map_or_else(String::new, |t| age(app.now, t)),
+                8,
+                dim,
+            ),
         ]);
         if !task.error.is_empty() {
             page = page.wrapped(&format!("  {}", task.error), columns, theme.removed());
@@ -80,7 +88,10 @@ pub(super) fn detail(app: &App, service: usize, task: usize) -> Page {
         .blank()
         .styled_field("state", &task.state, app.theme.health(health))
         .field("wanted", &task.desired)
-        .field("since", &task.since.map_or_else(String::new, |t| age(app.now, t)))
+        .field(
+            "since",
+            &task.since.map_or_else(String::new, |t| age(app.now, t)),
+        )
         .field("node", app.fleet.node_name(&task.node_id))
         .field("image", &task.image)
         .field("says", &task.message)

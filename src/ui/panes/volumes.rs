@@ -40,7 +40,7 @@ pub(super) fn line(app: &App, node: usize, volume: usize, columns: usize) -> Lin
     };
     // A volume that nothing mounts is not wrong, but worth a look.
     let health = match volume.users.len() {
-        0 => Health::Unknown,
+        0 => Health::Ended,
         _ => Health::Good,
     };
     let rest = format!("{} {}", volume.driver, node.name);
@@ -62,7 +62,12 @@ pub(super) fn detail(app: &App, node: usize, volume: usize) -> Page {
         .field("application", volume.stack.as_deref().unwrap_or(""))
         .field("driver", &volume.driver)
         .field("folder", &volume.mountpoint)
-        .field("made", &volume.created_at.map_or_else(String::new, |t| age(app.now, t)));
+        .field(
+            "made",
+            &volume
+                .created_at
+                .map_or_else(String::new, |t| age(app.now, t)),
+        );
     for (key, value) in &volume.options {
         page = page.field(key, value);
     }

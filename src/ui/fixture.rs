@@ -1,0 +1,278 @@
+//! Fleets for tests and benchmarks: the same on every machine and at every time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{App, Init, KeyMap, Msg, Theme};
+use crate::config::{AlertsConfig, Config};
+use crate::model::{
+    Availability, Certificate, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role, Service,
+    Snapshot, Swarm, SwarmNode, Task, Update, Volume,
+};
+use crate::stack::{Catalogue, CatalogueEntry};
+
+/// The moment at which everything happens.
+pub const NOW: Timestamp = Timestamp::constant(1_795_442_400, 0);
+
+fn ago(seconds: i64) -> Timestamp {
+    NOW - SignedDuration::from_secs(seconds)
+}
+
+fn alerts() -> AlertsConfig {
+    Config::this_machine().alerts
+}
+
+/// The console on a fleet.
+pub fn app(fleet: Fleet, theme: Theme) -> App {
+    App::new(Init {
+        fleet,
+        catalogue: catalogue(),
+        keymap: KeyMap::default(),
+        theme,
+        alerts: alerts(),
+        log_memory: 1 << 20,
+        warnings: Vec::new(),
+        now: NOW,
+    })
+}
+
+/// The colours and characters of most terminals.
+pub const THEME: Theme = Theme {
+    ascii: false,
+    colour: true,
+};
+
+fn catalogue() -> Vec<CatalogueEntry> {
+    Catalogue::load(None).map_or_else(|_| Vec::new(), |c| c.list())
+}
+
+fn node(name: &str, role: Role, load: Metrics) -> Node {
+    let mut node = Node {
+        name: name.into(),
+        address: format!("root@{name}.example.org"),
+        role,
+        configured: true,
+        link: Link::Up,
+        ..Node::default()
+    };
+    let engine = Engine {
+        version: "29.1.3".into(),
+        api: "1.52".into(),
+        os: "Debian GNU/Linux 13 (trixie)".into(),
+        kernel: "6.12.48+deb13-amd64".into(),
+        architecture: "x86_64".into(),
+        cpus: 4,
+        memory: 8 << 30,
+        swarm_node_id: format!("id-{name}"),
+        swarm_state: "active".into(),
+    };
+    node.engine.record(Ok(engine), NOW);
+    node.metrics.record(Ok(load), NOW);
+    node.history = (0..60)
+        .map(|i| Metrics {
+            cpu: (i * 7 % 100) as f32,
+            ..load
+        })
+        .collect();
+    node
+}
+
+fn load(cpu: f32, memory: u64, disk: u64) -> Metrics {
+    Metrics {
+        cpu,
+        memory_used: (8 << 30) / 100 * memory,
+        memory_total: 8 << 30,
+        swap_used: 0,
+        swap_total: 2 << 30,
+        disk_used: (100 << 30) / 100 * disk,
+        disk_total: 100 << 30,
+        load: [0.42, 0.31, 0.2],
+        uptime: 3_000_000,
+    }
+}
+
+fn swarm_node(name: &str, role: Role) -> SwarmNode {
+    SwarmNode {
+        id: format!("id-{name}"),
+        hostname: name.into(),
+        role,
+        state: "ready".into(),
+        address: "10.0.0.1".into(),
+        leader: role == Role::Manager,
+        reachability: "reachable".into(),
+        engine_version: "29.1.3".into(),
+        ..SwarmNode::default()
+    }
+}
+
+fn service(stack: &str, name: &str, image: &str, running: u64, wanted: u64) -> Service {
+    Service {
+        id: format!("s-{stack}-{name}"),
+        name: format!("{stack}_{name}"),
+        stack: Some(stack.into()),
+        image: image.into(),
+        mode: Mode::Replicated(wanted),
+        wanted,
+        running,
+        domains: match name {
+            "web" => vec![format!("{stack}.example.org")],
+            _ => Vec::new(),
+        },
+        ports: Vec::new(),
+        labels: [("traefik.enable".to_owned(), "true".to_owned())].into(),
+        volumes: vec![format!("{stack}_{name}-data")],
+        created_at: Some(ago(400_000)),
+        updated_at: Some(ago(200_000)),
+        update: None,
+        version: 7,
+    }
+}
+
+fn task(service: &Service, slot: u64, node: &str, state: &str, error: &str) -> Task {
+    Task {
+        id: format!("t-{}-{slot}-{state}", service.id),
+        service_id: service.id.clone(),
+        slot: Some(slot),
+        node_id: format!("id-{node}"),
+        state: state.into(),
+        desired: match state {
+            "failed" => "shutdown".into(),
+            _ => "running".into(),
+        },
+        message: "started".into(),
+        error: error.into(),
+        container_id: Some(format!("c-{}-{slot}", service.id)),
+        image: service.image.clone(),
+        since: Some(ago(7200)),
+    }
+}
+
+/// A fleet of three with everything that can be seen: a node that is lost, a service that is
+/// short of a task, volumes, certificates, snapshots.
+pub fn fleet() -> Fleet {
+    let nodes = vec![
+        node("master", Role::Manager, load(12.0, 41, 63)),
+        node("worker-01", Role::Worker, load(3.0, 22, 18)),
+        node("worker-02", Role::Worker, load(44.0, 80, 97)),
+    ];
+    let mut fleet = Fleet::new("chaton", nodes);
+    let blog = service("blog", "web", "ghost:6.0.4-alpine", 1, 1);
+    let shop = service("shop", "web", "prestashop/prestashop:9.0", 1, 2);
+    let db = service("shop", "db", "mariadb:11.4", 1, 1);
+    let tasks = vec![
+        task(&blog, 1, "worker-01", "running", ""),
+        task(&db, 1, "worker-02", "running", ""),
+        task(&shop, 1, "worker-01", "running", ""),
+        task(&shop, 2, "worker-02", "failed", "task: non-zero exit (1)"),
+    ];
+    let mut swarm = Swarm {
+        nodes: vec![
+            swarm_node("master", Role::Manager),
+            swarm_node("worker-01", Role::Worker),
+            swarm_node("worker-02", Role::Worker),
+        ],
+        services: vec![blog, db, shop],
+        tasks,
+    };
+    swarm.nodes[1].availability = Availability::Drain;
+    let mut apply = |datum| fleet.apply(Update { at: NOW, datum });
+    apply(Datum::Swarm(Ok(swarm)));
+    apply(Datum::Volumes {
+        node: "worker-01".into(),
+        reading: Ok(vec![
+            volume("blog_web-data", "blog", &["blog_web.1"]),
+            volume("old_data", "old", &[]),
+        ]),
+    });
+    apply(Datum::Snapshots(Ok((0..41).map(snapshot).collect())));
+    apply(Datum::Certificates(Ok(vec![
+        certificate("blog.example.org", 60),
+        certificate("shop.example.org", 12),
+    ])));
+    apply(Datum::Link {
+        node: "worker-02".into(),
+        link: Link::Down {
+            reason: "worker-02.example.org port 22 does not answer: is the server up?".into(),
+            since: ago(600),
+        },
+    });
+    fleet
+}
+
+fn volume(name: &str, stack: &str, users: &[&str]) -> Volume {
+    Volume {
+        name: name.into(),
+        driver: "local".into(),
+        mountpoint: format!("/var/lib/docker/volumes/{name}/_data"),
+        options: [("type".to_owned(), "nfs".to_owned())].into(),
+        stack: Some(stack.into()),
+        users: users.iter().map(|u| (*u).to_owned()).collect(),
+        created_at: Some(ago(300_000)),
+    }
+}
+
+fn snapshot(i: u32) -> Snapshot {
+    Snapshot {
+        id: format!("{i:08x}"),
+        at: ago(21_600 + i64::from(i) * 86_400),
+        app: Some(if i % 2 == 0 { "blog" } else { "shop" }.into()),
+        host: "master".into(),
+        size: Some(1_900_000_000 + u64::from(i) * 1_000_000),
+        paths: vec!["/mnt/data/blog_web-data".into()],
+    }
+}
+
+fn certificate(domain: &str, days: i64) -> Certificate {
+    Certificate {
+        domain: domain.into(),
+        issuer: "Let's Encrypt R13".into(),
+        not_after: ago(-days * 86_400 - 3600),
+        names: vec![domain.into()],
+    }
+}
+
+/// A fleet at the end of its growth: 20 nodes, 500 services, 2,000 tasks, 10,000 snapshots, every
+/// application opened.
+pub fn large() -> App {
+    let nodes = (0..20)
+        .map(|i| {
+            node(
+                &format!("node-{i:02}"),
+                Role::Worker,
+                load(i as f32, 40, 50),
+            )
+        })
+        .collect();
+    let mut fleet = Fleet::new("large", nodes);
+    let snapshots = (0..10_000).map(snapshot).collect();
+    fleet.apply(Update {
+        at: NOW,
+        datum: Datum::Snapshots(Ok(snapshots)),
+    });
+    let mut app = app(fleet, THEME);
+    app.opened = (0..500).map(|i| format!("app/app{i:03}")).collect();
+    super::update(&mut app, large_swarm(), NOW);
+    app
+}
+
+/// A reading of the large fleet's swarm.
+pub fn large_swarm() -> Msg {
+    let services: Vec<Service> = (0..500)
+        .map(|i| service(&format!("app{i:03}"), "web", "nginx:1.29", 4, 4))
+        .collect();
+    let tasks = services
+        .iter()
+        .flat_map(|s| (1..=4).map(|slot| task(s, slot, &format!("node-{slot:02}"), "running", "")))
+        .collect();
+    let nodes = (0..20)
+        .map(|i| swarm_node(&format!("node-{i:02}"), Role::Worker))
+        .collect();
+    let swarm = Swarm {
+        nodes,
+        services,
+        tasks,
+    };
+    Msg::Fleet(Update {
+        at: NOW,
+        datum: Datum::Swarm(Ok(swarm)),
+    })
+}
