@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
-use matou::{runtime, ui};
+use matou::{ops, runtime, ui};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match start(cli) {
+    match start(Cli::parse()) {
         Ok(code) => code,
         Err(report) => {
             eprintln!("matou: {report:#}");
@@ -28,6 +27,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         if cli.is_console() {
             ui::terminal::check_terminal()?;
             ui::terminal::install_panic_hook()?;
+            write_log_file()?;
             runtime::run(cli.open()?).await
         } else {
             cli.run().await
@@ -36,4 +36,21 @@ fn start(cli: Cli) -> Result<ExitCode> {
     // A thread that waits for a name server must not hold the operator back.
     tokio.shutdown_background();
     code
+}
+
+/// The program's own log: the screen belongs to the console.
+fn write_log_file() -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = ops::state_dir()?.join("matou.log");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(std::sync::Mutex::new(file))
+        .init();
+    Ok(())
 }

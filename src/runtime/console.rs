@@ -3,6 +3,7 @@
 //! Keys come first: however many log lines and readings wait, a key press is taken before them,
 //! and a frame is drawn at most every [`FRAME`].
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::effects::{Effects, Step};
 use crate::collect::Collectors;
 use crate::model::Fleet;
 use crate::ops::Context;
-use crate::ui::terminal::Screen;
+use crate::ui::terminal::{Screen, Signal};
 use crate::ui::{self, App, Init, Msg};
 
 /// Shortest time between two frames: 30 a second are more than a person sees.
@@ -53,50 +54,50 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     let collectors = Collectors::start(&cx.nodes, updates);
     let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
     let mut keys = EventStream::new();
-    let mut signals = ui::terminal::terminations()?;
+    let mut signals = ui::terminal::signals()?;
     let mut drawn = Instant::now();
     let mut dirty = false;
 
     loop {
         let frame_due = drawn + FRAME;
         let tick_due = app.next_tick().map(|wait| Instant::now() + wait.max(FRAME));
-        let mut queue: Vec<Msg> = Vec::new();
+        let mut queue: VecDeque<Msg> = VecDeque::new();
         tokio::select! {
             biased;
             event = keys.next() => match event {
-                Some(Ok(event)) => queue.push(Msg::Terminal(event)),
+                Some(Ok(event)) => queue.push_back(Msg::Terminal(event)),
                 // The terminal is gone.
-                Some(Err(_)) | None => queue.push(Msg::Terminate),
+                Some(Err(_)) | None => queue.push_back(Msg::Terminate),
             },
-            Some(()) = signals.recv() => queue.push(Msg::Terminate),
+            Some(signal) = signals.recv() => match signal {
+                Signal::Terminate => queue.push_back(Msg::Terminate),
+                #[cfg(debug_assertions)]
+                Signal::Panic => panic!("asked to by SIGUSR1"),
+            },
             () = tokio::time::sleep_until(frame_due), if dirty => {
                 screen.draw(|frame| ui::view(&mut app, frame))?;
                 drawn = Instant::now();
                 dirty = false;
             }
             Some(message) = arriving.recv() => {
-                queue.push(message);
+                queue.push_back(message);
                 while queue.len() < BURST && let Ok(message) = arriving.try_recv() {
-                    queue.push(message);
+                    queue.push_back(message);
                 }
             }
             Some(update) = readings.recv() => {
-                queue.push(Msg::Fleet(update));
+                queue.push_back(Msg::Fleet(update));
                 while queue.len() < BURST && let Ok(update) = readings.try_recv() {
-                    queue.push(Msg::Fleet(update));
+                    queue.push_back(Msg::Fleet(update));
                 }
             }
-            () = sleep_until(tick_due) => queue.push(Msg::Tick),
+            () = sleep_until(tick_due) => queue.push_back(Msg::Tick),
         }
-        for message in queue {
-            let asked = ui::update(&mut app, message, Timestamp::now());
-            for effect in asked {
+        while let Some(message) = queue.pop_front() {
+            for effect in ui::update(&mut app, message, Timestamp::now()) {
                 match effects.carry_out(effect, &mut screen, &mut keys).await? {
                     Step::Continue => {}
-                    Step::Answer(answer) => {
-                        // Answers never ask for more: they are notices and `Resumed`.
-                        let _ = ui::update(&mut app, answer, Timestamp::now());
-                    }
+                    Step::Answer(answer) => queue.push_back(*answer),
                     Step::Quit => {
                         screen.leave()?;
                         effects.close().await;

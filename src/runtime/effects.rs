@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::shell_command;
 use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
 use crate::job::{Event, JobId, RunError};
+use crate::model::Link;
 use crate::ops::{self, Context, Request};
 use crate::ui::msg::{Effect, LogSource, Msg, ShellTarget, Ticket};
 use crate::ui::terminal::Screen;
@@ -32,7 +33,7 @@ pub(super) struct Effects {
 pub(super) enum Step {
     Continue,
     /// A message that the effect answers at once.
-    Answer(Msg),
+    Answer(Box<Msg>),
     Quit,
 }
 
@@ -58,7 +59,7 @@ impl Effects {
             Effect::Quit => return Ok(Step::Quit),
             Effect::Suspend => {
                 screen.suspend()?;
-                return Ok(Step::Answer(Msg::Resumed));
+                return Ok(Step::Answer(Box::new(Msg::Resumed)));
             }
             Effect::Redraw => screen.clear()?,
             Effect::Refresh => self.collectors.refresh(),
@@ -85,7 +86,7 @@ impl Effects {
                     Ok(()) => notice("copied", false),
                     Err(e) => notice(format!("not copied: {e}"), true),
                 };
-                return Ok(Step::Answer(answer));
+                return Ok(Step::Answer(Box::new(answer)));
             }
             Effect::Save { path, text } => {
                 let messages = self.messages.clone();
@@ -200,9 +201,18 @@ impl Effects {
         screen: &mut Screen,
         keys: &mut EventStream,
     ) -> Result<Step> {
+        let (ShellTarget::Node { node } | ShellTarget::Container { node, .. }) = &target;
+        let link = self.cx.nodes.get(node).map(|n| n.host.watch_link());
+        if let Some(link) = link
+            && *link.borrow() != Link::Up
+        {
+            // Waiting for the connection would freeze the screen.
+            let text = format!("{node} is not connected: no shell can be opened there now");
+            return Ok(Step::Answer(Box::new(notice(text, true))));
+        }
         let argv = match shell_command(&self.cx, &target).await {
             Ok(argv) => argv,
-            Err(e) => return Ok(Step::Answer(notice(e.to_string(), true))),
+            Err(e) => return Ok(Step::Answer(Box::new(notice(e.to_string(), true)))),
         };
         // The stream's reader must not take keys that belong to the shell.
         *keys = EventStream::new();
@@ -212,10 +222,10 @@ impl Effects {
             .status()
             .await;
         screen.enter_again()?;
-        Ok(Step::Answer(match status {
+        Ok(Step::Answer(Box::new(match status {
             Ok(_) => Msg::Resumed,
             Err(e) => notice(format!("the shell can't be started: {e}"), true),
-        }))
+        })))
     }
 
     /// Cancels what runs and closes the connections.

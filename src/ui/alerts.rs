@@ -92,6 +92,6 @@ pub fn of(fleet: &Fleet, thresholds: &AlertsConfig) -> Vec<Alert> {
             row: format!("service/{}", service.id),
         });
     }
-    alerts.sort_by(|a, b| b.health.cmp(&a.health));
+    alerts.sort_by_key(|a| std::cmp::Reverse(a.health));
     alerts
 }

@@ -214,7 +214,7 @@ fn snapshot(i: u32) -> Snapshot {
     Snapshot {
         id: format!("{i:08x}"),
         at: ago(21_600 + i64::from(i) * 86_400),
-        app: Some(if i % 2 == 0 { "blog" } else { "shop" }.into()),
+        app: Some(if i.is_multiple_of(2) { "blog" } else { "shop" }.into()),
         host: "master".into(),
         size: Some(1_900_000_000 + u64::from(i) * 1_000_000),
         paths: vec!["/mnt/data/blog_web-data".into()],

@@ -78,18 +78,34 @@ fn give_back() {
     }
 }
 
-/// Tells when the console should end: SIGTERM, or SIGHUP when the link is lost.
+/// What a signal asks of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM, or SIGHUP when the link is lost.
+    Terminate,
+    /// SIGUSR1, in debug builds only: proves that a panic gives the terminal back.
+    #[cfg(debug_assertions)]
+    Panic,
+}
+
+/// Tells of signals as they come.
 ///
 /// # Errors
-/// When the signals can't be watched.
-pub fn terminations() -> Result<mpsc::Receiver<()>> {
+/// When they can't be watched.
+pub fn signals() -> Result<mpsc::Receiver<Signal>> {
     let (told, listening) = mpsc::channel(1);
-    for kind in [SignalKind::terminate(), SignalKind::hangup()] {
-        let mut signal = signal(kind)?;
+    let watched = [
+        (SignalKind::terminate(), Signal::Terminate),
+        (SignalKind::hangup(), Signal::Terminate),
+        #[cfg(debug_assertions)]
+        (SignalKind::user_defined1(), Signal::Panic),
+    ];
+    for (kind, meaning) in watched {
+        let mut coming = signal(kind)?;
         let told = told.clone();
         tokio::spawn(async move {
-            while signal.recv().await.is_some() {
-                if told.send(()).await.is_err() {
+            while coming.recv().await.is_some() {
+                if told.send(meaning).await.is_err() {
                     return;
                 }
             }
@@ -259,7 +275,6 @@ impl<W: Write> Backend for QuietBackend<W> {
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        self.begin()?;
         self.cursor_hidden = false;
         self.inner.show_cursor()
     }
@@ -321,7 +336,7 @@ mod tests {
         assert!(first > 0);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         assert!(
-            text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"),
+            text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l\x1b[?25h"),
             "{text:?}"
         );
         let options = TerminalOptions {

@@ -1,0 +1,173 @@
+//! The real binary in a pseudo-terminal, on the practice fleet.
+
+mod support;
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::pty::Pty;
+use support::{alone, fleet, matou, until};
+
+const SOON: Duration = Duration::from_secs(10);
+const LATER: Duration = Duration::from_secs(60);
+
+fn console(config: &std::path::Path, columns: u16, rows: u16) -> Pty {
+    let config = config.to_string_lossy();
+    let program = env!("CARGO_BIN_EXE_matou");
+    Pty::start(program, &["--config", &config], &[], columns, rows)
+}
+
+#[test]
+fn start_navigate_deploy_read_the_log_and_quit() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    matou(&config, &["remove", "typed", "--yes"]);
+    let mut pty = console(&config, 120, 40);
+    pty.wait_for("3/3 nodes", SOON);
+
+    // Deploy from the catalogue, with a name of our own.
+    pty.send("d");
+    pty.wait_for("Catalogue", SOON);
+    pty.send("\r");
+    pty.wait_for("Deploy Hello", SOON);
+    pty.send("\x1b[H\x1b[3~\x1b[3~\x1b[3~\x1b[3~\x1b[3~typed\r\r\r");
+    pty.wait_for("+ service typed_web", SOON);
+    pty.send("y");
+    pty.wait_for("typed_web.1 running on", LATER);
+    pty.wait_for("deploy hello as typed: done", LATER);
+    pty.send("\x1b");
+    pty.wait_for("typed", SOON);
+
+    // Its log, live.
+    pty.send("2/typed\r");
+    pty.send("l");
+    pty.wait_for("hello 1.0 on", LATER);
+    pty.wait_for("following", SOON);
+    pty.send("\x1b\x1b");
+
+    // A shell in its container, and back.
+    pty.send("e");
+    pty.wait_gone("matou  test", SOON);
+    pty.send("echo in-$(cat /version)-here\r");
+    pty.wait_for("in-1.0-here", SOON);
+    pty.send("exit\r");
+    pty.wait_for("nodes", SOON);
+
+    // Removing asks for the name.
+    pty.send("x");
+    pty.wait_for("Type typed to go on", SOON);
+    pty.send("typo\r");
+    pty.wait_for("Type typed to go on: typo", SOON);
+    pty.send("\x7f\x7f\x7f\x7ftyped\r");
+    pty.wait_for("remove typed: done", LATER);
+
+    pty.send("\x1b");
+    pty.wait_gone("run again", SOON);
+    pty.send("qq");
+    assert_eq!(pty.end(SOON), 0);
+    assert_eq!(pty.left_on(), [""; 0]);
+}
+
+#[test]
+fn the_terminal_is_given_back_however_the_console_ends() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    for (signal, code) in [
+        (Signal::SIGTERM, 0),
+        (Signal::SIGHUP, 0),
+        // A panic, in debug builds.
+        (Signal::SIGUSR1, 101),
+    ] {
+        let mut pty = console(&config, 80, 24);
+        pty.wait_for("nodes", SOON);
+        pty.signal(signal);
+        assert_eq!(pty.end(SOON), code, "{signal}");
+        assert_eq!(pty.left_on(), [""; 0], "{signal}");
+        if signal == Signal::SIGUSR1 {
+            pty.wait_for("asked to by SIGUSR1", SOON);
+        }
+    }
+}
+
+#[test]
+fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
+    let _alone = alone();
+    let (lab, config) = fleet();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut pty = console(&config, 120, 40);
+    pty.wait_for("3/3 nodes", SOON);
+    runtime
+        .block_on(lab.kill_node("n2"))
+        .expect("n2 is stopped");
+    pty.wait_for("2/3 nodes", LATER);
+    pty.wait_for("unreachable", LATER);
+    pty.send("a");
+    let screen = pty.wait_for("Alerts", SOON);
+    assert!(screen.contains("n2"), "{screen}");
+    pty.send("\x1b");
+    // The others go on answering: a plan is made meanwhile.
+    pty.send("1m");
+    pty.wait_for("drain: move every task away", SOON);
+    pty.send("p");
+    pty.wait_for("availability of n1: active", SOON);
+    pty.send("n");
+    runtime
+        .block_on(lab.start_node("n2"))
+        .expect("n2 is started");
+    pty.wait_for("3/3 nodes", LATER);
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+}
+
+#[test]
+fn nothing_is_written_while_nothing_changes() {
+    // Nodes that can't be reached: nothing on the screen changes for a while.
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("config.toml");
+    let text = "[ssh]\nconnect_timeout = \"60 s\"\n[[nodes]]\nname = \"far\"\naddress = \"127.0.0.1\"\nport = 9\nrole = \"manager\"\n";
+    std::fs::write(&config, text).expect("written");
+    let mut pty = console(&config, 80, 24);
+    pty.wait_for("refuses the connection", SOON);
+    until(SOON, || {
+        let before = pty.bytes();
+        std::thread::sleep(Duration::from_millis(700));
+        match pty.bytes() - before {
+            0 => Ok(()),
+            n => Err(format!("{n} bytes were written")),
+        }
+    });
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+}
+
+#[test]
+fn a_tiny_terminal_and_resizing_do_no_harm() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "[[nodes]]\nname = \"here\"\nrole = \"manager\"\n").expect("written");
+    let mut pty = console(&config, 20, 5);
+    pty.wait_for("matou needs 40x10", SOON);
+    for (columns, rows) in [(80, 24), (300, 100), (41, 11), (100, 10), (80, 24)] {
+        pty.resize(columns, rows);
+        pty.wait_for("1 Nodes", SOON);
+    }
+    pty.send("?");
+    pty.wait_for("Help", SOON);
+    pty.send("\x1b");
+    pty.wait_gone("Help", SOON);
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+}
+
+#[test]
+fn without_a_terminal_the_console_says_what_to_use_instead() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+        .output()
+        .expect("matou starts");
+    assert_eq!(out.status.code(), Some(1));
+    let text = support::said(&out);
+    assert!(
+        text.contains("needs a terminal") && text.contains("matou status"),
+        "{text}"
+    );
+}

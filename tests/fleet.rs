@@ -1,0 +1,236 @@
+//! The whole way, on a real three-node Swarm of the practice fleet, through the command line.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{alone, fleet, matou, ok, said, until};
+
+/// Removes what a test deployed, whatever happened.
+struct Deployed<'a>(&'a std::path::PathBuf, &'a str);
+
+impl Drop for Deployed<'_> {
+    fn drop(&mut self) {
+        matou(self.0, &["remove", self.1, "--yes"]);
+    }
+}
+
+#[test]
+fn an_application_lives_from_deploy_to_removal() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "life");
+
+    // A dry run shows the plan and changes nothing.
+    let plan = ok(&config, &["deploy", "hello", "life", "--dry-run"]);
+    assert!(
+        plan.contains("+ service life_web (matou/hello:1.0)"),
+        "{plan}"
+    );
+    assert!(!ok(&config, &["status"]).contains("life_web"));
+
+    // Without a terminal and without --yes nothing happens, and the exit code says so.
+    let refused = matou(&config, &["deploy", "hello", "life"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert!(!ok(&config, &["status"]).contains("life_web"));
+
+    let deployed = ok(&config, &["deploy", "hello", "life", "--yes"]);
+    assert!(deployed.contains("life_web.1 running on n"), "{deployed}");
+    assert!(deployed.contains("life_web.2 running on n"), "{deployed}");
+
+    // The second time there is nothing to do.
+    let again = ok(&config, &["deploy", "hello", "life", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+
+    // Another image is an update, told as old and new.
+    let image = "IMAGE=matou/hello:1.1";
+    let plan = ok(&config, &["deploy", "hello", "life", image, "--dry-run"]);
+    assert!(plan.contains("matou/hello:1.0 → matou/hello:1.1"), "{plan}");
+    ok(&config, &["deploy", "hello", "life", image, "--yes"]);
+
+    // Logs of all tasks over all nodes, each line with where it came from.
+    until(Duration::from_secs(20), || {
+        let logs = ok(&config, &["logs", "life_web", "-n", "50"]);
+        let both = logs.contains("life_web.1@n") && logs.contains("life_web.2@n");
+        let new = logs.contains("hello 1.1 on");
+        if both && new { Ok(()) } else { Err(logs) }
+    });
+
+    // Scaling; scaling to what is there changes nothing.
+    let scaled = ok(&config, &["scale", "life_web", "3", "--yes"]);
+    assert!(scaled.contains("replicas of life_web: 2 → 3"), "{scaled}");
+    assert!(ok(&config, &["status"]).contains("3/3"));
+    assert!(ok(&config, &["scale", "life_web", "3", "--yes"]).contains("nothing to do"));
+
+    let restarted = ok(&config, &["restart", "life_web", "--yes"]);
+    assert!(restarted.contains("done in"), "{restarted}");
+
+    let removed = ok(&config, &["remove", "life", "--yes"]);
+    assert!(removed.contains("- service life_web"), "{removed}");
+    assert!(!ok(&config, &["status"]).contains("life_web"));
+    assert!(ok(&config, &["remove", "life", "--yes"]).contains("nothing to do"));
+}
+
+#[test]
+fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "nosuch");
+    let out = matou(
+        &config,
+        &[
+            "deploy",
+            "hello",
+            "nosuch",
+            "IMAGE=matou/nosuch:1",
+            "--yes",
+            "--json",
+        ],
+    );
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    // Every line of --json is an object, and the last tells the end.
+    let events: Vec<serde_json::Value> = String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")))
+        .collect();
+    let last = events.last().expect("events");
+    assert_eq!(last["event"], "finished");
+    assert_eq!(last["outcome"], "failed");
+    let reason = last["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("No such image: matou/nosuch:1"), "{reason}");
+}
+
+#[test]
+fn what_can_not_be_asked_for_is_told_with_what_can() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    for (args, expected) in [
+        (
+            &["deploy", "helo", "x", "--yes"][..],
+            "did you mean \"hello\"?",
+        ),
+        (
+            &["deploy", "hello", "Bad Name", "--yes"],
+            "lower-case letters",
+        ),
+        (
+            &["deploy", "hello", "x", "REPLICA=2", "--yes"],
+            "did you mean REPLICAS?",
+        ),
+        (
+            &["scale", "nothing_web", "2", "--yes"],
+            "there is no service",
+        ),
+        (&["drain", "n9", "--yes"], "the swarm knows no node"),
+        (&["logs", "nothing_web"], "there is no service"),
+        (&["journal", "n9"], "only n1, n2, n3"),
+        (&["shell", "nothing"], "there is no node and no service"),
+    ] {
+        let out = matou(&config, args);
+        let text = said(&out);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
+        assert!(text.contains(expected), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_drained_node_is_empty_and_takes_tasks_again() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "moving");
+    ok(
+        &config,
+        &["deploy", "hello", "moving", "REPLICAS=3", "--yes"],
+    );
+    let drained = ok(&config, &["drain", "n2", "--yes"]);
+    assert!(
+        drained.contains("availability of n2: active → drain"),
+        "{drained}"
+    );
+    let status = ok(&config, &["status", "--json"]);
+    let fleet: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let swarm = &fleet["swarm"]["value"];
+    let node = swarm["nodes"]
+        .as_array()
+        .and_then(|n| n.iter().find(|n| n["hostname"] == "n2"))
+        .expect("n2");
+    assert_eq!(node["availability"], "drain");
+    let left = swarm["tasks"]
+        .as_array()
+        .expect("tasks")
+        .iter()
+        .filter(|t| t["node_id"] == node["id"] && t["state"] == "running")
+        .count();
+    assert_eq!(left, 0);
+    ok(&config, &["activate", "n2", "--yes"]);
+    assert!(ok(&config, &["activate", "n2", "--yes"]).contains("nothing to do"));
+}
+
+#[test]
+fn a_lost_node_is_told_and_found_again_while_the_others_answer() {
+    let _alone = alone();
+    let (lab, config) = fleet();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime
+        .block_on(lab.kill_node("n3"))
+        .expect("n3 is stopped");
+    let begun = std::time::Instant::now();
+    let status = ok(&config, &["status"]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(16),
+        "{:?}",
+        begun.elapsed()
+    );
+    let row = |status: &str, node: &str| {
+        let line = status.lines().find(|l| l.starts_with(node));
+        line.unwrap_or_default().to_owned()
+    };
+    assert!(row(&status, "n3").contains("unreachable"), "{status}");
+    assert!(row(&status, "n1").contains("ready"), "{status}");
+    assert!(row(&status, "n2").contains("ready"), "{status}");
+    runtime
+        .block_on(lab.start_node("n3"))
+        .expect("n3 is started");
+    until(Duration::from_secs(60), || {
+        let status = ok(&config, &["status"]);
+        let row = row(&status, "n3");
+        let back = row.contains("ready") && row.contains("Docker");
+        if back { Ok(()) } else { Err(status) }
+    });
+}
+
+#[test]
+fn a_user_who_is_not_root_works_through_sudo() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "sudo");
+    let text = std::fs::read_to_string(&config).expect("the fleet's configuration");
+    let text = text.replace("user = \"root\"", "user = \"ops\"");
+    let own = config.with_file_name("ops.toml");
+    std::fs::write(&own, text).expect("written");
+    ok(&own, &["deploy", "hello", "sudo", "REPLICAS=1", "--yes"]);
+    let status = ok(&own, &["status"]);
+    assert!(status.contains("sudo_web"), "{status}");
+    // The journal of a system unit needs root.
+    let journal = ok(&own, &["journal", "n1", "docker.service", "-n", "3"]);
+    assert!(journal.contains("dockerd"), "{journal}");
+}
+
+#[test]
+fn a_dead_engine_is_told_with_what_to_do() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let text = std::fs::read_to_string(&config).expect("the fleet's configuration");
+    let text = text.replace(
+        "name = \"n2\"",
+        "name = \"n2\"\ndocker_socket = \"/run/no-docker.sock\"",
+    );
+    let own = config.with_file_name("dead.toml");
+    std::fs::write(&own, text).expect("written");
+    let status = ok(&own, &["status"]);
+    assert!(status.contains("systemctl status docker"), "{status}");
+    assert!(
+        status.contains("n1") && status.contains("leader"),
+        "{status}"
+    );
+}
