@@ -14,7 +14,9 @@ const LATER: Duration = Duration::from_secs(60);
 fn console(config: &std::path::Path, columns: u16, rows: u16) -> Pty {
     let config = config.to_string_lossy();
     let program = env!("CARGO_BIN_EXE_matou");
-    Pty::start(program, &["--config", &config], &[], columns, rows)
+    // A short panic report stays on the screen whole.
+    let env = [("RUST_BACKTRACE", "0")];
+    Pty::start(program, &["--config", &config], &env, columns, rows)
 }
 
 #[test]
@@ -105,6 +107,7 @@ fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
     let screen = pty.wait_for("Alerts", SOON);
     assert!(screen.contains("n2"), "{screen}");
     pty.send("\x1b");
+    pty.wait_gone("Enter goes there", SOON);
     // The others go on answering: a plan is made meanwhile.
     pty.send("1m");
     pty.wait_for("drain: move every task away", SOON);

@@ -46,6 +46,8 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
         warnings: config.warnings.clone(),
         now: Timestamp::now(),
     });
+    // Before the terminal is taken: a signal must not leave it so.
+    let mut signals = ui::terminal::signals()?;
     let mut screen = Screen::enter(&config.theme)?;
     // The first frame needs no network.
     screen.draw(|frame| ui::view(&mut app, frame))?;
@@ -54,7 +56,6 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     let collectors = Collectors::start(&cx.nodes, updates);
     let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
     let mut keys = EventStream::new();
-    let mut signals = ui::terminal::signals()?;
     let mut drawn = Instant::now();
     let mut dirty = false;
 

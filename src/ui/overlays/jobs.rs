@@ -19,6 +19,8 @@ pub(in crate::ui) struct JobsView {
     at: usize,
     /// The job whose output is shown.
     output: Option<JobId>,
+    /// Opened on a job's output: going back leaves the view.
+    direct: bool,
     /// First visible line; `None`: the end, as it grows.
     top: Option<usize>,
     lines: usize,
@@ -30,6 +32,7 @@ impl JobsView {
     pub(in crate::ui) fn of(job: JobId) -> Self {
         Self {
             output: Some(job),
+            direct: true,
             ..Self::default()
         }
     }
@@ -43,7 +46,7 @@ impl JobsView {
         let chosen = self.chosen(app).and_then(|id| app.jobs.get(id));
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
-                if self.output.take().is_none() || app.jobs.all.len() <= 1 {
+                if self.output.take().is_none() || self.direct {
                     return Reply::close();
                 }
             }
