@@ -59,7 +59,8 @@ fn an_application_lives_from_deploy_to_removal() {
     // Scaling; scaling to what is there changes nothing.
     let scaled = ok(&config, &["scale", "life_web", "3", "--yes"]);
     assert!(scaled.contains("replicas of life_web: 2 → 3"), "{scaled}");
-    assert!(ok(&config, &["status"]).contains("3/3"));
+    let status = ok(&config, &["status"]);
+    assert!(status.contains("3/3"), "{status}\n{scaled}");
     assert!(ok(&config, &["scale", "life_web", "3", "--yes"]).contains("nothing to do"));
 
     let restarted = ok(&config, &["restart", "life_web", "--yes"]);

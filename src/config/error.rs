@@ -24,6 +24,13 @@ pub struct Place {
     pub length: usize,
 }
 
+/// serde's words for numbers, in ours.
+const NUMBERS: [(&str, &str); 3] = [
+    ("expected u8", "expected a whole number up to 255"),
+    ("expected u16", "expected a whole number up to 65535"),
+    ("expected u32", "expected a whole number"),
+];
+
 impl ConfigError {
     pub(super) fn at(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
         let start = span.start.min(text.len());
@@ -45,6 +52,9 @@ impl ConfigError {
     /// serde's words, with the nearest right word added.
     pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let mut message = error.message().trim().replace('\n', ", ");
+        for (rust, people) in NUMBERS {
+            message = message.replace(rust, people);
+        }
         let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         if let [wrong, allowed @ ..] = names.as_slice()
             && message.starts_with("unknown ")

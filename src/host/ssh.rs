@@ -23,6 +23,9 @@ use crate::model::Link;
 /// Channels in use at once: sshd allows ten by default, the rest is for the operator.
 const CHANNELS: usize = 8;
 
+/// Of these, connections to the engine when each needs a channel of its own (not root).
+const DIALLED: usize = 5;
+
 /// How often a standing connection is looked at. The master itself notices a dead network after
 /// three missed keep-alives.
 const CHECK: Duration = Duration::from_secs(2);
@@ -36,6 +39,8 @@ pub(super) struct Connected {
     /// The user is root there: no sudo needed.
     pub is_root: bool,
     channels: Semaphore,
+    /// Places for connections to the engine that need a channel each.
+    dialled: Semaphore,
     docker: OnceCell<PathBuf>,
     /// Ended with the connection.
     alive: CancellationToken,
@@ -300,7 +305,8 @@ impl Keeper {
         Ok(Connected {
             session,
             is_root,
-            channels: Semaphore::new(CHANNELS),
+            channels: Semaphore::new(if is_root { CHANNELS } else { CHANNELS - DIALLED }),
+            dialled: Semaphore::new(DIALLED),
             docker: OnceCell::new(),
             alive: CancellationToken::new(),
         })
@@ -473,7 +479,10 @@ impl Keeper {
                     };
                     let engine = engine.clone();
                     tokio::spawn(async move {
-                        let _channel = connected.channel().await;
+                        // The semaphore is never closed.
+                        let Ok(_channel) = connected.dialled.acquire().await else {
+                            return;
+                        };
                         let args = ["-n", "--", "docker", "-H", &engine, "system", "dial-stdio"];
                         let child = connected
                             .session
@@ -488,8 +497,7 @@ impl Keeper {
                         let Ok(mut child) = child else { return };
                         let (input, output) = (child.stdin().take(), child.stdout().take());
                         if let (Some(input), Some(output)) = (input, output) {
-                            let mut remote = tokio::io::join(output, input);
-                            let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
+                            carry(&mut local, input, output).await;
                         }
                     });
                 }
@@ -499,6 +507,25 @@ impl Keeper {
         });
         Ok(())
     }
+}
+
+/// Copies both ways until the remote side ends. Its input is dropped when the local side ends:
+/// shutting a pipe down does not close it, and the remote process would stay for ever.
+async fn carry(
+    local: &mut tokio::net::UnixStream,
+    mut input: openssh::ChildStdin,
+    mut output: openssh::ChildStdout,
+) {
+    use tokio::io::AsyncWriteExt;
+    let (mut reader, mut writer) = local.split();
+    let there = async move {
+        let _ = tokio::io::copy(&mut reader, &mut input).await;
+    };
+    let back = async {
+        let _ = tokio::io::copy(&mut output, &mut writer).await;
+        let _ = writer.shutdown().await;
+    };
+    tokio::join!(there, back);
 }
 
 /// A path for ssh_config.

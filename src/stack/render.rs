@@ -133,10 +133,7 @@ fn check_app_name(app: &str) -> Result<(), StackError> {
 fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<(), StackError> {
     let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
     for name in given.keys() {
-        let used = declared().any(|d| d == name)
-            || stack.text.contains(&format!("${{{name}"))
-            || stack.text.contains(&format!("${name}"));
-        if !used {
+        if !declared().any(|d| d == name) && !mentions(&stack.text, name) {
             let hint = nearest(name, declared())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             return Err(StackError::Other(format!(
@@ -157,6 +154,16 @@ fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether `$NAME` or `${NAME` stands in the text.
+fn mentions(text: &str, name: &str) -> bool {
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split('$').skip(1).any(|rest| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.strip_prefix(name)
+            .is_some_and(|after| !after.starts_with(part_of_name))
+    })
 }
 
 fn located(stack: &Stack, error: &InterpolationError) -> StackError {

@@ -1,0 +1,186 @@
+//! What is wrong in config.toml is told with its place and what is right.
+
+use std::path::Path;
+
+use matou::config::{Config, KnownHosts, Reach, StorageDriver};
+use matou::model::Role;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("/fleet/config.toml")).map_err(|e| e.to_string())
+}
+
+const MANAGER: &str = "[[nodes]]\nname = \"m\"\naddress = \"10.0.0.1\"\nrole = \"manager\"\n";
+
+#[test]
+fn the_example_is_read() {
+    let text = include_str!("../config.example.toml");
+    let config = parse(text).unwrap();
+    assert_eq!(config.fleet.name, "chaton");
+    assert_eq!(config.nodes.len(), 2);
+    assert_eq!(config.nodes[1].role, Role::Worker);
+    assert_eq!(config.storage.driver, StorageDriver::Nfs);
+    // Also with every commented key switched on, one section after another.
+    let all: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_key(rest) && !rest.starts_with("password_command") => rest,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = parse(&all).unwrap();
+    assert_eq!(config.backup.keep.monthly, 12);
+    assert_eq!(config.keys["refresh"], ["ctrl-r", "f5"]);
+    let Reach::Ssh(ssh) = &config.nodes[1].reach else {
+        panic!("a worker is reached by SSH");
+    };
+    assert_eq!(ssh.jump.as_deref(), Some("master.example.org"));
+    assert_eq!(ssh.port, Some(2222));
+    assert_eq!(ssh.known_hosts, KnownHosts::Strict);
+}
+
+/// `key = …` rather than a sentence.
+fn is_key(text: &str) -> bool {
+    text.split_once(" = ").is_some_and(|(key, _)| {
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    })
+}
+
+#[test]
+fn the_example_names_every_key() {
+    let example = include_str!("../config.example.toml");
+    let raw = include_str!("../src/config/raw.rs");
+    let keys: Vec<&str> = raw
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("pub "))
+        .filter_map(|l| l.split_once(": "))
+        .map(|(key, _)| key)
+        .collect();
+    assert!(keys.len() > 40, "{keys:?}");
+    for key in keys {
+        let named = [format!("{key} ="), format!("[{key}]"), format!("[[{key}]]")];
+        assert!(
+            named.iter().any(|n| example.contains(n)),
+            "{key} is not in config.example.toml"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_place_and_remedy() {
+    let with_manager = |text: &str| format!("{text}\n{MANAGER}");
+    for (name, text) in [
+        ("unknown key", with_manager("[fleet]\nnmae = \"x\"")),
+        ("unknown section", with_manager("[alert]\ncpu = 90")),
+        ("wrong type", with_manager("[ssh]\nport = \"22\"")),
+        ("wrong word", with_manager("[ssh]\nknown_hosts = \"none\"")),
+        ("syntax", with_manager("[fleet\nname = 1")),
+        ("two of one name", format!("{MANAGER}{MANAGER}")),
+        ("bad name", MANAGER.replace("\"m\"", "\"my_node\"")),
+        (
+            "bad address",
+            MANAGER.replace("10.0.0.1", "-oProxyCommand=x"),
+        ),
+        ("no manager", MANAGER.replace("manager", "worker")),
+        ("no node", "[fleet]\nname = \"x\"".into()),
+        ("no address", format!("{MANAGER}[[nodes]]\nname = \"w\"\n")),
+        (
+            "bad duration",
+            with_manager("[ssh]\nconnect_timeout = \"soon\""),
+        ),
+        ("bad size", with_manager("[logs]\nmemory = \"64\"")),
+        ("small size", with_manager("[logs]\nmemory = \"1 KiB\"")),
+        ("bad percent", with_manager("[alerts]\ncpu = 101")),
+        (
+            "no such storage node",
+            with_manager("[storage]\nnode = \"n\""),
+        ),
+        ("no password", with_manager("[backup]\nrepository = \"/r\"")),
+        (
+            "two passwords",
+            with_manager("[backup]\npassword_file = \"p\"\npassword_command = [\"c\"]"),
+        ),
+        ("bad jump", with_manager("[ssh]\njump = \"a b\"")),
+        ("bad mail", with_manager("[edge]\nemail = \"me\"")),
+        ("no keys", with_manager("[keys]\ndeploy = []")),
+        ("keys of a wrong type", with_manager("[keys]\ndeploy = 3")),
+    ] {
+        let error = parse(&text).expect_err(name);
+        insta::assert_snapshot!(name.replace(' ', "_"), error);
+    }
+}
+
+#[test]
+fn a_node_overrides_what_is_common_and_paths_begin_at_the_file() {
+    let text = "[ssh]\nuser = \"root\"\nidentity = \"id\"\nknown_hosts = \"accept-new\"\nknown_hosts_file = \"/k\"\n\
+        [[nodes]]\nname = \"m\"\nrole = \"manager\"\n\
+        [[nodes]]\nname = \"w\"\naddress = \"w.example.org\"\nuser = \"ops\"\nport = 2222\n";
+    let config = parse(text).unwrap();
+    assert_eq!(config.nodes[0].reach, Reach::Local);
+    let Reach::Ssh(ssh) = &config.nodes[1].reach else {
+        panic!("by SSH");
+    };
+    assert_eq!(ssh.user.as_deref(), Some("ops"));
+    assert_eq!(ssh.port, Some(2222));
+    assert_eq!(ssh.identity.as_deref(), Some(Path::new("/fleet/id")));
+    assert_eq!(ssh.known_hosts, KnownHosts::AcceptNew);
+    assert_eq!(ssh.known_hosts_file.as_deref(), Some(Path::new("/k")));
+    assert_eq!(config.storage.node, "m");
+    assert_eq!(config.logs.memory, 64 << 20);
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_a_warning_with_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "x").unwrap();
+    let config = dir.path().join("config.toml");
+    let text = format!(
+        "{MANAGER}[backup]\nrepository = \"rest:https://u:p@h/\"\npassword_file = \"password\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mode = |file: &Path, mode| {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&password, 0o644);
+    mode(&config, 0o644);
+    let warnings = Config::load(Some(&config)).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains(&format!("chmod 600 {}", password.display())));
+    assert!(warnings[1].contains("backup.repository"), "{warnings:?}");
+    mode(&password, 0o600);
+    mode(&config, 0o600);
+    assert!(Config::load(Some(&config)).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_missing_file_and_an_unknown_action_are_named() {
+    let missing = Config::load(Some(Path::new("/nowhere/config.toml"))).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .starts_with("/nowhere/config.toml: can't be read")
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, format!("{MANAGER}[keys]\ndeplyo = \"n\"\n")).unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    let (action, why) = matou::ui::KeyMap::with(&config.keys).unwrap_err();
+    let error = config.key_error(&action, why).to_string();
+    assert!(
+        error.contains("config.toml:6:1: there is no action \"deplyo\"; did you mean \"deploy\"?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_any_file_this_machine_is_the_fleet() {
+    let config = Config::this_machine();
+    assert_eq!(config.nodes.len(), 1);
+    assert_eq!(config.nodes[0].reach, Reach::Local);
+    assert_eq!(config.nodes[0].role, Role::Manager);
+    assert_eq!(config.alerts.cpu, 95);
+    assert_eq!(config.path, None);
+}
