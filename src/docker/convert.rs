@@ -81,6 +81,14 @@ pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) 
     let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let mut tasks: Vec<model::Task> = tasks.into_iter().map(task).collect();
+    for service in &mut services {
+        if matches!(service.mode, Mode::Replicated(_) | Mode::Global) {
+            // The engine also counts tasks that an update has replaced while they are stopping.
+            let wanted = |t: &&model::Task| t.desired == "running" && t.state == "running";
+            let own = tasks.iter().filter(|t| t.service_id == service.id);
+            service.running = own.filter(wanted).count() as u64;
+        }
+    }
     tasks.sort_by(|a, b| {
         (&a.service_id, a.slot)
             .cmp(&(&b.service_id, b.slot))
@@ -279,6 +287,27 @@ mod tests {
         assert_eq!(
             domains(&labels),
             ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
+        );
+    }
+
+    #[test]
+    fn tasks_that_are_being_replaced_do_not_count() {
+        let service: Service = serde_json::from_str(
+            r#"{"ID":"s1","Spec":{"Name":"web","Mode":{"Replicated":{"Replicas":1}}},
+            "ServiceStatus":{"RunningTasks":2,"DesiredTasks":1}}"#,
+        )
+        .unwrap();
+        let task = |desired: &str| -> Task {
+            serde_json::from_str(&format!(
+                r#"{{"ServiceID":"s1","Slot":1,"Status":{{"State":"running"}},"DesiredState":"{desired}"}}"#
+            ))
+            .unwrap()
+        };
+        let tasks = vec![task("running"), task("shutdown")];
+        let swarm = super::swarm(Vec::new(), vec![service], tasks);
+        assert_eq!(
+            (swarm.services[0].running, swarm.services[0].wanted),
+            (1, 1)
         );
     }
 

@@ -305,7 +305,11 @@ impl Keeper {
         Ok(Connected {
             session,
             is_root,
-            channels: Semaphore::new(if is_root { CHANNELS } else { CHANNELS - DIALLED }),
+            channels: Semaphore::new(if is_root {
+                CHANNELS
+            } else {
+                CHANNELS - DIALLED
+            }),
             dialled: Semaphore::new(DIALLED),
             docker: OnceCell::new(),
             alive: CancellationToken::new(),

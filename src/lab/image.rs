@@ -62,11 +62,16 @@ fn cache_dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Serves a page and says so: each request, and a sign of life every ten seconds.
+/// Serves a page and says so: each request, and a sign of life every ten seconds. Ends at once when
+/// asked to.
 const HELLO: &str = r#"#!/bin/sh
+trap 'exit 0' TERM INT
 echo "hello $(cat /version) on $(hostname) starts"
-while sleep 10; do echo "$(date -u +%FT%TZ) info: hello $(cat /version) on $(hostname) is well"; done &
-exec httpd -f -v -p 8080 -h /www
+httpd -f -v -p 8080 -h /www &
+while :; do
+    sleep 10 & wait $!
+    echo "$(date -u +%FT%TZ) info: hello $(cat /version) on $(hostname) is well"
+done
 "#;
 
 /// Makes `matou/hello:1.0` and `:1.1` and loads them on every node that lacks them.
