@@ -30,7 +30,15 @@ fn main() -> Result<()> {
             ])
             .output()?;
     }
-    let mut pty = Pty::start(matou, &["--config", config], &[], SIZE.0, SIZE.1);
+    // The pseudo-terminal starts elsewhere.
+    let matou = std::path::absolute(matou)?;
+    let mut pty = Pty::start(
+        &matou.to_string_lossy(),
+        &["--config", config],
+        &[],
+        SIZE.0,
+        SIZE.1,
+    );
     pty.wait_for("3/3 nodes", SOON);
     // Open an application and one of its services, and let some load be drawn.
     pty.send("2\r");

@@ -1,0 +1,502 @@
+//! Keys, and what they ask for.
+
+use crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
+    MouseEventKind,
+};
+use matou::job::{
+    Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
+};
+use matou::model::{Availability, Datum, Fleet, Update};
+use matou::ops::Request;
+use matou::ui::fixture::{self, NOW, THEME};
+use matou::ui::msg::{LogSource, ShellTarget, Ticket};
+use matou::ui::{App, Effect, Msg, update, view};
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+struct Console(App);
+
+impl Console {
+    fn new() -> Self {
+        Self::on(fixture::fleet())
+    }
+
+    fn on(fleet: Fleet) -> Self {
+        let mut console = Self(fixture::app(fleet, THEME));
+        // The mouse needs to know where things are.
+        console.screen();
+        console
+    }
+
+    fn key(&mut self, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
+        let event = TerminalEvent::Key(KeyEvent::new(code, modifiers));
+        self.take(Msg::Terminal(event))
+    }
+
+    fn take(&mut self, msg: Msg) -> Vec<Effect> {
+        update(&mut self.0, msg, NOW)
+    }
+
+    /// Types; `\n` is Enter, `\u{1b}` Esc, `\u{8}` Backspace, `\t` Tab.
+    fn press(&mut self, keys: &str) -> Vec<Effect> {
+        keys.chars()
+            .flat_map(|c| {
+                let code = match c {
+                    '\n' => KeyCode::Enter,
+                    '\u{1b}' => KeyCode::Esc,
+                    '\u{8}' => KeyCode::Backspace,
+                    '\t' => KeyCode::Tab,
+                    c => KeyCode::Char(c),
+                };
+                self.key(code, KeyModifiers::NONE)
+            })
+            .collect()
+    }
+
+    fn control(&mut self, c: char) -> Vec<Effect> {
+        self.key(KeyCode::Char(c), KeyModifiers::CONTROL)
+    }
+
+    fn screen(&mut self) -> String {
+        self.screen_of(120, 40)
+    }
+
+    fn screen_of(&mut self, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a backend");
+        terminal.draw(|f| view(&mut self.0, f)).expect("drawn");
+        terminal.backend().to_string()
+    }
+
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        let screen = self.screen();
+        assert!(screen.contains(text), "{text:?} is not on\n{screen}");
+    }
+
+    #[track_caller]
+    fn hides(&mut self, text: &str) {
+        let screen = self.screen();
+        assert!(!screen.contains(text), "{text:?} is on\n{screen}");
+    }
+}
+
+#[track_caller]
+fn asked(effects: &[Effect]) -> (Ticket, Request) {
+    match effects {
+        [Effect::Plan { ticket, request }] => (*ticket, request.clone()),
+        other => panic!("no plan was asked for: {other:?}"),
+    }
+}
+
+fn plan(confirm: Confirm, what: &str) -> Plan {
+    Plan {
+        title: "a job".into(),
+        confirm,
+        stages: vec![StagePlan {
+            title: "a job".into(),
+            nodes: vec![NodePlan {
+                node: "master".into(),
+                steps: vec![StepPlan {
+                    step: "step".into(),
+                    check: Ok(Check::Change(vec![Change::add(what)])),
+                }],
+            }],
+        }],
+    }
+}
+
+#[test]
+fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
+    let mut c = Console::new();
+    c.press("d");
+    c.shows("Catalogue");
+    c.press("\n");
+    c.shows("Deploy Hello");
+    // A required name that is empty is told.
+    c.press("\u{8}\u{8}\u{8}\u{8}\u{8}");
+    assert_eq!(c.press("\n\n\n"), []);
+    c.shows("name is required");
+    c.press("site\t\u{8}3\n");
+    let (ticket, request) = asked(&c.press("\n"));
+    let Request::Deploy {
+        stack,
+        app,
+        variables,
+    } = &request
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!((stack.as_str(), app.as_str()), ("hello", "site"));
+    // What was left at its default is the stack file's business.
+    assert_eq!(variables.len(), 1);
+    assert_eq!(variables["REPLICAS"], "3");
+    c.shows("reading what is there");
+    // Nothing can be confirmed before there is a plan.
+    assert_eq!(c.press("y"), []);
+    let first = plan(Confirm::Ask, "service site_web");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(first.clone()),
+    });
+    c.shows("+ service site_web");
+    let run = |hash: String| Effect::Run {
+        ticket,
+        request: request.clone(),
+        plan_hash: hash,
+    };
+    assert_eq!(c.press("y"), [run(first.hash())]);
+    // Pressed twice, it runs once.
+    assert_eq!(c.press("y"), []);
+    // The fleet changed: the new plan is shown and asked for again.
+    let second = plan(Confirm::Ask, "service site_web, differently");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(second.clone()),
+    });
+    c.shows("The fleet changed meanwhile");
+    assert_eq!(c.press("y"), [run(second.hash())]);
+    c.take(Msg::JobStarted {
+        id: JobId(1),
+        request,
+    });
+    c.hides("Catalogue");
+    c.shows("deploy hello as site");
+}
+
+#[test]
+fn scaling_takes_a_number() {
+    let mut c = Console::new();
+    c.press("2s");
+    c.shows("Scale blog_web");
+    assert_eq!(c.press("\u{8}x\n"), []);
+    c.shows("whole number");
+    let (_, request) = asked(&c.press("\u{8}4\n"));
+    let service = "blog_web".to_owned();
+    assert_eq!(
+        request,
+        Request::Scale {
+            service,
+            replicas: 4
+        }
+    );
+    // An application of several services says what to do.
+    let mut c = Console::new();
+    c.press("2js");
+    c.shows("has several services");
+}
+
+#[test]
+fn removing_needs_the_whole_name() {
+    let mut c = Console::new();
+    let (ticket, request) = asked(&c.press("2jx"));
+    assert_eq!(request, Request::Remove { app: "shop".into() });
+    let plan = plan(Confirm::TypeName("shop".into()), "gone");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan.clone()),
+    });
+    assert_eq!(c.press("\n"), []);
+    assert_eq!(c.press("shpo\n"), []);
+    let effects = c.press("\u{8}\u{8}op\n");
+    assert!(matches!(&effects[..], [Effect::Run { plan_hash, .. }] if *plan_hash == plan.hash()));
+    // Esc at any time leaves everything as it is.
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("2jx"));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan),
+    });
+    c.press("shop\u{1b}");
+    c.hides("Type shop");
+}
+
+#[test]
+fn a_plan_that_can_not_be_applied_can_not_be_confirmed() {
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("2S"));
+    let mut blocked = plan(Confirm::Ask, "x");
+    blocked.stages[0].nodes[0].steps[0].check =
+        Ok(Check::Change(vec![Change::decide("whose disk?")]));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(blocked),
+    });
+    c.shows("This can't be done: ! whose disk?");
+    assert_eq!(c.press("y\n"), []);
+}
+
+#[test]
+fn a_node_is_drained_by_menu_and_by_palette() {
+    let node = "worker-01".to_owned();
+    let drain = Request::Availability {
+        node,
+        to: Availability::Drain,
+    };
+    let mut c = Console::new();
+    assert_eq!(asked(&c.press("1jmd")).1, drain);
+    let mut c = Console::new();
+    assert_eq!(asked(&c.press("1j:drain\n")).1, drain);
+    let mut c = Console::new();
+    c.press("2:drain\n");
+    c.shows("select a node first");
+}
+
+#[test]
+fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
+    let mut c = Console::new();
+    c.press("2j");
+    c.shows("● ▸ blog");
+    let mut swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let mut new = swarm.services[0].clone();
+    new.id = "s-aaa".into();
+    new.name = "aaa_web".into();
+    new.stack = Some("aaa".into());
+    swarm.services.insert(0, new);
+    let datum = Datum::Swarm(Ok(swarm));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert_eq!(
+        asked(&c.press("x")).1,
+        Request::Remove { app: "shop".into() }
+    );
+}
+
+#[test]
+fn a_filter_is_live_and_esc_ends_it() {
+    let mut c = Console::new();
+    c.press("2/shp");
+    c.shows("1 of 2");
+    c.hides("▸ blog");
+    c.press("\n");
+    c.shows("1 of 2");
+    c.press("\u{1b}");
+    c.shows("▸ blog");
+}
+
+#[test]
+fn a_log_is_followed_while_it_is_seen() {
+    let mut c = Console::new();
+    let effects = c.press("2l");
+    let [Effect::FollowLogs { ticket, source }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let ids = vec!["s-blog-web".to_owned()];
+    assert_eq!(
+        *source,
+        LogSource::Services {
+            ids,
+            name: "blog".into()
+        }
+    );
+    // Another selection: another log.
+    let effects = c.press("\u{1b}j");
+    assert_eq!(effects[0], Effect::StopLogs(*ticket));
+    assert!(matches!(effects[1], Effect::FollowLogs { .. }));
+    // Another tab: none.
+    assert!(matches!(c.press("[")[..], [Effect::StopLogs(_)]));
+    // A node's journal.
+    let effects = c.press("1l");
+    let node = "master".to_owned();
+    let journal = LogSource::Journal { node, unit: None };
+    assert!(matches!(&effects[..], [Effect::FollowLogs { source, .. }] if *source == journal));
+    let effects = c.press("o");
+    let [Effect::Save { path, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(
+        path.to_string_lossy().starts_with("master-journal-"),
+        "{path:?}"
+    );
+}
+
+#[test]
+fn shells_open_on_nodes_and_in_running_containers() {
+    let mut c = Console::new();
+    let node = "master".to_owned();
+    assert_eq!(c.press("1e"), [Effect::Shell(ShellTarget::Node { node })]);
+    let container = Effect::Shell(ShellTarget::Container {
+        node: "worker-01".into(),
+        container: "c-s-blog-web-1".into(),
+        label: "blog".into(),
+    });
+    assert_eq!(c.press("2e"), [container]);
+    assert_eq!(c.press("5e"), []);
+    c.shows("no running container");
+}
+
+#[test]
+fn leaving_asks_while_a_job_runs() {
+    let mut c = Console::new();
+    assert_eq!(c.press("q"), [Effect::Quit]);
+    let id = JobId(1);
+    let request = Request::Remove { app: "x".into() };
+    c.take(Msg::JobStarted { id, request });
+    c.press("\u{1b}");
+    assert_eq!(c.press("q"), []);
+    c.shows("A job runs");
+    assert_eq!(c.press("c"), [Effect::CancelJob(id)]);
+    let took = std::time::Duration::ZERO;
+    let finished = Event::Finished {
+        outcome: Outcome::Cancelled,
+        took,
+    };
+    assert_eq!(
+        c.take(Msg::Job {
+            id,
+            event: finished
+        }),
+        [Effect::Quit]
+    );
+}
+
+#[test]
+fn ctrl_c_closes_what_is_open_and_then_asks() {
+    let mut c = Console::new();
+    c.press("d");
+    assert_eq!(c.control('c'), []);
+    c.hides("Catalogue");
+    assert_eq!(c.control('c'), []);
+    c.shows("Leave?");
+    assert_eq!(c.press("y"), [Effect::Quit]);
+    assert_eq!(c.control('z'), [Effect::Suspend]);
+    assert_eq!(c.control('l'), [Effect::Redraw]);
+    assert_eq!(c.take(Msg::Terminate), [Effect::Quit]);
+    assert_eq!(c.take(Msg::Resumed), [Effect::Redraw, Effect::Refresh]);
+}
+
+#[test]
+fn a_failure_is_told_where_the_eye_is_and_opened_by_enter() {
+    let mut c = Console::new();
+    let text =
+        "worker-02: `docker stack rm x` ended with exit code 1: permission denied ".repeat(3);
+    c.take(Msg::Notice { text, error: true });
+    c.shows("(Enter: more)");
+    c.press("\n");
+    c.shows("What happened");
+    c.press("\u{1b}");
+    c.hides("(Enter: more)");
+}
+
+#[test]
+fn the_mouse_selects_rows_tabs_and_turns_lists() {
+    let mut c = Console::new();
+    let screen = c.screen();
+    let row = screen
+        .lines()
+        .position(|l| l.contains("worker-02"))
+        .expect("a row") as u16;
+    let mouse = |kind, column, row| {
+        let modifiers = KeyModifiers::NONE;
+        Msg::Terminal(TerminalEvent::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers,
+        }))
+    };
+    c.take(mouse(MouseEventKind::Down(MouseButton::Left), 5, row));
+    c.shows("worker-02.example.org port 22 does not answer");
+    let top = c.screen();
+    let top = top.lines().next().map_or(0, |_| 1);
+    let line = c.screen().lines().nth(top).unwrap_or_default().to_owned();
+    let tab = line
+        .chars()
+        .position(|ch| ch == 'T')
+        .expect("the Tasks tab") as u16;
+    // The test backend prints each line in quotes.
+    c.take(mouse(MouseEventKind::Down(MouseButton::Left), tab - 1, 1));
+    c.shows("task");
+    c.take(mouse(MouseEventKind::ScrollUp, 5, row));
+    c.screen();
+    assert!(
+        matches!(&c.press("e")[..], [Effect::Shell(ShellTarget::Node { node })] if node == "master")
+    );
+}
+
+#[test]
+fn a_reading_that_says_the_same_is_not_drawn() {
+    let mut c = Console::new();
+    c.0.take_dirty();
+    let swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let datum = Datum::Swarm(Ok(swarm.clone()));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert!(!c.0.take_dirty());
+    let mut other = swarm;
+    other.services[0].running = 0;
+    let datum = Datum::Swarm(Ok(other));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert!(c.0.take_dirty());
+}
+
+#[test]
+fn tabs_panes_zoom_and_jobs() {
+    let mut c = Console::new();
+    c.press("1]");
+    c.shows("no tasks");
+    c.press("2\t\t\t");
+    c.shows("snapshot");
+    c.press("z");
+    c.shows("5 Backups");
+    c.press("z2a\n");
+    c.shows("unreachable");
+    c.press("J");
+    c.shows("No job was started");
+}
+
+fn any_key() -> impl Strategy<Value = TerminalEvent> {
+    let code = prop_oneof![
+        8 => prop::char::range(' ', '~').prop_map(KeyCode::Char),
+        1 => Just(KeyCode::Enter),
+        2 => Just(KeyCode::Esc),
+        1 => Just(KeyCode::Tab),
+        1 => Just(KeyCode::BackTab),
+        1 => Just(KeyCode::Backspace),
+        1 => Just(KeyCode::Up),
+        1 => Just(KeyCode::Down),
+        1 => Just(KeyCode::PageDown),
+        1 => Just(KeyCode::End),
+    ];
+    let mouse = (0u16..220, 0u16..70, any::<bool>()).prop_map(|(column, row, click)| {
+        let kind = match click {
+            true => MouseEventKind::Down(MouseButton::Left),
+            false => MouseEventKind::ScrollDown,
+        };
+        let modifiers = KeyModifiers::NONE;
+        TerminalEvent::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers,
+        })
+    });
+    let control = prop::char::range('a', 'y')
+        .prop_map(|c| TerminalEvent::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)));
+    prop_oneof![
+        10 => code.prop_map(|c| TerminalEvent::Key(KeyEvent::new(c, KeyModifiers::NONE))),
+        1 => control,
+        2 => mouse,
+        1 => Just(TerminalEvent::Paste("a\nb\u{1b}c".into())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_keys_at_any_size_do_harm(
+        events in prop::collection::vec(any_key(), 1..60),
+        sizes in prop::collection::vec((1u16..210, 1u16..70), 1..4),
+    ) {
+        let mut c = Console::new();
+        for (i, event) in events.into_iter().enumerate() {
+            for effect in c.take(Msg::Terminal(event)) {
+                if let Effect::Plan { ticket, .. } = effect {
+                    let plan = Ok(plan(Confirm::TypeName("x".into()), "y"));
+                    c.take(Msg::Planned { ticket, plan });
+                }
+            }
+            let (width, height) = sizes[i % sizes.len()];
+            c.screen_of(width, height);
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! Every pane and overlay, drawn at three sizes and compared with the snapshots.
+
+use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
+use matou::job::{
+    Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
+};
+use matou::model::{Datum, Fleet, LogLine, Update};
+use matou::ops::Request;
+use matou::ui::fixture::{self, NOW, THEME};
+use matou::ui::msg::Ticket;
+use matou::ui::{App, Effect, Msg, Theme, update, view};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::Color;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
+    let event = KeyEvent::new(code, KeyModifiers::NONE);
+    update(app, Msg::Terminal(TerminalEvent::Key(event)), NOW)
+}
+
+fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for c in keys.chars() {
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            c => KeyCode::Char(c),
+        };
+        effects.extend(key(app, code));
+    }
+    effects
+}
+
+fn buffer(app: &mut App, (width, height): (u16, u16)) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
+    terminal.draw(|f| view(app, f)).expect("drawn");
+    terminal.backend().buffer().clone()
+}
+
+fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
+    let steps = steps
+        .into_iter()
+        .map(|(step, check)| StepPlan {
+            step: step.into(),
+            check,
+        })
+        .collect();
+    Plan {
+        title: "a job".into(),
+        confirm,
+        stages: vec![StagePlan {
+            title: "a stage".into(),
+            nodes: vec![NodePlan {
+                node: "master".into(),
+                steps,
+            }],
+        }],
+    }
+}
+
+fn answer(app: &mut App, effects: &[Effect], plan: Result<Plan, String>) {
+    let ticket = effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::Plan { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+        .expect("a plan was asked for");
+    update(app, Msg::Planned { ticket, plan }, NOW);
+}
+
+fn a_plan(app: &mut App, plan: Result<Plan, String>) {
+    press(app, "2j");
+    let effects = press(app, "S");
+    let effects = if effects.is_empty() {
+        press(app, "\nj\u{1b}x")
+    } else {
+        effects
+    };
+    answer(app, &effects, plan);
+}
+
+fn changes() -> Vec<(&'static str, Result<Check, String>)> {
+    vec![
+        (
+            "stack",
+            Ok(Check::Change(vec![
+                Change::same("service shop_db (mariadb:11.4)"),
+                Change::add("service shop_cache (redis:8)"),
+                Change::modify("image of shop_web", "prestashop:8", "prestashop:9"),
+                Change::remove("service shop_old").warn("1 tasks stop"),
+            ])),
+        ),
+        (
+            "tasks",
+            Ok(Check::Unknown("the services are not there yet".into())),
+        ),
+    ]
+}
+
+fn job(app: &mut App, outcome: Option<Outcome>) {
+    let id = JobId(1);
+    let request = Request::Restart {
+        service: "shop_web".into(),
+    };
+    update(app, Msg::JobStarted { id, request }, NOW);
+    let step = |event| Msg::Job { id, event };
+    let (node, name) = ("master".to_owned(), "tasks".to_owned());
+    let events = [
+        Event::StepStarted {
+            node: node.clone(),
+            step: name.clone(),
+        },
+        Event::Line {
+            node: node.clone(),
+            step: name.clone(),
+            stream: Stream::Note,
+            text: "shop_web.1 starting on worker-01".into(),
+        },
+        Event::Progress {
+            node: node.clone(),
+            step: name.clone(),
+            done: 1,
+            total: 2,
+            unit: "tasks".into(),
+        },
+    ];
+    for event in events {
+        update(app, step(event), NOW);
+    }
+    if let Some(outcome) = outcome {
+        let took = std::time::Duration::from_secs(3);
+        let error = "shop_web does not come up: no such image".to_owned();
+        let failed = Event::StepFailed {
+            node,
+            step: name,
+            error,
+            took,
+        };
+        update(app, step(failed), NOW);
+        update(app, step(Event::Finished { outcome, took }), NOW);
+    }
+}
+
+fn logs(app: &mut App) {
+    let effects = press(app, "2l");
+    let ticket = effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::FollowLogs { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+        .unwrap_or(Ticket(0));
+    let line = |i: usize, text: &str| LogLine {
+        at: Some(NOW),
+        from: format!("blog_web.{i}@worker-01").into(),
+        bytes: text.as_bytes().to_vec(),
+        stderr: false,
+    };
+    let lines = vec![
+        line(1, "[info] \x1b[32mready\x1b[0m in 3 s"),
+        line(2, "[error] connection refused"),
+        line(1, "GET / 200 \x1b]0;owned\x07\x1b[2J"),
+    ];
+    update(app, Msg::Log { ticket, lines }, NOW);
+}
+
+type Scene = (&'static str, fn(Theme) -> App);
+
+/// Everything that can be seen.
+const SCENES: &[Scene] = &[
+    ("services", |t| on(t, "2")),
+    ("services_opened", |t| on(t, "2j\nj\nj")),
+    ("service_labels", |t| on(t, "2j\nj]]")),
+    ("nodes", |t| on(t, "1")),
+    ("node_tasks", |t| on(t, "1j]")),
+    ("node_lost", |t| on(t, "1jj")),
+    ("volumes", |t| on(t, "3")),
+    ("certificates", |t| on(t, "4j")),
+    ("backups", |t| on(t, "5jj")),
+    ("filter", |t| on(t, "2/shp")),
+    ("zoom", |t| on(t, "2z")),
+    ("logs", |t| {
+        let mut app = on(t, "");
+        logs(&mut app);
+        app
+    }),
+    ("log_search", |t| {
+        let mut app = on(t, "");
+        logs(&mut app);
+        press(&mut app, "/refused\n");
+        app
+    }),
+    ("help", |t| on(t, "?")),
+    ("palette", |t| on(t, ":dra")),
+    ("catalogue", |t| on(t, "d")),
+    ("deploy_form", |t| on(t, "d\n")),
+    ("scale_form", |t| on(t, "2s")),
+    ("node_menu", |t| on(t, "1m")),
+    ("alerts", |t| on(t, "a")),
+    ("jobs_none", |t| on(t, "J")),
+    ("quit_asked", |t| {
+        let mut app = on(t, "");
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        update(&mut app, Msg::Terminal(TerminalEvent::Key(interrupt)), NOW);
+        app
+    }),
+    ("plan_changes", |t| {
+        let mut app = on(t, "");
+        a_plan(&mut app, Ok(plan(Confirm::Ask, changes())));
+        app
+    }),
+    ("plan_by_name", |t| {
+        let mut app = on(t, "");
+        a_plan(
+            &mut app,
+            Ok(plan(Confirm::TypeName("shop".into()), changes())),
+        );
+        press(&mut app, "sho");
+        app
+    }),
+    ("plan_blocked", |t| {
+        let mut app = on(t, "");
+        let steps = vec![
+            (
+                "disk",
+                Ok(Check::Change(vec![Change::decide(
+                    "/dev/sdb holds a file system",
+                )])),
+            ),
+            ("engine", Err("worker-01: no Docker engine answers".into())),
+        ];
+        a_plan(&mut app, Ok(plan(Confirm::Ask, steps)));
+        app
+    }),
+    ("plan_nothing_to_do", |t| {
+        let mut app = on(t, "");
+        let steps = vec![(
+            "stack",
+            Ok(Check::Done(vec![Change::same("service shop_web")])),
+        )];
+        a_plan(&mut app, Ok(plan(Confirm::Ask, steps)));
+        app
+    }),
+    ("plan_refused", |t| {
+        let mut app = on(t, "");
+        a_plan(&mut app, Err("master: the connection was lost".into()));
+        app
+    }),
+    ("job_running", |t| {
+        let mut app = on(t, "");
+        job(&mut app, None);
+        app
+    }),
+    ("job_line", |t| {
+        let mut app = on(t, "");
+        job(&mut app, None);
+        press(&mut app, "\u{1b}");
+        app
+    }),
+    ("quit_with_a_job", |t| {
+        let mut app = on(t, "");
+        job(&mut app, None);
+        press(&mut app, "\u{1b}q");
+        app
+    }),
+    ("job_failed", |t| {
+        let mut app = on(t, "");
+        let reason = "tasks: shop_web does not come up: no such image".into();
+        job(&mut app, Some(Outcome::Failed { reason }));
+        app
+    }),
+    ("jobs", |t| {
+        let mut app = on(t, "");
+        job(&mut app, Some(Outcome::Done { changed: 1 }));
+        press(&mut app, "\u{1b}J");
+        app
+    }),
+    ("error_notice", |t| notice(t, false)),
+    ("error_opened", |t| notice(t, true)),
+    ("nothing_read_yet", |t| {
+        let mut node = matou::model::Node::default();
+        node.name = "master".into();
+        node.configured = true;
+        fixture::app(Fleet::new("new", vec![node]), t)
+    }),
+    ("swarm_not_answering", |t| {
+        let mut app = on(t, "2");
+        let datum = Datum::Swarm(Err("master did not answer within 10 s".into()));
+        update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
+        app
+    }),
+    ("no_swarm", |t| {
+        let mut fleet = Fleet::new("here", Vec::new());
+        let reason = "here is in no swarm yet: make one with `docker swarm init` there";
+        let datum = Datum::Swarm(Err(reason.into()));
+        fleet.apply(Update { at: NOW, datum });
+        fixture::app(fleet, t)
+    }),
+];
+
+fn on(theme: Theme, keys: &str) -> App {
+    let mut app = fixture::app(fixture::fleet(), theme);
+    press(&mut app, keys);
+    app
+}
+
+fn notice(theme: Theme, opened: bool) -> App {
+    let mut app = on(theme, "2");
+    let text = "worker-02: `docker stack rm` ended with exit code 1: permission denied";
+    let message = Msg::Notice {
+        text: text.into(),
+        error: true,
+    };
+    update(&mut app, message, NOW);
+    if opened {
+        press(&mut app, "\n");
+    }
+    app
+}
+
+#[test]
+fn every_scene_at_every_size() {
+    for (name, scene) in SCENES {
+        for size in SIZES {
+            let mut app = scene(THEME);
+            let (width, height) = size;
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a backend");
+            terminal.draw(|f| view(&mut app, f)).expect("drawn");
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), terminal.backend());
+        }
+    }
+}
+
+#[test]
+fn ascii_scenes_hold_nothing_outside_ascii() {
+    let theme = Theme {
+        ascii: true,
+        colour: true,
+    };
+    for (name, scene) in SCENES {
+        for size in SIZES {
+            let buffer = buffer(&mut scene(theme), size);
+            for cell in &buffer.content {
+                assert!(cell.symbol().is_ascii(), "{name}: {:?}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn colourless_scenes_hold_no_colour() {
+    let theme = Theme {
+        ascii: false,
+        colour: false,
+    };
+    for (name, scene) in SCENES {
+        let buffer = buffer(&mut scene(theme), SIZES[1]);
+        for cell in &buffer.content {
+            let plain = cell.fg == Color::Reset && cell.bg == Color::Reset;
+            assert!(plain, "{name}: {:?}", cell);
+        }
+    }
+}
+
+#[test]
+fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
+    let evil = "\u{1b}[2J\u{1b}]0;x\u{7}evil\n\u{202e}日本語\u{9b}31m".repeat(200);
+    let mut fleet = fixture::fleet();
+    let mut swarm = fleet.swarm.value().expect("read").clone();
+    for service in &mut swarm.services {
+        service.name.clone_from(&evil);
+        service.stack = Some(evil.clone());
+        service.image.clone_from(&evil);
+        service.domains = vec![evil.clone()];
+    }
+    for task in &mut swarm.tasks {
+        task.error.clone_from(&evil);
+        task.state.clone_from(&evil);
+    }
+    for node in &mut swarm.nodes {
+        node.hostname = format!("{}{evil}", node.hostname);
+        node.message.clone_from(&evil);
+        node.state.clone_from(&evil);
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    for keys in [
+        "2",
+        "2\nj\nj\nj",
+        "1jjj",
+        "1j]",
+        "2]]",
+        "a",
+        "3",
+        "2x",
+        "2s",
+    ] {
+        for size in SIZES {
+            let mut app = fixture::app(fleet.clone(), THEME);
+            press(&mut app, keys);
+            let buffer = buffer(&mut app, size);
+            for cell in &buffer.content {
+                let text = cell.symbol();
+                assert!(!text.chars().any(char::is_control), "{keys}: {text:?}");
+                assert!(!text.contains('\u{202e}'), "{keys}: {text:?}");
+            }
+            // The frame's right border stands where it should.
+            let right = buffer[(size.0 - 1, 2)].symbol();
+            assert!(
+                "│╮╯".contains(right) || keys == "a",
+                "{keys} {size:?}: {right:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_screen_that_is_too_small_says_so() {
+    for size in [(20, 5), (39, 24), (80, 9), (1, 1)] {
+        let buffer = buffer(&mut on(THEME, ""), size);
+        let first: String = (0..size.0).map(|x| buffer[(x, 0)].symbol()).collect();
+        assert!(
+            "matou needs 40x10".starts_with(first.trim_end()),
+            "{first:?}"
+        );
+    }
+}
