@@ -282,9 +282,11 @@ const SCENES: &[Scene] = &[
     ("error_notice", |t| notice(t, false)),
     ("error_opened", |t| notice(t, true)),
     ("nothing_read_yet", |t| {
-        let mut node = matou::model::Node::default();
-        node.name = "master".into();
-        node.configured = true;
+        let node = matou::model::Node {
+            name: "master".into(),
+            configured: true,
+            ..Default::default()
+        };
         fixture::app(Fleet::new("new", vec![node]), t)
     }),
     ("swarm_not_answering", |t| {

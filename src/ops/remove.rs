@@ -49,8 +49,10 @@ impl Step for Remove {
         let mut changes: Vec<Change> = services
             .iter()
             .map(|s| {
-                Change::remove(format!("service {} ({})", s.name, s.image))
-                    .warn(format!("{} tasks stop", s.running))
+                Change::remove(format!("service {} ({})", s.name, s.image)).warn(match s.running {
+                    1 => "1 task stops".to_owned(),
+                    n => format!("{n} tasks stop"),
+                })
             })
             .collect();
         let mut volumes: Vec<&String> = services.iter().flat_map(|s| &s.volumes).collect();

@@ -72,12 +72,12 @@ fn plural(n: usize, one: &str) -> String {
 fn header(app: &App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let fleet = &app.fleet;
-    let good = fleet
+    let answering = fleet
         .nodes
         .iter()
-        .filter(|n| panes::node_state(fleet, n).0 == Health::Good)
+        .filter(|n| matches!(panes::node_state(fleet, n).0, Health::Good | Health::Partly))
         .count();
-    let mut parts = vec![format!("{good}/{} nodes", fleet.nodes.len())];
+    let mut parts = vec![format!("{answering}/{} nodes", fleet.nodes.len())];
     if let Some(swarm) = fleet.swarm.value() {
         let (running, wanted) = swarm
             .services
@@ -100,12 +100,12 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
         parts.push(format!("backup {} ago", age(app.now, newest)));
     }
     let alerts = match app.alerts.len() {
+        0 if fleet.swarm.read_at().is_none() => theme.text(" reading … "),
         0 => " all well ".to_owned(),
         n => format!(" {} {} ", theme.alert(), plural(n, "alert")),
     };
     let worst = app.alerts.first().map_or(Health::Good, |a| a.health);
     let name = theme.text(&clean(&fleet.name));
-    let text = format!(" {} ", parts.join(theme.separator()));
     let mut spans = vec![
         Span::styled(" matou ", theme.focus()),
         Span::styled(format!(" {name} "), theme.title()),
@@ -113,6 +113,11 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
     ];
     let used = 7 + width(&name) + 3 + width(&alerts);
     let room = usize::from(area.width).saturating_sub(used);
+    // What does not fit is left out whole, the least important first.
+    while parts.len() > 1 && width(&parts.join(theme.separator())) + 2 > room {
+        parts.pop();
+    }
+    let text = format!(" {} ", parts.join(theme.separator()));
     let text = truncate(&text, room, theme.ellipsis()).into_owned();
     let rule = theme.rule().repeat(room.saturating_sub(width(&text)));
     spans.push(Span::raw(text));

@@ -207,10 +207,14 @@ impl Page {
         ])
     }
 
-    /// Why what is shown is old.
+    /// How old what is shown is, and why.
     pub(super) fn stale(self, why: &str, age: &str, columns: usize) -> Self {
         let style = self.theme.changed();
-        self.wrapped(&format!("last read {age} ago: {why}"), columns, style)
+        let when = match age {
+            "now" => "just now".to_owned(),
+            age => format!("{age} ago"),
+        };
+        self.wrapped(&format!("last read {when}: {why}"), columns, style)
     }
 
     /// Cells of fixed widths, the last one as wide as it is.
