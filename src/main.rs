@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
-use matou::{ops, runtime, ui};
+use matou::{config, runtime, ui};
 
 fn main() -> ExitCode {
     match start(Cli::parse()) {
@@ -41,7 +41,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
 /// The program's own log: the screen belongs to the console.
 fn write_log_file() -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let path = ops::state_dir()?.join("matou.log");
+    let path = config::state_dir()?.join("matou.log");
     let file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

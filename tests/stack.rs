@@ -63,11 +63,12 @@ fn what_is_rendered_is_what_dockers_own_client_reads() {
         .spawn()
         .expect("the Docker client is installed");
     let mut stdin = client.stdin.take().unwrap();
-    stdin.write_all(rendered.yaml.as_bytes()).unwrap();
+    // A client that knows no `stack config` ends without reading.
+    let _ = stdin.write_all(rendered.yaml.as_bytes());
     drop(stdin);
     let out = client.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
-    if said.contains("unknown command") || said.contains("is not a docker command") {
+    if said.contains("unknown flag: --compose-file") {
         // A client before 25 has no `stack config`; the deploys on the practice fleet read it.
         return;
     }

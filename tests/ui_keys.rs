@@ -8,9 +8,9 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
 use matou::model::{Availability, Datum, Fleet, Update};
-use matou::ops::Request;
+use matou::ops::{Request, ShellTarget};
 use matou::ui::fixture::{self, NOW, THEME};
-use matou::ui::msg::{LogSource, ShellTarget, Ticket};
+use matou::ui::msg::{LogSource, Ticket};
 use matou::ui::{App, Effect, Msg, update, view};
 use proptest::prelude::*;
 use ratatui::Terminal;

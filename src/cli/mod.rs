@@ -19,7 +19,6 @@ use crate::model::Availability;
 use crate::ops::{Context, Request};
 
 pub use exit::Exit;
-pub use shell::shell_command;
 
 /// The operator console for independent web hosts.
 ///

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::docker::Nodes;
 use crate::model::{Datum, Update};
@@ -22,7 +21,6 @@ pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub struct Collectors {
     wake: Arc<Wake>,
     cancel: CancellationToken,
-    tracker: TaskTracker,
 }
 
 /// Asks collectors to read now instead of at the next poll.
@@ -50,7 +48,6 @@ impl Collectors {
         let collectors = Self {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
-            tracker: TaskTracker::new(),
         };
         let reports = Reports(updates);
         for handle in nodes.iter() {
@@ -67,7 +64,7 @@ impl Collectors {
 
     fn spawn(&self, run: impl Future<Output = ()> + Send + 'static) {
         let cancel = self.cancel.clone();
-        self.tracker.spawn(async move {
+        tokio::spawn(async move {
             cancel.run_until_cancelled(run).await;
         });
     }

@@ -1,10 +1,12 @@
 //! config.toml → validated fleet, errors with file, line and column.
 
+mod dirs;
 mod error;
 mod load;
 mod raw;
 mod types;
 mod units;
 
+pub use dirs::{runtime_dir, state_dir};
 pub use error::{ConfigError, Place, nearest};
 pub use types::*;

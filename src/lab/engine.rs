@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result, bail};
 
+use crate::config::state_dir;
 use crate::host::{Command, Host};
-use crate::ops::state_dir;
 
 /// Seconds a private engine may take to answer.
 const START: u64 = 60;

@@ -12,9 +12,8 @@ use std::path::PathBuf;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
 
-use crate::config::Reach;
+use crate::config::{Reach, state_dir};
 use crate::host::{Command, Host, HostOptions};
-use crate::ops::state_dir;
 
 pub use command::LabCommand;
 use engine::Engine;

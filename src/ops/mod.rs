@@ -6,6 +6,7 @@ mod deploy;
 mod remove;
 mod request;
 mod service;
+mod shell;
 mod tasks;
 
 use tokio::sync::mpsc;
@@ -14,8 +15,9 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
-pub use context::{Context, state_dir};
+pub use context::Context;
 pub use request::Request;
+pub use shell::{ShellTarget, shell_command, shell_target};
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
 /// nothing.

@@ -8,12 +8,11 @@ use crossterm::event::EventStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::shell_command;
 use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
 use crate::job::{Event, JobId, RunError};
 use crate::model::Link;
-use crate::ops::{self, Context, Request};
-use crate::ui::msg::{Effect, LogSource, Msg, ShellTarget, Ticket};
+use crate::ops::{self, Context, Request, ShellTarget};
+use crate::ui::msg::{Effect, LogSource, Msg, Ticket};
 use crate::ui::terminal::Screen;
 
 /// Lines of the past that a log view opens with, of each task.
@@ -210,7 +209,7 @@ impl Effects {
             let text = format!("{node} is not connected: no shell can be opened there now");
             return Ok(Step::Answer(Box::new(notice(text, true))));
         }
-        let argv = match shell_command(&self.cx, &target).await {
+        let argv = match ops::shell_command(&self.cx, &target).await {
             Ok(argv) => argv,
             Err(e) => return Ok(Step::Answer(Box::new(notice(e.to_string(), true)))),
         };

@@ -1,14 +1,14 @@
 //! What each action does.
 
 use super::keymap::Action;
-use super::msg::{Effect, ShellTarget};
+use super::msg::Effect;
 use super::overlays::{
     Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
 use crate::model::{Availability, Mode, Service, Task};
-use crate::ops::Request;
+use crate::ops::{Request, ShellTarget};
 
 /// Carries an action out.
 pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {

@@ -6,7 +6,7 @@ use crossterm::event::Event as TerminalEvent;
 
 use crate::job::{Event, JobId, Plan};
 use crate::model::{LogLine, Update};
-use crate::ops::Request;
+use crate::ops::{Request, ShellTarget};
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,20 +19,6 @@ pub enum LogSource {
     Services { ids: Vec<String>, name: String },
     /// The journal of a node (`journalctl`), of one unit or of all.
     Journal { node: String, unit: Option<String> },
-}
-
-/// Where a shell is opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShellTarget {
-    Node {
-        node: String,
-    },
-    /// A running container of a task.
-    Container {
-        node: String,
-        container: String,
-        label: String,
-    },
 }
 
 /// Everything that can change the screen.
