@@ -12,4 +12,4 @@ cargo build --locked --all-targets
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 matou lab up --name test
-cargo test --locked
+cargo test --locked --no-fail-fast
