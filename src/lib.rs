@@ -11,6 +11,7 @@ pub mod job;
 pub mod lab;
 pub mod model;
 pub mod ops;
+pub mod provision;
 pub mod runtime;
 pub mod stack;
 pub mod text;

@@ -23,6 +23,7 @@ fn the_example_is_read() {
     let all: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') => rest,
             Some(rest) if is_key(rest) && !rest.starts_with("password_command") => rest,
             _ => line,
         })

@@ -188,16 +188,13 @@ fn complete(events: &[Event]) {
 
 fn job(stages: Vec<Vec<Track>>) -> Job {
     let stages = stages.into_iter().enumerate();
-    Job {
-        title: "make files".into(),
-        confirm: Confirm::Ask,
-        stages: stages
-            .map(|(i, tracks)| Stage {
-                title: format!("stage {i}"),
-                tracks,
-            })
-            .collect(),
-    }
+    let stages = stages
+        .map(|(i, tracks)| Stage {
+            title: format!("stage {i}"),
+            tracks,
+        })
+        .collect();
+    Job::new("make files", Confirm::Ask, stages)
 }
 
 fn exists(path: &Path) -> bool {

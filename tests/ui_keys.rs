@@ -92,6 +92,7 @@ fn asked(effects: &[Effect]) -> (Ticket, Request) {
 
 fn plan(confirm: Confirm, what: &str) -> Plan {
     Plan {
+        keep_going: false,
         title: "a job".into(),
         confirm,
         stages: vec![StagePlan {

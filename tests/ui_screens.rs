@@ -49,6 +49,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
         })
         .collect();
     Plan {
+        keep_going: false,
         title: "a job".into(),
         confirm,
         stages: vec![StagePlan {

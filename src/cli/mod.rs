@@ -82,6 +82,24 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
+    /// Make servers what config.toml says: Docker, swarm, storage, firewall, …
+    #[command(after_help = provision_help())]
+    Provision {
+        /// Only these concerns
+        #[arg(long, value_delimiter = ',', value_name = "CONCERN")]
+        only: Vec<String>,
+        /// Not these concerns
+        #[arg(long, value_delimiter = ',', value_name = "CONCERN")]
+        skip: Vec<String>,
+        /// Only these nodes
+        #[arg(long = "node", value_delimiter = ',', value_name = "NODE")]
+        nodes: Vec<String>,
+        /// Take a decision that the plan asks for, as `n1:/dev/sdb`
+        #[arg(long, value_name = "NODE:WHAT")]
+        accept: Vec<String>,
+        #[command(flatten)]
+        options: job::Options,
+    },
     /// Move every task away from a node and keep it empty
     Drain {
         node: String,
@@ -126,6 +144,13 @@ enum Command {
     Config,
     /// Print the completions for a shell
     Completions { shell: clap_complete::Shell },
+}
+
+fn provision_help() -> String {
+    format!(
+        "Concerns, in their order: {}.\nA second run changes nothing; docs/provisioning.md says what each does and how to undo it.",
+        crate::config::CONCERNS.join(", ")
+    )
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -232,6 +257,21 @@ impl Cli {
             Command::Restart { service, options } => {
                 let service = service.clone();
                 job::run(cx, Request::Restart { service }, options).await
+            }
+            Command::Provision {
+                only,
+                skip,
+                nodes,
+                accept,
+                options,
+            } => {
+                let asked = crate::provision::Options {
+                    only: only.clone(),
+                    skip: skip.clone(),
+                    nodes: nodes.clone(),
+                    accept: accept.clone(),
+                };
+                job::run(cx, Request::Provision { options: asked }, options).await
             }
             Command::Drain { node, options } => {
                 job::run(cx, availability(node, Availability::Drain), options).await

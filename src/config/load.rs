@@ -67,6 +67,8 @@ impl Config {
             name: name.clone(),
             role: Role::Manager,
             reach: Reach::Local,
+            advertise: None,
+            availability: None,
             labels: BTreeMap::new(),
             docker_socket: docker_socket(None),
         };
@@ -76,7 +78,9 @@ impl Config {
             path: Path::new(""),
             folder: Path::new("."),
         };
-        nowhere.with_nodes(Raw::default(), vec![node], name)
+        nowhere
+            .with_nodes(Raw::default(), vec![node], name)
+            .expect("nothing was written that could be wrong")
     }
 }
 
@@ -96,7 +100,7 @@ fn docker_socket(written: Option<String>) -> PathBuf {
         .map_or_else(|| "/var/run/docker.sock".into(), PathBuf::from)
 }
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     text: &'a str,
     path: &'a Path,
     folder: &'a Path,
@@ -106,7 +110,6 @@ impl Checker<'_> {
     fn check(&self, mut raw: Raw) -> Result<Config, ConfigError> {
         let name = raw.fleet.name.clone().unwrap_or_else(|| "fleet".into());
         let nodes = self.nodes(&mut raw)?;
-        self.storage_node(&raw, &nodes)?;
         self.backup(&raw)?;
         self.alerts(&raw)?;
         if let Some(email) = &raw.edge.email
@@ -127,14 +130,19 @@ impl Checker<'_> {
                 return Err(self.error(action.span(), "an action needs at least one key"));
             }
         }
-        let mut config = self.with_nodes(raw, nodes, name);
+        let mut config = self.with_nodes(raw, nodes, name)?;
         config.path = Some(self.path.to_owned());
         config.warnings.extend(self.exposed_files(&config));
         Ok(config)
     }
 
-    /// Fills in the defaults; everything was checked before.
-    fn with_nodes(&self, raw: Raw, nodes: Vec<NodeConfig>, name: String) -> Config {
+    /// Fills in the defaults.
+    fn with_nodes(
+        &self,
+        raw: Raw,
+        nodes: Vec<NodeConfig>,
+        name: String,
+    ) -> Result<Config, ConfigError> {
         let first_manager = nodes
             .iter()
             .find(|n| n.role == Role::Manager)
@@ -142,25 +150,14 @@ impl Checker<'_> {
         let file = |written: Option<String>| written.map(|p| self.resolve(&p));
         let spanned = |written: Option<Spanned<String>>| written.map(Spanned::into_inner);
         let percent = |value: Option<Spanned<u8>>| value.map_or(95, Spanned::into_inner);
-        Config {
+        Ok(Config {
             fleet: FleetConfig {
                 name,
                 domain: raw.fleet.domain,
             },
-            storage: StorageConfig {
-                driver: match raw.storage.driver {
-                    raw::Driver::Nfs => StorageDriver::Nfs,
-                    raw::Driver::Netshare => StorageDriver::Netshare,
-                    raw::Driver::Shared => StorageDriver::Shared,
-                    raw::Driver::Local => StorageDriver::Local,
-                },
-                node: spanned(raw.storage.node).unwrap_or(first_manager),
-                path: raw
-                    .storage
-                    .path
-                    .map_or_else(|| "/mnt/data".into(), PathBuf::from),
-                devices: raw.storage.devices.into_iter().map(PathBuf::from).collect(),
-            },
+            storage: self.storage(raw.storage, &nodes, first_manager)?,
+            provision: self.provision(raw.provision)?,
+            scaleway: self.scaleway(raw.scaleway)?,
             backup: BackupConfig {
                 repository: spanned(raw.backup.repository),
                 password_file: file(spanned(raw.backup.password_file)),
@@ -211,7 +208,7 @@ impl Checker<'_> {
             nodes,
             path: None,
             warnings: Vec::new(),
-        }
+        })
     }
 
     fn nodes(&self, raw: &mut Raw) -> Result<Vec<NodeConfig>, ConfigError> {
@@ -301,6 +298,8 @@ impl Checker<'_> {
             name: node.name.into_inner(),
             role,
             reach,
+            advertise: self.advertise(node.advertise)?,
+            availability: node.availability.map(Into::into),
             labels: node.labels,
             docker_socket,
         })
@@ -341,23 +340,6 @@ impl Checker<'_> {
         } else {
             Err(self.error(jump.span(), "a jump host is written \"user@host:port\""))
         }
-    }
-
-    fn storage_node(&self, raw: &Raw, nodes: &[NodeConfig]) -> Result<(), ConfigError> {
-        let Some(node) = &raw.storage.node else {
-            return Ok(());
-        };
-        let names = || nodes.iter().map(|n| n.name.as_str());
-        if names().any(|n| n == node.get_ref()) {
-            return Ok(());
-        }
-        let near = super::nearest(node.get_ref(), names())
-            .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
-        let all = names().collect::<Vec<_>>().join(", ");
-        Err(self.error(
-            node.span(),
-            &format!("no node is named {:?}, only {all}{near}", node.get_ref()),
-        ))
     }
 
     fn backup(&self, raw: &Raw) -> Result<(), ConfigError> {
@@ -434,7 +416,7 @@ impl Checker<'_> {
     }
 
     /// `~` is the home folder; other relative paths begin at config.toml's folder.
-    fn resolve(&self, written: &str) -> PathBuf {
+    pub(super) fn resolve(&self, written: &str) -> PathBuf {
         let home = || directories::BaseDirs::new().map(|d| d.home_dir().to_path_buf());
         match written.strip_prefix("~/") {
             Some(rest) => home().map_or_else(|| PathBuf::from(written), |h| h.join(rest)),
@@ -442,7 +424,7 @@ impl Checker<'_> {
         }
     }
 
-    fn unit<T>(
+    pub(super) fn unit<T>(
         &self,
         written: &Spanned<String>,
         read: impl Fn(&str) -> Result<T, String>,
@@ -450,7 +432,7 @@ impl Checker<'_> {
         read(written.get_ref()).map_err(|message| self.error(written.span(), &message))
     }
 
-    fn error(&self, span: Range<usize>, message: &str) -> ConfigError {
+    pub(super) fn error(&self, span: Range<usize>, message: &str) -> ConfigError {
         ConfigError::at(self.path, self.text, span, message.to_owned())
     }
 }

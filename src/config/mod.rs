@@ -3,6 +3,7 @@
 mod dirs;
 mod error;
 mod load;
+mod provision;
 mod raw;
 mod types;
 mod units;

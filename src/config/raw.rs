@@ -12,8 +12,10 @@ pub(super) struct Raw {
     pub ssh: Ssh,
     pub nodes: Vec<Spanned<Node>>,
     pub storage: Storage,
+    pub provision: Provision,
     pub backup: Backup,
     pub edge: Edge,
+    pub scaleway: Option<Scaleway>,
     pub alerts: Alerts,
     pub logs: Logs,
     pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
@@ -89,8 +91,63 @@ pub(super) struct Node {
     pub identity: Option<String>,
     pub jump: Option<Spanned<String>>,
     pub docker_socket: Option<String>,
+    pub advertise: Option<Spanned<String>>,
+    pub availability: Option<Availability>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Availability {
+    Active,
+    Pause,
+    Drain,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Filesystem {
+    #[default]
+    Ext4,
+    Xfs,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DockerSource {
+    #[default]
+    Docker,
+    Distribution,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Provision {
+    pub off: Vec<Spanned<String>>,
+    pub packages: Vec<Spanned<String>>,
+    pub apt_wait: Option<Spanned<String>>,
+    pub docker: DockerSource,
+    pub docker_major: Option<u32>,
+    pub docker_repository: Option<Spanned<String>>,
+    pub docker_key: Option<Spanned<String>>,
+    pub address_pools: Vec<Spanned<String>>,
+    pub autolock: bool,
+    pub swap: Option<Spanned<String>>,
+    pub swappiness: Option<Spanned<u8>>,
+    pub restic_url: Option<Spanned<String>>,
+    pub restic_sha256: Option<Spanned<String>>,
+    pub ssh_from: Vec<Spanned<String>>,
+    pub open_ports: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scaleway {
+    pub zone: Spanned<String>,
+    pub security_group: Spanned<String>,
+    pub token_file: String,
+    pub url: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -108,8 +165,12 @@ pub(super) enum Driver {
 pub(super) struct Storage {
     pub driver: Driver,
     pub node: Option<Spanned<String>>,
-    pub path: Option<String>,
-    pub devices: Vec<String>,
+    pub path: Option<Spanned<String>>,
+    pub devices: Vec<Spanned<String>>,
+    pub filesystem: Filesystem,
+    pub gluster: Vec<Spanned<String>>,
+    pub netshare_url: Option<Spanned<String>>,
+    pub netshare_sha256: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::Role;
+use crate::model::{Availability, Role};
 
 /// Everything config.toml says, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,10 @@ pub struct Config {
     /// In the order of the file; at least one manager.
     pub nodes: Vec<NodeConfig>,
     pub storage: StorageConfig,
+    pub provision: ProvisionConfig,
     pub backup: BackupConfig,
     pub edge: EdgeConfig,
+    pub scaleway: Option<ScalewayConfig>,
     pub alerts: AlertsConfig,
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
@@ -96,6 +98,11 @@ pub struct NodeConfig {
     pub name: String,
     pub role: Role,
     pub reach: Reach,
+    /// Address or interface for the fleet's own traffic (swarm, NFS); that of the default route
+    /// when `None`.
+    pub advertise: Option<String>,
+    /// What the scheduler may do with it; left as it is when `None`.
+    pub availability: Option<Availability>,
     /// Node labels in the swarm.
     pub labels: BTreeMap<String, String>,
     /// Path of the engine's socket on the node.
@@ -125,6 +132,121 @@ pub struct StorageConfig {
     pub path: PathBuf,
     /// Block devices of the storage node that are joined into one volume.
     pub devices: Vec<PathBuf>,
+    /// File system that is made on it.
+    pub filesystem: Filesystem,
+    /// Nodes that hold a copy of the data each (GlusterFS), for the driver `shared`; empty when
+    /// something else mounts the path.
+    pub gluster: Vec<String>,
+    /// The plugin's program, for the driver `netshare`.
+    pub netshare: Option<Download>,
+}
+
+/// The file system of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filesystem {
+    #[default]
+    Ext4,
+    Xfs,
+}
+
+impl Filesystem {
+    /// As `mkfs -t` and fstab name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
+}
+
+/// A file that a node downloads, known by its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// http or https.
+    pub url: String,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The concerns of provisioning, in the order in which they are worked through; each can be
+/// switched off in config.toml.
+pub const CONCERNS: [&str; 21] = [
+    "base",
+    "names",
+    "time",
+    "upgrades",
+    "files",
+    "swap",
+    "kernel",
+    "restic",
+    "docker",
+    "engine",
+    "storage",
+    "nfs-server",
+    "gluster",
+    "swarm",
+    "nfs-client",
+    "volumes",
+    "matou",
+    "sshd",
+    "fail2ban",
+    "firewall",
+    "scaleway",
+];
+
+/// Where Docker is installed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DockerSource {
+    /// Docker's own apt repository.
+    #[default]
+    Docker,
+    /// The distribution's `docker.io`.
+    Distribution,
+}
+
+/// What servers are made into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvisionConfig {
+    /// Concerns that are left alone.
+    pub off: Vec<String>,
+    /// Packages that every node gets beside those matou needs.
+    pub packages: Vec<String>,
+    /// How long a package manager that somebody else uses is waited for.
+    pub apt_wait: Duration,
+    pub docker: DockerSource,
+    /// Major version that Docker's repository is pinned to.
+    pub docker_major: u32,
+    /// Address of Docker's repository, without distribution.
+    pub docker_repository: String,
+    /// Fingerprint of the key that signs it, 40 upper-case hexadecimal digits.
+    pub docker_key: String,
+    /// Networks that overlay networks are cut out of; chosen when empty.
+    pub address_pools: Vec<String>,
+    /// Managers need a key after each restart.
+    pub autolock: bool,
+    /// Size of the swap file, bytes; 0: none.
+    pub swap: u64,
+    /// `vm.swappiness`, 0 to 100.
+    pub swappiness: u8,
+    /// An official release of restic (bzip2); the distribution's package when `None`.
+    pub restic: Option<Download>,
+    /// Addresses and networks that SSH is open to; everybody when empty.
+    pub ssh_from: Vec<String>,
+    /// Ports that are open to everybody beside SSH, 80 and 443: `8443/tcp`.
+    pub open_ports: Vec<String>,
+}
+
+/// A security group of Scaleway that is kept as the fleet needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalewayConfig {
+    /// Availability zone: `fr-par-1`.
+    pub zone: String,
+    /// Id of the security group.
+    pub security_group: String,
+    /// File with the secret key of an API key.
+    pub token_file: PathBuf,
+    /// Address of the API.
+    pub url: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

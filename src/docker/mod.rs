@@ -3,6 +3,7 @@
 
 mod convert;
 mod logs;
+mod membership;
 mod nodes;
 mod swarm;
 

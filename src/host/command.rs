@@ -112,6 +112,11 @@ impl Command {
         argv
     }
 
+    #[cfg(test)]
+    pub(crate) fn input(&self) -> &[u8] {
+        self.stdin.bytes()
+    }
+
     pub(super) fn wants_sudo(&self) -> bool {
         self.sudo
     }

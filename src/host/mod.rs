@@ -2,6 +2,7 @@
 
 mod command;
 mod error;
+mod lasting;
 mod lines;
 mod local;
 mod ssh;
@@ -131,6 +132,21 @@ impl Host {
             Way::Local(link) => link.subscribe(),
             Way::Ssh(keeper) => keeper.watch(),
         }
+    }
+
+    /// The same host over a connection of its own, not opened yet: what a change of firewall or
+    /// sshd has to let in.
+    pub fn fresh(&self) -> Self {
+        let reach = match &self.0.reach {
+            Way::Local(_) => Reach::Local,
+            Way::Ssh(keeper) => Reach::Ssh(keeper.options().clone()),
+        };
+        Self::new(&self.0.name, &reach, self.0.options.clone())
+    }
+
+    /// Whether it is the machine matou runs on.
+    pub fn is_local(&self) -> bool {
+        matches!(self.0.reach, Way::Local(_))
     }
 
     /// Tries again now instead of after the pause.

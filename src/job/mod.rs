@@ -4,6 +4,7 @@
 
 mod event;
 mod journal;
+mod lock;
 mod plan;
 mod runner;
 mod step;
@@ -11,6 +12,7 @@ mod step;
 pub use crate::host::Stream;
 pub use event::{Event, EventSink, JobId, Outcome};
 pub use journal::{Journal, Redactor};
+pub use lock::HostLock;
 pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
 pub use step::{Change, ChangeKind, Check, Cx, Step, StepError};

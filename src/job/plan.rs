@@ -46,6 +46,9 @@ pub struct Plan {
     pub confirm: Confirm,
     /// Stages run one after another.
     pub stages: Vec<StagePlan>,
+    /// What is not clear on one node does not keep the others from being worked on.
+    #[serde(default)]
+    pub keep_going: bool,
 }
 
 impl Plan {
@@ -70,8 +73,23 @@ impl Plan {
         self.steps().all(|s| matches!(s.check, Ok(Check::Done(_))))
     }
 
-    /// Why the plan can't be applied, if it can't: a check failed, or a decision is open.
+    /// Why the plan can't be applied, if it can't: a check failed, or a decision is open; with
+    /// [`Plan::keep_going`] only when that is so on every node.
     pub fn blocked(&self) -> Option<String> {
+        let held = |node: &NodePlan| {
+            node.steps.iter().any(|s| match &s.check {
+                Err(_) => true,
+                Ok(Check::Done(lines) | Check::Change(lines)) => {
+                    lines.iter().any(|c| c.kind == ChangeKind::Decide)
+                }
+                Ok(Check::Unknown(_)) => false,
+            })
+        };
+        let nodes = || self.stages.iter().flat_map(|s| &s.nodes);
+        let free = |name: &str| nodes().filter(|n| n.node == name).all(|n| !held(n));
+        if self.keep_going && nodes().any(|n| free(&n.node)) {
+            return None;
+        }
         self.steps()
             .find_map(|s| s.check.as_ref().err().map(|e| format!("{}: {e}", s.step)))
             .or_else(|| {
@@ -79,6 +97,23 @@ impl Plan {
                     .find(|c| c.kind == ChangeKind::Decide)
                     .map(Change::to_string)
             })
+    }
+
+    /// Decisions that the operator can take by typing a name: node and line.
+    pub fn questions(&self) -> impl Iterator<Item = (&str, &Change)> {
+        self.stages
+            .iter()
+            .flat_map(|s| &s.nodes)
+            .flat_map(|n| n.steps.iter().map(move |s| (n.node.as_str(), s)))
+            .flat_map(|(node, s)| {
+                match &s.check {
+                    Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
+                    _ => &[],
+                }
+                .iter()
+                .map(move |c| (node, c))
+            })
+            .filter(|(_, c)| c.kind == ChangeKind::Decide && c.accept.is_some())
     }
 
     /// Hash of the facts the plan was made from; a plan made again from the same facts has the same.

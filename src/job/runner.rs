@@ -1,5 +1,6 @@
 //! Plans and runs jobs: stages one after another, nodes in parallel, steps in order.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, EventSink, Outcome};
 use super::journal::Journal;
+use super::lock::HostLock;
 use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 use super::step::{Change, ChangeKind, Check, Cx, Step, StepError};
 use crate::docker::Docker;
@@ -21,6 +23,26 @@ pub struct Job {
     pub confirm: Confirm,
     /// Run one after another; a failure in one keeps the next from starting.
     pub stages: Vec<Stage>,
+    /// A failure, or an open decision, stops its node only: the others go on through all stages.
+    pub keep_going: bool,
+    /// Holds a lock on every node while it runs, so that two operators don't work on one.
+    pub lock: bool,
+    /// Called before every plan: facts that were kept from an older one are of no use.
+    pub forget: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Job {
+    /// A job that stops at the first failure and needs no lock.
+    pub fn new(title: impl Into<String>, confirm: Confirm, stages: Vec<Stage>) -> Self {
+        Self {
+            title: title.into(),
+            confirm,
+            stages,
+            keep_going: false,
+            lock: false,
+            forget: None,
+        }
+    }
 }
 
 /// Nodes that are worked on in parallel.
@@ -70,6 +92,9 @@ impl Runner {
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
     ) -> Plan {
+        if let Some(forget) = &job.forget {
+            forget();
+        }
         let mut stages = Vec::with_capacity(job.stages.len());
         for stage in &job.stages {
             let nodes = stage.tracks.iter().map(|track| async {
@@ -96,6 +121,7 @@ impl Runner {
             title: job.title.clone(),
             confirm: job.confirm.clone(),
             stages,
+            keep_going: job.keep_going,
         }
     }
 
@@ -141,28 +167,103 @@ impl Runner {
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
     ) -> Outcome {
-        let mut changed = 0;
-        for stage in &job.stages {
-            let tracks = stage
-                .tracks
+        let mut failed = BTreeMap::new();
+        let locks = match job.lock {
+            true => self.lock(job, events, cancel, &mut failed).await,
+            false => Vec::new(),
+        };
+        let changed = match failed.is_empty() || job.keep_going {
+            true => self.stages_locked(job, events, cancel, &mut failed).await,
+            false => 0,
+        };
+        for lock in locks {
+            lock.release().await;
+        }
+        if cancel.is_cancelled() {
+            return Outcome::Cancelled;
+        }
+        if failed.is_empty() {
+            return Outcome::Done { changed };
+        }
+        let reasons: Vec<String> = match job.keep_going {
+            true => failed
                 .iter()
-                .map(|track| self.track(track, events, cancel));
-            let mut failures = Vec::new();
-            for result in join_all(tracks).await {
-                match result {
-                    Ok(n) => changed += n,
-                    Err(reason) => failures.push(reason),
+                .map(|(n, why)| format!("{n}: {why}"))
+                .collect(),
+            false => failed.into_values().collect(),
+        };
+        let reason = reasons.join("; ");
+        Outcome::Failed { reason }
+    }
+
+    /// Locks every node of the job; one that can't be locked has failed.
+    async fn lock(
+        &self,
+        job: &Job,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+        failed: &mut BTreeMap<String, String>,
+    ) -> Vec<HostLock> {
+        let hosts: BTreeMap<&str, &Host> = job
+            .stages
+            .iter()
+            .flat_map(|s| &s.tracks)
+            .map(|t| (t.node.as_str(), &t.host))
+            .collect();
+        let locking = hosts.into_iter().map(|(node, host)| async move {
+            let lock = cancel.run_until_cancelled(HostLock::take(host)).await;
+            (node, lock)
+        });
+        let mut locks = Vec::new();
+        for (node, lock) in join_all(locking).await {
+            match lock {
+                Some(Ok(lock)) => locks.push(lock),
+                Some(Err(e)) => {
+                    let error = self.journal.redactor().redact(&e.to_string());
+                    let failure = Event::StepFailed {
+                        node: node.to_owned(),
+                        step: "lock".into(),
+                        error: error.clone(),
+                        took: Duration::ZERO,
+                    };
+                    send(events, failure).await;
+                    failed.insert(node.to_owned(), error);
                 }
-            }
-            if cancel.is_cancelled() {
-                return Outcome::Cancelled;
-            }
-            if !failures.is_empty() {
-                let reason = failures.join("; ");
-                return Outcome::Failed { reason };
+                None => {}
             }
         }
-        Outcome::Done { changed }
+        locks
+    }
+
+    /// Answers how many steps changed something; what failed is in `failed`, by node.
+    async fn stages_locked(
+        &self,
+        job: &Job,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+        failed: &mut BTreeMap<String, String>,
+    ) -> usize {
+        let mut changed = 0;
+        for stage in &job.stages {
+            let tracks: Vec<&Track> = stage
+                .tracks
+                .iter()
+                .filter(|t| !failed.contains_key(&t.node))
+                .collect();
+            let running = tracks.iter().map(|track| self.track(track, events, cancel));
+            for (track, result) in tracks.iter().zip(join_all(running).await) {
+                match result {
+                    Ok(n) => changed += n,
+                    Err(reason) => {
+                        failed.insert(track.node.clone(), reason);
+                    }
+                }
+            }
+            if cancel.is_cancelled() || (!failed.is_empty() && !job.keep_going) {
+                break;
+            }
+        }
+        changed
     }
 
     /// Runs a node's steps; answers how many changed something.

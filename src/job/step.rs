@@ -52,6 +52,10 @@ pub struct Change {
     /// Why it is dangerous, or what will be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// For `!`: what the operator types to accept it; a decision without can only be taken by
+    /// changing the fleet or config.toml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
 }
 
 impl Change {
@@ -62,6 +66,7 @@ impl Change {
             old: None,
             new: None,
             warning: None,
+            accept: None,
         }
     }
     /// `= what`
@@ -87,6 +92,13 @@ impl Change {
     /// `! what`
     pub fn decide(what: impl Into<String>) -> Self {
         Self::of(ChangeKind::Decide, what)
+    }
+    /// `! what`, which the operator accepts by typing `accept`.
+    pub fn ask(what: impl Into<String>, accept: impl Into<String>) -> Self {
+        Self {
+            accept: Some(accept.into()),
+            ..Self::of(ChangeKind::Decide, what)
+        }
     }
     /// Adds why the line is dangerous.
     pub fn warn(mut self, warning: impl Into<String>) -> Self {

@@ -26,6 +26,10 @@ pub use shell::{ShellTarget, shell_command, shell_target};
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
 pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
+    // A blank fleet has no manager yet.
+    if let Request::Provision { options } = request {
+        return crate::provision::job(&cx.config, &cx.nodes, options);
+    }
     let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
         Request::Deploy {
@@ -36,6 +40,7 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         Request::Remove { app } => (Confirm::TypeName(app.clone()), remove::steps(app)),
         Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
         Request::Restart { service } => (Confirm::Ask, service::restart(service)),
+        Request::Provision { .. } => unreachable!("built above"),
         Request::Availability { node, to } => {
             let handle = cx.nodes.get(node);
             let id = match handle {
@@ -51,19 +56,16 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
 
 /// A job of one stage on one node.
 fn on(node: &NodeHandle, request: &Request, confirm: Confirm, steps: Vec<Box<dyn Step>>) -> Job {
-    Job {
+    let stage = Stage {
         title: request.title(),
-        confirm,
-        stages: vec![Stage {
-            title: request.title(),
-            tracks: vec![Track {
-                node: node.config.name.clone(),
-                host: node.host.clone(),
-                docker: node.docker.clone(),
-                steps,
-            }],
+        tracks: vec![Track {
+            node: node.config.name.clone(),
+            host: node.host.clone(),
+            docker: node.docker.clone(),
+            steps,
         }],
-    }
+    };
+    Job::new(request.title(), confirm, vec![stage])
 }
 
 /// Runs a command on the step's node, its output streamed to the job; a non-zero exit code is the

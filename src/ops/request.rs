@@ -24,6 +24,8 @@ pub enum Request {
     Scale { service: String, replicas: u64 },
     /// Replaces every task of a service by a new one.
     Restart { service: String },
+    /// Makes servers what config.toml says.
+    Provision { options: crate::provision::Options },
     /// Drains, pauses or activates a node.
     Availability { node: String, to: Availability },
 }
@@ -36,6 +38,7 @@ impl Request {
             Self::Remove { app } => format!("remove {app}"),
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),
+            Self::Provision { options } => crate::provision::title(options),
             Self::Availability { node, to } => match to {
                 Availability::Active => format!("activate {node}"),
                 Availability::Pause => format!("pause {node}"),

@@ -1,0 +1,336 @@
+//! Checks the tables `[storage]`, `[provision]` and `[scaleway]`, and what nodes say of the swarm.
+
+use std::net::IpAddr;
+
+use toml::Spanned;
+
+use super::load::Checker;
+use super::types::*;
+use super::{ConfigError, raw, units};
+use crate::model::Availability;
+
+/// Docker's own apt repository, and the key that signs it.
+/// Source: <https://docs.docker.com/engine/install/debian/>.
+const DOCKER_REPOSITORY: &str = "https://download.docker.com/linux";
+const DOCKER_KEY: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+const DOCKER_MAJOR: u32 = 28;
+
+const SCALEWAY: &str = "https://api.scaleway.com";
+
+impl Checker<'_> {
+    pub(super) fn storage(
+        &self,
+        raw: raw::Storage,
+        nodes: &[NodeConfig],
+        first_manager: String,
+    ) -> Result<StorageConfig, ConfigError> {
+        for node in raw.node.iter().chain(&raw.gluster) {
+            self.is_node(node, nodes)?;
+        }
+        if raw.gluster.len() == 1 {
+            return Err(self.error(
+                raw.gluster[0].span(),
+                "a distributed store needs at least two nodes: name them all, or none when something else mounts the path",
+            ));
+        }
+        let path = match raw.path {
+            Some(path) => {
+                self.is_plain_path(&path)?;
+                path.into_inner()
+            }
+            None => "/mnt/data".into(),
+        };
+        for device in &raw.devices {
+            self.is_plain_path(device)?;
+        }
+        let netshare = self.download(&raw.netshare_url, &raw.netshare_sha256, "netshare")?;
+        Ok(StorageConfig {
+            driver: match raw.driver {
+                raw::Driver::Nfs => StorageDriver::Nfs,
+                raw::Driver::Netshare => StorageDriver::Netshare,
+                raw::Driver::Shared => StorageDriver::Shared,
+                raw::Driver::Local => StorageDriver::Local,
+            },
+            node: raw.node.map_or(first_manager, Spanned::into_inner),
+            path: path.into(),
+            devices: raw
+                .devices
+                .into_iter()
+                .map(|d| d.into_inner().into())
+                .collect(),
+            filesystem: match raw.filesystem {
+                raw::Filesystem::Ext4 => Filesystem::Ext4,
+                raw::Filesystem::Xfs => Filesystem::Xfs,
+            },
+            gluster: raw.gluster.into_iter().map(Spanned::into_inner).collect(),
+            netshare,
+        })
+    }
+
+    pub(super) fn provision(&self, raw: raw::Provision) -> Result<ProvisionConfig, ConfigError> {
+        for name in &raw.off {
+            if !CONCERNS.contains(&name.get_ref().as_str()) {
+                let near = super::nearest(name.get_ref(), CONCERNS.into_iter())
+                    .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+                return Err(self.error(
+                    name.span(),
+                    &format!(
+                        "there is no concern {:?}, only {}{near}",
+                        name.get_ref(),
+                        CONCERNS.join(", ")
+                    ),
+                ));
+            }
+        }
+        for package in &raw.packages {
+            let fine = package.get_ref().len() > 1
+                && package
+                    .get_ref()
+                    .starts_with(|c: char| c.is_ascii_alphanumeric())
+                && package
+                    .get_ref()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+            if !fine {
+                return Err(self.error(
+                    package.span(),
+                    "a package's name has lower-case letters, digits and + - . only",
+                ));
+            }
+        }
+        for network in raw.address_pools.iter().chain(&raw.ssh_from) {
+            if !is_network(network.get_ref()) {
+                return Err(self.error(
+                    network.span(),
+                    "write an address (\"203.0.113.7\") or a network (\"203.0.113.0/24\")",
+                ));
+            }
+        }
+        for port in &raw.open_ports {
+            let fine = port.get_ref().split_once('/').is_some_and(|(n, kind)| {
+                n.parse::<u16>().is_ok_and(|n| n > 0) && matches!(kind, "tcp" | "udp")
+            });
+            if !fine {
+                return Err(self.error(port.span(), "write a port as \"8443/tcp\" or \"53/udp\""));
+            }
+        }
+        if let Some(swappiness) = &raw.swappiness
+            && *swappiness.get_ref() > 100
+        {
+            return Err(self.error(swappiness.span(), "swappiness is 0 to 100"));
+        }
+        let docker_key = match raw.docker_key {
+            None => DOCKER_KEY.to_owned(),
+            Some(key) => {
+                let plain = key.get_ref().replace(' ', "").to_ascii_uppercase();
+                if plain.len() != 40 || !plain.chars().all(|c| c.is_ascii_hexdigit()) {
+                    return Err(self.error(
+                        key.span(),
+                        "a key's fingerprint has 40 hexadecimal digits (`gpg --show-keys FILE` prints it)",
+                    ));
+                }
+                plain
+            }
+        };
+        let docker_repository = match raw.docker_repository {
+            None => DOCKER_REPOSITORY.to_owned(),
+            Some(url) => {
+                self.is_url(&url)?;
+                url.into_inner().trim_end_matches('/').to_owned()
+            }
+        };
+        let swap = match &raw.swap {
+            None => 2 << 30,
+            Some(size) if size.get_ref().trim() == "0" => 0,
+            Some(size) => self.unit(size, units::size)? as u64,
+        };
+        let apt_wait = match &raw.apt_wait {
+            None => std::time::Duration::from_secs(300),
+            Some(time) => self.unit(time, units::duration)?,
+        };
+        let plain =
+            |list: Vec<Spanned<String>>| list.into_iter().map(Spanned::into_inner).collect();
+        Ok(ProvisionConfig {
+            off: plain(raw.off),
+            packages: plain(raw.packages),
+            apt_wait,
+            docker: match raw.docker {
+                raw::DockerSource::Docker => DockerSource::Docker,
+                raw::DockerSource::Distribution => DockerSource::Distribution,
+            },
+            docker_major: raw.docker_major.unwrap_or(DOCKER_MAJOR),
+            docker_repository,
+            docker_key,
+            address_pools: plain(raw.address_pools),
+            autolock: raw.autolock,
+            swap,
+            swappiness: raw.swappiness.map_or(10, Spanned::into_inner),
+            restic: self.download(&raw.restic_url, &raw.restic_sha256, "restic")?,
+            ssh_from: plain(raw.ssh_from),
+            open_ports: plain(raw.open_ports),
+        })
+    }
+
+    pub(super) fn scaleway(
+        &self,
+        raw: Option<raw::Scaleway>,
+    ) -> Result<Option<ScalewayConfig>, ConfigError> {
+        let Some(raw) = raw else { return Ok(None) };
+        for id in [&raw.zone, &raw.security_group] {
+            let fine = !id.get_ref().is_empty()
+                && id
+                    .get_ref()
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-');
+            if !fine {
+                return Err(self.error(
+                    id.span(),
+                    "write a zone as \"fr-par-1\" and a security group by its id, as the console's address shows it",
+                ));
+            }
+        }
+        let url = match raw.url {
+            None => SCALEWAY.to_owned(),
+            Some(url) => {
+                self.is_url(&url)?;
+                url.into_inner().trim_end_matches('/').to_owned()
+            }
+        };
+        Ok(Some(ScalewayConfig {
+            zone: raw.zone.into_inner(),
+            security_group: raw.security_group.into_inner(),
+            token_file: self.resolve(&raw.token_file),
+            url,
+        }))
+    }
+
+    /// An address or the name of a network interface.
+    pub(super) fn advertise(
+        &self,
+        written: Option<Spanned<String>>,
+    ) -> Result<Option<String>, ConfigError> {
+        let Some(written) = written else {
+            return Ok(None);
+        };
+        let text = written.get_ref();
+        // IFNAMSIZ is 16 with the NUL at the end.
+        let interface = (1..16).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
+        if text.parse::<IpAddr>().is_err() && !interface {
+            return Err(self.error(
+                written.span(),
+                "advertise is an IP address of the node (\"10.0.0.11\") or one of its network interfaces (\"eth1\")",
+            ));
+        }
+        Ok(Some(written.into_inner()))
+    }
+
+    fn is_node(&self, node: &Spanned<String>, nodes: &[NodeConfig]) -> Result<(), ConfigError> {
+        let names = || nodes.iter().map(|n| n.name.as_str());
+        if names().any(|n| n == node.get_ref()) {
+            return Ok(());
+        }
+        let near = super::nearest(node.get_ref(), names())
+            .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+        let all = names().collect::<Vec<_>>().join(", ");
+        Err(self.error(
+            node.span(),
+            &format!("no node is named {:?}, only {all}{near}", node.get_ref()),
+        ))
+    }
+
+    /// A path that can stand in fstab, exports and compose files as it is.
+    fn is_plain_path(&self, path: &Spanned<String>) -> Result<(), ConfigError> {
+        let text = path.get_ref();
+        let fine = text.len() > 1
+            && text.starts_with('/')
+            && !text.ends_with('/')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/-_.:+".contains(c))
+            && !text.split('/').any(|part| part == "..");
+        if fine {
+            return Ok(());
+        }
+        Err(self.error(
+            path.span(),
+            "write a whole path from /, of letters, digits and - _ . : +",
+        ))
+    }
+
+    fn is_url(&self, url: &Spanned<String>) -> Result<(), ConfigError> {
+        let text = url.get_ref();
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let fine = rest.is_some_and(|r| !r.is_empty())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"'\"\\`$".contains(c));
+        if fine {
+            return Ok(());
+        }
+        Err(self.error(url.span(), "write an address that begins with https://"))
+    }
+
+    fn download(
+        &self,
+        url: &Option<Spanned<String>>,
+        sha256: &Option<Spanned<String>>,
+        what: &str,
+    ) -> Result<Option<Download>, ConfigError> {
+        let (url, sha256) = match (url, sha256) {
+            (None, None) => return Ok(None),
+            (Some(url), Some(sha256)) => (url, sha256),
+            (Some(url), None) => {
+                return Err(self.error(
+                    url.span(),
+                    &format!("a download is known by its content: add {what}_sha256 = \"…\""),
+                ));
+            }
+            (None, Some(sha256)) => {
+                return Err(self.error(
+                    sha256.span(),
+                    &format!("there is nothing to compare it with: add {what}_url = \"…\""),
+                ));
+            }
+        };
+        self.is_url(url)?;
+        let hex = sha256.get_ref().to_ascii_lowercase();
+        if hex.len() != 64 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(self.error(
+                sha256.span(),
+                "a SHA-256 has 64 hexadecimal digits (`sha256sum FILE` prints it)",
+            ));
+        }
+        Ok(Some(Download {
+            url: url.get_ref().clone(),
+            sha256: hex,
+        }))
+    }
+}
+
+impl From<raw::Availability> for Availability {
+    fn from(written: raw::Availability) -> Self {
+        match written {
+            raw::Availability::Active => Self::Active,
+            raw::Availability::Pause => Self::Pause,
+            raw::Availability::Drain => Self::Drain,
+        }
+    }
+}
+
+/// `203.0.113.7` or `203.0.113.0/24`, of either family.
+fn is_network(text: &str) -> bool {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    address.parse::<IpAddr>().is_ok_and(|ip| {
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        bits.is_none_or(|b| b.parse::<u8>().is_ok_and(|b| b <= most))
+    })
+}

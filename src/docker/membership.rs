@@ -1,0 +1,171 @@
+//! Making a swarm, joining it, and what a manager sets of its nodes.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{NodeSpec, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest};
+use bollard::query_parameters::UpdateNodeOptions;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Docker, DockerError};
+use crate::model::Role;
+
+/// Where managers listen; 2377/tcp is Swarm's port.
+const LISTEN: &str = "0.0.0.0:2377";
+
+/// How often a change is tried again on a fresh description when somebody else was faster.
+const SEQUENCE_RETRIES: usize = 5;
+
+impl Docker {
+    /// Makes this engine the first manager of a new swarm. `address` is the node's own, under which
+    /// the others reach it; overlay networks are cut out of `pools` (the engine's default when
+    /// empty), each of 256 addresses.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn init_swarm(&self, address: &str, pools: Vec<String>) -> Result<(), DockerError> {
+        let request = SwarmInitRequest {
+            listen_addr: Some(LISTEN.into()),
+            advertise_addr: Some(address.into()),
+            data_path_addr: Some(address.into()),
+            subnet_size: (!pools.is_empty()).then_some(24),
+            default_addr_pool: (!pools.is_empty()).then_some(pools),
+            ..Default::default()
+        };
+        let client = self.client().await?;
+        match client.init_swarm(request).await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// The token with which a node joins the swarm of this manager in that role.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn join_token(&self, role: Role) -> Result<SecretString, DockerError> {
+        let client = self.client().await?;
+        let swarm = match client.inspect_swarm().await {
+            Ok(swarm) => swarm,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        let tokens = swarm.join_tokens.unwrap_or_default();
+        let token = match role {
+            Role::Manager => tokens.manager,
+            Role::Worker => tokens.worker,
+        };
+        token
+            .map(SecretString::from)
+            .ok_or_else(|| DockerError::Other {
+                node: self.node(),
+                reason: "the manager gave no join token".into(),
+            })
+    }
+
+    /// Joins the swarm of the managers at `managers` (`address:2377`). The token travels in the
+    /// request's body.
+    ///
+    /// # Errors
+    /// The engine's words. After a time-out the engine goes on trying: look at its state.
+    pub async fn join_swarm(
+        &self,
+        address: &str,
+        managers: Vec<String>,
+        token: &SecretString,
+    ) -> Result<(), DockerError> {
+        let request = SwarmJoinRequest {
+            listen_addr: Some(LISTEN.into()),
+            advertise_addr: Some(address.into()),
+            data_path_addr: Some(address.into()),
+            remote_addrs: Some(managers),
+            join_token: Some(token.expose_secret().to_owned()),
+        };
+        let client = self.client().await?;
+        match client.join_swarm(request).await {
+            Ok(()) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Sets labels of a node, found by its swarm id; those not named stay.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn set_labels(
+        &self,
+        node: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), DockerError> {
+        self.update_node(node, |spec| {
+            let all = spec.labels.get_or_insert_default();
+            all.extend(labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+        })
+        .await
+    }
+
+    /// Sets the role of a node, found by its swarm id.
+    ///
+    /// # Errors
+    /// The engine's words: it refuses to demote the last manager.
+    pub async fn set_role(&self, node: &str, role: Role) -> Result<(), DockerError> {
+        self.update_node(node, |spec| {
+            spec.role = Some(match role {
+                Role::Manager => NodeSpecRoleEnum::MANAGER,
+                Role::Worker => NodeSpecRoleEnum::WORKER,
+            });
+        })
+        .await
+    }
+
+    /// Lets managers ask for a key after each restart, or not.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn set_autolock(&self, on: bool) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        let swarm = match client.inspect_swarm().await {
+            Ok(swarm) => swarm,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        let mut spec = swarm.spec.unwrap_or_default();
+        spec.encryption_config
+            .get_or_insert_default()
+            .auto_lock_managers = Some(on);
+        let version = swarm.version.and_then(|v| v.index).unwrap_or(0) as i64;
+        let options = bollard::query_parameters::UpdateSwarmOptions {
+            version,
+            ..Default::default()
+        };
+        match client.update_swarm(spec, options).await {
+            Ok(()) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    async fn update_node(
+        &self,
+        node: &str,
+        change: impl Fn(&mut NodeSpec),
+    ) -> Result<(), DockerError> {
+        let mut tries = 0;
+        loop {
+            let client = self.client().await?;
+            let found = match client.inspect_node(node).await {
+                Ok(found) => found,
+                Err(e) => return Err(self.failed(e).await),
+            };
+            let mut spec = found.spec.unwrap_or_default();
+            change(&mut spec);
+            let options = UpdateNodeOptions {
+                version: found.version.and_then(|v| v.index).unwrap_or(0) as i64,
+            };
+            let Err(e) = client.update_node(node, spec, options).await else {
+                return Ok(());
+            };
+            let error = self.failed(e).await;
+            tries += 1;
+            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+                return Err(error);
+            }
+        }
+    }
+}

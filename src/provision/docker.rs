@@ -1,0 +1,265 @@
+//! Docker: from Docker's own apt repository, pinned to a major version, or the distribution's. An
+//! engine that is there already is adopted as it is: packages of both are never mixed.
+//!
+//! Undo: `apt-get purge docker-ce docker-ce-cli containerd.io` (or docker.io), remove
+//! /etc/apt/sources.list.d/docker.sources and /etc/apt/preferences.d/matou-docker.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::{Desired, FileSpec, compare_file};
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, DockerSource, NodeConfig};
+use crate::job::{Change, ChangeKind, Check, StepError};
+
+const KEY: &str = "/etc/apt/keyrings/docker.asc";
+const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
+const PREFERENCES: &str = "/etc/apt/preferences.d/matou-docker";
+
+const PACKAGES: [&str; 3] = ["docker-ce", "docker-ce-cli", "containerd.io"];
+
+/// Without AppArmor's own tools the distribution's engine refuses to start containers on a kernel
+/// that has AppArmor.
+const DISTRIBUTION: [&str; 3] = ["docker.io", "apparmor", "iptables"];
+
+/// Oldest engine that matou works with.
+const OLDEST: u32 = 20;
+
+/// Stores the key that comes from `$1` when its fingerprint is `$2`.
+const FETCH_KEY: &str = r#"set -e; umask 022
+install -d -m 755 /etc/apt/keyrings
+t=$(mktemp); trap 'rm -f "$t"' EXIT
+curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 --output "$t" -- "$1"
+got=$(gpg --batch --show-keys --with-colons "$t" | awk -F: '$1 == "fpr" { print $10; exit }')
+[ "$got" = "$2" ] || { echo "the key at $1 has the fingerprint ${got:-none} instead of $2: it is not trusted" >&2; exit 1; }
+install -m 644 "$t" "$3"
+"#;
+
+/// See the module.
+pub struct Docker;
+
+fn repository(at: &At<'_>) -> [FileSpec; 2] {
+    let os = at.facts.os();
+    let config = &at.config().provision;
+    [
+        FileSpec {
+            path: SOURCES.into(),
+            content: format!(
+                "# Kept by `matou provision`.\nTypes: deb\nURIs: {}/{}\nSuites: {}\nComponents: stable\nSigned-By: {KEY}\n",
+                config.docker_repository, os.id, os.codename
+            ),
+            mode: 0o644,
+        },
+        FileSpec {
+            path: PREFERENCES.into(),
+            content: format!(
+                "# Kept by `matou provision`: another major version only when config.toml says so.\n\
+                 Package: docker-ce docker-ce-cli\nPin: version 5:{}.*\nPin-Priority: 990\n",
+                config.docker_major
+            ),
+            mode: 0o644,
+        },
+    ]
+}
+
+fn distribution(at: &At<'_>) -> Desired {
+    let desired = Desired::default().packages(DISTRIBUTION);
+    // Debian 13 has the client in a package of its own.
+    match at.facts.os() {
+        os if os.id == "debian" && os.version != "12" => desired.packages(["docker-cli"]),
+        _ => desired,
+    }
+}
+
+/// Which packages the engine that is there came in.
+fn installed(at: &At<'_>) -> Option<&'static str> {
+    let has = |p: &str| at.facts.package(p).is_some();
+    if has("docker-ce") {
+        Some("docker-ce")
+    } else if has("docker.io") {
+        Some("docker.io")
+    } else {
+        at.facts.engine().map(|_| "installed by hand")
+    }
+}
+
+/// It came from the repository that matou keeps.
+fn is_ours(at: &At<'_>) -> bool {
+    at.facts
+        .file(SOURCES)
+        .is_some_and(|f| f.content.starts_with("# Kept by `matou provision`"))
+}
+
+#[async_trait]
+impl Concern for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        Needs::default()
+            .files([SOURCES, PREFERENCES])
+            .command(
+                "docker-key",
+                format!("gpg --batch --show-keys --with-colons {KEY} | awk -F: '$1 == \"fpr\" {{ print $10; exit }}'"),
+            )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let engine = at.facts.engine();
+        if let Some(engine) = &engine
+            && engine.major().is_some_and(|m| m < OLDEST)
+        {
+            return Err(format!(
+                "the engine of {} is too old ({}): matou needs Docker 20.10 or newer; remove it, and it is installed anew",
+                at.node.name, engine.version
+            ));
+        }
+        let source = at.config().provision.docker;
+        let found = installed(at);
+        let adopted = match (found, source) {
+            (None, _) => false,
+            (Some("docker-ce"), DockerSource::Docker) => !is_ours(at),
+            (Some("docker.io"), DockerSource::Distribution) => false,
+            _ => true,
+        };
+        if adopted {
+            let version = engine.map_or_else(|| "that does not run".to_owned(), |e| e.version);
+            let packages = found.unwrap_or_default();
+            return Ok(Check::Done(vec![Change::same(format!(
+                "Docker {version} ({packages}), adopted"
+            ))]));
+        }
+        if source == DockerSource::Distribution {
+            return Ok(check(distribution(at).compare(at.facts)));
+        }
+        let wanted = &at.config().provision.docker_key;
+        let mut lines = vec![match at.facts.out("docker-key") {
+            "" => Change::add(format!("key of Docker's repository, {wanted}")),
+            key if key == wanted => Change::same(format!("key of Docker's repository, {key}")),
+            key => Change::modify("key of Docker's repository", key, wanted),
+        }];
+        lines.extend(repository(at).iter().map(|f| compare_file(at.facts, f)));
+        let pinned = at.config().provision.docker_major;
+        for name in PACKAGES {
+            lines.push(match at.facts.package(name) {
+                None => Change::add(format!("package {name}")),
+                Some(version) => {
+                    let line = Change::same(format!("package {name} {version}"));
+                    let other = engine.as_ref().is_some_and(|e| e.major() != Some(pinned));
+                    if name == "docker-ce" && other {
+                        line.warn(format!(
+                            "{pinned} is wanted: `matou upgrade {}` drains the node and installs it",
+                            at.node.name
+                        ))
+                    } else {
+                        line
+                    }
+                }
+            });
+        }
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        // In time for the first start, which then needs no second one.
+        if installed(at).is_none() {
+            super::engine::write_first(at, run).await?;
+        }
+        if at.config().provision.docker == DockerSource::Distribution {
+            return distribution(at).apply(at, run).await;
+        }
+        let config = &at.config().provision;
+        if at.facts.out("docker-key") != config.docker_key {
+            let url = format!("{}/{}/gpg", config.docker_repository, at.facts.os().id);
+            run.sh(
+                "fetch the key of Docker's repository",
+                FETCH_KEY,
+                [url.as_str(), &config.docker_key, KEY],
+            )
+            .await?;
+        }
+        let mut changed = false;
+        for file in repository(at) {
+            if compare_file(at.facts, &file).kind != ChangeKind::Same {
+                run.write(&file.path, &file.content, file.mode).await?;
+                changed = true;
+            }
+        }
+        let missing: Vec<&str> = PACKAGES
+            .into_iter()
+            .filter(|p| at.facts.package(p).is_none())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if changed {
+            let script = "apt-get -q update -o DPkg::Lock::Timeout=300";
+            run.sh("read Docker's repository", script, [""; 0]).await?;
+        }
+        run.install(missing).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::testing::{check_of, config, lines};
+    use super::*;
+
+    fn facts(packages: &str) -> Facts {
+        Facts::of(&[
+            (
+                "os",
+                "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm",
+            ),
+            ("packages", packages),
+        ])
+    }
+
+    #[test]
+    fn a_blank_server_gets_dockers_repository_and_a_pin() {
+        let plan = check_of(&Docker, &config(""), facts("")).unwrap();
+        insta::assert_snapshot!(lines(&plan).join("\n"), @r"
+        + key of Docker's repository, 9DC858229FC7DD38854AE2D88D81803C0EBFCD88
+        + /etc/apt/sources.list.d/docker.sources (6 lines)
+        + /etc/apt/preferences.d/matou-docker (4 lines)
+        + package docker-ce
+        + package docker-ce-cli
+        + package containerd.io
+        ");
+    }
+
+    #[test]
+    fn an_engine_that_is_there_is_adopted_and_never_mixed() {
+        let plan = check_of(&Docker, &config(""), facts("docker.io ii 20.10.24")).unwrap();
+        assert_eq!(
+            lines(&plan),
+            ["= Docker that does not run (docker.io), adopted"]
+        );
+        let distribution = config("[provision]\ndocker = \"distribution\"");
+        let plan = check_of(&Docker, &distribution, facts("docker-ce ii 5:28.1")).unwrap();
+        assert_eq!(
+            lines(&plan),
+            ["= Docker that does not run (docker-ce), adopted"]
+        );
+    }
+
+    #[test]
+    fn a_foreign_key_is_shown_as_old_and_new() {
+        let found = facts("").with("docker-key", "AAAA", 0);
+        let plan = check_of(&Docker, &config(""), found).unwrap();
+        assert!(lines(&plan)[0].starts_with("~ key of Docker's repository: AAAA → 9DC8"));
+    }
+
+    #[test]
+    fn an_engine_that_is_too_old_is_named() {
+        let found = facts("docker.io ii 18")
+            .with("docker-version", r#"{"Version":"18.09.1"}"#, 0)
+            .with("docker-info", "{}", 0);
+        let e = check_of(&Docker, &config(""), found).unwrap_err();
+        assert!(e.contains("too old (18.09.1)"), "{e}");
+    }
+}

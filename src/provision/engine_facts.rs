@@ -1,0 +1,157 @@
+//! What a node's engine says of itself and of the swarm.
+//! API: <https://docs.docker.com/reference/api/engine/>.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::facts::Facts;
+
+/// An engine that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    pub version: String,
+    pub swarm: Swarm,
+    pub running_containers: u64,
+    pub volume_plugins: Vec<String>,
+    pub live_restore: bool,
+    /// Nodes of the swarm, when this is a manager.
+    pub nodes: Vec<SwarmNode>,
+}
+
+/// What `docker info` says under Swarm.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Swarm {
+    #[serde(rename = "NodeID")]
+    pub node_id: String,
+    /// `inactive`, `pending`, `active`, `error`, `locked`
+    pub local_node_state: String,
+    /// It is a manager that takes part.
+    pub control_available: bool,
+    pub error: String,
+    pub node_addr: String,
+}
+
+/// A node as a manager knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwarmNode {
+    pub id: String,
+    pub hostname: String,
+    /// `manager` or `worker`, as it should be.
+    pub role: String,
+    /// `active`, `pause`, `drain`
+    pub availability: String,
+    pub labels: BTreeMap<String, String>,
+    /// `ready`, `down`, …
+    pub state: String,
+    /// A manager that others reach.
+    pub reachable: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    #[serde(default)]
+    containers_running: u64,
+    #[serde(default)]
+    swarm: Option<Swarm>,
+    #[serde(default)]
+    live_restore_enabled: bool,
+    #[serde(default)]
+    plugins: Plugins,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Plugins {
+    volume: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    version: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ApiNode {
+    #[serde(rename = "ID")]
+    id: String,
+    spec: Spec,
+    #[serde(default)]
+    description: Description,
+    #[serde(default)]
+    status: Status,
+    #[serde(default)]
+    manager_status: Option<ManagerStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec {
+    role: String,
+    availability: String,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Description {
+    hostname: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Status {
+    state: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct ManagerStatus {
+    reachability: String,
+}
+
+impl Engine {
+    /// `None` when no engine answers.
+    pub(super) fn read(facts: &Facts) -> Option<Self> {
+        let version: Version = facts.json("docker-version").ok()?;
+        let info: Info = facts.json("docker-info").ok()?;
+        let nodes: Vec<ApiNode> = facts.json("docker-nodes").unwrap_or_default();
+        Some(Self {
+            version: version.version,
+            swarm: info.swarm.unwrap_or_default(),
+            running_containers: info.containers_running,
+            volume_plugins: info.plugins.volume.unwrap_or_default(),
+            live_restore: info.live_restore_enabled,
+            nodes: nodes
+                .into_iter()
+                .map(|n| SwarmNode {
+                    id: n.id,
+                    hostname: n.description.hostname,
+                    role: n.spec.role,
+                    availability: n.spec.availability,
+                    labels: n.spec.labels.unwrap_or_default(),
+                    state: n.status.state,
+                    reachable: n
+                        .manager_status
+                        .is_some_and(|m| m.reachability == "reachable"),
+                })
+                .collect(),
+        })
+    }
+
+    /// `28` of `28.1.2` or `5:28.1.2-1~debian`.
+    pub fn major(&self) -> Option<u32> {
+        self.version.split('.').next()?.parse().ok()
+    }
+
+    /// It is a manager that can change the swarm.
+    pub fn is_manager(&self) -> bool {
+        self.swarm.local_node_state == "active" && self.swarm.control_available
+    }
+}

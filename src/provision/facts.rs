@@ -1,0 +1,481 @@
+//! What a node is like: gathered by one script in one round trip.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use serde::de::DeserializeOwned;
+
+use crate::host::{Command, quote};
+
+/// What concerns want to know of a node, beside what every node is asked.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Needs {
+    files: BTreeSet<String>,
+    units: BTreeSet<String>,
+    /// Name → POSIX shell.
+    commands: BTreeMap<String, String>,
+}
+
+impl Needs {
+    /// The content, mode and owner of files; they need not be there.
+    pub fn files<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
+        self.files.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// The state of systemd units, by full name; they need not be there.
+    pub fn units<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.units.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// The output and exit code of a shell script that changes nothing.
+    pub fn command(mut self, name: &str, script: impl Into<String>) -> Self {
+        self.commands.insert(name.to_owned(), script.into());
+        self
+    }
+
+    /// Both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.units.extend(other.units);
+        self.commands.extend(other.commands);
+        self
+    }
+
+    /// The command that gathers it all. `nonce` separates the parts of its output: no file can
+    /// hold it.
+    pub(super) fn script(&self, nonce: &str, docker_socket: &str) -> Command {
+        use std::fmt::Write as _;
+        let mut text = format!(
+            "exec </dev/null 2>/dev/null\n\
+             PATH=$PATH:/usr/sbin:/sbin\n\
+             sock={}\n\
+             ask() {{ [ -S \"$sock\" ] && curl -fsS --max-time 5 --unix-socket \"$sock\" \"http://docker$1\"; }}\n\
+             part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
+             file() {{ part 0 \"file:$1\"; [ -f \"$1\" ] || return; stat -c '%a %U:%G' -- \"$1\"; base64 -w0 -- \"$1\"; }}\n\
+             # A part's name stands before it, its exit code in front of the next.\n",
+            quote([docker_socket])
+        );
+        let mut add = |name: &str, script: &str| {
+            let _ = writeln!(text, "part 0 {}\n(\n{script}\n); part $? =", quote([name]));
+        };
+        for (name, script) in COMMON {
+            add(name, script);
+        }
+        for (name, script) in &self.commands {
+            add(name, script);
+        }
+        if !self.units.is_empty() {
+            let units = quote(self.units.iter().map(String::as_str));
+            let show = format!(
+                "systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- {units}"
+            );
+            add("units", &show);
+        }
+        for path in &self.files {
+            let _ = writeln!(text, "file {}; part 0 =", quote([path.as_str()]));
+        }
+        Command::new("sh")
+            .arg("-s")
+            .stdin(text.into_bytes())
+            .sudo()
+            .timeout(std::time::Duration::from_secs(90))
+            .label("gather facts")
+    }
+
+    pub(super) fn parse(&self, nonce: &str, output: &str) -> Facts {
+        let mut parts = BTreeMap::new();
+        let mut current: Option<(String, String)> = None;
+        let marker = format!("{nonce} ");
+        for line in output.split('\n') {
+            let Some(rest) = line.strip_prefix(&marker) else {
+                if let Some((_, text)) = &mut current {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                continue;
+            };
+            let (code, name) = rest.split_once(' ').unwrap_or((rest, "="));
+            if let Some((name, mut text)) = current.take() {
+                // The newline before the marker is the marker's.
+                text.pop();
+                let code = code.parse().unwrap_or(1);
+                parts.insert(name, Part { text, code });
+            }
+            if name != "=" {
+                current = Some((name.to_owned(), String::new()));
+            }
+        }
+        let units = parts.get("units").map_or("", |p| p.text.as_str());
+        let units = self
+            .units
+            .iter()
+            .cloned()
+            .zip(units.split("\n\n").map(Unit::parse))
+            .collect();
+        Facts { parts, units }
+    }
+}
+
+/// Random, so that nothing a node prints can look like it.
+pub(super) fn nonce() -> String {
+    let random = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
+    format!("@@{:016x}{:016x}", random(), random())
+}
+
+/// Asked on every node.
+const COMMON: [(&str, &str); 9] = [
+    ("os", "cat /etc/os-release"),
+    ("kernel", "uname -srm"),
+    ("container", "systemd-detect-virt --container --quiet"),
+    ("addresses", "ip -json address show"),
+    ("route", "ip -json route show default"),
+    (
+        "packages",
+        "dpkg-query --show --showformat='${Package} ${db:Status-Abbrev} ${Version}\\n'",
+    ),
+    ("docker-version", "ask /version"),
+    ("docker-info", "ask /info"),
+    // Only a manager answers these.
+    ("docker-nodes", "ask /nodes"),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    text: String,
+    code: i32,
+}
+
+/// What one node is like.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    parts: BTreeMap<String, Part>,
+    units: BTreeMap<String, Unit>,
+}
+
+/// A file of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub mode: u32,
+    /// `user:group`
+    pub owner: String,
+    /// Invalid UTF-8 replaced.
+    pub content: String,
+}
+
+/// A systemd unit of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// `loaded`, `not-found`, `masked`
+    pub load: String,
+    /// `active`, `inactive`, `failed`, …
+    pub active: String,
+    /// `running`, `exited`, …
+    pub sub: String,
+    /// `enabled`, `disabled`, `static`, …
+    pub enabled: String,
+}
+
+impl Unit {
+    fn parse(text: &str) -> Self {
+        let mut unit = Self::default();
+        for (key, value) in text.lines().filter_map(|l| l.split_once('=')) {
+            match key {
+                "LoadState" => unit.load = value.to_owned(),
+                "ActiveState" => unit.active = value.to_owned(),
+                "SubState" => unit.sub = value.to_owned(),
+                "UnitFileState" => unit.enabled = value.to_owned(),
+                _ => {}
+            }
+        }
+        unit
+    }
+
+    /// Starts at boot: enabled, or started by something else.
+    pub fn starts(&self) -> bool {
+        matches!(
+            self.enabled.as_str(),
+            "enabled" | "static" | "generated" | "alias" | "indirect"
+        )
+    }
+}
+
+/// The distribution of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Os {
+    /// `debian`, `ubuntu`
+    pub id: String,
+    /// `12`, `24.04`
+    pub version: String,
+    /// `bookworm`, `noble`
+    pub codename: String,
+    /// For people.
+    pub name: String,
+}
+
+/// An address of a network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub interface: String,
+    pub ip: IpAddr,
+    /// Bits of the network.
+    pub prefix: u8,
+}
+
+impl Facts {
+    /// What a command of [`Needs::command`] printed; empty when it was not asked.
+    pub fn out(&self, name: &str) -> &str {
+        self.parts.get(name).map_or("", |p| p.text.trim())
+    }
+
+    /// Its exit code.
+    pub fn code(&self, name: &str) -> i32 {
+        self.parts.get(name).map_or(-1, |p| p.code)
+    }
+
+    /// Whether it ended with exit code 0.
+    pub fn ok(&self, name: &str) -> bool {
+        self.code(name) == 0
+    }
+
+    /// What it printed, as JSON.
+    ///
+    /// # Errors
+    /// Where the JSON is not as expected.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
+        serde_json::from_str(self.out(name))
+            .map_err(|e| format!("what `{name}` printed can't be read: {e}"))
+    }
+
+    /// A file that a concern asked for.
+    pub fn file(&self, path: &str) -> Option<File> {
+        let part = self.parts.get(&format!("file:{path}"))?;
+        let (meta, content) = part.text.split_once('\n').unwrap_or((&part.text, ""));
+        let (mode, owner) = meta.trim().split_once(' ')?;
+        let content = base64::engine::general_purpose::STANDARD
+            .decode(content.trim())
+            .ok()?;
+        Some(File {
+            mode: u32::from_str_radix(mode, 8).ok()?,
+            owner: owner.to_owned(),
+            content: String::from_utf8_lossy(&content).into_owned(),
+        })
+    }
+
+    /// A unit that a concern asked for.
+    pub fn unit(&self, name: &str) -> Unit {
+        self.units.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The version of a package that is installed and set up.
+    pub fn package(&self, name: &str) -> Option<&str> {
+        self.packages()
+            .find(|(n, status, _)| *n == name && *status == "ii")
+            .map(|(_, _, version)| version)
+    }
+
+    /// Packages whose installation was interrupted.
+    pub fn broken_packages(&self) -> Vec<&str> {
+        // Unpacked, half-configured, triggers awaited or pending, half-installed, or to be
+        // installed again.
+        self.packages()
+            .filter(|(_, status, _)| {
+                status.len() > 2
+                    || matches!(
+                        status.as_bytes().get(1),
+                        Some(b'U' | b'F' | b'H' | b'W' | b't')
+                    )
+            })
+            .map(|(name, _, _)| name)
+            .collect()
+    }
+
+    fn packages(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.out("packages").lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?, words.next().unwrap_or("")))
+        })
+    }
+
+    pub fn os(&self) -> Os {
+        let value = |key: &str| {
+            self.out("os")
+                .lines()
+                .find_map(|l| l.strip_prefix(key)?.strip_prefix('='))
+                .map_or_else(String::new, |v| v.trim_matches('"').to_owned())
+        };
+        Os {
+            id: value("ID"),
+            version: value("VERSION_ID"),
+            codename: value("VERSION_CODENAME"),
+            name: value("PRETTY_NAME"),
+        }
+    }
+
+    /// `x86_64`, `aarch64`
+    pub fn architecture(&self) -> &str {
+        self.out("kernel").rsplit(' ').next().unwrap_or("")
+    }
+
+    /// It shares its kernel with others: no kernel settings, swap or NFS server of its own.
+    pub fn is_container(&self) -> bool {
+        self.ok("container")
+    }
+
+    /// Its addresses that other machines can reach, those of Docker's bridges left out.
+    pub fn addresses(&self) -> Vec<Address> {
+        #[derive(serde::Deserialize)]
+        struct Link {
+            ifname: String,
+            addr_info: Vec<Info>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Info {
+            local: Option<IpAddr>,
+            #[serde(default)]
+            prefixlen: u8,
+            #[serde(default)]
+            scope: String,
+        }
+        let links: Vec<Link> = self.json("addresses").unwrap_or_default();
+        let outside = |name: &str| {
+            !(name == "lo"
+                || name.starts_with("docker")
+                || name.starts_with("br-")
+                || name.starts_with("veth"))
+        };
+        links
+            .into_iter()
+            .filter(|l| outside(&l.ifname))
+            .flat_map(|l| {
+                let interface = l.ifname;
+                l.addr_info
+                    .into_iter()
+                    .filter(|i| i.scope == "global")
+                    .filter_map(move |i| {
+                        Some(Address {
+                            interface: interface.clone(),
+                            ip: i.local?,
+                            prefix: i.prefixlen,
+                        })
+                    })
+            })
+            .collect()
+    }
+
+    /// The interface of the default route.
+    pub fn default_interface(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Route {
+            dev: String,
+        }
+        let routes: Vec<Route> = self.json("route").ok()?;
+        routes.into_iter().next().map(|r| r.dev)
+    }
+
+    /// The engine, when one answers.
+    pub fn engine(&self) -> Option<super::engine_facts::Engine> {
+        super::engine_facts::Engine::read(self)
+    }
+}
+
+#[cfg(test)]
+impl Facts {
+    /// Facts for tests of checks: parts that exited with 0.
+    pub(super) fn of(parts: &[(&str, &str)]) -> Self {
+        let mut facts = Self::default();
+        for (name, text) in parts {
+            facts = facts.with(name, text, 0);
+        }
+        facts
+    }
+
+    pub(super) fn with(mut self, name: &str, text: &str, code: i32) -> Self {
+        let text = text.to_owned();
+        self.parts.insert(name.to_owned(), Part { text, code });
+        self
+    }
+
+    pub(super) fn with_file(self, path: &str, mode: u32, content: &str) -> Self {
+        let coded = base64::engine::general_purpose::STANDARD.encode(content);
+        self.with(
+            &format!("file:{path}"),
+            &format!("{mode:o} root:root\n{coded}"),
+            0,
+        )
+    }
+
+    pub(super) fn with_unit(mut self, name: &str, active: &str, enabled: &str) -> Self {
+        let unit = Unit {
+            load: "loaded".into(),
+            active: active.into(),
+            sub: String::new(),
+            enabled: enabled.into(),
+        };
+        self.units.insert(name.to_owned(), unit);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the script in a real shell on this machine.
+    fn gather(needs: &Needs) -> Facts {
+        let nonce = nonce();
+        let command = needs.script(&nonce, "/nowhere.sock");
+        let mut child = std::process::Command::new("sh")
+            .arg("-s")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), command.input()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        needs.parse(&nonce, &String::from_utf8_lossy(&out.stdout))
+    }
+
+    #[test]
+    fn one_script_tells_files_commands_and_the_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it's here; rm -rf $HOME");
+        let hostile = "\n@@0000 0 os\nfake\u{1b}[2J\n'\"$(id)\n\n";
+        std::fs::write(&path, hostile).unwrap();
+        std::os::unix::fs::PermissionsExt::set_mode(
+            &mut std::fs::metadata(&path).unwrap().permissions(),
+            0o640,
+        );
+        let path = path.to_string_lossy().into_owned();
+        let needs = Needs::default()
+            .files([path.clone(), "/nonexistent".to_owned()])
+            .command("seven", "echo a; echo b; exit 7")
+            .command("none", "true");
+        let facts = gather(&needs);
+        assert_eq!(facts.file(&path).unwrap().content, hostile);
+        assert_eq!(facts.file("/nonexistent"), None);
+        assert_eq!((facts.out("seven"), facts.code("seven")), ("a\nb", 7));
+        assert_eq!((facts.out("none"), facts.code("none")), ("", 0));
+        assert!(!facts.os().id.is_empty());
+        assert!(!facts.architecture().is_empty());
+        assert!(facts.engine().is_none());
+    }
+
+    #[test]
+    fn interrupted_packages_are_seen() {
+        let facts = Facts::of(&[(
+            "packages",
+            "curl ii 7.88\nnginx iU 1.22\nold rc 1.0\nbad iFR 2\ngone un",
+        )]);
+        assert_eq!(facts.package("curl"), Some("7.88"));
+        assert_eq!(facts.package("nginx"), None);
+        assert_eq!(facts.broken_packages(), ["nginx", "bad"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! fail2ban: who guesses passwords at sshd or at a site behind Traefik is shut out for a time.
+//!
+//! Undo: `apt-get purge fail2ban`, remove /etc/fail2ban/jail.d/matou.local.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::Desired;
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::job::{Check, StepError};
+
+/// Traefik's access log as JSON, where the catalogue's stack writes it. Keys come in the order of
+/// the alphabet. Source: <https://doc.traefik.io/traefik/observability/access-logs/>.
+const FILTER: &str = r#"# Kept by `matou provision`: refused passwords behind Traefik.
+[Definition]
+failregex = ^\{.*"ClientHost":"<HOST>".*"ClientUsername":"[^"-][^"]*".*"DownstreamStatus":401,
+datepattern = "time":"%%Y-%%m-%%dT%%H:%%M:%%S
+"#;
+
+/// fail2ban does not start when a log is not there.
+const LOG: &str = "# Kept by `matou provision`.\nd /var/log/traefik 0750 root adm -\nf /var/log/traefik/access.log 0640 root adm -\n";
+
+const ROTATE: &str = "# Kept by `matou provision`.\n/var/log/traefik/*.log {\n    daily\n    rotate 14\n    compress\n    delaycompress\n    missingok\n    notifempty\n    copytruncate\n}\n";
+
+fn jails(at: &At<'_>) -> Result<String, String> {
+    let mut friends = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
+    friends.extend(at.fleet.addresses()?.iter().map(|(_, ip)| ip.to_string()));
+    friends.extend(at.config().provision.ssh_from.iter().cloned());
+    Ok(format!(
+        "# Kept by `matou provision`.\n[DEFAULT]\n\
+         # Never the fleet itself, nor those that SSH is open to by name.\n\
+         ignoreip = {}\n\
+         bantime = 1h\nbantime.increment = true\nbantime.maxtime = 1w\nfindtime = 10m\nmaxretry = 5\n\
+         banaction = nftables-multiport\nbanaction_allports = nftables-allports\n\n\
+         [sshd]\nenabled = true\nbackend = systemd\n\n\
+         # What comes in for a container is routed before it meets the input chain.\n\
+         [traefik-auth]\nenabled = true\nbackend = polling\nport = http,https\nfilter = matou-traefik\n\
+         logpath = /var/log/traefik/access.log\n\
+         action = nftables-multiport[name=traefik-auth, port=\"http,https\", chain_hook=prerouting, chain_priority=-150]\n",
+        friends.join(" ")
+    ))
+}
+
+/// See the module.
+pub struct Fail2ban;
+
+fn logs() -> Desired {
+    Desired::default()
+        .packages(["fail2ban", "python3-systemd", "nftables", "logrotate"])
+        .file("/etc/tmpfiles.d/matou-traefik.conf", 0o644, LOG)
+        .file("/etc/logrotate.d/matou-traefik", 0o644, ROTATE)
+        .after("systemd-tmpfiles --create /etc/tmpfiles.d/matou-traefik.conf")
+}
+
+fn desired(at: &At<'_>) -> Result<Desired, String> {
+    Ok(Desired::default()
+        .file("/etc/fail2ban/filter.d/matou-traefik.conf", 0o644, FILTER)
+        .file("/etc/fail2ban/jail.d/matou.local", 0o644, jails(at)?)
+        .unit("fail2ban.service"))
+}
+
+#[async_trait]
+impl Concern for Fail2ban {
+    fn name(&self) -> &'static str {
+        "fail2ban"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        logs()
+            .needs()
+            .files([
+                "/etc/fail2ban/filter.d/matou-traefik.conf",
+                "/etc/fail2ban/jail.d/matou.local",
+            ])
+            .units(["fail2ban.service"])
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let mut lines = logs().compare(at.facts);
+        lines.extend(desired(at)?.compare(at.facts));
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        logs().apply(at, run).await?;
+        desired(at).map_err(StepError::Failed)?.apply(at, run).await
+    }
+}

@@ -1,0 +1,282 @@
+//! The firewall: nothing comes in but SSH, 80 and 443; the swarm's and NFS's ports are open between
+//! the fleet's nodes only. A table of its own: nothing of Docker's or anybody's rules is touched.
+//! Ports that containers publish are covered too: they bypass the input chain, so a forward chain
+//! looks at what was redirected. Guarded: the node takes a change back by itself unless a new
+//! connection works.
+//!
+//! Undo: `systemctl disable --now matou-firewall`.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::{Desired, FileSpec, compare_file};
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig, StorageDriver};
+use crate::job::{Change, ChangeKind, Check, StepError};
+
+const RULES: &str = "/etc/matou/firewall.nft";
+/// Hash of the rules as the kernel lists them.
+const LIVE: &str = "/var/lib/matou/firewall.sha256";
+const UNIT: &str = "matou-firewall.service";
+
+const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firewall of the fleet\n\
+    DefaultDependencies=no\nAfter=local-fs.target\nBefore=network-pre.target shutdown.target\nWants=network-pre.target\nConflicts=shutdown.target\n\n\
+    [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/nft -f /etc/matou/firewall.nft\n\
+    ExecStop=/usr/sbin/nft delete table inet matou\n\n\
+    [Install]\nWantedBy=sysinit.target\n";
+
+const CHANGE: &str = r#"set -e
+f=$1
+nft -c -f "$f.new"
+if [ -e "$f" ]; then cp -p "$f" "$f.before"; else rm -f "$f.before"; fi
+mv "$f.new" "$f"
+nft -f "$f"
+"#;
+
+const RESTORE: &str = r#"f=$1
+if [ -e "$f.before" ]; then
+    mv -f "$f.before" "$f"; nft -f "$f"
+else
+    rm -f "$f"; nft delete table inet matou 2>/dev/null || :
+    systemctl disable --quiet --now matou-firewall.service 2>/dev/null || :
+fi
+"#;
+
+/// The rules that were confirmed are those that the kernel has: remembered, to notice when somebody
+/// changes them by hand.
+const CONFIRM: &str = r#"set -e
+rm -f "$1.before"; mkdir -p /var/lib/matou
+systemctl daemon-reload
+systemctl enable --quiet matou-firewall.service
+systemctl restart matou-firewall.service
+nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2"
+"#;
+
+/// See the module.
+pub struct Firewall;
+
+fn unit() -> Desired {
+    Desired::default().packages(["nftables"]).file(
+        "/etc/systemd/system/matou-firewall.service",
+        0o644,
+        UNIT_FILE,
+    )
+}
+
+/// An nftables set of addresses, or nothing when it would be empty.
+fn set(name: &str, kind: &str, elements: &[String]) -> String {
+    if elements.is_empty() {
+        return String::new();
+    }
+    format!(
+        "    set {name} {{\n        type {kind}\n        flags interval\n        elements = {{ {} }}\n    }}\n",
+        elements.join(", ")
+    )
+}
+
+fn split(addresses: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    addresses.into_iter().partition(|a| !a.contains(':'))
+}
+
+fn rules(at: &At<'_>) -> Result<String, String> {
+    let config = at.config();
+    let fleet = at.fleet.addresses()?;
+    let (fleet4, fleet6) = split(fleet.iter().map(|(_, ip): &(_, IpAddr)| ip.to_string()));
+    let (ssh4, ssh6) = split(config.provision.ssh_from.iter().cloned());
+    let ports = |kind: &str| -> Vec<String> {
+        config
+            .provision
+            .open_ports
+            .iter()
+            .filter_map(|p| p.strip_suffix(kind))
+            .map(str::to_owned)
+            .collect()
+    };
+    let tcp = [vec!["80".into(), "443".into()], ports("/tcp")]
+        .concat()
+        .join(", ");
+    // HTTP/3 is QUIC, over UDP.
+    let udp = [vec!["443".into()], ports("/udp")].concat().join(", ");
+    let ssh: Vec<String> = super::sshd::ports(at.facts)
+        .iter()
+        .map(u16::to_string)
+        .collect();
+    let ssh = ssh.join(", ");
+    let mut inside = vec![ssh.clone(), "2377".into(), "7946".into()];
+    if matches!(
+        config.storage.driver,
+        StorageDriver::Nfs | StorageDriver::Netshare
+    ) && at.is_storage()
+    {
+        inside.push("2049".into());
+    }
+    if config.storage.gluster.contains(&at.node.name) {
+        inside.extend(["24007".into(), "24008".into(), "49152-60999".into()]);
+    }
+    let inside = inside.join(", ");
+    let mut text = format!(
+        "# Kept by `matou provision`. In one step: nobody sees a half-made table.\n\
+         table inet matou\ndelete table inet matou\ntable inet matou {{\n{}{}{}{}",
+        set("fleet4", "ipv4_addr", &fleet4),
+        set("fleet6", "ipv6_addr", &fleet6),
+        set("ssh4", "ipv4_addr", &ssh4),
+        set("ssh6", "ipv6_addr", &ssh6),
+    );
+    text += "    chain input {\n        type filter hook input priority filter - 5; policy drop;\n\
+             \x20       ct state established,related accept\n        ct state invalid drop\n        iifname \"lo\" accept\n\
+             \x20       # ping, path MTU, neighbours\n        meta l4proto { icmp, ipv6-icmp } accept\n\
+             \x20       # answers of DHCP come by broadcast\n        udp sport 67 udp dport 68 accept\n        udp sport 547 udp dport 546 accept\n";
+    text +=
+        &format!("        tcp dport {{ {tcp} }} accept\n        udp dport {{ {udp} }} accept\n");
+    if ssh4.is_empty() && ssh6.is_empty() {
+        text += &format!("        tcp dport {{ {ssh} }} accept\n");
+    }
+    for (family, name, list) in [("ip", "ssh4", &ssh4), ("ip6", "ssh6", &ssh6)] {
+        if !list.is_empty() {
+            text += &format!("        {family} saddr @{name} tcp dport {{ {ssh} }} accept\n");
+        }
+    }
+    let from_fleet: Vec<&str> = [
+        ("ip saddr @fleet4", &fleet4),
+        ("ip6 saddr @fleet6", &fleet6),
+    ]
+    .into_iter()
+    .filter(|(_, list)| !list.is_empty())
+    .map(|(rule, _)| rule)
+    .collect();
+    for rule in &from_fleet {
+        text += &format!("        {rule} jump fleet\n");
+    }
+    text += &format!(
+        "    }}\n    chain fleet {{\n        tcp dport {{ {inside} }} accept\n        # gossip, overlay networks, encrypted ones\n\
+         \x20       udp dport {{ 7946, 4789 }} accept\n        meta l4proto esp accept\n    }}\n"
+    );
+    text += &format!(
+        "    # Ports that containers publish are redirected before the input chain sees them.\n\
+         \x20   chain forward {{\n        type filter hook forward priority filter - 5; policy accept;\n\
+         \x20       ct state established,related accept\n        iifname {{ \"docker0\", \"docker_gwbridge\" }} accept\n        iifname \"br-*\" accept\n\
+         \x20       ct status dnat meta l4proto tcp ct original proto-dst {{ {tcp} }} accept\n\
+         \x20       ct status dnat meta l4proto udp ct original proto-dst {{ {udp} }} accept\n"
+    );
+    for rule in &from_fleet {
+        text += &format!("        ct status dnat {rule} accept\n");
+    }
+    text += "        ct status dnat drop\n    }\n}\n";
+    Ok(text)
+}
+
+fn file(at: &At<'_>) -> Result<FileSpec, String> {
+    Ok(FileSpec {
+        path: RULES.into(),
+        content: rules(at)?,
+        mode: 0o600,
+    })
+}
+
+#[async_trait]
+impl Concern for Firewall {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        unit()
+            .needs()
+            .and(super::sshd::needs())
+            .files([RULES, LIVE])
+            .units([UNIT, "ufw.service", "firewalld.service"])
+            .command(
+                "nft",
+                "nft list table inet matou | sha256sum | cut -d' ' -f1",
+            )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        for other in ["ufw.service", "firewalld.service"] {
+            let name = other.trim_end_matches(".service");
+            let found = at.facts.unit(other);
+            if found.active == "active" && found.sub != "dead" && at.facts.package(name).is_some() {
+                return Ok(Check::Change(vec![Change::decide(format!(
+                    "{name} runs on {}, and two firewalls get in each other's way: run `systemctl disable --now {name}` there, or put \"firewall\" into [provision] off",
+                    at.node.name
+                ))]));
+            }
+        }
+        let mut lines = unit().compare(at.facts);
+        lines.push(compare_file(at.facts, &file(at)?));
+        let stored = at.facts.file(LIVE).map(|f| f.content.trim().to_owned());
+        let runs = at.facts.unit(UNIT);
+        lines.push(match (stored, runs.active.as_str(), runs.starts()) {
+            (Some(hash), "active", true) if hash == at.facts.out("nft") => {
+                Change::same("the kernel has these rules, also after a reboot")
+            }
+            (Some(_), "active", true) => Change::modify(
+                "rules in the kernel",
+                "changed by hand",
+                "those of the file",
+            ),
+            _ => Change::add("rules in the kernel, also after a reboot"),
+        });
+        let changes = lines.iter().any(|l| l.kind != ChangeKind::Same);
+        let from = &at.config().provision.ssh_from;
+        if changes && !from.is_empty() {
+            lines.push(Change::same(format!(
+                "SSH is open to {} and the fleet",
+                from.join(", ")
+            )));
+        }
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        unit().apply(at, run).await?;
+        let file = file(at).map_err(StepError::Failed)?;
+        run.sh("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+            .await?;
+        run.write(&format!("{RULES}.new"), &file.content, file.mode)
+            .await?;
+        run.guarded("firewall", CHANGE, RESTORE, &[RULES.to_owned()])
+            .await?;
+        run.sh("keep the rules", CONFIRM, [RULES, LIVE]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::testing::{config, lines};
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn rules_of(more: &str) -> String {
+        let config = config(more);
+        let accepted = BTreeSet::new();
+        let facts = Facts::of(&[("sshd", "port 2222")]);
+        let fleet = super::super::Picture::of(&config, &accepted, [("n1", facts.clone())]);
+        rules(&At {
+            node: &config.nodes[0],
+            facts: &facts,
+            fleet: &fleet,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_rules_are_as_shown() {
+        insta::assert_snapshot!(rules_of(
+            "[storage]\ndriver = \"nfs\"\n[provision]\nopen_ports = [\"8443/tcp\", \"53/udp\"]\nssh_from = [\"203.0.113.0/24\", \"2001:db8::7\"]"
+        ));
+    }
+
+    #[test]
+    fn another_firewall_is_a_decision() {
+        let facts =
+            Facts::of(&[("packages", "ufw ii 1")]).with_unit("ufw.service", "active", "enabled");
+        let plan = super::super::testing::check_of(&Firewall, &config(""), facts).unwrap();
+        assert!(lines(&plan)[0].starts_with("! ufw runs on n1"));
+    }
+}

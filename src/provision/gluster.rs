@@ -1,0 +1,212 @@
+//! GlusterFS for the driver `shared`: a copy of the data on each of the named nodes, the same
+//! folder mounted on all nodes. Three concerns of one name: the servers, the volume, the mount.
+//!
+//! Undo: `umount` the path on all nodes and remove its line in /etc/fstab; on one node
+//! `gluster volume stop matou` and `gluster volume delete matou`; the data stays in
+//! /var/lib/matou/brick of each.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::Desired;
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::job::{Change, Check, StepError};
+
+const VOLUME: &str = "matou";
+const BRICK: &str = "/var/lib/matou/brick";
+
+/// Makes the pool of servers and the volume; `$1` is this node, then all nodes that hold a copy.
+/// Each part may be there already.
+const MAKE: &str = r#"set -e
+me=$1; shift
+mkdir -p /var/lib/matou/brick
+for n in "$@"; do
+    [ "$n" = "$me" ] || gluster --mode=script peer status | grep -qx "Hostname: $n" || gluster --mode=script peer probe "$n"
+done
+i=0
+while [ "$(gluster --mode=script peer status | grep -c '(Connected)')" -lt $(($# - 1)) ]; do
+    i=$((i + 1)); [ $i -lt 60 ] || { gluster peer status; echo "not all servers of the store answer" >&2; exit 1; }
+    sleep 1
+done
+if ! gluster --mode=script volume info matou >/dev/null 2>&1; then
+    count=$#; bricks=
+    for n in "$@"; do bricks="$bricks $n:/var/lib/matou/brick"; done
+    gluster --mode=script volume create matou replica "$count" $bricks force
+fi
+gluster --mode=script volume set matou network.ping-timeout 10
+gluster --mode=script volume info matou | grep -qx 'Status: Started' || gluster --mode=script volume start matou
+"#;
+
+/// Mounts it, now and at boot; `$1` mount point, `$2` the line of fstab.
+const MOUNT: &str = r#"set -e
+mkdir -p "$1"
+if ! findmnt --fstab --noheadings --output=TARGET 2>/dev/null | grep -qxF "$1"; then
+    echo "$2" >>/etc/fstab
+    systemctl daemon-reload
+fi
+mountpoint -q "$1" || mount "$1"
+"#;
+
+/// The servers.
+pub struct Servers;
+
+fn servers() -> Desired {
+    Desired::default()
+        .packages(["glusterfs-server"])
+        .unit("glusterd.service")
+}
+
+#[async_trait]
+impl Concern for Servers {
+    fn name(&self) -> &'static str {
+        "gluster"
+    }
+
+    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+        config.storage.gluster.contains(&node.name)
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        servers().needs()
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        Ok(check(servers().compare(at.facts)))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        servers().apply(at, run).await?;
+        run.sh("make the folder of the copy", "mkdir -p -- \"$1\"", [BRICK])
+            .await
+    }
+}
+
+/// The volume, made by the first of the servers.
+pub struct Volume;
+
+#[async_trait]
+impl Concern for Volume {
+    fn name(&self) -> &'static str {
+        "gluster"
+    }
+
+    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+        config.storage.gluster.first() == Some(&node.name)
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        Needs::default().command("gluster", "gluster --mode=script volume info matou")
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let nodes = &at.config().storage.gluster;
+        if at.facts.package("glusterfs-server").is_none() {
+            return Ok(Check::Unknown(
+                "the servers of the store are not installed yet".into(),
+            ));
+        }
+        let info = at.facts.out("gluster");
+        let line = |text: &str| info.lines().any(|l| l.trim() == text);
+        if info.is_empty() {
+            let change = Change::add(format!(
+                "volume {VOLUME}, a copy on each of {}",
+                nodes.join(", ")
+            ));
+            let change = match nodes.len() {
+                2 => change.warn("two copies can't tell which of them is right after they lost each other: three are safer"),
+                _ => change,
+            };
+            return Ok(check(vec![change]));
+        }
+        let missing: Vec<&str> = nodes
+            .iter()
+            .filter(|n| !info.contains(&format!("{n}:{BRICK}")))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            return Ok(check(vec![Change::decide(format!(
+                "the store has no copy on {}: run `gluster volume add-brick` by hand, so that nothing is copied by surprise",
+                missing.join(", ")
+            ))]));
+        }
+        Ok(check(vec![match line("Status: Started") {
+            true => Change::same(format!(
+                "volume {VOLUME}, a copy on each of {}",
+                nodes.join(", ")
+            )),
+            false => Change::modify(format!("volume {VOLUME}"), "stopped", "started"),
+        }]))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let mut args = vec![at.node.name.clone()];
+        args.extend(at.config().storage.gluster.iter().cloned());
+        let made = run.sh("make the distributed store", MAKE, args).await;
+        run.forget_all();
+        made
+    }
+}
+
+/// The mount on every node.
+pub struct Mount;
+
+#[async_trait]
+impl Concern for Mount {
+    fn name(&self) -> &'static str {
+        "gluster"
+    }
+
+    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
+        !config.storage.gluster.is_empty()
+    }
+
+    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+        let mount = config.storage.path.to_string_lossy().into_owned();
+        let mount = crate::host::quote([mount.as_str()]);
+        Needs::default().files(["/etc/fstab"]).command(
+            "gluster-mounted",
+            format!("findmnt --noheadings --output=FSTYPE --mountpoint {mount}"),
+        )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let mount = at.config().storage.path.to_string_lossy();
+        let mut lines = client().compare(at.facts);
+        lines.push(match at.facts.out("gluster-mounted") {
+            "fuse.glusterfs" => Change::same(format!("the store is mounted at {mount}")),
+            "" => Change::add(format!("mount of the store at {mount}")),
+            other => {
+                return Err(format!(
+                    "{other} is mounted at {mount} of {} already: unmount it, or choose another [storage] path",
+                    at.node.name
+                ));
+            }
+        });
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        client().apply(at, run).await?;
+        let nodes = &at.config().storage.gluster;
+        let mount = at.config().storage.path.to_string_lossy().into_owned();
+        // A node that holds a copy asks itself first.
+        let mut order: Vec<&String> = nodes.iter().collect();
+        order.sort_by_key(|n| **n != at.node.name);
+        let Some((first, rest)) = order.split_first() else {
+            return Ok(());
+        };
+        let rest: Vec<&str> = rest.iter().map(|n| n.as_str()).collect();
+        let line = format!(
+            "{first}:/{VOLUME} {mount} glusterfs defaults,_netdev,nofail,backup-volfile-servers={} 0 0",
+            rest.join(":")
+        );
+        run.sh("mount the store", MOUNT, [mount, line]).await
+    }
+}
+
+fn client() -> Desired {
+    Desired::default().packages(["glusterfs-client"])
+}

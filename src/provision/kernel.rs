@@ -1,0 +1,199 @@
+//! Kernel parameters: what containers need, and hardening that does not break them; and that the
+//! kernel accounts the memory of containers, without which limits do nothing.
+//!
+//! Undo: remove /etc/sysctl.d/99-zz-matou.conf, then `sysctl --system` or reboot.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::Desired;
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::job::{Change, Check, StepError};
+
+const PATH: &str = "/etc/sysctl.d/99-zz-matou.conf";
+
+/// Where GRUB reads the boot flag from.
+const GRUB: &str = "/etc/default/grub.d/90-matou.cfg";
+
+/// Parameter, value, why. Left out on purpose: net.ipv4.ip_forward=0 and accept_ra=0 of hardening
+/// guides, which break containers and IPv6 of many providers.
+const PARAMETERS: [(&str, &str, &str); 17] = [
+    (
+        "net.ipv4.ip_forward",
+        "1",
+        "containers reach the network through the node",
+    ),
+    (
+        "fs.inotify.max_user_instances",
+        "1024",
+        "many containers watch files",
+    ),
+    ("fs.inotify.max_user_watches", "524288", "the same"),
+    (
+        "net.core.somaxconn",
+        "4096",
+        "bursts of visitors wait instead of being refused",
+    ),
+    (
+        "vm.overcommit_memory",
+        "1",
+        "Redis can save itself while memory is short",
+    ),
+    (
+        "kernel.panic",
+        "10",
+        "a panicked kernel boots again after 10 s",
+    ),
+    (
+        "kernel.kptr_restrict",
+        "2",
+        "kernel addresses help attackers only",
+    ),
+    ("kernel.dmesg_restrict", "1", "the kernel's log is root's"),
+    (
+        "kernel.unprivileged_bpf_disabled",
+        "1",
+        "a frequent way from a user to the kernel",
+    ),
+    (
+        "kernel.yama.ptrace_scope",
+        "1",
+        "a process may not read its neighbour's memory",
+    ),
+    (
+        "fs.protected_hardlinks",
+        "1",
+        "links to files of others, as in old attacks on /tmp",
+    ),
+    ("fs.protected_symlinks", "1", "the same"),
+    (
+        "fs.suid_dumpable",
+        "0",
+        "no core files of privileged programs",
+    ),
+    (
+        "net.ipv4.tcp_syncookies",
+        "1",
+        "goes on serving under a flood of SYNs",
+    ),
+    (
+        "net.ipv4.conf.all.accept_redirects",
+        "0",
+        "nobody changes routes from outside",
+    ),
+    ("net.ipv6.conf.all.accept_redirects", "0", "the same"),
+    (
+        "net.ipv4.conf.all.send_redirects",
+        "0",
+        "the node routes for its own containers only",
+    ),
+];
+
+fn parameters(config: &Config) -> Vec<(&'static str, String, &'static str)> {
+    let swappiness = config.provision.swappiness.to_string();
+    std::iter::once(("vm.swappiness", swappiness, "databases stay in memory"))
+        .chain(
+            PARAMETERS
+                .iter()
+                .map(|(k, v, why)| (*k, (*v).to_owned(), *why)),
+        )
+        .collect()
+}
+
+fn desired(config: &Config) -> Desired {
+    let text: String = parameters(config)
+        .iter()
+        .map(|(key, value, why)| format!("# {why}\n{key} = {value}\n"))
+        .collect();
+    Desired::default()
+        .file(PATH, 0o644, format!("# Kept by `matou provision`.\n{text}"))
+        // Some parameters depend on modules that are not there.
+        .after("sysctl --quiet --ignore --system")
+}
+
+/// See the module.
+pub struct Kernel;
+
+impl Kernel {
+    fn lines(at: &At<'_>) -> Vec<Change> {
+        let mut lines = desired(at.config()).compare(at.facts);
+        for (key, value, _) in parameters(at.config()) {
+            let found = at
+                .facts
+                .out("sysctl")
+                .lines()
+                .find_map(|l| l.strip_prefix(key)?.trim_start().strip_prefix('='))
+                .map(str::trim);
+            // This one can't be lowered again before a reboot; 2 is stricter still.
+            let stricter = key == "kernel.unprivileged_bpf_disabled" && found == Some("2");
+            if let Some(found) = found
+                && found != value
+                && !stricter
+            {
+                lines.push(Change::modify(key, found, value));
+            }
+        }
+        lines
+    }
+}
+
+#[async_trait]
+impl Concern for Kernel {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+        let keys: Vec<&str> = parameters(config).iter().map(|(k, ..)| *k).collect();
+        desired(config)
+            .needs()
+            .files([GRUB])
+            .command("sysctl", format!("sysctl --ignore {}", keys.join(" ")))
+            .command(
+                "memory",
+                "[ \"$(stat -fc %T /sys/fs/cgroup)\" = cgroup2fs ] && grep -qw memory /sys/fs/cgroup/cgroup.controllers && echo v2 && exit\n\
+                 awk '$1 == \"memory\" && $4 == 1 { print \"v1\" }' /proc/cgroups",
+            )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        if at.facts.is_container() {
+            let line = "the kernel is the host's of this container";
+            return Ok(Check::Done(vec![Change::same(line)]));
+        }
+        let mut lines = Self::lines(at);
+        lines.push(match at.facts.out("memory") {
+            "v2" => Change::same("memory is accounted (cgroup v2)"),
+            "v1" => Change::same("memory is accounted (cgroup v1)"),
+            _ => {
+                let flag = "boot flag cgroup_enable=memory";
+                let change = match at.facts.file(GRUB) {
+                    Some(_) => Change::same(flag),
+                    None => Change::add(flag),
+                };
+                change.warn(format!(
+                    "works after the next reboot: `matou reboot {}` drains the node first",
+                    at.node.name
+                ))
+            }
+        });
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        desired(at.config()).apply(at, run).await?;
+        if at.facts.out("memory").is_empty() && at.facts.file(GRUB).is_none() {
+            let script = "set -e; command -v update-grub >/dev/null || { echo 'this machine does not boot by GRUB: add cgroup_enable=memory to its kernel command line by hand' >&2; exit 1; }\n\
+                mkdir -p /etc/default/grub.d\n\
+                echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX cgroup_enable=memory swapaccount=1\"' >\"$1\"\n\
+                update-grub";
+            run.sh("set the boot flag", script, [GRUB]).await?;
+        }
+        // Parameters that something else changed since the file was written.
+        let script = "sysctl --quiet --ignore --load \"$1\"";
+        run.sh("set the parameters", script, [PATH]).await
+    }
+}

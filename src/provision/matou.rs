@@ -1,0 +1,361 @@
+//! matou itself on the managers, with its configuration and a key of its own, so that jobs of the
+//! night depend on no open console: /usr/local/bin/matou and /etc/matou.
+//!
+//! Undo: remove both, and the line `matou@…` of each node's authorized_keys.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::{FileSpec, compare_file};
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig, Reach};
+use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::model::Role;
+
+const PROGRAM: &str = "/usr/local/bin/matou";
+const HASH: &str = "/var/lib/matou/matou.sha256";
+const FOLDER: &str = "/etc/matou";
+const KEY: &str = "/etc/matou/id_ed25519";
+
+/// Takes the program from standard input.
+const INSTALL: &str = r#"set -e
+cat >"$1.new"
+got=$(sha256sum "$1.new" | cut -d' ' -f1)
+[ "$got" = "$2" ] || { rm -f "$1.new"; echo "the program arrived damaged" >&2; exit 1; }
+chmod 755 "$1.new"; mv -f "$1.new" "$1"
+mkdir -p /var/lib/matou; echo "$2" >"$3"
+"#;
+
+/// Lets the managers' keys in: `$1` is the home's user, the lines come after it.
+const AUTHORISE: &str = r#"set -e
+home=$(getent passwd "$1" | cut -d: -f6); user=$1; shift
+install -d -m 700 -o "$user" -g "$(id -gn "$user")" "$home/.ssh"
+f=$home/.ssh/authorized_keys
+[ -e "$f" ] || install -m 600 -o "$user" -g "$(id -gn "$user")" /dev/null "$f"
+cp -p "$f" "$f.matou"
+grep -v ' matou@[^ ]*$' "$f" >"$f.matou" || :
+for line in "$@"; do printf '%s\n' "$line" >>"$f.matou"; done
+mv -f "$f.matou" "$f"
+"#;
+
+/// The program and its configuration, on managers.
+pub struct Matou;
+
+/// The managers' keys, on every node.
+pub struct Access;
+
+/// SHA-256 of the running program; read once.
+fn own_hash() -> Result<&'static str, String> {
+    static HASH: OnceLock<Result<String, String>> = OnceLock::new();
+    HASH.get_or_init(|| {
+        use sha2::Digest;
+        let mut program = std::fs::File::open("/proc/self/exe").map_err(|e| e.to_string())?;
+        let mut hash = sha2::Sha256::new();
+        std::io::copy(&mut program, &mut HashWriter(&mut hash)).map_err(|e| e.to_string())?;
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    })
+    .as_deref()
+    .map_err(|e| format!("matou can't read its own program: {e}"))
+}
+
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sha2::Digest::update(self.0, bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The user that the node is worked on as.
+fn user(node: &NodeConfig) -> String {
+    match &node.reach {
+        Reach::Ssh(ssh) => ssh.user.clone().unwrap_or_else(|| "root".into()),
+        Reach::Local => "root".into(),
+    }
+}
+
+fn is_manager(node: &NodeConfig) -> bool {
+    node.role == Role::Manager
+}
+
+/// The public keys of managers that have one, as lines of authorized_keys.
+fn manager_keys(at: &At<'_>) -> Vec<String> {
+    let managers = at.config().nodes.iter().filter(|n| is_manager(n));
+    managers
+        .filter_map(|n| {
+            let facts = at.fleet.facts(&n.name).ok()?;
+            let key = facts.file(&format!("{KEY}.pub"))?.content;
+            let mut words = key.split_whitespace();
+            let (kind, key) = (words.next()?, words.next()?);
+            let from = at.fleet.address(n).ok()?;
+            // From the manager's address only, and for nothing but commands and sockets.
+            Some(format!(
+                "from=\"{from}\",no-agent-forwarding,no-X11-forwarding {kind} {key} matou@{}",
+                n.name
+            ))
+        })
+        .collect()
+}
+
+/// config.toml as the manager reads it: itself is this machine, the others are reached by their
+/// address in the fleet with the manager's own key.
+fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
+    let Some(path) = &at.config().path else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
+    let mut doc: toml_edit::DocumentMut = text.parse().map_err(|e| format!("{e}"))?;
+    let ssh = doc["ssh"].or_insert(toml_edit::table());
+    ssh["identity"] = toml_edit::value(KEY);
+    ssh["known_hosts"] = toml_edit::value("strict");
+    ssh["known_hosts_file"] = toml_edit::value("/etc/matou/known_hosts");
+    if let Some(table) = ssh.as_table_like_mut() {
+        for key in ["jump", "config_file", "port"] {
+            table.remove(key);
+        }
+    }
+    let nodes = doc["nodes"]
+        .as_array_of_tables_mut()
+        .ok_or("[[nodes]] of config.toml are no tables")?;
+    for table in nodes.iter_mut() {
+        let name = table["name"].as_str().unwrap_or_default().to_owned();
+        for key in ["identity", "jump", "port"] {
+            table.remove(key);
+        }
+        let Some(node) = at.fleet.node(&name) else {
+            continue;
+        };
+        if name == at.node.name {
+            table.remove("address");
+            table.remove("user");
+            continue;
+        }
+        table["address"] = toml_edit::value(at.fleet.address(node)?.to_string());
+        let port = at
+            .fleet
+            .facts(&name)
+            .map_or(22, |f| super::sshd::ports(f).first().copied().unwrap_or(22));
+        if port != 22 {
+            table["port"] = toml_edit::value(i64::from(port));
+        }
+    }
+    // Secrets of backups lie beside it.
+    for (key, name) in [
+        ("password_file", "restic-password"),
+        ("environment_file", "restic.env"),
+    ] {
+        if doc.get("backup").and_then(|b| b.get(key)).is_some() {
+            doc["backup"][key] = toml_edit::value(format!("{FOLDER}/{name}"));
+        }
+    }
+    Ok(Some(format!(
+        "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
+    )))
+}
+
+/// The host keys of all nodes, as they were read over connections that were checked.
+fn known_hosts(at: &At<'_>) -> Result<String, String> {
+    let mut text = String::new();
+    for (name, ip) in at.fleet.addresses()? {
+        let facts = at.fleet.facts(name)?;
+        for key in facts.out("host-keys").lines() {
+            let mut words = key.split_whitespace();
+            if let (Some(kind), Some(key)) = (words.next(), words.next()) {
+                let port = super::sshd::ports(facts).first().copied().unwrap_or(22);
+                let host = match port {
+                    22 => ip.to_string(),
+                    port => format!("[{ip}]:{port}"),
+                };
+                text += &format!("{host},{name} {kind} {key}\n");
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Files of the operator's machine that go to the manager: the repository's password and
+/// credentials.
+fn secrets(config: &Config) -> Vec<(&Path, String)> {
+    [
+        (&config.backup.password_file, "restic-password"),
+        (&config.backup.environment_file, "restic.env"),
+    ]
+    .into_iter()
+    .filter_map(|(file, name)| Some((file.as_deref()?, format!("{FOLDER}/{name}"))))
+    .collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn files(at: &At<'_>) -> Result<Vec<FileSpec>, String> {
+    let file = |name: &str, content| FileSpec {
+        path: format!("{FOLDER}/{name}"),
+        content,
+        mode: 0o600,
+    };
+    let mut files = vec![file("known_hosts", known_hosts(at)?)];
+    files.extend(manager_config(at)?.map(|text| file("config.toml", text)));
+    Ok(files)
+}
+
+#[async_trait]
+impl Concern for Matou {
+    fn name(&self) -> &'static str {
+        "matou"
+    }
+
+    fn applies(&self, node: &NodeConfig, _: &Config) -> bool {
+        is_manager(node)
+    }
+
+    fn needs(&self, node: &NodeConfig, config: &Config) -> Needs {
+        let needs = needs(node);
+        let paths: Vec<String> = secrets(config).into_iter().map(|(_, p)| p).collect();
+        let paths = crate::host::quote(paths.iter().map(String::as_str));
+        needs
+            .files([HASH, &format!("{KEY}.pub")])
+            .files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
+            .command("matou", format!("[ -x {PROGRAM} ]"))
+            .command(
+                "matou-secrets",
+                format!("[ -z \"{paths}\" ] || sha256sum -- {paths}"),
+            )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let mut lines = Vec::new();
+        let arch = std::env::consts::ARCH;
+        lines.push(if at.facts.architecture() != arch {
+            Change::same(format!("{PROGRAM} is not kept")).warn(format!(
+                "{} is {}, this program is for {arch}: install matou there by hand",
+                at.node.name,
+                at.facts.architecture()
+            ))
+        } else {
+            let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
+            match stored {
+                Some(hash) if hash == own_hash()? && at.facts.ok("matou") => {
+                    Change::same(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")))
+                }
+                Some(_) if at.facts.ok("matou") => {
+                    Change::modify(PROGRAM, "another build", "this one")
+                }
+                _ => Change::add(PROGRAM),
+            }
+        });
+        lines.push(match at.facts.file(&format!("{KEY}.pub")) {
+            Some(_) => Change::same("a key of its own"),
+            None => Change::add("a key of its own, with which it works on the other nodes"),
+        });
+        for file in files(at)? {
+            lines.push(compare_file(at.facts, &file));
+        }
+        for (file, path) in secrets(at.config()) {
+            let bytes = std::fs::read(file)
+                .map_err(|e| format!("{} of [backup] can't be read: {e}", file.display()))?;
+            let same = format!("{}  {path}", sha256(&bytes));
+            lines.push(
+                match at.facts.out("matou-secrets").lines().any(|l| l == same) {
+                    true => Change::same(path),
+                    false => Change::add(path),
+                },
+            );
+        }
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        run.sh("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+            .await?;
+        let hash = own_hash().map_err(StepError::Failed)?;
+        let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
+        let same = stored.as_deref() == Some(hash) && at.facts.ok("matou");
+        if at.facts.architecture() == std::env::consts::ARCH && !same {
+            let program = tokio::fs::read("/proc/self/exe")
+                .await
+                .map_err(|e| StepError::failed(format!("matou can't read its own program: {e}")))?;
+            let command = crate::host::Command::sh(INSTALL)
+                .args([PROGRAM, hash, HASH])
+                .stdin(program)
+                .sudo()
+                .label(format!("install {PROGRAM}"));
+            run.streamed(&run.cx.host, &command).await?;
+        }
+        if at.facts.file(&format!("{KEY}.pub")).is_none() {
+            let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
+            run.sh("make a key", make, [KEY, &at.node.name]).await?;
+        }
+        for file in files(at).map_err(StepError::Failed)? {
+            if compare_file(at.facts, &file).kind != ChangeKind::Same {
+                run.write(&file.path, &file.content, file.mode).await?;
+            }
+        }
+        for (file, path) in secrets(at.config()) {
+            let bytes = tokio::fs::read(file).await.map_err(|e| {
+                StepError::failed(format!("{} of [backup] can't be read: {e}", file.display()))
+            })?;
+            run.cx.host.upload(&path, &bytes, 0o600).await?;
+        }
+        Ok(())
+    }
+}
+
+fn needs(node: &NodeConfig) -> Needs {
+    let user = crate::host::quote([user(node).as_str()]);
+    Needs::default()
+        .and(super::sshd::needs())
+        .command("host-keys", "cat /etc/ssh/ssh_host_*_key.pub")
+        .command(
+            "authorised",
+            format!("grep ' matou@[^ ]*$' \"$(getent passwd {user} | cut -d: -f6)/.ssh/authorized_keys\" || :"),
+        )
+}
+
+#[async_trait]
+impl Concern for Access {
+    fn name(&self) -> &'static str {
+        "matou"
+    }
+
+    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
+        config.nodes.len() > 1
+    }
+
+    fn needs(&self, node: &NodeConfig, _: &Config) -> Needs {
+        needs(node)
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let keys = manager_keys(at);
+        let managers = at.config().nodes.iter().filter(|n| is_manager(n)).count();
+        if keys.len() < managers {
+            return Ok(Check::Unknown("the managers have no keys yet".into()));
+        }
+        let found: Vec<&str> = at.facts.out("authorised").lines().collect();
+        let same = keys.len() == found.len() && keys.iter().all(|k| found.contains(&k.as_str()));
+        Ok(check(vec![match same {
+            true => Change::same("the managers may log in with their own keys"),
+            false => Change::add("log-in of the managers with their own keys"),
+        }]))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let mut args = vec![user(at.node)];
+        args.extend(manager_keys(at));
+        run.sh("let the managers in", AUTHORISE, args).await
+    }
+}

@@ -1,0 +1,277 @@
+//! What a concern changes a node with.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::survey::Survey;
+use crate::host::{Command, Host, Stream};
+use crate::job::{Cx, StepError};
+
+/// How long the node waits before it takes back a change that was not confirmed, seconds, beside
+/// the time that connecting may take.
+const ROLLBACK: u64 = 30;
+
+/// Installs the packages that come as arguments; the first argument is how long to wait for a
+/// package manager that is in use, seconds.
+const APT: &str = r#"set -e
+wait=$1; shift
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
+command -v cloud-init >/dev/null && cloud-init status --wait >/dev/null 2>&1 || true
+holder() {
+    for f in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        [ -e "$f" ] || continue
+        awk -v i="$(stat -c %i "$f")" '$2 == "POSIX" && $4 == "WRITE" { split($6, a, ":"); if (a[3] == i) { print $5; exit } }' /proc/locks
+    done | head -n 1
+}
+n=0
+while p=$(holder) && [ -n "$p" ]; do
+    who=$(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null || echo 'a program')
+    if [ "$n" -ge "$wait" ]; then
+        echo "the package manager is in use by process $p ($who): wait until it is done, then run this again" >&2
+        exit 75
+    fi
+    [ "$n" -gt 0 ] || echo "waiting for process $p ($who), which uses the package manager"
+    sleep 1; n=$((n + 1))
+done
+dpkg --configure -a --force-confold
+get() {
+    apt-get -y -q -o DPkg::Lock::Timeout="$wait" -o Dpkg::Options::=--force-confold \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 "$@"
+}
+find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -720 2>/dev/null | grep -q . || get update
+[ $# -gt 0 ] || { get --fix-broken install; exit; }
+get install --no-install-recommends "$@" && exit
+echo "once more, with newer lists of packages"
+get update
+get install --no-install-recommends "$@"
+"#;
+
+/// The node that is worked on.
+pub struct Run<'a> {
+    pub cx: &'a Cx,
+    pub(super) survey: &'a Survey,
+    pub(super) apt_wait: Duration,
+}
+
+impl Run<'_> {
+    /// Runs a shell script as root, its output streamed to the job. What it needs from outside
+    /// comes as `$1`, `$2`, …
+    ///
+    /// # Errors
+    /// When it can't be run or ends with another exit code than 0, with its last lines.
+    pub async fn sh<S: Into<String>>(
+        &self,
+        label: &str,
+        script: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<(), StepError> {
+        let command = Command::sh(script).args(args).sudo().label(label);
+        self.streamed(&self.cx.host, &command).await
+    }
+
+    /// The same on another node of the fleet; answers with what it printed.
+    ///
+    /// # Errors
+    /// As [`Run::sh`].
+    pub async fn on(&self, node: &str, command: &Command) -> Result<String, StepError> {
+        let handle = self
+            .survey
+            .handle(node)
+            .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
+        Ok(handle.host.run_ok(command).await?.text())
+    }
+
+    /// Runs a command on a host, its output streamed to the job.
+    ///
+    /// # Errors
+    /// As [`Run::sh`].
+    pub async fn streamed(&self, host: &Host, command: &Command) -> Result<(), StepError> {
+        let (lines, arriving) = mpsc::channel(64);
+        let (ended, last) = tokio::join!(
+            host.stream(command, lines, &self.cx.cancel),
+            self.forward(arriving)
+        );
+        self.judge(&command.to_string(), ended?, &last)
+    }
+
+    /// Runs a shell script as root in a unit of its own, which a lost connection does not end;
+    /// running it again meanwhile watches the one that runs.
+    ///
+    /// # Errors
+    /// As [`Run::sh`].
+    pub async fn lasting(
+        &self,
+        unit: &str,
+        script: &str,
+        args: &[String],
+    ) -> Result<(), StepError> {
+        let (lines, arriving) = mpsc::channel(64);
+        let unit = format!("matou-{unit}");
+        let (ended, last) = tokio::join!(
+            self.cx
+                .host
+                .last(&unit, script, args, lines, &self.cx.cancel),
+            self.forward(arriving)
+        );
+        self.judge(&unit, ended?, &last)
+    }
+
+    /// Installs packages of the configured repositories.
+    ///
+    /// # Errors
+    /// Who uses the package manager, or its own last lines.
+    pub async fn install<S: Into<String>>(
+        &self,
+        packages: impl IntoIterator<Item = S>,
+    ) -> Result<(), StepError> {
+        let mut args = vec![self.apt_wait.as_secs().to_string()];
+        args.extend(packages.into_iter().map(Into::into));
+        self.lasting("apt", APT, &args).await
+    }
+
+    /// Writes a file in one step; its folder is made.
+    ///
+    /// # Errors
+    /// As [`Host::upload`]; the old file is untouched then.
+    pub async fn write(&self, path: &str, content: &str, mode: u32) -> Result<(), StepError> {
+        if let Some((folder, _)) = path.rsplit_once('/')
+            && !folder.is_empty()
+        {
+            let mkdir = Command::new("mkdir").args(["-p", "--", folder]).sudo();
+            self.cx.host.run_ok(&mkdir).await?;
+        }
+        self.cx.host.upload(path, content.as_bytes(), mode).await?;
+        self.cx.out.note(format!("wrote {path}")).await;
+        Ok(())
+    }
+
+    /// Makes a change that could lock the operator out: the node itself runs `restore` unless the
+    /// change is confirmed over a fresh connection.
+    ///
+    /// # Errors
+    /// As [`Run::sh`]; when no fresh connection works, after the node has taken the change back.
+    pub async fn guarded(
+        &self,
+        name: &str,
+        change: &str,
+        restore: &str,
+        args: &[String],
+    ) -> Result<(), StepError> {
+        let unit = format!("matou-rollback-{name}");
+        let arm = "set -e; u=$1; d=/run/matou; mkdir -p -m 700 \"$d\"; cat >\"$d/$u.sh\"; rm -f \"$d/$u.done\"\n\
+            systemctl stop \"$u.timer\" 2>/dev/null || :\n\
+            t=$2; shift 2; systemd-run --quiet --collect --unit=\"$u\" --on-active=\"$t\" --timer-property=AccuracySec=1s \
+            sh -c 'f=$1; shift; sh \"$f.sh\" \"$@\"; echo $? >\"$f.done\"' sh \"$d/$u\" \"$@\"";
+        let command = Command::sh(arm)
+            .args([unit.clone(), ROLLBACK.to_string()])
+            .args(args.iter().cloned())
+            .stdin(restore.as_bytes().to_vec())
+            .sudo()
+            .label(format!("arm {unit}"));
+        self.cx.host.run_ok(&command).await?;
+        let note = format!(
+            "the node takes this back by itself in {ROLLBACK} s unless a new connection works"
+        );
+        self.cx.out.note(note).await;
+        let command = Command::sh(change)
+            .args(args.iter().cloned())
+            .sudo()
+            .timeout(Duration::from_secs(ROLLBACK / 2))
+            .label(format!("change {name}"));
+        let changed = self.streamed(&self.cx.host, &command).await;
+        if let Err(e) = changed {
+            // Take it back now, when the node still listens.
+            let now = Command::sh("systemctl start \"$1.service\"")
+                .arg(&unit)
+                .sudo()
+                .timeout(Duration::from_secs(20));
+            let _ = self.cx.host.run(&now).await;
+            return Err(e);
+        }
+        let fresh = self.cx.host.fresh();
+        let disarm = Command::sh("systemctl stop \"$1.timer\" && [ ! -e \"/run/matou/$1.done\" ]")
+            .arg(&unit)
+            .sudo()
+            .timeout(Duration::from_secs(ROLLBACK / 2))
+            .label(format!("confirm {name}"));
+        let confirming =
+            tokio::time::timeout(Duration::from_secs(ROLLBACK * 2 / 3), fresh.run_ok(&disarm));
+        let confirmed = confirming.await;
+        fresh.close().await;
+        let reason = match confirmed {
+            Ok(Ok(_)) => {
+                self.cx.out.note("a new connection works: confirmed").await;
+                return Ok(());
+            }
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        self.cx
+            .out
+            .note(format!(
+                "no new connection ({reason}): waiting for the node to take it back"
+            ))
+            .await;
+        let asking = async {
+            let done = Command::sh("cat \"/run/matou/$1.done\"")
+                .arg(&unit)
+                .sudo()
+                .timeout(Duration::from_secs(5));
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                self.cx.host.reconnect();
+                if let Ok(output) = self.cx.host.run_ok(&done).await {
+                    break output.text();
+                }
+            }
+        };
+        let taken_back = tokio::time::timeout(Duration::from_secs(ROLLBACK * 4), asking).await;
+        Err(StepError::failed(match taken_back {
+            Ok(code) if code == "0" => format!(
+                "the change of {name} would have locked you out ({reason}): {} has taken it back by itself",
+                self.cx.node
+            ),
+            Ok(code) => format!(
+                "the change of {name} locks you out ({reason}), and taking it back ended with exit code {code}: look at /run/matou/{unit}.sh on {}",
+                self.cx.node
+            ),
+            Err(_) => format!(
+                "{} does not answer since {name} was changed ({reason}), and should have taken it back by now: use your provider's console",
+                self.cx.node
+            ),
+        }))
+    }
+
+    /// Forgets what is known of every node: this step changed more than its own.
+    pub fn forget_all(&self) {
+        self.survey.forget_all();
+    }
+
+    async fn forward(&self, mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>) -> Vec<String> {
+        let mut last = Vec::new();
+        while let Some((stream, line)) = arriving.recv().await {
+            let text = crate::text::plain(&line);
+            if text.trim().is_empty() {
+                continue;
+            }
+            self.cx.out.line(stream, &text).await;
+            if last.len() == 4 {
+                last.remove(0);
+            }
+            last.push(text);
+        }
+        last
+    }
+
+    fn judge(&self, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
+        match code {
+            0 => Ok(()),
+            code => Err(StepError::failed(format!(
+                "`{what}` on {} ended with exit code {code}: {}",
+                self.cx.node,
+                last.join(" / ")
+            ))),
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! The fleet's data: the configured devices as one LVM volume that grows when a device is added,
+//! with a file system that is mounted at boot by its UUID. A device that holds anything is not
+//! touched before its name was typed.
+//!
+//! Undo: `umount`, remove the line in /etc/fstab, `vgremove matou`; the data goes with it.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::Concern;
+use super::at::{At, check};
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, Filesystem, NodeConfig};
+use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::text::human_bytes;
+
+/// Volume group and logical volume.
+const GROUP: &str = "matou";
+const VOLUME: &str = "data";
+const DEVICE: &str = "/dev/matou/data";
+
+/// Bytes that a disk may have more than LVM uses of it before it counts as grown: its metadata.
+const SLACK: u64 = 64 << 20;
+
+/// Carries out what is missing; every part may be done already. `$1` mount point, `$2` file system,
+/// then `wipe DEVICE` or `add DEVICE` for each new device.
+const APPLY: &str = r#"set -e
+mount=$1; fs=$2; shift 2
+export LVM_SUPPRESS_FD_WARNINGS=1
+while [ $# -gt 0 ]; do
+    verb=$1; dev=$2; shift 2
+    # Looked at once more, now: between plan and here somebody may have begun to use it.
+    if [ -n "$(lsblk --noheadings --raw --output=MOUNTPOINT "$dev" | tr -d '[:space:]')" ]; then
+        echo "$dev is in use: it is mounted" >&2; exit 1
+    fi
+    if [ "$verb" = wipe ]; then
+        echo "wiping $dev"
+        wipefs --all --quiet "$dev"
+    elif [ -n "$(wipefs --no-act --noheadings "$dev")" ] && ! pvs --noheadings "$dev" >/dev/null 2>&1; then
+        echo "$dev holds something now: plan again" >&2; exit 1
+    fi
+    pvs --noheadings "$dev" >/dev/null 2>&1 || pvcreate --quiet --yes "$dev"
+    if ! vgs --noheadings matou >/dev/null 2>&1; then vgcreate --quiet matou "$dev"
+    elif ! pvs --noheadings --options=vg_name "$dev" | grep -qw matou; then vgextend --quiet matou "$dev"; fi
+done
+for dev in $(pvs --noheadings --options=pv_name --select=vg_name=matou); do pvresize --quiet "$dev" >/dev/null; done
+if ! lvs --noheadings matou/data >/dev/null 2>&1; then
+    lvcreate --quiet --yes --wipesignatures y --name data --extents 100%FREE matou
+fi
+lvchange --quiet --activate y matou/data
+have=$(blkid --probe --match-tag TYPE --output value /dev/matou/data || :)
+if [ -z "$have" ]; then
+    echo "making the file system"
+    "mkfs.$fs" $([ "$fs" = ext4 ] && echo -q -m 1 || echo -q) -L matou /dev/matou/data
+    have=$fs
+fi
+uuid=$(blkid --probe --match-tag UUID --output value /dev/matou/data)
+mkdir -p "$mount"
+if ! findmnt --fstab --noheadings --target "$mount" --output=TARGET 2>/dev/null | grep -qxF "$mount"; then
+    cp -p /etc/fstab /etc/fstab.before-matou
+    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=30s 0 2" >>/etc/fstab
+    if ! findmnt --verify --fstab >/dev/null; then
+        mv /etc/fstab.before-matou /etc/fstab; echo "the new /etc/fstab is not valid: the old one is back" >&2; exit 1
+    fi
+    systemctl daemon-reload
+fi
+mountpoint -q "$mount" || mount "$mount"
+if [ "$(vgs --noheadings --options=vg_free_count matou | tr -d ' ')" != 0 ]; then
+    echo "growing"
+    lvextend --quiet --extents +100%FREE --resizefs matou/data
+fi
+"#;
+
+/// See the module.
+pub struct Storage;
+
+#[derive(Debug, Deserialize)]
+struct Lsblk {
+    blockdevices: Vec<Block>,
+}
+
+/// A block device as lsblk tells it.
+#[derive(Debug, Clone, Deserialize)]
+struct Block {
+    path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(rename = "type", default)]
+    kind: String,
+    fstype: Option<String>,
+    label: Option<String>,
+    pttype: Option<String>,
+    mountpoint: Option<String>,
+    #[serde(default)]
+    children: Vec<Block>,
+}
+
+impl Block {
+    fn all(&self) -> Vec<&Self> {
+        let mut all = vec![self];
+        all.extend(self.children.iter().flat_map(Self::all));
+        all
+    }
+
+    /// Where it or a part of it is mounted.
+    fn used_at(&self) -> Option<&str> {
+        self.all()
+            .into_iter()
+            .find_map(|b| b.mountpoint.as_deref().filter(|m| !m.is_empty()))
+    }
+
+    /// What it holds, for people.
+    fn content(&self) -> Option<String> {
+        let of = |b: &Self| {
+            let label = b
+                .label
+                .as_ref()
+                .map_or_else(String::new, |l| format!(" {l:?}"));
+            b.fstype
+                .as_ref()
+                .map(|t| format!("{t}{label}"))
+                .or_else(|| {
+                    b.pttype
+                        .as_ref()
+                        .map(|t| format!("a partition table ({t})"))
+                })
+        };
+        let parts: Vec<String> = self.all().into_iter().filter_map(of).collect();
+        match parts.is_empty() {
+            false => Some(parts.join(", ")),
+            true if !self.children.is_empty() => Some("partitions".into()),
+            true => None,
+        }
+    }
+}
+
+/// `pvs --reportformat json`.
+#[derive(Debug, Deserialize)]
+struct Report {
+    report: Vec<Volumes>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Volumes {
+    pv: Vec<Physical>,
+    vg: Vec<Group>,
+    lv: Vec<Logical>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Physical {
+    pv_name: String,
+    vg_name: String,
+    pv_size: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Group {
+    vg_name: String,
+    vg_size: String,
+    vg_free: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Logical {
+    lv_name: String,
+    vg_name: String,
+}
+
+/// What to do with a configured device.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Ours,
+    Empty,
+    /// It holds something, and its name was typed.
+    Wipe,
+}
+
+/// What was found, and what follows from it.
+struct Found {
+    lines: Vec<Change>,
+    /// `wipe` or `add`, and the device.
+    devices: Vec<(&'static str, String)>,
+}
+
+fn volumes(at: &At<'_>, what: &str) -> Volumes {
+    at.facts
+        .json::<Report>(what)
+        .ok()
+        .and_then(|r| r.report.into_iter().next())
+        .unwrap_or_default()
+}
+
+fn look(at: &At<'_>) -> Result<Found, String> {
+    let storage = &at.config().storage;
+    let node = &at.node.name;
+    let mount = storage.path.to_string_lossy();
+    let blocks = at
+        .facts
+        .json::<Lsblk>("lsblk")
+        .map_err(|e| format!("{node}: {e}"))?;
+    let all: Vec<&Block> = blocks.blockdevices.iter().flat_map(Block::all).collect();
+    let physical = volumes(at, "pvs").pv;
+    let mut lines = Vec::new();
+    let mut devices = Vec::new();
+    let real: Vec<&str> = at.facts.out("devices").lines().collect();
+    for (i, device) in storage.devices.iter().enumerate() {
+        let written = device.to_string_lossy();
+        // By-id links are resolved on the node.
+        let path = real
+            .get(i)
+            .copied()
+            .filter(|p| !p.is_empty())
+            .unwrap_or(&written);
+        let Some(block) = all.iter().find(|b| b.path == path) else {
+            let found: Vec<String> = blocks
+                .blockdevices
+                .iter()
+                .filter(|b| b.kind == "disk")
+                .map(|b| {
+                    let holds = b.content().unwrap_or_else(|| "empty".into());
+                    format!("{} {} {holds}", b.path, human_bytes(b.size))
+                })
+                .collect();
+            return Err(format!(
+                "{node} has no device {written}; its disks are: {}",
+                found.join("; ")
+            ));
+        };
+        let name = match path == written {
+            true => written.to_string(),
+            false => format!("{written} ({path})"),
+        };
+        let size = human_bytes(block.size);
+        let verdict = match physical.iter().find(|p| p.pv_name == path) {
+            Some(pv) if pv.vg_name == GROUP => {
+                let used: u64 = pv
+                    .pv_size
+                    .trim_end_matches('B')
+                    .parse()
+                    .unwrap_or(block.size);
+                lines.push(if block.size > used + SLACK {
+                    Change::modify(format!("device {name}"), human_bytes(used), size.clone())
+                } else {
+                    Change::same(format!("device {name}, {size}"))
+                });
+                Verdict::Ours
+            }
+            Some(pv) if !pv.vg_name.is_empty() => {
+                return Err(format!(
+                    "{name} of {node} belongs to the volume group {:?} of somebody else: take it out of config.toml, or run `vgreduce` on {node} first",
+                    pv.vg_name
+                ));
+            }
+            // A physical volume without a group: an earlier run was interrupted.
+            Some(_) => Verdict::Empty,
+            None => {
+                if let Some(place) = block.used_at() {
+                    return Err(format!(
+                        "{name} of {node} is in use: mounted at {place}; name an unused device in [storage] devices"
+                    ));
+                }
+                match block.content() {
+                    None => Verdict::Empty,
+                    Some(_) if at.accepted(&written) => Verdict::Wipe,
+                    Some(holds) => {
+                        let question = at.question(&written);
+                        lines.push(
+                            Change::ask(
+                                format!("device {name}, {size}, holds {holds}: type {question} to wipe it"),
+                                question,
+                            )
+                            .warn("everything on it is lost"),
+                        );
+                        continue;
+                    }
+                }
+            }
+        };
+        match verdict {
+            Verdict::Ours => {}
+            Verdict::Empty => {
+                lines.push(Change::add(format!("device {name}, {size}")));
+                devices.push(("add", path.to_owned()));
+            }
+            Verdict::Wipe => {
+                let holds = block.content().unwrap_or_default();
+                lines.push(
+                    Change::remove(format!("everything on {name}: {holds}"))
+                        .warn("its name was typed"),
+                );
+                lines.push(Change::add(format!("device {name}, {size}")));
+                devices.push(("wipe", path.to_owned()));
+            }
+        }
+    }
+    let group = volumes(at, "vgs")
+        .vg
+        .into_iter()
+        .find(|g| g.vg_name == GROUP);
+    let has_volume = volumes(at, "lvs")
+        .lv
+        .iter()
+        .any(|l| l.vg_name == GROUP && l.lv_name == VOLUME);
+    let volume = format!("volume {GROUP}/{VOLUME}");
+    let bytes = |text: &str| text.trim_end_matches('B').parse::<u64>().unwrap_or(0);
+    lines.push(match (&group, has_volume) {
+        (Some(g), true) if bytes(&g.vg_free) > 0 => Change::modify(
+            volume,
+            human_bytes(bytes(&g.vg_size) - bytes(&g.vg_free)),
+            human_bytes(bytes(&g.vg_size)),
+        ),
+        (Some(g), true) if devices.is_empty() => {
+            Change::same(format!("{volume}, {}", human_bytes(bytes(&g.vg_size))))
+        }
+        (Some(_), true) => Change::modify(volume, "as it is", "grown by the new devices"),
+        _ => Change::add(volume),
+    });
+    let fs = at.facts.out("fstype");
+    let wanted = storage.filesystem.as_str();
+    lines.push(match fs {
+        "" => Change::add(format!("file system {wanted}")),
+        fs if fs == wanted => Change::same(format!("file system {fs}")),
+        fs => Change::same(format!("file system {fs}"))
+            .warn(format!("{wanted} is configured; it is kept as it was made")),
+    });
+    let in_fstab = at.facts.file("/etc/fstab").is_some_and(|f| {
+        f.content.lines().any(|l| {
+            !l.trim_start().starts_with('#') && l.split_whitespace().nth(1) == Some(mount.as_ref())
+        })
+    });
+    let source = at.facts.out("mounted");
+    let mounted = source.starts_with("/dev/mapper/matou-data") || source.starts_with(DEVICE);
+    if !source.is_empty() && !mounted {
+        return Err(format!(
+            "{source} of {node} is mounted at {mount} already: unmount it, or choose another [storage] path"
+        ));
+    }
+    if !mounted && at.facts.out("hidden") == "yes" {
+        return Err(format!(
+            "{mount} of {node} holds files, which the mount would hide: move them away first"
+        ));
+    }
+    lines.push(match (mounted, in_fstab) {
+        (true, true) => Change::same(format!("mounted at {mount}, also after a reboot")),
+        (true, false) => Change::add(format!("{mount} in /etc/fstab")),
+        (false, true) => Change::modify(mount, "not mounted", "mounted"),
+        (false, false) => Change::add(format!("mount at {mount}, also after a reboot")),
+    });
+    Ok(Found { lines, devices })
+}
+
+fn packages(config: &Config) -> Vec<&'static str> {
+    match config.storage.filesystem {
+        Filesystem::Ext4 => vec!["lvm2", "e2fsprogs"],
+        Filesystem::Xfs => vec!["lvm2", "xfsprogs"],
+    }
+}
+
+#[async_trait]
+impl Concern for Storage {
+    fn name(&self) -> &'static str {
+        "storage"
+    }
+
+    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+        config.storage.node == node.name && config.storage.gluster.is_empty()
+    }
+
+    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+        let mount = config.storage.path.to_string_lossy().into_owned();
+        let mount = crate::host::quote([mount.as_str()]);
+        let devices: Vec<String> = config
+            .storage
+            .devices
+            .iter()
+            .map(|d| d.to_string_lossy().into_owned())
+            .collect();
+        let resolve: String = devices
+            .iter()
+            .map(|d| {
+                format!(
+                    "readlink -f -- {} || echo\n",
+                    crate::host::quote([d.as_str()])
+                )
+            })
+            .collect();
+        let report = |command: &str, options: &str| {
+            format!("{command} --reportformat=json --units=b --options={options}")
+        };
+        let needs = Needs::default()
+            .command("folder", format!("[ -d {mount} ]"))
+            .command(
+                "mounted",
+                format!("findmnt --noheadings --output=SOURCE --mountpoint {mount}"),
+            )
+            .command(
+                "hidden",
+                format!("[ -z \"$(ls -A {mount} 2>/dev/null)\" ] || echo yes"),
+            );
+        if devices.is_empty() {
+            return needs;
+        }
+        needs
+            .files(["/etc/fstab"])
+            .command(
+                "lsblk",
+                "lsblk --json --bytes --output=PATH,SIZE,TYPE,FSTYPE,LABEL,PTTYPE,MOUNTPOINT,SERIAL",
+            )
+            .command("devices", resolve + "true")
+            .command("pvs", report("pvs", "pv_name,vg_name,pv_size"))
+            .command("vgs", report("vgs", "vg_name,vg_size,vg_free"))
+            .command("lvs", report("lvs", "lv_name,vg_name"))
+            .command(
+                "fstype",
+                format!("blkid --probe --match-tag TYPE --output value {DEVICE} || :"),
+            )
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let storage = &at.config().storage;
+        let mount = storage.path.to_string_lossy();
+        if storage.devices.is_empty() {
+            return Ok(check(vec![match at.facts.ok("folder") {
+                true => Change::same(format!("folder {mount}")),
+                false => Change::add(format!("folder {mount}")),
+            }]));
+        }
+        if at.facts.is_container() {
+            return Err(format!(
+                "{} is a container: it has no disks of its own; leave [storage] devices empty",
+                at.node.name
+            ));
+        }
+        let mut lines: Vec<Change> = packages(at.config())
+            .iter()
+            .map(|p| match at.facts.package(p) {
+                Some(version) => Change::same(format!("package {p} {version}")),
+                None => Change::add(format!("package {p}")),
+            })
+            .collect();
+        lines.extend(look(at)?.lines);
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let storage = &at.config().storage;
+        let mount = storage.path.to_string_lossy();
+        if storage.devices.is_empty() {
+            return run
+                .sh(&format!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
+                .await;
+        }
+        let found = look(at).map_err(StepError::Failed)?;
+        let missing: Vec<&str> = packages(at.config())
+            .into_iter()
+            .filter(|p| at.facts.package(p).is_none())
+            .collect();
+        if !missing.is_empty() {
+            run.install(missing).await?;
+        }
+        if found.lines.iter().all(|l| l.kind == ChangeKind::Same) {
+            return Ok(());
+        }
+        let mut args = vec![mount.into_owned(), storage.filesystem.as_str().to_owned()];
+        for (verb, device) in found.devices {
+            args.extend([verb.to_owned(), device]);
+        }
+        run.lasting("storage", APPLY, &args).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::testing::{check_accepting, check_of, config, lines};
+    use super::*;
+
+    const TWO: &str = "[storage]\ndevices = [\"/dev/vdb\", \"/dev/vdc\"]";
+
+    fn disks(more: &str) -> String {
+        format!(
+            r#"{{"blockdevices":[{{"path":"/dev/vda","size":8589934592,"type":"disk","fstype":"ext4","label":null,"pttype":null,"mountpoint":"/"}},{more}]}}"#
+        )
+    }
+
+    fn disk(path: &str, fstype: &str) -> String {
+        let fstype = match fstype {
+            "" => "null".to_owned(),
+            fs => format!("{fs:?}"),
+        };
+        format!(
+            r#"{{"path":"{path}","size":1073741824,"type":"disk","fstype":{fstype},"label":"old","pttype":null,"mountpoint":null}}"#
+        )
+    }
+
+    fn facts(blocks: &str) -> Facts {
+        Facts::of(&[
+            ("lsblk", &disks(blocks)),
+            ("devices", "/dev/vdb\n/dev/vdc"),
+            ("packages", "lvm2 ii 2\ne2fsprogs ii 1"),
+        ])
+        .with("container", "", 1)
+    }
+
+    #[test]
+    fn empty_devices_become_a_mounted_volume() {
+        let blocks = [disk("/dev/vdb", ""), disk("/dev/vdc", "")].join(",");
+        let plan = check_of(&Storage, &config(TWO), facts(&blocks)).unwrap();
+        insta::assert_snapshot!(lines(&plan).join("\n"), @r"
+        = package lvm2 2
+        = package e2fsprogs 1
+        + device /dev/vdb, 1.0 GiB
+        + device /dev/vdc, 1.0 GiB
+        + volume matou/data
+        + file system ext4
+        + mount at /mnt/data, also after a reboot
+        ");
+    }
+
+    #[test]
+    fn a_device_that_holds_something_is_wiped_only_after_its_name_was_typed() {
+        let blocks = [disk("/dev/vdb", "xfs"), disk("/dev/vdc", "")].join(",");
+        let plan = check_of(&Storage, &config(TWO), facts(&blocks)).unwrap();
+        assert_eq!(
+            lines(&plan)[2],
+            "! device /dev/vdb, 1.0 GiB, holds xfs \"old\": type n1:/dev/vdb to wipe it (everything on it is lost)"
+        );
+        let plan =
+            check_accepting(&Storage, &config(TWO), facts(&blocks), &["n1:/dev/vdb"]).unwrap();
+        assert_eq!(
+            lines(&plan)[2],
+            "- everything on /dev/vdb: xfs \"old\" (its name was typed)"
+        );
+        // Another device's name is no answer.
+        let plan =
+            check_accepting(&Storage, &config(TWO), facts(&blocks), &["n1:/dev/vdc"]).unwrap();
+        assert!(lines(&plan)[2].starts_with('!'));
+    }
+
+    #[test]
+    fn devices_in_use_and_missing_ones_are_never_touched() {
+        let root = config("[storage]\ndevices = [\"/dev/vda\"]");
+        let found = facts(&disk("/dev/vdb", "")).with("devices", "/dev/vda", 0);
+        let e = check_accepting(&Storage, &root, found, &["n1:/dev/vda"]).unwrap_err();
+        assert!(e.contains("/dev/vda of n1 is in use: mounted at /"), "{e}");
+        let e = check_of(&Storage, &config(TWO), facts(&disk("/dev/vdb", ""))).unwrap_err();
+        assert!(
+            e.contains("n1 has no device /dev/vdc; its disks are: /dev/vda 8.0 GiB ext4"),
+            "{e}"
+        );
+    }
+
+    #[test]
+    fn an_added_device_grows_the_volume() {
+        let blocks = [disk("/dev/vdb", "LVM2_member"), disk("/dev/vdc", "")].join(",");
+        let found = facts(&blocks)
+            .with("pvs", r#"{"report":[{"pv":[{"pv_name":"/dev/vdb","vg_name":"matou","pv_size":"1069547520B"}]}]}"#, 0)
+            .with("vgs", r#"{"report":[{"vg":[{"vg_name":"matou","vg_size":"1069547520B","vg_free":"0B"}]}]}"#, 0)
+            .with("lvs", r#"{"report":[{"lv":[{"lv_name":"data","vg_name":"matou"}]}]}"#, 0)
+            .with("fstype", "ext4", 0)
+            .with("mounted", "/dev/mapper/matou-data", 0)
+            .with_file("/etc/fstab", 0o644, "UUID=1 /mnt/data ext4 defaults 0 2\n");
+        let plan = check_of(&Storage, &config(TWO), found).unwrap();
+        insta::assert_snapshot!(lines(&plan)[2..].join("\n"), @r"
+        = device /dev/vdb, 1.0 GiB
+        + device /dev/vdc, 1.0 GiB
+        ~ volume matou/data: as it is → grown by the new devices
+        = file system ext4
+        = mounted at /mnt/data, also after a reboot
+        ");
+    }
+
+    #[test]
+    fn files_below_the_mount_point_are_not_hidden() {
+        let blocks = [disk("/dev/vdb", ""), disk("/dev/vdc", "")].join(",");
+        let e = check_of(
+            &Storage,
+            &config(TWO),
+            facts(&blocks).with("hidden", "yes", 0),
+        )
+        .unwrap_err();
+        assert!(e.contains("/mnt/data of n1 holds files"), "{e}");
+    }
+}

@@ -1,0 +1,153 @@
+//! A swap file: a server of little memory rather gets slow than kills a database.
+//!
+//! Undo: `swapoff /swapfile`, remove it and its line in /etc/fstab.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::job::{Change, Check, StepError};
+use crate::text::human_bytes;
+
+const PATH: &str = "/swapfile";
+
+/// Makes or resizes the file: size in bytes. Each part may be there already.
+const MAKE: &str = r#"set -e
+f=/swapfile
+free=$(df --block-size=1 --output=avail / | tail -n 1)
+have=$(stat -c %s "$f" 2>/dev/null || echo 0)
+if [ "$have" != "$1" ]; then
+    [ $((free + have - $1)) -gt 536870912 ] || { echo "a swap file of $1 bytes would fill the disk: $free bytes are free" >&2; exit 1; }
+    if swapon --show=NAME --noheadings | grep -qx "$f"; then swapoff "$f"; fi
+    rm -f "$f"
+    fallocate -l "$1" "$f"
+fi
+chmod 600 "$f"
+blkid -p -s TYPE -o value "$f" 2>/dev/null | grep -qx swap || mkswap "$f" >/dev/null
+grep -q '^/swapfile[[:space:]]' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
+swapon --show=NAME --noheadings | grep -qx "$f" || swapon "$f"
+"#;
+
+const REMOVE: &str = "set -e; if swapon --show=NAME --noheadings | grep -qx /swapfile; then swapoff /swapfile; fi\n\
+    sed -i '\\|^/swapfile[[:space:]]|d' /etc/fstab; rm -f /swapfile";
+
+/// See the module.
+pub struct Swap;
+
+#[async_trait]
+impl Concern for Swap {
+    fn name(&self) -> &'static str {
+        "swap"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        Needs::default()
+            .command("swap", "swapon --show=NAME,SIZE --bytes --noheadings")
+            .command("swapfile", "stat -c %s /swapfile")
+            .files(["/etc/fstab"])
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        if at.facts.is_container() {
+            let line = "swap is the host's of this container";
+            return Ok(Check::Done(vec![Change::same(line)]));
+        }
+        let wanted = at.config().provision.swap;
+        let active: Vec<(&str, u64)> = at
+            .facts
+            .out("swap")
+            .lines()
+            .filter_map(|l| {
+                let (name, size) = l.trim().split_once(char::is_whitespace)?;
+                Some((name, size.trim().parse().ok()?))
+            })
+            .collect();
+        let ours = active.iter().find(|(name, _)| *name == PATH);
+        let others: u64 = active
+            .iter()
+            .filter(|(name, _)| *name != PATH)
+            .map(|(_, size)| size)
+            .sum();
+        let in_fstab = at.facts.file("/etc/fstab").is_some_and(|f| {
+            f.content
+                .lines()
+                .any(|l| l.split_whitespace().next() == Some(PATH))
+        });
+        let file: u64 = at.facts.out("swapfile").parse().unwrap_or(0);
+        if wanted == 0 {
+            let left = ours.is_some() || in_fstab || file > 0;
+            return Ok(check(vec![if left {
+                Change::remove(format!("swap file {PATH}"))
+            } else {
+                Change::same("no swap file")
+            }]));
+        }
+        if ours.is_none() && others >= wanted {
+            let size = human_bytes(others);
+            return Ok(Check::Done(vec![Change::same(format!("swap of {size}"))]));
+        }
+        let size = human_bytes(wanted);
+        // The kernel's figure is one page less: its header.
+        let line = match ours {
+            Some(_) if file == wanted && in_fstab => Change::same(format!("swap file of {size}")),
+            Some(_) if file == wanted => Change::add(format!("{PATH} in /etc/fstab")),
+            Some(_) => Change::modify("size of the swap file", human_bytes(file), size),
+            None => Change::add(format!("swap file of {size}")),
+        };
+        Ok(check(vec![line]))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        match at.config().provision.swap {
+            0 => run.sh("remove the swap file", REMOVE, [""; 0]).await,
+            size => run.lasting("swap", MAKE, &[size.to_string()]).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::testing::{check_of, config, lines};
+    use super::*;
+
+    fn plan(more: &str, swap: &str, file: &str, fstab: &str) -> String {
+        let facts = Facts::of(&[("swap", swap), ("swapfile", file)])
+            .with("container", "", 1)
+            .with_file("/etc/fstab", 0o644, fstab);
+        lines(&check_of(&Swap, &config(more), facts).unwrap()).join("\n")
+    }
+
+    #[test]
+    fn each_state_leads_to_the_wanted_one() {
+        let one = "[provision]\nswap = \"1 GiB\"";
+        let entry = "/swapfile none swap sw 0 0\n";
+        let g = "1073741824";
+        assert_eq!(plan(one, "", "", ""), "+ swap file of 1.0 GiB");
+        assert_eq!(
+            plan(one, "/swapfile 1073737728", g, entry),
+            "= swap file of 1.0 GiB"
+        );
+        assert_eq!(
+            plan(one, "/swapfile 1073737728", g, ""),
+            "+ /swapfile in /etc/fstab"
+        );
+        assert_eq!(
+            plan(one, "/swapfile 524283904", "524288000", entry),
+            "~ size of the swap file: 500 MiB → 1.0 GiB"
+        );
+        assert_eq!(
+            plan(one, "/dev/vda2 2147479552", "", ""),
+            "= swap of 2.0 GiB"
+        );
+        let none = "[provision]\nswap = \"0\"";
+        assert_eq!(plan(none, "", "", ""), "= no swap file");
+        assert_eq!(
+            plan(none, "/swapfile 1073737728", g, entry),
+            "- swap file /swapfile"
+        );
+    }
+}

@@ -1,0 +1,533 @@
+//! Membership of the swarm: the first manager makes it, the others join by address, in the role,
+//! with the labels and the availability that config.toml says. Join tokens travel in request
+//! bodies only.
+//!
+//! Undo: `matou leave NODE`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::Concern;
+use super::at::{At, check};
+use super::drain::manager;
+use super::engine_facts::{Engine, SwarmNode};
+use super::facts::{Facts, Needs};
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::docker::DockerError;
+use crate::host::Command;
+use crate::job::{Change, Check, StepError};
+use crate::model::{Availability, Role};
+
+/// Networks that overlay networks may be cut out of, the first that no node has an address in.
+/// The engine's own choice, 10.0.0.0/8, collides with most providers' private networks.
+const POOLS: [&str; 4] = [
+    "10.240.0.0/16",
+    "10.96.0.0/16",
+    "172.28.0.0/14",
+    "192.168.128.0/17",
+];
+
+/// How long a joining node may take to become active.
+const JOIN: Duration = Duration::from_secs(90);
+
+/// See the module.
+pub struct Membership;
+
+/// What stands in the way, or is to be done, for one node.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// No engine yet.
+    NoEngine,
+    /// It makes the swarm.
+    Init,
+    /// It joins the swarm of these managers.
+    Join,
+    /// There is no swarm to join yet.
+    Waits,
+    Member(SwarmNode),
+    /// It belongs to a swarm of others.
+    Foreign,
+    Locked,
+    /// Joined, and can't take part.
+    Failing(String),
+}
+
+fn state(at: &At<'_>) -> State {
+    let Some(engine) = at.facts.engine() else {
+        return State::NoEngine;
+    };
+    let ours = managers(at);
+    match engine.swarm.local_node_state.as_str() {
+        "active" => {
+            let id = &engine.swarm.node_id;
+            let lists: Vec<&Engine> = ours.iter().map(|(_, e)| e).collect();
+            match lists.iter().flat_map(|e| &e.nodes).find(|n| n.id == *id) {
+                Some(node) if agree(&lists) => State::Member(node.clone()),
+                Some(node) if first_id(&lists) == Some(id.as_str()) => State::Member(node.clone()),
+                _ => State::Foreign,
+            }
+        }
+        "locked" => State::Locked,
+        "pending" | "error" => State::Failing(engine.swarm.error),
+        _ if !ours.is_empty() => State::Join,
+        _ if is_first_manager(at) => State::Init,
+        _ => State::Waits,
+    }
+}
+
+/// Managers of config.toml that are managers now, with their engines.
+fn managers<'a>(at: &'a At<'_>) -> Vec<(&'a NodeConfig, Engine)> {
+    at.config()
+        .nodes
+        .iter()
+        .filter_map(|n| Some((n, at.fleet.facts(&n.name).ok()?.engine()?)))
+        .filter(|(_, e)| e.is_manager())
+        .collect()
+}
+
+/// All managers know the same nodes: they are of one swarm.
+fn agree(engines: &[&Engine]) -> bool {
+    engines
+        .windows(2)
+        .all(|pair| pair[0].nodes.iter().any(|n| n.id == pair[1].swarm.node_id))
+}
+
+fn first_id<'a>(engines: &[&'a Engine]) -> Option<&'a str> {
+    engines.first().map(|e| e.swarm.node_id.as_str())
+}
+
+fn is_first_manager(at: &At<'_>) -> bool {
+    let first = at.config().nodes.iter().find(|n| n.role == Role::Manager);
+    first.is_some_and(|n| n.name == at.node.name)
+}
+
+fn role(node: &NodeConfig) -> &'static str {
+    match node.role {
+        Role::Manager => "manager",
+        Role::Worker => "worker",
+    }
+}
+
+fn pools(at: &At<'_>) -> Vec<String> {
+    let configured = &at.config().provision.address_pools;
+    if !configured.is_empty() {
+        return configured.clone();
+    }
+    let taken: Vec<IpAddr> = at
+        .config()
+        .nodes
+        .iter()
+        .filter_map(|n| at.fleet.facts(&n.name).ok())
+        .flat_map(Facts::addresses)
+        .map(|a| a.ip)
+        .collect();
+    let free = POOLS
+        .into_iter()
+        .find(|pool| !taken.iter().any(|ip| contains(pool, *ip)));
+    free.map(str::to_owned).into_iter().collect()
+}
+
+/// Whether an IPv4 network, as `10.0.0.0/8`, holds an address.
+fn contains(network: &str, ip: IpAddr) -> bool {
+    let Some((base, bits)) = network.split_once('/') else {
+        return false;
+    };
+    let (Ok(base), Ok(bits), IpAddr::V4(ip)) =
+        (base.parse::<std::net::Ipv4Addr>(), bits.parse::<u32>(), ip)
+    else {
+        return false;
+    };
+    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+    u32::from(base) & mask == u32::from(ip) & mask
+}
+
+#[async_trait]
+impl Concern for Membership {
+    fn name(&self) -> &'static str {
+        "swarm"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        Needs::default().command("swarm-spec", "ask /swarm")
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let node = at.node;
+        let lines = match state(at) {
+            State::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
+            State::Waits => return Ok(Check::Unknown("the swarm is not made yet".into())),
+            State::Init => {
+                let address = at.fleet.address(node)?;
+                let pools = match pools(at).as_slice() {
+                    [] => "the engine's own".to_owned(),
+                    pools => pools.join(", "),
+                };
+                vec![Change::add(format!(
+                    "swarm, with {} as its first manager at {address}, overlay networks out of {pools}",
+                    node.name
+                ))]
+            }
+            State::Join => {
+                let address = at.fleet.address(node)?;
+                vec![Change::add(format!(
+                    "{} of the swarm, at {address}",
+                    role(node)
+                ))]
+            }
+            State::Member(found) => member(at, &found)?,
+            State::Foreign => {
+                let question = at.question("leave-swarm");
+                let line = Change::ask(
+                    format!(
+                        "{} belongs to another swarm: type {question} to take it out of that one",
+                        node.name
+                    ),
+                    question,
+                );
+                let line = line.warn("what runs on it there is lost to that swarm");
+                match at.accepted("leave-swarm") {
+                    true => vec![
+                        Change::remove(format!("{} from the other swarm", node.name)),
+                        Change::add(format!("{} of the swarm", role(node))),
+                    ],
+                    false => vec![line],
+                }
+            }
+            State::Locked => vec![Change::decide(format!(
+                "the swarm of {} is locked: run `docker swarm unlock` there with its key",
+                node.name
+            ))],
+            State::Failing(why) => vec![Change::modify(
+                format!("{} in the swarm", node.name),
+                match why.is_empty() {
+                    true => "joining".to_owned(),
+                    false => crate::text::clean(&why).into_owned(),
+                },
+                "active",
+            )],
+        };
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let applied = apply(at, run).await;
+        // The managers' lists changed as well.
+        run.forget_all();
+        applied
+    }
+}
+
+/// What differs on a member.
+fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
+    let node = at.node;
+    let mut lines = Vec::new();
+    lines.push(if found.role == role(node) {
+        Change::same(format!("{} of the swarm", found.role))
+    } else {
+        let change = Change::modify(format!("role of {}", node.name), &found.role, role(node));
+        quorum(at, found, change)?
+    });
+    for (key, value) in &node.labels {
+        let label = format!("label {key}");
+        lines.push(match found.labels.get(key) {
+            Some(now) if now == value => Change::same(format!("{label} = {value}")),
+            Some(now) => Change::modify(label, now, value),
+            None => Change::add(format!("{label} = {value}")),
+        });
+    }
+    if let Some(wanted) = node.availability {
+        let what = format!("availability of {}", node.name);
+        lines.push(if found.availability == wanted.as_str() {
+            Change::same(format!("{what}: {}", wanted.as_str()))
+        } else {
+            Change::modify(what, &found.availability, wanted.as_str())
+        });
+    }
+    if is_first_manager(at) {
+        let wanted = at.config().provision.autolock;
+        let now = autolock(at.facts);
+        if now != wanted {
+            let say = |on| if on { "on" } else { "off" };
+            lines.push(Change::modify("autolock", say(now), say(wanted)));
+        }
+    }
+    Ok(lines)
+}
+
+/// Adds what a change of role means for the managers' majority.
+fn quorum(at: &At<'_>, found: &SwarmNode, change: Change) -> Result<Change, String> {
+    let lists = managers(at);
+    let nodes: &[SwarmNode] = lists.first().map_or(&[], |(_, e)| &e.nodes);
+    let count = nodes.iter().filter(|n| n.role == "manager").count();
+    let reachable = nodes.iter().filter(|n| n.reachable).count();
+    if found.role == "worker" {
+        let after = count + 1;
+        return Ok(match after % 2 {
+            0 => change.warn(format!(
+                "{after} managers bear the loss of no more than {} do: take an odd number",
+                after - 1
+            )),
+            _ => change,
+        });
+    }
+    let after = count - 1;
+    let left = reachable - usize::from(found.reachable);
+    if after == 0 || left <= after / 2 {
+        return Err(format!(
+            "{} can't become a worker: of the {after} managers that would be left {left} answer, and the swarm needs more than half of them",
+            at.node.name
+        ));
+    }
+    Ok(change)
+}
+
+fn autolock(facts: &Facts) -> bool {
+    facts
+        .json::<serde_json::Value>("swarm-spec")
+        .ok()
+        .and_then(|v| v["Spec"]["EncryptionConfig"]["AutoLockManagers"].as_bool())
+        .unwrap_or(false)
+}
+
+async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    let failed = |e: DockerError| StepError::failed(e.to_string());
+    let docker = &run.cx.docker;
+    let mut now = state(at);
+    if now == State::Foreign {
+        // Its own container list stays; only the membership ends.
+        let leave = Command::new("docker")
+            .args(["swarm", "leave", "--force"])
+            .sudo();
+        run.streamed(&run.cx.host, &leave).await?;
+        now = match managers(at).iter().any(|(n, _)| n.name != at.node.name) {
+            true => State::Join,
+            false => State::Init,
+        };
+    }
+    match now {
+        State::Init => {
+            let address = at.fleet.address(at.node).map_err(StepError::Failed)?;
+            docker
+                .init_swarm(&address.to_string(), pools(at))
+                .await
+                .map_err(failed)?;
+            run.cx.out.note("the swarm is made").await;
+            set(at, run).await
+        }
+        State::Join | State::Failing(_) => {
+            join(at, run).await?;
+            set(at, run).await
+        }
+        State::Member(_) => set(at, run).await,
+        State::NoEngine => Err(StepError::failed(format!(
+            "no engine answers on {}: look at `systemctl status docker` there",
+            at.node.name
+        ))),
+        State::Waits => Err(StepError::failed(
+            "there is no swarm to join: the first manager of config.toml makes it, and was not provisioned",
+        )),
+        State::Foreign | State::Locked => Err(StepError::failed("a decision is open")),
+    }
+}
+
+async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    let failed = |e: DockerError| StepError::failed(e.to_string());
+    let name = manager(at).ok_or_else(|| StepError::failed("no manager answers"))?;
+    let handle = run
+        .survey
+        .handle(&name)
+        .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
+    let token: SecretString = handle
+        .docker
+        .join_token(at.node.role)
+        .await
+        .map_err(failed)?;
+    let address = at.fleet.address(at.node).map_err(StepError::Failed)?;
+    let mut addresses = Vec::new();
+    for (node, _) in managers(at) {
+        if node.name != at.node.name {
+            let ip = at.fleet.address(node).map_err(StepError::Failed)?;
+            addresses.push(SocketAddr::new(ip, 2377).to_string());
+        }
+    }
+    let reach = format!("join the swarm through {}", addresses.join(", "));
+    run.cx.out.note(reach).await;
+    let joined = run
+        .cx
+        .docker
+        .join_swarm(&address.to_string(), addresses.clone(), &token)
+        .await;
+    // A request that was given up goes on in the engine: what it says of itself counts.
+    let active = async {
+        loop {
+            if let Ok(engine) = run.cx.docker.engine().await
+                && !engine.swarm_node_id.is_empty()
+                && handle.docker.swarm().await.is_ok_and(|s| {
+                    s.nodes
+                        .iter()
+                        .any(|n| n.id == engine.swarm_node_id && n.state == "ready")
+                })
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let patience = match &joined {
+        Ok(()) => JOIN,
+        // Refused at once, or still trying?
+        Err(DockerError::Api {
+            status: 500..,
+            message,
+            ..
+        }) if !message.contains("imeout") => Duration::from_secs(1),
+        Err(_) => JOIN,
+    };
+    if tokio::time::timeout(patience, active).await.is_ok() {
+        return Ok(());
+    }
+    let why = match joined {
+        Err(e) => e.to_string(),
+        Ok(()) => format!("it is not ready after {} s", JOIN.as_secs()),
+    };
+    Err(StepError::failed(format!(
+        "{} does not join the swarm ({why}): is 2377/tcp of {} open to {address}? `matou provision` without --node opens it",
+        at.node.name,
+        addresses.join(", ")
+    )))
+}
+
+/// Role, labels, availability, autolock, as a manager sets them.
+async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    let failed = |e: DockerError| StepError::failed(e.to_string());
+    let name = match manager(at) {
+        Some(name) => name,
+        // It has just made the swarm.
+        None if is_first_manager(at) => at.node.name.clone(),
+        None => return Err(StepError::failed("no manager answers")),
+    };
+    let docker = run
+        .survey
+        .handle(&name)
+        .map(|h| h.docker.clone())
+        .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
+    let id = run.cx.docker.engine().await.map_err(failed)?.swarm_node_id;
+    let swarm = docker.swarm().await.map_err(failed)?;
+    let found = swarm
+        .nodes
+        .iter()
+        .find(|n| n.id == id)
+        .ok_or_else(|| StepError::failed(format!("{name} does not know {}", at.node.name)))?;
+    let labels: &BTreeMap<String, String> = &at.node.labels;
+    if !labels.is_empty() {
+        docker.set_labels(&id, labels).await.map_err(failed)?;
+    }
+    if found.role != at.node.role {
+        docker.set_role(&id, at.node.role).await.map_err(failed)?;
+        let says_so = async {
+            // Only a manager answers what the swarm is.
+            while run.cx.docker.swarm().await.is_ok() != (at.node.role == Role::Manager) {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(JOIN, says_so)
+            .await
+            .map_err(|_| StepError::failed("the new role is not taken up"))?;
+    }
+    if let Some(wanted) = at.node.availability
+        && found.availability != wanted
+    {
+        let to: Availability = wanted;
+        docker.set_availability(&id, to).await.map_err(failed)?;
+    }
+    if is_first_manager(at) {
+        let wanted = at.config().provision.autolock;
+        if autolock(at.facts) != wanted {
+            docker.set_autolock(wanted).await.map_err(failed)?;
+            if wanted {
+                run.cx
+                    .out
+                    .note("keep the key that `docker swarm unlock-key` prints on a manager outside of the fleet: without it no manager starts again")
+                    .await;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check_accepting, check_of, config, lines};
+    use super::*;
+
+    fn engine(swarm: &str, nodes: &str) -> Facts {
+        Facts::of(&[
+            ("docker-version", r#"{"Version":"28.1.0"}"#),
+            ("docker-info", &format!(r#"{{"Swarm":{swarm}}}"#)),
+            ("docker-nodes", nodes),
+            (
+                "addresses",
+                r#"[{"ifname":"eth0","addr_info":[{"local":"10.240.0.9","prefixlen":24,"scope":"global"}]}]"#,
+            ),
+        ])
+    }
+
+    const ACTIVE: &str = r#"{"NodeID":"a","LocalNodeState":"active","ControlAvailable":true}"#;
+
+    fn node(id: &str, role: &str) -> String {
+        format!(
+            r#"{{"ID":"{id}","Spec":{{"Role":"{role}","Availability":"active","Labels":{{"disk":"hdd"}}}},"Description":{{"Hostname":"{id}"}},"Status":{{"State":"ready"}},"ManagerStatus":{{"Reachability":"reachable"}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_first_manager_makes_the_swarm_beside_the_nodes_networks() {
+        let plan = check_of(
+            &Membership,
+            &config(""),
+            engine(r#"{"LocalNodeState":"inactive"}"#, ""),
+        )
+        .unwrap();
+        assert_eq!(
+            lines(&plan),
+            [
+                "+ swarm, with n1 as its first manager at 10.0.0.1, overlay networks out of 10.96.0.0/16"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_member_is_compared_and_a_foreign_swarm_is_a_decision() {
+        let plan = check_of(
+            &Membership,
+            &config(""),
+            engine(ACTIVE, &format!("[{}]", node("a", "manager"))),
+        )
+        .unwrap();
+        assert_eq!(lines(&plan), ["= manager of the swarm"]);
+        // A worker of a swarm that none of our managers knows.
+        let foreign = engine(r#"{"NodeID":"x","LocalNodeState":"active"}"#, "");
+        let plan = check_of(&Membership, &config(""), foreign.clone()).unwrap();
+        assert!(lines(&plan)[0].starts_with("! n1 belongs to another swarm: type n1:leave-swarm"));
+        let plan = check_accepting(&Membership, &config(""), foreign, &["n1:leave-swarm"]).unwrap();
+        assert_eq!(
+            lines(&plan),
+            ["- n1 from the other swarm", "+ manager of the swarm"]
+        );
+    }
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(contains("10.240.0.0/16", ip("10.240.255.1")));
+        assert!(!contains("10.240.0.0/16", ip("10.241.0.1")));
+        assert!(contains("172.28.0.0/14", ip("172.31.1.1")));
+        assert!(contains("0.0.0.0/0", ip("1.2.3.4")));
+        assert!(!contains("nonsense", ip("1.2.3.4")));
+    }
+}

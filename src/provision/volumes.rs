@@ -1,0 +1,237 @@
+//! Volumes reach every node. Proven, not assumed: a volume is made, a container on this node writes
+//! a file into it, the storage node sees the file, the volume is removed.
+//!
+//! Undo: nothing is left but /var/lib/matou/volumes, which remembers what was proven. For
+//! `netshare`: `systemctl disable --now docker-volume-netshare`, remove its unit and program.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::Desired;
+use super::facts::{Needs, nonce};
+use super::run::Run;
+use crate::config::{Config, Download, NodeConfig, StorageDriver};
+use crate::host::Command;
+use crate::job::{Change, Check, StepError};
+
+const PROVEN: &str = "/var/lib/matou/volumes";
+const PLUGIN: &str = "/usr/local/bin/docker-volume-netshare";
+
+/// The plugin must be there before the engine starts containers. With `-a 1.44` it speaks to
+/// engines from Docker 29 on, which refuse older versions of their API.
+const PLUGIN_UNIT: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Docker volumes on NFS (netshare)\n\
+    After=network-online.target\nWants=network-online.target\nBefore=docker.service\n\n\
+    [Service]\nExecStart=/usr/local/bin/docker-volume-netshare nfs\nRestart=always\nRestartSec=2\n\n\
+    [Install]\nWantedBy=multi-user.target\n";
+
+/// Its faults, as its sources show them.
+const FAULTS: &str = "it is not kept any more: a second container on a node gets the whole share, and what it mounts is forgotten when it restarts; \
+    driver = \"nfs\" with the same folders needs no copying";
+
+/// An image of this node's own shell, so that no registry is needed; then the test. `$1` name of
+/// the volume, then the options of `docker volume create`.
+const TEST: &str = r#"set -e
+volume=$1; token=$2; shift 2
+image=matou/probe:$token
+d=$(mktemp -d)
+clean() {
+    docker volume rm --force "$volume" >/dev/null 2>&1 || :
+    docker image rm --force "$image" >/dev/null 2>&1 || :
+    rm -rf "$d"
+}
+trap clean EXIT
+sh=$(readlink -f /bin/sh)
+for f in "$sh" $(ldd "$sh" | grep -o '/[^ )]*'); do install -D "$(readlink -f "$f")" "$d/root$f"; done
+tar -C "$d/root" -cf "$d/root.tar" .
+docker import "$d/root.tar" "$image" >/dev/null
+docker volume create "$@" "$volume" >/dev/null
+timeout 60 docker run --rm --network=none --volume "$volume:/v" "$image" "$sh" -c 'echo "$0" >/v/token' "$token" || {
+    echo "a container could not write to the volume (exit code $?)" >&2; exit 1; }
+"#;
+
+/// Mounts it by hand first, with a limit: an engine that waits for a mute server says nothing.
+const TEST_MOUNT: &str = r#"d=$(mktemp -d); trap 'rmdir "$d"' EXIT
+timeout 30 mount -t nfs4 -o soft,timeo=50,retrans=2,nfsvers=4.2 "$1" "$d" || { echo "$1 can't be mounted: is 2049/tcp of the storage node open to this one?" >&2; exit 1; }
+umount "$d"
+"#;
+
+/// Stores the download of `$1` as `$3` when its SHA-256 is `$2`.
+pub(super) const FETCH: &str = r#"set -e
+t=$(mktemp); trap 'rm -f "$t" "$t.out"' EXIT
+curl -fsSL --retry 3 --connect-timeout 10 --output "$t" -- "$1"
+got=$(sha256sum "$t" | cut -d' ' -f1)
+[ "$got" = "$2" ] || { echo "what came from $1 has the SHA-256 $got instead of $2: it is thrown away" >&2; exit 1; }
+case $1 in *.bz2) bunzip2 <"$t" >"$t.out";; *) cp "$t" "$t.out";; esac
+install -D -m 755 "$t.out" "$3.new"
+mv -f "$3.new" "$3"
+mkdir -p /var/lib/matou
+echo "$2" >"/var/lib/matou/$(basename "$3").sha256"
+"#;
+
+/// See the module.
+pub struct Volumes;
+
+fn plugin() -> Desired {
+    Desired::default()
+        .file(
+            "/etc/systemd/system/docker-volume-netshare.service",
+            0o644,
+            PLUGIN_UNIT,
+        )
+        .unit("docker-volume-netshare.service")
+}
+
+fn plugin_download<'a>(at: &'a At<'_>) -> Result<&'a Download, String> {
+    at.config().storage.netshare.as_ref().ok_or_else(|| {
+        "the driver netshare needs [storage] netshare_url and netshare_sha256; driver = \"nfs\" needs nothing and serves the same folders".into()
+    })
+}
+
+/// What was proven, when it was.
+fn proof(at: &At<'_>) -> Result<String, String> {
+    let storage = &at.config().storage;
+    let path = storage.path.display();
+    let server = at
+        .fleet
+        .node(&storage.node)
+        .ok_or("the storage node is gone from config.toml")?;
+    Ok(match storage.driver {
+        StorageDriver::Nfs => format!("nfs from {}:{path}\n", at.fleet.address(server)?),
+        StorageDriver::Netshare => {
+            format!("netshare from {}:{path}\n", at.fleet.address(server)?)
+        }
+        StorageDriver::Shared => format!("shared at {path}\n"),
+        StorageDriver::Local => String::new(),
+    })
+}
+
+#[async_trait]
+impl Concern for Volumes {
+    fn name(&self) -> &'static str {
+        "volumes"
+    }
+
+    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+        plugin()
+            .needs()
+            .files([PROVEN, "/var/lib/matou/docker-volume-netshare.sha256"])
+            .command("netshare", format!("[ -x {PLUGIN} ]"))
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let storage = &at.config().storage;
+        if storage.driver == StorageDriver::Local {
+            let line = "volumes stay on their node (driver local)";
+            return Ok(Check::Done(vec![Change::same(line)]));
+        }
+        if at.facts.engine().is_none() {
+            return Ok(Check::Unknown("no engine answers yet".into()));
+        }
+        let mut lines = Vec::new();
+        if storage.driver == StorageDriver::Netshare {
+            let download = plugin_download(at)?;
+            let have = at
+                .facts
+                .file("/var/lib/matou/docker-volume-netshare.sha256")
+                .is_some_and(|f| f.content.trim() == download.sha256);
+            lines.push(match have && at.facts.ok("netshare") {
+                true => Change::same(format!("{PLUGIN}: {FAULTS}")),
+                false => Change::add(PLUGIN).warn(FAULTS),
+            });
+            lines.extend(plugin().compare(at.facts));
+        }
+        let proof = proof(at)?;
+        let proven = at.facts.file(PROVEN).is_some_and(|f| f.content == proof);
+        let driver = proof.trim();
+        lines.push(match proven {
+            true => Change::same(format!("volumes, {driver}, proven")),
+            false => Change::add(format!(
+                "volumes, {driver}: one is written here and read on {}",
+                storage.node
+            )),
+        });
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let storage = &at.config().storage;
+        if storage.driver == StorageDriver::Netshare {
+            let download = plugin_download(at).map_err(StepError::Failed)?;
+            run.sh(
+                "fetch docker-volume-netshare",
+                FETCH,
+                [download.url.as_str(), &download.sha256, PLUGIN],
+            )
+            .await?;
+            plugin().apply(at, run).await?;
+        }
+        let token = nonce().trim_start_matches('@')[..12].to_owned();
+        let volume = format!("matou-test-{token}");
+        let folder = format!("{}/{volume}", storage.path.display());
+        let server = at
+            .fleet
+            .node(&storage.node)
+            .and_then(|n| at.fleet.address(n).ok())
+            .ok_or_else(|| StepError::failed("the storage node has no address"))?;
+        let share = format!("{server}:{}", storage.path.display());
+        let options: Vec<String> = match storage.driver {
+            StorageDriver::Nfs => {
+                run.sh("try the mount", TEST_MOUNT, [&share]).await?;
+                vec![
+                    "--driver=local".into(),
+                    "--opt=type=nfs".into(),
+                    format!("--opt=o=addr={server},rw,hard,nfsvers=4.2"),
+                    format!("--opt=device=:{folder}"),
+                ]
+            }
+            StorageDriver::Netshare => vec![
+                "--driver=nfs".into(),
+                format!("--opt=share={share}/{volume}"),
+            ],
+            StorageDriver::Shared | StorageDriver::Local => vec![
+                "--driver=local".into(),
+                "--opt=type=none".into(),
+                "--opt=o=bind".into(),
+                format!("--opt=device={folder}"),
+            ],
+        };
+        let on_storage = |script: &str| {
+            Command::sh(script.to_owned())
+                .arg(&folder)
+                .sudo()
+                .timeout(std::time::Duration::from_secs(30))
+        };
+        run.on(&storage.node, &on_storage("mkdir -p -- \"$1\""))
+            .await?;
+        let mut args = vec![volume.clone(), token.clone()];
+        args.extend(options);
+        let written = run.sh("write through a container", TEST, args).await;
+        let seen = run
+            .on(
+                &storage.node,
+                &on_storage("cat -- \"$1/token\" 2>/dev/null || :"),
+            )
+            .await;
+        run.on(&storage.node, &on_storage("rm -rf -- \"$1\""))
+            .await?;
+        written?;
+        if seen? != token {
+            return Err(StepError::failed(format!(
+                "a container on {} wrote a file, and {} does not see it in {folder}: is {} the same everywhere?",
+                at.node.name,
+                storage.node,
+                storage.path.display()
+            )));
+        }
+        run.cx
+            .out
+            .note(format!(
+                "{} saw what a container on {} wrote",
+                storage.node, at.node.name
+            ))
+            .await;
+        let proof = proof(at).map_err(StepError::Failed)?;
+        run.write(PROVEN, &proof, 0o644).await
+    }
+}
