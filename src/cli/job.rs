@@ -99,18 +99,24 @@ fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", plan.title)?;
-    for node in plan.stages.iter().flat_map(|s| &s.nodes) {
-        for step in &node.steps {
+    for (node, steps) in plan.by_node() {
+        let mut said = Vec::new();
+        for step in steps {
             match &step.check {
                 Ok(Check::Done(lines) | Check::Change(lines)) => {
                     for line in lines {
-                        writeln!(out, "  {}: {line}", node.node)?;
+                        writeln!(out, "  {node}: {line}")?;
                     }
                 }
                 Ok(Check::Unknown(why)) => {
-                    writeln!(out, "  {}: … {}: {why}", node.node, step.step)?;
+                    writeln!(out, "  {node}: … {}: {why}", step.step)?;
                 }
-                Err(why) => writeln!(out, "  {}: ! {}: {why}", node.node, step.step)?,
+                // A node that does not answer fails every check in the same words.
+                Err(why) if said.contains(&why) => {}
+                Err(why) => {
+                    writeln!(out, "  {node}: ! {}: {why}", step.step)?;
+                    said.push(why);
+                }
             }
         }
     }

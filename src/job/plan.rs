@@ -60,6 +60,18 @@ impl Plan {
             .flat_map(|n| &n.steps)
     }
 
+    /// The steps of each node over all stages, nodes in the order of their first step.
+    pub fn by_node(&self) -> Vec<(&str, Vec<&StepPlan>)> {
+        let mut nodes: Vec<(&str, Vec<&StepPlan>)> = Vec::new();
+        for node in self.stages.iter().flat_map(|s| &s.nodes) {
+            match nodes.iter_mut().find(|(name, _)| *name == node.node) {
+                Some((_, steps)) => steps.extend(&node.steps),
+                None => nodes.push((&node.node, node.steps.iter().collect())),
+            }
+        }
+        nodes
+    }
+
     /// Every line, with its node.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.steps().flat_map(|s| match &s.check {

@@ -151,7 +151,7 @@ async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<Strin
         "set -e\n\
          i=0; until systemctl is-active --quiet multi-user.target 2>/dev/null; do\n\
          i=$((i+1)); [ $i -lt {tries} ] || {{ echo 'systemd does not come up' >&2; exit 1; }}; sleep 0.2; done\n\
-         [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A\n\
+         [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A >/dev/null\n\
          id ops >/dev/null 2>&1 || useradd -m -s /bin/bash ops\n\
          echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops\n\
          for h in /root /home/ops; do mkdir -p $h/.ssh; cat >$h/.ssh/authorized_keys <<'KEY'\n{key}\nKEY\n\

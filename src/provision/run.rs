@@ -189,16 +189,24 @@ impl Run<'_> {
             let _ = self.cx.host.run(&now).await;
             return Err(e);
         }
-        let fresh = self.cx.host.fresh();
-        let disarm = Command::sh("systemctl stop \"$1.timer\" && [ ! -e \"/run/matou/$1.done\" ]")
-            .arg(&unit)
-            .sudo()
-            .timeout(Duration::from_secs(ROLLBACK / 2))
-            .label(format!("confirm {name}"));
-        let confirming =
-            tokio::time::timeout(Duration::from_secs(ROLLBACK * 2 / 3), fresh.run_ok(&disarm));
-        let confirmed = confirming.await;
-        fresh.close().await;
+        let disarm = || {
+            Command::sh("systemctl stop \"$1.timer\" && [ ! -e \"/run/matou/$1.done\" ]")
+                .arg(&unit)
+                .sudo()
+                .timeout(Duration::from_secs(ROLLBACK / 3))
+                .label(format!("confirm {name}"))
+        };
+        // A reloading sshd refuses for a moment: not the first answer counts, but the last in time.
+        let end = tokio::time::Instant::now() + Duration::from_secs(ROLLBACK / 2);
+        let confirmed = loop {
+            let fresh = self.cx.host.fresh();
+            let confirmed = tokio::time::timeout_at(end, fresh.run_ok(&disarm())).await;
+            fresh.close().await;
+            if matches!(confirmed, Ok(Ok(_)) | Err(_)) || tokio::time::Instant::now() >= end {
+                break confirmed;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        };
         let reason = match confirmed {
             Ok(Ok(_)) => {
                 self.cx.out.note("a new connection works: confirmed").await;
