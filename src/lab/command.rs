@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::{Context as _, Result, ensure, eyre};
 
-use super::{Kind, Lab};
+use super::{Kind, Lab, Release, VmOptions};
 
 /// The practice fleet of that name.
 #[derive(Debug, Args)]
@@ -30,6 +30,27 @@ pub enum LabCommand {
         /// Servers with Docker and no swarm
         #[arg(long)]
         docker: bool,
+        /// Virtual machines instead of containers: fresh servers with a kernel of their own
+        #[arg(long, conflicts_with = "docker")]
+        vm: bool,
+        /// Distribution of virtual machines
+        #[arg(long, value_enum, default_value_t, requires = "vm")]
+        release: Release,
+        /// Memory of a virtual machine, MiB
+        #[arg(long, default_value_t = VmOptions::default().memory, requires = "vm")]
+        memory: u32,
+        /// Empty disks of the first virtual machine
+        #[arg(long, default_value_t = 0, requires = "vm")]
+        disks: usize,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Plug one more empty disk into a virtual machine
+    Disk {
+        node: String,
+        /// Its size
+        #[arg(long, default_value = "1G")]
+        size: String,
         #[command(flatten)]
         which: Which,
     },
@@ -82,6 +103,10 @@ impl LabCommand {
                 nodes,
                 blank,
                 docker,
+                vm,
+                release,
+                memory,
+                disks,
                 which,
             } => {
                 let kind = match (blank, docker) {
@@ -90,9 +115,23 @@ impl LabCommand {
                     _ => Kind::Swarm,
                 };
                 let lab = Lab::new(&which.name)?;
-                lab.up(nodes, kind, &|phase| eprintln!("lab: {phase}"))
-                    .await?;
+                let say = |phase: &str| eprintln!("lab: {phase}");
+                if vm {
+                    let options = VmOptions {
+                        release,
+                        memory,
+                        disks,
+                        ..VmOptions::default()
+                    };
+                    lab.up_vms(nodes, &options, &say).await?;
+                } else {
+                    lab.up(nodes, kind, &say).await?;
+                }
                 print_status(&lab).await?;
+            }
+            Self::Disk { node, size, which } => {
+                let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
+                println!("{node} has a new disk of {size}, serial number {serial}");
             }
             Self::Status { which } => print_status(&Lab::new(&which.name)?).await?,
             Self::Ssh {

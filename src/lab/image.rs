@@ -54,7 +54,8 @@ pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> R
     Ok(name)
 }
 
-fn cache_dir() -> Result<PathBuf> {
+/// Where what takes long to make is kept.
+pub(super) fn cache_dir() -> Result<PathBuf> {
     let dirs = directories::BaseDirs::new()
         .ok_or_else(|| eyre!("no home folder: set HOME or XDG_CACHE_HOME"))?;
     let dir = dirs.cache_dir().join("matou");

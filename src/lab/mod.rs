@@ -1,12 +1,14 @@
-//! The practice fleet: containers that boot systemd and behave like servers, on this machine.
+//! The practice fleet: containers that boot systemd, or virtual machines, as servers on this
+//! machine.
 //!
-//! Good for SSH, systemd, Docker Engine, Swarm over several hosts, overlay networks and the loss of
-//! a node. Not for what needs a kernel of its own: LVM, kernel NFS, swap, IPVS, reboot.
+//! Containers are quick, and good for SSH, systemd, Docker Engine, Swarm over several hosts, overlay
+//! networks and the loss of a node. Virtual machines are complete: LVM, kernel NFS, swap, reboot.
 
 mod command;
 mod engine;
 mod image;
 mod node;
+mod vm;
 
 use std::path::PathBuf;
 
@@ -17,6 +19,8 @@ use crate::host::{Command, Host, HostOptions};
 
 pub use command::LabCommand;
 use engine::Engine;
+pub use vm::{Release, VmOptions};
+use vm::Vms;
 
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;
@@ -30,6 +34,15 @@ pub enum Kind {
     Docker,
     /// One manager, the others workers, the practice images loaded.
     Swarm,
+}
+
+/// How a node is reached, for configuration and known_hosts.
+#[derive(Debug, Clone)]
+struct Server {
+    name: String,
+    address: String,
+    /// Type and key, as known_hosts has them.
+    host_key: String,
 }
 
 /// A practice fleet on this machine.
@@ -85,7 +98,12 @@ impl Lab {
             (1..=MOST_NODES).contains(&nodes),
             "a practice fleet has 1 to {MOST_NODES} nodes"
         );
-        check_machine()?;
+        check_machine(&NEEDED)?;
+        ensure!(
+            !self.vms().exist(),
+            "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
+            self.name
+        );
         let found = Engine::find(&self.here).await;
         let engine = match found {
             Some(engine) => engine,
@@ -106,7 +124,8 @@ impl Lab {
             .enumerate()
             .map(|(i, name)| node::start(&engine, &self.name, name, &network, i, &image, &key));
         let started = futures_util::future::try_join_all(starting).await?;
-        self.write_config(&started, kind).await?;
+        let servers: Vec<Server> = started.iter().map(|n| n.server.clone()).collect();
+        self.write_config(&servers).await?;
         if kind != Kind::Blank {
             let ready = started.iter().map(|n| node::docker_ready(&engine, n));
             futures_util::future::try_join_all(ready).await?;
@@ -120,11 +139,59 @@ impl Lab {
         Ok(())
     }
 
+    /// Makes a fleet of virtual machines, or what is missing of it: fresh servers with sshd and
+    /// nothing else. `say` is told each phase.
+    ///
+    /// # Errors
+    /// What can't be done here, with the command that mends it.
+    pub async fn up_vms(
+        &self,
+        nodes: usize,
+        options: &VmOptions,
+        say: &dyn Fn(&str),
+    ) -> Result<()> {
+        ensure!(
+            (1..=MOST_NODES).contains(&nodes),
+            "a practice fleet has 1 to {MOST_NODES} nodes"
+        );
+        check_machine(&vm::NEEDED)?;
+        ensure!(
+            self.vms().exist() || !self.config_path().exists(),
+            "the practice fleet {:?} is one of containers: run `matou lab down`, or pass another --name",
+            self.name
+        );
+        self.write_key().await?;
+        let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
+            .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
+        let servers = self.vms().up(nodes, options, &key, say).await?;
+        self.write_config(&servers).await
+    }
+
+    /// Plugs one more empty disk, of a size as `1G`, into a virtual machine; answers with its
+    /// serial number.
+    ///
+    /// # Errors
+    /// When there is no such machine, or it has no free slot.
+    pub async fn add_disk(&self, node: &str, size: &str) -> Result<String> {
+        ensure!(
+            self.vms().exist(),
+            "only virtual machines have disks of their own: `matou lab up --vm`"
+        );
+        self.vms().add_disk(node, size).await
+    }
+
+    fn vms(&self) -> Vms<'_> {
+        Vms::new(&self.here, &self.name, &self.dir)
+    }
+
     /// Its nodes, in order; empty when it is not up.
     ///
     /// # Errors
     /// The engine's words.
     pub async fn nodes(&self) -> Result<Vec<LabNode>> {
+        if self.vms().exist() {
+            return self.vms().list();
+        }
         match Engine::find(&self.here).await {
             Some(engine) => node::list(&engine, &self.name).await,
             None => Ok(Vec::new()),
@@ -136,7 +203,10 @@ impl Lab {
     /// # Errors
     /// When there is no such node.
     pub async fn kill_node(&self, name: &str) -> Result<()> {
-        self.act("kill", name).await
+        match self.vms().exist() {
+            true => self.vms().kill(name).await,
+            false => self.act("kill", name).await,
+        }
     }
 
     /// Starts a node that was stopped.
@@ -144,7 +214,10 @@ impl Lab {
     /// # Errors
     /// When there is no such node.
     pub async fn start_node(&self, name: &str) -> Result<()> {
-        self.act("start", name).await
+        match self.vms().exist() {
+            true => self.vms().start(name).await,
+            false => self.act("start", name).await,
+        }
     }
 
     async fn act(&self, action: &str, name: &str) -> Result<()> {
@@ -182,6 +255,11 @@ impl Lab {
     /// # Errors
     /// What could not be removed.
     pub async fn down(&self) -> Result<()> {
+        if self.vms().exist() {
+            self.vms().down().await?;
+            std::fs::remove_dir_all(&self.dir)?;
+            return Ok(());
+        }
         if let Some(engine) = Engine::find(&self.here).await {
             node::remove_all(&engine, &self.name).await?;
             if self.dir.exists() {
@@ -217,7 +295,7 @@ impl Lab {
         Ok(())
     }
 
-    async fn write_config(&self, nodes: &[node::Started], kind: Kind) -> Result<()> {
+    async fn write_config(&self, nodes: &[Server]) -> Result<()> {
         use std::fmt::Write as _;
         let mut known_hosts = String::new();
         let mut text = format!(
@@ -235,7 +313,6 @@ impl Lab {
                 node.name, node.address
             )?;
         }
-        tracing::debug!(?kind, "practice fleet configured");
         for (file, content) in [("config.toml", text), ("known_hosts", known_hosts)] {
             let path = self.dir.join(file);
             self.here
@@ -269,7 +346,7 @@ const NEEDED: [(&str, &str); 6] = [
 ];
 
 /// Says in one sentence what this machine lacks.
-fn check_machine() -> Result<()> {
+fn check_machine(needed: &[(&str, &str)]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
         "a practice fleet needs root: run this with sudo"
@@ -278,7 +355,7 @@ fn check_machine() -> Result<()> {
         std::path::Path::new("/etc/debian_version").exists(),
         "practice fleets run on Debian and Ubuntu only"
     );
-    let missing: Vec<&str> = NEEDED
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| !in_path(program))
         .map(|(_, package)| *package)

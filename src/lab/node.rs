@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
 
-use super::LabNode;
 use super::engine::Engine;
+use super::{LabNode, Server};
 
 /// Marks what belongs to a practice fleet, so that nothing else is ever removed.
 const LABEL: &str = "org.matou.lab";
@@ -15,11 +15,8 @@ const BOOT: u32 = 60;
 
 /// A node that answers.
 pub(super) struct Started {
-    pub name: String,
+    pub server: Server,
     pub container: String,
-    pub address: String,
-    /// Type and key, as known_hosts has them.
-    pub host_key: String,
 }
 
 /// A network of the fleet's own.
@@ -138,10 +135,12 @@ pub(super) async fn start(
     }
     let host_key = set_up_ssh(engine, &container, key).await?;
     Ok(Started {
-        name: node.to_owned(),
+        server: Server {
+            name: node.to_owned(),
+            address,
+            host_key,
+        },
         container,
-        address,
-        host_key,
     })
 }
 
@@ -196,7 +195,7 @@ pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> 
     let said = engine.run(&log).await.unwrap_or_default();
     bail!(
         "the Docker engine of {} does not answer:\n{said}",
-        node.name
+        node.server.name
     )
 }
 
@@ -208,7 +207,7 @@ pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
     let init = format!(
         "docker info --format '{{{{.Swarm.LocalNodeState}}}}' | grep -qx active || \
          docker swarm init --advertise-addr {} >/dev/null\ndocker swarm join-token --quiet worker\n",
-        manager.address
+        manager.server.address
     );
     let token = engine.script(&manager.container, &init).await?;
     let joining = workers.iter().map(|worker| {
@@ -218,7 +217,7 @@ pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
              curl -sS --fail-with-body --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' \
              --data @- http://docker/swarm/join <<'BODY'\n\
              {{\"ListenAddr\":\"0.0.0.0:2377\",\"AdvertiseAddr\":\"{}\",\"RemoteAddrs\":[\"{}:2377\"],\"JoinToken\":\"{token}\"}}\nBODY\n",
-            worker.address, manager.address
+            worker.server.address, manager.server.address
         );
         async move { engine.script(&worker.container, &join).await }
     });

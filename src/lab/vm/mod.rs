@@ -1,0 +1,222 @@
+//! The practice fleet's virtual machines: servers with a kernel of their own, for what containers
+//! can't show: LVM, kernel NFS, swap, IPVS, kernel parameters, reboot.
+
+mod image;
+mod machine;
+mod network;
+mod qmp;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use color_eyre::eyre::{Context as _, Result, bail, ensure};
+
+use super::{LabNode, Server};
+use crate::host::Host;
+
+pub use image::Release;
+use machine::Machine;
+use network::Network;
+
+/// Programs that virtual machines need beside those of every practice fleet, and their packages.
+pub(super) const NEEDED: [(&str, &str); 5] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mke2fs", "e2fsprogs"),
+    ("ip", "iproute2"),
+];
+
+/// How long a machine may take to boot, without hardware virtualisation and several at once.
+const BOOT: Duration = Duration::from_secs(420);
+
+/// What virtual machines are made like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmOptions {
+    pub release: Release,
+    /// MiB.
+    pub memory: u32,
+    /// Empty disks of the first machine.
+    pub disks: usize,
+    /// Of each of these disks, as `1G`.
+    pub disk_size: String,
+}
+
+impl Default for VmOptions {
+    fn default() -> Self {
+        Self {
+            release: Release::Bookworm,
+            memory: 1536,
+            disks: 0,
+            disk_size: "1G".into(),
+        }
+    }
+}
+
+/// The machines of one practice fleet.
+pub(super) struct Vms<'a> {
+    here: &'a Host,
+    lab: &'a str,
+    /// The fleet's folder.
+    dir: &'a Path,
+}
+
+impl<'a> Vms<'a> {
+    pub(super) fn new(here: &'a Host, lab: &'a str, dir: &'a Path) -> Self {
+        Self { here, lab, dir }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.join("vm")
+    }
+
+    /// Whether this fleet is one of virtual machines.
+    pub(super) fn exist(&self) -> bool {
+        self.folder().is_dir()
+    }
+
+    /// Makes and starts what is missing; answers with all machines, in order.
+    pub(super) async fn up(
+        &self,
+        nodes: usize,
+        options: &VmOptions,
+        key: &str,
+        say: &dyn Fn(&str),
+    ) -> Result<Vec<Server>> {
+        ensure!(
+            std::env::consts::ARCH == "x86_64",
+            "virtual machines are made on x86_64 only"
+        );
+        let image = image::base(self.here, options.release, say).await?;
+        let accelerator = machine::accelerator(self.here, &image, say).await?;
+        std::fs::create_dir_all(self.folder())?;
+        let network = Network::up(self.here, self.lab, &self.folder()).await?;
+        say(&format!("starting {nodes} machines ({accelerator})"));
+        let mut servers = Vec::new();
+        for i in 0..nodes {
+            let machine = self.machine(&format!("n{}", i + 1));
+            machine
+                .make(&image, &network.address(i), options.memory, key)
+                .await?;
+            if i == 0 {
+                for _ in machine.disks()?.len()..options.disks {
+                    machine.new_disk(&options.disk_size).await?;
+                }
+            }
+            if !machine.runs() {
+                let tap = network.tap(self.here, i).await?;
+                machine.start(&image, &tap, i, accelerator).await?;
+            }
+            servers.push(machine.server()?);
+        }
+        let booting = servers.iter().map(|s| answers(s, BOOT));
+        futures_util::future::try_join_all(booting).await?;
+        Ok(servers)
+    }
+
+    fn machine(&self, name: &str) -> Machine<'_> {
+        Machine::new(self.here, self.folder().join(name), name)
+    }
+
+    /// The machine of that name.
+    fn find(&self, name: &str) -> Result<Machine<'_>> {
+        let names: Vec<String> = self.list()?.into_iter().map(|n| n.name).collect();
+        if !names.iter().any(|n| n == name) {
+            bail!(
+                "there is no machine {name:?} in the practice fleet, only {}",
+                names.join(", ")
+            );
+        }
+        Ok(self.machine(name))
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<LabNode>> {
+        let mut nodes = Vec::new();
+        let folder = self.folder();
+        for entry in std::fs::read_dir(&folder)
+            .wrap_err_with(|| format!("{} can't be read", folder.display()))?
+        {
+            let path = entry?.path();
+            let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
+                continue;
+            };
+            let machine = self.machine(name);
+            if let Ok(server) = machine.server() {
+                let state = if machine.runs() { "running" } else { "exited" };
+                nodes.push(LabNode {
+                    name: server.name,
+                    address: server.address,
+                    state: state.into(),
+                });
+            }
+        }
+        nodes.sort_by_key(|n| (n.name.len(), n.name.clone()));
+        Ok(nodes)
+    }
+
+    /// Ends a machine as a power cut does.
+    pub(super) async fn kill(&self, name: &str) -> Result<()> {
+        self.find(name)?.kill().await
+    }
+
+    /// Boots a machine that was killed, and waits until it answers.
+    pub(super) async fn start(&self, name: &str) -> Result<()> {
+        let machine = self.find(name)?;
+        if !machine.runs() {
+            let image = machine.image()?;
+            let accelerator = machine::accelerator(self.here, &image, &|_| {}).await?;
+            let network = Network::up(self.here, self.lab, &self.folder()).await?;
+            let index = machine.index()?;
+            let tap = network.tap(self.here, index).await?;
+            machine.start(&image, &tap, index, accelerator).await?;
+        }
+        answers(&machine.server()?, BOOT).await
+    }
+
+    /// Plugs one more empty disk into a machine, running or not; answers with its serial number.
+    pub(super) async fn add_disk(&self, name: &str, size: &str) -> Result<String> {
+        let machine = self.find(name)?;
+        let disk = machine.new_disk(size).await?;
+        if machine.runs() {
+            machine.plug(&disk).await?;
+        }
+        Ok(disk.serial)
+    }
+
+    /// Ends all machines and removes their network; the folder is the caller's to remove.
+    pub(super) async fn down(&self) -> Result<()> {
+        for node in self.list()? {
+            self.machine(&node.name).kill().await?;
+        }
+        Network::down(self.here, &self.folder()).await
+    }
+}
+
+/// Waits until sshd says its name.
+async fn answers(server: &Server, limit: Duration) -> Result<()> {
+    use tokio::io::AsyncReadExt;
+    let asking = async {
+        loop {
+            let ask = async {
+                let mut stream =
+                    tokio::net::TcpStream::connect((server.address.as_str(), 22)).await?;
+                let mut banner = [0; 4];
+                stream.read_exact(&mut banner).await?;
+                Ok::<_, std::io::Error>(banner == *b"SSH-")
+            };
+            let asked = tokio::time::timeout(Duration::from_secs(10), ask).await;
+            if matches!(asked, Ok(Ok(true))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    if tokio::time::timeout(limit, asking).await.is_err() {
+        bail!(
+            "{} did not answer within {} s: its console is in the folder vm/{0} of the practice fleet",
+            server.name,
+            limit.as_secs()
+        );
+    }
+    Ok(())
+}

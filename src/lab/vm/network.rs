@@ -1,0 +1,97 @@
+//! A network of the fleet's own: a bridge of this machine with a tap for each virtual machine.
+
+use std::path::Path;
+
+use color_eyre::eyre::{Result, eyre};
+use sha2::{Digest, Sha256};
+
+use crate::host::{Command, Host};
+
+/// Remembers the bridge's name, for `down`.
+const FILE: &str = "bridge";
+
+/// Makes the bridge with this machine's address. Docker's engine lets nothing pass between ports of
+/// a bridge that is not its own, where the kernel shows it bridged packets.
+const UP: &str = r#"set -e
+ip link show dev "$1" >/dev/null 2>&1 || ip link add name "$1" type bridge
+ip address show dev "$1" | grep -qF " $2 " || ip address add "$2" dev "$1"
+ip link set dev "$1" up
+if command -v iptables >/dev/null; then
+    iptables -C FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null || iptables -I FORWARD -i "$1" -o "$1" -j ACCEPT
+fi
+"#;
+
+const TAP: &str = r#"set -e
+ip link show dev "$1" >/dev/null 2>&1 || ip tuntap add dev "$1" mode tap
+ip link set dev "$1" master "$2" up
+"#;
+
+const DOWN: &str = r#"
+iptables -D FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null
+for tap in /sys/class/net/"$1"/brif/*; do [ -e "$tap" ] && ip link delete dev "$(basename "$tap")"; done
+ip link show dev "$1" >/dev/null 2>&1 && ip link delete dev "$1"
+true
+"#;
+
+pub(super) struct Network {
+    bridge: String,
+    /// First three numbers of its addresses.
+    prefix: String,
+}
+
+/// A device on the bridge.
+pub(super) struct Tap {
+    pub name: String,
+    pub mac: String,
+}
+
+impl Network {
+    /// Makes it if it is not there; the same name gives the same addresses.
+    pub(super) async fn up(here: &Host, lab: &str, folder: &Path) -> Result<Self> {
+        let hash = Sha256::digest(lab.as_bytes());
+        let network = Self {
+            // Names of interfaces are short.
+            bridge: format!("mtb{:02x}{:02x}", hash[0], hash[1]),
+            prefix: format!("10.214.{}", hash[0]),
+        };
+        std::fs::write(folder.join(FILE), &network.bridge)?;
+        let up = Command::sh(UP)
+            .arg(&network.bridge)
+            .arg(format!("{}.1/24", network.prefix))
+            .label("make the network");
+        here.run_ok(&up).await?;
+        Ok(network)
+    }
+
+    /// The address of the machine with that number, from 0.
+    pub(super) fn address(&self, index: usize) -> String {
+        format!("{}.{}", self.prefix, 11 + index)
+    }
+
+    /// The device of the machine with that number.
+    pub(super) async fn tap(&self, here: &Host, index: usize) -> Result<Tap> {
+        let hash = self.bridge.trim_start_matches("mtb").to_owned();
+        let name = format!("mtt{hash}n{}", index + 1);
+        let make = Command::sh(TAP)
+            .args([&name, &self.bridge])
+            .label("make a network device");
+        here.run_ok(&make).await?;
+        let (a, b) = hash
+            .split_at_checked(2)
+            .ok_or_else(|| eyre!("the bridge has a strange name"))?;
+        Ok(Tap {
+            name,
+            mac: format!("52:54:00:{a}:{b}:{:02x}", index + 1),
+        })
+    }
+
+    /// Removes the network whose name stands in the folder.
+    pub(super) async fn down(here: &Host, folder: &Path) -> Result<()> {
+        let Ok(bridge) = std::fs::read_to_string(folder.join(FILE)) else {
+            return Ok(());
+        };
+        let down = Command::sh(DOWN).arg(bridge).label("remove the network");
+        here.run_ok(&down).await?;
+        Ok(())
+    }
+}
