@@ -15,7 +15,7 @@ use color_eyre::eyre::Result;
 
 use crate::config::Config;
 use crate::lab::LabCommand;
-use crate::model::Availability;
+use crate::model::{Availability, Role};
 use crate::ops::{Context, Request};
 
 pub use exit::Exit;
@@ -108,6 +108,42 @@ enum Command {
     },
     /// Let a node take tasks again
     Activate {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Make a node a manager of the swarm
+    Promote {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Make a manager a worker
+    Demote {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Take a node out of the swarm: its tasks go elsewhere, then it leaves
+    Leave {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Strike a node off that is lost for good
+    RemoveNode {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Reboot a node: its tasks go elsewhere meanwhile
+    Reboot {
+        node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Bring a node's packages up to date; drains it where that stops containers
+    Upgrade {
         node: String,
         #[command(flatten)]
         options: job::Options,
@@ -278,6 +314,26 @@ impl Cli {
             }
             Command::Activate { node, options } => {
                 job::run(cx, availability(node, Availability::Active), options).await
+            }
+            Command::Promote { node, options } => {
+                let (node, to) = (node.clone(), Role::Manager);
+                job::run(cx, Request::Role { node, to }, options).await
+            }
+            Command::Demote { node, options } => {
+                let (node, to) = (node.clone(), Role::Worker);
+                job::run(cx, Request::Role { node, to }, options).await
+            }
+            Command::Leave { node, options } => {
+                job::run(cx, Request::Leave { node: node.clone() }, options).await
+            }
+            Command::RemoveNode { node, options } => {
+                job::run(cx, Request::RemoveNode { node: node.clone() }, options).await
+            }
+            Command::Reboot { node, options } => {
+                job::run(cx, Request::Reboot { node: node.clone() }, options).await
+            }
+            Command::Upgrade { node, options } => {
+                job::run(cx, Request::Upgrade { node: node.clone() }, options).await
             }
             Command::Pause { node, options } => {
                 job::run(cx, availability(node, Availability::Pause), options).await

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::{NodeSpec, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest};
-use bollard::query_parameters::UpdateNodeOptions;
+use bollard::models::{NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest};
+use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions, UpdateNodeOptions};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Docker, DockerError};
 use crate::model::Role;
+
+/// The engine's own description of a node.
+pub type NodeSpec = bollard::models::NodeSpec;
 
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
@@ -116,6 +119,31 @@ impl Docker {
         .await
     }
 
+    /// Takes this engine out of its swarm. A manager must have been demoted before.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn leave_swarm(&self) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        match client.leave_swarm(None::<LeaveSwarmOptions>).await {
+            Ok(()) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Removes a node, found by its swarm id, from this manager's list.
+    ///
+    /// # Errors
+    /// The engine's words; it refuses a node that is not down unless forced.
+    pub async fn delete_node(&self, node: &str, force: bool) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        let options = DeleteNodeOptions { force };
+        match client.delete_node(node, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
     /// Lets managers ask for a key after each restart, or not.
     ///
     /// # Errors
@@ -141,7 +169,12 @@ impl Docker {
         }
     }
 
-    async fn update_node(
+    /// Reads a node's description, lets `change` alter it, and writes it back; once more on a fresh
+    /// one when somebody else changed it meanwhile. The node is found by its swarm id.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn update_node(
         &self,
         node: &str,
         change: impl Fn(&mut NodeSpec),

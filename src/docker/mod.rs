@@ -19,6 +19,7 @@ use crate::model::{Engine, Volume};
 
 pub use logs::ContainerLine;
 pub use nodes::{NodeHandle, Nodes};
+pub use membership::NodeSpec;
 pub use swarm::ServiceSpec;
 
 /// The oldest API matou works with: Docker 20.10.

@@ -97,6 +97,22 @@ impl Nodes {
         }))
     }
 
+    /// A manager that answers and is another node than `node`; `node` itself when there is none.
+    /// Nodes that are no managers by config.toml are asked last: they may have become one.
+    ///
+    /// # Errors
+    /// When no manager answers at all.
+    pub async fn manager_beside(&self, node: &str) -> Result<&NodeHandle, DockerError> {
+        let configured = self.managers();
+        let workers = self.iter().filter(|n| n.config.role == Role::Worker);
+        for other in configured.into_iter().chain(workers) {
+            if other.config.name != node && other.docker.ping_manager().await.is_ok() {
+                return Ok(other);
+            }
+        }
+        self.manager().await
+    }
+
     /// The fleet's name for a node that the swarm knows by id: matched by host name or address.
     pub fn name_of(&self, swarm: &Swarm, swarm_node_id: &str) -> Option<String> {
         let found = swarm.nodes.iter().find(|n| n.id == swarm_node_id)?;

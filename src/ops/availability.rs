@@ -30,14 +30,16 @@ pub(super) fn set(node: &str, swarm_id: Option<String>, to: Availability) -> Vec
     steps
 }
 
+/// A node of the swarm, by its name in the fleet.
 #[derive(Clone)]
-struct Target {
-    name: String,
-    swarm_id: Option<String>,
+pub(super) struct Target {
+    pub name: String,
+    /// Its id in the swarm, when its engine could be asked for it.
+    pub swarm_id: Option<String>,
 }
 
 impl Target {
-    fn find<'a>(&self, swarm: &'a Swarm) -> Result<&'a SwarmNode, StepError> {
+    pub(super) fn find<'a>(&self, swarm: &'a Swarm) -> Result<&'a SwarmNode, StepError> {
         swarm
             .nodes
             .iter()
@@ -72,9 +74,9 @@ impl Target {
     }
 }
 
-struct SetAvailability {
-    target: Target,
-    to: Availability,
+pub(super) struct SetAvailability {
+    pub target: Target,
+    pub to: Availability,
 }
 
 #[async_trait]
@@ -120,8 +122,8 @@ impl Step for SetAvailability {
 }
 
 /// No task runs on the node any more.
-struct Emptied {
-    target: Target,
+pub(super) struct Emptied {
+    pub target: Target,
 }
 
 #[async_trait]

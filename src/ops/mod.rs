@@ -3,6 +3,9 @@
 mod availability;
 mod context;
 mod deploy;
+mod membership;
+mod node;
+mod reboot;
 mod remove;
 mod request;
 mod service;
@@ -26,9 +29,17 @@ pub use shell::{ShellTarget, shell_command, shell_target};
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
 pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
-    // A blank fleet has no manager yet.
-    if let Request::Provision { options } = request {
-        return crate::provision::job(&cx.config, &cx.nodes, options);
+    match request {
+        // A blank fleet has no manager yet.
+        Request::Provision { options } => {
+            return crate::provision::job(&cx.config, &cx.nodes, options);
+        }
+        Request::Role { node, .. }
+        | Request::Leave { node }
+        | Request::RemoveNode { node }
+        | Request::Reboot { node }
+        | Request::Upgrade { node } => return node::build(request, node, cx).await,
+        _ => {}
     }
     let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
@@ -40,16 +51,11 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         Request::Remove { app } => (Confirm::TypeName(app.clone()), remove::steps(app)),
         Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
         Request::Restart { service } => (Confirm::Ask, service::restart(service)),
-        Request::Provision { .. } => unreachable!("built above"),
         Request::Availability { node, to } => {
-            let handle = cx.nodes.get(node);
-            let id = match handle {
-                Some(handle) => handle.docker.engine().await.ok().map(|e| e.swarm_node_id),
-                None => None,
-            };
-            let id = id.filter(|id| !id.is_empty());
+            let id = node::swarm_id(node, cx).await;
             (Confirm::Ask, availability::set(node, id, *to))
         }
+        _ => unreachable!("built above"),
     };
     Ok(on(manager, request, confirm, steps))
 }
@@ -68,27 +74,46 @@ fn on(node: &NodeHandle, request: &Request, confirm: Confirm, steps: Vec<Box<dyn
     Job::new(request.title(), confirm, vec![stage])
 }
 
+/// Runs a shell script as root in a unit of the step's node that a lost connection does not end.
+async fn run_lasting(cx: &Cx, unit: &str, script: &str) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+    let (ended, last) = tokio::join!(
+        cx.host.last(unit, script, &[], lines, &cx.cancel),
+        forward(cx, arriving)
+    );
+    judge(cx, unit, ended?, &last)
+}
+
 /// Runs a command on the step's node, its output streamed to the job; a non-zero exit code is the
 /// step's failure.
 async fn run_streamed(cx: &Cx, command: &Command) -> Result<(), StepError> {
-    let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
-    let forward = async {
-        let mut last = Vec::new();
-        while let Some((stream, line)) = arriving.recv().await {
-            let text = crate::text::plain(&line);
-            cx.out.line(stream, text.clone()).await;
-            if last.len() == 3 {
-                last.remove(0);
-            }
-            last.push(text);
+    let (lines, arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+    let (ended, last) = tokio::join!(
+        cx.host.stream(command, lines, &cx.cancel),
+        forward(cx, arriving)
+    );
+    judge(cx, &command.to_string(), ended?, &last)
+}
+
+/// Sends lines to the job as they come; answers with the last ones.
+async fn forward(cx: &Cx, mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>) -> Vec<String> {
+    let mut last = Vec::new();
+    while let Some((stream, line)) = arriving.recv().await {
+        let text = crate::text::plain(&line);
+        cx.out.line(stream, text.clone()).await;
+        if last.len() == 3 {
+            last.remove(0);
         }
-        last
-    };
-    let (ended, last) = tokio::join!(cx.host.stream(command, lines, &cx.cancel), forward);
-    match ended? {
+        last.push(text);
+    }
+    last
+}
+
+fn judge(cx: &Cx, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
+    match code {
         0 => Ok(()),
         code => Err(StepError::failed(format!(
-            "`{command}` on {} ended with exit code {code}: {}",
+            "`{what}` on {} ended with exit code {code}: {}",
             cx.node,
             last.join(" / ")
         ))),

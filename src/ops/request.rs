@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Availability;
+use crate::model::{Availability, Role};
 
 /// An operation on the fleet, as plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,16 @@ pub enum Request {
     Restart { service: String },
     /// Makes servers what config.toml says.
     Provision { options: crate::provision::Options },
+    /// Makes a node a manager, or a worker.
+    Role { node: String, to: Role },
+    /// Takes a node out of the swarm: emptied, then gone.
+    Leave { node: String },
+    /// Strikes a node off that is lost for good.
+    RemoveNode { node: String },
+    /// Reboots a node, drained.
+    Reboot { node: String },
+    /// Brings a node's packages up to date, drained where that stops containers.
+    Upgrade { node: String },
     /// Drains, pauses or activates a node.
     Availability { node: String, to: Availability },
 }
@@ -39,6 +49,14 @@ impl Request {
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),
             Self::Provision { options } => crate::provision::title(options),
+            Self::Role { node, to } => match to {
+                Role::Manager => format!("promote {node}"),
+                Role::Worker => format!("demote {node}"),
+            },
+            Self::Leave { node } => format!("take {node} out of the swarm"),
+            Self::RemoveNode { node } => format!("strike {node} off"),
+            Self::Reboot { node } => format!("reboot {node}"),
+            Self::Upgrade { node } => format!("upgrade {node}"),
             Self::Availability { node, to } => match to {
                 Availability::Active => format!("activate {node}"),
                 Availability::Pause => format!("pause {node}"),

@@ -10,6 +10,8 @@ pub struct At<'a> {
     pub node: &'a NodeConfig,
     pub facts: &'a Facts,
     pub fleet: &'a Picture<'a>,
+    /// Packages that all its concerns need.
+    pub packages: &'a [String],
 }
 
 impl At<'_> {

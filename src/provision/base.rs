@@ -47,6 +47,10 @@ impl Concern for Base {
         )
     }
 
+    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+        desired(config).package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         let os = at.facts.os();
         if !is_known(&os) {
@@ -70,6 +74,11 @@ impl Concern for Base {
             ));
         }
         lines.extend(desired(at.config()).compare(at.facts));
+        let own = desired(at.config()).package_names();
+        let more = later(at).into_iter().filter(|p| !own.contains(p)).count();
+        if more > 0 {
+            lines.push(Change::add(format!("{more} packages of the later steps, in one go")));
+        }
         let missing = lines.iter().any(|l| l.kind != crate::job::ChangeKind::Same);
         if let Some((free, place)) = least_free(at.facts.out("free"))
             && free < LEAST_FREE
@@ -89,8 +98,21 @@ impl Concern for Base {
         if !at.facts.broken_packages().is_empty() {
             run.install([""; 0]).await?;
         }
-        desired(at.config()).apply(at, run).await
+        // Those of the later steps in the same go: each start of the package manager takes long.
+        let missing = later(at);
+        if !missing.is_empty() {
+            run.install(missing).await?;
+        }
+        Ok(())
     }
+}
+
+/// Packages that any of the node's concerns needs and that are not there.
+fn later<'a>(at: &At<'a>) -> Vec<&'a String> {
+    at.packages
+        .iter()
+        .filter(|p| at.facts.package(p).is_none())
+        .collect()
 }
 
 fn is_known(os: &Os) -> bool {

@@ -72,6 +72,11 @@ impl Desired {
         self
     }
 
+    /// The packages that are wanted.
+    pub fn package_names(&self) -> Vec<String> {
+        self.packages.clone()
+    }
+
     /// The facts that [`Desired::compare`] reads.
     pub fn needs(&self) -> Needs {
         Needs::default()

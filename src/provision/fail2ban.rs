@@ -78,6 +78,10 @@ impl Concern for Fail2ban {
             .units(["fail2ban.service"])
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        logs().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         let mut lines = logs().compare(at.facts);
         lines.extend(desired(at)?.compare(at.facts));

@@ -195,6 +195,10 @@ impl Concern for Firewall {
             )
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        unit().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         for other in ["ufw.service", "firewalld.service"] {
             let name = other.trim_end_matches(".service");
@@ -261,6 +265,7 @@ mod tests {
             node: &config.nodes[0],
             facts: &facts,
             fleet: &fleet,
+            packages: &[],
         })
         .unwrap()
     }

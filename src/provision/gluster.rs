@@ -73,6 +73,10 @@ impl Concern for Servers {
         servers().needs()
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        servers().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         Ok(check(servers().compare(at.facts)))
     }
@@ -170,6 +174,10 @@ impl Concern for Mount {
             "gluster-mounted",
             format!("findmnt --noheadings --output=FSTYPE --mountpoint {mount}"),
         )
+    }
+
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        client().package_names()
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {

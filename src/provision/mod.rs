@@ -69,6 +69,13 @@ pub trait Concern: Send + Sync {
     /// The facts that `check` reads.
     fn needs(&self, node: &NodeConfig, config: &Config) -> Needs;
 
+    /// Packages of the distribution that it needs on this node, when that is known beforehand:
+    /// all concerns' are installed in one go.
+    fn packages(&self, node: &NodeConfig, config: &Config) -> Vec<String> {
+        let _ = (node, config);
+        Vec::new()
+    }
+
     /// Compares what should be with what is.
     ///
     /// # Errors
@@ -193,6 +200,15 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
     };
     let accepted: BTreeSet<String> = options.accept.iter().cloned().collect();
     let survey = Arc::new(Survey::new(config.clone(), nodes, accepted, needs));
+    let packages = |node: &NodeConfig| -> Arc<[String]> {
+        let all: BTreeSet<String> = stages
+            .iter()
+            .flat_map(|(_, _, concerns)| concerns)
+            .filter(|c| wanted(c.as_ref(), node))
+            .flat_map(|c| c.packages(node, config))
+            .collect();
+        all.into_iter().collect()
+    };
     let first_manager = config.nodes.iter().find(|n| n.role == Role::Manager);
     let mut job_stages = Vec::new();
     for (title, place, concerns) in &stages {
@@ -204,6 +220,7 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
             .iter()
             .filter(|n| options.nodes.is_empty() || options.nodes.contains(&n.config.name))
             .filter_map(|handle| {
+                let packages = packages(&handle.config);
                 let steps: Vec<Box<dyn Step>> = concerns
                     .iter()
                     .filter(|c| wanted(c.as_ref(), &handle.config))
@@ -212,6 +229,7 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
                             concern: concern.clone(),
                             survey: survey.clone(),
                             apt_wait: config.provision.apt_wait,
+                            packages: packages.clone(),
                         }) as Box<dyn Step>
                     })
                     .collect();
@@ -311,10 +329,11 @@ struct ConcernStep {
     concern: Arc<dyn Concern>,
     survey: Arc<Survey>,
     apt_wait: Duration,
+    packages: Arc<[String]>,
 }
 
 impl ConcernStep {
-    fn at<'a>(&self, picture: &'a Picture<'a>, node: &str) -> Result<At<'a>, StepError> {
+    fn at<'a>(&'a self, picture: &'a Picture<'a>, node: &str) -> Result<At<'a>, StepError> {
         let facts = picture.facts(node).map_err(StepError::Failed)?;
         let node = picture
             .node(node)
@@ -323,6 +342,7 @@ impl ConcernStep {
             node,
             facts,
             fleet: picture,
+            packages: &self.packages,
         })
     }
 }

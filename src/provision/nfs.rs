@@ -87,6 +87,10 @@ impl Concern for Server {
             .command("exported", "exportfs -s")
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        settings().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             return Err(format!(
@@ -149,6 +153,10 @@ impl Concern for Client {
 
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
         client().needs().units(["rpcbind.socket"])
+    }
+
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        client().package_names()
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {

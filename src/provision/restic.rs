@@ -38,6 +38,13 @@ impl Concern for Restic {
         }
     }
 
+    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+        match config.provision.restic {
+            None => distribution().package_names(),
+            Some(_) => Vec::new(),
+        }
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         let Some(download) = &at.config().provision.restic else {
             return Ok(check(distribution().compare(at.facts)));

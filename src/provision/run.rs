@@ -39,11 +39,14 @@ get() {
     apt-get -y -q -o DPkg::Lock::Timeout="$wait" -o Dpkg::Options::=--force-confold \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 "$@"
 }
-find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -720 2>/dev/null | grep -q . || get update
+# apt gives its lists the server's time: when they were read is remembered here.
+stamp=/var/lib/matou/apt-update
+update() { get update && mkdir -p /var/lib/matou && touch "$stamp"; }
+find "$stamp" -mmin -720 2>/dev/null | grep -q . || update
 [ $# -gt 0 ] || { get --fix-broken install; exit; }
 get install --no-install-recommends "$@" && exit
 echo "once more, with newer lists of packages"
-get update
+update
 get install --no-install-recommends "$@"
 "#;
 

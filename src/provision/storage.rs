@@ -419,6 +419,13 @@ impl Concern for Storage {
             )
     }
 
+    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+        match config.storage.devices.is_empty() {
+            true => Vec::new(),
+            false => packages(config).into_iter().map(str::to_owned).collect(),
+        }
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         let storage = &at.config().storage;
         let mount = storage.path.to_string_lossy();

@@ -35,6 +35,7 @@ pub fn check_accepting(
         node: &config.nodes[0],
         facts: &facts,
         fleet: &picture,
+        packages: &[],
     })
 }
 

@@ -39,6 +39,10 @@ impl Concern for Time {
         desired().needs().units(OTHERS)
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             let line = "the clock is the host's of this container";

@@ -48,6 +48,10 @@ impl Concern for Upgrades {
         desired().needs()
     }
 
+    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired().package_names()
+    }
+
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         Ok(check(desired().compare(at.facts)))
     }

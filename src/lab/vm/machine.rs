@@ -228,7 +228,7 @@ impl<'a> Machine<'a> {
             .args(["-kernel", &image.file("kernel"), "-initrd"])
             .arg(image.file("initrd"))
             .arg("-append")
-            .arg("root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet")
+            .arg("root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off quiet")
             .arg("-serial")
             .arg(format!("file:{}", self.path("console")))
             .arg("-qmp")

@@ -1,0 +1,246 @@
+//! Who belongs to the swarm, and as what: promoting, demoting, leaving, removing a lost node.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::availability::{Emptied, SetAvailability, Target};
+use super::tasks::{docker_failed, read};
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::{Availability, Role, Swarm, SwarmNode};
+
+/// How long a new role may take to be taken up, and a node that left to be noticed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The steps, on a manager, that give a node a role.
+pub(super) fn set_role(target: Target, to: Role) -> Vec<Box<dyn Step>> {
+    vec![Box::new(SetRole { target, to })]
+}
+
+/// The steps, on another manager, that empty a node which is to leave.
+pub(super) fn before_leaving(target: Target) -> Vec<Box<dyn Step>> {
+    vec![
+        Box::new(SetAvailability {
+            target: target.clone(),
+            to: Availability::Drain,
+        }),
+        Box::new(Emptied {
+            target: target.clone(),
+        }),
+        Box::new(SetRole {
+            target,
+            to: Role::Worker,
+        }),
+    ]
+}
+
+/// The step, on the node itself, with which it leaves.
+pub(super) fn leave() -> Vec<Box<dyn Step>> {
+    vec![Box::new(Leave)]
+}
+
+/// The step, on another manager, that strikes a node off the list; `lost`: it is down for good and
+/// could not leave by itself.
+pub(super) fn strike_off(target: Target, lost: bool) -> Vec<Box<dyn Step>> {
+    vec![Box::new(StrikeOff { target, lost })]
+}
+
+struct SetRole {
+    target: Target,
+    to: Role,
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Manager => "manager",
+        Role::Worker => "worker",
+    }
+}
+
+/// Why a manager can't become a worker, if it can't: more than half of the managers that are left
+/// must answer.
+fn refusal(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
+    let managers: Vec<&SwarmNode> = swarm
+        .nodes
+        .iter()
+        .filter(|n| n.role == Role::Manager && n.id != node.id)
+        .collect();
+    let reachable = managers
+        .iter()
+        .filter(|n| n.reachability == "reachable")
+        .count();
+    let name = &node.hostname;
+    match managers.len() {
+        0 => Some(format!(
+            "{name} is the only manager: promote another node first"
+        )),
+        left if reachable <= left / 2 => Some(format!(
+            "of the {left} managers that would be left without {name} only {reachable} answer, and the swarm needs more than half: bring one back, or promote another node first"
+        )),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Step for SetRole {
+    fn name(&self) -> String {
+        "role".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let node = self.target.find(&swarm)?;
+        let what = format!("role of {}", self.target.name);
+        if node.role == self.to {
+            let same = Change::same(format!("{what}: {}", word(self.to)));
+            return Ok(Check::Done(vec![same]));
+        }
+        let change = Change::modify(what, word(node.role), word(self.to));
+        let managers = swarm
+            .nodes
+            .iter()
+            .filter(|n| n.role == Role::Manager)
+            .count();
+        let after = match self.to {
+            Role::Manager => managers + 1,
+            Role::Worker => managers - 1,
+        };
+        if self.to == Role::Worker
+            && let Some(reason) = refusal(&swarm, node)
+        {
+            return Err(StepError::failed(reason));
+        }
+        let bears = (after - 1) / 2;
+        let even = after % 2 == 0;
+        let change = change.warn(format!(
+            "{after} managers then; the swarm bears the loss of {bears}{}",
+            if even { ": an odd number is better" } else { "" }
+        ));
+        Ok(Check::Change(vec![change]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let id = self.target.find(&read(cx).await?)?.id.clone();
+        cx.docker
+            .set_role(&id, self.to)
+            .await
+            .map_err(docker_failed)?;
+        let taken_up = async {
+            loop {
+                let swarm = read(cx).await?;
+                let node = self.target.find(&swarm)?;
+                let reachable = node.reachability == "reachable";
+                if node.role == self.to && reachable == (self.to == Role::Manager) {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, taken_up)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StepError::failed(format!(
+                    "{} has not taken up its role after {} s: is 2377/tcp open between the nodes?",
+                    self.target.name,
+                    PATIENCE.as_secs()
+                )))
+            })
+    }
+}
+
+struct Leave;
+
+#[async_trait]
+impl Step for Leave {
+    fn name(&self) -> String {
+        "leave".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let engine = cx.docker.engine().await.map_err(docker_failed)?;
+        Ok(match engine.swarm_state.as_str() {
+            "inactive" | "" => Check::Done(vec![Change::same("in no swarm")]),
+            _ => Check::Change(vec![
+                Change::remove(format!("{} from the swarm", cx.node))
+                    .warn("volumes that only this node holds stay on it"),
+            ]),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let mut last = None;
+        // A manager that was demoted a moment ago does not know it yet.
+        for _ in 0..20 {
+            match cx.docker.leave_swarm().await {
+                Ok(()) => return Ok(()),
+                Err(e) => last = Some(e),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(last.map_or_else(|| StepError::failed("it does not leave"), docker_failed))
+    }
+}
+
+struct StrikeOff {
+    target: Target,
+    lost: bool,
+}
+
+#[async_trait]
+impl Step for StrikeOff {
+    fn name(&self) -> String {
+        "list of nodes".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let name = &self.target.name;
+        let Ok(node) = self.target.find(&swarm) else {
+            let gone = Change::same(format!("the swarm does not list {name}"));
+            return Ok(Check::Done(vec![gone]));
+        };
+        if self.lost && node.state == "ready" {
+            return Err(StepError::failed(format!(
+                "{name} is up: `matou leave {name}` takes it out in order"
+            )));
+        }
+        if self.lost
+            && node.role == Role::Manager
+            && let Some(reason) = refusal(&swarm, node)
+        {
+            return Err(StepError::failed(reason));
+        }
+        Ok(Check::Change(vec![
+            Change::remove(format!("{name} from the swarm's list of nodes"))
+                .warn("what only this node held is lost to the fleet"),
+        ]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let swarm = read(cx).await?;
+        let node = self.target.find(&swarm)?;
+        if node.role == Role::Manager {
+            cx.docker
+                .set_role(&node.id, Role::Worker)
+                .await
+                .map_err(docker_failed)?;
+        }
+        let noticed = async {
+            while self
+                .target
+                .find(&read(cx).await?)
+                .is_ok_and(|n| n.state == "ready")
+            {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Ok::<(), StepError>(())
+        };
+        tokio::time::timeout(PATIENCE, noticed)
+            .await
+            .map_err(|_| StepError::failed("the swarm still sees the node"))??;
+        cx.docker
+            .delete_node(&node.id, true)
+            .await
+            .map_err(docker_failed)
+    }
+}

@@ -1,0 +1,313 @@
+//! Rebooting a node, and upgrading its packages: drained before, given back after.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::availability::Target;
+use super::tasks::{docker_failed, read};
+use crate::host::{Command, Host};
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Availability;
+
+/// A label of the node in the swarm: what to give back. It outlives the console, so that a job that
+/// was cut off is ended in order by running it again.
+const BEFORE: &str = "org.matou.availability";
+
+/// How long a server may take to come back.
+const BOOT: Duration = Duration::from_secs(900);
+
+/// Remembers an active node's availability and drains it.
+pub(super) struct Lend {
+    pub target: Target,
+}
+
+/// Gives it back what [`Lend`] took.
+pub(super) struct GiveBack {
+    pub target: Target,
+}
+
+/// Reboots the node and waits until it is back.
+#[derive(Default)]
+pub(super) struct Reboot {
+    /// What told this boot from others when the plan was made.
+    boot: OnceLock<String>,
+}
+
+/// Brings the packages up to date.
+pub(super) struct Upgrade;
+
+#[async_trait]
+impl Step for Lend {
+    fn name(&self) -> String {
+        "drain".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let node = self.target.find(&swarm)?;
+        let name = &self.target.name;
+        if node.availability != Availability::Active {
+            let now = node.availability.as_str();
+            return Ok(Check::Done(vec![Change::same(format!("{name} is on {now}"))]));
+        }
+        let others = swarm.nodes.iter().any(|n| {
+            n.id != node.id && n.availability == Availability::Active && n.state == "ready"
+        });
+        if !others {
+            let alone = Change::same(format!("{name} is not drained"))
+                .warn("no other node is active: everything on it stops meanwhile");
+            return Ok(Check::Done(vec![alone]));
+        }
+        Ok(Check::Change(vec![Change::modify(
+            format!("availability of {name}, for the time being"),
+            "active",
+            "drain",
+        )]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let id = self.target.find(&read(cx).await?)?.id.clone();
+        let change = |spec: &mut crate::docker::NodeSpec| {
+            spec.labels
+                .get_or_insert_default()
+                .insert(BEFORE.into(), "active".into());
+        };
+        cx.docker
+            .update_node(&id, change)
+            .await
+            .map_err(docker_failed)?;
+        cx.docker
+            .set_availability(&id, Availability::Drain)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+#[async_trait]
+impl Step for GiveBack {
+    fn name(&self) -> String {
+        "give back".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let node = self.target.find(&swarm)?;
+        Ok(match node.labels.contains_key(BEFORE) {
+            true => Check::Change(vec![Change::modify(
+                format!("availability of {}", self.target.name),
+                node.availability.as_str(),
+                "active",
+            )]),
+            // Before the first step there is nothing to give back yet.
+            false if node.availability == Availability::Active => Check::Done(vec![Change::same(
+                format!("{} takes tasks afterwards", self.target.name),
+            )]),
+            false => Check::Done(vec![Change::same(format!(
+                "{} stays on {}, as it was",
+                self.target.name,
+                node.availability.as_str()
+            ))]),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let ready = async {
+            loop {
+                let swarm = read(cx).await;
+                if let Ok(swarm) = &swarm
+                    && let Ok(node) = self.target.find(swarm)
+                    && node.state == "ready"
+                {
+                    return node.id.clone();
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let id = tokio::time::timeout(BOOT, ready)
+            .await
+            .map_err(|_| StepError::failed("the swarm does not see the node ready"))?;
+        cx.docker
+            .set_availability(&id, Availability::Active)
+            .await
+            .map_err(docker_failed)?;
+        let change = |spec: &mut crate::docker::NodeSpec| {
+            spec.labels.get_or_insert_default().remove(BEFORE);
+        };
+        cx.docker
+            .update_node(&id, change)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+/// Differs between two boots; a container shares the kernel's own id with its host, so the first
+/// process's start is part of it.
+async fn boot(host: &Host) -> Result<String, StepError> {
+    let read = Command::sh(
+        "echo \"$(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f22 /proc/1/stat)\"",
+    )
+    .timeout(Duration::from_secs(15))
+    .label("ask for the boot");
+    Ok(host.run_ok(&read).await?.text())
+}
+
+#[async_trait]
+impl Step for Reboot {
+    fn name(&self) -> String {
+        "reboot".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        BOOT
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        if cx.host.is_local() {
+            return Err(StepError::failed(
+                "matou runs on this node and would not see it come back: run it elsewhere, or type `reboot`",
+            ));
+        }
+        let now = boot(&cx.host).await?;
+        let before = self.boot.get_or_init(|| now.clone());
+        Ok(match *before == now {
+            true => Check::Change(vec![
+                Change::modify(&cx.node, "running", "rebooted")
+                    .warn("what runs on it and nowhere else stops meanwhile"),
+            ]),
+            false => Check::Done(vec![Change::same(format!("{} has rebooted", cx.node))]),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let before = boot(&cx.host).await?;
+        // A moment later, so that this command ends before its connection does.
+        let reboot = Command::new("systemd-run")
+            .args(["--quiet", "--collect", "--on-active=1", "systemctl", "reboot"])
+            .sudo();
+        cx.host.run_ok(&reboot).await?;
+        cx.out.note("it reboots").await;
+        let back = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                cx.host.reconnect();
+                if boot(&cx.host).await.is_ok_and(|now| now != before) {
+                    break;
+                }
+            }
+            cx.out.note("it is back, waiting for its engine").await;
+            while cx.docker.engine().await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(BOOT, back) => done.map_err(|_| StepError::failed(format!(
+                "{} is not back after {} s: use your provider's console",
+                cx.node,
+                BOOT.as_secs()
+            ))),
+            () = cx.cancel.cancelled() => Err(StepError::Cancelled),
+        }
+    }
+}
+
+/// Lines of `apt-get --simulate dist-upgrade`: `Inst NAME [OLD] (NEW …)`.
+/// Source: apt-get(8), --simulate.
+pub(super) fn pending(simulated: &str) -> Vec<(String, String, String)> {
+    simulated
+        .lines()
+        .filter_map(|l| {
+            let mut words = l.strip_prefix("Inst ")?.split_whitespace();
+            let name = words.next()?.to_owned();
+            let rest = l.split_once(&name)?.1;
+            let old = rest
+                .split_once('[')
+                .filter(|(before, _)| !before.contains('('))
+                .map_or("", |(_, after)| after.split(']').next().unwrap_or(""));
+            let new = rest
+                .split_once('(')
+                .map_or("", |(_, after)| after.split_whitespace().next().unwrap_or(""));
+            Some((name, old.to_owned(), new.to_owned()))
+        })
+        .collect()
+}
+
+/// Asks the package manager what an upgrade would change.
+pub(super) async fn simulate(host: &Host) -> Result<Vec<(String, String, String)>, String> {
+    let command = Command::new("apt-get")
+        .args(["--simulate", "--allow-change-held-packages", "dist-upgrade"])
+        .sudo()
+        .timeout(Duration::from_secs(120))
+        .label("look for upgrades");
+    let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
+    Ok(pending(&output.text()))
+}
+
+/// Whether upgrading it stops containers, or takes effect with a reboot only.
+pub(super) fn disturbs(package: &str) -> bool {
+    ["docker", "containerd", "runc", "linux-image", "libc6", "systemd"]
+        .iter()
+        .any(|p| package.starts_with(p))
+}
+
+#[async_trait]
+impl Step for Upgrade {
+    fn name(&self) -> String {
+        "packages".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let pending = simulate(&cx.host).await.map_err(StepError::Failed)?;
+        if pending.is_empty() {
+            let same = Change::same("every package is up to date");
+            return Ok(Check::Done(vec![same]));
+        }
+        Ok(Check::Change(
+            pending
+                .into_iter()
+                .map(|(name, old, new)| match old.is_empty() {
+                    true => Change::add(format!("package {name} {new}")),
+                    false => Change::modify(format!("package {name}"), old, new),
+                })
+                .collect(),
+        ))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let script = "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l\n\
+            exec apt-get -y -q --allow-change-held-packages -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
+            -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 dist-upgrade";
+        super::run_lasting(cx, "matou-upgrade", script).await?;
+        let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
+        if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
+            let note = format!("the new kernel or library works after `matou reboot {}`", cx.node);
+            cx.out.note(note).await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_apt_would_change_is_read() {
+        let text = "Reading package lists...\nInst libc6 [2.36-9] (2.36-10 Debian:12.1/stable [amd64])\n\
+            Inst linux-image-6.1.0-20 (6.1.85-1 Debian-Security:12/stable [amd64])\nConf libc6 (2.36-10 x)\n";
+        let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(
+            pending(text),
+            [
+                own("libc6", "2.36-9", "2.36-10"),
+                own("linux-image-6.1.0-20", "", "6.1.85-1")
+            ]
+        );
+        assert!(disturbs("docker-ce-cli") && !disturbs("curl"));
+    }
+}
