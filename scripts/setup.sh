@@ -18,15 +18,21 @@ need ssh openssh-client
 need sshd openssh-server
 need ip iproute2
 need iptables iptables
+need mke2fs e2fsprogs
 need tar tar
 need ps procps
 
-if [ -n "$packages" ]; then
+# Virtual machines. Where a newer qemu-img than the distribution's is installed, the distribution's
+# emulator goes only with its own.
+emulator=""
+command -v qemu-system-x86_64 >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 || emulator=yes
+
+if [ -n "$packages$emulator" ]; then
     if [ "$(id -u)" != 0 ]; then
-        echo "setup: run as root: apt-get install -y$packages" >&2
+        echo "setup: run as root: apt-get install -y$packages${emulator:+ qemu-system-x86 qemu-utils}" >&2
         exit 1
     fi
-    echo "setup: installing$packages"
+    echo "setup: installing$packages${emulator:+ qemu-system-x86 qemu-utils}"
     # Nothing that is installed for practice is to be started on this machine.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -35,8 +41,12 @@ if [ -n "$packages" ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     apt-get update -q
+    export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
+    [ -z "$packages" ] || apt-get install -y -q --no-install-recommends $packages
+    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    [ -z "$emulator" ] || apt-get install -y -q --no-install-recommends qemu-system-x86 qemu-utils ||
+        apt-get install -y -q --no-install-recommends --allow-downgrades "qemu-system-x86/$suite" "qemu-utils/$suite"
 fi
 
 PATH="$HOME/.cargo/bin:$PATH"

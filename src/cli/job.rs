@@ -27,14 +27,25 @@ pub struct Options {
 }
 
 /// Plans the request, asks, and runs it.
-pub async fn run(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
-    let job = match ops::build(&request, cx).await {
+pub async fn run(cx: &Context, mut request: Request, options: &Options) -> Result<ExitCode> {
+    let mut job = match ops::build(&request, cx).await {
         Ok(job) => job,
         Err(reason) => return fail(options, &reason),
     };
     let mut plan = cx.runner.plan(&job).await;
     loop {
         show_plan(&plan, options)?;
+        if let Some(accepted) = decided(&plan, options)?
+            && let Request::Provision { options: asked } = &mut request
+        {
+            asked.accept.push(accepted);
+            job = match ops::build(&request, cx).await {
+                Ok(job) => job,
+                Err(reason) => return fail(options, &reason),
+            };
+            plan = cx.runner.plan(&job).await;
+            continue;
+        }
         if let Some(reason) = plan.blocked() {
             return fail(options, &reason);
         }
@@ -124,6 +135,26 @@ fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
         writeln!(out, "nothing to do")?;
     }
     Ok(())
+}
+
+/// A decision that is typed at the terminal, of those the plan asks for.
+fn decided(plan: &Plan, options: &Options) -> Result<Option<String>> {
+    let asked: Vec<String> = plan
+        .questions()
+        .filter_map(|(_, c)| c.accept.clone())
+        .collect();
+    if asked.is_empty() || options.yes || options.dry_run || !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    eprint!(
+        "Type {} to accept it, or nothing to leave it: ",
+        asked.join(" or ")
+    );
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim().to_owned();
+    Ok(asked.contains(&answer).then_some(answer))
 }
 
 fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {

@@ -18,8 +18,8 @@ use crate::host::{Host, HostError};
 use crate::model::{Engine, Volume};
 
 pub use logs::ContainerLine;
-pub use nodes::{NodeHandle, Nodes};
 pub use membership::NodeSpec;
+pub use nodes::{NodeHandle, Nodes};
 pub use swarm::ServiceSpec;
 
 /// The oldest API matou works with: Docker 20.10.

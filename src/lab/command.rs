@@ -42,6 +42,9 @@ pub enum LabCommand {
         /// Empty disks of the first virtual machine
         #[arg(long, default_value_t = 0, requires = "vm")]
         disks: usize,
+        /// Packages that virtual machines come with
+        #[arg(long, value_delimiter = ',', value_name = "PACKAGE", requires = "vm")]
+        with: Vec<String>,
         #[command(flatten)]
         which: Which,
     },
@@ -107,6 +110,7 @@ impl LabCommand {
                 release,
                 memory,
                 disks,
+                with,
                 which,
             } => {
                 let kind = match (blank, docker) {
@@ -121,6 +125,7 @@ impl LabCommand {
                         release,
                         memory,
                         disks,
+                        packages: with,
                         ..VmOptions::default()
                     };
                     lab.up_vms(nodes, &options, &say).await?;

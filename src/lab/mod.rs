@@ -19,8 +19,8 @@ use crate::host::{Command, Host, HostOptions};
 
 pub use command::LabCommand;
 use engine::Engine;
-pub use vm::{Release, VmOptions};
 use vm::Vms;
+pub use vm::{Release, VmOptions};
 
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;

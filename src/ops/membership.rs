@@ -114,7 +114,11 @@ impl Step for SetRole {
         let even = after % 2 == 0;
         let change = change.warn(format!(
             "{after} managers then; the swarm bears the loss of {bears}{}",
-            if even { ": an odd number is better" } else { "" }
+            if even {
+                ": an odd number is better"
+            } else {
+                ""
+            }
         ));
         Ok(Check::Change(vec![change]))
     }

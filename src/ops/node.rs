@@ -62,7 +62,11 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
         }
         Request::Reboot { .. } => {
             let handle = found(node)?;
-            let mut stages = vec![stage("reboot", handle, vec![Box::<reboot::Reboot>::default()])];
+            let mut stages = vec![stage(
+                "reboot",
+                handle,
+                vec![Box::<reboot::Reboot>::default()],
+            )];
             if target.swarm_id.is_some() {
                 drained(&mut stages, manager().await?, target);
             }

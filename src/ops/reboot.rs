@@ -50,7 +50,9 @@ impl Step for Lend {
         let name = &self.target.name;
         if node.availability != Availability::Active {
             let now = node.availability.as_str();
-            return Ok(Check::Done(vec![Change::same(format!("{name} is on {now}"))]));
+            return Ok(Check::Done(vec![Change::same(format!(
+                "{name} is on {now}"
+            ))]));
         }
         let others = swarm.nodes.iter().any(|n| {
             n.id != node.id && n.availability == Availability::Active && n.state == "ready"
@@ -184,7 +186,13 @@ impl Step for Reboot {
         let before = boot(&cx.host).await?;
         // A moment later, so that this command ends before its connection does.
         let reboot = Command::new("systemd-run")
-            .args(["--quiet", "--collect", "--on-active=1", "systemctl", "reboot"])
+            .args([
+                "--quiet",
+                "--collect",
+                "--on-active=1",
+                "systemctl",
+                "reboot",
+            ])
             .sudo();
         cx.host.run_ok(&reboot).await?;
         cx.out.note("it reboots").await;
@@ -225,9 +233,9 @@ pub(super) fn pending(simulated: &str) -> Vec<(String, String, String)> {
                 .split_once('[')
                 .filter(|(before, _)| !before.contains('('))
                 .map_or("", |(_, after)| after.split(']').next().unwrap_or(""));
-            let new = rest
-                .split_once('(')
-                .map_or("", |(_, after)| after.split_whitespace().next().unwrap_or(""));
+            let new = rest.split_once('(').map_or("", |(_, after)| {
+                after.split_whitespace().next().unwrap_or("")
+            });
             Some((name, old.to_owned(), new.to_owned()))
         })
         .collect()
@@ -246,9 +254,16 @@ pub(super) async fn simulate(host: &Host) -> Result<Vec<(String, String, String)
 
 /// Whether upgrading it stops containers, or takes effect with a reboot only.
 pub(super) fn disturbs(package: &str) -> bool {
-    ["docker", "containerd", "runc", "linux-image", "libc6", "systemd"]
-        .iter()
-        .any(|p| package.starts_with(p))
+    [
+        "docker",
+        "containerd",
+        "runc",
+        "linux-image",
+        "libc6",
+        "systemd",
+    ]
+    .iter()
+    .any(|p| package.starts_with(p))
 }
 
 #[async_trait]
@@ -285,7 +300,10 @@ impl Step for Upgrade {
         super::run_lasting(cx, "matou-upgrade", script).await?;
         let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
         if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
-            let note = format!("the new kernel or library works after `matou reboot {}`", cx.node);
+            let note = format!(
+                "the new kernel or library works after `matou reboot {}`",
+                cx.node
+            );
             cx.out.note(note).await;
         }
         Ok(())

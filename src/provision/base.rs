@@ -77,7 +77,9 @@ impl Concern for Base {
         let own = desired(at.config()).package_names();
         let more = later(at).into_iter().filter(|p| !own.contains(p)).count();
         if more > 0 {
-            lines.push(Change::add(format!("{more} packages of the later steps, in one go")));
+            lines.push(Change::add(format!(
+                "{more} packages of the later steps, in one go"
+            )));
         }
         let missing = lines.iter().any(|l| l.kind != crate::job::ChangeKind::Same);
         if let Some((free, place)) = least_free(at.facts.out("free"))

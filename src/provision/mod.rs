@@ -6,6 +6,7 @@
 //! second run changes nothing.
 
 mod at;
+pub mod audit;
 mod base;
 mod desired;
 mod docker;

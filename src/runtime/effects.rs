@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result};
 use crossterm::event::EventStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
@@ -18,6 +20,31 @@ use crate::ui::terminal::Screen;
 /// Lines of the past that a log view opens with, of each task.
 const TAIL: usize = 1000;
 
+/// How often the servers are compared with config.toml while nothing asks for it. It costs each of
+/// them a second or two of work.
+const COMPARE: Duration = Duration::from_secs(900);
+
+/// Compares the servers with config.toml, now and then.
+async fn compare(cx: Context, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
+    // The first look at the fleet comes first.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    loop {
+        let options = crate::provision::Options::default();
+        let plan = match ops::build(&Request::Provision { options }, &cx).await {
+            Ok(job) => Ok(cx.runner.plan(&job).await),
+            Err(reason) => Err(reason),
+        };
+        let audits = crate::provision::audit::all(&cx.config, &cx.nodes).await;
+        if messages.send(Msg::Checked { plan, audits }).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = now.notified() => {}
+            () = tokio::time::sleep(COMPARE) => {}
+        }
+    }
+}
+
 /// Carries out effects; long ones run beside the loop and answer with messages.
 pub(super) struct Effects {
     cx: Context,
@@ -26,6 +53,8 @@ pub(super) struct Effects {
     jobs: HashMap<JobId, CancellationToken>,
     logs: HashMap<Ticket, CancellationToken>,
     next_job: u64,
+    /// Asks for the servers to be compared with config.toml now.
+    check: Arc<Notify>,
 }
 
 /// What the loop does next.
@@ -38,8 +67,11 @@ pub(super) enum Step {
 
 impl Effects {
     pub(super) fn new(cx: Context, collectors: Collectors, messages: mpsc::Sender<Msg>) -> Self {
+        let check = Arc::new(Notify::new());
+        tokio::spawn(compare(cx.clone(), messages.clone(), check.clone()));
         Self {
             cx,
+            check,
             collectors,
             messages,
             jobs: HashMap::new(),
@@ -62,6 +94,7 @@ impl Effects {
             }
             Effect::Redraw => screen.clear()?,
             Effect::Refresh => self.collectors.refresh(),
+            Effect::Check => self.check.notify_one(),
             Effect::Plan { ticket, request } => self.plan(ticket, request),
             Effect::Run {
                 ticket,

@@ -7,8 +7,9 @@ use super::overlays::{
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
-use crate::model::{Availability, Mode, Service, Task};
+use crate::model::{Availability, Mode, Role, Service, Task};
 use crate::ops::{Request, ShellTarget};
+use crate::provision::Options;
 
 /// Carries an action out.
 pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
@@ -43,11 +44,29 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Scale => return scale(app),
         Action::Restart => return restart(app),
         Action::Remove => return remove(app),
+        Action::Provision => return provision(app, true),
+        Action::ProvisionAll => return provision(app, false),
         Action::NodeMenu => {
             if let Some(node) = node(app) {
                 app.overlays.push(Overlay::Menu(Menu::of(&node)));
             }
         }
+        Action::Promote => {
+            return on_node(app, |node| Request::Role {
+                node,
+                to: Role::Manager,
+            });
+        }
+        Action::Demote => {
+            return on_node(app, |node| Request::Role {
+                node,
+                to: Role::Worker,
+            });
+        }
+        Action::Leave => return on_node(app, |node| Request::Leave { node }),
+        Action::RemoveNode => return on_node(app, |node| Request::RemoveNode { node }),
+        Action::Reboot => return on_node(app, |node| Request::Reboot { node }),
+        Action::Upgrade => return on_node(app, |node| Request::Upgrade { node }),
         Action::Drain => return availability(app, Availability::Drain),
         Action::Activate => return availability(app, Availability::Active),
         Action::Pause => return availability(app, Availability::Pause),
@@ -290,10 +309,28 @@ fn node(app: &mut App) -> Option<String> {
 }
 
 fn availability(app: &mut App, to: Availability) -> Vec<Effect> {
+    on_node(app, |node| Request::Availability { node, to })
+}
+
+/// A job on the selected node.
+fn on_node(app: &mut App, request: impl Fn(String) -> Request) -> Vec<Effect> {
     match node(app) {
-        Some(node) => plan(app, Request::Availability { node, to }),
+        Some(node) => plan(app, request(node)),
         None => Vec::new(),
     }
+}
+
+/// The selected node made what config.toml says, or all of them.
+fn provision(app: &mut App, selected: bool) -> Vec<Effect> {
+    let nodes = app
+        .selected()
+        .filter(|row| selected && matches!(row.kind, RowKind::Node(_)))
+        .map(|row| row.name.clone());
+    let options = Options {
+        nodes: nodes.into_iter().collect(),
+        ..Options::default()
+    };
+    plan(app, Request::Provision { options })
 }
 
 fn shell(app: &mut App) -> Vec<Effect> {

@@ -7,6 +7,7 @@ use crossterm::event::Event as TerminalEvent;
 use crate::job::{Event, JobId, Plan};
 use crate::model::{LogLine, Update};
 use crate::ops::{Request, ShellTarget};
+use crate::provision::audit::Audit;
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,11 @@ pub enum Msg {
     Planned {
         ticket: Ticket,
         plan: Result<Plan, String>,
+    },
+    /// What provisioning would change, and what an audit finds; read from time to time.
+    Checked {
+        plan: Result<Plan, String>,
+        audits: Vec<(String, Result<Audit, String>)>,
     },
     /// A job that [`Effect::Run`] started.
     JobStarted {
@@ -75,6 +81,8 @@ pub enum Effect {
     Redraw,
     /// Read now instead of at the next poll.
     Refresh,
+    /// Compare the servers with config.toml again; answered by [`Msg::Checked`].
+    Check,
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {
         ticket: Ticket,

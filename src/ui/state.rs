@@ -15,7 +15,9 @@ use super::overlays::Overlay;
 use super::panes::{Row, rows};
 use super::theme::Theme;
 use crate::config::AlertsConfig;
+use crate::job::Plan;
 use crate::model::Fleet;
+use crate::provision::audit::Audit;
 use crate::stack::CatalogueEntry;
 
 /// Notices kept for the last line.
@@ -60,6 +62,9 @@ impl Pane {
 pub enum Tab {
     Overview,
     Tasks,
+    Plan,
+    Storage,
+    Security,
     Logs,
     Labels,
 }
@@ -69,6 +74,9 @@ impl Tab {
         match self {
             Self::Overview => "Overview",
             Self::Tasks => "Tasks",
+            Self::Plan => "Plan",
+            Self::Storage => "Storage",
+            Self::Security => "Security",
             Self::Logs => "Logs",
             Self::Labels => "Labels",
         }
@@ -146,6 +154,14 @@ pub(super) struct OpenLog {
     pub view: LogView,
 }
 
+/// The servers compared with config.toml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub at: Timestamp,
+    pub plan: Result<Plan, String>,
+    pub audits: Vec<(String, Result<Audit, String>)>,
+}
+
 /// What the last line says instead of key hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notice {
@@ -169,6 +185,8 @@ pub struct Init {
 /// The console's state.
 pub struct App {
     pub(super) fleet: Fleet,
+    /// What provisioning would change; `None` before it was compared.
+    pub(super) checked: Option<Checked>,
     pub(super) catalogue: Vec<CatalogueEntry>,
     pub(super) keymap: KeyMap,
     pub(super) theme: Theme,
@@ -209,6 +227,7 @@ impl App {
     pub fn new(init: Init) -> Self {
         let mut app = Self {
             fleet: init.fleet,
+            checked: None,
             catalogue: init.catalogue,
             keymap: init.keymap,
             theme: init.theme,
@@ -307,7 +326,14 @@ impl App {
     /// The tabs of what is selected.
     pub(super) fn tabs(&self) -> &'static [Tab] {
         match self.pane {
-            Pane::Nodes => &[Tab::Overview, Tab::Tasks, Tab::Logs],
+            Pane::Nodes => &[
+                Tab::Overview,
+                Tab::Tasks,
+                Tab::Plan,
+                Tab::Storage,
+                Tab::Security,
+                Tab::Logs,
+            ],
             Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels],
             Pane::Volumes | Pane::Certificates | Pane::Backups => &[Tab::Overview],
         }

@@ -14,7 +14,7 @@ use super::log::{LogOutcome, LogView};
 use super::msg::{Effect, LogSource, Msg};
 use super::overlays::{JobsView, Message, Overlay, Quit};
 use super::panes::RowKind;
-use super::state::{App, Focus, OpenLog, Pane, Tab};
+use super::state::{App, Checked, Focus, OpenLog, Pane, Tab};
 use crate::job::Outcome;
 use crate::model::{Datum, Update};
 
@@ -40,6 +40,20 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 view.take(plan);
                 app.dirty = true;
             }
+            Vec::new()
+        }
+        Msg::Checked { plan, audits } => {
+            let same = app
+                .checked
+                .as_ref()
+                .is_some_and(|c| c.plan == plan && c.audits == audits);
+            // Only its age differs then.
+            app.dirty |= !same;
+            app.checked = Some(Checked {
+                at: now,
+                plan,
+                audits,
+            });
             Vec::new()
         }
         Msg::JobStarted { id, request } => {
@@ -72,6 +86,8 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 .any(|o| matches!(o, Overlay::Quit(Quit { waiting: true })));
             match app.jobs.running() {
                 0 if leaving => vec![Effect::Quit],
+                // What a job changed is compared again.
+                0 => vec![Effect::Check],
                 _ => Vec::new(),
             }
         }

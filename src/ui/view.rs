@@ -424,7 +424,8 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
     let selected = app.selected().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
         Some(RowKind::Node(_)) => &[
-            (Action::NodeMenu, "drain, activate"),
+            (Action::Provision, "provision"),
+            (Action::NodeMenu, "drain, reboot …"),
             (Action::Logs, "journal"),
             (Action::Shell, "shell"),
         ],

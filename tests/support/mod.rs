@@ -70,3 +70,81 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// A practice fleet of one test alone, removed with it.
+pub struct Fleet {
+    pub lab: Lab,
+    pub name: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Fleet {
+    /// Nothing is up yet; what an earlier test of the same name left is removed.
+    pub fn new(name: &str) -> Self {
+        let fleet = Self {
+            lab: Lab::new(name).expect("a state folder"),
+            name: name.to_owned(),
+            runtime: tokio::runtime::Runtime::new().expect("a runtime"),
+        };
+        fleet.wait(fleet.lab.down());
+        fleet
+    }
+
+    pub fn wait<T>(&self, work: impl Future<Output = color_eyre::Result<T>>) -> T {
+        self.runtime
+            .block_on(work)
+            .expect("the practice fleet does it")
+    }
+
+    /// Writes a configuration of the fleet with more tables, beside its own.
+    pub fn config(&self, name: &str, more: &str) -> PathBuf {
+        let own = self.lab.config_path();
+        let text = std::fs::read_to_string(&own).expect("its configuration");
+        let path = own.with_file_name(name);
+        std::fs::write(&path, format!("{text}\n{more}")).expect("written");
+        path
+    }
+
+    /// Runs a shell line on a node; answers with what it printed.
+    pub fn try_run(&self, node: &str, line: &str) -> Output {
+        std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args([
+                "lab", "ssh", "--name", &self.name, node, "--", "sh", "-c", line,
+            ])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("matou starts")
+    }
+
+    /// The same; it must succeed.
+    pub fn run(&self, node: &str, line: &str) -> String {
+        let out = self.try_run(node, line);
+        let text = said(&out);
+        assert!(out.status.success(), "{line:?} on {node}:\n{text}");
+        text
+    }
+
+    pub fn address(&self, node: &str) -> String {
+        let nodes = self.wait(self.lab.nodes());
+        let found = nodes.into_iter().find(|n| n.name == node);
+        found.expect("the node is there").address
+    }
+
+    pub fn kill(&self, node: &str) {
+        self.wait(self.lab.kill_node(node));
+    }
+
+    /// Loads the images of the practice applications.
+    pub fn practice_images(&self) {
+        let nodes = self.wait(self.lab.nodes()).len();
+        self.wait(self.lab.up(nodes, Kind::Swarm, &|_| {}));
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if let Err(e) = self.runtime.block_on(self.lab.down()) {
+            eprintln!("the practice fleet {} is left behind: {e}", self.name);
+        }
+    }
+}

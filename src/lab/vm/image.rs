@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use color_eyre::eyre::{Result, bail};
+use sha2::{Digest, Sha256};
 
 use crate::host::{Command, Host};
 
@@ -83,8 +84,19 @@ rm -rf "$d/root"
 "#;
 
 /// Makes the base image if it is not there.
-pub(super) async fn base(here: &Host, release: Release, say: &dyn Fn(&str)) -> Result<Image> {
-    let name = format!("vm-{}-{VERSION}", release.codename());
+pub(super) async fn base(
+    here: &Host,
+    release: Release,
+    more: &[String],
+    say: &dyn Fn(&str),
+) -> Result<Image> {
+    let mut name = format!("vm-{}-{VERSION}", release.codename());
+    let mut packages = PACKAGES.to_owned();
+    if !more.is_empty() {
+        packages = format!("{packages},{}", more.join(","));
+        let hash = Sha256::digest(packages.as_bytes());
+        name += &format!("-{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2]);
+    }
     let folder = super::super::image::cache_dir()?.join(&name);
     let image = Image { folder };
     if image.folder.join("root.img").exists() {
@@ -100,7 +112,7 @@ pub(super) async fn base(here: &Host, release: Release, say: &dyn Fn(&str)) -> R
     let build = Command::sh(BUILD)
         .arg(part.to_string_lossy())
         .arg(release.codename())
-        .arg(PACKAGES)
+        .arg(packages)
         .arg(SIZE)
         .label("make the machines' image");
     here.run_ok(&build).await?;

@@ -233,15 +233,27 @@ impl<'a> Machine<'a> {
             .arg(format!("file:{}", self.path("console")))
             .arg("-qmp")
             .arg(format!("unix:{},server=on,wait=off", self.path("qmp")))
-            .args(["-fw_cfg", &format!("name=opt/matou/setup,file={}", self.path("setup"))])
+            .args([
+                "-fw_cfg",
+                &format!("name=opt/matou/setup,file={}", self.path("setup")),
+            ])
             .args(["-device", "virtio-rng-pci"])
             .args(["-drive", &drive("root", &self.path("root.qcow2"), "qcow2")])
             .args(["-device", "virtio-blk-pci,drive=root,serial=root"])
             .args(["-netdev", "user,id=wan,ipv6=off", "-device"])
-            .arg(format!("virtio-net-pci,netdev=wan,mac=52:54:00:01:00:{:02x}", index + 1))
+            .arg(format!(
+                "virtio-net-pci,netdev=wan,mac=52:54:00:01:00:{:02x}",
+                index + 1
+            ))
             .arg("-netdev")
-            .arg(format!("tap,id=fleet,ifname={},script=no,downscript=no", tap.name))
-            .args(["-device", &format!("virtio-net-pci,netdev=fleet,mac={}", tap.mac)]);
+            .arg(format!(
+                "tap,id=fleet,ifname={},script=no,downscript=no",
+                tap.name
+            ))
+            .args([
+                "-device",
+                &format!("virtio-net-pci,netdev=fleet,mac={}", tap.mac),
+            ]);
         let disks = self.disks()?;
         for slot in 1..=SLOTS {
             let port = format!("pcie-root-port,id=slot{slot},chassis={slot},slot={slot}");
@@ -251,7 +263,10 @@ impl<'a> Machine<'a> {
                 qemu = qemu
                     .args(["-drive", &drive(&id, &disk.path.to_string_lossy(), "raw")])
                     .arg("-device")
-                    .arg(format!("virtio-blk-pci,drive={id},bus=slot{slot},serial={}", disk.serial));
+                    .arg(format!(
+                        "virtio-blk-pci,drive={id},bus=slot{slot},serial={}",
+                        disk.serial
+                    ));
             }
         }
         let qemu = qemu
@@ -317,13 +332,18 @@ pub(super) async fn accelerator(
     // Without a program to start, the kernel panics and the machine ends: it has booted.
     let probe = Command::new("timeout")
         .args(["--signal=KILL", "20", "qemu-system-x86_64"])
-        .args(["-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512"])
+        .args([
+            "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512",
+        ])
         .args(["-display", "none", "-no-reboot", "-kernel"])
         .arg(image.file("kernel"))
         .arg("-append")
         .arg("console=ttyS0 panic=-1 rdinit=/none root=/dev/none")
         .label("try hardware virtualisation");
     let works = here.run(&probe).await.is_ok_and(|o| o.code == 0);
-    std::fs::write(&memo, format!("{boot}{}", if works { "works" } else { "fails" }))?;
+    std::fs::write(
+        &memo,
+        format!("{boot}{}", if works { "works" } else { "fails" }),
+    )?;
     Ok(answer(works))
 }

@@ -40,6 +40,9 @@ pub struct VmOptions {
     pub disks: usize,
     /// Of each of these disks, as `1G`.
     pub disk_size: String,
+    /// Packages that the machines come with, beside those of a fresh server: installing them in an
+    /// emulated machine takes long.
+    pub packages: Vec<String>,
 }
 
 impl Default for VmOptions {
@@ -49,6 +52,7 @@ impl Default for VmOptions {
             memory: 1536,
             disks: 0,
             disk_size: "1G".into(),
+            packages: Vec::new(),
         }
     }
 }
@@ -87,7 +91,7 @@ impl<'a> Vms<'a> {
             std::env::consts::ARCH == "x86_64",
             "virtual machines are made on x86_64 only"
         );
-        let image = image::base(self.here, options.release, say).await?;
+        let image = image::base(self.here, options.release, &options.packages, say).await?;
         let accelerator = machine::accelerator(self.here, &image, say).await?;
         std::fs::create_dir_all(self.folder())?;
         let network = Network::up(self.here, self.lab, &self.folder()).await?;

@@ -6,16 +6,46 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{Overlay, PlanView, Reply, choices, moved, window};
-use crate::model::Availability;
+use crate::model::{Availability, Role};
 use crate::ops::Request;
 use crate::ui::state::App;
 
-/// Letter, what it does, and how the scheduler then treats the node.
-const CHOICES: [(char, &str, Availability); 3] = [
-    ('d', "drain: move every task away", Availability::Drain),
-    ('a', "activate: take tasks again", Availability::Active),
-    ('p', "pause: place no new tasks", Availability::Pause),
+/// Letter, what it does, and the request for a node.
+type Choice = (char, &'static str, fn(String) -> Request);
+
+const CHOICES: [Choice; 9] = [
+    ('d', "drain: move every task away", |node| {
+        availability(node, Availability::Drain)
+    }),
+    ('a', "activate: take tasks again", |node| {
+        availability(node, Availability::Active)
+    }),
+    ('p', "pause: place no new tasks", |node| {
+        availability(node, Availability::Pause)
+    }),
+    ('r', "reboot, drained", |node| Request::Reboot { node }),
+    ('u', "upgrade its packages", |node| Request::Upgrade {
+        node,
+    }),
+    ('m', "promote: make it a manager", |node| {
+        role(node, Role::Manager)
+    }),
+    ('w', "demote: make it a worker", |node| {
+        role(node, Role::Worker)
+    }),
+    ('l', "leave the swarm", |node| Request::Leave { node }),
+    ('x', "strike it off: it is lost", |node| {
+        Request::RemoveNode { node }
+    }),
 ];
+
+fn availability(node: String, to: Availability) -> Request {
+    Request::Availability { node, to }
+}
+
+fn role(node: String, to: Role) -> Request {
+    Request::Role { node, to }
+}
 
 pub(in crate::ui) struct Menu {
     node: String,
@@ -37,15 +67,11 @@ impl Menu {
             KeyCode::Char(c) => CHOICES.iter().find(|(letter, ..)| *letter == c),
             _ => None,
         };
-        let Some((_, _, to)) = chosen else {
+        let Some((_, _, request)) = chosen else {
             moved(key, &mut self.at, CHOICES.len(), 4);
             return Reply::stay();
         };
-        let request = Request::Availability {
-            node: self.node.clone(),
-            to: *to,
-        };
-        let (plan, effect) = PlanView::ask(app, request);
+        let (plan, effect) = PlanView::ask(app, request(self.node.clone()));
         Reply::replace(Overlay::Plan(plan)).with(effect)
     }
 

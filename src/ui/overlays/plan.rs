@@ -9,12 +9,15 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{Reply, moved, scrolled, typed, window};
-use crate::job::{Change, ChangeKind, Check, Confirm, Plan};
+use crate::job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
 use crate::ops::Request;
 use crate::text::clean;
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::panes::wrap;
 use crate::ui::state::App;
+
+/// Lines of a plan that are all shown; of a longer one only those that differ.
+const SHORT: usize = 24;
 
 pub(in crate::ui) struct PlanView {
     pub ticket: Ticket,
@@ -81,6 +84,14 @@ impl PlanView {
             Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
             _ => None,
         };
+        if by_name.is_none()
+            && let Some(reply) = self.decide(plan_questions(plan), key)
+        {
+            return reply;
+        }
+        let Some(Ok(plan)) = &self.plan else {
+            return Reply::stay();
+        };
         let confirmed = match (key.code, &by_name) {
             (KeyCode::Esc, _) => return Reply::close(),
             (KeyCode::Enter, Some(name)) => self.typed.value() == name,
@@ -107,6 +118,33 @@ impl PlanView {
             moved(key, &mut self.top, lines, self.height);
         }
         Reply::stay()
+    }
+
+    /// Takes a decision that is typed; `None` when the key is none of its business.
+    fn decide(&mut self, questions: Vec<String>, key: KeyEvent) -> Option<Reply> {
+        if questions.is_empty() {
+            return None;
+        }
+        let typed = self.typed.value().to_owned();
+        match key.code {
+            KeyCode::Enter if questions.contains(&typed) => {
+                let Request::Provision { options } = &mut self.request else {
+                    return None;
+                };
+                options.accept.push(typed);
+                let (ticket, request) = (self.ticket, self.request.clone());
+                self.plan = None;
+                self.typed.reset();
+                Some(Reply::stay().with(Effect::Plan { ticket, request }))
+            }
+            // Without an answer it goes on with the rest.
+            KeyCode::Enter if typed.is_empty() => None,
+            KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter => {
+                self.typed.handle_event(&Event::Key(key));
+                Some(Reply::stay())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
@@ -151,24 +189,39 @@ impl PlanView {
 
     fn changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
         let theme = app.theme;
-        let nodes = plan.stages.iter().flat_map(|s| &s.nodes);
-        for node in nodes {
-            lines.push(Line::styled(clean(&node.node).into_owned(), theme.title()));
-            for step in &node.steps {
-                match &step.check {
-                    Ok(Check::Done(changes) | Check::Change(changes)) => {
-                        for change in changes {
-                            change_lines(app, change, columns, lines);
-                        }
+        let all = plan.changes().count();
+        for (node, steps) in plan.by_node() {
+            let mut title = vec![Span::styled(clean(node).into_owned(), theme.title())];
+            // Of a long plan only what differs is of interest.
+            let short = all > SHORT;
+            if short {
+                let same = steps.iter().flat_map(|s| lines_of(s));
+                let same = same.filter(|c| c.kind == ChangeKind::Same).count();
+                title.push(Span::styled(
+                    format!("  {same} as they should be"),
+                    theme.dim(),
+                ));
+            }
+            lines.push(Line::from(title));
+            let mut said = Vec::new();
+            for step in steps {
+                for change in lines_of(step) {
+                    if !short || change.kind != ChangeKind::Same || change.warning.is_some() {
+                        change_lines(app, change, columns, lines);
                     }
+                }
+                match &step.check {
                     Ok(Check::Unknown(why)) => {
                         let text = format!("  {}: {why}", step.step);
                         push(lines, &text, "    ", columns, theme.dim(), app);
                     }
-                    Err(why) => {
+                    // A node that does not answer fails every check in the same words.
+                    Err(why) if !said.contains(&why) => {
                         let text = format!("! {}: {why}", step.step);
                         push(lines, &text, "  ", columns, theme.removed(), app);
+                        said.push(why);
                     }
+                    _ => {}
                 }
             }
         }
@@ -187,7 +240,8 @@ impl PlanView {
             lines.push(Line::raw(theme.text("starting …")));
             return "Esc back";
         }
-        if let Some(reason) = plan.blocked() {
+        let undecided = plan_questions(plan).is_empty();
+        if let Some(reason) = plan.blocked().filter(|_| undecided) {
             let text = format!("This can't be done: {reason}");
             push(lines, &text, "", columns, theme.removed(), app);
             return "Esc back";
@@ -195,6 +249,13 @@ impl PlanView {
         if plan.is_done() {
             lines.push(Line::raw("Nothing to do."));
             return "Esc back";
+        }
+        let questions = plan_questions(plan);
+        if !questions.is_empty() && !matches!(plan.confirm, Confirm::TypeName(_)) {
+            let mut spans = vec![Span::raw("Type a name from above to accept it: ")];
+            spans.extend(typed(app, &self.typed, true));
+            lines.push(Line::from(spans));
+            return "Enter goes on with the rest · Esc back";
         }
         match &plan.confirm {
             Confirm::TypeName(name) => {
@@ -213,6 +274,19 @@ impl PlanView {
             }
         }
     }
+}
+
+fn lines_of(step: &StepPlan) -> &[Change] {
+    match &step.check {
+        Ok(Check::Done(changes) | Check::Change(changes)) => changes,
+        _ => &[],
+    }
+}
+
+/// What can be typed to accept a decision.
+fn plan_questions(plan: &Plan) -> Vec<String> {
+    let accept = plan.questions().filter_map(|(_, c)| c.accept.clone());
+    accept.collect()
 }
 
 fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {

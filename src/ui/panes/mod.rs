@@ -3,6 +3,7 @@
 mod backups;
 mod certificates;
 mod nodes;
+mod server;
 mod services;
 mod tasks;
 mod volumes;

@@ -2,7 +2,7 @@
 
 use ratatui::text::Span;
 
-use super::{Filter, Page, Row, RowKind, list_line, tasks};
+use super::{Filter, Page, Row, RowKind, list_line, server, tasks};
 use crate::model::{Availability, Fleet, Link, Metrics, Node, Role};
 use crate::text::{age, coarse, human_bytes};
 use crate::ui::state::{App, Tab};
@@ -80,6 +80,9 @@ pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
     };
     match tab {
         Tab::Tasks => on_node(app, node, columns),
+        Tab::Plan => server::plan(app, node, columns, page),
+        Tab::Storage => server::storage(app, node, columns, page),
+        Tab::Security => server::security(app, node, columns, page),
         _ => overview(app, node, columns, page),
     }
 }
@@ -124,6 +127,9 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
         page = page.wrapped(why, columns, theme.changed()).blank();
     }
     page = page.field("address", &node.address);
+    if let Some(drift) = server::drift(app, &node.name) {
+        page = page.field("plan", &drift);
+    }
     if let Some(seen) = app.fleet.swarm_node(node) {
         let role = match (seen.role, seen.leader) {
             (Role::Manager, true) => "manager, leader".to_owned(),
@@ -154,8 +160,7 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
                 &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
             );
         if e.swarm_state == "inactive" {
-            let how =
-                "In no swarm: make one with `docker swarm init` on a manager, and join the others.";
+            let how = "In no swarm: p makes one of the nodes of config.toml.";
             page = page.wrapped(how, columns, theme.changed());
         }
     }
@@ -165,7 +170,7 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
     }
 }
 
-fn ago(app: &App, then: jiff::Timestamp) -> String {
+pub(super) fn ago(app: &App, then: jiff::Timestamp) -> String {
     match age(app.now, then).as_str() {
         "now" => "just now".into(),
         age => format!("{age} ago"),

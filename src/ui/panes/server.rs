@@ -1,0 +1,204 @@
+//! What provisioning and an audit say of a node.
+
+use super::Page;
+use super::nodes::ago;
+use crate::job::{ChangeKind, Check, StepPlan};
+use crate::model::Node;
+use crate::provision::audit::Audit;
+use crate::text::human_bytes;
+use crate::ui::state::App;
+use crate::ui::theme::Health;
+
+/// The steps of a node's plan.
+fn steps<'a>(app: &'a App, node: &str) -> Option<Vec<&'a StepPlan>> {
+    let plan = app.checked.as_ref()?.plan.as_ref().ok()?;
+    let found = plan.by_node().into_iter().find(|(name, _)| *name == node);
+    found.map(|(_, steps)| steps)
+}
+
+/// `12 = 1 ~`: what is as it should be, and what is not.
+pub(super) fn drift(app: &App, node: &str) -> Option<String> {
+    let steps = steps(app, node)?;
+    let mut counts = [0; 6];
+    for step in steps {
+        match &step.check {
+            Ok(Check::Done(lines) | Check::Change(lines)) => {
+                for line in lines {
+                    counts[match line.kind {
+                        ChangeKind::Same => 0,
+                        ChangeKind::Add => 1,
+                        ChangeKind::Modify => 2,
+                        ChangeKind::Remove => 3,
+                        ChangeKind::Decide => 4,
+                    }] += 1;
+                }
+            }
+            Ok(Check::Unknown(_)) => counts[5] += 1,
+            Err(_) => counts[4] += 1,
+        }
+    }
+    let words: Vec<String> = counts
+        .into_iter()
+        .zip(["=", "+", "~", "-", "!", "?"])
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, sign)| format!("{n} {sign}"))
+        .collect();
+    Some(words.join(" "))
+}
+
+pub(super) fn plan(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+    let theme = app.theme;
+    let Some(checked) = &app.checked else {
+        return page.text(WAIT);
+    };
+    if let Err(why) = &checked.plan {
+        return page.wrapped(why, columns, theme.removed());
+    }
+    let Some(steps) = steps(app, &node.name) else {
+        return page.text("config.toml does not name this node: there is nothing to compare.");
+    };
+    let mut page = page
+        .field("compared", &ago(app, checked.at))
+        .field("in short", &drift(app, &node.name).unwrap_or_default())
+        .text("p makes it so.");
+    let mut last = "";
+    for step in steps {
+        if step.step != last {
+            page = page.blank().heading(&step.step);
+            last = &step.step;
+        }
+        page = match &step.check {
+            Ok(Check::Done(lines) | Check::Change(lines)) => {
+                lines.iter().fold(page, |page, line| {
+                    let style = match line.kind {
+                        ChangeKind::Same => theme.dim(),
+                        ChangeKind::Add => theme.added(),
+                        ChangeKind::Modify => theme.changed(),
+                        ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
+                    };
+                    page.wrapped(&line.to_string(), columns, style)
+                })
+            }
+            Ok(Check::Unknown(why)) => page.wrapped(&format!("? {why}"), columns, theme.dim()),
+            Err(why) => page.wrapped(&format!("! {why}"), columns, theme.removed()),
+        };
+    }
+    page
+}
+
+const WAIT: &str = "Comparing the servers with config.toml …";
+
+/// The node's audit, or the page that says why there is none.
+fn audit<'a>(
+    app: &'a App,
+    node: &Node,
+    columns: usize,
+    page: Page,
+) -> Result<(&'a Audit, Page), Page> {
+    let Some(checked) = &app.checked else {
+        return Err(page.text(WAIT));
+    };
+    match checked.audits.iter().find(|(name, _)| *name == node.name) {
+        Some((_, Ok(audit))) => Ok((audit, page.field("looked at", &ago(app, checked.at)))),
+        Some((_, Err(why))) => Err(page.wrapped(why, columns, app.theme.removed())),
+        None => Err(page.text("config.toml does not name this node: it can't be looked at.")),
+    }
+}
+
+pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+    let (audit, page) = match audit(app, node, columns, page) {
+        Ok(found) => found,
+        Err(page) => return page,
+    };
+    let theme = app.theme;
+    let plain = ratatui::style::Style::new();
+    let mut page = page.blank().heading("File systems");
+    for space in &audit.spaces {
+        let used = space.size.saturating_sub(space.free);
+        let percent = used * 100 / space.size.max(1);
+        let health = match percent {
+            p if p >= u64::from(app.thresholds.disk) => Health::Bad,
+            p if p + 10 >= u64::from(app.thresholds.disk) => Health::Partly,
+            _ => Health::Good,
+        };
+        page = page.cells(vec![
+            (space.mount.clone(), 26, plain),
+            (format!("{percent} %"), 6, theme.health(health)),
+            (
+                format!(
+                    "{} of {} free",
+                    human_bytes(space.free),
+                    human_bytes(space.size)
+                ),
+                0,
+                theme.dim(),
+            ),
+        ]);
+    }
+    if !audit.groups.is_empty() {
+        page = page.blank().heading("Volume groups");
+    }
+    for group in &audit.groups {
+        let free = format!(
+            "{} of {} not used yet",
+            human_bytes(group.free),
+            human_bytes(group.size)
+        );
+        page = page.cells(vec![
+            (group.name.clone(), 26, plain),
+            (free, 0, theme.dim()),
+        ]);
+    }
+    page = page.blank().heading("Devices");
+    for device in &audit.devices {
+        page = page.cells(vec![(device.clone(), 0, plain)]);
+    }
+    page.blank().wrapped(
+        "To grow the data: add a device to [storage] devices in config.toml, then p.",
+        columns,
+        theme.dim(),
+    )
+}
+
+pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+    let (audit, page) = match audit(app, node, columns, page) {
+        Ok(found) => found,
+        Err(page) => return page,
+    };
+    let theme = app.theme;
+    let upgrades = match (audit.upgrades, audit.security) {
+        (0, _) => ("none".to_owned(), Health::Good),
+        (n, 0) => (format!("{n}"), Health::Partly),
+        (n, s) => (
+            format!("{n}, {s} of them mend security faults"),
+            Health::Bad,
+        ),
+    };
+    let reboot = match audit.reboot_required {
+        true => ("needed: m r", Health::Partly),
+        false => ("not needed", Health::Good),
+    };
+    let mut page = page
+        .styled_field("upgrades", &upgrades.0, theme.health(upgrades.1))
+        .styled_field("reboot", reboot.0, theme.health(reboot.1))
+        .field(
+            "refused",
+            &format!("{} log-ins in the last day", audit.refused),
+        )
+        .field(
+            "last ban",
+            audit.last_ban.as_deref().unwrap_or("none within a week"),
+        );
+    if let Some((from, ports)) = &audit.seen {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        page = page.field(
+            "open ports",
+            &format!("{} (tcp, seen from {from})", ports.join(", ")),
+        );
+    }
+    page = page.blank().heading("What listens for other machines");
+    for listens in &audit.listens {
+        page = page.cells(vec![(listens.clone(), 0, ratatui::style::Style::new())]);
+    }
+    page
+}

@@ -1,0 +1,364 @@
+//! Provisioning of blank servers, on a practice fleet of containers: from nothing to a swarm behind
+//! a firewall, twice; faults, and jobs on nodes. What needs a kernel of its own is in
+//! `provision_vm.rs`.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use matou::lab::{Kind, Lab};
+use sha2::{Digest, Sha256};
+use support::{Fleet, matou, ok, said, until};
+
+const SETTINGS: &str = "[provision]\ndocker = \"distribution\"\napt_wait = \"3 s\"\n";
+
+/// TCP ports of an address that take a connection, of those up to `last`.
+fn open_ports(address: &str, last: u16) -> Vec<u16> {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut open = Vec::new();
+        let ports: Vec<u16> = (1..=last).collect();
+        for some in ports.chunks(1000) {
+            let trying = some.iter().map(|port| async move {
+                let connect = tokio::net::TcpStream::connect((address, *port));
+                let tried = tokio::time::timeout(Duration::from_millis(1500), connect).await;
+                matches!(tried, Ok(Ok(_))).then_some(*port)
+            });
+            open.extend(
+                futures_util::future::join_all(trying)
+                    .await
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        open
+    })
+}
+
+/// Serves one content to whoever asks, until the test ends.
+fn serve(address: &str, content: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind((address, 0)).expect("a port of the bridge");
+    let place = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                content.len()
+            );
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(content);
+        }
+    });
+    place
+}
+
+#[test]
+fn blank_servers_become_a_fleet() {
+    let fleet = Fleet::new("prov");
+    fleet.wait(
+        fleet
+            .lab
+            .up(3, Kind::Blank, &|phase| eprintln!("lab: {phase}")),
+    );
+    let config = fleet.config("fleet.toml", SETTINGS);
+
+    from_nothing(&fleet, &config);
+    nothing_is_open(&fleet);
+    lock_out(&fleet, &config);
+    another_swarm(&fleet, &config);
+    apt_in_use(&fleet);
+    full_disk(&fleet);
+    wrong_download(&fleet);
+    lost_connection(&fleet);
+    roles(&fleet, &config);
+    reboot(&fleet, &config);
+    leave(&fleet, &config);
+}
+
+fn from_nothing(fleet: &Fleet, config: &PathBuf) {
+    let plan = ok(config, &["provision", "--dry-run"]);
+    assert!(plan.contains("n1: + package docker.io"), "{plan}");
+    assert!(
+        plan.contains("n1: … swarm: no engine answers yet"),
+        "{plan}"
+    );
+    assert!(
+        !fleet
+            .run("n1", "command -v dockerd || echo none")
+            .contains("dockerd")
+    );
+
+    let done = ok(config, &["provision", "--yes"]);
+    assert!(done.contains("n2: swarm changed"), "{done}");
+    assert!(done.contains("a new connection works: confirmed"), "{done}");
+    until(Duration::from_secs(30), || {
+        let status = ok(config, &["status"]);
+        let ready = status.matches(" ready ").count();
+        if ready == 3 { Ok(()) } else { Err(status) }
+    });
+
+    // The second time every line is `=`, and one command a node is all that runs.
+    let state = tempfile::tempdir().expect("a folder");
+    let again = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+        .args(["--config", &config.to_string_lossy(), "provision", "--yes"])
+        .env("XDG_STATE_HOME", state.path())
+        .output()
+        .expect("matou starts");
+    let text = said(&again);
+    assert!(
+        again.status.success() && text.contains("nothing to do"),
+        "{text}"
+    );
+    for line in text.lines().filter(|l| l.starts_with("  n")) {
+        assert!(
+            line[4..].trim_start_matches(": ").starts_with('='),
+            "{line}"
+        );
+    }
+    let journal = std::fs::read_to_string(state.path().join("matou/journal.jsonl"));
+    let journal = journal.expect("a journal");
+    let commands: Vec<&str> = journal
+        .lines()
+        .filter(|l| l.contains("\"command\":"))
+        .collect();
+    assert_eq!(commands.len(), 3, "{journal}");
+    assert!(
+        commands.iter().all(|c| c.contains("gather facts")),
+        "{journal}"
+    );
+
+    // The manager works on its own: its binary, its configuration, its key.
+    let there = fleet.run(
+        "n1",
+        "matou --config /etc/matou/config.toml status; stat -c %a /etc/matou",
+    );
+    assert_eq!(there.matches(" ready ").count(), 3, "{there}");
+    assert!(there.trim_end().ends_with("700"), "{there}");
+}
+
+fn nothing_is_open(fleet: &Fleet) {
+    let address = fleet.address("n2");
+    let open = open_ports(&address, 10_000);
+    assert!(open.contains(&22), "{open:?}");
+    assert!(open.iter().all(|p| [22, 80, 443].contains(p)), "{open:?}");
+
+    // A port that a container publishes bypasses the input chain, and is closed all the same.
+    fleet.practice_images();
+    let create = "docker service create --detach --name web --mode global \
+        --publish mode=host,published=8888,target=8080 --publish mode=host,published=443,target=8080 matou/hello:1.0";
+    fleet.run("n1", create);
+    let reach = |port: u16| {
+        let to: SocketAddr = format!("{address}:{port}").parse().expect("an address");
+        TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
+    };
+    until(Duration::from_secs(60), || match reach(443) {
+        true => Ok(()),
+        false => Err("443 of n2 is not answered".into()),
+    });
+    assert!(!reach(8888), "8888 of n2 is open to everybody");
+    let inside = fleet.run(
+        "n1",
+        &format!("curl -s --max-time 5 http://{address}:8888/health"),
+    );
+    assert_eq!(inside.trim(), "ok", "the fleet itself gets in");
+    fleet.run("n1", "docker service rm web");
+}
+
+fn lock_out(fleet: &Fleet, config: &PathBuf) {
+    let rules = fleet.run("n3", "nft list table inet matou");
+    let bad = fleet.config(
+        "lockout.toml",
+        &SETTINGS.replace("[provision]\n", "[provision]\nssh_from = [\"192.0.2.1\"]\n"),
+    );
+    let out = matou(
+        &bad,
+        &["provision", "--only", "firewall", "--node", "n3", "--yes"],
+    );
+    let text = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.contains("would have locked you out"), "{text}");
+    assert!(text.contains("n3 has taken it back by itself"), "{text}");
+    assert_eq!(fleet.run("n3", "nft list table inet matou"), rules);
+    let plan = ok(config, &["provision", "--only", "firewall", "--dry-run"]);
+    assert!(plan.contains("nothing to do"), "{plan}");
+}
+
+fn another_swarm(fleet: &Fleet, config: &PathBuf) {
+    fleet.run(
+        "n3",
+        "docker swarm leave --force; docker swarm init --advertise-addr eth0",
+    );
+    let args = ["provision", "--only", "swarm", "--node", "n3", "--yes"];
+    let out = matou(config, &args);
+    let text = said(&out);
+    assert!(text.contains("! n3 belongs to another swarm"), "{text}");
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let accept = [&args[..], &["--accept", "n3:leave-swarm"]].concat();
+    let text = ok(config, &accept);
+    assert!(text.contains("- n3 from the other swarm"), "{text}");
+    assert!(ok(config, &["provision", "--dry-run"]).contains("nothing to do"));
+}
+
+fn apt_in_use(fleet: &Fleet) {
+    let hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(300)";
+    fleet.run(
+        "n2",
+        &format!("systemd-run --quiet --unit=holder python3 -c \"{hold}\"; sleep 1"),
+    );
+    let config = fleet.config("tree.toml", &format!("{SETTINGS}packages = [\"tree\"]\n"));
+    let args = ["provision", "--only", "base", "--node", "n2", "--yes"];
+    let text = said(&matou(&config, &args));
+    assert!(
+        text.contains("the package manager is in use by process"),
+        "{text}"
+    );
+    assert!(text.contains("python3"), "{text}");
+    fleet.run("n2", "systemctl stop holder");
+    ok(&config, &args);
+    assert!(ok(&config, &args).contains("nothing to do"));
+}
+
+fn full_disk(fleet: &Fleet) {
+    fleet.run(
+        "n2",
+        "mount -t tmpfs -o size=64k none /var/cache/apt/archives",
+    );
+    let config = fleet.config("full.toml", &format!("{SETTINGS}packages = [\"nano\"]\n"));
+    let args = ["provision", "--only", "base", "--node", "n2", "--yes"];
+    let text = said(&matou(&config, &args));
+    assert!(text.contains("enough free space"), "{text}");
+    fleet.run("n2", "umount /var/cache/apt/archives");
+    ok(&config, &args);
+}
+
+fn wrong_download(fleet: &Fleet) {
+    const PROGRAM: &[u8] = b"#!/bin/sh\necho restic 99.0 by the test\n";
+    let gateway = fleet
+        .address("n1")
+        .rsplit_once('.')
+        .expect("IPv4")
+        .0
+        .to_owned()
+        + ".1";
+    let place = serve(&gateway, PROGRAM);
+    let right: String = Sha256::digest(PROGRAM)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let with = |hash: &str| {
+        format!("{SETTINGS}restic_url = \"http://{place}/restic\"\nrestic_sha256 = \"{hash}\"\n")
+    };
+    let args = ["provision", "--only", "restic", "--node", "n2", "--yes"];
+    let config = fleet.config("restic.toml", &with(&"0".repeat(64)));
+    let text = said(&matou(&config, &args));
+    assert!(
+        text.contains(&format!("has the SHA-256 {right} instead of 0000")),
+        "{text}"
+    );
+    assert!(!fleet.run("n2", "ls /usr/local/bin").contains("restic"));
+    let config = fleet.config("restic.toml", &with(&right));
+    ok(&config, &args);
+    assert!(ok(&config, &args).contains("= restic 99.0"));
+}
+
+fn lost_connection(fleet: &Fleet) {
+    let config = fleet.config("cmake.toml", &format!("{SETTINGS}packages = [\"cmake\"]\n"));
+    let args = ["provision", "--only", "base", "--node", "n3", "--yes"];
+    let cutting = std::thread::spawn({
+        let config = config.clone();
+        move || said(&matou(&config, &args))
+    });
+    until(Duration::from_secs(60), || {
+        match fleet.run("n3", "systemctl is-active matou-apt || :").trim() {
+            "active" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    // Every connection, this one included.
+    fleet.try_run("n3", "pkill -f '^sshd: root'");
+    let text = cutting.join().expect("matou ends");
+    assert!(text.contains("n3: base FAILED"), "{text}");
+    // The unit went on by itself; running it again finds it, or what it did.
+    ok(&config, &args);
+    assert!(fleet.run("n3", "cmake --version").contains("cmake version"));
+    assert!(ok(&config, &args).contains("nothing to do"));
+}
+
+fn roles(fleet: &Fleet, config: &PathBuf) {
+    let text = said(&matou(config, &["demote", "n1", "--yes"]));
+    assert!(
+        text.contains("n1 is the only manager: promote another node first"),
+        "{text}"
+    );
+    let text = ok(config, &["promote", "n2", "--yes"]);
+    assert!(text.contains("2 managers then"), "{text}");
+    assert!(fleet.run("n2", "docker node ls").contains("Reachable"));
+    // Of two managers none can be lost.
+    let text = ok(config, &["demote", "n2", "--yes"]);
+    assert!(text.contains("role of n2: manager → worker"), "{text}");
+    assert!(ok(config, &["demote", "n2", "--yes"]).contains("nothing to do"));
+}
+
+fn reboot(fleet: &Fleet, config: &PathBuf) {
+    // A container that reboots ends: its power button is pressed by the test.
+    let name = fleet.name.clone();
+    let button = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let lab = Lab::new(&name).expect("a state folder");
+            let end = Instant::now() + Duration::from_secs(120);
+            while Instant::now() < end {
+                let nodes = lab.nodes().await.unwrap_or_default();
+                if nodes.iter().any(|n| n.name == "n2" && n.state == "exited") {
+                    lab.start_node("n2").await.expect("n2 starts");
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            false
+        })
+    });
+    let text = ok(config, &["reboot", "n2", "--yes"]);
+    assert!(
+        button.join().expect("no panic"),
+        "it did not go down:\n{text}"
+    );
+    assert!(
+        text.contains("availability of n2, for the time being: active → drain"),
+        "{text}"
+    );
+    assert!(text.contains("it is back"), "{text}");
+    let nodes = fleet.run(
+        "n1",
+        "docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}'",
+    );
+    assert!(nodes.contains("n2 Ready Active"), "{nodes}");
+}
+
+fn leave(fleet: &Fleet, config: &PathBuf) {
+    let text = ok(config, &["leave", "n3", "--yes"]);
+    assert!(text.contains("- n3 from the swarm"), "{text}");
+    let nodes = || fleet.run("n1", "docker node ls --format '{{.Hostname}} {{.Status}}'");
+    assert!(!nodes().contains("n3 Ready"), "{}", nodes());
+    // A node that is lost can't leave by itself.
+    let text = said(&matou(config, &["remove-node", "n2", "--yes"]));
+    assert!(
+        text.contains("n2 is up: `matou leave n2` takes it out in order"),
+        "{text}"
+    );
+    fleet.kill("n2");
+    until(Duration::from_secs(60), || {
+        match nodes().contains("n2 Down") {
+            true => Ok(()),
+            false => Err(nodes()),
+        }
+    });
+    ok(config, &["remove-node", "n2", "--yes"]);
+    assert!(!nodes().contains("n2"), "{}", nodes());
+}

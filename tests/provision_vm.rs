@@ -1,0 +1,183 @@
+//! Provisioning of virtual machines: what containers can't show. Storage that grows, NFS for all
+//! nodes, swap, kernel parameters, a real reboot, a node more and a node less.
+//!
+//! The machines come with the packages already, because installing them in emulated machines takes
+//! long; MATOU_TEST_BLANK=1 starts from blank ones. Installing is proven in `provision.rs`.
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use matou::lab::{Release, VmOptions};
+use support::{Fleet, matou, ok, said};
+
+const PACKAGES: &str = "gnupg systemd-timesyncd unattended-upgrades restic docker.io apparmor iptables lvm2 \
+    nfs-kernel-server nfs-common fail2ban python3-systemd nftables logrotate";
+
+fn options(release: Release, disks: usize) -> VmOptions {
+    let blank = std::env::var_os("MATOU_TEST_BLANK").is_some();
+    let more = if release == Release::Trixie {
+        " docker-cli"
+    } else {
+        ""
+    };
+    VmOptions {
+        release,
+        disks,
+        disk_size: "256M".into(),
+        packages: match blank {
+            true => Vec::new(),
+            false => format!("{PACKAGES}{more}")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+        },
+        ..VmOptions::default()
+    }
+}
+
+fn say(phase: &str) {
+    eprintln!("lab: {phase}");
+}
+
+fn settings(disks: usize) -> String {
+    let devices: Vec<String> = (1..=disks)
+        .map(|i| format!("\"/dev/disk/by-id/virtio-n1-data{i}\""))
+        .collect();
+    format!(
+        "[storage]\ndriver = \"nfs\"\ndevices = [{}]\n[provision]\ndocker = \"distribution\"\nswap = \"256 MiB\"\noff = [\"matou\"]\n",
+        devices.join(", ")
+    )
+}
+
+/// A second run finds every line as it should be.
+fn is_done(config: &PathBuf) {
+    let plan = ok(config, &["provision", "--dry-run"]);
+    assert!(plan.contains("nothing to do"), "{plan}");
+}
+
+#[test]
+fn machines_become_a_fleet_with_growing_shared_storage() {
+    let fleet = Fleet::new("provvm");
+    let options = options(Release::Bookworm, 2);
+    fleet.wait(fleet.lab.up_vms(2, &options, &say));
+    let config = fleet.config("fleet.toml", &settings(2));
+
+    let begun = Instant::now();
+    let done = ok(&config, &["provision", "--yes"]);
+    eprintln!(
+        "provisioning two machines took {} s",
+        begun.elapsed().as_secs()
+    );
+    for line in done.lines().filter(|l| l.contains(" changed (")) {
+        eprintln!("{line}");
+    }
+    assert!(
+        done.contains("n1 saw what a container on n2 wrote"),
+        "{done}"
+    );
+    is_done(&config);
+    let begun = Instant::now();
+    is_done(&config);
+    let took = begun.elapsed();
+    eprintln!(
+        "the plan of two provisioned machines took {} ms",
+        took.as_millis()
+    );
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(fleet.run("n2", "swapon --noheadings").contains("/swapfile"));
+    assert_eq!(fleet.run("n2", "sysctl -n vm.swappiness").trim(), "10");
+
+    grow(&fleet, &options);
+    one_more(&fleet, &options);
+    reboot(&fleet);
+}
+
+fn grow(fleet: &Fleet, options: &VmOptions) {
+    let size = || -> u64 {
+        let text = fleet.run(
+            "n1",
+            "df --block-size=1 --output=size /mnt/data | tail -n 1",
+        );
+        text.trim().parse().expect("a size")
+    };
+    fleet.run("n1", "echo kept >/mnt/data/precious");
+    let before = size();
+    let serial = fleet.wait(fleet.lab.add_disk("n1", &options.disk_size));
+    assert_eq!(serial, "n1-data3");
+    // A disk that holds something is not touched by a mere --yes.
+    fleet.run(
+        "n1",
+        "sleep 2; mkfs.ext4 -q -L old /dev/disk/by-id/virtio-n1-data3",
+    );
+    let config = fleet.config("three.toml", &settings(3));
+    let args = ["provision", "--only", "storage", "--yes"];
+    let out = matou(&config, &args);
+    let text = said(&out);
+    assert!(
+        text.contains("holds ext4 \"old\": type n1:/dev/disk/by-id/virtio-n1-data3 to wipe it"),
+        "{text}"
+    );
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert_eq!(size(), before);
+    let accept = ["--accept", "n1:/dev/disk/by-id/virtio-n1-data3"];
+    let text = ok(&config, &[&args[..], &accept].concat());
+    assert!(
+        text.contains("+ device /dev/disk/by-id/virtio-n1-data3"),
+        "{text}"
+    );
+    assert!(size() > before + (200 << 20), "{} after {before}", size());
+    assert_eq!(fleet.run("n1", "cat /mnt/data/precious").trim(), "kept");
+    assert!(ok(&config, &args).contains("nothing to do"));
+}
+
+fn one_more(fleet: &Fleet, options: &VmOptions) {
+    fleet.wait(fleet.lab.up_vms(3, options, &say));
+    let config = fleet.config("fleet.toml", &settings(3));
+    // All nodes: the others let the new one in.
+    let done = ok(&config, &["provision", "--yes"]);
+    assert!(
+        done.contains("n1 saw what a container on n3 wrote"),
+        "{done}"
+    );
+    is_done(&config);
+    let nodes = || {
+        fleet.run(
+            "n1",
+            "docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}'",
+        )
+    };
+    assert!(nodes().contains("n3 Ready Active"), "{}", nodes());
+    ok(&config, &["drain", "n3", "--yes"]);
+    assert!(nodes().contains("n3 Ready Drain"), "{}", nodes());
+    ok(&config, &["leave", "n3", "--yes"]);
+    assert!(!nodes().contains("n3"), "{}", nodes());
+    // The node with the data stays.
+    let text = said(&matou(&config, &["leave", "n1", "--yes"]));
+    assert!(
+        text.contains("n1 holds the fleet's data at /mnt/data"),
+        "{text}"
+    );
+}
+
+fn reboot(fleet: &Fleet) {
+    let config = fleet.config("two.toml", &settings(3));
+    let text = ok(&config, &["reboot", "n2", "--yes"]);
+    assert!(text.contains("it is back"), "{text}");
+    // Swap, parameters, firewall and engine came back by themselves.
+    let plan = ok(&config, &["provision", "--node", "n2", "--dry-run"]);
+    assert!(plan.contains("nothing to do"), "{plan}");
+    let mounts = "mount -t nfs4 n1:/mnt/data /mnt && cat /mnt/precious && umount /mnt";
+    assert_eq!(fleet.run("n2", mounts).trim(), "kept");
+}
+
+#[test]
+fn one_machine_of_debian_13() {
+    let fleet = Fleet::new("provvmx");
+    fleet.wait(fleet.lab.up_vms(1, &options(Release::Trixie, 1), &say));
+    let config = fleet.config("fleet.toml", &settings(1));
+    let done = ok(&config, &["provision", "--yes"]);
+    assert!(done.contains("n1: volumes changed"), "{done}");
+    is_done(&config);
+}
