@@ -53,7 +53,7 @@ impl Needs {
             "exec </dev/null 2>/dev/null\n\
              PATH=$PATH:/usr/sbin:/sbin\n\
              sock={}\n\
-             ask() {{ [ -S \"$sock\" ] && curl -fsS --max-time 5 --unix-socket \"$sock\" \"http://docker$1\"; }}\n\
+             ask() {{ [ -S \"$sock\" ] && curl -fsS --max-time 20 --unix-socket \"$sock\" \"http://docker$1\"; }}\n\
              part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
              file() {{ part 0 \"file:$1\"; [ -f \"$1\" ] || return; stat -c '%a %U:%G' -- \"$1\"; base64 -w0 -- \"$1\"; }}\n\
              # A part's name stands before it, its exit code in front of the next.\n",
