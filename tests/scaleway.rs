@@ -63,7 +63,10 @@ fn answer(mut stream: TcpStream, cloud: &Mutex<Cloud>) {
     let path = path.split('?').next().unwrap();
     let mut cloud = cloud.lock().unwrap();
     let (code, answer) = if header("x-auth-token").as_deref() != Some(TOKEN) {
-        (401, json!({ "type": "denied_authentication", "message": "authentication is denied" }))
+        (
+            401,
+            json!({ "type": "denied_authentication", "message": "authentication is denied" }),
+        )
     } else if path == base && method == "GET" {
         let group = json!({ "id": GROUP, "name": "web", "inbound_default_policy": cloud.policy,
             "outbound_default_policy": "accept", "stateful": true });
@@ -72,9 +75,16 @@ fn answer(mut stream: TcpStream, cloud: &Mutex<Cloud>) {
         cloud.policy = body["inbound_default_policy"].as_str().unwrap().to_owned();
         (200, json!({ "security_group": {} }))
     } else if path == format!("{base}/rules") && method == "GET" {
-        (200, json!({ "rules": cloud.rules, "total_count": cloud.rules.len() }))
+        (
+            200,
+            json!({ "rules": cloud.rules, "total_count": cloud.rules.len() }),
+        )
     } else if path == format!("{base}/rules") && method == "PUT" {
-        let fixed = cloud.rules.iter().filter(|r| r["editable"] == false).cloned();
+        let fixed = cloud
+            .rules
+            .iter()
+            .filter(|r| r["editable"] == false)
+            .cloned();
         let given = body["rules"].as_array().unwrap().iter().map(|r| {
             let mut rule = r.clone();
             rule["editable"] = json!(true);
@@ -89,7 +99,10 @@ fn answer(mut stream: TcpStream, cloud: &Mutex<Cloud>) {
         (404, json!({ "type": "not_found" }))
     };
     let text = answer.to_string();
-    let head = format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+    let head = format!(
+        "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        text.len()
+    );
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(text.as_bytes());
 }
@@ -112,26 +125,49 @@ fn a_security_group_is_planned_and_set() {
     let path = lab.config_path().with_file_name("scaleway.toml");
     let own = std::fs::read_to_string(&config).expect("its configuration");
     let write = |group: &str| {
-        let table = format!("[scaleway]\nzone = \"fr-par-1\"\nsecurity_group = \"{group}\"\ntoken_file = \"scaleway-token\"\nurl = \"http://{place}\"\n");
+        let table = format!(
+            "[scaleway]\nzone = \"fr-par-1\"\nsecurity_group = \"{group}\"\ntoken_file = \"scaleway-token\"\nurl = \"http://{place}\"\n"
+        );
         std::fs::write(&path, format!("{own}\n{table}")).expect("written");
     };
     write(GROUP);
     let args = ["provision", "--only", "scaleway", "--yes"];
 
     let plan = ok(&path, &["provision", "--only", "scaleway", "--dry-run"]);
-    assert!(plan.contains("~ default of security group web: accept → drop"), "{plan}");
+    assert!(
+        plan.contains("~ default of security group web: accept → drop"),
+        "{plan}"
+    );
     assert!(plan.contains("= accept tcp 80 from 0.0.0.0/0"), "{plan}");
     assert!(plan.contains("+ accept tcp 22 from 0.0.0.0/0"), "{plan}");
-    assert!(plan.contains("- accept tcp 3306 from 0.0.0.0/0 (config.toml does not name it)"), "{plan}");
-    assert_eq!(cloud.lock().unwrap().policy, "accept", "a dry run changes nothing");
+    assert!(
+        plan.contains("- accept tcp 3306 from 0.0.0.0/0 (config.toml does not name it)"),
+        "{plan}"
+    );
+    assert_eq!(
+        cloud.lock().unwrap().policy,
+        "accept",
+        "a dry run changes nothing"
+    );
 
     let done = ok(&path, &args);
     assert!(!done.contains(TOKEN), "{done}");
     {
         let cloud = cloud.lock().unwrap();
         assert_eq!(cloud.policy, "drop");
-        let ports = |port: u16| cloud.rules.iter().filter(|r| r["dest_port_from"] == port).count();
-        assert_eq!((ports(22), ports(80), ports(3306), ports(25)), (2, 2, 0, 1), "{:?}", cloud.rules);
+        let ports = |port: u16| {
+            cloud
+                .rules
+                .iter()
+                .filter(|r| r["dest_port_from"] == port)
+                .count()
+        };
+        assert_eq!(
+            (ports(22), ports(80), ports(3306), ports(25)),
+            (2, 2, 0, 1),
+            "{:?}",
+            cloud.rules
+        );
         assert!(cloud.rules.iter().any(|r| r["protocol"] == "ANY" && r["ip_range"].as_str().unwrap().ends_with("/32")));
     }
     assert!(ok(&path, &args).contains("nothing to do"));
@@ -139,7 +175,10 @@ fn a_security_group_is_planned_and_set() {
     // Wrong group, wrong token: what to do is said, and the token is not.
     write("00000000-0000-0000-0000-000000000000");
     let text = said(&matou(&path, &args));
-    assert!(text.contains("knows no such security group in that zone"), "{text}");
+    assert!(
+        text.contains("knows no such security group in that zone"),
+        "{text}"
+    );
     write(GROUP);
     std::fs::write(&token, "wrong-token-of-nobody").expect("written");
     let text = said(&matou(&path, &args));

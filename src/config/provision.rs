@@ -70,7 +70,7 @@ impl Checker<'_> {
     pub(super) fn provision(&self, raw: raw::Provision) -> Result<ProvisionConfig, ConfigError> {
         for name in &raw.off {
             if !CONCERNS.contains(&name.get_ref().as_str()) {
-                let near = super::nearest(name.get_ref(), CONCERNS.into_iter())
+                let near = super::nearest(name.get_ref(), CONCERNS)
                     .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
                 return Err(self.error(
                     name.span(),

@@ -114,8 +114,11 @@ enum Where {
     ManagerFirst,
 }
 
+/// A part of the way: its name, where it runs, what is compared.
+type Phase = (&'static str, Where, Vec<Arc<dyn Concern>>);
+
 /// The order: storage before its clients, doors before those who come in by them.
-fn stages() -> Vec<(&'static str, Where, Vec<Arc<dyn Concern>>)> {
+fn stages() -> Vec<Phase> {
     use Where::*;
     vec![
         (
