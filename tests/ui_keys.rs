@@ -245,6 +245,66 @@ fn a_node_is_drained_by_menu_and_by_palette() {
 }
 
 #[test]
+fn provisioning_takes_the_selected_node_or_all() {
+    let of = |c: &mut Console, keys: &str| match asked(&c.press(keys)).1 {
+        Request::Provision { options } => options.nodes,
+        other => panic!("{other:?}"),
+    };
+    let mut c = Console::new();
+    assert_eq!(of(&mut c, "1jp"), ["worker-01"]);
+    let mut c = Console::new();
+    assert_eq!(of(&mut c, "1jP"), [""; 0]);
+    let mut c = Console::new();
+    assert_eq!(of(&mut c, "2p"), [""; 0]);
+    // The menu's other jobs ask for plans of their own.
+    let node = || "worker-01".to_owned();
+    for (key, wanted) in [
+        ("r", Request::Reboot { node: node() }),
+        ("u", Request::Upgrade { node: node() }),
+        ("l", Request::Leave { node: node() }),
+        ("x", Request::RemoveNode { node: node() }),
+    ] {
+        let mut c = Console::new();
+        assert_eq!(asked(&c.press(&format!("1jm{key}"))).1, wanted);
+    }
+}
+
+#[test]
+fn a_decision_is_taken_by_typing_it_and_makes_a_new_plan() {
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("1p"));
+    let mut open = plan(Confirm::Ask, "swap file of 2 GiB");
+    let question = Change::ask("/dev/sdb holds data", "/dev/sdb");
+    open.stages[0].nodes[0].steps[0].check = Ok(Check::Change(vec![question]));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(open),
+    });
+    c.shows("/dev/sdb holds data");
+    // Something else decides nothing, and neither does y.
+    assert_eq!(c.press("/dev/sdc\n"), []);
+    c.press("\u{8}");
+    let (again, request) = asked(&c.press("b\n"));
+    assert_eq!(again, ticket);
+    let Request::Provision { options } = &request else {
+        panic!("{request:?}");
+    };
+    assert_eq!(options.accept, ["/dev/sdb"]);
+    let plan = plan(Confirm::Ask, "volume group over /dev/sdb");
+    let plan_hash = plan.hash();
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan),
+    });
+    let run = Effect::Run {
+        ticket,
+        request,
+        plan_hash,
+    };
+    assert_eq!(c.press("y"), [run]);
+}
+
+#[test]
 fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     let mut c = Console::new();
     c.press("2j");

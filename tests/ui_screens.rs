@@ -6,6 +6,7 @@ use matou::job::{
 };
 use matou::model::{Datum, Fleet, LogLine, Update};
 use matou::ops::Request;
+use matou::provision::audit::{Audit, Group, Space};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::Ticket;
 use matou::ui::{App, Effect, Msg, Theme, update, view};
@@ -146,6 +147,61 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
     }
 }
 
+/// The servers were compared with config.toml: drift on the first, an answer from it alone.
+fn checked(app: &mut App) {
+    let mut steps = changes();
+    steps.push(("firewall", Err("nft does not answer".into())));
+    let gib = 1 << 30;
+    let audit = Audit {
+        upgrades: 12,
+        security: 3,
+        reboot_required: true,
+        refused: 214,
+        last_ban: Some("2026-01-15 09:12:44 192.0.2.7".into()),
+        listens: vec!["tcp 0.0.0.0:22".into(), "tcp [::]:22".into()],
+        seen: Some(("worker-01".into(), vec![22, 80, 443, 2377])),
+        devices: vec![
+            "/dev/vda 20G disk".into(),
+            "/dev/vdb 40G disk LVM2_member".into(),
+        ],
+        groups: vec![Group {
+            name: "matou".into(),
+            size: 40 * gib,
+            free: 4 * gib,
+        }],
+        spaces: vec![
+            Space {
+                mount: "/".into(),
+                size: 20 * gib,
+                free: 15 * gib,
+            },
+            Space {
+                mount: "/srv/matou".into(),
+                size: 36 * gib,
+                free: gib,
+            },
+        ],
+    };
+    let message = Msg::Checked {
+        plan: Ok(plan(Confirm::Ask, steps)),
+        audits: vec![
+            ("master".into(), Ok(audit)),
+            (
+                "worker-01".into(),
+                Err("worker-01 did not answer within 10 s".into()),
+            ),
+        ],
+    };
+    update(app, message, NOW);
+}
+
+fn with_checks(theme: Theme, keys: &str) -> App {
+    let mut app = on(theme, "1");
+    checked(&mut app);
+    press(&mut app, keys);
+    app
+}
+
 fn logs(app: &mut App) {
     let effects = press(app, "2l");
     let ticket = effects
@@ -179,6 +235,12 @@ const SCENES: &[Scene] = &[
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),
     ("node_lost", |t| on(t, "1jj")),
+    ("node_not_compared", |t| on(t, "1]]")),
+    ("node_drift", |t| with_checks(t, "")),
+    ("node_plan", |t| with_checks(t, "]]")),
+    ("node_storage", |t| with_checks(t, "]]]")),
+    ("node_security", |t| with_checks(t, "]]]]")),
+    ("node_not_looked_at", |t| with_checks(t, "j]]]]")),
     ("volumes", |t| on(t, "3")),
     ("certificates", |t| on(t, "4j")),
     ("backups", |t| on(t, "5jj")),
@@ -235,6 +297,19 @@ const SCENES: &[Scene] = &[
             ("engine", Err("worker-01: no Docker engine answers".into())),
         ];
         a_plan(&mut app, Ok(plan(Confirm::Ask, steps)));
+        app
+    }),
+    ("plan_decision", |t| {
+        let mut app = on(t, "1");
+        let effects = press(&mut app, "p");
+        let device = "/dev/sdb holds an ext4 file system \"photos\"";
+        let lines = vec![
+            Change::add("volume group matou over /dev/sdc"),
+            Change::ask(device, "/dev/sdb").warn("all that it holds is lost"),
+        ];
+        let steps = vec![("storage", Ok(Check::Change(lines)))];
+        answer(&mut app, &effects, Ok(plan(Confirm::Ask, steps)));
+        press(&mut app, "/dev/s");
         app
     }),
     ("plan_nothing_to_do", |t| {

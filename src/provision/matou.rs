@@ -325,6 +325,43 @@ fn needs(node: &NodeConfig) -> Needs {
         )
 }
 
+/// The lines `authorised` that end in `matou@NAME`, compared with those that should be there.
+fn compare_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
+    let owner = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
+    let found: Vec<&str> = authorised.lines().collect();
+    let mut lines: Vec<Change> = wanted
+        .iter()
+        .map(|key| {
+            let what = format!("log-in of {} with its own key", owner(key));
+            match found.iter().find(|f| owner(f) == owner(key)) {
+                Some(same) if same == key => Change::same(what),
+                // The key's start tells them apart; the address it may come from may differ alone.
+                Some(other) => Change::modify(what, short_key(other), short_key(key)),
+                None => Change::add(what),
+            }
+        })
+        .collect();
+    let more = |line: &&&str| !wanted.iter().any(|key| owner(key) == owner(line));
+    lines.extend(
+        found
+            .iter()
+            .filter(more)
+            .map(|line| Change::remove(format!("log-in of {}, no manager any more", owner(line)))),
+    );
+    lines
+}
+
+/// `from="10.0.0.1" …STxQmatK`, of a line of authorized_keys.
+fn short_key(line: &str) -> String {
+    let from = line.split(',').next().unwrap_or_default();
+    let key = line.rsplit(' ').nth(1).unwrap_or_default();
+    let end: String = key
+        .chars()
+        .skip(key.chars().count().saturating_sub(8))
+        .collect();
+    format!("{from} …{end}")
+}
+
 #[async_trait]
 impl Concern for Access {
     fn name(&self) -> &'static str {
@@ -345,17 +382,45 @@ impl Concern for Access {
         if keys.len() < managers {
             return Ok(Check::Unknown("the managers have no keys yet".into()));
         }
-        let found: Vec<&str> = at.facts.out("authorised").lines().collect();
-        let same = keys.len() == found.len() && keys.iter().all(|k| found.contains(&k.as_str()));
-        Ok(check(vec![match same {
-            true => Change::same("the managers may log in with their own keys"),
-            false => Change::add("log-in of the managers with their own keys"),
-        }]))
+        Ok(check(compare_keys(&keys, at.facts.out("authorised"))))
     }
 
     async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         let mut args = vec![user(at.node)];
         args.extend(manager_keys(at));
         run.sh("let the managers in", AUTHORISE, args).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_managers_key_is_added_changed_and_struck_off() {
+        let line = |from: &str, name: &str| {
+            format!("from=\"{from}\",x ssh-ed25519 AAAAC3Nz{name}END matou@{name}")
+        };
+        let wanted = [line("10.0.0.1", "n1"), line("10.0.0.2", "n2")];
+        let found = [line("10.0.0.9", "n1"), line("10.0.0.3", "n3")].join("\n");
+        let lines: Vec<String> = compare_keys(&wanted, &found)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "~ log-in of matou@n1 with its own key: from=\"10.0.0.9\" …3Nzn1END → from=\"10.0.0.1\" …3Nzn1END",
+                "+ log-in of matou@n2 with its own key",
+                "- log-in of matou@n3, no manager any more",
+            ]
+        );
+        assert_eq!(
+            compare_keys(&wanted, &wanted.join("\n"))
+                .iter()
+                .filter(|c| c.kind == ChangeKind::Same)
+                .count(),
+            2
+        );
     }
 }

@@ -50,6 +50,8 @@ enum State {
     /// There is no swarm to join yet.
     Waits,
     Member(SwarmNode),
+    /// A manager does not answer that may have a swarm.
+    Unknown,
     /// It belongs to a swarm of others.
     Foreign,
     Locked,
@@ -65,40 +67,46 @@ fn state(at: &At<'_>) -> State {
     match engine.swarm.local_node_state.as_str() {
         "active" => {
             let id = &engine.swarm.node_id;
-            let lists: Vec<&Engine> = ours.iter().map(|(_, e)| e).collect();
-            match lists.iter().flat_map(|e| &e.nodes).find(|n| n.id == *id) {
-                Some(node) if agree(&lists) => State::Member(node.clone()),
-                Some(node) if first_id(&lists) == Some(id.as_str()) => State::Member(node.clone()),
-                _ => State::Foreign,
+            let nodes = ours.first().map(|(_, e)| e.nodes.as_slice());
+            match nodes.unwrap_or_default().iter().find(|n| n.id == *id) {
+                Some(node) => State::Member(node.clone()),
+                None if ours.is_empty() && silent_manager(at) => State::Unknown,
+                None => State::Foreign,
             }
         }
         "locked" => State::Locked,
         "pending" | "error" => State::Failing(engine.swarm.error),
         _ if !ours.is_empty() => State::Join,
+        // A second swarm beside one that is only out of reach would be worse than none.
+        _ if silent_manager(at) => State::Unknown,
         _ if is_first_manager(at) => State::Init,
         _ => State::Waits,
     }
 }
 
-/// Managers of config.toml that are managers now, with their engines.
+/// The fleet's swarm, by its managers and their engines: of several, the one of most nodes, since a
+/// swarm that somebody made by mistake has but one.
 fn managers<'a>(at: &'a At<'_>) -> Vec<(&'a NodeConfig, Engine)> {
-    at.config()
+    let mut managers: Vec<_> = at
+        .config()
         .nodes
         .iter()
         .filter_map(|n| Some((n, at.fleet.facts(&n.name).ok()?.engine()?)))
         .filter(|(_, e)| e.is_manager())
-        .collect()
+        .collect();
+    managers.sort_by_key(|(_, e)| std::cmp::Reverse(e.nodes.len()));
+    let known: Vec<String> = managers
+        .first()
+        .map(|(_, e)| e.nodes.iter().map(|n| n.id.clone()).collect())
+        .unwrap_or_default();
+    managers.retain(|(_, e)| known.contains(&e.swarm.node_id));
+    managers
 }
 
-/// All managers know the same nodes: they are of one swarm.
-fn agree(engines: &[&Engine]) -> bool {
-    engines
-        .windows(2)
-        .all(|pair| pair[0].nodes.iter().any(|n| n.id == pair[1].swarm.node_id))
-}
-
-fn first_id<'a>(engines: &[&'a Engine]) -> Option<&'a str> {
-    engines.first().map(|e| e.swarm.node_id.as_str())
+/// A manager of config.toml does not answer: it may be of the swarm that this node is in.
+fn silent_manager(at: &At<'_>) -> bool {
+    let mut managers = at.config().nodes.iter().filter(|n| n.role == Role::Manager);
+    managers.any(|n| at.fleet.facts(&n.name).is_err())
 }
 
 fn is_first_manager(at: &At<'_>) -> bool {
@@ -161,6 +169,9 @@ impl Concern for Membership {
         let lines = match state(at) {
             State::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
             State::Waits => return Ok(Check::Unknown("the swarm is not made yet".into())),
+            State::Unknown => {
+                return Ok(Check::Unknown("no manager answers that could tell its nodes".into()));
+            }
             State::Init => {
                 let address = at.fleet.address(node)?;
                 let pools = match pools(at).as_slice() {
@@ -331,6 +342,7 @@ async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         State::Waits => Err(StepError::failed(
             "there is no swarm to join: the first manager of config.toml makes it, and was not provisioned",
         )),
+        State::Unknown => Err(StepError::failed("no manager answers")),
         State::Foreign | State::Locked => Err(StepError::failed("a decision is open")),
     }
 }

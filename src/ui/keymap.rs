@@ -156,7 +156,7 @@ pub const TABLE: &[Binding] = &[
         "node-menu",
         &["m"],
         Group::Jobs,
-        "drain, promote, reboot, upgrade … the selected node",
+        "drain, promote, reboot, upgrade the selected node",
     ),
     b(
         Action::Promote,

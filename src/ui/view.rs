@@ -425,7 +425,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
     let about: &[(Action, &str)] = match selected {
         Some(RowKind::Node(_)) => &[
             (Action::Provision, "provision"),
-            (Action::NodeMenu, "drain, reboot …"),
+            (Action::NodeMenu, "drain, reboot"),
             (Action::Logs, "journal"),
             (Action::Shell, "shell"),
         ],

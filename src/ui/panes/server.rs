@@ -86,7 +86,7 @@ pub(super) fn plan(app: &App, node: &Node, columns: usize, page: Page) -> Page {
     page
 }
 
-const WAIT: &str = "Comparing the servers with config.toml …";
+const WAIT: &str = "Comparing the servers with config.toml.";
 
 /// The node's audit, or the page that says why there is none.
 fn audit<'a>(
@@ -154,7 +154,7 @@ pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Pag
         page = page.cells(vec![(device.clone(), 0, plain)]);
     }
     page.blank().wrapped(
-        "To grow the data: add a device to [storage] devices in config.toml, then p.",
+        "To grow: add a device to [storage] devices in config.toml, then press p.",
         columns,
         theme.dim(),
     )
