@@ -153,7 +153,8 @@ async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<Strin
          [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A >/dev/null\n\
          id ops >/dev/null 2>&1 || useradd -m -s /bin/bash ops\n\
          echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops\n\
-         for h in /root /home/ops; do mkdir -p $h/.ssh; cat >$h/.ssh/authorized_keys <<'KEY'\n{key}\nKEY\n\
+         for h in /root /home/ops; do mkdir -p $h/.ssh; f=$h/.ssh/authorized_keys\n\
+         grep -qxF '{key}' $f 2>/dev/null || echo '{key}' >>$f\n\
          chmod 700 $h/.ssh; chmod 600 $h/.ssh/authorized_keys; done\n\
          chown -R ops:ops /home/ops/.ssh\n\
          systemctl is-active --quiet ssh || {{ systemctl reset-failed ssh; systemctl restart ssh; }}\n\

@@ -44,7 +44,8 @@ ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key >/etc/ssh/ssh_host_ed25519_key.pu
 id ops >/dev/null 2>&1 || useradd -m -s /bin/bash ops
 echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops
 for h in /root /home/ops; do
-    mkdir -p $h/.ssh; echo 'KEY' >$h/.ssh/authorized_keys
+    mkdir -p $h/.ssh
+    grep -qxF 'KEY' $h/.ssh/authorized_keys 2>/dev/null || echo 'KEY' >>$h/.ssh/authorized_keys
     chmod 700 $h/.ssh; chmod 600 $h/.ssh/authorized_keys
 done
 chown -R ops:ops /home/ops/.ssh
