@@ -53,9 +53,7 @@ impl Needs {
             "exec </dev/null 2>/dev/null\n\
              PATH=$PATH:/usr/sbin:/sbin\n\
              sock={}\n\
-             ask() {{ [ -S \"$sock\" ] && curl -fsS --max-time 20 --unix-socket \"$sock\" \"http://docker$1\"; }}\n\
              part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
-             file() {{ part 0 \"file:$1\"; [ -f \"$1\" ] || return; stat -c '%a %U:%G' -- \"$1\"; base64 -w0 -- \"$1\"; }}\n\
              # A part's name stands before it, its exit code in front of the next.\n",
             quote([docker_socket])
         );
@@ -75,8 +73,27 @@ impl Needs {
             );
             add("units", &show);
         }
-        for path in &self.files {
-            let _ = writeln!(text, "file {}; part 0 =", quote([path.as_str()]));
+        // All requests by one process, and all files: on a slow machine processes are what takes
+        // time.
+        let urls: Vec<String> = ENGINE
+            .iter()
+            .map(|(_, path)| format!("http://docker{path}"))
+            .collect();
+        add(
+            DOCKER,
+            &format!(
+                "[ -S \"$sock\" ] && curl -sS --max-time 20 --unix-socket \"$sock\" --write-out '\\n{nonce}+%{{http_code}}\\n' {}",
+                urls.join(" ")
+            ),
+        );
+        let paths = quote(self.files.iter().map(String::as_str));
+        if !self.files.is_empty() {
+            add(
+                FILES,
+                &format!(
+                    "printf '%s\\0' {paths} | tar --create --absolute-names --dereference --no-recursion --null --files-from=- | base64 -w0"
+                ),
+            );
         }
         Command::new("sh")
             .arg("-s")
@@ -109,6 +126,12 @@ impl Needs {
                 current = Some((name.to_owned(), String::new()));
             }
         }
+        if let Some(docker) = parts.remove(DOCKER) {
+            parts.extend(answers(nonce, &docker.text));
+        }
+        let files = parts
+            .remove(FILES)
+            .map_or_else(BTreeMap::new, |p| unpack(&p.text));
         let units = parts.get("units").map_or("", |p| p.text.as_str());
         let units = self
             .units
@@ -116,8 +139,76 @@ impl Needs {
             .cloned()
             .zip(units.split("\n\n").map(Unit::parse))
             .collect();
-        Facts { parts, units }
+        Facts {
+            parts,
+            files,
+            units,
+        }
     }
+}
+
+/// The parts that hold what the engine answered, and the files as an archive.
+const DOCKER: &str = "docker";
+const FILES: &str = "files";
+
+/// What the engine is asked, by part.
+const ENGINE: [(&str, &str); 4] = [
+    ("docker-version", "/version"),
+    ("docker-info", "/info"),
+    // Only a manager answers these.
+    ("docker-nodes", "/nodes"),
+    ("swarm-spec", "/swarm"),
+];
+
+/// The answers of the engine, one after the other, each followed by its status.
+fn answers(nonce: &str, text: &str) -> BTreeMap<String, Part> {
+    let mut parts = BTreeMap::new();
+    let mut names = ENGINE.iter().map(|(name, _)| *name);
+    let mut body = String::new();
+    for line in text.lines() {
+        match line.strip_prefix(nonce).and_then(|l| l.strip_prefix('+')) {
+            None => body.push_str(line),
+            Some(status) => {
+                let (text, code) = match status {
+                    "200" => (std::mem::take(&mut body), 0),
+                    // What it says then is no answer.
+                    _ => (String::new(), 22),
+                };
+                body.clear();
+                parts.extend(names.next().map(|n| (n.to_owned(), Part { text, code })));
+            }
+        }
+    }
+    parts
+}
+
+/// The files of an archive in base64.
+fn unpack(text: &str) -> BTreeMap<String, File> {
+    let mut files = BTreeMap::new();
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text.trim());
+    let bytes = decoded.unwrap_or_default();
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    for mut entry in archive.entries().into_iter().flatten().flatten() {
+        let header = entry.header();
+        if !header.entry_type().is_file() {
+            continue;
+        }
+        let name = |name: Result<Option<&str>, _>| name.ok().flatten().unwrap_or("?").to_owned();
+        let owner = format!("{}:{}", name(header.username()), name(header.groupname()));
+        let (Ok(mode), path) = (header.mode(), entry.path_bytes().into_owned()) else {
+            continue;
+        };
+        let mut content = Vec::new();
+        if std::io::Read::read_to_end(&mut entry, &mut content).is_ok() {
+            let file = File {
+                mode: mode & 0o7777,
+                owner,
+                content: String::from_utf8_lossy(&content).into_owned(),
+            };
+            files.insert(String::from_utf8_lossy(&path).into_owned(), file);
+        }
+    }
+    files
 }
 
 /// Random, so that nothing a node prints can look like it.
@@ -131,7 +222,7 @@ pub(super) fn nonce() -> String {
 }
 
 /// Asked on every node.
-const COMMON: [(&str, &str); 9] = [
+const COMMON: [(&str, &str); 6] = [
     ("os", "cat /etc/os-release"),
     ("kernel", "uname -srm"),
     ("container", "systemd-detect-virt --container --quiet"),
@@ -141,10 +232,6 @@ const COMMON: [(&str, &str); 9] = [
         "packages",
         "dpkg-query --show --showformat='${Package} ${db:Status-Abbrev} ${Version}\\n'",
     ),
-    ("docker-version", "ask /version"),
-    ("docker-info", "ask /info"),
-    // Only a manager answers these.
-    ("docker-nodes", "ask /nodes"),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +244,7 @@ struct Part {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     parts: BTreeMap<String, Part>,
+    files: BTreeMap<String, File>,
     units: BTreeMap<String, Unit>,
 }
 
@@ -256,17 +344,7 @@ impl Facts {
 
     /// A file that a concern asked for.
     pub fn file(&self, path: &str) -> Option<File> {
-        let part = self.parts.get(&format!("file:{path}"))?;
-        let (meta, content) = part.text.split_once('\n').unwrap_or((&part.text, ""));
-        let (mode, owner) = meta.trim().split_once(' ')?;
-        let content = base64::engine::general_purpose::STANDARD
-            .decode(content.trim())
-            .ok()?;
-        Some(File {
-            mode: u32::from_str_radix(mode, 8).ok()?,
-            owner: owner.to_owned(),
-            content: String::from_utf8_lossy(&content).into_owned(),
-        })
+        self.files.get(path).cloned()
     }
 
     /// A unit that a concern asked for.
@@ -403,13 +481,14 @@ impl Facts {
         self
     }
 
-    pub(super) fn with_file(self, path: &str, mode: u32, content: &str) -> Self {
-        let coded = base64::engine::general_purpose::STANDARD.encode(content);
-        self.with(
-            &format!("file:{path}"),
-            &format!("{mode:o} root:root\n{coded}"),
-            0,
-        )
+    pub(super) fn with_file(mut self, path: &str, mode: u32, content: &str) -> Self {
+        let file = File {
+            mode,
+            owner: "root:root".into(),
+            content: content.to_owned(),
+        };
+        self.files.insert(path.to_owned(), file);
+        self
     }
 
     pub(super) fn with_unit(mut self, name: &str, active: &str, enabled: &str) -> Self {
@@ -466,6 +545,17 @@ mod tests {
         assert!(!facts.os().id.is_empty());
         assert!(!facts.architecture().is_empty());
         assert!(facts.engine().is_none());
+    }
+
+    #[test]
+    fn the_engine_answers_one_request_after_the_other() {
+        let text = "{\"Version\":\"28\"}\n\n@@1+200\n{\"ID\":\n\"x\"}\n@@1+200\n{\"message\":\"no manager\"}\n@@1+503\n@@1+000\n";
+        let parts = answers("@@1", text);
+        let of = |name: &str| (parts[name].text.as_str(), parts[name].code);
+        assert_eq!(of("docker-version"), ("{\"Version\":\"28\"}", 0));
+        assert_eq!(of("docker-info"), ("{\"ID\":\"x\"}", 0));
+        assert_eq!(of("docker-nodes"), ("", 22));
+        assert_eq!(of("swarm-spec"), ("", 22));
     }
 
     #[test]

@@ -160,8 +160,9 @@ impl Concern for Membership {
         "swarm"
     }
 
+    /// Every node is asked about its swarm.
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default().command("swarm-spec", "ask /swarm")
+        Needs::default()
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
@@ -170,7 +171,9 @@ impl Concern for Membership {
             State::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
             State::Waits => return Ok(Check::Unknown("the swarm is not made yet".into())),
             State::Unknown => {
-                return Ok(Check::Unknown("no manager answers that could tell its nodes".into()));
+                return Ok(Check::Unknown(
+                    "no manager answers that could tell its nodes".into(),
+                ));
             }
             State::Init => {
                 let address = at.fleet.address(node)?;
