@@ -4,8 +4,9 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
+CLEAN_VMS := for f in provvm provvmx; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test lint bench screenshot speed setup build
+.PHONY: demo demo-down test test-vm lint bench screenshot speed setup build
 
 setup:
 	@scripts/setup.sh
@@ -29,6 +30,11 @@ lint: setup
 # Unit, snapshot and end-to-end tests; the latter make a practice fleet and remove it.
 test: lint
 	scripts/test.sh
+
+# What needs kernels of their own, on virtual machines: storage that grows, NFS, swap, reboots. With
+# MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
+test-vm: setup
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm -- --ignored --nocapture
 
 bench: setup
 	cargo bench --locked

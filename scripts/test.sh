@@ -1,11 +1,13 @@
 #!/bin/sh
-# Runs all tests; the practice fleet that they share is removed afterwards, whatever happens.
+# Runs all tests; their practice fleets are removed afterwards, whatever happens.
 set -eu
 
 matou() { cargo run --locked --quiet -- "$@"; }
 clean_up() {
     status=$?
-    matou lab down --name test || status=1
+    for fleet in test prov; do
+        matou lab down --name "$fleet" || status=1
+    done
     exit $status
 }
 cargo build --locked --all-targets

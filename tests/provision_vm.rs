@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use matou::lab::{Release, VmOptions};
-use support::{Fleet, matou, ok, said};
+use support::{Fleet, alone, matou, ok, said};
 
 const PACKAGES: &str = "gnupg systemd-timesyncd unattended-upgrades restic docker.io apparmor iptables lvm2 \
     nfs-kernel-server nfs-common fail2ban python3-systemd nftables logrotate";
@@ -58,7 +58,9 @@ fn is_done(config: &PathBuf) {
 }
 
 #[test]
+#[ignore = "takes half an hour without hardware virtualisation: make test-vm"]
 fn machines_become_a_fleet_with_growing_shared_storage() {
+    let _alone = alone();
     let fleet = Fleet::new("provvm");
     let options = options(Release::Bookworm, 2);
     fleet.wait(fleet.lab.up_vms(2, &options, &say));
@@ -173,7 +175,9 @@ fn reboot(fleet: &Fleet) {
 }
 
 #[test]
+#[ignore = "takes half an hour without hardware virtualisation: make test-vm"]
 fn one_machine_of_debian_13() {
+    let _alone = alone();
     let fleet = Fleet::new("provvmx");
     fleet.wait(fleet.lab.up_vms(1, &options(Release::Trixie, 1), &say));
     let config = fleet.config("fleet.toml", &settings(1));

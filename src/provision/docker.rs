@@ -98,13 +98,15 @@ impl Concern for Docker {
         "docker"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default()
-            .files([SOURCES, PREFERENCES])
-            .command(
+    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+        let needs = Needs::default().files([SOURCES, PREFERENCES]);
+        match config.provision.docker {
+            DockerSource::Distribution => needs,
+            DockerSource::Docker => needs.command(
                 "docker-key",
                 format!("gpg --batch --show-keys --with-colons {KEY} | awk -F: '$1 == \"fpr\" {{ print $10; exit }}'"),
-            )
+            ),
+        }
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {

@@ -54,6 +54,7 @@ impl Needs {
              PATH=$PATH:/usr/sbin:/sbin\n\
              sock={}\n\
              part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
+             show() {{ while IFS= read -r line || [ -n \"$line\" ]; do printf '%s\\n' \"$line\"; done <\"$1\"; }}\n\
              # A part's name stands before it, its exit code in front of the next.\n",
             quote([docker_socket])
         );
@@ -223,9 +224,12 @@ pub(super) fn nonce() -> String {
 
 /// Asked on every node.
 const COMMON: [(&str, &str); 6] = [
-    ("os", "cat /etc/os-release"),
+    ("os", "show /etc/os-release"),
     ("kernel", "uname -srm"),
-    ("container", "systemd-detect-virt --container --quiet"),
+    (
+        "container",
+        "[ -e /run/systemd/container ] || [ -e /.dockerenv ] || [ -e /run/.containerenv ]",
+    ),
     ("addresses", "ip -json address show"),
     ("route", "ip -json route show default"),
     (

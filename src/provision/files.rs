@@ -47,12 +47,17 @@ impl Concern for Files {
     }
 
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        let script = RULES
+        // One process for all of a mode; what is not there is not printed.
+        let mut by_mode: std::collections::BTreeMap<u32, Vec<&str>> = Default::default();
+        for (pattern, most, _) in RULES {
+            by_mode.entry(most).or_default().push(pattern);
+        }
+        let script: String = by_mode
             .iter()
-            .map(|(pattern, most, _)| {
-                format!("for f in {pattern}; do [ -e \"$f\" ] && stat -L -c '{most:o} %a %n' -- \"$f\"; done\n")
+            .map(|(most, patterns)| {
+                format!("stat -L -c '{most:o} %a %n' -- {}\n", patterns.join(" "))
             })
-            .collect::<String>();
+            .collect();
         Needs::default().command("permissions", script + "true")
     }
 

@@ -189,10 +189,7 @@ impl Concern for Firewall {
             .and(super::sshd::needs())
             .files([RULES, LIVE])
             .units([UNIT, "ufw.service", "firewalld.service"])
-            .command(
-                "nft",
-                "nft list table inet matou | sha256sum | cut -d' ' -f1",
-            )
+            .command("nft", "nft list table inet matou | sha256sum")
     }
 
     fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
@@ -215,7 +212,9 @@ impl Concern for Firewall {
         let stored = at.facts.file(LIVE).map(|f| f.content.trim().to_owned());
         let runs = at.facts.unit(UNIT);
         lines.push(match (stored, runs.active.as_str(), runs.starts()) {
-            (Some(hash), "active", true) if hash == at.facts.out("nft") => {
+            (Some(hash), "active", true)
+                if at.facts.out("nft").split(' ').next() == Some(hash.as_str()) =>
+            {
                 Change::same("the kernel has these rules, also after a reboot")
             }
             (Some(_), "active", true) => Change::modify(

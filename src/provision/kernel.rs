@@ -154,8 +154,8 @@ impl Concern for Kernel {
             .command("sysctl", format!("sysctl --ignore {}", keys.join(" ")))
             .command(
                 "memory",
-                "[ \"$(stat -fc %T /sys/fs/cgroup)\" = cgroup2fs ] && grep -qw memory /sys/fs/cgroup/cgroup.controllers && echo v2 && exit\n\
-                 awk '$1 == \"memory\" && $4 == 1 { print \"v1\" }' /proc/cgroups",
+                "read -r has </sys/fs/cgroup/cgroup.controllers && case \" $has \" in *' memory '*) echo v2; exit;; esac\n\
+                 while read -r name _ _ on; do [ \"$name $on\" = 'memory 1' ] && echo v1; done </proc/cgroups; :",
             )
     }
 

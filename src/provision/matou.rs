@@ -315,13 +315,24 @@ impl Concern for Matou {
 }
 
 fn needs(node: &NodeConfig) -> Needs {
-    let user = crate::host::quote([user(node).as_str()]);
+    // The shell knows where a user is at home, when the name is a plain one.
+    let user = user(node);
+    let home = match user
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        true => format!("~{user}"),
+        false => "/nonexistent".to_owned(),
+    };
     Needs::default()
         .and(super::sshd::needs())
-        .command("host-keys", "cat /etc/ssh/ssh_host_*_key.pub")
+        .command(
+            "host-keys",
+            "for f in /etc/ssh/ssh_host_*_key.pub; do show \"$f\"; done",
+        )
         .command(
             "authorised",
-            format!("grep ' matou@[^ ]*$' \"$(getent passwd {user} | cut -d: -f6)/.ssh/authorized_keys\" || :"),
+            format!("grep ' matou@[^ ]*$' {home}/.ssh/authorized_keys || :"),
         )
 }
 

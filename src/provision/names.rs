@@ -41,7 +41,7 @@ impl Concern for Names {
         Needs::default()
             .files([HOSTS, "/etc/hostname", CLOUD])
             .files([cloud_file().path])
-            .command("hostname", "uname -n")
+            .command("hostname", "show /proc/sys/kernel/hostname")
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {

@@ -109,17 +109,19 @@ impl Concern for Sshd {
         "sshd"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        needs()
-            .files([PATH])
-            .command(
-                "sshd-include",
-                "grep -qiE '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config\\.d/\\*\\.conf' /etc/ssh/sshd_config",
-            )
-            .command(
+    fn needs(&self, node: &NodeConfig, _: &Config) -> Needs {
+        let needs = needs().files([PATH]).command(
+            "sshd-include",
+            "while read -r key value _; do case $key in [Ii]nclude) [ \"$value\" = '/etc/ssh/sshd_config.d/*.conf' ] && exit 0;; esac; done </etc/ssh/sshd_config; exit 1",
+        );
+        // Over SSH we came with a key.
+        match node.reach {
+            Reach::Ssh(_) => needs,
+            Reach::Local => needs.command(
                 "key-login",
                 "journalctl --unit=ssh --since=-30d --output=cat --quiet --grep='^Accepted publickey' --lines=1",
-            )
+            ),
+        }
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {

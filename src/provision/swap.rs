@@ -45,8 +45,11 @@ impl Concern for Swap {
 
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
         Needs::default()
-            .command("swap", "swapon --show=NAME,SIZE --bytes --noheadings")
-            .command("swapfile", "stat -c %s /swapfile")
+            .command(
+                "swap",
+                "while read -r name _ size _; do case $name in /*) echo \"$name $((size * 1024))\";; esac; done </proc/swaps",
+            )
+            .command("swapfile", "[ -e /swapfile ] && stat -c %s /swapfile")
             .files(["/etc/fstab"])
     }
 
