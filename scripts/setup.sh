@@ -20,6 +20,10 @@ need ip iproute2
 need iptables iptables
 need mke2fs e2fsprogs
 need tar tar
+need openssl openssl
+need pebble pebble
+need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps
 
 # Virtual machines. Where a newer qemu-img than the distribution's is installed, the distribution's

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod docker;
+pub mod edge;
 pub mod host;
 pub mod job;
 pub mod lab;

@@ -26,6 +26,17 @@ pub struct Options {
     json: bool,
 }
 
+impl Options {
+    /// The plan alone.
+    pub(super) fn dry_run() -> Self {
+        Self {
+            dry_run: true,
+            yes: false,
+            json: false,
+        }
+    }
+}
+
 /// Plans the request, asks, and runs it.
 pub async fn run(cx: &Context, mut request: Request, options: &Options) -> Result<ExitCode> {
     let mut job = match ops::build(&request, cx).await {

@@ -1,5 +1,6 @@
 //! The command line: every job of the console as a subcommand.
 
+mod apps;
 mod exit;
 mod job;
 mod logs;
@@ -56,6 +57,50 @@ enum Command {
     },
     /// List the stacks that can be deployed
     Catalogue,
+    /// Deploy an application again from its file in apps/, with other variables or switches
+    Redeploy {
+        app: String,
+        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        variables: Vec<(String, String)>,
+        #[command(flatten)]
+        switches: apps::SwitchOptions,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Take a service back to what it was before its last update
+    Rollback {
+        service: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Show, print or rotate the secrets of an application
+    Secrets {
+        app: String,
+        #[command(subcommand)]
+        what: Option<apps::SecretCommand>,
+    },
+    /// Say what is wrong, or not as it should be, with stacks; all of the catalogue without names
+    Lint {
+        /// Stacks of the catalogue, or paths of compose files
+        stacks: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what deploying a stack would change on what runs
+    Diff {
+        stack: String,
+        app: String,
+        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        variables: Vec<(String, String)>,
+    },
+    /// Rewrite the labels of Traefik 1 in a stack file for Traefik 3
+    Migrate {
+        file: PathBuf,
+        /// Write the file in place instead of printing it
+        #[arg(long)]
+        write: bool,
+    },
     /// Print the compose file of a stack as it would be deployed
     Render {
         stack: String,
@@ -153,6 +198,12 @@ enum Command {
         node: String,
         #[command(flatten)]
         options: job::Options,
+    },
+    /// Print what is served for every domain of the applications
+    Certificates {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print the log of a service, of all its tasks over all nodes
     Logs {
@@ -259,7 +310,8 @@ impl Cli {
                 variables,
             } => {
                 let variables = variables.iter().cloned().collect();
-                let rendered = cx.catalogue.render(stack, app, &variables)?;
+                let target = crate::stack::Target::of(&cx.config);
+                let rendered = cx.catalogue.render(stack, app, &variables, &target)?;
                 print!("{}", rendered.yaml);
                 Ok(ExitCode::SUCCESS)
             }
@@ -276,6 +328,39 @@ impl Cli {
                 };
                 job::run(cx, request, options).await
             }
+            Command::Redeploy {
+                app,
+                variables,
+                switches,
+                options,
+            } => {
+                let request = Request::Redeploy {
+                    app: app.clone(),
+                    variables: variables.iter().cloned().collect(),
+                    switches: switches.switches(),
+                    rotate: Vec::new(),
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Rollback { service, options } => {
+                let service = service.clone();
+                job::run(cx, Request::Rollback { service }, options).await
+            }
+            Command::Secrets { app, what } => apps::secrets(cx, app, what.as_ref()).await,
+            Command::Lint { stacks, json } => apps::lint(cx, stacks, *json),
+            Command::Diff {
+                stack,
+                app,
+                variables,
+            } => {
+                let request = Request::Deploy {
+                    stack: stack.clone(),
+                    app: app.clone(),
+                    variables: variables.iter().cloned().collect(),
+                };
+                job::run(cx, request, &job::Options::dry_run()).await
+            }
+            Command::Migrate { file, write } => apps::migrate(cx, file, *write),
             Command::Remove { app, options } => {
                 job::run(cx, Request::Remove { app: app.clone() }, options).await
             }
@@ -338,6 +423,7 @@ impl Cli {
             Command::Pause { node, options } => {
                 job::run(cx, availability(node, Availability::Pause), options).await
             }
+            Command::Certificates { json } => apps::certificates(cx, *json).await,
             Command::Logs { service, options } => logs::service(cx, service, options).await,
             Command::Journal {
                 node,

@@ -1,6 +1,7 @@
 //! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
 //! nothing here waits for a node that is slow or gone.
 
+mod certificates;
 mod logs;
 mod metrics;
 mod node;
@@ -13,8 +14,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Nodes;
+use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
+pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 
 /// The running collectors. Dropping it stops them.
@@ -28,6 +31,7 @@ pub struct Collectors {
 struct Wake {
     swarm: Notify,
     nodes: Notify,
+    certificates: Notify,
 }
 
 /// Where collectors report to.
@@ -43,8 +47,8 @@ impl Reports {
 }
 
 impl Collectors {
-    /// Starts reading all nodes; what is read arrives at `updates`.
-    pub fn start(nodes: &Nodes, updates: mpsc::Sender<Update>) -> Self {
+    /// Starts reading all nodes, and what `edge` serves; what is read arrives at `updates`.
+    pub fn start(nodes: &Nodes, edge: Option<Edge>, updates: mpsc::Sender<Update>) -> Self {
         let collectors = Self {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
@@ -56,9 +60,13 @@ impl Collectors {
         }
         collectors.spawn(swarm::watch(
             nodes.clone(),
-            reports,
+            reports.clone(),
             collectors.wake.clone(),
         ));
+        if let Some(edge) = edge {
+            let wake = collectors.wake.clone();
+            collectors.spawn(certificates::watch(nodes.clone(), edge, reports, wake));
+        }
         collectors
     }
 
@@ -72,6 +80,7 @@ impl Collectors {
     /// Reads everything again now.
     pub fn refresh(&self) {
         self.wake.swarm.notify_one();
+        self.wake.certificates.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

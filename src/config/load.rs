@@ -177,6 +177,7 @@ impl Checker<'_> {
                 email: spanned(raw.edge.email),
                 network: raw.edge.network.unwrap_or_else(|| "traefik-net".into()),
                 resolver: raw.edge.resolver.unwrap_or_else(|| "le".into()),
+                ca_file: file(spanned(raw.edge.ca_file)),
             },
             alerts: AlertsConfig {
                 cpu: percent(raw.alerts.cpu),

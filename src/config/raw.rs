@@ -192,6 +192,7 @@ pub(super) struct Edge {
     pub email: Option<Spanned<String>>,
     pub network: Option<String>,
     pub resolver: Option<String>,
+    pub ca_file: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -278,6 +278,8 @@ pub struct EdgeConfig {
     pub network: String,
     /// Traefik's certificate resolver.
     pub resolver: String,
+    /// PEM file of an authority that certificates may come from, beside those of browsers.
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

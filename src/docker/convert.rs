@@ -150,6 +150,12 @@ fn service(s: Service) -> model::Service {
         Mode::Replicated(unsigned(mode.replicated.and_then(|r| r.replicas)))
     };
     let status = s.service_status.unwrap_or_default();
+    let environment = container
+        .iter()
+        .flat_map(|c| c.env.iter().flatten())
+        .map(|line| line.split_once('=').unwrap_or((line, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let volumes = container
         .iter()
         .flat_map(|c| c.mounts.iter().flatten())
@@ -180,9 +186,10 @@ fn service(s: Service) -> model::Service {
         mode,
         wanted: status.desired_tasks.unwrap_or(0),
         running: status.running_tasks.unwrap_or(0),
-        domains: domains(&labels),
+        domains: crate::model::domains(&labels),
         ports,
         labels,
+        environment,
         volumes,
         created_at: time(s.created_at.as_deref()),
         updated_at: time(s.updated_at.as_deref()),
@@ -229,34 +236,6 @@ fn without_digest(image: String) -> String {
     }
 }
 
-/// Domains named by ``Host(`…`)`` in Traefik's router rules (v2 and later), or by `Host:…` in v1.
-fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
-    let mut found = Vec::new();
-    for (key, value) in labels {
-        let key = key.to_ascii_lowercase();
-        if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") {
-            for call in value.split("Host(").skip(1) {
-                let arguments = call.split(')').next().unwrap_or_default();
-                found.extend(
-                    arguments
-                        .split(',')
-                        .map(|d| d.trim().trim_matches(['`', '"', '\'']).to_owned()),
-                );
-            }
-        } else if key == "traefik.frontend.rule" {
-            for part in value.split(';') {
-                if let Some(hosts) = part.trim().strip_prefix("Host:") {
-                    found.extend(hosts.split(',').map(|d| d.trim().to_owned()));
-                }
-            }
-        }
-    }
-    found.retain(|d| !d.is_empty());
-    found.sort();
-    found.dedup();
-    found
-}
-
 fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
 }
@@ -272,23 +251,6 @@ fn time(text: Option<&str>) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn domains_come_from_router_rules_of_every_traefik() {
-        let labels = [
-            (
-                "traefik.http.routers.a.rule",
-                "Host(`a.org`) || Host(`www.a.org`, `b.org`)",
-            ),
-            ("traefik.http.routers.a.entrypoints", "Host(`no.org`)"),
-            ("traefik.frontend.rule", "Host:c.org, d.org;PathPrefix:/x"),
-        ];
-        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        assert_eq!(
-            domains(&labels),
-            ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
-        );
-    }
 
     #[test]
     fn tasks_that_are_being_replaced_do_not_count() {

@@ -5,6 +5,7 @@ mod convert;
 mod logs;
 mod membership;
 mod nodes;
+mod objects;
 mod swarm;
 
 use std::sync::Arc;

@@ -108,6 +108,25 @@ impl Docker {
         .await
     }
 
+    /// Takes a service back to its previous description.
+    pub async fn rollback(&self, service: &str) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        let found = match client.inspect_service(service, None).await {
+            Ok(found) => found,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        let options = UpdateServiceOptions {
+            version: found.version.and_then(|v| v.index).unwrap_or(0) as i32,
+            rollback: Some("previous".into()),
+            ..Default::default()
+        };
+        let spec = found.spec.unwrap_or_default();
+        match client.update_service(service, spec, options, None).await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
     /// Sets whether the scheduler may use a node, found by its swarm id or host name.
     pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
         let mut tries = 0;

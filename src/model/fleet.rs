@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{Certificate, Source};
 
 /// How many metric samples a node keeps for its sparklines.
 pub const HISTORY: usize = 120;
@@ -163,6 +163,9 @@ pub struct Service {
     /// Published ports, as `8080:80/tcp`.
     pub ports: Vec<String>,
     pub labels: BTreeMap<String, String>,
+    /// Variables of its containers; they may hold secrets.
+    #[serde(skip)]
+    pub environment: BTreeMap<String, String>,
     /// Named volumes it mounts.
     pub volumes: Vec<String>,
     pub created_at: Option<Timestamp>,
@@ -228,15 +231,6 @@ pub struct Snapshot {
     /// Bytes processed, when known.
     pub size: Option<u64>,
     pub paths: Vec<String>,
-}
-
-/// A certificate served or stored for a domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Certificate {
-    pub domain: String,
-    pub issuer: String,
-    pub not_after: Timestamp,
-    pub names: Vec<String>,
 }
 
 /// A server of the fleet: from config.toml, from the swarm, or both.

@@ -18,6 +18,8 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
+use crate::stack::Switches;
+
 pub use context::Context;
 pub use request::Request;
 pub use shell::{ShellTarget, shell_command, shell_target};
@@ -47,7 +49,32 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             stack,
             app,
             variables,
-        } => (Confirm::Ask, deploy::steps(stack, app, variables, cx)?),
+        } => {
+            let wanted = deploy::Wanted {
+                stack: Some(stack),
+                app,
+                variables,
+                switches: Switches::default(),
+                rotate: &[],
+            };
+            (Confirm::Ask, deploy::steps(&wanted, manager, cx).await?)
+        }
+        Request::Redeploy {
+            app,
+            variables,
+            switches,
+            rotate,
+        } => {
+            let wanted = deploy::Wanted {
+                stack: None,
+                app,
+                variables,
+                switches: switches.clone(),
+                rotate,
+            };
+            (Confirm::Ask, deploy::steps(&wanted, manager, cx).await?)
+        }
+        Request::Rollback { service } => (Confirm::Ask, service::rollback(service)),
         Request::Remove { app } => (Confirm::TypeName(app.clone()), remove::steps(app)),
         Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
         Request::Restart { service } => (Confirm::Ask, service::restart(service)),
@@ -118,4 +145,32 @@ fn judge(cx: &Cx, what: &str, code: i32, last: &[String]) -> Result<(), StepErro
             last.join(" / ")
         ))),
     }
+}
+
+/// The newest version of each secret that is kept for an application.
+///
+/// # Errors
+/// One sentence, when the storage node can't be asked.
+pub async fn secret_versions(
+    cx: &Context,
+    app: &str,
+) -> Result<std::collections::BTreeMap<String, u32>, String> {
+    deploy::secrets::Store::of(cx, app)?.versions().await
+}
+
+/// The value of a secret of an application.
+///
+/// # Errors
+/// One sentence: there is none of that name, or the storage node can't be asked.
+pub async fn secret(cx: &Context, app: &str, name: &str) -> Result<secrecy::SecretString, String> {
+    let store = deploy::secrets::Store::of(cx, app)?;
+    let versions = store.versions().await?;
+    let version = versions.get(name).ok_or_else(|| {
+        let names: Vec<&str> = versions.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => format!("no secret of {app} is kept"),
+            some => format!("{app} has no secret {name:?}: it has {}", some.join(", ")),
+        }
+    })?;
+    store.read(name, *version).await
 }

@@ -18,6 +18,19 @@ pub enum Request {
         app: String,
         variables: BTreeMap<String, String>,
     },
+    /// Deploys an application again from its file, with other switches or new secrets.
+    Redeploy {
+        app: String,
+        #[serde(default)]
+        variables: BTreeMap<String, String>,
+        #[serde(default)]
+        switches: crate::stack::Switches,
+        /// Secrets that get a new value.
+        #[serde(default)]
+        rotate: Vec<String>,
+    },
+    /// Takes a service back to what it was before its last update.
+    Rollback { service: String },
     /// Removes an application; its volumes stay.
     Remove { app: String },
     /// Sets the number of tasks of a replicated service.
@@ -45,6 +58,11 @@ impl Request {
     pub fn title(&self) -> String {
         match self {
             Self::Deploy { stack, app, .. } => format!("deploy {stack} as {app}"),
+            Self::Redeploy { app, rotate, .. } => match rotate.as_slice() {
+                [] => format!("redeploy {app}"),
+                names => format!("rotate {} of {app}", names.join(", ")),
+            },
+            Self::Rollback { service } => format!("roll {service} back"),
             Self::Remove { app } => format!("remove {app}"),
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),

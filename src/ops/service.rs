@@ -26,6 +26,20 @@ pub(super) fn scale(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
     ]
 }
 
+/// The steps that take a service back to what it was, and wait for the tasks.
+pub(super) fn rollback(service: &str) -> Vec<Box<dyn Step>> {
+    let service = service.to_owned();
+    vec![
+        Box::new(Rollback {
+            service: service.clone(),
+        }),
+        Box::new(TasksRun {
+            whose: Whose::RolledBack(service),
+            patience: PATIENCE,
+        }),
+    ]
+}
+
 /// The steps that replace a service's tasks and wait for the new ones.
 pub(super) fn restart(service: &str) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
@@ -101,6 +115,54 @@ impl Step for Scale {
             .scale(&self.service, self.replicas)
             .await
             .map_err(docker_failed)
+    }
+}
+
+struct Rollback {
+    service: String,
+}
+
+#[async_trait]
+impl Step for Rollback {
+    fn name(&self) -> String {
+        "rollback".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let service = find(&swarm, &self.service)?;
+        // bollard's description of a service leaves the previous one out.
+        let format = "{{with .PreviousSpec}}{{.TaskTemplate.ContainerSpec.Image}}{{end}}";
+        let inspect = crate::host::Command::new("docker")
+            .args(["service", "inspect", "--format", format, "--"])
+            .arg(&service.id)
+            .sudo()
+            .timeout(Duration::from_secs(20));
+        let text = cx.host.run_ok(&inspect).await?.text();
+        let previous = text.split('@').next().unwrap_or_default();
+        if previous.is_empty() {
+            return Err(StepError::failed(format!(
+                "{} was never updated: there is nothing to go back to",
+                service.name
+            )));
+        }
+        Ok(Check::Change(vec![Change::modify(
+            format!("{}, as it was before its last update, image", service.name),
+            &service.image,
+            previous,
+        )]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        cx.docker
+            .rollback(&self.service)
+            .await
+            .map_err(docker_failed)
+    }
+
+    /// What it went back to has a previous state again; the next step waits for its tasks.
+    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
     }
 }
 

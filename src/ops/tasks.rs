@@ -27,6 +27,8 @@ const UNPLACED: Duration = Duration::from_secs(20);
 pub(super) enum Whose {
     Stack(String),
     Service(String),
+    /// A service that is taken back on purpose: that it was rolled back is no failure.
+    RolledBack(String),
 }
 
 impl Whose {
@@ -36,7 +38,7 @@ impl Whose {
             .iter()
             .filter(|s| match self {
                 Self::Stack(stack) => s.stack.as_ref() == Some(stack),
-                Self::Service(name) => s.name == *name || s.id == *name,
+                Self::Service(name) | Self::RolledBack(name) => s.name == *name || s.id == *name,
             })
             .collect()
     }
@@ -144,7 +146,8 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
             running += service.running.min(service.wanted);
             wanted += service.wanted;
             tell(service, &swarm, old, &mut told, cx).await;
-            give_up(service, &swarm, old, begun.elapsed())?;
+            let on_purpose = matches!(whose, Whose::RolledBack(_));
+            give_up(service, &swarm, old, begun.elapsed(), on_purpose)?;
         }
         cx.out.progress(running, wanted.max(1), "tasks").await;
         if services.iter().all(|s| is_up(s, &swarm)) && !services.is_empty() {
@@ -215,8 +218,10 @@ fn give_up(
     swarm: &Swarm,
     old: &HashSet<String>,
     waited: Duration,
+    on_purpose: bool,
 ) -> Result<(), StepError> {
     if let Some((state, message)) = &service.update
+        && !on_purpose
         && (state.starts_with("rollback") || state == "paused")
     {
         let what = match state.as_str() {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Result, eyre};
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::effects::{Effects, Step};
 use crate::collect::Collectors;
+use crate::edge::Edge;
 use crate::model::Fleet;
 use crate::ops::Context;
 use crate::ui::terminal::{Screen, Signal};
@@ -46,6 +47,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
         warnings: config.warnings.clone(),
         now: Timestamp::now(),
     });
+    let edge = Edge::of(&config, &cx.nodes).map_err(|e| eyre!(e))?;
     // Before the terminal is taken: a signal must not leave it so.
     let mut signals = ui::terminal::signals()?;
     let mut screen = Screen::enter(&config.theme)?;
@@ -53,7 +55,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     screen.draw(|frame| ui::view(&mut app, frame))?;
 
     let (updates, mut readings) = mpsc::channel(QUEUE);
-    let collectors = Collectors::start(&cx.nodes, updates);
+    let collectors = Collectors::start(&cx.nodes, Some(edge), updates);
     let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
     let mut keys = EventStream::new();
     let mut drawn = Instant::now();

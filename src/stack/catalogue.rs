@@ -1,6 +1,7 @@
 //! The stacks that can be deployed: those built in, and those of the fleet folder, which add to
 //! them or replace them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,22 +9,13 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
 use super::StackError;
-use super::render::{Rendered, render};
+use super::extension::{Extension, Variable};
+use super::files::Folder;
+use super::lint::{Finding, Severity};
+use super::render::{Rendered, Target, render};
 use crate::config::nearest;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stacks");
-
-/// A variable of a stack, as the form and the command line show it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Variable {
-    pub name: String,
-    #[serde(default)]
-    pub help: String,
-    pub default: Option<String>,
-    #[serde(default)]
-    pub required: bool,
-}
 
 /// A stack of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,18 +23,7 @@ pub struct CatalogueEntry {
     pub name: String,
     pub title: String,
     pub description: String,
-    pub variables: Vec<Variable>,
-}
-
-/// What matou adds to a compose file; Docker ignores keys that begin with `x-`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Extension {
-    #[serde(default)]
-    pub title: String,
-    #[serde(default)]
-    pub description: String,
-    #[serde(default)]
+    pub homepage: String,
     pub variables: Vec<Variable>,
 }
 
@@ -59,11 +40,13 @@ pub(super) struct Stack {
     /// As named in errors.
     pub file: String,
     pub text: String,
+    /// Where the files are that it names.
+    pub folder: Folder,
     pub extension: Extension,
 }
 
 impl Stack {
-    fn parse(name: &str, file: &str, text: &str) -> Result<Self, StackError> {
+    fn parse(name: &str, file: &str, folder: Folder, text: &str) -> Result<Self, StackError> {
         let extended: Extended = serde_yaml::from_str(text).map_err(|e| StackError::At {
             file: file.to_owned(),
             line: e.location().map_or(1, |l| l.line()),
@@ -73,6 +56,7 @@ impl Stack {
             name: name.to_owned(),
             file: file.to_owned(),
             text: text.to_owned(),
+            folder,
             extension: extended.extension,
         })
     }
@@ -86,6 +70,7 @@ impl Stack {
                 title => title.to_owned(),
             },
             description: extension.description,
+            homepage: extension.homepage,
             variables: extension.variables,
         }
     }
@@ -106,11 +91,15 @@ impl Catalogue {
         let mut stacks = BTreeMap::new();
         for file in BUILT_IN.files() {
             let path = file.path();
+            if path.extension().is_none_or(|e| e != "yml") {
+                continue;
+            }
             let text = file.contents_utf8().unwrap_or_default();
             insert(
                 &mut stacks,
                 path,
                 &format!("stacks/{}", path.display()),
+                Folder::BuiltIn(&BUILT_IN),
                 text,
             )?;
         }
@@ -125,7 +114,9 @@ impl Catalogue {
                 .path();
             if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
                 let text = read(&path)?;
-                insert(&mut stacks, &path, &path.display().to_string(), &text)?;
+                let folder = Folder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+                let file = path.display().to_string();
+                insert(&mut stacks, &path, &file, folder, &text)?;
             }
         }
         Ok(Self { stacks })
@@ -140,19 +131,74 @@ impl Catalogue {
     /// the path of a compose file.
     ///
     /// # Errors
-    /// File and line; a variable or stack that does not exist, with the nearest that does.
+    /// File and line; a variable or stack that does not exist, with the nearest that does; what
+    /// makes it impossible to deploy.
     pub fn render(
         &self,
         stack: &str,
         app: &str,
         variables: &BTreeMap<String, String>,
+        target: &Target<'_>,
     ) -> Result<Rendered, StackError> {
+        let rendered = render(&*self.find(stack)?, app, variables, target)?;
+        let error = |f: &&Finding| f.severity == Severity::Error;
+        match rendered.findings.iter().find(error) {
+            None => Ok(rendered),
+            Some(first) => Err(StackError::At {
+                file: first.file.clone(),
+                line: first.line,
+                message: first.message.clone(),
+            }),
+        }
+    }
+
+    /// What is wrong, or not as it should be, with a stack; its required variables get values.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn lint(&self, stack: &str, target: &Target<'_>) -> Result<Vec<Finding>, StackError> {
+        let stack = self.find(stack)?;
+        let mut variables = stack.extension.samples();
+        // A variable that only the file asks for has some value too.
+        loop {
+            match render(&stack, "app", &variables, target) {
+                Ok(rendered) => return Ok(rendered.findings),
+                Err(StackError::Required { name, .. }) if !variables.contains_key(&name) => {
+                    variables.insert(name, "example.org".into());
+                }
+                Err(StackError::At {
+                    file,
+                    line,
+                    message,
+                }) => {
+                    return Ok(vec![Finding {
+                        severity: Severity::Error,
+                        file,
+                        line,
+                        message,
+                    }]);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// What a stack adds to its compose file.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn extension(&self, stack: &str) -> Result<Extension, StackError> {
+        Ok(self.find(stack)?.extension.clone())
+    }
+
+    fn find(&self, stack: &str) -> Result<Cow<'_, Stack>, StackError> {
         if let Some(known) = self.stacks.get(stack) {
-            return render(known, app, variables);
+            return Ok(Cow::Borrowed(known));
         }
         if stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml") {
-            let text = read(Path::new(stack))?;
-            return render(&Stack::parse(stack, stack, &text)?, app, variables);
+            let path = Path::new(stack);
+            let folder = Folder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+            return Stack::parse(stack, stack, folder, &read(path)?).map(Cow::Owned);
         }
         let names = || self.stacks.keys().map(String::as_str);
         let hint = nearest(stack, names()).map_or_else(
@@ -169,10 +215,11 @@ fn insert(
     stacks: &mut BTreeMap<String, Stack>,
     path: &Path,
     file: &str,
+    folder: Folder,
     text: &str,
 ) -> Result<(), StackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    stacks.insert(name.to_string(), Stack::parse(&name, file, text)?);
+    stacks.insert(name.to_string(), Stack::parse(&name, file, folder, text)?);
     Ok(())
 }
 

@@ -9,6 +9,9 @@ pub enum StackError {
         line: usize,
         message: String,
     },
+    /// A variable without which the stack can't be deployed.
+    #[error("the variable {name} is required: {help} (add {name}=…)")]
+    Required { name: String, help: String },
     #[error("{0}")]
     Other(String),
 }

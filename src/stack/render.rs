@@ -5,10 +5,17 @@ use std::collections::BTreeMap;
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use super::StackError;
 use super::catalogue::Stack;
+use super::extension::{HttpCheck, SecretSpec};
+use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape, interpolate};
-use crate::config::nearest;
+use super::lint::{Finding, lint, published, section};
+use super::places::Places;
+use super::switches::Switches;
+use super::traefik1::Labels;
+use super::volumes::{self, Volumes};
+use super::{StackError, labels, traefik1};
+use crate::config::{Config, EdgeConfig, StorageConfig, nearest};
 
 /// Label on each service with the hash of what was deployed.
 pub const HASH_LABEL: &str = "org.matou.hash";
@@ -18,18 +25,6 @@ const VERSION: &str = "3.8";
 
 /// Longest name of an application: Swarm's names of 63 characters need room for the service's.
 const LONGEST_APP: usize = 40;
-
-/// Keys of a service that `docker stack deploy` refuses.
-/// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
-const REFUSED: [(&str, &str); 7] = [
-    ("extends", "write the service out"),
-    ("volume_driver", "name the driver under volumes"),
-    ("volumes_from", "name the volume in both services"),
-    ("cpu_quota", "use deploy.resources.limits.cpus"),
-    ("cpu_shares", "use deploy.resources.limits.cpus"),
-    ("mem_limit", "use deploy.resources.limits.memory"),
-    ("memswap_limit", "use deploy.resources.limits.memory"),
-];
 
 /// Keys whose values are numbers or booleans also when they come from a variable, which is text.
 /// Source: docker/cli, cli/compose/loader/interpolate.go.
@@ -57,11 +52,60 @@ const TYPED: [&str; 21] = [
     "tty",
 ];
 
+/// What a stack is rendered for.
+#[derive(Debug, Clone)]
+pub struct Target<'a> {
+    pub storage: &'a StorageConfig,
+    pub edge: &'a EdgeConfig,
+    /// The version in use of each generated secret; the first where there is none.
+    pub secrets: BTreeMap<String, u32>,
+    pub switches: Switches,
+}
+
+impl<'a> Target<'a> {
+    /// The fleet of a configuration, for an application that has no secrets yet.
+    pub fn of(config: &'a Config) -> Self {
+        Self {
+            storage: &config.storage,
+            edge: &config.edge,
+            secrets: BTreeMap::new(),
+            switches: Switches::default(),
+        }
+    }
+}
+
 /// A stack, ready for the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rendered {
     pub yaml: String,
     pub services: Vec<RenderedService>,
+    /// What is not as it should be.
+    pub findings: Vec<Finding>,
+    /// What was turned into something else on the way; a sentence each.
+    pub notes: Vec<String>,
+    pub volumes: Volumes,
+    /// Swarm configs and secrets with the content of files.
+    pub configs: Vec<NeededConfig>,
+    pub file_secrets: Vec<FileSecret>,
+    /// Secrets that are made when they are not there.
+    pub secrets: Vec<NeededSecret>,
+    /// External networks, as Swarm knows them.
+    pub networks: Vec<String>,
+    /// Host names of all routers.
+    pub domains: Vec<String>,
+    /// Published ports with their protocols.
+    pub ports: Vec<(u64, String)>,
+    /// What the application answers when it is well, when it has a domain.
+    pub check: Option<HttpCheck>,
+}
+
+/// A generated secret that a stack needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededSecret {
+    pub spec: SecretSpec,
+    pub version: u32,
+    /// As Swarm knows it.
+    pub swarm_name: String,
 }
 
 /// One service of a rendered stack.
@@ -74,12 +118,16 @@ pub struct RenderedService {
     pub replicas: Option<u64>,
     /// Of everything the file says of the service.
     pub hash: String,
+    /// Labels and environment, for comparing.
+    pub labels: Labels,
+    pub environment: Labels,
 }
 
 pub(super) fn render(
     stack: &Stack,
     app: &str,
     variables: &BTreeMap<String, String>,
+    target: &Target<'_>,
 ) -> Result<Rendered, StackError> {
     check_app_name(app)?;
     check_variables(stack, variables)?;
@@ -94,10 +142,15 @@ pub(super) fn render(
     };
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
     let lookup = |name: &str| {
-        variables.get(name).cloned().or_else(|| {
+        let declared = || {
             let declared = stack.extension.variables.iter().find(|v| v.name == name)?;
             declared.default.clone()
-        })
+        };
+        variables
+            .get(name)
+            .cloned()
+            .or_else(declared)
+            .or_else(|| built_in(name, app, target.edge))
     };
     for (key, value) in &mut file {
         if key.as_str() != Some("version") {
@@ -105,12 +158,97 @@ pub(super) fn render(
                 .map_err(|e| located(stack, &e))?;
         }
     }
+    let places = Places::of(&stack.text);
+    let at = |path: &[&str], message: String| StackError::At {
+        file: stack.file.clone(),
+        line: places.line(path),
+        message,
+    };
+    let mut out = Rendered {
+        findings: lint(&stack.file, &places, &file),
+        ..Rendered::default()
+    };
     file.entry("version".into())
         .or_insert_with(|| VERSION.into());
-    let services = services(stack, &mut file)?;
-    let yaml = serde_yaml::to_string(&file)
+    let carried =
+        files::carry(app, &mut file, &stack.folder).map_err(|(kind, name, message)| {
+            let text = format!("{name} of {kind}: {message}");
+            at(&[&kind, &name, "file"], text)
+        })?;
+    (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
+    out.secrets = secrets(stack, app, &mut file, target)
+        .map_err(|(name, message)| at(&["secrets", &name], message))?;
+    out.volumes = volumes::render(app, &mut file, target.storage);
+    out.notes.append(&mut out.volumes.notes);
+    out.networks = networks(&file);
+    services(stack, app, &mut file, target, &places, &mut out)?;
+    out.check =
+        (!out.domains.is_empty()).then(|| stack.extension.check.clone().unwrap_or_default());
+    out.yaml = serde_yaml::to_string(&file)
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-    Ok(Rendered { yaml, services })
+    Ok(out)
+}
+
+/// Variables that every stack has without declaring them.
+fn built_in(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
+    Some(match name {
+        "APP" => app.to_owned(),
+        // What the edge serves.
+        "SCHEME" => "https".to_owned(),
+        "RESOLVER" => edge.resolver.clone(),
+        "ACME_EMAIL" => edge.email.clone()?,
+        _ => return None,
+    })
+}
+
+/// Names of [`built_in`].
+const BUILT_IN: [&str; 4] = ["APP", "SCHEME", "RESOLVER", "ACME_EMAIL"];
+
+/// Gives the secrets that matou makes their names of this application and version.
+fn secrets(
+    stack: &Stack,
+    app: &str,
+    file: &mut Mapping,
+    target: &Target<'_>,
+) -> Result<Vec<NeededSecret>, (String, String)> {
+    let mut needed = Vec::new();
+    for spec in &stack.extension.secrets {
+        let section = file
+            .get_mut("secrets")
+            .and_then(|s| s.get_mut(spec.name.as_str()));
+        let Some(Value::Mapping(entry)) = section else {
+            let message = format!(
+                "x-matou makes the secret {0}: declare it under `secrets:` as `{0}: {{external: true}}`",
+                spec.name
+            );
+            return Err((spec.name.clone(), message));
+        };
+        let version = target.secrets.get(&spec.name).copied().unwrap_or(1);
+        let swarm_name = format!("{app}_{}_v{version}", spec.name);
+        entry.insert("external".into(), true.into());
+        entry.insert("name".into(), swarm_name.as_str().into());
+        needed.push(NeededSecret {
+            spec: spec.clone(),
+            version,
+            swarm_name,
+        });
+    }
+    Ok(needed)
+}
+
+/// External networks; `external: {name: x}` is how older files say it.
+fn networks(file: &Mapping) -> Vec<String> {
+    section(file, "networks")
+        .filter_map(|(key, network)| {
+            let external = network.get("external")?;
+            let named = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
+            match external {
+                Value::Bool(true) => Some(named(network).unwrap_or_else(|| key.to_owned())),
+                Value::Mapping(_) => named(external),
+                _ => None,
+            }
+        })
+        .collect()
 }
 
 fn check_app_name(app: &str) -> Result<(), StackError> {
@@ -133,7 +271,8 @@ fn check_app_name(app: &str) -> Result<(), StackError> {
 fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<(), StackError> {
     let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
     for name in given.keys() {
-        if !declared().any(|d| d == name) && !mentions(&stack.text, name) {
+        let known = declared().any(|d| d == name) || BUILT_IN.contains(&name.as_str());
+        if !known && !mentions(&stack.text, name) {
             let hint = nearest(name, declared())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             return Err(StackError::Other(format!(
@@ -147,10 +286,13 @@ fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<()
             && variable.default.is_none()
             && given.get(&variable.name).is_none_or(String::is_empty);
         if missing {
-            return Err(StackError::Other(format!(
-                "the variable {} is required: {} (add {}=…)",
-                variable.name, variable.help, variable.name
-            )));
+            return Err(StackError::Required {
+                name: variable.name.clone(),
+                help: variable.help.clone(),
+            });
+        }
+        if let Some(value) = given.get(&variable.name) {
+            variable.accepts(value).map_err(StackError::Other)?;
         }
     }
     Ok(())
@@ -210,69 +352,89 @@ fn substitute(
     Ok(())
 }
 
-/// Lists the services, and puts the hash label on each.
-fn services(stack: &Stack, file: &mut Mapping) -> Result<Vec<RenderedService>, StackError> {
-    let near =
-        |needle: &str, message: String| StackError::near(&stack.file, &stack.text, needle, message);
+/// Lists the services, and gives each the labels that Traefik and matou go by.
+fn services(
+    stack: &Stack,
+    app: &str,
+    file: &mut Mapping,
+    target: &Target<'_>,
+    places: &Places,
+    out: &mut Rendered,
+) -> Result<(), StackError> {
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
-        return Err(near("", "a stack file has a mapping `services:`".into()));
+        return Ok(());
     };
-    let mut found = Vec::new();
     for (name, service) in services {
         let name = name.as_str().unwrap_or_default().to_owned();
+        let at = |path: &[&str], message: String| StackError::At {
+            file: stack.file.clone(),
+            line: places.line(path),
+            message,
+        };
         let Value::Mapping(service) = service else {
-            return Err(near(&name, format!("the service {name} is empty")));
+            continue;
         };
-        for (key, instead) in REFUSED {
-            if service.contains_key(key) {
-                let message = format!("Docker Swarm refuses `{key}`: {instead}");
-                return Err(near(&format!("{key}:"), message));
-            }
+        files::environment(service, &stack.folder)
+            .map_err(|message| at(&["services", &name, "env_file"], message))?;
+        // Docker interpolates labels once more; they are looked at without its escapes.
+        let plain = |labels: Labels| -> Labels {
+            labels
+                .into_iter()
+                .map(|(k, v)| (k, v.replace("$$", "$")))
+                .collect()
+        };
+        let id = format!("{app}-{name}");
+        let old = plain(labels::of(service));
+        let path = ["services", name.as_str(), "deploy", "labels"];
+        let migrated = traefik1::migrate(
+            &old,
+            traefik1::Target {
+                id: &id,
+                resolver: &target.edge.resolver,
+            },
+        )
+        .map_err(|message| at(&path, message))?;
+        if old.keys().any(|l| traefik1::is_old(l)) {
+            out.notes.push(format!(
+                "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
+            ));
         }
-        let image = match service.get("image").and_then(Value::as_str) {
-            Some(image) if !image.is_empty() => image.to_owned(),
-            _ => {
-                let message =
-                    format!("the service {name} has no image: Docker Swarm does not build");
-                return Err(near(&name, message));
-            }
-        };
+        out.notes.extend(migrated.notes);
+        let mut labels = migrated.labels;
+        target.switches.apply(app, &mut labels);
+        out.domains.extend(crate::model::domains(&labels));
+        let escaped = labels.iter().map(|(k, v)| (k.clone(), escape(v))).collect();
+        labels::set(service, &escaped);
+
         let text = serde_yaml::to_string(service)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
         let digest = Sha256::digest(text);
         let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
-        let deploy = service
-            .entry("deploy".into())
-            .or_insert_with(|| Mapping::new().into());
-        if deploy.is_null() {
-            *deploy = Mapping::new().into();
-        }
-        let Value::Mapping(deploy) = deploy else {
-            return Err(near("deploy:", format!("`deploy` of {name} is no mapping")));
-        };
-        let global = deploy.get("mode").and_then(Value::as_str) == Some("global");
-        let replicas = deploy.get("replicas").and_then(Value::as_u64).unwrap_or(1);
-        add_label(deploy, &hash);
-        found.push(RenderedService {
-            name,
-            image,
+        let mut stamped = escaped.clone();
+        stamped.insert(HASH_LABEL.into(), hash.clone());
+        labels::set(service, &stamped);
+
+        let deploy = |key: &str| service.get("deploy").and_then(|d| d.get(key));
+        let global = deploy("mode").and_then(Value::as_str) == Some("global");
+        let replicas = deploy("replicas").and_then(Value::as_u64).unwrap_or(1);
+        let ports = service.get("ports").and_then(Value::as_sequence);
+        out.ports.extend(
+            ports
+                .into_iter()
+                .flatten()
+                .filter_map(|p| published(p).ok())
+                .flatten(),
+        );
+        out.services.push(RenderedService {
+            image: labels::text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),
             hash,
+            labels,
+            environment: plain(labels::read(service.get("environment"))),
+            name,
         });
     }
-    Ok(found)
-}
-
-/// Labels come as a mapping or as a list.
-fn add_label(deploy: &mut Mapping, hash: &str) {
-    match deploy.get_mut("labels") {
-        Some(Value::Sequence(list)) => list.push(format!("{HASH_LABEL}={hash}").into()),
-        Some(Value::Mapping(labels)) => {
-            labels.insert(HASH_LABEL.into(), hash.into());
-        }
-        _ => {
-            let labels = Mapping::from_iter([(HASH_LABEL.into(), hash.into())]);
-            deploy.insert("labels".into(), labels.into());
-        }
-    }
+    out.domains.sort();
+    out.domains.dedup();
+    Ok(())
 }

@@ -20,7 +20,7 @@ pub struct Alert {
 }
 
 /// All alerts, worst first.
-pub fn of(fleet: &Fleet, thresholds: &AlertsConfig) -> Vec<Alert> {
+pub fn of(fleet: &Fleet, thresholds: &AlertsConfig, now: Timestamp) -> Vec<Alert> {
     let mut alerts = Vec::new();
     if let Some(reason) = fleet.swarm.error() {
         alerts.push(Alert {
@@ -91,6 +91,19 @@ pub fn of(fleet: &Fleet, thresholds: &AlertsConfig) -> Vec<Alert> {
             since: None,
             row: format!("service/{}", service.id),
         });
+    }
+    let certificates = fleet.certificates.value().into_iter().flatten();
+    for certificate in certificates.filter(|_| !fleet.certificates.is_stale()) {
+        let most = thresholds.certificate_days;
+        if let Some(problem) = certificate.problem(now, most) {
+            alerts.push(Alert {
+                health: super::panes::certificate_health(certificate.state(now, most)),
+                what: certificate.domain.clone(),
+                why: format!("certificate: {problem}"),
+                since: None,
+                row: format!("certificate/{}", certificate.domain),
+            });
+        }
     }
     alerts.sort_by_key(|a| std::cmp::Reverse(a.health));
     alerts

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Certificate, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role, Service,
-    Snapshot, Swarm, SwarmNode, Task, Update, Volume,
+    Availability, Certificate, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role,
+    ServedCertificate, Service, Snapshot, Swarm, SwarmNode, Task, Update, Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 
@@ -119,6 +119,7 @@ fn service(stack: &str, name: &str, image: &str, running: u64, wanted: u64) -> S
         },
         ports: Vec::new(),
         labels: [("traefik.enable".to_owned(), "true".to_owned())].into(),
+        environment: [].into(),
         volumes: vec![format!("{stack}_{name}-data")],
         created_at: Some(ago(400_000)),
         updated_at: Some(ago(200_000)),
@@ -222,11 +223,18 @@ fn snapshot(i: u32) -> Snapshot {
 }
 
 fn certificate(domain: &str, days: i64) -> Certificate {
+    let served = ServedCertificate {
+        issuer: "Let's Encrypt R13".into(),
+        names: vec![domain.into()],
+        not_before: ago((90 - days) * 86_400 - 3600),
+        not_after: ago(-days * 86_400 - 3600),
+        problem: None,
+        pem: String::new(),
+    };
     Certificate {
         domain: domain.into(),
-        issuer: "Let's Encrypt R13".into(),
-        not_after: ago(-days * 86_400 - 3600),
-        names: vec![domain.into()],
+        service: format!("{}_web", domain.split('.').next().unwrap_or_default()),
+        nodes: vec![("master".into(), Ok(served))],
     }
 }
 

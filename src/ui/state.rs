@@ -314,7 +314,7 @@ impl App {
         for pane in Pane::ALL {
             self.refresh_list(pane);
         }
-        self.alerts = alerts::of(&self.fleet, &self.thresholds);
+        self.alerts = alerts::of(&self.fleet, &self.thresholds, self.now);
     }
 
     pub(super) fn refresh_list(&mut self, pane: Pane) {

@@ -164,7 +164,7 @@ fn fleet(app: &mut App, update: Update) {
     if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
         app.refresh_list(Pane::Nodes);
     }
-    app.alerts = super::alerts::of(&app.fleet, &app.thresholds);
+    app.alerts = super::alerts::of(&app.fleet, &app.thresholds, app.now);
     app.dirty = true;
 }
 

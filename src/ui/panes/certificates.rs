@@ -1,19 +1,19 @@
-//! Certificates, and what is missing for them to be shown.
+//! Certificates: what is served for each domain, by the handshake with each node of the edge.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::{Filter, Page, Row, RowKind, list_line};
-use crate::model::Fleet;
+use crate::model::{CertificateState, Fleet};
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
-/// Days that are left of a certificate.
-fn days(app: &App, at: usize) -> i64 {
-    let certificates = app.fleet.certificates.value();
-    certificates.and_then(|c| c.get(at)).map_or(0, |c| {
-        (c.not_after.as_second() - app.now.as_second()) / 86_400
-    })
+pub(super) fn health(state: CertificateState) -> Health {
+    match state {
+        CertificateState::Good => Health::Good,
+        CertificateState::Late => Health::Partly,
+        CertificateState::Ending | CertificateState::Refused => Health::Bad,
+    }
 }
 
 pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
@@ -37,56 +37,68 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
     let Some(c) = app.fleet.certificates.value().and_then(|c| c.get(at)) else {
         return Line::default();
     };
-    let left = days(app, at);
-    let health = match left {
-        ..=0 => Health::Bad,
-        d if d < i64::from(app.thresholds.certificate_days) => Health::Partly,
-        _ => Health::Good,
+    let most = app.thresholds.certificate_days;
+    let state = c.state(app.now, most);
+    let right = match (state, c.worst(app.now, most)) {
+        (_, None) => "not served".to_owned(),
+        (CertificateState::Refused, Some(_)) => "refused".to_owned(),
+        (_, Some(served)) => format!("{} d", served.days_left(app.now)),
     };
     let stale = app.fleet.certificates.is_stale();
-    list_line(
-        app,
-        health,
-        0,
-        &c.domain,
-        &format!("{left} d"),
-        columns,
-        stale,
-    )
+    list_line(app, health(state), 0, &c.domain, &right, columns, stale)
 }
 
-pub(super) fn detail(app: &App, at: usize) -> Page {
-    let page = Page::new(app.theme);
-    match app.fleet.certificates.value().and_then(|c| c.get(at)) {
-        None => page,
-        Some(c) => page
-            .heading(&c.domain)
-            .blank()
-            .field("issuer", &c.issuer)
-            .field("days left", &days(app, at).to_string())
-            .field("ends", &c.not_after.to_string())
-            .field("names", &c.names.join(" ")),
+pub(super) fn detail(app: &App, at: usize, columns: usize) -> Page {
+    let theme = app.theme;
+    let page = Page::new(theme);
+    let Some(c) = app.fleet.certificates.value().and_then(|c| c.get(at)) else {
+        return page;
+    };
+    let most = app.thresholds.certificate_days;
+    let mut page = page.heading(&c.domain).blank().field("service", &c.service);
+    if let Some(problem) = c.problem(app.now, most) {
+        let style = theme.health(health(c.state(app.now, most)));
+        page = page.blank().wrapped(&problem, columns, style);
     }
+    for (node, served) in &c.nodes {
+        page = page.blank().heading(&format!("Served by {node}"));
+        page = match served {
+            Err(reason) => page.wrapped(reason, columns, theme.health(Health::Bad)),
+            Ok(served) => {
+                let state = served.state(app.now, most);
+                let page = page
+                    .styled_field(
+                        "days left",
+                        &served.days_left(app.now).to_string(),
+                        theme.health(health(state)),
+                    )
+                    .field("ends", &served.not_after.to_string())
+                    .field("issued", &served.not_before.to_string())
+                    .field("issuer", &served.issuer)
+                    .field("names", &served.names.join(" "));
+                match &served.problem {
+                    Some(problem) => page.wrapped(problem, columns, theme.health(Health::Bad)),
+                    None => page.text("Browsers take it."),
+                }
+            }
+        };
+    }
+    page
 }
 
-/// The domains that applications claim, while nothing looks at their certificates yet.
+/// What the empty pane says.
 pub(super) fn nothing(app: &App) -> Page {
-    let domains: Vec<&String> = app
-        .fleet
-        .swarm
-        .value()
-        .into_iter()
-        .flat_map(|s| &s.services)
-        .flat_map(|s| &s.domains)
-        .collect();
-    let page = Page::new(app.theme).wrapped(
-        "Certificates are not watched yet: this version reads the domains of the applications, and does not look at what is served for them.",
-        60,
-        Style::new(),
-    );
-    if domains.is_empty() {
-        return page.blank().text("No application has a domain.");
+    let page = Page::new(app.theme);
+    match (
+        app.fleet.certificates.value(),
+        app.fleet.certificates.error(),
+    ) {
+        (Some(_), _) => page.wrapped(
+            "No application has a domain yet: an application that is deployed with one is listed here with the certificate that is served for it.",
+            60,
+            Style::new(),
+        ),
+        (None, Some(reason)) => page.wrapped(reason, 60, Style::new()),
+        (None, None) => page.text("Nothing was looked at yet."),
     }
-    let page = page.blank().heading("Domains of the applications");
-    domains.iter().fold(page, |page, d| page.text(d))
 }

@@ -112,6 +112,11 @@ pub(super) fn line(app: &App, row: &Row, columns: usize) -> Line<'static> {
     }
 }
 
+/// How a certificate's state is shown.
+pub(super) fn certificate_health(state: crate::model::CertificateState) -> super::theme::Health {
+    certificates::health(state)
+}
+
 /// What an empty list says: what to press to get something.
 pub(super) fn empty(app: &App, pane: Pane) -> String {
     if !app.lists[pane.index()].filter.value().is_empty() {
@@ -134,7 +139,7 @@ pub(super) fn detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'static>> 
         Some(RowKind::Service(service)) => services::service_detail(app, *service, tab, columns),
         Some(RowKind::Task { service, task }) => tasks::detail(app, *service, *task),
         Some(RowKind::Volume { node, volume }) => volumes::detail(app, *node, *volume),
-        Some(RowKind::Certificate(at)) => certificates::detail(app, *at),
+        Some(RowKind::Certificate(at)) => certificates::detail(app, *at, columns),
         Some(RowKind::Snapshot(at)) => backups::detail(app, *at),
         None => match app.pane {
             Pane::Certificates => certificates::nothing(app),

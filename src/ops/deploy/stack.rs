@@ -1,50 +1,24 @@
-//! Deploying a stack as an application, through `docker stack deploy` on a manager.
+//! The stack itself, through `docker stack deploy` on a manager.
 //!
 //! The engine's own client is the reference for what a compose file means; the rendered file
 //! travels on its standard input. Each service carries a label with the hash of what was
 //! deployed, so that deploying the same again changes nothing.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::context::Context;
-use super::tasks::{TasksRun, Whose, read};
+use super::PATIENCE;
 use crate::host::Command;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::{Mode, Service};
-use crate::stack::Rendered;
+use crate::ops::tasks::read;
+use crate::stack::{HASH_LABEL, Labels, Rendered, RenderedService};
 
-/// How long pulling images and starting tasks may take.
-const PATIENCE: Duration = Duration::from_secs(900);
-
-/// The steps that deploy a stack and wait until its tasks run.
-pub(super) fn steps(
-    stack: &str,
-    app: &str,
-    variables: &BTreeMap<String, String>,
-    cx: &Context,
-) -> Result<Vec<Box<dyn Step>>, String> {
-    let rendered = cx
-        .catalogue
-        .render(stack, app, variables)
-        .map_err(|e| e.to_string())?;
-    Ok(vec![
-        Box::new(DeployStack {
-            app: app.to_owned(),
-            rendered,
-        }),
-        Box::new(TasksRun {
-            whose: Whose::Stack(app.to_owned()),
-            patience: PATIENCE,
-        }),
-    ])
-}
-
-struct DeployStack {
-    app: String,
-    rendered: Rendered,
+pub(super) struct DeployStack {
+    pub app: String,
+    pub rendered: Arc<Rendered>,
 }
 
 #[async_trait]
@@ -64,7 +38,8 @@ impl Step for DeployStack {
             .iter()
             .filter(|s| s.stack.as_deref() == Some(&self.app))
             .collect();
-        let mut same = Vec::new();
+        let notes = self.rendered.notes.iter().map(Change::same);
+        let mut same: Vec<Change> = notes.collect();
         let mut changes = Vec::new();
         for wanted in &self.rendered.services {
             let name = format!("{}_{}", self.app, wanted.name);
@@ -108,12 +83,12 @@ impl Step for DeployStack {
             .arg(&self.app)
             .stdin(self.rendered.yaml.clone().into_bytes())
             .sudo();
-        super::run_streamed(cx, &command).await
+        crate::ops::run_streamed(cx, &command).await
     }
 }
 
 /// What deploying would change on a running service.
-fn differences(found: &Service, wanted: &crate::stack::RenderedService, name: &str) -> Vec<Change> {
+fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
     let mut changes = Vec::new();
     if found.image != wanted.image {
         changes.push(Change::modify(
@@ -131,7 +106,26 @@ fn differences(found: &Service, wanted: &crate::stack::RenderedService, name: &s
             wanted.to_string(),
         ));
     }
-    if changes.is_empty() && found.labels.get(crate::stack::HASH_LABEL) != Some(&wanted.hash) {
+    // What Docker and matou add is not the file's.
+    let ours = |labels: &Labels| -> Labels {
+        let kept = labels
+            .iter()
+            .filter(|(k, _)| !k.starts_with("com.docker.stack.") && *k != HASH_LABEL);
+        kept.map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    entries(
+        &format!("label of {name}"),
+        &ours(&found.labels),
+        &wanted.labels,
+        &mut changes,
+    );
+    entries(
+        &format!("environment of {name}"),
+        &found.environment,
+        &wanted.environment,
+        &mut changes,
+    );
+    if changes.is_empty() && found.labels.get(HASH_LABEL) != Some(&wanted.hash) {
         changes.push(Change::modify(
             format!("configuration of {name}"),
             "another version",
@@ -139,4 +133,36 @@ fn differences(found: &Service, wanted: &crate::stack::RenderedService, name: &s
         ));
     }
     changes
+}
+
+fn entries(what: &str, found: &Labels, wanted: &Labels, changes: &mut Vec<Change>) {
+    for (key, value) in wanted {
+        match found.get(key) {
+            Some(old) if old == value => {}
+            Some(old) => changes.push(Change::modify(
+                format!("{what} {key}"),
+                shown(key, old),
+                shown(key, value),
+            )),
+            None => changes.push(Change::add(format!("{what} {key}={}", shown(key, value)))),
+        }
+    }
+    for (key, old) in found {
+        if !wanted.contains_key(key) {
+            changes.push(Change::remove(format!("{what} {key}={}", shown(key, old))));
+        }
+    }
+}
+
+/// A value, unless its name says that it is none to be shown.
+fn shown(key: &str, value: &str) -> String {
+    let key = key.to_ascii_uppercase();
+    let secret = ["PASS", "SECRET", "TOKEN", "KEY", "USERS", "CREDENTIAL"]
+        .iter()
+        .any(|word| key.contains(word))
+        && !key.ends_with("_FILE");
+    match secret {
+        true => "(hidden)".to_owned(),
+        false => crate::text::clean(value).into_owned(),
+    }
 }

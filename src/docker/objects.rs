@@ -1,0 +1,58 @@
+//! Names of what a swarm holds beside services: networks, secrets, configs; and images.
+
+use bollard::query_parameters::{ListConfigsOptions, ListNetworksOptions, ListSecretsOptions};
+
+use super::{Docker, DockerError};
+
+impl Docker {
+    /// Names of all networks.
+    pub async fn networks(&self) -> Result<Vec<String>, DockerError> {
+        let client = self.client().await?;
+        match client.list_networks(None::<ListNetworksOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|n| n.name).collect()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Names of all secrets; this engine must be a manager.
+    pub async fn secrets(&self) -> Result<Vec<String>, DockerError> {
+        let client = self.client().await?;
+        match client.list_secrets(None::<ListSecretsOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|s| s.spec?.name).collect()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Names of all configs; this engine must be a manager.
+    pub async fn configs(&self) -> Result<Vec<String>, DockerError> {
+        let client = self.client().await?;
+        match client.list_configs(None::<ListConfigsOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|c| c.spec?.name).collect()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Whether this engine holds an image already.
+    pub async fn has_image(&self, image: &str) -> Result<bool, DockerError> {
+        let client = self.client().await?;
+        match client.inspect_image(image).await {
+            Ok(_) => Ok(true),
+            Err(e) => match self.failed(e).await {
+                e if e.is_not_found() => Ok(false),
+                e => Err(e),
+            },
+        }
+    }
+
+    /// Whether the image's registry has it; asked by this engine, as it would pull it.
+    ///
+    /// # Errors
+    /// The registry's or the engine's words.
+    pub async fn registry_has(&self, image: &str) -> Result<(), DockerError> {
+        let client = self.client().await?;
+        match client.inspect_registry_image(image, None).await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+}

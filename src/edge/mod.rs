@@ -1,0 +1,65 @@
+//! The edge: what Traefik really serves, and what its store of certificates holds.
+
+mod acme;
+mod probe;
+mod reasons;
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::config::Config;
+use crate::docker::Nodes;
+
+pub use acme::{AcmeError, AcmeStore, Stored};
+pub use probe::{Served, probe};
+pub use reasons::reason;
+pub use request::{Answer, get};
+
+/// How long a connection, a handshake or an answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the fleet is asked, and whom a certificate must come from.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Nodes with the addresses they are reached by.
+    pub nodes: Vec<(String, String)>,
+    pub roots: Arc<RootCertStore>,
+    /// https; another port only where something stands before the fleet.
+    pub port: u16,
+}
+
+impl Edge {
+    /// All nodes of a fleet; the authorities that browsers know, and those of `[edge] ca_file`.
+    ///
+    /// # Errors
+    /// When `ca_file` can't be read.
+    pub fn of(config: &Config, nodes: &Nodes) -> Result<Self, String> {
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        if let Some(path) = &config.edge.ca_file {
+            let wrong = |e: &dyn std::fmt::Display| {
+                format!("[edge] ca_file {} can't be read: {e}", path.display())
+            };
+            let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                let certificate = certificate.map_err(|e| wrong(&e))?;
+                roots.add(certificate).map_err(|e| wrong(&e))?;
+            }
+        }
+        let nodes = nodes.iter().map(|n| {
+            let address = n.address().unwrap_or("127.0.0.1");
+            (n.config.name.clone(), address.to_owned())
+        });
+        Ok(Self {
+            nodes: nodes.collect(),
+            roots: Arc::new(roots),
+            port: 443,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! Certificates as they are really served.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What the edge serves for one domain of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    pub domain: String,
+    /// The service that claims the domain.
+    pub service: String,
+    /// By node that was asked: its certificate, or why there is none. Nodes that take no https are
+    /// left out unless none does.
+    pub nodes: Vec<(String, Result<ServedCertificate, String>)>,
+}
+
+/// A certificate that a server showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServedCertificate {
+    pub issuer: String,
+    /// DNS names it covers.
+    pub names: Vec<String>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    /// Why a browser would refuse it; `None` when it would not.
+    pub problem: Option<String>,
+    /// The chain as PEM, the leaf first.
+    #[serde(skip)]
+    pub pem: String,
+}
+
+impl ServedCertificate {
+    /// Whole days until it ends; negative when it has.
+    pub fn days_left(&self, now: Timestamp) -> i64 {
+        (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
+    }
+
+    /// How it stands at `now`. Lifetimes get shorter (90, 64, 45 days), and Traefik renews at a
+    /// third: what has less than a quarter left is late, what has less than a tenth is in danger.
+    /// `most` days are never too few.
+    pub fn state(&self, now: Timestamp, most: u32) -> CertificateState {
+        let life = self.not_after.as_second() - self.not_before.as_second();
+        let left = self.not_after.as_second() - now.as_second();
+        let late = (life / 4).min(i64::from(most) * 86_400);
+        match left {
+            _ if self.problem.is_some() => CertificateState::Refused,
+            ..=0 => CertificateState::Refused,
+            left if left < life / 10 => CertificateState::Ending,
+            left if left < late => CertificateState::Late,
+            _ => CertificateState::Good,
+        }
+    }
+}
+
+/// How a certificate stands, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CertificateState {
+    Good,
+    /// It should have been renewed by now.
+    Late,
+    /// It ends soon.
+    Ending,
+    /// Browsers refuse it.
+    Refused,
+}
+
+impl Certificate {
+    /// The worst of what the nodes serve; `None` when no node serves anything.
+    pub fn worst(&self, now: Timestamp, most: u32) -> Option<&ServedCertificate> {
+        let served = self.nodes.iter().filter_map(|(_, s)| s.as_ref().ok());
+        served.max_by_key(|s| (s.state(now, most), -s.not_after.as_second()))
+    }
+
+    /// How the domain stands.
+    pub fn state(&self, now: Timestamp, most: u32) -> CertificateState {
+        if self.nodes.iter().any(|(_, s)| s.is_err()) {
+            return CertificateState::Refused;
+        }
+        self.worst(now, most)
+            .map_or(CertificateState::Refused, |s| s.state(now, most))
+    }
+
+    /// What is wrong in one sentence, if something is.
+    pub fn problem(&self, now: Timestamp, most: u32) -> Option<String> {
+        let failed = self.nodes.iter().find_map(|(node, served)| match served {
+            Err(reason) => Some(format!("{node}: {reason}")),
+            Ok(_) => None,
+        });
+        if failed.is_some() || self.nodes.is_empty() {
+            return failed.or_else(|| Some("no node was asked".into()));
+        }
+        let worst = self.worst(now, most)?;
+        let days = worst.days_left(now);
+        match worst.state(now, most) {
+            CertificateState::Good => None,
+            CertificateState::Refused => Some(
+                worst
+                    .problem
+                    .clone()
+                    .unwrap_or_else(|| "it has expired".into()),
+            ),
+            CertificateState::Late | CertificateState::Ending => Some(format!(
+                "it ends in {days} days and was not renewed: Traefik's log says why"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn served(life: i64, left: i64) -> ServedCertificate {
+        let day = 86_400;
+        ServedCertificate {
+            issuer: "R1".into(),
+            names: vec!["a.org".into()],
+            not_before: Timestamp::from_second((left - life) * day).unwrap(),
+            not_after: Timestamp::from_second(left * day).unwrap(),
+            problem: None,
+            pem: String::new(),
+        }
+    }
+
+    #[test]
+    fn thresholds_go_with_the_lifetime() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (life, left, wanted) in [
+            (90, 60, CertificateState::Good),
+            (90, 22, CertificateState::Good),
+            (90, 20, CertificateState::Late),
+            (90, 8, CertificateState::Ending),
+            (45, 12, CertificateState::Good),
+            (45, 10, CertificateState::Late),
+            (6, 2, CertificateState::Good),
+            (6, 1, CertificateState::Late),
+            (90, 0, CertificateState::Refused),
+        ] {
+            assert_eq!(
+                served(life, left).state(now, 21),
+                wanted,
+                "{left} of {life}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_bad_node_makes_the_domain_bad() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut certificate = Certificate {
+            domain: "a.org".into(),
+            service: "a_web".into(),
+            nodes: vec![("n1".into(), Ok(served(90, 60)))],
+        };
+        assert_eq!(certificate.problem(now, 21), None);
+        certificate
+            .nodes
+            .push(("n2".into(), Err("nothing listens".into())));
+        assert_eq!(certificate.state(now, 21), CertificateState::Refused);
+        assert_eq!(
+            certificate.problem(now, 21).as_deref(),
+            Some("n2: nothing listens")
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! What can be told before anything is changed: ports and domains that others have, images that
+//! can't be had, memory that no node has, domains that do not lead here.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use crate::docker::Nodes;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Swarm;
+use crate::ops::tasks::read;
+use crate::stack::{Rendered, Severity};
+
+/// How long DNS and registries may take; the rest is not kept waiting for them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Before {
+    pub app: String,
+    pub rendered: Arc<Rendered>,
+    pub nodes: Nodes,
+}
+
+#[async_trait]
+impl Step for Before {
+    fn name(&self) -> String {
+        "checks".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        self.ports(&swarm)?;
+        self.domains(&swarm)?;
+        let warnings = self
+            .rendered
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Warning);
+        let mut lines: Vec<Change> = warnings
+            .map(|f| Change::same(format!("{}:{}", f.file, f.line)).warn(&f.message))
+            .collect();
+        let (images, names) = tokio::join!(self.images(cx, &swarm), self.names());
+        lines.extend(images);
+        lines.extend(names);
+        Ok(Check::Done(lines))
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+impl Before {
+    /// Published ports that another application has.
+    fn ports(&self, swarm: &Swarm) -> Result<(), StepError> {
+        for (port, protocol) in &self.rendered.ports {
+            let taken = swarm.services.iter().find(|s| {
+                s.stack.as_deref() != Some(&self.app)
+                    && s.ports.iter().any(|p| {
+                        p.starts_with(&format!("{port}:")) && p.ends_with(&format!("/{protocol}"))
+                    })
+            });
+            if let Some(other) = taken {
+                return Err(StepError::failed(format!(
+                    "port {port}/{protocol} is published by {} already: give this one another port, or none and a domain",
+                    other.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Domains whose router another application has.
+    fn domains(&self, swarm: &Swarm) -> Result<(), StepError> {
+        // Two routers may share a host when their paths differ.
+        let whole = |labels: &crate::stack::Labels| -> BTreeSet<String> {
+            let rules = labels
+                .iter()
+                .filter(|(l, _)| l.starts_with("traefik.http.routers.") && l.ends_with(".rule"));
+            rules.map(|(_, rule)| rule.replace(' ', "")).collect()
+        };
+        let ours: BTreeSet<String> = self
+            .rendered
+            .services
+            .iter()
+            .flat_map(|s| whole(&s.labels))
+            .collect();
+        for other in &swarm.services {
+            if other.stack.as_deref() == Some(&self.app) {
+                continue;
+            }
+            if let Some(rule) = whole(&other.labels).intersection(&ours).next() {
+                return Err(StepError::failed(format!(
+                    "{} answers for {rule} already: choose another domain, or remove that application",
+                    other.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Images that neither the manager nor their registry has.
+    async fn images(&self, cx: &Cx, swarm: &Swarm) -> Vec<Change> {
+        let running: BTreeSet<&str> = swarm.services.iter().map(|s| s.image.as_str()).collect();
+        let images: BTreeSet<&str> = self
+            .rendered
+            .services
+            .iter()
+            .map(|s| s.image.as_str())
+            .filter(|i| !running.contains(i))
+            .collect();
+        let asked = images.into_iter().map(|image| async move {
+            if cx.docker.has_image(image).await.unwrap_or(false) {
+                return None;
+            }
+            let reason = match tokio::time::timeout(PATIENCE, cx.docker.registry_has(image)).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(e)) => e.to_string(),
+                Err(_) => format!(
+                    "its registry did not answer within {} s",
+                    PATIENCE.as_secs()
+                ),
+            };
+            Some(
+                Change::same(format!("image {image}"))
+                    .warn(format!("it may not be there to be pulled: {reason}")),
+            )
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Domains that do not lead to a node of the fleet.
+    async fn names(&self) -> Vec<Change> {
+        if self.rendered.domains.is_empty() {
+            return Vec::new();
+        }
+        let addresses = self.nodes.iter().filter_map(|n| n.address());
+        let ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve))
+            .await
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        let domains = self.rendered.domains.iter().map(|domain| {
+            let ours = &ours;
+            async move {
+                let line = Change::same(format!("domain {domain}"));
+                match resolve(domain).await {
+                    Ok(found) if found.iter().any(|ip| ours.contains(ip)) => line,
+                    Ok(found) => line.warn(format!(
+                        "it leads to {}, which is no node of the fleet: no certificate is issued for it before it does",
+                        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                    )),
+                    Err(reason) => line.warn(format!(
+                        "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
+                    )),
+                }
+            }
+        });
+        join_all(domains).await
+    }
+}
+
+async fn resolve(name: &str) -> Result<BTreeSet<IpAddr>, String> {
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok([ip].into());
+    }
+    let looked_up = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 443))).await;
+    match looked_up {
+        Ok(Ok(found)) => Ok(found.map(|a| a.ip()).collect()),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}

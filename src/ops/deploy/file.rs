@@ -1,0 +1,45 @@
+//! The application's file in the fleet folder.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::job::{Change, Check, Cx, Step, StepError};
+
+/// Writes `apps/NAME.toml`.
+pub(super) struct WriteFile {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+#[async_trait]
+impl Step for WriteFile {
+    fn name(&self) -> String {
+        "application file".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let name = self.path.display();
+        Ok(match tokio::fs::read_to_string(&self.path).await {
+            Ok(text) if text == self.text => Check::Done(vec![Change::same(format!("{name}"))]),
+            Ok(_) => Check::Change(vec![Change::modify(
+                format!("{name}"),
+                "as it was",
+                "as asked for now",
+            )]),
+            Err(_) => Check::Change(vec![Change::add(format!("{name}"))]),
+        })
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        let failed = |e: std::io::Error| {
+            StepError::failed(format!("{} can't be written: {e}", self.path.display()))
+        };
+        let folder = self.path.parent().unwrap_or(&self.path);
+        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+        // Whole or not at all.
+        let new = self.path.with_extension("toml.new");
+        tokio::fs::write(&new, &self.text).await.map_err(failed)?;
+        tokio::fs::rename(&new, &self.path).await.map_err(failed)
+    }
+}

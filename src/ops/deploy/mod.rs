@@ -1,0 +1,179 @@
+//! Deploying a stack as an application: checks, what it needs made first, the stack itself, its
+//! tasks, its file, its answer.
+
+mod answers;
+mod before;
+mod file;
+mod folders;
+mod network;
+pub(super) mod secrets;
+mod stack;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::tasks::{TasksRun, Whose};
+use crate::docker::NodeHandle;
+use crate::job::{Change, ChangeKind, Check, Step};
+use crate::stack::{AppFile, Rendered, Switches, Target};
+
+/// How long pulling images and starting tasks may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// What is asked for; what an application's file says already need not be said again.
+pub(super) struct Wanted<'a> {
+    pub stack: Option<&'a str>,
+    pub app: &'a str,
+    pub variables: &'a BTreeMap<String, String>,
+    pub switches: Switches,
+    /// Secrets that get a new value.
+    pub rotate: &'a [String],
+}
+
+/// What an application's file and the request say together.
+pub(super) fn app_file(wanted: &Wanted<'_>, cx: &Context) -> Result<AppFile, String> {
+    let folder = cx.config.folder();
+    let old = match &folder {
+        Some(folder) => AppFile::load(folder, wanted.app).map_err(|e| e.to_string())?,
+        None => None,
+    };
+    let mut file = match (old, wanted.stack) {
+        (Some(old), None) => old,
+        (Some(old), Some(stack)) if old.stack == stack => old,
+        (_, Some(stack)) => AppFile {
+            stack: stack.to_owned(),
+            ..AppFile::default()
+        },
+        (None, None) => {
+            return Err(format!(
+                "{0} has no apps/{0}.toml beside config.toml, which would say what stack it is made from: `matou deploy STACK {0}` writes it",
+                wanted.app
+            ));
+        }
+    };
+    file.variables.extend(wanted.variables.clone());
+    let new = wanted.switches.clone();
+    file.edge.headers = new.headers.or(file.edge.headers);
+    file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
+    file.edge.rate_limit = new.rate_limit.or(file.edge.rate_limit);
+    Ok(file)
+}
+
+/// The stack as it will be deployed, with the versions of its secrets read from the fleet.
+pub(super) async fn rendered(
+    wanted: &Wanted<'_>,
+    file: &AppFile,
+    cx: &Context,
+) -> Result<Rendered, String> {
+    let extension = cx
+        .catalogue
+        .extension(&file.stack)
+        .map_err(|e| e.to_string())?;
+    let mut versions = BTreeMap::new();
+    if !extension.secrets.is_empty() {
+        versions = secrets::Store::of(cx, wanted.app)?.versions().await?;
+    }
+    for name in wanted.rotate {
+        let spec = extension.secrets.iter().find(|s| s.name == *name);
+        let spec = spec.ok_or_else(|| {
+            let names: Vec<&str> = extension.secrets.iter().map(|s| s.name.as_str()).collect();
+            format!(
+                "{} makes no secret {name:?}: it has {}",
+                file.stack,
+                names.join(", ")
+            )
+        })?;
+        if spec.keep {
+            return Err(format!(
+                "{name} is not rotated: what the application stored can't be read without it ({})",
+                spec.help
+            ));
+        }
+        *versions.entry(name.clone()).or_insert(1) += 1;
+    }
+    let target = Target {
+        secrets: versions,
+        switches: file.edge.clone(),
+        ..Target::of(&cx.config)
+    };
+    cx.catalogue
+        .render(&file.stack, wanted.app, &file.variables, &target)
+        .map_err(|e| e.to_string())
+}
+
+/// The steps that deploy a stack and wait until it answers.
+pub(super) async fn steps(
+    wanted: &Wanted<'_>,
+    manager: &NodeHandle,
+    cx: &Context,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    let file = app_file(wanted, cx)?;
+    let rendered = Arc::new(rendered(wanted, &file, cx).await?);
+    let app = wanted.app.to_owned();
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(before::Before {
+        app: app.clone(),
+        rendered: rendered.clone(),
+        nodes: cx.nodes.clone(),
+    })];
+    if !rendered.networks.is_empty() {
+        steps.push(Box::new(network::Networks {
+            wanted: rendered.networks.clone(),
+            edge: cx.config.edge.network.clone(),
+        }));
+    }
+    let folders: Vec<_> = rendered
+        .volumes
+        .named
+        .iter()
+        .filter_map(|(_, folder)| folder.clone())
+        .collect();
+    if !folders.is_empty() {
+        let storage = cx.nodes.get(&cx.config.storage.node).unwrap_or(manager);
+        steps.push(Box::new(folders::Folders {
+            host: storage.host.clone(),
+            folders,
+        }));
+    }
+    let has_secrets = !(rendered.secrets.is_empty()
+        && rendered.file_secrets.is_empty()
+        && rendered.configs.is_empty());
+    if has_secrets {
+        steps.push(Box::new(secrets::Secrets {
+            app: app.clone(),
+            rendered: rendered.clone(),
+            store: secrets::Store::of(cx, &app)?,
+        }));
+    }
+    steps.push(Box::new(stack::DeployStack {
+        app: app.clone(),
+        rendered: rendered.clone(),
+    }));
+    steps.push(Box::new(TasksRun {
+        whose: Whose::Stack(app.clone()),
+        patience: PATIENCE,
+    }));
+    if let Some(folder) = cx.config.folder() {
+        steps.push(Box::new(file::WriteFile {
+            path: AppFile::path(&folder, &app),
+            text: file.text(),
+        }));
+    }
+    if let Some(check) = &rendered.check {
+        steps.push(Box::new(answers::Answers {
+            domains: rendered.domains.clone(),
+            check: check.clone(),
+            edge: crate::edge::Edge::of(&cx.config, &cx.nodes)?,
+        }));
+    }
+    Ok(steps)
+}
+
+/// A step's lines: done when none of them is a change.
+fn changed(lines: Vec<Change>) -> Check {
+    match lines.iter().all(|l| l.kind == ChangeKind::Same) {
+        true => Check::Done(lines),
+        false => Check::Change(lines),
+    }
+}

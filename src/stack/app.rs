@@ -1,0 +1,108 @@
+//! `apps/NAME.toml` of the fleet folder: which stack an application is made from, and with what.
+//! Never a secret.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StackError, Switches};
+
+/// One application as the operator versions it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppFile {
+    /// Name in the catalogue, or path of a compose file.
+    pub stack: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub edge: Switches,
+}
+
+fn is_default(switches: &Switches) -> bool {
+    *switches == Switches::default()
+}
+
+impl AppFile {
+    /// Where an application's file is.
+    pub fn path(folder: &Path, app: &str) -> PathBuf {
+        folder.join("apps").join(format!("{app}.toml"))
+    }
+
+    /// Reads an application's file; `None` when there is none.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub fn load(folder: &Path, app: &str) -> Result<Option<Self>, StackError> {
+        let path = Self::path(folder, app);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => {
+                let message = format!("{} can't be read: {e}", path.display());
+                return Err(StackError::Other(message));
+            }
+        };
+        let parsed = toml::from_str(&text).map_err(|e| StackError::At {
+            file: path.display().to_string(),
+            line: e
+                .span()
+                .map_or(1, |s| text[..s.start].matches('\n').count() + 1),
+            message: e.message().to_owned(),
+        })?;
+        Ok(Some(parsed))
+    }
+
+    /// Names of the applications that have files, sorted.
+    pub fn list(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join("apps"));
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| {
+                let path = e.path();
+                let toml = path.extension().is_some_and(|x| x == "toml");
+                toml.then(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))?
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_comes_back_as_it_was_and_errors_name_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), None);
+        let app = AppFile {
+            stack: "ghost".into(),
+            variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
+            edge: Switches {
+                rate_limit: Some(50),
+                ..Switches::default()
+            },
+        };
+        std::fs::create_dir(dir.path().join("apps")).unwrap();
+        std::fs::write(AppFile::path(dir.path(), "blog"), app.text()).unwrap();
+        assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), Some(app));
+        assert_eq!(AppFile::list(dir.path()), ["blog"]);
+        std::fs::write(
+            AppFile::path(dir.path(), "blog"),
+            "stack = \"x\"\nstakc = 1\n",
+        )
+        .unwrap();
+        let error = AppFile::load(dir.path(), "blog").unwrap_err().to_string();
+        assert!(error.contains("blog.toml:2: unknown field"), "{error}");
+    }
+}

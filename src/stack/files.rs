@@ -1,0 +1,153 @@
+//! Configs and secrets that a compose file takes from files, and `env_file`: the engine's client
+//! would look for them on the manager, so their content travels with the deploy, under names that
+//! change with it, because Swarm can't change a config.
+
+use std::path::{Component, Path, PathBuf};
+
+use include_dir::Dir;
+use secrecy::SecretString;
+use serde_yaml::{Mapping, Value};
+use sha2::{Digest, Sha256};
+
+/// Swarm's limits, bytes.
+const LARGEST_CONFIG: usize = 1_000 * 1024;
+const LARGEST_SECRET: usize = 500 * 1024;
+
+/// Where the files beside a stack file are.
+#[derive(Debug, Clone)]
+pub(super) enum Folder {
+    BuiltIn(&'static Dir<'static>),
+    Path(PathBuf),
+}
+
+impl Folder {
+    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        let path = Path::new(name);
+        match self {
+            Self::BuiltIn(dir) => {
+                let path: PathBuf = path
+                    .components()
+                    .filter(|c| *c != Component::CurDir)
+                    .collect();
+                let file = dir.get_file(&path);
+                let file = file.ok_or_else(|| format!("there is no file stacks/{name}"))?;
+                Ok(file.contents().to_vec())
+            }
+            Self::Path(folder) => {
+                let path = folder.join(path);
+                std::fs::read(&path).map_err(|e| format!("{} can't be read: {e}", path.display()))
+            }
+        }
+    }
+}
+
+/// A Swarm config that a stack needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededConfig {
+    /// As Swarm knows it, with a hash of the content.
+    pub name: String,
+    pub content: Vec<u8>,
+}
+
+/// A Swarm secret whose value stands in a file of the operator.
+#[derive(Debug, Clone)]
+pub struct FileSecret {
+    pub name: String,
+    pub value: SecretString,
+}
+
+/// What stands in files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Carried {
+    pub configs: Vec<NeededConfig>,
+    pub secrets: Vec<FileSecret>,
+}
+
+/// Turns configs and secrets with a file (or `content`) into external ones.
+///
+/// # Errors
+/// The section and name, and a sentence: a file that can't be read, or is too large.
+pub(super) fn carry(
+    app: &str,
+    compose: &mut Mapping,
+    folder: &Folder,
+) -> Result<Carried, (String, String, String)> {
+    let mut carried = Carried::default();
+    for (kind, largest) in [("configs", LARGEST_CONFIG), ("secrets", LARGEST_SECRET)] {
+        let Some(Value::Mapping(section)) = compose.get_mut(kind) else {
+            continue;
+        };
+        for (key, value) in section {
+            let key = key.as_str().unwrap_or_default().to_owned();
+            let Value::Mapping(entry) = value else {
+                continue;
+            };
+            let fail = |message: String| (kind.to_owned(), key.clone(), message);
+            let content = match (entry.get("file"), entry.get("content")) {
+                (Some(Value::String(file)), _) => folder.read(file).map_err(fail)?,
+                (_, Some(Value::String(text))) => text.clone().into_bytes(),
+                _ => continue,
+            };
+            if content.is_empty() || content.len() > largest {
+                return Err(fail(format!(
+                    "{} bytes: Swarm takes 1 to {largest}",
+                    content.len()
+                )));
+            }
+            let digest = Sha256::digest(&content);
+            let hash: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
+            let name = format!("{app}_{key}_{hash}");
+            entry.remove("file");
+            entry.remove("content");
+            entry.insert("external".into(), true.into());
+            entry.insert("name".into(), name.as_str().into());
+            if kind == "configs" {
+                carried.configs.push(NeededConfig { name, content });
+            } else {
+                let text = String::from_utf8(content)
+                    .map_err(|_| fail("a secret from a file is text".into()))?;
+                carried.secrets.push(FileSecret {
+                    name,
+                    value: text.into(),
+                });
+            }
+        }
+    }
+    Ok(carried)
+}
+
+/// Puts what `env_file` names into `environment`, which goes before.
+///
+/// # Errors
+/// One sentence: a file that can't be read, or a line without `=`.
+pub(super) fn environment(service: &mut Mapping, folder: &Folder) -> Result<(), String> {
+    let files: Vec<String> = match service.remove("env_file") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(file)) => vec![file],
+        Some(Value::Sequence(files)) => files
+            .iter()
+            .filter_map(|f| f.as_str().or_else(|| f.get("path")?.as_str()))
+            .map(str::to_owned)
+            .collect(),
+        Some(_) => return Err("`env_file` is a path or a list of paths".into()),
+    };
+    let mut all = std::collections::BTreeMap::new();
+    for file in files {
+        let bytes = folder.read(&file)?;
+        let text = String::from_utf8_lossy(&bytes);
+        for (i, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) = line
+                .split_once('=')
+                .ok_or_else(|| format!("{file}:{}: a line is NAME=VALUE", i + 1))?;
+            all.insert(name.trim().to_owned(), super::escape(value));
+        }
+    }
+    all.extend(super::labels::read(service.get("environment")));
+    let map: Mapping = all.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+    service.insert("environment".into(), map.into());
+    Ok(())
+}

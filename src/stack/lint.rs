@@ -1,0 +1,560 @@
+//! What is wrong, or not as it should be, with a compose file for Swarm: each with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_yaml::{Mapping, Value};
+
+use super::labels;
+use super::places::Places;
+use super::traefik1;
+use crate::config::nearest;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It can't be deployed, or not as it is meant.
+    Error,
+    Warning,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    pub severity: Severity,
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(
+            f,
+            "{}:{}: {severity}: {}",
+            self.file, self.line, self.message
+        )
+    }
+}
+
+/// Keys of a service that `docker stack deploy` refuses.
+/// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
+const REFUSED: [(&str, &str); 8] = [
+    ("extends", "write the service out"),
+    ("volume_driver", "name the driver under volumes"),
+    ("volumes_from", "name the volume in both services"),
+    ("cpu_quota", "use deploy.resources.limits.cpus"),
+    ("cpu_shares", "use deploy.resources.limits.cpus"),
+    ("cpuset", "use deploy.placement"),
+    ("mem_limit", "use deploy.resources.limits.memory"),
+    ("memswap_limit", "use deploy.resources.limits.memory"),
+];
+
+/// Keys of a service that Swarm ignores.
+/// Source: docker/cli, cli/compose/types `UnsupportedProperties`, `DeprecatedProperties`.
+const IGNORED: [&str; 19] = [
+    "build",
+    "cgroup_parent",
+    "cgroupns_mode",
+    "container_name",
+    "depends_on",
+    "devices",
+    "domainname",
+    "expose",
+    "external_links",
+    "ipc",
+    "links",
+    "mac_address",
+    "network_mode",
+    "pid",
+    "privileged",
+    "restart",
+    "security_opt",
+    "shm_size",
+    "userns_mode",
+];
+
+/// All other keys of a service in version 3.13 of the schema, which `docker stack deploy` reads.
+const SERVICE: [&str; 34] = [
+    "cap_add",
+    "cap_drop",
+    "command",
+    "configs",
+    "credential_spec",
+    "deploy",
+    "dns",
+    "dns_search",
+    "entrypoint",
+    "env_file",
+    "environment",
+    "extra_hosts",
+    "healthcheck",
+    "hostname",
+    "image",
+    "init",
+    "isolation",
+    "labels",
+    "logging",
+    "networks",
+    "oom_score_adj",
+    "ports",
+    "read_only",
+    "secrets",
+    "stdin_open",
+    "stop_grace_period",
+    "stop_signal",
+    "sysctls",
+    "tmpfs",
+    "tty",
+    "ulimits",
+    "user",
+    "volumes",
+    "working_dir",
+];
+
+const TOP: [&str; 6] = [
+    "version", "services", "networks", "volumes", "secrets", "configs",
+];
+
+const DEPLOY: [&str; 9] = [
+    "mode",
+    "endpoint_mode",
+    "replicas",
+    "labels",
+    "rollback_config",
+    "update_config",
+    "resources",
+    "restart_policy",
+    "placement",
+];
+
+/// Looks through a compose file whose variables were replaced and whose aliases were merged.
+pub(super) fn lint(file: &str, places: &Places, compose: &Mapping) -> Vec<Finding> {
+    let mut linter = Linter {
+        file,
+        places,
+        compose,
+        hosts: BTreeMap::new(),
+        ports: BTreeMap::new(),
+        found: Vec::new(),
+    };
+    linter.top();
+    let services = compose.get("services").and_then(Value::as_mapping);
+    for (name, service) in services.into_iter().flatten() {
+        let name = name.as_str().unwrap_or_default();
+        match service {
+            Value::Mapping(service) => linter.service(name, service),
+            _ => linter.error(
+                &["services", name],
+                format!("the service {name} is no mapping with an image"),
+            ),
+        }
+    }
+    if services.is_none_or(Mapping::is_empty) {
+        linter.error(
+            &["services"],
+            "a stack file has a mapping `services:`".into(),
+        );
+    }
+    let mut found = linter.found;
+    found.sort_by_key(|f| (f.line, f.severity));
+    found.dedup();
+    found
+}
+
+struct Linter<'a> {
+    file: &'a str,
+    places: &'a Places,
+    compose: &'a Mapping,
+    /// Rule of each router, with the router.
+    hosts: BTreeMap<String, String>,
+    /// Published port and protocol, with the service.
+    ports: BTreeMap<(u64, String), String>,
+    found: Vec<Finding>,
+}
+
+impl Linter<'_> {
+    fn say(&mut self, severity: Severity, path: &[&str], message: String) {
+        self.found.push(Finding {
+            severity,
+            file: self.file.to_owned(),
+            line: self.places.line(path),
+            message,
+        });
+    }
+
+    fn error(&mut self, path: &[&str], message: String) {
+        self.say(Severity::Error, path, message);
+    }
+
+    fn warn(&mut self, path: &[&str], message: String) {
+        self.say(Severity::Warning, path, message);
+    }
+
+    fn top(&mut self) {
+        for key in self.compose.keys().filter_map(Value::as_str) {
+            if TOP.contains(&key) || key.starts_with("x-") {
+                continue;
+            }
+            let message = match (key, nearest(key, TOP)) {
+                ("name" | "include", _) => format!(
+                    "`docker stack deploy` does not know `{key}`: take it out, the application is named when it is deployed"
+                ),
+                (_, Some(near)) => format!("a stack file has no `{key}`: did you mean `{near}`?"),
+                _ => format!("a stack file has no `{key}`: it has {}", TOP.join(", ")),
+            };
+            self.error(&[key], message);
+        }
+        for (name, config) in section(self.compose, "configs") {
+            if config.get("content").is_some() {
+                self.error(
+                    &["configs", name, "content"],
+                    format!(
+                        "`docker stack deploy` does not know `content` of the config {name}: give it a file"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn service(&mut self, name: &str, service: &Mapping) {
+        for key in service.keys().filter_map(Value::as_str) {
+            let path = ["services", name, key];
+            if let Some((_, instead)) = REFUSED.iter().find(|(k, _)| *k == key) {
+                self.error(&path, format!("Docker Swarm refuses `{key}`: {instead}"));
+            } else if key == "restart" {
+                self.warn(
+                    &path,
+                    "Docker Swarm goes by deploy.restart_policy, not by `restart`".into(),
+                );
+            } else if IGNORED.contains(&key) {
+                self.warn(&path, format!("Docker Swarm ignores `{key}`"));
+            } else if !SERVICE.contains(&key) && !key.starts_with("x-") {
+                let hint = nearest(key, SERVICE)
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                self.error(&path, format!("a service has no `{key}`{hint}"));
+            }
+        }
+        self.image(name, service);
+        self.references(name, service);
+        self.health(name, service);
+        self.ports(name, service);
+        self.deploy(name, service);
+        self.labels(name, service);
+    }
+
+    fn image(&mut self, name: &str, service: &Mapping) {
+        let path = ["services", name, "image"];
+        match service.get("image").and_then(Value::as_str) {
+            None | Some("") => self.error(
+                &path,
+                format!("the service {name} has no image: Docker Swarm does not build"),
+            ),
+            Some(image) => {
+                if let Some(what) = unpinned(image) {
+                    self.warn(
+                        &path,
+                        format!("the image {image} {what}: pin a version, so that a redeploy is no surprise"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Names that must be declared at the top.
+    fn references(&mut self, name: &str, service: &Mapping) {
+        for kind in ["networks", "secrets", "configs"] {
+            let declared: BTreeSet<&str> = section(self.compose, kind).map(|(n, _)| n).collect();
+            for (used, key) in uses(service.get(kind)) {
+                let implied = kind == "networks" && used == "default";
+                if !implied && !declared.contains(used) {
+                    let path = ["services", name, kind, &key];
+                    self.error(
+                        &path,
+                        format!(
+                            "{used} is not among the {kind} of the file: declare it under `{kind}:`"
+                        ),
+                    );
+                }
+            }
+        }
+        let volumes: BTreeSet<&str> = section(self.compose, "volumes").map(|(n, _)| n).collect();
+        for (index, source) in named_volumes(service) {
+            if !volumes.contains(source.as_str()) {
+                let path = ["services", name, "volumes", &index];
+                self.error(
+                    &path,
+                    format!("the volume {source} is not declared: add it under `volumes:`"),
+                );
+            }
+        }
+    }
+
+    fn health(&mut self, name: &str, service: &Mapping) {
+        let job = service
+            .get("deploy")
+            .and_then(|d| d.get("mode"))
+            .and_then(Value::as_str)
+            .is_some_and(|m| m.ends_with("-job"));
+        let disabled = service
+            .get("healthcheck")
+            .is_some_and(|h| h.get("disable").is_some());
+        if service.get("healthcheck").is_none() && !job {
+            self.warn(
+                &["services", name],
+                format!("{name} has no healthcheck: Swarm can't tell when it hangs (or say `healthcheck: {{disable: true}}` where the image can't)"),
+            );
+        } else if !disabled && !job {
+            let test = service.get("healthcheck").and_then(|h| h.get("test"));
+            if test.is_none() {
+                self.warn(
+                    &["services", name, "healthcheck"],
+                    format!("the healthcheck of {name} has no test"),
+                );
+            }
+        }
+    }
+
+    fn ports(&mut self, name: &str, service: &Mapping) {
+        let ports = service.get("ports").and_then(Value::as_sequence);
+        for (i, port) in ports.into_iter().flatten().enumerate() {
+            let index = i.to_string();
+            let path = ["services", name, "ports", &index];
+            match published(port) {
+                Ok(published) => {
+                    for port in published {
+                        if let Some(other) = self.ports.insert(port.clone(), name.to_owned()) {
+                            self.error(
+                                &path,
+                                format!("{other} publishes {}/{} already", port.0, port.1),
+                            );
+                        }
+                    }
+                }
+                Err(text) => self.error(
+                    &path,
+                    format!("`{text}` is no port: write \"8080:80\" in quotes"),
+                ),
+            }
+        }
+    }
+
+    fn deploy(&mut self, name: &str, service: &Mapping) {
+        let deploy = service.get("deploy").and_then(Value::as_mapping);
+        for key in deploy
+            .into_iter()
+            .flat_map(Mapping::keys)
+            .filter_map(Value::as_str)
+        {
+            if !DEPLOY.contains(&key) && !key.starts_with("x-") {
+                let hint = nearest(key, DEPLOY)
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                self.error(
+                    &["services", name, "deploy", key],
+                    format!("`deploy` has no `{key}`{hint}"),
+                );
+            }
+        }
+        let limit = |key: &str| {
+            let resources = deploy.and_then(|d| d.get("resources"))?;
+            resources.get("limits")?.get(key).filter(|v| !v.is_null())
+        };
+        for key in ["memory", "cpus"] {
+            if limit(key).is_none() {
+                self.warn(
+                    &["services", name, "deploy"],
+                    format!("{name} has no limit of {key}: it can take the whole node (deploy.resources.limits.{key})"),
+                );
+            }
+        }
+    }
+
+    fn labels(&mut self, name: &str, service: &Mapping) {
+        let outside = labels::read(service.get("labels"));
+        if outside.keys().any(|l| l.starts_with("traefik.")) {
+            self.warn(
+                &["services", name, "labels"],
+                format!("Traefik reads labels of {name} under `deploy:`, not beside it"),
+            );
+        }
+        let labels = labels::of(service);
+        let path = ["services", name, "deploy", "labels"];
+        if let Some(old) = labels.keys().find(|l| traefik1::is_old(l)) {
+            self.warn(
+                &path,
+                format!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
+            );
+            return;
+        }
+        if labels.keys().any(|l| l.starts_with("traefik.docker."))
+            && labels.keys().any(|l| l.starts_with("traefik.swarm."))
+        {
+            self.error(
+                &path,
+                format!("{name} has labels traefik.docker.* and traefik.swarm.*: Traefik skips such a service; keep traefik.swarm.*"),
+            );
+        }
+        let port = labels.keys().any(|l| {
+            l.starts_with("traefik.http.services.") && l.ends_with(".loadbalancer.server.port")
+        });
+        let mut without_rule = BTreeSet::new();
+        for (label, value) in &labels {
+            let Some((router, option)) = labels::router(label) else {
+                continue;
+            };
+            if !labels.contains_key(&format!("traefik.http.routers.{router}.rule")) {
+                without_rule.insert(router.to_owned());
+            }
+            if option != "rule" {
+                continue;
+            }
+            if !port {
+                self.error(
+                    &path,
+                    format!("the router {router} leads to no port: add traefik.http.services.{router}.loadbalancer.server.port"),
+                );
+            }
+            let entry_points = labels
+                .get(&format!("traefik.http.routers.{router}.entrypoints"))
+                .map_or("", String::as_str);
+            let rule = format!("{value} on {entry_points}");
+            if let Some(other) = self.hosts.insert(rule, router.to_owned()) {
+                self.error(
+                    &path,
+                    format!("the routers {other} and {router} have the same rule {value}"),
+                );
+            }
+        }
+        for router in without_rule {
+            self.warn(
+                &path,
+                format!("the router {router} has no rule: is its name misspelt?"),
+            );
+        }
+    }
+}
+
+/// Why an image is not pinned, if it is not.
+fn unpinned(image: &str) -> Option<&'static str> {
+    if image.contains('@') {
+        return None;
+    }
+    match image.rsplit('/').next().and_then(|n| n.split_once(':')) {
+        None => Some("has no tag"),
+        Some((_, "latest")) => Some("is whatever is the latest"),
+        Some(_) => None,
+    }
+}
+
+/// The entries of a section at the top of the file.
+pub(super) fn section<'a>(
+    compose: &'a Mapping,
+    name: &str,
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    compose
+        .get(name)
+        .and_then(Value::as_mapping)
+        .into_iter()
+        .flatten()
+        .filter_map(|(k, v)| Some((k.as_str()?, v)))
+}
+
+/// Names used by a list or mapping of references, with their keys in the file.
+fn uses(value: Option<&Value>) -> Vec<(&str, String)> {
+    match value {
+        Some(Value::Sequence(items)) => items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| {
+                let name = item.as_str().or_else(|| item.get("source")?.as_str())?;
+                Some((name, i.to_string()))
+            })
+            .collect(),
+        Some(Value::Mapping(map)) => map
+            .keys()
+            .filter_map(|k| Some((k.as_str()?, k.as_str()?.to_owned())))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Named volumes that a service mounts, with their place in its list.
+pub(super) fn named_volumes(service: &Mapping) -> Vec<(String, String)> {
+    let volumes = service.get("volumes").and_then(Value::as_sequence);
+    let mut named = Vec::new();
+    for (i, volume) in volumes.into_iter().flatten().enumerate() {
+        let source = match volume {
+            Value::String(short) => match short.split_once(':') {
+                Some((source, _)) => source,
+                // A path alone is an anonymous volume.
+                None => continue,
+            },
+            long if long
+                .get("type")
+                .and_then(Value::as_str)
+                .is_none_or(|t| t == "volume") =>
+            {
+                match long.get("source").and_then(Value::as_str) {
+                    Some(source) => source,
+                    None => continue,
+                }
+            }
+            _ => continue,
+        };
+        if !source.starts_with(['/', '.', '~', '$', '{']) && !source.is_empty() {
+            named.push((i.to_string(), source.to_owned()));
+        }
+    }
+    named
+}
+
+/// Published ports of an entry of `ports`, with their protocol.
+pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
+    match port {
+        Value::Mapping(long) => {
+            let protocol = long
+                .get("protocol")
+                .and_then(Value::as_str)
+                .unwrap_or("tcp");
+            let published = long.get("published").and_then(|p| match p {
+                Value::Number(n) => n.as_u64(),
+                Value::String(s) => s.parse().ok(),
+                _ => None,
+            });
+            Ok(published
+                .map(|p| (p, protocol.to_owned()))
+                .into_iter()
+                .collect())
+        }
+        Value::Number(_) => Ok(Vec::new()),
+        Value::String(short) => {
+            let (ports, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
+            // An address may stand before; Swarm ignores it.
+            let mut parts = ports.rsplitn(3, ':');
+            let target = parts.next().unwrap_or_default();
+            let Some(published) = parts.next() else {
+                return match range(target) {
+                    Some(_) => Ok(Vec::new()),
+                    None => Err(short.clone()),
+                };
+            };
+            match (range(target), range(published)) {
+                (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.to_owned())).collect()),
+                _ => Err(short.clone()),
+            }
+        }
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn range(text: &str) -> Option<std::ops::RangeInclusive<u64>> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+    (from <= to && to <= 65_535).then_some(from..=to)
+}

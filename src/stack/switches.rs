@@ -1,0 +1,138 @@
+//! What can be switched on and off for an application at the edge: security headers, a password,
+//! a limit of requests. Each is a middleware of Traefik that its routers go through.
+
+use serde::{Deserialize, Serialize};
+
+use super::labels::router;
+use super::traefik1::Labels;
+
+/// The switches of one application; what is `None` is left as the stack file has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switches {
+    /// HSTS and its kin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<bool>,
+    /// Lines of htpasswd, `NAME:HASH`; an empty list switches it off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<Vec<String>>,
+    /// Requests a second and address; 0 switches it off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<u32>,
+}
+
+/// Headers that every site behind https can have.
+const HEADERS: [(&str, &str); 5] = [
+    ("stsseconds", "31536000"),
+    ("contenttypenosniff", "true"),
+    ("referrerpolicy", "strict-origin-when-cross-origin"),
+    ("customframeoptionsvalue", "SAMEORIGIN"),
+    (
+        "customresponseheaders.Permissions-Policy",
+        "interest-cohort=()",
+    ),
+];
+
+impl Switches {
+    /// Sets the switches in a service's labels.
+    pub fn apply(&self, app: &str, labels: &mut Labels) {
+        let routers: Vec<String> = labels
+            .keys()
+            .filter_map(|l| router(l))
+            .filter(|(_, option)| *option == "rule")
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if routers.is_empty() {
+            return;
+        }
+        let mut set = |name: &str, options: Option<Vec<(String, String)>>| {
+            let middleware = format!("{app}-{name}");
+            let prefix = format!("traefik.http.middlewares.{middleware}.");
+            labels.retain(|label, _| !label.starts_with(&prefix));
+            for (key, value) in options.iter().flatten() {
+                labels.insert(format!("{prefix}{key}"), value.clone());
+            }
+            for router in &routers {
+                let key = format!("traefik.http.routers.{router}.middlewares");
+                let mut used: Vec<String> = labels
+                    .get(&key)
+                    .map(|v| v.split(',').map(|m| m.trim().to_owned()).collect())
+                    .unwrap_or_default();
+                used.retain(|m| !m.is_empty() && *m != middleware);
+                if options.is_some() {
+                    used.push(middleware.clone());
+                }
+                match used.is_empty() {
+                    true => labels.remove(&key),
+                    false => labels.insert(key, used.join(",")),
+                };
+            }
+        };
+        let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        if let Some(on) = self.headers {
+            let options = HEADERS.map(|(k, v)| owned(&format!("headers.{k}"), v));
+            set("headers", on.then(|| options.to_vec()));
+        }
+        if let Some(users) = &self.basic_auth {
+            let options = vec![
+                owned("basicauth.users", &users.join(",")),
+                // The application does not see the password.
+                owned("basicauth.removeheader", "true"),
+            ];
+            set("auth", (!users.is_empty()).then_some(options));
+        }
+        if let Some(limit) = self.rate_limit {
+            let options = vec![
+                owned("ratelimit.average", &limit.to_string()),
+                owned("ratelimit.burst", &(limit.saturating_mul(2)).to_string()),
+            ];
+            set("limit", (limit > 0).then_some(options));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn switches_come_and_go_and_leave_the_rest() {
+        let before = labels(&[
+            ("traefik.http.routers.a.rule", "Host(`a.org`)"),
+            ("traefik.http.routers.a.middlewares", "own"),
+            ("traefik.http.middlewares.own.compress", "true"),
+        ]);
+        let mut now = before.clone();
+        let on = Switches {
+            headers: Some(true),
+            basic_auth: Some(vec!["u:$apr1$x".into()]),
+            rate_limit: Some(50),
+        };
+        on.apply("a", &mut now);
+        on.apply("a", &mut now);
+        assert_eq!(
+            now["traefik.http.routers.a.middlewares"],
+            "own,a-headers,a-auth,a-limit"
+        );
+        assert_eq!(
+            now["traefik.http.middlewares.a-limit.ratelimit.burst"],
+            "100"
+        );
+        let off = Switches {
+            headers: Some(false),
+            basic_auth: Some(Vec::new()),
+            rate_limit: Some(0),
+        };
+        off.apply("a", &mut now);
+        assert_eq!(now, before);
+        Switches::default().apply("a", &mut now);
+        assert_eq!(now, before);
+    }
+}

@@ -1,0 +1,177 @@
+//! How the named volumes of a stack reach every node: `[storage] driver` decides, and a volume that
+//! names a driver of its own keeps it.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::{Mapping, Value};
+
+use super::labels::text;
+use crate::config::{StorageConfig, StorageDriver};
+
+/// The volumes of a rendered stack.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Volumes {
+    /// As the engine names them, with the folder on the storage node that holds each, if one does.
+    pub named: Vec<(String, Option<PathBuf>)>,
+    /// What was done to the file; a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Gives every volume of the file the fleet's driver.
+pub(super) fn render(app: &str, compose: &mut Mapping, storage: &StorageConfig) -> Volumes {
+    let mut out = Volumes::default();
+    let Some(Value::Mapping(volumes)) = compose.get_mut("volumes") else {
+        return out;
+    };
+    for (key, value) in volumes {
+        let key = key.as_str().unwrap_or_default().to_owned();
+        if value.is_null() {
+            *value = Mapping::new().into();
+        }
+        let Value::Mapping(volume) = value else {
+            continue;
+        };
+        if volume
+            .get("external")
+            .is_some_and(|e| *e != Value::Bool(false))
+        {
+            continue;
+        }
+        let name = volume
+            .get("name")
+            .and_then(Value::as_str)
+            .map_or_else(|| format!("{app}_{key}"), str::to_owned);
+        let folder = match Share::of(volume, &name) {
+            Some(share) => share.render(&name, volume, storage, &mut out.notes),
+            None if volume.contains_key("driver") || volume.contains_key("driver_opts") => {
+                own_folder(volume)
+            }
+            None => ours(volume, storage, &name),
+        };
+        out.named.push((name, folder));
+    }
+    out
+}
+
+/// The fleet's own driver.
+fn ours(volume: &mut Mapping, storage: &StorageConfig, name: &str) -> Option<PathBuf> {
+    let folder = storage.path.join(name);
+    match storage.driver {
+        StorageDriver::Local => return None,
+        StorageDriver::Nfs => nfs(volume, &storage.node, &folder),
+        StorageDriver::Shared => bind(volume, &folder),
+        StorageDriver::Netshare => {
+            let share = format!("{}:{}", storage.node, folder.display());
+            driver(volume, "nfs", [("share", share)]);
+        }
+    }
+    Some(folder)
+}
+
+fn driver<const N: usize>(volume: &mut Mapping, driver: &str, options: [(&str, String); N]) {
+    volume.insert("driver".into(), driver.into());
+    let options: Mapping = options
+        .into_iter()
+        .map(|(k, v)| (k.into(), v.into()))
+        .collect();
+    volume.insert("driver_opts".into(), options.into());
+}
+
+/// NFS by Docker's own driver. The server goes by its name: the address behind it may change.
+fn nfs(volume: &mut Mapping, server: &str, folder: &Path) {
+    driver(
+        volume,
+        "local",
+        [
+            ("type", "nfs".into()),
+            ("o", format!("addr={server},rw,hard,nfsvers=4.2")),
+            ("device", format!(":{}", folder.display())),
+        ],
+    );
+}
+
+/// A folder that is mounted at the same path on every node.
+fn bind(volume: &mut Mapping, folder: &Path) {
+    driver(
+        volume,
+        "local",
+        [
+            ("type", "none".into()),
+            ("o", "bind".into()),
+            ("device", folder.display().to_string()),
+        ],
+    );
+}
+
+/// The folder of a volume that the file gave a driver, when it is one of the local driver.
+fn own_folder(volume: &Mapping) -> Option<PathBuf> {
+    let device = volume.get("driver_opts")?.get("device")?.as_str()?;
+    let path = device.rsplit(':').next()?;
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+/// A volume of the plugin docker-volume-netshare, as stack files of its time name it.
+struct Share {
+    server: String,
+    folder: PathBuf,
+}
+
+impl Share {
+    fn of(volume: &Mapping, name: &str) -> Option<Self> {
+        if volume.get("driver").and_then(Value::as_str) != Some("nfs") {
+            return None;
+        }
+        let options = volume.get("driver_opts")?;
+        let share = options.get("share")?.as_str()?;
+        let (server, path) = share.split_once(':')?;
+        // With `create`, the plugin makes a folder of the volume's name in the share.
+        let creates = options.get("create").map(text).is_some_and(|c| c == "true");
+        let path = Path::new(path.trim_end_matches('/'));
+        Some(Self {
+            server: server.to_owned(),
+            folder: if creates {
+                path.join(name)
+            } else {
+                path.to_owned()
+            },
+        })
+    }
+
+    fn render(
+        &self,
+        name: &str,
+        volume: &mut Mapping,
+        storage: &StorageConfig,
+        notes: &mut Vec<String>,
+    ) -> Option<PathBuf> {
+        match storage.driver {
+            StorageDriver::Netshare => Some(self.folder.clone()),
+            StorageDriver::Nfs => {
+                nfs(volume, &self.server, &self.folder);
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: Docker's own driver serves the same folder {}:{}",
+                    self.server,
+                    self.folder.display()
+                ));
+                Some(self.folder.clone())
+            }
+            StorageDriver::Shared => {
+                let folder = storage.path.join(name);
+                bind(volume, &folder);
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: this fleet keeps it in {}",
+                    folder.display()
+                ));
+                Some(folder)
+            }
+            StorageDriver::Local => {
+                volume.remove("driver");
+                volume.remove("driver_opts");
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: this fleet keeps volumes on their node"
+                ));
+                None
+            }
+        }
+    }
+}

