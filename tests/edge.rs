@@ -51,11 +51,95 @@ fn applications_answer_under_their_names_with_certificates() {
     );
     traefik(&fleet, &config, &authority);
     two_applications(&fleet, &config);
+    another(&fleet, &config);
     ghost_of_2019(&fleet, &config);
     switches(&fleet, &config);
     updates(&fleet, &config);
     bad_input(&fleet, &config);
+    secrets(&fleet, &config);
     no_name(&fleet, &config, &authority);
+}
+
+/// Made at random, kept for root alone, given to the application, shown only when asked for.
+fn secrets(fleet: &Fleet, config: &PathBuf) {
+    let file = fleet.lab.config_path().with_file_name("vault.yml");
+    std::fs::write(
+        &file,
+        "x-matou:\n  secrets:\n    - name: token\n      length: 40\n    - name: master\n      keep: true\n      help: opens the data\n\
+         services:\n  web:\n    image: matou/hello:1.0\n    secrets: [token, master]\n    volumes: ['data:/data']\n    healthcheck: {disable: true}\n    deploy:\n      endpoint_mode: dnsrr\n      placement: {constraints: [node.hostname == n1]}\n\
+         volumes:\n  data: {}\nsecrets:\n  token:\n    external: true\n  master:\n    external: true\n",
+    )
+    .expect("written");
+    let state = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(config)
+            .args(args)
+            .env("XDG_STATE_HOME", state.path())
+            .output()
+            .expect("matou starts");
+        (out.status.success(), said(&out))
+    };
+    let file = file.to_string_lossy().into_owned();
+    let (fine, deployed) = run(&["deploy", &file, "vault", "--yes"]);
+    assert!(
+        fine && deployed.contains("+ secret vault_token_v1, made at random"),
+        "{deployed}"
+    );
+    let inside = || {
+        fleet
+            .run(
+                "n1",
+                "docker exec $(docker ps -q -f name=vault_web) cat /run/secrets/token",
+            )
+            .trim()
+            .to_owned()
+    };
+    let first = inside();
+    assert_eq!(first.len(), 40);
+    let (_, shown) = run(&["secrets", "vault", "show", "token"]);
+    assert_eq!(shown.trim(), first);
+    let kept = fleet.run(
+        "n1",
+        "stat -c '%a %U' /mnt/data/.matou/secrets/vault /mnt/data/.matou/secrets/vault/token.v1",
+    );
+    assert_eq!(kept.trim(), "700 root\n600 root");
+    let (fine, rotated) = run(&["secrets", "vault", "rotate", "token", "--yes"]);
+    assert!(fine, "{rotated}");
+    let second = inside();
+    assert_ne!(first, second);
+    let (_, list) = run(&["secrets", "vault"]);
+    assert_eq!(list.trim(), "master version 1\ntoken version 2");
+    let (fine, refused) = run(&["secrets", "vault", "rotate", "master", "--yes"]);
+    assert!(
+        !fine && refused.contains("can't be read without it (opens the data)"),
+        "{refused}"
+    );
+    // Nothing that was printed or journalled holds a value.
+    let journal =
+        std::fs::read_to_string(state.path().join("matou/journal.jsonl")).expect("a journal");
+    for value in [&first, &second] {
+        for place in [&deployed, &rotated, &journal] {
+            assert!(!place.contains(value.as_str()), "{place}");
+        }
+    }
+    // Its data goes only when it is named.
+    let (fine, text) = run(&["remove", "vault", "--volume", "shop_data", "--yes"]);
+    assert!(
+        !fine && text.contains("shop_data is no volume of vault"),
+        "{text}"
+    );
+    let (fine, text) = run(&["remove", "vault", "--volume", "vault_data", "--yes"]);
+    assert!(
+        fine && text.contains("- volume vault_data of n1 (all that it holds is lost)"),
+        "{text}"
+    );
+    assert!(
+        !fleet
+            .run("n1", "docker volume ls -q")
+            .contains("vault_data")
+    );
 }
 
 fn traefik(fleet: &Fleet, config: &PathBuf, authority: &Authority) {
@@ -145,6 +229,23 @@ fn two_applications(fleet: &Fleet, config: &PathBuf) {
     ];
     assert!(ok(config, &again).contains("nothing to do"));
     assert!(ok(config, &["redeploy", "one", "--yes"]).contains("nothing to do"));
+}
+
+/// Another one like it needs another name and domain alone.
+fn another(fleet: &Fleet, config: &PathBuf) {
+    let out = matou(config, &["clone", "one", "three", "--yes"]);
+    let text = said(&out);
+    assert!(
+        text.contains("one_web answers for Host(`one.lab.test`) already"),
+        "{text}"
+    );
+    ok(
+        config,
+        &["clone", "one", "three", "DOMAIN=three.lab.test", "--yes"],
+    );
+    let answer = ask(fleet, "https://three.lab.test/").expect("it answers");
+    assert!(answer.contains("hello 1.0"), "{answer}");
+    ok_removed(config, "three");
 }
 
 /// The seed's own file, unchanged, with an image of the same name.

@@ -76,6 +76,7 @@ fn blank_servers_become_a_fleet() {
     full_disk(&fleet);
     wrong_download(&fleet);
     lost_connection(&fleet);
+    slow_node(&fleet, &config);
     roles(&fleet, &config);
     reboot(&fleet, &config);
     leave(&fleet, &config);
@@ -314,6 +315,35 @@ fn lost_connection(fleet: &Fleet) {
     });
     assert!(fleet.run("n3", "cmake --version").contains("cmake version"));
     assert!(ok(&config, &args).contains("nothing to do"));
+}
+
+/// A node whose sshd takes connections and says nothing stops nobody but itself.
+fn slow_node(fleet: &Fleet, config: &PathBuf) {
+    fleet.run(
+        "n2",
+        "systemd-run --quiet sh -c 'sleep 2; pkill -STOP -x sshd; sleep 20; pkill -CONT -x sshd'",
+    );
+    fleet.run("n3", "chmod 644 /etc/shadow; sleep 2");
+    let begun = Instant::now();
+    let out = matou(config, &["provision", "--only", "files", "--yes"]);
+    let text = said(&out);
+    assert!(
+        begun.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(text.contains("n2: ! files: "), "{text}");
+    assert!(text.contains("did not answer within"), "{text}");
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert_eq!(fleet.run("n3", "stat -c %a /etc/shadow").trim(), "640");
+    // It answers again, and nothing is left to do that was not done on the others.
+    until(Duration::from_secs(60), || {
+        let text = said(&matou(config, &["provision", "--only", "files", "--yes"]));
+        match text.contains("nothing to do") || text.contains("done in") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    });
 }
 
 fn roles(fleet: &Fleet, config: &PathBuf) {

@@ -12,7 +12,7 @@ use super::{Exit, job};
 use crate::edge::Edge;
 use crate::model::CertificateState;
 use crate::ops::{Context, Request};
-use crate::stack::{Severity, Switches, Target, migrate_file};
+use crate::stack::{AppFile, Severity, Switches, Target, migrate_file};
 use crate::text::clean;
 
 /// What can be switched for an application at the edge.
@@ -94,6 +94,33 @@ pub(super) async fn secrets(
             job::run(cx, request, options).await
         }
     }
+}
+
+/// Deploys `to` as `app` is deployed, but for some variables.
+pub(super) fn like(
+    cx: &Context,
+    app: &str,
+    to: &str,
+    variables: &[(String, String)],
+) -> Result<Request> {
+    let folder = cx.config.folder();
+    let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
+    let file = AppFile::load(&folder, app)?.ok_or_else(|| {
+        let known = AppFile::list(&folder);
+        eyre!("there is no apps/{app}.toml, only {}", known.join(", "))
+    })?;
+    if AppFile::load(&folder, to)?.is_some() {
+        return Err(eyre!(
+            "{to} has a file in apps/ already: `matou redeploy {to}` goes by it"
+        ));
+    }
+    let mut all = file.variables;
+    all.extend(variables.iter().cloned());
+    Ok(Request::Deploy {
+        stack: file.stack,
+        app: to.to_owned(),
+        variables: all,
+    })
 }
 
 /// Prints what is wrong; errors make it fail, warnings do not.

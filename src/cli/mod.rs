@@ -67,6 +67,17 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
+    /// Deploy another application like one that has a file in apps/; data is not copied
+    Clone {
+        app: String,
+        /// Name of the new one
+        to: String,
+        /// What differs, its domain above all
+        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        variables: Vec<(String, String)>,
+        #[command(flatten)]
+        options: job::Options,
+    },
     /// Take a service back to what it was before its last update
     Rollback {
         service: String,
@@ -108,9 +119,12 @@ enum Command {
         #[arg(value_name = "NAME=VALUE", value_parser = variable)]
         variables: Vec<(String, String)>,
     },
-    /// Remove an application; its volumes stay
+    /// Remove an application; its volumes stay, unless they are named
     Remove {
         app: String,
+        /// A volume that goes too, with all that it holds
+        #[arg(long = "volume", value_name = "VOLUME")]
+        volumes: Vec<String>,
         #[command(flatten)]
         options: job::Options,
     },
@@ -342,6 +356,15 @@ impl Cli {
                 };
                 job::run(cx, request, options).await
             }
+            Command::Clone {
+                app,
+                to,
+                variables,
+                options,
+            } => {
+                let request = apps::like(cx, app, to, variables)?;
+                job::run(cx, request, options).await
+            }
             Command::Rollback { service, options } => {
                 let service = service.clone();
                 job::run(cx, Request::Rollback { service }, options).await
@@ -361,8 +384,16 @@ impl Cli {
                 job::run(cx, request, &job::Options::dry_run()).await
             }
             Command::Migrate { file, write } => apps::migrate(cx, file, *write),
-            Command::Remove { app, options } => {
-                job::run(cx, Request::Remove { app: app.clone() }, options).await
+            Command::Remove {
+                app,
+                volumes,
+                options,
+            } => {
+                let request = Request::Remove {
+                    app: app.clone(),
+                    volumes: volumes.clone(),
+                };
+                job::run(cx, request, options).await
             }
             Command::Scale {
                 service,

@@ -75,7 +75,10 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             (Confirm::Ask, deploy::steps(&wanted, manager, cx).await?)
         }
         Request::Rollback { service } => (Confirm::Ask, service::rollback(service)),
-        Request::Remove { app } => (Confirm::TypeName(app.clone()), remove::steps(app)),
+        Request::Remove { app, volumes } => (
+            Confirm::TypeName(app.clone()),
+            remove::steps(app, volumes, cx)?,
+        ),
         Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
         Request::Restart { service } => (Confirm::Ask, service::restart(service)),
         Request::Availability { node, to } => {

@@ -1,10 +1,13 @@
 //! Removing an application: its services and networks go, its volumes stay.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tasks::read;
+use super::Context;
+use super::tasks::{docker_failed, read};
+use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::{Service, Swarm};
@@ -12,15 +15,134 @@ use crate::model::{Service, Swarm};
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
 
-/// The steps that remove a stack, or a loose service of that name.
-pub(super) fn steps(app: &str) -> Vec<Box<dyn Step>> {
-    vec![Box::new(Remove {
+/// The steps that remove a stack, or a loose service of that name, and volumes of it.
+pub(super) fn steps(
+    app: &str,
+    volumes: &[String],
+    cx: &Context,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    if let Some(other) = volumes.iter().find(|v| {
+        !v.starts_with(&format!("{app}_"))
+            || !v
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    }) {
+        return Err(format!(
+            "{other} is no volume of {app}: those begin with {app}_"
+        ));
+    }
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Remove {
         app: app.to_owned(),
-    })]
+        gone: volumes.to_vec(),
+    })];
+    if !volumes.is_empty() {
+        let storage = &cx.config.storage;
+        steps.push(Box::new(RemoveVolumes {
+            volumes: volumes.to_vec(),
+            nodes: cx.nodes.clone(),
+            storage: storage.node.clone(),
+            path: storage.path.clone(),
+        }));
+    }
+    Ok(steps)
+}
+
+/// Volumes with all that they hold, from every node and the storage node.
+struct RemoveVolumes {
+    volumes: Vec<String>,
+    nodes: Nodes,
+    storage: String,
+    path: PathBuf,
+}
+
+impl RemoveVolumes {
+    /// Where each volume is: by node, and as a folder of the storage node.
+    async fn found(&self) -> Result<(Vec<(NodeHandle, String)>, Vec<String>), StepError> {
+        let mut on_nodes = Vec::new();
+        for node in self.nodes.iter() {
+            let volumes = node.docker.volumes().await.map_err(docker_failed)?;
+            for volume in volumes {
+                if self.volumes.contains(&volume.name) {
+                    on_nodes.push((node.clone(), volume.name));
+                }
+            }
+        }
+        let mut folders = Vec::new();
+        if let Some(node) = self.nodes.get(&self.storage) {
+            let list = Command::sh(r#"for d; do [ -d "$d" ] && printf '%s\n' "$d"; done; :"#)
+                .args(self.volumes.iter().map(|v| self.folder(v)))
+                .sudo()
+                .timeout(Duration::from_secs(30))
+                .label("volume folders");
+            let out = node.host.run_ok(&list).await?.text();
+            folders.extend(out.lines().map(str::to_owned));
+        }
+        Ok((on_nodes, folders))
+    }
+
+    fn folder(&self, volume: &str) -> String {
+        self.path.join(volume).display().to_string()
+    }
+}
+
+#[async_trait]
+impl Step for RemoveVolumes {
+    fn name(&self) -> String {
+        "volumes".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let (on_nodes, folders) = self.found().await?;
+        let lost = "all that it holds is lost";
+        let mut lines: Vec<Change> = on_nodes
+            .iter()
+            .map(|(node, name)| {
+                Change::remove(format!("volume {name} of {}", node.config.name)).warn(lost)
+            })
+            .collect();
+        lines.extend(folders.iter().map(|folder| {
+            Change::remove(format!("folder {folder} of {}", self.storage)).warn(lost)
+        }));
+        Ok(match lines.is_empty() {
+            true => Check::Done(vec![Change::same("the volumes are not there")]),
+            false => Check::Change(lines),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let (on_nodes, folders) = self.found().await?;
+        for (node, name) in on_nodes {
+            // A container that has just stopped may hold it a moment longer.
+            let remove = Command::sh(
+                "i=0; until docker volume rm -- \"$1\"; do i=$((i+1)); [ $i -lt 15 ] || exit 1; sleep 1; done",
+            )
+            .arg(&name)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label(format!("docker volume rm {name}"));
+            node.host.run_ok(&remove).await?;
+            cx.out
+                .note(format!("{name} of {} is gone", node.config.name))
+                .await;
+        }
+        if let Some(node) = self.nodes.get(&self.storage) {
+            for folder in folders {
+                let remove = Command::new("rm")
+                    .args(["-rf", "--one-file-system", "--"])
+                    .arg(&folder)
+                    .sudo();
+                node.host.run_ok(&remove).await?;
+                cx.out.note(format!("{folder} is gone")).await;
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Remove {
     app: String,
+    /// Volumes that the next step removes.
+    gone: Vec<String>,
 }
 
 impl Remove {
@@ -58,6 +180,7 @@ impl Step for Remove {
         let mut volumes: Vec<&String> = services.iter().flat_map(|s| &s.volumes).collect();
         volumes.sort();
         volumes.dedup();
+        volumes.retain(|v| !self.gone.contains(v));
         changes.extend(
             volumes
                 .iter()

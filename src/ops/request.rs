@@ -31,8 +31,13 @@ pub enum Request {
     },
     /// Takes a service back to what it was before its last update.
     Rollback { service: String },
-    /// Removes an application; its volumes stay.
-    Remove { app: String },
+    /// Removes an application; its volumes stay, unless they are named.
+    Remove {
+        app: String,
+        /// Volumes that go too, with their data.
+        #[serde(default)]
+        volumes: Vec<String>,
+    },
     /// Sets the number of tasks of a replicated service.
     Scale { service: String, replicas: u64 },
     /// Replaces every task of a service by a new one.
@@ -54,6 +59,24 @@ pub enum Request {
 }
 
 impl Request {
+    /// Deploys an application again as its file says.
+    pub fn redeploy(app: impl Into<String>) -> Self {
+        Self::Redeploy {
+            app: app.into(),
+            variables: BTreeMap::new(),
+            switches: crate::stack::Switches::default(),
+            rotate: Vec::new(),
+        }
+    }
+
+    /// Removes an application and keeps its volumes.
+    pub fn remove(app: impl Into<String>) -> Self {
+        Self::Remove {
+            app: app.into(),
+            volumes: Vec::new(),
+        }
+    }
+
     /// As shown in the list of jobs.
     pub fn title(&self) -> String {
         match self {
@@ -63,7 +86,7 @@ impl Request {
                 names => format!("rotate {} of {app}", names.join(", ")),
             },
             Self::Rollback { service } => format!("roll {service} back"),
-            Self::Remove { app } => format!("remove {app}"),
+            Self::Remove { app, .. } => format!("remove {app}"),
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),
             Self::Provision { options } => crate::provision::title(options),

@@ -43,6 +43,8 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),
         Action::Scale => return scale(app),
         Action::Restart => return restart(app),
+        Action::Redeploy => return redeploy(app),
+        Action::Rollback => return rollback(app),
         Action::Remove => return remove(app),
         Action::Provision => return provision(app, true),
         Action::ProvisionAll => return provision(app, false),
@@ -80,9 +82,20 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Shell => return shell(app),
         Action::Copy => {
+            // Of a certificate its chain is what is wanted elsewhere.
+            let pem = |at: usize| {
+                let certificates = app.fleet.certificates.value()?;
+                let served = certificates.get(at)?.nodes.iter();
+                let mut served = served.filter_map(|(_, s)| s.as_ref().ok());
+                served.next().map(|s| s.pem.clone())
+            };
             return app
                 .selected()
-                .map(|r| Effect::Copy(r.name.clone()))
+                .map(|r| match r.kind {
+                    RowKind::Certificate(at) => pem(at).unwrap_or_else(|| r.name.clone()),
+                    _ => r.name.clone(),
+                })
+                .map(Effect::Copy)
                 .into_iter()
                 .collect();
         }
@@ -271,10 +284,42 @@ fn restart(app: &mut App) -> Vec<Effect> {
     }
 }
 
-/// The application of the selected row.
+fn rollback(app: &mut App) -> Vec<Effect> {
+    match service(app) {
+        Some(service) => plan(
+            app,
+            Request::Rollback {
+                service: service.name,
+            },
+        ),
+        None => Vec::new(),
+    }
+}
+
+fn redeploy(app: &mut App) -> Vec<Effect> {
+    match application(app) {
+        Some(name) => plan(app, Request::redeploy(name)),
+        None => {
+            app.say("select an application first (pane 2)", false);
+            Vec::new()
+        }
+    }
+}
+
 fn remove(app: &mut App) -> Vec<Effect> {
+    match application(app) {
+        Some(name) => plan(app, Request::remove(name)),
+        None => {
+            app.say("select an application first (pane 2)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// The application of the selected row.
+fn application(app: &App) -> Option<String> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-    let name = app.selected().and_then(|row| match &row.kind {
+    app.selected().and_then(|row| match &row.kind {
         RowKind::App { .. } => Some(row.name.clone()),
         RowKind::Service(at) | RowKind::Task { service: at, .. } => {
             let service = services.get(*at)?;
@@ -286,14 +331,7 @@ fn remove(app: &mut App) -> Vec<Effect> {
             )
         }
         _ => None,
-    });
-    match name {
-        Some(name) => plan(app, Request::Remove { app: name }),
-        None => {
-            app.say("select an application first (pane 2)", false);
-            Vec::new()
-        }
-    }
+    })
 }
 
 /// The selected node.

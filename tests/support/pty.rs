@@ -40,7 +40,9 @@ impl Pty {
             .openpty(size)
             .expect("a pseudo-terminal");
         let modes_before = modes(pair.master.as_ref());
-        let mut command = CommandBuilder::new(program);
+        // A path is this program's, whatever the other's folder is.
+        let path = std::fs::canonicalize(program).unwrap_or_else(|_| program.into());
+        let mut command = CommandBuilder::new(path);
         command.args(args);
         command.env("TERM", "xterm-256color");
         for (name, value) in env {
