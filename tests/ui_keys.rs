@@ -193,7 +193,7 @@ fn scaling_takes_a_number() {
 fn removing_needs_the_whole_name() {
     let mut c = Console::new();
     let (ticket, request) = asked(&c.press("2jx"));
-    assert_eq!(request, Request::remove("shop"));
+    assert_eq!(request, Request::remove("shop".into()));
     let plan = plan(Confirm::TypeName("shop".into()), "gone");
     c.take(Msg::Planned {
         ticket,
@@ -273,7 +273,7 @@ fn provisioning_takes_the_selected_node_or_all() {
 #[test]
 fn applications_are_deployed_again_and_services_taken_back() {
     let mut c = Console::new();
-    assert_eq!(asked(&c.press("2ju")).1, Request::redeploy("shop"));
+    assert_eq!(asked(&c.press("2ju")).1, Request::redeploy("shop".into()));
     let mut c = Console::new();
     let service = "blog_web".to_owned();
     assert_eq!(asked(&c.press("2U")).1, Request::Rollback { service });
@@ -333,7 +333,7 @@ fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     swarm.services.insert(0, new);
     let datum = Datum::Swarm(Ok(swarm));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
-    assert_eq!(asked(&c.press("x")).1, Request::remove("shop"));
+    assert_eq!(asked(&c.press("x")).1, Request::remove("shop".into()));
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn leaving_asks_while_a_job_runs() {
     let mut c = Console::new();
     assert_eq!(c.press("q"), [Effect::Quit]);
     let id = JobId(1);
-    let request = Request::remove("x");
+    let request = Request::remove("x".into());
     c.take(Msg::JobStarted { id, request });
     c.press("\u{1b}");
     assert_eq!(c.press("q"), []);

@@ -60,9 +60,9 @@ pub enum Request {
 
 impl Request {
     /// Deploys an application again as its file says.
-    pub fn redeploy(app: impl Into<String>) -> Self {
+    pub fn redeploy(app: String) -> Self {
         Self::Redeploy {
-            app: app.into(),
+            app,
             variables: BTreeMap::new(),
             switches: crate::stack::Switches::default(),
             rotate: Vec::new(),
@@ -70,9 +70,9 @@ impl Request {
     }
 
     /// Removes an application and keeps its volumes.
-    pub fn remove(app: impl Into<String>) -> Self {
+    pub fn remove(app: String) -> Self {
         Self::Remove {
-            app: app.into(),
+            app,
             volumes: Vec::new(),
         }
     }

@@ -12,6 +12,7 @@ mod lint;
 mod migrate;
 mod places;
 mod render;
+mod rule1;
 mod switches;
 mod traefik1;
 mod volumes;

@@ -43,9 +43,9 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),
         Action::Scale => return scale(app),
         Action::Restart => return restart(app),
-        Action::Redeploy => return redeploy(app),
+        Action::Redeploy => return on_application(app, Request::redeploy),
         Action::Rollback => return rollback(app),
-        Action::Remove => return remove(app),
+        Action::Remove => return on_application(app, Request::remove),
         Action::Provision => return provision(app, true),
         Action::ProvisionAll => return provision(app, false),
         Action::NodeMenu => {
@@ -296,19 +296,10 @@ fn rollback(app: &mut App) -> Vec<Effect> {
     }
 }
 
-fn redeploy(app: &mut App) -> Vec<Effect> {
+/// Asks for a plan about the selected application.
+fn on_application(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> {
     match application(app) {
-        Some(name) => plan(app, Request::redeploy(name)),
-        None => {
-            app.say("select an application first (pane 2)", false);
-            Vec::new()
-        }
-    }
-}
-
-fn remove(app: &mut App) -> Vec<Effect> {
-    match application(app) {
-        Some(name) => plan(app, Request::remove(name)),
+        Some(name) => plan(app, request(name)),
         None => {
             app.say("select an application first (pane 2)", false);
             Vec::new()
