@@ -466,7 +466,7 @@ pub(super) fn section<'a>(
 }
 
 /// Names used by a list or mapping of references, with their keys in the file.
-fn uses(value: Option<&Value>) -> Vec<(&str, String)> {
+pub(super) fn uses(value: Option<&Value>) -> Vec<(&str, String)> {
     match value {
         Some(Value::Sequence(items)) => items
             .iter()

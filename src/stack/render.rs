@@ -9,7 +9,7 @@ use super::catalogue::Stack;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape, interpolate};
-use super::lint::{Finding, lint, published, section};
+use super::lint::{Finding, lint, published, section, uses};
 use super::places::Places;
 use super::switches::Switches;
 use super::traefik1::Labels;
@@ -361,6 +361,11 @@ fn services(
     places: &Places,
     out: &mut Rendered,
 ) -> Result<(), StackError> {
+    // What a service refers to is part of it: a secret of a new version, a config of new content.
+    let declared: Vec<(&str, Mapping)> = ["configs", "secrets", "networks"]
+        .into_iter()
+        .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
+        .collect();
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
     };
@@ -406,8 +411,14 @@ fn services(
         let escaped = labels.iter().map(|(k, v)| (k.clone(), escape(v))).collect();
         labels::set(service, &escaped);
 
-        let text = serde_yaml::to_string(service)
+        let mut text = serde_yaml::to_string(service)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+        for (kind, section) in &declared {
+            for (used, _) in uses(service.get(*kind)) {
+                let entry = section.get(used).unwrap_or(&Value::Null);
+                text.push_str(&serde_yaml::to_string(entry).unwrap_or_default());
+            }
+        }
         let digest = Sha256::digest(text);
         let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let mut stamped = escaped.clone();
