@@ -44,7 +44,9 @@ fn start_navigate_deploy_read_the_log_and_quit() {
     pty.send("l");
     pty.wait_for("hello 1.0 on", LATER);
     pty.wait_for("following", SOON);
-    pty.escape("following", SOON);
+    pty.wait_gone("d deploy", SOON);
+    pty.send("\x1b");
+    pty.wait_for("d deploy", SOON);
 
     // A shell in its container, and back.
     pty.send("e");
