@@ -13,6 +13,7 @@ pub mod lab;
 pub mod model;
 pub mod ops;
 pub mod provision;
+pub mod registry;
 pub mod runtime;
 pub mod stack;
 pub mod text;

@@ -1,17 +1,15 @@
 //! Subcommands about stack files and applications that are no jobs of their own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use color_eyre::eyre::{Result, WrapErr, eyre};
 
-use jiff::Timestamp;
-
 use super::{Exit, job};
-use crate::edge::Edge;
-use crate::model::CertificateState;
-use crate::ops::{Context, Request};
+use crate::ops::{Context, Request, ServiceVersions};
+use crate::registry::Step;
 use crate::stack::{AppFile, Severity, Switches, Target, migrate_file};
 use crate::text::clean;
 
@@ -169,31 +167,99 @@ pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode
     Ok(Exit::Done.into())
 }
 
-/// Prints the certificates; one that browsers refuse, or none at all, makes it fail.
-pub(super) async fn certificates(cx: &Context, json: bool) -> Result<ExitCode> {
-    let edge = Edge::of(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
-    let read = crate::collect::read_certificates(&cx.nodes, &edge).await;
-    let certificates = read.map_err(|e| eyre!(e))?;
-    let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
-    if json {
-        println!("{}", serde_json::to_string_pretty(&certificates)?);
-    } else if certificates.is_empty() {
-        println!("no application has a domain");
-    }
-    let mut failed = false;
-    for c in &certificates {
-        failed |= c.state(now, most) == CertificateState::Refused;
-        if json {
-            continue;
+/// Shown under `matou update --help`.
+pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version.\nRegistries are asked by this machine, with what `docker login` stored here.";
+
+/// Lists newer versions, or goes to one.
+pub(super) async fn update(
+    cx: &Context,
+    app: &str,
+    to: Option<&str>,
+    service: Option<&str>,
+    options: &job::Options,
+) -> Result<ExitCode> {
+    let mut all = crate::ops::newer(cx, app).await.map_err(|e| eyre!(e))?;
+    if let Some(service) = service {
+        let names: Vec<String> = all.iter().map(|s| s.service.clone()).collect();
+        all.retain(|s| s.service == service);
+        if all.is_empty() {
+            return Err(eyre!(
+                "{app} has no service {service:?}, only {}",
+                names.join(", ")
+            ));
         }
-        let left = c.worst(now, most).map_or_else(String::new, |served| {
-            format!("{} d  {}", served.days_left(now), served.issuer)
-        });
-        let problem = c.problem(now, most).unwrap_or_default();
-        println!("{:<32} {left:<24} {problem}", clean(&c.domain));
     }
-    Ok(match failed {
-        true => Exit::Failed.into(),
-        false => Exit::Done.into(),
+    let Some(to) = to else {
+        return list_versions(app, &all, options);
+    };
+    let mut images = BTreeMap::new();
+    for found in &all {
+        let tag = match &found.newer {
+            // Of the same major version.
+            Ok(newer) if to == "newest" => {
+                let newest = newer.iter().find(|n| n.step != Step::Major);
+                newest.map(|n| n.tag.as_str())
+            }
+            Ok(newer) => newer.iter().map(|n| n.tag.as_str()).find(|t| *t == to),
+            Err(_) => None,
+        };
+        // One that is named with its service need not be listed: the registry may be out of reach.
+        let tag = tag.or((service.is_some() && to != "newest").then_some(to));
+        if let Some(image) = tag.and_then(|t| found.with(t)) {
+            images.insert(found.service.clone(), image);
+        }
+    }
+    if images.is_empty() {
+        if to == "newest" && all.iter().all(|s| s.newer.is_ok()) {
+            println!("{app} has the newest of its major versions");
+            return Ok(Exit::Done.into());
+        }
+        list_versions(app, &all, options)?;
+        return Err(eyre!(
+            "no image of {app} can go to {to}: choose one that is listed, or name the service with --service"
+        ));
+    }
+    if to != "newest" && images.len() > 1 {
+        let names: Vec<&str> = images.keys().map(String::as_str).collect();
+        return Err(eyre!(
+            "{to} may be meant for {}: say which with --service",
+            names.join(" or ")
+        ));
+    }
+    let request = Request::Update {
+        app: app.to_owned(),
+        images,
+    };
+    job::run(cx, request, options).await
+}
+
+fn list_versions(app: &str, all: &[ServiceVersions], options: &job::Options) -> Result<ExitCode> {
+    if options.wants_json() {
+        println!("{}", serde_json::to_string(all)?);
+        return Ok(Exit::Done.into());
+    }
+    let mut known = true;
+    for found in all {
+        println!("{app}_{}  {}", clean(&found.service), clean(&found.image));
+        match &found.newer {
+            Err(reason) => {
+                known = false;
+                println!("  ? {reason}");
+            }
+            Ok(newer) if newer.is_empty() => println!("  = nothing newer of this kind"),
+            Ok(newer) => {
+                for version in newer {
+                    let warning = match version.step {
+                        Step::Major => "  (read its release notes, back up first)",
+                        _ => "",
+                    };
+                    println!("  + {:<24} {}{warning}", version.tag, version.step.word());
+                }
+            }
+        }
+    }
+    Ok(match known {
+        true => Exit::Done.into(),
+        false => Exit::Failed.into(),
     })
 }

@@ -27,6 +27,10 @@ pub struct Options {
 }
 
 impl Options {
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+
     /// The plan alone.
     pub(super) fn dry_run() -> Self {
         Self {

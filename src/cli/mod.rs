@@ -1,6 +1,7 @@
 //! The command line: every job of the console as a subcommand.
 
 mod apps;
+mod certificates;
 mod exit;
 mod job;
 mod logs;
@@ -75,6 +76,35 @@ enum Command {
         /// What differs, its domain above all
         #[arg(value_name = "NAME=VALUE", value_parser = variable)]
         variables: Vec<(String, String)>,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// List newer versions of an application's images, or go to one
+    #[command(after_help = apps::UPDATE_HELP)]
+    Update {
+        app: String,
+        /// The tag to go to, or the word newest: the newest of the same major version
+        #[arg(long, value_name = "TAG|newest")]
+        to: Option<String>,
+        /// The service whose image it is, where the application has several that can be meant
+        #[arg(long, value_name = "SERVICE")]
+        service: Option<String>,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Move an application to a node, or to the nodes that have a label
+    Place {
+        app: String,
+        /// Name of a node, LABEL=VALUE, or the word anywhere
+        to: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Switch headers, password and limit of an application at the edge, without replacing its tasks
+    Switch {
+        app: String,
+        #[command(flatten)]
+        switches: apps::SwitchOptions,
         #[command(flatten)]
         options: job::Options,
     },
@@ -213,11 +243,13 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
-    /// Print what is served for every domain of the applications
+    /// Print what is served for every domain of the applications; show, print or renew one
     Certificates {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(subcommand)]
+        what: Option<certificates::CertificateCommand>,
     },
     /// Print the log of a service, of all its tasks over all nodes
     Logs {
@@ -365,6 +397,30 @@ impl Cli {
                 let request = apps::like(cx, app, to, variables)?;
                 job::run(cx, request, options).await
             }
+            Command::Update {
+                app,
+                to,
+                service,
+                options,
+            } => apps::update(cx, app, to.as_deref(), service.as_deref(), options).await,
+            Command::Place { app, to, options } => {
+                let request = Request::Place {
+                    app: app.clone(),
+                    to: (to != "anywhere").then(|| to.clone()),
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Switch {
+                app,
+                switches,
+                options,
+            } => {
+                let request = Request::Switch {
+                    app: app.clone(),
+                    switches: switches.switches(),
+                };
+                job::run(cx, request, options).await
+            }
             Command::Rollback { service, options } => {
                 let service = service.clone();
                 job::run(cx, Request::Rollback { service }, options).await
@@ -454,7 +510,9 @@ impl Cli {
             Command::Pause { node, options } => {
                 job::run(cx, availability(node, Availability::Pause), options).await
             }
-            Command::Certificates { json } => apps::certificates(cx, *json).await,
+            Command::Certificates { json, what } => {
+                certificates::run(cx, *json, what.as_ref()).await
+            }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
             Command::Journal {
                 node,

@@ -1,6 +1,6 @@
 //! What the edge serves for every domain of the applications, asked by handshake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{Reports, Wake};
-use crate::docker::{NodeHandle, Nodes};
-use crate::edge::{Edge, probe, reason};
-use crate::host::Command;
-use crate::model::{Certificate, Datum, ServedCertificate, Swarm};
+use crate::docker::Nodes;
+use crate::edge::{self, AcmeStore, Edge, StoreFile, probe, reason};
+use crate::model::{Certificate, Datum, ServedCertificate, StoredCertificate};
 
 /// How often all domains are looked at.
 const POLL: Duration = Duration::from_secs(300);
@@ -32,6 +31,7 @@ pub(super) async fn watch(nodes: Nodes, edge: Edge, reports: Reports, wake: Arc<
         let well = reading.as_ref().is_ok_and(|certificates| {
             certificates
                 .iter()
+                .filter(|c| !c.orphan)
                 .flat_map(|c| &c.nodes)
                 .all(|(_, served)| served.as_ref().is_ok_and(|s| s.problem.is_none()))
         });
@@ -76,6 +76,8 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
                 domain,
                 service,
                 nodes: Vec::new(),
+                stored: None,
+                orphan: false,
             });
         entry.nodes.push((node, served));
     }
@@ -93,7 +95,7 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
         c.nodes.iter().any(|(_, s)| s.as_ref().is_ok_and(problem))
     };
     if certificates.iter().any(refused) {
-        let log = traefik_log(manager, &swarm).await.unwrap_or_default();
+        let log = edge::log(manager, &swarm).await.unwrap_or_default();
         for certificate in certificates.iter_mut().filter(|c| refused(c)) {
             let Some(why) = reason(&log, &certificate.domain) else {
                 continue;
@@ -108,30 +110,50 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
             }
         }
     }
+    // A store that can't be read takes nothing away from what is served.
+    if let Ok(file) = StoreFile::find(nodes, &edge.storage, manager, &swarm).await
+        && let Ok(store) = file.read().await
+    {
+        compare(&mut certificates, &store);
+    }
     Ok(certificates)
 }
 
-/// The end of the log of what takes https for the fleet.
-async fn traefik_log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
-    let https = |p: &String| p.starts_with("443:");
-    let service = swarm.services.iter().find(|s| s.ports.iter().any(https))?;
-    let log = Command::new("docker")
-        .args([
-            "service",
-            "logs",
-            "--raw",
-            "--no-task-ids",
-            "--tail",
-            "500",
-            "--",
-        ])
-        .arg(&service.id)
-        .sudo()
-        .timeout(Duration::from_secs(10));
-    let out = manager.host.run_ok(&log).await.ok()?;
-    let mut text = String::from_utf8_lossy(&out.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&out.stderr));
-    Some(text)
+/// Puts what is stored beside what is served, and lists what is stored for nobody.
+fn compare(certificates: &mut Vec<Certificate>, store: &AcmeStore) {
+    let by_name = edge::by_name(store);
+    let stored = |names: &[&str]| -> Vec<StoredCertificate> {
+        let found = names.iter().filter_map(|n| by_name.get(n)).flatten();
+        found
+            .map(|s| StoredCertificate {
+                resolver: s.resolver.clone(),
+                not_after: s.not_after,
+            })
+            .collect()
+    };
+    for certificate in certificates.iter_mut() {
+        let domain = certificate.domain.clone();
+        let parent = domain.split_once('.').map(|(_, p)| format!("*.{p}"));
+        let mut names = vec![domain.as_str()];
+        names.extend(parent.as_deref());
+        certificate.stored = Some(stored(&names));
+    }
+    let asked: BTreeSet<String> = certificates.iter().map(|c| c.domain.clone()).collect();
+    // One name that is asked for keeps a certificate of several; of a wildcard none can be told.
+    let orphans = store.certificates.iter().filter(|s| {
+        let wild = s.names.iter().any(|n| n.starts_with('*'));
+        !wild && s.names.iter().all(|n| !asked.contains(n))
+    });
+    let names: BTreeSet<&String> = orphans.filter_map(|s| s.names.first()).collect();
+    for name in names {
+        certificates.push(Certificate {
+            domain: name.clone(),
+            service: String::new(),
+            nodes: Vec::new(),
+            stored: Some(stored(&[name])),
+            orphan: true,
+        });
+    }
 }
 
 async fn ask(
@@ -148,7 +170,37 @@ async fn ask(
         not_before: served.not_before,
         not_after: served.not_after,
         problem: served.problem,
+        chain: edge::chain(&served.pem),
         pem: served.pem,
     });
     (domain, service, node, served)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_stands_beside_what_is_asked_for() {
+        let store = AcmeStore::parse(
+            r#"{"le":{"Certificates":[
+            {"domain":{"main":"a.org","sans":["www.a.org"]},"certificate":"","key":""},
+            {"domain":{"main":"*.b.org"},"certificate":"","key":""},
+            {"domain":{"main":"old.org"},"certificate":"","key":""}]}}"#,
+        )
+        .unwrap();
+        let asked = |domain: &str| Certificate {
+            domain: domain.into(),
+            service: "s".into(),
+            nodes: Vec::new(),
+            stored: None,
+            orphan: false,
+        };
+        let mut all = vec![asked("www.a.org"), asked("x.b.org"), asked("new.org")];
+        compare(&mut all, &store);
+        let stored: Vec<usize> = all.iter().map(|c| c.stored.as_ref().unwrap().len()).collect();
+        assert_eq!(stored, [1, 1, 0, 1]);
+        assert_eq!(all[3].domain, "old.org");
+        assert!(all[3].orphan && !all[2].orphan);
+    }
 }

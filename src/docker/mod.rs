@@ -6,6 +6,7 @@ mod logs;
 mod membership;
 mod nodes;
 mod objects;
+mod room;
 mod swarm;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::model::{Engine, Volume};
 pub use logs::ContainerLine;
 pub use membership::NodeSpec;
 pub use nodes::{NodeHandle, Nodes};
+pub use room::{NetworkRoom, NodeRoom, Room};
 pub use swarm::ServiceSpec;
 
 /// The oldest API matou works with: Docker 20.10.

@@ -80,6 +80,18 @@ impl Docker {
         }
     }
 
+    /// A service's description, in the engine's own words.
+    ///
+    /// # Errors
+    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    pub async fn service_spec(&self, name: &str) -> Result<ServiceSpec, DockerError> {
+        let client = self.client().await?;
+        match client.inspect_service(name, None).await {
+            Ok(service) => Ok(service.spec.unwrap_or_default()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
     /// Sets how many tasks a replicated service runs.
     pub async fn scale(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
         self.update_service(service, |spec| {

@@ -4,6 +4,7 @@ mod acme;
 mod probe;
 mod reasons;
 mod request;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::Config;
+use crate::config::{Config, StorageConfig};
 use crate::docker::Nodes;
 
 pub use acme::{AcmeError, AcmeStore, Stored};
-pub use probe::{Served, probe};
+pub use probe::{Served, chain, probe};
 pub use reasons::reason;
 pub use request::{Answer, get};
+pub use store::{StoreFile, by_name, log, traefik};
 
 /// How long a connection, a handshake or an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +33,8 @@ pub struct Edge {
     pub roots: Arc<RootCertStore>,
     /// https; another port only where something stands before the fleet.
     pub port: u16,
+    /// Where volumes are: Traefik's store is in one.
+    pub storage: StorageConfig,
 }
 
 impl Edge {
@@ -60,6 +64,7 @@ impl Edge {
             nodes: nodes.collect(),
             roots: Arc::new(roots),
             port: 443,
+            storage: config.storage.clone(),
         })
     }
 }

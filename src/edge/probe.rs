@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -15,8 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use super::PATIENCE;
+use crate::model::ChainLink;
 
 /// A certificate as a server showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,13 @@ pub struct Served {
     pub problem: Option<String>,
     /// The chain as PEM, the leaf first.
     pub pem: String,
+}
+
+impl Served {
+    /// Whether it is Traefik's own, shown while it has none for a name.
+    pub fn is_default(&self) -> bool {
+        self.issuer == TRAEFIK_DEFAULT
+    }
 }
 
 /// The name that Traefik's own certificate has, which it shows while it has none for a name.
@@ -142,6 +152,34 @@ pub(super) fn judge(
         problem,
         pem,
     })
+}
+
+/// What each certificate of a chain says of itself, the leaf first; what can't be read is left out.
+pub fn chain(pem: &str) -> Vec<ChainLink> {
+    let common = |of: &x509_parser::x509::X509Name<'_>| {
+        let name = of.iter_common_name().next().and_then(|n| n.as_str().ok());
+        let name = name.map_or_else(|| of.to_string(), str::to_owned);
+        crate::text::clean(&name).into_owned()
+    };
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten();
+    certificates
+        .filter_map(|der| {
+            let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+            let key = match parsed.public_key().parsed() {
+                Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
+                Ok(PublicKey::EC(point)) => format!("EC {}", point.key_size()),
+                _ => "key of another kind".to_owned(),
+            };
+            let end = parsed.validity().not_after.timestamp();
+            Some(ChainLink {
+                subject: common(parsed.subject()),
+                issuer: common(parsed.issuer()),
+                not_after: Timestamp::from_second(end).ok()?,
+                serial: parsed.raw_serial_as_string(),
+                key,
+            })
+        })
+        .collect()
 }
 
 /// Why a browser would refuse a chain, in plain words.

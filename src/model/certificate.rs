@@ -12,6 +12,31 @@ pub struct Certificate {
     /// By node that was asked: its certificate, or why there is none. Nodes that take no https are
     /// left out unless none does.
     pub nodes: Vec<(String, Result<ServedCertificate, String>)>,
+    /// What Traefik's store holds for the domain; `None` when the store could not be read.
+    pub stored: Option<Vec<StoredCertificate>>,
+    /// It is stored, and no router asks for it: Traefik renews it for nothing.
+    pub orphan: bool,
+}
+
+/// A certificate in Traefik's store, acme.json.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredCertificate {
+    /// Traefik's certificate resolver; empty in a store of Traefik 1.
+    pub resolver: String,
+    /// `None` when it can't be read.
+    pub not_after: Option<Timestamp>,
+}
+
+/// One certificate of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainLink {
+    pub subject: String,
+    pub issuer: String,
+    pub not_after: Timestamp,
+    /// Hexadecimal, with colons.
+    pub serial: String,
+    /// Kind and bits of its key.
+    pub key: String,
 }
 
 /// A certificate that a server showed.
@@ -27,6 +52,8 @@ pub struct ServedCertificate {
     /// The chain as PEM, the leaf first.
     #[serde(skip)]
     pub pem: String,
+    /// The leaf first.
+    pub chain: Vec<ChainLink>,
 }
 
 impl ServedCertificate {
@@ -73,6 +100,9 @@ impl Certificate {
 
     /// How the domain stands.
     pub fn state(&self, now: Timestamp, most: u32) -> CertificateState {
+        if self.orphan {
+            return CertificateState::Good;
+        }
         if self.nodes.iter().any(|(_, s)| s.is_err()) {
             return CertificateState::Refused;
         }
@@ -82,6 +112,9 @@ impl Certificate {
 
     /// What is wrong in one sentence, if something is.
     pub fn problem(&self, now: Timestamp, most: u32) -> Option<String> {
+        if self.orphan {
+            return None;
+        }
         let failed = self.nodes.iter().find_map(|(node, served)| match served {
             Err(reason) => Some(format!("{node}: {reason}")),
             Ok(_) => None,
@@ -119,6 +152,7 @@ mod tests {
             not_after: Timestamp::from_second(left * day).unwrap(),
             problem: None,
             pem: String::new(),
+            chain: Vec::new(),
         }
     }
 
@@ -151,6 +185,8 @@ mod tests {
             domain: "a.org".into(),
             service: "a_web".into(),
             nodes: vec![("n1".into(), Ok(served(90, 60)))],
+            stored: None,
+            orphan: false,
         };
         assert_eq!(certificate.problem(now, 21), None);
         certificate

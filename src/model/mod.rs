@@ -7,7 +7,9 @@ mod route;
 mod source;
 mod update;
 
-pub use certificate::{Certificate, CertificateState, ServedCertificate};
+pub use certificate::{
+    Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
+};
 pub use fleet::*;
 pub use log::LogLine;
 pub use route::{domains, hosts};

@@ -7,10 +7,13 @@ mod membership;
 mod node;
 mod reboot;
 mod remove;
+mod renew;
 mod request;
 mod service;
 mod shell;
+mod switch;
 mod tasks;
+mod versions;
 
 use tokio::sync::mpsc;
 
@@ -18,10 +21,9 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
-use crate::stack::Switches;
-
 pub use context::Context;
 pub use request::Request;
+pub use versions::{ServiceVersions, newer};
 pub use shell::{ShellTarget, shell_command, shell_target};
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -45,35 +47,18 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
     }
     let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
-        Request::Deploy {
-            stack,
-            app,
-            variables,
-        } => {
-            let wanted = deploy::Wanted {
-                stack: Some(stack),
-                app,
-                variables,
-                switches: Switches::default(),
-                rotate: &[],
-            };
-            (Confirm::Ask, deploy::steps(&wanted, manager, cx).await?)
-        }
-        Request::Redeploy {
-            app,
-            variables,
-            switches,
-            rotate,
-        } => {
-            let wanted = deploy::Wanted {
-                stack: None,
-                app,
-                variables,
-                switches: switches.clone(),
-                rotate,
-            };
-            (Confirm::Ask, deploy::steps(&wanted, manager, cx).await?)
-        }
+        Request::Deploy { .. }
+        | Request::Redeploy { .. }
+        | Request::Update { .. }
+        | Request::Place { .. } => (Confirm::Ask, deploy::of(request, manager, cx).await?),
+        Request::Switch { app, switches } => (
+            Confirm::Ask,
+            switch::steps(app, switches, manager, cx).await?,
+        ),
+        Request::RenewCertificate { domain } => (
+            Confirm::TypeName(domain.clone()),
+            renew::steps(domain, cx)?,
+        ),
         Request::Rollback { service } => (Confirm::Ask, service::rollback(service)),
         Request::Remove { app, volumes } => (
             Confirm::TypeName(app.clone()),

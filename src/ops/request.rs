@@ -29,6 +29,26 @@ pub enum Request {
         #[serde(default)]
         rotate: Vec<String>,
     },
+    /// Deploys an application again with other images.
+    Update {
+        app: String,
+        /// By service, without the application's name.
+        images: BTreeMap<String, String>,
+    },
+    /// Moves an application to a node, or lets it run anywhere.
+    Place {
+        app: String,
+        /// Name of a node, or `LABEL=VALUE` of node labels.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// Switches headers, password and limit of an application at the edge, on what runs.
+    Switch {
+        app: String,
+        switches: crate::stack::Switches,
+    },
+    /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
+    RenewCertificate { domain: String },
     /// Takes a service back to what it was before its last update.
     Rollback { service: String },
     /// Removes an application; its volumes stay, unless they are named.
@@ -85,6 +105,16 @@ impl Request {
                 [] => format!("redeploy {app}"),
                 names => format!("rotate {} of {app}", names.join(", ")),
             },
+            Self::Update { app, images } => match images.values().next() {
+                Some(image) if images.len() == 1 => format!("update {app} to {image}"),
+                _ => format!("update {app}"),
+            },
+            Self::Place { app, to } => match to {
+                Some(to) => format!("place {app} on {to}"),
+                None => format!("let {app} run anywhere"),
+            },
+            Self::Switch { app, .. } => format!("switch {app} at the edge"),
+            Self::RenewCertificate { domain } => format!("renew the certificate of {domain}"),
             Self::Rollback { service } => format!("roll {service} back"),
             Self::Remove { app, .. } => format!("remove {app}"),
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),

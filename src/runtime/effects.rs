@@ -95,6 +95,13 @@ impl Effects {
             Effect::Redraw => screen.clear()?,
             Effect::Refresh => self.collectors.refresh(),
             Effect::Check => self.check.notify_one(),
+            Effect::Newer { ticket, app } => {
+                let (cx, messages) = (self.cx.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = ops::newer(&cx, &app).await;
+                    let _ = messages.send(Msg::Newer { ticket, found }).await;
+                });
+            }
             Effect::Plan { ticket, request } => self.plan(ticket, request),
             Effect::Run {
                 ticket,

@@ -14,8 +14,14 @@ use super::{StackError, Switches};
 pub struct AppFile {
     /// Name in the catalogue, or path of a compose file.
     pub stack: String,
+    /// Where it runs: the host name of a node, or `LABEL=VALUE` of node labels; anywhere without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// Images in the place of those that the stack has, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub edge: Switches,
 }
@@ -87,7 +93,9 @@ mod tests {
         assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), None);
         let app = AppFile {
             stack: "ghost".into(),
+            place: Some("worker-01".into()),
             variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
+            images: [("db".to_owned(), "mysql:8.4".to_owned())].into(),
             edge: Switches {
                 rate_limit: Some(50),
                 ..Switches::default()

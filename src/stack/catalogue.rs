@@ -191,6 +191,44 @@ impl Catalogue {
         Ok(self.find(stack)?.extension.clone())
     }
 
+    /// Which variable a service's image is, as in `image: ${IMAGE:-ghost:6}`; `None` when it is
+    /// written out, or more than a variable.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn image_variable(
+        &self,
+        stack: &str,
+        service: &str,
+    ) -> Result<Option<String>, StackError> {
+        let stack = self.find(stack)?;
+        let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
+            .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+        let _ = file.apply_merge();
+        let image = file["services"][service]["image"].as_str().unwrap_or("");
+        let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
+            return Ok(None);
+        };
+        let end = inside
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(inside.len());
+        let (name, rest) = inside.split_at(end);
+        let whole = matches!(rest.chars().next(), None | Some(':' | '-' | '?'))
+            && !rest.contains(['}', '$']);
+        Ok((whole && !name.is_empty()).then(|| name.to_owned()))
+    }
+
+    /// The catalogue with one more stack, of that text; its files are in no folder.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub fn with(mut self, name: &str, text: &str) -> Result<Self, StackError> {
+        let folder = Folder::Path(std::path::PathBuf::from("/nonexistent"));
+        let stack = Stack::parse(name, &format!("{name}.yml"), folder, text)?;
+        self.stacks.insert(name.to_owned(), stack);
+        Ok(self)
+    }
+
     fn find(&self, stack: &str) -> Result<Cow<'_, Stack>, StackError> {
         if let Some(known) = self.stacks.get(stack) {
             return Ok(Cow::Borrowed(known));

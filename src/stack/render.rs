@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::catalogue::Stack;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
+use super::needs::{self, Needs};
 use super::interpolate::{InterpolationError, escape, interpolate};
 use super::lint::{Finding, lint, published, section, uses};
 use super::places::Places;
@@ -60,6 +61,10 @@ pub struct Target<'a> {
     /// The version in use of each generated secret; the first where there is none.
     pub secrets: BTreeMap<String, u32>,
     pub switches: Switches,
+    /// Images in the place of those of the file, by service.
+    pub images: BTreeMap<String, String>,
+    /// Where every service runs, as [`place_constraint`] takes it.
+    pub place: Option<String>,
 }
 
 impl<'a> Target<'a> {
@@ -70,6 +75,8 @@ impl<'a> Target<'a> {
             edge: &config.edge,
             secrets: BTreeMap::new(),
             switches: Switches::default(),
+            images: BTreeMap::new(),
+            place: None,
         }
     }
 }
@@ -91,6 +98,10 @@ pub struct Rendered {
     pub secrets: Vec<NeededSecret>,
     /// External networks, as Swarm knows them.
     pub networks: Vec<String>,
+    /// How many networks the engine makes for the stack.
+    pub own_networks: usize,
+    /// Folders of the nodes that are mounted as they are; the engine does not make them.
+    pub binds: Vec<std::path::PathBuf>,
     /// Host names of all routers.
     pub domains: Vec<String>,
     /// Published ports with their protocols.
@@ -116,6 +127,8 @@ pub struct RenderedService {
     pub image: String,
     /// `None` for a global service.
     pub replicas: Option<u64>,
+    /// What it asks of its node.
+    pub needs: Needs,
     /// Of everything the file says of the service.
     pub hash: String,
     /// Labels and environment, for comparing.
@@ -181,6 +194,8 @@ pub(super) fn render(
     out.volumes = volumes::render(app, &mut file, target.storage);
     out.notes.append(&mut out.volumes.notes);
     out.networks = networks(&file);
+    out.own_networks = own_networks(&file);
+    out.binds = binds(&file);
     services(stack, app, &mut file, target, &places, &mut out)?;
     out.check =
         (!out.domains.is_empty()).then(|| stack.extension.check.clone().unwrap_or_default());
@@ -236,19 +251,55 @@ fn secrets(
     Ok(needed)
 }
 
-/// External networks; `external: {name: x}` is how older files say it.
+/// External networks, as Swarm knows them.
 fn networks(file: &Mapping) -> Vec<String> {
+    external_names(file).into_values().collect()
+}
+
+/// External networks by their key in the file; `external: {name: x}` is how older files say it.
+fn external_names(file: &Mapping) -> BTreeMap<String, String> {
     section(file, "networks")
         .filter_map(|(key, network)| {
             let external = network.get("external")?;
             let named = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
-            match external {
+            let name = match external {
                 Value::Bool(true) => Some(named(network).unwrap_or_else(|| key.to_owned())),
                 Value::Mapping(_) => named(external),
                 _ => None,
-            }
+            }?;
+            Some((key.to_owned(), name))
         })
         .collect()
+}
+
+/// Networks that are made with the stack: those declared, and the one of services that name none.
+fn own_networks(file: &Mapping) -> usize {
+    let declared = section(file, "networks").count() - external_names(file).len();
+    let default = section(file, "services").any(|(_, s)| uses(s.get("networks")).is_empty());
+    declared + usize::from(default)
+}
+
+/// Absolute paths of nodes that services mount. What has a file's ending is taken for a file.
+fn binds(file: &Mapping) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for (_, service) in section(file, "services") {
+        let volumes = service.get("volumes").and_then(Value::as_sequence);
+        for volume in volumes.into_iter().flatten() {
+            let source = match volume {
+                Value::String(short) => short.split(':').next(),
+                long if long.get("type").and_then(Value::as_str) == Some("bind") => {
+                    long.get("source").and_then(Value::as_str)
+                }
+                _ => None,
+            };
+            let path = source.filter(|s| s.starts_with('/') && !s.contains(['$', '{']));
+            let path = path.map(std::path::PathBuf::from);
+            found.extend(path.filter(|p| p.extension().is_none()));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn check_app_name(app: &str) -> Result<(), StackError> {
@@ -366,6 +417,7 @@ fn services(
         .into_iter()
         .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
         .collect();
+    let externals = external_names(file);
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
     };
@@ -379,6 +431,12 @@ fn services(
         let Value::Mapping(service) = service else {
             continue;
         };
+        if let Some(image) = target.images.get(&name) {
+            service.insert("image".into(), image.as_str().into());
+        }
+        if let Some(place) = &target.place {
+            needs::place(service, &needs::place_constraint(place));
+        }
         files::environment(service, &stack.folder)
             .map_err(|message| at(&["services", &name, "env_file"], message))?;
         // Docker interpolates labels once more; they are looked at without its escapes.
@@ -439,6 +497,7 @@ fn services(
         out.services.push(RenderedService {
             image: labels::text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),
+            needs: needs::of(service, &externals),
             hash,
             labels,
             environment: plain(labels::read(service.get("environment"))),

@@ -3,7 +3,7 @@
 use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
-    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit,
+    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Versions,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
@@ -43,6 +43,10 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),
         Action::Scale => return scale(app),
         Action::Restart => return restart(app),
+        Action::Update => return newer(app),
+        Action::Place => return form(app, Form::place),
+        Action::Switch => return form(app, Form::switch),
+        Action::RenewCertificate => return renew(app),
         Action::Redeploy => return on_application(app, Request::redeploy),
         Action::Rollback => return rollback(app),
         Action::Remove => return on_application(app, Request::remove),
@@ -302,6 +306,45 @@ fn on_application(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> 
         Some(name) => plan(app, request(name)),
         None => {
             app.say("select an application first (pane 2)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// Lists newer versions of the selected application.
+fn newer(app: &mut App) -> Vec<Effect> {
+    match application(app) {
+        Some(name) => {
+            let (view, effect) = Versions::ask(app, name);
+            app.overlays.push(Overlay::Versions(view));
+            vec![effect]
+        }
+        None => {
+            app.say("select an application first (pane 2)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// Opens a form about the selected application.
+fn form(app: &mut App, of: fn(&str) -> Form) -> Vec<Effect> {
+    match application(app) {
+        Some(name) => app.overlays.push(Overlay::Form(of(&name))),
+        None => app.say("select an application first (pane 2)", false),
+    }
+    Vec::new()
+}
+
+/// Has the selected certificate issued anew.
+fn renew(app: &mut App) -> Vec<Effect> {
+    let domain = app.selected().and_then(|row| match &row.kind {
+        RowKind::Certificate(_) => Some(row.name.clone()),
+        _ => None,
+    });
+    match domain {
+        Some(domain) => plan(app, Request::RenewCertificate { domain }),
+        None => {
+            app.say("select a certificate first (pane 4)", false);
             Vec::new()
         }
     }

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Certificate, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role,
-    ServedCertificate, Service, Snapshot, Swarm, SwarmNode, Task, Update, Volume,
+    Availability, Certificate, ChainLink, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role,
+    ServedCertificate, Service, StoredCertificate, Snapshot, Swarm, SwarmNode, Task, Update, Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 
@@ -230,12 +230,49 @@ fn certificate(domain: &str, days: i64) -> Certificate {
         not_after: ago(-days * 86_400 - 3600),
         problem: None,
         pem: "-----BEGIN CERTIFICATE-----\n".into(),
+        chain: vec![
+            link(domain, "R13", days, "EC 256"),
+            link("R13", "ISRG Root X1", 500, "RSA 2048"),
+        ],
     };
     Certificate {
         domain: domain.into(),
         service: format!("{}_web", domain.split('.').next().unwrap_or_default()),
         nodes: vec![("master".into(), Ok(served))],
+        stored: Some(vec![StoredCertificate {
+            resolver: "le".into(),
+            not_after: Some(ago(-days * 86_400 - 3600)),
+        }]),
+        orphan: false,
     }
+}
+
+fn link(subject: &str, issuer: &str, days: i64, key: &str) -> ChainLink {
+    ChainLink {
+        subject: subject.into(),
+        issuer: issuer.into(),
+        not_after: ago(-days * 86_400 - 3600),
+        serial: "05:4f:9b:21".into(),
+        key: key.into(),
+    }
+}
+
+/// The fleet with a certificate that is stored and that no router asks for, and with one that is
+/// asked for and not stored.
+pub fn fleet_with_orphan() -> Fleet {
+    let mut fleet = fleet();
+    let mut all = fleet.certificates.value().cloned().unwrap_or_default();
+    all[1].stored = Some(Vec::new());
+    let mut orphan = certificate("old.example.org", 30);
+    orphan.service = String::new();
+    orphan.nodes = Vec::new();
+    orphan.orphan = true;
+    all.push(orphan);
+    fleet.apply(Update {
+        at: NOW,
+        datum: Datum::Certificates(Ok(all)),
+    });
+    fleet
 }
 
 /// A fleet at the end of its growth: 20 nodes, 500 services, 2,000 tasks, 10,000 snapshots, every

@@ -6,7 +6,7 @@ use crossterm::event::Event as TerminalEvent;
 
 use crate::job::{Event, JobId, Plan};
 use crate::model::{LogLine, Update};
-use crate::ops::{Request, ShellTarget};
+use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
@@ -33,6 +33,11 @@ pub enum Msg {
     Planned {
         ticket: Ticket,
         plan: Result<Plan, String>,
+    },
+    /// Newer versions that [`Effect::Newer`] asked for.
+    Newer {
+        ticket: Ticket,
+        found: Result<Vec<ServiceVersions>, String>,
     },
     /// What provisioning would change, and what an audit finds; read from time to time.
     Checked {
@@ -83,6 +88,12 @@ pub enum Effect {
     Refresh,
     /// Compare the servers with config.toml again; answered by [`Msg::Checked`].
     Check,
+    /// Ask the registries for newer versions of an application's images; answered by
+    /// [`Msg::Newer`].
+    Newer {
+        ticket: Ticket,
+        app: String,
+    },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {
         ticket: Ticket,

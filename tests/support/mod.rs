@@ -3,6 +3,7 @@
 
 pub mod edge;
 pub mod pty;
+pub mod registry;
 
 use std::path::PathBuf;
 use std::process::Output;

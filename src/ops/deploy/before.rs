@@ -42,9 +42,23 @@ impl Step for Before {
         let mut lines: Vec<Change> = warnings
             .map(|f| Change::same(format!("{}:{}", f.file, f.line)).warn(&f.message))
             .collect();
-        let (images, names) = tokio::join!(self.images(cx, &swarm), self.names());
+        let new = !swarm
+            .services
+            .iter()
+            .any(|s| s.stack.as_deref() == Some(&self.app));
+        let (images, names, versions, room) = tokio::join!(
+            self.images(cx, &swarm),
+            self.names(),
+            super::versions::check(&self.app, &self.rendered, &swarm),
+            cx.docker.room(),
+        );
         lines.extend(images);
         lines.extend(names);
+        lines.extend(versions?);
+        // What can't be read is no reason to stop: the scheduler will tell.
+        if let Ok(room) = room {
+            lines.extend(super::room::check(&self.app, &self.rendered, &room, new)?);
+        }
         Ok(Check::Done(lines))
     }
 

@@ -1,4 +1,5 @@
-//! The folders of volumes on the storage node: neither Docker's NFS driver nor a bind makes them.
+//! The folders of volumes on the storage node, and those of nodes that are mounted as they are:
+//! neither Docker's NFS driver nor a bind makes them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use crate::job::{Change, Check, Cx, Step, StepError};
 
 /// Makes what is missing of them.
 pub(super) struct Folders {
-    /// The storage node.
+    /// The node that has them.
     pub host: Host,
     pub folders: Vec<PathBuf>,
 }
 
-/// Prints those of its arguments that are folders.
-const LIST: &str = r#"for d; do [ -d "$d" ] && printf '%s\n' "$d"; done; :"#;
+/// Prints those of its arguments that are there.
+const LIST: &str = r#"for d; do [ -e "$d" ] && printf '%s\n' "$d"; done; :"#;
 
 const MAKE: &str = r#"set -e; for d; do
-[ -d "$d" ] || mkdir -p -m 755 -- "$d" || { echo "$d can't be made" >&2; exit 1; }; done"#;
+[ -e "$d" ] || mkdir -p -m 755 -- "$d" || { echo "$d can't be made" >&2; exit 1; }; done"#;
 
 impl Folders {
     fn command(&self, script: &str) -> Command {

@@ -6,14 +6,18 @@ mod before;
 mod file;
 mod folders;
 mod network;
+mod placed;
+mod room;
 pub(super) mod secrets;
-mod stack;
+pub(super) mod stack;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
+use super::request::Request;
 use super::tasks::{TasksRun, Whose};
 use crate::docker::NodeHandle;
 use crate::job::{Change, ChangeKind, Check, Step};
@@ -30,6 +34,71 @@ pub(super) struct Wanted<'a> {
     pub switches: Switches,
     /// Secrets that get a new value.
     pub rotate: &'a [String],
+    /// New images, by service.
+    pub images: &'a BTreeMap<String, String>,
+    /// A new place; `Some(None)` takes away the one it has.
+    pub place: Option<Option<String>>,
+}
+
+/// The steps of a request that deploys.
+///
+/// # Errors
+/// One sentence: what is wrong with the request, the stack or the application's file.
+pub(super) async fn of(
+    request: &Request,
+    manager: &NodeHandle,
+    cx: &Context,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    let (none, nothing) = (BTreeMap::new(), Vec::new());
+    let mut wanted = Wanted {
+        stack: None,
+        app: "",
+        variables: &none,
+        switches: Switches::default(),
+        rotate: &nothing,
+        images: &none,
+        place: None,
+    };
+    match request {
+        Request::Deploy {
+            stack,
+            app,
+            variables,
+        } => {
+            (wanted.stack, wanted.app) = (Some(stack.as_str()), app);
+            wanted.variables = variables;
+        }
+        Request::Redeploy {
+            app,
+            variables,
+            switches,
+            rotate,
+        } => {
+            (wanted.app, wanted.variables) = (app, variables);
+            (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
+        }
+        Request::Update { app, images } => (wanted.app, wanted.images) = (app, images),
+        Request::Place { app, to } => {
+            wanted.app = app;
+            wanted.place = Some(match to {
+                Some(to) => Some(host_name(to, manager, cx).await?),
+                None => None,
+            });
+        }
+        _ => unreachable!("no other request deploys"),
+    }
+    steps(&wanted, manager, cx).await
+}
+
+/// The host name of a node that goes by its name in config.toml.
+async fn host_name(place: &str, manager: &NodeHandle, cx: &Context) -> Result<String, String> {
+    if place.contains('=') || cx.nodes.get(place).is_none() {
+        return Ok(place.to_owned());
+    }
+    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+    let mut nodes = swarm.nodes.iter();
+    let found = nodes.find(|n| cx.nodes.name_of(&swarm, &n.id).as_deref() == Some(place));
+    Ok(found.map_or_else(|| place.to_owned(), |n| n.hostname.clone()))
 }
 
 /// What an application's file and the request say together.
@@ -54,6 +123,22 @@ pub(super) fn app_file(wanted: &Wanted<'_>, cx: &Context) -> Result<AppFile, Str
         }
     };
     file.variables.extend(wanted.variables.clone());
+    for (service, image) in wanted.images {
+        let variable = cx
+            .catalogue
+            .image_variable(&file.stack, service)
+            .map_err(|e| e.to_string())?;
+        match variable {
+            Some(variable) => {
+                file.images.remove(service);
+                file.variables.insert(variable, image.clone())
+            }
+            None => file.images.insert(service.clone(), image.clone()),
+        };
+    }
+    if let Some(place) = &wanted.place {
+        file.place.clone_from(place);
+    }
     let new = wanted.switches.clone();
     file.edge.headers = new.headers.or(file.edge.headers);
     file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
@@ -96,6 +181,8 @@ pub(super) async fn rendered(
     let target = Target {
         secrets: versions,
         switches: file.edge.clone(),
+        images: file.images.clone(),
+        place: file.place.clone(),
         ..Target::of(&cx.config)
     };
     cx.catalogue
@@ -117,6 +204,13 @@ pub(super) async fn steps(
         rendered: rendered.clone(),
         nodes: cx.nodes.clone(),
     })];
+    if let Some(place) = &file.place {
+        steps.push(Box::new(placed::Placed {
+            app: app.clone(),
+            place: place.clone(),
+            rendered: rendered.clone(),
+        }));
+    }
     if !rendered.networks.is_empty() {
         steps.push(Box::new(network::Networks {
             wanted: rendered.networks.clone(),
@@ -134,6 +228,12 @@ pub(super) async fn steps(
         steps.push(Box::new(folders::Folders {
             host: storage.host.clone(),
             folders,
+        }));
+    }
+    for node in cx.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
+        steps.push(Box::new(folders::Folders {
+            host: node.host.clone(),
+            folders: rendered.binds.clone(),
         }));
     }
     let has_secrets = !(rendered.secrets.is_empty()

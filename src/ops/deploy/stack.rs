@@ -135,7 +135,8 @@ fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Cha
     changes
 }
 
-fn entries(what: &str, found: &Labels, wanted: &Labels, changes: &mut Vec<Change>) {
+/// What differs between two sets of labels or variables.
+pub(in crate::ops) fn entries(what: &str, found: &Labels, wanted: &Labels, changes: &mut Vec<Change>) {
     for (key, value) in wanted {
         match found.get(key) {
             Some(old) if old == value => {}

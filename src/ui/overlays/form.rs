@@ -11,7 +11,7 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::{Overlay, PlanView, Reply, typed, window};
 use crate::ops::Request;
-use crate::stack::CatalogueEntry;
+use crate::stack::{CatalogueEntry, Switches};
 use crate::text::{clean, fit};
 use crate::ui::state::App;
 
@@ -19,6 +19,8 @@ use crate::ui::state::App;
 enum Purpose {
     Deploy { stack: String },
     Scale { service: String },
+    Place { app: String },
+    Switch { app: String },
 }
 
 struct Field {
@@ -84,6 +86,47 @@ impl Form {
         }
     }
 
+    pub(in crate::ui) fn place(app: &str) -> Self {
+        Self {
+            title: format!("Place {app}"),
+            purpose: Purpose::Place {
+                app: app.to_owned(),
+            },
+            fields: vec![Field {
+                name: "where".into(),
+                help: "name of a node, LABEL=VALUE of node labels, or anywhere".into(),
+                default: String::new(),
+                required: true,
+                input: Input::default(),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(in crate::ui) fn switch(app: &str) -> Self {
+        let field = |name: &str, help: &str| Field {
+            name: name.into(),
+            help: help.into(),
+            default: String::new(),
+            required: false,
+            input: Input::default(),
+        };
+        Self {
+            title: format!("Switch {app}"),
+            purpose: Purpose::Switch {
+                app: app.to_owned(),
+            },
+            fields: vec![
+                field("headers", "security headers: on, off, or nothing to leave them"),
+                field("rate limit", "requests a second and address, 0 for none, or nothing"),
+                field("password", "lines of htpasswd, NAME:HASH, or off, or nothing"),
+            ],
+            at: 0,
+            error: None,
+        }
+    }
+
     pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
         let last = self.fields.len() - 1;
         match key.code {
@@ -140,6 +183,41 @@ impl Form {
                     stack: stack.clone(),
                     app: value(0),
                     variables,
+                })
+            }
+            Purpose::Place { app } => {
+                let place = value(0);
+                Ok(Request::Place {
+                    app: app.clone(),
+                    to: (place != "anywhere").then_some(place),
+                })
+            }
+            Purpose::Switch { app } => {
+                let headers = match value(0).as_str() {
+                    "" => None,
+                    "on" => Some(true),
+                    "off" => Some(false),
+                    _ => return Err((0, "headers are on or off".into())),
+                };
+                let rate_limit = match value(1).as_str() {
+                    "" => None,
+                    number => match number.parse() {
+                        Ok(number) => Some(number),
+                        Err(_) => return Err((1, "the limit is a whole number".into())),
+                    },
+                };
+                let basic_auth = match value(2).as_str() {
+                    "" => None,
+                    "off" => Some(Vec::new()),
+                    users => Some(users.split(',').map(|u| u.trim().to_owned()).collect()),
+                };
+                Ok(Request::Switch {
+                    app: app.clone(),
+                    switches: Switches {
+                        headers,
+                        basic_auth,
+                        rate_limit,
+                    },
                 })
             }
             Purpose::Scale { service } => match value(0).parse() {

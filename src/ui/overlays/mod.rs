@@ -10,6 +10,7 @@ mod message;
 mod palette;
 mod plan;
 mod quit;
+mod versions;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
@@ -31,6 +32,7 @@ pub(super) use message::Message;
 pub(super) use palette::Palette;
 pub(super) use plan::PlanView;
 pub(super) use quit::Quit;
+pub(super) use versions::Versions;
 
 /// Something over the panes.
 pub(super) enum Overlay {
@@ -39,6 +41,7 @@ pub(super) enum Overlay {
     Catalogue(Catalogue),
     Form(Form),
     Plan(PlanView),
+    Versions(Versions),
     Menu(Menu),
     Jobs(JobsView),
     Alerts(Alerts),
@@ -92,6 +95,7 @@ impl Overlay {
             Self::Catalogue(o) => o.key(app, key),
             Self::Form(o) => o.key(app, key),
             Self::Plan(o) => o.key(app, key),
+            Self::Versions(o) => o.key(app, key),
             Self::Menu(o) => o.key(app, key),
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
@@ -107,6 +111,7 @@ impl Overlay {
             Self::Catalogue(o) => o.draw(app, frame, screen),
             Self::Form(o) => o.draw(app, frame, screen),
             Self::Plan(o) => o.draw(app, frame, screen),
+            Self::Versions(o) => o.draw(app, frame, screen),
             Self::Menu(o) => o.draw(app, frame, screen),
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),

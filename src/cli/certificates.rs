@@ -1,0 +1,133 @@
+//! `matou certificates`: what is served, beside what is stored.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use color_eyre::eyre::{Result, eyre};
+use jiff::Timestamp;
+
+use super::{Exit, job};
+use crate::edge::Edge;
+use crate::model::{Certificate, CertificateState};
+use crate::ops::{Context, Request};
+use crate::text::clean;
+
+#[derive(Debug, Subcommand)]
+pub enum CertificateCommand {
+    /// Say what the chain of a domain holds, and what Traefik's store has for it
+    Show { domain: String },
+    /// Print the chain that is served for a domain, as PEM
+    Pem { domain: String },
+    /// Have a certificate issued anew, or forget one that no router asks for: Traefik is stopped for
+    /// some seconds
+    Renew {
+        domain: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+}
+
+/// Lists all, or does what is asked with one. A certificate that browsers refuse, or none at all,
+/// makes it fail.
+pub(super) async fn run(
+    cx: &Context,
+    json: bool,
+    what: Option<&CertificateCommand>,
+) -> Result<ExitCode> {
+    if let Some(CertificateCommand::Renew { domain, options }) = what {
+        let domain = domain.clone();
+        return job::run(cx, Request::RenewCertificate { domain }, options).await;
+    }
+    let edge = Edge::of(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
+    let read = crate::collect::read_certificates(&cx.nodes, &edge).await;
+    let certificates = read.map_err(|e| eyre!(e))?;
+    let find = |domain: &str| {
+        let found = certificates.iter().find(|c| c.domain == domain);
+        found.ok_or_else(|| eyre!("no application has the domain {domain}, and none is stored"))
+    };
+    match what {
+        Some(CertificateCommand::Show { domain }) => show(find(domain)?, json, cx),
+        Some(CertificateCommand::Pem { domain }) => {
+            let mut served = find(domain)?.nodes.iter();
+            let served = served.find_map(|(_, s)| s.as_ref().ok());
+            let served = served.ok_or_else(|| eyre!("no node serves a certificate of {domain}"))?;
+            print!("{}", served.pem);
+            Ok(Exit::Done.into())
+        }
+        _ => list(&certificates, json, cx),
+    }
+}
+
+fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCode> {
+    let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
+    if json {
+        println!("{}", serde_json::to_string_pretty(certificates)?);
+    } else if certificates.is_empty() {
+        println!("no application has a domain");
+    }
+    let mut failed = false;
+    for c in certificates {
+        failed |= c.state(now, most) == CertificateState::Refused;
+        if json {
+            continue;
+        }
+        let left = c.worst(now, most).map_or_else(String::new, |served| {
+            format!("{} d  {}", served.days_left(now), served.issuer)
+        });
+        let problem = match c.orphan {
+            true => "stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it".to_owned(),
+            false => c.problem(now, most).unwrap_or_default(),
+        };
+        println!("{:<32} {left:<24} {problem}", clean(&c.domain));
+    }
+    Ok(match failed {
+        true => Exit::Failed.into(),
+        false => Exit::Done.into(),
+    })
+}
+
+fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
+    let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
+    if json {
+        println!("{}", serde_json::to_string_pretty(c)?);
+        return Ok(Exit::Done.into());
+    }
+    match c.orphan {
+        true => println!("{}: no router asks for it", clean(&c.domain)),
+        false => println!("{}: asked for by {}", clean(&c.domain), clean(&c.service)),
+    }
+    for (node, served) in &c.nodes {
+        match served {
+            Err(reason) => println!("  {node}: {reason}"),
+            Ok(served) => {
+                println!("  {node}: {} d left", served.days_left(now));
+                for link in &served.chain {
+                    println!(
+                        "    {} by {}, until {}, {}, serial {}",
+                        link.subject, link.issuer, link.not_after, link.key, link.serial
+                    );
+                }
+                if let Some(problem) = &served.problem {
+                    println!("    {problem}");
+                }
+            }
+        }
+    }
+    match &c.stored {
+        None => println!("  Traefik's store could not be read"),
+        Some(all) if all.is_empty() => println!("  nothing of it is stored in acme.json"),
+        Some(all) => {
+            for stored in all {
+                let end = stored.not_after.map_or("?".to_owned(), |t| t.to_string());
+                println!("  stored by the resolver {}, until {end}", clean(&stored.resolver));
+            }
+        }
+    }
+    if let Some(problem) = c.problem(now, most) {
+        println!("  {problem}");
+    }
+    Ok(match c.state(now, most) {
+        CertificateState::Refused => Exit::Failed.into(),
+        _ => Exit::Done.into(),
+    })
+}

@@ -1,0 +1,243 @@
+//! Where acme.json is: named by Traefik's options, in one of its mounts, on some node.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+
+use super::AcmeStore;
+use crate::config::StorageConfig;
+use crate::docker::{NodeHandle, Nodes, ServiceSpec};
+use crate::host::Command;
+use crate::model::{Service, Swarm};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Traefik's store of certificates on its node.
+#[derive(Clone)]
+pub struct StoreFile {
+    pub node: NodeHandle,
+    pub path: String,
+    /// Traefik's service.
+    pub service: String,
+    pub service_id: String,
+    /// How many tasks of it there are to be.
+    pub replicas: u64,
+}
+
+/// What takes https for the fleet.
+pub fn traefik(swarm: &Swarm) -> Option<&Service> {
+    let https = |p: &String| p.starts_with("443:");
+    swarm.services.iter().find(|s| s.ports.iter().any(https))
+}
+
+/// The end of the log of what takes https for the fleet.
+pub async fn log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
+    let service = traefik(swarm)?;
+    let log = Command::new("docker")
+        .args(["service", "logs", "--raw", "--no-task-ids", "--tail", "500", "--"])
+        .arg(&service.id)
+        .sudo()
+        .timeout(Duration::from_secs(10));
+    let out = manager.host.run_ok(&log).await.ok()?;
+    let mut text = String::from_utf8_lossy(&out.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&out.stderr));
+    Some(text)
+}
+
+impl StoreFile {
+    /// Finds the store of what takes https for the fleet.
+    ///
+    /// # Errors
+    /// One sentence: nothing takes https, or its options do not say where acme.json is.
+    pub async fn find(
+        nodes: &Nodes,
+        storage: &StorageConfig,
+        manager: &NodeHandle,
+        swarm: &Swarm,
+    ) -> Result<Self, String> {
+        let service = traefik(swarm)
+            .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
+        let name = &service.name;
+        let spec = manager.docker.service_spec(&service.id).await;
+        let spec = spec.map_err(|e| e.to_string())?;
+        let path = storage_path(&spec).ok_or_else(|| {
+            format!("the options of {name} do not say where its acme.json is (certificatesresolvers.NAME.acme.storage): is it a Traefik?")
+        })?;
+        // The newest task says which node it is on, also when it has been stopped.
+        let tasks = swarm.tasks.iter().filter(|t| t.service_id == service.id);
+        let newest = tasks
+            .filter(|t| !t.node_id.is_empty())
+            .max_by_key(|t| (t.desired == "running", t.since));
+        let at = newest.and_then(|t| nodes.name_of(swarm, &t.node_id));
+        let node = at.and_then(|n| nodes.get(&n)).ok_or_else(|| {
+            format!("{name} runs on no node of config.toml: its acme.json can't be reached")
+        })?;
+        let (source, volume, rest) = mount(&spec, &path).ok_or_else(|| {
+            format!("{path} of {name} is in no volume: its certificates are lost whenever it is replaced; mount one there")
+        })?;
+        let of = |node: &NodeHandle, folder: &str| Self {
+            node: node.clone(),
+            path: format!("{}{rest}", folder.trim_end_matches('/')),
+            service: name.clone(),
+            service_id: service.id.clone(),
+            replicas: service.wanted.max(1),
+        };
+        if !volume {
+            return Ok(of(node, &source));
+        }
+        let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
+        let found = volumes.iter().find(|v| v.name == source);
+        let found = found.ok_or_else(|| {
+            format!("the volume {source} of {name} is not on {}", node.config.name)
+        })?;
+        let option = |key: &str| found.options.get(key).map(String::as_str);
+        let server = || {
+            nodes
+                .get(&storage.node)
+                .ok_or_else(|| format!("[storage] node {} is not there", storage.node))
+        };
+        Ok(match (option("type"), option("device"), option("share")) {
+            // A volume of the network is mounted only while Traefik runs.
+            (Some("nfs" | "nfs4"), Some(device), _) => {
+                of(server()?, device.split_once(':').map_or(device, |(_, p)| p))
+            }
+            (_, _, Some(share)) if share.contains(':') => {
+                of(server()?, share.split_once(':').map_or(share, |(_, p)| p))
+            }
+            (_, Some(device), _) if device.starts_with('/') => of(node, device),
+            _ => of(node, &found.mountpoint),
+        })
+    }
+
+    /// What it holds, without any private key: those stay on the node.
+    ///
+    /// # Errors
+    /// One sentence: it can't be read, or is no store.
+    pub async fn read(&self) -> Result<AcmeStore, String> {
+        let script = "[ -e \"$1\" ] || exit 0; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
+        let text = self.run(Command::sh(script).arg(&self.path)).await?;
+        AcmeStore::parse(&text).map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
+    }
+
+    /// Takes the certificates of a name out; answers how many those were. The file stays one that
+    /// only its owner reads, and what it was is kept beside it in `acme.json.before`. Traefik must
+    /// have been stopped: it overwrites what others write.
+    ///
+    /// # Errors
+    /// One sentence: it can't be read or written, or is no store.
+    pub async fn forget(&self, domain: &str) -> Result<usize, String> {
+        let read = Command::new("cat").arg("--").arg(&self.path);
+        let text = SecretString::from(self.run(read).await?);
+        let store = AcmeStore::parse(text.expose_secret())
+            .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))?;
+        let (new, gone) = store.without(domain);
+        if gone == 0 {
+            return Ok(0);
+        }
+        let script = "set -e; umask 077; cat >\"$1.new\"; [ -s \"$1.new\" ]; chown --reference=\"$1\" -- \"$1.new\"; \
+            cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
+        let write = Command::sh(script)
+            .arg(&self.path)
+            .secret_stdin(SecretBox::new(Box::new(new.into_bytes())));
+        self.run(write).await?;
+        Ok(gone)
+    }
+
+    async fn run(&self, command: Command) -> Result<String, String> {
+        let command = command.sudo().timeout(PATIENCE).label("acme.json");
+        let out = self.node.host.run_ok(&command).await;
+        out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// The path of acme.json by Traefik's options: arguments or variables, of version 1 or later.
+fn storage_path(spec: &ServiceSpec) -> Option<String> {
+    let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
+    let arguments = container.args.iter().chain(&container.command).flatten();
+    let variables = container.env.iter().flatten();
+    let mut found = None;
+    let mut last = "";
+    for text in arguments.chain(variables) {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, value),
+            // `--option value`
+            None => (last, text.as_str()),
+        };
+        last = text;
+        let key = key
+            .trim_start_matches('-')
+            .to_ascii_lowercase()
+            .replace('_', ".");
+        let key = key.strip_prefix("traefik.").unwrap_or(&key);
+        let resolver = key.starts_with("certificatesresolvers.") && key.ends_with(".acme.storage");
+        if resolver || matches!(key, "acme.storage" | "acme.storagefile") {
+            found = Some(value.to_owned());
+        }
+    }
+    found.filter(|p| p.starts_with('/'))
+}
+
+/// The mount that holds a path: its source, whether that is a volume, and the rest of the path.
+fn mount(spec: &ServiceSpec, path: &str) -> Option<(String, bool, String)> {
+    use bollard::models::MountType;
+    let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
+    let mounts = container.mounts.iter().flatten().filter_map(|m| {
+        let target = m.target.as_deref()?.trim_end_matches('/');
+        let rest = path.strip_prefix(target)?;
+        let fits = rest.is_empty() || rest.starts_with('/');
+        let volume = m.typ == Some(MountType::VOLUME);
+        fits.then(|| (target.len(), m.source.clone(), volume, rest.to_owned()))
+    });
+    let (_, source, volume, rest) = mounts.max_by_key(|(length, ..)| *length)?;
+    Some((source?, volume, rest))
+}
+
+/// Certificates in the store by each name they cover.
+pub fn by_name(store: &AcmeStore) -> HashMap<&str, Vec<&super::Stored>> {
+    let mut out: HashMap<&str, Vec<&super::Stored>> = HashMap::new();
+    for stored in &store.certificates {
+        for name in &stored.names {
+            out.entry(name).or_default().push(stored);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(args: &[&str], env: &[&str]) -> ServiceSpec {
+        serde_json::from_value(json!({"TaskTemplate": {"ContainerSpec": {
+            "Args": args, "Env": env,
+            "Mounts": [
+                {"Type": "volume", "Source": "edge_data", "Target": "/data"},
+                {"Type": "bind", "Source": "/srv/acme", "Target": "/data/acme"},
+            ]}}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_store_is_where_the_options_say() {
+        let of = |args: &[&str], env: &[&str]| storage_path(&spec(args, env));
+        let new = ["--api", "--certificatesResolvers.le.acme.storage=/data/acme.json"];
+        assert_eq!(of(&new, &[]).as_deref(), Some("/data/acme.json"));
+        assert_eq!(of(&["--acme.storage", "/acme.json"], &[]).as_deref(), Some("/acme.json"));
+        let variable = ["TRAEFIK_CERTIFICATESRESOLVERS_LE_ACME_STORAGE=/data/a.json"];
+        assert_eq!(of(&[], &variable).as_deref(), Some("/data/a.json"));
+        assert_eq!(of(&["--acme.email=x"], &[]), None);
+        let spec = spec(&[], &[]);
+        assert_eq!(
+            mount(&spec, "/data/acme.json"),
+            Some(("edge_data".into(), true, "/acme.json".into()))
+        );
+        assert_eq!(
+            mount(&spec, "/data/acme/acme.json"),
+            Some(("/srv/acme".into(), false, "/acme.json".into()))
+        );
+        assert_eq!(mount(&spec, "/database/acme.json"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! Switches of an application at the edge. One that has a file in apps/ is deployed again with
+//! them; on others they are set on what runs, as `docker service update --label-add` would: no task
+//! is replaced by it.
+
+use async_trait::async_trait;
+
+use super::deploy::{self, stack::entries};
+use super::tasks::{docker_failed, read};
+use super::{Context, Request};
+use crate::docker::NodeHandle;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::{Service, Swarm};
+use crate::stack::{AppFile, Labels, Switches};
+
+pub(super) async fn steps(
+    app: &str,
+    switches: &Switches,
+    manager: &NodeHandle,
+    cx: &Context,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    let folder = cx.config.folder();
+    let file = match &folder {
+        Some(folder) => AppFile::load(folder, app).map_err(|e| e.to_string())?,
+        None => None,
+    };
+    if file.is_some() {
+        let again = Request::Redeploy {
+            app: app.to_owned(),
+            variables: Default::default(),
+            switches: switches.clone(),
+            rotate: Vec::new(),
+        };
+        return deploy::of(&again, manager, cx).await;
+    }
+    Ok(vec![Box::new(SwitchLabels {
+        app: app.to_owned(),
+        switches: switches.clone(),
+    })])
+}
+
+struct SwitchLabels {
+    app: String,
+    switches: Switches,
+}
+
+impl SwitchLabels {
+    /// Services of the application that have a router.
+    fn services<'a>(&self, swarm: &'a Swarm) -> Result<Vec<&'a Service>, StepError> {
+        let mine = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == self.app;
+        let all: Vec<&Service> = swarm.services.iter().filter(mine).collect();
+        if all.is_empty() {
+            return Err(StepError::failed(format!(
+                "there is no application {}; `matou status` lists them",
+                self.app
+            )));
+        }
+        let routed: Vec<&Service> = all
+            .into_iter()
+            .filter(|s| !s.domains.is_empty() || has_router(&s.labels))
+            .collect();
+        if routed.is_empty() {
+            return Err(StepError::failed(format!(
+                "{} has no router of Traefik 3: there is nothing to switch; `matou migrate FILE` rewrites labels of Traefik 1",
+                self.app
+            )));
+        }
+        Ok(routed)
+    }
+}
+
+fn has_router(labels: &Labels) -> bool {
+    let mut labels = labels.keys();
+    labels.any(|l| l.starts_with("traefik.http.routers.") && l.ends_with(".rule"))
+}
+
+#[async_trait]
+impl Step for SwitchLabels {
+    fn name(&self) -> String {
+        "labels".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let swarm = read(cx).await?;
+        let (mut changes, mut same) = (Vec::new(), Vec::new());
+        for service in self.services(&swarm)? {
+            let mut wanted = service.labels.clone();
+            self.switches.apply(&self.app, &mut wanted);
+            let what = format!("label of {}", service.name);
+            entries(&what, &service.labels, &wanted, &mut changes);
+            same.push(Change::same(format!("labels of {}", service.name)));
+        }
+        Ok(match changes.is_empty() {
+            true => Check::Done(same),
+            false => Check::Change(changes),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let swarm = read(cx).await?;
+        for service in self.services(&swarm)? {
+            // On the labels as they are then: somebody else may have changed them meanwhile.
+            let change = |spec: &mut crate::docker::ServiceSpec| {
+                let before = spec.labels.clone().unwrap_or_default();
+                let mut labels: Labels = before.clone().into_iter().collect();
+                self.switches.apply(&self.app, &mut labels);
+                let after = labels.into_iter().collect();
+                let changed = before != after;
+                spec.labels = Some(after);
+                changed
+            };
+            cx.docker
+                .update_service(&service.id, change)
+                .await
+                .map_err(docker_failed)?;
+            cx.out.note(format!("{} is switched", service.name)).await;
+        }
+        Ok(())
+    }
+}

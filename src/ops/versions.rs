@@ -1,0 +1,61 @@
+//! Which newer versions the images of an application have.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::registry::{self, Newer, Reference, Tag};
+
+/// A service's image, and what can be gone to from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceVersions {
+    /// Without the application's name.
+    pub service: String,
+    /// As it runs.
+    pub image: String,
+    /// Newest first; or why nothing is known of them.
+    pub newer: Result<Vec<Newer>, String>,
+}
+
+impl ServiceVersions {
+    /// The service's image with another tag.
+    pub fn with(&self, tag: &str) -> Option<String> {
+        Reference::parse(&self.image).ok().map(|r| r.with(tag))
+    }
+}
+
+/// Asks the registries for newer versions of what runs of an application, all at the same time.
+///
+/// # Errors
+/// One sentence: no manager answers, or there is no such application.
+pub async fn newer(cx: &Context, app: &str) -> Result<Vec<ServiceVersions>, String> {
+    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+    let services = swarm
+        .services
+        .iter()
+        .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
+    let asked = services.map(|service| async {
+        let short = service.name.strip_prefix(&format!("{app}_"));
+        ServiceVersions {
+            service: short.unwrap_or(&service.name).to_owned(),
+            image: service.image.clone(),
+            newer: of_image(&service.image).await,
+        }
+    });
+    let all = futures_util::future::join_all(asked).await;
+    match all.is_empty() {
+        true => Err(format!(
+            "there is no application {app}; `matou status` lists them"
+        )),
+        false => Ok(all),
+    }
+}
+
+async fn of_image(image: &str) -> Result<Vec<Newer>, String> {
+    let reference = Reference::parse(image).map_err(|e| e.to_string())?;
+    let tag = &reference.tag;
+    let current = Tag::parse(tag)
+        .ok_or_else(|| format!("the tag {tag} holds no version: pin the image to one"))?;
+    let tags = registry::tags(image).await.map_err(|e| e.to_string())?;
+    Ok(registry::newer(&current, tags.iter().map(String::as_str)))
+}

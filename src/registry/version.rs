@@ -1,0 +1,253 @@
+//! Versions in tags: which tags are newer versions of the same variant.
+//!
+//! A tag is numbers, joined by dots, with a prefix (`v`) and a variant (`-fpm-alpine3.20`). Only
+//! tags of the same form are compared: `11.4` is a line of versions of its own beside `11.4.2`.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// A tag that holds a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    pub text: String,
+    prefix: String,
+    numbers: Vec<u64>,
+    /// The variant without its numbers, and those.
+    variant: String,
+    variant_numbers: Vec<u64>,
+}
+
+/// Words that say that a version is not finished.
+const UNFINISHED: [&str; 9] = [
+    "alpha", "beta", "rc", "dev", "nightly", "preview", "pre", "snapshot", "canary",
+];
+
+impl Tag {
+    /// Reads a tag; `None` when it holds no version, as `latest`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.find(|c: char| c.is_ascii_digit())?;
+        let prefix = &text[..digits];
+        if !matches!(prefix, "" | "v" | "V" | "version-" | "release-") {
+            return None;
+        }
+        let rest = &text[digits..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let (core, variant) = rest.split_at(end);
+        let numbers: Option<Vec<u64>> = core.split('.').map(|n| n.parse().ok()).collect();
+        let (mut words, mut variant_numbers) = (Vec::new(), Vec::new());
+        for part in variant.split('-') {
+            let word = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+            // `alpine3.20` and `alpine3.21` are one variant, `php8.2` and `php8.3` are not.
+            if word == "alpine" || UNFINISHED.contains(&word) {
+                let numbers = part[word.len()..].split('.').filter(|n| !n.is_empty());
+                for number in numbers {
+                    variant_numbers.push(number.parse().ok()?);
+                }
+                words.push(word);
+            } else {
+                words.push(part);
+            }
+        }
+        Some(Self {
+            text: text.to_owned(),
+            prefix: prefix.to_owned(),
+            numbers: numbers?,
+            variant: words.join("-"),
+            variant_numbers,
+        })
+    }
+
+    /// The first number.
+    pub fn major(&self) -> u64 {
+        self.numbers.first().copied().unwrap_or(0)
+    }
+
+    /// Whether both tags belong to one line of versions.
+    pub fn is_kin(&self, other: &Self) -> bool {
+        self.prefix == other.prefix
+            && self.variant == other.variant
+            && self.numbers.len() == other.numbers.len()
+    }
+
+    /// By version; tags of one version by the numbers of their variant.
+    pub fn order(&self, other: &Self) -> Ordering {
+        self.numbers
+            .cmp(&other.numbers)
+            .then_with(|| self.variant_numbers.cmp(&other.variant_numbers))
+    }
+
+    fn is_unfinished(&self) -> bool {
+        let variant = self.variant.to_ascii_lowercase();
+        variant
+            .split(['-', '_'])
+            .any(|word| UNFINISHED.contains(&word))
+    }
+}
+
+/// How far a newer version is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    Patch,
+    Minor,
+    /// What it stored may be changed for good; the release notes say how.
+    Major,
+}
+
+impl Step {
+    /// From one version to a newer one.
+    pub fn between(from: &Tag, to: &Tag) -> Self {
+        if from.major() != to.major() {
+            return Self::Major;
+        }
+        match from.numbers.get(1) == to.numbers.get(1) {
+            true => Self::Patch,
+            false => Self::Minor,
+        }
+    }
+
+    /// As shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Minor => "minor",
+            Self::Major => "major",
+        }
+    }
+}
+
+/// A newer version that can be gone to in one step.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Newer {
+    pub tag: String,
+    pub step: Step,
+}
+
+/// What can be gone to from a tag, newest first: the newest of each minor version of the same
+/// major, and of the next major that there is. Later majors come after it, one at a time.
+pub fn newer<'a>(current: &Tag, tags: impl IntoIterator<Item = &'a str>) -> Vec<Newer> {
+    let mut all: Vec<Tag> = tags
+        .into_iter()
+        .filter_map(Tag::parse)
+        .filter(|t| t.is_kin(current) && t.order(current).is_gt())
+        .filter(|t| current.is_unfinished() || !t.is_unfinished())
+        .collect();
+    all.sort_by(|a, b| b.order(a).then_with(|| b.text.cmp(&a.text)));
+    let next = all
+        .iter()
+        .map(Tag::major)
+        .filter(|m| *m > current.major())
+        .min();
+    let mut best: BTreeMap<(u64, Option<u64>), &Tag> = BTreeMap::new();
+    for tag in &all {
+        if tag.major() == current.major() || Some(tag.major()) == next {
+            let minor = tag.numbers.get(1).copied();
+            best.entry((tag.major(), minor)).or_insert(tag);
+        }
+    }
+    best.into_values()
+        .rev()
+        .map(|tag| Newer {
+            tag: tag.text.clone(),
+            step: Step::between(current, tag),
+        })
+        .collect()
+}
+
+/// The majors between two versions that there are tags of: each is to be gone through.
+pub fn majors_between<'a>(
+    from: &Tag,
+    to: &Tag,
+    tags: impl IntoIterator<Item = &'a str>,
+) -> Vec<u64> {
+    let mut majors: Vec<u64> = tags
+        .into_iter()
+        .filter_map(Tag::parse)
+        .filter(|t| t.is_kin(from) && !t.is_unfinished())
+        .map(|t| t.major())
+        .filter(|m| *m > from.major() && *m < to.major())
+        .collect();
+    majors.sort_unstable();
+    majors.dedup();
+    majors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(current: &str, tags: &[&str]) -> Vec<(String, Step)> {
+        let current = Tag::parse(current).unwrap();
+        newer(&current, tags.iter().copied())
+            .into_iter()
+            .map(|n| (n.tag, n.step))
+            .collect()
+    }
+
+    fn wanted(list: &[(&str, Step)]) -> Vec<(String, Step)> {
+        list.iter().map(|(t, s)| ((*t).to_owned(), *s)).collect()
+    }
+
+    #[test]
+    fn only_the_same_variant_and_form_is_offered_and_majors_one_at_a_time() {
+        let tags = [
+            "latest", "6", "6.0", "6.0.4", "6.0.4-alpine", "6.0.10-alpine", "6.0.9-alpine",
+            "6.1.0-alpine", "6.2.0-rc1-alpine", "7.0.1-alpine", "7.0.0-alpine", "8.0.0-alpine",
+            "5.9.9-alpine", "6.0.11-alpine3.20", "sha-12345",
+        ];
+        assert_eq!(
+            of("6.0.4-alpine", &tags),
+            wanted(&[
+                ("7.0.1-alpine", Step::Major),
+                ("6.1.0-alpine", Step::Minor),
+                // The alpine that stands behind is a newer one of the same variant.
+                ("6.0.11-alpine3.20", Step::Patch),
+            ])
+        );
+        assert_eq!(of("v3.7.8", &["v3.7.9", "3.7.10", "v3.8.0"]), wanted(&[
+            ("v3.8.0", Step::Minor),
+            ("v3.7.9", Step::Patch),
+        ]));
+        assert_eq!(of("11.4", &["11.4.2", "11.8", "12", "12.1", "12.0", "10.11"]), wanted(&[
+            ("12.1", Step::Major),
+            ("12.0", Step::Major),
+            ("11.8", Step::Minor),
+        ]));
+        let php = ["6.9.5-php8.3-apache", "6.9.5-php8.2-apache"];
+        assert_eq!(
+            of("6.9.4-php8.2-apache", &php),
+            wanted(&[("6.9.5-php8.2-apache", Step::Patch)])
+        );
+        assert_eq!(of("8", &["9", "10", "8"]), wanted(&[("9", Step::Major)]));
+        assert_eq!(of("2.0.0-rc1", &["2.0.0-rc2"]), wanted(&[("2.0.0-rc2", Step::Patch)]));
+        assert!(Tag::parse("latest").is_none());
+        assert!(Tag::parse("99999999999999999999").is_none());
+    }
+
+    #[test]
+    fn majors_that_would_be_skipped_are_named() {
+        let (from, to) = (Tag::parse("26.0").unwrap(), Tag::parse("29.1").unwrap());
+        assert_eq!(majors_between(&from, &to, ["27.0", "28.1", "28.2", "29.0", "27"]), [27, 28]);
+        // There is none between: PrestaShop went from 1.7 to 8.
+        let (from, to) = (Tag::parse("1.7").unwrap(), Tag::parse("8.0").unwrap());
+        assert_eq!(majors_between(&from, &to, ["1.6", "8.1"]), [0_u64; 0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_offered_is_newer_and_skips_no_major(
+            current in "v?[0-9]{1,2}\\.[0-9]{1,2}(-alpine)?",
+            tags in proptest::collection::vec("v?[0-9]{1,3}(\\.[0-9]{1,3}){0,2}(-(alpine|fpm|rc1))?", 0..20),
+        ) {
+            let at = Tag::parse(&current).unwrap();
+            for offered in newer(&at, tags.iter().map(String::as_str)) {
+                let tag = Tag::parse(&offered.tag).unwrap();
+                proptest::prop_assert!(tag.is_kin(&at) && tag.order(&at).is_gt());
+                let between = majors_between(&at, &tag, tags.iter().map(String::as_str));
+                proptest::prop_assert_eq!(between, Vec::<u64>::new());
+            }
+        }
+    }
+}

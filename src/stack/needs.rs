@@ -1,0 +1,136 @@
+//! What a service asks of the node it runs on: memory, processors, a place.
+
+use std::collections::BTreeMap;
+
+use serde_yaml::{Mapping, Value};
+
+use super::labels::text;
+use super::lint::uses;
+
+/// What one task of a service asks of its node and of the swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Bytes that the scheduler keeps free for it; 0 for none.
+    pub reserved_memory: u64,
+    /// Billionths of a processor that the scheduler keeps free for it; 0 for none.
+    pub reserved_cpus: u64,
+    /// Most bytes it may take; 0 for no limit.
+    pub memory_limit: u64,
+    /// Conditions on its node, as `node.role == manager`.
+    pub constraints: Vec<String>,
+    /// External networks, as Swarm knows them.
+    pub networks: Vec<String>,
+    /// It has an address of its own beside those of its tasks.
+    pub virtual_address: bool,
+}
+
+pub(super) fn of(service: &Mapping, externals: &BTreeMap<String, String>) -> Needs {
+    let deploy = |path: &[&str]| {
+        let mut value = service.get("deploy")?;
+        for key in path {
+            value = value.get(*key)?;
+        }
+        Some(value)
+    };
+    let amount = |kind: &str| {
+        let value = deploy(&["resources", kind, "memory"]);
+        value.and_then(|v| bytes(&text(v))).unwrap_or(0)
+    };
+    let cpus = deploy(&["resources", "reservations", "cpus"]);
+    let cpus: f64 = cpus.and_then(|c| text(c).parse().ok()).unwrap_or(0.0);
+    let constraints = deploy(&["placement", "constraints"]).and_then(Value::as_sequence);
+    Needs {
+        reserved_memory: amount("reservations"),
+        reserved_cpus: (cpus.max(0.0) * 1e9) as u64,
+        memory_limit: amount("limits"),
+        constraints: constraints.into_iter().flatten().map(text).collect(),
+        networks: uses(service.get("networks"))
+            .into_iter()
+            .filter_map(|(key, _)| externals.get(key).cloned())
+            .collect(),
+        virtual_address: deploy(&["endpoint_mode"]).and_then(Value::as_str) != Some("dnsrr"),
+    }
+}
+
+/// An amount of memory as Docker reads it, `512M`, in bytes.
+pub fn bytes(amount: &str) -> Option<u64> {
+    let digits = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match amount[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    let number: f64 = digits.trim().parse().ok()?;
+    (number >= 0.0).then_some((number * (1_u64 << shift) as f64) as u64)
+}
+
+/// The constraint of a place: `worker-01` is a node, `disk=ssd` a node label.
+pub fn place_constraint(place: &str) -> String {
+    match place.split_once('=') {
+        Some((label, value)) => format!("node.labels.{label} == {value}"),
+        None => format!("node.hostname == {place}"),
+    }
+}
+
+/// Adds a constraint to a service, in the place of another host's.
+pub(super) fn place(service: &mut Mapping, constraint: &str) {
+    let deploy = child(service, "deploy");
+    let placement = child(deploy, "placement");
+    let list = placement
+        .entry("constraints".into())
+        .or_insert_with(|| Value::Sequence(Vec::new()));
+    if !list.is_sequence() {
+        *list = Value::Sequence(Vec::new());
+    }
+    if let Some(list) = list.as_sequence_mut() {
+        list.retain(|c| {
+            let compact = text(c).replace(' ', "");
+            !compact.starts_with("node.hostname==")
+        });
+        list.push(constraint.into());
+    }
+}
+
+fn child<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+    let value = parent
+        .entry(key.into())
+        .or_insert_with(|| Mapping::new().into());
+    if !value.is_mapping() {
+        *value = Mapping::new().into();
+    }
+    value.as_mapping_mut().expect("made a mapping above")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needs_and_places_of_a_service() {
+        let mut service: Mapping = serde_yaml::from_str(
+            "networks: [front, own]\ndeploy:\n  resources:\n    limits: {memory: 512M}\n    reservations: {memory: 1.5g, cpus: '0.5'}\n  placement:\n    constraints: [node.role == manager, node.hostname == a]\n",
+        )
+        .unwrap();
+        let externals = [("front".to_owned(), "traefik-net".to_owned())].into();
+        place(&mut service, &place_constraint("b"));
+        assert_eq!(
+            of(&service, &externals),
+            Needs {
+                reserved_memory: 3 << 29,
+                reserved_cpus: 500_000_000,
+                memory_limit: 512 << 20,
+                constraints: vec!["node.role == manager".into(), "node.hostname == b".into()],
+                networks: vec!["traefik-net".into()],
+                virtual_address: true,
+            }
+        );
+        let mut bare = Mapping::new();
+        place(&mut bare, &place_constraint("disk=ssd"));
+        assert_eq!(of(&bare, &externals).constraints, ["node.labels.disk == ssd"]);
+        assert_eq!(bytes("lots"), None);
+        assert_eq!(bytes("2gb"), Some(2 << 30));
+    }
+}
