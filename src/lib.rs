@@ -11,6 +11,7 @@ pub mod host;
 pub mod job;
 pub mod lab;
 pub mod model;
+pub mod monitor;
 pub mod ops;
 pub mod provision;
 pub mod registry;

@@ -1,10 +1,11 @@
 //! Every pane and overlay, drawn at three sizes and compared with the snapshots.
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
+use jiff::SignedDuration;
 use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
-use matou::model::{Datum, Fleet, LogLine, Update};
+use matou::model::{Answered, Datum, Fleet, LogLine, Probe, Update};
 use matou::ops::Request;
 use matou::provision::audit::{Audit, Group, Space};
 use matou::ui::fixture::{self, NOW, THEME};
@@ -195,6 +196,32 @@ fn checked(app: &mut App) {
     update(app, message, NOW);
 }
 
+/// What the applications answered over a day.
+fn answers(app: &mut App) {
+    for round in 0..24 {
+        let at = NOW - SignedDuration::from_hours(23 - round);
+        let probe = |app: &str, status: u16, millis: u32| Probe {
+            app: app.into(),
+            service: format!("{app}_web"),
+            domain: format!("{app}.example.org"),
+            path: "/".into(),
+            outcome: Ok(Answered {
+                node: "master".into(),
+                status,
+                millis,
+                well: status == 200,
+            }),
+        };
+        let status = if round == 7 || round == 23 { 503 } else { 200 };
+        let probes = vec![
+            probe("blog", 200, 84),
+            probe("shop", status, 20 + 30 * round as u32),
+        ];
+        let datum = Datum::Probes(Ok(probes));
+        update(app, Msg::Fleet(Update { at, datum }), NOW);
+    }
+}
+
 fn with_checks(theme: Theme, keys: &str) -> App {
     let mut app = on(theme, "1");
     checked(&mut app);
@@ -264,6 +291,13 @@ const SCENES: &[Scene] = &[
     ("scale_form", |t| on(t, "2s")),
     ("node_menu", |t| on(t, "1m")),
     ("alerts", |t| on(t, "a")),
+    ("alerts_ignore", |t| on(t, "aji")),
+    ("alerts_ignored", |t| on(t, "ai8ia")),
+    ("service_answers", |t| {
+        let mut app = on(t, "2j");
+        answers(&mut app);
+        app
+    }),
     ("jobs_none", |t| on(t, "J")),
     ("quit_asked", |t| {
         let mut app = on(t, "");

@@ -2,6 +2,7 @@
 
 mod apps;
 mod certificates;
+mod check;
 mod exit;
 mod job;
 mod logs;
@@ -40,6 +41,12 @@ pub struct Cli {
 enum Command {
     /// Print nodes, applications and what is wrong
     Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at everything once and say what is wrong: 0 nothing, 1 something, 4 no manager answers
+    Check {
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -349,6 +356,7 @@ impl Cli {
         };
         match command {
             Command::Status { json } => status::run(cx, *json).await,
+            Command::Check { json } => check::run(cx, *json).await,
             Command::Catalogue => print_catalogue(cx),
             Command::Render {
                 stack,

@@ -5,12 +5,14 @@ mod certificates;
 mod logs;
 mod metrics;
 mod node;
+mod probes;
 mod swarm;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Nodes;
@@ -19,11 +21,26 @@ use crate::model::{Datum, Update};
 
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
+pub use probes::{Wanted, read as read_probes};
+
+use probes::Site;
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
     wake: Arc<Wake>,
     cancel: CancellationToken,
+}
+
+/// What an application's answer must be; given its name.
+pub type Checks = Arc<dyn Fn(&str) -> Wanted + Send + Sync>;
+
+/// What is asked of the fleet from outside: certificates and answers.
+#[derive(Clone)]
+pub struct Outside {
+    pub edge: Edge,
+    pub checks: Checks,
+    /// How often every application is asked.
+    pub every: Duration,
 }
 
 /// Asks collectors to read now instead of at the next poll.
@@ -32,6 +49,9 @@ struct Wake {
     swarm: Notify,
     nodes: Notify,
     certificates: Notify,
+    probes: Notify,
+    /// The domains that applications claim, as the swarm said last; `None` before it did.
+    sites: watch::Sender<Option<Vec<Site>>>,
 }
 
 /// Where collectors report to.
@@ -47,8 +67,8 @@ impl Reports {
 }
 
 impl Collectors {
-    /// Starts reading all nodes, and what `edge` serves; what is read arrives at `updates`.
-    pub fn start(nodes: &Nodes, edge: Option<Edge>, updates: mpsc::Sender<Update>) -> Self {
+    /// Starts reading all nodes, and what the edge serves; what is read arrives at `updates`.
+    pub fn start(nodes: &Nodes, outside: Option<Outside>, updates: mpsc::Sender<Update>) -> Self {
         let collectors = Self {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
@@ -63,9 +83,12 @@ impl Collectors {
             reports.clone(),
             collectors.wake.clone(),
         ));
-        if let Some(edge) = edge {
+        if let Some(outside) = outside {
             let wake = collectors.wake.clone();
-            collectors.spawn(certificates::watch(nodes.clone(), edge, reports, wake));
+            let edge = outside.edge.clone();
+            let run = certificates::watch(nodes.clone(), edge, reports.clone(), wake.clone());
+            collectors.spawn(run);
+            collectors.spawn(probes::watch(outside, reports, wake));
         }
         collectors
     }
@@ -81,6 +104,7 @@ impl Collectors {
     pub fn refresh(&self) {
         self.wake.swarm.notify_one();
         self.wake.certificates.notify_one();
+        self.wake.probes.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

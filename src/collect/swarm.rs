@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reports, Wake};
+use super::{Reports, Wake, probes};
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
 
@@ -23,6 +23,14 @@ pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
     let mut pause = POLL;
     loop {
         let reading = read(&nodes).await;
+        if let Ok(swarm) = &reading {
+            let sites = Some(probes::sites(swarm));
+            wake.sites.send_if_modified(|known| {
+                let changed = *known != sites;
+                *known = sites;
+                changed
+            });
+        }
         if !reports.send(Datum::Swarm(reading)).await {
             return;
         }

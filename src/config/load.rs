@@ -15,6 +15,9 @@ use crate::model::Role;
 /// Least memory a log view works with.
 const LEAST_LOG_MEMORY: usize = 1 << 20;
 
+/// Least time between two requests to an application.
+const LEAST_INTERVAL: Duration = Duration::from_secs(5);
+
 impl Config {
     /// Reads `explicit`, or the first of `./config.toml` and `$XDG_CONFIG_HOME/matou/config.toml`
     /// that is there; without any, this machine alone is the fleet.
@@ -184,6 +187,20 @@ impl Checker<'_> {
                 memory: percent(raw.alerts.memory),
                 disk: percent(raw.alerts.disk),
                 certificate_days: raw.alerts.certificate_days.unwrap_or(21),
+                disk_full_hours: raw.alerts.disk_full_hours.unwrap_or(24),
+                backup_hours: raw.alerts.backup_hours.unwrap_or(36),
+                drift: raw.alerts.drift.unwrap_or(true),
+                interval: raw
+                    .alerts
+                    .interval
+                    .and_then(|i| units::duration(i.get_ref()).ok())
+                    .unwrap_or(Duration::from_secs(15)),
+                bell: raw.alerts.bell,
+                notify: match raw.alerts.notify {
+                    raw::Notify::Off => Notify::Off,
+                    raw::Notify::Osc9 => Notify::Osc9,
+                    raw::Notify::Osc777 => Notify::Osc777,
+                },
             },
             logs: LogsConfig {
                 memory: raw
@@ -372,6 +389,14 @@ impl Checker<'_> {
             if !(1..=100).contains(value.get_ref()) {
                 return Err(self.error(value.span(), "a threshold is a percentage, 1 to 100"));
             }
+        }
+        if let Some(interval) = &raw.alerts.interval
+            && self.unit(interval, units::duration)? < LEAST_INTERVAL
+        {
+            return Err(self.error(
+                interval.span(),
+                "applications are asked every \"5 s\" at most",
+            ));
         }
         Ok(())
     }

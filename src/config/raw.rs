@@ -202,6 +202,21 @@ pub(super) struct Alerts {
     pub memory: Option<Spanned<u8>>,
     pub disk: Option<Spanned<u8>>,
     pub certificate_days: Option<u32>,
+    pub disk_full_hours: Option<u32>,
+    pub backup_hours: Option<u32>,
+    pub drift: Option<bool>,
+    pub interval: Option<Spanned<String>>,
+    pub bell: bool,
+    pub notify: Notify,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Notify {
+    #[default]
+    Off,
+    Osc9,
+    Osc777,
 }
 
 #[derive(Debug, Default, Deserialize)]

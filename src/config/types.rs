@@ -282,6 +282,7 @@ pub struct EdgeConfig {
     pub ca_file: Option<PathBuf>,
 }
 
+/// When something is told as not being as it should be, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertsConfig {
     /// Percent.
@@ -289,6 +290,28 @@ pub struct AlertsConfig {
     pub memory: u8,
     pub disk: u8,
     pub certificate_days: u32,
+    /// A disk that fills is told when it will be full within this many hours.
+    pub disk_full_hours: u32,
+    /// The newest snapshot of an application may be this old.
+    pub backup_hours: u32,
+    /// Whether servers that differ from config.toml are told.
+    pub drift: bool,
+    /// How often every application is asked.
+    pub interval: Duration,
+    /// The terminal's bell rings when an alert begins.
+    pub bell: bool,
+    pub notify: Notify,
+}
+
+/// How the terminal is asked to show a notification on the desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notify {
+    #[default]
+    Off,
+    /// As iTerm2, kitty, Windows Terminal and Ghostty know it.
+    Osc9,
+    /// As rxvt-unicode, foot, WezTerm and VTE's terminals know it.
+    Osc777,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

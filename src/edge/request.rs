@@ -24,6 +24,16 @@ pub struct Answer {
     pub served: Served,
 }
 
+impl Answer {
+    /// Whether the answer is one of `wanted`, or a redirect within the site of `domain`, which is
+    /// how many applications greet.
+    pub fn is_well(&self, domain: &str, wanted: &[u16]) -> bool {
+        let within = |to: &str| to.starts_with('/') || to.starts_with(&format!("https://{domain}"));
+        wanted.contains(&self.status)
+            || ((300..400).contains(&self.status) && self.location.as_deref().is_some_and(within))
+    }
+}
+
 /// Asks `https://NAME/PATH` of the server at `address`. Redirects are not followed.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Source};
+use super::{Certificate, Probe, Source};
 
 /// How many metric samples a node keeps for its sparklines.
 pub const HISTORY: usize = 120;
@@ -262,6 +262,8 @@ pub struct Fleet {
     pub swarm: Source<Swarm>,
     pub snapshots: Source<Vec<Snapshot>>,
     pub certificates: Source<Vec<Certificate>>,
+    /// What applications answer.
+    pub probes: Source<Vec<Probe>>,
 }
 
 /// One application: a stack, or a loose service.

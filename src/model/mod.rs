@@ -3,6 +3,7 @@
 mod certificate;
 mod fleet;
 mod log;
+mod probe;
 mod route;
 mod source;
 mod update;
@@ -12,6 +13,7 @@ pub use certificate::{
 };
 pub use fleet::*;
 pub use log::LogLine;
+pub use probe::{Answered, Probe, hint};
 pub use route::{domains, hosts};
 pub use source::Source;
 pub use update::{Datum, Update};

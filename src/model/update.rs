@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Role, Snapshot, Swarm, Volume,
+    Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot, Swarm, Volume,
 };
 
 /// One reading by a collector.
@@ -35,6 +35,7 @@ pub enum Datum {
     Swarm(Result<Swarm, String>),
     Snapshots(Result<Vec<Snapshot>, String>),
     Certificates(Result<Vec<Certificate>, String>),
+    Probes(Result<Vec<Probe>, String>),
 }
 
 impl Fleet {
@@ -87,6 +88,7 @@ impl Fleet {
             }
             Datum::Snapshots(reading) => self.snapshots.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
+            Datum::Probes(reading) => self.probes.record(reading, at),
         }
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use color_eyre::eyre::{Context as _, Result};
 
+use crate::collect::{Checks, Outside, Wanted};
 use crate::config::{Config, runtime_dir, state_dir};
 use crate::docker::Nodes;
+use crate::edge::Edge;
 use crate::host::HostOptions;
 use crate::job::{Journal, Runner};
-use crate::stack::Catalogue;
+use crate::stack::{AppFile, Catalogue};
 
 /// An opened fleet. Cheap to clone; nothing is connected before it is used.
 #[derive(Clone)]
@@ -42,6 +44,32 @@ impl Context {
             catalogue: Arc::new(catalogue),
             runner: Runner::new(journal.clone()),
             journal,
+        })
+    }
+
+    /// What each application must answer: the check of the stack it is made from, else 200 at `/`.
+    pub fn checks(&self) -> Checks {
+        let (folder, catalogue) = (self.config.folder(), self.catalogue.clone());
+        Arc::new(move |app| {
+            let file = folder.as_ref().and_then(|f| AppFile::load(f, app).ok()?);
+            let check = file.and_then(|f| catalogue.extension(&f.stack).ok()?.check);
+            let check = check.unwrap_or_default();
+            Wanted {
+                path: check.path,
+                status: check.status,
+            }
+        })
+    }
+
+    /// What the fleet is asked from outside.
+    ///
+    /// # Errors
+    /// When the authority's file of `[edge]` can't be read.
+    pub fn outside(&self) -> Result<Outside, String> {
+        Ok(Outside {
+            edge: Edge::of(&self.config, &self.nodes)?,
+            checks: self.checks(),
+            every: self.config.alerts.interval,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::{Context as _, Result, eyre};
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::effects::{Effects, Step};
 use crate::collect::Collectors;
-use crate::edge::Edge;
-use crate::model::Fleet;
+use crate::model::{Datum, Fleet, Update};
+use crate::monitor::Store;
 use crate::ops::Context;
 use crate::ui::terminal::{Screen, Signal};
 use crate::ui::{self, App, Init, Msg};
@@ -36,18 +36,24 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE);
     let config = cx.config.clone();
     let fleet = Fleet::new(&config.fleet.name, cx.nodes.as_model());
+    let store = Store::open(&crate::config::state_dir()?, &config.fleet.name)
+        .wrap_err("the state folder can't be written")?;
+    let mut alerts = config.alerts;
+    // Without a file there is nothing that servers could differ from.
+    alerts.drift &= config.path.is_some();
     let mut app = App::new(Init {
         fleet,
         catalogue: cx.catalogue.list(),
         keymap: ui::KeyMap::with(&config.keys)
             .map_err(|(action, why)| config.key_error(&action, why))?,
         theme: ui::Theme::of(&config.theme),
-        alerts: config.alerts,
+        alerts,
+        ledger: store.ledger(),
         log_memory: config.logs.memory,
         warnings: config.warnings.clone(),
         now: Timestamp::now(),
     });
-    let edge = Edge::of(&config, &cx.nodes).map_err(|e| eyre!(e))?;
+    let outside = cx.outside().map_err(|e| eyre!(e))?;
     // Before the terminal is taken: a signal must not leave it so.
     let mut signals = ui::terminal::signals()?;
     let mut screen = Screen::enter(&config.theme)?;
@@ -55,8 +61,9 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     screen.draw(|frame| ui::view(&mut app, frame))?;
 
     let (updates, mut readings) = mpsc::channel(QUEUE);
-    let collectors = Collectors::start(&cx.nodes, Some(edge), updates);
-    let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
+    let collectors = Collectors::start(&cx.nodes, Some(outside), updates);
+    let recorder = record(&store, messages.clone());
+    let mut effects = Effects::new(cx.clone(), collectors, store, messages.clone());
     let mut keys = EventStream::new();
     let mut drawn = Instant::now();
     let mut dirty = false;
@@ -89,8 +96,10 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
                 }
             }
             Some(update) = readings.recv() => {
+                keep(&recorder, &update);
                 queue.push_back(Msg::Fleet(update));
                 while queue.len() < BURST && let Ok(update) = readings.try_recv() {
+                    keep(&recorder, &update);
                     queue.push_back(Msg::Fleet(update));
                 }
             }
@@ -110,6 +119,41 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
             }
         }
         dirty |= app.take_dirty();
+    }
+}
+
+/// Reads the history, then writes it, on a thread of its own; answers with where readings go.
+fn record(store: &Store, messages: mpsc::Sender<Msg>) -> std::sync::mpsc::SyncSender<Update> {
+    let store = store.clone();
+    let (readings, arriving) = std::sync::mpsc::sync_channel::<Update>(QUEUE);
+    std::thread::spawn(move || {
+        let (week, trends) = store.history(Timestamp::now());
+        let _ = messages.blocking_send(Msg::History { week, trends });
+        let mut recorder = match store.record() {
+            Ok(Some(recorder)) => recorder,
+            // Another console writes it.
+            Ok(None) => return,
+            Err(e) => {
+                tracing::warn!("the history is not written: {e}");
+                return;
+            }
+        };
+        for update in arriving {
+            if let Err(e) = recorder.take(&update) {
+                tracing::warn!("the history is not written: {e}");
+            }
+        }
+    });
+    readings
+}
+
+/// Hands a reading to the history; one that would have to wait is left out.
+fn keep(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
+    if matches!(
+        update.datum,
+        Datum::Probes(Ok(_)) | Datum::Metrics { reading: Ok(_), .. }
+    ) {
+        let _ = recorder.try_send(update.clone());
     }
 }
 

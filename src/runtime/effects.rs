@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
 use crate::job::{Event, JobId, RunError};
 use crate::model::Link;
+use crate::monitor::Store;
 use crate::ops::{self, Context, Request, ShellTarget};
 use crate::ui::msg::{Effect, LogSource, Msg, Ticket};
 use crate::ui::terminal::Screen;
@@ -49,6 +50,7 @@ async fn compare(cx: Context, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
 pub(super) struct Effects {
     cx: Context,
     collectors: Collectors,
+    store: Store,
     messages: mpsc::Sender<Msg>,
     jobs: HashMap<JobId, CancellationToken>,
     logs: HashMap<Ticket, CancellationToken>,
@@ -66,13 +68,19 @@ pub(super) enum Step {
 }
 
 impl Effects {
-    pub(super) fn new(cx: Context, collectors: Collectors, messages: mpsc::Sender<Msg>) -> Self {
+    pub(super) fn new(
+        cx: Context,
+        collectors: Collectors,
+        store: Store,
+        messages: mpsc::Sender<Msg>,
+    ) -> Self {
         let check = Arc::new(Notify::new());
         tokio::spawn(compare(cx.clone(), messages.clone(), check.clone()));
         Self {
             cx,
             check,
             collectors,
+            store,
             messages,
             jobs: HashMap::new(),
             logs: HashMap::new(),
@@ -120,6 +128,16 @@ impl Effects {
                 }
             }
             Effect::Shell(target) => return self.shell(target, screen, keys).await,
+            Effect::Alarm { text, bell, notify } => screen.alarm(&text, bell, notify)?,
+            Effect::Remember(ledger) => {
+                let (store, messages) = (self.store.clone(), self.messages.clone());
+                tokio::task::spawn_blocking(move || {
+                    if let Err(e) = store.keep(&ledger) {
+                        let text = format!("what is said about alerts is not kept: {e}");
+                        let _ = messages.blocking_send(notice(text, true));
+                    }
+                });
+            }
             Effect::Copy(text) => {
                 let answer = match screen.copy(&text) {
                     Ok(()) => notice("copied", false),

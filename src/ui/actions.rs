@@ -456,6 +456,7 @@ impl App {
             Some("node") => Pane::Nodes,
             Some("service" | "app" | "task") => Pane::Services,
             Some("volume") => Pane::Volumes,
+            Some("certificate") => Pane::Certificates,
             _ => return,
         };
         go(self, pane);

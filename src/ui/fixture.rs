@@ -23,12 +23,18 @@ fn alerts() -> AlertsConfig {
 
 /// The console on a fleet.
 pub fn app(fleet: Fleet, theme: Theme) -> App {
+    app_with(fleet, theme, alerts())
+}
+
+/// The same, with other limits and ways of telling.
+pub fn app_with(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
     App::new(Init {
         fleet,
         catalogue: catalogue(),
         keymap: KeyMap::default(),
         theme,
-        alerts: alerts(),
+        alerts,
+        ledger: Default::default(),
         log_memory: 1 << 20,
         warnings: Vec::new(),
         now: NOW,

@@ -452,6 +452,11 @@ pub const TABLE: &[Binding] = &[
     ),
 ];
 
+/// The action of a name, as in `[keys]`.
+pub(super) fn named(name: &str) -> Option<Action> {
+    TABLE.iter().find(|b| b.name == name).map(|b| b.action)
+}
+
 /// A key with its modifiers, comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {

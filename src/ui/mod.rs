@@ -2,7 +2,6 @@
 //! `terminal` touches the outside.
 
 mod actions;
-mod alerts;
 #[doc(hidden)]
 pub mod fixture;
 mod jobs;

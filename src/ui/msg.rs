@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use crossterm::event::Event as TerminalEvent;
 
+use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
 use crate::model::{LogLine, Update};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
+use crate::monitor::{Ledger, Trends, Week};
 use crate::provision::audit::Audit;
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
@@ -43,6 +45,11 @@ pub enum Msg {
     Checked {
         plan: Result<Plan, String>,
         audits: Vec<(String, Result<Audit, String>)>,
+    },
+    /// What was recorded before the console was opened.
+    History {
+        week: Week,
+        trends: Trends,
     },
     /// A job that [`Effect::Run`] started.
     JobStarted {
@@ -115,6 +122,14 @@ pub enum Effect {
     StopLogs(Ticket),
     /// The console steps aside and comes back; answered by [`Msg::Resumed`].
     Shell(ShellTarget),
+    /// An alert began: ring, and show it on the desktop.
+    Alarm {
+        text: String,
+        bell: bool,
+        notify: Notify,
+    },
+    /// Keep what was said about alerts.
+    Remember(Ledger),
     /// To the clipboard, by OSC 52.
     Copy(String),
     /// Write a file; answered by [`Msg::Notice`].

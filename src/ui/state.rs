@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
-use super::alerts::{self, Alert};
 use super::jobs::Jobs;
 use super::keymap::KeyMap;
 use super::log::LogView;
@@ -17,6 +16,7 @@ use super::theme::Theme;
 use crate::config::AlertsConfig;
 use crate::job::Plan;
 use crate::model::Fleet;
+use crate::monitor::{self, Alert, Engine, Facts, Ledger, News, Trends, Week};
 use crate::provision::audit::Audit;
 use crate::stack::CatalogueEntry;
 
@@ -176,6 +176,8 @@ pub struct Init {
     pub keymap: KeyMap,
     pub theme: Theme,
     pub alerts: AlertsConfig,
+    /// What was said about alerts before.
+    pub ledger: Ledger,
     /// Bytes of log lines that a log view keeps.
     pub log_memory: usize,
     pub warnings: Vec<String>,
@@ -214,6 +216,15 @@ pub struct App {
     pub(super) log: Option<OpenLog>,
     pub(super) jobs: Jobs,
     pub(super) alerts: Vec<Alert>,
+    pub(super) engine: Engine,
+    /// How disks filled of late.
+    pub(super) trends: Trends,
+    /// What applications answered of late.
+    pub(super) week: Week,
+    /// Servers that differ from config.toml.
+    pub(super) drift: Vec<String>,
+    /// Something that alerts depend on changed.
+    pub(super) to_look: bool,
     pub(super) notices: VecDeque<Notice>,
     pub(super) notice: Option<Notice>,
 
@@ -250,6 +261,11 @@ impl App {
             log: None,
             jobs: Jobs::default(),
             alerts: Vec::new(),
+            engine: Engine::new(init.ledger),
+            trends: Trends::default(),
+            week: Week::default(),
+            drift: Vec::new(),
+            to_look: false,
             notices: VecDeque::new(),
             notice: None,
             next_ticket: 0,
@@ -260,6 +276,9 @@ impl App {
             app.say(warning, true);
         }
         app.refresh_lists();
+        app.look();
+        // Nothing was said yet.
+        app.engine.take_changes();
         app
     }
 
@@ -272,6 +291,9 @@ impl App {
     pub fn next_tick(&self) -> Option<std::time::Duration> {
         if self.jobs.running() > 0 {
             return Some(std::time::Duration::from_millis(250));
+        }
+        if self.engine.is_waiting() {
+            return Some(std::time::Duration::from_secs(5));
         }
         // Ages are shown in minutes at the finest.
         Some(std::time::Duration::from_secs(30))
@@ -314,7 +336,22 @@ impl App {
         for pane in Pane::ALL {
             self.refresh_list(pane);
         }
-        self.alerts = alerts::of(&self.fleet, &self.thresholds, self.now);
+    }
+
+    /// Finds what is not as it should be now.
+    pub(super) fn look(&mut self) -> News {
+        self.to_look = false;
+        let findings = monitor::findings(Facts {
+            fleet: &self.fleet,
+            limits: &self.thresholds,
+            trends: &self.trends,
+            drift: &self.drift,
+            backups: &monitor::ages(&self.fleet),
+            now: self.now,
+        });
+        let news = self.engine.look(findings, self.now);
+        self.alerts = self.engine.alerts(self.now);
+        news
     }
 
     pub(super) fn refresh_list(&mut self, pane: Pane) {

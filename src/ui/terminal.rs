@@ -20,7 +20,7 @@ use ratatui::{Frame, Terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::ThemeConfig;
+use crate::config::{Notify, ThemeConfig};
 
 /// Most text that is handed to the terminal's clipboard; many terminals take no more.
 const LONGEST_COPY: usize = 74_000;
@@ -200,6 +200,34 @@ impl Screen {
     }
 }
 
+impl Screen {
+    /// Rings the terminal's bell, and asks it to show `text` on the desktop. Terminals that know
+    /// neither sequence ignore it.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn alarm(&mut self, text: &str, bell: bool, notify: Notify) -> Result<()> {
+        let out = self.terminal.backend_mut();
+        out.write_all(sequence(text, bell, notify).as_bytes())?;
+        Write::flush(&mut out.inner)?;
+        Ok(())
+    }
+}
+
+/// OSC 9 (iTerm2) or OSC 777 (rxvt-unicode), closed with ST; the text can't close it earlier.
+fn sequence(text: &str, bell: bool, notify: Notify) -> String {
+    let text = crate::text::clean(text);
+    let mut sequence = match notify {
+        Notify::Off => String::new(),
+        Notify::Osc9 => format!("\x1b]9;{text}\x1b\\"),
+        Notify::Osc777 => format!("\x1b]777;notify;matou;{}\x1b\\", text.replace(';', ",")),
+    };
+    if bell {
+        sequence.push('\x07');
+    }
+    sequence
+}
+
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
@@ -322,6 +350,21 @@ mod tests {
     use ratatui::{TerminalOptions, Viewport, layout::Rect};
 
     use super::*;
+
+    #[test]
+    fn a_notification_is_one_sequence_whatever_its_text() {
+        let text = "blog: \x1b\\\x07 down;x";
+        assert_eq!(sequence(text, false, Notify::Off), "");
+        let osc9 = sequence(text, true, Notify::Osc9);
+        assert!(osc9.starts_with("\x1b]9;blog: ") && osc9.ends_with("down;x\x1b\\\x07"));
+        assert_eq!(osc9.matches('\x1b').count(), 2);
+        let osc777 = sequence(text, false, Notify::Osc777);
+        assert!(osc777.starts_with("\x1b]777;notify;matou;blog: "));
+        assert_eq!(
+            (osc777.matches('\x1b').count(), osc777.matches(';').count()),
+            (2, 3)
+        );
+    }
 
     #[test]
     fn a_frame_without_changes_writes_no_byte() {

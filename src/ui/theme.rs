@@ -4,6 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
 use crate::config::{Colours, ThemeConfig};
+use crate::monitor::Severity;
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,15 @@ pub enum Health {
     Unknown,
     Partly,
     Bad,
+}
+
+impl From<Severity> for Health {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Warning => Self::Partly,
+            Severity::Critical => Self::Bad,
+        }
+    }
 }
 
 /// What the console is drawn with.

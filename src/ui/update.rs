@@ -15,8 +15,10 @@ use super::msg::{Effect, LogSource, Msg};
 use super::overlays::{JobsView, Message, Overlay, Quit};
 use super::panes::RowKind;
 use super::state::{App, Checked, Focus, OpenLog, Pane, Tab};
+use crate::config::Notify;
 use crate::job::Outcome;
 use crate::model::{Datum, Update};
+use crate::monitor::{Alert, Sample};
 
 /// Rows that one turn of the wheel moves.
 const WHEEL: isize = 3;
@@ -65,6 +67,14 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 plan,
                 audits,
             });
+            app.drift = super::panes::drifted(app);
+            app.to_look = true;
+            Vec::new()
+        }
+        Msg::History { week, trends } => {
+            (app.week, app.trends) = (week, trends);
+            app.to_look = true;
+            app.dirty = true;
             Vec::new()
         }
         Msg::JobStarted { id, request } => {
@@ -126,13 +136,48 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Tick => {
             app.ticks += 1;
+            app.to_look = true;
             app.dirty = true;
             Vec::new()
         }
         Msg::Terminate => vec![Effect::Quit],
     };
     effects.extend(follow_selection(app));
+    effects.extend(watch(app));
     effects
+}
+
+/// What began is told, what is over too, and what was said about alerts is kept.
+fn watch(app: &mut App) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if app.to_look {
+        let news = app.look();
+        if let Some(first) = news.began.first() {
+            effects.extend(alarm(app, first, news.began.len()));
+        }
+        let told = news.ended.iter().find(|a| a.silence.is_none());
+        if let Some(over) = told
+            && app.notice.is_none()
+        {
+            app.say(format!("over: {}: {}", over.what, over.why), false);
+        }
+    }
+    effects.extend(app.engine.take_changes().map(Effect::Remember));
+    effects
+}
+
+fn alarm(app: &App, first: &Alert, count: usize) -> Option<Effect> {
+    let (bell, notify) = (app.thresholds.bell, app.thresholds.notify);
+    let more = match count {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let text = format!("{}: {}: {}{more}", app.fleet.name, first.what, first.why);
+    (bell || notify != Notify::Off).then(|| Effect::Alarm {
+        text: crate::text::clean(&text).into_owned(),
+        bell,
+        notify,
+    })
 }
 
 /// Takes a reading; what reads the same as before is not drawn again.
@@ -162,8 +207,23 @@ fn fleet(app: &mut App, update: Update) {
         Datum::Snapshots(_) => Some(Pane::Backups),
         Datum::Certificates(_) => Some(Pane::Certificates),
         Datum::Swarm(_) => Some(Pane::Services),
-        Datum::Link { .. } | Datum::Engine { .. } | Datum::Metrics { .. } => None,
+        Datum::Link { .. } | Datum::Engine { .. } | Datum::Metrics { .. } | Datum::Probes(_) => {
+            None
+        }
     };
+    match &update.datum {
+        Datum::Metrics {
+            node,
+            reading: Ok(m),
+        } => app.trends.add(node, update.at, m.disk_used),
+        Datum::Probes(Ok(probes)) => {
+            for probe in probes {
+                let at = update.at.as_second();
+                app.week.add(&probe.domain, at, Sample::of(probe));
+            }
+        }
+        _ => {}
+    }
     app.fleet.apply(update);
     if same {
         return;
@@ -175,7 +235,7 @@ fn fleet(app: &mut App, update: Update) {
     if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
         app.refresh_list(Pane::Nodes);
     }
-    app.alerts = super::alerts::of(&app.fleet, &app.thresholds, app.now);
+    app.to_look = true;
     app.dirty = true;
 }
 

@@ -99,12 +99,13 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
     {
         parts.push(format!("backup {} ago", age(app.now, newest)));
     }
-    let alerts = match app.alerts.len() {
+    let told = || app.alerts.iter().filter(|a| a.silence.is_none());
+    let alerts = match told().count() {
         0 if fleet.swarm.read_at().is_none() => theme.text(" reading … "),
         0 => " all well ".to_owned(),
         n => format!(" {} {} ", theme.alert(), plural(n, "alert")),
     };
-    let worst = app.alerts.first().map_or(Health::Good, |a| a.health);
+    let worst = told().next().map_or(Health::Good, |a| a.severity.into());
     let name = theme.text(&clean(&fleet.name));
     let mut spans = vec![
         Span::styled(" matou ", theme.focus()),

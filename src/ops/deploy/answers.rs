@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::edge::{Answer, Edge, get};
 use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::hint;
 use crate::ops::tasks::read;
 use crate::stack::HttpCheck;
 
@@ -55,28 +56,15 @@ impl Answers {
     async fn answer(&self, domain: &str) -> Result<Answer, String> {
         let answer = self.ask(domain).await?;
         let status = answer.status;
-        if self.check.status.contains(&status) || redirects(&answer, domain) {
+        if answer.is_well(domain, &self.check.status) {
             return Ok(answer);
         }
-        let hint = match status {
-            404 => ": Traefik knows no router for it yet, or the application has no such page",
-            502..=504 => ": the application does not answer Traefik",
-            _ => "",
-        };
         Err(format!(
-            "https://{domain}{} answers {status}{hint}",
-            self.check.path
+            "https://{domain}{} answers {status}{}",
+            self.check.path,
+            hint(status)
         ))
     }
-}
-
-/// A redirect within the site is how many applications greet.
-fn redirects(answer: &Answer, domain: &str) -> bool {
-    (300..400).contains(&answer.status)
-        && answer
-            .location
-            .as_deref()
-            .is_some_and(|to| to.starts_with('/') || to.starts_with(&format!("https://{domain}")))
 }
 
 #[async_trait]

@@ -112,9 +112,13 @@ pub(super) fn line(app: &App, row: &Row, columns: usize) -> Line<'static> {
     }
 }
 
-/// How a certificate's state is shown.
-pub(super) fn certificate_health(state: crate::model::CertificateState) -> super::theme::Health {
-    certificates::health(state)
+/// The servers that are not what config.toml says.
+pub(super) fn drifted(app: &App) -> Vec<String> {
+    let nodes = app.fleet.nodes.iter().filter(|n| n.configured);
+    nodes
+        .filter(|n| server::differs(app, &n.name))
+        .map(|n| n.name.clone())
+        .collect()
 }
 
 /// What an empty list says: what to press to get something.

@@ -46,6 +46,14 @@ pub(super) fn drift(app: &App, node: &str) -> Option<String> {
     Some(words.join(" "))
 }
 
+/// Whether a node is known not to be what config.toml says.
+pub(super) fn differs(app: &App, node: &str) -> bool {
+    let steps = steps(app, node).unwrap_or_default();
+    steps
+        .iter()
+        .any(|s| matches!(&s.check, Ok(Check::Change(lines)) if lines.iter().any(|l| l.kind != ChangeKind::Same)))
+}
+
 pub(super) fn plan(app: &App, node: &Node, columns: usize, page: Page) -> Page {
     let theme = app.theme;
     let Some(checked) = &app.checked else {

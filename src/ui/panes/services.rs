@@ -5,6 +5,7 @@ use ratatui::text::Line;
 
 use super::{Filter, Page, Row, RowKind, list_line, tasks};
 use crate::model::{Fleet, Mode, Service, Swarm, Task};
+use crate::monitor::Hour;
 use crate::text::age;
 use crate::ui::keymap::Action;
 use crate::ui::state::{App, Tab};
@@ -211,7 +212,8 @@ fn overview(app: &App, services: &[&Service], columns: usize, page: Page) -> Pag
         .map(String::as_str)
         .collect();
     if !domains.is_empty() {
-        page = page.field("domains", &domains.join(" ")).blank();
+        page = page.field("domains", &domains.join(" "));
+        page = answers(app, services, columns, page).blank();
     }
     let dim = theme.dim();
     let image_columns = columns.saturating_sub(42).clamp(14, 40);
@@ -249,6 +251,63 @@ fn overview(app: &App, services: &[&Service], columns: usize, page: Page) -> Pag
     let mut table = tasks::table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// What the application answered last under each domain, and over the week.
+fn answers(app: &App, services: &[&Service], columns: usize, page: Page) -> Page {
+    let theme = app.theme;
+    let probes = app.fleet.probes.value().into_iter().flatten();
+    let ours = probes.filter(|p| services.iter().any(|s| s.name == p.service));
+    ours.fold(page, |page, probe| {
+        let (health, text) = match (&probe.outcome, probe.problem()) {
+            (Ok(a), None) => (Health::Good, format!("{} in {} ms", a.status, a.millis)),
+            (Ok(a), Some(_)) => (Health::Bad, format!("{}", a.status)),
+            (Err(_), _) => (Health::Bad, "no answer".into()),
+        };
+        let health = match app.fleet.probes.is_stale() {
+            true => Health::Unknown,
+            false => health,
+        };
+        let week = app.week.well(&probe.domain);
+        let week = week.map_or_else(String::new, |w| match w {
+            w if w >= 99.995 => "100 %".into(),
+            w => format!("{:.2} %", (w * 100.0).floor() / 100.0),
+        });
+        let day: String = app
+            .week
+            .hours(&probe.domain, app.now, 24)
+            .into_iter()
+            .map(|hour| bar(app, hour))
+            .collect();
+        let page = page.cells(vec![
+            (theme.glyph(health).into(), 1, theme.health(health)),
+            (
+                probe.domain.clone(),
+                columns.saturating_sub(60).clamp(16, 40),
+                Style::new(),
+            ),
+            (text, 15, theme.health(health)),
+            (week, 8, theme.dim()),
+            (day, 0, theme.key()),
+        ]);
+        match probe.problem() {
+            Some(why) => page.wrapped(&format!("  {why}"), columns, theme.removed()),
+            None => page,
+        }
+    })
+}
+
+/// An hour of answers: low where they were quick, `!` where some failed.
+fn bar(app: &App, hour: Option<Hour>) -> &'static str {
+    match hour {
+        None => " ",
+        Some(h) if h.failed > 0 => "!",
+        Some(h) => {
+            // Each step is twice as long, from 20 ms on.
+            let steps = (h.millis().unwrap_or(0) as f64 / 20.0).max(1.0).log2() as usize;
+            app.theme.heights()[steps.min(7)]
+        }
+    }
 }
 
 /// An update that did not simply succeed is told.

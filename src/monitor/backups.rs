@@ -1,0 +1,114 @@
+//! Backups that were missed, from the age of the newest snapshot of each application.
+
+use jiff::Timestamp;
+
+use super::rules::{Finding, Kind, Severity};
+use crate::model::Fleet;
+use crate::text::coarse;
+
+/// When an application was backed up last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupAge {
+    pub app: String,
+    /// Its newest snapshot; `None` when there is none.
+    pub newest: Option<Timestamp>,
+    /// When there was something to back up first; an application younger than a night has missed
+    /// nothing.
+    pub deployed: Option<Timestamp>,
+}
+
+/// The age of the newest snapshot of every application that has volumes; nothing while snapshots
+/// were not read.
+pub fn ages(fleet: &Fleet) -> Vec<BackupAge> {
+    let Some(snapshots) = fleet.snapshots.value() else {
+        return Vec::new();
+    };
+    let with_data =
+        |app: &crate::model::App<'_>| app.services.iter().any(|s| !s.volumes.is_empty());
+    fleet
+        .apps()
+        .iter()
+        .filter(|app| with_data(app))
+        .map(|app| BackupAge {
+            app: app.name.to_owned(),
+            newest: snapshots
+                .iter()
+                .filter(|s| s.app.as_deref() == Some(app.name))
+                .map(|s| s.at)
+                .max(),
+            deployed: app.services.iter().filter_map(|s| s.created_at).min(),
+        })
+        .collect()
+}
+
+/// Applications whose newest snapshot is older than `hours`.
+pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
+    let limit = i64::from(hours) * 3600;
+    let old = |t: Timestamp| now.as_second() - t.as_second();
+    ages.iter()
+        .filter_map(|age| {
+            let (severity, why) = match age.newest {
+                Some(at) if old(at) <= limit => return None,
+                Some(at) => (
+                    Severity::Warning,
+                    format!(
+                        "the newest snapshot is {} old; {hours} h are allowed",
+                        coarse(old(at))
+                    ),
+                ),
+                None if age.deployed.is_none_or(|t| old(t) <= limit) => return None,
+                None => (
+                    Severity::Critical,
+                    "NOT BACKED UP: no snapshot holds it".to_owned(),
+                ),
+            };
+            Some(Finding {
+                key: format!("app/{}/backup", age.app),
+                kind: Kind::Backup,
+                severity,
+                what: age.app.clone(),
+                why,
+                since: None,
+                row: format!("app/{}", age.app),
+                cure: "backups",
+                near: false,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_snapshot_and_none_at_all_are_missed_backups() {
+        let at = |hours: i64| Some(Timestamp::from_second(hours * 3600).unwrap());
+        let now = at(100).unwrap();
+        let age = |app: &str, newest, deployed| BackupAge {
+            app: app.into(),
+            newest,
+            deployed,
+        };
+        let ages = [
+            age("fresh", at(90), at(0)),
+            age("on-the-limit", at(64), at(0)),
+            age("old", at(63), at(0)),
+            age("never", None, at(0)),
+            age("new", None, at(90)),
+        ];
+        let found = missed(&ages, 36, now);
+        let seen: Vec<(&str, Severity)> = found
+            .iter()
+            .map(|f| (f.what.as_str(), f.severity))
+            .collect();
+        assert_eq!(
+            seen,
+            [("old", Severity::Warning), ("never", Severity::Critical)]
+        );
+        assert_eq!(
+            found[0].why,
+            "the newest snapshot is 37 h old; 36 h are allowed"
+        );
+    }
+}

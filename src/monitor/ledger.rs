@@ -1,0 +1,63 @@
+//! What the operator said about alerts, and since when they are seen; kept in the state folder.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An alert that was not seen for this long begins anew when it comes back, seconds.
+const GAP: i64 = 3600;
+
+/// An acknowledgement is forgotten when its alert was not seen for this long: who comes back after
+/// a weekend finds it, and one of last year hides nothing. Seconds.
+const WEEK: i64 = 7 * 86_400;
+
+/// An alert that is not to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// When it is told again; `None`: acknowledged, it is told again when it was over meanwhile.
+    pub until: Option<Timestamp>,
+}
+
+/// Since when an alert is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub since: Timestamp,
+    pub last: Timestamp,
+}
+
+/// What is kept about alerts, by their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    pub silences: BTreeMap<String, Silence>,
+    pub seen: BTreeMap<String, Seen>,
+}
+
+impl Ledger {
+    /// Since when an alert that is seen now was seen.
+    pub fn since(&self, key: &str, now: Timestamp) -> Option<Timestamp> {
+        let seen = self.seen.get(key)?;
+        (now.as_second() - seen.last.as_second() <= GAP).then_some(seen.since)
+    }
+
+    /// The silence over an alert, if one holds.
+    pub fn silence(&self, key: &str, now: Timestamp) -> Option<Silence> {
+        let silence = self.silences.get(key)?;
+        silence.until.is_none_or(|t| t > now).then_some(*silence)
+    }
+
+    /// Forgets silences that are over, and alerts that were not seen for long.
+    pub(super) fn prune(&mut self, now: Timestamp) {
+        let silences = &mut self.silences;
+        self.seen.retain(|key, seen| {
+            let age = now.as_second() - seen.last.as_second();
+            age <= GAP || (age <= WEEK && silences.contains_key(key))
+        });
+        let seen = &self.seen;
+        silences.retain(|key, s| match s.until {
+            Some(until) => until > now,
+            None => seen.contains_key(key),
+        });
+    }
+}

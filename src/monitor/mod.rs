@@ -1,0 +1,19 @@
+//! What is not as it should be: found in the picture of the fleet (`rules`), believed when it
+//! lasts (`engine`), acknowledged or silenced (`ledger`), remembered for a week (`history`).
+//! Pure but for `store`, which keeps files in the state folder.
+
+mod backups;
+mod engine;
+mod history;
+mod ledger;
+mod rules;
+mod store;
+mod trend;
+
+pub use backups::{BackupAge, ages, missed};
+pub use engine::{Alert, Engine, News};
+pub use history::{Hour, Load, Sample, Week};
+pub use ledger::{Ledger, Silence};
+pub use rules::{Facts, Finding, Kind, Severity, findings};
+pub use store::{Recorder, Store};
+pub use trend::{Trend, Trends};
