@@ -37,15 +37,14 @@ fn start_navigate_deploy_read_the_log_and_quit() {
     pty.send("y");
     pty.wait_for("typed_web.1 running on", LATER);
     pty.wait_for("deploy hello as typed: done", LATER);
-    pty.send("\x1b");
-    pty.wait_for("typed", SOON);
+    pty.escape("run again", SOON);
 
     // Its log, live.
     pty.send("2/typed\r");
     pty.send("l");
     pty.wait_for("hello 1.0 on", LATER);
     pty.wait_for("following", SOON);
-    pty.send("\x1b\x1b");
+    pty.escape("following", SOON);
 
     // A shell in its container, and back.
     pty.send("e");
@@ -63,8 +62,7 @@ fn start_navigate_deploy_read_the_log_and_quit() {
     pty.send("\x7f\x7f\x7f\x7ftyped\r");
     pty.wait_for("remove typed: done", LATER);
 
-    pty.send("\x1b");
-    pty.wait_gone("run again", SOON);
+    pty.escape("run again", SOON);
     pty.send("qq");
     assert_eq!(pty.end(SOON), 0);
     assert_eq!(pty.left_on(), [""; 0]);
@@ -106,8 +104,7 @@ fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
     pty.send("a");
     let screen = pty.wait_for("Alerts", SOON);
     assert!(screen.contains("n2"), "{screen}");
-    pty.send("\x1b");
-    pty.wait_gone("Enter goes there", SOON);
+    pty.escape("Enter goes there", SOON);
     // The others go on answering: a plan is made meanwhile.
     pty.send("1m");
     pty.wait_for("drain: move every task away", SOON);
@@ -156,8 +153,7 @@ fn a_tiny_terminal_and_resizing_do_no_harm() {
     }
     pty.send("?");
     pty.wait_for("Help", SOON);
-    pty.send("\x1b");
-    pty.wait_gone("Help", SOON);
+    pty.escape("Help", SOON);
     pty.send("q");
     assert_eq!(pty.end(SOON), 0);
 }

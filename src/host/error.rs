@@ -101,7 +101,10 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     }
     if said.contains("timed out") || said.contains("Timeout") {
         return refused(
-            "does not answer",
+            &format!(
+                "did not answer within {} s",
+                options.connect_timeout.as_secs()
+            ),
             "is the server up, and does its firewall let this address in?",
         );
     }

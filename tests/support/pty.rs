@@ -110,6 +110,14 @@ impl Pty {
         self.writer.flush().expect("the terminal takes keys");
     }
 
+    /// Leaves what shows `text` by Esc, and waits until it is gone: a key that came right behind Esc
+    /// would be taken for Alt and that key, as in every terminal.
+    pub fn escape(&mut self, text: &str, limit: Duration) {
+        self.wait_for(text, limit);
+        self.send("\x1b");
+        self.wait_gone(text, limit);
+    }
+
     /// Waits until the screen shows `text`.
     pub fn wait_for(&self, text: &str, limit: Duration) -> String {
         self.wait(limit, text, |screen| screen.contains(text))
