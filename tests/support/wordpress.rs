@@ -16,7 +16,7 @@ fn root() -> PathBuf {
         sh(
             "mmdebstrap --quiet --variant=minbase --format=tar \
              --include=wordpress,wordpress-theme-twentytwentythree,libapache2-mod-php,php-mysql,mariadb-server,curl \
-             --customize-hook='install -d -m 1777 \"$1\"/tmp' \
+             --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='rm -rf \"$1\"/var/lib/mysql/*' \
              --customize-hook=\"copy-in $2/start-web $2/start-db /\" \
              --customize-hook=\"copy-in $2/healthcheck.sh /usr/local/bin\" \
              bookworm \"$1.part\"; mv \"$1.part\" \"$1\"",
