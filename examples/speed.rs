@@ -5,8 +5,10 @@
 #[allow(dead_code)]
 mod pty;
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{Result, ensure};
@@ -80,8 +82,137 @@ fn first_frame() -> Result<()> {
 }
 
 fn on_a_fleet(config: &Path) -> Result<()> {
+    deploys(config)?;
     idle(config)?;
     flood(config)
+}
+
+/// Deploys measured of each kind.
+const DEPLOYS: usize = 5;
+
+/// The same file through the engine's own client, over SSH to a manager, and through matou. The
+/// client of this fleet's engine does not wait for tasks, so both are timed until the stack is
+/// accepted; what matou does afterwards is what the client leaves out.
+fn deploys(config: &Path) -> Result<()> {
+    let rendered = std::process::Command::new(MATOU)
+        .arg("--config")
+        .arg(config)
+        .args(["render", "hello", "plain", "REPLICAS=1"])
+        .output()?;
+    ensure!(rendered.status.success(), "not rendered");
+    let (mut plain, mut through, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..DEPLOYS {
+        let begun = Instant::now();
+        on_manager(
+            config,
+            &["stack", "deploy", "--compose-file", "-", "plain"],
+            &rendered.stdout,
+        )?;
+        plain.push(begun.elapsed().as_secs_f64());
+        on_manager(config, &["stack", "rm", "plain"], &[])?;
+        let deploy = ["deploy", "hello", "timed", "REPLICAS=1", "--yes", "--json"];
+        through.push(until_the_stack(config, &deploy)?);
+        let begun = Instant::now();
+        matou(config, &deploy)?;
+        again.push(begun.elapsed().as_secs_f64());
+        matou(config, &["remove", "timed", "--yes"])?;
+    }
+    for times in [&mut plain, &mut through, &mut again] {
+        times.sort_by(f64::total_cmp);
+    }
+    let middle = DEPLOYS / 2;
+    println!(
+        "| `docker stack deploy` over SSH, until it returns | median {:.2} s, worst of five {:.2} s |",
+        plain[middle],
+        plain[DEPLOYS - 1]
+    );
+    println!(
+        "| `matou deploy` of the same, checks included, until the stack is deployed | median {:.2} s, worst of five {:.2} s |",
+        through[middle],
+        through[DEPLOYS - 1]
+    );
+    println!(
+        "| what matou costs over it | {:.2} s |",
+        through[middle] - plain[middle]
+    );
+    println!(
+        "| `matou deploy` of what runs already | median {:.2} s |",
+        again[middle]
+    );
+    Ok(())
+}
+
+fn matou(config: &Path, args: &[&str]) -> Result<()> {
+    let out = std::process::Command::new(MATOU)
+        .arg("--config")
+        .arg(config)
+        .args(args)
+        .output()?;
+    ensure!(
+        out.status.success(),
+        "matou {args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(())
+}
+
+/// Seconds from the start of the program until its step `stack` is done.
+fn until_the_stack(config: &Path, args: &[&str]) -> Result<f64> {
+    let begun = Instant::now();
+    let mut child = std::process::Command::new(MATOU)
+        .arg("--config")
+        .arg(config)
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut took = None;
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let event: serde_json::Value = serde_json::from_str(&line?)?;
+            if event["event"] == "step_done" && event["step"] == "stack" {
+                took = Some(begun.elapsed().as_secs_f64());
+            }
+        }
+    }
+    ensure!(child.wait()?.success(), "matou {args:?} failed");
+    took.ok_or_else(|| color_eyre::eyre::eyre!("the stack was not deployed"))
+}
+
+/// Docker's client on the first manager, over a connection of its own.
+fn on_manager(config: &Path, args: &[&str], stdin: &[u8]) -> Result<()> {
+    let folder = config.parent().unwrap_or(Path::new("."));
+    let text = std::fs::read_to_string(config)?;
+    let address = text
+        .lines()
+        .find_map(|l| l.strip_prefix("address = "))
+        .unwrap_or_default()
+        .trim_matches('"')
+        .to_owned();
+    let mut child = std::process::Command::new("ssh")
+        .arg("-i")
+        .arg(folder.join("id_ed25519"))
+        .arg("-o")
+        .arg(format!(
+            "UserKnownHostsFile={}",
+            folder.join("known_hosts").display()
+        ))
+        .arg(format!("root@{address}"))
+        .arg("docker")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(stdin)?;
+    }
+    let out = child.wait_with_output()?;
+    ensure!(
+        out.status.success(),
+        "docker {args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(())
 }
 
 fn idle(config: &Path) -> Result<()> {

@@ -22,6 +22,7 @@ need mke2fs e2fsprogs
 need tar tar
 need openssl openssl
 need pebble pebble
+need docker-registry docker-registry
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps

@@ -77,7 +77,11 @@ fn answer(mut stream: TcpStream, folder: &Path) {
         let scope = scope.replace("%3A", ":").replace("%2F", "/");
         let repository = scope.split(':').nth(1).unwrap_or_default();
         match repository.starts_with("open/") || logged_in {
-            true => (200, String::new(), json!({"token": token(folder, repository)})),
+            true => (
+                200,
+                String::new(),
+                json!({"token": token(folder, repository)}),
+            ),
             false => (401, String::new(), json!({"errors": []})),
         }
     } else {
@@ -87,7 +91,10 @@ fn answer(mut stream: TcpStream, folder: &Path) {
         let from = all.iter().position(|t| *t == last).map_or(0, |i| i + 1);
         let page = &all[from..(from + 2).min(all.len())];
         let link = match from + 2 < all.len() {
-            true => format!("Link: </v2/paged/tags/list?n=2&last={}>; rel=\"next\"\r\n", page[1]),
+            true => format!(
+                "Link: </v2/paged/tags/list?n=2&last={}>; rel=\"next\"\r\n",
+                page[1]
+            ),
             false => String::new(),
         };
         (200, link, json!({"name": "paged", "tags": page}))
@@ -117,7 +124,18 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
     // SAFETY: this is the only test of its program, and nothing else runs yet.
     unsafe { std::env::set_var("DOCKER_CONFIG", &logins) };
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=practice", "-keyout"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=practice",
+            "-keyout",
+        ])
         .arg(folder.join("token.key"))
         .arg("-out")
         .arg(folder.join("token.pem"))
@@ -127,20 +145,33 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
 
     // Open to everybody.
     let open = Registry::start(folder, free_port(), "");
-    open.push("open/hello", &["1.0.0", "1.0.2", "1.1.0", "2.0.0", "3.0.0", "latest"]);
+    open.push(
+        "open/hello",
+        &["1.0.0", "1.0.2", "1.1.0", "2.0.0", "3.0.0", "latest"],
+    );
     open.push("own/hello", &["5.0"]);
     let image = format!("127.0.0.1:{}/open/hello:1.0.0", open.port);
     let found = ask(&image).expect("tags");
-    assert_eq!(found, ["1.0.0", "1.0.2", "1.1.0", "2.0.0", "3.0.0", "latest"]);
+    assert_eq!(
+        found,
+        ["1.0.0", "1.0.2", "1.1.0", "2.0.0", "3.0.0", "latest"]
+    );
     let current = Tag::parse("1.0.0").expect("a version");
     let offered = newer(&current, found.iter().map(String::as_str));
     let offered: Vec<(&str, Step)> = offered.iter().map(|n| (n.tag.as_str(), n.step)).collect();
-    let wanted = [("2.0.0", Step::Major), ("1.1.0", Step::Minor), ("1.0.2", Step::Patch)];
+    let wanted = [
+        ("2.0.0", Step::Major),
+        ("1.1.0", Step::Minor),
+        ("1.0.2", Step::Patch),
+    ];
     assert_eq!(offered, wanted);
     let lost = format!("127.0.0.1:{}/open/lost:1", open.port);
     assert!(matches!(ask(&lost), Err(RegistryError::Refused { .. })));
     drop(open);
-    assert!(matches!(ask(&image), Err(RegistryError::Unreachable { .. })));
+    assert!(matches!(
+        ask(&image),
+        Err(RegistryError::Unreachable { .. })
+    ));
 
     // Behind tokens, whose signature it verifies.
     let front = serve(folder.to_owned());
@@ -152,7 +183,10 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
     let image = |repository: &str| format!("127.0.0.1:{}/{repository}/hello:1", closed.port);
     assert_eq!(ask(&image("open")).expect("tags").len(), 6);
     let refused = ask(&image("own")).unwrap_err().to_string();
-    assert!(refused.contains(&format!("docker login 127.0.0.1:{}", closed.port)), "{refused}");
+    assert!(
+        refused.contains(&format!("docker login 127.0.0.1:{}", closed.port)),
+        "{refused}"
+    );
     let host = format!("127.0.0.1:{}", closed.port);
     let stored = json!({"auths": {host: {"auth": STANDARD.encode(LOGIN)}}});
     std::fs::write(logins.join("config.json"), stored.to_string()).expect("written");

@@ -10,7 +10,9 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
 use matou::model::{Availability, Datum, Fleet, Link, Update};
-use matou::ops::{Request, ShellTarget};
+use matou::ops::{Request, ServiceVersions, ShellTarget};
+use matou::registry::{Newer, Step};
+use matou::stack::Switches;
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::{LogSource, Ticket};
 use matou::ui::{App, Effect, Msg, update, view};
@@ -275,7 +277,8 @@ fn provisioning_takes_the_selected_node_or_all() {
 #[test]
 fn applications_are_deployed_again_and_services_taken_back() {
     let mut c = Console::new();
-    assert_eq!(asked(&c.press("2ju")).1, Request::redeploy("shop".into()));
+    let again = Request::redeploy("shop".into());
+    assert_eq!(asked(&c.press("2j:redeploy\n")).1, again);
     let mut c = Console::new();
     let service = "blog_web".to_owned();
     assert_eq!(asked(&c.press("2U")).1, Request::Rollback { service });
@@ -285,6 +288,88 @@ fn applications_are_deployed_again_and_services_taken_back() {
         [Effect::Copy(text)] => assert!(text.starts_with("-----BEGIN CERTIFICATE-----")),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn newer_versions_are_listed_and_chosen() {
+    let mut c = Console::new();
+    let ticket = match c.press("2ju").as_slice() {
+        [Effect::Newer { ticket, app }] if app == "shop" => *ticket,
+        other => panic!("{other:?}"),
+    };
+    c.shows("asking the registries");
+    let newer = |tag: &str, step| Newer {
+        tag: tag.into(),
+        step,
+    };
+    let found = vec![
+        ServiceVersions {
+            service: "db".into(),
+            image: "mariadb:11.4".into(),
+            newer: Err("the registry docker.io can't be reached: no route".into()),
+        },
+        ServiceVersions {
+            service: "web".into(),
+            image: "prestashop/prestashop:9.0".into(),
+            newer: Ok(vec![newer("10.0", Step::Major), newer("9.1", Step::Minor)]),
+        },
+    ];
+    c.take(Msg::Newer {
+        ticket,
+        found: Ok(found.clone()),
+    });
+    c.shows("major: read its notes");
+    c.shows("can't be reached");
+    // A heading is no choice.
+    assert_eq!(c.press("j\n"), []);
+    let (_, request) = asked(&c.press("jjjj\n"));
+    let image = "prestashop/prestashop:9.1".to_owned();
+    let wanted = Request::Update {
+        app: "shop".into(),
+        images: [("web".to_owned(), image)].into(),
+    };
+    assert_eq!(request, wanted);
+    // The first line deploys it again.
+    let mut c = Console::new();
+    c.press("2ju");
+    assert_eq!(asked(&c.press("\n")).1, Request::redeploy("shop".into()));
+    // An answer that comes late goes nowhere.
+    c.take(Msg::Newer {
+        ticket,
+        found: Ok(found),
+    });
+}
+
+#[test]
+fn applications_are_placed_switched_and_certificates_renewed() {
+    let mut c = Console::new();
+    c.press("2:place\n");
+    let place = |to: Option<&str>| Request::Place {
+        app: "blog".into(),
+        to: to.map(str::to_owned),
+    };
+    assert_eq!(asked(&c.press("worker-01\n")).1, place(Some("worker-01")));
+    let mut c = Console::new();
+    assert_eq!(asked(&c.press("2:place\nanywhere\n")).1, place(None));
+    let mut c = Console::new();
+    c.press("2:switch\n");
+    assert_eq!(c.press("yes\n\n\n"), []);
+    c.shows("headers are on or off");
+    let (_, request) = asked(&c.press("\u{8}\u{8}\u{8}on\n50\n\n"));
+    let switches = Switches {
+        headers: Some(true),
+        rate_limit: Some(50),
+        ..Switches::default()
+    };
+    let app = "blog".to_owned();
+    assert_eq!(request, Request::Switch { app, switches });
+    let mut c = Console::new();
+    let domain = "blog.example.org".to_owned();
+    let wanted = Request::RenewCertificate { domain };
+    assert_eq!(asked(&c.press("4:renew\n")).1, wanted);
+    let mut c = Console::new();
+    c.press("2:renew\n");
+    c.shows("select a certificate first");
 }
 
 #[test]

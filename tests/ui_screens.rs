@@ -6,8 +6,9 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
 use matou::model::{Answered, Datum, Fleet, LogLine, Probe, Update};
-use matou::ops::Request;
+use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
+use matou::registry::{Newer, Step};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::Ticket;
 use matou::ui::{App, Effect, Msg, Theme, update, view};
@@ -252,6 +253,45 @@ fn logs(app: &mut App) {
     update(app, Msg::Log { ticket, lines }, NOW);
 }
 
+fn versions(app: &mut App) {
+    let effects = press(app, "2u");
+    let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let newer = |tag: &str, step| Newer {
+        tag: tag.into(),
+        step,
+    };
+    let of = |service: &str, image: &str, newer| ServiceVersions {
+        service: service.into(),
+        image: image.into(),
+        newer,
+    };
+    let found = vec![
+        of(
+            "web",
+            "ghost:6.0.4-alpine",
+            Ok(vec![
+                newer("7.0.1-alpine", Step::Major),
+                newer("6.2.0-alpine", Step::Minor),
+                newer("6.0.9-alpine", Step::Patch),
+            ]),
+        ),
+        of("db", "mysql:8.4", Ok(Vec::new())),
+        of(
+            "cron",
+            "example.org/cron:latest",
+            Err("the tag latest holds no version: pin the image to one".into()),
+        ),
+    ];
+    let message = Msg::Newer {
+        ticket: *ticket,
+        found: Ok(found),
+    };
+    update(app, message, NOW);
+    press(app, "jjj");
+}
+
 type Scene = (&'static str, fn(Theme) -> App);
 
 /// Everything that can be seen.
@@ -270,6 +310,21 @@ const SCENES: &[Scene] = &[
     ("node_not_looked_at", |t| with_checks(t, "j]]]]")),
     ("volumes", |t| on(t, "3")),
     ("certificates", |t| on(t, "4j")),
+    ("certificate_orphan", |t| {
+        let mut app = fixture::app(fixture::fleet_with_orphan(), t);
+        press(&mut app, "4jj");
+        app
+    }),
+    ("certificate_missing", |t| {
+        let mut app = fixture::app(fixture::fleet_with_orphan(), t);
+        press(&mut app, "4j");
+        app
+    }),
+    ("versions", |t| {
+        let mut app = on(t, "");
+        versions(&mut app);
+        app
+    }),
     ("backups", |t| on(t, "5jj")),
     ("filter", |t| on(t, "2/shp")),
     ("zoom", |t| on(t, "2z")),

@@ -119,7 +119,10 @@ fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
         Some(all) => {
             for stored in all {
                 let end = stored.not_after.map_or("?".to_owned(), |t| t.to_string());
-                println!("  stored by the resolver {}, until {end}", clean(&stored.resolver));
+                println!(
+                    "  stored by the resolver {}, until {end}",
+                    clean(&stored.resolver)
+                );
             }
         }
     }

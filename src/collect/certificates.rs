@@ -198,7 +198,10 @@ mod tests {
         };
         let mut all = vec![asked("www.a.org"), asked("x.b.org"), asked("new.org")];
         compare(&mut all, &store);
-        let stored: Vec<usize> = all.iter().map(|c| c.stored.as_ref().unwrap().len()).collect();
+        let stored: Vec<usize> = all
+            .iter()
+            .map(|c| c.stored.as_ref().unwrap().len())
+            .collect();
         assert_eq!(stored, [1, 1, 0, 1]);
         assert_eq!(all[3].domain, "old.org");
         assert!(all[3].orphan && !all[2].orphan);

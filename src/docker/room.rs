@@ -67,7 +67,10 @@ impl Docker {
             Err(e) => return Err(self.failed(e).await),
         };
         let mut room = Room {
-            subnets: subnets(&swarm.default_addr_pool.unwrap_or_default(), swarm.subnet_size),
+            subnets: subnets(
+                &swarm.default_addr_pool.unwrap_or_default(),
+                swarm.subnet_size,
+            ),
             ..Room::default()
         };
         for node in nodes {
@@ -121,9 +124,7 @@ impl Docker {
             let users = specs.iter().filter(|(_, spec)| {
                 let attached = spec.task_template.iter().flat_map(|t| &t.networks);
                 let mut attached = attached.chain(&spec.networks).flatten();
-                attached.any(|n| {
-                    n.target.as_ref() == Some(&id) || n.target.as_ref() == Some(&name)
-                })
+                attached.any(|n| n.target.as_ref() == Some(&id) || n.target.as_ref() == Some(&name))
             });
             // Each node that has tasks on the network takes one more.
             let taken = users.fold(count, |sum, (id, spec)| {
@@ -151,9 +152,14 @@ fn positive(number: Option<i64>) -> u64 {
 }
 
 fn reservation(spec: &ServiceSpec) -> (u64, u64) {
-    let resources = spec.task_template.as_ref().and_then(|t| t.resources.as_ref());
+    let resources = spec
+        .task_template
+        .as_ref()
+        .and_then(|t| t.resources.as_ref());
     let reserved = resources.and_then(|r| r.reservations.as_ref());
-    reserved.map_or((0, 0), |r| (positive(r.memory_bytes), positive(r.nano_cpus)))
+    reserved.map_or((0, 0), |r| {
+        (positive(r.memory_bytes), positive(r.nano_cpus))
+    })
 }
 
 fn has_virtual_address(spec: &ServiceSpec) -> bool {

@@ -35,7 +35,15 @@ pub fn traefik(swarm: &Swarm) -> Option<&Service> {
 pub async fn log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
     let service = traefik(swarm)?;
     let log = Command::new("docker")
-        .args(["service", "logs", "--raw", "--no-task-ids", "--tail", "500", "--"])
+        .args([
+            "service",
+            "logs",
+            "--raw",
+            "--no-task-ids",
+            "--tail",
+            "500",
+            "--",
+        ])
         .arg(&service.id)
         .sudo()
         .timeout(Duration::from_secs(10));
@@ -89,7 +97,10 @@ impl StoreFile {
         let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
         let found = volumes.iter().find(|v| v.name == source);
         let found = found.ok_or_else(|| {
-            format!("the volume {source} of {name} is not on {}", node.config.name)
+            format!(
+                "the volume {source} of {name} is not on {}",
+                node.config.name
+            )
         })?;
         let option = |key: &str| found.options.get(key).map(String::as_str);
         let server = || {
@@ -117,7 +128,8 @@ impl StoreFile {
     pub async fn read(&self) -> Result<AcmeStore, String> {
         let script = "[ -e \"$1\" ] || exit 0; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
         let text = self.run(Command::sh(script).arg(&self.path)).await?;
-        AcmeStore::parse(&text).map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
+        AcmeStore::parse(&text)
+            .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
     }
 
     /// Takes the certificates of a name out; answers how many those were. The file stays one that
@@ -212,20 +224,26 @@ mod tests {
 
     fn spec(args: &[&str], env: &[&str]) -> ServiceSpec {
         serde_json::from_value(json!({"TaskTemplate": {"ContainerSpec": {
-            "Args": args, "Env": env,
-            "Mounts": [
-                {"Type": "volume", "Source": "edge_data", "Target": "/data"},
-                {"Type": "bind", "Source": "/srv/acme", "Target": "/data/acme"},
-            ]}}}))
+        "Args": args, "Env": env,
+        "Mounts": [
+            {"Type": "volume", "Source": "edge_data", "Target": "/data"},
+            {"Type": "bind", "Source": "/srv/acme", "Target": "/data/acme"},
+        ]}}}))
         .unwrap()
     }
 
     #[test]
     fn the_store_is_where_the_options_say() {
         let of = |args: &[&str], env: &[&str]| storage_path(&spec(args, env));
-        let new = ["--api", "--certificatesResolvers.le.acme.storage=/data/acme.json"];
+        let new = [
+            "--api",
+            "--certificatesResolvers.le.acme.storage=/data/acme.json",
+        ];
         assert_eq!(of(&new, &[]).as_deref(), Some("/data/acme.json"));
-        assert_eq!(of(&["--acme.storage", "/acme.json"], &[]).as_deref(), Some("/acme.json"));
+        assert_eq!(
+            of(&["--acme.storage", "/acme.json"], &[]).as_deref(),
+            Some("/acme.json")
+        );
         let variable = ["TRAEFIK_CERTIFICATESRESOLVERS_LE_ACME_STORAGE=/data/a.json"];
         assert_eq!(of(&[], &variable).as_deref(), Some("/data/a.json"));
         assert_eq!(of(&["--acme.email=x"], &[]), None);

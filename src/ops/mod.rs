@@ -23,8 +23,8 @@ use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
 pub use context::Context;
 pub use request::Request;
-pub use versions::{ServiceVersions, newer};
 pub use shell::{ShellTarget, shell_command, shell_target};
+pub use versions::{ServiceVersions, newer};
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
 /// nothing.
@@ -55,10 +55,9 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             Confirm::Ask,
             switch::steps(app, switches, manager, cx).await?,
         ),
-        Request::RenewCertificate { domain } => (
-            Confirm::TypeName(domain.clone()),
-            renew::steps(domain, cx)?,
-        ),
+        Request::RenewCertificate { domain } => {
+            (Confirm::TypeName(domain.clone()), renew::steps(domain, cx)?)
+        }
         Request::Rollback { service } => (Confirm::Ask, service::rollback(service)),
         Request::Remove { app, volumes } => (
             Confirm::TypeName(app.clone()),

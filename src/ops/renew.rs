@@ -78,7 +78,10 @@ impl Renew {
             let swarm = read(cx).await?;
             // A task that is to stop still writes until it has stopped.
             let live = |state: &str| matches!(state, "running" | "starting" | "preparing");
-            let tasks = swarm.tasks.iter().filter(|t| t.service_id == file.service_id);
+            let tasks = swarm
+                .tasks
+                .iter()
+                .filter(|t| t.service_id == file.service_id);
             let (alive, running) = tasks.fold((0, 0), |(alive, running), t| {
                 let up = t.desired == "running" && t.state == "running";
                 (alive + u64::from(live(&t.state)), running + u64::from(up))
@@ -109,7 +112,9 @@ impl Renew {
                 }
                 Some(served) => {
                     let names = served.names.join(", ");
-                    let doubt = served.problem.map_or_else(String::new, |p| format!("; {p}"));
+                    let doubt = served
+                        .problem
+                        .map_or_else(String::new, |p| format!("; {p}"));
                     cx.out
                         .note(format!("issued by {} for {names}{doubt}", served.issuer))
                         .await;
@@ -180,8 +185,12 @@ impl Step for Renew {
             )));
         }
         let mut lines = vec![
-            Change::modify(&file.service, "runs", "stopped for some seconds, then started")
-                .warn("no site of the fleet answers meanwhile"),
+            Change::modify(
+                &file.service,
+                "runs",
+                "stopped for some seconds, then started",
+            )
+            .warn("no site of the fleet answers meanwhile"),
         ];
         lines.extend(stored.into_iter().map(|s| Change::remove(described(s))));
         lines.push(match asked {

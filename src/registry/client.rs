@@ -149,14 +149,19 @@ fn authorize(
     }
     let parameters = parameters(rest);
     let get = |name: &str| {
-        let found = parameters.iter().find(|(k, _)| k.eq_ignore_ascii_case(name));
+        let found = parameters
+            .iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(name));
         found.map(|(_, v)| v.as_str())
     };
     let realm = get("realm").ok_or_else(|| wrong(image, "a challenge without a realm".into()))?;
     // What was stored for this registry goes to no server without TLS, but this machine itself.
     let loopback = image.base().starts_with("http://") && is_loopback(realm);
     if !realm.starts_with("https://") && !loopback {
-        return Err(wrong(image, format!("tokens come from {realm}, without TLS")));
+        return Err(wrong(
+            image,
+            format!("tokens come from {realm}, without TLS"),
+        ));
     }
     let scope = format!("repository:{}:pull", image.repository);
     let mut url = format!("{realm}{}", if realm.contains('?') { '&' } else { '?' });
@@ -236,13 +241,22 @@ mod tests {
         let read = parameters(
             r#"realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:samalba/my-app:pull,push""#,
         );
-        assert_eq!(read[0], ("realm".into(), "https://auth.docker.io/token".into()));
+        assert_eq!(
+            read[0],
+            ("realm".into(), "https://auth.docker.io/token".into())
+        );
         assert_eq!(read[2].1, "repository:samalba/my-app:pull,push");
         assert_eq!(coded("repository:a/b:pull"), "repository%3Aa%2Fb%3Apull");
         let base = "https://r.example.org";
         for (link, wanted) in [
-            ("</v2/x/tags/list?n=2&last=b>; rel=\"next\"", Some("https://r.example.org/v2/x/tags/list?n=2&last=b")),
-            ("<https://r.example.org/v2/x?last=b>; rel=next", Some("https://r.example.org/v2/x?last=b")),
+            (
+                "</v2/x/tags/list?n=2&last=b>; rel=\"next\"",
+                Some("https://r.example.org/v2/x/tags/list?n=2&last=b"),
+            ),
+            (
+                "<https://r.example.org/v2/x?last=b>; rel=next",
+                Some("https://r.example.org/v2/x?last=b"),
+            ),
             ("<https://evil.example.org/v2/x>; rel=\"next\"", None),
             ("<https://r.example.org.evil.org/x>; rel=\"next\"", None),
             ("</v2/x>; rel=\"prev\"", None),

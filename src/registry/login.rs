@@ -34,7 +34,9 @@ fn find(text: &str, host: &str) -> Option<SecretString> {
     let mine = |key: &str| match host {
         "docker.io" => hub.contains(&key),
         host => {
-            let key = key.trim_start_matches("https://").trim_start_matches("http://");
+            let key = key
+                .trim_start_matches("https://")
+                .trim_start_matches("http://");
             key.split('/').next() == Some(host)
         }
     };

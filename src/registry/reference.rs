@@ -39,9 +39,7 @@ impl Reference {
         };
         let (host, path) = match name.split_once('/') {
             // A first part is a host when it looks like one.
-            Some((first, rest))
-                if first.contains(['.', ':']) || first == "localhost" =>
-            {
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
                 (first, rest)
             }
             _ => (HUB, name),
@@ -50,10 +48,11 @@ impl Reference {
             HUB if !path.contains('/') => format!("library/{path}"),
             _ => path.to_owned(),
         };
+        let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let component = |c: &str| {
-            !c.is_empty()
-                && c.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+            c.bytes().next().is_some_and(alphanumeric)
+                && c.bytes().next_back().is_some_and(alphanumeric)
+                && c.bytes().all(|b| alphanumeric(b) || b"._-".contains(&b))
         };
         let fine_host = |h: &str| {
             h.bytes()
@@ -114,15 +113,29 @@ mod tests {
     fn references_of_every_form() {
         for (text, host, repository, tag) in [
             ("ghost", "docker.io", "library/ghost", "latest"),
-            ("ghost:6.0.4-alpine", "docker.io", "library/ghost", "6.0.4-alpine"),
-            ("prestashop/prestashop:9.0", "docker.io", "prestashop/prestashop", "9.0"),
+            (
+                "ghost:6.0.4-alpine",
+                "docker.io",
+                "library/ghost",
+                "6.0.4-alpine",
+            ),
+            (
+                "prestashop/prestashop:9.0",
+                "docker.io",
+                "prestashop/prestashop",
+                "9.0",
+            ),
             ("ghcr.io/a/b/c:v1", "ghcr.io", "a/b/c", "v1"),
             ("localhost:5000/x:1@sha256:00", "localhost:5000", "x", "1"),
             ("127.0.0.1:5000/x", "127.0.0.1:5000", "x", "latest"),
         ] {
             let read = Reference::parse(text).unwrap();
             assert_eq!(
-                (read.host.as_str(), read.repository.as_str(), read.tag.as_str()),
+                (
+                    read.host.as_str(),
+                    read.repository.as_str(),
+                    read.tag.as_str()
+                ),
                 (host, repository, tag),
                 "{text}"
             );
@@ -130,8 +143,19 @@ mod tests {
         let read = Reference::parse("localhost:5000/x:1").unwrap();
         assert_eq!(read.with("2"), "localhost:5000/x:2");
         assert_eq!(read.base(), "http://localhost:5000");
-        assert_eq!(Reference::parse("ghost").unwrap().base(), "https://registry-1.docker.io");
-        for wrong in ["", "Ghost:1", "a b", "x:", "x:-1", "evil.org/../x:1", "h.org/x?y=1:1"] {
+        assert_eq!(
+            Reference::parse("ghost").unwrap().base(),
+            "https://registry-1.docker.io"
+        );
+        for wrong in [
+            "",
+            "Ghost:1",
+            "a b",
+            "x:",
+            "x:-1",
+            "evil.org/../x:1",
+            "h.org/x?y=1:1",
+        ] {
             assert!(Reference::parse(wrong).is_err(), "{wrong}");
         }
     }

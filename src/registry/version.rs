@@ -193,9 +193,21 @@ mod tests {
     #[test]
     fn only_the_same_variant_and_form_is_offered_and_majors_one_at_a_time() {
         let tags = [
-            "latest", "6", "6.0", "6.0.4", "6.0.4-alpine", "6.0.10-alpine", "6.0.9-alpine",
-            "6.1.0-alpine", "6.2.0-rc1-alpine", "7.0.1-alpine", "7.0.0-alpine", "8.0.0-alpine",
-            "5.9.9-alpine", "6.0.11-alpine3.20", "sha-12345",
+            "latest",
+            "6",
+            "6.0",
+            "6.0.4",
+            "6.0.4-alpine",
+            "6.0.10-alpine",
+            "6.0.9-alpine",
+            "6.1.0-alpine",
+            "6.2.0-rc1-alpine",
+            "7.0.1-alpine",
+            "7.0.0-alpine",
+            "8.0.0-alpine",
+            "5.9.9-alpine",
+            "6.0.11-alpine3.20",
+            "sha-12345",
         ];
         assert_eq!(
             of("6.0.4-alpine", &tags),
@@ -206,22 +218,28 @@ mod tests {
                 ("6.0.11-alpine3.20", Step::Patch),
             ])
         );
-        assert_eq!(of("v3.7.8", &["v3.7.9", "3.7.10", "v3.8.0"]), wanted(&[
-            ("v3.8.0", Step::Minor),
-            ("v3.7.9", Step::Patch),
-        ]));
-        assert_eq!(of("11.4", &["11.4.2", "11.8", "12", "12.1", "12.0", "10.11"]), wanted(&[
-            ("12.1", Step::Major),
-            ("12.0", Step::Major),
-            ("11.8", Step::Minor),
-        ]));
+        assert_eq!(
+            of("v3.7.8", &["v3.7.9", "3.7.10", "v3.8.0"]),
+            wanted(&[("v3.8.0", Step::Minor), ("v3.7.9", Step::Patch),])
+        );
+        assert_eq!(
+            of("11.4", &["11.4.2", "11.8", "12", "12.1", "12.0", "10.11"]),
+            wanted(&[
+                ("12.1", Step::Major),
+                ("12.0", Step::Major),
+                ("11.8", Step::Minor),
+            ])
+        );
         let php = ["6.9.5-php8.3-apache", "6.9.5-php8.2-apache"];
         assert_eq!(
             of("6.9.4-php8.2-apache", &php),
             wanted(&[("6.9.5-php8.2-apache", Step::Patch)])
         );
         assert_eq!(of("8", &["9", "10", "8"]), wanted(&[("9", Step::Major)]));
-        assert_eq!(of("2.0.0-rc1", &["2.0.0-rc2"]), wanted(&[("2.0.0-rc2", Step::Patch)]));
+        assert_eq!(
+            of("2.0.0-rc1", &["2.0.0-rc2"]),
+            wanted(&[("2.0.0-rc2", Step::Patch)])
+        );
         assert!(Tag::parse("latest").is_none());
         assert!(Tag::parse("99999999999999999999").is_none());
     }
@@ -229,7 +247,10 @@ mod tests {
     #[test]
     fn majors_that_would_be_skipped_are_named() {
         let (from, to) = (Tag::parse("26.0").unwrap(), Tag::parse("29.1").unwrap());
-        assert_eq!(majors_between(&from, &to, ["27.0", "28.1", "28.2", "29.0", "27"]), [27, 28]);
+        assert_eq!(
+            majors_between(&from, &to, ["27.0", "28.1", "28.2", "29.0", "27"]),
+            [27, 28]
+        );
         // There is none between: PrestaShop went from 1.7 to 8.
         let (from, to) = (Tag::parse("1.7").unwrap(), Tag::parse("8.0").unwrap());
         assert_eq!(majors_between(&from, &to, ["1.6", "8.1"]), [0_u64; 0]);

@@ -196,11 +196,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// When there is no such stack, or it can't be read as one.
-    pub fn image_variable(
-        &self,
-        stack: &str,
-        service: &str,
-    ) -> Result<Option<String>, StackError> {
+    pub fn image_variable(&self, stack: &str, service: &str) -> Result<Option<String>, StackError> {
         let stack = self.find(stack)?;
         let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;

@@ -33,4 +33,4 @@ pub use needs::{Needs, place_constraint};
 pub use render::{HASH_LABEL, NeededSecret, Rendered, RenderedService, Target};
 pub use switches::Switches;
 pub use traefik1::{Labels, Migrated, is_old, migrate};
-pub use volumes::Volumes;
+pub use volumes::{Definition, Volumes};

@@ -129,7 +129,10 @@ mod tests {
         );
         let mut bare = Mapping::new();
         place(&mut bare, &place_constraint("disk=ssd"));
-        assert_eq!(of(&bare, &externals).constraints, ["node.labels.disk == ssd"]);
+        assert_eq!(
+            of(&bare, &externals).constraints,
+            ["node.labels.disk == ssd"]
+        );
         assert_eq!(bytes("lots"), None);
         assert_eq!(bytes("2gb"), Some(2 << 30));
     }

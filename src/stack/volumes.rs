@@ -1,6 +1,7 @@
 //! How the named volumes of a stack reach every node: `[storage] driver` decides, and a volume that
 //! names a driver of its own keeps it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
@@ -13,8 +14,33 @@ use crate::config::{StorageConfig, StorageDriver};
 pub struct Volumes {
     /// As the engine names them, with the folder on the storage node that holds each, if one does.
     pub named: Vec<(String, Option<PathBuf>)>,
+    /// How the engine is told to mount each.
+    pub definitions: Vec<Definition>,
     /// What was done to the file; a sentence each.
     pub notes: Vec<String>,
+}
+
+/// How the engine is told to mount a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Definition {
+    /// As the engine names it.
+    pub name: String,
+    pub driver: String,
+    pub options: BTreeMap<String, String>,
+}
+
+impl Definition {
+    fn of(name: &str, volume: &Mapping) -> Self {
+        let options = volume.get("driver_opts").and_then(Value::as_mapping);
+        let options = options.into_iter().flatten();
+        // Docker's own interpolation takes its escapes out.
+        let plain = |v: &Value| text(v).replace("$$", "$");
+        Self {
+            name: name.to_owned(),
+            driver: volume.get("driver").map_or("local".into(), text),
+            options: options.map(|(k, v)| (text(k), plain(v))).collect(),
+        }
+    }
 }
 
 /// Gives every volume of the file the fleet's driver.
@@ -48,6 +74,7 @@ pub(super) fn render(app: &str, compose: &mut Mapping, storage: &StorageConfig) 
             }
             None => ours(volume, storage, &name),
         };
+        out.definitions.push(Definition::of(&name, volume));
         out.named.push((name, folder));
     }
     out

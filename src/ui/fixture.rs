@@ -6,7 +6,8 @@ use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
     Availability, Certificate, ChainLink, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role,
-    ServedCertificate, Service, StoredCertificate, Snapshot, Swarm, SwarmNode, Task, Update, Volume,
+    ServedCertificate, Service, Snapshot, StoredCertificate, Swarm, SwarmNode, Task, Update,
+    Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 

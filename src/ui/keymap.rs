@@ -141,7 +141,7 @@ pub const TABLE: &[Binding] = &[
         "update",
         &["u"],
         Group::Jobs,
-        "newer versions of the selected application, or deploy it again",
+        "newer versions of the selected application",
     ),
     b(
         Action::Redeploy,

@@ -435,7 +435,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Logs, "logs"),
             (Action::Scale, "scale"),
             (Action::Restart, "restart"),
-            (Action::Redeploy, "redeploy"),
+            (Action::Update, "update"),
             (Action::Shell, "shell"),
             (Action::Remove, "remove"),
         ],

@@ -13,7 +13,8 @@ const PROXY: &str = "global\n  log stderr local0 warning\ndefaults\n  mode http\
 frontend socket\n  bind :2375\n  http-request deny unless METH_GET\n  http-request deny unless { path -m reg ^(/v[0-9.]+)?/(_ping|version|events|services|tasks|networks|nodes) }\n  default_backend engine\n\
 backend engine\n  server engine /var/run/docker.sock\n";
 
-fn sh(script: &str, args: &[&str]) -> String {
+/// Runs a shell script, which must succeed; answers with what it printed.
+pub(super) fn sh(script: &str, args: &[&str]) -> String {
     let out = Command::new("sh")
         .args(["-ec", script, "sh"])
         .args(args)
@@ -25,7 +26,8 @@ fn sh(script: &str, args: &[&str]) -> String {
     text
 }
 
-fn cache() -> PathBuf {
+/// Where images that take long to make are kept.
+pub(super) fn cache() -> PathBuf {
     let home = std::env::var_os("HOME").expect("a home folder");
     let dir = PathBuf::from(home).join(".cache/matou/edge");
     std::fs::create_dir_all(&dir).expect("a cache folder");

@@ -4,6 +4,7 @@
 pub mod edge;
 pub mod pty;
 pub mod registry;
+pub mod wordpress;
 
 use std::path::PathBuf;
 use std::process::Output;

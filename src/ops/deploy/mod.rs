@@ -3,6 +3,7 @@
 
 mod answers;
 mod before;
+mod definitions;
 mod file;
 mod folders;
 mod network;
@@ -234,6 +235,13 @@ pub(super) async fn steps(
         steps.push(Box::new(folders::Folders {
             host: node.host.clone(),
             folders: rendered.binds.clone(),
+        }));
+    }
+    if !rendered.volumes.definitions.is_empty() {
+        steps.push(Box::new(definitions::Definitions {
+            app: app.clone(),
+            rendered: rendered.clone(),
+            nodes: cx.nodes.clone(),
         }));
     }
     let has_secrets = !(rendered.secrets.is_empty()

@@ -88,7 +88,10 @@ fn place(
             .iter_mut()
             .filter(|(node, ..)| fits(node))
             .max_by_key(|(_, memory, _)| *memory);
-        let (memory, cpus) = (i128::from(needs.reserved_memory), i128::from(needs.reserved_cpus));
+        let (memory, cpus) = (
+            i128::from(needs.reserved_memory),
+            i128::from(needs.reserved_cpus),
+        );
         match best {
             Some(best) if best.1 >= memory && best.2 >= cpus => {
                 best.1 -= memory;
@@ -221,8 +224,13 @@ mod tests {
         assert!(judged(reserve(3, &[]), 1).is_ok());
         let error = judged(reserve(3, &[]), 2).unwrap_err().to_string();
         assert!(error.contains("no node has room for app_web"), "{error}");
-        let error = judged(reserve(3, &["node.role == manager"]), 1).unwrap_err().to_string();
-        assert!(error.contains("and m, which has most, has 2.0 GiB"), "{error}");
+        let error = judged(reserve(3, &["node.role == manager"]), 1)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("and m, which has most, has 2.0 GiB"),
+            "{error}"
+        );
         assert!(judged(reserve(1, &["node.hostname==x"]), 1).is_err());
         // What the application holds already is its own: 4 GiB, of which 1 GiB is its.
         let mut full = room();
@@ -241,8 +249,14 @@ mod tests {
         };
         let lines = check("app", &stack(needs.clone(), 1), &room(), true).unwrap();
         let said: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        assert!(said[0].contains("no node has more than 4.0 GiB"), "{said:?}");
-        assert!(said[1].contains("about 249 of its 253 addresses"), "{said:?}");
+        assert!(
+            said[0].contains("no node has more than 4.0 GiB"),
+            "{said:?}"
+        );
+        assert!(
+            said[1].contains("about 249 of its 253 addresses"),
+            "{said:?}"
+        );
         let error = check("app", &stack(needs, 9), &room(), true).unwrap_err();
         assert!(error.to_string().contains("traefik-net is full"), "{error}");
         let mut small = room();

@@ -136,7 +136,12 @@ fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Cha
 }
 
 /// What differs between two sets of labels or variables.
-pub(in crate::ops) fn entries(what: &str, found: &Labels, wanted: &Labels, changes: &mut Vec<Change>) {
+pub(in crate::ops) fn entries(
+    what: &str,
+    found: &Labels,
+    wanted: &Labels,
+    changes: &mut Vec<Change>,
+) {
     for (key, value) in wanted {
         match found.get(key) {
             Some(old) if old == value => {}

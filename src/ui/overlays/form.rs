@@ -118,9 +118,18 @@ impl Form {
                 app: app.to_owned(),
             },
             fields: vec![
-                field("headers", "security headers: on, off, or nothing to leave them"),
-                field("rate limit", "requests a second and address, 0 for none, or nothing"),
-                field("password", "lines of htpasswd, NAME:HASH, or off, or nothing"),
+                field(
+                    "headers",
+                    "security headers: on, off, or nothing to leave them",
+                ),
+                field(
+                    "rate limit",
+                    "requests a second and address, 0 for none, or nothing",
+                ),
+                field(
+                    "password",
+                    "lines of htpasswd, NAME:HASH, or off, or nothing",
+                ),
             ],
             at: 0,
             error: None,

@@ -17,10 +17,17 @@ enum Choice {
     /// As its file says.
     Again,
     /// A service's image, which is no choice.
-    Image { service: usize },
+    Image {
+        service: usize,
+    },
     /// Why nothing is known of it, or that it is the newest.
-    Said { text: String },
-    Version { service: usize, version: usize },
+    Said {
+        text: String,
+    },
+    Version {
+        service: usize,
+        version: usize,
+    },
 }
 
 pub(in crate::ui) struct Versions {
@@ -135,7 +142,7 @@ impl Versions {
                         _ => theme.dim(),
                     };
                     let said = match newer.step {
-                        Step::Major => "major: read its release notes, back up first",
+                        Step::Major => "major: read its notes, back up first",
                         other => other.word(),
                     };
                     Line::from(vec![

@@ -106,7 +106,10 @@ fn chain(mut page: Page, links: &[ChainLink]) -> Page {
         let end = link.not_after.strftime("%Y-%m-%d");
         page = page
             .text(&format!("  {} by {}", link.subject, link.issuer))
-            .text(&format!("    until {end}, {}, serial {}", link.key, link.serial));
+            .text(&format!(
+                "    until {end}, {}, serial {}",
+                link.key, link.serial
+            ));
     }
     page
 }

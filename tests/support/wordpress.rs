@@ -1,0 +1,43 @@
+//! WordPress and MariaDB of Debian in one image, started as the official images are: what they are
+//! told by variables and files of secrets is the same.
+
+use std::path::PathBuf;
+
+use super::Fleet;
+use super::edge::{cache, import, sh};
+
+/// Changes whenever what is in the image does.
+const VERSION: u32 = 1;
+
+fn root() -> PathBuf {
+    let tar = cache().join(format!("wordpress-{VERSION}.tar"));
+    if !tar.exists() {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/wordpress");
+        sh(
+            "mmdebstrap --quiet --variant=minbase --format=tar \
+             --include=wordpress,wordpress-theme-twentytwentythree,libapache2-mod-php,php-mysql,mariadb-server,curl \
+             --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='rm -rf \"$1\"/var/lib/mysql/*' \
+             --customize-hook=\"copy-in $2/start-web $2/start-db /\" \
+             --customize-hook=\"copy-in $2/healthcheck.sh /usr/local/bin\" \
+             bookworm \"$1.part\"; mv \"$1.part\" \"$1\"",
+            &[&tar.to_string_lossy(), files],
+        );
+    }
+    tar
+}
+
+/// Gives a node `matou/wordpress:6.1`, and `mariadb:11.4`, which the catalogue's stack names.
+pub fn images(fleet: &Fleet, node: &str) {
+    import(
+        fleet,
+        node,
+        &root(),
+        "matou/wordpress:6.1",
+        "CMD [\"/start-web\"]",
+    );
+    // The same files, started otherwise.
+    fleet.run(
+        node,
+        "id=$(docker create matou/wordpress:6.1); docker commit -c 'CMD [\"/start-db\"]' $id mariadb:11.4; docker rm $id",
+    );
+}
