@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +61,8 @@ pub struct Target<'a> {
     /// The version in use of each generated secret; the first where there is none.
     pub secrets: BTreeMap<String, u32>,
     pub switches: Switches,
+    /// Files that were written from the fleet, by their paths beside the stack file.
+    pub files: BTreeMap<String, SecretString>,
 }
 
 impl<'a> Target<'a> {
@@ -70,6 +73,7 @@ impl<'a> Target<'a> {
             edge: &config.edge,
             secrets: BTreeMap::new(),
             switches: Switches::default(),
+            files: BTreeMap::new(),
         }
     }
 }
@@ -170,11 +174,12 @@ pub(super) fn render(
     };
     file.entry("version".into())
         .or_insert_with(|| VERSION.into());
-    let carried =
-        files::carry(app, &mut file, &stack.folder).map_err(|(kind, name, message)| {
+    let carried = files::carry(app, &mut file, &stack.folder, &target.files).map_err(
+        |(kind, name, message)| {
             let text = format!("{name} of {kind}: {message}");
             at(&[&kind, &name, "file"], text)
-        })?;
+        },
+    )?;
     (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
     out.secrets = secrets(stack, app, &mut file, target)
         .map_err(|(name, message)| at(&["secrets", &name], message))?;

@@ -5,6 +5,7 @@ mod answers;
 mod before;
 mod file;
 mod folders;
+mod generated;
 mod network;
 pub(super) mod secrets;
 mod stack;
@@ -93,14 +94,22 @@ pub(super) async fn rendered(
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
     }
-    let target = Target {
+    let mut target = Target {
         secrets: versions,
         switches: file.edge.clone(),
         ..Target::of(&cx.config)
     };
-    cx.catalogue
-        .render(&file.stack, wanted.app, &file.variables, &target)
-        .map_err(|e| e.to_string())
+    let render = |target: &Target<'_>| {
+        cx.catalogue
+            .render(&file.stack, wanted.app, &file.variables, target)
+            .map_err(|e| e.to_string())
+    };
+    let rendered = render(&target)?;
+    if !extension.generated {
+        return Ok(rendered);
+    }
+    target.files = generated::files(cx, wanted.app, &rendered).await?;
+    render(&target)
 }
 
 /// The steps that deploy a stack and wait until it answers.
