@@ -23,6 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Samples of a node's load: the first one is the average since it booted.
 const SAMPLES: usize = 2;
 
+/// How it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+    /// Prometheus' text format.
+    Metrics,
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -37,7 +46,7 @@ struct Report<'a> {
 ///
 /// # Errors
 /// When the state folder, or the authority's file of `[edge]`, can't be read.
-pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
+pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
     let store = Store::open(&state_dir()?, &cx.config.fleet.name)?;
     let fleet = read(cx).await?;
     let now = Timestamp::now();
@@ -58,7 +67,11 @@ pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
     let mut out = std::io::stdout().lock();
-    if json {
+    if form == Form::Metrics {
+        write!(out, "{}", monitor::exposition::alerts(&alerts, now))?;
+        let ages = monitor::ages(&fleet);
+        write!(out, "{}", monitor::exposition::backups(&ages))?;
+    } else if form == Form::Json {
         let report = Report {
             fleet: &fleet.name,
             at: now,

@@ -50,6 +50,9 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print figures for Prometheus, as the node exporter's textfile collector reads them
+        #[arg(long, conflicts_with = "json")]
+        metrics: bool,
     },
     /// Deploy a stack as an application, or update it
     Deploy {
@@ -356,7 +359,14 @@ impl Cli {
         };
         match command {
             Command::Status { json } => status::run(cx, *json).await,
-            Command::Check { json } => check::run(cx, *json).await,
+            Command::Check { json, metrics } => {
+                let form = match (json, metrics) {
+                    (true, _) => check::Form::Json,
+                    (_, true) => check::Form::Metrics,
+                    _ => check::Form::Text,
+                };
+                check::run(cx, form).await
+            }
             Command::Catalogue => print_catalogue(cx),
             Command::Render {
                 stack,

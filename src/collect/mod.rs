@@ -21,7 +21,7 @@ use crate::model::{Datum, Update};
 
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
-pub use probes::{Wanted, read as read_probes};
+pub use probes::{Wanted, read as read_probes, targets};
 
 use probes::Site;
 

@@ -65,6 +65,25 @@ pub(super) fn sites(swarm: &Swarm) -> Vec<Site> {
     sites.into_values().collect()
 }
 
+/// What is asked of a swarm's applications: name, domain, and what the answer must be.
+pub fn targets(swarm: &Swarm, checks: &Checks) -> Vec<(String, String, Wanted)> {
+    sites(swarm)
+        .into_iter()
+        .map(|site| {
+            let wanted = wanted(checks, &site);
+            (site.app, site.domain, wanted)
+        })
+        .collect()
+}
+
+fn wanted(checks: &Checks, site: &Site) -> Wanted {
+    let mut wanted = checks(&site.app);
+    if site.password && !wanted.status.contains(&401) {
+        wanted.status.push(401);
+    }
+    wanted
+}
+
 pub(super) async fn watch(outside: Outside, reports: Reports, wake: Arc<Wake>) {
     tokio::time::sleep(FIRST).await;
     let mut known = wake.sites.subscribe();
@@ -141,10 +160,7 @@ async fn taking(edge: &Edge) -> Vec<(String, String)> {
 /// Asks one domain of every node of the edge; what the first answers that is not well, else the
 /// slowest.
 async fn ask(edge: &Edge, taking: &[(String, String)], checks: &Checks, site: Site) -> Probe {
-    let mut wanted = checks(&site.app);
-    if site.password {
-        wanted.status.push(401);
-    }
+    let wanted = wanted(checks, &site);
     let mut worst: Option<Result<Answered, String>> = None;
     for (node, address) in taking {
         let outcome = insist(edge, node, address, &site.domain, &wanted).await;

@@ -202,6 +202,7 @@ impl Checker<'_> {
                     raw::Notify::Osc777 => Notify::Osc777,
                 },
             },
+            receivers: self.receivers(raw.receivers)?,
             logs: LogsConfig {
                 memory: raw
                     .logs
@@ -410,6 +411,7 @@ impl Checker<'_> {
         ]
         .into_iter()
         .flatten()
+        .chain(config.receivers.files())
         .filter(|file| std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0))
         .map(|file| {
             format!(

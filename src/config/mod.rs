@@ -5,6 +5,7 @@ mod error;
 mod load;
 mod provision;
 mod raw;
+mod receivers;
 mod types;
 mod units;
 

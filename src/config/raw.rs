@@ -17,6 +17,7 @@ pub(super) struct Raw {
     pub edge: Edge,
     pub scaleway: Option<Scaleway>,
     pub alerts: Alerts,
+    pub receivers: Receivers,
     pub logs: Logs,
     pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
     pub theme: Theme,
@@ -217,6 +218,23 @@ pub(super) enum Notify {
     Off,
     Osc9,
     Osc777,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Receivers {
+    pub email: Option<Spanned<String>>,
+    pub smtp: Option<Spanned<String>>,
+    pub smtp_from: Option<String>,
+    pub smtp_user: Option<String>,
+    pub smtp_password_file: Option<String>,
+    pub webhook_file: Option<String>,
+    pub telegram_chat: Option<Spanned<i64>>,
+    pub telegram_token_file: Option<String>,
+    pub matrix_file: Option<String>,
+    pub ntfy: Option<Spanned<String>>,
+    pub ntfy_token_file: Option<String>,
+    pub deadman_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -18,6 +18,7 @@ pub struct Config {
     pub edge: EdgeConfig,
     pub scaleway: Option<ScalewayConfig>,
     pub alerts: AlertsConfig,
+    pub receivers: ReceiversConfig,
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
     pub keys: BTreeMap<String, Vec<String>>,
@@ -301,6 +302,49 @@ pub struct AlertsConfig {
     /// The terminal's bell rings when an alert begins.
     pub bell: bool,
     pub notify: Notify,
+}
+
+/// Whom the monitoring stack tells of alerts; files hold what others must not know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReceiversConfig {
+    pub email: Option<EmailConfig>,
+    /// Holds the address that Alertmanager posts to.
+    pub webhook_file: Option<PathBuf>,
+    /// Number of the chat, file with the bot's token.
+    pub telegram: Option<(i64, PathBuf)>,
+    /// Holds the address of a webhook of a Matrix bot (matrix-hookshot).
+    pub matrix_file: Option<PathBuf>,
+    /// Address of a topic.
+    pub ntfy: Option<String>,
+    pub ntfy_token_file: Option<PathBuf>,
+    /// Holds an address that is asked while the monitoring works.
+    pub deadman_file: Option<PathBuf>,
+}
+
+impl ReceiversConfig {
+    /// Every file that is named.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let password = self.email.as_ref().and_then(|e| e.password_file.as_ref());
+        let named = [
+            &self.webhook_file,
+            &self.matrix_file,
+            &self.ntfy_token_file,
+            &self.deadman_file,
+        ];
+        let token = self.telegram.as_ref().map(|(_, token)| token);
+        named.into_iter().flatten().chain(password).chain(token)
+    }
+}
+
+/// How alerts are mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailConfig {
+    pub to: String,
+    pub from: String,
+    /// `host:port`.
+    pub smtp: String,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
 }
 
 /// How the terminal is asked to show a notification on the desktop.

@@ -243,6 +243,9 @@ pub struct Extension {
     pub restore: String,
     #[serde(default)]
     pub check: Option<HttpCheck>,
+    /// Files beside the stack file are written by matou from the fleet when it is deployed.
+    #[serde(default)]
+    pub generated: bool,
 }
 
 impl Extension {

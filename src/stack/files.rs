@@ -2,10 +2,11 @@
 //! would look for them on the manager, so their content travels with the deploy, under names that
 //! change with it, because Swarm can't change a config.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use include_dir::Dir;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
@@ -63,7 +64,8 @@ pub(super) struct Carried {
     pub secrets: Vec<FileSecret>,
 }
 
-/// Turns configs and secrets with a file (or `content`) into external ones.
+/// Turns configs and secrets with a file (or `content`) into external ones. `generated` takes the
+/// place of files of those names.
 ///
 /// # Errors
 /// The section and name, and a sentence: a file that can't be read, or is too large.
@@ -71,6 +73,7 @@ pub(super) fn carry(
     app: &str,
     compose: &mut Mapping,
     folder: &Folder,
+    generated: &BTreeMap<String, SecretString>,
 ) -> Result<Carried, (String, String, String)> {
     let mut carried = Carried::default();
     for (kind, largest) in [("configs", LARGEST_CONFIG), ("secrets", LARGEST_SECRET)] {
@@ -84,7 +87,12 @@ pub(super) fn carry(
             };
             let fail = |message: String| (kind.to_owned(), key.clone(), message);
             let content = match (entry.get("file"), entry.get("content")) {
-                (Some(Value::String(file)), _) => folder.read(file).map_err(fail)?,
+                (Some(Value::String(file)), _) => {
+                    match generated.get(file.trim_start_matches("./")) {
+                        Some(text) => text.expose_secret().as_bytes().to_vec(),
+                        None => folder.read(file).map_err(fail)?,
+                    }
+                }
                 (_, Some(Value::String(text))) => text.clone().into_bytes(),
                 _ => continue,
             };

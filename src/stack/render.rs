@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
@@ -65,6 +66,8 @@ pub struct Target<'a> {
     pub images: BTreeMap<String, String>,
     /// Where every service runs, as [`place_constraint`] takes it.
     pub place: Option<String>,
+    /// Files that were written from the fleet, by their paths beside the stack file.
+    pub files: BTreeMap<String, SecretString>,
 }
 
 impl<'a> Target<'a> {
@@ -77,6 +80,7 @@ impl<'a> Target<'a> {
             switches: Switches::default(),
             images: BTreeMap::new(),
             place: None,
+            files: BTreeMap::new(),
         }
     }
 }
@@ -183,11 +187,12 @@ pub(super) fn render(
     };
     file.entry("version".into())
         .or_insert_with(|| VERSION.into());
-    let carried =
-        files::carry(app, &mut file, &stack.folder).map_err(|(kind, name, message)| {
+    let carried = files::carry(app, &mut file, &stack.folder, &target.files).map_err(
+        |(kind, name, message)| {
             let text = format!("{name} of {kind}: {message}");
             at(&[&kind, &name, "file"], text)
-        })?;
+        },
+    )?;
     (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
     out.secrets = secrets(stack, app, &mut file, target)
         .map_err(|(name, message)| at(&["secrets", &name], message))?;

@@ -6,6 +6,7 @@ mod before;
 mod definitions;
 mod file;
 mod folders;
+mod generated;
 mod network;
 mod placed;
 mod room;
@@ -179,16 +180,24 @@ pub(super) async fn rendered(
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
     }
-    let target = Target {
+    let mut target = Target {
         secrets: versions,
         switches: file.edge.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
         ..Target::of(&cx.config)
     };
-    cx.catalogue
-        .render(&file.stack, wanted.app, &file.variables, &target)
-        .map_err(|e| e.to_string())
+    let render = |target: &Target<'_>| {
+        cx.catalogue
+            .render(&file.stack, wanted.app, &file.variables, target)
+            .map_err(|e| e.to_string())
+    };
+    let rendered = render(&target)?;
+    if !extension.generated {
+        return Ok(rendered);
+    }
+    target.files = generated::files(cx, wanted.app, &rendered).await?;
+    render(&target)
 }
 
 /// The steps that deploy a stack and wait until it answers.

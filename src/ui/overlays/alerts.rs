@@ -97,7 +97,7 @@ impl Alerts {
         let height = app.alerts.len().max(1) + below.len() + 1;
         let size = (columns as u16, height as u16);
         let hint = match (self.asking, app.alerts.is_empty()) {
-            (true, _) => "any other key: as it is",
+            (true, _) => "ignored for how long? any other key: not at all",
             (false, true) => "Esc back",
             (false, false) => "Enter goes there · i ignore · Esc back",
         };
@@ -146,11 +146,7 @@ impl Alerts {
                 .into_iter()
                 .chain(times)
                 .chain(pair("u", "not"));
-            lines.push(Line::from(
-                std::iter::once(Span::raw("ignore: "))
-                    .chain(spans)
-                    .collect::<Vec<_>>(),
-            ));
+            lines.push(Line::from(spans.collect::<Vec<_>>()));
             return lines;
         }
         let mut spans = Vec::new();

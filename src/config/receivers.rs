@@ -1,0 +1,71 @@
+//! Checks the table `[receivers]`: whom the monitoring stack tells of alerts.
+
+use toml::Spanned;
+
+use super::ConfigError;
+use super::load::Checker;
+use super::raw;
+use super::types::{EmailConfig, ReceiversConfig};
+
+impl Checker<'_> {
+    pub(super) fn receivers(&self, raw: raw::Receivers) -> Result<ReceiversConfig, ConfigError> {
+        let file = |written: Option<String>| written.map(|p| self.resolve(&p));
+        let email = match raw.email {
+            None => None,
+            Some(to) => {
+                if !to.get_ref().contains('@') {
+                    return Err(self.error(to.span(), "an e-mail address has an @"));
+                }
+                let Some(smtp) = raw.smtp else {
+                    return Err(self.error(
+                        to.span(),
+                        "e-mail needs a server that sends it: add smtp = \"smtp.example.org:587\"",
+                    ));
+                };
+                let port = smtp.get_ref().rsplit_once(':');
+                if !port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+                {
+                    return Err(self.error(smtp.span(), "a server is written \"host:port\""));
+                }
+                Some(EmailConfig {
+                    from: raw.smtp_from.unwrap_or_else(|| to.get_ref().clone()),
+                    to: to.into_inner(),
+                    smtp: smtp.into_inner(),
+                    user: raw.smtp_user,
+                    password_file: file(raw.smtp_password_file),
+                })
+            }
+        };
+        let telegram = match (raw.telegram_chat, raw.telegram_token_file) {
+            (Some(chat), Some(token)) => Some((chat.into_inner(), self.resolve(&token))),
+            (None, None) => None,
+            (Some(chat), None) => {
+                return Err(self.error(
+                    chat.span(),
+                    "Telegram needs a bot: add telegram_token_file = \"a file with its token\"",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(self.error(
+                    0..0,
+                    "Telegram needs a chat: add telegram_chat = its number to [receivers]",
+                ));
+            }
+        };
+        if let Some(topic) = &raw.ntfy
+            && !topic.get_ref().starts_with("http")
+        {
+            let message = "a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"";
+            return Err(self.error(topic.span(), message));
+        }
+        Ok(ReceiversConfig {
+            email,
+            webhook_file: file(raw.webhook_file),
+            telegram,
+            matrix_file: file(raw.matrix_file),
+            ntfy: raw.ntfy.map(Spanned::into_inner),
+            ntfy_token_file: file(raw.ntfy_token_file),
+            deadman_file: file(raw.deadman_file),
+        })
+    }
+}
