@@ -4,6 +4,7 @@ mod certificate;
 mod fleet;
 mod log;
 mod route;
+mod snapshot;
 mod source;
 mod update;
 
@@ -11,5 +12,6 @@ pub use certificate::{Certificate, CertificateState, ServedCertificate};
 pub use fleet::*;
 pub use log::LogLine;
 pub use route::{domains, hosts};
+pub use snapshot::*;
 pub use source::Source;
 pub use update::{Datum, Update};

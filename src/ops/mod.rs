@@ -21,7 +21,7 @@ use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 use crate::stack::Switches;
 
 pub use context::Context;
-pub use request::Request;
+pub use request::{Request, RestoreTo, RestoreWhat};
 pub use shell::{ShellTarget, shell_command, shell_target};
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -85,6 +85,12 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             let id = node::swarm_id(node, cx).await;
             (Confirm::Ask, availability::set(node, id, *to))
         }
+        Request::Backup { .. }
+        | Request::Restore { .. }
+        | Request::RestoreAll
+        | Request::RestoreUndo { .. }
+        | Request::RestoreForget { .. }
+        | Request::Verify { .. } => return Err("not there yet".into()),
         _ => unreachable!("built above"),
     };
     Ok(on(manager, request, confirm, steps))

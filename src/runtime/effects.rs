@@ -112,6 +112,10 @@ impl Effects {
                     cancel.cancel();
                 }
             }
+            Effect::Look { ticket, .. } => {
+                let seen = Err("nothing is read yet".to_owned());
+                return Ok(Step::Answer(Box::new(Msg::Looked { ticket, seen })));
+            }
             Effect::Shell(target) => return self.shell(target, screen, keys).await,
             Effect::Copy(text) => {
                 let answer = match screen.copy(&text) {

@@ -105,6 +105,60 @@ pub fn of(fleet: &Fleet, thresholds: &AlertsConfig, now: Timestamp) -> Vec<Alert
             });
         }
     }
+    backups(fleet, &mut alerts);
     alerts.sort_by_key(|a| std::cmp::Reverse(a.health));
     alerts
+}
+
+/// Repositories that can't be used, restores that were interrupted, proofs that failed, nights that
+/// were missed.
+fn backups(fleet: &Fleet, alerts: &mut Vec<Alert>) {
+    let mut alert = |health, what: &str, why: String, since, row: String| {
+        alerts.push(Alert {
+            health,
+            what: what.to_owned(),
+            why,
+            since,
+            row,
+        });
+    };
+    let Some(backups) = fleet.backups.value() else {
+        return;
+    };
+    for repository in &backups.repositories {
+        let row = format!("repository/{}", repository.name);
+        let what = format!("repository {}", repository.name);
+        if let Some(problem) = &repository.problem {
+            alert(Health::Bad, &what, problem.clone(), None, row.clone());
+        }
+        if let Some((at, Err(why))) = &repository.check {
+            alert(Health::Bad, &what, why.clone(), Some(*at), row);
+        }
+    }
+    for restore in backups.restores.iter().filter(|r| r.interrupted) {
+        let app = &restore.app;
+        let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
+        let row = format!("saved/{app}");
+        alert(Health::Bad, app, why, Some(restore.at), row);
+    }
+    for proof in backups.proofs.values() {
+        if let Some(problem) = &proof.problem {
+            let row = format!("saved/{}", proof.app);
+            let why = format!("its snapshot is no proof: {problem}");
+            alert(Health::Bad, &proof.app, why, Some(proof.at), row);
+        }
+    }
+    if let Some(schedule) = &backups.schedule {
+        let row = format!(
+            "repository/{}",
+            backups.repositories.first().map_or("main", |r| &r.name)
+        );
+        if let Some(at) = schedule.missed {
+            let why = "the nightly run was missed".to_owned();
+            alert(Health::Bad, "backup", why, Some(at), row.clone());
+        }
+        if let Some(why) = &schedule.failed {
+            alert(Health::Bad, "backup", why.clone(), schedule.last, row);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod actions;
 mod alerts;
+mod browser;
 #[doc(hidden)]
 pub mod fixture;
 mod jobs;

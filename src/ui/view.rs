@@ -330,6 +330,10 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         }
         return;
     }
+    if shown == Tab::Files {
+        super::browser::draw(app, frame, inner);
+        return;
+    }
     let lines = panes::detail(app, shown, inner.width.into());
     app.detail_lines = lines.len();
     let height = usize::from(inner.height);
@@ -421,6 +425,16 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+        let fixed = [
+            ("Enter", "open"),
+            ("/", "search"),
+            ("r", "restore"),
+            ("y", "copy the path"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
     let selected = app.selected().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
         Some(RowKind::Node(_)) => &[
@@ -435,8 +449,16 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Scale, "scale"),
             (Action::Restart, "restart"),
             (Action::Redeploy, "redeploy"),
+            (Action::Backup, "back up"),
+            (Action::Restore, "restore"),
             (Action::Shell, "shell"),
             (Action::Remove, "remove"),
+        ],
+        Some(RowKind::Repository(_) | RowKind::Saved { .. } | RowKind::Snapshot(_)) => &[
+            (Action::Restore, "restore"),
+            (Action::Backup, "back up"),
+            (Action::BackupAll, "back up all"),
+            (Action::Verify, "prove"),
         ],
         _ => &[(Action::Deploy, "deploy")],
     };

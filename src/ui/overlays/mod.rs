@@ -10,6 +10,7 @@ mod message;
 mod palette;
 mod plan;
 mod quit;
+mod restore;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
@@ -31,6 +32,7 @@ pub(super) use message::Message;
 pub(super) use palette::Palette;
 pub(super) use plan::PlanView;
 pub(super) use quit::Quit;
+pub(super) use restore::Restore;
 
 /// Something over the panes.
 pub(super) enum Overlay {
@@ -40,6 +42,7 @@ pub(super) enum Overlay {
     Form(Form),
     Plan(PlanView),
     Menu(Menu),
+    Restore(Restore),
     Jobs(JobsView),
     Alerts(Alerts),
     Quit(Quit),
@@ -93,6 +96,7 @@ impl Overlay {
             Self::Form(o) => o.key(app, key),
             Self::Plan(o) => o.key(app, key),
             Self::Menu(o) => o.key(app, key),
+            Self::Restore(o) => o.key(app, key),
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
@@ -108,6 +112,7 @@ impl Overlay {
             Self::Form(o) => o.draw(app, frame, screen),
             Self::Plan(o) => o.draw(app, frame, screen),
             Self::Menu(o) => o.draw(app, frame, screen),
+            Self::Restore(o) => o.draw(app, frame, screen),
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
