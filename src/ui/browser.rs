@@ -523,7 +523,10 @@ fn draw_file(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect) {
         Some(Ok(_)) => return,
     };
     if preview.head.contains(&0) {
-        let text = format!("{} that are no text; r restores it", human_bytes(entry.size));
+        let text = format!(
+            "{} that are no text; r restores it",
+            human_bytes(entry.size)
+        );
         return say(app, frame, area, &text, theme.dim());
     }
     let text = String::from_utf8_lossy(&preview.head);

@@ -254,7 +254,12 @@ fn backups() -> Backups {
                 stale: true,
             }],
             growth: (0..30)
-                .map(|i: i64| (ago((30 - i) * 86_400), (40 << 30) + (i * i * 10_000_000) as u64))
+                .map(|i: i64| {
+                    (
+                        ago((30 - i) * 86_400),
+                        (40 << 30) + (i * i * 10_000_000) as u64,
+                    )
+                })
                 .collect(),
             check: Some((ago(5 * 86_400), Ok("1/12 of its data read".into()))),
             problem: None,

@@ -282,9 +282,14 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
     let style = if focused { theme.focus() } else { theme.dim() };
-    let name = app
-        .selected()
-        .map_or_else(|| app.pane.title().to_owned(), |r| r.name.clone());
+    let name = app.selected().map_or_else(
+        || app.pane.title().to_owned(),
+        |r| match r.kind {
+            // An id is told by its first digits.
+            RowKind::Snapshot(_) => r.name.chars().take(8).collect(),
+            _ => r.name.clone(),
+        },
+    );
     let name = truncate(&theme.text(&clean(&name)), 24, theme.ellipsis()).into_owned();
     let mut spans = vec![Span::styled(format!(" {name} "), theme.title())];
     let mut x = area.x + 1 + width(&name) as u16 + 2;

@@ -17,9 +17,16 @@ use crate::ui::state::App;
 
 /// What the values are for.
 enum Purpose {
-    Deploy { stack: String },
-    Scale { service: String },
-    Beside { app: String, snapshot: String },
+    Deploy {
+        stack: String,
+    },
+    Scale {
+        service: String,
+    },
+    Beside {
+        app: String,
+        snapshot: String,
+    },
     /// A restore into a folder that is typed.
     Folder(Request),
 }

@@ -146,15 +146,7 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
     let name = s.at.strftime("%Y-%m-%d %H:%M").to_string();
     let stale = app.fleet.snapshots.is_stale();
     let rest = format!("{size} {against:>9}");
-    list_line(
-        app,
-        Health::Good,
-        2,
-        &name,
-        rest.trim_end(),
-        columns,
-        stale,
-    )
+    list_line(app, Health::Good, 2, &name, rest.trim_end(), columns, stale)
 }
 
 /// How much bigger or smaller.
@@ -274,14 +266,18 @@ fn schedule(app: &App, backups: &Backups, page: Page) -> Page {
     let page = match (schedule.last, &schedule.failed) {
         (None, _) => page.field("last run", "none yet"),
         (Some(at), None) => page.field("last run", &ago(at)),
-        (Some(at), Some(why)) => page
-            .field("last run", &ago(at))
-            .styled_field("", why, theme.health(Health::Bad)),
+        (Some(at), Some(why)) => {
+            page.field("last run", &ago(at))
+                .styled_field("", why, theme.health(Health::Bad))
+        }
     };
     let page = match schedule.next {
         Some(next) => {
             let left = (next - app.now).as_secs();
-            page.field("next run", &format!("{} (in {})", stamp(next), coarse(left)))
+            page.field(
+                "next run",
+                &format!("{} (in {})", stamp(next), coarse(left)),
+            )
         }
         None => page.field("next run", "none"),
     };
@@ -348,8 +344,14 @@ pub(super) fn saved_detail(
     };
     page = page
         .field("snapshots", &count.to_string())
-        .field("newest", &format!("{} ({} ago)", stamp(newest.at), age(app.now, newest.at)))
-        .field("oldest", &of_app.last().map_or_else(String::new, |s| stamp(s.at)))
+        .field(
+            "newest",
+            &format!("{} ({} ago)", stamp(newest.at), age(app.now, newest.at)),
+        )
+        .field(
+            "oldest",
+            &of_app.last().map_or_else(String::new, |s| stamp(s.at)),
+        )
         .field("size", &newest.size.map_or_else(String::new, human_bytes));
     let mut sizes: Vec<u64> = of_app.iter().take(BARS).filter_map(|s| s.size).collect();
     sizes.reverse();
@@ -400,10 +402,16 @@ pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
         .heading(s.group())
         .blank()
         .field("snapshot", s.short())
-        .field("made", &format!("{} ({} ago)", stamp(s.at), age(app.now, s.at)))
+        .field(
+            "made",
+            &format!("{} ({} ago)", stamp(s.at), age(app.now, s.at)),
+        )
         .field("host", &s.host)
         .field("size", &s.size.map_or_else(String::new, human_bytes))
-        .field("files", &s.files.map_or_else(String::new, |n| n.to_string()))
+        .field(
+            "files",
+            &s.files.map_or_else(String::new, |n| n.to_string()),
+        )
         .field("new data", &s.added.map_or_else(String::new, human_bytes));
     let page = match before {
         Some(before) => page.field(
@@ -424,7 +432,11 @@ fn changes(app: &App, at: usize, columns: usize) -> Page {
         return page.text("It is the oldest of its application: there is nothing before it.");
     };
     let page = page
-        .text(&format!("against {} of {}", before.short(), stamp(before.at)))
+        .text(&format!(
+            "against {} of {}",
+            before.short(),
+            stamp(before.at)
+        ))
         .blank();
     let changes = match browser::changes(app) {
         None => return page.text("reading …"),

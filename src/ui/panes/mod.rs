@@ -24,14 +24,25 @@ use crate::text::{clean, fit, width};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowKind {
     Node(usize),
-    App { services: Vec<usize> },
+    App {
+        services: Vec<usize>,
+    },
     Service(usize),
-    Task { service: usize, task: usize },
-    Volume { node: usize, volume: usize },
+    Task {
+        service: usize,
+        task: usize,
+    },
+    Volume {
+        node: usize,
+        volume: usize,
+    },
     Certificate(usize),
     Repository(usize),
     /// The snapshots of an application: the newest one's place, and how many.
-    Saved { first: usize, count: usize },
+    Saved {
+        first: usize,
+        count: usize,
+    },
     Snapshot(usize),
 }
 
@@ -112,9 +123,7 @@ pub(super) fn line(app: &App, row: &Row, columns: usize) -> Line<'static> {
         RowKind::Volume { node, volume } => volumes::line(app, *node, *volume, columns),
         RowKind::Certificate(at) => certificates::line(app, *at, columns),
         RowKind::Repository(at) => backups::repository_line(app, *at, columns),
-        RowKind::Saved { first, count } => {
-            backups::saved_line(app, row, *first, *count, columns)
-        }
+        RowKind::Saved { first, count } => backups::saved_line(app, row, *first, *count, columns),
         RowKind::Snapshot(at) => backups::line(app, *at, columns),
     }
 }
