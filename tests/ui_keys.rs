@@ -571,7 +571,7 @@ fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
             path: path.into(),
             size: 3,
             modified: None,
-            permissions: String::new(),
+            mode: 0o644,
             uid: 0,
             gid: 0,
         }],

@@ -450,7 +450,7 @@ fn entries() -> Listing {
         path: format!("/mnt/data/blog_db-data/{name}"),
         size,
         modified: Some(NOW),
-        permissions: "-rw-r--r--".into(),
+        mode: 0o644,
         uid: 0,
         gid: 0,
     };

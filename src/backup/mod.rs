@@ -2,8 +2,10 @@
 
 mod error;
 mod layout;
+pub mod listing;
 mod messages;
 mod restic;
+mod restores;
 
 pub use error::{BackupError, Lock};
 pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
@@ -12,3 +14,4 @@ pub use messages::{
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
 pub use restic::{Guard, RAN_WITHOUT, Restic, Version};
+pub use restores::{Phase, RestoreState, Swap};

@@ -5,6 +5,7 @@ mod certificates;
 mod logs;
 mod metrics;
 mod node;
+mod snapshots;
 mod swarm;
 
 use std::sync::Arc;
@@ -13,12 +14,16 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
+pub use snapshots::{
+    primary as primary_repository, read as read_snapshots, read_state as read_backups,
+};
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
@@ -32,6 +37,7 @@ struct Wake {
     swarm: Notify,
     nodes: Notify,
     certificates: Notify,
+    snapshots: Notify,
 }
 
 /// Where collectors report to.
@@ -47,8 +53,14 @@ impl Reports {
 }
 
 impl Collectors {
-    /// Starts reading all nodes, and what `edge` serves; what is read arrives at `updates`.
-    pub fn start(nodes: &Nodes, edge: Option<Edge>, updates: mpsc::Sender<Update>) -> Self {
+    /// Starts reading all nodes, what `edge` serves, and the repository of `config`; what is read
+    /// arrives at `updates`.
+    pub fn start(
+        nodes: &Nodes,
+        edge: Option<Edge>,
+        config: Option<Arc<Config>>,
+        updates: mpsc::Sender<Update>,
+    ) -> Self {
         let collectors = Self {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
@@ -65,7 +77,12 @@ impl Collectors {
         ));
         if let Some(edge) = edge {
             let wake = collectors.wake.clone();
+            let reports = reports.clone();
             collectors.spawn(certificates::watch(nodes.clone(), edge, reports, wake));
+        }
+        if let Some(config) = config {
+            let wake = collectors.wake.clone();
+            collectors.spawn(snapshots::watch(config, nodes.clone(), reports, wake));
         }
         collectors
     }
@@ -81,6 +98,7 @@ impl Collectors {
     pub fn refresh(&self) {
         self.wake.swarm.notify_one();
         self.wake.certificates.notify_one();
+        self.wake.snapshots.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

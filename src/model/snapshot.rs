@@ -155,8 +155,8 @@ pub struct Entry {
     /// Bytes.
     pub size: u64,
     pub modified: Option<Timestamp>,
-    /// As `drwxr-xr-x`.
-    pub permissions: String,
+    /// Permission bits.
+    pub mode: u32,
     pub uid: u32,
     pub gid: u32,
 }

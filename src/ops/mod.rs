@@ -8,6 +8,7 @@ mod node;
 mod reboot;
 mod remove;
 mod request;
+pub(crate) mod restore;
 mod service;
 mod shell;
 mod tasks;
@@ -41,6 +42,11 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         | Request::RemoveNode { node }
         | Request::Reboot { node }
         | Request::Upgrade { node } => return node::build(request, node, cx).await,
+        Request::Restore { .. }
+        | Request::RestoreAll
+        | Request::RestoreUndo { .. }
+        | Request::RestoreForget { .. }
+        | Request::Verify { .. } => return restore::build(request, cx).await,
         _ => {}
     }
     let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
@@ -85,12 +91,7 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
             let id = node::swarm_id(node, cx).await;
             (Confirm::Ask, availability::set(node, id, *to))
         }
-        Request::Backup { .. }
-        | Request::Restore { .. }
-        | Request::RestoreAll
-        | Request::RestoreUndo { .. }
-        | Request::RestoreForget { .. }
-        | Request::Verify { .. } => return Err("not there yet".into()),
+        Request::Backup { .. } => return Err("not there yet".into()),
         _ => unreachable!("built above"),
     };
     Ok(on(manager, request, confirm, steps))

@@ -55,7 +55,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     screen.draw(|frame| ui::view(&mut app, frame))?;
 
     let (updates, mut readings) = mpsc::channel(QUEUE);
-    let collectors = Collectors::start(&cx.nodes, Some(edge), updates);
+    let collectors = Collectors::start(&cx.nodes, Some(edge), Some(config.clone()), updates);
     let mut effects = Effects::new(cx.clone(), collectors, messages.clone());
     let mut keys = EventStream::new();
     let mut drawn = Instant::now();

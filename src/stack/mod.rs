@@ -10,6 +10,7 @@ mod interpolate;
 mod labels;
 mod lint;
 mod migrate;
+mod only;
 mod places;
 mod render;
 mod rule1;

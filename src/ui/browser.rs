@@ -224,7 +224,7 @@ fn roots(snapshot: &Snapshot) -> Vec<Entry> {
             path: path.clone(),
             size: 0,
             modified: None,
-            permissions: String::new(),
+            mode: 0,
             uid: 0,
             gid: 0,
         })
