@@ -2,6 +2,7 @@
 //!
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
+pub mod backup;
 pub mod cli;
 pub mod collect;
 pub mod config;

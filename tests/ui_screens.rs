@@ -5,12 +5,15 @@ use jiff::SignedDuration;
 use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
-use matou::model::{Answered, Datum, Fleet, LogLine, Probe, Update};
+use matou::model::{
+    Answered, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine, Preview,
+    Probe, Update,
+};
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
 use matou::registry::{Newer, Step};
 use matou::ui::fixture::{self, NOW, THEME};
-use matou::ui::msg::Ticket;
+use matou::ui::msg::{Look, Seen, Ticket};
 use matou::ui::{App, Effect, Msg, Theme, update, view};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -460,6 +463,52 @@ const SCENES: &[Scene] = &[
         update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
         app
     }),
+    ("backups_opened", |t| on(t, "5j\njj")),
+    ("backups_application", |t| on(t, "5j")),
+    ("backups_never", |t| {
+        let mut fleet = fixture::fleet();
+        let datum = Datum::Snapshots(Ok(Vec::new()));
+        fleet.apply(Update { at: NOW, datum });
+        let mut app = fixture::app(fleet, t);
+        press(&mut app, "5j");
+        app
+    }),
+    ("backups_unreachable", |t| {
+        let mut fleet = Fleet::new("here", Vec::new());
+        let reason = "the repository s3:https://s3.example.org/backups does not answer: is it reachable from master?";
+        let datum = Datum::Snapshots(Err(reason.into()));
+        fleet.apply(Update { at: NOW, datum });
+        let mut app = fixture::app(fleet, t);
+        press(&mut app, "5");
+        app
+    }),
+    ("snapshot_folders", |t| on(t, "5j\nj]\n")),
+    ("snapshot_files", |t| {
+        let mut app = on(t, "5j\nj]\nj");
+        let effects = press(&mut app, "\n");
+        looked(&mut app, &effects, Seen::Entries(entries()));
+        press(&mut app, "j");
+        app
+    }),
+    ("snapshot_search", |t| on(t, "5j\nj]\n/wp-conf")),
+    ("snapshot_file", |t| {
+        let mut app = on(t, "5j\nj]\nj");
+        let effects = press(&mut app, "\n");
+        looked(&mut app, &effects, Seen::Entries(entries()));
+        let effects = press(&mut app, "jj\n");
+        let head = b"[site]\nname = blog\n\x1b[2J\xff\n".to_vec();
+        looked(&mut app, &effects, Seen::Head(Preview { head, cut: true }));
+        app
+    }),
+    ("snapshot_changes", |t| {
+        let mut app = on(t, "5j\nj]");
+        let effects = press(&mut app, "]");
+        looked(&mut app, &effects, Seen::Changes(changed()));
+        app
+    }),
+    ("restore_what", |t| on(t, "5j\njr")),
+    ("restore_where", |t| on(t, "5j\njr\n")),
+    ("restore_beside", |t| on(t, "5j\njr\nj\n")),
     ("no_swarm", |t| {
         let mut fleet = Fleet::new("here", Vec::new());
         let reason = "here is in no swarm yet: make one with `docker swarm init` there";
@@ -468,6 +517,61 @@ const SCENES: &[Scene] = &[
         fixture::app(fleet, t)
     }),
 ];
+
+/// Answers what was asked of the repository.
+fn looked(app: &mut App, effects: &[Effect], seen: Seen) {
+    let Some(Effect::Look { ticket, look }) = effects.last() else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    let fits = matches!(
+        (look, &seen),
+        (Look::Folder { .. } | Look::Search { .. }, Seen::Entries(_))
+            | (Look::File { .. }, Seen::Head(_))
+            | (Look::Changes { .. }, Seen::Changes(_))
+    );
+    assert!(fits, "{look:?}");
+    let (ticket, seen) = (*ticket, Ok(seen));
+    update(app, Msg::Looked { ticket, seen }, NOW);
+}
+
+fn entries() -> Listing {
+    let entry = |kind, name: &str, size| Entry {
+        kind,
+        path: format!("/mnt/data/blog_db-data/{name}"),
+        size,
+        modified: Some(NOW),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+    };
+    Listing {
+        entries: vec![
+            entry(EntryKind::Folder, "uploads", 0),
+            entry(EntryKind::File, "a[1] 日本語.txt", 1_200_000),
+            entry(EntryKind::File, "config.ini", 812),
+            entry(EntryKind::Link, "current", 0),
+            entry(EntryKind::Other, "mysqld.sock", 0),
+        ],
+        left_out: 990_000,
+    }
+}
+
+fn changed() -> Changes {
+    let path = |name: &str| format!("/mnt/data/blog_db-data/{name}");
+    Changes {
+        paths: vec![
+            (Difference::Added, path("uploads/cat.jpg")),
+            (Difference::Removed, path("uploads/dog.jpg")),
+            (Difference::Modified, path("config.ini")),
+            (Difference::Metadata, path("current")),
+        ],
+        added: 1,
+        removed: 1,
+        modified: 1204,
+        bytes_added: 5_000_000,
+        bytes_removed: 1_000,
+    }
+}
 
 fn on(theme: Theme, keys: &str) -> App {
     let mut app = fixture::app(fixture::fleet(), theme);

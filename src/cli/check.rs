@@ -127,7 +127,7 @@ async fn read(cx: &Context) -> Result<Fleet> {
     let outside = cx.outside().map_err(|e| eyre!(e))?;
     let mut fleet = Fleet::new(&cx.config.fleet.name, cx.nodes.as_model());
     let (updates, mut arriving) = mpsc::channel(64);
-    let _collectors = Collectors::start(&cx.nodes, None, updates);
+    let _collectors = Collectors::start(&cx.nodes, None, Some(cx.config.clone()), updates);
     let certificates = read_certificates(&cx.nodes, &outside.edge);
     tokio::pin!(certificates);
     let deadline = tokio::time::sleep(PATIENCE);

@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod job;
 mod logs;
+mod restore;
 mod shell;
 mod status;
 
@@ -165,6 +166,14 @@ enum Command {
         /// A volume that goes too, with all that it holds
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Restore an application, or a part of it, from a snapshot; undo that, or let the old data go
+    Restore(restore::RestoreArgs),
+    /// Prove that applications can be restored; all that have snapshots without names
+    Verify {
+        apps: Vec<String>,
         #[command(flatten)]
         options: job::Options,
     },
@@ -468,6 +477,11 @@ impl Cli {
                     volumes: volumes.clone(),
                 };
                 job::run(cx, request, options).await
+            }
+            Command::Restore(args) => restore::run(cx, args).await,
+            Command::Verify { apps, options } => {
+                let apps = apps.clone();
+                job::run(cx, Request::Verify { apps }, options).await
             }
             Command::Scale {
                 service,

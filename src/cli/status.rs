@@ -35,7 +35,7 @@ pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
 async fn read(cx: &Context) -> Fleet {
     let mut fleet = Fleet::new(&cx.config.fleet.name, cx.nodes.as_model());
     let (updates, mut arriving) = mpsc::channel(64);
-    let _collectors = Collectors::start(&cx.nodes, None, updates);
+    let _collectors = Collectors::start(&cx.nodes, None, None, updates);
     let deadline = tokio::time::sleep(PATIENCE);
     tokio::pin!(deadline);
     while !is_complete(&fleet) {

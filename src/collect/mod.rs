@@ -6,6 +6,7 @@ mod logs;
 mod metrics;
 mod node;
 mod probes;
+mod snapshots;
 mod swarm;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
@@ -24,6 +26,9 @@ pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};
 
 use probes::Site;
+pub use snapshots::{
+    primary as primary_repository, read as read_snapshots, read_state as read_backups,
+};
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
@@ -52,6 +57,7 @@ struct Wake {
     probes: Notify,
     /// The domains that applications claim, as the swarm said last; `None` before it did.
     sites: watch::Sender<Option<Vec<Site>>>,
+    snapshots: Notify,
 }
 
 /// Where collectors report to.
@@ -67,8 +73,14 @@ impl Reports {
 }
 
 impl Collectors {
-    /// Starts reading all nodes, and what the edge serves; what is read arrives at `updates`.
-    pub fn start(nodes: &Nodes, outside: Option<Outside>, updates: mpsc::Sender<Update>) -> Self {
+    /// Starts reading all nodes, what the edge serves, and the repository of `config`; what is read
+    /// arrives at `updates`.
+    pub fn start(
+        nodes: &Nodes,
+        outside: Option<Outside>,
+        config: Option<Arc<Config>>,
+        updates: mpsc::Sender<Update>,
+    ) -> Self {
         let collectors = Self {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
@@ -88,7 +100,11 @@ impl Collectors {
             let edge = outside.edge.clone();
             let run = certificates::watch(nodes.clone(), edge, reports.clone(), wake.clone());
             collectors.spawn(run);
-            collectors.spawn(probes::watch(outside, reports, wake));
+            collectors.spawn(probes::watch(outside, reports.clone(), wake));
+        }
+        if let Some(config) = config {
+            let wake = collectors.wake.clone();
+            collectors.spawn(snapshots::watch(config, nodes.clone(), reports, wake));
         }
         collectors
     }
@@ -105,6 +121,7 @@ impl Collectors {
         self.wake.swarm.notify_one();
         self.wake.certificates.notify_one();
         self.wake.probes.notify_one();
+        self.wake.snapshots.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

@@ -113,7 +113,6 @@ impl Checker<'_> {
     fn check(&self, mut raw: Raw) -> Result<Config, ConfigError> {
         let name = raw.fleet.name.clone().unwrap_or_else(|| "fleet".into());
         let nodes = self.nodes(&mut raw)?;
-        self.backup(&raw)?;
         self.alerts(&raw)?;
         if let Some(email) = &raw.edge.email
             && !email.get_ref().contains('@')
@@ -161,21 +160,7 @@ impl Checker<'_> {
             storage: self.storage(raw.storage, &nodes, first_manager)?,
             provision: self.provision(raw.provision)?,
             scaleway: self.scaleway(raw.scaleway)?,
-            backup: BackupConfig {
-                repository: spanned(raw.backup.repository),
-                password_file: file(spanned(raw.backup.password_file)),
-                password_command: raw
-                    .backup
-                    .password_command
-                    .map_or_else(Vec::new, Spanned::into_inner),
-                environment_file: file(raw.backup.environment_file),
-                keep: Retention {
-                    daily: raw.backup.keep_daily.unwrap_or(7),
-                    weekly: raw.backup.keep_weekly.unwrap_or(5),
-                    monthly: raw.backup.keep_monthly.unwrap_or(12),
-                    yearly: raw.backup.keep_yearly.unwrap_or(3),
-                },
-            },
+            backup: self.backup(raw.backup)?,
             edge: EdgeConfig {
                 email: spanned(raw.edge.email),
                 network: raw.edge.network.unwrap_or_else(|| "traefik-net".into()),
@@ -361,27 +346,6 @@ impl Checker<'_> {
         }
     }
 
-    fn backup(&self, raw: &Raw) -> Result<(), ConfigError> {
-        let backup = &raw.backup;
-        if let (Some(file), Some(_)) = (&backup.password_file, &backup.password_command) {
-            return Err(self.error(
-                file.span(),
-                "give the repository's password by password_file or by password_command, not by both",
-            ));
-        }
-        if let (Some(repository), None, None) = (
-            &backup.repository,
-            &backup.password_file,
-            &backup.password_command,
-        ) {
-            return Err(self.error(
-                repository.span(),
-                "the repository has no password: add password_file = \"…\" or password_command = [\"…\"]",
-            ));
-        }
-        Ok(())
-    }
-
     fn alerts(&self, raw: &Raw) -> Result<(), ConfigError> {
         for value in [&raw.alerts.cpu, &raw.alerts.memory, &raw.alerts.disk]
             .into_iter()
@@ -405,22 +369,25 @@ impl Checker<'_> {
     /// Files with secrets that others can read, with the command that mends it.
     fn exposed_files(&self, config: &Config) -> Vec<String> {
         use std::os::unix::fs::PermissionsExt;
-        [
-            &config.backup.password_file,
-            &config.backup.environment_file,
-        ]
-        .into_iter()
-        .flatten()
-        .chain(config.receivers.files())
-        .filter(|file| std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0))
-        .map(|file| {
-            format!(
-                "{0} holds a secret and others can read it: run `chmod 600 {0}`",
-                file.display()
-            )
-        })
-        .chain(self.exposed_credentials())
-        .collect()
+        let of = |r: &Repository| [r.password_file.clone(), r.environment_file.clone()];
+        let backup = &config.backup;
+        let ping = std::iter::once(backup.ping_file.clone());
+        let files = backup.repositories.iter().flat_map(of).chain(ping);
+        let receivers = config.receivers.files().cloned();
+        files
+            .flatten()
+            .chain(receivers)
+            .filter(|file| {
+                std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
+            })
+            .map(|file| {
+                format!(
+                    "{0} holds a secret and others can read it: run `chmod 600 {0}`",
+                    file.display()
+                )
+            })
+            .chain(self.exposed_credentials())
+            .collect()
     }
 
     /// A repository's address may carry a user's password.

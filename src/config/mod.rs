@@ -1,5 +1,6 @@
 //! config.toml → validated fleet, errors with file, line and column.
 
+mod backup;
 mod dirs;
 mod error;
 mod load;

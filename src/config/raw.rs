@@ -181,10 +181,28 @@ pub(super) struct Backup {
     pub password_file: Option<Spanned<String>>,
     pub password_command: Option<Spanned<Vec<String>>>,
     pub environment_file: Option<String>,
+    pub copies: Vec<RepositoryCopy>,
+    pub schedule: Option<Spanned<String>>,
+    pub random_delay: Option<Spanned<String>>,
+    pub upload_limit: Option<Spanned<String>>,
+    pub cpu_limit: Option<u32>,
+    pub check_parts: Option<Spanned<u32>>,
+    pub ping_file: Option<String>,
+    pub keep_within_days: Option<u32>,
     pub keep_daily: Option<u32>,
     pub keep_weekly: Option<u32>,
     pub keep_monthly: Option<u32>,
     pub keep_yearly: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RepositoryCopy {
+    pub name: Spanned<String>,
+    pub repository: Spanned<String>,
+    pub password_file: Option<Spanned<String>>,
+    pub password_command: Option<Spanned<Vec<String>>>,
+    pub environment_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

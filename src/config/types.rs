@@ -250,16 +250,73 @@ pub struct ScalewayConfig {
     pub url: String,
 }
 
+/// A place where restic keeps snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupConfig {
-    /// restic's name of the repository; `None`: no backups.
-    pub repository: Option<String>,
+pub struct Repository {
+    /// `main` for the first one; letters, digits and dashes.
+    pub name: String,
+    /// As restic names it: a path, `sftp:`, `s3:`, `rest:`, `rclone:`, … It may hold a password.
+    pub location: String,
     pub password_file: Option<PathBuf>,
     /// Program and arguments that print the password.
     pub password_command: Vec<String>,
     /// `NAME=VALUE` lines with the repository's credentials.
     pub environment_file: Option<PathBuf>,
+}
+
+impl Repository {
+    /// The location without a password that stands in it.
+    pub fn shown(&self) -> String {
+        let Some((scheme, rest)) = self.location.split_once("://") else {
+            return self.location.clone();
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        match rest[..end].rsplit_once('@') {
+            Some((user, host)) if user.contains(':') => {
+                let user = user.split(':').next().unwrap_or_default();
+                format!("{scheme}://{user}:***@{host}{}", &rest[end..])
+            }
+            _ => self.location.clone(),
+        }
+    }
+
+    /// The folder of a repository on the storage node itself.
+    pub fn folder(&self) -> Option<&Path> {
+        let path = self.location.strip_prefix("local:");
+        let path = Path::new(path.unwrap_or(&self.location));
+        path.is_absolute().then_some(path)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupConfig {
+    /// The first one is backed up to, the others are copies; none: no backups.
+    pub repositories: Vec<Repository>,
     pub keep: Retention,
+    /// When the manager backs everything up, as systemd's OnCalendar has it.
+    pub schedule: String,
+    /// It begins at a random time up to this much later.
+    pub random_delay: Duration,
+    /// KiB a second that restic sends at most; 0: no limit.
+    pub upload_limit: u32,
+    /// Percent of one core that restic uses at most; 0: no limit.
+    pub cpu_limit: u32,
+    /// Every night one part of so many of the repository's data is read and checked.
+    pub check_parts: u32,
+    /// Holds an address that is asked for after a night without a failure.
+    pub ping_file: Option<PathBuf>,
+}
+
+impl BackupConfig {
+    /// The repository that is backed up to.
+    pub fn primary(&self) -> Option<&Repository> {
+        self.repositories.first()
+    }
+
+    /// The repository of a name.
+    pub fn repository(&self, name: &str) -> Option<&Repository> {
+        self.repositories.iter().find(|r| r.name == name)
+    }
 }
 
 /// How many snapshots of each application are kept.
@@ -269,6 +326,8 @@ pub struct Retention {
     pub weekly: u32,
     pub monthly: u32,
     pub yearly: u32,
+    /// Every snapshot of the last so many days.
+    pub within_days: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

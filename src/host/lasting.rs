@@ -3,24 +3,30 @@
 
 use std::time::Duration;
 
+use secrecy::{SecretBox, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Command, Host, HostError, Stream};
 
 /// Starts the unit, or finds it running, and prints what it prints until it has ended; ends with
-/// its exit code. The unit's script comes on standard input, its arguments after the unit's name.
-const WATCH: &str = r#"u=$1; shift; d=/run/matou
+/// its exit code. The unit's script comes on standard input; it may hold secrets, so it lies in a
+/// folder of root's own in memory, and is gone as soon as it runs. `$2` are the unit's properties,
+/// its arguments come after them.
+///
+/// A signal ends the unit's command, not the shells around it: the exit code is written first.
+const WATCH: &str = r#"u=$1; props=$2; shift 2; d=/run/matou; umask 077
 mkdir -p -m 700 "$d" || exit 1
 if systemctl is-active --quiet "$u.service"; then
     cat >/dev/null
     echo "it runs already, from before: watching it"
 else
-    cat >"$d/$u.sh" || exit 1
+    { echo 'rm -f -- "$0"; trap : INT TERM'; cat; } >"$d/$u.sh" || exit 1
     rm -f "$d/$u.rc"; : >"$d/$u.log"
+    set -- sh -c 'trap : INT TERM; s=$1; shift; sh "$s.sh" "$@"; echo $? >"$s.tmp"; mv "$s.tmp" "$s.rc"' sh "$d/$u" "$@"
+    for p in $props; do set -- --property="$p" "$@"; done
     systemd-run --quiet --collect --unit="$u" --setenv=LC_ALL=C --setenv=HOME=/root \
-        --property=StandardOutput="append:$d/$u.log" --property=StandardError="append:$d/$u.log" \
-        sh -c 's=$1; shift; sh "$s.sh" "$@"; echo $? >"$s.tmp"; mv "$s.tmp" "$s.rc"' sh "$d/$u" "$@" || exit 1
+        --property=StandardOutput="append:$d/$u.log" --property=StandardError="append:$d/$u.log" "$@" || { rm -f "$d/$u.sh"; exit 1; }
 fi
 at=0; n=0
 show() {
@@ -34,12 +40,26 @@ while [ ! -e "$d/$u.rc" ]; do
     # Killed, or the machine's power was cut: nothing will ever be written.
     if [ $((n % 10)) = 0 ] && [ ! -e "$d/$u.rc" ] && ! systemctl is-active --quiet "$u.service"; then
         sleep 0.5; [ -e "$d/$u.rc" ] && break
-        show; echo "$u ended without a result" >&2; exit 1
+        show; rm -f "$d/$u.sh"; echo "$u ended without a result" >&2; exit 1
     fi
 done
 show
 exit "$(cat "$d/$u.rc")"
 "#;
+
+/// Longest that a cancelled unit may take to clean up behind itself.
+const STOPPING: Duration = Duration::from_secs(30);
+
+/// Work for [`Host::last_as`].
+pub struct Lasting {
+    /// The unit's name, without `.service`.
+    pub unit: String,
+    /// A shell script, run as root with `args`.
+    pub script: SecretString,
+    pub args: Vec<String>,
+    /// systemd's properties of the unit, as `KillSignal=SIGINT`; without spaces.
+    pub properties: Vec<String>,
+}
 
 impl Host {
     /// Runs a shell script as the unit `unit` of the node, as root: it goes on when the connection
@@ -56,21 +76,65 @@ impl Host {
         lines: mpsc::Sender<(Stream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
+        let work = Lasting {
+            unit: unit.to_owned(),
+            script: script.to_owned().into(),
+            args: args.to_vec(),
+            properties: Vec::new(),
+        };
+        self.last_as(&work, lines, cancel).await
+    }
+
+    /// As [`Host::last`], for a script that may hold secrets, and with properties of its unit.
+    ///
+    /// # Errors
+    /// As [`Host::stream`].
+    pub async fn last_as(
+        &self,
+        work: &Lasting,
+        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        use secrecy::ExposeSecret;
+        let script = work.script.expose_secret().as_bytes().to_vec();
         let command = Command::sh(WATCH)
-            .arg(unit)
-            .args(args.iter().cloned())
-            .stdin(script.as_bytes().to_vec())
+            .arg(&work.unit)
+            .arg(work.properties.join(" "))
+            .args(work.args.iter().cloned())
+            .secret_stdin(SecretBox::new(Box::new(script)))
             .sudo()
-            .label(unit);
+            .label(&work.unit);
         let ended = self.stream(&command, lines, cancel).await;
         if cancel.is_cancelled() {
             let stop = Command::new("systemctl")
-                .args(["stop", "--", &format!("{unit}.service")])
+                .args(["stop", "--", &format!("{}.service", work.unit)])
                 .sudo()
-                .timeout(Duration::from_secs(5));
+                .timeout(STOPPING);
             // It was cancelled: whether it can still be told is of no matter to the caller.
             let _ = self.run(&stop).await;
         }
         ended
+    }
+
+    /// Units of [`Host::last`] that run now and whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Host::run_ok`].
+    pub async fn lasting(&self, prefix: &str) -> Result<Vec<String>, HostError> {
+        let list = Command::new("systemctl")
+            .args([
+                "list-units",
+                "--plain",
+                "--no-legend",
+                "--state=active,activating,deactivating",
+            ])
+            .arg(format!("{prefix}*.service"))
+            .timeout(Duration::from_secs(20));
+        let text = self.run_ok(&list).await?.text();
+        let name = |line: &str| {
+            let unit = line.split_whitespace().next()?;
+            Some(unit.strip_suffix(".service")?.to_owned())
+        };
+        Ok(text.lines().filter_map(name).collect())
     }
 }

@@ -21,6 +21,7 @@ use crate::model::Link;
 
 pub use command::{Command, quote};
 pub use error::HostError;
+pub use lasting::Lasting;
 pub use lines::LONGEST_LINE;
 
 use lines::Lines;
@@ -168,11 +169,19 @@ impl Host {
     /// # Errors
     /// When it could not be run, took longer than its timeout, or the connection broke.
     pub async fn run(&self, command: &Command) -> Result<Output, HostError> {
+        self.run_keeping(command, KEPT_OUTPUT).await
+    }
+
+    /// As [`Host::run`], with `most` bytes kept of each stream.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn run_keeping(&self, command: &Command, most: usize) -> Result<Output, HostError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let keep = |kept: &mut Vec<u8>, bytes: &[u8]| {
             kept.extend_from_slice(bytes);
-            if kept.len() > KEPT_OUTPUT {
-                kept.drain(..kept.len() - KEPT_OUTPUT);
+            if kept.len() > most {
+                kept.drain(..kept.len() - most);
             }
         };
         let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);

@@ -101,7 +101,7 @@ impl Runner {
                 let mut steps = Vec::with_capacity(track.steps.len());
                 for step in &track.steps {
                     let cx = self.cx(track, step.as_ref(), events, cancel);
-                    let check = guarded(step.timeout(), cancel, step.check(&cx)).await;
+                    let check = guarded(step.as_ref(), cancel, step.check(&cx)).await;
                     steps.push(StepPlan {
                         step: step.name(),
                         check: check.map_err(|e| self.journal.redactor().redact(&e.to_string())),
@@ -345,8 +345,7 @@ fn decision(lines: &[Change]) -> Option<&Change> {
 
 /// Check, apply if needed, verify. Answers whether something was changed.
 async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
-    let limit = step.timeout();
-    match guarded(limit, &cx.cancel, step.check(cx)).await? {
+    match guarded(step, &cx.cancel, step.check(cx)).await? {
         Check::Done(_) => return Ok(false),
         // Found only now that the earlier steps have run: the plan could not ask for it.
         Check::Change(lines) => {
@@ -358,8 +357,8 @@ async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
         }
         Check::Unknown(_) => {}
     }
-    guarded(limit, &cx.cancel, step.apply(cx)).await?;
-    guarded(limit, &cx.cancel, step.verify(cx)).await?;
+    guarded(step, &cx.cancel, step.apply(cx)).await?;
+    guarded(step, &cx.cancel, step.verify(cx)).await?;
     Ok(true)
 }
 
@@ -367,15 +366,16 @@ async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
 ///
 /// A cancelled step is given time to end what it started on the node before it is dropped.
 async fn guarded<T>(
-    limit: Duration,
+    step: &dyn Step,
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
+    let (limit, clean_up) = (step.timeout(), step.clean_up());
     let work = AssertUnwindSafe(work).catch_unwind();
     tokio::pin!(work);
     let out_of_patience = async {
         cancel.cancelled().await;
-        tokio::time::sleep(CLEAN_UP).await;
+        tokio::time::sleep(clean_up).await;
     };
     tokio::select! {
         done = &mut work => match done {
@@ -397,9 +397,6 @@ async fn guarded<T>(
         () = out_of_patience => Err(StepError::Cancelled),
     }
 }
-
-/// How long a cancelled step may take to end its remote command.
-const CLEAN_UP: Duration = Duration::from_secs(8);
 
 async fn send(events: &mpsc::Sender<Event>, event: Event) {
     // A job goes on when nobody looks any more.

@@ -177,6 +177,11 @@ pub trait Step: Send + Sync {
         Duration::from_secs(300)
     }
 
+    /// How long a cancelled step may take to end what it started.
+    fn clean_up(&self) -> Duration {
+        Duration::from_secs(8)
+    }
+
     /// Compares what should be with what is. Changes nothing.
     async fn check(&self, cx: &Cx) -> Result<Check, StepError>;
 

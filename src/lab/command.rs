@@ -30,6 +30,9 @@ pub enum LabCommand {
         /// Servers with Docker and no swarm
         #[arg(long)]
         docker: bool,
+        /// Volumes are folders of /mnt/data, which all nodes share
+        #[arg(long, conflicts_with_all = ["blank", "docker", "vm"])]
+        shared: bool,
         /// Virtual machines instead of containers: fresh servers with a kernel of their own
         #[arg(long, conflicts_with = "docker")]
         vm: bool,
@@ -106,6 +109,7 @@ impl LabCommand {
                 nodes,
                 blank,
                 docker,
+                shared,
                 vm,
                 release,
                 memory,
@@ -118,7 +122,10 @@ impl LabCommand {
                     (_, true) => Kind::Docker,
                     _ => Kind::Swarm,
                 };
-                let lab = Lab::new(&which.name)?;
+                let mut lab = Lab::new(&which.name)?;
+                if shared {
+                    lab = lab.shared();
+                }
                 let say = |phase: &str| eprintln!("lab: {phase}");
                 if vm {
                     let options = VmOptions {

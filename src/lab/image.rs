@@ -10,7 +10,7 @@ use super::node::Started;
 use crate::host::Command;
 
 /// Changes whenever the content of the node image does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,nftables,\
 ca-certificates,procps,curl,sudo,udev,kmod,gnupg,less";
@@ -32,7 +32,7 @@ pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> R
         say("making the nodes' image from Debian packages (once, about a minute)");
         let part = archive.with_extension("part");
         let packages = match docker {
-            true => format!("{PACKAGES},docker.io"),
+            true => format!("{PACKAGES},docker.io,restic"),
             false => PACKAGES.to_owned(),
         };
         // No service starts inside; host keys are made anew for each node.

@@ -22,6 +22,9 @@ use engine::Engine;
 use vm::Vms;
 pub use vm::{Release, VmOptions};
 
+/// The configuration of a fleet whose nodes share the folder of volumes.
+const SHARED: &str = "\n[storage]\ndriver = \"shared\"\npath = \"/mnt/data\"\n";
+
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;
 
@@ -52,6 +55,8 @@ pub struct Lab {
     dir: PathBuf,
     /// Runs commands on this machine.
     here: Host,
+    /// The configuration says that all nodes share one folder for volumes.
+    shared: bool,
 }
 
 /// A node of a practice fleet.
@@ -81,7 +86,14 @@ impl Lab {
             name: name.to_owned(),
             here: this_machine(),
             dir,
+            shared: false,
         })
+    }
+
+    /// Volumes are folders of `/mnt/data`, which all nodes of a swarm of containers share.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// The configuration with which the console is opened on this fleet.
@@ -117,12 +129,22 @@ impl Lab {
         let network = node::network(&engine, &self.name).await?;
         say(&format!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
+        let data = match kind {
+            Kind::Swarm => Some(node::data(&engine, &self.name).await?),
+            Kind::Blank | Kind::Docker => None,
+        };
+        let made = node::Made {
+            lab: &self.name,
+            network: &network,
+            image: &image,
+            data: data.as_deref(),
+        };
         let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
             .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
         let starting = names
             .iter()
             .enumerate()
-            .map(|(i, name)| node::start(&engine, &self.name, name, &network, i, &image, &key));
+            .map(|(i, name)| node::start(&engine, &made, name, i, &key));
         let started = futures_util::future::try_join_all(starting).await?;
         let servers: Vec<Server> = started.iter().map(|n| n.server.clone()).collect();
         self.write_config(&servers).await?;
@@ -304,6 +326,10 @@ impl Lab {
              connect_timeout = \"5 s\"\nkeep_alive = \"2 s\"\n",
             self.name
         );
+        let before = std::fs::read_to_string(self.config_path()).unwrap_or_default();
+        if self.shared || before.contains(SHARED) {
+            text += SHARED;
+        }
         for (i, node) in nodes.iter().enumerate() {
             writeln!(known_hosts, "{} {}", node.address, node.host_key)?;
             let role = if i == 0 { "manager" } else { "worker" };

@@ -62,16 +62,38 @@ pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
     Err(refusal.unwrap_or_else(|| color_eyre::eyre::eyre!("no network can be made")))
 }
 
+/// What all nodes of a fleet are made with.
+pub(super) struct Made<'a> {
+    pub lab: &'a str,
+    pub network: &'a Network,
+    pub image: &'a str,
+    /// The volume that all nodes share.
+    pub data: Option<&'a str>,
+}
+
+/// Makes the volume that all nodes share; answers with its name.
+pub(super) async fn data(engine: &Engine, lab: &str) -> Result<String> {
+    let name = format!("matou-{lab}-data");
+    let label = format!("{LABEL}={lab}");
+    let create = ["volume", "create", "--label", &label, &name];
+    engine.run(&create).await?;
+    Ok(name)
+}
+
 /// Starts a node and sets up its SSH; one that runs already is left as it is.
 pub(super) async fn start(
     engine: &Engine,
-    lab: &str,
+    made: &Made<'_>,
     node: &str,
-    network: &Network,
     index: usize,
-    image: &str,
     key: &str,
 ) -> Result<Started> {
+    let Made {
+        lab,
+        network,
+        image,
+        data,
+    } = *made;
     let container = container(lab, node);
     let address = format!("{}.{}", network.prefix, 11 + index);
     let inspect = ["inspect", "--format", "{{.State.Status}}", &container];
@@ -107,6 +129,10 @@ pub(super) async fn start(
                 "-v",
                 "/var/lib/docker",
             ];
+            let shared = data.map(|name| format!("{name}:/mnt/data"));
+            if let Some(shared) = &shared {
+                args.extend(["-v", shared]);
+            }
             let capabilities = capabilities()?;
             match &capabilities {
                 None => args.push("--privileged"),
@@ -256,12 +282,13 @@ pub(super) async fn list(engine: &Engine, lab: &str) -> Result<Vec<LabNode>> {
     Ok(nodes)
 }
 
-/// Removes the nodes with their volumes, and the network.
+/// Removes the nodes with their volumes, and what they share.
 pub(super) async fn remove_all(engine: &Engine, lab: &str) -> Result<()> {
     let filter = format!("label={LABEL}={lab}");
-    let kinds: [(&[&str], &[&str]); 2] = [
+    let kinds: [(&[&str], &[&str]); 3] = [
         (&["ps", "-aq"], &["rm", "--force", "--volumes"]),
         (&["network", "ls", "-q"], &["network", "rm"]),
+        (&["volume", "ls", "-q"], &["volume", "rm"]),
     ];
     for (list, remove) in kinds {
         let ids = engine.run(&[list, &["--filter", &filter]].concat()).await?;

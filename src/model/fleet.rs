@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Probe, Source};
+use super::{Backups, Certificate, Probe, Snapshot, Source};
 
 /// How many metric samples a node keeps for its sparklines.
 pub const HISTORY: usize = 120;
@@ -220,19 +220,6 @@ pub struct Volume {
     pub created_at: Option<Timestamp>,
 }
 
-/// A restic snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Snapshot {
-    /// Short id.
-    pub id: String,
-    pub at: Timestamp,
-    pub app: Option<String>,
-    pub host: String,
-    /// Bytes processed, when known.
-    pub size: Option<u64>,
-    pub paths: Vec<String>,
-}
-
 /// A server of the fleet: from config.toml, from the swarm, or both.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Node {
@@ -260,7 +247,9 @@ pub struct Fleet {
     /// In the order of config.toml, then nodes that only the swarm knows.
     pub nodes: Vec<Node>,
     pub swarm: Source<Swarm>,
+    /// By application, the newest first.
     pub snapshots: Source<Vec<Snapshot>>,
+    pub backups: Source<Backups>,
     pub certificates: Source<Vec<Certificate>>,
     /// What applications answer.
     pub probes: Source<Vec<Probe>>,

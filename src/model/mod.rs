@@ -5,6 +5,7 @@ mod fleet;
 mod log;
 mod probe;
 mod route;
+mod snapshot;
 mod source;
 mod update;
 
@@ -15,5 +16,6 @@ pub use fleet::*;
 pub use log::LogLine;
 pub use probe::{Answered, Probe, hint};
 pub use route::{domains, hosts};
+pub use snapshot::*;
 pub use source::Source;
 pub use update::{Datum, Update};

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot, Swarm, Volume,
+    Backups, Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot,
+    Swarm, Volume, sort_snapshots,
 };
 
 /// One reading by a collector.
@@ -34,6 +35,7 @@ pub enum Datum {
     },
     Swarm(Result<Swarm, String>),
     Snapshots(Result<Vec<Snapshot>, String>),
+    Backups(Result<Backups, String>),
     Certificates(Result<Vec<Certificate>, String>),
     Probes(Result<Vec<Probe>, String>),
 }
@@ -86,7 +88,13 @@ impl Fleet {
                 self.swarm.record(reading, at);
                 self.adopt_swarm_nodes();
             }
-            Datum::Snapshots(reading) => self.snapshots.record(reading, at),
+            Datum::Snapshots(mut reading) => {
+                if let Ok(snapshots) = &mut reading {
+                    sort_snapshots(snapshots);
+                }
+                self.snapshots.record(reading, at);
+            }
+            Datum::Backups(reading) => self.backups.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
         }

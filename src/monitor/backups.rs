@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::rules::{Finding, Kind, Severity};
-use crate::model::Fleet;
+use crate::model::{Backups, Fleet};
 use crate::text::coarse;
 
 /// When an application was backed up last.
@@ -75,6 +75,93 @@ pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
             })
         })
         .collect()
+}
+
+/// Repositories that can't be used, restores that were interrupted, proofs that failed, nights that
+/// were missed.
+pub(super) fn state(backups: &Backups) -> Vec<Finding> {
+    let finding = |key: String, what: &str, why: String, since, row: String, cure| Finding {
+        key: format!("backup/{key}"),
+        kind: Kind::Backup,
+        severity: Severity::Critical,
+        what: what.to_owned(),
+        why,
+        since,
+        row,
+        cure,
+        near: false,
+    };
+    let mut found = Vec::new();
+    for repository in &backups.repositories {
+        let name = &repository.name;
+        let (what, row) = (format!("repository {name}"), format!("repository/{name}"));
+        if let Some(problem) = &repository.problem {
+            let key = format!("{name}/problem");
+            found.push(finding(
+                key,
+                &what,
+                problem.clone(),
+                None,
+                row.clone(),
+                "backups",
+            ));
+        }
+        if let Some((at, Err(why))) = &repository.check {
+            let key = format!("{name}/check");
+            found.push(finding(key, &what, why.clone(), Some(*at), row, "backups"));
+        }
+    }
+    for restore in backups.restores.iter().filter(|r| r.interrupted) {
+        let app = &restore.app;
+        let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
+        let (key, row) = (format!("{app}/restore"), format!("saved/{app}"));
+        found.push(finding(
+            key,
+            app,
+            why,
+            Some(restore.at),
+            row,
+            "restore-undo",
+        ));
+    }
+    for proof in backups.proofs.values() {
+        if let Some(problem) = &proof.problem {
+            let why = format!("its snapshot is no proof: {problem}");
+            let (key, row) = (
+                format!("{}/proof", proof.app),
+                format!("saved/{}", proof.app),
+            );
+            found.push(finding(key, &proof.app, why, Some(proof.at), row, "verify"));
+        }
+    }
+    if let Some(schedule) = &backups.schedule {
+        let first = backups.repositories.first().map_or("main", |r| &r.name);
+        let row = format!("repository/{first}");
+        if let Some(at) = schedule.missed {
+            let why = "the nightly run was missed".to_owned();
+            let key = "schedule/missed".to_owned();
+            found.push(finding(
+                key,
+                "backup",
+                why,
+                Some(at),
+                row.clone(),
+                "backup-all",
+            ));
+        }
+        if let Some(why) = &schedule.failed {
+            let key = "schedule/failed".to_owned();
+            found.push(finding(
+                key,
+                "backup",
+                why.clone(),
+                schedule.last,
+                row,
+                "backup-all",
+            ));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

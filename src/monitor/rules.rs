@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backups::{BackupAge, missed};
+use super::backups::{BackupAge, missed, state};
 use super::trend::Trends;
 use crate::config::AlertsConfig;
 use crate::model::{CertificateState, Fleet, Link, Node, Role, Service, Swarm, Task};
@@ -149,6 +149,9 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
     certificates(facts, &mut found);
     drift(facts, &mut found);
     found.extend(missed(facts.backups, facts.limits.backup_hours, facts.now));
+    if let Some(backups) = facts.fleet.backups.value() {
+        found.extend(state(backups));
+    }
     found
 }
 

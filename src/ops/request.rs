@@ -62,6 +62,24 @@ pub enum Request {
     Scale { service: String, replicas: u64 },
     /// Replaces every task of a service by a new one.
     Restart { service: String },
+    /// Backs applications up; all, and the fleet's own files, when none is named.
+    Backup { apps: Vec<String> },
+    /// Puts back what a snapshot holds.
+    Restore {
+        app: String,
+        /// Full or short id; the newest of the application when there is none.
+        snapshot: Option<String>,
+        what: RestoreWhat,
+        to: RestoreTo,
+    },
+    /// Restores every application in place, each from its newest snapshot.
+    RestoreAll,
+    /// Brings back what a restore replaced, or resolves one that was interrupted.
+    RestoreUndo { app: String },
+    /// Lets go what a restore replaced.
+    RestoreForget { app: String },
+    /// Proves that applications can be restored; all when none is named.
+    Verify { apps: Vec<String> },
     /// Makes servers what config.toml says.
     Provision { options: crate::provision::Options },
     /// Makes a node a manager, or a worker.
@@ -76,6 +94,31 @@ pub enum Request {
     Upgrade { node: String },
     /// Drains, pauses or activates a node.
     Availability { node: String, to: Availability },
+}
+
+/// What of an application is restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum RestoreWhat {
+    /// All its volumes and databases.
+    App,
+    /// A file or folder, by its path when it was backed up.
+    Path { path: String },
+}
+
+/// Where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum RestoreTo {
+    /// Where it was; what is there is set aside.
+    Place,
+    /// A folder of the storage node.
+    Folder { path: String },
+    /// A new application.
+    Beside {
+        app: String,
+        variables: BTreeMap<String, String>,
+    },
 }
 
 impl Request {
@@ -119,6 +162,39 @@ impl Request {
             Self::Remove { app, .. } => format!("remove {app}"),
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),
+            Self::Backup { apps } => match apps.as_slice() {
+                [] => "back up everything".into(),
+                apps => format!("back up {}", apps.join(", ")),
+            },
+            Self::Restore {
+                app,
+                snapshot,
+                what,
+                to,
+            } => {
+                let what = match what {
+                    RestoreWhat::App => app,
+                    RestoreWhat::Path { path } => path,
+                };
+                let to = match to {
+                    RestoreTo::Place => String::new(),
+                    RestoreTo::Folder { path } if path.is_empty() => " into a folder".into(),
+                    RestoreTo::Folder { path } => format!(" into {path}"),
+                    RestoreTo::Beside { app, .. } => format!(" as {app}"),
+                };
+                let from = match snapshot {
+                    Some(id) => id.get(..8).unwrap_or(id),
+                    None => "the newest snapshot",
+                };
+                format!("restore {what}{to} from {from}")
+            }
+            Self::RestoreAll => "restore everything".into(),
+            Self::RestoreUndo { app } => format!("undo the restore of {app}"),
+            Self::RestoreForget { app } => format!("let go what the restore of {app} replaced"),
+            Self::Verify { apps } => match apps.as_slice() {
+                [] => "prove every application restorable".into(),
+                apps => format!("prove {} restorable", apps.join(", ")),
+            },
             Self::Provision { options } => crate::provision::title(options),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),

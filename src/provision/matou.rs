@@ -13,7 +13,7 @@ use super::at::{At, check};
 use super::desired::{FileSpec, compare_file};
 use super::facts::Needs;
 use super::run::Run;
-use crate::config::{Config, NodeConfig, Reach};
+use crate::config::{Config, NodeConfig, Reach, Repository};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::model::Role;
 
@@ -21,6 +21,7 @@ const PROGRAM: &str = "/usr/local/bin/matou";
 const HASH: &str = "/var/lib/matou/matou.sha256";
 const FOLDER: &str = "/etc/matou";
 const KEY: &str = "/etc/matou/id_ed25519";
+const PING: &str = "/etc/matou/ping-url";
 
 /// Takes the program from standard input.
 const INSTALL: &str = r#"set -e
@@ -150,13 +151,21 @@ fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
         }
     }
     // Secrets of backups lie beside it.
-    for (key, name) in [
-        ("password_file", "restic-password"),
-        ("environment_file", "restic.env"),
-    ] {
-        if doc.get("backup").and_then(|b| b.get(key)).is_some() {
-            doc["backup"][key] = toml_edit::value(format!("{FOLDER}/{name}"));
+    let copies = &at.config().backup.repositories;
+    for (i, repository) in copies.iter().enumerate() {
+        let backup = &mut doc["backup"];
+        let table = match i {
+            0 => backup,
+            i => &mut backup["copies"][i - 1],
+        };
+        for (file, key, name) in repository_files(repository) {
+            if file.is_some() {
+                table[key] = toml_edit::value(name);
+            }
         }
+    }
+    if at.config().backup.ping_file.is_some() {
+        doc["backup"]["ping_file"] = toml_edit::value(PING);
     }
     Ok(Some(format!(
         "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
@@ -183,16 +192,36 @@ fn known_hosts(at: &At<'_>) -> Result<String, String> {
     Ok(text)
 }
 
-/// Files of the operator's machine that go to the manager: the repository's password and
-/// credentials.
-fn secrets(config: &Config) -> Vec<(&Path, String)> {
+/// A repository's files: what is set, its key in config.toml, where the manager has it.
+fn repository_files(repository: &Repository) -> [(Option<&Path>, &'static str, String); 2] {
+    let of = |what: &str| match repository.name.as_str() {
+        "main" => format!("{FOLDER}/{what}"),
+        name => format!("{FOLDER}/{name}-{what}"),
+    };
     [
-        (&config.backup.password_file, "restic-password"),
-        (&config.backup.environment_file, "restic.env"),
+        (
+            repository.password_file.as_deref(),
+            "password_file",
+            of("restic-password"),
+        ),
+        (
+            repository.environment_file.as_deref(),
+            "environment_file",
+            of("restic.env"),
+        ),
     ]
-    .into_iter()
-    .filter_map(|(file, name)| Some((file.as_deref()?, format!("{FOLDER}/{name}"))))
-    .collect()
+}
+
+/// Files of the operator's machine that go to the manager: the repositories' passwords and
+/// credentials, the address that is told of good nights.
+fn secrets(config: &Config) -> Vec<(&Path, String)> {
+    let backup = &config.backup;
+    let ping = backup.ping_file.as_deref().map(|f| (f, PING.to_owned()));
+    let files = backup.repositories.iter().flat_map(repository_files);
+    files
+        .filter_map(|(file, _, place)| Some((file?, place)))
+        .chain(ping)
+        .collect()
 }
 
 fn sha256(bytes: &[u8]) -> String {

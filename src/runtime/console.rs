@@ -61,7 +61,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     screen.draw(|frame| ui::view(&mut app, frame))?;
 
     let (updates, mut readings) = mpsc::channel(QUEUE);
-    let collectors = Collectors::start(&cx.nodes, Some(outside), updates);
+    let collectors = Collectors::start(&cx.nodes, Some(outside), Some(config.clone()), updates);
     let recorder = record(&store, messages.clone());
     let mut effects = Effects::new(cx.clone(), collectors, store, messages.clone());
     let mut keys = EventStream::new();

@@ -15,7 +15,7 @@ use crate::job::{Event, JobId, RunError};
 use crate::model::Link;
 use crate::monitor::Store;
 use crate::ops::{self, Context, Request, ShellTarget};
-use crate::ui::msg::{Effect, LogSource, Msg, Ticket};
+use crate::ui::msg::{Effect, LogSource, Look, Msg, Seen, Ticket};
 use crate::ui::terminal::Screen;
 
 /// Lines of the past that a log view opens with, of each task.
@@ -54,6 +54,8 @@ pub(super) struct Effects {
     messages: mpsc::Sender<Msg>,
     jobs: HashMap<JobId, CancellationToken>,
     logs: HashMap<Ticket, CancellationToken>,
+    /// What is read of the repository.
+    look: Option<CancellationToken>,
     next_job: u64,
     /// Asks for the servers to be compared with config.toml now.
     check: Arc<Notify>,
@@ -84,6 +86,7 @@ impl Effects {
             messages,
             jobs: HashMap::new(),
             logs: HashMap::new(),
+            look: None,
             next_job: 0,
         }
     }
@@ -127,6 +130,7 @@ impl Effects {
                     cancel.cancel();
                 }
             }
+            Effect::Look { ticket, look } => self.look(ticket, look),
             Effect::Shell(target) => return self.shell(target, screen, keys).await,
             Effect::Alarm { text, bell, notify } => screen.alarm(&text, bell, notify)?,
             Effect::Remember(ledger) => {
@@ -202,6 +206,21 @@ impl Effects {
             if let Err(RunError::PlanChanged(plan)) = outcome {
                 let plan = Ok(*plan);
                 let _ = messages.send(Msg::Planned { ticket, plan }).await;
+            }
+        });
+    }
+
+    /// Reads something of the repository; what was asked before is wanted no more.
+    fn look(&mut self, ticket: Ticket, look: Look) {
+        let cancel = CancellationToken::new();
+        if let Some(before) = self.look.replace(cancel.clone()) {
+            before.cancel();
+        }
+        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let seen = seen(&cx, &look, &cancel).await;
+            if !cancel.is_cancelled() {
+                let _ = messages.send(Msg::Looked { ticket, seen }).await;
             }
         });
     }
@@ -287,12 +306,35 @@ impl Effects {
 
     /// Cancels what runs and closes the connections.
     pub(super) async fn close(self) {
-        for cancel in self.logs.values().chain(self.jobs.values()) {
+        let looking = self.look.iter();
+        for cancel in self.logs.values().chain(self.jobs.values()).chain(looking) {
             cancel.cancel();
         }
         drop(self.collectors);
         self.cx.nodes.close().await;
     }
+}
+
+/// Reads what a view of a snapshot wants.
+async fn seen(cx: &Context, look: &Look, cancel: &CancellationToken) -> Result<Seen, String> {
+    use crate::backup::listing;
+    let restic = crate::collect::primary_repository(&cx.config, &cx.nodes);
+    let restic = restic.await.map_err(|e| e.to_string())?;
+    let read = match look {
+        Look::Folder { snapshot, path } => listing::folder(&restic, snapshot, path, cancel)
+            .await
+            .map(Seen::Entries),
+        Look::Search { snapshot, text } => listing::search(&restic, snapshot, text, cancel)
+            .await
+            .map(Seen::Entries),
+        Look::File { snapshot, path } => listing::head(&restic, snapshot, path, cancel)
+            .await
+            .map(Seen::Head),
+        Look::Changes { older, newer } => listing::changes(&restic, older, newer, cancel)
+            .await
+            .map(Seen::Changes),
+    };
+    read.map_err(|e| e.to_string())
 }
 
 fn notice(text: impl Into<String>, error: bool) -> Msg {

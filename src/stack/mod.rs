@@ -11,6 +11,7 @@ mod labels;
 mod lint;
 mod migrate;
 mod needs;
+mod only;
 mod places;
 mod render;
 mod rule1;

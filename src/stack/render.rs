@@ -16,7 +16,7 @@ use super::places::Places;
 use super::switches::Switches;
 use super::traefik1::Labels;
 use super::volumes::{self, Volumes};
-use super::{StackError, labels, traefik1};
+use super::{AppFile, StackError, labels, traefik1};
 use crate::config::{Config, EdgeConfig, StorageConfig, nearest};
 
 /// Label on each service with the hash of what was deployed.
@@ -71,6 +71,16 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// For an application as its file says.
+    pub fn of_app(config: &'a Config, file: &AppFile) -> Self {
+        Self {
+            switches: file.edge.clone(),
+            images: file.images.clone(),
+            place: file.place.clone(),
+            ..Self::of(config)
+        }
+    }
+
     /// The fleet of a configuration, for an application that has no secrets yet.
     pub fn of(config: &'a Config) -> Self {
         Self {

@@ -1,9 +1,11 @@
 //! What each action does.
 
+use super::browser;
 use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
-    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Versions,
+    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Restore,
+    Versions,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
@@ -50,6 +52,18 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Redeploy => return on_application(app, Request::redeploy),
         Action::Rollback => return rollback(app),
         Action::Remove => return on_application(app, Request::remove),
+        Action::Backup => {
+            return on_application(app, |app| Request::Backup { apps: vec![app] });
+        }
+        Action::BackupAll => return plan(app, Request::Backup { apps: Vec::new() }),
+        Action::Restore => restore(app, None),
+        Action::RestoreUndo => return on_application(app, |app| Request::RestoreUndo { app }),
+        Action::RestoreForget => {
+            return on_application(app, |app| Request::RestoreForget { app });
+        }
+        Action::Verify => {
+            return on_application(app, |app| Request::Verify { apps: vec![app] });
+        }
         Action::Provision => return provision(app, true),
         Action::ProvisionAll => return provision(app, false),
         Action::NodeMenu => {
@@ -305,7 +319,7 @@ fn on_application(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> 
     match application(app) {
         Some(name) => plan(app, request(name)),
         None => {
-            app.say("select an application first (pane 2)", false);
+            app.say("select an application first (pane 2, or 5)", false);
             Vec::new()
         }
     }
@@ -350,11 +364,44 @@ fn renew(app: &mut App) -> Vec<Effect> {
     }
 }
 
+/// Asks what of the selected application or snapshot is restored, and where to; `path` is a file
+/// or folder of it that was chosen already.
+pub(super) fn restore(app: &mut App, path: Option<String>) {
+    let chosen = match application(app) {
+        Some(_) if browser::snapshot(app).is_some() => browser::snapshot(app),
+        Some(name) => {
+            let all = app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
+            // The newest comes first.
+            all.iter().find(|s| s.app.as_ref() == Some(&name))
+        }
+        None => {
+            let text = "select an application or one of its snapshots first (pane 2, or 5)";
+            app.say(text, false);
+            return;
+        }
+    };
+    match chosen.cloned() {
+        Some(snapshot) => {
+            let view = Restore::of(app, &snapshot, path);
+            app.overlays.push(Overlay::Restore(view));
+        }
+        None => app.say("there is no snapshot of this application", true),
+    }
+}
+
 /// The application of the selected row.
 fn application(app: &App) -> Option<String> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     app.selected().and_then(|row| match &row.kind {
         RowKind::App { .. } => Some(row.name.clone()),
+        RowKind::Saved { first, count } => {
+            let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
+            match (count, snapshot) {
+                (0, _) => Some(row.name.clone()),
+                (_, snapshot) => snapshot?.app.clone(),
+            }
+        }
+        RowKind::Snapshot(at) => app.fleet.snapshots.value()?.get(*at)?.app.clone(),
         RowKind::Service(at) | RowKind::Task { service: at, .. } => {
             let service = services.get(*at)?;
             Some(
@@ -457,6 +504,7 @@ impl App {
             Some("service" | "app" | "task") => Pane::Services,
             Some("volume") => Pane::Volumes,
             Some("certificate") => Pane::Certificates,
+            Some("repository" | "saved" | "snapshot") => Pane::Backups,
             _ => return,
         };
         go(self, pane);

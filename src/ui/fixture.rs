@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Certificate, ChainLink, Datum, Engine, Fleet, Link, Metrics, Mode, Node, Role,
-    ServedCertificate, Service, Snapshot, StoredCertificate, Swarm, SwarmNode, Task, Update,
-    Volume,
+    Availability, Backups, Certificate, ChainLink, Datum, Engine, Fleet, Link, Metrics, Mode, Node,
+    Proof, Repository, RepositoryLock, Role, Schedule, ServedCertificate, Service, Snapshot,
+    StoredCertificate, Swarm, SwarmNode, Task, Unfinished, Update, Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 
@@ -192,6 +192,7 @@ pub fn fleet() -> Fleet {
         ]),
     });
     apply(Datum::Snapshots(Ok((0..41).map(snapshot).collect())));
+    apply(Datum::Backups(Ok(backups())));
     apply(Datum::Certificates(Ok(vec![
         certificate("blog.example.org", 60),
         certificate("shop.example.org", 12),
@@ -220,12 +221,68 @@ fn volume(name: &str, stack: &str, users: &[&str]) -> Volume {
 
 fn snapshot(i: u32) -> Snapshot {
     Snapshot {
-        id: format!("{i:08x}"),
+        id: format!("{i:08x}{:056x}", 7),
         at: ago(21_600 + i64::from(i) * 86_400),
         app: Some(if i.is_multiple_of(2) { "blog" } else { "shop" }.into()),
         host: "master".into(),
-        size: Some(1_900_000_000 + u64::from(i) * 1_000_000),
-        paths: vec!["/mnt/data/blog_web-data".into()],
+        size: Some(1_900_000_000 - u64::from(i % 1000) * 1_000_000),
+        files: Some(20_000),
+        added: Some(3_000_000),
+        paths: vec![
+            "/mnt/data/.matou/dumps/blog".into(),
+            "/mnt/data/blog_db-data".into(),
+            "/mnt/data/blog_web-data".into(),
+        ],
+    }
+}
+
+fn backups() -> Backups {
+    let proof = Proof {
+        app: "blog".into(),
+        at: ago(3 * 86_400),
+        snapshot: format!("{:08x}{:056x}", 6, 7),
+        files: 20_000,
+        bytes: 1_900_000_000,
+        same: 19_950,
+        changed: 50,
+        databases: [("blog_db.sql".to_owned(), 71)].into(),
+        problem: None,
+    };
+    Backups {
+        repositories: vec![Repository {
+            name: "main".into(),
+            location: "s3:https://s3.example.org/backups".into(),
+            restic: "0.18.0".into(),
+            locks: vec![RepositoryLock {
+                who: "root@master".into(),
+                since: ago(9000),
+                exclusive: false,
+                stale: true,
+            }],
+            growth: (0..30)
+                .map(|i: i64| {
+                    (
+                        ago((30 - i) * 86_400),
+                        (40 << 30) + (i * i * 10_000_000) as u64,
+                    )
+                })
+                .collect(),
+            check: Some((ago(5 * 86_400), Ok("1/12 of its data read".into()))),
+            problem: None,
+        }],
+        schedule: Some(Schedule {
+            last: Some(ago(21_600)),
+            failed: None,
+            next: Some(ago(-64_800)),
+            missed: None,
+        }),
+        proofs: [("blog".to_owned(), proof)].into(),
+        restores: vec![Unfinished {
+            app: "shop".into(),
+            at: ago(7200),
+            interrupted: false,
+            kept: Some(900_000_000),
+        }],
     }
 }
 

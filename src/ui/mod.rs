@@ -2,6 +2,7 @@
 //! `terminal` touches the outside.
 
 mod actions;
+mod browser;
 #[doc(hidden)]
 pub mod fixture;
 mod jobs;

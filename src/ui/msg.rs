@@ -6,9 +6,9 @@ use crossterm::event::Event as TerminalEvent;
 
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{LogLine, Update};
-use crate::ops::{Request, ServiceVersions, ShellTarget};
+use crate::model::{Changes, Listing, LogLine, Preview, Update};
 use crate::monitor::{Ledger, Trends, Week};
+use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
 
 /// Ties the answer to a question: a plan to its request, log lines to their view.
@@ -22,6 +22,27 @@ pub enum LogSource {
     Services { ids: Vec<String>, name: String },
     /// The journal of a node (`journalctl`), of one unit or of all.
     Journal { node: String, unit: Option<String> },
+}
+
+/// What is to be read from the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// One folder of a snapshot.
+    Folder { snapshot: String, path: String },
+    /// Everything in a snapshot whose path holds the text, whatever the case.
+    Search { snapshot: String, text: String },
+    /// The beginning of a file.
+    File { snapshot: String, path: String },
+    /// How two snapshots differ.
+    Changes { older: String, newer: String },
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    Entries(Listing),
+    Head(Preview),
+    Changes(Changes),
 }
 
 /// Everything that can change the screen.
@@ -69,6 +90,11 @@ pub enum Msg {
     LogEnded {
         ticket: Ticket,
         reason: String,
+    },
+    /// What [`Effect::Look`] asked for.
+    Looked {
+        ticket: Ticket,
+        seen: Result<Seen, String>,
     },
     /// An effect could not be carried out, or has something to say.
     Notice {
@@ -120,6 +146,12 @@ pub enum Effect {
         source: LogSource,
     },
     StopLogs(Ticket),
+    /// Read something of the repository; answered by [`Msg::Looked`]. A newer one ends an older
+    /// one.
+    Look {
+        ticket: Ticket,
+        look: Look,
+    },
     /// The console steps aside and comes back; answered by [`Msg::Resumed`].
     Shell(ShellTarget),
     /// An alert began: ring, and show it on the desktop.

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
+use super::browser::{Browser, Looks};
 use super::jobs::Jobs;
 use super::keymap::KeyMap;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlays::Overlay;
-use super::panes::{Row, rows};
+use super::panes::{Row, RowKind, rows};
 use super::theme::Theme;
 use crate::config::AlertsConfig;
 use crate::job::Plan;
@@ -67,6 +68,8 @@ pub enum Tab {
     Security,
     Logs,
     Labels,
+    Files,
+    Changes,
 }
 
 impl Tab {
@@ -79,6 +82,8 @@ impl Tab {
             Self::Security => "Security",
             Self::Logs => "Logs",
             Self::Labels => "Labels",
+            Self::Files => "Files",
+            Self::Changes => "Changes",
         }
     }
 }
@@ -214,6 +219,9 @@ pub struct App {
 
     pub(super) overlays: Vec<Overlay>,
     pub(super) log: Option<OpenLog>,
+    /// What is in the selected snapshot.
+    pub(super) browser: Option<Browser>,
+    pub(super) looks: Looks,
     pub(super) jobs: Jobs,
     pub(super) alerts: Vec<Alert>,
     pub(super) engine: Engine,
@@ -259,6 +267,8 @@ impl App {
             tab_areas: Vec::new(),
             overlays: Vec::new(),
             log: None,
+            browser: None,
+            looks: Looks::default(),
             jobs: Jobs::default(),
             alerts: Vec::new(),
             engine: Engine::new(init.ledger),
@@ -372,6 +382,11 @@ impl App {
                 Tab::Logs,
             ],
             Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels],
+            Pane::Backups
+                if matches!(self.selected().map(|r| &r.kind), Some(RowKind::Snapshot(_))) =>
+            {
+                &[Tab::Overview, Tab::Files, Tab::Changes]
+            }
             Pane::Volumes | Pane::Certificates | Pane::Backups => &[Tab::Overview],
         }
     }

@@ -9,6 +9,7 @@ use ratatui::layout::Position;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::actions;
+use super::browser;
 use super::keymap::Action;
 use super::log::{LogOutcome, LogView};
 use super::msg::{Effect, LogSource, Msg};
@@ -81,7 +82,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             // The plan and the form it came from have done their work; its output takes over.
             app.overlays.retain(|o| match o {
                 Overlay::Plan(view) => *view.request() != request,
-                Overlay::Form(_) | Overlay::Catalogue(_) => false,
+                Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
                 _ => true,
             });
             app.jobs.start(id, request, now);
@@ -126,6 +127,10 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Looked { ticket, seen } => {
+            app.dirty |= app.looks.take(ticket, seen);
+            Vec::new()
+        }
         Msg::Notice { text, error } => {
             app.say(text, error);
             Vec::new()
@@ -144,6 +149,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     };
     effects.extend(follow_selection(app));
     effects.extend(watch(app));
+    effects.extend(browser::follow(app));
     effects
 }
 
@@ -200,11 +206,17 @@ fn fleet(app: &mut App, update: Update) {
             .fleet
             .node(node)
             .is_some_and(|n| n.engine.value() == Some(new) && n.engine.error().is_none()),
+        Datum::Snapshots(Ok(new)) => {
+            app.fleet.snapshots.value() == Some(new) && app.fleet.snapshots.error().is_none()
+        }
+        Datum::Backups(Ok(new)) => {
+            app.fleet.backups.value() == Some(new) && app.fleet.backups.error().is_none()
+        }
         _ => false,
     };
     let pane = match &update.datum {
         Datum::Volumes { .. } => Some(Pane::Volumes),
-        Datum::Snapshots(_) => Some(Pane::Backups),
+        Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
         Datum::Certificates(_) => Some(Pane::Certificates),
         Datum::Swarm(_) => Some(Pane::Services),
         Datum::Link { .. } | Datum::Engine { .. } | Datum::Metrics { .. } | Datum::Probes(_) => {
@@ -230,6 +242,10 @@ fn fleet(app: &mut App, update: Update) {
     }
     if let Some(pane) = pane {
         app.refresh_list(pane);
+    }
+    // An application that was never backed up is listed too.
+    if pane == Some(Pane::Services) {
+        app.refresh_list(Pane::Backups);
     }
     // Nodes come and go with the swarm.
     if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
@@ -297,6 +313,17 @@ fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         && let Some(effects) = log_key(app, key)
     {
         return effects;
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+        match browser::key(app, key) {
+            browser::Outcome::Handled => return Vec::new(),
+            browser::Outcome::Copy(path) => return vec![Effect::Copy(path)],
+            browser::Outcome::Restore(path) => {
+                actions::restore(app, Some(path));
+                return Vec::new();
+            }
+            browser::Outcome::Ignored => {}
+        }
     }
     match action {
         // The sentence in the last line is opened before anything else.

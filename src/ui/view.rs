@@ -283,9 +283,14 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
     let style = if focused { theme.focus() } else { theme.dim() };
-    let name = app
-        .selected()
-        .map_or_else(|| app.pane.title().to_owned(), |r| r.name.clone());
+    let name = app.selected().map_or_else(
+        || app.pane.title().to_owned(),
+        |r| match r.kind {
+            // An id is told by its first digits.
+            RowKind::Snapshot(_) => r.name.chars().take(8).collect(),
+            _ => r.name.clone(),
+        },
+    );
     let name = truncate(&theme.text(&clean(&name)), 24, theme.ellipsis()).into_owned();
     let mut spans = vec![Span::styled(format!(" {name} "), theme.title())];
     let mut x = area.x + 1 + width(&name) as u16 + 2;
@@ -329,6 +334,10 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         if let Some(log) = &mut app.log {
             log.view.render(inner, frame.buffer_mut(), &style);
         }
+        return;
+    }
+    if shown == Tab::Files {
+        super::browser::draw(app, frame, inner);
         return;
     }
     let lines = panes::detail(app, shown, inner.width.into());
@@ -422,6 +431,16 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+        let fixed = [
+            ("Enter", "open"),
+            ("/", "search"),
+            ("r", "restore"),
+            ("y", "copy the path"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
     let selected = app.selected().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
         Some(RowKind::Node(_)) => &[
@@ -436,8 +455,16 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Scale, "scale"),
             (Action::Restart, "restart"),
             (Action::Update, "update"),
+            (Action::Backup, "back up"),
+            (Action::Restore, "restore"),
             (Action::Shell, "shell"),
             (Action::Remove, "remove"),
+        ],
+        Some(RowKind::Repository(_) | RowKind::Saved { .. } | RowKind::Snapshot(_)) => &[
+            (Action::Restore, "restore"),
+            (Action::Backup, "back up"),
+            (Action::BackupAll, "back up all"),
+            (Action::Verify, "prove"),
         ],
         _ => &[(Action::Deploy, "deploy")],
     };

@@ -58,7 +58,7 @@ pub(super) async fn files(
         edge: edge.map(|s| s.name.clone()),
         limits: config.alerts,
         ca,
-        backups: config.backup.repository.is_some(),
+        backups: config.backup.primary().is_some(),
         receivers: receivers(&config.receivers)?,
     }))
 }

@@ -28,6 +28,9 @@ use crate::stack::{AppFile, Rendered, Switches, Target};
 /// How long pulling images and starting tasks may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// Images as they are.
+pub(super) static SAME_IMAGES: BTreeMap<String, String> = BTreeMap::new();
+
 /// What is asked for; what an application's file says already need not be said again.
 pub(super) struct Wanted<'a> {
     pub stack: Option<&'a str>,
@@ -58,7 +61,7 @@ pub(super) async fn of(
         variables: &none,
         switches: Switches::default(),
         rotate: &nothing,
-        images: &none,
+        images: &SAME_IMAGES,
         place: None,
     };
     match request {
@@ -221,6 +224,93 @@ pub(super) async fn steps(
             rendered: rendered.clone(),
         }));
     }
+    steps.extend(made_first(&app, &rendered, manager, cx)?);
+    steps.push(Box::new(stack::DeployStack {
+        app: app.clone(),
+        rendered: rendered.clone(),
+    }));
+    steps.push(Box::new(TasksRun {
+        whose: Whose::Stack(app.clone()),
+        patience: PATIENCE,
+    }));
+    if let Some(folder) = cx.config.folder() {
+        steps.push(Box::new(file::WriteFile {
+            path: AppFile::path(&folder, &app),
+            text: file.text(),
+        }));
+    }
+    steps.extend(answers(&rendered, cx)?);
+    Ok(steps)
+}
+
+/// The steps that deploy a stack with tasks of some of its services only (named without the
+/// application's name); [`steps`] gives the others theirs.
+pub(super) async fn some(
+    wanted: &Wanted<'_>,
+    manager: &NodeHandle,
+    cx: &Context,
+    services: &[String],
+) -> Result<Vec<Box<dyn Step>>, String> {
+    part(wanted, manager, cx, services, false).await
+}
+
+async fn part(
+    wanted: &Wanted<'_>,
+    manager: &NodeHandle,
+    cx: &Context,
+    services: &[String],
+    shut: bool,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    let file = app_file(wanted, cx)?;
+    let mut rendered = rendered(wanted, &file, cx).await?;
+    rendered.only(services).map_err(|e| e.to_string())?;
+    if shut {
+        rendered.shut().map_err(|e| e.to_string())?;
+    }
+    let app = wanted.app.to_owned();
+    let rendered = Arc::new(rendered);
+    let mut steps = made_first(&app, &rendered, manager, cx)?;
+    steps.push(Box::new(stack::DeployStack {
+        app: app.clone(),
+        rendered,
+    }));
+    steps.push(Box::new(TasksRun {
+        whose: Whose::Stack(app),
+        patience: PATIENCE,
+    }));
+    Ok(steps)
+}
+
+/// The same, cut off from the outside: no ports, no labels.
+pub(super) async fn shut(
+    wanted: &Wanted<'_>,
+    manager: &NodeHandle,
+    cx: &Context,
+    services: &[String],
+) -> Result<Vec<Box<dyn Step>>, String> {
+    part(wanted, manager, cx, services, true).await
+}
+
+/// The step that asks an application under its domains, when it has a check.
+pub(super) fn answers(rendered: &Rendered, cx: &Context) -> Result<Option<Box<dyn Step>>, String> {
+    let Some(check) = &rendered.check else {
+        return Ok(None);
+    };
+    Ok(Some(Box::new(answers::Answers {
+        domains: rendered.domains.clone(),
+        check: check.clone(),
+        edge: crate::edge::Edge::of(&cx.config, &cx.nodes)?,
+    })))
+}
+
+/// Networks, folders and secrets of a stack.
+fn made_first(
+    app: &str,
+    rendered: &Arc<Rendered>,
+    manager: &NodeHandle,
+    cx: &Context,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
         steps.push(Box::new(network::Networks {
             wanted: rendered.networks.clone(),
@@ -248,7 +338,7 @@ pub(super) async fn steps(
     }
     if !rendered.volumes.definitions.is_empty() {
         steps.push(Box::new(definitions::Definitions {
-            app: app.clone(),
+            app: app.to_owned(),
             rendered: rendered.clone(),
             nodes: cx.nodes.clone(),
         }));
@@ -258,30 +348,9 @@ pub(super) async fn steps(
         && rendered.configs.is_empty());
     if has_secrets {
         steps.push(Box::new(secrets::Secrets {
-            app: app.clone(),
+            app: app.to_owned(),
             rendered: rendered.clone(),
-            store: secrets::Store::of(cx, &app)?,
-        }));
-    }
-    steps.push(Box::new(stack::DeployStack {
-        app: app.clone(),
-        rendered: rendered.clone(),
-    }));
-    steps.push(Box::new(TasksRun {
-        whose: Whose::Stack(app.clone()),
-        patience: PATIENCE,
-    }));
-    if let Some(folder) = cx.config.folder() {
-        steps.push(Box::new(file::WriteFile {
-            path: AppFile::path(&folder, &app),
-            text: file.text(),
-        }));
-    }
-    if let Some(check) = &rendered.check {
-        steps.push(Box::new(answers::Answers {
-            domains: rendered.domains.clone(),
-            check: check.clone(),
-            edge: crate::edge::Edge::of(&cx.config, &cx.nodes)?,
+            store: secrets::Store::of(cx, app)?,
         }));
     }
     Ok(steps)

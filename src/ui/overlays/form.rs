@@ -10,17 +10,31 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{Overlay, PlanView, Reply, typed, window};
-use crate::ops::Request;
+use crate::ops::{Request, RestoreTo, RestoreWhat};
 use crate::stack::{CatalogueEntry, Switches};
 use crate::text::{clean, fit};
 use crate::ui::state::App;
 
 /// What the values are for.
 enum Purpose {
-    Deploy { stack: String },
-    Scale { service: String },
-    Place { app: String },
-    Switch { app: String },
+    Deploy {
+        stack: String,
+    },
+    Scale {
+        service: String,
+    },
+    Place {
+        app: String,
+    },
+    Switch {
+        app: String,
+    },
+    Beside {
+        app: String,
+        snapshot: String,
+    },
+    /// A restore into a folder that is typed.
+    Folder(Request),
 }
 
 struct Field {
@@ -136,6 +150,51 @@ impl Form {
         }
     }
 
+    /// An application is restored beside itself.
+    pub(in crate::ui) fn beside(app: &str, snapshot: &str) -> Self {
+        let field = |name: &str, help: &str, value: String| Field {
+            name: name.into(),
+            help: help.into(),
+            default: String::new(),
+            required: true,
+            input: Input::new(value),
+        };
+        Self {
+            title: format!("Restore {app} beside itself"),
+            purpose: Purpose::Beside {
+                app: app.to_owned(),
+                snapshot: snapshot.to_owned(),
+            },
+            fields: vec![
+                field(
+                    "name",
+                    "name of the new application: lower-case letters, digits, dashes",
+                    format!("{app}-restored"),
+                ),
+                field("domain", "domain of the new application", String::new()),
+            ],
+            at: 0,
+            error: None,
+        }
+    }
+
+    /// A restore into a folder of the storage node.
+    pub(in crate::ui) fn into_folder(request: Request) -> Self {
+        Self {
+            title: request.title(),
+            purpose: Purpose::Folder(request),
+            fields: vec![Field {
+                name: "folder".into(),
+                help: "a folder of the storage node that is not there yet, or empty".into(),
+                default: String::new(),
+                required: true,
+                input: Input::new(String::new()),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
     pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
         let last = self.fields.len() - 1;
         match key.code {
@@ -229,6 +288,30 @@ impl Form {
                     },
                 })
             }
+            Purpose::Beside { app, snapshot } => Ok(Request::Restore {
+                app: app.clone(),
+                snapshot: Some(snapshot.clone()),
+                what: RestoreWhat::App,
+                to: RestoreTo::Beside {
+                    app: value(0),
+                    variables: [("DOMAIN".to_owned(), value(1))].into(),
+                },
+            }),
+            Purpose::Folder(Request::Restore {
+                app,
+                snapshot,
+                what,
+                ..
+            }) => match value(0) {
+                path if path.starts_with('/') => Ok(Request::Restore {
+                    app: app.clone(),
+                    snapshot: snapshot.clone(),
+                    what: what.clone(),
+                    to: RestoreTo::Folder { path },
+                }),
+                _ => Err((0, "folder is a whole path that begins with /".into())),
+            },
+            Purpose::Folder(other) => Ok(other.clone()),
             Purpose::Scale { service } => match value(0).parse() {
                 Ok(replicas) => Ok(Request::Scale {
                     service: service.clone(),

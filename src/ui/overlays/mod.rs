@@ -10,6 +10,7 @@ mod message;
 mod palette;
 mod plan;
 mod quit;
+mod restore;
 mod versions;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -32,6 +33,7 @@ pub(super) use message::Message;
 pub(super) use palette::Palette;
 pub(super) use plan::PlanView;
 pub(super) use quit::Quit;
+pub(super) use restore::Restore;
 pub(super) use versions::Versions;
 
 /// Something over the panes.
@@ -43,6 +45,7 @@ pub(super) enum Overlay {
     Plan(PlanView),
     Versions(Versions),
     Menu(Menu),
+    Restore(Restore),
     Jobs(JobsView),
     Alerts(Alerts),
     Quit(Quit),
@@ -97,6 +100,7 @@ impl Overlay {
             Self::Plan(o) => o.key(app, key),
             Self::Versions(o) => o.key(app, key),
             Self::Menu(o) => o.key(app, key),
+            Self::Restore(o) => o.key(app, key),
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
@@ -113,6 +117,7 @@ impl Overlay {
             Self::Plan(o) => o.draw(app, frame, screen),
             Self::Versions(o) => o.draw(app, frame, screen),
             Self::Menu(o) => o.draw(app, frame, screen),
+            Self::Restore(o) => o.draw(app, frame, screen),
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),

@@ -24,11 +24,25 @@ use crate::text::{clean, fit, width};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowKind {
     Node(usize),
-    App { services: Vec<usize> },
+    App {
+        services: Vec<usize>,
+    },
     Service(usize),
-    Task { service: usize, task: usize },
-    Volume { node: usize, volume: usize },
+    Task {
+        service: usize,
+        task: usize,
+    },
+    Volume {
+        node: usize,
+        volume: usize,
+    },
     Certificate(usize),
+    Repository(usize),
+    /// The snapshots of an application: the newest one's place, and how many.
+    Saved {
+        first: usize,
+        count: usize,
+    },
     Snapshot(usize),
 }
 
@@ -95,7 +109,7 @@ pub(super) fn rows(
         Pane::Services => services::rows(fleet, opened, &mut filter),
         Pane::Volumes => volumes::rows(fleet, &mut filter),
         Pane::Certificates => certificates::rows(fleet, &mut filter),
-        Pane::Backups => backups::rows(fleet, &mut filter),
+        Pane::Backups => backups::rows(fleet, opened, &mut filter),
     }
 }
 
@@ -108,6 +122,8 @@ pub(super) fn line(app: &App, row: &Row, columns: usize) -> Line<'static> {
         RowKind::Task { service, task } => services::task_line(app, *service, *task, columns),
         RowKind::Volume { node, volume } => volumes::line(app, *node, *volume, columns),
         RowKind::Certificate(at) => certificates::line(app, *at, columns),
+        RowKind::Repository(at) => backups::repository_line(app, *at, columns),
+        RowKind::Saved { first, count } => backups::saved_line(app, row, *first, *count, columns),
         RowKind::Snapshot(at) => backups::line(app, *at, columns),
     }
 }
@@ -137,6 +153,7 @@ pub(super) fn empty(app: &App, pane: Pane) -> String {
 
 /// What is shown of the selected row, `columns` wide.
 pub(super) fn detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'static>> {
+    let name = app.selected().map_or("", |r| &r.name);
     let page = match app.selected().map(|r| &r.kind) {
         Some(RowKind::Node(node)) => nodes::detail(app, *node, tab, columns),
         Some(RowKind::App { services }) => services::app_detail(app, services, tab, columns),
@@ -144,7 +161,11 @@ pub(super) fn detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'static>> 
         Some(RowKind::Task { service, task }) => tasks::detail(app, *service, *task),
         Some(RowKind::Volume { node, volume }) => volumes::detail(app, *node, *volume),
         Some(RowKind::Certificate(at)) => certificates::detail(app, *at, columns),
-        Some(RowKind::Snapshot(at)) => backups::detail(app, *at),
+        Some(RowKind::Repository(at)) => backups::repository_detail(app, *at, columns),
+        Some(RowKind::Saved { first, count }) => {
+            backups::saved_detail(app, name, *first, *count, columns)
+        }
+        Some(RowKind::Snapshot(at)) => backups::detail(app, *at, tab, columns),
         None => match app.pane {
             Pane::Certificates => certificates::nothing(app),
             Pane::Backups => backups::nothing(app),

@@ -1,0 +1,369 @@
+//! What is in a snapshot: folders one at a time, a search, the beginning of a file, what differs
+//! between two. Everything is read line by line and bounded: a snapshot of a million files fills
+//! no memory.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::error::BackupError;
+use super::messages::{Change, DiffStatistics, LsNode};
+use super::restic::Restic;
+use crate::host::{HostError, Stream};
+use crate::model::{Changes, Difference, Entry, EntryKind, LISTED, Listing, Preview};
+
+/// Paths that a search shows.
+const FOUND: usize = 1000;
+
+/// Differing paths that are kept.
+const DIFFERING: usize = 2000;
+
+/// Bytes of a file that are shown.
+const HEAD: usize = 64 << 10;
+
+/// Lines of an error that are kept.
+const SAID: usize = 20;
+
+/// How many files there are, and how many bytes they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// What a line taker answers.
+enum Next {
+    More,
+    /// Enough was read: the command is ended.
+    Enough,
+}
+
+/// Runs a call of restic and hands each line of its output to `take`.
+async fn each(
+    restic: &Restic,
+    args: &[&str],
+    cancel: &CancellationToken,
+    mut take: impl FnMut(&[u8]) -> Next,
+) -> Result<(), BackupError> {
+    let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(256);
+    let enough = cancel.child_token();
+    let reading = async {
+        let mut said: Vec<String> = Vec::new();
+        while let Some((stream, line)) = arriving.recv().await {
+            match stream {
+                Stream::Stderr => {
+                    if said.len() == SAID {
+                        said.remove(0);
+                    }
+                    said.push(String::from_utf8_lossy(&line).into_owned());
+                }
+                _ => {
+                    if let Next::Enough = take(&line) {
+                        enough.cancel();
+                        break;
+                    }
+                }
+            }
+        }
+        said.join("\n")
+    };
+    let (code, said) = tokio::join!(restic.stream(args, lines, &enough), reading);
+    match code {
+        // What was wanted has been read.
+        _ if enough.is_cancelled() && !cancel.is_cancelled() => Ok(()),
+        // 0.14 tells some failures with 0.
+        Ok(0) if !said.contains("no matching ID found") => Ok(()),
+        Ok(code) => Err(restic.error(args, code.max(1), &said)),
+        Err(e) => Err(e),
+    }
+}
+
+/// One node of `ls --json`; `None` for its first line.
+fn node(line: &[u8]) -> Option<LsNode> {
+    serde_json::from_slice(line).ok()
+}
+
+fn entry(node: LsNode) -> Entry {
+    let kind = match node.kind.as_str() {
+        "dir" => EntryKind::Folder,
+        "file" => EntryKind::File,
+        "symlink" => EntryKind::Link,
+        _ => EntryKind::Other,
+    };
+    Entry {
+        kind,
+        path: node.path,
+        size: node.size,
+        modified: node.mtime,
+        mode: node.mode & 0o777,
+        uid: node.uid,
+        gid: node.gid,
+    }
+}
+
+/// The entries of one folder of a snapshot.
+///
+/// # Errors
+/// Why restic could not list it; [`BackupError::NothingThere`] when there is no such folder.
+pub async fn folder(
+    restic: &Restic,
+    snapshot: &str,
+    path: &str,
+    cancel: &CancellationToken,
+) -> Result<Listing, BackupError> {
+    let mut listing = Listing::default();
+    let mut there = false;
+    let args = ["ls", "--json", "--no-lock", snapshot, path];
+    each(restic, &args, cancel, |line| {
+        if listing.entries.len() < LISTED {
+            match node(line) {
+                // The folder itself comes first.
+                Some(node) if node.path == path => there = true,
+                Some(node) => listing.entries.push(entry(node)),
+                None => {}
+            }
+        } else {
+            listing.left_out += 1;
+        }
+        Next::More
+    })
+    .await?;
+    if !there && listing.entries.is_empty() {
+        return Err(BackupError::NothingThere(format!(
+            "{path} is not in the snapshot {}",
+            snapshot.get(..8).unwrap_or(snapshot)
+        )));
+    }
+    sort(&mut listing.entries);
+    Ok(listing)
+}
+
+/// Folders first, then by name.
+fn sort(entries: &mut [Entry]) {
+    entries.sort_by(|a, b| {
+        let folder = |e: &Entry| e.kind != EntryKind::Folder;
+        folder(a).cmp(&folder(b)).then_with(|| a.path.cmp(&b.path))
+    });
+}
+
+/// Everything whose path holds `text`, whatever the case.
+///
+/// # Errors
+/// Why restic could not list the snapshot.
+pub async fn search(
+    restic: &Restic,
+    snapshot: &str,
+    text: &str,
+    cancel: &CancellationToken,
+) -> Result<Listing, BackupError> {
+    let wanted = text.trim().to_lowercase();
+    let mut listing = Listing::default();
+    let args = ["ls", "--json", "--no-lock", snapshot];
+    each(restic, &args, cancel, |line| {
+        let Some(node) = node(line) else {
+            return Next::More;
+        };
+        if node.path.to_lowercase().contains(&wanted) {
+            match listing.entries.len() < FOUND {
+                true => listing.entries.push(entry(node)),
+                false => listing.left_out += 1,
+            }
+        }
+        Next::More
+    })
+    .await?;
+    Ok(listing)
+}
+
+/// How much lies at paths of a snapshot, all below them counted.
+///
+/// # Errors
+/// Why restic could not list them; [`BackupError::NothingThere`] when one of them is not there.
+pub async fn size(
+    restic: &Restic,
+    snapshot: &str,
+    paths: &[&str],
+    cancel: &CancellationToken,
+) -> Result<Size, BackupError> {
+    let mut size = Size::default();
+    let mut missing: Vec<&str> = paths.to_vec();
+    let mut args = vec!["ls", "--json", "--no-lock", "--recursive", snapshot];
+    args.extend(paths);
+    each(restic, &args, cancel, |line| {
+        if let Some(node) = node(line) {
+            missing.retain(|path| *path != node.path);
+            if node.kind == "file" {
+                size.files += 1;
+                size.bytes += node.size;
+            }
+        }
+        Next::More
+    })
+    .await?;
+    match missing.first() {
+        None => Ok(size),
+        Some(path) => Err(BackupError::NothingThere(format!(
+            "{path} is not in the snapshot {}",
+            snapshot.get(..8).unwrap_or(snapshot)
+        ))),
+    }
+}
+
+/// The beginning of a file.
+///
+/// # Errors
+/// Why restic could not read it.
+pub async fn head(
+    restic: &Restic,
+    snapshot: &str,
+    path: &str,
+    cancel: &CancellationToken,
+) -> Result<Preview, BackupError> {
+    let mut preview = Preview::default();
+    let args = ["dump", "--no-lock", snapshot, path];
+    each(restic, &args, cancel, |line| {
+        preview.head.extend_from_slice(line);
+        preview.head.push(b'\n');
+        if preview.head.len() > HEAD {
+            preview.head.truncate(HEAD);
+            preview.cut = true;
+            return Next::Enough;
+        }
+        Next::More
+    })
+    .await?;
+    Ok(preview)
+}
+
+/// The whole of a small file; `None` when the snapshot has no such file.
+///
+/// # Errors
+/// Why restic could not read it; a file of more than 4 MiB.
+pub async fn small_file(
+    restic: &Restic,
+    snapshot: &str,
+    path: &str,
+) -> Result<Option<Vec<u8>>, BackupError> {
+    let never = CancellationToken::new();
+    let (parent, _) = path.rsplit_once('/').unwrap_or(("/", path));
+    let found = match folder(restic, snapshot, parent, &never).await {
+        Ok(listing) => listing.entries.into_iter().find(|e| e.path == path),
+        Err(BackupError::NothingThere(_)) => None,
+        Err(e) => return Err(e),
+    };
+    match found {
+        None => Ok(None),
+        Some(entry) if entry.size > 4 << 20 => Err(BackupError::Wrong(format!(
+            "{path} of the snapshot is larger than it can be"
+        ))),
+        Some(_) => {
+            let args = ["dump", "--no-lock", snapshot, path];
+            Ok(Some(restic.run(&args).await?.stdout))
+        }
+    }
+}
+
+/// How two snapshots differ.
+///
+/// # Errors
+/// Why restic could not compare them.
+pub async fn changes(
+    restic: &Restic,
+    older: &str,
+    newer: &str,
+    cancel: &CancellationToken,
+) -> Result<Changes, BackupError> {
+    let mut changes = Changes::default();
+    let args = ["diff", "--json", "--no-lock", "--metadata", older, newer];
+    each(restic, &args, cancel, |line| {
+        take_change(&mut changes, line);
+        Next::More
+    })
+    .await?;
+    Ok(changes)
+}
+
+fn take_change(changes: &mut Changes, line: &[u8]) {
+    if let Ok(change) = serde_json::from_slice::<Change>(line) {
+        let how = match change.modifier.chars().next() {
+            Some('+') => Difference::Added,
+            Some('-') => Difference::Removed,
+            Some('M') => Difference::Modified,
+            _ => Difference::Metadata,
+        };
+        // Folders are told with a slash at their end; they count as what is in them.
+        if !change.path.ends_with('/') {
+            match how {
+                Difference::Added => changes.added += 1,
+                Difference::Removed => changes.removed += 1,
+                Difference::Modified => changes.modified += 1,
+                Difference::Metadata => {}
+            }
+        }
+        if changes.paths.len() < DIFFERING {
+            changes.paths.push((how, change.path));
+        }
+    } else if let Ok(all) = serde_json::from_slice::<DiffStatistics>(line) {
+        changes.bytes_added = all.added.bytes;
+        changes.bytes_removed = all.removed.bytes;
+    }
+}
+
+/// A path as restic's `--include` takes it literally: `[`, `*`, `?` and `\` are its pattern
+/// characters (Go's path/filepath.Match), and `$` begins a variable for it.
+pub fn literal(path: &str) -> String {
+    let mut out = String::with_capacity(path.len() + 4);
+    for c in path.chars() {
+        if matches!(c, '[' | ']' | '*' | '?' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Whether an error only says that the call was ended because nobody wants it any more.
+pub fn is_cancelled(error: &BackupError) -> bool {
+    matches!(error, BackupError::Host(HostError::Cancelled { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_and_changes_of_restic_0_14_are_read() {
+        let line = br#"{"name":"a[1].txt","type":"file","path":"/d/a[1].txt","uid":999,"gid":998,"size":2,"mode":420,"permissions":"-rw-r--r--","mtime":"2026-11-24T12:30:10.15Z","struct_type":"node"}"#;
+        let read = entry(node(line).unwrap());
+        assert_eq!((read.kind, read.size), (EntryKind::File, 2));
+        assert_eq!((read.mode, read.uid, read.name()), (0o644, 999, "a[1].txt"));
+        // A folder of Go's mode, with the directory bit set.
+        let line =
+            br#"{"name":"d","type":"dir","path":"/d","mode":2147484141,"struct_type":"node"}"#;
+        assert_eq!(entry(node(line).unwrap()).mode, 0o755);
+        assert!(node(br#"{"time":"x","struct_type":"snapshot"}"#).is_none());
+        let mut changes = Changes::default();
+        for line in [
+            &br#"{"message_type":"change","path":"/d/b/","modifier":"+"}"#[..],
+            br#"{"message_type":"change","path":"/d/a","modifier":"-"}"#,
+            br#"{"message_type":"change","path":"/d/f1","modifier":"M"}"#,
+            br#"{"message_type":"change","path":"/d/f2","modifier":"U"}"#,
+            br#"{"message_type":"statistics","changed_files":1,"added":{"files":1,"bytes":2057},"removed":{"files":1,"bytes":2054}}"#,
+            b"no json",
+        ] {
+            take_change(&mut changes, line);
+        }
+        assert_eq!(
+            (changes.added, changes.removed, changes.modified),
+            (0, 1, 1)
+        );
+        assert_eq!((changes.bytes_added, changes.bytes_removed), (2057, 2054));
+        assert_eq!(changes.paths.len(), 4);
+        assert_eq!(changes.paths[3].0, Difference::Metadata);
+    }
+
+    #[test]
+    fn patterns_are_taken_literally() {
+        assert_eq!(literal("/d/a[1]*?\\x"), r"/d/a\[1\]\*\?\\x");
+        assert_eq!(literal("/d/日本 x"), "/d/日本 x");
+    }
+}

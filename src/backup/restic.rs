@@ -1,0 +1,567 @@
+//! restic on one node, for one repository. Passwords and credentials come from the machine matou
+//! runs on, travel on standard input, and are on the node only in restic's own environment.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{BackupError, Call};
+use super::messages::Snapshot;
+use crate::config::{BackupConfig, Repository};
+use crate::host::{Command, Host, Lasting, Output, Stream, quote};
+
+/// How long one short call may take: a remote repository with a cold cache is slow.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Output of a short call, bytes; more is an error. 10,000 snapshots are about ten megabytes.
+const MOST: usize = 64 << 20;
+
+/// The oldest restic whose words are known here.
+const OLDEST: Version = Version(0, 14, 0);
+
+/// Exit code of a unit that found no repository lock within the time it waits.
+const BUSY: i32 = 75;
+
+/// Exit code of a backup that left files out.
+pub const RAN_WITHOUT: i32 = 3;
+
+/// Reads the environment from standard input, then becomes restic.
+const RUN: &str = r#"umask 077; eval "$(cat)"; mkdir -p -m 700 /run/matou "$RESTIC_CACHE_DIR"; exec restic "$@" </dev/null"#;
+
+/// A version of restic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+impl Version {
+    /// From `restic 0.14.0 compiled with go1.19.8 on linux/amd64`.
+    fn read(text: &str) -> Option<Self> {
+        let text = text.split_whitespace().nth(1)?;
+        let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+        let mut next = || parts.next().and_then(Result::ok);
+        Some(Self(next()?, next()?, next().unwrap_or(0)))
+    }
+}
+
+/// Who else may work on the repository while a unit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Other backups, restores, copies.
+    Shared,
+    /// Nobody: forget, prune, check.
+    Exclusive,
+}
+
+/// restic on one node for one repository. Cheap to clone.
+#[derive(Clone)]
+pub struct Restic {
+    host: Host,
+    name: String,
+    shown: String,
+    environment: Arc<Vec<(String, SecretString)>>,
+    upload_limit: u32,
+    cpu_limit: u32,
+}
+
+impl Restic {
+    /// Reads the repository's secrets on this machine; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: a file or command that gives no password.
+    pub async fn of(host: &Host, repository: &Repository) -> Result<Self, BackupError> {
+        let password = password(repository).await?;
+        let mut environment = vec![
+            ("HOME".to_owned(), SecretString::from("/root")),
+            ("RESTIC_CACHE_DIR".into(), "/var/cache/matou/restic".into()),
+            ("RESTIC_PROGRESS_FPS".into(), "2".into()),
+            ("RESTIC_PASSWORD".into(), password),
+            (
+                "RESTIC_REPOSITORY".into(),
+                repository.location.clone().into(),
+            ),
+        ];
+        if let Some(file) = &repository.environment_file {
+            environment.extend(variables(file).await?);
+        }
+        Ok(Self {
+            host: host.clone(),
+            name: repository.name.clone(),
+            shown: crate::text::clean(&repository.shown()).into_owned(),
+            environment: Arc::new(environment),
+            upload_limit: 0,
+            cpu_limit: 0,
+        })
+    }
+
+    /// With the limits of `[backup]`, for what runs long.
+    pub fn limited(mut self, config: &BackupConfig) -> Self {
+        (self.upload_limit, self.cpu_limit) = (config.upload_limit, config.cpu_limit);
+        self
+    }
+
+    /// The same, with another repository to copy from: `restic copy`. What both need in the
+    /// environment by one name (two S3 accounts) only this one has; rclone knows many.
+    pub fn copying_from(&self, other: &Self) -> Self {
+        let mut environment = (*self.environment).clone();
+        for (name, value) in other.environment.iter() {
+            let name = match name.as_str() {
+                "RESTIC_PASSWORD" => "RESTIC_FROM_PASSWORD",
+                "RESTIC_REPOSITORY" => "RESTIC_FROM_REPOSITORY",
+                other => other,
+            };
+            if !environment.iter().any(|(n, _)| n == name) {
+                environment.push((name.to_owned(), value.clone()));
+            }
+        }
+        Self {
+            environment: Arc::new(environment),
+            ..self.clone()
+        }
+    }
+
+    /// The node it runs on.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The repository's name in config.toml.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The repository's location without a password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Secrets that must be nowhere in output: for a redactor.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let secret = |name: &str| {
+            name.contains("PASSWORD")
+                || name.contains("KEY")
+                || name.contains("SECRET")
+                || name.contains("TOKEN")
+        };
+        self.environment
+            .iter()
+            .filter(move |(name, _)| secret(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// [`BackupError::Missing`], [`BackupError::TooOld`], or the node can't be asked.
+    pub async fn version(&self) -> Result<Version, BackupError> {
+        let command = Command::new("restic")
+            .arg("version")
+            .timeout(Duration::from_secs(20));
+        let out = self.host.run(&command).await?;
+        let text = out.text();
+        let missing = || BackupError::Missing {
+            node: self.host.name().to_owned(),
+        };
+        let version = Version::read(&text).ok_or_else(missing)?;
+        if version < OLDEST {
+            return Err(BackupError::TooOld {
+                node: self.host.name().to_owned(),
+                version: version.to_string(),
+                need: OLDEST.to_string(),
+            });
+        }
+        Ok(version)
+    }
+
+    /// Runs one short call to its end: `snapshots`, `ls` of a folder, `cat`, `stats`.
+    ///
+    /// # Errors
+    /// Every exit code but 0; output of more than 64 MiB.
+    pub async fn run(&self, args: &[&str]) -> Result<Output, BackupError> {
+        let out = self
+            .host
+            .run_keeping(&self.command(args).timeout(PATIENCE), MOST)
+            .await?;
+        if out.stdout.len() >= MOST {
+            return Err(BackupError::Wrong(format!(
+                "`restic {}` printed more than {} MiB: ask for less",
+                args.first().unwrap_or(&""),
+                MOST >> 20
+            )));
+        }
+        let said = String::from_utf8_lossy(&out.stderr);
+        // 0.14 says so and ends with 0.
+        let ignored = said.contains("no matching ID found");
+        match out.code {
+            0 if !ignored => Ok(out),
+            0 => Err(self.error(args, 1, &said)),
+            code => {
+                let both = format!("{}\n{said}", String::from_utf8_lossy(&out.stdout));
+                Err(self.error(args, code, &both))
+            }
+        }
+    }
+
+    /// Runs a call whose lines are wanted as they come (`ls` of a million files); answers with its
+    /// exit code, of which [`Restic::error`] makes an error. Dropping the receiver, or cancelling,
+    /// ends it.
+    ///
+    /// # Errors
+    /// When it could not be run, was cancelled, or the connection broke.
+    pub async fn stream(
+        &self,
+        args: &[&str],
+        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, BackupError> {
+        Ok(self.host.stream(&self.command(args), lines, cancel).await?)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        Command::sh(RUN)
+            .args(args.iter().copied())
+            .secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
+            .sudo()
+            .label(format!("restic {}", quote(args.iter().copied())))
+    }
+
+    fn exports(&self) -> String {
+        self.environment
+            .iter()
+            .map(|(name, value)| format!("export {name}={}\n", quote([value.expose_secret()])))
+            .collect()
+    }
+
+    /// A unit of the node that outlives this program (for [`Host::last_as`]): `body` is a shell
+    /// script in which `restic` finds its repository; `args` are its `"$@"`, `$limits` restic's
+    /// options of bandwidth. It waits for others of this fleet that work on the repository; SIGINT
+    /// stops it, so that restic gives its lock back.
+    pub fn lasting(&self, unit: &str, guard: Guard, body: &str, args: Vec<String>) -> Lasting {
+        let flock = match guard {
+            Guard::Shared => "-s",
+            Guard::Exclusive => "-x",
+        };
+        let limits = match self.upload_limit {
+            0 => String::new(),
+            kib => format!("--limit-upload {kib}"),
+        };
+        let script = format!(
+            "trap : INT TERM\n{}limits={}\nmkdir -p -m 700 \"$RESTIC_CACHE_DIR\"\n\
+             exec 9>>/run/matou/repository-{}.lock\n\
+             flock -n {flock} 9 || {{ echo 'another job works on this repository: waiting for it'; flock -w 7200 {flock} 9 || exit {BUSY}; }}\n\
+             {body}\n",
+            self.exports(),
+            quote([limits.as_str()]),
+            self.name,
+        );
+        let mut properties: Vec<String> = ["KillSignal=SIGINT", "TimeoutStopSec=60", "Nice=10"]
+            .map(str::to_owned)
+            .into();
+        if self.cpu_limit > 0 {
+            properties.push(format!("CPUQuota={}%", self.cpu_limit));
+        }
+        Lasting {
+            unit: unit.to_owned(),
+            script: script.into(),
+            args,
+            properties,
+        }
+    }
+
+    /// Why a call ended with an exit code that is not 0; `said` is what it printed on both streams.
+    pub fn error(&self, args: &[&str], code: i32, said: &str) -> BackupError {
+        let said = self.without_secrets(said);
+        if code == BUSY {
+            return BackupError::Wrong(format!(
+                "another job has worked on the repository {} for two hours: wait until it is done",
+                self.shown
+            ));
+        }
+        let call = Call {
+            node: self.host.name(),
+            repository: &self.shown,
+            command: args.first().unwrap_or(&""),
+        };
+        BackupError::of(&call, code, &said)
+    }
+
+    /// A text without the password, credentials and what stands in the location.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in self.environment.iter() {
+            let value = value.expose_secret();
+            if name == "RESTIC_REPOSITORY" || name == "RESTIC_FROM_REPOSITORY" {
+                if *value != self.shown {
+                    text = text.replace(value, &self.shown);
+                }
+            } else if value.len() >= 4 && self.secrets().any(|s| s.expose_secret() == value) {
+                text = text.replace(value, "•••");
+            }
+        }
+        text
+    }
+
+    /// The snapshots of the repository, of all tags or only those with every one of `tags`, oldest
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Restic::run`]; output that is no list of snapshots.
+    pub async fn snapshots(&self, tags: &[&str]) -> Result<Vec<Snapshot>, BackupError> {
+        let joined = tags.join(",");
+        let mut args = vec!["snapshots", "--json", "--no-lock"];
+        if !tags.is_empty() {
+            args.extend(["--tag", &joined]);
+        }
+        let out = self.run(&args).await?;
+        let read = serde_json::from_slice::<Option<Vec<Snapshot>>>(&out.stdout);
+        let mut snapshots = read
+            .map_err(|e| {
+                BackupError::Wrong(format!("what restic listed can't be understood: {e}"))
+            })?
+            .unwrap_or_default();
+        snapshots.sort_by_key(|s| s.time);
+        Ok(snapshots)
+    }
+}
+
+/// The repository's password.
+async fn password(repository: &Repository) -> Result<SecretString, BackupError> {
+    let name = &repository.name;
+    let text = match &repository.password_file {
+        Some(file) => tokio::fs::read_to_string(file).await.map_err(|e| {
+            BackupError::Wrong(format!(
+                "the password of the repository {name} can't be read from {}: {e}",
+                file.display()
+            ))
+        })?,
+        None => ask(name, &repository.password_command).await?,
+    };
+    let password = text.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err(BackupError::Wrong(format!(
+            "the password of the repository {name} is empty: correct password_file or password_command under [backup]"
+        )));
+    }
+    Ok(password.to_owned().into())
+}
+
+/// What the password command prints.
+async fn ask(name: &str, command: &[String]) -> Result<String, BackupError> {
+    let (program, args) = command.split_first().ok_or(BackupError::NotConfigured)?;
+    let failed = |why: String| {
+        BackupError::Wrong(format!(
+            "the password command of the repository {name}, `{program}`, {why}"
+        ))
+    };
+    let run = tokio::process::Command::new(program)
+        .args(args)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let out = tokio::time::timeout(Duration::from_secs(60), run)
+        .await
+        .map_err(|_| failed("did not answer within 60 s".into()))?
+        .map_err(|e| failed(format!("can't be started: {e}")))?;
+    if !out.status.success() {
+        // What it says is not shown: nobody knows what a password program prints.
+        return Err(failed(format!("ended with {}", out.status)));
+    }
+    String::from_utf8(out.stdout).map_err(|_| failed("printed no text".into()))
+}
+
+/// `NAME=VALUE` lines, as systemd's EnvironmentFile has them: comments, quotes around a value.
+async fn variables(file: &Path) -> Result<Vec<(String, SecretString)>, BackupError> {
+    let text = tokio::fs::read_to_string(file).await.map_err(|e| {
+        BackupError::Wrong(format!(
+            "the repository's environment_file {} can't be read: {e}",
+            file.display()
+        ))
+    })?;
+    read_variables(&text).map_err(|line| {
+        BackupError::Wrong(format!(
+            "{}:{line}: a line is NAME=VALUE, as AWS_ACCESS_KEY_ID=…",
+            file.display()
+        ))
+    })
+}
+
+fn read_variables(text: &str) -> Result<Vec<(String, SecretString)>, usize> {
+    let mut all = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line).trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.split_once('=').ok_or(i + 1)?;
+        let (name, value) = (name.trim(), value.trim());
+        let plain = !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !plain {
+            return Err(i + 1);
+        }
+        let bare = ['"', '\'']
+            .iter()
+            .find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q))
+            .unwrap_or(value);
+        all.push((name.to_owned(), SecretString::from(bare)));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Reach;
+    use crate::host::HostOptions;
+
+    fn here() -> Host {
+        let options = HostOptions {
+            docker_socket: "/nonexistent".into(),
+            runtime_dir: std::env::temp_dir(),
+            recorder: None,
+        };
+        Host::new("here", &Reach::Local, options)
+    }
+
+    fn repository(dir: &Path, location: &str) -> Repository {
+        std::fs::write(dir.join("password"), "pass'word $(id)\n").unwrap();
+        std::fs::write(
+            dir.join("env"),
+            "# credentials\nAWS_ACCESS_KEY_ID=AKIA1\nexport AWS_SECRET_ACCESS_KEY=\"s3cr et\"\n",
+        )
+        .unwrap();
+        Repository {
+            name: "main".into(),
+            location: location.into(),
+            password_file: Some(dir.join("password")),
+            password_command: Vec::new(),
+            environment_file: Some(dir.join("env")),
+        }
+    }
+
+    #[test]
+    fn versions_are_read_and_compared() {
+        let old = Version::read("restic 0.14.0 compiled with go1.19.8 on linux/amd64");
+        assert_eq!(old, Some(Version(0, 14, 0)));
+        assert_eq!(
+            Version::read("restic 0.17.3-dev (x)"),
+            Some(Version(0, 17, 3))
+        );
+        assert!(old.unwrap() < Version(0, 17, 0));
+        assert_eq!(Version::read(""), None);
+    }
+
+    #[test]
+    fn variables_are_lines_of_name_and_value() {
+        let read = read_variables("A=1\n\n# c\n B = 'x y' \n").unwrap();
+        assert_eq!(read[1].0, "B");
+        assert_eq!(read[1].1.expose_secret(), "x y");
+        assert_eq!(read_variables("A=1\nrm -rf /\n").unwrap_err(), 2);
+        assert_eq!(read_variables("A;id=1\n").unwrap_err(), 1);
+    }
+
+    #[tokio::test]
+    async fn secrets_stand_in_the_input_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = "rest:https://u:hunter22@h.example.org/x";
+        let restic = Restic::of(&here(), &repository(dir.path(), location))
+            .await
+            .unwrap();
+        let command = restic.command(&["snapshots", "--json"]);
+        let shown = format!("{command} {command:?}");
+        for secret in ["word", "s3cr", "AKIA1", "hunter22"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(String::from_utf8_lossy(command.input()).contains("s3cr et"));
+        let error = restic.error(
+            &["init"],
+            1,
+            &format!("Fatal: {location} with s3cr et and pass'word $(id) failed"),
+        );
+        let error = error.to_string();
+        assert!(
+            !error.contains("hunter22") && !error.contains("s3cr et"),
+            "{error}"
+        );
+        assert!(error.contains("u:***@h.example.org"), "{error}");
+        let unit = restic.lasting("u", Guard::Shared, "restic check", Vec::new());
+        assert!(!format!("{:?}{:?}", unit.args, unit.properties).contains("s3cr"));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_can_not_be_had_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut repository = repository(dir.path(), "/r");
+        repository.password_file = None;
+        repository.password_command =
+            vec!["sh".into(), "-c".into(), "echo hunter2 >&2; exit 3".into()];
+        let error = Restic::of(&here(), &repository)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("exit status: 3") && !error.contains("hunter2"),
+            "{error}"
+        );
+        repository.password_command = vec!["printf".into(), "x\\n".into()];
+        assert!(Restic::of(&here(), &repository).await.is_ok());
+        repository.password_command = vec!["true".into()];
+        let error = Restic::of(&here(), &repository)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("is empty"), "{error}");
+    }
+
+    /// With the restic of this machine, when it has one: root's environment is not needed.
+    #[tokio::test]
+    async fn a_real_repository_is_made_listed_and_found_wrong() {
+        let host = here();
+        let dir = tempfile::tempdir().unwrap();
+        let location = dir.path().join("r").display().to_string();
+        let restic = Restic::of(&host, &repository(dir.path(), &location))
+            .await
+            .unwrap();
+        if !nix::unistd::geteuid().is_root() || restic.version().await.is_err() {
+            eprintln!("skipped: it needs root and restic");
+            return;
+        }
+        let none = restic.snapshots(&[]).await.unwrap_err();
+        assert!(matches!(none, BackupError::NoRepository { .. }), "{none:?}");
+        restic.run(&["init"]).await.unwrap();
+        assert!(restic.snapshots(&[]).await.unwrap().is_empty());
+        let source = dir.path().join("password").display().to_string();
+        restic
+            .run(&["backup", "--tag", "app=a", "--host", "f", &source])
+            .await
+            .unwrap();
+        let found = restic.snapshots(&["app=a"]).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].app(), Some("a"));
+        assert!(restic.snapshots(&["app=b"]).await.unwrap().is_empty());
+        let gone = restic.run(&["ls", "deadbeef"]).await.unwrap_err();
+        assert!(matches!(gone, BackupError::NothingThere(_)), "{gone:?}");
+        std::fs::write(dir.path().join("password"), "other").unwrap();
+        let mut wrong = repository(dir.path(), &location);
+        std::fs::write(dir.path().join("wrong"), "other").unwrap();
+        wrong.password_file = Some(dir.path().join("wrong"));
+        let wrong = Restic::of(&host, &wrong).await.unwrap();
+        let wrong = wrong.snapshots(&[]).await.unwrap_err();
+        assert!(
+            matches!(wrong, BackupError::WrongPassword { .. }),
+            "{wrong:?}"
+        );
+    }
+}

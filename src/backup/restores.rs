@@ -1,0 +1,91 @@
+//! What is written down on the storage node while an application is restored, so that a restore
+//! that was interrupted at any moment can be resolved: `PATH/.matou/restores/APP.json`.
+//!
+//! Where each folder is tells how far the exchange came; the file tells what should be.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The snapshot is written beside the data; nothing in use was touched.
+    Staging,
+    /// Services are stopped, folders exchanged, services started.
+    Restoring,
+    /// Done: the data from before is kept.
+    Restored,
+    /// The data from before is being brought back.
+    Undoing,
+    /// Brought back: what had been restored is kept.
+    Undone,
+}
+
+/// A file or folder that is exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// Where the application finds it.
+    pub live: PathBuf,
+    /// Where the restored one waits.
+    pub new: PathBuf,
+    /// Where the one from before is kept.
+    pub old: PathBuf,
+}
+
+/// The state of one application's restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreState {
+    pub app: String,
+    pub phase: Phase,
+    pub begun: Timestamp,
+    /// Full id.
+    pub snapshot: String,
+    pub snapshot_at: Timestamp,
+    /// Folder of everything that this restore wrote and keeps.
+    pub folder: PathBuf,
+    pub swaps: Vec<Swap>,
+    /// Replicas that services had, to be given back.
+    pub replicas: Vec<(String, u64)>,
+    /// The application did not run before: what was deployed of it goes when the restore is taken
+    /// back.
+    #[serde(default)]
+    pub deployed: bool,
+}
+
+impl RestoreState {
+    /// The application is neither as it was nor restored, or rests of an attempt lie about.
+    pub fn is_interrupted(&self) -> bool {
+        !matches!(self.phase, Phase::Restored | Phase::Undone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_file_comes_back_as_it_was() {
+        let state = RestoreState {
+            app: "shop".into(),
+            phase: Phase::Restoring,
+            begun: Timestamp::from_second(1_700_000_000).unwrap(),
+            snapshot: "ab".into(),
+            snapshot_at: Timestamp::from_second(1_600_000_000).unwrap(),
+            folder: "/mnt/data/.matou/restores/shop".into(),
+            swaps: vec![Swap {
+                live: "/mnt/data/shop_db".into(),
+                new: "/mnt/data/.matou/restores/shop/new/0".into(),
+                old: "/mnt/data/.matou/restores/shop/old/0".into(),
+            }],
+            replicas: vec![("shop_db".into(), 1)],
+            deployed: false,
+        };
+        let text = serde_json::to_string(&state).unwrap();
+        assert!(text.contains("\"restoring\""), "{text}");
+        assert_eq!(serde_json::from_str::<RestoreState>(&text).unwrap(), state);
+        assert!(state.is_interrupted());
+    }
+}

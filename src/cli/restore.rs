@@ -1,0 +1,97 @@
+//! `matou restore` and `matou verify`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use color_eyre::eyre::Result;
+
+use super::job;
+use crate::ops::{Context, Request, RestoreTo, RestoreWhat};
+
+/// What is restored, from where, and where to.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct RestoreArgs {
+    #[command(subcommand)]
+    after: Option<After>,
+    /// The application
+    #[arg(required_unless_present = "all")]
+    app: Option<String>,
+    /// With --as: variables of the new application, its domain above all
+    #[arg(value_name = "NAME=VALUE", value_parser = super::variable, requires = "name")]
+    variables: Vec<(String, String)>,
+    /// Every application, each from its newest snapshot
+    #[arg(long, conflicts_with_all = ["app", "snapshot", "path", "into", "name"])]
+    all: bool,
+    /// A snapshot of the application [default: the newest]
+    #[arg(long, value_name = "ID")]
+    snapshot: Option<String>,
+    /// Only this file or folder, by its path on the storage node
+    #[arg(long, value_name = "PATH", conflicts_with = "name")]
+    path: Option<String>,
+    /// Into a folder of the storage node; nothing in use is touched
+    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
+    into: Option<String>,
+    /// As a new application of this name, beside the running one
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    options: job::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum After {
+    /// Bring back what a restore replaced, or resolve one that was interrupted
+    Undo {
+        app: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Let go what a restore replaced, to free its room
+    Forget {
+        app: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+}
+
+impl RestoreArgs {
+    fn request(&self) -> Request {
+        let Some(app) = &self.app else {
+            return Request::RestoreAll;
+        };
+        Request::Restore {
+            app: app.clone(),
+            snapshot: self.snapshot.clone().filter(|s| s != "latest"),
+            what: match &self.path {
+                Some(path) => RestoreWhat::Path { path: path.clone() },
+                None => RestoreWhat::App,
+            },
+            to: match (&self.name, &self.into) {
+                (Some(name), _) => RestoreTo::Beside {
+                    app: name.clone(),
+                    variables: self.variables.iter().cloned().collect(),
+                },
+                (None, Some(folder)) => RestoreTo::Folder {
+                    path: folder.clone(),
+                },
+                (None, None) => RestoreTo::Place,
+            },
+        }
+    }
+}
+
+/// Carries `matou restore` out.
+pub(super) async fn run(cx: &Context, args: &RestoreArgs) -> Result<ExitCode> {
+    match &args.after {
+        Some(After::Undo { app, options }) => {
+            let app = app.clone();
+            job::run(cx, Request::RestoreUndo { app }, options).await
+        }
+        Some(After::Forget { app, options }) => {
+            let app = app.clone();
+            job::run(cx, Request::RestoreForget { app }, options).await
+        }
+        None => job::run(cx, args.request(), &args.options).await,
+    }
+}

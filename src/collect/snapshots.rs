@@ -1,0 +1,182 @@
+//! Snapshots, the repository's state, proofs and restores, read on the storage node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Reports, Wake};
+use crate::backup::{self, BackupError, Restic};
+use crate::config::Config;
+use crate::docker::Nodes;
+use crate::host::Command;
+use crate::model::{Backups, Datum, Proof, Repository, RepositoryLock, Snapshot, Unfinished};
+
+/// How often the repository is asked. It costs a second of the storage node's time.
+const POLL: Duration = Duration::from_secs(300);
+
+/// The first look comes when the first frames are drawn and the nodes are connected.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// Locks that are looked at.
+const LOCKS: usize = 8;
+
+/// A lock that restic did not refresh for so long is left behind by something that died. Source:
+/// restic, internal/restic/lock.go.
+const STALE: i64 = 30 * 60;
+
+pub(super) async fn watch(config: Arc<Config>, nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+    tokio::time::sleep(FIRST).await;
+    loop {
+        let (snapshots, backups) = tokio::join!(read(&config, &nodes), read_state(&config, &nodes));
+        if !reports.send(Datum::Snapshots(snapshots)).await
+            || !reports.send(Datum::Backups(backups)).await
+        {
+            return;
+        }
+        let _ = tokio::time::timeout(POLL, wake.snapshots.notified()).await;
+    }
+}
+
+/// restic for the first repository, on the storage node.
+///
+/// # Errors
+/// One sentence: nothing is configured, or its secrets can't be read.
+pub async fn primary(config: &Config, nodes: &Nodes) -> Result<Restic, BackupError> {
+    let repository = config.backup.primary().ok_or(BackupError::NotConfigured)?;
+    let node = nodes.get(&config.storage.node).ok_or_else(|| {
+        BackupError::Wrong(format!(
+            "[storage] node = {:?} is not among the nodes of config.toml",
+            config.storage.node
+        ))
+    })?;
+    Restic::of(&node.host, repository).await
+}
+
+/// All snapshots of the first repository: one call of restic.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub async fn read(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, String> {
+    let restic = primary(config, nodes).await.map_err(|e| e.to_string())?;
+    let read = restic.snapshots(&[]).await.map_err(|e| e.to_string())?;
+    // 10,000 of them are a moment's work, but not one of a thread that others wait for.
+    tokio::task::spawn_blocking(move || read.into_iter().map(model).collect())
+        .await
+        .map_err(|e| e.to_string())
+}
+
+/// As the picture of the fleet has it.
+pub(crate) fn model(snapshot: backup::Snapshot) -> Snapshot {
+    let summary = snapshot.summary.as_ref();
+    Snapshot {
+        app: snapshot.app().map(str::to_owned),
+        size: summary.map(|s| s.total_bytes_processed),
+        files: summary.map(|s| s.total_files_processed),
+        added: summary.map(|s| s.data_added_packed.unwrap_or(s.data_added)),
+        id: snapshot.id,
+        at: snapshot.time,
+        host: snapshot.hostname,
+        paths: snapshot.paths,
+    }
+}
+
+/// What is known beside the snapshots.
+///
+/// # Errors
+/// One sentence, when the storage node can't be asked.
+pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, String> {
+    let Some(node) = nodes.get(&config.storage.node) else {
+        return Err(format!("{} is not among the nodes", config.storage.node));
+    };
+    let (proofs, restores) = files(config, &node.host).await?;
+    let mut repositories = Vec::new();
+    for repository in &config.backup.repositories {
+        let mut out = Repository {
+            name: repository.name.clone(),
+            location: crate::text::clean(&repository.shown()).into_owned(),
+            ..Repository::default()
+        };
+        let state = async {
+            let restic = Restic::of(&node.host, repository).await?;
+            out.restic = restic.version().await?.to_string();
+            out.locks = locks(&restic).await?;
+            Ok::<_, BackupError>(())
+        };
+        if let Err(e) = state.await {
+            out.problem = Some(e.to_string());
+        }
+        repositories.push(out);
+    }
+    Ok(Backups {
+        repositories,
+        schedule: None,
+        proofs,
+        restores,
+    })
+}
+
+/// Proofs and states of restores: small files beside the data, each printed on one line.
+async fn files(
+    config: &Config,
+    host: &crate::host::Host,
+) -> Result<(BTreeMap<String, Proof>, Vec<Unfinished>), String> {
+    let script = "for f in \"$1\"/proofs/*.json \"$1\"/restores/*.json; do \
+        [ -f \"$f\" ] && head -c 65536 \"$f\" | tr -d '\\n' && echo; done; :";
+    let list = Command::sh(script)
+        .arg(backup::data(config).display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(30))
+        .label("proofs and restores");
+    let text = host.run_ok(&list).await.map_err(|e| e.to_string())?.text();
+    let (mut proofs, mut restores) = (BTreeMap::new(), Vec::new());
+    for line in text.lines() {
+        if let Ok(proof) = serde_json::from_str::<Proof>(line) {
+            proofs.insert(proof.app.clone(), proof);
+        } else if let Ok(state) = serde_json::from_str::<backup::RestoreState>(line) {
+            restores.push(Unfinished {
+                interrupted: state.is_interrupted(),
+                app: state.app,
+                at: state.begun,
+                kept: None,
+            });
+        }
+    }
+    Ok((proofs, restores))
+}
+
+/// `cat lock`, as restic stores it.
+#[derive(serde::Deserialize)]
+struct StoredLock {
+    time: Timestamp,
+    #[serde(default)]
+    exclusive: bool,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    username: String,
+}
+
+async fn locks(restic: &Restic) -> Result<Vec<RepositoryLock>, BackupError> {
+    let list = restic.run(&["list", "locks", "--no-lock"]).await?;
+    let ids = list.text();
+    let mut locks = Vec::new();
+    for id in ids.lines().take(LOCKS) {
+        // A lock may be gone by now.
+        let Ok(out) = restic.run(&["cat", "lock", id, "--no-lock"]).await else {
+            continue;
+        };
+        let Ok(lock) = serde_json::from_slice::<StoredLock>(&out.stdout) else {
+            continue;
+        };
+        let who = format!("{}@{}", lock.username, lock.hostname);
+        locks.push(RepositoryLock {
+            who: crate::text::clean(&who).into_owned(),
+            since: lock.time,
+            exclusive: lock.exclusive,
+            stale: (Timestamp::now() - lock.time).as_secs() > STALE,
+        });
+    }
+    Ok(locks)
+}

@@ -1,0 +1,206 @@
+//! `[backup]`: repositories, what is kept, when the night begins.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::load::Checker;
+use super::raw;
+use super::types::*;
+use super::{ConfigError, units};
+
+/// What a location begins with, of those restic knows. Source: restic, "Preparing a new repository".
+const SCHEMES: [&str; 9] = [
+    "local:", "sftp:", "rest:", "s3:", "b2:", "azure:", "gs:", "swift:", "rclone:",
+];
+
+/// The first repository's name.
+const MAIN: &str = "main";
+
+impl Checker<'_> {
+    pub(super) fn backup(&self, raw: raw::Backup) -> Result<BackupConfig, ConfigError> {
+        let mut repositories = Vec::new();
+        if let Some(location) = raw.repository {
+            let secrets = (raw.password_file, raw.password_command);
+            repositories.push(self.repository(MAIN, location, secrets, raw.environment_file)?);
+        } else if let Some(copy) = raw.copies.first() {
+            return Err(self.error(
+                copy.name.span(),
+                "a copy needs a repository to copy from: add repository = \"…\" under [backup]",
+            ));
+        } else if let (Some(file), Some(_)) = (&raw.password_file, &raw.password_command) {
+            return Err(self.two_passwords(file));
+        }
+        for copy in raw.copies {
+            let name = copy.name.get_ref();
+            let plain = !name.is_empty()
+                && name.len() <= 30
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                && !name.starts_with('-');
+            if !plain || repositories.iter().any(|r| r.name == *name) {
+                return Err(self.error(
+                    copy.name.span(),
+                    "a copy has a name of its own, of letters, digits and dashes; \"main\" is the repository itself",
+                ));
+            }
+            let secrets = (copy.password_file, copy.password_command);
+            let env = copy.environment_file;
+            repositories.push(self.repository(name, copy.repository, secrets, env)?);
+        }
+        if let Some(parts) = raw.check_parts.as_ref().filter(|p| *p.get_ref() == 0) {
+            return Err(self.error(parts.span(), "the data is checked in at least one part"));
+        }
+        if let Some(when) = &raw.schedule
+            && !is_calendar(when.get_ref())
+        {
+            return Err(self.error(
+                when.span(),
+                "a time as systemd has it: \"03:30\", \"*-*-* 02:00\" or \"Mon..Fri 04:00\" (`systemd-analyze calendar` tries it)",
+            ));
+        }
+        let time = |written: &Option<Spanned<String>>, default| match written {
+            Some(text) => self.unit(text, units::duration),
+            None => Ok(Duration::from_secs(default)),
+        };
+        let upload_limit = match &raw.upload_limit {
+            None => 0,
+            Some(text) => {
+                let bytes = self.unit(text, units::size)?;
+                u32::try_from(bytes.div_ceil(1024))
+                    .map_err(|_| self.error(text.span(), "no line is so fast: leave it away"))?
+            }
+        };
+        Ok(BackupConfig {
+            repositories,
+            keep: Retention {
+                daily: raw.keep_daily.unwrap_or(7),
+                weekly: raw.keep_weekly.unwrap_or(5),
+                monthly: raw.keep_monthly.unwrap_or(12),
+                yearly: raw.keep_yearly.unwrap_or(3),
+                within_days: raw.keep_within_days.unwrap_or(2),
+            },
+            schedule: raw
+                .schedule
+                .map_or_else(|| "03:00".into(), Spanned::into_inner),
+            random_delay: time(&raw.random_delay, 1800)?,
+            upload_limit,
+            cpu_limit: raw.cpu_limit.unwrap_or(0),
+            check_parts: raw.check_parts.map_or(12, Spanned::into_inner),
+            ping_file: raw.ping_file.map(|p| self.resolve(&p)),
+        })
+    }
+
+    fn two_passwords(&self, file: &Spanned<String>) -> ConfigError {
+        self.error(
+            file.span(),
+            "give the repository's password by password_file or by password_command, not by both",
+        )
+    }
+
+    fn repository(
+        &self,
+        name: &str,
+        location: Spanned<String>,
+        (file, command): (Option<Spanned<String>>, Option<Spanned<Vec<String>>>),
+        environment: Option<String>,
+    ) -> Result<Repository, ConfigError> {
+        let text = location.get_ref();
+        let path = text.strip_prefix("local:").unwrap_or(text);
+        if !path.starts_with('/') && !SCHEMES[1..].iter().any(|s| text.starts_with(s)) {
+            return Err(self.error(
+                location.span(),
+                "a repository is an absolute path on the storage node, or begins with sftp:, s3:, rest:, rclone:, b2:, azure:, gs: or swift:",
+            ));
+        }
+        match (&file, &command) {
+            (Some(file), Some(_)) => return Err(self.two_passwords(file)),
+            (None, None) => {
+                return Err(self.error(
+                    location.span(),
+                    "the repository has no password: add password_file = \"…\" or password_command = [\"…\"]",
+                ));
+            }
+            _ => {}
+        }
+        if let Some(command) = command.as_ref().filter(|c| c.get_ref().is_empty()) {
+            return Err(self.error(command.span(), "a program that prints the password"));
+        }
+        Ok(Repository {
+            name: name.to_owned(),
+            location: location.into_inner(),
+            password_file: file.map(|f| self.resolve(f.get_ref())),
+            password_command: command.map_or_else(Vec::new, Spanned::into_inner),
+            environment_file: environment.map(|f| self.resolve(&f)),
+        })
+    }
+}
+
+/// Nothing that could be another line of a unit file; systemd itself judges the rest.
+fn is_calendar(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() < 100
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || " *-:.,/~".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    fn read(backup: &str) -> Result<Config, String> {
+        let text = format!("[[nodes]]\nname = \"n1\"\nrole = \"manager\"\n[backup]\n{backup}");
+        Config::parse(&text, Path::new("/f/config.toml")).map_err(|e| e.message)
+    }
+
+    #[test]
+    fn repositories_are_the_main_one_and_its_copies() {
+        let config = read(
+            "repository = \"/srv/restic\"\npassword_file = \"p\"\nupload_limit = \"2 MiB\"\n\
+             [[backup.copies]]\nname = \"away\"\nrepository = \"s3:https://u:pw@s3.example.org/b\"\n\
+             password_command = [\"pass\", \"x\"]\nenvironment_file = \"e\"\n",
+        )
+        .unwrap();
+        let backup = &config.backup;
+        let names: Vec<&str> = backup
+            .repositories
+            .iter()
+            .map(|r| r.name.as_str())
+            .collect();
+        assert_eq!(names, ["main", "away"]);
+        assert_eq!(
+            backup.primary().unwrap().folder(),
+            Some(Path::new("/srv/restic"))
+        );
+        assert_eq!(backup.repositories[1].folder(), None);
+        assert_eq!(
+            backup.repositories[1].shown(),
+            "s3:https://u:***@s3.example.org/b"
+        );
+        assert_eq!(backup.upload_limit, 2048);
+        assert_eq!(backup.keep.within_days, 2);
+        assert!(read("").unwrap().backup.primary().is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        let copy = "[[backup.copies]]\nname = \"main\"\nrepository = \"/x\"\npassword_file = \"p\"";
+        let main = "repository = \"/srv/r\"\npassword_file = \"p\"\n";
+        for (text, part) in [
+            (
+                "repository = \"restic\"\npassword_file = \"p\"",
+                "absolute path",
+            ),
+            ("repository = \"/r\"", "no password"),
+            (copy, "a copy needs a repository"),
+            (&format!("{main}{copy}"), "a name of its own"),
+            (&format!("{main}schedule = \"a\\nb\""), "systemd"),
+            (&format!("{main}check_parts = 0"), "at least one part"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Snapshots of a restic repository, what they hold, the repository's state, and proofs.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Entries of one folder that are kept; of a larger one the rest is only counted.
+pub const LISTED: usize = 10_000;
+
+/// A restic snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Full id: 64 hexadecimal digits.
+    pub id: String,
+    pub at: Timestamp,
+    /// Application, by its tag `app=NAME`; `None` for the fleet's own and for foreign ones.
+    pub app: Option<String>,
+    pub host: String,
+    /// Bytes of all files; restic before 0.17 does not say it.
+    pub size: Option<u64>,
+    /// Files; as with `size`.
+    pub files: Option<u64>,
+    /// Bytes that were added to the repository; as with `size`.
+    pub added: Option<u64>,
+    pub paths: Vec<String>,
+}
+
+impl Snapshot {
+    /// The application's name, or what stands for it.
+    pub fn group(&self) -> &str {
+        self.app.as_deref().unwrap_or(&self.host)
+    }
+
+    /// The first eight digits, as restic shows it.
+    pub fn short(&self) -> &str {
+        self.id.get(..8).unwrap_or(&self.id)
+    }
+}
+
+/// By application, the newest first: how lists show them.
+pub fn sort_snapshots(snapshots: &mut [Snapshot]) {
+    snapshots.sort_by(|a, b| {
+        a.app
+            .is_none()
+            .cmp(&b.app.is_none())
+            .then_with(|| a.group().cmp(b.group()))
+            .then_with(|| b.at.cmp(&a.at))
+            .then_with(|| a.id.cmp(&b.id))
+    });
+}
+
+/// A lock that somebody holds on a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryLock {
+    /// `user@host`.
+    pub who: String,
+    pub since: Timestamp,
+    /// Nobody else may write meanwhile.
+    pub exclusive: bool,
+    /// Its process is gone, or it is older than restic refreshes locks.
+    pub stale: bool,
+}
+
+/// What is known of a repository beside its snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Repository {
+    /// Name in config.toml; `main` for the first.
+    pub name: String,
+    /// As restic names it, without credentials.
+    pub location: String,
+    /// Version of restic on the storage node.
+    pub restic: String,
+    pub locks: Vec<RepositoryLock>,
+    /// Sizes in bytes, oldest first, as they were measured.
+    pub growth: Vec<(Timestamp, u64)>,
+    /// When its data was last checked, and what was found; `Ok` holds what was read of it.
+    pub check: Option<(Timestamp, Result<String, String>)>,
+    /// Why it can't be used, when it can't.
+    pub problem: Option<String>,
+}
+
+/// A run of the nightly job.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Schedule {
+    pub last: Option<Timestamp>,
+    /// What the last run said, when it was no success.
+    pub failed: Option<String>,
+    pub next: Option<Timestamp>,
+    /// A run that should have been and was not.
+    pub missed: Option<Timestamp>,
+}
+
+/// What `matou verify` found of an application: a file beside the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    pub app: String,
+    pub at: Timestamp,
+    /// Full id of the snapshot that was restored.
+    pub snapshot: String,
+    /// Files restored and read back.
+    pub files: u64,
+    pub bytes: u64,
+    /// Files that are unchanged since the snapshot, and are the same byte for byte.
+    pub same: u64,
+    /// Files that were changed, or removed, since the snapshot.
+    pub changed: u64,
+    /// Tables, or collections, of each dump that was loaded into a throw-away database.
+    #[serde(default)]
+    pub databases: BTreeMap<String, u64>,
+    /// Why it is no proof, when it is none.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+/// A restore that was interrupted, or whose old data is still kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    pub app: String,
+    pub at: Timestamp,
+    /// It was interrupted: the application is not in order before it is resolved.
+    pub interrupted: bool,
+    /// Bytes that are set aside, when known.
+    pub kept: Option<u64>,
+}
+
+/// Everything about backups beside the snapshots themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Backups {
+    /// The primary one first.
+    pub repositories: Vec<Repository>,
+    pub schedule: Option<Schedule>,
+    /// By application.
+    pub proofs: BTreeMap<String, Proof>,
+    pub restores: Vec<Unfinished>,
+}
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    Folder,
+    File,
+    Link,
+    /// Sockets, devices, pipes.
+    Other,
+}
+
+/// A file or folder in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    pub kind: EntryKind,
+    /// Absolute, as it was backed up; not made safe to show.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    pub modified: Option<Timestamp>,
+    /// Permission bits.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Entry {
+    /// The last part of its path.
+    pub fn name(&self) -> &str {
+        let path = self.path.trim_end_matches('/');
+        path.rsplit('/').next().unwrap_or(path)
+    }
+}
+
+/// A folder of a snapshot, or what a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Listing {
+    /// Folders first, then by name; at most [`LISTED`].
+    pub entries: Vec<Entry>,
+    /// How many more there are.
+    pub left_out: u64,
+}
+
+/// The beginning of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Preview {
+    /// At most the first 64 KiB.
+    pub head: Vec<u8>,
+    /// There is more.
+    pub cut: bool,
+}
+
+/// How a path differs between two snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difference {
+    Added,
+    Removed,
+    Modified,
+    /// Only owner, mode or times differ, or it became another kind of thing.
+    Metadata,
+}
+
+/// What changed from one snapshot to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Changes {
+    /// The first ones, in restic's order.
+    pub paths: Vec<(Difference, String)>,
+    pub added: u64,
+    pub removed: u64,
+    pub modified: u64,
+    /// Bytes of data that only the newer one holds, and only the older one.
+    pub bytes_added: u64,
+    pub bytes_removed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_by_application_with_the_newest_first_and_foreign_ones_last() {
+        let snapshot = |id: &str, app: Option<&str>, at| Snapshot {
+            id: id.into(),
+            at: Timestamp::from_second(at).unwrap(),
+            app: app.map(str::to_owned),
+            host: "h".into(),
+            size: None,
+            files: None,
+            added: None,
+            paths: Vec::new(),
+        };
+        let mut all = vec![
+            snapshot("1", None, 9),
+            snapshot("2", Some("shop"), 1),
+            snapshot("3", Some("blog"), 1),
+            snapshot("4", Some("blog"), 2),
+        ];
+        sort_snapshots(&mut all);
+        let ids: Vec<&str> = all.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(ids, ["4", "3", "2", "1"]);
+    }
+}

@@ -1,0 +1,239 @@
+//! An application's services: stopped, started again with the replicas they had, asked whether they
+//! answer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::exchange::{Exchange, Services};
+use crate::docker::NodeHandle;
+use crate::job::{Check, Cx, Step, StepError};
+use crate::model::{Mode, Service, Swarm};
+use crate::ops::deploy;
+use crate::ops::tasks::{TasksRun, Whose, docker_failed, read};
+
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long tasks may take to stop.
+const STOPPING: Duration = Duration::from_secs(180);
+
+/// How long they may take to run again.
+const STARTING: Duration = Duration::from_secs(900);
+
+/// No node fulfils it: how a global service is stopped.
+const NOWHERE: &str = "node.labels.org.matou.stopped==yes";
+
+/// Stands for the replicas of a global service.
+const GLOBAL: u64 = u64::MAX;
+
+/// The same work seen from a manager.
+pub(super) fn on_manager(cx: &Cx, manager: &NodeHandle) -> Cx {
+    Cx {
+        node: manager.config.name.clone(),
+        host: manager.host.clone(),
+        docker: manager.docker.clone(),
+        ..cx.clone()
+    }
+}
+
+/// The services of an application.
+pub(super) fn of<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
+    let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    swarm.services.iter().filter(own).collect()
+}
+
+/// How many tasks each service of an application should run; jobs are left alone.
+pub(super) async fn replicas(cx: &Cx, app: &str) -> Result<Vec<(String, u64)>, StepError> {
+    let swarm = read(cx).await?;
+    let wanted = |s: &&Service| match s.mode {
+        Mode::Replicated(n) => Some((s.name.clone(), n)),
+        Mode::Global => Some((s.name.clone(), GLOBAL)),
+        Mode::ReplicatedJob(_) | Mode::GlobalJob => None,
+    };
+    Ok(of(&swarm, app).iter().filter_map(wanted).collect())
+}
+
+async fn set(cx: &Cx, name: &str, replicas: u64, running: bool) -> Result<(), StepError> {
+    let done = match replicas {
+        GLOBAL => {
+            cx.docker
+                .update_service(name, |spec| {
+                    let Some(template) = spec.task_template.as_mut() else {
+                        return false;
+                    };
+                    let placement = template.placement.get_or_insert_default();
+                    let constraints = placement.constraints.get_or_insert_default();
+                    let stopped = constraints.iter().any(|c| c == NOWHERE);
+                    match running {
+                        true => constraints.retain(|c| c != NOWHERE),
+                        false if !stopped => constraints.push(NOWHERE.to_owned()),
+                        false => {}
+                    }
+                    stopped == running
+                })
+                .await
+        }
+        n => cx.docker.scale(name, if running { n } else { 0 }).await,
+    };
+    match done {
+        // Removed meanwhile: there is nothing to stop or start.
+        Err(e) if e.is_not_found() => Ok(()),
+        other => other.map_err(docker_failed),
+    }
+}
+
+/// Stops every task of an application and waits until they are gone.
+pub(super) async fn stop(cx: &Cx, app: &str) -> Result<(), StepError> {
+    for (name, n) in replicas(cx, app).await? {
+        set(cx, &name, n, false).await?;
+    }
+    gone(cx, app).await
+}
+
+/// Waits until no task of an application runs.
+async fn gone(cx: &Cx, app: &str) -> Result<(), StepError> {
+    let begun = Instant::now();
+    loop {
+        let swarm = read(cx).await?;
+        let ids: Vec<&str> = of(&swarm, app).iter().map(|s| s.id.as_str()).collect();
+        let ended = ["shutdown", "complete", "failed", "rejected", "remove"];
+        let left: Vec<_> = swarm
+            .tasks
+            .iter()
+            .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&&*t.state))
+            .filter(|t| t.container_id.is_some() || t.state == "running")
+            .collect();
+        let Some(task) = left.first() else {
+            return Ok(());
+        };
+        if begun.elapsed() > STOPPING {
+            let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
+            let node = node.map_or("a node", |n| n.hostname.as_str());
+            return Err(StepError::failed(format!(
+                "a task of {app} on {node} has not stopped after {} s: is that node reachable?",
+                STOPPING.as_secs()
+            )));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+        }
+    }
+}
+
+/// Gives services their replicas back and waits for their tasks; with `only`, those of these names
+/// (without the application's) alone.
+pub(super) async fn start(
+    cx: &Cx,
+    app: &str,
+    replicas: &[(String, u64)],
+    only: Option<&[String]>,
+) -> Result<(), StepError> {
+    let chosen = |name: &str| {
+        only.is_none_or(|only| only.iter().any(|short| *name == format!("{app}_{short}")))
+    };
+    let started: Vec<&(String, u64)> = replicas.iter().filter(|(n, _)| chosen(n)).collect();
+    for (name, n) in &started {
+        set(cx, name, *n, true).await?;
+    }
+    for (name, n) in started {
+        // A service that had none is well without.
+        if *n == 0 {
+            continue;
+        }
+        let run = TasksRun {
+            whose: Whose::Service(name.clone()),
+            patience: STARTING,
+        };
+        tokio::time::timeout(STARTING, run.apply(cx))
+            .await
+            .map_err(|_| StepError::failed(format!("the tasks of {name} do not come up")))??;
+    }
+    Ok(())
+}
+
+/// Removes what was deployed of an application.
+pub(super) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> {
+    let swarm = read(cx).await?;
+    if of(&swarm, app).is_empty() {
+        return Ok(());
+    }
+    let remove = crate::host::Command::new("docker")
+        .args(["stack", "rm", "--"])
+        .arg(app)
+        .sudo()
+        .timeout(Duration::from_secs(60));
+    cx.host.run_ok(&remove).await?;
+    // Its tasks are known by their services, which are gone: their containers tell.
+    let ids: Vec<String> = of(&swarm, app).iter().map(|s| s.id.clone()).collect();
+    let begun = Instant::now();
+    while begun.elapsed() < STOPPING {
+        let swarm = read(cx).await?;
+        let left = |t: &crate::model::Task| ids.contains(&t.service_id) && t.state == "running";
+        if of(&swarm, app).is_empty() && !swarm.tasks.iter().any(left) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Err(StepError::failed(format!(
+        "{app} is not gone after {} s",
+        STOPPING.as_secs()
+    )))
+}
+
+/// Whether an application answers as its check says.
+pub(super) struct Answer(Option<Box<dyn Step>>);
+
+impl Answer {
+    /// The check of the application's stack, when it has a domain and one.
+    pub async fn of(work: &Exchange, _: &NodeHandle) -> Result<Self, StepError> {
+        // A deploy asks by itself.
+        if !matches!(work.services, Services::Stop) {
+            return Ok(Self(None));
+        }
+        let variables = Default::default();
+        let wanted = deploy::Wanted {
+            stack: None,
+            app: &work.app,
+            variables: &variables,
+            switches: Default::default(),
+            rotate: &[],
+            images: &deploy::SAME_IMAGES,
+            place: None,
+        };
+        let Ok(file) = deploy::app_file(&wanted, &work.cx) else {
+            return Ok(Self(None));
+        };
+        let rendered = deploy::rendered(&wanted, &file, &work.cx).await;
+        let rendered = rendered.map_err(StepError::failed)?;
+        let step = deploy::answers(&rendered, &work.cx).map_err(StepError::failed)?;
+        Ok(Self(step))
+    }
+
+    /// Whether it answers now.
+    pub async fn now(&self, cx: &Cx) -> bool {
+        match &self.0 {
+            Some(step) => matches!(step.check(cx).await, Ok(Check::Done(_))),
+            None => false,
+        }
+    }
+
+    /// Waits for the answer after a restore. What did not answer before is not taken back because
+    /// it does not answer now: what was restored may be all there is.
+    pub async fn after(&self, cx: &Cx, before: bool) -> Result<(), StepError> {
+        let Some(step) = &self.0 else {
+            return Ok(());
+        };
+        match step.apply(cx).await {
+            Err(StepError::Failed(why)) if !before => {
+                cx.out
+                    .note(format!(
+                        "{why}; it did not answer before either, so the restored data stays"
+                    ))
+                    .await;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A snapshot of an application and what it says of itself: volumes, dumps, the application's file.
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::backup::listing::{self, Size};
+use crate::backup::{BackupError, MANIFEST, Manifest, Restic};
+use crate::ops::Context;
+use crate::stack::AppFile;
+use crate::text::coarse;
+
+/// Where something is restored from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    /// The application that was backed up.
+    pub app: String,
+    pub restic: Restic,
+    /// Full id.
+    pub id: String,
+    pub at: Timestamp,
+    /// What was backed up, absolute.
+    pub paths: Vec<String>,
+    pub manifest: Option<Manifest>,
+    /// The application's file as it was.
+    pub file: Option<AppFile>,
+}
+
+impl Source {
+    /// The snapshot of an application whose id begins with `id`; its newest when there is none.
+    ///
+    /// # Errors
+    /// One sentence: no repository, no such snapshot.
+    pub async fn of(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
+        let restic = crate::collect::primary_repository(&cx.config, &cx.nodes)
+            .await
+            .map_err(|e| e.to_string())?;
+        Self::in_repository(restic, app, id).await
+    }
+
+    /// The same, of a repository of which nothing else is known.
+    ///
+    /// # Errors
+    /// As [`Source::of`].
+    pub async fn in_repository(
+        restic: Restic,
+        app: &str,
+        id: Option<&str>,
+    ) -> Result<Self, String> {
+        let told = |e: BackupError| e.to_string();
+        let tag = format!("app={app}");
+        let all = restic.snapshots(&[&tag]).await.map_err(told)?;
+        let found = match id {
+            None => all.into_iter().next_back(),
+            Some(id) => {
+                let mut fitting: Vec<_> =
+                    all.into_iter().filter(|s| s.id.starts_with(id)).collect();
+                if fitting.len() > 1 {
+                    return Err(format!(
+                        "several snapshots of {app} begin with {id}: give more of its digits"
+                    ));
+                }
+                fitting.pop()
+            }
+        };
+        let Some(found) = found else {
+            return Err(match id {
+                Some(id) => {
+                    format!("{app} has no snapshot {id}: `matou snapshots {app}` lists them")
+                }
+                None => format!(
+                    "{app} has no snapshot in {}: it can't be restored",
+                    restic.shown()
+                ),
+            });
+        };
+        let mut source = Self {
+            app: app.to_owned(),
+            id: found.id,
+            at: found.time,
+            paths: found.paths,
+            manifest: None,
+            file: None,
+            restic,
+        };
+        source.read_own().await.map_err(told)?;
+        Ok(source)
+    }
+
+    /// Reads the manifest and the application's file.
+    async fn read_own(&mut self) -> Result<(), BackupError> {
+        let Some(dumps) = self.own("dumps") else {
+            return Ok(());
+        };
+        let (restic, id) = (&self.restic, &self.id);
+        if let Some(text) = listing::small_file(restic, id, &format!("{dumps}/{MANIFEST}")).await? {
+            let manifest = serde_json::from_slice(&text).map_err(|e| {
+                BackupError::Wrong(format!(
+                    "the manifest of the snapshot {} can't be understood: {e}",
+                    self.short()
+                ))
+            })?;
+            self.manifest = Some(manifest);
+        }
+        let path = format!("{dumps}/{}.toml", self.app);
+        if let Some(text) = listing::small_file(restic, id, &path).await? {
+            let text = String::from_utf8_lossy(&text);
+            self.file = toml::from_str(&text).ok();
+        }
+        Ok(())
+    }
+
+    /// matou's folder `dumps` or `secrets` of the application in the snapshot.
+    pub fn own(&self, kind: &str) -> Option<String> {
+        let end = format!("/.matou/{kind}/{}", self.app);
+        self.paths.iter().find(|p| p.ends_with(&end)).cloned()
+    }
+
+    /// Volumes and their folders in the snapshot.
+    pub fn volumes(&self) -> Vec<(String, String)> {
+        if let Some(manifest) = &self.manifest {
+            let volumes = manifest.volumes.iter();
+            return volumes
+                .map(|v| (v.name.clone(), v.folder.display().to_string()))
+                .filter(|(_, folder)| self.paths.contains(folder))
+                .collect();
+        }
+        let named = |path: &String| {
+            let plain = path.strip_suffix("/_data").unwrap_or(path);
+            let name = plain.rsplit('/').next().unwrap_or(plain);
+            (name.to_owned(), path.clone())
+        };
+        let own = |p: &&String| !p.contains("/.matou/");
+        self.paths.iter().filter(own).map(named).collect()
+    }
+
+    /// The first eight digits of its id.
+    pub fn short(&self) -> &str {
+        self.id.get(..8).unwrap_or(&self.id)
+    }
+
+    /// `abcd1234 of 2026-11-23 03:00 (33 h old)`; coarse, so that it is the same when it is asked
+    /// again a moment later.
+    pub fn shown(&self) -> String {
+        let seconds = Timestamp::now().as_second() - self.at.as_second();
+        let age = match seconds {
+            ..3600 => "less than an hour old".to_owned(),
+            seconds => format!("{} old", coarse(seconds)),
+        };
+        format!(
+            "{} of {} ({age})",
+            self.short(),
+            self.at.strftime("%Y-%m-%d %H:%M UTC")
+        )
+    }
+
+    /// How much lies at these paths.
+    ///
+    /// # Errors
+    /// One sentence; also when one of them is not in the snapshot.
+    pub async fn size(&self, paths: &[String]) -> Result<Size, String> {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let never = CancellationToken::new();
+        listing::size(&self.restic, &self.id, &paths, &never)
+            .await
+            .map_err(|e| e.to_string())
+    }
+}

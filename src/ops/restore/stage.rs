@@ -1,0 +1,249 @@
+//! A snapshot, or a part of one, written beside the data: by restic, in a unit that outlives the
+//! connection, and counted afterwards.
+//!
+//! restic checks the hash of every blob that it reads; what it does not tell before 0.17 (a pattern
+//! that matched nothing, a file that could not be written for want of room) is found by counting
+//! files and bytes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::source::Source;
+use crate::backup::listing::{Size, literal};
+use crate::backup::{Guard, Message, read_message};
+use crate::host::{Command, Stream};
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::text::human_bytes;
+
+/// How long the largest restore may take.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Room that is left free, bytes.
+const SPARE: u64 = 64 << 20;
+
+/// Lines of restic that an error shows.
+const LINES: usize = 20;
+
+/// Arguments: id, folder, options of restic, number of paths, patterns, paths. Prints
+/// `matou: written FILES BYTES` at the end, and, where restic does not tell how far it is, now and
+/// then `matou: used BYTES`.
+const BODY: &str = r#"id=$1; stage=$2; options=$3; n=$4; shift 4
+mkdir -p -m 700 -- "$stage" || exit 1
+used() { df -B1 --output=used -- "$stage" | tail -n 1 | tr -d ' '; }
+before=$(used)
+case $options in *--json*) ;; *)
+    (exec </dev/null; trap - INT TERM; while sleep 2; do echo "matou: used $(($(used) - before))"; done) & ticks=$! ;;
+esac
+(
+    i=0; while [ $i -lt $n ]; do p=$1; shift; set -- "$@" --include "$p"; i=$((i + 1)); done
+    i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
+    exec restic restore $options --target "$stage" "$id" "$@"
+); rc=$?
+[ -z "$ticks" ] || { kill "$ticks"; wait "$ticks"; } 2>/dev/null
+[ $rc = 0 ] || exit $rc
+i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
+for p; do
+    [ -e "$stage$p" ] || [ -L "$stage$p" ] || { echo "restic did not write $p" >&2; exit 1; }
+    find "$stage$p" -type f -printf '%s\n'
+done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'"#;
+
+/// Something of a snapshot in a folder of the storage node.
+pub(crate) struct Stage {
+    pub source: Source,
+    /// The unit's name.
+    pub unit: String,
+    /// Where it is written; the paths of the snapshot lie below it.
+    pub folder: PathBuf,
+    /// Paths of the snapshot.
+    pub paths: Vec<String>,
+    /// What lies at these paths.
+    pub size: Size,
+    /// restic reads everything again that it wrote.
+    pub verify: bool,
+}
+
+/// Bytes that are free where a folder is, or will be.
+pub(super) async fn free(host: &crate::host::Host, folder: &Path) -> Result<u64, StepError> {
+    let script = r#"d=$1; while [ ! -d "$d" ]; do d=$(dirname "$d"); done
+df -B1 --output=avail -- "$d" | tail -n 1"#;
+    let ask = Command::sh(script)
+        .arg(folder.display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(20))
+        .label(format!("room for {}", folder.display()));
+    let text = host.run_ok(&ask).await?.text();
+    text.trim()
+        .parse()
+        .map_err(|_| StepError::failed(format!("df printed {text:?}")))
+}
+
+impl Stage {
+    fn line(&self) -> Change {
+        Change::add(format!(
+            "{} files, {}, from the snapshot {} into {}",
+            self.size.files,
+            human_bytes(self.size.bytes),
+            self.source.shown(),
+            self.folder.display()
+        ))
+    }
+
+    /// Says how far it is; answers with what it wrote in the end.
+    async fn watch(
+        &self,
+        cx: &Cx,
+        mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>,
+    ) -> (Option<Size>, Vec<String>) {
+        let mut written = None;
+        let mut last: Vec<String> = Vec::new();
+        let total = self.size.bytes.max(1);
+        while let Some((stream, line)) = arriving.recv().await {
+            if let Some(message) = read_message(&line) {
+                match message {
+                    Message::Status(s) => {
+                        let done = s.bytes_restored.max(s.bytes_done);
+                        cx.out.progress(done.min(total), total, "bytes").await;
+                        continue;
+                    }
+                    Message::Error(e) => {
+                        cx.out.line(Stream::Stderr, e.text()).await;
+                        last.push(e.text());
+                        continue;
+                    }
+                    Message::ExitError { message, .. } => last.push(message),
+                    Message::Summary(_) => continue,
+                    Message::Other => {}
+                }
+                continue;
+            }
+            let text = crate::text::plain(&line);
+            let numbers: Vec<u64> = text
+                .strip_prefix("matou: ")
+                .map(|t| t.split(' ').filter_map(|n| n.parse().ok()).collect())
+                .unwrap_or_default();
+            match numbers[..] {
+                [done] => cx.out.progress(done.min(total), total, "bytes").await,
+                [files, bytes] => written = Some(Size { files, bytes }),
+                _ => {
+                    cx.out.line(stream, &text).await;
+                    if last.len() == LINES {
+                        last.remove(0);
+                    }
+                    last.push(text);
+                }
+            }
+        }
+        (written, last)
+    }
+
+    async fn restore(&self, cx: &Cx) -> Result<(), StepError> {
+        let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
+        let version = self.source.restic.version().await.map_err(told)?;
+        // Before 0.16 it prints text only.
+        let mut options = match version >= crate::backup::Version(0, 16, 0) {
+            true => "--json".to_owned(),
+            false => String::new(),
+        };
+        if self.verify {
+            options.push_str(" --verify");
+        }
+        let mut args = vec![
+            self.source.id.clone(),
+            self.folder.display().to_string(),
+            options.trim().to_owned(),
+            self.paths.len().to_string(),
+        ];
+        args.extend(self.paths.iter().map(|p| literal(p)));
+        args.extend(self.paths.iter().cloned());
+        let restic = &self.source.restic;
+        let work = restic.lasting(&self.unit, Guard::Shared, BODY, args);
+        let (lines, arriving) = mpsc::channel(64);
+        let (code, (written, last)) = tokio::join!(
+            restic.host().last_as(&work, lines, &cx.cancel),
+            self.watch(cx, arriving)
+        );
+        let code = code?;
+        if cx.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let said = last.join("\n");
+        if code != 0 {
+            return Err(told(restic.error(&["restore"], code, &said)));
+        }
+        match written {
+            Some(written) if written == self.size => {
+                cx.out
+                    .note(format!(
+                        "{} files, {}, as many as the snapshot holds",
+                        written.files,
+                        human_bytes(written.bytes)
+                    ))
+                    .await;
+                Ok(())
+            }
+            written => {
+                let written = written.unwrap_or_default();
+                Err(StepError::failed(format!(
+                    "restic said that it is done, and wrote {} files of {} and {} bytes of {}: nothing was changed; {}",
+                    written.files,
+                    self.size.files,
+                    written.bytes,
+                    self.size.bytes,
+                    match said.is_empty() {
+                        true =>
+                            "`matou repo check` tells whether the repository is whole".to_owned(),
+                        false => said,
+                    }
+                )))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Step for Stage {
+    fn name(&self) -> String {
+        "snapshot".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let free = free(&cx.host, &self.folder).await?;
+        let need = self.size.bytes + SPARE;
+        if free < need {
+            return Err(StepError::failed(format!(
+                "{} on {} has {} free, and {} are needed: make room first",
+                self.folder.display(),
+                cx.node,
+                human_bytes(free),
+                human_bytes(need)
+            )));
+        }
+        Ok(Check::Change(vec![self.line()]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        // What a failed or cancelled attempt wrote is of no use.
+        let clean = Command::new("rm")
+            .args(["-rf", "--one-file-system", "--"])
+            .arg(self.folder.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(1800));
+        let result = self.restore(cx).await;
+        if result.is_err() {
+            cx.host.run_ok(&clean).await?;
+        }
+        result
+    }
+
+    /// It was counted already.
+    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,417 @@
+//! The proof that an application can be restored: its newest snapshot is written to a scratch place,
+//! every file that is unchanged since is compared by SHA-256, every dump is loaded into a throw-away
+//! database of the same image.
+//!
+//! restic's `--verify` reads back all that it wrote and compares each blob's SHA-256 with its name:
+//! that proves that the restored files are those that were backed up. The live data has gone on
+//! since, so what is compared with it is every file whose size and time are still the same.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::database::Load;
+use super::exchange::run_steps;
+use super::parts::{self, Part};
+use super::source::Source;
+use super::stage::Stage;
+use super::{services, storage, swarm};
+use crate::backup;
+use crate::docker::NodeHandle;
+use crate::host::Command;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Proof;
+use crate::ops::Context;
+use crate::ops::deploy::{self, Wanted};
+use crate::stack::AppFile;
+use crate::text::human_bytes;
+
+/// End of the name of a throw-away application.
+const SCRATCH: &str = "-proof";
+
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// `$1` a folder for lists, then pairs: restored, live. Prints files, bytes, unchanged ones,
+/// changed ones, and up to three that differ though size and time say that they are the same.
+const COMPARE: &str = r#"set -e; work=$1; shift; export LC_ALL=C; umask 077
+mkdir -p "$work"; files=0; bytes=0; same=0; changed=0; : >"$work/bad"
+list() { [ ! -d "$1" ] || (cd "$1" && find . -type f -printf '%s %T@ %p\0') | sort -z; }
+count() { tr -cd '\0' | wc -c; }
+while [ $# -ge 2 ]; do
+    new=$1; live=$2; shift 2
+    list "$new" >"$work/new"; list "$live" >"$work/live"
+    n=$(count <"$work/new"); files=$((files + n))
+    b=$(cut -z -d' ' -f1 <"$work/new" | tr '\0' '\n' | awk '{ s += $1 } END { printf "%.0f", s }'); bytes=$((bytes + b))
+    comm -z -12 "$work/new" "$work/live" | cut -z -d' ' -f3- >"$work/both"
+    b=$(count <"$work/both"); changed=$((changed + n - b))
+    [ "$b" != 0 ] || continue
+    (cd "$new" && xargs -0 sha256sum -z -- <"$work/both") >"$work/sum-new"
+    (cd "$live" && xargs -0 sha256sum -z -- <"$work/both") >"$work/sum-live" || :
+    sort -z "$work/sum-new" -o "$work/sum-new"; sort -z "$work/sum-live" -o "$work/sum-live"
+    comm -z -23 "$work/sum-new" "$work/sum-live" | cut -z -c67- >"$work/differ"
+    while IFS= read -r path; do
+        # It may have been changed while it was compared.
+        [ -f "$live/$path" ] && [ "$(stat -c '%s %Y' -- "$live/$path")" = "$(stat -c '%s %Y' -- "$new/$path")" ] || continue
+        printf '%s/%s\n' "$live" "$path" >>"$work/bad"
+    done <<EOF2
+$(tr '\0' '\n' <"$work/differ")
+EOF2
+    d=$(count <"$work/differ"); same=$((same + b - d)); changed=$((changed + d))
+done
+echo "$files $bytes $same $changed"
+head -n 3 "$work/bad"; rm -rf "$work""#;
+
+/// Proves one application.
+struct Prove {
+    cx: Context,
+    source: Source,
+    /// Live folders of the volumes.
+    parts: Vec<Part>,
+    file: Option<AppFile>,
+}
+
+/// The steps that prove applications restorable; all that have snapshots when none is named.
+pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
+    let named = match apps {
+        [] => backup::names(&cx.config, &swarm(cx).await?),
+        apps => apps.to_vec(),
+    };
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    for app in &named {
+        super::check_name(app)?;
+        let source = match Source::of(cx, app, None).await {
+            Ok(source) => source,
+            // Of all, those without data have no snapshot.
+            Err(_) if apps.is_empty() && stateless(cx, app).await => continue,
+            Err(reason) => return Err(reason),
+        };
+        let layout = backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+        let layout = layout.map_err(|e| e.to_string())?;
+        let folders = layout.volumes.iter();
+        let folders: BTreeMap<String, PathBuf> = folders
+            .map(|v| (v.name.clone(), v.folder.clone()))
+            .collect();
+        let mounts = match &layout.file {
+            Some(file) => super::mounts(cx, app, file)?,
+            None => BTreeMap::new(),
+        };
+        let (parts, _) = parts::parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+        let size = source.size(&source.paths).await?;
+        let prove = Prove {
+            cx: cx.clone(),
+            parts,
+            file: layout.file,
+            source: source.clone(),
+        };
+        steps.push(Box::new(Stage {
+            unit: format!("matou-verify-{app}"),
+            folder: prove.scratch(),
+            paths: source.paths.clone(),
+            size,
+            source,
+            verify: true,
+        }));
+        steps.push(Box::new(prove));
+    }
+    match steps.is_empty() {
+        true => Err("there is no application with a snapshot".into()),
+        false => Ok(steps),
+    }
+}
+
+async fn stateless(cx: &Context, app: &str) -> bool {
+    backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue)
+        .await
+        .is_ok_and(|l| l.volumes.is_empty())
+}
+
+impl Prove {
+    fn folder(&self) -> PathBuf {
+        let data = backup::data(&self.cx.config);
+        data.join("proofs")
+            .join(format!("{}.scratch", self.source.app))
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.folder().join("restored")
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.scratch().join(path.trim_start_matches('/'))
+    }
+
+    async fn compare(&self, cx: &Cx) -> Result<Proof, StepError> {
+        let mut args = vec![self.folder().join("lists").display().to_string()];
+        for part in &self.parts {
+            args.push(self.at(&part.from).display().to_string());
+            args.push(part.live.display().to_string());
+        }
+        let compare = Command::sh(COMPARE)
+            .args(args)
+            .sudo()
+            .timeout(PATIENCE)
+            .label("compare every file");
+        cx.out.note("comparing every file").await;
+        let text = cx.host.run_ok(&compare).await?.text();
+        let mut lines = text.lines();
+        let numbers: Vec<u64> = lines
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        let [files, bytes, same, changed] = numbers[..] else {
+            return Err(StepError::failed(format!(
+                "the comparison printed {text:?}"
+            )));
+        };
+        let bad: Vec<String> = lines.map(|l| crate::text::clean(l).into_owned()).collect();
+        Ok(Proof {
+            app: self.source.app.clone(),
+            at: Timestamp::now(),
+            snapshot: self.source.id.clone(),
+            files,
+            bytes,
+            same,
+            changed,
+            databases: BTreeMap::new(),
+            problem: (!bad.is_empty()).then(|| {
+                format!(
+                    "{} differ from the snapshot, though size and time are the same: the disk or the repository is damaged; `matou repo check` tells of the repository",
+                    bad.join(", ")
+                )
+            }),
+        })
+    }
+
+    /// Loads every dump into a database of its own, which goes again.
+    async fn databases(&self, cx: &Cx, proof: &mut Proof) -> Result<(), StepError> {
+        let loads: Vec<&Load> = self.parts.iter().flat_map(Part::loads).collect();
+        let (Some(file), false) = (&self.file, loads.is_empty()) else {
+            return Ok(());
+        };
+        let manager = self.cx.nodes.manager().await;
+        let handle = manager
+            .map_err(|e| StepError::failed(e.to_string()))?
+            .clone();
+        let manager = services::on_manager(cx, &handle);
+        let app = format!("{}{SCRATCH}", self.source.app);
+        self.clear(&manager, &app).await?;
+        let loaded = self
+            .load(&manager, &handle, &app, file, &loads, proof)
+            .await;
+        let calm = Cx {
+            cancel: tokio_util::sync::CancellationToken::new(),
+            ..manager
+        };
+        let cleared = self.clear(&calm, &app).await;
+        loaded?;
+        cleared
+    }
+
+    async fn load(
+        &self,
+        manager: &Cx,
+        handle: &NodeHandle,
+        app: &str,
+        file: &AppFile,
+        loads: &[&Load],
+        proof: &mut Proof,
+    ) -> Result<(), StepError> {
+        let mut names: Vec<String> = loads.iter().map(|l| l.service.clone()).collect();
+        names.sort();
+        names.dedup();
+        // The secrets that the data was made with.
+        if let Some(secrets) = self.source.own("secrets") {
+            let to = backup::data(&self.cx.config).join("secrets").join(app);
+            let copy = Command::sh(
+                "set -e; umask 077; mkdir -p -m 700 -- \"$2\"; cp -p -- \"$1\"/* \"$2\"/",
+            )
+            .arg(self.at(&secrets).display().to_string())
+            .arg(to.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(30))
+            .label("secrets of the snapshot");
+            cx_host(&self.cx)?.run_ok(&copy).await?;
+        }
+        let wanted = Wanted {
+            stack: Some(&file.stack),
+            app,
+            variables: &file.variables,
+            switches: Default::default(),
+            rotate: &[],
+            images: &deploy::SAME_IMAGES,
+            place: None,
+        };
+        let steps = deploy::shut(&wanted, handle, &self.cx, &names).await;
+        run_steps(manager, steps.map_err(StepError::failed)?).await?;
+        for load in loads {
+            let service = format!("{app}_{}", load.service);
+            let part = self.parts.iter().find(|p| p.loads().contains(load));
+            let Some(part) = part else { continue };
+            let live = self.scratch_volume(app, &part.volume).await?;
+            let staged = self.at(&load.dump);
+            let host = cx_host(&self.cx)?;
+            let places = (&host, live.as_path(), staged.as_path());
+            let tables = load.run(manager, &self.cx.nodes, &service, places).await?;
+            let name = PathBuf::from(&load.dump);
+            let name = name.file_name().unwrap_or_default().to_string_lossy();
+            proof
+                .databases
+                .insert(format!("{} {name}", load.service), tables);
+        }
+        Ok(())
+    }
+
+    /// Where the throw-away application's volume is.
+    async fn scratch_volume(&self, app: &str, volume: &str) -> Result<PathBuf, StepError> {
+        let name = volume.strip_prefix(&format!("{}_", self.source.app));
+        let name = format!("{app}_{}", name.unwrap_or(volume));
+        let layout = backup::Layout::of(app, &self.cx.config, &self.cx.nodes, &self.cx.catalogue);
+        if self.cx.config.storage.driver != crate::config::StorageDriver::Local {
+            return Ok(self.cx.config.storage.path.join(name));
+        }
+        let layout = layout.await.map_err(|e| StepError::failed(e.to_string()))?;
+        let found = layout.volumes.into_iter().find(|v| v.name == name);
+        found.map(|v| v.folder).ok_or_else(|| {
+            StepError::failed(format!("the volume {name} is not on the storage node"))
+        })
+    }
+
+    /// Removes the throw-away application with everything that was made for it.
+    async fn clear(&self, manager: &Cx, app: &str) -> Result<(), StepError> {
+        services::remove(manager, app).await?;
+        let secrets = Command::sh(
+            "docker secret ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker secret rm >/dev/null",
+        )
+        .arg(app)
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("throw-away secrets");
+        manager.host.run_ok(&secrets).await?;
+        for node in self.cx.nodes.iter() {
+            // A container that has just stopped holds its volume a moment longer.
+            let volumes = Command::sh(
+                "for v in $(docker volume ls -q --filter \"label=com.docker.stack.namespace=$1\"); do \
+                 i=0; until docker volume rm -- \"$v\" >/dev/null; do i=$((i + 1)); [ $i -lt 20 ] || exit 1; sleep 1; done; done",
+            )
+            .arg(app)
+            .sudo()
+            .timeout(Duration::from_secs(120))
+            .label("throw-away volumes");
+            node.host.run_ok(&volumes).await?;
+        }
+        let host = cx_host(&self.cx)?;
+        let data = backup::data(&self.cx.config).join("secrets").join(app);
+        let mut gone = vec![data.display().to_string()];
+        if self.cx.config.storage.driver != crate::config::StorageDriver::Local {
+            for part in &self.parts {
+                let name = part.volume.strip_prefix(&format!("{}_", self.source.app));
+                if let Some(rest) = name {
+                    let folder = self.cx.config.storage.path.join(format!("{app}_{rest}"));
+                    gone.push(folder.display().to_string());
+                }
+            }
+        }
+        let remove = Command::new("rm")
+            .args(["-rf", "--one-file-system", "--"])
+            .args(gone)
+            .sudo()
+            .timeout(Duration::from_secs(600));
+        host.run_ok(&remove).await?;
+        Ok(())
+    }
+
+    async fn write(&self, cx: &Cx, proof: &Proof) -> Result<(), StepError> {
+        let text = serde_json::to_vec_pretty(proof)
+            .map_err(|e| StepError::failed(format!("the proof can't be written: {e}")))?;
+        let folder = self.folder();
+        let path = folder.with_file_name(format!("{}.json", self.source.app));
+        cx.host
+            .upload(&path.display().to_string(), &text, 0o600)
+            .await?;
+        let remove = Command::new("rm")
+            .args(["-rf", "--one-file-system", "--"])
+            .arg(folder.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(1800));
+        cx.host.run_ok(&remove).await?;
+        Ok(())
+    }
+}
+
+fn cx_host(cx: &Context) -> Result<crate::host::Host, StepError> {
+    Ok(storage(cx).map_err(StepError::failed)?.host)
+}
+
+#[async_trait]
+impl Step for Prove {
+    fn name(&self) -> String {
+        format!("proof of {}", self.source.app)
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn clean_up(&self) -> Duration {
+        Duration::from_secs(180)
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let mut lines: Vec<Change> = self
+            .parts
+            .iter()
+            .map(|p| Change::same(format!("{}: compared, not changed", p.live.display())))
+            .collect();
+        for load in self.parts.iter().flat_map(Part::loads) {
+            lines.push(Change::add(format!(
+                "a throw-away database of {}{SCRATCH}, into which {} is loaded",
+                self.source.app, load.dump
+            )));
+        }
+        lines.push(Change::add(format!(
+            "the proof of {}, beside the data",
+            self.source.app
+        )));
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let mut proof = self.compare(cx).await?;
+        match self.databases(cx, &mut proof).await {
+            Ok(()) => {}
+            Err(StepError::Cancelled) => return Err(StepError::Cancelled),
+            Err(why) => {
+                let why = crate::text::clean_lines(&why.to_string());
+                proof.problem.get_or_insert(why);
+            }
+        }
+        self.write(cx, &proof).await?;
+        cx.out
+            .note(format!(
+                "{} files, {}: {} unchanged and the same, {} changed since",
+                proof.files,
+                human_bytes(proof.bytes),
+                proof.same,
+                proof.changed
+            ))
+            .await;
+        for (database, tables) in &proof.databases {
+            cx.out
+                .note(format!("{database}: loaded, {tables} tables"))
+                .await;
+        }
+        match proof.problem {
+            None => Ok(()),
+            Some(why) => Err(StepError::failed(why)),
+        }
+    }
+
+    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}
