@@ -569,6 +569,7 @@ fn newer_versions(fleet: &Fleet, config: &PathBuf) {
         !out.status.success() && text.contains("can't be reached"),
         "{text}"
     );
+    places(fleet, config);
 }
 
 /// An application goes to another node; what stays behind is told.

@@ -13,11 +13,12 @@ use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
 
 /// Traefik's access log as JSON, where the catalogue's stack writes it. Keys come in the order of
-/// the alphabet. Source: <https://doc.traefik.io/traefik/observability/access-logs/>.
+/// the alphabet. fail2ban finds a date only when its pattern ends where a word does: after the zone.
+/// Source: <https://doc.traefik.io/traefik/observability/access-logs/>.
 const FILTER: &str = r#"# Kept by `matou provision`: refused passwords behind Traefik.
 [Definition]
 failregex = ^\{.*"ClientHost":"<HOST>".*"ClientUsername":"[^"-][^"]*".*"DownstreamStatus":401,
-datepattern = "time":"%%Y-%%m-%%dT%%H:%%M:%%S
+datepattern = "time":"%%Y-%%m-%%dT%%H:%%M:%%S%%z
 "#;
 
 /// fail2ban does not start when a log is not there.

@@ -21,6 +21,9 @@ use crate::stack::{Definition, Rendered};
 /// How long tasks may take to stop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A node that takes longer to say which volumes it knows is not waited for.
+const ANSWER: Duration = Duration::from_secs(5);
+
 const POLL: Duration = Duration::from_millis(700);
 
 /// Containers that have ended hold a volume as those that run do.
@@ -41,8 +44,11 @@ impl Definitions {
     /// What nodes know otherwise. A node that does not answer is none of this.
     async fn others(&self) -> Vec<(NodeHandle, Volume, &Definition)> {
         let asked = self.nodes.iter().map(|node| async move {
-            let volumes = node.docker.volumes().await.unwrap_or_default();
-            (node.clone(), volumes)
+            let volumes = tokio::time::timeout(ANSWER, node.docker.volumes()).await;
+            (
+                node.clone(),
+                volumes.unwrap_or(Ok(Vec::new())).unwrap_or_default(),
+            )
         });
         let mut others = Vec::new();
         for (node, volumes) in join_all(asked).await {

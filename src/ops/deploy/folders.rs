@@ -14,6 +14,8 @@ pub(super) struct Folders {
     /// The node that has them.
     pub host: Host,
     pub folders: Vec<PathBuf>,
+    /// The stack can do without this node: one that does not answer is only told.
+    pub optional: bool,
 }
 
 /// Prints those of its arguments that are there.
@@ -39,9 +41,15 @@ impl Step for Folders {
     }
 
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let found = self.host.run_ok(&self.command(LIST)).await?.text();
-        let found: Vec<&str> = found.lines().collect();
         let node = self.host.name();
+        let found = match self.host.run_ok(&self.command(LIST)).await {
+            Err(e) if self.optional => {
+                let line = Change::same(format!("folders on {node}")).warn(e.to_string());
+                return Ok(Check::Done(vec![line]));
+            }
+            found => found?.text(),
+        };
+        let found: Vec<&str> = found.lines().collect();
         let lines: Vec<Change> = self
             .folders
             .iter()

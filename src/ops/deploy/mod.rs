@@ -328,12 +328,14 @@ fn made_first(
         steps.push(Box::new(folders::Folders {
             host: storage.host.clone(),
             folders,
+            optional: false,
         }));
     }
     for node in cx.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
         steps.push(Box::new(folders::Folders {
             host: node.host.clone(),
             folders: rendered.binds.clone(),
+            optional: true,
         }));
     }
     if !rendered.volumes.definitions.is_empty() {
