@@ -420,7 +420,7 @@ pub(super) async fn take_back(
         services::stop(cx, &state.app).await?;
     }
     journal.back(&state.swaps).await?;
-    services::start(cx, &state.app, &state.replicas, None).await?;
+    services::give_back(cx, &state.app, &state.replicas).await?;
     journal.clear(state).await
 }
 

@@ -20,6 +20,9 @@ const STOPPING: Duration = Duration::from_secs(180);
 /// How long they may take to run again.
 const STARTING: Duration = Duration::from_secs(900);
 
+/// How long they are waited for after something was taken back.
+const GIVING_BACK: Duration = Duration::from_secs(90);
+
 /// No node fulfils it: how a global service is stopped.
 const NOWHERE: &str = "node.labels.org.matou.stopped==yes";
 
@@ -148,6 +151,31 @@ pub(super) async fn start(
         tokio::time::timeout(STARTING, run.apply(cx))
             .await
             .map_err(|_| StepError::failed(format!("the tasks of {name} do not come up")))??;
+    }
+    Ok(())
+}
+
+/// The same after something was taken back: whether the tasks come up is told, and is no failure; the
+/// data is as it was, however that is.
+pub(super) async fn give_back(
+    cx: &Cx,
+    app: &str,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
+    for (name, n) in replicas {
+        set(cx, name, *n, true).await?;
+    }
+    for (name, n) in replicas.iter().filter(|(_, n)| *n > 0) {
+        let one = [(name.clone(), *n)];
+        let up = tokio::time::timeout(GIVING_BACK, start(cx, app, &one, None)).await;
+        let why = match up {
+            Ok(Ok(())) => continue,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("its tasks do not run after {} s", GIVING_BACK.as_secs()),
+        };
+        cx.out
+            .note(format!("{name} has its replicas back: {why}"))
+            .await;
     }
     Ok(())
 }
