@@ -3,7 +3,9 @@
 mod error;
 mod layout;
 mod messages;
+mod report;
 mod restic;
+mod retention;
 
 pub use error::{BackupError, Lock};
 pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
@@ -11,4 +13,6 @@ pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
-pub use restic::{Guard, RAN_WITHOUT, Restic, Version};
+pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
+pub use restic::{Guard, RAN_WITHOUT, Restic, Version, password};
+pub use retention::{Forgotten, forget_args, forgotten};

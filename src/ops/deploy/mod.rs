@@ -160,6 +160,9 @@ pub(super) async fn steps(
             text: file.text(),
         }));
     }
+    if cx.config.folder().is_some() && cx.config.backup.primary().is_some() {
+        steps.push(Box::new(file::ForTheNight { cx: cx.clone() }));
+    }
     if let Some(check) = &rendered.check {
         steps.push(Box::new(answers::Answers {
             domains: rendered.domains.clone(),
