@@ -1,6 +1,7 @@
 //! The operations: turns a [`Request`] into a [`Job`]; one file an operation.
 
 mod availability;
+mod backup;
 mod context;
 mod deploy;
 mod membership;
@@ -22,6 +23,11 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
+
+pub use backup::{
+    CheckData, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there, night,
+    push_files, repositories, running, snapshots, take_over,
+};
 pub use context::Context;
 pub use request::{Request, RestoreTo, RestoreWhat};
 pub use shell::{ShellTarget, shell_command, shell_target};
@@ -39,6 +45,7 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         Request::Provision { options } => {
             return crate::provision::job(&cx.config, &cx.nodes, options);
         }
+        Request::Backup { .. } | Request::Repo { .. } => return backup::build(request, cx).await,
         Request::Role { node, .. }
         | Request::Leave { node }
         | Request::RemoveNode { node }

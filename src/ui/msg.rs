@@ -72,7 +72,11 @@ pub enum Msg {
         week: Week,
         trends: Trends,
     },
-    /// A job that [`Effect::Run`] started.
+    /// Work that an earlier console began and that runs on.
+    FoundRunning {
+        request: Request,
+    },
+    /// A job that [`Effect::Run`] or [`Effect::Watch`] started.
     JobStarted {
         id: JobId,
         request: Request,
@@ -133,6 +137,10 @@ pub enum Effect {
         request: Request,
     },
     /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
+    /// Watch work to its end that runs already.
+    Watch {
+        request: Request,
+    },
     /// the runtime answers with a new [`Msg::Planned`] for the same ticket.
     Run {
         ticket: Ticket,

@@ -1,0 +1,590 @@
+//! Restoring on a practice fleet of two servers with shared storage: real PostgreSQL and MariaDB
+//! under write load, 20,000 files, a real restic. Nothing here is quiesced but by the dump.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use matou::lab::{Kind, Lab};
+use support::{Fleet, databases, ok, said, until};
+
+/// Of this test alone; `scripts/test.sh` removes it too.
+const FLEET: &str = "res";
+
+/// The database runs on the node that does not hold the data, the files on both.
+const SHOP: &str = r#"x-matou:
+  title: Shop
+  description: a database and many files
+  variables:
+    - {name: ENGINE, help: the database, default: postgresql}
+    - {name: DATA, help: its folder, default: /var/lib/postgresql/data}
+    - {name: NOTE, help: nothing, default: none}
+  secrets:
+    - {name: db_password, help: of the database, length: 24}
+  backup:
+    dumps:
+      - {service: db, engine: @ENGINE@, database: shop, user: shop, secret: db_password, file: @DATA@/matou-dump.sql}
+services:
+  db:
+    image: matou/databases:1
+    environment:
+      ENGINE: ${ENGINE}
+      DB_USER: shop
+      DB_NAME: shop
+      DB_PASSWORD_FILE: /run/secrets/db_password
+    secrets: [db_password]
+    volumes: ['db:${DATA}']
+    stop_signal: @SIGNAL@
+    stop_grace_period: 20s
+    deploy: {placement: {constraints: [node.hostname == n2]}}
+  files:
+    image: matou/hello:1.0
+    environment: {NOTE: '${NOTE}'}
+    volumes: ['files:/srv/files']
+    stop_grace_period: 1s
+volumes:
+  db:
+  files:
+secrets:
+  db_password: {external: true}
+"#;
+
+struct Practice {
+    fleet: Fleet,
+    config: PathBuf,
+}
+
+impl Practice {
+    fn new() -> Self {
+        let mut fleet = Fleet::new(FLEET);
+        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
+        fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
+        databases::image(&fleet, "n2");
+        let backup =
+            "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
+        let config = fleet.config("restore.toml", backup);
+        let folder = config.parent().expect("a folder");
+        std::fs::write(folder.join("restic-password"), "correct horse\n").expect("written");
+        std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
+        for (name, engine, data) in [
+            ("shop", "postgresql", "/var/lib/postgresql/data"),
+            ("store", "mariadb", "/var/lib/mysql"),
+        ] {
+            let text = SHOP.replace("@ENGINE@", engine).replace("@DATA@", data);
+            let signal = if name == "shop" { "SIGINT" } else { "SIGTERM" };
+            let text = text.replace("@SIGNAL@", signal);
+            let text = text.replace("default: postgresql", &format!("default: {engine}"));
+            let text = text.replace(
+                "default: /var/lib/postgresql/data",
+                &format!("default: {data}"),
+            );
+            std::fs::write(folder.join(format!("stacks/{name}.yml")), text).expect("written");
+        }
+        Self { fleet, config }
+    }
+
+    fn matou(&self, args: &[&str]) -> Output {
+        support::matou(&self.config, args)
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let begun = std::time::Instant::now();
+        let text = ok(&self.config, args);
+        told(begun, &format!("matou {}", args.join(" ")));
+        text
+    }
+
+    /// Asks the database of an application, in its container.
+    fn ask(&self, app: &str, sql: &str) -> Result<String, String> {
+        let client = match app.starts_with("store") {
+            true => {
+                "MYSQL_PWD=$(cat /run/secrets/db_password) mariadb -h 127.0.0.1 -u shop -N -B shop -e"
+            }
+            false => {
+                "PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U shop -d shop -qAtX -c"
+            }
+        };
+        let line = format!(
+            "c=$(docker ps -q --filter label=com.docker.swarm.service.name={app}_db | head -n 1); \
+             docker exec \"$c\" sh -c '{client} \"$1\"' sh '{sql}'"
+        );
+        let out = self.fleet.try_run("n2", &line);
+        match out.status.success() {
+            true => Ok(said(&out).trim().to_owned()),
+            false => Err(said(&out)),
+        }
+    }
+
+    fn rows(&self, app: &str) -> u64 {
+        let text = self.ask(app, "SELECT count(*) FROM orders");
+        let text = text.expect("the database answers");
+        text.parse().expect("a number")
+    }
+
+    /// Deploys an application, gives it a table and files.
+    fn make(&self, app: &str, files: u32) {
+        self.ok(&["deploy", app, app, "--yes"]);
+        until(Duration::from_secs(120), || {
+            self.ask(app, "CREATE TABLE orders (id int, what varchar(200))")
+                .map(drop)
+        });
+        self.fleet.run(
+            "n1",
+            &format!(
+                "cd /mnt/data/{app}_files; awk 'BEGIN {{ for (i = 0; i < {files}; i++) {{ d = \"d\" int(i / 500); \
+                 if (i % 500 == 0) {{ system(\"mkdir -p \" d) }}; f = d \"/f\" i; print \"content of \" i >f; close(f) }} }}'; \
+                 echo odd >'d0/a[1]*.txt'; ln -s f1 d0/link; chown -R 33:33 ."
+            ),
+        );
+    }
+
+    /// Rows are written all the time until the answer is dropped.
+    fn load(&self, app: &str) -> Load {
+        let insert = match app {
+            "store" => {
+                "MYSQL_PWD=$(cat /run/secrets/db_password) mariadb -h 127.0.0.1 -u shop shop"
+            }
+            _ => "PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U shop -d shop -qX",
+        };
+        let line = format!(
+            "c=$(docker ps -q --filter label=com.docker.swarm.service.name={app}_db | head -n 1); \
+             exec docker exec -i \"$c\" sh -c 'i=0; while :; do i=$((i+1)); echo \"INSERT INTO orders VALUES ($i, $i);\"; done | {insert}' >/dev/null 2>&1"
+        );
+        let child = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args(["lab", "ssh", "--name", FLEET, "n2", "--", "sh", "-c", &line])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("matou starts");
+        Load(child)
+    }
+
+    /// A dump, a manifest, and a snapshot of everything, as the backup of an application makes
+    /// them; answers with how many rows the dump holds.
+    fn back_up(&self, app: &str) -> u64 {
+        let (dump, count, file) = match app {
+            "store" => (
+                "MYSQL_PWD=$(cat /run/secrets/db_password) mariadb-dump --single-transaction --skip-extended-insert -h 127.0.0.1 -u shop shop",
+                "grep -c '^INSERT INTO `orders`'",
+                "/var/lib/mysql/matou-dump.sql",
+            ),
+            _ => (
+                "PGPASSWORD=$(cat /run/secrets/db_password) pg_dump -h 127.0.0.1 -U shop -d shop --inserts",
+                "grep -c '^INSERT INTO public.orders'",
+                "/var/lib/postgresql/data/matou-dump.sql",
+            ),
+        };
+        let path = format!("/mnt/data/{app}_db/matou-dump.sql");
+        let line = format!(
+            "c=$(docker ps -q --filter label=com.docker.swarm.service.name={app}_db | head -n 1); \
+             docker exec \"$c\" sh -c '{dump}' >{path} && {count} {path}"
+        );
+        let rows = self.fleet.run("n2", &line);
+        let rows = rows.trim().parse().expect("a number");
+        let size = self.fleet.run("n1", &format!("stat -c %s {path}"));
+        let volume = |name: &str| {
+            let name = format!("{app}_{name}");
+            serde_json::json!({"name": name, "folder": format!("/mnt/data/{name}")})
+        };
+        let engine = if app == "store" {
+            "mariadb"
+        } else {
+            "postgresql"
+        };
+        let manifest = serde_json::json!({
+            "app": app, "fleet": FLEET, "time": "2026-11-24T03:00:00Z",
+            "volumes": [volume("db"), volume("files")],
+            "dumps": [{"service": "db", "engine": engine, "database": "shop", "file": file,
+                "path": path, "size": size.trim().parse::<u64>().expect("a number")}],
+        });
+        let line = format!(
+            "set -e; export RESTIC_PASSWORD='correct horse' RESTIC_REPOSITORY=/srv/restic; \
+             [ -e /srv/restic/config ] || restic init -q; d=/mnt/data/.matou/dumps/{app}; mkdir -p $d; \
+             echo '{manifest}' >$d/manifest.json; \
+             restic backup -q --host {FLEET} --tag app={app} --tag matou $d /mnt/data/.matou/secrets/{app} \
+             /mnt/data/{app}_db /mnt/data/{app}_files || [ $? = 3 ]"
+        );
+        self.fleet.run("n1", &line);
+        rows
+    }
+
+    /// One hash of every file's name, owner, time and content.
+    fn files(&self, folder: &str) -> String {
+        self.fleet.run(
+            "n1",
+            &format!(
+                "cd {folder} && {{ find . -printf '%y %m %U:%G %p %l\\n'; find . -type f -printf '%T@ %p\\n'; \
+                 find . -type f -print0 | sort -z | xargs -0 cat; }} | LC_ALL=C sort | sha256sum"
+            ),
+        )
+    }
+
+    /// Started in the background; its output goes nowhere.
+    fn spawn(&self, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(&self.config)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("matou starts")
+    }
+
+    /// Waits until a shell line on the storage node succeeds.
+    fn wait_on_storage(&self, line: &str) {
+        until(Duration::from_secs(120), || {
+            let out = self.fleet.try_run("n1", line);
+            match out.status.success() {
+                true => Ok(()),
+                false => Err(format!("{line}: {}", said(&out))),
+            }
+        });
+    }
+}
+
+/// Says how long everything before took.
+fn told(begun: std::time::Instant, what: &str) {
+    eprintln!("{:>6.1} s: {what}", begun.elapsed().as_secs_f32());
+}
+
+struct Load(Child);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
+    let begun = std::time::Instant::now();
+    let p = Practice::new();
+    told(begun, "a fleet");
+    p.make("shop", 20_000);
+    told(begun, "a shop with 20,000 files");
+    let files = p.files("/mnt/data/shop_files");
+    let load = p.load("shop");
+    until(Duration::from_secs(60), || match p.rows("shop") {
+        0..300 => Err("too few rows".into()),
+        _ => Ok(()),
+    });
+    let rows = p.back_up("shop");
+    assert!(
+        rows > 0 && p.rows("shop") > rows,
+        "nothing was written meanwhile"
+    );
+
+    told(begun, "a snapshot");
+    // Everything is lost while it is written to.
+    p.fleet
+        .run("n1", "rm -rf /mnt/data/shop_db /mnt/data/shop_files");
+    let plan = p.ok(&["restore", "shop", "--dry-run"]);
+    assert!(
+        plan.contains("/mnt/data/shop_db: made anew, its dump loaded"),
+        "{plan}"
+    );
+    assert!(plan.contains("less than an hour old"), "{plan}");
+    let text = p.ok(&["restore", "shop", "--yes"]);
+    drop(load);
+    assert!(text.contains("as many as the snapshot holds"), "{text}");
+    assert_eq!(p.rows("shop"), rows, "another point than the dump's");
+    assert_eq!(p.files("/mnt/data/shop_files"), files);
+    // What a restore replaced is not lost by the next one.
+    let out = p.matou(&["restore", "shop", "--yes"]);
+    assert!(
+        !out.status.success() && said(&out).contains("forget shop"),
+        "{}",
+        said(&out)
+    );
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+    let left = p
+        .fleet
+        .run("n1", "find /mnt/data/.matou/restores -mindepth 1");
+    assert_eq!(left, "");
+
+    told(begun, "restored");
+    undone(&p, rows);
+    told(begun, "undone");
+    interrupted(&p);
+    told(begun, "interrupted");
+    power_cut(&p);
+    told(begun, "power cut");
+    one_file(&p);
+    told(begun, "one file");
+    beside(&p, rows, &files);
+    told(begun, "beside");
+    no_room(&p);
+    told(begun, "no room");
+    proven(&p);
+    told(begun, "proven");
+    mariadb(&p);
+    told(begun, "the other database");
+}
+
+/// What was written since comes back by an undo, and goes by a forget.
+fn undone(p: &Practice, rows: u64) {
+    p.ask("shop", "INSERT INTO orders VALUES (0, 0)")
+        .expect("inserted");
+    p.fleet.run("n1", "echo since >/mnt/data/shop_files/since");
+    p.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(p.rows("shop"), rows);
+    p.fleet.run("n1", "[ ! -e /mnt/data/shop_files/since ]");
+    p.ok(&["restore", "undo", "shop", "--yes"]);
+    assert_eq!(p.rows("shop"), rows + 1);
+    p.fleet.run("n1", "[ -e /mnt/data/shop_files/since ]");
+    let again = p.ok(&["restore", "undo", "shop", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+    assert_eq!(p.rows("shop"), rows + 1);
+}
+
+/// matou is killed while the services are stopped and the folders exchanged.
+fn interrupted(p: &Practice) {
+    let before = p.rows("shop");
+    let mut running = p.spawn(&["restore", "shop", "--yes"]);
+    p.wait_on_storage("grep -q restoring /mnt/data/.matou/restores/shop.json && [ -e /mnt/data/.matou/restores/shop/old/0 ]");
+    running.kill().expect("killed");
+    running.wait().expect("ended");
+    let plan = p.ok(&["restore", "undo", "shop", "--dry-run"]);
+    assert!(plan.contains("half restored"), "{plan}");
+    // The lock of the one that was killed is gone a moment later.
+    until(Duration::from_secs(60), || {
+        let out = p.matou(&["restore", "undo", "shop", "--yes"]);
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(said(&out)),
+        }
+    });
+    assert_eq!(p.rows("shop"), before);
+    p.fleet.run("n1", "[ -e /mnt/data/shop_files/since ]");
+    let status = p.ok(&["status"]);
+    assert!(!status.contains("0/1"), "{status}");
+    // And cancelled by the operator: it takes itself back.
+    let mut running = p.spawn(&["restore", "shop", "--yes"]);
+    p.wait_on_storage("[ -e /mnt/data/.matou/restores/shop/old/0 ]");
+    let pid = running.id().to_string();
+    Command::new("kill")
+        .args(["-INT", &pid])
+        .status()
+        .expect("kill");
+    let status = running.wait().expect("ended");
+    assert_eq!(status.code(), Some(130));
+    p.fleet
+        .run("n1", "[ ! -e /mnt/data/.matou/restores/shop.json ]");
+    assert_eq!(p.rows("shop"), before);
+}
+
+/// The storage node loses its power in the middle.
+fn power_cut(p: &Practice) {
+    let before = p.rows("shop");
+    let mut running = p.spawn(&["restore", "shop", "--yes"]);
+    p.wait_on_storage("[ -e /mnt/data/.matou/restores/shop/old/0 ]");
+    p.fleet.kill("n1");
+    running.kill().expect("killed");
+    running.wait().expect("ended");
+    p.fleet.wait(p.fleet.lab.start_node("n1"));
+    until(Duration::from_secs(120), || {
+        let out = p.matou(&["status"]);
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(said(&out)),
+        }
+    });
+    // The same command again takes it back first, then restores.
+    let text = p.ok(&["restore", "shop", "--yes"]);
+    assert!(text.contains("taken back first"), "{text}");
+    assert!(p.rows("shop") < before);
+    p.ok(&["restore", "undo", "shop", "--yes"]);
+    assert_eq!(p.rows("shop"), before);
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+}
+
+/// One file with every character of a pattern in its name, in place and into a folder.
+fn one_file(p: &Practice) {
+    let path = "/mnt/data/shop_files/d0/a[1]*.txt";
+    let task = "docker ps -q --filter label=com.docker.swarm.service.name=shop_db";
+    let before = p.fleet.run("n2", task);
+    p.fleet.run("n1", &format!("echo changed >'{path}'"));
+    p.ok(&["restore", "shop", "--path", path, "--yes"]);
+    let content = p
+        .fleet
+        .run("n1", &format!("cat '{path}'; stat -c %u '{path}'"));
+    assert_eq!(content, "odd\n33\n");
+    p.ok(&["restore", "undo", "shop", "--yes"]);
+    assert_eq!(p.fleet.run("n1", &format!("cat '{path}'")), "changed\n");
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+    assert_eq!(
+        p.fleet.run("n2", task),
+        before,
+        "the database was restarted"
+    );
+    p.ok(&[
+        "restore",
+        "shop",
+        "--path",
+        path,
+        "--into",
+        "/srv/back",
+        "--yes",
+    ]);
+    let content = p.fleet.run(
+        "n1",
+        &format!("cd /srv/back; find . -type f; cat './{path}'"),
+    );
+    assert_eq!(content, format!(".{path}\nodd\n"));
+    // Not over what is there, and nothing that is not in the snapshot.
+    let out = p.matou(&[
+        "restore",
+        "shop",
+        "--path",
+        path,
+        "--into",
+        "/srv/back",
+        "--yes",
+    ]);
+    assert!(
+        said(&out).contains("holds something already"),
+        "{}",
+        said(&out)
+    );
+    let missing = "/mnt/data/shop_files/d0/a1.txt";
+    let out = p.matou(&[
+        "restore", "shop", "--path", missing, "--into", "/srv/b", "--yes",
+    ]);
+    assert!(
+        said(&out).contains("is not in the snapshot"),
+        "{}",
+        said(&out)
+    );
+    let inside = "/mnt/data/shop_db/PG_VERSION";
+    let out = p.matou(&["restore", "shop", "--path", inside, "--yes"]);
+    assert!(said(&out).contains("files of a database"), "{}", said(&out));
+}
+
+/// The application as it was, under another name, beside the running one.
+fn beside(p: &Practice, rows: u64, files: &str) {
+    let before = p.rows("shop");
+    p.ok(&["restore", "shop", "--as", "shop2", "NOTE=second", "--yes"]);
+    assert_eq!(p.rows("shop2"), rows);
+    assert_eq!(p.files("/mnt/data/shop2_files"), files);
+    assert_eq!(p.rows("shop"), before);
+    let secret = |app: &str| {
+        p.fleet.run(
+            "n1",
+            &format!("cat /mnt/data/.matou/secrets/{app}/db_password.v1"),
+        )
+    };
+    assert_eq!(secret("shop2"), secret("shop"));
+    let out = p.matou(&["restore", "shop", "--as", "shop2", "--yes"]);
+    assert!(said(&out).contains("already"), "{}", said(&out));
+    p.ok(&[
+        "remove",
+        "shop2",
+        "--volume",
+        "shop2_db",
+        "--volume",
+        "shop2_files",
+        "--yes",
+    ]);
+    p.ok(&["restore", "forget", "shop2", "--yes"]);
+}
+
+/// A disk that is too small, seen before, and one that has no room for so many files, seen only when
+/// they are written.
+fn no_room(p: &Practice) {
+    p.fleet.run(
+        "n1",
+        "mkdir -p /srv/small /srv/few; mount -t tmpfs -o size=2m none /srv/small; mount -t tmpfs -o size=500m,nr_inodes=2000 none /srv/few",
+    );
+    let out = p.matou(&["restore", "shop", "--into", "/srv/small/x", "--yes"]);
+    let text = said(&out);
+    assert!(
+        !out.status.success() && text.contains("are needed: make room first"),
+        "{text}"
+    );
+    let folder = "/mnt/data/shop_files";
+    let out = p.matou(&[
+        "restore",
+        "shop",
+        "--path",
+        folder,
+        "--into",
+        "/srv/few/x",
+        "--yes",
+    ]);
+    let text = said(&out);
+    assert!(
+        !out.status.success() && text.contains("no room is left"),
+        "{text}"
+    );
+    // Wrong files are not left behind.
+    p.fleet
+        .run("n1", "[ ! -e /srv/few/x ]; umount /srv/small /srv/few");
+}
+
+/// A proof counts, and a file that differs without anybody having changed it is none.
+fn proven(p: &Practice) {
+    let text = p.ok(&["verify", "shop"]);
+    assert!(
+        text.contains("db matou-dump.sql: loaded, 1 tables"),
+        "{text}"
+    );
+    let proof = |p: &Practice| -> serde_json::Value {
+        let text = p.fleet.run("n1", "cat /mnt/data/.matou/proofs/shop.json");
+        serde_json::from_str(&text).expect("a proof")
+    };
+    let good = proof(p);
+    assert_eq!(good["problem"], serde_json::Value::Null);
+    assert!(good["same"].as_u64() >= Some(19_999), "{good}");
+    let left = p.fleet.run(
+        "n1",
+        "ls -A /mnt/data/.matou/proofs; docker stack ls --format '{{.Name}}'; docker secret ls --format '{{.Name}}'; ls /mnt/data",
+    );
+    assert!(
+        !left.contains("-proof") && !left.contains("scratch"),
+        "{left}"
+    );
+    p.fleet.run(
+        "n1",
+        "cd /mnt/data/shop_files/d1; t=$(stat -c %y f600); printf 'Content of 600\\n' >f600; touch -d \"$t\" f600",
+    );
+    let out = p.matou(&["verify", "shop"]);
+    assert!(!out.status.success(), "{}", said(&out));
+    let bad = proof(p);
+    let problem = bad["problem"].as_str().unwrap_or_default();
+    assert!(problem.contains("shop_files/./d1/f600"), "{problem}");
+}
+
+/// The same with the other database.
+fn mariadb(p: &Practice) {
+    p.make("store", 100);
+    let load = p.load("store");
+    until(Duration::from_secs(60), || match p.rows("store") {
+        0..300 => Err("too few rows".into()),
+        _ => Ok(()),
+    });
+    let rows = p.back_up("store");
+    p.fleet
+        .run("n1", "rm -rf /mnt/data/store_db/* /mnt/data/store_files/*");
+    p.ok(&["restore", "store", "--yes"]);
+    drop(load);
+    assert_eq!(p.rows("store"), rows);
+    p.fleet.run("n1", "[ -e /mnt/data/store_files/d0/f42 ]");
+    // An application that is gone altogether is deployed again from its file.
+    p.ok(&["restore", "forget", "store", "--yes"]);
+    p.ok(&[
+        "remove",
+        "store",
+        "--volume",
+        "store_db",
+        "--volume",
+        "store_files",
+        "--yes",
+    ]);
+    p.ok(&["restore", "store", "--yes"]);
+    assert_eq!(p.rows("store"), rows);
+}
