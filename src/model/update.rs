@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot, Swarm, Volume,
+    Certificate, Disk, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot, Swarm,
+    Volume,
 };
 
 /// One reading by a collector.
@@ -27,6 +28,11 @@ pub enum Datum {
     Metrics {
         node: String,
         reading: Result<Metrics, String>,
+    },
+    /// The local disks of a node.
+    Disks {
+        node: String,
+        disks: Vec<Disk>,
     },
     Volumes {
         node: String,
@@ -75,6 +81,11 @@ impl Fleet {
                         n.history.push_back(*metrics);
                     }
                     n.metrics.record(reading, at);
+                }
+            }
+            Datum::Disks { node, disks } => {
+                if let Some(n) = self.node_mut(&node) {
+                    n.disks = disks;
                 }
             }
             Datum::Volumes { node, reading } => {

@@ -13,7 +13,7 @@ const PROXY: &str = "global\n  log stderr local0 warning\ndefaults\n  mode http\
 frontend socket\n  bind :2375\n  http-request deny unless METH_GET\n  http-request deny unless { path -m reg ^(/v[0-9.]+)?/(_ping|version|events|services|tasks|networks|nodes) }\n  default_backend engine\n\
 backend engine\n  server engine /var/run/docker.sock\n";
 
-fn sh(script: &str, args: &[&str]) -> String {
+pub(super) fn sh(script: &str, args: &[&str]) -> String {
     let out = Command::new("sh")
         .args(["-ec", script, "sh"])
         .args(args)

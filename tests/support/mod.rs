@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod edge;
+pub mod monitoring;
 pub mod pty;
 
 use std::path::PathBuf;
