@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sysinfo::{Disks, System};
 
-use crate::model::Metrics;
+use crate::model::{Disk, Metrics};
 
 /// Time between two samples.
 pub(super) const INTERVAL: Duration = Duration::from_secs(3);
@@ -18,13 +18,19 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(3);
 pub const REMOTE_SAMPLER: &str = "while echo @ && head -n 1 /proc/stat \
     && grep -E '^(MemTotal|MemAvailable|SwapTotal|SwapFree):' /proc/meminfo \
     && echo load $(cat /proc/loadavg) && echo uptime $(cat /proc/uptime) \
-    && df -P -k / | tail -n 1 && echo .; do sleep 3; done";
+    && df -P -k / | tail -n 1 \
+    && { df -P -k -l -t ext2 -t ext3 -t ext4 -t xfs -t btrfs -t f2fs -t zfs 2>/dev/null \
+    | tail -n +2 | head -n 20 | sed 's/^/disk /' || :; } && echo .; do sleep 3; done";
+
+/// Most lines that a sample has: nine, and one for each disk.
+const LINES: usize = 32;
 
 /// Turns the lines of [`REMOTE_SAMPLER`] into metrics.
 #[derive(Debug, Default)]
 pub struct Sampler {
     lines: Vec<String>,
     cpu: Option<CpuTimes>,
+    disks: Vec<Disk>,
 }
 
 /// Jiffies since boot. All zero before the first sample, which therefore gives the average since
@@ -44,14 +50,35 @@ impl Sampler {
                 let (mut metrics, cpu) = parse_sample(&self.lines)?;
                 metrics.cpu = usage(self.cpu.unwrap_or_default(), cpu);
                 self.cpu = Some(cpu);
+                self.disks = self.lines.iter().filter_map(|l| disk(l)).collect();
                 return Some(metrics);
             }
-            // A sample has nine lines; more than that is not one.
-            other if self.lines.len() < 16 => self.lines.push(other.to_owned()),
+            // More than that is no sample.
+            other if self.lines.len() < LINES => self.lines.push(other.to_owned()),
             _ => {}
         }
         None
     }
+
+    /// The local disks of the last sample; a file system that is mounted twice is there once.
+    pub fn disks(&self) -> &[Disk] {
+        &self.disks
+    }
+}
+
+/// `disk`, then a line of `df -P -k`: file system, size, used, available, percent, mount point.
+fn disk(line: &str) -> Option<Disk> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let kib = |i: usize| words.get(i)?.parse::<u64>().ok()?.checked_mul(1024);
+    if *words.first()? != "disk" || words.len() < 7 {
+        return None;
+    }
+    let used = kib(3)?;
+    Some(Disk {
+        mount: words[6..].join(" "),
+        used,
+        total: used.checked_add(kib(4)?)?,
+    })
 }
 
 fn usage(before: CpuTimes, now: CpuTimes) -> f32 {
@@ -93,6 +120,7 @@ pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
                 }
             }
             "uptime" => metrics.uptime = words.get(1)?.parse::<f64>().ok()? as u64,
+            "disk" => {}
             // `df`: file system, size, used, available, percent, mount point.
             _ if words.len() >= 6 => {
                 metrics.disk_used = kib(2)?;
@@ -106,6 +134,9 @@ pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
     Some((metrics, cpu?))
 }
 
+/// File systems of disks.
+const LOCAL: [&str; 7] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs"];
+
 /// Samples the machine the console runs on.
 pub(super) struct LocalSampler {
     system: System,
@@ -118,6 +149,25 @@ impl LocalSampler {
         let mut system = System::new()?;
         system.refresh_cpu_usage();
         Ok(Self { system })
+    }
+
+    /// The local disks.
+    ///
+    /// # Errors
+    /// When the list of mounts can't be read.
+    pub(super) fn disks() -> Result<Vec<Disk>, sysinfo::Error> {
+        let disks = Disks::new_with_refreshed_list()?;
+        let mut seen = std::collections::BTreeSet::new();
+        Ok(disks
+            .iter()
+            .filter(|d| LOCAL.contains(&&*d.file_system().to_string_lossy()))
+            .filter(|d| seen.insert(d.name().to_owned()))
+            .map(|d| Disk {
+                mount: d.mount_point().to_string_lossy().into_owned(),
+                used: d.total_space().saturating_sub(d.available_space()),
+                total: d.total_space(),
+            })
+            .collect())
     }
 
     /// # Errors
@@ -173,7 +223,20 @@ mod tests {
         assert_eq!(m.memory_total, local.memory_total);
         assert!(m.memory_used > 0 && m.memory_used < m.memory_total);
         assert!(m.disk_used > 0 && m.disk_used <= m.disk_total);
+        assert!(sampler.disks().iter().all(|d| d.mount.starts_with('/')));
         assert!(m.uptime > 0 && (0.0..=100.0).contains(&m.cpu));
+    }
+
+    #[test]
+    fn local_disks_are_read_from_df() {
+        let line = "disk /dev/mapper/matou-data 102400 96256 4096 96% /mnt/my data";
+        let read = disk(line).unwrap();
+        assert_eq!(read.mount, "/mnt/my data");
+        assert_eq!((read.used, read.total), (96_256 << 10, 100_352 << 10));
+        assert!((read.percent() - 95.9).abs() < 0.1);
+        for wrong in ["disk", "disk /dev/sda x 1 1 1% /", "load 1 2 3"] {
+            assert_eq!(disk(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
@@ -200,6 +263,6 @@ mod tests {
         for _ in 0..100_000 {
             sampler.line("garbage");
         }
-        assert!(sampler.lines.len() <= 16);
+        assert!(sampler.lines.len() <= LINES);
     }
 }

@@ -126,6 +126,12 @@ async fn local_load(name: &str, reports: &Reports) {
             Err(reason) => Err(reason.clone()),
         };
         let node = name.to_owned();
+        if let Ok(disks) = LocalSampler::disks() {
+            let node = node.clone();
+            if !reports.send(Datum::Disks { node, disks }).await {
+                return;
+            }
+        }
         if !reports.send(Datum::Metrics { node, reading }).await {
             return;
         }
@@ -151,7 +157,12 @@ async fn remote_load(node: &NodeHandle, reports: &Reports) {
                         node: name.clone(),
                         reading: Ok(metrics),
                     };
-                    if !reports.send(datum).await {
+                    let disks = Datum::Disks {
+                        node: name.clone(),
+                        disks: sampler.disks().to_vec(),
+                    };
+                    // First, so that they are known when the load is looked at.
+                    if !(reports.send(disks).await && reports.send(datum).await) {
                         return;
                     }
                 }

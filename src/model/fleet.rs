@@ -75,6 +75,23 @@ pub struct Engine {
     pub swarm_state: String,
 }
 
+/// A local disk of a node, by where it is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Disk {
+    pub mount: String,
+    /// Bytes.
+    pub used: u64,
+    /// Bytes that are used or can be had.
+    pub total: u64,
+}
+
+impl Disk {
+    /// In use, percent.
+    pub fn percent(&self) -> f32 {
+        percent(self.used, self.total)
+    }
+}
+
 /// One sample of a node's load.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Metrics {
@@ -234,6 +251,8 @@ pub struct Node {
     pub link: Link,
     pub engine: Source<Engine>,
     pub metrics: Source<Metrics>,
+    /// As old as `metrics`.
+    pub disks: Vec<Disk>,
     /// Oldest first, at most [`HISTORY`].
     #[serde(skip)]
     pub history: VecDeque<Metrics>,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Backups, Certificate, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot,
+    Backups, Certificate, Disk, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot,
     Swarm, Volume, sort_snapshots,
 };
 
@@ -28,6 +28,11 @@ pub enum Datum {
     Metrics {
         node: String,
         reading: Result<Metrics, String>,
+    },
+    /// The local disks of a node.
+    Disks {
+        node: String,
+        disks: Vec<Disk>,
     },
     Volumes {
         node: String,
@@ -77,6 +82,11 @@ impl Fleet {
                         n.history.push_back(*metrics);
                     }
                     n.metrics.record(reading, at);
+                }
+            }
+            Datum::Disks { node, disks } => {
+                if let Some(n) = self.node_mut(&node) {
+                    n.disks = disks;
                 }
             }
             Datum::Volumes { node, reading } => {

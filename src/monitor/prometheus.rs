@@ -264,13 +264,14 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         .nodes
         .iter()
         .map(|node| {
-            let name = node.replace(['\\', '"'], "");
+            // It stands in an expression and in a template; labels of series are not known there.
+            let name = node.replace(['\\', '"', '{', '}'], "");
             let mut rule = rule(
                 "NodeDown",
                 &format!(r#"absent(up{{job="node",instance="{name}"}} == 1)"#),
                 "1m",
                 "critical",
-                "{{ $labels.instance }} gives no sign of life",
+                &format!("{name} gives no sign of life"),
             );
             rule["labels"]["instance"] = name.into();
             rule
@@ -459,7 +460,7 @@ fn alertmanager(inputs: &Inputs<'_>) -> Value {
         "route": {
             "receiver": "operator",
             "group_by": ["alertname", "instance", "app"],
-            "group_wait": "10s", "group_interval": "1m", "repeat_interval": "12h",
+            "group_wait": "10s", "group_interval": "30s", "repeat_interval": "12h",
             "routes": [watchdog],
         },
         // A node that is lost takes its figures with it: one message is enough.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::backups::{BackupAge, missed, state};
 use super::trend::Trends;
 use crate::config::AlertsConfig;
-use crate::model::{CertificateState, Fleet, Link, Node, Role, Service, Swarm, Task};
+use crate::model::{CertificateState, Disk, Fleet, Link, Node, Role, Service, Swarm, Task};
 
 /// Below its limit by this many percent, a load is no longer high: it does not come and go.
 const MARGIN: f32 = 5.0;
@@ -226,45 +226,70 @@ fn load(
         return;
     };
     let limits = facts.limits;
-    let mut full = false;
+    let high = |value: f32, limit: u8| {
+        let limit = f32::from(limit);
+        let near = value < limit || node.metrics.is_stale();
+        let why = format!("at {value:.0} %; {limit:.0} % is the limit");
+        (value >= limit - MARGIN).then_some((near, why))
+    };
     for (sort, kind, value, limit) in [
         ("CPU", Kind::Cpu, m.cpu, limits.cpu),
         ("memory", Kind::Memory, m.memory_percent(), limits.memory),
-        ("disk", Kind::Disk, m.disk_percent(), limits.disk),
     ] {
-        let limit = f32::from(limit);
-        if value < limit - MARGIN {
-            continue;
+        if let Some((near, why)) = high(value, limit) {
+            let why = format!("{sort} {why}");
+            found.push(Finding {
+                near,
+                ..base(&sort.to_ascii_lowercase(), kind, Severity::Warning, why)
+            });
         }
-        let near = value < limit || node.metrics.is_stale();
-        full |= kind == Kind::Disk && !near;
-        let severity = match kind {
-            Kind::Disk => Severity::Critical,
-            _ => Severity::Warning,
-        };
-        let why = format!("{sort} at {value:.0} %; {limit:.0} % is the limit");
-        found.push(Finding {
-            near,
-            ..base(&sort.to_ascii_lowercase(), kind, severity, why)
-        });
     }
-    let hours = facts
-        .trends
-        .hours_to_full(&node.name, m.disk_total, facts.now);
-    if let Some(hours) = hours
-        && !full
-        && hours <= f64::from(limits.disk_full_hours)
-    {
-        let left = match hours {
-            h if h < 1.0 => format!("{:.0} min", h * 60.0),
-            h => format!("{h:.0} h"),
+    let root = Disk {
+        mount: "/".into(),
+        used: m.disk_used,
+        total: m.disk_total,
+    };
+    let others = node.disks.iter().filter(|d| d.mount != "/");
+    for disk in std::iter::once(&root).chain(others) {
+        let (what, sort, place) = match disk.mount.as_str() {
+            "/" => ("disk".into(), "disk".to_owned(), node.name.clone()),
+            mount => (
+                format!("disk {mount}"),
+                format!("disk{mount}"),
+                place(&node.name, mount),
+            ),
         };
-        let why = format!(
-            "the disk will be full in {left}, as it fills now; {:.0} % are in use",
-            m.disk_percent()
-        );
-        found.push(base("disk-trend", Kind::DiskTrend, Severity::Warning, why));
+        let full = high(disk.percent(), limits.disk);
+        let begins = matches!(&full, Some((false, _)));
+        if let Some((near, why)) = full {
+            let why = format!("{what} {why}");
+            found.push(Finding {
+                near,
+                ..base(&sort, Kind::Disk, Severity::Critical, why)
+            });
+        }
+        let hours = facts.trends.hours_to_full(&place, disk.total, facts.now);
+        if let Some(hours) = hours
+            && !begins
+            && hours <= f64::from(limits.disk_full_hours)
+        {
+            let left = match hours {
+                h if h < 1.0 => format!("{:.0} min", h * 60.0),
+                h => format!("{h:.0} h"),
+            };
+            let why = format!(
+                "the {what} will be full in {left}, as it fills now; {:.0} % are in use",
+                disk.percent()
+            );
+            let sort = format!("{sort}-trend");
+            found.push(base(&sort, Kind::DiskTrend, Severity::Warning, why));
+        }
     }
+}
+
+/// The name of a node's disk among the trends.
+pub fn place(node: &str, mount: &str) -> String {
+    format!("{node} {mount}")
 }
 
 /// Managers decide by majority: what is left when another one fails.
@@ -597,6 +622,22 @@ mod tests {
         let full = found(&fleet(vec![metrics(0.0, 96)]));
         assert_eq!(full[0].severity, Severity::Critical);
         assert_eq!(full[0].why, "disk at 96 %; 95 % is the limit");
+    }
+
+    #[test]
+    fn each_disk_is_looked_at_and_the_root_once() {
+        let disk = |mount: &str, used| Disk {
+            mount: mount.into(),
+            used,
+            total: 100,
+        };
+        let disks = vec![disk("/", 96), disk("/mnt/data", 96), disk("/boot", 50)];
+        let node = "n1".to_owned();
+        let fleet = fleet(vec![Datum::Disks { node, disks }, metrics(0.0, 96)]);
+        let found = found(&fleet);
+        let keys: Vec<&str> = found.iter().map(|f| f.key.as_str()).collect();
+        assert_eq!(keys, ["node/n1/disk", "node/n1/disk/mnt/data"]);
+        assert_eq!(found[1].why, "disk /mnt/data at 96 %; 95 % is the limit");
     }
 
     #[test]

@@ -221,6 +221,8 @@ fn fleet(app: &mut App, update: Update) {
         Datum::Backups(Ok(new)) => {
             app.fleet.backups.value() == Some(new) && app.fleet.backups.error().is_none()
         }
+        // The load comes with it, and is drawn.
+        Datum::Disks { .. } => true,
         _ => false,
     };
     let pane = match &update.datum {
@@ -228,15 +230,23 @@ fn fleet(app: &mut App, update: Update) {
         Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
         Datum::Certificates(_) => Some(Pane::Certificates),
         Datum::Swarm(_) => Some(Pane::Services),
-        Datum::Link { .. } | Datum::Engine { .. } | Datum::Metrics { .. } | Datum::Probes(_) => {
-            None
-        }
+        Datum::Link { .. }
+        | Datum::Engine { .. }
+        | Datum::Metrics { .. }
+        | Datum::Disks { .. }
+        | Datum::Probes(_) => None,
     };
     match &update.datum {
         Datum::Metrics {
             node,
             reading: Ok(m),
-        } => app.trends.add(node, update.at, m.disk_used),
+        } => {
+            app.trends.add(node, update.at, m.disk_used);
+            for disk in app.fleet.node(node).into_iter().flat_map(|n| &n.disks) {
+                let place = crate::monitor::place(node, &disk.mount);
+                app.trends.add(&place, update.at, disk.used);
+            }
+        }
         Datum::Probes(Ok(probes)) => {
             for probe in probes {
                 let at = update.at.as_second();

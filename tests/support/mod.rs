@@ -3,6 +3,7 @@
 
 pub mod databases;
 pub mod edge;
+pub mod monitoring;
 pub mod pty;
 pub mod registry;
 pub mod wordpress;

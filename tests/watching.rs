@@ -1,0 +1,251 @@
+//! A fleet that is watched: by the console, by `matou check`, and by real Prometheus, Alertmanager
+//! and exporters that tell a webhook.
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use matou::lab::Kind;
+use support::monitoring::{Told, certificates, put};
+use support::pty::Pty;
+use support::{Fleet, edge, matou, monitoring, ok, said, until};
+
+/// What the stack files name is replaced by what can be had here.
+const IMAGES: [&str; 6] = [
+    "PROMETHEUS_IMAGE=matou/prometheus:1",
+    "ALERTMANAGER_IMAGE=matou/alertmanager:1",
+    "NODE_IMAGE=matou/node-exporter:1",
+    "BLACKBOX_IMAGE=matou/blackbox-exporter:1",
+    "PROXY_IMAGE=matou/proxy:1",
+    // Neither Grafana nor cAdvisor can be had.
+    "GRAFANA=0",
+];
+
+/// A small disk on the node, where the machine has loop devices.
+fn small_disk(fleet: &Fleet) -> bool {
+    let script = "set -e; modprobe loop 2>/dev/null || :\n\
+        [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237\n\
+        for i in $(seq 0 31); do [ -e /dev/loop$i ] || mknod /dev/loop$i b 7 $i; done\n\
+        mkdir -p /small; truncate -s 24M /root/small.img; mke2fs -q -F -t ext4 -m 0 /root/small.img; mount -o loop /root/small.img /small";
+    let made = fleet.try_run("n1", script);
+    if !made.status.success() {
+        eprintln!("no small disk, a limit is lowered instead: {}", said(&made));
+    }
+    made.status.success()
+}
+
+struct Watched {
+    fleet: Fleet,
+    config: PathBuf,
+    told: Told,
+    disk: bool,
+}
+
+impl Watched {
+    /// A node with an edge and an application, and the monitoring stack behind the edge.
+    fn up() -> Self {
+        let fleet = Fleet::new("mon");
+        let say = |phase: &str| eprintln!("lab: {phase}");
+        fleet.wait(fleet.lab.up(1, Kind::Swarm, &say));
+        edge::images(&fleet, "n1");
+        monitoring::images(&fleet, "n1");
+        let disk = small_disk(&fleet);
+        let address = fleet.address("n1");
+        let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+        let told = Told::listen(&gateway);
+        let (ca, store) = certificates(&["blog.lab.test", "mon.lab.test"]);
+        let beside = |name: &str| fleet.lab.config_path().with_file_name(name);
+        std::fs::write(beside("ca.pem"), ca).expect("written");
+        std::fs::write(beside("webhook"), &told.url).expect("written");
+        let config = fleet.config(
+            "mon.toml",
+            "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"ca.pem\"\n\
+             [alerts]\ncpu = 100\nmemory = 100\n[receivers]\nwebhook_file = \"webhook\"\n",
+        );
+        fleet.run(
+            "n1",
+            "docker volume create edge_data; docker node update --label-add cadvisor=off n1",
+        );
+        let acme = "/var/lib/docker/volumes/edge_data/_data/acme.json";
+        put(&fleet, "n1", acme, &store);
+        let watched = Self {
+            fleet,
+            config,
+            told,
+            disk,
+        };
+        let images = ["IMAGE=matou/traefik:3.7", "PROXY_IMAGE=matou/proxy:1"];
+        watched.deploy(&["traefik", "edge"], &images);
+        let blog = ["DOMAIN=blog.lab.test", "IMAGE=matou/hello:1.0", "PORT=8080"];
+        watched.deploy(&["whoami", "blog"], &blog);
+        watched
+    }
+
+    fn deploy(&self, what: &[&str], variables: &[&str]) -> String {
+        let args = [&["deploy"], what, variables, &["--yes"]].concat();
+        ok(&self.config, &args)
+    }
+
+    fn monitoring(&self) -> String {
+        let users = "USERS=ops:$apr1$abc$dHXBb2LfCVUMH4tIrSCSn1";
+        let own = ["DOMAIN=mon.lab.test", users];
+        self.deploy(&["monitoring", "mon"], &[&own[..], &IMAGES].concat())
+    }
+
+    /// What `matou check` says.
+    fn check(&self) -> String {
+        said(&matou(&self.config, &["check"]))
+    }
+
+    fn fill(&self) {
+        let fill = "size=$(df -P -k /small | awk 'END {print $2}'); used=$(df -P -k /small | awk 'END {print $3}'); \
+            dd if=/dev/zero of=/small/fill bs=1k count=$((size * 96 / 100 - used + 8)) 2>&1; sync; df -P /small";
+        eprintln!("{}", self.fleet.run("n1", fill));
+    }
+}
+
+#[test]
+fn what_fails_is_told_at_once_and_that_it_is_over_too() {
+    let watched = Watched::up();
+    let text = watched.monitoring();
+    assert!(text.contains("+ config mon_prometheus_"), "{text}");
+    assert!(
+        !text.contains(&watched.told.url),
+        "a secret is shown: {text}"
+    );
+    assert!(watched.monitoring().contains("nothing to do"));
+    // The name leads to the edge, as it would in DNS.
+    let address = watched.fleet.address("n1");
+    let host = format!(
+        "docker service update -q --host-add blog.lab.test:{address} --host-add mon.lab.test:{address} mon_blackbox"
+    );
+    watched.fleet.run("n1", &host);
+    until(Duration::from_secs(60), || {
+        let text = watched.check();
+        let quiet = !text.contains("blog") && !text.contains("mon") && !text.contains("/small");
+        quiet.then_some(()).ok_or(text)
+    });
+    prometheus_sees_all(&watched);
+
+    let state = tempfile::tempdir().expect("a folder");
+    let path = state.path().to_string_lossy().into_owned();
+    let config = watched.config.to_string_lossy().into_owned();
+    let program = env!("CARGO_BIN_EXE_matou");
+    let env = [("XDG_STATE_HOME", path.as_str())];
+    let mut console = Pty::start(program, &["--config", &config], &env, 120, 40);
+    console.wait_for("1/1 nodes", Duration::from_secs(30));
+    console.send("a");
+    console.wait_for("Alerts", Duration::from_secs(10));
+
+    let begun = Instant::now();
+    watched
+        .fleet
+        .run("n1", "docker service scale -d blog_web=0");
+    if watched.disk {
+        watched.fill();
+    }
+    until(Duration::from_secs(30), || {
+        let text = watched.check();
+        let blog = text.contains("critical  blog: https://blog.lab.test/health answers");
+        let disk = !watched.disk || text.contains("critical  n1: disk /small at 96 %");
+        (blog && disk).then_some(()).ok_or(text)
+    });
+    eprintln!("matou check knows after {} s", begun.elapsed().as_secs());
+    console.wait_for("https://blog.lab.test", Duration::from_secs(30));
+    eprintln!("the console knows after {} s", begun.elapsed().as_secs());
+    let out = matou(&watched.config, &["check", "--json"]);
+    assert_eq!(out.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let alerts = report["alerts"].as_array().expect("alerts");
+    assert!(
+        alerts
+            .iter()
+            .any(|a| a["kind"] == "http" && a["cure"] == "logs")
+    );
+    let patience = Duration::from_secs(180);
+    let both = |status: &str| {
+        let blog = watched.told.of("ApplicationDown", ("app", "blog"), status);
+        let disk = match watched.disk {
+            true => watched
+                .told
+                .of("NodeDisk", ("mountpoint", "/small"), status),
+            false => Ok(()),
+        };
+        blog.and(disk)
+    };
+    until(patience, || both("firing"));
+    eprintln!("the webhook knows after {} s", begun.elapsed().as_secs());
+
+    let begun = Instant::now();
+    watched.fleet.run(
+        "n1",
+        "rm -f /small/fill; docker service scale -d blog_web=2",
+    );
+    console.wait_gone("https://blog.lab.test", Duration::from_secs(60));
+    console.send("\x1bq");
+    assert_eq!(console.end(Duration::from_secs(10)), 0);
+    until(Duration::from_secs(60), || {
+        let text = watched.check();
+        let quiet = !text.contains("blog") && !text.contains("/small");
+        quiet.then_some(()).ok_or(text)
+    });
+    until(patience, || both("resolved"));
+    eprintln!(
+        "all know that it is over after {} s",
+        begun.elapsed().as_secs()
+    );
+    if !watched.disk {
+        lower_limit(&watched);
+    }
+}
+
+/// Every exporter is scraped, every domain asked; rules are taken.
+fn prometheus_sees_all(watched: &Watched) {
+    let ask = |path: &str| {
+        let line = format!(
+            "docker exec $(docker ps -q -f name=mon_prometheus) wget -q -O - 'http://127.0.0.1:9090/prometheus/api/v1/{path}'"
+        );
+        let out = watched.fleet.try_run("n1", &line);
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).map_err(|_| said(&out))
+    };
+    until(Duration::from_secs(90), || {
+        let answer = ask("targets?state=active")?;
+        let targets = answer["data"]["activeTargets"].as_array();
+        let up: Vec<&str> = targets
+            .into_iter()
+            .flatten()
+            .filter(|t| t["health"] == "up")
+            .filter_map(|t| t["labels"]["job"].as_str())
+            .collect();
+        let missing = ["alertmanager", "blackbox", "edge", "node", "applications"]
+            .iter()
+            .find(|job| !up.contains(job));
+        missing.map_or(Ok(()), |job| Err(format!("{job} is not up: {answer}")))
+    });
+    until(Duration::from_secs(60), || {
+        let answer = ask("query?query=probe_success")?;
+        let results = answer["data"]["result"].as_array();
+        let well = results
+            .into_iter()
+            .flatten()
+            .filter(|r| r["value"][1] == "1")
+            .count();
+        (well == 2).then_some(()).ok_or(answer.to_string())
+    });
+}
+
+/// Without loop devices: the disk is over its limit when that is low enough. That the limit rolls
+/// out is a change of Swarm configs.
+fn lower_limit(watched: &Watched) {
+    let text = std::fs::read_to_string(&watched.config).expect("its configuration");
+    let low = text.replace("cpu = 100\n", "cpu = 100\ndisk = 1\n");
+    std::fs::write(&watched.config, low).expect("written");
+    assert!(watched.monitoring().contains("+ config mon_rules_"));
+    assert!(watched.check().contains("disk"));
+    let of = |status| watched.told.of("NodeDisk", ("instance", "n1"), status);
+    until(Duration::from_secs(180), || of("firing"));
+    std::fs::write(&watched.config, text).expect("written");
+    watched.monitoring();
+    until(Duration::from_secs(180), || of("resolved"));
+}
