@@ -15,6 +15,7 @@ pub mod model;
 pub mod monitor;
 pub mod ops;
 pub mod provision;
+pub mod recover;
 pub mod registry;
 pub mod runtime;
 pub mod stack;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::job::{Check, Confirm, Event, Outcome, Plan, RunError, Stream};
+use crate::job::{Check, Confirm, Event, Job, Outcome, Plan, RunError, Stream};
 use crate::ops::{self, Context, Request};
 
 /// Options of every job.
@@ -27,6 +27,7 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether everything is printed as JSON.
     pub(super) fn wants_json(&self) -> bool {
         self.json
     }
@@ -41,9 +42,28 @@ impl Options {
     }
 }
 
+/// What whoever watches a job is told.
+pub(super) enum Watched<'a> {
+    /// The job starts, with this plan.
+    Confirmed(&'a Plan),
+    Event(&'a Event),
+}
+
 /// Plans the request, asks, and runs it.
-pub async fn run(cx: &Context, mut request: Request, options: &Options) -> Result<ExitCode> {
-    let mut job = match ops::build(&request, cx).await {
+pub async fn run(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
+    let build = async |request: &Request| ops::build(request, cx).await;
+    run_watched(cx, request, build, options, &mut |_| {}).await
+}
+
+/// The same for a job that `build` makes; `watch` is told what happens.
+pub(super) async fn run_watched(
+    cx: &Context,
+    mut request: Request,
+    build: impl AsyncFn(&Request) -> Result<Job, String>,
+    options: &Options,
+    watch: &mut dyn FnMut(Watched<'_>),
+) -> Result<ExitCode> {
+    let mut job = match build(&request).await {
         Ok(job) => job,
         Err(reason) => return fail(options, &reason),
     };
@@ -54,7 +74,7 @@ pub async fn run(cx: &Context, mut request: Request, options: &Options) -> Resul
             && let Request::Provision { options: asked } = &mut request
         {
             asked.accept.push(accepted);
-            job = match ops::build(&request, cx).await {
+            job = match build(&request).await {
                 Ok(job) => job,
                 Err(reason) => return fail(options, &reason),
             };
@@ -80,10 +100,12 @@ pub async fn run(cx: &Context, mut request: Request, options: &Options) -> Resul
                 }
             }
         });
+        watch(Watched::Confirmed(&plan));
         let hash = plan.hash();
         let running = cx.runner.run(&job, Some(&hash), events, cancel);
         let printing = async {
             while let Some(event) = arriving.recv().await {
+                watch(Watched::Event(&event));
                 show_event(&event, options)?;
             }
             Ok::<_, color_eyre::Report>(())

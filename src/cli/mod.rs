@@ -1,12 +1,13 @@
 //! The command line: every job of the console as a subcommand.
 
 mod apps;
+mod backup;
 mod certificates;
 mod check;
-mod backup;
 mod exit;
 mod job;
 mod logs;
+mod recover;
 mod restore;
 mod shell;
 mod status;
@@ -235,6 +236,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Rebuild the fleet from its backups, or what was lost of it, on new servers
+    Recover(recover::RecoverOptions),
+    /// Rebuild the fleet from its backups on a practice fleet of this machine, to prove them
+    Drill(recover::DrillArgs),
     /// Move every task away from a node and keep it empty
     Drain {
         node: String,
@@ -369,6 +374,8 @@ impl Cli {
                 return Ok(ExitCode::SUCCESS);
             }
             Command::Config => return self.print_config(),
+            // config.toml itself may be in the repository.
+            Command::Recover(options) => return recover::run(self.config.clone(), options).await,
             _ => {
                 let cx = self.open()?;
                 for warning in &cx.config.warnings {
@@ -598,6 +605,7 @@ impl Cli {
             Command::Pause { node, options } => {
                 job::run(cx, availability(node, Availability::Pause), options).await
             }
+            Command::Drill(args) => recover::practise(cx, args).await,
             Command::Certificates { json, what } => {
                 certificates::run(cx, *json, what.as_ref()).await
             }
@@ -608,7 +616,10 @@ impl Cli {
                 options,
             } => logs::journal(cx, node, unit.as_deref(), options).await,
             Command::Shell { target } => shell::run(cx, target).await,
-            Command::Lab(_) | Command::Config | Command::Completions { .. } => {
+            Command::Lab(_)
+            | Command::Config
+            | Command::Completions { .. }
+            | Command::Recover(_) => {
                 unreachable!("needs no fleet")
             }
         }

@@ -252,7 +252,7 @@ pub struct ScalewayConfig {
 }
 
 /// A place where restic keeps snapshots.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Repository {
     /// `main` for the first one; letters, digits and dashes.
     pub name: String,

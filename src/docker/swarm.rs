@@ -17,7 +17,7 @@ const SEQUENCE_RETRIES: usize = 5;
 
 impl Docker {
     /// Whether this engine answers as a manager of a swarm.
-    pub(super) async fn ping_manager(&self) -> Result<(), DockerError> {
+    pub async fn ping_manager(&self) -> Result<(), DockerError> {
         let client = self.client().await?;
         match client.inspect_swarm().await {
             Ok(_) => Ok(()),

@@ -25,6 +25,9 @@ pub use vm::{Release, VmOptions};
 /// The configuration of a fleet whose nodes share the folder of volumes.
 const SHARED: &str = "\n[storage]\ndriver = \"shared\"\npath = \"/mnt/data\"\n";
 
+/// Where nodes that share a folder have it.
+const SHARED_AT: &str = "/mnt/data";
+
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;
 
@@ -57,6 +60,8 @@ pub struct Lab {
     here: Host,
     /// The configuration says that all nodes share one folder for volumes.
     shared: bool,
+    /// Where they have it.
+    shared_at: PathBuf,
 }
 
 /// A node of a practice fleet.
@@ -87,12 +92,20 @@ impl Lab {
             here: this_machine(),
             dir,
             shared: false,
+            shared_at: SHARED_AT.into(),
         })
     }
 
     /// Volumes are folders of `/mnt/data`, which all nodes of a swarm of containers share.
     pub fn shared(mut self) -> Self {
         self.shared = true;
+        self
+    }
+
+    /// All nodes share one folder, in this place, whatever they come with.
+    pub fn sharing(mut self, path: &std::path::Path) -> Self {
+        self.shared = true;
+        self.shared_at = path.to_owned();
         self
     }
 
@@ -129,9 +142,13 @@ impl Lab {
         let network = node::network(&engine, &self.name).await?;
         say(&format!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
-        let data = match kind {
-            Kind::Swarm => Some(node::data(&engine, &self.name).await?),
-            Kind::Blank | Kind::Docker => None,
+        let data = match kind == Kind::Swarm || self.shared {
+            true => Some(format!(
+                "{}:{}",
+                node::data(&engine, &self.name).await?,
+                self.shared_at.display()
+            )),
+            false => None,
         };
         let made = node::Made {
             lab: &self.name,
@@ -246,6 +263,31 @@ impl Lab {
         let engine = self.engine().await?;
         let container = node::container(&self.name, name);
         engine.run(&[action, &container]).await.map(|_| ())
+    }
+
+    /// Removes a node with all that it holds, as a provider who deletes the server; [`Lab::up`] makes
+    /// a fresh one in its place, with the same address.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub async fn lose_node(&self, name: &str) -> Result<()> {
+        ensure!(
+            !self.vms().exist(),
+            "only nodes that are containers can be lost"
+        );
+        let engine = self.engine().await?;
+        let container = node::container(&self.name, name);
+        let remove = ["rm", "--force", "--volumes", &container];
+        engine.run(&remove).await.map(|_| ())
+    }
+
+    /// Removes the folder that the nodes shared, when none of them is left.
+    ///
+    /// # Errors
+    /// When a node still has it.
+    pub async fn lose_data(&self) -> Result<()> {
+        let engine = self.engine().await?;
+        node::lose_data(&engine, &self.name).await
     }
 
     /// Loads an image archive (`docker save`) on every node.

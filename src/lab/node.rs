@@ -67,7 +67,7 @@ pub(super) struct Made<'a> {
     pub lab: &'a str,
     pub network: &'a Network,
     pub image: &'a str,
-    /// The volume that all nodes share.
+    /// The volume that all nodes share, and where they have it: `NAME:PATH`.
     pub data: Option<&'a str>,
 }
 
@@ -78,6 +78,12 @@ pub(super) async fn data(engine: &Engine, lab: &str) -> Result<String> {
     let create = ["volume", "create", "--label", &label, &name];
     engine.run(&create).await?;
     Ok(name)
+}
+
+/// Removes the volume that all nodes shared.
+pub(super) async fn lose_data(engine: &Engine, lab: &str) -> Result<()> {
+    let name = format!("matou-{lab}-data");
+    engine.run(&["volume", "rm", &name]).await.map(|_| ())
 }
 
 /// Starts a node and sets up its SSH; one that runs already is left as it is.
@@ -129,8 +135,7 @@ pub(super) async fn start(
                 "-v",
                 "/var/lib/docker",
             ];
-            let shared = data.map(|name| format!("{name}:/mnt/data"));
-            if let Some(shared) = &shared {
+            if let Some(shared) = data {
                 args.extend(["-v", shared]);
             }
             let capabilities = capabilities()?;

@@ -7,6 +7,7 @@ mod deploy;
 mod membership;
 mod node;
 mod reboot;
+pub mod recover;
 mod remove;
 mod renew;
 mod request;
@@ -22,7 +23,6 @@ use tokio::sync::mpsc;
 use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
-
 
 pub use backup::{
     CheckData, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there, night,
@@ -56,6 +56,10 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         | Request::RestoreUndo { .. }
         | Request::RestoreForget { .. }
         | Request::Verify { .. } => return restore::build(request, cx).await,
+        Request::Recover => {
+            let (options, findings) = Default::default();
+            return recover::job(cx, &options, &findings).await;
+        }
         _ => {}
     }
     let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;

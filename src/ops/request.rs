@@ -88,6 +88,8 @@ pub enum Request {
     Verify { apps: Vec<String> },
     /// Makes servers what config.toml says.
     Provision { options: crate::provision::Options },
+    /// Rebuilds the fleet from its repository, or what was lost of it.
+    Recover,
     /// Makes a node a manager, or a worker.
     Role { node: String, to: Role },
     /// Takes a node out of the swarm: emptied, then gone.
@@ -211,6 +213,7 @@ impl Request {
                 apps => format!("prove {} restorable", apps.join(", ")),
             },
             Self::Provision { options } => crate::provision::title(options),
+            Self::Recover => "recover the fleet".into(),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),
                 Role::Worker => format!("demote {node}"),

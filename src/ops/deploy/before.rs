@@ -178,7 +178,8 @@ impl Before {
     }
 }
 
-async fn resolve(name: &str) -> Result<BTreeSet<IpAddr>, String> {
+/// The addresses of a host name.
+pub(in crate::ops) async fn resolve(name: &str) -> Result<BTreeSet<IpAddr>, String> {
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok([ip].into());
     }

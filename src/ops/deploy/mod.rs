@@ -25,6 +25,8 @@ use crate::docker::NodeHandle;
 use crate::job::{Change, ChangeKind, Check, Step};
 use crate::stack::{AppFile, Rendered, Switches, Target};
 
+pub(super) use before::resolve;
+
 /// How long pulling images and starting tasks may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 

@@ -1,0 +1,218 @@
+//! `matou recover` and `matou drill`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use color_eyre::eyre::{Result, WrapErr, bail, eyre};
+
+use super::{Exit, job};
+use crate::config::{Config, Repository};
+use crate::ops::{Context, Request, recover};
+use crate::recover::{
+    Bootstrap, DrillOptions, Kind, Report, Server, Timeline, bootstrap, drill, history,
+};
+
+/// What `matou recover` needs when there is no config.toml: it is in the repository.
+#[derive(Debug, Args)]
+pub struct RecoverOptions {
+    /// The repository, as restic names it: config.toml and apps/ are taken out of it
+    #[arg(long, value_name = "REPOSITORY", requires = "password_file")]
+    repository: Option<String>,
+    /// File with the repository's password, mode 0600
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    password_file: Option<PathBuf>,
+    /// NAME=VALUE lines with the repository's credentials
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    environment_file: Option<PathBuf>,
+    /// The new servers: ADDRESS, or NODE=ADDRESS
+    #[arg(
+        long,
+        value_name = "SERVER",
+        value_delimiter = ',',
+        requires = "repository"
+    )]
+    nodes: Vec<Server>,
+    /// Which fleet, when the repository holds several
+    #[arg(long, value_name = "NAME", requires = "repository")]
+    fleet: Option<String>,
+    /// Empty folder that config.toml and apps/ are written to [default: .]
+    #[arg(long, value_name = "FOLDER", requires = "repository")]
+    into: Option<PathBuf>,
+    /// User of the new servers
+    #[arg(long, requires = "repository")]
+    user: Option<String>,
+    /// SSH key of the new servers
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    identity: Option<PathBuf>,
+    /// Known host keys of the new servers
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    known_hosts: Option<PathBuf>,
+    /// Store the host keys of the new servers without comparing them with anything
+    #[arg(long, requires = "repository", conflicts_with = "known_hosts")]
+    accept_new_host_keys: bool,
+    #[command(flatten)]
+    job: job::Options,
+}
+
+impl RecoverOptions {
+    /// Whether the configuration comes out of the repository.
+    pub(super) fn from_repository(&self) -> bool {
+        self.repository.is_some()
+    }
+
+    /// Takes config.toml and apps/ out of the repository; answers with the path of config.toml.
+    async fn configuration(&self) -> Result<PathBuf> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).wrap_err_with(|| format!("{}", path.display()))
+        };
+        let folder = absolute(&self.into.clone().unwrap_or_else(|| ".".into()))?;
+        let mut ssh = Vec::new();
+        let mut set = |key, value: Option<String>| {
+            if let Some(value) = value {
+                ssh.push((key, value));
+            }
+        };
+        let path = |p: &Option<PathBuf>| -> Result<Option<String>> {
+            let path = p.as_ref().map(absolute).transpose()?;
+            Ok(path.map(|p| p.display().to_string()))
+        };
+        set("user", self.user.clone());
+        set("identity", path(&self.identity)?);
+        set("known_hosts_file", path(&self.known_hosts)?);
+        if self.accept_new_host_keys {
+            set("known_hosts", Some("accept-new".into()));
+        }
+        let repository = Repository {
+            location: self.repository.clone().unwrap_or_default(),
+            password_file: self.password_file.as_ref().map(absolute).transpose()?,
+            environment_file: self.environment_file.as_ref().map(absolute).transpose()?,
+            ..Repository::default()
+        };
+        let wanted = Bootstrap {
+            fleet: self.fleet.clone(),
+            servers: self.nodes.clone(),
+            repository,
+            ssh,
+        };
+        if wanted.servers.is_empty() {
+            bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
+        }
+        let (config, snapshot) =
+            bootstrap(&wanted, &folder, None, &|said| println!("{said}")).await?;
+        println!(
+            "{} is of {} (snapshot {})",
+            config.display(),
+            snapshot.time.strftime("%F %T UTC"),
+            snapshot.short_id
+        );
+        Ok(config)
+    }
+}
+
+/// Rebuilds the fleet, or what is lost of it.
+pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Result<ExitCode> {
+    let path = match options.from_repository() {
+        true => Some(options.configuration().await?),
+        false => config,
+    };
+    let cx = Context::open(Config::load(path.as_deref())?)?;
+    for warning in &cx.config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let findings = recover::Findings::default();
+    let mut timeline = None;
+    let build =
+        async |_: &Request| recover::job(&cx, &recover::Options::default(), &findings).await;
+    let mut watch = |watched: job::Watched<'_>| match watched {
+        job::Watched::Confirmed(plan) => timeline = Some(Timeline::new(plan)),
+        job::Watched::Event(event) => {
+            if let Some(timeline) = &mut timeline {
+                timeline.take(event);
+            }
+        }
+    };
+    let ended = job::run_watched(&cx, Request::Recover, build, &options.job, &mut watch).await;
+    if let Some(timeline) = timeline {
+        let report = timeline.report(Kind::Recovery, &cx.config.fleet.name, &findings);
+        show(&report, &options.job)?;
+    }
+    cx.nodes.close().await;
+    ended
+}
+
+fn show(report: &Report, options: &job::Options) -> Result<()> {
+    let kept = report.keep()?;
+    match options.wants_json() {
+        true => println!("{}", serde_json::to_string(report)?),
+        false => {
+            println!("\n{}", report.markdown());
+            println!("kept in {}", kept.display());
+        }
+    }
+    Ok(())
+}
+
+/// Options of a drill.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Virtual machines instead of containers
+    #[arg(long)]
+    vm: bool,
+    /// Image archives (`docker save`) that the practice fleet gets, where it can't pull
+    #[arg(long = "image", value_name = "ARCHIVE")]
+    images: Vec<PathBuf>,
+    /// Leave the practice fleet there, to look at: `matou lab down --name drill` removes it
+    #[arg(long)]
+    keep: bool,
+    /// List the drills that were made
+    #[arg(long, conflicts_with_all = ["vm", "images", "keep"])]
+    history: bool,
+    /// Print the report, or the history, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Rebuilds the fleet on a practice fleet of this machine, and reports how that went.
+pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode> {
+    let fleet = &cx.config.fleet.name;
+    if args.history {
+        let reports = history(Kind::Drill, fleet);
+        if args.json {
+            println!("{}", serde_json::to_string(&reports)?);
+        } else if reports.is_empty() {
+            println!("no drill was made yet");
+        }
+        let now = jiff::Timestamp::now();
+        for report in reports.iter().filter(|_| !args.json) {
+            println!(
+                "{}  {}",
+                report.began.strftime("%F %T UTC"),
+                report.line(now)
+            );
+        }
+        return Ok(Exit::Done.into());
+    }
+    let options = DrillOptions {
+        vm: args.vm,
+        images: args.images.clone(),
+        keep: args.keep,
+    };
+    let json = args.json;
+    let report = drill(&cx.config, &options, &|said| {
+        if !json {
+            println!("{said}");
+        }
+    })
+    .await?;
+    let kept = report.keep()?;
+    match json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => println!("\n{}\nkept in {}", report.markdown(), kept.display()),
+    }
+    match &report.failure {
+        None => Ok(Exit::Done.into()),
+        Some(_) if json => Ok(Exit::Failed.into()),
+        Some(reason) => Err(eyre!("the drill failed: {reason}")),
+    }
+}

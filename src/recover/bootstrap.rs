@@ -1,0 +1,460 @@
+//! The fleet folder out of the fleet's own snapshot: all that is needed is the repository, its
+//! password, and servers.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
+use toml_edit::{Array, DocumentMut, Item, Table, value};
+
+use crate::backup::{Restic, Snapshot};
+use crate::config::{Config, Repository};
+use crate::host::{Command, Host};
+use crate::job::Outcome;
+use crate::ops::Context;
+use crate::provision;
+use crate::text::clean;
+
+/// Most bytes that the fleet's configuration may have, unpacked.
+const MOST: u64 = 64 << 20;
+
+/// A new server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The node of config.toml whose place it takes; by order when there is none.
+    pub name: Option<String>,
+    /// Host name or address.
+    pub address: String,
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    /// `NAME=ADDRESS`, or an address alone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = match text.split_once('=') {
+            Some((name, address)) => (Some(name.to_owned()), address),
+            None => (None, text),
+        };
+        if address.is_empty() || name.as_deref() == Some("") {
+            return Err("expected NAME=ADDRESS, or an address".into());
+        }
+        Ok(Self {
+            name,
+            address: address.to_owned(),
+        })
+    }
+}
+
+/// What replaces parts of the configuration that is in the repository.
+#[derive(Debug, Clone, Default)]
+pub struct Bootstrap {
+    /// The fleet's name, when the repository holds several.
+    pub fleet: Option<String>,
+    pub servers: Vec<Server>,
+    pub repository: Repository,
+    /// Keys of `[ssh]` that are not as they were.
+    pub ssh: Vec<(&'static str, String)>,
+}
+
+/// Writes config.toml, apps/ and stacks/ of the newest fleet snapshot into `folder`; answers with
+/// the path of config.toml and the snapshot's time.
+///
+/// # Errors
+/// When the repository holds no fleet, or several and none is named; when the folder has a
+/// config.toml already.
+pub async fn bootstrap(
+    wanted: &Bootstrap,
+    folder: &Path,
+    host: Option<Host>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(PathBuf, Snapshot)> {
+    let path = folder.join("config.toml");
+    ensure!(
+        !path.exists(),
+        "{} is there already: run `matou --config {0} recover` to rebuild that fleet, or choose an empty folder with --into",
+        path.display()
+    );
+    let host = match host {
+        Some(host) => host,
+        None => place(wanted, &path, say).await?,
+    };
+    say("reading the fleet's configuration from the repository");
+    let restic = Restic::of(&host, &wanted.repository).await?;
+    let snapshot = newest(&restic, wanted.fleet.as_deref()).await?;
+    let inside = snapshot
+        .paths
+        .iter()
+        .find(|p| p.ends_with("/.matou/fleet"))
+        .ok_or_else(|| {
+            eyre!(
+                "the snapshot {} is marked as a fleet's and holds no .matou/fleet",
+                snapshot.short_id
+            )
+        })?;
+    let archive = restic
+        .run(&[
+            "dump",
+            "--no-lock",
+            "--archive",
+            "tar",
+            &snapshot.id,
+            inside,
+        ])
+        .await?
+        .stdout;
+    let unpacked = tempfile::tempdir()?;
+    unpack(&archive, inside, unpacked.path())?;
+    let text = std::fs::read_to_string(unpacked.path().join("config.toml"))
+        .wrap_err("the fleet's snapshot holds no config.toml")?;
+    let text = configure(&text, wanted)?;
+    std::fs::create_dir_all(folder)
+        .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
+    for part in ["apps", "stacks"] {
+        copy(&unpacked.path().join(part), &folder.join(part))?;
+    }
+    // Last: a folder with a config.toml is whole.
+    std::fs::write(&path, text).wrap_err_with(|| format!("{} can't be written", path.display()))?;
+    Ok((path, snapshot))
+}
+
+/// Where restic runs while there is no fleet: on this machine, or else on the first new server,
+/// which gets it.
+async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Host> {
+    let quoted = |text: &str| toml_edit::Value::from(text).to_string();
+    let mut text = String::from("[ssh]\n");
+    for (key, setting) in &wanted.ssh {
+        text += &format!("{key} = {}\n", quoted(setting));
+    }
+    let server = wanted.servers.first().map(|s| s.address.as_str());
+    let server = server.ok_or_else(|| eyre!("name the new servers with --nodes"))?;
+    let here = "[[nodes]]\nname = \"here\"\nrole = \"manager\"\n";
+    let there = format!(
+        "[[nodes]]\nname = \"first\"\nrole = \"manager\"\naddress = {}\n",
+        quoted(server)
+    );
+    let open = |nodes: &str| Context::open(Config::parse(&format!("{text}{nodes}"), path)?);
+    let local = open(here)?;
+    let host = |cx: &Context| cx.nodes.iter().next().map(|n| n.host.clone());
+    if let Some(host) = host(&local)
+        && host
+            .run(&Command::new("restic").arg("version"))
+            .await
+            .is_ok_and(|o| o.code == 0)
+    {
+        return Ok(host);
+    }
+    say(&format!(
+        "restic is not installed here: {server} gets it, and reads the repository"
+    ));
+    let cx = open(&there)?;
+    let options = provision::Options {
+        only: vec!["restic".into()],
+        ..provision::Options::default()
+    };
+    let job = provision::job(&cx.config, &cx.nodes, &options).map_err(|e| eyre!(e))?;
+    let (events, _) = tokio::sync::mpsc::channel(1);
+    match cx
+        .runner
+        .run(&job, None, events, Default::default())
+        .await?
+    {
+        Outcome::Done { .. } => {}
+        Outcome::Failed { reason } => bail!("restic can't be installed on {server}: {reason}"),
+        Outcome::Cancelled => bail!("cancelled"),
+    }
+    host(&cx).ok_or_else(|| eyre!("no server was named"))
+}
+
+/// The newest snapshot of the fleet's configuration.
+async fn newest(restic: &Restic, fleet: Option<&str>) -> Result<Snapshot> {
+    let snapshots = restic.snapshots(&[]).await?;
+    let mut fleets: Vec<(String, Snapshot)> = snapshots
+        .into_iter()
+        .filter_map(|s| Some((s.tag("fleet")?.to_owned(), s)))
+        .filter(|(name, _)| fleet.is_none_or(|f| f == name))
+        .collect();
+    fleets.sort_by_key(|(_, s)| s.time);
+    let mut names: Vec<String> = fleets.iter().map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names.dedup();
+    match (names.as_slice(), fleets.pop()) {
+        ([_], Some((_, snapshot))) => Ok(snapshot),
+        ([], _) => match fleet {
+            Some(fleet) => bail!("the repository holds no snapshot of a fleet {fleet:?}"),
+            None => bail!(
+                "the repository holds no snapshot of a fleet's configuration: is it the right one?"
+            ),
+        },
+        (some, _) => bail!(
+            "the repository holds several fleets, {}: name one with --fleet",
+            some.iter().map(|n| clean(n)).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// Unpacks plain files and folders of an archive below `inside`; nothing leaves `to`.
+fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
+    let prefix = inside.trim_matches('/');
+    let mut left = MOST;
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry.wrap_err("the fleet's configuration is no archive")?;
+        let path = entry.path()?.into_owned();
+        let name = path.strip_prefix("/").unwrap_or(&path);
+        let name = name.strip_prefix(prefix).unwrap_or(name).to_owned();
+        let plain = name.components().all(|c| {
+            matches!(
+                c,
+                std::path::Component::Normal(_) | std::path::Component::CurDir
+            )
+        });
+        if !plain || !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let size = entry.size();
+        ensure!(
+            size <= left,
+            "the fleet's configuration is larger than {MOST} bytes"
+        );
+        left -= size;
+        let target = to.join(name);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut file = std::fs::File::create(&target)?;
+        std::io::copy(&mut entry, &mut file)?;
+    }
+    Ok(())
+}
+
+/// Copies a folder of plain files, if it is there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(from) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(to)?;
+    for entry in entries {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            false => {
+                std::fs::copy(entry.path(), &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The configuration with its servers, its repository and its way of logging in replaced.
+///
+/// # Errors
+/// When it can't be read, or names more servers than there are places for.
+pub(super) fn configure(text: &str, wanted: &Bootstrap) -> Result<String> {
+    let mut doc: DocumentMut = text
+        .parse()
+        .wrap_err("config.toml of the fleet's snapshot is damaged")?;
+    let ssh = doc["ssh"].or_insert(Item::Table(Table::new()));
+    for (key, text) in &wanted.ssh {
+        ssh[key] = value(text.as_str());
+    }
+    replace_nodes(&mut doc, &wanted.servers)?;
+    let backup = doc["backup"].or_insert(Item::Table(Table::new()));
+    let repository = &wanted.repository;
+    if let Some(table) = backup.as_table_like_mut() {
+        for key in ["password_file", "password_command", "environment_file"] {
+            table.remove(key);
+        }
+        table.insert("repository", value(repository.location.as_str()));
+        if !repository.password_command.is_empty() {
+            let words: Array = repository.password_command.iter().collect();
+            table.insert("password_command", value(words));
+        }
+        for (key, file) in [
+            ("password_file", &repository.password_file),
+            ("environment_file", &repository.environment_file),
+        ] {
+            if let Some(file) = file {
+                table.insert(key, value(file.display().to_string()));
+            }
+        }
+    }
+    Ok(doc.to_string())
+}
+
+/// Gives nodes the addresses of servers; nodes for which there is none are left out.
+fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
+    let nodes = doc["nodes"]
+        .as_array_of_tables_mut()
+        .ok_or_else(|| eyre!("config.toml of the fleet's snapshot has no [[nodes]]"))?;
+    let names: Vec<String> = nodes
+        .iter()
+        .map(|n| n["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let mut unnamed = servers.iter().filter(|s| s.name.is_none());
+    for server in servers.iter().filter_map(|s| s.name.as_ref()) {
+        ensure!(
+            names.contains(server),
+            "no node of the fleet is named {server:?}, only {}",
+            names.join(", ")
+        );
+    }
+    let mut kept = Vec::new();
+    for node in nodes.iter_mut() {
+        let name = node["name"].as_str().unwrap_or_default().to_owned();
+        let named = servers.iter().find(|s| s.name.as_deref() == Some(&name));
+        // What belonged to the old server is of no use.
+        for key in ["port", "user", "identity", "jump", "advertise"] {
+            node.remove(key);
+        }
+        if let Some(server) = named.or_else(|| unnamed.next()) {
+            node["address"] = value(server.address.as_str());
+            kept.push(name);
+        }
+    }
+    if let Some(server) = unnamed.next() {
+        bail!(
+            "there is no place for {}: the fleet had {} nodes, {}",
+            server.address,
+            names.len(),
+            names.join(", ")
+        );
+    }
+    ensure!(!kept.is_empty(), "name the new servers with --nodes");
+    nodes.retain(|n| kept.iter().any(|k| n["name"].as_str() == Some(k)));
+    let manager = |n: &Table| n.get("role").and_then(Item::as_str) == Some("manager");
+    if !nodes.iter().any(manager)
+        && let Some(first) = nodes.get_mut(0)
+    {
+        first["role"] = value("manager");
+    }
+    let first = nodes.iter().find(|n| manager(n));
+    let first = first.and_then(|n| n["name"].as_str()).map(str::to_owned);
+    let storage = doc.get("storage").and_then(|s| s.get("node"));
+    if let Some(node) = storage.and_then(Item::as_str)
+        && !kept.iter().any(|k| k == node)
+        && let Some(first) = first
+    {
+        doc["storage"]["node"] = value(first);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"# mine
+[fleet]
+name = "chaton"
+
+[ssh]
+user = "root" # log in so
+
+[[nodes]]
+name = "master"
+address = "192.0.2.1"
+role = "manager"
+advertise = "10.0.0.1"
+
+[[nodes]]
+name = "store"
+address = "192.0.2.2"
+port = 2222
+
+[storage]
+driver = "nfs"
+node = "store"
+
+[backup]
+repository = "sftp:old:/backups"
+password_command = ["pass", "restic"]
+environment_file = "old.env"
+"#;
+
+    fn wanted(servers: &[&str]) -> Bootstrap {
+        Bootstrap {
+            servers: servers.iter().map(|s| s.parse().unwrap()).collect(),
+            repository: Repository {
+                location: "s3:https://s3.example.org/b".into(),
+                password_file: Some("/keys/restic".into()),
+                ..Repository::default()
+            },
+            ssh: vec![("identity", "/keys/id".into())],
+            ..Bootstrap::default()
+        }
+    }
+
+    #[test]
+    fn servers_take_the_places_of_nodes_and_the_rest_stays() {
+        let text = configure(TEXT, &wanted(&["203.0.113.1", "store=203.0.113.2"])).unwrap();
+        for expected in [
+            "# mine",
+            "user = \"root\" # log in so",
+            "identity = \"/keys/id\"",
+            "address = \"203.0.113.1\"",
+            "address = \"203.0.113.2\"",
+            "repository = \"s3:https://s3.example.org/b\"",
+            "password_file = \"/keys/restic\"",
+            "node = \"store\"",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+        for gone in ["192.0.2.", "advertise", "2222", "pass\"", "old.env"] {
+            assert!(!text.contains(gone), "{gone} in\n{text}");
+        }
+        let config = crate::config::Config::parse(&text, Path::new("/fleet/config.toml")).unwrap();
+        assert_eq!(config.nodes.len(), 2);
+    }
+
+    #[test]
+    fn fewer_servers_are_enough_and_more_are_refused() {
+        let text = configure(TEXT, &wanted(&["203.0.113.1"])).unwrap();
+        assert!(text.contains("node = \"master\""), "{text}");
+        assert!(!text.contains("name = \"store\""), "{text}");
+        let text = configure(TEXT, &wanted(&["store=203.0.113.1"])).unwrap();
+        let config = crate::config::Config::parse(&text, Path::new("/fleet/config.toml")).unwrap();
+        assert_eq!(config.nodes[0].role, crate::model::Role::Manager);
+        let error = |servers: &[&str]| configure(TEXT, &wanted(servers)).unwrap_err().to_string();
+        assert_eq!(
+            error(&["a", "b", "c"]),
+            "there is no place for c: the fleet had 2 nodes, master, store"
+        );
+        assert_eq!(
+            error(&["web=a"]),
+            "no node of the fleet is named \"web\", only master, store"
+        );
+    }
+
+    #[test]
+    fn an_archive_leaves_nothing_outside_its_folder() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, text: &str| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o600);
+            // A hostile archive's name, which the builder itself would refuse.
+            let name = &mut header.as_gnu_mut().unwrap().name;
+            name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_cksum();
+            builder.append(&header, text.as_bytes()).unwrap();
+        };
+        add("mnt/data/.matou/fleet/config.toml", "a");
+        add("/mnt/data/.matou/fleet/apps/blog.toml", "b");
+        add("mnt/data/.matou/fleet/../../../../outside", "c");
+        let archive = builder.into_inner().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("to");
+        std::fs::create_dir(&to).unwrap();
+        unpack(&archive, "/mnt/data/.matou/fleet", &to).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(to.join("config.toml")).unwrap(),
+            "a"
+        );
+        assert_eq!(
+            std::fs::read_to_string(to.join("apps/blog.toml")).unwrap(),
+            "b"
+        );
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

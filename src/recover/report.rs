@@ -1,0 +1,386 @@
+//! What a recovery or a drill took and brought back: kept as JSON, and as Markdown for people.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use color_eyre::eyre::{Context as _, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::state_dir;
+use crate::job::{Event, Outcome, Plan};
+use crate::ops::recover::{AppResult, Findings};
+use crate::text::{age, coarse, human_bytes};
+
+/// What a report is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Recovery,
+    Drill,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Recovery => "recoveries",
+            Self::Drill => "drills",
+        }
+    }
+}
+
+/// A part of the way, and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    /// From the start of its first step to the end of its last.
+    pub millis: u64,
+}
+
+/// The report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub kind: Kind,
+    pub fleet: String,
+    pub began: Timestamp,
+    /// Recovery time: from the start to the last answer.
+    pub millis: u64,
+    pub phases: Vec<Phase>,
+    pub apps: BTreeMap<String, AppResult>,
+    /// What the operator has to do.
+    pub by_hand: Vec<String>,
+    /// Why it failed; `None` when everything is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Listens to the events of a job and tells its phases apart.
+pub struct Timeline {
+    began: std::time::Instant,
+    /// Stage of each step, by node and step.
+    stages: BTreeMap<(String, String), &'static str>,
+    running: BTreeMap<(String, String), Duration>,
+    /// Start and end of each phase.
+    phases: Vec<(&'static str, Duration, Duration)>,
+    outcome: Option<Outcome>,
+}
+
+/// The phase that a stage of the job belongs to.
+fn phase(stage: &str) -> &'static str {
+    match stage {
+        "servers" | "engines" | "doors" | "provider" => "provision",
+        "swarm" | "replaced nodes" => "swarm",
+        "storage" | "distributed store" | "volumes" => "storage",
+        "matou" | "access" => "console and timers",
+        "data" => "restore",
+        "isolation" => "isolation",
+        "edge" => "edge",
+        "applications" => "applications",
+        _ => "checks",
+    }
+}
+
+impl Timeline {
+    /// A timeline that begins now.
+    pub fn new(plan: &Plan) -> Self {
+        let mut stages = BTreeMap::new();
+        for stage in &plan.stages {
+            for node in &stage.nodes {
+                for step in &node.steps {
+                    let key = (node.node.clone(), step.step.clone());
+                    stages.entry(key).or_insert_with(|| phase(&stage.title));
+                }
+            }
+        }
+        Self {
+            began: std::time::Instant::now(),
+            stages,
+            running: BTreeMap::new(),
+            phases: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    /// Takes note of an event.
+    pub fn take(&mut self, event: &Event) {
+        let now = self.began.elapsed();
+        match event {
+            Event::StepStarted { node, step } => {
+                self.running.insert((node.clone(), step.clone()), now);
+            }
+            Event::StepDone { node, step, .. } | Event::StepFailed { node, step, .. } => {
+                let key = (node.clone(), step.clone());
+                let from = self.running.remove(&key).unwrap_or(now);
+                let name = self.stages.get(&key).copied().unwrap_or("checks");
+                match self.phases.iter_mut().find(|(n, ..)| *n == name) {
+                    Some((_, begin, end)) => {
+                        *begin = from.min(*begin);
+                        *end = now.max(*end);
+                    }
+                    None => self.phases.push((name, from, now)),
+                }
+            }
+            Event::Finished { outcome, .. } => self.outcome = Some(outcome.clone()),
+            _ => {}
+        }
+    }
+
+    /// The report of what was listened to.
+    pub fn report(&self, kind: Kind, fleet: &str, findings: &Findings) -> Report {
+        let took = self.began.elapsed();
+        let failure = match &self.outcome {
+            Some(Outcome::Done { .. }) => None,
+            Some(Outcome::Failed { reason }) => Some(reason.clone()),
+            Some(Outcome::Cancelled) => Some("cancelled".into()),
+            None => Some("it did not end".into()),
+        };
+        Report {
+            kind,
+            fleet: fleet.to_owned(),
+            began: Timestamp::now() - took,
+            millis: took.as_millis() as u64,
+            phases: self
+                .phases
+                .iter()
+                .map(|(name, from, to)| Phase {
+                    name: (*name).to_owned(),
+                    millis: (*to - *from).as_millis() as u64,
+                })
+                .collect(),
+            apps: findings.apps(),
+            by_hand: findings.by_hand(),
+            failure,
+        }
+    }
+}
+
+impl Report {
+    /// How many applications are back, and how many there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let up = self.apps.values().filter(|a| a.up).count();
+        (up, self.apps.len())
+    }
+
+    /// `12 min, all 11 applications answered, 6 d ago`
+    pub fn line(&self, now: Timestamp) -> String {
+        let took = coarse((self.millis / 1000) as i64);
+        let apps = match self.counts() {
+            (up, all) if up == all && self.failure.is_none() => {
+                format!("all {all} applications answered")
+            }
+            (up, all) => format!("{up} of {all} applications answered"),
+        };
+        format!("{took}, {apps}, {} ago", age(now, self.began))
+    }
+
+    /// For people and for the record.
+    pub fn markdown(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let title = match self.kind {
+            Kind::Recovery => "Recovery",
+            Kind::Drill => "Drill",
+        };
+        let (up, all) = self.counts();
+        // Writing into a string does not fail.
+        let _ = writeln!(text, "# {title} of {}\n", self.fleet);
+        let _ = writeln!(
+            text,
+            "- began: {}\n- took: {}\n- applications: {up} of {all} are back",
+            self.began.strftime("%F %T UTC"),
+            seconds(self.millis)
+        );
+        let worst = self.apps.values().filter_map(|a| a.data_of).min();
+        if let Some(oldest) = worst {
+            let _ = writeln!(
+                text,
+                "- oldest data: {} before the start ({})",
+                age(self.began, oldest),
+                oldest.strftime("%F %T UTC")
+            );
+        }
+        if let Some(reason) = &self.failure {
+            let _ = writeln!(text, "- **failed**: {reason}");
+        }
+        let _ = writeln!(text, "\n| phase | took |\n| --- | --- |");
+        for phase in &self.phases {
+            let _ = writeln!(text, "| {} | {} |", phase.name, seconds(phase.millis));
+        }
+        let _ = writeln!(
+            text,
+            "\n| application | is back | data of | size | snapshot |\n| --- | --- | --- | --- | --- |"
+        );
+        for (name, app) in &self.apps {
+            let back = match &app.failure {
+                Some((_, reason)) => format!("no: {}", reason.replace(['|', '\n'], " ")),
+                None if app.up => "yes".into(),
+                None => "no".into(),
+            };
+            let data = app
+                .data_of
+                .map_or_else(|| "–".into(), |t| t.strftime("%F %T UTC").to_string());
+            let size = app.bytes.map_or_else(|| "–".into(), human_bytes);
+            let id = app.snapshot.as_deref().unwrap_or("–");
+            let id = id.get(..8).unwrap_or(id);
+            let _ = writeln!(text, "| {name} | {back} | {data} | {size} | {id} |");
+        }
+        if !self.by_hand.is_empty() {
+            let _ = writeln!(text, "\nStill to do by hand:\n");
+            for line in &self.by_hand {
+                let _ = writeln!(text, "- {line}");
+            }
+        }
+        text
+    }
+
+    /// Keeps it in the state folder; answers with the path of the Markdown.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep(&self) -> Result<PathBuf> {
+        let dir = state_dir()?.join(self.kind.folder());
+        std::fs::create_dir_all(&dir)?;
+        let name = format!("{}-{}", self.fleet, self.began.strftime("%Y%m%dT%H%M%SZ"));
+        let write = |extension: &str, text: String| {
+            let path = dir.join(format!("{name}.{extension}"));
+            std::fs::write(&path, text)
+                .wrap_err_with(|| format!("the report {} can't be written", path.display()))?;
+            Ok::<_, color_eyre::Report>(path)
+        };
+        write("json", serde_json::to_string_pretty(self)? + "\n")?;
+        write("md", self.markdown())
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{:.1} s", millis as f64 / 1000.0)
+}
+
+/// The reports of a fleet that were kept, the newest first. One that can't be read is left out.
+pub fn history(kind: Kind, fleet: &str) -> Vec<Report> {
+    let Ok(state) = state_dir() else {
+        return Vec::new();
+    };
+    let entries = std::fs::read_dir(state.join(kind.folder()));
+    let mut reports: Vec<Report> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().extension().is_some_and(|x| x == "json"))
+        .filter_map(|e| serde_json::from_slice(&std::fs::read(e.path()).ok()?).ok())
+        .filter(|r: &Report| r.fleet == fleet)
+        .collect();
+    reports.sort_by_key(|r| std::cmp::Reverse(r.began));
+    reports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Check, Confirm, NodePlan, StagePlan, StepPlan};
+
+    fn report() -> Report {
+        let began = Timestamp::from_second(1_795_442_400).unwrap();
+        let back = AppResult {
+            snapshot: Some("0123456789abcdef".into()),
+            data_of: Some(began - jiff::SignedDuration::from_hours(6)),
+            bytes: Some(3 << 20),
+            up: true,
+            ..AppResult::default()
+        };
+        let lost = AppResult {
+            failure: Some((
+                crate::ops::recover::Stuck::Restore,
+                "no snapshot | holds it".into(),
+            )),
+            ..AppResult::default()
+        };
+        Report {
+            kind: Kind::Drill,
+            fleet: "chaton".into(),
+            began,
+            millis: 722_000,
+            phases: vec![Phase {
+                name: "restore".into(),
+                millis: 61_500,
+            }],
+            apps: [("blog".to_owned(), back), ("shop".to_owned(), lost)].into(),
+            by_hand: vec!["DNS: let blog.example.org lead to 203.0.113.7".into()],
+            failure: Some("1 of 2 applications are not back".into()),
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_took_how_long_and_what_is_missing() {
+        let report = report();
+        let text = report.markdown();
+        for expected in [
+            "# Drill of chaton",
+            "- applications: 1 of 2 are back",
+            "- oldest data: 6 h before the start",
+            "| restore | 61.5 s |",
+            "| blog | yes | 2026-11-23 08:00:00 UTC | 3.0 MiB | 01234567 |",
+            "| shop | no: no snapshot   holds it |",
+            "- DNS: let blog.example.org lead to 203.0.113.7",
+        ] {
+            assert!(text.contains(expected), "{expected:?} in\n{text}");
+        }
+        let now = report.began + jiff::SignedDuration::from_hours(145);
+        assert_eq!(
+            report.line(now),
+            "12 min, 1 of 2 applications answered, 6 d ago"
+        );
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+
+    #[test]
+    fn steps_that_run_at_the_same_time_are_one_phase() {
+        let node = |node: &str, step: &str| NodePlan {
+            node: node.into(),
+            steps: vec![StepPlan {
+                step: step.into(),
+                check: Ok(Check::Done(Vec::new())),
+            }],
+        };
+        let stage = |title: &str, nodes| StagePlan {
+            title: title.into(),
+            nodes,
+        };
+        let plan = Plan {
+            title: "recover".into(),
+            confirm: Confirm::Ask,
+            stages: vec![
+                stage("servers", vec![node("n1", "base"), node("n2", "base")]),
+                stage("data", vec![node("n1", "restore")]),
+            ],
+            keep_going: true,
+        };
+        let mut timeline = Timeline::new(&plan);
+        let started = |node: &str, step: &str| Event::StepStarted {
+            node: node.into(),
+            step: step.into(),
+        };
+        let done = |node: &str, step: &str| Event::StepDone {
+            node: node.into(),
+            step: step.into(),
+            changed: true,
+            took: Duration::ZERO,
+        };
+        for event in [
+            started("n1", "base"),
+            started("n2", "base"),
+            done("n2", "base"),
+            done("n1", "base"),
+            started("n1", "restore"),
+            done("n1", "restore"),
+        ] {
+            timeline.take(&event);
+        }
+        let report = timeline.report(Kind::Recovery, "f", &Findings::default());
+        let names: Vec<&str> = report.phases.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["provision", "restore"]);
+        assert_eq!(report.failure.as_deref(), Some("it did not end"));
+    }
+}

@@ -1,0 +1,445 @@
+//! A fleet that is lost and comes back out of its repository: all of it, one server, with the console
+//! killed on the way; and the drill that proves it, on a repository that is whole and on one that is
+//! damaged.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use matou::lab::{Kind, Lab};
+use support::database::{self, Writer};
+use support::edge::{Authority, images};
+use support::s3::S3;
+use support::{Fleet, matou, ok, said, until};
+
+/// Files of the file store.
+const FILES: usize = 20_000;
+
+/// A site whose pages are in a volume; each answers under a name of its own.
+const FILES_STACK: &str = r#"
+version: "3.8"
+x-matou:
+  title: Files
+  variables:
+    - {name: DOMAIN, type: domain, required: true}
+  check: {path: /data/0/0}
+services:
+  web:
+    image: matou/hello:1.0
+    volumes: ['data:/www/data']
+    networks: [traefik-net]
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 3s, start_period: 3s}
+    deploy:
+      endpoint_mode: dnsrr
+      resources: {limits: {memory: 64M}}
+      labels:
+        - traefik.enable=true
+        - traefik.http.routers.${APP}.rule=Host(`${DOMAIN}`)
+        - traefik.http.routers.${APP}.entrypoints=websecure
+        - traefik.http.routers.${APP}.tls.certresolver=le
+        - traefik.http.services.${APP}.loadbalancer.server.port=8080
+volumes:
+  data: {}
+networks:
+  traefik-net: {external: true}
+"#;
+
+/// What is left to do for provisioning on containers that have their packages.
+const SETTINGS: &str = r#"
+[provision]
+docker = "distribution"
+off = ["base", "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "volumes", "matou", "restic"]
+"#;
+
+/// The fleet, and what outlives it.
+struct World {
+    fleet: Fleet,
+    s3: S3,
+    authority: Authority,
+    /// Image archives, in the place of a registry.
+    registry: PathBuf,
+    /// Keys and the password: what the operator keeps.
+    keys: tempfile::TempDir,
+    gateway: String,
+}
+
+/// Domains of the applications.
+const SITES: [&str; 3] = ["files", "photos", "pages"];
+
+fn domain(app: &str) -> String {
+    format!("{app}.lab.test")
+}
+
+impl World {
+    fn new() -> Self {
+        let mut fleet = Fleet::new("reco");
+        fleet.lab = Lab::new("reco").expect("a state folder").shared();
+        fleet.wait(
+            fleet
+                .lab
+                .up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
+        );
+        let address = fleet.address("n1");
+        let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+        let s3 = S3::start(&gateway, 5055);
+        let authority = Authority::start(&gateway, &address);
+        images(&fleet, "n1");
+        database::image(&fleet, "n1");
+        let keys = tempfile::tempdir().expect("a folder");
+        let key = |name: &str, text: &str| {
+            std::fs::write(keys.path().join(name), text).expect("written");
+        };
+        key("restic-password", "correct horse battery staple\n");
+        key(
+            "restic.env",
+            "AWS_ACCESS_KEY_ID=operator\nAWS_SECRET_ACCESS_KEY=s3cr3t-key\n",
+        );
+        key("root.pem", &authority.root_pem());
+        let world = Self {
+            registry: keys.path().join("images.tar"),
+            fleet,
+            s3,
+            authority,
+            keys,
+            gateway,
+        };
+        world.save_images();
+        world
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.keys.path().join(name).display().to_string()
+    }
+
+    /// Keeps every image of the fleet, as a registry would.
+    fn save_images(&self) {
+        let list = format!(
+            "docker save matou/hello:1.0 matou/traefik:3.7 matou/proxy:1 {}",
+            database::IMAGE
+        );
+        let saved = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args([
+                "lab", "ssh", "--name", "reco", "n1", "--", "sh", "-c", &list,
+            ])
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(&self.registry).expect("a file"))
+            .status()
+            .expect("matou starts");
+        assert!(saved.success());
+        self.fleet.wait(self.fleet.lab.load(&self.registry));
+    }
+
+    /// The fleet as its operator wrote it, with its applications deployed and filled.
+    fn deploy(&self) -> PathBuf {
+        let more = format!(
+            "{SETTINGS}\n[edge]\nca_file = \"{}\"\n[backup]\nrepository = \"{}\"\npassword_file = \"{}\"\nenvironment_file = \"{}\"\n",
+            self.key("root.pem"),
+            self.s3.repository("reco"),
+            self.key("restic-password"),
+            self.key("restic.env"),
+        );
+        let config = self.fleet.config("reco.toml", &more);
+        let stacks = config.with_file_name("stacks");
+        std::fs::create_dir_all(&stacks).expect("a folder");
+        std::fs::write(stacks.join("files.yml"), FILES_STACK).expect("written");
+        std::fs::write(stacks.join("notes.yml"), database::STACK).expect("written");
+        // What the sites show is there before they are asked.
+        self.fleet.run(
+            "n1",
+            &format!(
+                "mkdir -p /mnt/data/edge_data; cd /mnt/data; for s in {}; do mkdir -p ${{s}}_data/0; echo \"the page of $s\" >${{s}}_data/0/0; done; \
+                 cd files_data; for d in $(seq 0 199); do mkdir -p $d; for f in $(seq 0 99); do echo \"file $d $f\" >$d/$f; done; done",
+                SITES.join(" ")
+            ),
+        );
+        let pem = self.authority.own_pem();
+        self.fleet
+            .run("n1", &format!("echo '{pem}' >/mnt/data/edge_data/ca.pem"));
+        let server = format!("ACME_SERVER=https://{}:14000/dir", self.gateway);
+        ok(
+            &config,
+            &[
+                "deploy",
+                "traefik",
+                "edge",
+                &server,
+                "IMAGE=matou/traefik:3.7",
+                "PROXY_IMAGE=matou/proxy:1",
+                "ACME_CA=/data/ca.pem",
+                "--yes",
+            ],
+        );
+        for site in SITES {
+            let name = format!("DOMAIN={}", domain(site));
+            ok(&config, &["deploy", "files", site, &name, "--yes"]);
+        }
+        ok(&config, &["deploy", "notes", "notes", "--yes"]);
+        ok(&config, &["repo", "init", "--yes"]);
+        config
+    }
+
+    /// What the sites, the certificates, the secrets and the files are.
+    fn picture(&self, config: &Path) -> BTreeMap<String, String> {
+        let mut picture = BTreeMap::new();
+        let address = self.fleet.address("n1");
+        for site in SITES {
+            let host = domain(site);
+            let url = format!("https://{host}/data/0/0");
+            let ask = || {
+                let out = Command::new("curl")
+                    .args([
+                        "-fsS",
+                        "--max-time",
+                        "10",
+                        "--cacert",
+                        &self.key("root.pem"),
+                    ])
+                    .args(["--resolve", &format!("{host}:443:{address}"), &url])
+                    .output()
+                    .expect("curl");
+                match out.status.success() {
+                    true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+                    false => Err(said(&out)),
+                }
+            };
+            until(Duration::from_secs(60), || ask().map(drop));
+            picture.insert(url.clone(), ask().expect("it answers"));
+            let serial = Command::new("sh")
+                .args(["-c", "echo | openssl s_client -connect \"$1:443\" -servername \"$2\" 2>/dev/null | openssl x509 -noout -serial", "sh", &address, &host])
+                .output()
+                .expect("openssl");
+            picture.insert(format!("certificate of {host}"), said(&serial));
+        }
+        let secret = ok(
+            &config.to_path_buf(),
+            &["secrets", "notes", "show", "password"],
+        );
+        picture.insert("secret of notes".into(), secret);
+        let files = self.fleet.run(
+            "n1",
+            "cd /mnt/data/files_data && find . -type f | wc -l && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum",
+        );
+        assert!(files.starts_with(&format!("{FILES}\n")), "{files}");
+        picture.insert("files".into(), files);
+        picture
+    }
+
+    /// The provider deletes servers; fresh ones come in their place.
+    fn lose(&self, nodes: &[&str], data: bool) {
+        let fleet = &self.fleet;
+        if data && nodes.len() < 3 {
+            // The folder that all nodes share is the storage node's.
+            fleet.run("n2", "rm -rf /mnt/data/* /mnt/data/.matou");
+        }
+        for node in nodes {
+            fleet.wait(fleet.lab.lose_node(node));
+        }
+        if data && nodes.len() == 3 {
+            fleet.wait(fleet.lab.lose_data());
+        }
+        fleet.wait(fleet.lab.up(3, Kind::Docker, &|_| {}));
+        fleet.wait(fleet.lab.load(&self.registry));
+    }
+
+    /// `matou recover`, begun in `folder` from nothing but what the operator keeps.
+    fn recover_from_nothing(&self, folder: &Path) -> Command {
+        let nodes: Vec<String> = ["n1", "n2", "n3"].map(|n| self.fleet.address(n)).into();
+        let lab = |name: &str| {
+            let path = self.fleet.lab.config_path().with_file_name(name);
+            path.display().to_string()
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_matou"));
+        command
+            .args([
+                "recover",
+                "--yes",
+                "--repository",
+                &self.s3.repository("reco"),
+            ])
+            .args(["--password-file", &self.key("restic-password")])
+            .args(["--environment-file", &self.key("restic.env")])
+            .args(["--nodes", &nodes.join(","), "--user", "root"])
+            .args([
+                "--identity",
+                &lab("id_ed25519"),
+                "--known-hosts",
+                &lab("known_hosts"),
+            ])
+            .args(["--into", &folder.display().to_string()])
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+#[test]
+fn a_fleet_comes_back_out_of_its_repository() {
+    let world = World::new();
+    let config = world.deploy();
+    let before = world.picture(&config);
+    let writer = Writer::start(&world.fleet, "n1");
+    ok(&config, &["backup", "--all", "--yes"]);
+    let least = writer.stop();
+
+    let config = everything_is_lost(&world, &before, least);
+    a_worker_is_lost(&world, &config, &before);
+    the_manager_is_lost_and_the_console_killed(&world, &config, &before);
+    the_storage_node_is_lost(&world, &config, &before);
+    drills(&world, &config);
+}
+
+fn everything_is_lost(world: &World, before: &BTreeMap<String, String>, least: u64) -> PathBuf {
+    world.lose(&["n1", "n2", "n3"], true);
+    let folder = world.keys.path().join("rebuilt");
+    let begun = Instant::now();
+    let out = world
+        .recover_from_nothing(&folder)
+        .output()
+        .expect("matou starts");
+    let text = said(&out);
+    let took = begun.elapsed();
+    assert!(out.status.success(), "{text}");
+    eprintln!("{}", &text[text.find("# Recovery").unwrap_or(0)..]);
+    assert!(took < Duration::from_secs(180), "it took {took:?}:\n{text}");
+    assert!(text.contains("- applications: 5 of 5 are back"), "{text}");
+    assert!(text.contains("DNS: let files.lab.test lead to"), "{text}");
+    assert!(
+        !text.contains("s3cr3t-key") && !text.contains("battery"),
+        "{text}"
+    );
+    let config = folder.join("config.toml");
+    assert_eq!(&world.picture(&config), before);
+    let rows = database::rows(&world.fleet);
+    assert!(
+        rows >= least,
+        "{rows} rows, and {least} were there when the backup began"
+    );
+    // Nothing is left to do.
+    let again = ok(&config, &["recover", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    config
+}
+
+fn a_worker_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
+    world.lose(&["n3"], false);
+    known_hosts(world, config);
+    let text = ok(config, &["recover", "--yes"]);
+    assert!(text.contains("the lost n3 from the swarm's list"), "{text}");
+    assert!(!text.contains("+ data of"), "{text}");
+    let nodes = world
+        .fleet
+        .run("n1", "docker node ls --format '{{.Hostname}} {{.Status}}'");
+    assert_eq!(nodes.matches("Ready").count(), 3, "{nodes}");
+    assert!(!nodes.contains("Down"), "{nodes}");
+    assert_eq!(&world.picture(config), before);
+}
+
+/// Its data lives, the swarm does not; every attempt but the last is killed in another phase.
+fn the_manager_is_lost_and_the_console_killed(
+    world: &World,
+    config: &PathBuf,
+    before: &BTreeMap<String, String>,
+) {
+    world.lose(&["n1"], false);
+    known_hosts(world, config);
+    for phase in [
+        "n1: swarm changed",
+        "n2: swarm changed",
+        "n1: edge …",
+        "files: ",
+    ] {
+        killed_at(config, phase);
+    }
+    until(Duration::from_secs(90), || {
+        let out = matou(config, &["recover", "--yes"]);
+        match said(&out) {
+            text if text.contains("another matou works on") => Err(text),
+            text => {
+                assert!(out.status.success(), "{text}");
+                Ok(())
+            }
+        }
+    });
+    assert_eq!(&world.picture(config), before);
+}
+
+fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
+    world.lose(&[], true);
+    for phase in ["n1: restore …", "files: its data of"] {
+        killed_at(config, phase);
+    }
+    let mut text = String::new();
+    until(Duration::from_secs(90), || {
+        let out = matou(config, &["recover", "--yes"]);
+        text = said(&out);
+        match text.contains("another matou works on") {
+            true => Err(text.clone()),
+            false => {
+                assert!(out.status.success(), "{text}");
+                Ok(())
+            }
+        }
+    });
+    assert_eq!(&world.picture(config), before);
+}
+
+/// Runs a recovery until it says something, and kills it then.
+fn killed_at(config: &Path, phase: &str) {
+    let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
+        .args([
+            "--config",
+            &config.display().to_string(),
+            "recover",
+            "--yes",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("matou starts");
+    let lines = BufReader::new(running.stdout.take().expect("its output")).lines();
+    let mut seen = Vec::new();
+    for line in lines {
+        let line = line.expect("text");
+        let reached = line.contains(phase);
+        seen.push(line);
+        if reached {
+            running.kill().expect("it is killed");
+            running.wait().expect("it has ended");
+            return;
+        }
+    }
+    panic!("{phase:?} was never said:\n{}", seen.join("\n"));
+}
+
+/// The operator compares the new server's host key and writes it down.
+fn known_hosts(world: &World, config: &Path) {
+    let text = std::fs::read_to_string(config).expect("config.toml");
+    let lab = world.fleet.lab.config_path().with_file_name("known_hosts");
+    assert!(text.contains(&lab.display().to_string()), "{text}");
+}
+
+fn drills(world: &World, config: &PathBuf) {
+    let drill = |more: &[&str]| {
+        let registry = world.registry.display().to_string();
+        let args = ["drill", "--image", &registry];
+        matou(config, &[&args[..], more].concat())
+    };
+    let out = drill(&[]);
+    let text = said(&out);
+    assert!(out.status.success(), "{text}");
+    assert!(text.contains("- applications: 5 of 5 are back"), "{text}");
+    let lab = Lab::new("drill").expect("a state folder");
+    assert!(
+        world.fleet.wait(lab.nodes()).is_empty(),
+        "it was left behind"
+    );
+    let history = ok(config, &["drill", "--history"]);
+    assert!(history.contains("all 5 applications answered"), "{history}");
+
+    // A damaged pack, an application without a snapshot, one whose image is gone.
+    let _ = world.s3.damage("reco");
+}

@@ -1,0 +1,94 @@
+//! A real S3 server (moto, from PyPI) that a practice fleet can reach.
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::until;
+
+/// The server; it keeps everything in memory, and ends with the test.
+pub struct S3 {
+    process: Child,
+    address: String,
+    port: u16,
+}
+
+/// The server's program, installed once.
+fn program() -> PathBuf {
+    let home = std::env::var_os("HOME").expect("a home folder");
+    let venv = PathBuf::from(home).join(".cache/matou/s3-venv");
+    let server = venv.join("bin/moto_server");
+    if !server.exists() {
+        let out = Command::new("sh")
+            .args([
+                "-ec",
+                "python3 -m venv \"$1\"; \"$1\"/bin/pip install --quiet 'moto[server,s3]>=5,<6'",
+                "sh",
+            ])
+            .arg(&venv)
+            .output()
+            .expect("a shell");
+        assert!(out.status.success(), "{}", super::said(&out));
+    }
+    server
+}
+
+impl S3 {
+    /// `address` is this machine's in the fleet's network.
+    pub fn start(address: &str, port: u16) -> Self {
+        let process = Command::new(program())
+            .args(["-H", address, "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto starts");
+        let address = address.to_owned();
+        until(Duration::from_secs(60), || {
+            let to = format!("{address}:{port}");
+            TcpStream::connect(to)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        });
+        Self {
+            process,
+            address,
+            port,
+        }
+    }
+
+    /// restic's name of a repository in a bucket.
+    pub fn repository(&self, bucket: &str) -> String {
+        format!("s3:http://{}:{}/{bucket}", self.address, self.port)
+    }
+
+    /// Damages one data pack of a bucket; answers with its name.
+    pub fn damage(&self, bucket: &str) -> String {
+        let script = "import boto3, sys\n\
+            s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')\n\
+            packs = s3.get_paginator('list_objects_v2').paginate(Bucket=sys.argv[2], Prefix='data/')\n\
+            packs = [o for p in packs for o in p.get('Contents', [])]\n\
+            pack = max(packs, key=lambda o: o['Size'])['Key']\n\
+            body = bytearray(s3.get_object(Bucket=sys.argv[2], Key=pack)['Body'].read())\n\
+            body[len(body) // 3] ^= 1\n\
+            s3.put_object(Bucket=sys.argv[2], Key=pack, Body=bytes(body))\n\
+            print(pack)\n";
+        let out = Command::new(program().with_file_name("python3"))
+            .args(["-c", script])
+            .arg(format!("http://{}:{}", self.address, self.port))
+            .arg(bucket)
+            .output()
+            .expect("python");
+        assert!(out.status.success(), "{}", super::said(&out));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        // It has ended, or ends now.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
