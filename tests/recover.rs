@@ -6,12 +6,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use matou::lab::{Kind, Lab};
-use support::database::{self, Writer};
+use support::databases;
 use support::edge::{Authority, images};
 use support::s3::S3;
 use support::{Fleet, matou, ok, said, until};
@@ -46,6 +47,38 @@ volumes:
   data: {}
 networks:
   traefik-net: {external: true}
+"#;
+
+/// A database, and nothing in front of it.
+const NOTES_STACK: &str = r#"
+version: "3.8"
+x-matou:
+  title: Notes
+  secrets:
+    - {name: db_password, help: of the database, length: 24}
+  backup:
+    dumps:
+      - {service: db, engine: postgresql, database: notes, user: notes, secret: db_password, file: /var/lib/postgresql/data/matou-dump.sql}
+services:
+  db:
+    image: matou/databases:1
+    environment:
+      ENGINE: postgresql
+      DB_USER: notes
+      DB_NAME: notes
+      DB_PASSWORD_FILE: /run/secrets/db_password
+    secrets: [db_password]
+    volumes: ['db:/var/lib/postgresql/data']
+    stop_signal: SIGINT
+    stop_grace_period: 20s
+    healthcheck: {disable: true}
+    deploy:
+      endpoint_mode: dnsrr
+      placement: {constraints: [node.hostname == n1]}
+volumes:
+  db: {}
+secrets:
+  db_password: {external: true}
 "#;
 
 /// What is left to do for provisioning on containers that have their packages.
@@ -88,7 +121,7 @@ impl World {
         let s3 = S3::start(&gateway, 5055);
         let authority = Authority::start(&gateway, &address);
         images(&fleet, "n1");
-        database::image(&fleet, "n1");
+        databases::image(&fleet, "n1");
         let keys = tempfile::tempdir().expect("a folder");
         let key = |name: &str, text: &str| {
             std::fs::write(keys.path().join(name), text).expect("written");
@@ -119,7 +152,7 @@ impl World {
     fn save_images(&self) {
         let list = format!(
             "docker save matou/hello:1.0 matou/traefik:3.7 matou/proxy:1 {}",
-            database::IMAGE
+            databases::IMAGE
         );
         let saved = Command::new(env!("CARGO_BIN_EXE_matou"))
             .args([
@@ -146,7 +179,7 @@ impl World {
         let stacks = config.with_file_name("stacks");
         std::fs::create_dir_all(&stacks).expect("a folder");
         std::fs::write(stacks.join("files.yml"), FILES_STACK).expect("written");
-        std::fs::write(stacks.join("notes.yml"), database::STACK).expect("written");
+        std::fs::write(stacks.join("notes.yml"), NOTES_STACK).expect("written");
         // What the sites show is there before they are asked.
         self.fleet.run(
             "n1",
@@ -216,7 +249,7 @@ impl World {
         }
         let secret = ok(
             &config.to_path_buf(),
-            &["secrets", "notes", "show", "password"],
+            &["secrets", "notes", "show", "db_password"],
         );
         picture.insert("secret of notes".into(), secret);
         let files = self.fleet.run(
@@ -226,6 +259,49 @@ impl World {
         assert!(files.starts_with(&format!("{FILES}\n")), "{files}");
         picture.insert("files".into(), files);
         picture
+    }
+
+    /// Asks the database.
+    fn ask(&self, sql: &str) -> Result<String, String> {
+        let line = format!(
+            "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
+             docker exec \"$c\" sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U notes -d notes -qAtX -c \"$1\"' sh '{sql}'"
+        );
+        let out = self.fleet.try_run("n1", &line);
+        match out.status.success() {
+            true => Ok(said(&out).trim().to_owned()),
+            false => Err(said(&out)),
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        let mut rows = 0;
+        until(Duration::from_secs(60), || {
+            rows = self.ask("SELECT count(*) FROM notes")?.parse().map_err(|e| format!("{e}"))?;
+            Ok(())
+        });
+        rows
+    }
+
+    /// Rows are written all the time until the answer is dropped.
+    fn load(&self) -> Load {
+        until(Duration::from_secs(120), || {
+            self.ask("CREATE TABLE IF NOT EXISTS notes (id int, what text)").map(drop)
+        });
+        let line = "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
+             exec docker exec -i \"$c\" sh -c 'i=0; while sleep 0.01; do i=$((i+1)); echo \"INSERT INTO notes VALUES ($i, $i);\"; done | \
+             PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U notes -d notes -qX' >/dev/null 2>&1";
+        let child = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args(["lab", "ssh", "--name", "reco", "n1", "--", "sh", "-c", line])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("matou starts");
+        let load = Load(child);
+        until(Duration::from_secs(60), || match self.rows() {
+            0..50 => Err("too few rows".into()),
+            _ => Ok(()),
+        });
+        load
     }
 
     /// The provider deletes servers; fresh ones come in their place.
@@ -275,23 +351,38 @@ impl World {
     }
 }
 
+struct Load(Child);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_fleet_comes_back_out_of_its_repository() {
     let world = World::new();
     let config = world.deploy();
     let before = world.picture(&config);
-    let writer = Writer::start(&world.fleet, "n1");
+    let load = world.load();
+    let least = world.rows();
     ok(&config, &["backup", "--all", "--yes"]);
-    let least = writer.stop();
+    let most = world.rows();
+    drop(load);
 
-    let config = everything_is_lost(&world, &before, least);
+    let config = everything_is_lost(&world, &before, least..=most);
     a_worker_is_lost(&world, &config, &before);
     the_manager_is_lost_and_the_console_killed(&world, &config, &before);
     the_storage_node_is_lost(&world, &config, &before);
     drills(&world, &config);
 }
 
-fn everything_is_lost(world: &World, before: &BTreeMap<String, String>, least: u64) -> PathBuf {
+fn everything_is_lost(
+    world: &World,
+    before: &BTreeMap<String, String>,
+    rows_then: RangeInclusive<u64>,
+) -> PathBuf {
     world.lose(&["n1", "n2", "n3"], true);
     let folder = world.keys.path().join("rebuilt");
     let begun = Instant::now();
@@ -312,11 +403,9 @@ fn everything_is_lost(world: &World, before: &BTreeMap<String, String>, least: u
     );
     let config = folder.join("config.toml");
     assert_eq!(&world.picture(&config), before);
-    let rows = database::rows(&world.fleet);
-    assert!(
-        rows >= least,
-        "{rows} rows, and {least} were there when the backup began"
-    );
+    // What the dump saw: a moment of the backup.
+    let rows = world.rows();
+    assert!(rows_then.contains(&rows), "{rows} rows, not {rows_then:?}");
     // Nothing is left to do.
     let again = ok(&config, &["recover", "--yes"]);
     assert!(again.contains("nothing to do"), "{again}");

@@ -6,6 +6,7 @@ pub mod edge;
 pub mod monitoring;
 pub mod pty;
 pub mod registry;
+pub mod s3;
 pub mod wordpress;
 
 use std::path::PathBuf;

@@ -23,9 +23,11 @@ const PARALLEL: usize = 3;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Says whether all arguments are folders, and one of them has something in it. Folders are put in
-/// place one by one: where one is missing, a restore was interrupted.
-const FILLED: &str = r#"f=; for d in "$@"; do [ -d "$d" ] || { echo missing; exit; }; [ -z "$(ls -A -- "$d" | head -n 1)" ] || f=1; done; [ -n "$f" ] && echo there || echo missing"#;
+/// Says whether all arguments are folders, and one of them has something in it; or whether there is
+/// nothing at all. Folders are put in place one by one: where one is missing, a restore was
+/// interrupted.
+const FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=1; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
+case $f$m in 1) echo there;; 11) echo part;; *) echo nothing;; esac"#;
 
 /// The data of every application is where it belongs.
 pub(super) struct PutBack {
@@ -39,7 +41,11 @@ pub(super) struct PutBack {
 enum Found {
     /// It has no data, or its data is there.
     There(&'static str),
-    Missing(Box<Snapshot>),
+    Missing {
+        snapshot: Box<Snapshot>,
+        /// Not all of it is missing: what is there is kept beside what is put back.
+        part: bool,
+    },
     /// It has data and no snapshot.
     Lost,
 }
@@ -76,10 +82,13 @@ impl PutBack {
             let folders = self.folders(rendered);
             let look = Command::sh(FILLED).args(folders.clone()).sudo();
             let out = cx.host.run_ok(&look.label("look for data")).await?;
-            let filled = out.text() == "there";
+            let state = out.text();
             let found = match newest.remove(app) {
-                _ if !folders.is_empty() && filled => Found::There("its data is there"),
-                Some(snapshot) => Found::Missing(Box::new(snapshot)),
+                _ if !folders.is_empty() && state == "there" => Found::There("its data is there"),
+                Some(snapshot) => Found::Missing {
+                    snapshot: Box::new(snapshot),
+                    part: state == "part",
+                },
                 None if folders.is_empty() && rendered.secrets.is_empty() => {
                     Found::There("it has no data")
                 }
@@ -92,8 +101,8 @@ impl PutBack {
 
     /// Restores one application: its data, then its databases out of their dumps, then the rest of
     /// it, as `matou restore` does.
-    async fn put_back(&self, app: &str, snapshot: &Snapshot, cx: &Cx) {
-        match self.restore(app, snapshot, cx).await {
+    async fn put_back(&self, app: &str, snapshot: &Snapshot, part: bool, cx: &Cx) {
+        match self.restore(app, snapshot, part, cx).await {
             Ok(()) => {
                 let of = snapshot.time.strftime("%F %T UTC");
                 cx.out
@@ -114,14 +123,27 @@ impl PutBack {
         }
     }
 
-    async fn restore(&self, app: &str, snapshot: &Snapshot, cx: &Cx) -> Result<(), String> {
+    async fn restore(
+        &self,
+        app: &str,
+        snapshot: &Snapshot,
+        part: bool,
+        cx: &Cx,
+    ) -> Result<(), String> {
         let request = Request::Restore {
             app: app.to_owned(),
             snapshot: Some(snapshot.id.clone()),
             what: RestoreWhat::App,
             to: RestoreTo::Place,
         };
-        run(&request, app, &self.cx, cx, &self.findings).await
+        run(&request, app, &self.cx, cx, &self.findings).await?;
+        if part {
+            return Ok(());
+        }
+        // Nothing was there before: there is nothing that an undo would bring back.
+        let app_name = app.to_owned();
+        let forget = Request::RestoreForget { app: app_name };
+        run(&forget, app, &self.cx, cx, &self.findings).await
     }
 }
 
@@ -150,7 +172,7 @@ impl Step for PutBack {
         for (app, found) in self.look(cx, &restic).await? {
             lines.push(match found {
                 Found::There(why) => Change::same(format!("{app}: {why}")),
-                Found::Missing(snapshot) => {
+                Found::Missing { snapshot, .. } => {
                     Change::add(format!("data of {app}, {} old", age(now, snapshot.time)))
                 }
                 // Told in the end; it stops no other.
@@ -175,23 +197,23 @@ impl Step for PutBack {
         for (app, found) in self.look(cx, &restic).await? {
             match found {
                 Found::There(_) => {}
-                Found::Missing(snapshot) => missing.push((app, snapshot)),
+                Found::Missing { snapshot, part } => missing.push((app, snapshot, part)),
                 Found::Lost => self.findings.fail(&app, Stuck::Restore, NO_SNAPSHOT),
             }
         }
         // The biggest first, the edge before all.
         let edge = self.apps.first().map(|(name, _)| name.clone());
-        missing.sort_by_key(|(app, s)| {
+        missing.sort_by_key(|(app, s, _)| {
             let bytes = s.summary.as_ref().map_or(0, |s| s.total_bytes_processed);
             (edge.as_ref() != Some(app), std::cmp::Reverse(bytes))
         });
         let all = missing.len() as u64;
         let done = std::sync::atomic::AtomicU64::new(0);
         stream::iter(missing)
-            .map(|(app, snapshot)| {
+            .map(|(app, snapshot, part)| {
                 let done = &done;
                 async move {
-                    self.put_back(&app, &snapshot, cx).await;
+                    self.put_back(&app, &snapshot, part, cx).await;
                     let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                     cx.out.progress(done, all, "applications").await;
                 }
