@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm lint bench screenshot speed setup build
+.PHONY: demo demo-down test test-vm lint fuzz bench screenshot speed setup build
 
 setup:
 	@scripts/setup.sh
@@ -35,6 +35,10 @@ test: lint
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
 	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm -- --ignored --nocapture
+
+# Needs a nightly compiler and cargo-fuzz; `make test` tries the same with bounded effort.
+fuzz:
+	cd fuzz && for t in compose extension acme; do cargo +nightly fuzz run $$t -- -max_total_time=60 || exit 1; done
 
 bench: setup
 	cargo bench --locked

@@ -38,6 +38,9 @@ fn ask_with(fleet: &Fleet, url: &str, options: &[&str]) -> Result<String, String
     }
 }
 
+/// One of the things that are shown, on the fleet with that configuration.
+type Part = fn(&Fleet, &PathBuf);
+
 #[test]
 fn applications_answer_under_their_names_with_certificates() {
     let fleet = Fleet::new("edge");
@@ -57,7 +60,7 @@ fn applications_answer_under_their_names_with_certificates() {
         "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n",
     );
     traefik(&fleet, &config, &authority);
-    let parts: [(&str, fn(&Fleet, &PathBuf)); 12] = [
+    let parts: [(&str, Part); 12] = [
         ("two applications", two_applications),
         ("another", another),
         ("ghost of 2019", ghost_of_2019),

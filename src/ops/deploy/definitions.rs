@@ -55,8 +55,11 @@ impl Definitions {
             for volume in volumes {
                 let wanted = self.rendered.volumes.definitions.iter();
                 let mut wanted = wanted.filter(|d| d.name == volume.name);
+                // A plugin need not say with which options a volume was made.
+                let silent = volume.driver != "local" && volume.options.is_empty();
                 if let Some(wanted) = wanted.next()
-                    && (volume.driver != wanted.driver || volume.options != wanted.options)
+                    && (volume.driver != wanted.driver
+                        || (volume.options != wanted.options && !silent))
                 {
                     others.push((node.clone(), volume, wanted));
                 }
@@ -84,6 +87,11 @@ fn folder_of(volume: &Volume) -> Option<String> {
     })
 }
 
+/// Whether its data is on its node and nowhere else.
+fn is_alone(volume: &Volume) -> bool {
+    volume.driver == "local" && folder_of(volume).is_none()
+}
+
 fn described(driver: &str, options: &BTreeMap<String, String>) -> String {
     let mut words = vec![driver.to_owned()];
     words.extend(options.iter().map(|(k, v)| format!("{k}={v}")));
@@ -108,8 +116,8 @@ impl Step for Definitions {
         let mut lines = Vec::new();
         for (node, volume, wanted) in others {
             let what = format!("volume {} of {}", volume.name, node.config.name);
-            let (Some(old), new) = (folder_of(&volume), folder(&wanted.driver, &wanted.options))
-            else {
+            let (old, new) = (folder_of(&volume), folder(&wanted.driver, &wanted.options));
+            if is_alone(&volume) {
                 lines.push(Change::decide(format!(
                     "{what} is on that node alone, and the engine would go on with it instead of {}: copy what {} holds there, then `docker volume rm {}` on {}",
                     described(&wanted.driver, &wanted.options),
@@ -118,18 +126,19 @@ impl Step for Definitions {
                     node.config.name
                 )));
                 continue;
-            };
+            }
             let line = Change::modify(
                 what,
                 described(&volume.driver, &volume.options),
                 described(&wanted.driver, &wanted.options),
             );
-            lines.push(match new {
-                Some(new) if new == old => {
+            lines.push(match (old, new) {
+                (Some(old), Some(new)) if new == old => {
                     line.warn("its tasks stop meanwhile; the same folder, nothing is copied")
                 }
-                new => line.warn(format!(
-                    "its data stays in {old} and is not what the application finds{}: copy it first",
+                (old, new) => line.warn(format!(
+                    "its data stays in {} and is not what the application finds{}: copy it first",
+                    old.unwrap_or_else(|| "a folder that its driver does not name".into()),
                     new.map_or_else(String::new, |n| format!(" in {n}"))
                 )),
             });
@@ -186,7 +195,7 @@ impl Step for Definitions {
         }
         for (node, volume, _) in &others {
             // What is on that node alone is nobody's to remove here.
-            if folder_of(volume).is_none() {
+            if is_alone(volume) {
                 continue;
             }
             let remove = Command::sh(REMOVE)
