@@ -1,6 +1,7 @@
 //! What several end-to-end tests share: the practice fleet, and the binary in a pseudo-terminal.
 #![allow(dead_code)]
 
+pub mod backup;
 pub mod edge;
 pub mod pty;
 
