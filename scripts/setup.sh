@@ -22,6 +22,10 @@ need mke2fs e2fsprogs
 need tar tar
 need openssl openssl
 need pebble pebble
+need promtool prometheus
+need amtool prometheus-alertmanager
+need prometheus-node-exporter prometheus-node-exporter
+need prometheus-blackbox-exporter prometheus-blackbox-exporter
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps

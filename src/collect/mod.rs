@@ -1,6 +1,7 @@
 //! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
 //! nothing here waits for a node that is slow or gone.
 
+mod alertmanager;
 mod certificates;
 mod logs;
 mod metrics;
@@ -19,6 +20,7 @@ use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
+pub use alertmanager::{read_told, silence_there};
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};
@@ -52,6 +54,9 @@ struct Wake {
     probes: Notify,
     /// The domains that applications claim, as the swarm said last; `None` before it did.
     sites: watch::Sender<Option<Vec<Site>>>,
+    /// Where Alertmanager runs, as the swarm said last.
+    alertmanager: watch::Sender<Option<alertmanager::Place>>,
+    told: Notify,
 }
 
 /// Where collectors report to.
@@ -88,7 +93,8 @@ impl Collectors {
             let edge = outside.edge.clone();
             let run = certificates::watch(nodes.clone(), edge, reports.clone(), wake.clone());
             collectors.spawn(run);
-            collectors.spawn(probes::watch(outside, reports, wake));
+            collectors.spawn(probes::watch(outside, reports.clone(), wake.clone()));
+            collectors.spawn(alertmanager::watch(nodes.clone(), reports, wake));
         }
         collectors
     }
@@ -105,6 +111,7 @@ impl Collectors {
         self.wake.swarm.notify_one();
         self.wake.certificates.notify_one();
         self.wake.probes.notify_one();
+        self.wake.told.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

@@ -6,6 +6,7 @@ mod log;
 mod probe;
 mod route;
 mod source;
+mod told;
 mod update;
 
 pub use certificate::{Certificate, CertificateState, ServedCertificate};
@@ -14,4 +15,5 @@ pub use log::LogLine;
 pub use probe::{Answered, Probe, hint};
 pub use route::{domains, hosts};
 pub use source::Source;
+pub use told::Told;
 pub use update::{Datum, Update};

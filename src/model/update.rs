@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Certificate, Disk, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot, Swarm,
-    Volume,
+    Told, Volume,
 };
 
 /// One reading by a collector.
@@ -42,6 +42,8 @@ pub enum Datum {
     Snapshots(Result<Vec<Snapshot>, String>),
     Certificates(Result<Vec<Certificate>, String>),
     Probes(Result<Vec<Probe>, String>),
+    /// What Alertmanager alerts of.
+    Told(Result<Vec<Told>, String>),
 }
 
 impl Fleet {
@@ -100,6 +102,7 @@ impl Fleet {
             Datum::Snapshots(reading) => self.snapshots.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
+            Datum::Told(reading) => self.told.record(reading, at),
         }
     }
 
