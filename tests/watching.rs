@@ -4,6 +4,7 @@
 mod support;
 
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use matou::lab::Kind;
@@ -40,6 +41,7 @@ struct Watched {
     config: PathBuf,
     told: Told,
     disk: bool,
+    state: tempfile::TempDir,
 }
 
 impl Watched {
@@ -73,6 +75,7 @@ impl Watched {
             config,
             told,
             disk,
+            state: tempfile::tempdir().expect("a folder"),
         };
         let images = ["IMAGE=matou/traefik:3.7", "PROXY_IMAGE=matou/proxy:1"];
         watched.deploy(&["traefik", "edge"], &images);
@@ -101,7 +104,18 @@ impl Watched {
 
     /// What `matou check` says.
     fn check(&self) -> String {
-        said(&matou(&self.config, &["check"]))
+        said(&self.look(&["check"]))
+    }
+
+    /// Runs matou with a state of its own.
+    fn look(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(&self.config)
+            .args(args)
+            .env("XDG_STATE_HOME", self.state.path())
+            .output()
+            .expect("matou starts")
     }
 
     fn fill(&self) {
@@ -160,7 +174,7 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
     eprintln!("matou check knows after {} s", begun.elapsed().as_secs());
     console.wait_for("https://blog.lab.test", Duration::from_secs(30));
     eprintln!("the console knows after {} s", begun.elapsed().as_secs());
-    let out = matou(&watched.config, &["check", "--json"]);
+    let out = watched.look(&["check", "--json"]);
     assert_eq!(out.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     let alerts = report["alerts"].as_array().expect("alerts");

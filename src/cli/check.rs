@@ -168,10 +168,11 @@ async fn read(cx: &Context) -> Result<Fleet> {
             served.map(Datum::Certificates),
             answers.map(Datum::Probes),
             told.map(Datum::Told),
-        ] {
-            if let Some(datum) = datum {
-                fleet.apply(Update { at, datum });
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            fleet.apply(Update { at, datum });
         }
     }
     Ok(fleet)

@@ -128,7 +128,7 @@ impl Told {
         let alerts = self.alerts.lock().expect("not poisoned");
         let about =
             |a: &&Value| a["labels"]["alertname"] == name && a["labels"][label.0] == label.1;
-        match alerts.iter().filter(about).next_back() {
+        match alerts.iter().rfind(about) {
             Some(last) if last["status"] == status => Ok(()),
             Some(last) => Err(format!("{name} is {}", last["status"])),
             None => Err(format!("{name} was not told of; told was {alerts:?}")),
