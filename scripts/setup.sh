@@ -23,6 +23,10 @@ need tar tar
 need openssl openssl
 need pebble pebble
 need docker-registry docker-registry
+need promtool prometheus
+need amtool prometheus-alertmanager
+need prometheus-node-exporter prometheus-node-exporter
+need prometheus-blackbox-exporter prometheus-blackbox-exporter
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps

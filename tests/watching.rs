@@ -4,21 +4,22 @@
 mod support;
 
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use matou::lab::Kind;
 use support::monitoring::{Told, certificates, put};
 use support::pty::Pty;
-use support::{Fleet, edge, matou, monitoring, ok, said, until};
+use support::{Fleet, edge, matou, monitoring, said, until};
 
 /// What the stack files name is replaced by what can be had here.
-const IMAGES: [&str; 6] = [
+const IMAGES: [&str; 7] = [
     "PROMETHEUS_IMAGE=matou/prometheus:1",
     "ALERTMANAGER_IMAGE=matou/alertmanager:1",
     "NODE_IMAGE=matou/node-exporter:1",
     "BLACKBOX_IMAGE=matou/blackbox-exporter:1",
     "PROXY_IMAGE=matou/proxy:1",
-    // Neither Grafana nor cAdvisor can be had.
+    "CADVISOR_IMAGE=matou/cadvisor:1",
     "GRAFANA=0",
 ];
 
@@ -40,6 +41,7 @@ struct Watched {
     config: PathBuf,
     told: Told,
     disk: bool,
+    state: tempfile::TempDir,
 }
 
 impl Watched {
@@ -58,15 +60,14 @@ impl Watched {
         let beside = |name: &str| fleet.lab.config_path().with_file_name(name);
         std::fs::write(beside("ca.pem"), ca).expect("written");
         std::fs::write(beside("webhook"), &told.url).expect("written");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(beside("webhook"), private).expect("set");
         let config = fleet.config(
             "mon.toml",
             "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"ca.pem\"\n\
              [alerts]\ncpu = 100\nmemory = 100\n[receivers]\nwebhook_file = \"webhook\"\n",
         );
-        fleet.run(
-            "n1",
-            "docker volume create edge_data; docker node update --label-add cadvisor=off n1",
-        );
+        fleet.run("n1", "docker volume create edge_data");
         let acme = "/var/lib/docker/volumes/edge_data/_data/acme.json";
         put(&fleet, "n1", acme, &store);
         let watched = Self {
@@ -74,6 +75,7 @@ impl Watched {
             config,
             told,
             disk,
+            state: tempfile::tempdir().expect("a folder"),
         };
         let images = ["IMAGE=matou/traefik:3.7", "PROXY_IMAGE=matou/proxy:1"];
         watched.deploy(&["traefik", "edge"], &images);
@@ -84,7 +86,14 @@ impl Watched {
 
     fn deploy(&self, what: &[&str], variables: &[&str]) -> String {
         let args = [&["deploy"], what, variables, &["--yes"]].concat();
-        ok(&self.config, &args)
+        let out = matou(&self.config, &args);
+        let text = said(&out);
+        if !out.status.success() {
+            let logs =
+                "for s in $(docker service ls -q); do docker service logs --tail 5 $s 2>&1; done";
+            panic!("{text}\n{}", said(&self.fleet.try_run("n1", logs)));
+        }
+        text
     }
 
     fn monitoring(&self) -> String {
@@ -95,12 +104,23 @@ impl Watched {
 
     /// What `matou check` says.
     fn check(&self) -> String {
-        said(&matou(&self.config, &["check"]))
+        said(&self.look(&["check"]))
+    }
+
+    /// Runs matou with a state of its own.
+    fn look(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(&self.config)
+            .args(args)
+            .env("XDG_STATE_HOME", self.state.path())
+            .output()
+            .expect("matou starts")
     }
 
     fn fill(&self) {
-        let fill = "size=$(df -P -k /small | awk 'END {print $2}'); used=$(df -P -k /small | awk 'END {print $3}'); \
-            dd if=/dev/zero of=/small/fill bs=1k count=$((size * 96 / 100 - used + 8)) 2>&1; sync; df -P /small";
+        let fill = "set -- $(df -P -k /small | tail -n 1); total=$(($3 + $4)); \
+            dd if=/dev/zero of=/small/fill bs=1k count=$((total * 96 / 100 - $3 + 16)) 2>&1; sync; df -P -k /small";
         eprintln!("{}", self.fleet.run("n1", fill));
     }
 }
@@ -154,7 +174,7 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
     eprintln!("matou check knows after {} s", begun.elapsed().as_secs());
     console.wait_for("https://blog.lab.test", Duration::from_secs(30));
     eprintln!("the console knows after {} s", begun.elapsed().as_secs());
-    let out = matou(&watched.config, &["check", "--json"]);
+    let out = watched.look(&["check", "--json"]);
     assert_eq!(out.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     let alerts = report["alerts"].as_array().expect("alerts");
@@ -176,6 +196,7 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
     };
     until(patience, || both("firing"));
     eprintln!("the webhook knows after {} s", begun.elapsed().as_secs());
+    silenced(&watched);
 
     let begun = Instant::now();
     watched.fleet.run(
@@ -198,6 +219,42 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
     if !watched.disk {
         lower_limit(&watched);
     }
+}
+
+/// What Alertmanager alerts of stands beside our own, and is silenced there by a key.
+fn silenced(watched: &Watched) {
+    let state = tempfile::tempdir().expect("a folder");
+    let path = state.path().to_string_lossy().into_owned();
+    let config = watched.config.to_string_lossy().into_owned();
+    let program = env!("CARGO_BIN_EXE_matou");
+    let why = "cadvisor of n1 can't be scraped (Prometheus)";
+    until(Duration::from_secs(240), || {
+        let text = watched.check();
+        text.contains(why).then_some(()).ok_or(text)
+    });
+    let env = [("XDG_STATE_HOME", path.as_str())];
+    let mut console = Pty::start(program, &["--config", &config], &env, 160, 48);
+    console.wait_for("1/1 nodes", Duration::from_secs(30));
+    console.send("a");
+    console.wait_for("cadvisor of n1", Duration::from_secs(60));
+    // The critical ones come first; this is selected when its reason stands below in full.
+    let selected = |screen: &str| screen.matches("cadvisor of n1").count() == 2;
+    for _ in 0..10 {
+        if selected(&console.screen()) {
+            break;
+        }
+        console.send("j");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(selected(&console.screen()), "{}", console.screen());
+    console.send("i1");
+    console.wait_for("Alertmanager tells nobody of it", Duration::from_secs(20));
+    console.send("\x1bq");
+    console.end(Duration::from_secs(10));
+    until(Duration::from_secs(30), || {
+        let text = watched.check();
+        (!text.contains(why)).then_some(()).ok_or(text)
+    });
 }
 
 /// Every exporter is scraped, every domain asked; rules are taken.

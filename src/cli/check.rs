@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::Exit;
-use crate::collect::{Collectors, read_certificates, read_probes};
+use crate::collect::{Collectors, read_certificates, read_probes, read_told};
 use crate::config::state_dir;
 use crate::model::{Datum, Fleet, Link, Node, Update};
 use crate::monitor::{self, Alert, Engine, Facts, Severity, Store};
@@ -137,7 +137,9 @@ async fn read(cx: &Context) -> Result<Fleet> {
     let probes = async {
         let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
         let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-        read_probes(&swarm, &outside.edge, &outside.checks).await
+        let told = read_told(&cx.nodes, &swarm);
+        let answers = read_probes(&swarm, &outside.edge, &outside.checks);
+        Ok::<_, String>(tokio::join!(answers, told))
     };
     tokio::pin!(probes);
     let mut answers = None;
@@ -157,10 +159,20 @@ async fn read(cx: &Context) -> Result<Fleet> {
     // Without a swarm that is what is told, not that its applications could not be asked.
     if fleet.swarm.value().is_some() {
         let at = Timestamp::now();
-        for datum in [served.map(Datum::Certificates), answers.map(Datum::Probes)] {
-            if let Some(datum) = datum {
-                fleet.apply(Update { at, datum });
-            }
+        let (answers, told) = match answers {
+            Some(Ok((answers, told))) => (Some(answers), Some(told)),
+            Some(Err(reason)) => (Some(Err(reason)), None),
+            None => (None, None),
+        };
+        for datum in [
+            served.map(Datum::Certificates),
+            answers.map(Datum::Probes),
+            told.map(Datum::Told),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            fleet.apply(Update { at, datum });
         }
     }
     Ok(fleet)

@@ -1,6 +1,7 @@
 //! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
 //! nothing here waits for a node that is slow or gone.
 
+mod alertmanager;
 mod certificates;
 mod logs;
 mod metrics;
@@ -21,6 +22,7 @@ use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
+pub use alertmanager::{read_told, silence_there};
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};
@@ -58,6 +60,9 @@ struct Wake {
     /// The domains that applications claim, as the swarm said last; `None` before it did.
     sites: watch::Sender<Option<Vec<Site>>>,
     snapshots: Notify,
+    /// Where Alertmanager runs, as the swarm said last.
+    alertmanager: watch::Sender<Option<alertmanager::Place>>,
+    told: Notify,
 }
 
 /// Where collectors report to.
@@ -100,7 +105,10 @@ impl Collectors {
             let edge = outside.edge.clone();
             let run = certificates::watch(nodes.clone(), edge, reports.clone(), wake.clone());
             collectors.spawn(run);
-            collectors.spawn(probes::watch(outside, reports.clone(), wake));
+            let probes = probes::watch(outside, reports.clone(), wake.clone());
+            collectors.spawn(probes);
+            let told = alertmanager::watch(nodes.clone(), reports.clone(), wake);
+            collectors.spawn(told);
         }
         if let Some(config) = config {
             let wake = collectors.wake.clone();
@@ -122,6 +130,7 @@ impl Collectors {
         self.wake.certificates.notify_one();
         self.wake.probes.notify_one();
         self.wake.snapshots.notify_one();
+        self.wake.told.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reports, Wake, probes};
+use super::{Reports, Wake, alertmanager, probes};
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
 
@@ -28,6 +28,12 @@ pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
             wake.sites.send_if_modified(|known| {
                 let changed = *known != sites;
                 *known = sites;
+                changed
+            });
+            let place = alertmanager::place(swarm, &nodes);
+            wake.alertmanager.send_if_modified(|known| {
+                let changed = *known != place;
+                *known = place;
                 changed
             });
         }

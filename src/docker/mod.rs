@@ -2,6 +2,7 @@
 //! what matou uses. API: <https://docs.docker.com/reference/api/engine/>.
 
 mod convert;
+mod exec;
 mod logs;
 mod membership;
 mod nodes;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Backups, Certificate, Probe, Snapshot, Source};
+use super::{Backups, Certificate, Probe, Snapshot, Source, Told};
 
 /// How many metric samples a node keeps for its sparklines.
 pub const HISTORY: usize = 120;
@@ -272,6 +272,8 @@ pub struct Fleet {
     pub certificates: Source<Vec<Certificate>>,
     /// What applications answer.
     pub probes: Source<Vec<Probe>>,
+    /// What Alertmanager alerts of, where the monitoring stack is deployed.
+    pub told: Source<Vec<Told>>,
 }
 
 /// One application: a stack, or a loose service.

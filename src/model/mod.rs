@@ -7,6 +7,7 @@ mod probe;
 mod route;
 mod snapshot;
 mod source;
+mod told;
 mod update;
 
 pub use certificate::{
@@ -18,4 +19,5 @@ pub use probe::{Answered, Probe, hint};
 pub use route::{domains, hosts};
 pub use snapshot::*;
 pub use source::Source;
+pub use told::Told;
 pub use update::{Datum, Update};

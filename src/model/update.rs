@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Backups, Certificate, Disk, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot,
-    Swarm, Volume, sort_snapshots,
+    Swarm, Told, Volume, sort_snapshots,
 };
 
 /// One reading by a collector.
@@ -43,6 +43,8 @@ pub enum Datum {
     Backups(Result<Backups, String>),
     Certificates(Result<Vec<Certificate>, String>),
     Probes(Result<Vec<Probe>, String>),
+    /// What Alertmanager alerts of.
+    Told(Result<Vec<Told>, String>),
 }
 
 impl Fleet {
@@ -107,6 +109,7 @@ impl Fleet {
             Datum::Backups(reading) => self.backups.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
+            Datum::Told(reading) => self.told.record(reading, at),
         }
     }
 

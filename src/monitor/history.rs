@@ -312,6 +312,9 @@ impl Week {
 }
 
 #[cfg(test)]
+pub(super) use tests::probe as test_probe;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -415,6 +418,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::probe as test_probe;

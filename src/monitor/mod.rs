@@ -18,6 +18,6 @@ pub use engine::{Alert, Engine, News};
 pub use history::{Hour, Load, Sample, Week};
 pub use ledger::{Ledger, Silence};
 pub use prometheus::{Email, Inputs, Receivers, Target as ProbeTarget, files as generate};
-pub use rules::{Facts, Finding, Kind, Severity, findings, place};
+pub use rules::{Facts, Finding, Kind, Severity, TOLD, findings, place};
 pub use store::{Recorder, Store};
 pub use trend::{Trend, Trends};

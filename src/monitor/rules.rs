@@ -49,6 +49,10 @@ pub enum Kind {
     Quorum,
     Replicas,
     CrashLoop,
+    /// Alertmanager alerts of it, and nothing of the above.
+    Told,
+    /// Alertmanager does not answer.
+    Alertmanager,
     /// No node takes https.
     Edge,
     /// An application does not answer as it should.
@@ -66,6 +70,7 @@ impl Kind {
             Self::Memory => 60,
             // Short: a blip of the link, the time between two tasks.
             Self::Swarm | Self::Unreachable | Self::Replicas => 15,
+            Self::Alertmanager => 60,
             // Two samples.
             Self::Disk => 5,
             // Asked three times, slow by themselves, or seen by somebody who waited already.
@@ -73,6 +78,7 @@ impl Kind {
             | Self::DiskTrend
             | Self::Quorum
             | Self::CrashLoop
+            | Self::Told
             | Self::Edge
             | Self::Http
             | Self::Certificate
@@ -112,6 +118,9 @@ pub struct Finding {
     pub near: bool,
 }
 
+/// What the keys of Alertmanager's alerts begin with; its own identity follows.
+pub const TOLD: &str = "alertmanager/";
+
 /// What is looked at.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
@@ -148,6 +157,7 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
     answers(facts, &mut found);
     certificates(facts, &mut found);
     drift(facts, &mut found);
+    told(facts, &mut found);
     found.extend(missed(facts.backups, facts.limits.backup_hours, facts.now));
     if let Some(backups) = facts.fleet.backups.value() {
         found.extend(state(backups));
@@ -445,6 +455,78 @@ fn answers(facts: Facts<'_>, found: &mut Vec<Finding>) {
             row: format!("app/{}", probe.app),
             cure: "logs",
             near: probes.is_stale(),
+        });
+    }
+}
+
+/// What Alertmanager alerts of, unless it is found already by looking ourselves.
+fn told(facts: Facts<'_>, found: &mut Vec<Finding>) {
+    let told = &facts.fleet.told;
+    if let Some(reason) = told.error() {
+        found.push(Finding {
+            key: "alertmanager".into(),
+            kind: Kind::Alertmanager,
+            severity: Severity::Warning,
+            what: "alertmanager".into(),
+            why: reason.to_owned(),
+            since: told.read_at(),
+            row: String::new(),
+            cure: "services",
+            near: false,
+        });
+    }
+    let own = found.len();
+    for alert in told.value().into_iter().flatten() {
+        let name = alert.label("alertname");
+        let (app, node) = (alert.label("app"), alert.label("instance"));
+        let row = match (app, node) {
+            ("", "") => String::new(),
+            ("", node) => format!("node/{node}"),
+            (app, _) => format!("app/{app}"),
+        };
+        let same = |kinds: &[Kind]| {
+            let mut own = found[..own].iter();
+            own.any(|f| !f.near && kinds.contains(&f.kind) && f.row == row)
+        };
+        let known = match name {
+            // The first is always on, the second is what `matou check` found.
+            "Watchdog" | "MatouAlert" => true,
+            "ApplicationDown" => same(&[Kind::Http]),
+            "NodeDown" => same(&[Kind::Unreachable, Kind::NodeDown]),
+            "NodeCpu" => same(&[Kind::Cpu]),
+            "NodeMemory" => same(&[Kind::Memory]),
+            "NodeDisk" => same(&[Kind::Disk]),
+            "NodeDiskFilling" => same(&[Kind::DiskTrend]),
+            "BackupMissed" => same(&[Kind::Backup]),
+            _ => false,
+        };
+        if known {
+            continue;
+        }
+        let why = match alert.summary.as_str() {
+            "" => format!("{name} (Prometheus)"),
+            summary => format!("{summary} (Prometheus)"),
+        };
+        found.push(Finding {
+            key: format!("{TOLD}{}", alert.fingerprint),
+            kind: Kind::Told,
+            severity: match alert.label("severity") {
+                "critical" => Severity::Critical,
+                _ => Severity::Warning,
+            },
+            what: [app, node, name]
+                .into_iter()
+                .find(|w| !w.is_empty())
+                .unwrap_or("alertmanager")
+                .to_owned(),
+            why,
+            since: alert.since,
+            row,
+            cure: match app {
+                "" => "shell",
+                _ => "logs",
+            },
+            near: told.is_stale(),
         });
     }
 }
@@ -752,6 +834,44 @@ mod tests {
         let found = self::found(&fleet);
         assert_eq!(found[0].kind, Kind::Edge);
         assert!(found[1..].iter().all(|f| f.near));
+    }
+
+    #[test]
+    fn alertmanagers_alerts_stand_beside_our_own_and_not_twice() {
+        let alert = |name: &str, label: (&str, &str), severity: &str| crate::model::Told {
+            fingerprint: name.into(),
+            summary: format!("{name} it is"),
+            since: Some(at(60)),
+            labels: [("alertname", name), label, ("severity", severity)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+        };
+        let told = vec![
+            alert("Watchdog", ("a", "b"), "none"),
+            alert("NodeDisk", ("instance", "n1"), "critical"),
+            alert("NodeDisk", ("instance", "n2"), "critical"),
+            alert("TargetDown", ("instance", "n1"), "warning"),
+        ];
+        let mut fleet = fleet(vec![metrics(0.0, 96), Datum::Told(Ok(told))]);
+        let found = found(&fleet);
+        let seen: Vec<(&str, &str)> = found
+            .iter()
+            .map(|f| (f.what.as_str(), f.why.as_str()))
+            .collect();
+        assert_eq!(
+            seen[1..],
+            [
+                ("n2", "NodeDisk it is (Prometheus)"),
+                ("n1", "TargetDown it is (Prometheus)")
+            ]
+        );
+        fleet.apply(Update {
+            at: at(0),
+            datum: Datum::Told(Err("no answer".into())),
+        });
+        let found = self::found(&fleet);
+        assert_eq!(found[1].kind, Kind::Alertmanager);
+        assert!(found[2..].iter().all(|f| f.near));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crossterm::event::EventStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service};
+use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service, silence_there};
 use crate::job::{Event, JobId, RunError};
 use crate::model::Link;
 use crate::monitor::Store;
@@ -146,6 +146,16 @@ impl Effects {
             Effect::Look { ticket, look } => self.look(ticket, look),
             Effect::Shell(target) => return self.shell(target, screen, keys).await,
             Effect::Alarm { text, bell, notify } => screen.alarm(&text, bell, notify)?,
+            Effect::SilenceThere { labels, until } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let answer = match silence_there(&nodes, &labels, until).await {
+                        Ok(()) => notice("Alertmanager tells nobody of it meanwhile", false),
+                        Err(e) => notice(format!("not silenced in Alertmanager: {e}"), true),
+                    };
+                    let _ = messages.send(answer).await;
+                });
+            }
             Effect::Remember(ledger) => {
                 let (store, messages) = (self.store.clone(), self.messages.clone());
                 tokio::task::spawn_blocking(move || {

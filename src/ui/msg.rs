@@ -1,8 +1,10 @@
 //! What reaches the console, and what it asks for.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crossterm::event::Event as TerminalEvent;
+use jiff::Timestamp;
 
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
@@ -167,6 +169,11 @@ pub enum Effect {
         text: String,
         bell: bool,
         notify: Notify,
+    },
+    /// Silence an alert of Alertmanager there.
+    SilenceThere {
+        labels: BTreeMap<String, String>,
+        until: Timestamp,
     },
     /// Keep what was said about alerts.
     Remember(Ledger),

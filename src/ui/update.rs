@@ -234,7 +234,8 @@ fn fleet(app: &mut App, update: Update) {
         | Datum::Engine { .. }
         | Datum::Metrics { .. }
         | Datum::Disks { .. }
-        | Datum::Probes(_) => None,
+        | Datum::Probes(_)
+        | Datum::Told(_) => None,
     };
     match &update.datum {
         Datum::Metrics {

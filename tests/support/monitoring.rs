@@ -21,11 +21,12 @@ for p in prometheus prometheus-alertmanager prometheus-node-exporter prometheus-
   cp "$f" $r/usr/bin/
   for l in $(ldd "$f" | grep -o '/[^ ]*'); do mkdir -p "$r$(dirname $l)"; cp -Ln "$l" "$r$l"; done
 done
+mkdir -p $r/usr/share/prometheus; cp -rL /usr/share/prometheus/alertmanager $r/usr/share/prometheus/
 printf 'root:x:0:0:root:/:/bin/sh\n' >$r/etc/passwd
 tar -C $r -cf $1/monitoring.tar ."#;
 
-/// Gives a node `matou/prometheus:1`, `matou/alertmanager:1`, `matou/node-exporter:1` and
-/// `matou/blackbox-exporter:1`.
+/// Gives a node `matou/prometheus:1`, `matou/alertmanager:1`, `matou/node-exporter:1`,
+/// `matou/blackbox-exporter:1`, and a stand-in `matou/cadvisor:1`.
 pub fn images(fleet: &Fleet, node: &str) {
     let dir = tempfile::tempdir().expect("a folder");
     sh(ROOT, &[&dir.path().to_string_lossy()]);
@@ -47,6 +48,10 @@ pub fn images(fleet: &Fleet, node: &str) {
         let build = format!("printf '{file}' | docker build -q -t matou/{image}:1 -");
         fleet.run(node, &build);
     }
+    // cAdvisor can't be had; this one runs, is well, and has no metrics.
+    let file = "FROM matou/hello:1.0\\nRUN touch /www/healthz\\nENTRYPOINT [\"/start\"]\\n";
+    let build = format!("printf '{file}' | docker build -q -t matou/cadvisor:1 -");
+    fleet.run(node, &build);
 }
 
 /// A certificate for `domains` of an authority of our own, as Traefik keeps it in acme.json: it
@@ -123,7 +128,7 @@ impl Told {
         let alerts = self.alerts.lock().expect("not poisoned");
         let about =
             |a: &&Value| a["labels"]["alertname"] == name && a["labels"][label.0] == label.1;
-        match alerts.iter().filter(about).next_back() {
+        match alerts.iter().rfind(about) {
             Some(last) if last["status"] == status => Ok(()),
             Some(last) => Err(format!("{name} is {}", last["status"])),
             None => Err(format!("{name} was not told of; told was {alerts:?}")),

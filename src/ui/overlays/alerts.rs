@@ -8,9 +8,10 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Reply, choices, moved, window};
-use crate::monitor::{Alert, Silence};
+use crate::monitor::{Alert, Silence, TOLD};
 use crate::text::{age, clean, coarse, fit};
 use crate::ui::keymap::{Action, named};
+use crate::ui::msg::Effect;
 use crate::ui::panes::wrap;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
@@ -33,8 +34,10 @@ pub(in crate::ui) struct Alerts {
 impl Alerts {
     pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
         if std::mem::take(&mut self.asking) {
-            self.silence(app, key);
-            return Reply::stay();
+            return match self.silence(app, key) {
+                Some(effect) => Reply::stay().with(effect),
+                None => Reply::stay(),
+            };
         }
         let selected = app.alerts.get(self.at).cloned();
         // The cure's own key goes there and does it.
@@ -68,12 +71,10 @@ impl Alerts {
     }
 
     /// Takes the answer; any other key leaves things as they are.
-    fn silence(&self, app: &mut App, key: KeyEvent) {
-        let Some(alert) = app.alerts.get(self.at) else {
-            return;
-        };
+    fn silence(&self, app: &mut App, key: KeyEvent) -> Option<Effect> {
+        let alert = app.alerts.get(self.at)?;
         let KeyCode::Char(c) = key.code else {
-            return;
+            return None;
         };
         let hours = TIMES.iter().find(|(key, ..)| *key == c);
         let silence = match (c, hours) {
@@ -82,11 +83,20 @@ impl Alerts {
             (_, Some((_, hours, _))) => Some(Silence {
                 until: Some(app.now + SignedDuration::from_hours(*hours)),
             }),
-            _ => return,
+            _ => return None,
         };
         let alert = alert.key.clone();
         app.engine.silence(&alert, silence);
         app.alerts = app.engine.alerts(app.now);
+        // Alertmanager is to tell nobody else either.
+        let fingerprint = alert.strip_prefix(TOLD)?;
+        let told = app.fleet.told.value()?;
+        let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
+        let week = app.now + SignedDuration::from_hours(168);
+        Some(Effect::SilenceThere {
+            labels: told.labels.clone(),
+            until: silence?.until.unwrap_or(week),
+        })
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {

@@ -1,0 +1,191 @@
+//! What Alertmanager of the monitoring stack alerts of, and silencing there. It is asked inside its
+//! own container, because it is reachable from nowhere else without a password.
+//! API: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{Reports, Wake};
+use crate::docker::Nodes;
+use crate::model::{Datum, Swarm, Told};
+
+/// The label of a service that is an Alertmanager: its address inside its container.
+const LABEL: &str = "org.matou.alertmanager";
+
+const POLL: Duration = Duration::from_secs(15);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where Alertmanager runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    node: String,
+    container: String,
+    address: String,
+}
+
+/// The Alertmanager of a swarm, if one runs on a node of config.toml.
+pub(super) fn place(swarm: &Swarm, nodes: &Nodes) -> Option<Place> {
+    let service = swarm
+        .services
+        .iter()
+        .find(|s| s.labels.contains_key(LABEL))?;
+    let running = |t: &&crate::model::Task| {
+        t.service_id == service.id && t.state == "running" && t.desired == "running"
+    };
+    let task = swarm.tasks.iter().find(running)?;
+    Some(Place {
+        node: nodes.name_of(swarm, &task.node_id)?,
+        container: task.container_id.clone()?,
+        address: service.labels[LABEL].clone(),
+    })
+}
+
+pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+    let mut known = wake.alertmanager.subscribe();
+    let mut was_there = false;
+    loop {
+        let place = known.borrow_and_update().clone();
+        let reading = match &place {
+            Some(place) => Some(read(&nodes, place).await),
+            // It was removed: it alerts of nothing any more.
+            None => was_there.then(|| Ok(Vec::new())),
+        };
+        was_there = place.is_some();
+        if let Some(reading) = reading
+            && !reports.send(Datum::Told(reading)).await
+        {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            changed = known.changed() => if changed.is_err() { return },
+            () = wake.told.notified() => {}
+        }
+    }
+}
+
+/// An alert as the API gives it.
+#[derive(Deserialize)]
+struct Active {
+    fingerprint: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(rename = "startsAt")]
+    starts_at: Option<String>,
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<Told>, String> {
+    let active: Vec<Active> = serde_json::from_slice(bytes)
+        .map_err(|e| format!("Alertmanager's answer is not understood: {e}"))?;
+    Ok(active
+        .into_iter()
+        .map(|a| Told {
+            summary: a.annotations.get("summary").cloned().unwrap_or_default(),
+            since: a.starts_at.and_then(|t| t.parse().ok()),
+            fingerprint: a.fingerprint,
+            labels: a.labels,
+        })
+        .collect())
+}
+
+async fn ask(nodes: &Nodes, place: &Place, argv: &[&str]) -> Result<Vec<u8>, String> {
+    let node = nodes
+        .get(&place.node)
+        .ok_or_else(|| format!("{} is not in config.toml: add it", place.node))?;
+    match timeout(PATIENCE, node.docker.exec(&place.container, argv)).await {
+        Ok(answer) => answer.map_err(|e| e.to_string()),
+        Err(_) => Err(format!(
+            "Alertmanager did not answer within {} s",
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+async fn read(nodes: &Nodes, place: &Place) -> Result<Vec<Told>, String> {
+    let url = format!(
+        "{}/api/v2/alerts?active=true&silenced=false&inhibited=false",
+        place.address
+    );
+    parse(&ask(nodes, place, &["wget", "-q", "-O", "-", &url]).await?)
+}
+
+/// What Alertmanager alerts of; nothing where there is none.
+///
+/// # Errors
+/// One sentence, when it does not answer.
+pub async fn read_told(nodes: &Nodes, swarm: &Swarm) -> Result<Vec<Told>, String> {
+    match place(swarm, nodes) {
+        Some(place) => read(nodes, &place).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The body of a silence over exactly the alert of `labels`.
+fn body(labels: &BTreeMap<String, String>, now: Timestamp, until: Timestamp) -> String {
+    let matchers: Vec<serde_json::Value> = labels
+        .iter()
+        .map(|(name, value)| {
+            serde_json::json!({"name": name, "value": value, "isRegex": false, "isEqual": true})
+        })
+        .collect();
+    serde_json::json!({
+        "matchers": matchers, "startsAt": now.to_string(), "endsAt": until.to_string(),
+        "createdBy": "matou", "comment": "ignored in the console",
+    })
+    .to_string()
+}
+
+/// Silences an alert there.
+///
+/// # Errors
+/// One sentence: there is no Alertmanager, or it refuses.
+pub async fn silence_there(
+    nodes: &Nodes,
+    labels: &BTreeMap<String, String>,
+    until: Timestamp,
+) -> Result<(), String> {
+    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+    let place = place(&swarm, nodes).ok_or("Alertmanager does not run")?;
+    let url = format!("{}/api/v2/silences", place.address);
+    let body = body(labels, Timestamp::now(), until);
+    let header = "Content-Type: application/json";
+    let argv = [
+        "wget",
+        "-q",
+        "-O",
+        "-",
+        "--header",
+        header,
+        "--post-data",
+        &body,
+        &url,
+    ];
+    ask(nodes, &place, &argv).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_alertmanager_is_understood() {
+        // Alertmanager 0.25, cut down.
+        let text = r#"[{"annotations":{"summary":"blog is down"},"endsAt":"2026-11-24T13:25:00.000Z",
+            "fingerprint":"a1","receivers":[{"name":"operator"}],"startsAt":"2026-11-24T13:20:00.123Z",
+            "status":{"inhibitedBy":[],"silencedBy":[],"state":"active"},
+            "labels":{"alertname":"ApplicationDown","app":"blog"}}]"#;
+        let told = parse(text.as_bytes()).unwrap();
+        assert_eq!(told[0].label("app"), "blog");
+        assert_eq!(told[0].since, "2026-11-24T13:20:00.123Z".parse().ok());
+        assert!(parse(b"<html>").unwrap_err().contains("not understood"));
+    }
+}
