@@ -185,7 +185,7 @@ impl World {
             "n1",
             &format!(
                 "mkdir -p /mnt/data/edge_data; cd /mnt/data; for s in {}; do mkdir -p ${{s}}_data/0; echo \"the page of $s\" >${{s}}_data/0/0; done; \
-                 cd files_data; for d in $(seq 0 199); do mkdir -p $d; for f in $(seq 0 99); do echo \"file $d $f\" >$d/$f; done; done",
+                 head -c 24000000 /dev/urandom >photos_data/0/1; cd files_data; for d in $(seq 0 199); do mkdir -p $d; for f in $(seq 0 99); do echo \"file $d $f\" >$d/$f; done; done",
                 SITES.join(" ")
             ),
         );
@@ -529,6 +529,35 @@ fn drills(world: &World, config: &PathBuf) {
     let history = ok(config, &["drill", "--history"]);
     assert!(history.contains("all 5 applications answered"), "{history}");
 
-    // A damaged pack, an application without a snapshot, one whose image is gone.
-    let _ = world.s3.damage("reco");
+    // An application whose image is gone, a dump that is missing, a damaged pack.
+    let folder = config.parent().expect("a folder");
+    std::fs::write(
+        folder.join("apps/gone.toml"),
+        "stack = \"hello\"\n\n[variables]\nIMAGE = \"matou/gone:1\"\n",
+    )
+    .expect("written");
+    ok(config, &["backup", "edge", "files", "photos", "pages", "gone", "--yes"]);
+    world.fleet.run(
+        "n1",
+        &format!(
+            "export RESTIC_PASSWORD='correct horse battery staple' AWS_ACCESS_KEY_ID=operator AWS_SECRET_ACCESS_KEY=s3cr3t-key; \
+             restic -q -r {} backup --host reco --tag app=notes --tag matou --exclude matou-dump.sql \
+             /mnt/data/.matou/dumps/notes /mnt/data/.matou/secrets/notes /mnt/data/notes_db",
+            world.s3.repository("reco")
+        ),
+    );
+    world.s3.damage("reco");
+    let out = drill(&[]);
+    let text = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.contains("- applications: 3 of 6 are back"), "{text}");
+    for (app, why) in [
+        ("gone", "matou/gone:1"),
+        ("notes", "dump"),
+        ("photos", "damaged"),
+    ] {
+        let line = text.lines().find(|l| l.starts_with(&format!("| {app} | no: ")));
+        let line = line.unwrap_or_else(|| panic!("{app} is not named:\n{text}"));
+        assert!(line.contains(why), "{line}");
+    }
 }

@@ -188,7 +188,7 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
             println!(
                 "{}  {}",
                 report.began.strftime("%F %T UTC"),
-                report.line(now)
+                report.drill().line(now)
             );
         }
         return Ok(Exit::Done.into());

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::docker::Nodes;
 use crate::host::Command;
 use crate::model::{
-    Backups, Datum, Proof, Repository, RepositoryLock, Schedule, Snapshot, Unfinished,
+    Backups, Datum, Drill, Proof, Repository, RepositoryLock, Schedule, Snapshot, Unfinished,
 };
 
 /// How often the repository is asked. It costs a second of the storage node's time.
@@ -121,6 +121,38 @@ pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, Strin
         schedule,
         proofs,
         restores,
+        drill: last_drill(&config.fleet.name),
+    })
+}
+
+/// The newest report of a drill that was made on this machine. One that can't be read is none.
+fn last_drill(fleet: &str) -> Option<Drill> {
+    #[derive(serde::Deserialize)]
+    struct App {
+        up: bool,
+    }
+    #[derive(serde::Deserialize)]
+    struct Report {
+        fleet: String,
+        began: Timestamp,
+        millis: u64,
+        apps: BTreeMap<String, App>,
+        failure: Option<String>,
+    }
+    let folder = crate::config::state_dir().ok()?.join("drills");
+    let reports = std::fs::read_dir(folder).ok()?.flatten();
+    let newest = reports
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|x| x == "json"))
+        .filter_map(|p| serde_json::from_slice::<Report>(&std::fs::read(p).ok()?).ok())
+        .filter(|r| r.fleet == fleet)
+        .max_by_key(|r| r.began)?;
+    Some(Drill {
+        at: newest.began,
+        took: Duration::from_millis(newest.millis),
+        up: newest.apps.values().filter(|a| a.up).count(),
+        all: newest.apps.len(),
+        problem: newest.failure,
     })
 }
 

@@ -133,6 +133,32 @@ pub struct Backups {
     /// By application.
     pub proofs: BTreeMap<String, Proof>,
     pub restores: Vec<Unfinished>,
+    /// The last drill that was made on this machine.
+    pub drill: Option<Drill>,
+}
+
+/// A rebuild of the fleet on a practice fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    pub at: Timestamp,
+    pub took: std::time::Duration,
+    /// Applications that answered, and all there were.
+    pub up: usize,
+    pub all: usize,
+    /// Why it failed, when it did.
+    pub problem: Option<String>,
+}
+
+impl Drill {
+    /// `12 min, all 11 applications answered, 6 d ago`
+    pub fn line(&self, now: Timestamp) -> String {
+        let took = crate::text::coarse(self.took.as_secs() as i64);
+        let apps = match (self.up == self.all, &self.problem) {
+            (true, None) => format!("all {} applications answered", self.all),
+            _ => format!("{} of {} applications answered", self.up, self.all),
+        };
+        format!("{took}, {apps}, {} ago", crate::text::age(now, self.at))
+    }
 }
 
 /// What an entry of a folder is.

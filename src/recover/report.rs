@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::state_dir;
 use crate::job::{Event, Outcome, Plan};
+use crate::model::Drill;
 use crate::ops::recover::{AppResult, Findings};
-use crate::text::{age, coarse, human_bytes};
+use crate::text::{age, human_bytes};
 
 /// What a report is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,16 +163,16 @@ impl Report {
         (up, self.apps.len())
     }
 
-    /// `12 min, all 11 applications answered, 6 d ago`
-    pub fn line(&self, now: Timestamp) -> String {
-        let took = coarse((self.millis / 1000) as i64);
-        let apps = match self.counts() {
-            (up, all) if up == all && self.failure.is_none() => {
-                format!("all {all} applications answered")
-            }
-            (up, all) => format!("{up} of {all} applications answered"),
-        };
-        format!("{took}, {apps}, {} ago", age(now, self.began))
+    /// In short, as the console shows it.
+    pub fn drill(&self) -> Drill {
+        let (up, all) = self.counts();
+        Drill {
+            at: self.began,
+            took: Duration::from_millis(self.millis),
+            up,
+            all,
+            problem: self.failure.clone(),
+        }
     }
 
     /// For people and for the record.
@@ -328,7 +329,7 @@ mod tests {
         }
         let now = report.began + jiff::SignedDuration::from_hours(145);
         assert_eq!(
-            report.line(now),
+            report.drill().line(now),
             "12 min, 1 of 2 applications answered, 6 d ago"
         );
         let json = serde_json::to_string(&report).unwrap();

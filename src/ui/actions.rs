@@ -57,6 +57,7 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::BackupAll => return plan(app, Request::Backup { apps: Vec::new() }),
         Action::Restore => restore(app, None),
+        Action::Recover => return plan(app, Request::Recover),
         Action::RestoreUndo => return on_application(app, |app| Request::RestoreUndo { app }),
         Action::RestoreForget => {
             return on_application(app, |app| Request::RestoreForget { app });

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Backups, Certificate, ChainLink, Datum, Engine, Fleet, Link, Metrics, Mode, Node,
+    Availability, Backups, Certificate, ChainLink, Datum, Drill, Engine, Fleet, Link, Metrics, Mode, Node,
     Proof, Repository, RepositoryLock, Role, Schedule, ServedCertificate, Service, Snapshot,
     StoredCertificate, Swarm, SwarmNode, Task, Unfinished, Update, Volume,
 };
@@ -249,6 +249,13 @@ fn backups() -> Backups {
         problem: None,
     };
     Backups {
+        drill: Some(Drill {
+            at: ago(6 * 86_400),
+            took: std::time::Duration::from_secs(722),
+            up: 11,
+            all: 11,
+            problem: None,
+        }),
         repositories: vec![Repository {
             name: "main".into(),
             location: "s3:https://s3.example.org/backups".into(),

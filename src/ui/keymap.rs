@@ -46,6 +46,7 @@ pub enum Action {
     RestoreUndo,
     RestoreForget,
     Verify,
+    Recover,
     Logs,
     Shell,
     Provision,
@@ -232,6 +233,13 @@ pub const TABLE: &[Binding] = &[
         &["v"],
         Group::Jobs,
         "prove that the selected application can be restored",
+    ),
+    b(
+        Action::Recover,
+        "recover",
+        &[],
+        Group::Jobs,
+        "rebuild the fleet out of its repository, or what was lost of it",
     ),
     b(
         Action::Provision,

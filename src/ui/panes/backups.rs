@@ -215,6 +215,9 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
     if let Some((_, size)) = repository.growth.last() {
         page = page.field("size", &human_bytes(*size));
     }
+    if let Some(drill) = backups.drill.as_ref().filter(|_| at == 0) {
+        page = page.field("last drill", &drill.line(app.now));
+    }
     page = match &repository.check {
         Some((at, Ok(what))) => page.field(
             "last check",
