@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Says whether all arguments are folders, and one of them has something in it; or whether there is
 /// nothing at all. Folders are put in place one by one: where one is missing, a restore was
 /// interrupted.
-const FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=1; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
-case $f$m in 1) echo there;; 11) echo part;; *) echo nothing;; esac"#;
+const FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=x; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
+case $f$m in 1) echo there;; 1x) echo part;; *) echo nothing;; esac"#;
 
 /// The data of every application is where it belongs.
 pub(super) struct PutBack {
