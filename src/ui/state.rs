@@ -62,6 +62,7 @@ impl Pane {
 pub enum Tab {
     Overview,
     Tasks,
+    Load,
     Plan,
     Storage,
     Security,
@@ -74,6 +75,7 @@ impl Tab {
         match self {
             Self::Overview => "Overview",
             Self::Tasks => "Tasks",
+            Self::Load => "Load",
             Self::Plan => "Plan",
             Self::Storage => "Storage",
             Self::Security => "Security",
@@ -370,6 +372,7 @@ impl App {
                 Tab::Storage,
                 Tab::Security,
                 Tab::Logs,
+                Tab::Load,
             ],
             Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels],
             Pane::Volumes | Pane::Certificates | Pane::Backups => &[Tab::Overview],
