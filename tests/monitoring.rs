@@ -163,7 +163,7 @@ const CASES: &[Case] = &[
         fires: Some((
             "60s",
             r#"{"app":"blog","domain":"b.org","instance":"https://b.org/","job":"applications","severity":"critical"}"#,
-            "blog: https://b.org/ does not answer as it should",
+            "https://b.org/ does not answer as it should",
         )),
     },
     // 21 days are left at half an hour.

@@ -204,8 +204,7 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
         "rm -f /small/fill; docker service scale -d blog_web=2",
     );
     console.wait_gone("https://blog.lab.test", Duration::from_secs(60));
-    console.send("\x1bq");
-    assert_eq!(console.end(Duration::from_secs(10)), 0);
+    leave(&mut console);
     until(Duration::from_secs(60), || {
         let text = watched.check();
         let quiet = !text.contains("blog") && !text.contains("/small");
@@ -219,6 +218,14 @@ fn what_fails_is_told_at_once_and_that_it_is_over_too() {
     if !watched.disk {
         lower_limit(&watched);
     }
+}
+
+/// Closes the list of alerts, then the console.
+fn leave(console: &mut Pty) {
+    console.send("\x1b");
+    console.wait_gone("Enter goes there", Duration::from_secs(10));
+    console.send("q");
+    assert_eq!(console.end(Duration::from_secs(10)), 0);
 }
 
 /// What Alertmanager alerts of stands beside our own, and is silenced there by a key.
@@ -249,8 +256,7 @@ fn silenced(watched: &Watched) {
     assert!(selected(&console.screen()), "{}", console.screen());
     console.send("i1");
     console.wait_for("Alertmanager tells nobody of it", Duration::from_secs(20));
-    console.send("\x1bq");
-    console.end(Duration::from_secs(10));
+    leave(&mut console);
     until(Duration::from_secs(30), || {
         let text = watched.check();
         (!text.contains(why)).then_some(()).ok_or(text)

@@ -18,6 +18,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(3);
 pub const REMOTE_SAMPLER: &str = "while echo @ && head -n 1 /proc/stat \
     && grep -E '^(MemTotal|MemAvailable|SwapTotal|SwapFree):' /proc/meminfo \
     && echo load $(cat /proc/loadavg) && echo uptime $(cat /proc/uptime) \
+    && sed -n 's/^ *\\([ew][^:]*\\):/net \\1 /p' /proc/net/dev \
     && df -P -k / | tail -n 1 \
     && { df -P -k -l -t ext2 -t ext3 -t ext4 -t xfs -t btrfs -t f2fs -t zfs 2>/dev/null \
     | tail -n +2 | head -n 20 | sed 's/^/disk /' || :; } && echo .; do sleep 3; done";
@@ -31,6 +32,59 @@ pub struct Sampler {
     lines: Vec<String>,
     cpu: Option<CpuTimes>,
     disks: Vec<Disk>,
+    network: Network,
+}
+
+/// Bytes over the node's own network interfaces since boot, and when they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Network {
+    /// Seconds since boot.
+    at: f64,
+    received: u64,
+    sent: u64,
+}
+
+impl Network {
+    /// Bytes a second since `before`; nothing when that is not known.
+    fn since(self, before: Self) -> (f32, f32) {
+        let seconds = self.at - before.at;
+        if before.at == 0.0 || seconds <= 0.0 {
+            return (0.0, 0.0);
+        }
+        let rate = |now: u64, then: u64| (now.saturating_sub(then) as f64 / seconds) as f32;
+        (
+            rate(self.received, before.received),
+            rate(self.sent, before.sent),
+        )
+    }
+
+    /// Adds `NAME COUNTERS…` as proc_net_dev(5) has them: the first is received, the ninth sent.
+    fn add(&mut self, words: &[&str]) {
+        let counter = |i: usize| {
+            words
+                .get(i)
+                .and_then(|w| w.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        self.received += counter(1);
+        self.sent += counter(9);
+    }
+}
+
+/// The network and the time of a sample.
+fn network(lines: &[String]) -> Network {
+    let mut network = Network::default();
+    for line in lines {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.first() {
+            Some(&"net") => network.add(&words[1..]),
+            Some(&"uptime") => {
+                network.at = words.get(1).and_then(|w| w.parse().ok()).unwrap_or(0.0);
+            }
+            _ => {}
+        }
+    }
+    network
 }
 
 /// Jiffies since boot. All zero before the first sample, which therefore gives the average since
@@ -50,6 +104,9 @@ impl Sampler {
                 let (mut metrics, cpu) = parse_sample(&self.lines)?;
                 metrics.cpu = usage(self.cpu.unwrap_or_default(), cpu);
                 self.cpu = Some(cpu);
+                let network = network(&self.lines);
+                (metrics.received, metrics.sent) = network.since(self.network);
+                self.network = network;
                 self.disks = self.lines.iter().filter_map(|l| disk(l)).collect();
                 return Some(metrics);
             }
@@ -120,7 +177,7 @@ pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
                 }
             }
             "uptime" => metrics.uptime = words.get(1)?.parse::<f64>().ok()? as u64,
-            "disk" => {}
+            "disk" | "net" => {}
             // `df`: file system, size, used, available, percent, mount point.
             _ if words.len() >= 6 => {
                 metrics.disk_used = kib(2)?;
@@ -140,6 +197,7 @@ const LOCAL: [&str; 7] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs"]
 /// Samples the machine the console runs on.
 pub(super) struct LocalSampler {
     system: System,
+    network: Network,
 }
 
 impl LocalSampler {
@@ -148,7 +206,10 @@ impl LocalSampler {
     pub(super) fn new() -> Result<Self, sysinfo::Error> {
         let mut system = System::new()?;
         system.refresh_cpu_usage();
-        Ok(Self { system })
+        Ok(Self {
+            system,
+            network: Network::default(),
+        })
     }
 
     /// The local disks.
@@ -180,6 +241,24 @@ impl LocalSampler {
             .iter()
             .find(|d| d.mount_point() == std::path::Path::new("/"));
         let load = System::load_average()?;
+        let mut network = Network {
+            // Finer than whole seconds, and only compared.
+            at: std::time::UNIX_EPOCH
+                .elapsed()
+                .map_or(0.0, |t| t.as_secs_f64()),
+            ..Network::default()
+        };
+        let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+        for line in interfaces.lines() {
+            if let Some((name, counters)) = line.trim_start().split_once(':')
+                && name.starts_with(['e', 'w'])
+            {
+                let words = std::iter::once(name).chain(counters.split_ascii_whitespace());
+                network.add(&words.collect::<Vec<_>>());
+            }
+        }
+        let (received, sent) = network.since(self.network);
+        self.network = network;
         let system = &self.system;
         Ok(Metrics {
             cpu: system.global_cpu_usage(),
@@ -193,6 +272,8 @@ impl LocalSampler {
             disk_total: root.map_or(0, sysinfo::Disk::total_space),
             load: [load.one as f32, load.five as f32, load.fifteen as f32],
             uptime: System::uptime()?,
+            received,
+            sent,
         })
     }
 }
@@ -228,13 +309,35 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_the_difference_of_two_samples() {
+        let lines = |uptime: &str, eth: &str, wlan: &str| {
+            let lines = [format!("uptime {uptime} 0.0"), eth.into(), wlan.into()];
+            network(&lines)
+        };
+        let before = lines(
+            "100.5",
+            "net eth0 1000 1 0 0 0 0 0 0 500 1 0 0 0 0 0 0",
+            "net wlan0 0 0 0 0 0 0 0 0 0 0",
+        );
+        let now = lines(
+            "103.5",
+            "net eth0 4000 1 0 0 0 0 0 0 2000 1 0 0 0 0 0 0",
+            "net wlan0 300 0 0 0 0 0 0 0 0 0",
+        );
+        assert_eq!(now.since(before), (1100.0, 500.0));
+        // The first sample, and counters that began anew.
+        assert_eq!(now.since(Network::default()), (0.0, 0.0));
+        assert_eq!(before.since(now), (0.0, 0.0));
+    }
+
+    #[test]
     fn local_disks_are_read_from_df() {
         let line = "disk /dev/mapper/matou-data 102400 96256 4096 96% /mnt/my data";
         let read = disk(line).unwrap();
         assert_eq!(read.mount, "/mnt/my data");
         assert_eq!((read.used, read.total), (96_256 << 10, 100_352 << 10));
         assert!((read.percent() - 95.9).abs() < 0.1);
-        for wrong in ["disk", "disk /dev/sda x 1 1 1% /", "load 1 2 3"] {
+        for wrong in ["disk", "disk /dev/sda 1 x 1 1% /", "load 1 2 3"] {
             assert_eq!(disk(wrong), None, "{wrong}");
         }
     }

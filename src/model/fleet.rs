@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backups, Certificate, Probe, Snapshot, Source, Told};
 
-/// How many metric samples a node keeps for its sparklines.
-pub const HISTORY: usize = 120;
+/// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
+pub const HISTORY: usize = 1200;
 
 /// What a node does in the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -109,6 +109,9 @@ pub struct Metrics {
     pub load: [f32; 3],
     /// Seconds since boot.
     pub uptime: u64,
+    /// Bytes a second over the node's own network interfaces since the sample before.
+    pub received: f32,
+    pub sent: f32,
 }
 
 impl Metrics {

@@ -248,7 +248,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             r#"probe_success{job="applications"} == 0"#,
             "30s",
             "critical",
-            "{{ $labels.app }}: {{ $labels.instance }} does not answer as it should",
+            "{{ $labels.instance }} does not answer as it should",
         ),
         rule(
             "CertificateEnding",

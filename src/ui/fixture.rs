@@ -77,6 +77,7 @@ fn node(name: &str, role: Role, load: Metrics) -> Node {
     node.history = (0..60)
         .map(|i| Metrics {
             cpu: (i * 7 % 100) as f32,
+            received: (i * i * 100) as f32,
             ..load
         })
         .collect();
@@ -94,6 +95,8 @@ fn load(cpu: f32, memory: u64, disk: u64) -> Metrics {
         disk_total: 100 << 30,
         load: [0.42, 0.31, 0.2],
         uptime: 3_000_000,
+        received: 120_000.0,
+        sent: 40_000.0,
     }
 }
 

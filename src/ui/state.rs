@@ -63,6 +63,7 @@ impl Pane {
 pub enum Tab {
     Overview,
     Tasks,
+    Load,
     Plan,
     Storage,
     Security,
@@ -77,6 +78,7 @@ impl Tab {
         match self {
             Self::Overview => "Overview",
             Self::Tasks => "Tasks",
+            Self::Load => "Load",
             Self::Plan => "Plan",
             Self::Storage => "Storage",
             Self::Security => "Security",
@@ -380,6 +382,7 @@ impl App {
                 Tab::Storage,
                 Tab::Security,
                 Tab::Logs,
+                Tab::Load,
             ],
             Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels],
             Pane::Backups

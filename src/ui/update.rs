@@ -19,7 +19,7 @@ use super::state::{App, Checked, Focus, OpenLog, Pane, Tab};
 use crate::config::Notify;
 use crate::job::Outcome;
 use crate::model::{Datum, Update};
-use crate::monitor::{Alert, Sample};
+use crate::monitor::{Alert, Kind, Sample};
 
 /// Rows that one turn of the wheel moves.
 const WHEEL: isize = 3;
@@ -170,7 +170,11 @@ fn watch(app: &mut App) -> Vec<Effect> {
         if let Some(first) = news.began.first() {
             effects.extend(alarm(app, first, news.began.len()));
         }
-        let told = news.ended.iter().find(|a| a.silence.is_none());
+        // What Alertmanager told of may have been found by looking ourselves meanwhile.
+        let still =
+            |over: &Alert| over.kind == Kind::Told && app.alerts.iter().any(|a| a.row == over.row);
+        let mut ended = news.ended.iter();
+        let told = ended.find(|a| a.silence.is_none() && !still(a));
         if let Some(over) = told
             && app.notice.is_none()
         {

@@ -340,6 +340,15 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         super::browser::draw(app, frame, inner);
         return;
     }
+    if shown == Tab::Load {
+        app.detail_lines = 0;
+        if let Some(RowKind::Node(at)) = app.selected().map(|r| &r.kind)
+            && let Some(node) = app.fleet.nodes.get(*at)
+        {
+            panes::charts(app, node, frame, inner);
+        }
+        return;
+    }
     let lines = panes::detail(app, shown, inner.width.into());
     app.detail_lines = lines.len();
     let height = usize::from(inner.height);

@@ -2,12 +2,14 @@
 
 mod backups;
 mod certificates;
+mod charts;
 mod nodes;
 mod server;
 mod services;
 mod tasks;
 mod volumes;
 
+pub(super) use charts::draw as charts;
 pub(super) use nodes::state as node_state;
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
