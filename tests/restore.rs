@@ -36,6 +36,7 @@ services:
       DB_PASSWORD_FILE: /run/secrets/db_password
     secrets: [db_password]
     volumes: ['db:${DATA}']
+    stop_signal: @SIGNAL@
     stop_grace_period: 20s
     deploy: {placement: {constraints: [node.hostname == n2]}}
   files:
@@ -72,6 +73,8 @@ impl Practice {
             ("store", "mariadb", "/var/lib/mysql"),
         ] {
             let text = SHOP.replace("@ENGINE@", engine).replace("@DATA@", data);
+            let signal = if name == "shop" { "SIGINT" } else { "SIGTERM" };
+            let text = text.replace("@SIGNAL@", signal);
             let text = text.replace("default: postgresql", &format!("default: {engine}"));
             let text = text.replace(
                 "default: /var/lib/postgresql/data",
@@ -87,7 +90,10 @@ impl Practice {
     }
 
     fn ok(&self, args: &[&str]) -> String {
-        ok(&self.config, args)
+        let begun = std::time::Instant::now();
+        let text = ok(&self.config, args);
+        told(begun, &format!("matou {}", args.join(" ")));
+        text
     }
 
     /// Asks the database of an application, in its container.
@@ -239,6 +245,11 @@ impl Practice {
     }
 }
 
+/// Says how long everything before took.
+fn told(begun: std::time::Instant, what: &str) {
+    eprintln!("{:>6.1} s: {what}", begun.elapsed().as_secs_f32());
+}
+
 struct Load(Child);
 
 impl Drop for Load {
@@ -250,8 +261,11 @@ impl Drop for Load {
 
 #[test]
 fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
+    let begun = std::time::Instant::now();
     let p = Practice::new();
+    told(begun, "a fleet");
     p.make("shop", 20_000);
+    told(begun, "a shop with 20,000 files");
     let files = p.files("/mnt/data/shop_files");
     let load = p.load("shop");
     until(Duration::from_secs(60), || match p.rows("shop") {
@@ -264,6 +278,7 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
         "nothing was written meanwhile"
     );
 
+    told(begun, "a snapshot");
     // Everything is lost while it is written to.
     p.fleet
         .run("n1", "rm -rf /mnt/data/shop_db /mnt/data/shop_files");
@@ -291,19 +306,28 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
         .run("n1", "find /mnt/data/.matou/restores -mindepth 1");
     assert_eq!(left, "");
 
+    told(begun, "restored");
     undone(&p, rows);
+    told(begun, "undone");
     interrupted(&p);
+    told(begun, "interrupted");
     power_cut(&p);
+    told(begun, "power cut");
     one_file(&p);
+    told(begun, "one file");
     beside(&p, rows, &files);
+    told(begun, "beside");
     no_room(&p);
+    told(begun, "no room");
     proven(&p);
+    told(begun, "proven");
     mariadb(&p);
+    told(begun, "the other database");
 }
 
 /// What was written since comes back by an undo, and goes by a forget.
 fn undone(p: &Practice, rows: u64) {
-    p.ask("shop", "INSERT INTO orders VALUES (0, 'since')")
+    p.ask("shop", "INSERT INTO orders VALUES (0, 0)")
         .expect("inserted");
     p.fleet.run("n1", "echo since >/mnt/data/shop_files/since");
     p.ok(&["restore", "shop", "--yes"]);
@@ -327,7 +351,14 @@ fn interrupted(p: &Practice) {
     running.wait().expect("ended");
     let plan = p.ok(&["restore", "undo", "shop", "--dry-run"]);
     assert!(plan.contains("half restored"), "{plan}");
-    p.ok(&["restore", "undo", "shop", "--yes"]);
+    // The lock of the one that was killed is gone a moment later.
+    until(Duration::from_secs(60), || {
+        let out = p.matou(&["restore", "undo", "shop", "--yes"]);
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(said(&out)),
+        }
+    });
     assert_eq!(p.rows("shop"), before);
     p.fleet.run("n1", "[ -e /mnt/data/shop_files/since ]");
     let status = p.ok(&["status"]);

@@ -237,28 +237,17 @@ pub async fn head(
 /// The whole of a small file; `None` when the snapshot has no such file.
 ///
 /// # Errors
-/// Why restic could not read it; a file of more than 4 MiB.
+/// Why restic could not read it.
 pub async fn small_file(
     restic: &Restic,
     snapshot: &str,
     path: &str,
 ) -> Result<Option<Vec<u8>>, BackupError> {
-    let never = CancellationToken::new();
-    let (parent, _) = path.rsplit_once('/').unwrap_or(("/", path));
-    let found = match folder(restic, snapshot, parent, &never).await {
-        Ok(listing) => listing.entries.into_iter().find(|e| e.path == path),
-        Err(BackupError::NothingThere(_)) => None,
-        Err(e) => return Err(e),
-    };
-    match found {
-        None => Ok(None),
-        Some(entry) if entry.size > 4 << 20 => Err(BackupError::Wrong(format!(
-            "{path} of the snapshot is larger than it can be"
-        ))),
-        Some(_) => {
-            let args = ["dump", "--no-lock", snapshot, path];
-            Ok(Some(restic.run(&args).await?.stdout))
-        }
+    match restic.run(&["dump", "--no-lock", snapshot, path]).await {
+        Ok(out) => Ok(Some(out.stdout)),
+        Err(BackupError::NothingThere(_)) => Ok(None),
+        Err(e) if e.to_string().contains("not found in snapshot") => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

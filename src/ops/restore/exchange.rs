@@ -269,9 +269,15 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         match &self.services {
             Services::GoOn => return Ok(()),
             Services::Stop => {
-                services::start(manager, &self.app, &state.replicas, Some(&databases)).await?;
+                let named = |(name, _): &(String, u64)| {
+                    let mut all = databases.iter();
+                    all.any(|short| *name == format!("{}_{short}", self.app))
+                };
+                let (first, then): (Vec<_>, Vec<_>) =
+                    state.replicas.iter().cloned().partition(named);
+                services::start(manager, &first).await?;
                 self.load(manager, nodes).await?;
-                services::start(manager, &self.app, &state.replicas, None).await?;
+                services::start(manager, &then).await?;
             }
             Services::Deploy(file) => {
                 let wanted = self.wanted(file);
@@ -420,7 +426,7 @@ pub(super) async fn take_back(
         services::stop(cx, &state.app).await?;
     }
     journal.back(&state.swaps).await?;
-    services::give_back(cx, &state.app, &state.replicas).await?;
+    services::give_back(cx, &state.replicas).await?;
     journal.clear(state).await
 }
 

@@ -152,7 +152,7 @@ async fn restore(
                     "there is an application {to} already: choose another name"
                 ));
             }
-            let file = application_file(cx, &source)?;
+            let file = application_file(cx, &source).await?;
             let mut file = file.ok_or_else(|| {
                 format!("neither this fleet nor the snapshot has a file apps/{app}.toml, which would say what {to} is deployed from")
             })?;
@@ -167,12 +167,15 @@ async fn restore(
 }
 
 /// The application's file here, else as it was backed up.
-fn application_file(cx: &Context, source: &Source) -> Result<Option<AppFile>, String> {
+async fn application_file(cx: &Context, source: &Source) -> Result<Option<AppFile>, String> {
     let here = match cx.config.folder() {
         Some(folder) => AppFile::load(&folder, &source.app).map_err(|e| e.to_string())?,
         None => None,
     };
-    Ok(here.or_else(|| source.file.clone()))
+    match here {
+        Some(file) => Ok(Some(file)),
+        None => source.file().await,
+    }
 }
 
 /// A file or folder, or everything, into a folder that is empty or not there.
@@ -219,7 +222,7 @@ async fn into_folder(
 async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
     let running = swarm(cx).await?;
     if services::of(&running, &source.app).is_empty() {
-        let file = application_file(cx, &source)?;
+        let file = application_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
             format!(
                 "{0} does not run, and neither this fleet nor the snapshot has a file apps/{0}.toml that says what it is deployed from: restore it into a folder",

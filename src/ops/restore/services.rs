@@ -124,22 +124,12 @@ async fn gone(cx: &Cx, app: &str) -> Result<(), StepError> {
     }
 }
 
-/// Gives services their replicas back and waits for their tasks; with `only`, those of these names
-/// (without the application's) alone.
-pub(super) async fn start(
-    cx: &Cx,
-    app: &str,
-    replicas: &[(String, u64)],
-    only: Option<&[String]>,
-) -> Result<(), StepError> {
-    let chosen = |name: &str| {
-        only.is_none_or(|only| only.iter().any(|short| *name == format!("{app}_{short}")))
-    };
-    let started: Vec<&(String, u64)> = replicas.iter().filter(|(n, _)| chosen(n)).collect();
-    for (name, n) in &started {
+/// Gives services their replicas back and waits for their tasks.
+pub(super) async fn start(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
+    for (name, n) in replicas {
         set(cx, name, *n, true).await?;
     }
-    for (name, n) in started {
+    for (name, n) in replicas {
         // A service that had none is well without.
         if *n == 0 {
             continue;
@@ -157,17 +147,13 @@ pub(super) async fn start(
 
 /// The same after something was taken back: whether the tasks come up is told, and is no failure; the
 /// data is as it was, however that is.
-pub(super) async fn give_back(
-    cx: &Cx,
-    app: &str,
-    replicas: &[(String, u64)],
-) -> Result<(), StepError> {
+pub(super) async fn give_back(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
     for (name, n) in replicas {
         set(cx, name, *n, true).await?;
     }
     for (name, n) in replicas.iter().filter(|(_, n)| *n > 0) {
         let one = [(name.clone(), *n)];
-        let up = tokio::time::timeout(GIVING_BACK, start(cx, app, &one, None)).await;
+        let up = tokio::time::timeout(GIVING_BACK, start(cx, &one)).await;
         let why = match up {
             Ok(Ok(())) => continue,
             Ok(Err(e)) => e.to_string(),

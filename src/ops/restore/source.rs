@@ -21,8 +21,6 @@ pub(crate) struct Source {
     /// What was backed up, absolute.
     pub paths: Vec<String>,
     pub manifest: Option<Manifest>,
-    /// The application's file as it was.
-    pub file: Option<AppFile>,
 }
 
 impl Source {
@@ -79,14 +77,13 @@ impl Source {
             at: found.time,
             paths: found.paths,
             manifest: None,
-            file: None,
             restic,
         };
         source.read_own().await.map_err(told)?;
         Ok(source)
     }
 
-    /// Reads the manifest and the application's file.
+    /// Reads the manifest.
     async fn read_own(&mut self) -> Result<(), BackupError> {
         let Some(dumps) = self.own("dumps") else {
             return Ok(());
@@ -101,12 +98,25 @@ impl Source {
             })?;
             self.manifest = Some(manifest);
         }
-        let path = format!("{dumps}/{}.toml", self.app);
-        if let Some(text) = listing::small_file(restic, id, &path).await? {
-            let text = String::from_utf8_lossy(&text);
-            self.file = toml::from_str(&text).ok();
-        }
         Ok(())
+    }
+
+    /// The application's file as it was, when the snapshot holds one.
+    ///
+    /// # Errors
+    /// One sentence: it can't be read.
+    pub async fn file(&self) -> Result<Option<AppFile>, String> {
+        let Some(dumps) = self.own("dumps") else {
+            return Ok(None);
+        };
+        let path = format!("{dumps}/{}.toml", self.app);
+        let read = listing::small_file(&self.restic, &self.id, &path).await;
+        let Some(text) = read.map_err(|e| e.to_string())? else {
+            return Ok(None);
+        };
+        toml::from_str(&String::from_utf8_lossy(&text))
+            .map(Some)
+            .map_err(|e| format!("{path} of the snapshot can't be understood: {e}"))
     }
 
     /// matou's folder `dumps` or `secrets` of the application in the snapshot.

@@ -45,7 +45,7 @@ async fn undo(cx: &Cx, journal: &Journal, state: &RestoreState) -> Result<(), St
         services::stop(cx, &state.app).await?;
     }
     journal.back(&state.swaps).await?;
-    services::give_back(cx, &state.app, &state.replicas).await?;
+    services::give_back(cx, &state.replicas).await?;
     state.phase = Phase::Undone;
     journal.write(&state).await
 }
