@@ -130,6 +130,7 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
             done: 1,
             total: 2,
             unit: "tasks".into(),
+            detail: String::new(),
         },
     ];
     for event in events {

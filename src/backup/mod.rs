@@ -4,8 +4,10 @@ mod error;
 mod layout;
 pub mod listing;
 mod messages;
+mod report;
 mod restic;
 mod restores;
+mod retention;
 
 pub use error::{BackupError, Lock};
 pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
@@ -13,5 +15,7 @@ pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
-pub use restic::{Guard, RAN_WITHOUT, Restic, Version};
+pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
+pub use restic::{Guard, RAN_WITHOUT, Restic, Version, password};
 pub use restores::{Phase, RestoreState, Swap};
+pub use retention::{Forgotten, forget_args, forgotten};

@@ -332,8 +332,11 @@ impl Restic {
     }
 }
 
-/// The repository's password.
-async fn password(repository: &Repository) -> Result<SecretString, BackupError> {
+/// The repository's password, read on this machine.
+///
+/// # Errors
+/// [`BackupError::Wrong`]: its file or command gives none.
+pub async fn password(repository: &Repository) -> Result<SecretString, BackupError> {
     let name = &repository.name;
     let text = match &repository.password_file {
         Some(file) => tokio::fs::read_to_string(file).await.map_err(|e| {

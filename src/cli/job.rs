@@ -190,7 +190,7 @@ fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
     })
 }
 
-fn show_event(event: &Event, options: &Options) -> Result<()> {
+pub(super) fn show_event(event: &Event, options: &Options) -> Result<()> {
     if options.json {
         return print_json(event);
     }

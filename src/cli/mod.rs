@@ -1,6 +1,7 @@
 //! The command line: every job of the console as a subcommand.
 
 mod apps;
+mod backup;
 mod exit;
 mod job;
 mod logs;
@@ -168,6 +169,32 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
+    /// Make a snapshot of applications, with dumps of their databases
+    Backup {
+        /// Names of applications
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        apps: Vec<String>,
+        /// All applications, and the fleet's own files
+        #[arg(long)]
+        all: bool,
+        /// As the timer runs it: forget, check, prune and copy too, and write the report
+        #[arg(long, requires = "all")]
+        scheduled: bool,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Make, check, unlock, prune and copy repositories of backups
+    Repo {
+        #[command(subcommand)]
+        what: backup::RepoCommand,
+    },
+    /// List the snapshots of an application, or all
+    Snapshots {
+        app: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Move every task away from a node and keep it empty
     Drain {
         node: String,
@@ -305,6 +332,21 @@ impl Cli {
                 for warning in &cx.config.warnings {
                     eprintln!("warning: {warning}");
                 }
+                let mut cx = cx;
+                // At night a manager goes by what the operator's machine left on the storage node.
+                if matches!(
+                    command,
+                    Command::Backup {
+                        scheduled: true,
+                        ..
+                    }
+                ) && crate::ops::take_over(&cx).await.unwrap_or_else(|why| {
+                    eprintln!("warning: apps/ and stacks/ are as they were: {why}");
+                    false
+                }) {
+                    cx.nodes.close().await;
+                    cx = self.open()?;
+                }
                 let result = self.run_on(&cx).await;
                 cx.nodes.close().await;
                 return result;
@@ -439,6 +481,20 @@ impl Cli {
                 };
                 job::run(cx, Request::Provision { options: asked }, options).await
             }
+            Command::Backup {
+                apps,
+                scheduled,
+                options,
+                ..
+            } => match scheduled {
+                true => backup::scheduled(cx).await,
+                false => {
+                    let apps = apps.clone();
+                    job::run(cx, Request::Backup { apps }, options).await
+                }
+            },
+            Command::Repo { what } => backup::repo(cx, what).await,
+            Command::Snapshots { app, json } => backup::snapshots(cx, app.as_deref(), *json).await,
             Command::Drain { node, options } => {
                 job::run(cx, availability(node, Availability::Drain), options).await
             }

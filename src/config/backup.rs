@@ -47,6 +47,19 @@ impl Checker<'_> {
             let env = copy.environment_file;
             repositories.push(self.repository(name, copy.repository, secrets, env)?);
         }
+        let kept = [
+            raw.keep_within_days,
+            raw.keep_daily,
+            raw.keep_weekly,
+            raw.keep_monthly,
+            raw.keep_yearly,
+        ];
+        if kept.iter().all(|k| *k == Some(0)) {
+            return Err(self.error(
+                0..0,
+                "keep_daily and its kin under [backup] are all 0: no snapshot would be kept",
+            ));
+        }
         if let Some(parts) = raw.check_parts.as_ref().filter(|p| *p.get_ref() == 0) {
             return Err(self.error(parts.span(), "the data is checked in at least one part"));
         }

@@ -170,7 +170,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 21] = [
+pub const CONCERNS: [&str; 22] = [
     "base",
     "names",
     "time",
@@ -192,6 +192,7 @@ pub const CONCERNS: [&str; 21] = [
     "fail2ban",
     "firewall",
     "scaleway",
+    "backup",
 ];
 
 /// Where Docker is installed from.

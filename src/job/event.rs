@@ -55,6 +55,9 @@ pub enum Event {
         done: u64,
         total: u64,
         unit: String,
+        /// More than the numbers say, as `40 MiB/s, 2 min left`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
     },
     /// The step is as it should be; `changed` tells whether it had to do something.
     StepDone {
@@ -136,6 +139,12 @@ impl EventSink {
 
     /// Work done of a total.
     pub async fn progress(&self, done: u64, total: u64, unit: &str) {
+        self.progress_with(done, total, unit, "").await;
+    }
+
+    /// Work done of a total, with more than the numbers say.
+    pub async fn progress_with(&self, done: u64, total: u64, unit: &str, detail: &str) {
+        let detail = self.redactor.redact(&crate::text::clean(detail));
         let (node, step) = (self.node.clone(), self.step.clone());
         self.send(Event::Progress {
             node,
@@ -143,6 +152,7 @@ impl EventSink {
             done,
             total,
             unit: unit.to_owned(),
+            detail,
         })
         .await;
     }

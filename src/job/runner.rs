@@ -274,6 +274,7 @@ impl Runner {
         cancel: &CancellationToken,
     ) -> Result<usize, String> {
         let mut changed = 0;
+        let mut failures = Vec::new();
         for step in &track.steps {
             let (node, name) = (track.node.clone(), step.name());
             send(
@@ -314,11 +315,17 @@ impl Runner {
                         },
                     )
                     .await;
-                    return Err(reason);
+                    failures.push(reason);
+                    if !step.is_independent() || cx.cancel.is_cancelled() {
+                        break;
+                    }
                 }
             }
         }
-        Ok(changed)
+        match failures.is_empty() {
+            true => Ok(changed),
+            false => Err(failures.join("; ")),
+        }
     }
 
     fn cx(

@@ -182,6 +182,12 @@ pub trait Step: Send + Sync {
         Duration::from_secs(8)
     }
 
+    /// A failure does not keep the next steps of the node from being tried; the job fails all the
+    /// same.
+    fn is_independent(&self) -> bool {
+        false
+    }
+
     /// Compares what should be with what is. Changes nothing.
     async fn check(&self, cx: &Cx) -> Result<Check, StepError>;
 

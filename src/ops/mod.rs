@@ -1,6 +1,7 @@
 //! The operations: turns a [`Request`] into a [`Job`]; one file an operation.
 
 mod availability;
+mod backup;
 mod context;
 mod deploy;
 mod membership;
@@ -21,6 +22,10 @@ use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
 use crate::stack::Switches;
 
+pub use backup::{
+    CheckData, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there, night,
+    push_files, repositories, running, snapshots, take_over,
+};
 pub use context::Context;
 pub use request::{Request, RestoreTo, RestoreWhat};
 pub use shell::{ShellTarget, shell_command, shell_target};
@@ -37,6 +42,7 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         Request::Provision { options } => {
             return crate::provision::job(&cx.config, &cx.nodes, options);
         }
+        Request::Backup { .. } | Request::Repo { .. } => return backup::build(request, cx).await,
         Request::Role { node, .. }
         | Request::Leave { node }
         | Request::RemoveNode { node }

@@ -42,8 +42,14 @@ pub enum Request {
     Scale { service: String, replicas: u64 },
     /// Replaces every task of a service by a new one.
     Restart { service: String },
-    /// Backs applications up; all, and the fleet's own files, when none is named.
+    /// Makes a snapshot of applications; of all, and of the fleet's own files, when none is named.
     Backup { apps: Vec<String> },
+    /// Works on a repository, or on all it makes sense for when none is named.
+    Repo {
+        what: crate::ops::RepoWork,
+        #[serde(default)]
+        repository: String,
+    },
     /// Puts back what a snapshot holds.
     Restore {
         app: String,
@@ -120,6 +126,11 @@ impl Request {
         }
     }
 
+    /// Its work is done by units of a node, and goes on when the console is closed.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Backup { .. } | Self::Repo { .. })
+    }
+
     /// As shown in the list of jobs.
     pub fn title(&self) -> String {
         match self {
@@ -133,8 +144,12 @@ impl Request {
             Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
             Self::Restart { service } => format!("restart {service}"),
             Self::Backup { apps } => match apps.as_slice() {
-                [] => "back up everything".into(),
-                apps => format!("back up {}", apps.join(", ")),
+                [] => "back everything up".into(),
+                some => format!("back up {}", some.join(", ")),
+            },
+            Self::Repo { what, repository } => match repository.as_str() {
+                "" => format!("{} the repository", what.words()),
+                name => format!("{} the repository {name}", what.words()),
             },
             Self::Restore {
                 app,

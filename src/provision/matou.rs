@@ -163,6 +163,13 @@ fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
                 table[key] = toml_edit::value(name);
             }
         }
+        // Its program is the operator's: the manager has what it printed.
+        if !repository.password_command.is_empty() {
+            if let Some(table) = table.as_table_like_mut() {
+                table.remove("password_command");
+            }
+            table["password_file"] = toml_edit::value(password_place(repository));
+        }
     }
     if at.config().backup.ping_file.is_some() {
         doc["backup"]["ping_file"] = toml_edit::value(PING);
@@ -190,6 +197,17 @@ fn known_hosts(at: &At<'_>) -> Result<String, String> {
         }
     }
     Ok(text)
+}
+
+/// Where the manager has a repository's password.
+fn password_place(repository: &Repository) -> String {
+    repository_files(repository)[0].2.clone()
+}
+
+/// Repositories whose password a command of the operator's machine prints.
+fn asked(config: &Config) -> Vec<&Repository> {
+    let all = config.backup.repositories.iter();
+    all.filter(|r| !r.password_command.is_empty()).collect()
 }
 
 /// A repository's files: what is set, its key in config.toml, where the manager has it.
@@ -259,6 +277,11 @@ impl Concern for Matou {
             .files([HASH, &format!("{KEY}.pub")])
             .files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
             .command("matou", format!("[ -x {PROGRAM} ]"))
+            .command("matou-asked", {
+                let places: Vec<String> = asked(config).into_iter().map(password_place).collect();
+                let places = crate::host::quote(places.iter().map(String::as_str));
+                format!("for f in {places}; do [ ! -s \"$f\" ] || echo \"$f\"; done")
+            })
             .command(
                 "matou-secrets",
                 format!("[ -z \"{paths}\" ] || sha256sum -- {paths}"),
@@ -292,6 +315,15 @@ impl Concern for Matou {
         });
         for file in files(at)? {
             lines.push(compare_file(at.facts, &file));
+        }
+        for repository in asked(at.config()) {
+            let place = password_place(repository);
+            lines.push(
+                match at.facts.out("matou-asked").lines().any(|l| l == place) {
+                    true => Change::same(place),
+                    false => Change::add(format!("{place}, as the password command prints it")),
+                },
+            );
         }
         for (file, path) in secrets(at.config()) {
             let bytes = std::fs::read(file)
@@ -332,6 +364,13 @@ impl Concern for Matou {
             if compare_file(at.facts, &file).kind != ChangeKind::Same {
                 run.write(&file.path, &file.content, file.mode).await?;
             }
+        }
+        for repository in asked(at.config()) {
+            let password = crate::backup::password(repository).await;
+            let password = password.map_err(|e| StepError::failed(e.to_string()))?;
+            let place = password_place(repository);
+            let secret = secrecy::ExposeSecret::expose_secret(&password);
+            run.cx.host.upload(&place, secret.as_bytes(), 0o600).await?;
         }
         for (file, path) in secrets(at.config()) {
             let bytes = tokio::fs::read(file).await.map_err(|e| {

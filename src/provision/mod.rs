@@ -7,6 +7,7 @@
 
 mod at;
 pub mod audit;
+mod backup;
 mod base;
 mod desired;
 mod docker;
@@ -172,6 +173,7 @@ fn stages() -> Vec<Phase> {
         ),
         ("matou", Everywhere, vec![Arc::new(matou::Matou)]),
         ("access", Everywhere, vec![Arc::new(matou::Access)]),
+        ("nightly backup", Everywhere, vec![Arc::new(backup::Backup)]),
     ]
 }
 

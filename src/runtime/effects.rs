@@ -45,12 +45,23 @@ async fn compare(cx: Context, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
     }
 }
 
+/// Asks for the jobs again that run on from an earlier console: that watches them.
+async fn find_again(cx: Context, messages: mpsc::Sender<Msg>) {
+    // A storage node that does not answer has other signs.
+    for request in ops::running(&cx).await.unwrap_or_default() {
+        if messages.send(Msg::FoundRunning { request }).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Carries out effects; long ones run beside the loop and answer with messages.
 pub(super) struct Effects {
     cx: Context,
     collectors: Collectors,
     messages: mpsc::Sender<Msg>,
-    jobs: HashMap<JobId, CancellationToken>,
+    /// The jobs, and whether each goes on when the console is closed.
+    jobs: HashMap<JobId, (CancellationToken, bool)>,
     logs: HashMap<Ticket, CancellationToken>,
     /// What is read of the repository.
     look: Option<CancellationToken>,
@@ -71,6 +82,7 @@ impl Effects {
     pub(super) fn new(cx: Context, collectors: Collectors, messages: mpsc::Sender<Msg>) -> Self {
         let check = Arc::new(Notify::new());
         tokio::spawn(compare(cx.clone(), messages.clone(), check.clone()));
+        tokio::spawn(find_again(cx.clone(), messages.clone()));
         Self {
             cx,
             check,
@@ -103,9 +115,10 @@ impl Effects {
                 ticket,
                 request,
                 plan_hash,
-            } => self.run(ticket, request, plan_hash),
+            } => self.run(ticket, request, Some(plan_hash)),
+            Effect::Watch { request } => self.run(Ticket(0), request, None),
             Effect::CancelJob(id) => {
-                if let Some(cancel) = self.jobs.get(&id) {
+                if let Some((cancel, _)) = self.jobs.get(&id) {
                     cancel.cancel();
                 }
             }
@@ -150,11 +163,11 @@ impl Effects {
         });
     }
 
-    fn run(&mut self, ticket: Ticket, request: Request, plan_hash: String) {
+    fn run(&mut self, ticket: Ticket, request: Request, plan_hash: Option<String>) {
         self.next_job += 1;
         let id = JobId(self.next_job);
         let cancel = CancellationToken::new();
-        self.jobs.insert(id, cancel.clone());
+        self.jobs.insert(id, (cancel.clone(), request.lasts()));
         let (cx, messages) = (self.cx.clone(), self.messages.clone());
         tokio::spawn(async move {
             let job = match ops::build(&request, &cx).await {
@@ -176,7 +189,7 @@ impl Effects {
                     let _ = messages.send(Msg::Job { id, event }).await;
                 }
             };
-            let running = cx.runner.run(&job, Some(&plan_hash), events, cancel);
+            let running = cx.runner.run(&job, plan_hash.as_deref(), events, cancel);
             let (outcome, ()) = tokio::join!(running, forward);
             if let Err(RunError::PlanChanged(plan)) = outcome {
                 let plan = Ok(*plan);
@@ -281,8 +294,10 @@ impl Effects {
 
     /// Cancels what runs and closes the connections.
     pub(super) async fn close(self) {
+        let jobs = self.jobs.values();
+        let ended = jobs.filter(|(_, lasts)| !lasts).map(|(cancel, _)| cancel);
         let looking = self.look.iter();
-        for cancel in self.logs.values().chain(self.jobs.values()).chain(looking) {
+        for cancel in self.logs.values().chain(ended).chain(looking) {
             cancel.cancel();
         }
         drop(self.collectors);

@@ -182,6 +182,9 @@ pub struct BackupSpec {
     /// Patterns of restic that are left out, as `cache/*`.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// Leave out other file systems that are mounted in a volume.
+    #[serde(default)]
+    pub one_file_system: bool,
 }
 
 /// What an application answers when it is well.

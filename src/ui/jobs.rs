@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::job::{Event, JobId, Outcome, Stream};
 use crate::ops::Request;
+use crate::text::human_bytes;
 
 /// Lines of output kept of a job.
 const LINES: usize = 2000;
@@ -37,7 +38,7 @@ pub(super) struct JobView {
     pub outcome: Option<Outcome>,
     pub steps: Vec<StepView>,
     pub lines: VecDeque<(Stream, String)>,
-    /// Done, total, unit of the newest progress.
+    /// Done and total of the newest progress, and both in words.
     pub progress: Option<(u64, u64, String)>,
 }
 
@@ -89,8 +90,21 @@ impl JobView {
                 node, stream, text, ..
             } => self.line(stream, format!("{node}  {text}")),
             Event::Progress {
-                done, total, unit, ..
-            } => self.progress = Some((done, total, unit)),
+                done,
+                total,
+                unit,
+                detail,
+                ..
+            } => {
+                let mut said = match unit.as_str() {
+                    "bytes" => format!("{} of {}", human_bytes(done), human_bytes(total)),
+                    _ => format!("{done} of {total} {unit}"),
+                };
+                if !detail.is_empty() {
+                    said += &format!(", {detail}");
+                }
+                self.progress = Some((done, total, said));
+            }
             Event::StepDone {
                 node,
                 step,
@@ -118,6 +132,8 @@ impl JobView {
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     pub all: VecDeque<JobView>,
+    /// Asked for because they run already: they do not open the list.
+    pub found: Vec<Request>,
 }
 
 impl Jobs {

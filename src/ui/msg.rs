@@ -60,7 +60,11 @@ pub enum Msg {
         plan: Result<Plan, String>,
         audits: Vec<(String, Result<Audit, String>)>,
     },
-    /// A job that [`Effect::Run`] started.
+    /// Work that an earlier console began and that runs on.
+    FoundRunning {
+        request: Request,
+    },
+    /// A job that [`Effect::Run`] or [`Effect::Watch`] started.
     JobStarted {
         id: JobId,
         request: Request,
@@ -115,6 +119,10 @@ pub enum Effect {
         request: Request,
     },
     /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
+    /// Watch work to its end that runs already.
+    Watch {
+        request: Request,
+    },
     /// the runtime answers with a new [`Msg::Planned`] for the same ticket.
     Run {
         ticket: Ticket,

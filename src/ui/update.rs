@@ -64,10 +64,19 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
                 _ => true,
             });
+            let found = app.jobs.found.iter().position(|f| *f == request);
             app.jobs.start(id, request, now);
-            app.overlays.push(Overlay::Jobs(JobsView::of(id)));
+            match found {
+                Some(at) => drop(app.jobs.found.remove(at)),
+                None => app.overlays.push(Overlay::Jobs(JobsView::of(id))),
+            }
             app.dirty = true;
             Vec::new()
+        }
+        Msg::FoundRunning { request } => {
+            app.say(format!("{} runs on from before", request.title()), false);
+            app.jobs.found.push(request.clone());
+            vec![Effect::Watch { request }]
         }
         Msg::Job { id, event } => {
             app.dirty = true;

@@ -361,11 +361,11 @@ fn job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let step = job.steps.last().map_or("", |s| &s.step);
     let title = theme.text(&clean(&job.request.title()));
     let mut text = format!(" {} {title}  {}", theme.spinner(app.ticks), clean(step));
-    if let Some((done, total, unit)) = &job.progress {
+    if let Some((done, total, said)) = &job.progress {
         let (full, empty) = theme.bar();
         let filled = (done * 10 / (*total).max(1)).min(10) as usize;
         let bar = full.repeat(filled) + &empty.repeat(10 - filled);
-        text += &format!("  {bar} {done} of {total} {}", clean(unit));
+        text += &format!("  {bar} {}", clean(said));
     }
     text += &format!("  {} s", job.seconds(app.now));
     let key = app.keymap.key(Action::Jobs).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::ops::Context;
 
 /// Writes `apps/NAME.toml`.
 pub(super) struct WriteFile {
@@ -41,5 +42,31 @@ impl Step for WriteFile {
         let new = self.path.with_extension("toml.new");
         tokio::fs::write(&new, &self.text).await.map_err(failed)?;
         tokio::fs::rename(&new, &self.path).await.map_err(failed)
+    }
+}
+
+/// Brings the fleet's files to the storage node: the nightly backup goes by them.
+pub(super) struct ForTheNight {
+    pub cx: Context,
+}
+
+#[async_trait]
+impl Step for ForTheNight {
+    fn name(&self) -> String {
+        "files for the nightly backup".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let same = crate::ops::files_are_there(&self.cx).await;
+        let line = "apps/ and stacks/ for the nightly backup";
+        Ok(match same.map_err(StepError::Failed)? {
+            true => Check::Done(vec![Change::same(line)]),
+            false => Check::Change(vec![Change::add(line)]),
+        })
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        let pushed = crate::ops::push_files(&self.cx).await;
+        pushed.map_err(StepError::Failed)
     }
 }

@@ -132,6 +132,9 @@ pub(super) async fn steps(
             text: file.text(),
         }));
     }
+    if cx.config.folder().is_some() && cx.config.backup.primary().is_some() {
+        steps.push(Box::new(file::ForTheNight { cx: cx.clone() }));
+    }
     steps.extend(answers(&rendered, cx)?);
     Ok(steps)
 }

@@ -1,0 +1,521 @@
+//! One application's backup: its dumps, its manifest, one snapshot, and the proof that the snapshot
+//! is in the repository.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::work::{Work, failed};
+use super::{dump, files, unit};
+use crate::backup::{
+    AppReport, BackupError, Ending, FLEET, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT, Summary,
+    data,
+};
+use crate::host::Command;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Swarm;
+use crate::stack::{AppFile, Target};
+use crate::text::human_bytes;
+
+/// How long one application may take: the first backup of a large one over a slow line.
+const PATIENCE: Duration = Duration::from_secs(48 * 3600);
+
+/// Exit code of [`BODY`] when a folder is not there.
+const MISSING: i32 = 74;
+
+/// Every folder is looked at first: 0.14 passes over one that is not there, and ends well.
+const BODY: &str = r#"n=; for p; do
+    [ -z "$n" ] || [ -d "$p" ] || { echo "the folder $p is not there" >&2; exit 74; }
+    [ "$p" != -- ] || n=1
+done
+restic backup --json $limits "$@""#;
+
+/// The unit of an application's backup.
+pub(super) fn unit_name(app: &str) -> String {
+    format!("{}{app}", super::UNIT)
+}
+
+/// Makes a snapshot of one application.
+pub(super) struct App {
+    pub app: String,
+    pub work: Work,
+}
+
+/// Makes the snapshot of the fleet's own files.
+pub(super) struct Fleet {
+    pub work: Work,
+}
+
+/// A snapshot that is to be made.
+struct Source {
+    /// Empty for the fleet.
+    app: String,
+    unit: String,
+    tag: String,
+    paths: Vec<PathBuf>,
+    exclude: Vec<String>,
+    one_file_system: bool,
+    /// Read again from the repository: what it holds must be what was written.
+    manifest: PathBuf,
+}
+
+impl Source {
+    fn args(&self, fleet: &str) -> Vec<String> {
+        let mut args: Vec<String> = ["--tag", &self.tag, "--tag", "matou", "--host", fleet]
+            .map(str::to_owned)
+            .into();
+        if self.one_file_system {
+            args.push("--one-file-system".into());
+        }
+        for pattern in &self.exclude {
+            args.extend(["--exclude".to_owned(), pattern.clone()]);
+        }
+        args.push("--".into());
+        args.extend(self.paths.iter().map(|p| p.display().to_string()));
+        args
+    }
+}
+
+impl App {
+    async fn layout(&self) -> Result<Layout, BackupError> {
+        let cx = &self.work.cx;
+        Layout::of(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
+    }
+
+    fn source(&self, layout: &Layout, secrets: bool) -> Source {
+        let mut paths: Vec<PathBuf> = layout.volumes.iter().map(|v| v.folder.clone()).collect();
+        if secrets {
+            paths.push(layout.secrets.clone());
+        }
+        paths.push(layout.dumps.clone());
+        Source {
+            app: self.app.clone(),
+            unit: unit_name(&self.app),
+            tag: format!("app={}", self.app),
+            paths,
+            exclude: layout.spec.exclude.clone(),
+            one_file_system: layout.spec.one_file_system,
+            manifest: layout.dumps.join(MANIFEST),
+        }
+    }
+
+    /// Dumps, manifest, snapshot.
+    async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        let layout = self.layout().await.map_err(failed)?;
+        let running = is_running(&self.work, &unit_name(&self.app)).await?;
+        let secrets = exists(&self.work, &layout.secrets).await?;
+        let source = self.source(&layout, secrets);
+        if running {
+            cx.out
+                .note(format!(
+                    "the backup of {} runs already: watching it",
+                    self.app
+                ))
+                .await;
+        } else {
+            self.prepare(cx, &layout, report).await?;
+        }
+        snapshot(&self.work, cx, &source, report).await
+    }
+
+    /// Makes the dumps and writes down what the snapshot will hold.
+    async fn prepare(
+        &self,
+        cx: &Cx,
+        layout: &Layout,
+        report: &mut AppReport,
+    ) -> Result<(), StepError> {
+        let nodes = &self.work.cx.nodes;
+        let swarm = swarm(&self.work).await?;
+        let mut dumps = Vec::new();
+        for dump in &layout.spec.dumps {
+            let made = dump::make(dump, layout, &swarm, nodes, cx).await;
+            if cx.cancel.is_cancelled() {
+                return Err(StepError::Cancelled);
+            }
+            dumps.push(made.map_err(|why| {
+                StepError::failed(format!("{} is NOT backed up: {why}", self.app))
+            })?);
+        }
+        report.dumps = dumps.len();
+        if layout.file.is_none() {
+            cx.out
+                .note(format!(
+                    "{0} has no apps/{0}.toml: its volumes are backed up as they are, without dumps",
+                    self.app
+                ))
+                .await;
+        }
+        let (stack, mut kept) = self.stack(layout).map_err(StepError::Failed)?;
+        let manifest = Manifest {
+            app: self.app.clone(),
+            fleet: self.work.fleet().to_owned(),
+            time: Timestamp::now(),
+            volumes: layout.volumes.clone(),
+            dumps,
+            images: images(&self.app, &swarm),
+            stack,
+        };
+        let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
+        kept.push((MANIFEST.to_owned(), text.into_bytes()));
+        files::put(&self.work.storage.host, &layout.dumps, &kept)
+            .await
+            .map_err(StepError::Failed)
+    }
+
+    /// The hash of the rendered stack, and the files that make the application.
+    fn stack(&self, layout: &Layout) -> Result<(String, Vec<files::File>), String> {
+        let Some(file) = &layout.file else {
+            return Ok((String::new(), Vec::new()));
+        };
+        let cx = &self.work.cx;
+        let target = Target {
+            switches: file.edge.clone(),
+            ..Target::of(&cx.config)
+        };
+        let rendered = cx
+            .catalogue
+            .render(&file.stack, &self.app, &file.variables, &target)
+            .map_err(|e| e.to_string())?;
+        let hash: String = Sha256::digest(rendered.yaml.as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let mut kept = vec![(format!("{}.toml", self.app), file.text().into_bytes())];
+        if let Some(text) = own_stack(file, cx.config.folder().as_deref())? {
+            kept.push(("stack.yml".into(), text));
+        }
+        Ok((hash, kept))
+    }
+}
+
+/// The stack file of an application, when it is none of those that are built in.
+fn own_stack(file: &AppFile, folder: Option<&std::path::Path>) -> Result<Option<Vec<u8>>, String> {
+    let path = match (files::is_path(&file.stack), folder) {
+        (true, _) => PathBuf::from(&file.stack),
+        (false, Some(folder)) => {
+            let stacks = folder.join("stacks");
+            let named = |end: &str| stacks.join(format!("{}.{end}", file.stack));
+            match [named("yml"), named("yaml")]
+                .into_iter()
+                .find(|p| p.exists())
+            {
+                Some(path) => path,
+                None => return Ok(None),
+            }
+        }
+        (false, None) => return Ok(None),
+    };
+    let text = std::fs::read(&path);
+    text.map(Some)
+        .map_err(|e| format!("{} can't be read: {e}", path.display()))
+}
+
+/// Services and the images their tasks run.
+fn images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
+    let mut images = BTreeMap::new();
+    for service in &swarm.services {
+        if service.stack.as_deref().unwrap_or(&service.name) != app {
+            continue;
+        }
+        let task = swarm
+            .tasks
+            .iter()
+            .find(|t| t.service_id == service.id && t.state == "running");
+        let image = task.map_or(&service.image, |t| &t.image);
+        images.insert(service.name.clone(), image.clone());
+    }
+    images.into_iter().collect()
+}
+
+async fn swarm(work: &Work) -> Result<Swarm, StepError> {
+    let failed = |e: crate::docker::DockerError| StepError::failed(e.to_string());
+    let manager = work.cx.nodes.manager().await.map_err(failed)?;
+    manager.docker.swarm().await.map_err(failed)
+}
+
+/// Whether the unit runs, begun by a console that is gone.
+async fn is_running(work: &Work, unit: &str) -> Result<bool, StepError> {
+    let units = work.storage.host.lasting(unit).await?;
+    Ok(units.iter().any(|u| u == unit))
+}
+
+async fn exists(work: &Work, folder: &std::path::Path) -> Result<bool, StepError> {
+    let test = Command::new("test")
+        .arg("-d")
+        .arg(folder.display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(20));
+    Ok(work.storage.host.run(&test).await?.code == 0)
+}
+
+/// Runs restic and judges: exit code, summary, nothing skipped, and the manifest read again from
+/// the repository.
+async fn snapshot(
+    work: &Work,
+    cx: &Cx,
+    source: &Source,
+    report: &mut AppReport,
+) -> Result<(), StepError> {
+    let restic = &work.primary;
+    let what = match source.app.as_str() {
+        "" => "the fleet's own files".to_owned(),
+        app => app.to_owned(),
+    };
+    let not = |why: String| StepError::failed(format!("{what} is NOT backed up: {why}"));
+    let lasting = restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()));
+    let ended = unit::run(cx, restic, &lasting).await.map_err(failed)?;
+    if cx.cancel.is_cancelled() {
+        return Err(StepError::Cancelled);
+    }
+    if ended.code == MISSING {
+        return Err(not(format!("{}; is the disk mounted?", ended.said)));
+    }
+    if ended.code != 0 && ended.code != RAN_WITHOUT {
+        let error = restic.error(&["backup"], ended.code, &ended.said);
+        return Err(not(error.to_string()));
+    }
+    if let Some(skipped) = ended.skipped.first() {
+        return Err(not(format!("restic left a folder out: {skipped}")));
+    }
+    let summary = ended
+        .summary
+        .filter(|s| !s.snapshot_id.is_empty())
+        .ok_or_else(|| not("restic told no snapshot".into()))?;
+    fill(report, &summary);
+    prove(work, source, &summary.snapshot_id)
+        .await
+        .map_err(|e| {
+            not(format!(
+                "the snapshot {} can't be read again from the repository: {e}",
+                summary.snapshot_id
+            ))
+        })?;
+    if ended.code == RAN_WITHOUT || ended.failed_files > 0 {
+        report.result = Ending::Warning;
+        report.errors = ended.errors;
+        cx.out
+            .line(
+                crate::job::Stream::Stderr,
+                format!(
+                    "WARNING: {} files of {what} could not be read and are not in the snapshot {}",
+                    ended.failed_files.max(1),
+                    summary.snapshot_id
+                ),
+            )
+            .await;
+    } else {
+        report.result = Ending::Done;
+    }
+    cx.out
+        .note(format!(
+            "snapshot {} of {what}: {} files, {}, {} of it new",
+            crate::text::clean(&summary.snapshot_id),
+            summary.total_files_processed,
+            human_bytes(summary.total_bytes_processed),
+            human_bytes(summary.data_added)
+        ))
+        .await;
+    Ok(())
+}
+
+fn fill(report: &mut AppReport, summary: &Summary) {
+    report.snapshot.clone_from(&summary.snapshot_id);
+    report.files = summary.total_files_processed;
+    report.bytes = summary.total_bytes_processed;
+    report.added = summary.data_added;
+}
+
+/// The manifest of the snapshot is the one on the disk: its index, its trees and a part of its data
+/// are really there.
+async fn prove(work: &Work, source: &Source, snapshot: &str) -> Result<(), BackupError> {
+    let path = source.manifest.display().to_string();
+    let read = Command::new("cat")
+        .args(["--", &path])
+        .sudo()
+        .timeout(Duration::from_secs(30));
+    let stored = ["dump", "--no-lock", "--", snapshot, &path];
+    let (there, stored) = tokio::join!(work.storage.host.run_ok(&read), work.primary.run(&stored));
+    match there?.stdout == stored?.stdout {
+        true => Ok(()),
+        false => Err(BackupError::Wrong("it holds something else".into())),
+    }
+}
+
+fn report(app: &str) -> AppReport {
+    AppReport {
+        app: app.to_owned(),
+        result: Ending::Failed,
+        snapshot: String::new(),
+        files: 0,
+        bytes: 0,
+        added: 0,
+        dumps: 0,
+        seconds: 0.0,
+        errors: Vec::new(),
+    }
+}
+
+/// Puts how it went into the report of the run.
+fn told(
+    work: &Work,
+    mut report: AppReport,
+    begun: Instant,
+    result: Result<(), StepError>,
+) -> Result<(), StepError> {
+    report.seconds = begun.elapsed().as_secs_f64();
+    if let Err(e) = &result {
+        report.result = Ending::Failed;
+        report.errors = vec![work.cx.journal.redactor().redact(&e.to_string())];
+    }
+    work.report().apps.push(report);
+    result
+}
+
+#[async_trait]
+impl Step for App {
+    fn name(&self) -> String {
+        format!("backup {}", self.app)
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    /// The others are backed up all the same.
+    fn is_independent(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let line = match self.layout().await {
+            Err(why) => Change::add(format!("snapshot of {}", self.app))
+                .warn(format!("it will FAIL: {why}")),
+            Ok(layout) => {
+                let dumps = match layout.spec.dumps.as_slice() {
+                    [] => String::new(),
+                    some => {
+                        let names: Vec<&str> = some.iter().map(|d| d.service.as_str()).collect();
+                        format!(", dump of {}", names.join(", "))
+                    }
+                };
+                let what = format!(
+                    "snapshot of {}: {} volumes{dumps}",
+                    self.app,
+                    layout.volumes.len()
+                );
+                match self.work.snapshots().await {
+                    Ok(all) => match all.iter().rev().find(|s| s.app() == Some(&self.app)) {
+                        Some(last) => {
+                            Change::modify(what, last.time.strftime("%F %R UTC").to_string(), "now")
+                        }
+                        None => Change::add(what),
+                    },
+                    Err(_) => Change::add(what),
+                }
+            }
+        };
+        Ok(Check::Change(vec![line]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let (begun, mut report) = (Instant::now(), report(&self.app));
+        let result = self.back_up(cx, &mut report).await;
+        told(&self.work, report, begun, result)
+    }
+
+    /// Proven by [`prove`].
+    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+impl Fleet {
+    async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        let work = &self.work;
+        let config = &work.cx.config;
+        let (host, folder) = (&work.storage.host, data(config).join(FLEET));
+        let manifest = folder.join(MANIFEST);
+        files::push(config, host).await.map_err(StepError::Failed)?;
+        let text = serde_json::json!({ "fleet": config.fleet.name, "time": Timestamp::now() });
+        let certificates = self.certificates().await;
+        // Where certificates are kept is known by Traefik's volumes alone.
+        let script = "set -e; umask 077; d=$1; m=$2; mkdir -p -m 700 -- \"$d\" \"$(dirname -- \"$d\")/secrets\"; shift 2; \
+            for f; do [ ! -f \"$f\" ] || cp -- \"$f\" \"$d/acme.json\"; done; cat >\"$m.new\"; mv -f -- \"$m.new\" \"$m\"";
+        let command = Command::sh(script)
+            .arg(folder.display().to_string())
+            .arg(manifest.display().to_string())
+            .args(certificates.iter().map(|p| p.display().to_string()))
+            .stdin(format!("{text}\n").into_bytes())
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("gather the fleet's own files");
+        host.run_ok(&command).await?;
+        let source = Source {
+            app: String::new(),
+            unit: super::FLEET_UNIT.into(),
+            tag: format!("fleet={}", config.fleet.name),
+            paths: vec![folder, data(config).join("secrets")],
+            exclude: Vec::new(),
+            one_file_system: false,
+            manifest,
+        };
+        snapshot(work, cx, &source, report).await
+    }
+
+    /// Where Traefik's acme.json may be.
+    async fn certificates(&self) -> Vec<PathBuf> {
+        let cx = &self.work.cx;
+        let Some(folder) = cx.config.folder() else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for app in AppFile::list(&folder) {
+            let traefik = AppFile::load(&folder, &app)
+                .ok()
+                .flatten()
+                .is_some_and(|f| f.stack.contains("traefik"));
+            if !traefik {
+                continue;
+            }
+            if let Ok(layout) = Layout::of(&app, &cx.config, &cx.nodes, &cx.catalogue).await {
+                found.extend(layout.volumes.iter().map(|v| v.folder.join("acme.json")));
+            }
+        }
+        found
+    }
+}
+
+#[async_trait]
+impl Step for Fleet {
+    fn name(&self) -> String {
+        "backup of the fleet".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn is_independent(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let line = "snapshot of the fleet's own files: configuration, secrets, certificates";
+        Ok(Check::Change(vec![Change::add(line)]))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let (begun, mut report) = (Instant::now(), report(""));
+        let result = self.back_up(cx, &mut report).await;
+        told(&self.work, report, begun, result)
+    }
+
+    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,352 @@
+//! Dumps of databases, made in the container of the service, on the node it runs on, into a volume
+//! of it. A password is read there, from the container's secret file or its own environment; it is
+//! on no command line.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::backup::{Layout, ManifestDump};
+use crate::docker::{NodeHandle, Nodes};
+use crate::host::Command;
+use crate::job::{Cx, Stream};
+use crate::model::Swarm;
+use crate::stack::{Dump, DumpEngine};
+
+/// How long one dump may take.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// What every dump begins with: `$1` is the file, `$2` database, `$3` user, `$4` secret, `$5` the
+/// stack's own line. What is not whole never gets the file's name.
+const BEGIN: &str = r#"set -e; umask 077
+out=$1 database=$2 user=$3 secret=$4 line=$5
+say() { echo "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+# The value of a variable, or of the file that NAME_FILE names, as official images have them.
+value() { eval "v=\${$1:-} f=\${$1_FILE:-}"; [ -n "$v" ] || [ -z "$f" ] || v=$(cat "$f"); printf %s "$v"; }
+first() { for n; do v=$(value "$n"); [ -z "$v" ] || { printf %s "$v"; return; }; done; }
+password() {
+    [ -z "$secret" ] || { [ -r "/run/secrets/$secret" ] || say "there is no /run/secrets/$secret in the container"; cat "/run/secrets/$secret"; return; }
+    first "$@"
+}
+tmp=$out.$$.part
+trap 'rm -f "$tmp" "$tmp".*' EXIT
+find "$(dirname "$out")" -maxdepth 1 -name "$(basename "$out").*.part" -mmin +1440 -exec rm -f {} + 2>/dev/null || :
+"#;
+
+/// How it ends: not empty, on the disk, then its name; then its size is told.
+const END: &str = r#"
+[ -s "$tmp" ] || say "the dump is empty"
+sync "$tmp" 2>/dev/null || sync
+mv -f "$tmp" "$out"
+wc -c <"$out"
+"#;
+
+/// mysqldump ends every whole dump with a comment.
+const MYSQL: &str = r#"
+dump=$(command -v mariadb-dump || command -v mysqldump) || say "the container has neither mariadb-dump nor mysqldump"
+[ -n "$user" ] || user=root
+case $user in
+root) MYSQL_PWD=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
+*) MYSQL_PWD=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
+esac
+export MYSQL_PWD
+if [ -n "$database" ]; then set -- "$database"; else set -- --all-databases; fi
+"$dump" --user="$user" --single-transaction --quick --routines --triggers --events --hex-blob --no-tablespaces \
+    --default-character-set=utf8mb4 --result-file="$tmp" "$@" </dev/null
+tail -n 1 "$tmp" | grep -q '^-- Dump completed' || say "the dump does not end as a whole one does"
+"#;
+
+/// pg_dump ends every whole dump with a comment.
+const POSTGRESQL: &str = r#"
+have pg_dump || say "the container has no pg_dump"
+[ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
+PGPASSWORD=$(password POSTGRES_PASSWORD); export PGPASSWORD
+[ -n "$PGPASSWORD" ] || unset PGPASSWORD
+if [ -n "$database" ]; then
+    pg_dump --username="$user" --no-password --clean --if-exists --file="$tmp" --dbname="$database"
+else
+    pg_dumpall --username="$user" --no-password --clean --if-exists --file="$tmp"
+fi
+tail -n 20 "$tmp" | grep -Eq 'PostgreSQL database( cluster)? dump complete' || say "the dump does not end as a whole one does"
+"#;
+
+/// The password goes in a file that only the container's root reads.
+const MONGODB: &str = r#"
+have mongodump || say "the container has no mongodump"
+[ -n "$user" ] || user=$(first MONGO_INITDB_ROOT_USERNAME)
+password=$(password MONGO_INITDB_ROOT_PASSWORD)
+set -- --quiet --archive="$tmp"
+[ -z "$database" ] || set -- "$@" --db="$database"
+if [ -n "$user" ] && [ -n "$password" ]; then
+    printf 'password: "%s"\n' "$(printf %s "$password" | sed 's/[\\"]/\\&/g')" >"$tmp.config"
+    set -- "$@" --config="$tmp.config" --username="$user" --authenticationDatabase=admin
+fi
+mongodump "$@" </dev/null
+"#;
+
+/// SQLite's own backup sees one state while others write; then the copy is checked.
+const SQLITE: &str = r#"
+have sqlite3 || say "the container has no sqlite3: give x-matou's dump a command instead of an engine"
+[ -f "$database" ] || say "there is no database $database in the container"
+sqlite3 -cmd '.timeout 60000' "$database" ".backup '$tmp'"
+[ "$(sqlite3 "$tmp" 'PRAGMA quick_check')" = ok ] || say "the copy of $database is damaged"
+"#;
+
+const COMMAND: &str = r#"
+sh -c "$line" >"$tmp" </dev/null
+"#;
+
+/// The engine's name in the manifest.
+fn name(dump: &Dump) -> &'static str {
+    match (dump.engine, &dump.command) {
+        (_, Some(_)) | (None, None) => "command",
+        (Some(DumpEngine::Mariadb), _) => "mariadb",
+        (Some(DumpEngine::Mysql), _) => "mysql",
+        (Some(DumpEngine::Postgresql), _) => "postgresql",
+        (Some(DumpEngine::Mongodb), _) => "mongodb",
+        (Some(DumpEngine::Sqlite), _) => "sqlite",
+    }
+}
+
+fn script(dump: &Dump) -> Result<String, String> {
+    let body = match (name(dump), &dump.command) {
+        ("mariadb" | "mysql", _) => MYSQL,
+        ("postgresql", _) => POSTGRESQL,
+        ("mongodb", _) => MONGODB,
+        ("sqlite", _) if dump.database.is_none() => {
+            return Err("a dump of sqlite needs `database`, the path of its file".into());
+        }
+        ("sqlite", _) => SQLITE,
+        (_, Some(_)) => COMMAND,
+        _ => return Err("a dump needs an engine or a command".into()),
+    };
+    Ok(format!("{BEGIN}{body}{END}"))
+}
+
+/// A container that runs, and its node.
+struct Container<'a> {
+    node: &'a NodeHandle,
+    id: String,
+    /// Volumes and where they are mounted.
+    mounts: Vec<(String, String)>,
+}
+
+async fn container<'a>(
+    service: &str,
+    swarm: &Swarm,
+    nodes: &'a Nodes,
+) -> Result<Container<'a>, String> {
+    let found = swarm
+        .services
+        .iter()
+        .find(|s| s.name == service)
+        .ok_or_else(|| format!("the service {service} is not deployed, so it can't be dumped"))?;
+    let task = swarm
+        .tasks
+        .iter()
+        .find(|t| t.service_id == found.id && t.state == "running" && t.container_id.is_some());
+    let task = task.ok_or_else(|| {
+        format!(
+            "no task of {service} runs, so it can't be dumped: start it (`matou scale {service} 1`)"
+        )
+    })?;
+    let node = nodes
+        .name_of(swarm, &task.node_id)
+        .and_then(|n| nodes.get(&n))
+        .ok_or_else(|| format!("{service} runs on a node that is not in config.toml: add it"))?;
+    let id = task.container_id.clone().unwrap_or_default();
+    let format =
+        "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}}\t{{.Destination}}\n{{end}}{{end}}";
+    let inspect = Command::new("docker")
+        .args(["inspect", "--format", format, "--", &id])
+        .sudo()
+        .timeout(Duration::from_secs(20));
+    let out = node
+        .host
+        .run_ok(&inspect)
+        .await
+        .map_err(|e| e.to_string())?;
+    let pair = |line: &str| {
+        let (volume, at) = line.split_once('\t')?;
+        Some((volume.to_owned(), at.to_owned()))
+    };
+    Ok(Container {
+        mounts: out.text().lines().filter_map(pair).collect(),
+        node,
+        id,
+    })
+}
+
+/// Makes one dump; afterwards the storage node sees it whole.
+///
+/// # Errors
+/// One sentence: why there is no whole dump.
+pub(super) async fn make(
+    dump: &Dump,
+    layout: &Layout,
+    swarm: &Swarm,
+    nodes: &Nodes,
+    cx: &Cx,
+) -> Result<ManifestDump, String> {
+    let script = script(dump)?;
+    let service = format!("{}_{}", layout.app, dump.service);
+    let container = container(&service, swarm, nodes).await?;
+    let path = layout
+        .on_storage(&container.mounts, &dump.file)
+        .ok_or_else(|| {
+            format!(
+                "the dump's file {} is in no volume of {service}, so no backup would hold it: name a path within one",
+                dump.file
+            )
+        })?;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let command = Command::new("docker")
+        .args(["exec", &container.id, "sh", "-c", &script, "sh"])
+        .arg(&dump.file)
+        .arg(text(&dump.database))
+        .arg(text(&dump.user))
+        .arg(text(&dump.secret))
+        .arg(text(&dump.command))
+        .sudo()
+        .timeout(PATIENCE)
+        .label(format!("dump of {service}"));
+    cx.out
+        .note(format!(
+            "dump of {service} ({}) on {}",
+            name(dump),
+            container.node.config.name
+        ))
+        .await;
+    let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+    let running = container.node.host.stream(&command, lines, &cx.cancel);
+    let reading = async {
+        let (mut size, mut last) = (None, Vec::new());
+        while let Some((stream, line)) = arriving.recv().await {
+            let text = crate::text::plain(&line);
+            if stream == Stream::Stdout {
+                size = text.trim().parse::<u64>().ok();
+                continue;
+            }
+            cx.out.line(stream, &text).await;
+            if last.len() == 4 {
+                last.remove(0);
+            }
+            last.push(text);
+        }
+        (size, last)
+    };
+    let (code, (size, last)) = tokio::join!(running, reading);
+    let code = code.map_err(|e| format!("the dump of {service} was not made: {e}"))?;
+    let size = size.filter(|_| code == 0).ok_or_else(|| {
+        format!(
+            "the dump of {service} failed with exit code {code}: {}",
+            last.join(" / ")
+        )
+    })?;
+    seen(layout, &path, size, nodes).await?;
+    Ok(ManifestDump {
+        service: dump.service.clone(),
+        engine: name(dump).to_owned(),
+        database: dump.database.clone(),
+        file: dump.file.clone(),
+        path,
+        size,
+    })
+}
+
+/// The storage node sees the whole file: a volume that is another one there would be backed up
+/// without it.
+async fn seen(layout: &Layout, path: &Path, size: u64, nodes: &Nodes) -> Result<(), String> {
+    let storage = nodes.get(&layout.node).ok_or("the storage node is gone")?;
+    let stat = Command::new("stat")
+        .args(["-c", "%s", "--"])
+        .arg(path.display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(30));
+    let found = storage.host.run(&stat).await.map_err(|e| e.to_string())?;
+    match found.text().trim().parse::<u64>() {
+        Ok(there) if there == size => Ok(()),
+        Ok(there) => Err(format!(
+            "the dump {} has {there} bytes on {} instead of {size}: the volume is not the same there",
+            path.display(),
+            layout.node
+        )),
+        Err(_) => Err(format!(
+            "{} does not see the dump {}: the volume is not the same there; does the fleet's storage reach every node?",
+            layout.node,
+            path.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(engine: Option<DumpEngine>, command: Option<&str>, file: &Path) -> Dump {
+        Dump {
+            service: "db".into(),
+            engine,
+            database: None,
+            user: None,
+            secret: None,
+            command: command.map(str::to_owned),
+            restore: None,
+            file: file.display().to_string(),
+        }
+    }
+
+    /// The script as a container's shell would run it.
+    fn run(dump: &Dump) -> std::process::Output {
+        let text = |v: &Option<String>| v.clone().unwrap_or_default();
+        std::process::Command::new("sh")
+            .args(["-c", &script(dump).unwrap(), "sh", &dump.file])
+            .args([text(&dump.database), text(&dump.user), text(&dump.secret)])
+            .arg(text(&dump.command))
+            .output()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_dump_is_whole_or_the_old_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("dump");
+        let out = run(&dump(None, Some("echo one; echo two"), &file));
+        assert!(out.status.success(), "{out:?}");
+        assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "8");
+        for line in ["echo half; exit 3", ":", "printf ''"] {
+            let out = run(&dump(None, Some(line), &file));
+            assert!(!out.status.success(), "{line}");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_engine_has_a_script_that_shells_take() {
+        let file = Path::new("/tmp/x");
+        for engine in [
+            DumpEngine::Mariadb,
+            DumpEngine::Mysql,
+            DumpEngine::Postgresql,
+            DumpEngine::Mongodb,
+        ] {
+            let text = script(&dump(Some(engine), None, file)).unwrap();
+            let out = std::process::Command::new("sh")
+                .args(["-n", "-c", &text])
+                .output()
+                .unwrap();
+            assert!(out.status.success(), "{engine:?}: {out:?}");
+        }
+        assert!(script(&dump(Some(DumpEngine::Sqlite), None, file)).is_err());
+        assert!(script(&dump(None, None, file)).is_err());
+        let missing = Dump {
+            secret: Some("no_such".into()),
+            ..dump(Some(DumpEngine::Postgresql), None, file)
+        };
+        let out = run(&missing);
+        assert!(!out.status.success());
+    }
+}

@@ -1,0 +1,207 @@
+//! Backups: of applications and the fleet, and the care of repositories.
+
+mod app;
+mod dump;
+mod files;
+mod night;
+mod repo;
+mod unit;
+mod work;
+
+use super::{Context, Request};
+use crate::backup::{BackupError, Restic, Snapshot, names};
+use crate::job::{Confirm, Job, Stage, Step, Track};
+
+pub use night::{night, take_over};
+pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
+
+use work::Work;
+
+/// What the units of applications' backups begin with; the application's name follows.
+pub const UNIT: &str = "matou-backup-app-";
+
+/// The unit of the backup of the fleet's own files.
+const FLEET_UNIT: &str = "matou-backup-fleet";
+
+/// Makes the job of a request about backups.
+///
+/// # Errors
+/// One sentence: no repository is configured, its password can't be had, there is no such
+/// application or repository.
+pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
+    let work = Work::of(cx).await.map_err(|e| e.to_string())?;
+    let (confirm, steps) = match request {
+        Request::Backup { apps } => (Confirm::None, backup(&work, apps).await?),
+        Request::Repo { what, repository } => {
+            let chosen = chosen(&work, what, repository)?;
+            let confirm = match what {
+                RepoWork::Unlock { all: true } => Confirm::TypeName(chosen[0].name().to_owned()),
+                RepoWork::Unlock { .. } | RepoWork::Forget | RepoWork::Prune => Confirm::Ask,
+                RepoWork::Init => Confirm::Ask,
+                RepoWork::Check { .. } | RepoWork::Copy => Confirm::None,
+            };
+            let step = |r: &Restic| Box::new(repo::Repo::new(&work, r, what.clone()));
+            let steps = chosen.iter().map(|r| step(r) as Box<dyn Step>).collect();
+            (confirm, steps)
+        }
+        other => return Err(format!("{} is no work on backups", other.title())),
+    };
+    Ok(job(&work, request.title(), confirm, steps))
+}
+
+fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) -> Job {
+    let stage = Stage {
+        title: title.clone(),
+        tracks: vec![Track {
+            node: work.storage.config.name.clone(),
+            host: work.storage.host.clone(),
+            docker: work.storage.docker.clone(),
+            steps,
+        }],
+    };
+    Job::new(title, confirm, vec![stage])
+}
+
+/// The steps that back up some applications, or all and the fleet's own files.
+async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable { work: work.clone() })];
+    let all = match apps {
+        [] => every(work).await?,
+        some => some.to_vec(),
+    };
+    for app in &all {
+        // It becomes the name of a unit, and a part of paths.
+        let plain = !app.is_empty()
+            && app
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if !plain {
+            return Err(format!("{app:?} is no name of an application"));
+        }
+        steps.push(Box::new(app::App {
+            app: app.clone(),
+            work: work.clone(),
+        }));
+    }
+    if apps.is_empty() {
+        steps.push(Box::new(app::Fleet { work: work.clone() }));
+    }
+    Ok(steps)
+}
+
+/// Every application that has something to back up.
+async fn every(work: &Work) -> Result<Vec<String>, String> {
+    let cx = &work.cx;
+    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+    Ok(names(&cx.config, &swarm))
+}
+
+/// The repositories that a request is about: the named one, all that are checked or made, all
+/// copies that are copied to.
+fn chosen(work: &Work, what: &RepoWork, name: &str) -> Result<Vec<Restic>, String> {
+    let all = || std::iter::once(&work.primary).chain(&work.copies);
+    if name.is_empty() {
+        let chosen: Vec<Restic> = match what {
+            RepoWork::Copy => work.copies.clone(),
+            RepoWork::Unlock { .. } => vec![work.primary.clone()],
+            _ => all().cloned().collect(),
+        };
+        return match chosen.is_empty() {
+            true => Err("there is no copy: add [[backup.copies]] to config.toml".into()),
+            false => Ok(chosen),
+        };
+    }
+    let found = all().find(|r| r.name() == name).cloned();
+    let found = found.ok_or_else(|| {
+        let names: Vec<&str> = all().map(Restic::name).collect();
+        format!("there is no repository {name:?}, only {}", names.join(", "))
+    })?;
+    if *what == RepoWork::Copy && found.name() == work.primary.name() {
+        return Err("the first repository is what is copied from".into());
+    }
+    Ok(vec![found])
+}
+
+/// The state of every repository, read now: name, and the state or why it can't be told.
+///
+/// # Errors
+/// No repository is configured, or a password can't be had.
+pub async fn repositories(
+    cx: &Context,
+) -> Result<Vec<(String, Result<RepositoryState, BackupError>)>, BackupError> {
+    let work = Work::of(cx).await?;
+    let mut states = Vec::new();
+    for restic in std::iter::once(&work.primary).chain(&work.copies) {
+        states.push((restic.name().to_owned(), repo::state(restic).await));
+    }
+    Ok(states)
+}
+
+/// The snapshots of the first repository, of one application or all, oldest first.
+///
+/// # Errors
+/// [`BackupError`].
+pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Snapshot>, BackupError> {
+    let work = Work::of(cx).await?;
+    match app {
+        Some(app) => work.primary.snapshots(&[&format!("app={app}")]).await,
+        None => work.primary.snapshots(&[]).await,
+    }
+}
+
+/// Brings apps/ and stacks/ to the storage node, where the manager's nightly backup finds them.
+///
+/// # Errors
+/// One sentence.
+pub async fn push_files(cx: &Context) -> Result<(), String> {
+    let storage = cx.nodes.get(&cx.config.storage.node);
+    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
+    files::push(&cx.config, &storage.host).await
+}
+
+/// Whether apps/ and stacks/ on the storage node are those of this machine.
+///
+/// # Errors
+/// One sentence.
+pub async fn files_are_there(cx: &Context) -> Result<bool, String> {
+    let storage = cx.nodes.get(&cx.config.storage.node);
+    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
+    files::are_there(&cx.config, &storage.host).await
+}
+
+/// Backups that run on the storage node now, begun by a console that is gone or by another one:
+/// asking for them again watches them to their end.
+///
+/// # Errors
+/// When the storage node can't be asked.
+pub async fn running(cx: &Context) -> Result<Vec<Request>, BackupError> {
+    if cx.config.backup.primary().is_none() {
+        return Ok(Vec::new());
+    }
+    let Some(storage) = cx.nodes.get(&cx.config.storage.node) else {
+        return Ok(Vec::new());
+    };
+    let units = storage.host.lasting("matou-").await?;
+    let known = |unit: &String| -> Option<Request> {
+        if let Some(app) = unit.strip_prefix(UNIT) {
+            let apps = vec![app.to_owned()];
+            return Some(Request::Backup { apps });
+        }
+        let (what, name) = unit.strip_prefix("matou-")?.split_once('-')?;
+        cx.config.backup.repository(name)?;
+        let what = match what {
+            "check" => RepoWork::Check {
+                data: CheckData::None,
+            },
+            "prune" => RepoWork::Prune,
+            "copy" => RepoWork::Copy,
+            _ => return None,
+        };
+        Some(Request::Repo {
+            what,
+            repository: name.to_owned(),
+        })
+    };
+    Ok(units.iter().filter_map(known).collect())
+}

@@ -1,0 +1,527 @@
+//! Work on repositories: making, checking, unlocking, forgetting, pruning, copying.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::unit;
+use super::work::{Work, failed};
+use crate::backup::{
+    BackupError, ForgetGroup, Forgotten, Guard, Restic, Snapshot, Stats, forget_args, forgotten,
+};
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::text::human_bytes;
+
+/// Longest that checking, pruning or copying may take.
+const PATIENCE: Duration = Duration::from_secs(48 * 3600);
+
+/// Snapshots that one call of `forget` or `copy` names.
+const AT_ONCE: usize = 500;
+
+/// What is done with a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum RepoWork {
+    /// Makes it where there is none.
+    Init,
+    /// Checks its structure, and reads a part of its data.
+    Check { data: CheckData },
+    /// Removes stale locks; all of them when that is asked for.
+    Unlock { all: bool },
+    /// Forgets the snapshots that the policy does not keep.
+    Forget,
+    /// Removes data that no snapshot needs.
+    Prune,
+    /// Copies what it lacks from the first repository.
+    Copy,
+}
+
+/// What of the data is read by a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckData {
+    /// Nothing but indexes and trees.
+    None,
+    /// One part of so many.
+    Part {
+        part: u32,
+        of: u32,
+    },
+    All,
+}
+
+impl CheckData {
+    /// Tonight's part.
+    pub fn tonight(parts: u32) -> Self {
+        let parts = parts.max(1);
+        let day = jiff::Timestamp::now().as_second().div_euclid(86_400);
+        let part = u32::try_from(day.rem_euclid(i64::from(parts))).unwrap_or(0) + 1;
+        Self::Part { part, of: parts }
+    }
+
+    fn args(self) -> Vec<String> {
+        let mut args = vec!["check".to_owned()];
+        match self {
+            Self::None => {}
+            Self::Part { part, of } => args.push(format!("--read-data-subset={part}/{of}")),
+            Self::All => args.push("--read-data".into()),
+        }
+        args
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::None => "indexes and trees".into(),
+            Self::Part { part, of } => {
+                format!("indexes, trees and part {part} of {of} of the data")
+            }
+            Self::All => "indexes, trees and all data".into(),
+        }
+    }
+}
+
+impl RepoWork {
+    /// As in a title.
+    pub(in crate::ops) fn words(&self) -> &'static str {
+        match self {
+            Self::Init => "make",
+            Self::Check { .. } => "check",
+            Self::Unlock { .. } => "unlock",
+            Self::Forget => "forget old snapshots in",
+            Self::Prune => "prune",
+            Self::Copy => "copy to",
+        }
+    }
+}
+
+/// A step on one repository.
+pub(super) struct Repo {
+    pub work: Work,
+    pub restic: Restic,
+    pub what: RepoWork,
+    /// What would be forgotten, read once: exactly what was shown is removed.
+    doomed: OnceCell<Vec<Forgotten>>,
+}
+
+/// A lock as the repository holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LockFile {
+    #[serde(default)]
+    pub id: String,
+    pub time: jiff::Timestamp,
+    #[serde(default)]
+    pub exclusive: bool,
+    #[serde(default)]
+    pub hostname: String,
+    #[serde(default)]
+    pub username: String,
+    #[serde(default)]
+    pub pid: i64,
+}
+
+impl LockFile {
+    /// restic refreshes a lock every five minutes; after thirty it is stale.
+    pub fn is_stale(&self, now: jiff::Timestamp) -> bool {
+        now.duration_since(self.time) > jiff::SignedDuration::from_mins(30)
+    }
+
+    fn words(&self) -> String {
+        let now = jiff::Timestamp::now();
+        crate::text::clean(&format!(
+            "lock of process {} on {} ({}), {} old{}",
+            self.pid,
+            self.hostname,
+            self.username,
+            crate::text::age(now, self.time),
+            match self.is_stale(now) {
+                true => ", stale",
+                false => "",
+            }
+        ))
+        .into_owned()
+    }
+}
+
+/// What is known of a repository, read now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RepositoryState {
+    pub name: String,
+    /// Without a password.
+    pub location: String,
+    pub restic: String,
+    pub snapshots: u64,
+    /// Bytes in the repository.
+    pub size: u64,
+    pub locks: Vec<LockFile>,
+}
+
+/// The locks of a repository, the oldest first.
+///
+/// # Errors
+/// [`BackupError`].
+pub(super) async fn locks(restic: &Restic) -> Result<Vec<LockFile>, BackupError> {
+    let ids = restic.run(&["list", "locks", "--no-lock"]).await?.text();
+    let mut found = Vec::new();
+    for id in ids.lines().filter(|l| l.len() >= 16) {
+        // One that has just gone is none.
+        let Ok(out) = restic.run(&["cat", "lock", id, "--no-lock"]).await else {
+            continue;
+        };
+        if let Ok(mut lock) = serde_json::from_slice::<LockFile>(&out.stdout) {
+            lock.id = id.to_owned();
+            found.push(lock);
+        }
+    }
+    found.sort_by_key(|l| l.time);
+    Ok(found)
+}
+
+/// Bytes in a repository, and how many snapshots.
+///
+/// # Errors
+/// [`BackupError`].
+pub(super) async fn size(restic: &Restic) -> Result<Stats, BackupError> {
+    let args = ["stats", "--mode", "raw-data", "--json", "--no-lock"];
+    let out = restic.run(&args).await?;
+    serde_json::from_slice(&out.stdout)
+        .map_err(|e| BackupError::Wrong(format!("what restic counted can't be understood: {e}")))
+}
+
+/// Reads the state of a repository.
+///
+/// # Errors
+/// [`BackupError`].
+pub(super) async fn state(restic: &Restic) -> Result<RepositoryState, BackupError> {
+    let version = restic.version().await?;
+    let stats = size(restic).await?;
+    Ok(RepositoryState {
+        name: restic.name().to_owned(),
+        location: restic.shown().to_owned(),
+        restic: version.to_string(),
+        snapshots: restic.snapshots(&[]).await?.len() as u64,
+        size: stats.total_size,
+        locks: locks(restic).await?,
+    })
+}
+
+impl Repo {
+    pub fn new(work: &Work, restic: &Restic, what: RepoWork) -> Self {
+        Self {
+            work: work.clone(),
+            restic: restic.clone(),
+            what,
+            doomed: OnceCell::new(),
+        }
+    }
+
+    fn is_primary(&self) -> bool {
+        self.restic.name() == self.work.primary.name()
+    }
+
+    fn place(&self) -> String {
+        format!("{} ({})", self.restic.name(), self.restic.shown())
+    }
+
+    async fn doomed(&self) -> Result<&Vec<Forgotten>, StepError> {
+        self.doomed.get_or_try_init(|| self.judge()).await
+    }
+
+    async fn judge(&self) -> Result<Vec<Forgotten>, StepError> {
+        let fleet = self.work.fleet();
+        let args = forget_args(fleet, &self.work.cx.config.backup.keep);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let out = self.restic.run(&args).await.map_err(failed)?;
+        // An empty repository prints nothing.
+        let groups = match out.stdout.trim_ascii() {
+            b"" => Vec::new(),
+            text => serde_json::from_slice::<Option<Vec<ForgetGroup>>>(text)
+                .map_err(|e| {
+                    StepError::failed(format!("what restic would forget can't be understood: {e}"))
+                })?
+                .unwrap_or_default(),
+        };
+        forgotten(fleet, groups).map_err(StepError::Failed)
+    }
+
+    /// Snapshots of this fleet that the copy lacks: a copied one keeps time and tree.
+    async fn lacking(&self) -> Result<Vec<Snapshot>, StepError> {
+        let (from, to) = tokio::join!(
+            self.work.primary.snapshots(&["matou"]),
+            self.restic.snapshots(&["matou"])
+        );
+        let (from, to) = (from.map_err(failed)?, to.map_err(failed)?);
+        let fleet = self.work.fleet();
+        let there = |s: &Snapshot| to.iter().any(|t| t.time == s.time && t.tree == s.tree);
+        Ok(from
+            .into_iter()
+            .filter(|s| s.hostname == fleet && !there(s))
+            .collect())
+    }
+
+    async fn init(&self, cx: &Cx) -> Result<(), StepError> {
+        let repository = &self.restic;
+        let (restic, args): (_, &[&str]) = match self.is_primary() {
+            true => (repository.clone(), &["init"]),
+            // The same cuts, or nothing of a copy would be shared with what is there.
+            false => (
+                repository.copying_from(&self.work.primary),
+                &["init", "--copy-chunker-params"],
+            ),
+        };
+        restic.run(args).await.map_err(failed)?;
+        cx.out
+            .note("keep its password in a second place: without it nobody can read the backups")
+            .await;
+        Ok(())
+    }
+
+    async fn unlock(&self, cx: &Cx, all: bool) -> Result<(), StepError> {
+        let args: &[&str] = match all {
+            true => &["unlock", "--remove-all"],
+            false => &["unlock"],
+        };
+        self.restic.run(args).await.map_err(failed)?;
+        for left in locks(&self.restic).await.map_err(failed)? {
+            cx.out
+                .note(format!("{} stays: restic takes it for alive", left.words()))
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, cx: &Cx) -> Result<(), StepError> {
+        let mut gone = 0;
+        let ids: Vec<String> = self
+            .doomed()
+            .await?
+            .iter()
+            .flat_map(|f| f.remove.iter().map(|s| s.id.clone()))
+            .collect();
+        for some in ids.chunks(AT_ONCE) {
+            let mut args = vec!["forget".to_owned()];
+            args.extend(some.iter().cloned());
+            unit::alone(cx, &self.restic, "forget", &args)
+                .await
+                .map_err(failed)?;
+            gone += some.len();
+        }
+        self.work.report().forgotten += gone;
+        Ok(())
+    }
+
+    async fn copy(&self, cx: &Cx) -> Result<(), StepError> {
+        let lacking = self.lacking().await?;
+        let restic = self.restic.copying_from(&self.work.primary);
+        let name = format!("matou-copy-{}", self.restic.name());
+        for some in lacking.chunks(AT_ONCE) {
+            let ids: Vec<String> = some.iter().map(|s| s.id.clone()).collect();
+            let body = "restic copy $limits \"$@\"";
+            let lasting = restic.lasting(&name, Guard::Shared, body, ids);
+            let ended = unit::run(cx, &restic, &lasting).await.map_err(failed)?;
+            if ended.code != 0 {
+                let error = restic.error(&["copy"], ended.code, &ended.said);
+                return Err(failed(error));
+            }
+        }
+        let left = self.lacking().await?;
+        if !left.is_empty() {
+            return Err(StepError::failed(format!(
+                "{} snapshots are still not in {}: run `matou repo copy` again",
+                left.len(),
+                self.place()
+            )));
+        }
+        let copied = (self.restic.name().to_owned(), lacking.len());
+        self.work.report().copied.push(copied);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step for Repo {
+    fn name(&self) -> String {
+        format!("{} {}", self.what.words(), self.restic.name())
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn is_independent(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let place = self.place();
+        Ok(match &self.what {
+            RepoWork::Init => {
+                self.restic.version().await.map_err(failed)?;
+                match self.restic.snapshots(&[]).await {
+                    Ok(all) => Check::Done(vec![Change::same(format!(
+                        "repository {place}: {} snapshots",
+                        all.len()
+                    ))]),
+                    Err(BackupError::NoRepository { .. }) => {
+                        Check::Change(vec![Change::add(format!("repository {place}"))])
+                    }
+                    Err(e) => return Err(failed(e)),
+                }
+            }
+            RepoWork::Check { data } => {
+                self.restic.version().await.map_err(failed)?;
+                let line = format!("{} of {place} are checked", data.words());
+                Check::Change(vec![Change::add(line)])
+            }
+            RepoWork::Unlock { all } => {
+                let locks = locks(&self.restic).await.map_err(failed)?;
+                let line = |lock: &LockFile| {
+                    let change = Change::remove(lock.words());
+                    match all {
+                        true => change.warn("whoever works there loses what it does"),
+                        false => change,
+                    }
+                };
+                match locks.is_empty() {
+                    true => Check::Done(vec![Change::same(format!("no lock in {place}"))]),
+                    false => Check::Change(locks.iter().map(line).collect()),
+                }
+            }
+            RepoWork::Forget => {
+                let doomed = self.doomed().await?;
+                let lines: Vec<Change> = doomed.iter().flat_map(lines).collect();
+                match lines.is_empty() {
+                    true => Check::Done(vec![Change::same(format!(
+                        "{place}: every snapshot is kept"
+                    ))]),
+                    false => Check::Change(lines),
+                }
+            }
+            RepoWork::Prune => {
+                let line = format!("{place}: data that no snapshot needs");
+                Check::Change(vec![Change::remove(line)])
+            }
+            RepoWork::Copy => {
+                let lacking = self.lacking().await?;
+                match lacking.len() {
+                    0 => Check::Done(vec![Change::same(format!("{place} has every snapshot"))]),
+                    n => Check::Change(vec![Change::add(format!("{n} snapshots in {place}"))]),
+                }
+            }
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let name = self.restic.name().to_owned();
+        match &self.what {
+            RepoWork::Init => self.init(cx).await,
+            RepoWork::Check { data } => {
+                let ended = unit::alone(cx, &self.restic, "check", &data.args()).await;
+                ended.map_err(failed)?;
+                let part = match data {
+                    CheckData::Part { part, of } => format!("{part}/{of} of {name}"),
+                    CheckData::All => format!("all of {name}"),
+                    CheckData::None => format!("the structure of {name}"),
+                };
+                self.work.report().checked.push(part);
+                Ok(())
+            }
+            RepoWork::Unlock { all } => self.unlock(cx, *all).await,
+            RepoWork::Forget => self.forget(cx).await,
+            RepoWork::Prune => {
+                let before = size(&self.restic).await.map_err(failed)?;
+                let args = ["prune".to_owned()];
+                unit::alone(cx, &self.restic, "prune", &args)
+                    .await
+                    .map_err(failed)?;
+                let after = size(&self.restic).await.map_err(failed)?;
+                cx.out
+                    .note(format!(
+                        "{} → {}",
+                        human_bytes(before.total_size),
+                        human_bytes(after.total_size)
+                    ))
+                    .await;
+                self.work.report().pruned.push(name);
+                Ok(())
+            }
+            RepoWork::Copy => self.copy(cx).await,
+        }
+    }
+
+    async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
+        match &self.what {
+            RepoWork::Init => match self.check(cx).await? {
+                Check::Done(_) => Ok(()),
+                _ => Err(StepError::failed("the repository is not there afterwards")),
+            },
+            RepoWork::Forget => {
+                let there = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
+                for group in self.doomed().await? {
+                    let of = |s: &&Snapshot| s.app().unwrap_or("the fleet's own files") == group.of;
+                    if !there.iter().any(|s| of(&s)) {
+                        return Err(StepError::failed(format!(
+                            "no snapshot of {} is left",
+                            group.of
+                        )));
+                    }
+                }
+                Ok(())
+            }
+            // Their own exit codes tell; a lock that stays was told.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A line for each snapshot that goes, and one for what stays.
+fn lines(group: &Forgotten) -> Vec<Change> {
+    let mut lines: Vec<Change> = group
+        .remove
+        .iter()
+        .map(|s| {
+            Change::remove(format!(
+                "snapshot {} of {}, {}",
+                crate::text::clean(&s.short_id),
+                group.of,
+                s.time.strftime("%F %R UTC")
+            ))
+        })
+        .collect();
+    lines.push(Change::same(format!(
+        "{} snapshots of {} are kept",
+        group.kept, group.of
+    )));
+    lines
+}
+
+/// The repository answers, with the right password and a restic that is known.
+pub(super) struct Reachable {
+    pub work: Work,
+}
+
+#[async_trait]
+impl Step for Reachable {
+    fn name(&self) -> String {
+        "repository".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(900)
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let restic = &self.work.primary;
+        let version = restic.version().await.map_err(failed)?;
+        self.work.snapshots().await.map_err(failed)?;
+        Ok(Check::Done(vec![Change::same(format!(
+            "restic {version}, repository {}",
+            restic.shown()
+        ))]))
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}

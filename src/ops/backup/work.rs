@@ -1,0 +1,90 @@
+//! What all steps of a backup share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use crate::backup::{BackupError, Report, Restic, Snapshot};
+use crate::config::Repository;
+use crate::docker::NodeHandle;
+use crate::job::StepError;
+use crate::ops::Context;
+
+/// One run: its repositories and what it has done so far. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub cx: Context,
+    /// Where the data is, and restic runs.
+    pub storage: NodeHandle,
+    pub primary: Restic,
+    /// Filled by `restic copy`.
+    pub copies: Vec<Restic>,
+    /// The primary repository's snapshots, read once for the plan.
+    snapshots: Arc<OnceCell<Vec<Snapshot>>>,
+    report: Arc<Mutex<Report>>,
+}
+
+impl Work {
+    /// Reads the secrets of all repositories; nothing is connected yet.
+    pub async fn of(cx: &Context) -> Result<Self, BackupError> {
+        let config = &cx.config;
+        let storage = cx.nodes.get(&config.storage.node).ok_or_else(|| {
+            BackupError::Wrong(format!(
+                "[storage] node = {:?} is not among the nodes of config.toml",
+                config.storage.node
+            ))
+        })?;
+        let mut all = Vec::new();
+        for repository in &config.backup.repositories {
+            all.push(restic(cx, storage, repository).await?);
+        }
+        let mut all = all.into_iter();
+        Ok(Self {
+            primary: all.next().ok_or(BackupError::NotConfigured)?,
+            copies: all.collect(),
+            storage: storage.clone(),
+            snapshots: Arc::default(),
+            report: Arc::new(Mutex::new(Report::new(&config.fleet.name))),
+            cx: cx.clone(),
+        })
+    }
+
+    /// The fleet's name: restic's `--host` of all its snapshots.
+    pub fn fleet(&self) -> &str {
+        &self.cx.config.fleet.name
+    }
+
+    /// The snapshots as the plan saw them.
+    pub async fn snapshots(&self) -> Result<&Vec<Snapshot>, BackupError> {
+        self.snapshots
+            .get_or_try_init(|| self.primary.snapshots(&["matou"]))
+            .await
+    }
+
+    /// What was done so far.
+    pub fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// restic for one repository on the storage node, its secrets known to the journal's redactor.
+pub(super) async fn restic(
+    cx: &Context,
+    storage: &NodeHandle,
+    repository: &Repository,
+) -> Result<Restic, BackupError> {
+    let restic = Restic::of(&storage.host, repository).await?;
+    for secret in restic.secrets() {
+        cx.journal.redactor().add(secret.clone());
+    }
+    Ok(restic.limited(&cx.config.backup))
+}
+
+/// A failure of restic as a step's.
+pub(super) fn failed(error: BackupError) -> StepError {
+    match error {
+        BackupError::Cancelled => StepError::Cancelled,
+        BackupError::Host(e) => StepError::Host(e),
+        other => StepError::failed(other.to_string()),
+    }
+}

@@ -1,0 +1,210 @@
+//! The nightly backup: a systemd timer on the first manager that runs `matou backup --all
+//! --scheduled`, when a repository is configured. A cron line of before that runs restic is shown,
+//! and commented out when the operator accepts it.
+//!
+//! Undo: take `repository` out of config.toml and provision again, or
+//! `systemctl disable --now matou-backup.timer` and `off = ["backup"]`.
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::at::{At, check};
+use super::desired::Desired;
+use super::facts::Needs;
+use super::run::Run;
+use crate::config::{Config, NodeConfig};
+use crate::job::{Change, Check, StepError};
+use crate::model::Role;
+
+const SERVICE: &str = "/etc/systemd/system/matou-backup.service";
+const TIMER: &str = "/etc/systemd/system/matou-backup.timer";
+const UNIT: &str = "matou-backup.timer";
+
+/// Files of cron with a line that runs restic; a commented one does not count. Only names: a line
+/// may hold a password.
+const CRON: &str = r#"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /etc/cron.daily/* /etc/cron.hourly/* /etc/cron.weekly/* || :"#;
+
+/// Comments such lines out in the files given; what was there is kept beside matou's data, where
+/// cron does not look.
+const OFF: &str = r#"set -e; umask 077
+mkdir -p /var/lib/matou/cron
+for f; do
+    cp -p -- "$f" "/var/lib/matou/cron/$(echo "$f" | tr / _)"
+    sed -i -E 's/^([^#]*\brestic\b)/# taken over by matou: \1/' -- "$f"
+    echo "the lines of $f that run restic are commented out"
+done"#;
+
+const GONE: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
+
+/// See the module.
+pub struct Backup;
+
+/// The manager that backs up.
+fn is_first(node: &NodeConfig, config: &Config) -> bool {
+    let first = config.nodes.iter().find(|n| n.role == Role::Manager);
+    first.is_some_and(|n| n.name == node.name)
+}
+
+fn desired(config: &Config) -> Desired {
+    let backup = &config.backup;
+    let service = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\
+        After=network-online.target docker.service\nWants=network-online.target\n\n\
+        [Service]\nType=oneshot\nEnvironment=HOME=/root\n\
+        ExecStart=/usr/local/bin/matou --config /etc/matou/config.toml backup --all --scheduled\n\
+        TimeoutStartSec=infinity\nTimeoutStopSec=90\nUMask=0077\n";
+    let timer = format!(
+        "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\n\
+         [Timer]\nOnCalendar={}\nRandomizedDelaySec={}s\nPersistent=true\n\n\
+         [Install]\nWantedBy=timers.target\n",
+        backup.schedule,
+        backup.random_delay.as_secs()
+    );
+    Desired::default()
+        .file(SERVICE, 0o644, service)
+        .file(TIMER, 0o644, timer)
+        .after("systemctl daemon-reload")
+        .unit(UNIT)
+}
+
+/// Files of cron that run restic.
+fn cron<'a>(at: &'a At<'_>) -> Vec<&'a str> {
+    at.facts.out("cron-restic").lines().collect()
+}
+
+#[async_trait]
+impl Concern for Backup {
+    fn name(&self) -> &'static str {
+        "backup"
+    }
+
+    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+        is_first(node, config)
+    }
+
+    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+        desired(config).needs().command("cron-restic", CRON)
+    }
+
+    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+        let config = at.config();
+        if config.backup.primary().is_none() {
+            let there = at.facts.file(TIMER).is_some();
+            return Ok(match there {
+                true => Check::Change(vec![Change::remove(format!(
+                    "{UNIT}: no repository is configured"
+                ))]),
+                false => Check::Done(vec![Change::same(
+                    "no nightly backup: no repository is configured",
+                )]),
+            });
+        }
+        let mut lines = desired(config).compare(at.facts);
+        for file in cron(at) {
+            lines.push(match at.accepted(file) {
+                true => Change::modify(
+                    format!("lines of {file} that run restic"),
+                    "run",
+                    "commented out",
+                ),
+                false => Change::same(format!("{file} runs restic too")).warn(format!(
+                    "two backups of the same data: `--accept {}` comments its lines out",
+                    at.question(file)
+                )),
+            });
+        }
+        Ok(check(lines))
+    }
+
+    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+        let config = at.config();
+        if config.backup.primary().is_none() {
+            return run
+                .sh("remove the timer", GONE, [UNIT, SERVICE, TIMER])
+                .await;
+        }
+        desired(config).apply(at, run).await?;
+        let mut files = cron(at);
+        files.retain(|file| at.accepted(file));
+        match files.is_empty() {
+            true => Ok(()),
+            false => run.sh("take cron's lines over", OFF, files).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provision::Facts;
+    use crate::provision::testing::{check_accepting, check_of, config, lines};
+
+    const REPOSITORY: &str =
+        "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"p\"\nschedule = \"02:30\"";
+
+    #[test]
+    fn the_timer_is_there_when_a_repository_is() {
+        let none = check_of(&Backup, &config(""), Facts::of(&[])).unwrap();
+        assert_eq!(
+            lines(&none),
+            ["= no nightly backup: no repository is configured"]
+        );
+        let there = Facts::of(&[]).with_file(TIMER, 0o644, "x");
+        let gone = check_of(&Backup, &config(""), there).unwrap();
+        assert!(lines(&gone)[0].starts_with("- matou-backup.timer"));
+        let config = config(REPOSITORY);
+        let new = check_of(&Backup, &config, Facts::of(&[])).unwrap();
+        assert_eq!(
+            lines(&new)[2],
+            "+ matou-backup.timer runs",
+            "{:?}",
+            lines(&new)
+        );
+        assert!(Backup.applies(&config.nodes[0], &config));
+        assert!(!Backup.applies(&config.nodes[1], &config));
+    }
+
+    #[test]
+    fn a_cron_line_is_offered_to_be_taken_over() {
+        let facts = || Facts::of(&[("cron-restic", "/etc/cron.d/backup")]);
+        let config = config(REPOSITORY);
+        let told = lines(&check_of(&Backup, &config, facts()).unwrap());
+        assert!(
+            told[3].contains("--accept n1:/etc/cron.d/backup"),
+            "{told:?}"
+        );
+        let taken = check_accepting(&Backup, &config, facts(), &["n1:/etc/cron.d/backup"]);
+        let taken = lines(&taken.unwrap());
+        assert!(
+            taken[3].starts_with("~ lines of /etc/cron.d/backup"),
+            "{taken:?}"
+        );
+    }
+
+    /// Comments only what runs restic, and keeps what was there.
+    #[test]
+    fn lines_of_cron_are_found_and_commented_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("backup");
+        let text =
+            "# restic is run here\n0 3 * * * root restic backup /data\n0 4 * * * root true\n";
+        std::fs::write(&file, text).unwrap();
+        let name = file.display().to_string();
+        let script = OFF.replace("/var/lib/matou", &dir.path().display().to_string());
+        let out = std::process::Command::new("sh")
+            .args(["-c", &script, "sh", &name])
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        let now = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            now,
+            "# restic is run here\n# taken over by matou: 0 3 * * * root restic backup /data\n0 4 * * * root true\n"
+        );
+        let find = CRON.replace("/etc/crontab", &name);
+        let out = std::process::Command::new("sh")
+            .args(["-c", &find])
+            .output()
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&out.stdout).contains(&name));
+    }
+}
