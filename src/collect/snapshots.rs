@@ -11,7 +11,9 @@ use crate::backup::{self, BackupError, Restic};
 use crate::config::Config;
 use crate::docker::Nodes;
 use crate::host::Command;
-use crate::model::{Backups, Datum, Proof, Repository, RepositoryLock, Snapshot, Unfinished};
+use crate::model::{
+    Backups, Datum, Proof, Repository, RepositoryLock, Schedule, Snapshot, Unfinished,
+};
 
 /// How often the repository is asked. It costs a second of the storage node's time.
 const POLL: Duration = Duration::from_secs(300);
@@ -109,11 +111,53 @@ pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, Strin
         }
         repositories.push(out);
     }
+    let schedule = match nodes.manager().await {
+        Ok(manager) => night(&manager.host, &mut repositories).await,
+        // The swarm's own error is shown where it belongs.
+        Err(_) => None,
+    };
     Ok(Backups {
         repositories,
-        schedule: None,
+        schedule,
         proofs,
         restores,
+    })
+}
+
+/// Reports that the plot of a repository's growth and the last check are taken from.
+const NIGHTS: usize = 90;
+
+/// The schedule; and what the reports tell of the repositories.
+async fn night(manager: &crate::host::Host, repositories: &mut [Repository]) -> Option<Schedule> {
+    let schedule = backup::Schedule::read(manager).await.ok()?;
+    let reports = backup::reports(manager, NIGHTS).await.unwrap_or_default();
+    if let Some(main) = repositories.first_mut() {
+        let sizes = reports.iter().rev();
+        main.growth = sizes.filter_map(|r| Some((r.ended, r.size?))).collect();
+    }
+    for repository in repositories {
+        // `3/12 of main`, or why the check failed.
+        let end = format!(" of {}", repository.name);
+        let checked = reports.iter().find_map(|r| {
+            let parts = r.checked.iter();
+            let part = parts.filter_map(|c| c.strip_suffix(&end)).next()?;
+            Some((r.ended, Ok(format!("{part} of its data read"))))
+        });
+        repository.check = checked;
+    }
+    if !schedule.active && schedule.last.is_none() {
+        return None;
+    }
+    let last = schedule.last.as_ref();
+    let failed = last.filter(|r| r.result == backup::Ending::Failed);
+    Some(Schedule {
+        last: last.map(|r| r.ended),
+        failed: failed.map(backup::Report::line),
+        next: schedule.next,
+        missed: schedule
+            .missed
+            .then(|| schedule.triggered.or(last.map(|r| r.started)))
+            .flatten(),
     })
 }
 

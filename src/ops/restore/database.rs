@@ -42,70 +42,79 @@ pub(crate) struct Load {
 /// `$1` user, `$2` database, `$3` secret, `$4` dump. Over TCP: while an image makes its data folder,
 /// the server listens on a socket only.
 struct Scripts {
-    ready: &'static str,
-    load: &'static str,
+    ready: String,
+    load: String,
     /// Prints how many tables there are.
-    count: &'static str,
+    count: String,
 }
+
+/// The password: the secret's file, else the container's own environment, as official images have it.
+const BEGIN: &str = r#"user=$1 database=$2 secret=$3 dump=$4
+value() { eval "v=\${$1:-} f=\${$1_FILE:-}"; [ -n "$v" ] || [ -z "$f" ] || v=$(cat "$f"); printf %s "$v"; }
+first() { for n; do v=$(value "$n"); [ -z "$v" ] || { printf %s "$v"; return; }; done; }
+password() { if [ -n "$secret" ] && [ -r "/run/secrets/$secret" ]; then cat "/run/secrets/$secret"; else first "$@"; fi; }
+"#;
+
+const MYSQL: &str = r#"client=$(command -v mariadb || command -v mysql) || { echo 'the container has no client' >&2; exit 127; }
+[ -n "$user" ] || user=root
+case $user in
+root) MYSQL_PWD=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
+*) MYSQL_PWD=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
+esac
+export MYSQL_PWD
+ask() { "$client" --protocol=tcp -h 127.0.0.1 -u "$user" -N -B "$@"; }
+"#;
+
+const POSTGRESQL: &str = r#"[ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
+PGPASSWORD=$(password POSTGRES_PASSWORD); export PGPASSWORD; [ -n "$PGPASSWORD" ] || unset PGPASSWORD
+ask() { psql -h 127.0.0.1 -U "$user" -d "${database:-postgres}" -X -q "$@"; }
+"#;
+
+const MONGODB: &str = r#"client=$(command -v mongosh || command -v mongo) || { echo 'the container has no client' >&2; exit 127; }
+[ -n "$user" ] || user=$(first MONGO_INITDB_ROOT_USERNAME)
+umask 077; config=$(mktemp); script=$(mktemp); trap 'rm -f "$config" "$script"' EXIT
+quoted=$(password MONGO_INITDB_ROOT_PASSWORD | sed 's/[\\"]/\\&/g'); login=
+if [ -n "$user" ] && [ -n "$quoted" ]; then
+    printf 'password: "%s"\n' "$quoted" >"$config"
+    login="db.getSiblingDB('admin').auth(\"$user\", \"$quoted\");"
+fi
+ask() { printf '%s %s\n' "$login" "$1" >"$script"; "$client" --quiet "$script"; }
+"#;
 
 /// Sources: MariaDB's and MySQL's `mysql`, PostgreSQL's `psql` and `pg_restore` (`PGDMP` begins its
 /// custom format), MongoDB's `mongorestore`.
 fn scripts(engine: DumpEngine) -> Option<Scripts> {
-    macro_rules! mysql {
-        ($rest:literal) => {
-            concat!(
-                r#"s=/run/secrets/$3; if [ -n "$3" ] && [ -r "$s" ]; then MYSQL_PWD=$(cat "$s"); export MYSQL_PWD; fi
-c=$(command -v mariadb || command -v mysql) || { echo 'the container has no client' >&2; exit 127; }
-set -- "$c" "${1:-root}" "$2" "$4"; q() { "$1" --protocol=tcp -h 127.0.0.1 -u "$2" -N -B "#,
-                $rest
-            )
-        };
-    }
-    macro_rules! postgresql {
-        ($rest:literal) => {
-            concat!(
-                r#"s=/run/secrets/$3; if [ -n "$3" ] && [ -r "$s" ]; then PGPASSWORD=$(cat "$s"); export PGPASSWORD; fi
-u=${1:-postgres}; d=${2:-postgres}; "#,
-                $rest
-            )
-        };
-    }
-    macro_rules! mongodb {
-        ($rest:literal) => {
-            concat!(
-                r#"s=/run/secrets/$3; p=; if [ -n "$3" ] && [ -r "$s" ]; then p=$(cat "$s"); fi
-m=$(command -v mongosh || command -v mongo) || { echo 'the container has no client' >&2; exit 127; }
-"#,
-                $rest
-            )
-        };
-    }
-    Some(match engine {
-        DumpEngine::Mariadb | DumpEngine::Mysql => Scripts {
-            ready: mysql!(r#"${3:+"$3"} -e 'SELECT 1'; }; q "$@""#),
-            load: mysql!(r#"${3:+"$3"} <"$4"; }; q "$@""#),
-            count: mysql!(
-                r#"-e "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema NOT IN ('mysql','information_schema','performance_schema','sys')"; }; q "$@""#
-            ),
-        },
-        DumpEngine::Postgresql => Scripts {
-            ready: postgresql!(r#"exec psql -h 127.0.0.1 -U "$u" -d "$d" -X -qAtc 'SELECT 1'"#),
-            load: postgresql!(
-                r#"if [ "$(head -c 5 "$4")" = PGDMP ]; then exec pg_restore -h 127.0.0.1 -U "$u" -d "$d" --clean --if-exists --no-owner --exit-on-error "$4"; fi
-exec psql -h 127.0.0.1 -U "$u" -d "$d" -X -q ${2:+-v ON_ERROR_STOP=1} -o /dev/null -f "$4""#
-            ),
-            count: postgresql!(
-                r#"exec psql -h 127.0.0.1 -U "$u" -d "$d" -X -qAtc "SELECT count(*) FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog','information_schema')""#
-            ),
-        },
-        DumpEngine::Mongodb => Scripts {
-            ready: mongodb!(r#"exec "$m" --quiet --eval 'db.runCommand({ping: 1}).ok'"#),
-            load: mongodb!(r#"exec mongorestore --quiet --drop --archive="$4""#),
-            count: mongodb!(
-                r#"exec "$m" --quiet --eval 'let n = 0; db.adminCommand({listDatabases: 1}).databases.forEach(d => { if (!["admin", "config", "local"].includes(d.name)) n += db.getSiblingDB(d.name).getCollectionNames().length }); print(n)'"#
-            ),
-        },
+    let (common, ready, load, count) = match engine {
+        DumpEngine::Mariadb | DumpEngine::Mysql => (
+            MYSQL,
+            r#"ask ${database:+"$database"} -e 'SELECT 1'"#,
+            r#"ask ${database:+"$database"} <"$dump""#,
+            r#"ask -e "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema NOT IN ('mysql','information_schema','performance_schema','sys')""#,
+        ),
+        DumpEngine::Postgresql => (
+            POSTGRESQL,
+            "ask -Atc 'SELECT 1'",
+            r#"if [ "$(head -c 5 "$dump")" = PGDMP ]; then
+    exec pg_restore -h 127.0.0.1 -U "$user" -d "${database:-postgres}" --clean --if-exists --no-owner --exit-on-error "$dump"
+fi
+ask ${database:+-v ON_ERROR_STOP=1} -o /dev/null -f "$dump""#,
+            r#"ask -Atc "SELECT count(*) FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog','information_schema')""#,
+        ),
+        DumpEngine::Mongodb => (
+            MONGODB,
+            "ask 'if (db.runCommand({ping: 1}).ok != 1) quit(1)'",
+            r#"set -- --quiet --drop --archive="$dump"
+[ -z "$login" ] || set -- "$@" --config="$config" --username="$user" --authenticationDatabase=admin
+mongorestore "$@""#,
+            r#"ask 'let n = 0; db.adminCommand({listDatabases: 1}).databases.forEach(d => { if (!["admin", "config", "local"].includes(d.name)) n += db.getSiblingDB(d.name).getCollectionNames().length }); print(n)'"#,
+        ),
         DumpEngine::Sqlite => return None,
+    };
+    let script = |end: &str| format!("{BEGIN}{common}{end}\n");
+    Some(Scripts {
+        ready: script(ready),
+        load: script(load),
+        count: script(count),
     })
 }
 
@@ -178,7 +187,7 @@ impl Load {
             .await;
         let file = format!("{}/{NAME}", self.target.trim_end_matches('/'));
         let load = self
-            .command(&id, scripts.load, &file)
+            .command(&id, &scripts.load, &file)
             .label(format!("load {} into {service}", self.dump));
         let loaded = super::streamed(cx, &host, &load).await;
         let remove = Command::new("rm")
@@ -190,7 +199,7 @@ impl Load {
         loaded?;
         removed?;
         let count = self
-            .command(&id, scripts.count, "")
+            .command(&id, &scripts.count, "")
             .timeout(Duration::from_secs(60))
             .label(format!("tables of {service}"));
         let text = host.run_ok(&count).await?.text();
@@ -219,7 +228,7 @@ impl Load {
             let reason = match container(cx, nodes, service).await {
                 Ok((host, id)) => {
                     let ask = self
-                        .command(&id, scripts.ready, "")
+                        .command(&id, &scripts.ready, "")
                         .timeout(Duration::from_secs(20))
                         .label(format!("does {service} answer"));
                     match host.run_ok(&ask).await {
@@ -276,7 +285,7 @@ mod tests {
             DumpEngine::Mongodb,
         ] {
             let scripts = scripts(engine).unwrap();
-            for script in [scripts.ready, scripts.load, scripts.count] {
+            for script in [&scripts.ready, &scripts.load, &scripts.count] {
                 let status = std::process::Command::new("sh")
                     .args(["-n", "-c", script])
                     .status()

@@ -164,7 +164,12 @@ fn place(
     mounted: &[(String, String)],
 ) -> Option<String> {
     let service = &dump.service;
-    match dump.engine {
+    // A line of the stack's own wins over its engine, as when the dump was made.
+    let engine = match dump.command {
+        Some(_) => None,
+        None => dump.engine,
+    };
+    match engine {
         Some(DumpEngine::Sqlite) => {
             let database = dump.database.as_deref()?;
             let (volume, rest) = held(mounted, database)?;
