@@ -66,7 +66,10 @@ impl Practice {
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
         let config = fleet.config("restore.toml", backup);
         let folder = config.parent().expect("a folder");
-        std::fs::write(folder.join("restic-password"), "correct horse\n").expect("written");
+        let password = folder.join("restic-password");
+        std::fs::write(&password, "correct horse\n").expect("written");
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&password, own).expect("its own");
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         for (name, engine, data) in [
             ("shop", "postgresql", "/var/lib/postgresql/data"),
@@ -82,7 +85,9 @@ impl Practice {
             );
             std::fs::write(folder.join(format!("stacks/{name}.yml")), text).expect("written");
         }
-        Self { fleet, config }
+        let practice = Self { fleet, config };
+        practice.ok(&["repo", "init", "--yes"]);
+        practice
     }
 
     fn matou(&self, args: &[&str]) -> Output {
@@ -160,53 +165,16 @@ impl Practice {
         Load(child)
     }
 
-    /// A dump, a manifest, and a snapshot of everything, as the backup of an application makes
-    /// them; answers with how many rows the dump holds.
+    /// Backs an application up; answers with how many rows the dump holds.
     fn back_up(&self, app: &str) -> u64 {
-        let (dump, count, file) = match app {
-            "store" => (
-                "MYSQL_PWD=$(cat /run/secrets/db_password) mariadb-dump --single-transaction --skip-extended-insert -h 127.0.0.1 -u shop shop",
-                "grep -c '^INSERT INTO `orders`'",
-                "/var/lib/mysql/matou-dump.sql",
-            ),
-            _ => (
-                "PGPASSWORD=$(cat /run/secrets/db_password) pg_dump -h 127.0.0.1 -U shop -d shop --inserts",
-                "grep -c '^INSERT INTO public.orders'",
-                "/var/lib/postgresql/data/matou-dump.sql",
-            ),
+        self.ok(&["backup", app, "--yes"]);
+        let count = match app {
+            "store" => "grep -o \"([0-9]*,'[0-9]*')\" $f | wc -l",
+            _ => "sed -n '/^COPY public.orders/,/^[.\\\\]/p' $f | grep -c '^[0-9]'",
         };
-        let path = format!("/mnt/data/{app}_db/matou-dump.sql");
-        let line = format!(
-            "c=$(docker ps -q --filter label=com.docker.swarm.service.name={app}_db | head -n 1); \
-             docker exec \"$c\" sh -c '{dump}' >{path} && {count} {path}"
-        );
-        let rows = self.fleet.run("n2", &line);
-        let rows = rows.trim().parse().expect("a number");
-        let size = self.fleet.run("n1", &format!("stat -c %s {path}"));
-        let volume = |name: &str| {
-            let name = format!("{app}_{name}");
-            serde_json::json!({"name": name, "folder": format!("/mnt/data/{name}")})
-        };
-        let engine = if app == "store" {
-            "mariadb"
-        } else {
-            "postgresql"
-        };
-        let manifest = serde_json::json!({
-            "app": app, "fleet": FLEET, "time": "2026-11-24T03:00:00Z",
-            "volumes": [volume("db"), volume("files")],
-            "dumps": [{"service": "db", "engine": engine, "database": "shop", "file": file,
-                "path": path, "size": size.trim().parse::<u64>().expect("a number")}],
-        });
-        let line = format!(
-            "set -e; export RESTIC_PASSWORD='correct horse' RESTIC_REPOSITORY=/srv/restic; \
-             [ -e /srv/restic/config ] || restic init -q; d=/mnt/data/.matou/dumps/{app}; mkdir -p $d; \
-             echo '{manifest}' >$d/manifest.json; \
-             restic backup -q --host {FLEET} --tag app={app} --tag matou $d /mnt/data/.matou/secrets/{app} \
-             /mnt/data/{app}_db /mnt/data/{app}_files || [ $? = 3 ]"
-        );
-        self.fleet.run("n1", &line);
-        rows
+        let line = format!("f=/mnt/data/{app}_db/matou-dump.sql; {count}");
+        let rows = self.fleet.run("n1", &line);
+        rows.trim().parse().expect("a number")
     }
 
     /// One hash of every file's name, owner, time and content.

@@ -646,7 +646,7 @@ fn backups_and_proofs_are_asked_for_by_key() {
 fn ten_thousand_snapshots_are_no_pause() {
     let mut app = fixture::large();
     let mut terminal = Terminal::new(TestBackend::new(160, 48)).expect("a backend");
-    let mut press = |app: &mut App, c| {
+    let press = |app: &mut App, c| {
         let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
         update(app, Msg::Terminal(TerminalEvent::Key(key)), NOW);
     };

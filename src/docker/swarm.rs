@@ -18,10 +18,17 @@ const SEQUENCE_RETRIES: usize = 5;
 impl Docker {
     /// Whether this engine answers as a manager of a swarm.
     pub(super) async fn ping_manager(&self) -> Result<(), DockerError> {
-        let client = self.client().await?;
-        match client.inspect_swarm().await {
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
+        // The first client may be one of a connection that was lost and is there again.
+        let mut again = true;
+        loop {
+            let client = self.client().await?;
+            let Err(e) = client.inspect_swarm().await else {
+                return Ok(());
+            };
+            match self.failed(e).await {
+                DockerError::NoEngine { .. } if std::mem::take(&mut again) => {}
+                error => return Err(error),
+            }
         }
     }
 
