@@ -275,6 +275,13 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     assert_eq!(left, "");
 
     told(begun, "restored");
+    // The rest is as true of a thousand.
+    p.fleet.run(
+        "n1",
+        "cd /mnt/data/shop_files && rm -rf d[2-9] d[1-3][0-9]",
+    );
+    let rows = p.back_up("shop");
+    let files = p.files("/mnt/data/shop_files");
     undone(&p, rows);
     told(begun, "undone");
     interrupted(&p);
@@ -466,7 +473,7 @@ fn beside(p: &Practice, rows: u64, files: &str) {
 fn no_room(p: &Practice) {
     p.fleet.run(
         "n1",
-        "mkdir -p /srv/small /srv/few; mount -t tmpfs -o size=2m none /srv/small; mount -t tmpfs -o size=500m,nr_inodes=2000 none /srv/few",
+        "mkdir -p /srv/small /srv/few; mount -t tmpfs -o size=2m none /srv/small; mount -t tmpfs -o size=500m,nr_inodes=500 none /srv/few",
     );
     let out = p.matou(&["restore", "shop", "--into", "/srv/small/x", "--yes"]);
     let text = said(&out);
@@ -507,7 +514,7 @@ fn proven(p: &Practice) {
     };
     let good = proof(p);
     assert_eq!(good["problem"], serde_json::Value::Null);
-    assert!(good["same"].as_u64() >= Some(19_999), "{good}");
+    assert!(good["same"].as_u64() >= Some(999), "{good}");
     let left = p.fleet.run(
         "n1",
         "ls -A /mnt/data/.matou/proofs; docker stack ls --format '{{.Name}}'; docker secret ls --format '{{.Name}}'; ls /mnt/data",

@@ -174,6 +174,17 @@ pub async fn search(
     Ok(listing)
 }
 
+/// What counting needs of a node; a million of them are to be read quickly.
+#[derive(serde::Deserialize)]
+struct Counted<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    path: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    size: u64,
+}
+
 /// How much lies at paths of a snapshot, all below them counted.
 ///
 /// # Errors
@@ -189,7 +200,7 @@ pub async fn size(
     let mut args = vec!["ls", "--json", "--no-lock", "--recursive", snapshot];
     args.extend(paths);
     each(restic, &args, cancel, |line| {
-        if let Some(node) = node(line) {
+        if let Ok(node) = serde_json::from_slice::<Counted<'_>>(line) {
             missing.retain(|path| *path != node.path);
             if node.kind == "file" {
                 size.files += 1;

@@ -16,10 +16,11 @@ mod stage;
 mod undo;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::{Context, Request, RestoreTo, RestoreWhat};
@@ -27,7 +28,7 @@ use crate::backup::{self, Layout};
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
 use crate::host::{Command, Host, Stream};
-use crate::job::{Confirm, Cx, Job, Stage as JobStage, Step, StepError, Track};
+use crate::job::{Change, Check, Confirm, Cx, Job, Stage as JobStage, Step, StepError, Track};
 use crate::model::Swarm;
 use crate::stack::{AppFile, Dump, Target};
 
@@ -37,6 +38,32 @@ use parts::{Part, PartKind};
 use stage::Stage;
 
 pub(crate) use source::Source;
+
+/// Names of the applications that have snapshots.
+async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {
+    let all = crate::collect::read_snapshots(&cx.config, &cx.nodes).await?;
+    Ok(all.into_iter().filter_map(|s| s.app).collect())
+}
+
+/// Applications that have no snapshot: told, and left as they are.
+struct Without(Vec<String>);
+
+#[async_trait]
+impl Step for Without {
+    fn name(&self) -> String {
+        "without a snapshot".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let lines = self.0.iter();
+        let line = |app| Change::same(format!("{app} has no snapshot: it is left as it is"));
+        Ok(Check::Done(lines.map(line).collect()))
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}
 
 /// Makes the job of a request about restores.
 pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
@@ -55,14 +82,22 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
         }
         Request::RestoreAll => {
             let mut steps = Vec::new();
+            let mut without = Vec::new();
             let swarm = swarm(cx).await?;
+            let saved = saved(cx).await?;
             for app in backup::names(&cx.config, &swarm) {
-                let source = Source::of(cx, &app, None).await?;
-                steps.extend(in_place(cx, source).await?);
+                match saved.contains(&app) {
+                    true => {
+                        let source = Source::of(cx, &app, None).await?;
+                        steps.extend(in_place(cx, source).await?);
+                    }
+                    false => without.push(app),
+                }
             }
             if steps.is_empty() {
                 return Err("there is no application that could be restored".into());
             }
+            steps.insert(0, Box::new(Without(without)));
             (Confirm::TypeName(cx.config.fleet.name.clone()), steps)
         }
         Request::RestoreUndo { app } => {

@@ -76,18 +76,19 @@ struct Prove {
 /// The steps that prove applications restorable; all that have snapshots when none is named.
 pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
     let named = match apps {
-        [] => backup::names(&cx.config, &swarm(cx).await?),
+        [] => super::saved(cx).await?.into_iter().collect(),
         apps => apps.to_vec(),
     };
+    let running = swarm(cx).await?;
+    let known = backup::names(&cx.config, &running);
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for app in &named {
         super::check_name(app)?;
-        let source = match Source::of(cx, app, None).await {
-            Ok(source) => source,
-            // Of all, those without data have no snapshot.
-            Err(_) if apps.is_empty() && stateless(cx, app).await => continue,
-            Err(reason) => return Err(reason),
-        };
+        // Of all, one that is gone from the fleet has nothing to be compared with.
+        if apps.is_empty() && !known.contains(app) {
+            continue;
+        }
+        let source = Source::of(cx, app, None).await?;
         let layout = backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout.map_err(|e| e.to_string())?;
         let folders = layout.volumes.iter();
@@ -120,12 +121,6 @@ pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn S
         true => Err("there is no application with a snapshot".into()),
         false => Ok(steps),
     }
-}
-
-async fn stateless(cx: &Context, app: &str) -> bool {
-    backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue)
-        .await
-        .is_ok_and(|l| l.volumes.is_empty())
 }
 
 impl Prove {
