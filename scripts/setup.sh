@@ -25,6 +25,8 @@ need pebble pebble
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps
+need restic restic
+need rclone rclone
 
 # Virtual machines. Where a newer qemu-img than the distribution's is installed, the distribution's
 # emulator goes only with its own.

@@ -30,7 +30,10 @@ const BUSY: i32 = 75;
 pub const RAN_WITHOUT: i32 = 3;
 
 /// Reads the environment from standard input, then becomes restic.
-const RUN: &str = r#"umask 077; eval "$(cat)"; mkdir -p -m 700 /run/matou "$RESTIC_CACHE_DIR"; exec restic "$@" </dev/null"#;
+///
+/// The shell's own variables are in no process's environment before `exec`.
+const RUN: &str =
+    r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; exec restic "$@" </dev/null"#;
 
 /// A version of restic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -254,13 +257,13 @@ impl Restic {
             kib => format!("--limit-upload {kib}"),
         };
         let script = format!(
-            "trap : INT TERM\n{}limits={}\nmkdir -p -m 700 \"$RESTIC_CACHE_DIR\"\n\
+            "trap : INT TERM\nlimits={}\n\
              exec 9>>/run/matou/repository-{}.lock\n\
              flock -n {flock} 9 || {{ echo 'another job works on this repository: waiting for it'; flock -w 7200 {flock} 9 || exit {BUSY}; }}\n\
-             {body}\n",
-            self.exports(),
+             {}{body}\n",
             quote([limits.as_str()]),
             self.name,
+            self.exports(),
         );
         let mut properties: Vec<String> = ["KillSignal=SIGINT", "TimeoutStopSec=60", "Nice=10"]
             .map(str::to_owned)

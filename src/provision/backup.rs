@@ -54,7 +54,7 @@ fn desired(config: &Config) -> Desired {
         TimeoutStartSec=infinity\nTimeoutStopSec=90\nUMask=0077\n";
     let timer = format!(
         "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\n\
-         [Timer]\nOnCalendar={}\nRandomizedDelaySec={}s\nPersistent=true\n\n\
+         [Timer]\nOnCalendar={}\nRandomizedDelaySec={}s\nAccuracySec=1s\nPersistent=true\n\n\
          [Install]\nWantedBy=timers.target\n",
         backup.schedule,
         backup.random_delay.as_secs()

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod databases;
+pub mod backup;
 pub mod edge;
 pub mod pty;
 

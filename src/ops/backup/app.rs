@@ -137,9 +137,7 @@ impl App {
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
-            dumps.push(made.map_err(|why| {
-                StepError::failed(format!("{} is NOT backed up: {why}", self.app))
-            })?);
+            dumps.push(made.map_err(StepError::Failed)?);
         }
         report.dumps = dumps.len();
         if layout.file.is_none() {
@@ -266,31 +264,35 @@ async fn snapshot(
         "" => "the fleet's own files".to_owned(),
         app => app.to_owned(),
     };
-    let not = |why: String| StepError::failed(format!("{what} is NOT backed up: {why}"));
     let lasting = restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()));
     let ended = unit::run(cx, restic, &lasting).await.map_err(failed)?;
     if cx.cancel.is_cancelled() {
         return Err(StepError::Cancelled);
     }
     if ended.code == MISSING {
-        return Err(not(format!("{}; is the disk mounted?", ended.said)));
+        return Err(StepError::failed(format!(
+            "{}; is the disk mounted?",
+            ended.said
+        )));
     }
     if ended.code != 0 && ended.code != RAN_WITHOUT {
         let error = restic.error(&["backup"], ended.code, &ended.said);
-        return Err(not(error.to_string()));
+        return Err(StepError::failed(error.to_string()));
     }
     if let Some(skipped) = ended.skipped.first() {
-        return Err(not(format!("restic left a folder out: {skipped}")));
+        return Err(StepError::failed(format!(
+            "restic left a folder out: {skipped}"
+        )));
     }
     let summary = ended
         .summary
         .filter(|s| !s.snapshot_id.is_empty())
-        .ok_or_else(|| not("restic told no snapshot".into()))?;
+        .ok_or_else(|| StepError::failed("restic told no snapshot"))?;
     fill(report, &summary);
     prove(work, source, &summary.snapshot_id)
         .await
         .map_err(|e| {
-            not(format!(
+            StepError::failed(format!(
                 "the snapshot {} can't be read again from the repository: {e}",
                 summary.snapshot_id
             ))
@@ -368,6 +370,14 @@ fn told(
     result: Result<(), StepError>,
 ) -> Result<(), StepError> {
     report.seconds = begun.elapsed().as_secs_f64();
+    let what = match report.app.as_str() {
+        "" => "the fleet's own files are",
+        app => &format!("{app} is"),
+    };
+    let result = result.map_err(|e| match e {
+        StepError::Cancelled => e,
+        other => StepError::failed(format!("{what} NOT backed up: {other}")),
+    });
     if let Err(e) = &result {
         report.result = Ending::Failed;
         report.errors = vec![work.cx.journal.redactor().redact(&e.to_string())];

@@ -1,0 +1,661 @@
+//! Backups for real: restic, a PostgreSQL under write load, 20,000 files, every kind of repository,
+//! and what goes wrong in the middle.
+//!
+//! One fleet of two for all of it, in the order below: each part leaves a sound repository.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use matou::lab::{Kind, Lab};
+use support::backup::{Listener, S3, postgres, send};
+use support::pty::Pty;
+use support::{Fleet, matou, ok, said, until};
+
+const FLEET: &str = "backup";
+const PASSWORD: &str = "practice-pass-8c41";
+const S3_KEY: &str = "practice-key-57d0";
+
+const SHOP: &str = r#"
+version: "3.8"
+x-matou:
+  title: Shop
+  secrets:
+    - name: db_password
+  backup:
+    dumps:
+      - service: db
+        engine: postgresql
+        database: shop
+        user: shop
+        secret: db_password
+        file: /data/dump.sql
+    exclude:
+      - cache/*
+services:
+  db:
+    image: matou/postgres:15
+    secrets:
+      - db_password
+    volumes:
+      - db:/data
+    deploy:
+      placement:
+        constraints:
+          - node.role == worker
+  web:
+    image: matou/hello:1.0
+    volumes:
+      - files:/files
+volumes:
+  db:
+  files:
+secrets:
+  db_password:
+    external: true
+"#;
+
+/// Writes without end, each time a row into two tables at once: equal counts are one state.
+const LOAD: &str = "while :; do echo 'begin; insert into a select repeat(md5(random()::text), 20); insert into b values (1); commit;'; sleep 0.01; done | \
+    PGPASSWORD=$(cat /run/secrets/db_password) psql -q -U shop shop >/dev/null 2>&1";
+
+struct Shop {
+    fleet: Fleet,
+    folder: PathBuf,
+    config: PathBuf,
+    gateway: String,
+    begun: Instant,
+}
+
+impl Shop {
+    /// A fleet of two with the shop on it: the database on n2, the data and restic on n1.
+    fn open() -> Self {
+        let begun = Instant::now();
+        let mut fleet = Fleet::new(FLEET);
+        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
+        fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
+        postgres(&fleet, "n2");
+        let own = fleet.lab.config_path();
+        let folder = own.parent().expect("a folder").to_owned();
+        std::fs::create_dir_all(folder.join("stacks")).expect("made");
+        std::fs::write(folder.join("stacks/shop.yml"), SHOP).expect("written");
+        secret(&folder.join("restic-password"), PASSWORD);
+        secret(&folder.join("wrong-password"), "another");
+        let config = fleet.config("backup.toml", &repository("/srv/restic", ""));
+        let address = fleet.address("n1");
+        let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+        Self {
+            fleet,
+            folder,
+            config,
+            gateway,
+            begun,
+        }
+    }
+
+    fn part(&self, what: &str) {
+        eprintln!("{:>5.0} s  {what}", self.begun.elapsed().as_secs_f32());
+    }
+
+    fn n1(&self, line: &str) -> String {
+        self.fleet.run("n1", line)
+    }
+
+    /// In the database's container.
+    fn db(&self, line: &str) -> String {
+        let quoted = line.replace('\'', "'\\''");
+        self.fleet.run(
+            "n2",
+            &format!("docker exec $(docker ps -q -f name=shop_db) sh -c '{quoted}'"),
+        )
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> String {
+        self.db(&format!(
+            "PGPASSWORD=$(cat /run/secrets/db_password) psql -q -t -A -U shop {database} -c \"{sql}\""
+        ))
+    }
+
+    fn backup(&self, config: &PathBuf, app: &str) -> String {
+        ok(config, &["backup", app])
+    }
+
+    fn fails(&self, config: &PathBuf, args: &[&str], part: &str) -> String {
+        let out = matou(config, args);
+        let text = said(&out);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {text}");
+        text
+    }
+
+    fn snapshots(&self, config: &PathBuf) -> Vec<serde_json::Value> {
+        let text = ok(config, &["snapshots", "shop", "--json"]);
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Restores the newest snapshot with plain restic, and compares it with what is there: every
+    /// file's SHA-256, and the dump loaded into another database.
+    fn same_as_restored(&self, variables: &str, repository: &str) {
+        let sums = |folder: &str| {
+            self.n1(&format!(
+                "cd {folder} && find . -type f ! -path './cache/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum"
+            ))
+        };
+        let restic = format!(
+            "export {variables} RESTIC_PASSWORD={PASSWORD} RESTIC_CACHE_DIR=/var/cache/matou/restic; restic --no-lock -r {repository}"
+        );
+        self.n1(&format!(
+            "rm -rf /srv/out; {restic} restore latest --tag app=shop --target /srv/out >/dev/null"
+        ));
+        let out = "/srv/out/mnt/data";
+        assert_eq!(
+            sums("/mnt/data/shop_files"),
+            sums(&format!("{out}/shop_files")),
+            "{repository}"
+        );
+        let count = self.n1(&format!("find {out}/shop_files -type f | wc -l"));
+        assert_eq!(count.trim(), "20000");
+        for kept in [
+            ".matou/secrets/shop/db_password.v1",
+            ".matou/dumps/shop/shop.toml",
+            ".matou/dumps/shop/stack.yml",
+            ".matou/dumps/shop/manifest.json",
+        ] {
+            self.n1(&format!("test -s {out}/{kept}"));
+        }
+        self.n1("cp /srv/out/mnt/data/shop_db/dump.sql /mnt/data/shop_db/check.sql; chmod 644 /mnt/data/shop_db/check.sql");
+        self.psql("postgres", "drop database if exists again");
+        self.psql("postgres", "create database again");
+        self.db("PGPASSWORD=$(cat /run/secrets/db_password) psql -q -v ON_ERROR_STOP=1 -U shop again -f /data/check.sql");
+        let counts = self.psql(
+            "again",
+            "select (select count(*) from a), (select count(*) from b)",
+        );
+        let (a, b) = counts.trim().split_once('|').expect("two counts");
+        assert_eq!(a, b, "the dump is one state");
+        assert!(a.parse::<u64>().expect("a count") > 10, "{counts}");
+        self.n1("rm -rf /srv/out /mnt/data/shop_db/check.sql");
+    }
+
+    /// Starts a backup that takes long: new data, and a slow line. Comes back when restic works.
+    fn slow(&self, config: &PathBuf) -> Child {
+        self.n1("head -c 6000000 /dev/urandom >/mnt/data/shop_files/big");
+        let child = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(config)
+            .args(["backup", "shop"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("matou starts");
+        until(Duration::from_secs(40), || {
+            let log =
+                self.n1("cat /run/matou/matou-backup-app-shop.log 2>/dev/null; pidof restic || :");
+            let works = log.contains("\"bytes_done\"");
+            let alive = log.trim().lines().last().is_some_and(|l| {
+                !l.is_empty() && l.chars().all(|c| c.is_ascii_digit() || c == ' ')
+            });
+            match works && alive {
+                true => Ok(()),
+                false => Err(log),
+            }
+        });
+        child
+    }
+
+    fn ended(&self, child: Child) -> (Option<i32>, String) {
+        let out = child.wait_with_output().expect("it ends");
+        (out.status.code(), said(&out))
+    }
+}
+
+fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("{text}\n")).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("made private");
+}
+
+fn repository(location: &str, more: &str) -> String {
+    format!("[backup]\nrepository = \"{location}\"\npassword_file = \"restic-password\"\n{more}\n")
+}
+
+/// Looks all the time for secrets where others could see them.
+const WATCH: &str = r#"rm -f /tmp/leaks /tmp/stop
+while [ ! -e /tmp/stop ]; do
+    for p in /proc/[0-9]*; do
+        tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -qF -f /root/secrets && { tr '\0' ' ' <$p/cmdline; echo; } >>/tmp/leaks
+        case $(cat $p/comm 2>/dev/null) in restic|ssh|rclone|pg_dump|psql) continue;; esac
+        tr '\0' '\n' <$p/environ 2>/dev/null | grep -qF -f /root/secrets && { echo "environment of"; cat $p/comm; } >>/tmp/leaks
+    done
+    sleep 0.05
+done"#;
+
+#[test]
+fn backups_of_a_shop_under_load() {
+    let shop = Shop::open();
+    let config = &shop.config;
+    shop.part("the fleet is up");
+    shop.fails(config, &["backup", "--all"], "matou repo init");
+    let made = ok(config, &["repo", "init", "--yes"]);
+    assert!(made.contains("+ repository main (/srv/restic)"), "{made}");
+    assert!(ok(config, &["repo", "init", "--yes"]).contains("nothing to do"));
+    let wrong = shop.fleet.config(
+        "wrong.toml",
+        "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"wrong-password\"",
+    );
+    shop.fails(&wrong, &["backup", "--all"], "password of the repository");
+    let text = shop.fails(config, &["backup", "nosuch"], "nosuch is NOT backed up");
+    assert!(
+        text.contains("there is no application \"nosuch\""),
+        "{text}"
+    );
+
+    ok(config, &["deploy", "shop", "shop", "--yes"]);
+    shop.n1(
+        "cd /mnt/data/shop_files && mkdir cache && echo x >cache/y && i=0 && while [ $i -lt 200 ]; do mkdir d$i; j=0; while [ $j -lt 100 ]; do echo \"$i $j $RANDOM\" >d$i/f$j; j=$((j+1)); done; i=$((i+1)); done",
+    );
+    until(Duration::from_secs(60), || {
+        let out = shop.fleet.try_run("n2", "docker exec $(docker ps -q -f name=shop_db) sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -U shop postgres -c \"select 1\"'");
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(said(&out)),
+        }
+    });
+    shop.psql("postgres", "create database shop");
+    shop.psql("shop", "create table a (x text); create table b (y int)");
+    shop.fleet.run(
+        "n2",
+        &format!(
+            "docker exec -d $(docker ps -q -f name=shop_db) sh -c '{}'",
+            LOAD.replace('\'', "'\\''")
+        ),
+    );
+    shop.part("the shop is deployed, with 20,000 files and write load");
+
+    a_backup_holds_everything_and_shows_no_secret(&shop);
+    what_is_not_whole_is_told(&shop);
+    every_kind_of_repository(&shop);
+    two_at_once_and_a_closed_console(&shop);
+    what_goes_wrong_in_the_middle(&shop);
+    what_is_old_is_forgotten(&shop);
+    the_night_on_the_manager(&shop);
+    a_power_cut(&shop);
+    shop.part("done");
+}
+
+fn a_backup_holds_everything_and_shows_no_secret(shop: &Shop) {
+    let config = &shop.config;
+    let password = ok(config, &["secrets", "shop", "show", "db_password"]);
+    let watched = ["n1", "n2"].map(|node| {
+        let write = format!(
+            "printf '%s\\n%s\\n' '{PASSWORD}' '{}' >/root/secrets",
+            password.trim()
+        );
+        shop.fleet.run(node, &write);
+        let script = WATCH.replace('\'', "'\\''");
+        shop.fleet.run(
+            node,
+            &format!("setsid sh -c '{script}' >/dev/null 2>&1 </dev/null &"),
+        );
+        node
+    });
+    let json = ok(config, &["backup", "shop", "--json"]);
+    assert!(
+        json.contains("\"unit\":\"bytes\""),
+        "no progress was told: {json}"
+    );
+    assert!(json.contains("snapshot "), "{json}");
+    assert_eq!(shop.snapshots(config).len(), 1);
+    let paths = shop.snapshots(config)[0]["paths"].to_string();
+    assert!(paths.contains("/mnt/data/.matou/secrets/shop"), "{paths}");
+    shop.same_as_restored("X=", "/srv/restic");
+
+    let all = ok(config, &["backup", "--all"]);
+    assert!(all.contains("snapshot of the fleet's own files"), "{all}");
+    let fleet = shop.n1("cat /mnt/data/.matou/fleet/apps/shop.toml /mnt/data/.matou/fleet/config.toml; find /mnt/data/.matou/fleet -name '*password*'");
+    assert!(
+        fleet.contains("stack = \"shop\"") && fleet.contains("/srv/restic"),
+        "{fleet}"
+    );
+    assert!(!fleet.contains("fleet/restic-password"), "{fleet}");
+
+    for node in watched {
+        let leaks = shop.fleet.run(
+            node,
+            "touch /tmp/stop; cat /tmp/leaks 2>/dev/null; journalctl --no-pager -o cat | grep -F -f /root/secrets; \
+             grep -rlF -f /root/secrets /run/matou /var/log 2>/dev/null; systemctl show 'matou-*' | grep -F -f /root/secrets; rm -f /root/secrets; :",
+        );
+        assert_eq!(leaks.trim(), "", "secrets were seen on {node}");
+    }
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").expect("a home folder")).join(".local/state")
+        });
+    let journal = std::fs::read_to_string(state.join("matou/journal.jsonl")).expect("the journal");
+    assert!(!journal.contains(PASSWORD) && !journal.contains(password.trim()));
+    shop.part("a backup is whole, and no secret was seen");
+}
+
+fn what_is_not_whole_is_told(shop: &Shop) {
+    let config = &shop.config;
+    let before = shop.snapshots(config).len();
+    // A database that does not run can't be dumped: no snapshot, and it is said aloud.
+    shop.db("mv /usr/bin/pg_dump /usr/bin/pg_dump.away");
+    shop.fails(
+        config,
+        &["backup", "shop"],
+        "shop is NOT backed up: the dump of shop_db failed",
+    );
+    shop.db("mv /usr/bin/pg_dump.away /usr/bin/pg_dump");
+    assert_eq!(shop.snapshots(config).len(), before);
+    shop.db("[ -z \"$(find /data -name '*.part')\" ]");
+
+    // A file that can't be read is a warning: there is a snapshot, without it.
+    shop.n1("touch /mnt/data/shop_files/bad; mount --bind /proc/1/mem /mnt/data/shop_files/bad");
+    let text = shop.backup(config, "shop");
+    shop.n1("umount /mnt/data/shop_files/bad; rm /mnt/data/shop_files/bad");
+    assert!(
+        text.contains("WARNING: 1 files of shop could not be read"),
+        "{text}"
+    );
+    assert!(text.contains("/mnt/data/shop_files/bad: "), "{text}");
+    assert_eq!(shop.snapshots(config).len(), before + 1);
+
+    // A folder that is not there is a failure, whatever restic says.
+    shop.n1("mv /mnt/data/shop_files /mnt/data/away");
+    let text = shop.fails(config, &["backup", "shop"], "shop is NOT backed up");
+    shop.n1("mv /mnt/data/away /mnt/data/shop_files");
+    assert!(
+        text.contains("the folder /mnt/data/shop_files is not there"),
+        "{text}"
+    );
+    shop.part("what is not whole is told");
+}
+
+fn every_kind_of_repository(shop: &Shop) {
+    let vault = shop.fleet.address("n2");
+    shop.n1("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519");
+    let key = shop.n1("cat /root/.ssh/id_ed25519.pub");
+    shop.fleet.run(
+        "n2",
+        &format!(
+            "echo '{}' >>/root/.ssh/authorized_keys; mkdir -p /srv/sftp",
+            key.trim()
+        ),
+    );
+    shop.n1(&format!(
+        "printf 'Host vault\\n HostName {vault}\\n User root\\n StrictHostKeyChecking accept-new\\n' >/root/.ssh/config"
+    ));
+    send(&shop.fleet, "n1", "/usr/bin/rclone", "/usr/bin/rclone");
+    let s3 = S3::start(&shop.gateway);
+    secret(
+        &shop.folder.join("s3.env"),
+        &format!(
+            "AWS_ACCESS_KEY_ID=practice\nAWS_SECRET_ACCESS_KEY={S3_KEY}\nRCLONE_CONFIG_DISK_TYPE=alias\nRCLONE_CONFIG_DISK_REMOTE=/srv/rclone"
+        ),
+    );
+    let environment = "environment_file = \"s3.env\"";
+    let variables = format!(
+        "AWS_ACCESS_KEY_ID=practice AWS_SECRET_ACCESS_KEY={S3_KEY} RCLONE_CONFIG_DISK_TYPE=alias RCLONE_CONFIG_DISK_REMOTE=/srv/rclone"
+    );
+    let s3_location = format!("s3:http://{}/matou", s3.address);
+    for (name, location) in [
+        ("s3.toml", s3_location.as_str()),
+        ("sftp.toml", "sftp:vault:/srv/sftp/restic"),
+        ("rclone.toml", "rclone:disk:restic"),
+    ] {
+        let config = shop.fleet.config(name, &repository(location, environment));
+        ok(&config, &["repo", "init", "--yes"]);
+        shop.backup(&config, "shop");
+        shop.same_as_restored(&variables, location);
+        shop.part(location);
+    }
+    // The repository goes away in the middle: restic tries again for long, and is told to end.
+    drop(s3);
+    let config = shop
+        .fleet
+        .config("s3-gone.toml", &repository(&s3_location, environment));
+    let out = Command::new("timeout")
+        .args(["-s", "INT", "20", env!("CARGO_BIN_EXE_matou"), "--config"])
+        .arg(&config)
+        .args(["backup", "shop"])
+        .output()
+        .expect("it ends");
+    assert!(!out.status.success(), "{}", said(&out));
+    assert!(!said(&out).contains(S3_KEY), "{}", said(&out));
+}
+
+fn two_at_once_and_a_closed_console(shop: &Shop) {
+    let slow = shop.fleet.config(
+        "slow.toml",
+        &repository("/srv/restic", "upload_limit = \"512 KiB\""),
+    );
+    let first = shop.slow(&slow);
+    let second = ok(&slow, &["backup", "shop"]);
+    assert!(second.contains("runs already: watching it"), "{second}");
+    let (code, text) = shop.ended(first);
+    assert_eq!(code, Some(0), "{text}");
+
+    // matou dies; the backup does not, and a console that is opened finds it.
+    let before = shop.snapshots(&shop.config).len();
+    let mut child = shop.slow(&slow);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(
+        shop.n1("systemctl is-active matou-backup-app-shop").trim(),
+        "active"
+    );
+    let path = slow.to_string_lossy();
+    let pty = Pty::start(
+        env!("CARGO_BIN_EXE_matou"),
+        &["--config", &path],
+        &[],
+        120,
+        40,
+    );
+    pty.wait_for("back up shop", Duration::from_secs(30));
+    // It is closed again, and the backup still runs on.
+    drop(pty);
+    let watched = ok(&slow, &["backup", "shop"]);
+    assert!(watched.contains("snapshot "), "{watched}");
+    assert!(shop.snapshots(&shop.config).len() > before);
+    shop.part("two at once, and a closed console");
+}
+
+fn what_goes_wrong_in_the_middle(shop: &Shop) {
+    let slow = shop.folder.join("slow.toml");
+    let config = &shop.config;
+    let before = shop.snapshots(config).len();
+    let child = shop.slow(&slow);
+    shop.n1("kill -9 $(pidof restic)");
+    let (code, text) = shop.ended(child);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("shop is NOT backed up"), "{text}");
+
+    let child = shop.slow(&slow);
+    shop.n1("mv /srv/restic /srv/gone");
+    let (code, text) = shop.ended(child);
+    shop.n1("rm -rf /srv/restic; mv /srv/gone /srv/restic");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("shop is NOT backed up"), "{text}");
+    assert_eq!(shop.snapshots(config).len(), before);
+
+    // What is left behind stops nobody: a check finds the repository sound.
+    shop.n1("rm -f /mnt/data/shop_files/big");
+    shop.backup(config, "shop");
+    let checked = ok(config, &["repo", "check", "--all-data"]);
+    assert!(checked.contains("no errors were found"), "{checked}");
+    shop.same_as_restored("X=", "/srv/restic");
+
+    // One byte of one pack is another: the structure is sound, the data is not.
+    let pack = shop.n1("ls -S $(find /srv/restic/data -type f) | head -n 1");
+    let pack = pack.trim();
+    let flip = format!(
+        "cp {pack} /srv/pack; b=$(od -An -tu1 -j100 -N1 {pack}); chmod u+w {pack}; printf \"\\\\$(printf %o $((255 - b)))\" | dd of={pack} bs=1 seek=100 conv=notrunc 2>/dev/null"
+    );
+    shop.n1(&flip);
+    ok(config, &["repo", "check"]);
+    shop.fails(config, &["repo", "check", "--all-data"], "is damaged");
+    shop.n1(&format!("cat /srv/pack >{pack}"));
+    ok(config, &["repo", "check", "--all-data"]);
+    shop.part("killed, gone, damaged");
+}
+
+fn what_is_old_is_forgotten(shop: &Shop) {
+    let config = &shop.config;
+    for day in [
+        "2026-01-01 03:00:00",
+        "2026-01-01 04:00:00",
+        "2026-01-02 03:00:00",
+    ] {
+        shop.n1(&format!(
+            "RESTIC_PASSWORD={PASSWORD} restic -r /srv/restic backup -q --host {FLEET} --tag app=shop --tag matou --time '{day}' /mnt/data/.matou/dumps/shop"
+        ));
+    }
+    shop.n1(&format!(
+        "RESTIC_PASSWORD={PASSWORD} restic -r /srv/restic backup -q --host other --tag app=shop --time '2020-01-01 03:00:00' /etc/hostname"
+    ));
+    let before = shop.snapshots(config).len();
+    let plan = ok(config, &["repo", "forget", "--dry-run"]);
+    assert!(plan.contains("of shop, 2026-01-01 03:00 UTC"), "{plan}");
+    assert!(plan.contains("snapshots of shop are kept"), "{plan}");
+    assert_eq!(shop.snapshots(config).len(), before);
+    let removed = plan.matches("- snapshot ").count();
+    ok(config, &["repo", "forget", "--yes"]);
+    let left = shop.snapshots(config);
+    assert_eq!(left.len(), before - removed);
+    assert!(
+        left.iter().any(|s| s["hostname"] == "other"),
+        "another fleet's is left alone"
+    );
+    assert!(ok(config, &["repo", "forget", "--yes"]).contains("nothing to do"));
+    ok(config, &["repo", "prune", "--yes"]);
+    ok(config, &["repo", "check"]);
+    shop.part("old ones are forgotten");
+}
+
+fn the_night_on_the_manager(shop: &Shop) {
+    let listener = Listener::start(&shop.gateway);
+    secret(
+        &shop.folder.join("ping-url"),
+        &format!("http://{}/night-5f", listener.address),
+    );
+    let copy = "[[backup.copies]]\nname = \"away\"\nrepository = \"sftp:vault:/srv/sftp/away\"\npassword_file = \"restic-password\"";
+    // A night every ten seconds, so that the timer itself begins it.
+    let night = "schedule = \"*:*:0/10\"\nrandom_delay = \"1 s\"\nping_file = \"ping-url\"";
+    let config = shop.fleet.config(
+        "night.toml",
+        &repository("/srv/restic", &format!("{night}\n{copy}")),
+    );
+    ok(&config, &["repo", "init", "--yes"]);
+    shop.n1("printf '# x\\n0 3 * * * root RESTIC_PASSWORD=hunter2 restic backup /data\\n' >/etc/cron.d/backup");
+    let plan = ok(
+        &config,
+        &["provision", "--only", "matou,backup", "--dry-run"],
+    );
+    assert!(
+        plan.contains("--accept n1:/etc/cron.d/backup") && !plan.contains("hunter2"),
+        "{plan}"
+    );
+    let accept = "n1:/etc/cron.d/backup";
+    ok(
+        &config,
+        &[
+            "provision",
+            "--only",
+            "matou,backup",
+            "--yes",
+            "--accept",
+            accept,
+        ],
+    );
+    assert!(
+        shop.n1("cat /etc/cron.d/backup")
+            .contains("# taken over by matou: 0 3")
+    );
+    until(Duration::from_secs(120), || {
+        let text = said(&matou(&config, &["repo", "stats"]));
+        match text.contains("last night") && !listener.asked().is_empty() {
+            true => Ok(()),
+            false => {
+                Err(text + &shop.n1("journalctl -u matou-backup --no-pager -o cat | tail -n 30"))
+            }
+        }
+    });
+    shop.n1("systemctl stop matou-backup.timer");
+    until(Duration::from_secs(120), || {
+        match shop
+            .n1("systemctl is-active matou-backup.service || :")
+            .trim()
+        {
+            "inactive" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    let report = shop.n1("cat $(ls /var/lib/matou/reports/*.json | head -n 1)");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("a report");
+    assert_eq!(report["result"], "done", "{report:#}");
+    assert_eq!(report["apps"][0]["app"], "shop", "{report:#}");
+    assert_eq!(report["apps"][0]["dumps"], 1, "{report:#}");
+    assert_eq!(report["copied"][0][0], "away", "{report:#}");
+    assert_eq!(
+        report["pruned"],
+        serde_json::json!(["main", "away"]),
+        "{report:#}"
+    );
+    assert!(
+        report["checked"][0]
+            .as_str()
+            .is_some_and(|c| c.ends_with("/12 of main")),
+        "{report:#}"
+    );
+    assert_eq!(report["pinged"], true, "{report:#}");
+    assert!(
+        listener.asked()[0].starts_with("GET /night-5f "),
+        "{:?}",
+        listener.asked()
+    );
+    let journal = shop.n1("journalctl -u matou-backup --no-pager -o cat");
+    assert!(
+        journal.contains(&format!("backup of {FLEET} done: 2 of 2 snapshots")),
+        "{journal}"
+    );
+    assert!(
+        !journal.contains(PASSWORD) && !journal.contains("night-5f"),
+        "{journal}"
+    );
+    let stats = ok(&config, &["repo", "stats", "--json"]);
+    let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+    assert_eq!(stats["repositories"][1]["name"], "away", "{stats:#}");
+    assert_eq!(stats["schedule"]["last"]["result"], "done", "{stats:#}");
+    assert!(ok(&config, &["repo", "copy"]).contains("nothing to do"));
+
+    // Without a repository in config.toml the timer goes.
+    let own = shop.fleet.lab.config_path();
+    ok(&own, &["provision", "--only", "backup", "--yes"]);
+    shop.n1("[ ! -e /etc/systemd/system/matou-backup.timer ]");
+    shop.part("a night on the manager");
+}
+
+fn a_power_cut(shop: &Shop) {
+    let slow = shop.folder.join("slow.toml");
+    let before = shop.snapshots(&shop.config).len();
+    let child = shop.slow(&slow);
+    shop.fleet.kill("n1");
+    let (code, text) = shop.ended(child);
+    assert_eq!(code, Some(1), "{text}");
+    shop.fleet.wait(shop.fleet.lab.up(2, Kind::Swarm, &|_| {}));
+    until(Duration::from_secs(120), || {
+        let out = matou(&shop.config, &["backup", "shop"]);
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(said(&out)),
+        }
+    });
+    assert_eq!(shop.snapshots(&shop.config).len(), before + 1);
+    shop.part("a power cut");
+}

@@ -1,0 +1,145 @@
+//! What real backups need on a practice fleet: a PostgreSQL image, an S3 server, SFTP, rclone.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Fleet, until};
+
+/// Starts a PostgreSQL whose data is in /data, with the password of a secret.
+const START: &str = r#"#!/bin/sh
+set -e
+export PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/data/pg
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    install -d -m 700 -o postgres "$PGDATA"
+    install -m 600 -o postgres /run/secrets/db_password /tmp/password
+    su postgres -c "initdb --auth=scram-sha-256 --username=shop --pwfile=/tmp/password -E UTF8 --locale=C.UTF-8" >/dev/null
+    rm -f /tmp/password
+fi
+install -d -o postgres /var/run/postgresql
+exec su postgres -c "exec postgres -c listen_addresses='' -c max_connections=20 -c shared_buffers=16MB -c jit=off"
+"#;
+
+fn sh(script: &str, args: &[&str]) -> String {
+    let out = Command::new("sh")
+        .args(["-ec", script, "sh"])
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    let text = super::said(&out);
+    assert!(out.status.success(), "{script}\n{text}");
+    text
+}
+
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").expect("a home folder");
+    let dir = PathBuf::from(home).join(".cache/matou/backup");
+    std::fs::create_dir_all(&dir).expect("a cache folder");
+    dir
+}
+
+/// Gives a node `matou/postgres:15`, made once of Debian's packages.
+pub fn postgres(fleet: &Fleet, node: &str) {
+    let tar = cache().join("root-2.tar");
+    if !tar.exists() {
+        sh(
+            "cd \"$1\"; printf '%s' \"$2\" >start; rm -f root.part\n\
+             mmdebstrap --quiet --variant=minbase --include=postgresql-15,sqlite3 --format=tar \
+             --customize-hook='copy-in start /' \
+             --customize-hook='chmod 755 \"$1\"/start; install -d -m 1777 \"$1\"/tmp; ln -sf ../lib/postgresql/15/bin/pg_dump \"$1\"/usr/bin/pg_dump; \
+             cd \"$1\"; rm -rf usr/share/doc usr/share/locale usr/share/man usr/lib/x86_64-linux-gnu/libLLVM* \
+             usr/lib/postgresql/15/lib/bitcode var/lib/postgresql var/cache/apt var/lib/apt/lists' \
+             bookworm root.part\n\
+             mv root.part root-2.tar",
+            &[&cache().to_string_lossy(), START],
+        );
+    }
+    super::edge::import(fleet, node, &tar, "matou/postgres:15", "CMD [\"/start\"]");
+}
+
+/// Puts a file of this machine on a node.
+pub fn send(fleet: &Fleet, node: &str, from: &str, to: &str) {
+    let folder = fleet.lab.config_path();
+    let folder = folder.parent().expect("a folder");
+    sh(
+        "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \"cat >'$4' && chmod 755 '$4'\" <\"$3\"",
+        &[&folder.to_string_lossy(), &fleet.address(node), from, to],
+    );
+}
+
+/// An S3 server (moto, of PyPI) on an address of this machine.
+pub struct S3 {
+    server: Child,
+    pub address: String,
+}
+
+impl S3 {
+    pub fn start(gateway: &str) -> Self {
+        let venv = cache().join("moto");
+        let program = venv.join("bin/moto_server");
+        if !program.exists() {
+            sh(
+                "rm -rf \"$1\"; python3 -m venv \"$1\"; \"$1/bin/pip\" install --quiet 'moto[server]>=5,<6'",
+                &[&venv.to_string_lossy()],
+            );
+        }
+        let address = format!("{gateway}:15900");
+        let server = Command::new(program)
+            .args(["-H", gateway, "-p", "15900"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto starts");
+        let s3 = Self { server, address };
+        until(Duration::from_secs(60), || {
+            std::net::TcpStream::connect(&s3.address)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        });
+        s3
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A web server that remembers what was asked of it.
+pub struct Listener {
+    pub address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Listener {
+    pub fn start(gateway: &str) -> Self {
+        let listener = TcpListener::bind((gateway, 0)).expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut stream: std::net::TcpStream = stream;
+                let mut line = String::new();
+                let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+                let _ = reader.by_ref().read_line(&mut line);
+                seen.lock().expect("not poisoned").push(line);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("not poisoned").clone()
+    }
+}
