@@ -276,10 +276,8 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
 
     told(begun, "restored");
     // The rest is as true of a thousand.
-    p.fleet.run(
-        "n1",
-        "cd /mnt/data/shop_files && rm -rf d[2-9] d[1-3][0-9]",
-    );
+    p.fleet
+        .run("n1", "cd /mnt/data/shop_files && rm -rf d[2-9] d[1-3][0-9]");
     let rows = p.back_up("shop");
     let files = p.files("/mnt/data/shop_files");
     undone(&p, rows);

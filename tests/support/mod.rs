@@ -1,8 +1,8 @@
 //! What several end-to-end tests share: the practice fleet, and the binary in a pseudo-terminal.
 #![allow(dead_code)]
 
-pub mod databases;
 pub mod backup;
+pub mod databases;
 pub mod edge;
 pub mod pty;
 

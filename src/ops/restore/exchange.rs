@@ -215,6 +215,10 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             Ok(()) => {
                 state.phase = Phase::Restored;
                 self.journal.write(&state).await?;
+                if !self.sets_aside().await? {
+                    // Nothing was there before: there is nothing to go back to.
+                    return self.journal.clear(&state).await;
+                }
                 let rests = [self.staged(), self.folder.join("fresh")];
                 self.journal.remove(&rests).await?;
                 cx.out
@@ -292,6 +296,16 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         }
         self.hooks(manager, nodes).await?;
         check.after(manager, answered).await
+    }
+
+    /// Whether something of before is kept.
+    async fn sets_aside(&self) -> Result<bool, StepError> {
+        let look = Command::sh("ls -A -- \"$1\" 2>/dev/null | head -n 1")
+            .arg(self.folder.join("old").display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label("what is set aside");
+        Ok(!self.journal.host.run_ok(&look).await?.text().is_empty())
     }
 
     /// Services of the application that are database servers whose dump is loaded.
@@ -461,10 +475,11 @@ impl Step for ExchangeStep {
     }
 
     async fn verify(&self, _: &Cx) -> Result<(), StepError> {
-        let state = self.0.journal.read().await?;
-        match state.is_some_and(|s| s.phase == Phase::Restored) {
-            true => Ok(()),
-            false => Err(StepError::failed("the state of the restore is not there")),
+        match self.0.journal.read().await? {
+            Some(state) if state.is_interrupted() => {
+                Err(StepError::failed("the restore did not come to its end"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -501,15 +516,10 @@ impl Step for Begin {
             let (manager, _) = work.manager(cx).await?;
             super::undo::resolve(&manager, &work.journal, &state).await?;
         }
-        let old = work.folder.join("old").display().to_string();
-        let look = Command::sh("[ -z \"$(ls -A -- \"$1\" 2>/dev/null | head -n 1)\" ]")
-            .arg(&old)
-            .sudo()
-            .timeout(Duration::from_secs(20))
-            .label("what is set aside");
-        if work.journal.host.run(&look).await?.code != 0 {
+        if work.sets_aside().await? {
             return Err(StepError::failed(format!(
-                "{old} holds data that an earlier restore set aside, and nothing tells of which: look at it, then remove it"
+                "{} holds data that an earlier restore set aside, and nothing tells of which: look at it, then remove it",
+                work.folder.join("old").display()
             )));
         }
         work.journal

@@ -97,7 +97,7 @@ impl Journal {
 
     /// Nothing is under way or kept any more: everything of the restore is removed, the state last.
     pub async fn clear(&self, state: &RestoreState) -> Result<(), StepError> {
-        self.remove(&[state.folder.clone()]).await?;
+        self.remove(std::slice::from_ref(&state.folder)).await?;
         self.remove(std::slice::from_ref(&self.path)).await
     }
 

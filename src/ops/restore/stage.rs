@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::source::Source;
 use crate::backup::listing::{Size, literal};
@@ -91,14 +92,17 @@ impl Stage {
         ))
     }
 
-    /// Says how far it is; answers with what it wrote in the end.
+    /// Says how far it is; answers with what it wrote in the end. A full disk ends it by `full`:
+    /// restic would go on with every other file.
     async fn watch(
         &self,
         cx: &Cx,
         mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>,
+        full: &CancellationToken,
     ) -> (Option<Size>, Vec<String>) {
         let mut written = None;
         let mut last: Vec<String> = Vec::new();
+        let mut ignored = 0;
         let total = self.size.bytes.max(1);
         while let Some((stream, line)) = arriving.recv().await {
             if let Some(message) = read_message(&line) {
@@ -120,6 +124,15 @@ impl Stage {
                 continue;
             }
             let text = crate::text::plain(&line);
+            if text.contains("no space left on device") || text.contains("disk quota exceeded") {
+                full.cancel();
+            }
+            if text.starts_with("ignoring error") {
+                ignored += 1;
+                if ignored > LINES {
+                    continue;
+                }
+            }
             let numbers: Vec<u64> = text
                 .strip_prefix("matou: ")
                 .map(|t| t.split(' ').filter_map(|n| n.parse().ok()).collect())
@@ -161,14 +174,22 @@ impl Stage {
         let restic = &self.source.restic;
         let work = restic.lasting(&self.unit, Guard::Shared, BODY, args);
         let (lines, arriving) = mpsc::channel(64);
+        let full = cx.cancel.child_token();
         let (code, (written, last)) = tokio::join!(
-            restic.host().last_as(&work, lines, &cx.cancel),
-            self.watch(cx, arriving)
+            restic.host().last_as(&work, lines, &full),
+            self.watch(cx, arriving, &full)
         );
-        let code = code?;
         if cx.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
+        if full.is_cancelled() {
+            return Err(StepError::failed(format!(
+                "no room is left in {} on {}: what was written is removed again, and nothing else was changed; make room, then run it again",
+                self.folder.display(),
+                cx.node
+            )));
+        }
+        let code = code?;
         let said = last.join("\n");
         if code != 0 {
             return Err(told(restic.error(&["restore"], code, &said)));
