@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::{Rendered, StackError};
+use super::{HASH_LABEL, Rendered, StackError, labels};
 
 impl Rendered {
     /// Leaves only services of these names; networks, volumes and secrets stay declared, and the
@@ -32,13 +32,15 @@ impl Rendered {
         let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
         let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
         let services = file.get_mut("services").and_then(Value::as_mapping_mut);
-        for (_, service) in services.into_iter().flatten() {
-            if let Value::Mapping(service) = service {
+        for (name, service) in services.into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default();
+            let known = self.services.iter().find(|s| s.name == name);
+            if let (Value::Mapping(service), Some(known)) = (service, known) {
                 service.remove("ports");
                 service.remove("labels");
-                if let Some(Value::Mapping(deploy)) = service.get_mut("deploy") {
-                    deploy.remove("labels");
-                }
+                // By its hash it is known again.
+                let only = [(HASH_LABEL.to_owned(), known.hash.clone())].into();
+                labels::set(service, &only);
             }
         }
         self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
@@ -47,7 +49,6 @@ impl Rendered {
         self.check = None;
         for service in &mut self.services {
             service.labels.clear();
-            service.hash.clear();
         }
         Ok(())
     }
@@ -70,6 +71,7 @@ mod tests {
         assert!(rendered.yaml.contains("db:") && !rendered.yaml.contains("traefik.enable"));
         assert_eq!(rendered.services.len(), 1);
         rendered.shut().unwrap();
-        assert!(!rendered.yaml.contains("org.matou.hash"));
+        assert!(!rendered.yaml.contains("traefik.enable") && !rendered.yaml.contains("ports"));
+        assert!(rendered.yaml.contains(&rendered.services[0].hash));
     }
 }
