@@ -261,14 +261,7 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     assert!(text.contains("as many as the snapshot holds"), "{text}");
     assert_eq!(p.rows("shop"), rows, "another point than the dump's");
     assert_eq!(p.files("/mnt/data/shop_files"), files);
-    // What a restore replaced is not lost by the next one.
-    let out = p.matou(&["restore", "shop", "--yes"]);
-    assert!(
-        !out.status.success() && said(&out).contains("forget shop"),
-        "{}",
-        said(&out)
-    );
-    p.ok(&["restore", "forget", "shop", "--yes"]);
+    // There was nothing that could be kept.
     let left = p
         .fleet
         .run("n1", "find /mnt/data/.matou/restores -mindepth 1");
@@ -306,6 +299,13 @@ fn undone(p: &Practice, rows: u64) {
     p.ok(&["restore", "shop", "--yes"]);
     assert_eq!(p.rows("shop"), rows);
     p.fleet.run("n1", "[ ! -e /mnt/data/shop_files/since ]");
+    // What a restore replaced is not lost by the next one.
+    let out = p.matou(&["restore", "shop", "--yes"]);
+    assert!(
+        !out.status.success() && said(&out).contains("forget shop"),
+        "{}",
+        said(&out)
+    );
     p.ok(&["restore", "undo", "shop", "--yes"]);
     assert_eq!(p.rows("shop"), rows + 1);
     p.fleet.run("n1", "[ -e /mnt/data/shop_files/since ]");
