@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm lint bench screenshot speed setup build
+.PHONY: demo demo-down test test-vm lint bench screenshot speed speed-backup setup build
 
 setup:
 	@scripts/setup.sh
@@ -42,6 +42,10 @@ bench: setup
 # Measures the release binary in a pseudo-terminal; prints the table of docs/performance.md.
 speed: build
 	cargo run --locked --release --example speed
+
+# A backup through matou beside plain restic, on a practice fleet, as root.
+speed-backup: build
+	scripts/backup-speed.sh $(MATOU)
 
 # The picture in the README, from the real screen on a practice fleet.
 screenshot: build
