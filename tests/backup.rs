@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use matou::lab::{Kind, Lab};
-use support::backup::{Listener, S3, postgres, send};
+use support::backup::{Listener, postgres, send};
 use support::pty::Pty;
+use support::s3::S3;
 use support::{Fleet, matou, ok, said, until};
 
 const FLEET: &str = "backup";
@@ -400,7 +401,7 @@ fn vault(shop: &Shop) {
 
 fn every_kind_of_repository(shop: &Shop) {
     send(&shop.fleet, "n1", "/usr/bin/rclone", "/usr/bin/rclone");
-    let s3 = S3::start(&shop.gateway);
+    let s3 = S3::start(&shop.gateway, 15_900);
     secret(
         &shop.folder.join("s3.env"),
         &format!(

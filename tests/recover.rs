@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -118,13 +119,16 @@ impl World {
         );
         let address = fleet.address("n1");
         let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
-        let s3 = S3::start(&gateway, 5055);
+        let s3 = S3::start(&gateway, 15_901);
         let authority = Authority::start(&gateway, &address);
         images(&fleet, "n1");
         databases::image(&fleet, "n1");
         let keys = tempfile::tempdir().expect("a folder");
         let key = |name: &str, text: &str| {
-            std::fs::write(keys.path().join(name), text).expect("written");
+            let path = keys.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(path, private).expect("private");
         };
         key("restic-password", "correct horse battery staple\n");
         key(
@@ -277,7 +281,10 @@ impl World {
     fn rows(&self) -> u64 {
         let mut rows = 0;
         until(Duration::from_secs(60), || {
-            rows = self.ask("SELECT count(*) FROM notes")?.parse().map_err(|e| format!("{e}"))?;
+            rows = self
+                .ask("SELECT count(*) FROM notes")?
+                .parse()
+                .map_err(|e| format!("{e}"))?;
             Ok(())
         });
         rows
@@ -286,7 +293,8 @@ impl World {
     /// Rows are written all the time until the answer is dropped.
     fn load(&self) -> Load {
         until(Duration::from_secs(120), || {
-            self.ask("CREATE TABLE IF NOT EXISTS notes (id int, what text)").map(drop)
+            self.ask("CREATE TABLE IF NOT EXISTS notes (id int, what text)")
+                .map(drop)
         });
         let line = "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
              exec docker exec -i \"$c\" sh -c 'i=0; while sleep 0.01; do i=$((i+1)); echo \"INSERT INTO notes VALUES ($i, $i);\"; done | \
@@ -491,17 +499,19 @@ fn killed_at(config: &Path, phase: &str) {
         .expect("matou starts");
     let lines = BufReader::new(running.stdout.take().expect("its output")).lines();
     let mut seen = Vec::new();
+    let mut reached = false;
     for line in lines {
         let line = line.expect("text");
-        let reached = line.contains(phase);
+        reached = line.contains(phase);
         seen.push(line);
         if reached {
-            running.kill().expect("it is killed");
-            running.wait().expect("it has ended");
-            return;
+            break;
         }
     }
-    panic!("{phase:?} was never said:\n{}", seen.join("\n"));
+    // It has ended when it never got there.
+    let _ = running.kill();
+    running.wait().expect("it has ended");
+    assert!(reached, "{phase:?} was never said:\n{}", seen.join("\n"));
 }
 
 /// The operator compares the new server's host key and writes it down.
@@ -536,7 +546,12 @@ fn drills(world: &World, config: &PathBuf) {
         "stack = \"hello\"\n\n[variables]\nIMAGE = \"matou/gone:1\"\n",
     )
     .expect("written");
-    ok(config, &["backup", "edge", "files", "photos", "pages", "gone", "--yes"]);
+    ok(
+        config,
+        &[
+            "backup", "edge", "files", "photos", "pages", "gone", "--yes",
+        ],
+    );
     world.fleet.run(
         "n1",
         &format!(
@@ -556,7 +571,9 @@ fn drills(world: &World, config: &PathBuf) {
         ("notes", "dump"),
         ("photos", "damaged"),
     ] {
-        let line = text.lines().find(|l| l.starts_with(&format!("| {app} | no: ")));
+        let line = text
+            .lines()
+            .find(|l| l.starts_with(&format!("| {app} | no: ")));
         let line = line.unwrap_or_else(|| panic!("{app} is not named:\n{text}"));
         assert!(line.contains(why), "{line}");
     }

@@ -57,7 +57,7 @@ pub struct RecoverOptions {
 
 impl RecoverOptions {
     /// Whether the configuration comes out of the repository.
-    pub(super) fn from_repository(&self) -> bool {
+    pub(super) fn knows_nothing(&self) -> bool {
         self.repository.is_some()
     }
 
@@ -112,7 +112,7 @@ impl RecoverOptions {
 
 /// Rebuilds the fleet, or what is lost of it.
 pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Result<ExitCode> {
-    let path = match options.from_repository() {
+    let path = match options.knows_nothing() {
         true => Some(options.configuration().await?),
         false => config,
     };

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, Init, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Backups, Certificate, ChainLink, Datum, Drill, Engine, Fleet, Link, Metrics, Mode, Node,
-    Proof, Repository, RepositoryLock, Role, Schedule, ServedCertificate, Service, Snapshot,
-    StoredCertificate, Swarm, SwarmNode, Task, Unfinished, Update, Volume,
+    Availability, Backups, Certificate, ChainLink, Datum, Drill, Engine, Fleet, Link, Metrics,
+    Mode, Node, Proof, Repository, RepositoryLock, Role, Schedule, ServedCertificate, Service,
+    Snapshot, StoredCertificate, Swarm, SwarmNode, Task, Unfinished, Update, Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 

@@ -3,11 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use super::{Fleet, until};
+use super::Fleet;
 
 /// Starts a PostgreSQL whose data is in /data, with the password of a secret.
 const START: &str = r#"#!/bin/sh
@@ -69,47 +68,6 @@ pub fn send(fleet: &Fleet, node: &str, from: &str, to: &str) {
         "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \"cat >'$4' && chmod 755 '$4'\" <\"$3\"",
         &[&folder.to_string_lossy(), &fleet.address(node), from, to],
     );
-}
-
-/// An S3 server (moto, of PyPI) on an address of this machine.
-pub struct S3 {
-    server: Child,
-    pub address: String,
-}
-
-impl S3 {
-    pub fn start(gateway: &str) -> Self {
-        let venv = cache().join("moto");
-        let program = venv.join("bin/moto_server");
-        if !program.exists() {
-            sh(
-                "rm -rf \"$1\"; python3 -m venv \"$1\"; \"$1/bin/pip\" install --quiet 'moto[server]>=5,<6'",
-                &[&venv.to_string_lossy()],
-            );
-        }
-        let address = format!("{gateway}:15900");
-        let server = Command::new(program)
-            .args(["-H", gateway, "-p", "15900"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("moto starts");
-        let s3 = Self { server, address };
-        until(Duration::from_secs(60), || {
-            std::net::TcpStream::connect(&s3.address)
-                .map(drop)
-                .map_err(|e| e.to_string())
-        });
-        s3
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 /// A web server that remembers what was asked of it.

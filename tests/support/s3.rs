@@ -10,8 +10,8 @@ use super::until;
 /// The server; it keeps everything in memory, and ends with the test.
 pub struct S3 {
     process: Child,
-    address: String,
-    port: u16,
+    /// Address and port.
+    pub address: String,
 }
 
 /// The server's program, installed once.
@@ -44,23 +44,18 @@ impl S3 {
             .stderr(Stdio::null())
             .spawn()
             .expect("moto starts");
-        let address = address.to_owned();
+        let address = format!("{address}:{port}");
         until(Duration::from_secs(60), || {
-            let to = format!("{address}:{port}");
-            TcpStream::connect(to)
+            TcpStream::connect(&address)
                 .map(drop)
                 .map_err(|e| e.to_string())
         });
-        Self {
-            process,
-            address,
-            port,
-        }
+        Self { process, address }
     }
 
     /// restic's name of a repository in a bucket.
     pub fn repository(&self, bucket: &str) -> String {
-        format!("s3:http://{}:{}/{bucket}", self.address, self.port)
+        format!("s3:http://{}/{bucket}", self.address)
     }
 
     /// Damages one data pack of a bucket; answers with its name.
@@ -76,7 +71,7 @@ impl S3 {
             print(pack)\n";
         let out = Command::new(program().with_file_name("python3"))
             .args(["-c", script])
-            .arg(format!("http://{}:{}", self.address, self.port))
+            .arg(format!("http://{}", self.address))
             .arg(bucket)
             .output()
             .expect("python");

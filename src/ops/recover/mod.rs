@@ -139,7 +139,9 @@ async fn run(
     step: &Cx,
     findings: &Findings,
 ) -> Result<(), String> {
-    let job = build(request, cx).await?;
+    let mut job = build(request, cx).await?;
+    // The recovery holds the locks of all nodes already.
+    job.lock = false;
     let (events, mut arriving) = mpsc::channel(64);
     let running = cx.runner.run(&job, None, events, step.cancel.clone());
     let listening = async {
