@@ -70,15 +70,15 @@ pub struct Timeline {
 /// The phase that a stage of the job belongs to.
 fn phase(stage: &str) -> &'static str {
     match stage {
-        "servers" | "engines" | "doors" | "provider" => "provision",
         "swarm" | "replaced nodes" => "swarm",
         "storage" | "distributed store" | "volumes" => "storage",
-        "matou" | "access" => "console and timers",
+        "matou" | "access" | "backup" => "console and timers",
         "data" => "restore",
         "isolation" => "isolation",
         "edge" => "edge",
         "applications" => "applications",
-        _ => "checks",
+        "checks" => "checks",
+        _ => "provision",
     }
 }
 

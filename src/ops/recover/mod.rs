@@ -73,7 +73,13 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
             tracks: vec![on(node, step)],
         });
     };
-    stage("replaced nodes", &manager, Box::new(nodes::Replaced));
+    stage(
+        "replaced nodes",
+        &manager,
+        Box::new(nodes::Replaced {
+            nodes: cx.nodes.clone(),
+        }),
+    );
     let (edge, others): (Vec<&Wanted>, Vec<&Wanted>) = wanted.iter().partition(|w| w.is_edge());
     let names = |list: &[&Wanted]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
     stage(

@@ -1,27 +1,35 @@
 //! Nodes that were lost and have been replaced by new ones of their name: struck off the swarm's list.
 
-use async_trait::async_trait;
+use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use crate::docker::Nodes;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::{Role, Swarm, SwarmNode};
 use crate::ops::tasks::{docker_failed, read};
 
-/// The swarm lists no dead node whose name a living one has.
-pub(super) struct Replaced;
+/// The swarm lists no node whose server is another one now.
+pub(super) struct Replaced {
+    pub nodes: Nodes,
+}
 
-/// Dead entries beside a living node of the same name.
-fn dead(swarm: &Swarm) -> Vec<&SwarmNode> {
-    let alive = |name: &str| {
-        swarm
-            .nodes
-            .iter()
-            .any(|n| n.hostname == name && n.state == "ready")
-    };
-    swarm
-        .nodes
-        .iter()
-        .filter(|n| n.state != "ready" && alive(&n.hostname))
-        .collect()
+/// Entries under the name of a server that knows itself by another id, or is in no swarm yet.
+fn dead<'a>(swarm: &'a Swarm, ids: &BTreeMap<String, String>) -> Vec<&'a SwarmNode> {
+    let replaced = |n: &&SwarmNode| ids.get(&n.hostname).is_some_and(|id| *id != n.id);
+    swarm.nodes.iter().filter(replaced).collect()
+}
+
+impl Replaced {
+    /// The id that each server that answers has in its swarm; empty in none.
+    async fn ids(&self) -> BTreeMap<String, String> {
+        let asked = self.nodes.iter().map(|n| async move {
+            let engine = n.docker.engine().await.ok()?;
+            Some((n.config.name.clone(), engine.swarm_node_id))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
 }
 
 #[async_trait]
@@ -34,8 +42,8 @@ impl Step for Replaced {
         if cx.docker.ping_manager().await.is_err() {
             return Ok(Check::Unknown("the swarm is made first".into()));
         }
-        let swarm = read(cx).await?;
-        let lines: Vec<Change> = dead(&swarm)
+        let (swarm, ids) = (read(cx).await?, self.ids().await);
+        let lines: Vec<Change> = dead(&swarm, &ids)
             .iter()
             .map(|n| Change::remove(format!("the lost {} from the swarm's list", n.hostname)))
             .collect();
@@ -46,8 +54,8 @@ impl Step for Replaced {
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let swarm = read(cx).await?;
-        for node in dead(&swarm) {
+        let (swarm, ids) = (read(cx).await?, self.ids().await);
+        for node in dead(&swarm, &ids) {
             if node.role == Role::Manager {
                 let demoted = cx.docker.set_role(&node.id, Role::Worker).await;
                 demoted.map_err(docker_failed)?;
@@ -64,23 +72,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_dead_twin_of_a_living_node_goes() {
-        let node = |id: &str, name: &str, state: &str| SwarmNode {
+    fn only_entries_of_servers_that_are_others_now_go() {
+        let node = |id: &str, name: &str| SwarmNode {
             id: id.into(),
             hostname: name.into(),
-            state: state.into(),
             ..SwarmNode::default()
         };
         let swarm = Swarm {
             nodes: vec![
-                node("1", "n1", "ready"),
-                node("2", "n2", "down"),
-                node("3", "n2", "ready"),
-                node("4", "n3", "down"),
+                node("1", "n1"),
+                node("2", "n2"),
+                node("3", "n2"),
+                node("4", "n3"),
+                node("5", "n4"),
             ],
             ..Swarm::default()
         };
-        let ids: Vec<&str> = dead(&swarm).iter().map(|n| n.id.as_str()).collect();
-        assert_eq!(ids, ["2"]);
+        let ids = [("n1", "1"), ("n2", "3"), ("n4", "")];
+        let ids = ids.map(|(name, id)| (name.to_owned(), id.to_owned()));
+        // n3 does not answer: nothing is known of it.
+        let found: Vec<&str> = dead(&swarm, &ids.into())
+            .iter()
+            .map(|n| n.id.as_str())
+            .collect();
+        assert_eq!(found, ["2", "5"]);
     }
 }
