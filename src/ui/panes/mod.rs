@@ -149,7 +149,10 @@ pub(super) fn empty(app: &App, pane: Pane) -> String {
         Pane::Services => services::empty(app),
         Pane::Volumes => "no volumes yet: applications make them".into(),
         Pane::Certificates => "none read yet".into(),
-        Pane::Backups => "no snapshots read yet".into(),
+        Pane::Backups => match app.fleet.snapshots.error() {
+            Some(why) => why.to_owned(),
+            None => "no snapshots read yet".into(),
+        },
     }
 }
 
