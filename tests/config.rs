@@ -96,6 +96,18 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
         ("small size", with_manager("[logs]\nmemory = \"1 KiB\"")),
         ("bad percent", with_manager("[alerts]\ncpu = 101")),
         (
+            "short interval",
+            with_manager("[alerts]\ninterval = \"1 s\""),
+        ),
+        (
+            "mail without server",
+            with_manager("[receivers]\nemail = \"ops@example.org\""),
+        ),
+        (
+            "telegram without bot",
+            with_manager("[receivers]\ntelegram_chat = 5"),
+        ),
+        (
             "no such storage node",
             with_manager("[storage]\nnode = \"n\""),
         ),

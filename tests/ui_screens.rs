@@ -305,7 +305,7 @@ const SCENES: &[Scene] = &[
     ("service_labels", |t| on(t, "2j\nj]]")),
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),
-    ("node_load", |t| on(t, "1[")),
+    ("node_load", |t| on(t, "1\n[")),
     ("node_lost", |t| on(t, "1jj")),
     ("node_not_compared", |t| on(t, "1]]")),
     ("node_drift", |t| with_checks(t, "")),
