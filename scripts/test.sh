@@ -17,7 +17,7 @@ matou lab up --name test
 
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other.
-aside="edge recover"
+aside="edge recover watching"
 beside=$(mktemp)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
