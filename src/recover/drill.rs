@@ -18,10 +18,11 @@ use crate::ops::{Context, recover};
 /// The practice fleet's name.
 const NAME: &str = "drill";
 
-/// Concerns that are of no use on machines which live for minutes. `matou` above all: no timer of a
+/// Concerns that are of no use on machines which live for minutes. `backup` above all: no timer of a
 /// drill may write to the repository.
-const OFF: [&str; 9] = [
+const OFF: [&str; 10] = [
     "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "matou",
+    "backup",
 ];
 
 /// The same for containers, which have neither disks nor a kernel of their own.
@@ -195,7 +196,7 @@ mod tests {
         assert!(config.scaleway.is_none());
         assert!(config.storage.devices.is_empty());
         assert_eq!(config.storage.driver, crate::config::StorageDriver::Shared);
-        assert!(config.provision.off.contains(&"matou".to_owned()));
+        assert!(config.provision.off.contains(&"backup".to_owned()));
         let vm = adapt(text, true).unwrap();
         let config = Config::parse(&vm, std::path::Path::new("/f/config.toml")).unwrap();
         assert_eq!(config.storage.driver, crate::config::StorageDriver::Nfs);
