@@ -1,6 +1,6 @@
 //! A fleet that is lost and comes back out of its repository: all of it, one server, with the console
-//! killed on the way; and the drill that proves it, on a repository that is whole and on one that is
-//! damaged.
+//! killed on the way; and, when asked for, the drill that proves it, on a repository that is whole and
+//! on one that is damaged.
 
 mod support;
 
@@ -383,6 +383,17 @@ fn a_fleet_comes_back_out_of_its_repository() {
     a_worker_is_lost(&world, &config, &before);
     the_manager_is_lost_and_the_console_killed(&world, &config, &before);
     the_storage_node_is_lost(&world, &config, &before);
+}
+
+/// Run it with `cargo test --test recover -- --ignored`: ten minutes.
+#[test]
+#[ignore = "long"]
+fn a_drill_proves_the_repository_and_tells_what_is_wrong_with_it() {
+    let world = World::new();
+    let config = world.deploy();
+    let load = world.load();
+    ok(&config, &["backup", "--all", "--yes"]);
+    drop(load);
     drills(&world, &config);
 }
 
