@@ -67,6 +67,17 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
     let mut job = provision::job(&cx.config, &cx.nodes, &options_of_provision)?;
     job.title = "recover the fleet".into();
     job.confirm = Confirm::TypeName(cx.config.fleet.name.clone());
+    // Before anything of an application runs: it is deployed with its data.
+    if options.isolated {
+        job.stages.push(Stage {
+            title: "isolation".into(),
+            tracks: cx
+                .nodes
+                .iter()
+                .map(|n| on(n, Box::new(isolation::Isolated)))
+                .collect(),
+        });
+    }
     let mut stage = |title: &str, node: &NodeHandle, step: Box<dyn Step>| {
         job.stages.push(Stage {
             title: title.into(),
@@ -96,16 +107,6 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
             findings: findings.clone(),
         }),
     );
-    if options.isolated {
-        job.stages.push(Stage {
-            title: "isolation".into(),
-            tracks: cx
-                .nodes
-                .iter()
-                .map(|n| on(n, Box::new(isolation::Isolated)))
-                .collect(),
-        });
-    }
     for (title, list) in [("edge", &edge), ("applications", &others)] {
         if list.is_empty() {
             continue;
