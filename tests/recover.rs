@@ -381,6 +381,18 @@ fn a_fleet_comes_back_out_of_its_repository() {
 
     let config = everything_is_lost(&world, &before, least..=most);
     a_worker_is_lost(&world, &config, &before);
+}
+
+/// Run it with `cargo test --test recover -- --ignored`: ten minutes.
+#[test]
+#[ignore = "long"]
+fn the_manager_or_the_storage_node_is_lost() {
+    let world = World::new();
+    let config = world.deploy();
+    let before = world.picture(&config);
+    let load = world.load();
+    ok(&config, &["backup", "--all", "--yes"]);
+    drop(load);
     the_manager_is_lost_and_the_console_killed(&world, &config, &before);
     the_storage_node_is_lost(&world, &config, &before);
 }
