@@ -445,7 +445,6 @@ fn everything_is_lost(
 
 fn a_worker_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
     world.lose(&["n3"], false);
-    known_hosts(world, config);
     let text = ok(config, &["recover", "--yes"]);
     assert!(text.contains("the lost n3 from the swarm's list"), "{text}");
     assert!(!text.contains("+ data of"), "{text}");
@@ -464,7 +463,6 @@ fn the_manager_is_lost_and_the_console_killed(
     before: &BTreeMap<String, String>,
 ) {
     world.lose(&["n1"], false);
-    known_hosts(world, config);
     for phase in [
         "n1: swarm changed",
         "n2: swarm changed",
@@ -537,13 +535,6 @@ fn killed_at(config: &Path, phase: &str) {
             false => panic!("{phase:?} was never said:\n{seen}"),
         }
     });
-}
-
-/// The operator compares the new server's host key and writes it down.
-fn known_hosts(world: &World, config: &Path) {
-    let text = std::fs::read_to_string(config).expect("config.toml");
-    let lab = world.fleet.lab.config_path().with_file_name("known_hosts");
-    assert!(text.contains(&lab.display().to_string()), "{text}");
 }
 
 fn drills(world: &World, config: &PathBuf) {

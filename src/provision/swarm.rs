@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::Concern;
 use super::at::{At, check};
 use super::drain::manager;
-use super::engine_facts::{Engine, SwarmNode};
+use super::engine_facts::{Engine, Swarm, SwarmNode};
 use super::facts::{Facts, Needs};
 use super::run::Run;
 use crate::config::{Config, NodeConfig};
@@ -34,6 +34,9 @@ const POOLS: [&str; 4] = [
 
 /// How long a joining node may take to become active.
 const JOIN: Duration = Duration::from_secs(90);
+
+/// How long an engine that is of a swarm may take until it takes part in it.
+const TAKES_PART: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub struct Membership;
@@ -75,12 +78,26 @@ fn state(at: &At<'_>) -> State {
             }
         }
         "locked" => State::Locked,
-        "pending" | "error" => State::Failing(engine.swarm.error),
+        "pending" | "error" => beside_a_swarm(at, &engine.swarm, &ours),
         _ if !ours.is_empty() => State::Join,
         // A second swarm beside one that is only out of reach would be worse than none.
         _ if silent_manager(at) => State::Unknown,
         _ if is_first_manager(at) => State::Init,
         _ => State::Waits,
+    }
+}
+
+/// A node that is of a swarm and does not reach it: of one that is lost, when no manager of the
+/// fleet's knows it. A manager is never taken for one of those: it may be about to be elected.
+fn beside_a_swarm(at: &At<'_>, swarm: &Swarm, ours: &[(&NodeConfig, Engine)]) -> State {
+    let failing = State::Failing(swarm.error.clone());
+    if at.node.role == Role::Manager || swarm.node_id.is_empty() {
+        return failing;
+    }
+    match ours.first() {
+        Some((_, manager)) if manager.nodes.iter().any(|n| n.id == swarm.node_id) => failing,
+        None if silent_manager(at) => State::Unknown,
+        _ => State::Foreign,
     }
 }
 
@@ -103,10 +120,19 @@ fn managers<'a>(at: &'a At<'_>) -> Vec<(&'a NodeConfig, Engine)> {
     managers
 }
 
-/// A manager of config.toml does not answer: it may be of the swarm that this node is in.
+/// A manager of config.toml does not answer, or does not take part yet: it may be of the swarm that
+/// this node is in.
 fn silent_manager(at: &At<'_>) -> bool {
     let mut managers = at.config().nodes.iter().filter(|n| n.role == Role::Manager);
-    managers.any(|n| at.fleet.facts(&n.name).is_err())
+    managers.any(|n| match at.fleet.facts(&n.name) {
+        Err(_) => true,
+        Ok(facts) => facts.engine().is_some_and(|e| {
+            matches!(
+                e.swarm.local_node_state.as_str(),
+                "pending" | "error" | "locked"
+            )
+        }),
+    })
 }
 
 fn is_first_manager(at: &At<'_>) -> bool {
@@ -314,14 +340,29 @@ async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
     let mut now = state(at);
     if now == State::Foreign {
         // Its own container list stays; only the membership ends.
-        let leave = Command::new("docker")
-            .args(["swarm", "leave", "--force"])
-            .sudo();
-        run.streamed(&run.cx.host, &leave).await?;
+        leave(run).await?;
         now = match managers(at).iter().any(|(n, _)| n.name != at.node.name) {
             true => State::Join,
-            false => State::Init,
+            false if is_first_manager(at) => State::Init,
+            false => State::Waits,
         };
+    }
+    if let State::Failing(why) = &now {
+        // A join that was given up goes on in the engine; a manager may be about to be elected.
+        match became_active(run).await {
+            true => {}
+            false if at.node.role == Role::Manager => {
+                return Err(StepError::failed(format!(
+                    "{} is of a swarm that it can't reach ({}): look at `docker info` and `journalctl -u docker` there",
+                    at.node.name,
+                    crate::text::clean(why)
+                )));
+            }
+            false => {
+                leave(run).await?;
+                now = State::Join;
+            }
+        }
     }
     match now {
         State::Init => {
@@ -333,11 +374,11 @@ async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
             run.cx.out.note("the swarm is made").await;
             set(at, run).await
         }
-        State::Join | State::Failing(_) => {
+        State::Join => {
             join(at, run).await?;
             set(at, run).await
         }
-        State::Member(_) => set(at, run).await,
+        State::Member(_) | State::Failing(_) => set(at, run).await,
         State::NoEngine => Err(StepError::failed(format!(
             "no engine answers on {}: look at `systemctl status docker` there",
             at.node.name
@@ -348,6 +389,29 @@ async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         State::Unknown => Err(StepError::failed("no manager answers")),
         State::Foreign | State::Locked => Err(StepError::failed("a decision is open")),
     }
+}
+
+async fn leave(run: &Run<'_>) -> Result<(), StepError> {
+    let leave = Command::new("docker")
+        .args(["swarm", "leave", "--force"])
+        .sudo();
+    run.streamed(&run.cx.host, &leave).await
+}
+
+/// Waits until the engine takes part in its swarm; false when that does not come.
+async fn became_active(run: &Run<'_>) -> bool {
+    let active = async {
+        while !run
+            .cx
+            .docker
+            .engine()
+            .await
+            .is_ok_and(|e| e.swarm_state == "active")
+        {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(TAKES_PART, active).await.is_ok()
 }
 
 async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
@@ -534,6 +598,45 @@ mod tests {
             lines(&plan),
             ["- n1 from the other swarm", "+ manager of the swarm"]
         );
+    }
+
+    #[test]
+    fn a_worker_that_waits_for_a_lost_manager_is_of_another_swarm() {
+        let (n1, n2) = (&config("").nodes[0].clone(), &config("").nodes[1].clone());
+        let pending = |id: &str| {
+            engine(
+                &format!(r#"{{"NodeID":"{id}","LocalNodeState":"pending"}}"#),
+                "",
+            )
+        };
+        let list = format!("[{},{}]", node("a", "manager"), node("b", "worker"));
+        let no_swarm = engine(r#"{"LocalNodeState":"inactive"}"#, "");
+        let of = |node: &NodeConfig, of_n1: &Facts, of_n2: &Facts| {
+            let config = config("");
+            let facts = [("n1", of_n1.clone()), ("n2", of_n2.clone())];
+            let accepted = std::collections::BTreeSet::new();
+            let picture = super::super::survey::Picture::of(&config, &accepted, facts);
+            let own = if node.name == "n1" { of_n1 } else { of_n2 };
+            state(&At {
+                node,
+                facts: own,
+                fleet: &picture,
+                packages: &[],
+            })
+        };
+        let failing = State::Failing(String::new());
+        // Its manager is a new server, or has made a new swarm.
+        assert_eq!(of(n2, &no_swarm, &pending("x")), State::Foreign);
+        assert_eq!(
+            of(n2, &engine(ACTIVE, &list), &pending("x")),
+            State::Foreign
+        );
+        assert_eq!(of(n2, &engine(ACTIVE, &list), &pending("b")), failing);
+        // A join that goes on has no id yet.
+        assert_eq!(of(n2, &engine(ACTIVE, &list), &pending("")), failing);
+        // A manager that starts again is waited for.
+        assert_eq!(of(n2, &pending("a"), &pending("x")), State::Unknown);
+        assert_eq!(of(n1, &pending("a"), &pending("x")), failing);
     }
 
     #[test]
