@@ -55,6 +55,8 @@ pub(crate) struct Exchange {
     pub create: Vec<String>,
     /// What is to be known; lines of the plan.
     pub notes: Vec<String>,
+    /// It is all of an application: the secrets that are kept for it are a part of it.
+    pub whole: bool,
 }
 
 impl Exchange {
@@ -320,7 +322,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// New data folders, consistent copies over the files of SQLite, volumes of the local driver,
-    /// secrets of an application that is not there yet.
+    /// kept secrets.
     async fn make_ready(&self) -> Result<(), StepError> {
         let host = &self.journal.host;
         for (at, part) in self.parts.iter().enumerate() {
@@ -364,8 +366,8 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 .timeout(Duration::from_secs(30));
             host.run_ok(&create).await?;
         }
-        let (Services::Deploy(_), Some(secrets)) = (&self.services, self.source.own("secrets"))
-        else {
+        let secrets = self.source.own("secrets").filter(|_| self.whole);
+        let Some(secrets) = secrets else {
             return Ok(());
         };
         let to = crate::backup::data(&self.cx.config)
@@ -373,10 +375,17 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             .join(&self.app);
         // Values that are there already win: what runs was made with them.
         let copy = Command::sh(
-            "set -e; umask 077; [ -d \"$1\" ] || exit 0; mkdir -p -m 700 -- \"$2\"; cp -pn -- \"$1\"/* \"$2\"/",
+            "set -e; umask 077; [ -d \"$1\" ] || exit 0; mkdir -p -m 700 -- \"$2\"; \
+             [ -z \"$3\" ] || [ -z \"$(ls -A -- \"$2\")\" ] || exit 0; cp -pn -- \"$1\"/* \"$2\"/",
         )
         .arg(self.staged_at(&secrets).display().to_string())
         .arg(to.display().to_string())
+        // Of what runs, older values are of no use beside newer ones.
+        .arg(if matches!(self.services, Services::Deploy(_)) {
+            ""
+        } else {
+            "lost"
+        })
         .sudo()
         .timeout(Duration::from_secs(30))
         .label("secrets of the snapshot");

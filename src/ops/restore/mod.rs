@@ -287,6 +287,7 @@ async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
         notes,
         services: Services::Stop,
         create: Vec::new(),
+        whole: true,
         ..empty(cx, &app, source)?
     };
     steps(work).await
@@ -357,6 +358,7 @@ pub(crate) async fn fresh(
         notes,
         services: Services::Deploy(file),
         create,
+        whole: true,
         ..empty(cx, app, source)?
     };
     steps(work).await
@@ -451,6 +453,7 @@ fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
         services: Services::GoOn,
         create: Vec::new(),
         notes: Vec::new(),
+        whole: false,
     })
 }
 
@@ -474,7 +477,7 @@ async fn steps(mut work: Exchange) -> Result<Steps, String> {
         }
     }
     let mut paths: Vec<String> = work.parts.iter().flat_map(Part::paths).collect();
-    if matches!(work.services, Services::Deploy(_)) {
+    if work.whole {
         paths.extend(work.source.own("secrets"));
     }
     paths.sort();
