@@ -562,12 +562,7 @@ fn drills(world: &World, config: &PathBuf) {
         "stack = \"hello\"\n\n[variables]\nIMAGE = \"matou/gone:1\"\n",
     )
     .expect("written");
-    ok(
-        config,
-        &[
-            "backup", "edge", "files", "photos", "pages", "gone", "--yes",
-        ],
-    );
+    ok(config, &["backup", "--all", "--yes"]);
     world.fleet.run(
         "n1",
         &format!(

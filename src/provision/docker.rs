@@ -258,9 +258,8 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_too_old_is_named() {
-        let found = facts("docker.io ii 18")
-            .with("docker-version", r#"{"Version":"18.09.1"}"#, 0)
-            .with("docker-info", "{}", 0);
+        let found =
+            facts("docker.io ii 18").with("docker-info", r#"{"ServerVersion":"18.09.1"}"#, 0);
         let e = check_of(&Docker, &config(""), found).unwrap_err();
         assert!(e.contains("too old (18.09.1)"), "{e}");
     }

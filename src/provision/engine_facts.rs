@@ -52,6 +52,7 @@ pub struct SwarmNode {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Info {
+    server_version: String,
     #[serde(default)]
     containers_running: u64,
     #[serde(default)]
@@ -66,12 +67,6 @@ struct Info {
 #[serde(rename_all = "PascalCase", default)]
 struct Plugins {
     volume: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Version {
-    version: String,
 }
 
 #[derive(Deserialize)]
@@ -119,11 +114,10 @@ struct ManagerStatus {
 impl Engine {
     /// `None` when no engine answers.
     pub(super) fn read(facts: &Facts) -> Option<Self> {
-        let version: Version = facts.json("docker-version").ok()?;
         let info: Info = facts.json("docker-info").ok()?;
         let nodes: Vec<ApiNode> = facts.json("docker-nodes").unwrap_or_default();
         Some(Self {
-            version: version.version,
+            version: info.server_version,
             swarm: info.swarm.unwrap_or_default(),
             running_containers: info.containers_running,
             volume_plugins: info.plugins.volume.unwrap_or_default(),

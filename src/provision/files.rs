@@ -31,13 +31,22 @@ fn too_wide(listing: &str) -> Vec<(&str, u32, u32)> {
     listing
         .lines()
         .filter_map(|line| {
-            let mut words = line.splitn(3, ' ');
-            let most = u32::from_str_radix(words.next()?, 8).ok()?;
-            let mode = u32::from_str_radix(words.next()?, 8).ok()?;
-            let path = words.next()?;
+            let (mode, path) = line.split_once(' ')?;
+            let mode = u32::from_str_radix(mode, 8).ok()?;
+            let most = RULES.iter().find(|(pattern, ..)| fits(pattern, path))?.1;
             (mode & 0o777 & !most != 0).then_some((path, mode & 0o777, most))
         })
         .collect()
+}
+
+/// Whether a path is of a shell pattern with one star at most.
+fn fits(pattern: &str, path: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == path,
+        Some((before, after)) => path
+            .strip_prefix(before)
+            .is_some_and(|rest| rest.ends_with(after)),
+    }
 }
 
 #[async_trait]
@@ -47,18 +56,12 @@ impl Concern for Files {
     }
 
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        // One process for all of a mode; what is not there is not printed.
-        let mut by_mode: std::collections::BTreeMap<u32, Vec<&str>> = Default::default();
-        for (pattern, most, _) in RULES {
-            by_mode.entry(most).or_default().push(pattern);
-        }
-        let script: String = by_mode
-            .iter()
-            .map(|(most, patterns)| {
-                format!("stat -L -c '{most:o} %a %n' -- {}\n", patterns.join(" "))
-            })
-            .collect();
-        Needs::default().command("permissions", script + "true")
+        // One process for all; what is not there is not printed.
+        let patterns = RULES.map(|(pattern, ..)| pattern).join(" ");
+        Needs::default().command(
+            "permissions",
+            format!("stat -L -c '%a %n' -- {patterns}; :"),
+        )
     }
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
@@ -103,11 +106,14 @@ mod tests {
 
     #[test]
     fn only_files_that_allow_more_are_changed() {
-        let listing =
-            "700 755 /root\n600 600 /etc/ssh/key\n440 400 /etc/sudoers.d/a b\n640 644 /etc/shadow";
+        let listing = "755 /root\n600 /etc/ssh/ssh_host_rsa_key\n400 /etc/sudoers.d/a b\n444 /etc/sudoers.d/c\n644 /etc/shadow";
         assert_eq!(
             too_wide(listing),
-            [("/root", 0o755, 0o700), ("/etc/shadow", 0o644, 0o640)]
+            [
+                ("/root", 0o755, 0o700),
+                ("/etc/sudoers.d/c", 0o444, 0o440),
+                ("/etc/shadow", 0o644, 0o640)
+            ]
         );
     }
 }

@@ -189,7 +189,7 @@ impl Concern for Firewall {
             .and(super::sshd::needs())
             .files([RULES, LIVE])
             .units([UNIT, "ufw.service", "firewalld.service"])
-            .command("nft", "nft list table inet matou | sha256sum")
+            .command("nft", "nft list table inet matou")
     }
 
     fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
@@ -212,9 +212,7 @@ impl Concern for Firewall {
         let stored = at.facts.file(LIVE).map(|f| f.content.trim().to_owned());
         let runs = at.facts.unit(UNIT);
         lines.push(match (stored, runs.active.as_str(), runs.starts()) {
-            (Some(hash), "active", true)
-                if at.facts.out("nft").split(' ').next() == Some(hash.as_str()) =>
-            {
+            (Some(hash), "active", true) if crate::text::sha256(at.facts.raw("nft")) == hash => {
                 Change::same("the kernel has these rules, also after a reboot")
             }
             (Some(_), "active", true) => Change::modify(

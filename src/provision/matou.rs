@@ -400,7 +400,9 @@ fn needs(node: &NodeConfig) -> Needs {
         )
         .command(
             "authorised",
-            format!("grep ' matou@[^ ]*$' {home}/.ssh/authorized_keys || :"),
+            format!(
+                "while read -r line; do case $line in *' matou@'*) printf '%s\\n' \"$line\";; esac; done <{home}/.ssh/authorized_keys; :"
+            ),
         )
 }
 

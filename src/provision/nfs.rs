@@ -84,7 +84,8 @@ impl Concern for Server {
             .needs()
             .files(["/etc/exports.d/matou.exports"])
             .units(["rpcbind.socket"])
-            .command("exported", "exportfs -s")
+            // As `exportfs -s` reads it.
+            .command("exported", "show /var/lib/nfs/etab")
     }
 
     fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {

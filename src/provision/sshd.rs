@@ -84,7 +84,7 @@ pub(super) fn ports(facts: &Facts) -> Vec<u16> {
 /// What `sshd -T` prints; needed by several concerns.
 pub(super) fn needs() -> Needs {
     // Before its first start it wants this folder.
-    Needs::default().command("sshd", "mkdir -p /run/sshd && sshd -T")
+    Needs::default().command("sshd", "[ -d /run/sshd ] || mkdir -p /run/sshd; sshd -T")
 }
 
 const CHANGE: &str = r#"set -e

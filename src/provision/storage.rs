@@ -72,6 +72,12 @@ if [ "$(vgs --noheadings --options=vg_free_count matou | tr -d ' ')" != 0 ]; the
 fi
 "#;
 
+/// Groups, devices and volumes by one process: each of LVM's programs reads all devices. A report
+/// without fields is refused.
+const LVM: &str = "lvm fullreport --reportformat=json --units=b \
+    --configreport vg --options=vg_name,vg_size,vg_free --configreport pv --options=pv_name,vg_name,pv_size \
+    --configreport lv --options=lv_name,vg_name --configreport pvseg --options=pvseg_start --configreport seg --options=seg_start";
+
 /// See the module.
 pub struct Storage;
 
@@ -135,7 +141,7 @@ impl Block {
     }
 }
 
-/// `pvs --reportformat json`.
+/// `lvm fullreport --reportformat json`: an entry for each group, and one for devices of none.
 #[derive(Debug, Deserialize)]
 struct Report {
     report: Vec<Volumes>,
@@ -185,12 +191,14 @@ struct Found {
     devices: Vec<(&'static str, String)>,
 }
 
-fn volumes(at: &At<'_>, what: &str) -> Volumes {
-    at.facts
-        .json::<Report>(what)
-        .ok()
-        .and_then(|r| r.report.into_iter().next())
-        .unwrap_or_default()
+fn volumes(at: &At<'_>) -> Volumes {
+    let mut all = Volumes::default();
+    for one in at.facts.json::<Report>("lvm").map_or(vec![], |r| r.report) {
+        all.pv.extend(one.pv);
+        all.vg.extend(one.vg);
+        all.lv.extend(one.lv);
+    }
+    all
 }
 
 fn look(at: &At<'_>) -> Result<Found, String> {
@@ -202,7 +210,11 @@ fn look(at: &At<'_>) -> Result<Found, String> {
         .json::<Lsblk>("lsblk")
         .map_err(|e| format!("{node}: {e}"))?;
     let all: Vec<&Block> = blocks.blockdevices.iter().flat_map(Block::all).collect();
-    let physical = volumes(at, "pvs").pv;
+    let Volumes {
+        pv: physical,
+        vg: groups,
+        lv: logical,
+    } = volumes(at);
     let mut lines = Vec::new();
     let mut devices = Vec::new();
     let real: Vec<&str> = at.facts.out("devices").lines().collect();
@@ -296,12 +308,8 @@ fn look(at: &At<'_>) -> Result<Found, String> {
             }
         }
     }
-    let group = volumes(at, "vgs")
-        .vg
-        .into_iter()
-        .find(|g| g.vg_name == GROUP);
-    let has_volume = volumes(at, "lvs")
-        .lv
+    let group = groups.into_iter().find(|g| g.vg_name == GROUP);
+    let has_volume = logical
         .iter()
         .any(|l| l.vg_name == GROUP && l.lv_name == VOLUME);
     let volume = format!("volume {GROUP}/{VOLUME}");
@@ -331,7 +339,8 @@ fn look(at: &At<'_>) -> Result<Found, String> {
             !l.trim_start().starts_with('#') && l.split_whitespace().nth(1) == Some(mount.as_ref())
         })
     });
-    let source = at.facts.out("mounted");
+    let source = at.facts.mounted_at(&mount);
+    let source = source.as_str();
     let mounted = source.starts_with("/dev/mapper/matou-data") || source.starts_with(DEVICE);
     if !source.is_empty() && !mounted {
         return Err(format!(
@@ -372,47 +381,28 @@ impl Concern for Storage {
     fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
         let mount = config.storage.path.to_string_lossy().into_owned();
         let mount = crate::host::quote([mount.as_str()]);
-        let devices: Vec<String> = config
-            .storage
-            .devices
-            .iter()
-            .map(|d| d.to_string_lossy().into_owned())
-            .collect();
-        let resolve: String = devices
-            .iter()
-            .map(|d| {
-                format!(
-                    "readlink -f -- {} || echo\n",
-                    crate::host::quote([d.as_str()])
-                )
-            })
-            .collect();
-        let report = |command: &str, options: &str| {
-            format!("{command} --reportformat=json --units=b --options={options}")
-        };
-        let needs = Needs::default()
-            .command("folder", format!("[ -d {mount} ]"))
-            .command(
-                "mounted",
-                format!("findmnt --noheadings --output=SOURCE --mountpoint {mount}"),
-            )
-            .command(
-                "hidden",
-                format!("[ -z \"$(ls -A {mount} 2>/dev/null)\" ] || echo yes"),
-            );
+        let devices = &config.storage.devices;
+        let needs = Needs::default().command("folder", format!("[ -d {mount} ]"));
         if devices.is_empty() {
             return needs;
         }
+        let devices: Vec<_> = devices.iter().map(|d| d.to_string_lossy()).collect();
+        let devices = crate::host::quote(devices.iter().map(AsRef::as_ref));
         needs
             .files(["/etc/fstab"])
+            .command("mounts", "show /proc/self/mounts")
+            .command(
+                "hidden",
+                format!(
+                    "for f in {mount}/* {mount}/.[!.]*; do [ ! -e \"$f\" ] || {{ echo yes; break; }}; done"
+                ),
+            )
             .command(
                 "lsblk",
                 "lsblk --json --bytes --output=PATH,SIZE,TYPE,FSTYPE,LABEL,PTTYPE,MOUNTPOINT,SERIAL",
             )
-            .command("devices", resolve + "true")
-            .command("pvs", report("pvs", "pv_name,vg_name,pv_size"))
-            .command("vgs", report("vgs", "vg_name,vg_size,vg_free"))
-            .command("lvs", report("lvs", "lv_name,vg_name"))
+            .command("devices", format!("readlink --canonicalize-missing -- {devices}"))
+            .command("lvm", LVM)
             .command(
                 "fstype",
                 format!("blkid --probe --match-tag TYPE --output value {DEVICE} || :"),
@@ -564,11 +554,9 @@ mod tests {
     fn an_added_device_grows_the_volume() {
         let blocks = [disk("/dev/vdb", "LVM2_member"), disk("/dev/vdc", "")].join(",");
         let found = facts(&blocks)
-            .with("pvs", r#"{"report":[{"pv":[{"pv_name":"/dev/vdb","vg_name":"matou","pv_size":"1069547520B"}]}]}"#, 0)
-            .with("vgs", r#"{"report":[{"vg":[{"vg_name":"matou","vg_size":"1069547520B","vg_free":"0B"}]}]}"#, 0)
-            .with("lvs", r#"{"report":[{"lv":[{"lv_name":"data","vg_name":"matou"}]}]}"#, 0)
+            .with("lvm", r#"{"report":[{"vg":[{"vg_name":"matou","vg_size":"1069547520B","vg_free":"0B"}],"pv":[{"pv_name":"/dev/vdb","vg_name":"matou","pv_size":"1069547520B"}],"lv":[{"lv_name":"data","vg_name":"matou"}]}]}"#, 0)
             .with("fstype", "ext4", 0)
-            .with("mounted", "/dev/mapper/matou-data", 0)
+            .with("mounts", "/dev/mapper/matou-data /mnt/data ext4 rw 0 0", 0)
             .with_file("/etc/fstab", 0o644, "UUID=1 /mnt/data ext4 defaults 0 2\n");
         let plan = check_of(&Storage, &config(TWO), found).unwrap();
         insta::assert_snapshot!(lines(&plan)[2..].join("\n"), @r"

@@ -49,7 +49,12 @@ impl Concern for Swap {
                 "swap",
                 "while read -r name _ size _; do case $name in /*) echo \"$name $((size * 1024))\";; esac; done </proc/swaps",
             )
-            .command("swapfile", "[ -e /swapfile ] && stat -c %s /swapfile")
+            // One that is in use has its header beside what the kernel counts.
+            .command(
+                "swapfile",
+                "while read -r name _ size _; do [ \"$name\" != /swapfile ] || { echo $((size * 1024 + 4096)); exit; }; done </proc/swaps\n\
+                 [ -e /swapfile ] && stat -c %s /swapfile",
+            )
             .files(["/etc/fstab"])
     }
 

@@ -546,8 +546,10 @@ mod tests {
 
     fn engine(swarm: &str, nodes: &str) -> Facts {
         Facts::of(&[
-            ("docker-version", r#"{"Version":"28.1.0"}"#),
-            ("docker-info", &format!(r#"{{"Swarm":{swarm}}}"#)),
+            (
+                "docker-info",
+                &format!(r#"{{"ServerVersion":"28.1.0","Swarm":{swarm}}}"#),
+            ),
             ("docker-nodes", nodes),
             (
                 "addresses",

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::findings::{Findings, Stuck};
 use crate::docker::Nodes;
 use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Role;
 use crate::ops::deploy::resolve;
 
 /// Every application is back, and its names lead here.
@@ -22,14 +23,16 @@ pub(super) struct Back {
 impl Back {
     /// DNS records that do not lead to a node of the fleet.
     async fn records(&self) -> Vec<String> {
-        let addresses: Vec<&str> = self.nodes.iter().filter_map(|n| n.address()).collect();
-        let ours: BTreeSet<IpAddr> = join_all(addresses.iter().map(|a| resolve(a)))
+        let addresses = async |managers_only: bool| -> BTreeSet<IpAddr> {
+            let nodes = self.nodes.iter();
+            let nodes = nodes.filter(|n| !managers_only || n.config.role == Role::Manager);
+            let found = join_all(nodes.filter_map(|n| n.address()).map(resolve)).await;
+            found.into_iter().flatten().flatten().collect()
+        };
+        let ours = addresses(false).await;
+        // The edge takes its ports on a manager.
+        let wanted = addresses(true)
             .await
-            .into_iter()
-            .flatten()
-            .flatten()
-            .collect();
-        let wanted = ours
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
