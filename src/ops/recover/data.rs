@@ -84,14 +84,14 @@ impl PutBack {
             let out = cx.host.run_ok(&look.label("look for data")).await?;
             let state = out.text();
             let found = match newest.remove(app) {
+                _ if folders.is_empty() && rendered.secrets.is_empty() => {
+                    Found::There("it has no data")
+                }
                 _ if !folders.is_empty() && state == "there" => Found::There("its data is there"),
                 Some(snapshot) => Found::Missing {
                     snapshot: Box::new(snapshot),
                     part: state == "part",
                 },
-                None if folders.is_empty() && rendered.secrets.is_empty() => {
-                    Found::There("it has no data")
-                }
                 None => Found::Lost,
             };
             all.push((app.clone(), found));

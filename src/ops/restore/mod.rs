@@ -459,7 +459,8 @@ fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
 
 /// The steps of an exchange.
 async fn steps(mut work: Exchange) -> Result<Steps, String> {
-    if work.parts.is_empty() {
+    // One without volumes may have secrets, which its deploy needs.
+    if work.parts.is_empty() && !(work.whole && work.source.own("secrets").is_some()) {
         return Err(format!(
             "the snapshot {} holds no volume of {}",
             work.source.shown(),
