@@ -1,5 +1,6 @@
 //! The command line: every job of the console as a subcommand.
 
+mod access;
 mod apps;
 mod backup;
 mod certificates;
@@ -308,6 +309,14 @@ enum Command {
         #[command(flatten)]
         options: logs::Options,
     },
+    /// Print the requests to an application, as the edge logs them
+    #[command(after_help = access::HELP)]
+    Access {
+        /// Name of an application or a service; of the edge itself: all requests
+        app: String,
+        #[command(flatten)]
+        options: access::Options,
+    },
     /// Print the journal of a node
     Journal {
         node: String,
@@ -610,6 +619,7 @@ impl Cli {
                 certificates::run(cx, *json, what.as_ref()).await
             }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
+            Command::Access { app, options } => access::run(cx, app, options).await,
             Command::Journal {
                 node,
                 unit,

@@ -1,6 +1,7 @@
 //! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
 //! nothing here waits for a node that is slow or gone.
 
+mod access;
 mod alertmanager;
 mod certificates;
 mod logs;
@@ -22,6 +23,7 @@ use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
+pub use access::{AccessNews, follow as follow_access};
 pub use alertmanager::{read_told, silence_there};
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};

@@ -99,6 +99,14 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
                 app.say("select a service or a node to see its log", false);
             }
         }
+        Action::Access => {
+            if app.tabs().contains(&Tab::Access) {
+                app.tab = Tab::Access;
+                app.focus = Focus::Detail;
+            } else {
+                app.say("select an application to see its requests (pane 2)", false);
+            }
+        }
         Action::Shell => return shell(app),
         Action::Copy => {
             // Of a certificate its chain is what is wanted elsewhere.
@@ -169,6 +177,12 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
         && let Some(log) = &mut app.log
     {
         log.view.scroll(by as i64);
+        return;
+    }
+    if app.shown_tab() == Tab::Access
+        && let Some(access) = &mut app.access
+    {
+        access.view.scroll(by);
         return;
     }
     let last = app

@@ -48,6 +48,7 @@ pub enum Action {
     Verify,
     Recover,
     Logs,
+    Access,
     Shell,
     Provision,
     ProvisionAll,
@@ -338,6 +339,13 @@ pub const TABLE: &[Binding] = &[
         &["l"],
         Group::Look,
         "follow the log of the selected service or node",
+    ),
+    b(
+        Action::Access,
+        "access",
+        &["A"],
+        Group::Look,
+        "requests to the selected application, live",
     ),
     b(
         Action::Shell,

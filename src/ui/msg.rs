@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use crossterm::event::Event as TerminalEvent;
 use jiff::Timestamp;
 
+use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{Changes, Listing, LogLine, Preview, Update};
+use crate::model::{Changes, Listing, LogLine, Preview, Routes, Update};
 use crate::monitor::{Ledger, Trends, Week};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
@@ -92,6 +93,11 @@ pub enum Msg {
         ticket: Ticket,
         lines: Vec<LogLine>,
     },
+    /// What [`Effect::FollowAccess`] found; [`Msg::LogEnded`] ends it.
+    Access {
+        ticket: Ticket,
+        news: AccessNews,
+    },
     /// The log ended or can't be read.
     LogEnded {
         ticket: Ticket,
@@ -154,6 +160,11 @@ pub enum Effect {
     FollowLogs {
         ticket: Ticket,
         source: LogSource,
+    },
+    /// Answered by [`Msg::Access`] until [`Effect::StopLogs`].
+    FollowAccess {
+        ticket: Ticket,
+        routes: Routes,
     },
     StopLogs(Ticket),
     /// Read something of the repository; answered by [`Msg::Looked`]. A newer one ends an older
