@@ -12,7 +12,9 @@ use matou::config::{Config, Notify};
 use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
-use matou::model::{Access, Availability, Datum, Entry, EntryKind, Fleet, Link, Listing, Update};
+use matou::model::{
+    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Link, Listing, NodeBans, Update,
+};
 use matou::ops::{Request, RestoreTo, RestoreWhat, ServiceVersions, ShellTarget};
 use matou::registry::{Newer, Step};
 use matou::stack::Switches;
@@ -547,6 +549,62 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
     c.press("1A");
     c.shows("select an application");
+}
+
+#[test]
+fn a_ban_is_chosen_and_lifted_by_a_plan() {
+    let mut c = Console::new();
+    let effects = c.press("1jf");
+    let [Effect::Bans { ticket }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let ban = |address: &str| Ban {
+        jail: "sshd".into(),
+        address: address.into(),
+        since: Some(NOW),
+        until: None,
+    };
+    let node = |node: &str, bans| NodeBans {
+        node: node.into(),
+        bans,
+        problem: None,
+    };
+    let found = vec![
+        node("master", vec![ban("203.0.113.7")]),
+        node("worker-01", vec![ban("203.0.113.7"), ban("203.0.113.9")]),
+    ];
+    let message = Msg::Bans {
+        ticket,
+        found: found.clone(),
+    };
+    c.take(message);
+    // That of the selected node is chosen. Read again: the answer to the first question is late.
+    let effects = c.press("r");
+    let [Effect::Bans { ticket: again }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    c.take(Msg::Bans {
+        ticket,
+        found: found.clone(),
+    });
+    c.shows("asking the nodes");
+    c.take(Msg::Bans {
+        ticket: again,
+        found,
+    });
+    let effects = c.press("ju");
+    let request = Request::Unban {
+        address: "203.0.113.9".into(),
+        node: Some("worker-01".into()),
+    };
+    assert!(
+        matches!(&effects[..], [Effect::Plan { request: r, .. }] if *r == request),
+        "{effects:?}"
+    );
+    // Nothing is lifted without the plan being confirmed; a heading is no choice.
+    let mut c = Console::new();
+    c.press("f");
+    assert!(c.press("\n").is_empty());
 }
 
 #[test]

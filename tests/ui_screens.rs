@@ -7,8 +7,8 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
 use matou::model::{
-    Access, Answered, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine,
-    Preview, Probe, Update,
+    Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine,
+    NodeBans, Preview, Probe, Update,
 };
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
@@ -305,6 +305,52 @@ fn with_requests(theme: Theme, keys: &str) -> App {
     app
 }
 
+fn bans(app: &mut App) {
+    let effects = press(app, "1jf");
+    let [Effect::Bans { ticket }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let ban = |address: &str, jail: &str, since: i64, left: Option<i64>| Ban {
+        jail: jail.into(),
+        address: address.into(),
+        since: Some(NOW - SignedDuration::from_mins(since)),
+        until: left.map(|left| NOW + SignedDuration::from_mins(left)),
+    };
+    let node = |node: &str, bans, problem: Option<&str>| NodeBans {
+        node: node.into(),
+        bans,
+        problem: problem.map(str::to_owned),
+    };
+    let found = vec![
+        node(
+            "master",
+            vec![
+                ban("203.0.113.7", "sshd", 12, Some(48)),
+                ban(
+                    "2001:db8:85a3:8d3:1319:8a2e:370:7348",
+                    "sshd",
+                    3000,
+                    Some(7000),
+                ),
+                ban("198.51.100.23\u{1b}[2J", "traefik-auth", 90, None),
+            ],
+            None,
+        ),
+        node(
+            "worker-01",
+            vec![ban("203.0.113.7", "sshd", 3, Some(57))],
+            None,
+        ),
+        node(
+            "worker-02",
+            Vec::new(),
+            Some("has no fail2ban: `matou provision --only fail2ban` installs it"),
+        ),
+    ];
+    let ticket = *ticket;
+    update(app, Msg::Bans { ticket, found }, NOW);
+}
+
 fn versions(app: &mut App) {
     let effects = press(app, "2u");
     let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
@@ -418,6 +464,12 @@ const SCENES: &[Scene] = &[
         update(&mut app, Msg::LogEnded { ticket, reason }, NOW);
         app
     }),
+    ("bans", |t| {
+        let mut app = on(t, "");
+        bans(&mut app);
+        app
+    }),
+    ("bans_asking", |t| on(t, "1f")),
     ("help", |t| on(t, "?")),
     ("palette", |t| on(t, ":dra")),
     ("catalogue", |t| on(t, "d")),

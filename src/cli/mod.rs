@@ -3,6 +3,7 @@
 mod access;
 mod apps;
 mod backup;
+mod bans;
 mod certificates;
 mod check;
 mod exit;
@@ -292,6 +293,22 @@ enum Command {
     /// Place no new tasks on a node, keep those that run
     Pause {
         node: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Print the addresses that fail2ban of each node shuts out
+    Bans {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an address in again that fail2ban shuts out
+    Unban {
+        /// An address, or a network as it was banned
+        address: String,
+        /// On this node alone
+        #[arg(long)]
+        node: Option<String>,
         #[command(flatten)]
         options: job::Options,
     },
@@ -619,6 +636,18 @@ impl Cli {
                 certificates::run(cx, *json, what.as_ref()).await
             }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
+            Command::Bans { json } => bans::run(cx, *json).await,
+            Command::Unban {
+                address,
+                node,
+                options,
+            } => {
+                let request = Request::Unban {
+                    address: address.clone(),
+                    node: node.clone(),
+                };
+                job::run(cx, request, options).await
+            }
             Command::Access { app, options } => access::run(cx, app, options).await,
             Command::Journal {
                 node,

@@ -1,6 +1,7 @@
 //! Plain data of the fleet. No I/O, no tokio: everything here can be made by a test.
 
 mod access;
+mod ban;
 mod certificate;
 mod fleet;
 mod log;
@@ -12,6 +13,7 @@ mod told;
 mod update;
 
 pub use access::{Access, AccessFilter, MINUTES, Minute, Minutes, top};
+pub use ban::{Ban, NodeBans, network};
 pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
     AccessNews, Collectors, LogBatch, Window, follow_access, follow_journal, follow_service,
-    silence_there,
+    read_all_bans, silence_there,
 };
 use crate::job::{Event, JobId, RunError};
 use crate::model::{Link, Routes};
@@ -129,6 +129,13 @@ impl Effects {
                 tokio::spawn(async move {
                     let found = ops::newer(&cx, &app).await;
                     let _ = messages.send(Msg::Newer { ticket, found }).await;
+                });
+            }
+            Effect::Bans { ticket } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = read_all_bans(&nodes).await;
+                    let _ = messages.send(Msg::Bans { ticket, found }).await;
                 });
             }
             Effect::Plan { ticket, request } => self.plan(ticket, request),

@@ -64,6 +64,7 @@ pub enum Action {
     Pause,
     Jobs,
     Alerts,
+    Bans,
     Zoom,
     Copy,
     Refresh,
@@ -360,6 +361,13 @@ pub const TABLE: &[Binding] = &[
         &["a"],
         Group::Look,
         "what is not as it should be",
+    ),
+    b(
+        Action::Bans,
+        "bans",
+        &["f"],
+        Group::Look,
+        "addresses that fail2ban shuts out; lets them in again",
     ),
     b(
         Action::Filter,

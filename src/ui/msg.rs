@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{Changes, Listing, LogLine, Preview, Routes, Update};
+use crate::model::{Changes, Listing, LogLine, NodeBans, Preview, Routes, Update};
 use crate::monitor::{Ledger, Trends, Week};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
@@ -64,6 +64,11 @@ pub enum Msg {
     Newer {
         ticket: Ticket,
         found: Result<Vec<ServiceVersions>, String>,
+    },
+    /// The bans that [`Effect::Bans`] asked for.
+    Bans {
+        ticket: Ticket,
+        found: Vec<NodeBans>,
     },
     /// What provisioning would change, and what an audit finds; read from time to time.
     Checked {
@@ -138,6 +143,10 @@ pub enum Effect {
     Newer {
         ticket: Ticket,
         app: String,
+    },
+    /// Ask every node's fail2ban whom it shuts out; answered by [`Msg::Bans`].
+    Bans {
+        ticket: Ticket,
     },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {

@@ -58,6 +58,21 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Bans { ticket, found } => {
+            let near = match app.selected().map(|r| &r.kind) {
+                Some(RowKind::Node(_)) => app.selected().map(|r| r.name.clone()),
+                _ => None,
+            };
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Bans(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take(found, near.as_deref());
+                app.dirty = true;
+            }
+            Vec::new()
+        }
         Msg::Checked { plan, audits } => {
             let same = app
                 .checked

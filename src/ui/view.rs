@@ -490,6 +490,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Provision, "provision"),
             (Action::NodeMenu, "drain, reboot"),
             (Action::Logs, "journal"),
+            (Action::Bans, "bans"),
             (Action::Shell, "shell"),
         ],
         Some(RowKind::App { .. } | RowKind::Service(_) | RowKind::Task { .. }) => &[
