@@ -21,3 +21,4 @@ pub mod runtime;
 pub mod stack;
 pub mod text;
 pub mod ui;
+pub mod units;

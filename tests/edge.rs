@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -60,11 +61,12 @@ fn applications_answer_under_their_names_with_certificates() {
         "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n",
     );
     traefik(&fleet, &config, &authority);
-    let parts: [(&str, Part); 12] = [
+    let parts: [(&str, Part); 13] = [
         ("two applications", two_applications),
         ("another", another),
         ("ghost of 2019", ghost_of_2019),
         ("switches", switches),
+        ("access log", access_log),
         ("updates", updates),
         ("switched while it runs", switched_while_it_runs),
         ("newer versions and places", newer_versions),
@@ -368,6 +370,106 @@ fn switches(fleet: &Fleet, config: &PathBuf) {
             other => Err(format!("{other:?}")),
         }
     });
+}
+
+/// What visitors asked for is told of the application they asked, filtered, counted and followed.
+fn access_log(fleet: &Fleet, config: &PathBuf) {
+    for path in ["/", "/gone/one?token=x", "/gone/two"] {
+        ask(fleet, &format!("https://one.lab.test{path}")).expect("it answers");
+    }
+    until(Duration::from_secs(20), || {
+        let text = ok(config, &["access", "one", "--path", "GONE"]);
+        match text.lines().count() {
+            2 => Ok(()),
+            _ => Err(text),
+        }
+    });
+    let access = |args: &[&str]| ok(config, &[&["access"], args].concat());
+    let gone = access(&[
+        "one", "--status", "404", "--path", "/gone", "--since", "10m",
+    ]);
+    let lines: Vec<_> = gone.lines().collect();
+    assert!(
+        lines[0].contains(" 404 GET one.lab.test/gone/one?token=x "),
+        "{gone}"
+    );
+    assert!(
+        lines[1].contains(" 404 GET one.lab.test/gone/two "),
+        "{gone}"
+    );
+    assert_eq!(access(&["one", "--status", "5xx", "--path", "/gone"]), "");
+    assert_eq!(access(&["one", "--slow", "30s"]), "");
+    // Refused passwords of the other application are its own, with the name that was given.
+    let refused = access(&["two", "--status", "401", "--json"]);
+    let refused: Vec<serde_json::Value> = refused
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
+    assert!(refused.iter().any(|r| r["user"] == "ops"), "{refused:?}");
+    assert!(
+        refused.iter().all(|r| r["router"] == "two@swarm"),
+        "{refused:?}"
+    );
+    // The edge's own are all.
+    let counted = access(&["edge", "--status", "4xx", "--top", "--json"]);
+    let counted: serde_json::Value = serde_json::from_str(&counted).expect("JSON");
+    let of = |path: &str| {
+        let mut all = counted["paths"].as_array().expect("paths").iter();
+        all.find(|p| p["name"] == path)
+            .map(|p| p["requests"].clone())
+    };
+    assert_eq!(of("/gone/one"), Some(1.into()), "{counted}");
+    assert!(counted["answers"]["4xx"].as_u64() >= Some(4), "{counted}");
+    // Followed over a rotation of the log, as logrotate's copytruncate does it.
+    let mut following = Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(config)
+        .args(["access", "one", "--follow", "--path", "/now"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("matou starts");
+    let mut lines = std::io::BufReader::new(following.stdout.take().expect("a pipe")).lines();
+    let tail = "pgrep -fx 'tail -c .* /var/log/traefik/access.log'";
+    until(Duration::from_secs(20), || {
+        match fleet.try_run("n1", tail).status.success() {
+            true => Ok(()),
+            false => Err("nothing follows".into()),
+        }
+    });
+    for path in ["/now/1", "/now/2"] {
+        ask(fleet, &format!("https://one.lab.test{path}")).expect("it answers");
+        let line = lines.next().expect("it goes on").expect("text");
+        assert!(
+            line.contains(&format!("404 GET one.lab.test{path} ")),
+            "{line}"
+        );
+        let log = "/var/log/traefik/access.log";
+        fleet.run("n1", &format!("cp {log} {log}.1; : >{log}; sleep 2"));
+    }
+    let pid = i32::try_from(following.id()).expect("a pid");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .expect("interrupted");
+    assert_eq!(following.wait().expect("it ends").code(), Some(130));
+    until(Duration::from_secs(10), || {
+        match fleet.try_run("n1", tail).status.success() {
+            true => Err("it is left behind".into()),
+            false => Ok(()),
+        }
+    });
+    for (app, why) in [
+        ("nobody", "there is no application \"nobody\""),
+        ("edge_proxy", "no router of the edge leads to edge_proxy"),
+    ] {
+        let out = matou(config, &["access", app]);
+        assert!(
+            !out.status.success() && said(&out).contains(why),
+            "{}",
+            said(&out)
+        );
+    }
 }
 
 /// A broken image is rolled back by the engine, told as a failure, and nobody notices.

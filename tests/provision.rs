@@ -69,6 +69,7 @@ fn blank_servers_become_a_fleet() {
     let config = fleet.config("fleet.toml", SETTINGS);
 
     from_nothing(&fleet, &config);
+    bans(&fleet, &config);
     nothing_is_open(&fleet);
     lock_out(&fleet, &config);
     another_swarm(&fleet, &config);
@@ -141,6 +142,106 @@ fn from_nothing(fleet: &Fleet, config: &PathBuf) {
     );
     assert_eq!(there.matches(" ready ").count(), 3, "{there}");
     assert!(there.trim_end().ends_with("700"), "{there}");
+}
+
+/// Whom fail2ban shuts out is listed, and let in again: by a plan, once.
+fn bans(fleet: &Fleet, config: &PathBuf) {
+    let listed = ok(config, &["bans"]);
+    assert_eq!(listed.matches("nobody is banned").count(), 3, "{listed}");
+    let ban = |node: &str, jail: &str, address: &str| {
+        fleet.run(node, &format!("fail2ban-client set {jail} banip {address}"));
+    };
+    ban("n1", "sshd", "203.0.113.7");
+    ban("n1", "traefik-auth", "203.0.113.7");
+    ban("n1", "sshd", "2001:db8::7");
+    ban("n2", "sshd", "203.0.113.7");
+    let shut_out = |node: &str| {
+        let rules = "until [ $(nft list ruleset 2>/dev/null | grep -c 203.0.113.7) = $(fail2ban-client banned 203.0.113.7 | tr , '\\n' | grep -c [a-z]) ]; do sleep 0.2; done; nft list ruleset 2>/dev/null | grep -c 203.0.113.7 || true";
+        fleet.run(node, rules).trim().to_owned()
+    };
+    assert_eq!(shut_out("n1"), "2");
+
+    let listed = ok(config, &["bans"]);
+    let of = |node: &str, address: &str, jail: &str| {
+        let mut lines = listed
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>());
+        lines.any(|l| l.len() > 3 && l[..3] == [node, address, jail] && l.contains(&"until"))
+    };
+    assert!(of("n1", "203.0.113.7", "sshd"), "{listed}");
+    assert!(of("n1", "203.0.113.7", "traefik-auth"), "{listed}");
+    assert!(of("n1", "2001:db8::7", "sshd"), "{listed}");
+    assert!(of("n2", "203.0.113.7", "sshd"), "{listed}");
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(config, &["bans", "--json"])).expect("JSON");
+    let bans = json[1]["bans"].as_array().expect("bans");
+    let time = |what: &str| {
+        bans[0][what]
+            .as_str()
+            .and_then(|t| t.parse::<jiff::Timestamp>().ok())
+    };
+    let lasts = time("until")
+        .zip(time("since"))
+        .map(|(u, s)| u.duration_since(s).as_hours());
+    assert_eq!(lasts, Some(1), "{json}");
+    let since = jiff::Timestamp::now().duration_since(time("since").expect("a time"));
+    assert!(since.as_secs().abs() < 60, "{json}");
+
+    // On one node alone, from all of its jails.
+    let plan = ok(
+        config,
+        &["unban", "203.0.113.7", "--node", "n1", "--dry-run"],
+    );
+    assert!(
+        plan.contains("- ban of 203.0.113.7 by sshd (until "),
+        "{plan}"
+    );
+    assert_eq!(shut_out("n1"), "2");
+    let asked = matou(config, &["unban", "203.0.113.7"]);
+    assert_eq!(asked.status.code(), Some(3), "{}", said(&asked));
+    ok(config, &["unban", "203.0.113.7", "--node", "n1", "--yes"]);
+    assert_eq!((&*shut_out("n1"), &*shut_out("n2")), ("0", "1"));
+    // On all; an address of IPv6 in whatever way it is written.
+    let done = ok(config, &["unban", "203.0.113.7", "--yes"]);
+    assert!(done.contains("n1: = 203.0.113.7 is not banned"), "{done}");
+    assert_eq!(shut_out("n2"), "0");
+    ok(config, &["unban", "2001:DB8:0::7", "--yes"]);
+    for address in ["203.0.113.7", "2001:db8::7"] {
+        let again = ok(config, &["unban", address, "--yes"]);
+        assert!(again.contains("nothing to do"), "{again}");
+    }
+    assert_eq!(
+        ok(config, &["bans"]),
+        "n1           nobody is banned\nn2           nobody is banned\nn3           nobody is banned\n"
+    );
+
+    let refused = matou(config, &["unban", "203.0.113", "--yes"]);
+    assert!(!refused.status.success() && said(&refused).contains("is no address"));
+    // One that is not there, and one that does not run.
+    let away = "mv /usr/bin/fail2ban-client /usr/bin/fail2ban-client.away";
+    fleet.run("n3", away);
+    fleet.run("n2", "systemctl stop fail2ban");
+    let out = matou(config, &["bans"]);
+    let text = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("n3           has no fail2ban: `matou provision"),
+        "{text}"
+    );
+    assert!(
+        text.contains("n2           fail2ban does not answer"),
+        "{text}"
+    );
+    ban("n1", "sshd", "203.0.113.7");
+    // What is wrong with the others keeps none from it, but is told.
+    let out = matou(config, &["unban", "203.0.113.7", "--yes"]);
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert_eq!(shut_out("n1"), "0");
+    fleet.run(
+        "n3",
+        "mv /usr/bin/fail2ban-client.away /usr/bin/fail2ban-client",
+    );
+    fleet.run("n2", "systemctl start fail2ban");
 }
 
 fn nothing_is_open(fleet: &Fleet) {

@@ -1,15 +1,20 @@
 //! Keys, and what they ask for.
 
+use std::time::Duration;
+
 use crossterm::event::{
     Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
 };
 use jiff::SignedDuration;
+use matou::collect::AccessNews;
 use matou::config::{Config, Notify};
 use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
-use matou::model::{Availability, Datum, Entry, EntryKind, Fleet, Link, Listing, Update};
+use matou::model::{
+    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Link, Listing, NodeBans, Update,
+};
 use matou::ops::{Request, RestoreTo, RestoreWhat, ServiceVersions, ShellTarget};
 use matou::registry::{Newer, Step};
 use matou::stack::Switches;
@@ -469,6 +474,137 @@ fn a_log_is_followed_while_it_is_seen() {
         path.to_string_lossy().starts_with("master-journal-"),
         "{path:?}"
     );
+}
+
+#[test]
+fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
+    let mut c = Console::new();
+    let effects = c.press("2A");
+    let [Effect::FollowAccess { ticket, routes }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(
+        (&*routes.name, &*routes.hosts),
+        ("blog", &["blog.example.org".to_owned()][..])
+    );
+    let request = |i: i64, status| Access {
+        at: NOW - SignedDuration::from_secs(600 - i),
+        status,
+        method: "GET".into(),
+        host: "blog.example.org".into(),
+        path: format!("/page-{i}?x=1").into(),
+        duration: Duration::from_millis(i as u64 * 10),
+        client: "203.0.113.7".into(),
+        user: "".into(),
+        router: "blog@swarm".into(),
+    };
+    let ticket = *ticket;
+    let send = |c: &mut Console, i: std::ops::Range<i64>| {
+        let requests = i.map(|i| request(i, if i == 7 { 503 } else { 200 }));
+        let news = AccessNews::Requests(requests.collect());
+        c.take(Msg::Access { ticket, news });
+    };
+    send(&mut c, 0..100);
+    c.shows("/page-99?x=1");
+    c.shows("100 requests");
+    c.shows("1 of 5xx, 1.0 %");
+    // The newest are seen, until it is paused.
+    send(&mut c, 100..101);
+    c.shows("/page-100?x=1");
+    c.press(" ");
+    send(&mut c, 101..102);
+    c.hides("/page-101?x=1");
+    c.press("f");
+    c.shows("/page-101?x=1");
+    c.press("/5xx");
+    c.shows("1 of 102 requests, /5xx_");
+    c.shows("/page-7?x=1");
+    // Typed keys are text: this is no quitting.
+    c.press("\u{8}\u{8}\u{8}>1s q");
+    c.shows("nothing matches");
+    c.press("\n\u{1b}");
+    c.shows("102 requests");
+    c.press("/>1s\n");
+    c.shows("1 of 102 requests");
+    let effects = c.press("o");
+    let [Effect::Save { path, text }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(
+        path.to_string_lossy().starts_with("blog-access-"),
+        "{path:?}"
+    );
+    assert!(
+        text.ends_with(" 200 GET blog.example.org/page-101?x=1 1.0 s 203.0.113.7\n"),
+        "{text}"
+    );
+    // Another selection, other requests.
+    let effects = c.press("\u{1b}\u{1b}j");
+    assert_eq!(effects[0], Effect::StopLogs(ticket));
+    assert!(matches!(&effects[1], Effect::FollowAccess { routes, .. } if routes.name == "shop"));
+    // By its name too.
+    let mut c = Console::new();
+    let effects = c.press("2:access\n");
+    assert!(matches!(&effects[..], [Effect::FollowAccess { .. }]));
+    let mut c = Console::new();
+    c.press("1A");
+    c.shows("select an application");
+}
+
+#[test]
+fn a_ban_is_chosen_and_lifted_by_a_plan() {
+    let mut c = Console::new();
+    let effects = c.press("1jf");
+    let [Effect::Bans { ticket }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let ban = |address: &str| Ban {
+        jail: "sshd".into(),
+        address: address.into(),
+        since: Some(NOW),
+        until: None,
+    };
+    let node = |node: &str, bans| NodeBans {
+        node: node.into(),
+        bans,
+        problem: None,
+    };
+    let found = vec![
+        node("master", vec![ban("203.0.113.7")]),
+        node("worker-01", vec![ban("203.0.113.7"), ban("203.0.113.9")]),
+    ];
+    let message = Msg::Bans {
+        ticket,
+        found: found.clone(),
+    };
+    c.take(message);
+    // That of the selected node is chosen. Read again: the answer to the first question is late.
+    let effects = c.press("r");
+    let [Effect::Bans { ticket: again }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    c.take(Msg::Bans {
+        ticket,
+        found: found.clone(),
+    });
+    c.shows("asking the nodes");
+    c.take(Msg::Bans {
+        ticket: again,
+        found,
+    });
+    let effects = c.press("ju");
+    let request = Request::Unban {
+        address: "203.0.113.9".into(),
+        node: Some("worker-01".into()),
+    };
+    assert!(
+        matches!(&effects[..], [Effect::Plan { request: r, .. }] if *r == request),
+        "{effects:?}"
+    );
+    // Nothing is lifted without the plan being confirmed; a heading is no choice.
+    let mut c = Console::new();
+    c.press("f");
+    assert!(c.press("\n").is_empty());
 }
 
 #[test]

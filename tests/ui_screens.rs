@@ -2,12 +2,13 @@
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use jiff::SignedDuration;
+use matou::collect::AccessNews;
 use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
 use matou::model::{
-    Answered, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine, Preview,
-    Probe, Update,
+    Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine,
+    NodeBans, Preview, Probe, Update,
 };
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
@@ -257,6 +258,99 @@ fn logs(app: &mut App) {
     update(app, Msg::Log { ticket, lines }, NOW);
 }
 
+/// Half an hour of requests, some of which failed.
+fn requests(app: &mut App) {
+    let effects = press(app, "2A");
+    let Some(Effect::FollowAccess { ticket, .. }) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    let paths = [
+        "/",
+        "/2026/11/a-post/?utm_source=feed",
+        "/wp-login.php",
+        "/assets/built/screen.css?v=8a7c1d2e",
+        "/ghost/api/admin/session/日本語",
+    ];
+    let request = |i: u32| Access {
+        at: NOW - SignedDuration::from_secs(i64::from(29 * 60 - i * i / 3)),
+        status: match i % 13 {
+            4 => 301,
+            7 => 404,
+            9 => 401,
+            11 if i > 40 => 502,
+            _ => 200,
+        },
+        method: if i % 13 == 9 { "POST" } else { "GET" }.into(),
+        host: "blog.example.org".into(),
+        path: paths[(i % 5) as usize].into(),
+        duration: std::time::Duration::from_micros(u64::from(i * i * i * 17 % 3_000_000 + 400)),
+        client: match i % 7 {
+            3 => "2001:db8::1:2f:7",
+            n if n < 3 => "203.0.113.7",
+            _ => "198.51.100.23",
+        }
+        .into(),
+        user: "".into(),
+        router: "blog@swarm".into(),
+    };
+    let ticket = *ticket;
+    let news = AccessNews::Requests((0..70).map(request).collect());
+    update(app, Msg::Access { ticket, news }, NOW);
+}
+
+fn with_requests(theme: Theme, keys: &str) -> App {
+    let mut app = on(theme, "");
+    requests(&mut app);
+    press(&mut app, keys);
+    app
+}
+
+fn bans(app: &mut App) {
+    let effects = press(app, "1jf");
+    let [Effect::Bans { ticket }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let ban = |address: &str, jail: &str, since: i64, left: Option<i64>| Ban {
+        jail: jail.into(),
+        address: address.into(),
+        since: Some(NOW - SignedDuration::from_mins(since)),
+        until: left.map(|left| NOW + SignedDuration::from_mins(left)),
+    };
+    let node = |node: &str, bans, problem: Option<&str>| NodeBans {
+        node: node.into(),
+        bans,
+        problem: problem.map(str::to_owned),
+    };
+    let found = vec![
+        node(
+            "master",
+            vec![
+                ban("203.0.113.7", "sshd", 12, Some(48)),
+                ban(
+                    "2001:db8:85a3:8d3:1319:8a2e:370:7348",
+                    "sshd",
+                    3000,
+                    Some(7000),
+                ),
+                ban("198.51.100.23\u{1b}[2J", "traefik-auth", 90, None),
+            ],
+            None,
+        ),
+        node(
+            "worker-01",
+            vec![ban("203.0.113.7", "sshd", 3, Some(57))],
+            None,
+        ),
+        node(
+            "worker-02",
+            Vec::new(),
+            Some("has no fail2ban: `matou provision --only fail2ban` installs it"),
+        ),
+    ];
+    let ticket = *ticket;
+    update(app, Msg::Bans { ticket, found }, NOW);
+}
+
 fn versions(app: &mut App) {
     let effects = press(app, "2u");
     let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
@@ -344,6 +438,38 @@ const SCENES: &[Scene] = &[
         press(&mut app, "/refused\n");
         app
     }),
+    ("access", |t| with_requests(t, "")),
+    ("access_filter", |t| with_requests(t, "/4xx wp-")),
+    ("access_top", |t| with_requests(t, "t")),
+    ("access_waiting", |t| on(t, "2A")),
+    ("access_nothing", |t| {
+        let mut fleet = fixture::fleet();
+        let mut swarm = fleet.swarm.value().expect("read").clone();
+        swarm.services[1].labels.clear();
+        let datum = Datum::Swarm(Ok(swarm));
+        fleet.apply(Update { at: NOW, datum });
+        let mut app = fixture::app(fleet, t);
+        press(&mut app, "2j\njA");
+        app
+    }),
+    ("access_refused", |t| {
+        let mut app = on(t, "");
+        let effects = press(&mut app, "2A");
+        let Some(Effect::FollowAccess { ticket, .. }) = effects.last() else {
+            panic!("{effects:?}");
+        };
+        let reason = "the access log of edge_traefik is not JSON: give it --accesslog.format=json";
+        let ticket = *ticket;
+        let reason = reason.into();
+        update(&mut app, Msg::LogEnded { ticket, reason }, NOW);
+        app
+    }),
+    ("bans", |t| {
+        let mut app = on(t, "");
+        bans(&mut app);
+        app
+    }),
+    ("bans_asking", |t| on(t, "1f")),
     ("help", |t| on(t, "?")),
     ("palette", |t| on(t, ":dra")),
     ("catalogue", |t| on(t, "d")),

@@ -1,7 +1,9 @@
 //! The command line: every job of the console as a subcommand.
 
+mod access;
 mod apps;
 mod backup;
+mod bans;
 mod certificates;
 mod check;
 mod exit;
@@ -294,6 +296,22 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
+    /// Print the addresses that fail2ban of each node shuts out
+    Bans {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an address in again that fail2ban shuts out
+    Unban {
+        /// An address, or a network as it was banned
+        address: String,
+        /// On this node alone
+        #[arg(long)]
+        node: Option<String>,
+        #[command(flatten)]
+        options: job::Options,
+    },
     /// Print what is served for every domain of the applications; show, print or renew one
     Certificates {
         /// Print JSON
@@ -307,6 +325,14 @@ enum Command {
         service: String,
         #[command(flatten)]
         options: logs::Options,
+    },
+    /// Print the requests to an application, as the edge logs them
+    #[command(after_help = access::HELP)]
+    Access {
+        /// Name of an application or a service; of the edge itself: all requests
+        app: String,
+        #[command(flatten)]
+        options: access::Options,
     },
     /// Print the journal of a node
     Journal {
@@ -610,6 +636,19 @@ impl Cli {
                 certificates::run(cx, *json, what.as_ref()).await
             }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
+            Command::Bans { json } => bans::run(cx, *json).await,
+            Command::Unban {
+                address,
+                node,
+                options,
+            } => {
+                let request = Request::Unban {
+                    address: address.clone(),
+                    node: node.clone(),
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Access { app, options } => access::run(cx, app, options).await,
             Command::Journal {
                 node,
                 unit,

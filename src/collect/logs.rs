@@ -90,7 +90,7 @@ pub async fn follow_service(
     Ok(())
 }
 
-async fn swarm(nodes: &Nodes) -> Result<Swarm, String> {
+pub(super) async fn swarm(nodes: &Nodes) -> Result<Swarm, String> {
     let manager = nodes.manager().await.map_err(|e| e.to_string())?;
     manager.docker.swarm().await.map_err(|e| e.to_string())
 }

@@ -1,7 +1,9 @@
 //! Reads the fleet: one set of collectors a node, one for the swarm. Each reports [`Update`]s;
 //! nothing here waits for a node that is slow or gone.
 
+mod access;
 mod alertmanager;
+mod bans;
 mod certificates;
 mod logs;
 mod metrics;
@@ -22,7 +24,9 @@ use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::model::{Datum, Update};
 
+pub use access::{AccessNews, follow as follow_access};
 pub use alertmanager::{read_told, silence_there};
+pub use bans::{read as read_bans, read_all as read_all_bans};
 pub use certificates::read as read_certificates;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};

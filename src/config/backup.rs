@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::ConfigError;
 use super::load::Checker;
 use super::raw;
 use super::types::*;
-use super::{ConfigError, units};
+use crate::units;
 
 /// What a location begins with, of those restic knows. Source: restic, "Preparing a new repository".
 const SCHEMES: [&str; 9] = [

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::ConfigError;
 use super::raw::{self, Raw};
 use super::types::*;
-use super::{ConfigError, units};
 use crate::model::Role;
+use crate::units;
 
 /// Least memory a log view works with.
 const LEAST_LOG_MEMORY: usize = 1 << 20;

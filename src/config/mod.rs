@@ -8,7 +8,6 @@ mod provision;
 mod raw;
 mod receivers;
 mod types;
-mod units;
 
 pub use dirs::{runtime_dir, state_dir};
 pub use error::{ConfigError, Place, nearest};

@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::load::Checker;
 use super::types::*;
-use super::{ConfigError, raw, units};
+use super::{ConfigError, raw};
 use crate::model::Availability;
+use crate::units;
 
 /// Docker's own apt repository, and the key that signs it.
 /// Source: <https://docs.docker.com/engine/install/debian/>.

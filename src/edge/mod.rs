@@ -1,6 +1,8 @@
 //! The edge: what Traefik really serves, and what its store of certificates holds.
 
+mod access;
 mod acme;
+mod options;
 mod probe;
 mod reasons;
 mod request;
@@ -16,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::config::{Config, StorageConfig};
 use crate::docker::Nodes;
 
+pub use access::{AccessLog, access_log, parse as parse_access};
 pub use acme::{AcmeError, AcmeStore, Stored};
 pub use probe::{Served, chain, probe};
 pub use reasons::reason;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use super::AcmeStore;
+use super::options::{mount, options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
 use crate::host::Command;
@@ -164,46 +165,14 @@ impl StoreFile {
     }
 }
 
-/// The path of acme.json by Traefik's options: arguments or variables, of version 1 or later.
+/// The path of acme.json by Traefik's options, of version 1 or later.
 fn storage_path(spec: &ServiceSpec) -> Option<String> {
-    let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
-    let arguments = container.args.iter().chain(&container.command).flatten();
-    let variables = container.env.iter().flatten();
-    let mut found = None;
-    let mut last = "";
-    for text in arguments.chain(variables) {
-        let (key, value) = match text.split_once('=') {
-            Some((key, value)) => (key, value),
-            // `--option value`
-            None => (last, text.as_str()),
-        };
-        last = text;
-        let key = key
-            .trim_start_matches('-')
-            .to_ascii_lowercase()
-            .replace('_', ".");
-        let key = key.strip_prefix("traefik.").unwrap_or(&key);
-        let resolver = key.starts_with("certificatesresolvers.") && key.ends_with(".acme.storage");
-        if resolver || matches!(key, "acme.storage" | "acme.storagefile") {
-            found = Some(value.to_owned());
-        }
-    }
-    found.filter(|p| p.starts_with('/'))
-}
-
-/// The mount that holds a path: its source, whether that is a volume, and the rest of the path.
-fn mount(spec: &ServiceSpec, path: &str) -> Option<(String, bool, String)> {
-    use bollard::models::MountType;
-    let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
-    let mounts = container.mounts.iter().flatten().filter_map(|m| {
-        let target = m.target.as_deref()?.trim_end_matches('/');
-        let rest = path.strip_prefix(target)?;
-        let fits = rest.is_empty() || rest.starts_with('/');
-        let volume = m.typ == Some(MountType::VOLUME);
-        fits.then(|| (target.len(), m.source.clone(), volume, rest.to_owned()))
-    });
-    let (_, source, volume, rest) = mounts.max_by_key(|(length, ..)| *length)?;
-    Some((source?, volume, rest))
+    let of = |key: &str| {
+        (key.starts_with("certificatesresolvers.") && key.ends_with(".acme.storage"))
+            || matches!(key, "acme.storage" | "acme.storagefile")
+    };
+    let found = options(spec).into_iter().rfind(|(key, _)| of(key));
+    found.map(|(_, value)| value).filter(|p| p.starts_with('/'))
 }
 
 /// Certificates in the store by each name they cover.

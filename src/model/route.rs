@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{Access, Service};
+
 /// Domains named by ``Host(`…`)`` in Traefik's router rules (v2 and later), or by `Host:…` in v1;
 /// in lower case, sorted.
 pub fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
@@ -45,6 +47,83 @@ pub fn hosts(rule: &str) -> Vec<String> {
     hosts
 }
 
+/// Which requests are an application's, by what its services' labels tell Traefik.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    /// The application, or the service.
+    pub name: String,
+    /// Names of its routers, without their provider, in lower case.
+    pub routers: Vec<String>,
+    pub hosts: Vec<String>,
+    /// It is the edge itself: every request is meant.
+    pub all: bool,
+}
+
+impl Routes {
+    /// The routes to these services; `None` when there are none, and they are not the edge.
+    pub fn of(name: &str, services: &[&Service]) -> Option<Self> {
+        let mut routers: Vec<String> = Vec::new();
+        for service in services {
+            let before = routers.len();
+            for label in service.labels.keys() {
+                let label = label.to_ascii_lowercase();
+                let rest = label.strip_prefix("traefik.http.routers.");
+                if let Some((router, _)) = rest.and_then(|r| r.split_once('.')) {
+                    routers.push(router.to_owned());
+                }
+            }
+            let enabled = service.labels.get("traefik.enable").map(String::as_str) == Some("true");
+            if enabled && routers.len() == before {
+                // Traefik names the one that it makes by itself after the service.
+                let named = service.name.to_ascii_lowercase();
+                routers.push(named.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+            }
+        }
+        routers.sort();
+        routers.dedup();
+        let mut hosts: Vec<String> = services.iter().flat_map(|s| s.domains.clone()).collect();
+        hosts.sort();
+        hosts.dedup();
+        let all = services
+            .iter()
+            .any(|s| s.ports.iter().any(|p| p.starts_with("443:")));
+        (all || !routers.is_empty() || !hosts.is_empty()).then(|| Self {
+            name: name.to_owned(),
+            routers,
+            hosts,
+            all,
+        })
+    }
+
+    /// Whether a request is one of these: by the router that took it, or, where none did, by the
+    /// name that was asked for.
+    pub fn own(&self, access: &Access) -> bool {
+        let is = |list: &[String], text: &str| list.iter().any(|l| l.eq_ignore_ascii_case(text));
+        match access.router.split('@').next() {
+            _ if self.all => true,
+            None | Some("") => is(&self.hosts, &access.host),
+            Some(router) => is(&self.routers, router),
+        }
+    }
+
+    /// Texts of which a line of Traefik's access log holds at least one, whatever the case, when
+    /// the request is one of these. A path can't hold them: its quotes are escaped there.
+    pub fn marks(&self) -> Vec<String> {
+        if self.all {
+            return vec!["\"RequestMethod\":".into()];
+        }
+        let routers = self
+            .routers
+            .iter()
+            .map(|r| format!("\"RouterName\":\"{r}@"));
+        let hosts = self
+            .hosts
+            .iter()
+            .map(|h| format!("\"RequestHost\":\"{h}\""));
+        routers.chain(hosts).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +158,63 @@ mod tests {
         ] {
             assert_eq!(hosts(rule), wanted, "{rule}");
         }
+    }
+
+    #[test]
+    fn requests_belong_to_the_application_whose_router_took_them() {
+        let service = |labels: &[(&str, &str)], ports: &[&str]| Service {
+            id: "s".into(),
+            name: "blog_web".into(),
+            stack: Some("blog".into()),
+            image: "ghost:6".into(),
+            mode: crate::model::Mode::Replicated(1),
+            wanted: 1,
+            running: 1,
+            environment: BTreeMap::new(),
+            volumes: Vec::new(),
+            created_at: None,
+            updated_at: None,
+            update: None,
+            version: 1,
+            domains: vec!["a.org".into()],
+            ports: ports.iter().map(|p| (*p).to_owned()).collect(),
+            labels: labels
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        };
+        let access = |router: &str, host: &str| Access {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            status: 200,
+            method: "GET".into(),
+            host: host.into(),
+            path: "/".into(),
+            duration: std::time::Duration::ZERO,
+            client: "".into(),
+            user: "".into(),
+            router: router.into(),
+        };
+        let named = service(&[("traefik.http.routers.Blog.rule", "Host(`a.org`)")], &[]);
+        let routes = Routes::of("blog", &[&named]).unwrap();
+        assert!(routes.own(&access("blog@swarm", "a.org")));
+        assert!(routes.own(&access("", "A.org")));
+        // Another application behind the same name.
+        assert!(!routes.own(&access("shop@swarm", "a.org")));
+        assert!(!routes.own(&access("", "b.org")));
+        assert_eq!(
+            routes.marks(),
+            ["\"RouterName\":\"blog@", "\"RequestHost\":\"a.org\""]
+        );
+        let unnamed = service(&[("traefik.enable", "true")], &[]);
+        assert_eq!(Routes::of("b", &[&unnamed]).unwrap().routers, ["blog-web"]);
+        let edge = service(&[], &["443:443/tcp"]);
+        assert!(
+            Routes::of("edge", &[&edge])
+                .unwrap()
+                .own(&access("x@swarm", "y"))
+        );
+        let mut none = service(&[], &[]);
+        none.domains.clear();
+        assert_eq!(Routes::of("db", &[&none]), None);
     }
 }

@@ -16,6 +16,7 @@ mod service;
 mod shell;
 mod switch;
 mod tasks;
+mod unban;
 mod versions;
 
 use tokio::sync::mpsc;
@@ -56,6 +57,10 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         | Request::RestoreUndo { .. }
         | Request::RestoreForget { .. }
         | Request::Verify { .. } => return restore::build(request, cx).await,
+        // It is about servers, not about their swarm.
+        Request::Unban { address, node } => {
+            return unban::build(request, address, node.as_deref(), cx);
+        }
         Request::Recover => {
             let (options, findings) = Default::default();
             return recover::job(cx, &options, &findings).await;

@@ -100,6 +100,13 @@ pub enum Request {
     Reboot { node: String },
     /// Brings a node's packages up to date, drained where that stops containers.
     Upgrade { node: String },
+    /// Lets an address in again that fail2ban shuts out.
+    Unban {
+        address: String,
+        /// On this node alone; on all when there is none.
+        #[serde(default)]
+        node: Option<String>,
+    },
     /// Drains, pauses or activates a node.
     Availability { node: String, to: Availability },
 }
@@ -222,6 +229,10 @@ impl Request {
             Self::RemoveNode { node } => format!("strike {node} off"),
             Self::Reboot { node } => format!("reboot {node}"),
             Self::Upgrade { node } => format!("upgrade {node}"),
+            Self::Unban { address, node } => match node {
+                Some(node) => format!("let {address} in again on {node}"),
+                None => format!("let {address} in again"),
+            },
             Self::Availability { node, to } => match to {
                 Availability::Active => format!("activate {node}"),
                 Availability::Pause => format!("pause {node}"),

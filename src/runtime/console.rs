@@ -50,6 +50,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
         alerts,
         ledger: store.ledger(),
         log_memory: config.logs.memory,
+        zone: jiff::tz::TimeZone::system(),
         warnings: config.warnings.clone(),
         now: Timestamp::now(),
     });

@@ -10,9 +10,12 @@ use crossterm::event::EventStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::collect::{Collectors, LogBatch, Window, follow_journal, follow_service, silence_there};
+use crate::collect::{
+    AccessNews, Collectors, LogBatch, Window, follow_access, follow_journal, follow_service,
+    read_all_bans, silence_there,
+};
 use crate::job::{Event, JobId, RunError};
-use crate::model::Link;
+use crate::model::{Link, Routes};
 use crate::monitor::Store;
 use crate::ops::{self, Context, Request, ShellTarget};
 use crate::ui::msg::{Effect, LogSource, Look, Msg, Seen, Ticket};
@@ -20,6 +23,9 @@ use crate::ui::terminal::Screen;
 
 /// Lines of the past that a log view opens with, of each task.
 const TAIL: usize = 1000;
+
+/// Requests of the past that an access log opens with.
+const REQUESTS: usize = 5000;
 
 /// How often the servers are compared with config.toml while nothing asks for it. It costs each of
 /// them a second or two of work.
@@ -125,6 +131,13 @@ impl Effects {
                     let _ = messages.send(Msg::Newer { ticket, found }).await;
                 });
             }
+            Effect::Bans { ticket } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = read_all_bans(&nodes).await;
+                    let _ = messages.send(Msg::Bans { ticket, found }).await;
+                });
+            }
             Effect::Plan { ticket, request } => self.plan(ticket, request),
             Effect::Run {
                 ticket,
@@ -138,6 +151,7 @@ impl Effects {
                 }
             }
             Effect::FollowLogs { ticket, source } => self.follow(ticket, source),
+            Effect::FollowAccess { ticket, routes } => self.access(ticket, routes),
             Effect::StopLogs(ticket) => {
                 if let Some(cancel) = self.logs.remove(&ticket) {
                     cancel.cancel();
@@ -281,6 +295,33 @@ impl Effects {
             let forwarding = async {
                 while let Some(lines) = arriving.recv().await {
                     if messages.send(Msg::Log { ticket, lines }).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let both = async { tokio::join!(reading, forwarding).0 };
+            if let Some(ended) = cancel.run_until_cancelled(both).await {
+                let reason = ended.err().unwrap_or_else(|| "the log ended".into());
+                let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
+            }
+        });
+    }
+
+    fn access(&mut self, ticket: Ticket, routes: Routes) {
+        let cancel = CancellationToken::new();
+        self.logs.insert(ticket, cancel.clone());
+        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let (out, mut arriving) = mpsc::channel::<AccessNews>(8);
+            let window = Window {
+                tail: REQUESTS,
+                follow: true,
+            };
+            let reading = follow_access(&cx.nodes, &routes, window, out, &cancel);
+            let forwarding = async {
+                while let Some(news) = arriving.recv().await {
+                    let message = Msg::Access { ticket, news };
+                    if messages.send(message).await.is_err() {
                         return;
                     }
                 }

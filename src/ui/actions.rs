@@ -4,7 +4,7 @@ use super::browser;
 use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
-    Alerts, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Restore,
+    Alerts, Bans, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Restore,
     Versions,
 };
 use super::panes::RowKind;
@@ -42,6 +42,11 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Help => app.overlays.push(Overlay::Help(Help::default())),
         Action::Jobs => app.overlays.push(Overlay::Jobs(JobsView::default())),
         Action::Alerts => app.overlays.push(Overlay::Alerts(Alerts::default())),
+        Action::Bans => {
+            let (view, effect) = Bans::ask(app);
+            app.overlays.push(Overlay::Bans(view));
+            return vec![effect];
+        }
         Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),
         Action::Scale => return scale(app),
         Action::Restart => return restart(app),
@@ -97,6 +102,14 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
                 app.focus = Focus::Detail;
             } else {
                 app.say("select a service or a node to see its log", false);
+            }
+        }
+        Action::Access => {
+            if app.tabs().contains(&Tab::Access) {
+                app.tab = Tab::Access;
+                app.focus = Focus::Detail;
+            } else {
+                app.say("select an application to see its requests (pane 2)", false);
             }
         }
         Action::Shell => return shell(app),
@@ -169,6 +182,12 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
         && let Some(log) = &mut app.log
     {
         log.view.scroll(by as i64);
+        return;
+    }
+    if app.shown_tab() == Tab::Access
+        && let Some(access) = &mut app.access
+    {
+        access.view.scroll(by);
         return;
     }
     let last = app

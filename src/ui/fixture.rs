@@ -37,6 +37,7 @@ pub fn app_with(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
         alerts,
         ledger: Default::default(),
         log_memory: 1 << 20,
+        zone: jiff::tz::TimeZone::UTC,
         warnings: Vec::new(),
         now: NOW,
     })

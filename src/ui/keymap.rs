@@ -48,6 +48,7 @@ pub enum Action {
     Verify,
     Recover,
     Logs,
+    Access,
     Shell,
     Provision,
     ProvisionAll,
@@ -63,6 +64,7 @@ pub enum Action {
     Pause,
     Jobs,
     Alerts,
+    Bans,
     Zoom,
     Copy,
     Refresh,
@@ -340,6 +342,13 @@ pub const TABLE: &[Binding] = &[
         "follow the log of the selected service or node",
     ),
     b(
+        Action::Access,
+        "access",
+        &["A"],
+        Group::Look,
+        "requests to the selected application, live",
+    ),
+    b(
         Action::Shell,
         "shell",
         &["e"],
@@ -352,6 +361,13 @@ pub const TABLE: &[Binding] = &[
         &["a"],
         Group::Look,
         "what is not as it should be",
+    ),
+    b(
+        Action::Bans,
+        "bans",
+        &["f"],
+        Group::Look,
+        "addresses that fail2ban shuts out; lets them in again",
     ),
     b(
         Action::Filter,

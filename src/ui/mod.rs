@@ -1,6 +1,7 @@
 //! The console: [`update`] takes messages into the [`App`], [`view`] draws it. Both are pure; only
 //! `terminal` touches the outside.
 
+mod access;
 mod actions;
 mod browser;
 #[doc(hidden)]
@@ -17,6 +18,7 @@ mod theme;
 mod update;
 mod view;
 
+pub use access::AccessView;
 pub use keymap::KeyMap;
 pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
 pub use msg::{Effect, Msg};

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use crossterm::event::Event as TerminalEvent;
 use jiff::Timestamp;
 
+use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{Changes, Listing, LogLine, Preview, Update};
+use crate::model::{Changes, Listing, LogLine, NodeBans, Preview, Routes, Update};
 use crate::monitor::{Ledger, Trends, Week};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
@@ -64,6 +65,11 @@ pub enum Msg {
         ticket: Ticket,
         found: Result<Vec<ServiceVersions>, String>,
     },
+    /// The bans that [`Effect::Bans`] asked for.
+    Bans {
+        ticket: Ticket,
+        found: Vec<NodeBans>,
+    },
     /// What provisioning would change, and what an audit finds; read from time to time.
     Checked {
         plan: Result<Plan, String>,
@@ -91,6 +97,11 @@ pub enum Msg {
     Log {
         ticket: Ticket,
         lines: Vec<LogLine>,
+    },
+    /// What [`Effect::FollowAccess`] found; [`Msg::LogEnded`] ends it.
+    Access {
+        ticket: Ticket,
+        news: AccessNews,
     },
     /// The log ended or can't be read.
     LogEnded {
@@ -133,6 +144,10 @@ pub enum Effect {
         ticket: Ticket,
         app: String,
     },
+    /// Ask every node's fail2ban whom it shuts out; answered by [`Msg::Bans`].
+    Bans {
+        ticket: Ticket,
+    },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {
         ticket: Ticket,
@@ -154,6 +169,11 @@ pub enum Effect {
     FollowLogs {
         ticket: Ticket,
         source: LogSource,
+    },
+    /// Answered by [`Msg::Access`] until [`Effect::StopLogs`].
+    FollowAccess {
+        ticket: Ticket,
+        routes: Routes,
     },
     StopLogs(Ticket),
     /// Read something of the repository; answered by [`Msg::Looked`]. A newer one ends an older

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
+use super::access::AccessView;
 use super::browser::{Browser, Looks};
 use super::jobs::Jobs;
 use super::keymap::KeyMap;
@@ -16,7 +18,7 @@ use super::panes::{Row, RowKind, rows};
 use super::theme::Theme;
 use crate::config::AlertsConfig;
 use crate::job::Plan;
-use crate::model::Fleet;
+use crate::model::{Fleet, Routes};
 use crate::monitor::{self, Alert, Engine, Facts, Ledger, News, Trends, Week};
 use crate::provision::audit::Audit;
 use crate::stack::CatalogueEntry;
@@ -69,6 +71,7 @@ pub enum Tab {
     Security,
     Logs,
     Labels,
+    Access,
     Files,
     Changes,
 }
@@ -84,6 +87,7 @@ impl Tab {
             Self::Security => "Security",
             Self::Logs => "Logs",
             Self::Labels => "Labels",
+            Self::Access => "Access",
             Self::Files => "Files",
             Self::Changes => "Changes",
         }
@@ -161,6 +165,13 @@ pub(super) struct OpenLog {
     pub view: LogView,
 }
 
+/// An access log that is followed.
+pub(super) struct OpenAccess {
+    pub ticket: Ticket,
+    pub routes: Routes,
+    pub view: AccessView,
+}
+
 /// The servers compared with config.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checked {
@@ -187,6 +198,8 @@ pub struct Init {
     pub ledger: Ledger,
     /// Bytes of log lines that a log view keeps.
     pub log_memory: usize,
+    /// Times of day are shown in it.
+    pub zone: TimeZone,
     pub warnings: Vec<String>,
     pub now: Timestamp,
 }
@@ -201,6 +214,7 @@ pub struct App {
     pub(super) theme: Theme,
     pub(super) thresholds: AlertsConfig,
     pub(super) log_memory: usize,
+    pub(super) zone: TimeZone,
     pub(super) now: Timestamp,
     pub(super) size: (u16, u16),
 
@@ -221,6 +235,7 @@ pub struct App {
 
     pub(super) overlays: Vec<Overlay>,
     pub(super) log: Option<OpenLog>,
+    pub(super) access: Option<OpenAccess>,
     /// What is in the selected snapshot.
     pub(super) browser: Option<Browser>,
     pub(super) looks: Looks,
@@ -254,6 +269,7 @@ impl App {
             theme: init.theme,
             thresholds: init.alerts,
             log_memory: init.log_memory,
+            zone: init.zone,
             now: init.now,
             size: (0, 0),
             pane: Pane::Services,
@@ -269,6 +285,7 @@ impl App {
             tab_areas: Vec::new(),
             overlays: Vec::new(),
             log: None,
+            access: None,
             browser: None,
             looks: Looks::default(),
             jobs: Jobs::default(),
@@ -384,7 +401,7 @@ impl App {
                 Tab::Logs,
                 Tab::Load,
             ],
-            Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels],
+            Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels, Tab::Access],
             Pane::Backups
                 if matches!(self.selected().map(|r| &r.kind), Some(RowKind::Snapshot(_))) =>
             {

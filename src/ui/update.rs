@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ratatui::layout::Position;
 use tui_input::backend::crossterm::EventHandler;
 
+use super::access::{AccessOutcome, AccessView};
 use super::actions;
 use super::browser;
 use super::keymap::Action;
@@ -15,10 +16,11 @@ use super::log::{LogOutcome, LogView};
 use super::msg::{Effect, LogSource, Msg};
 use super::overlays::{JobsView, Message, Overlay, Quit};
 use super::panes::RowKind;
-use super::state::{App, Checked, Focus, OpenLog, Pane, Tab};
+use super::state::{App, Checked, Focus, OpenAccess, OpenLog, Pane, Tab};
+use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::Outcome;
-use crate::model::{Datum, Update};
+use crate::model::{Datum, Routes, Update};
 use crate::monitor::{Alert, Kind, Sample};
 
 /// Rows that one turn of the wheel moves.
@@ -52,6 +54,21 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             });
             if let Some(view) = view {
                 view.take(found);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Bans { ticket, found } => {
+            let near = match app.selected().map(|r| &r.kind) {
+                Some(RowKind::Node(_)) => app.selected().map(|r| r.name.clone()),
+                _ => None,
+            };
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Bans(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take(found, near.as_deref());
                 app.dirty = true;
             }
             Vec::new()
@@ -129,7 +146,23 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Access { ticket, news } => {
+            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+                match news {
+                    AccessNews::Requests(requests) => access.view.push(requests),
+                    AccessNews::Note(text) => {
+                        access.view.note(crate::text::clean(&text).into_owned());
+                    }
+                }
+                app.dirty = true;
+            }
+            Vec::new()
+        }
         Msg::LogEnded { ticket, reason } => {
+            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+                access.view.end(crate::text::clean(&reason).into_owned());
+                app.dirty = true;
+            }
             if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
                 log.view.end(crate::text::clean(&reason).into_owned());
                 app.dirty = true;
@@ -157,6 +190,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Terminate => vec![Effect::Quit],
     };
     effects.extend(follow_selection(app));
+    effects.extend(follow_access(app));
     effects.extend(watch(app));
     effects.extend(browser::follow(app));
     effects
@@ -338,6 +372,12 @@ fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     {
         return effects;
     }
+    if app.focus == Focus::Detail
+        && app.shown_tab() == Tab::Access
+        && let Some(effects) = access_key(app, key)
+    {
+        return effects;
+    }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
         match browser::key(app, key) {
             browser::Outcome::Handled => return Vec::new(),
@@ -409,21 +449,32 @@ fn log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
                 LogSource::Services { name, .. } => name.clone(),
                 LogSource::Journal { node, .. } => format!("{node}-journal"),
             };
-            let name: String = name
-                .chars()
-                .map(|c| {
-                    if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                        c
-                    } else {
-                        '-'
-                    }
-                })
-                .collect();
-            let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
-            Some(vec![Effect::Save { path, text }])
+            Some(vec![save(app, &name, text)])
         }
         LogOutcome::Ignored => None,
     }
+}
+
+/// `None` when the access log has no use for the key.
+fn access_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+    let access = app.access.as_mut()?;
+    match access.view.key(key) {
+        AccessOutcome::Handled => Some(Vec::new()),
+        AccessOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
+        AccessOutcome::Save(text) => {
+            let name = format!("{}-access", access.routes.name);
+            Some(vec![save(app, &name, text)])
+        }
+        AccessOutcome::Ignored => None,
+    }
+}
+
+/// A file named after what it is of, and the time.
+fn save(app: &App, name: &str, text: String) -> Effect {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = name.replace(|c| !plain(c), "-");
+    let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
+    Effect::Save { path, text }
 }
 
 fn paste(app: &mut App, text: &str) {
@@ -521,6 +572,48 @@ fn follow_selection(app: &mut App) -> Vec<Effect> {
         });
     }
     effects
+}
+
+/// While the tab is shown, the requests to what is selected are followed, and no others.
+fn follow_access(app: &mut App) -> Vec<Effect> {
+    let wanted = (app.shown_tab() == Tab::Access)
+        .then(|| routes(app))
+        .flatten();
+    if app.access.as_ref().map(|a| &a.routes) == wanted.as_ref() {
+        return Vec::new();
+    }
+    let before = app.access.take().map(|a| Effect::StopLogs(a.ticket));
+    let mut effects: Vec<Effect> = before.into_iter().collect();
+    if let Some(routes) = wanted {
+        let ticket = app.ticket();
+        effects.push(Effect::FollowAccess {
+            ticket,
+            routes: routes.clone(),
+        });
+        app.access = Some(OpenAccess {
+            ticket,
+            routes,
+            view: AccessView::new(app.zone.clone()),
+        });
+    }
+    effects
+}
+
+/// The routes to what is selected.
+fn routes(app: &App) -> Option<Routes> {
+    let row = app.selected()?;
+    let all = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    let places = match &row.kind {
+        RowKind::App { services } => services.as_slice(),
+        RowKind::Service(at) | RowKind::Task { service: at, .. } => std::slice::from_ref(at),
+        _ => return None,
+    };
+    let services: Vec<_> = places.iter().filter_map(|at| all.get(*at)).collect();
+    let name = match (&row.kind, services.first()) {
+        (RowKind::Task { .. }, Some(service)) => &service.name,
+        _ => &row.name,
+    };
+    Routes::of(name, &services)
 }
 
 fn source(app: &App) -> Option<LogSource> {

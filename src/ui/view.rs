@@ -313,8 +313,13 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         .border_style(style)
         .title(Line::from(spans));
     let logs = shown == Tab::Logs;
-    if logs && let Some(log) = &app.log {
-        let status = theme.text(&clean(&log.view.status()));
+    let status = match (&app.log, &app.access) {
+        (Some(log), _) if logs => Some(log.view.status()),
+        (_, Some(access)) if shown == Tab::Access => Some(access.view.status()),
+        _ => None,
+    };
+    if let Some(status) = status {
+        let status = theme.text(&clean(&status));
         let room = usize::from(area.width).saturating_sub(6);
         let status = format!(" {} ", truncate(&status, room, theme.ellipsis()));
         block = block.title_bottom(Line::from(status).right_aligned());
@@ -333,6 +338,23 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         };
         if let Some(log) = &mut app.log {
             log.view.render(inner, frame.buffer_mut(), &style);
+        }
+        return;
+    }
+    if shown == Tab::Access {
+        let now = app.now;
+        match &mut app.access {
+            Some(access) => access.view.render(inner, frame.buffer_mut(), theme, now),
+            None => {
+                let text = "no router of the edge leads here: it has no domain";
+                frame.buffer_mut().set_stringn(
+                    inner.x,
+                    inner.y,
+                    text,
+                    inner.width.into(),
+                    theme.dim(),
+                );
+            }
         }
         return;
     }
@@ -440,6 +462,18 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Access {
+        let fixed = [
+            ("f", "follow"),
+            ("Space", "pause"),
+            ("/", "filter: 5xx /path >500ms"),
+            ("t", "most frequent"),
+            ("y", "copy"),
+            ("o", "save"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
         let fixed = [
             ("Enter", "open"),
@@ -456,11 +490,13 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Provision, "provision"),
             (Action::NodeMenu, "drain, reboot"),
             (Action::Logs, "journal"),
+            (Action::Bans, "bans"),
             (Action::Shell, "shell"),
         ],
         Some(RowKind::App { .. } | RowKind::Service(_) | RowKind::Task { .. }) => &[
             (Action::Deploy, "deploy"),
             (Action::Logs, "logs"),
+            (Action::Access, "requests"),
             (Action::Scale, "scale"),
             (Action::Restart, "restart"),
             (Action::Update, "update"),

@@ -22,6 +22,13 @@ const LOG_KEYS: [(&str, &str); 8] = [
     ("o", "save the log to a file"),
 ];
 
+/// Keys of the access log, beside those of the log view.
+const ACCESS_KEYS: [(&str, &str); 3] = [
+    ("/", "filter: 404 5xx /path POST 192.0.2.7 >500ms"),
+    ("t", "what comes most often"),
+    ("o", "save what the filter keeps"),
+];
+
 #[derive(Default)]
 pub(in crate::ui) struct Help {
     top: usize,
@@ -63,6 +70,11 @@ impl Help {
         entry("", "");
         entry("In a log", "");
         for (keys, help) in LOG_KEYS {
+            entry(keys, help);
+        }
+        entry("", "");
+        entry("In an access log", "");
+        for (keys, help) in ACCESS_KEYS {
             entry(keys, help);
         }
         entry("", "");

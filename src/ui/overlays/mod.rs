@@ -1,6 +1,7 @@
 //! What lies over the panes: one file an overlay. The topmost gets the keys.
 
 mod alerts;
+mod bans;
 mod catalogue;
 mod form;
 mod help;
@@ -24,6 +25,7 @@ use super::msg::Effect;
 use super::state::App;
 
 pub(super) use alerts::Alerts;
+pub(super) use bans::Bans;
 pub(super) use catalogue::Catalogue;
 pub(super) use form::Form;
 pub(super) use help::Help;
@@ -48,6 +50,7 @@ pub(super) enum Overlay {
     Restore(Restore),
     Jobs(JobsView),
     Alerts(Alerts),
+    Bans(Bans),
     Quit(Quit),
     Message(Message),
 }
@@ -103,6 +106,7 @@ impl Overlay {
             Self::Restore(o) => o.key(app, key),
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
+            Self::Bans(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
             Self::Message(o) => o.key(app, key),
         }
@@ -120,6 +124,7 @@ impl Overlay {
             Self::Restore(o) => o.draw(app, frame, screen),
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),
+            Self::Bans(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
             Self::Message(o) => o.draw(app, frame, screen),
         }

@@ -6,6 +6,7 @@ use crate::job::{ChangeKind, Check, StepPlan};
 use crate::model::Node;
 use crate::provision::audit::Audit;
 use crate::text::human_bytes;
+use crate::ui::keymap::Action;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
@@ -197,6 +198,12 @@ pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Pa
             "last ban",
             audit.last_ban.as_deref().unwrap_or("none within a week"),
         );
+    if let Some(key) = app.keymap.key(Action::Bans) {
+        page = page.field(
+            "bans",
+            &format!("{key} lists them, and lets an address in again"),
+        );
+    }
     if let Some((from, ports)) = &audit.seen {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         page = page.field(

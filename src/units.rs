@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What is allowed.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let allowed =
         || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
     let (number, unit) = split(text).ok_or_else(allowed)?;
@@ -27,7 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What is allowed.
-pub(super) fn size(text: &str) -> Result<usize, String> {
+pub fn size(text: &str) -> Result<usize, String> {
     let allowed = || format!("{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\"");
     let (number, unit) = split(text).ok_or_else(allowed)?;
     let unit: u64 = match unit {
@@ -37,6 +37,16 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         _ => return Err(allowed()),
     };
     Ok((number * unit as f64) as usize)
+}
+
+/// A duration in three digits or fewer: `0.8 ms`, `120 ms`, `3.4 s`, `75 s`.
+pub fn short(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        s if s < 0.001 => format!("{:.1} ms", s * 1000.0),
+        s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s => format!("{s:.0} s"),
+    }
 }
 
 fn split(text: &str) -> Option<(f64, &str)> {

@@ -1,0 +1,264 @@
+//! `matou access`: the requests to an application, as the edge logs them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use color_eyre::eyre::{Result, eyre};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Exit;
+use crate::collect::{AccessNews, Window, follow_access};
+use crate::model::{Access, AccessFilter, Routes, top};
+use crate::ops::Context;
+use crate::text::clean;
+use crate::units::{duration, short};
+
+pub const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
+
+/// Requests that are read of the past.
+const PAST: usize = 10_000;
+
+/// Requests that are printed without `--since`.
+const SHOWN: usize = 100;
+
+/// Paths and addresses that `--top` names.
+const TOP: usize = 10;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only those of the last so many minutes or hours, as 10m or 2h
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    since: Option<Duration>,
+    /// Only this status, or class of statuses: 404, 5xx; may be given several times
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only paths that hold this
+    #[arg(long, value_name = "TEXT")]
+    path: Option<String>,
+    /// Only what took longer, as 500ms
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    slow: Option<Duration>,
+    /// Go on with what comes
+    #[arg(long, short, conflicts_with = "top")]
+    follow: bool,
+    /// Print JSON: one request a line
+    #[arg(long)]
+    json: bool,
+    /// Count instead: answers, and the paths and addresses that come most often
+    #[arg(long)]
+    top: bool,
+}
+
+impl Options {
+    fn filter(&self) -> Result<AccessFilter> {
+        let mut filter = AccessFilter::default();
+        for status in &self.status {
+            filter
+                .or_status(status)
+                .map_err(|e| eyre!("--status: {e}"))?;
+        }
+        if let Some(path) = &self.path {
+            filter.and_path(path);
+        }
+        if let Some(slow) = self.slow {
+            filter.and_slower(slow);
+        }
+        Ok(filter)
+    }
+}
+
+/// What `--top --json` prints.
+#[derive(Serialize)]
+struct Counted<'a> {
+    requests: usize,
+    /// By the first digit of the status.
+    answers: BTreeMap<&'a str, usize>,
+    slowest_micros: u64,
+    paths: Vec<Named<'a>>,
+    addresses: Vec<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    requests: usize,
+}
+
+/// The texts that come most often.
+fn named<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Named<'a>> {
+    let most = top(texts, TOP).into_iter();
+    most.map(|(name, requests)| Named { name, requests })
+        .collect()
+}
+
+/// Prints what fits.
+///
+/// # Errors
+/// Wrong options, no such application, no router that leads to it, or the log can't be read.
+pub async fn run(cx: &Context, app: &str, options: &Options) -> Result<ExitCode> {
+    let filter = options.filter()?;
+    let routes = routes(cx, app).await?;
+    let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
+    let since = options.since.map(ago);
+    let window = Window {
+        tail: if options.follow && since.is_none() {
+            0
+        } else {
+            PAST
+        },
+        follow: options.follow,
+    };
+    let cancel = CancellationToken::new();
+    let (out, mut arriving) = mpsc::channel(16);
+    let reading = follow_access(&cx.nodes, &routes, window, out, &cancel);
+    let wanted = |a: &Access| since.is_none_or(|s| a.at >= s) && filter.keeps(a);
+    if options.follow {
+        let printing = async {
+            let printed = print_all(&mut arriving, wanted, options.json).await;
+            // Nobody listens any more: that ends the reading.
+            arriving.close();
+            while arriving.recv().await.is_some() {}
+            printed
+        };
+        tokio::pin!(reading);
+        tokio::pin!(printing);
+        return tokio::select! {
+            printed = &mut printing => printed,
+            read = &mut reading => {
+                read.map_err(|reason| eyre!("{reason}"))?;
+                printing.await
+            }
+        };
+    }
+    let gathering = async {
+        let mut all = VecDeque::new();
+        while let Some(news) = arriving.recv().await {
+            match news {
+                AccessNews::Requests(requests) => all.extend(requests.into_iter().filter(wanted)),
+                AccessNews::Note(text) => eprintln!("{}", clean(&text)),
+            }
+        }
+        all
+    };
+    let (read, mut all) = tokio::join!(reading, gathering);
+    read.map_err(|reason| eyre!("{reason}"))?;
+    // Those of several nodes are told in the order of their times.
+    all.make_contiguous().sort_by_key(|a| a.at);
+    if !options.top && since.is_none() {
+        all.drain(..all.len().saturating_sub(SHOWN));
+    }
+    let all = all.make_contiguous();
+    let written = match options.top {
+        true => count(all, options.json),
+        false => all.iter().try_for_each(|a| print(a, options.json)),
+    };
+    quiet(written)
+}
+
+/// The routes to an application or a service.
+async fn routes(cx: &Context, app: &str) -> Result<Routes> {
+    let manager = cx.nodes.manager().await?;
+    let swarm = manager.docker.swarm().await?;
+    let named: Vec<_> = swarm
+        .services
+        .iter()
+        .filter(|s| s.stack.as_deref() == Some(app) || s.name == app)
+        .collect();
+    if named.is_empty() {
+        return Err(eyre!(
+            "there is no application {app:?}; `matou status` lists them"
+        ));
+    }
+    Routes::of(app, &named).ok_or_else(|| {
+        eyre!("no router of the edge leads to {app}: it has no domain, so nothing is logged for it")
+    })
+}
+
+/// Prints until the log ends, Ctrl-C is pressed, or nobody reads any more.
+async fn print_all(
+    arriving: &mut mpsc::Receiver<AccessNews>,
+    wanted: impl Fn(&Access) -> bool,
+    json: bool,
+) -> Result<ExitCode> {
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let news = tokio::select! {
+            news = arriving.recv() => news,
+            _ = &mut interrupted => return Ok(Exit::Cancelled.into()),
+        };
+        match news {
+            None => return Ok(Exit::Done.into()),
+            Some(AccessNews::Note(text)) => eprintln!("{}", clean(&text)),
+            Some(AccessNews::Requests(requests)) => {
+                let mut fit = requests.iter().filter(|a| wanted(a));
+                if let Err(e) = fit.try_for_each(|a| print(a, json)) {
+                    return quiet(Err(e));
+                }
+            }
+        }
+    }
+}
+
+fn print(access: &Access, json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, access)?;
+        writeln!(out)
+    } else {
+        writeln!(out, "{}", access.line())
+    }
+}
+
+fn count(all: &[Access], json: bool) -> std::io::Result<()> {
+    let class = |digit: u16| all.iter().filter(|a| a.status / 100 == digit).count();
+    let slowest = all.iter().map(|a| a.duration).max().unwrap_or_default();
+    let counted = Counted {
+        requests: all.len(),
+        answers: [
+            ("2xx", class(2)),
+            ("3xx", class(3)),
+            ("4xx", class(4)),
+            ("5xx", class(5)),
+        ]
+        .into(),
+        slowest_micros: u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX),
+        paths: named(all.iter().map(Access::place)),
+        addresses: named(all.iter().map(|a| &*a.client)),
+    };
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &counted)?;
+        return writeln!(out);
+    }
+    let answers = counted.answers.iter();
+    let answers: Vec<_> = answers.map(|(class, n)| format!("{n} {class}")).collect();
+    writeln!(
+        out,
+        "{} requests: {}; the slowest took {}",
+        counted.requests,
+        answers.join(", "),
+        short(slowest)
+    )?;
+    for (title, list) in [("paths", counted.paths), ("addresses", counted.addresses)] {
+        writeln!(out, "{title}")?;
+        for Named { name, requests } in list {
+            writeln!(out, "{requests:>7} {name}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A pipe that is closed is no failure.
+fn quiet(written: std::io::Result<()>) -> Result<ExitCode> {
+    match written {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(Exit::Done.into()),
+    }
+}

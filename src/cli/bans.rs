@@ -1,0 +1,49 @@
+//! `matou bans`: what fail2ban of each node shuts out.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use color_eyre::eyre::Result;
+use jiff::Timestamp;
+
+use super::Exit;
+use crate::collect::read_all_bans;
+use crate::model::{Ban, NodeBans};
+use crate::ops::Context;
+use crate::text::{age, clean};
+
+/// Lists them. A node that can't be asked makes it fail; one without fail2ban does not.
+pub(super) async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
+    let nodes = read_all_bans(&cx.nodes).await;
+    let text = match json {
+        true => serde_json::to_string_pretty(&nodes)? + "\n",
+        false => nodes.iter().map(|n| listed(n, Timestamp::now())).collect(),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
+        _ => {}
+    }
+    let mut problems = nodes.iter().filter_map(|n| n.problem.as_deref());
+    Ok(match problems.any(|p| !p.starts_with("has no fail2ban")) {
+        true => Exit::Failed.into(),
+        false => Exit::Done.into(),
+    })
+}
+
+fn listed(node: &NodeBans, now: Timestamp) -> String {
+    let name = clean(&node.node);
+    match &node.problem {
+        Some(problem) => return format!("{name:<12} {}\n", clean(problem)),
+        None if node.bans.is_empty() => return format!("{name:<12} nobody is banned\n"),
+        None => {}
+    }
+    let line = |ban: &Ban| {
+        let since = ban.since.map_or("?".to_owned(), |t| age(now, t));
+        let until = ban.until.map_or("for good".to_owned(), |t| {
+            format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
+        });
+        let (address, jail) = (&ban.address, &ban.jail);
+        format!("{name:<12} {address:<39} {jail:<14} since {since}, {until}\n")
+    };
+    node.bans.iter().map(line).collect()
+}

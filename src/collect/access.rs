@@ -1,0 +1,262 @@
+//! Traefik's access log followed live, on every node that an edge runs on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::logs::{LogBatch, Window, follow_service, swarm};
+use crate::docker::{NodeHandle, Nodes, ServiceSpec};
+use crate::edge::{AccessLog, access_log, parse_access, traefik};
+use crate::host::Command;
+use crate::job::Stream;
+use crate::model::{Access, Routes, Swarm};
+
+/// Where the edge runs is looked at this often, and a log that broke off is opened again.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Largest batch, and how long one is gathered.
+const BATCH: usize = 1024;
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Bytes of the past that a node looks through.
+const PAST: u32 = 128 << 20;
+
+/// The past up to where the file ends now, then what comes. Only lines that hold one of the texts
+/// leave the node, without the fields that nobody reads here. `tail -F` goes on when the file is
+/// truncated or replaced (logrotate). An empty line now and then shows whether anybody listens: a console
+/// that was killed leaves nothing behind.
+const SCRIPT: &str = r#"f=$1 n=$2 past=$3 follow=$4; shift 4
+size=$(stat -c %s -- "$f") || exit 1
+short='s/"(ClientAddr|ClientPort|DownstreamContentSize|GzipRatio|Origin[A-Za-z]+|Overhead|Request(Addr|ContentSize|Count|Port|Protocol|Scheme)|RetryAttempts|Service[A-Za-z]+|StartLocal|TLS[A-Za-z]+|entryPointName|level|msg)":("[^"\\]*"|[0-9.]+),//g'
+head -c "$size" -- "$f" | tail -c "$past" | grep -aiF "$@" | tail -n "$n" | sed -E "$short"
+[ "$follow" = 1 ] || exit 0
+(trap '' PIPE; while sleep 30 >/dev/null 2>&1 && echo 2>/dev/null; do :; done; kill 0) &
+beat=$!
+tail -c "+$((size + 1))" -F -- "$f" 2>/dev/null | grep -aiF --line-buffered "$@" | sed -uE "$short"
+kill $beat"#;
+
+/// What arrives of an access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessNews {
+    /// Requests, in the order of their times within a batch.
+    Requests(Vec<Access>),
+    /// Why some may be missing.
+    Note(String),
+}
+
+/// Sends the requests of `routes` to `out`, `window.tail` of the past from each node; returns when
+/// all was read, or, when following, when nobody listens any more.
+///
+/// # Errors
+/// Nothing takes https, it writes no access log that can be read, or no node can be asked.
+pub async fn follow(
+    nodes: &Nodes,
+    routes: &Routes,
+    window: Window,
+    out: mpsc::Sender<AccessNews>,
+    cancel: &CancellationToken,
+) -> Result<(), String> {
+    let fleet = swarm(nodes).await?;
+    let edge = traefik(&fleet)
+        .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
+    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
+    let spec = manager.docker.service_spec(&edge.id).await;
+    let spec: ServiceSpec = spec.map_err(|e| e.to_string())?;
+    match access_log(&spec, &edge.name)? {
+        AccessLog::Output => output(nodes, &edge.id, routes, window, out).await,
+        file => files(nodes, &edge.id, &file, routes, window, out, cancel).await,
+    }
+}
+
+/// From the edge's own output.
+async fn output(
+    nodes: &Nodes,
+    service: &str,
+    routes: &Routes,
+    window: Window,
+    out: mpsc::Sender<AccessNews>,
+) -> Result<(), String> {
+    let (lines, mut arriving) = mpsc::channel::<LogBatch>(8);
+    let reading = follow_service(nodes, service, window, lines);
+    let parsing = async {
+        while let Some(batch) = arriving.recv().await {
+            let requests = batch.iter().filter_map(|l| parse_access(&l.bytes));
+            let requests: Vec<_> = requests.filter(|a| routes.own(a)).collect();
+            if !requests.is_empty() && out.send(AccessNews::Requests(requests)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(reading, parsing).0
+}
+
+/// From a file on each node that the edge runs on.
+async fn files(
+    nodes: &Nodes,
+    service: &str,
+    file: &AccessLog,
+    routes: &Routes,
+    window: Window,
+    out: mpsc::Sender<AccessNews>,
+    cancel: &CancellationToken,
+) -> Result<(), String> {
+    let mut readers: JoinSet<(String, Result<(), String>)> = JoinSet::new();
+    // Nodes, and whether each is being read.
+    let mut known: HashMap<String, bool> = HashMap::new();
+    let mut first = true;
+    loop {
+        match swarm(nodes).await {
+            Ok(swarm) => {
+                for name in places(nodes, &swarm, service) {
+                    let again = known.get(&name).copied();
+                    if again == Some(true) {
+                        continue;
+                    }
+                    let Some(handle) = nodes.get(&name).cloned() else {
+                        continue;
+                    };
+                    // What was read before must not come twice.
+                    let tail = if again.is_some() { 0 } else { window.tail };
+                    let window = Window { tail, ..window };
+                    known.insert(name.clone(), true);
+                    let (file, routes) = (file.clone(), routes.clone());
+                    let (out, cancel) = (out.clone(), cancel.clone());
+                    readers.spawn(async move {
+                        let read = read(&handle, &file, &routes, window, out, &cancel).await;
+                        (name, read)
+                    });
+                }
+            }
+            Err(reason) if first => return Err(reason),
+            Err(_) => {}
+        }
+        if first && known.is_empty() {
+            return Err(
+                "the edge runs on no node of config.toml: its access log can't be read".into(),
+            );
+        }
+        first = false;
+        if !window.follow {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = out.closed() => return Ok(()),
+        }
+        while let Some(ended) = readers.try_join_next() {
+            let Ok((name, ended)) = ended else { continue };
+            let why = ended.err().unwrap_or_else(|| "it ended".into());
+            let note = format!("{name}: {why}; opened again, requests of meanwhile are missing");
+            known.insert(name, false);
+            if out.send(AccessNews::Note(note)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let mut outcome = Ok(());
+    while let Some(ended) = readers.join_next().await {
+        if let Ok((name, Err(reason))) = ended {
+            outcome = Err(format!("{name}: {reason}"));
+        }
+    }
+    outcome
+}
+
+/// Nodes that the edge runs on; when it does not run, where it did last.
+fn places(nodes: &Nodes, swarm: &Swarm, service: &str) -> Vec<String> {
+    let tasks = || {
+        swarm
+            .tasks
+            .iter()
+            .filter(|t| t.service_id == service && !t.node_id.is_empty())
+    };
+    let running: Vec<_> = tasks().filter(|t| t.state == "running").collect();
+    let chosen = match running.is_empty() {
+        true => tasks().max_by_key(|t| t.since).into_iter().collect(),
+        false => running,
+    };
+    let mut names: Vec<_> = chosen
+        .into_iter()
+        .filter_map(|t| nodes.name_of(swarm, &t.node_id))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+async fn read(
+    node: &NodeHandle,
+    file: &AccessLog,
+    routes: &Routes,
+    window: Window,
+    out: mpsc::Sender<AccessNews>,
+    cancel: &CancellationToken,
+) -> Result<(), String> {
+    let path = path(node, file).await?;
+    let mut command = Command::sh(SCRIPT)
+        .arg(&path)
+        .arg(window.tail.to_string())
+        .arg(PAST.to_string())
+        .arg(u8::from(window.follow).to_string())
+        .sudo()
+        .label("read the access log");
+    for mark in routes.marks() {
+        command = command.arg("-e").arg(mark);
+    }
+    let (raw, mut lines) = mpsc::channel::<(Stream, Vec<u8>)>(256);
+    let parsing = async {
+        let (mut requests, mut said) = (Vec::new(), String::new());
+        while let Some((stream, line)) = lines.recv().await {
+            let mut next = Some((stream, line));
+            let end = tokio::time::Instant::now() + GATHER;
+            while let Some((stream, line)) = next.take() {
+                match stream {
+                    Stream::Stderr => said = crate::text::plain(&line),
+                    _ => requests.extend(parse_access(&line).filter(|a| routes.own(a))),
+                }
+                if requests.len() < BATCH {
+                    next = tokio::time::timeout_at(end, lines.recv())
+                        .await
+                        .ok()
+                        .flatten();
+                }
+            }
+            if requests.is_empty() {
+                continue;
+            }
+            requests.sort_by_key(|a: &Access| a.at);
+            let news = AccessNews::Requests(std::mem::take(&mut requests));
+            if out.send(news).await.is_err() {
+                break;
+            }
+        }
+        said
+    };
+    let (ended, said) = tokio::join!(node.host.stream(&command, raw, cancel), parsing);
+    match ended {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(format!("{path} can't be read: {said}")),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// The file's path on the node.
+async fn path(node: &NodeHandle, file: &AccessLog) -> Result<String, String> {
+    match file {
+        AccessLog::File {
+            source,
+            volume: false,
+            rest,
+        } => Ok(format!("{source}{rest}")),
+        AccessLog::File { source, rest, .. } => {
+            let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
+            let found = volumes.into_iter().find(|v| v.name == *source);
+            let found = found.ok_or_else(|| format!("the volume {source} is not there"))?;
+            Ok(format!("{}{rest}", found.mountpoint.trim_end_matches('/')))
+        }
+        AccessLog::Output => Err("it is in the edge's output".into()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Reads what fail2ban of each node shuts out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use crate::docker::Nodes;
+use crate::host::{Command, Host};
+use crate::model::{Ban, NodeBans, network};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bans that are read of each jail.
+const MOST: usize = 5000;
+
+/// Prints `key TAB value` lines. Times of fail2ban are those of the node's zone.
+const SCRIPT: &str = r#"exec </dev/null
+command -v fail2ban-client >/dev/null || { echo absent; exit 0; }
+status=$(fail2ban-client status 2>&1) || { printf 'down\t%s\n' "$status"; exit 0; }
+printf 'zone\t%s\n' "$(date +%z)"
+printf '%s\n' "$status" | sed -n 's/.*Jail list:[[:space:]]*//p' | tr ',' '\n' | while read -r jail; do
+  [ -n "$jail" ] || continue
+  fail2ban-client get "$jail" banip --with-time | head -n "$1" | while IFS= read -r ban; do
+    printf 'ban\t%s\t%s\n' "$jail" "$ban"
+  done
+done"#;
+
+/// The bans of every node, in the order of config.toml.
+pub async fn read_all(nodes: &Nodes) -> Vec<NodeBans> {
+    let reading = nodes.iter().map(|node| async move {
+        let (bans, problem) = match read(&node.host).await {
+            Ok(bans) => (bans, None),
+            Err(problem) => (Vec::new(), Some(problem)),
+        };
+        let node = node.config.name.clone();
+        NodeBans {
+            node,
+            bans,
+            problem,
+        }
+    });
+    futures_util::future::join_all(reading).await
+}
+
+/// The bans of one node.
+///
+/// # Errors
+/// One sentence: it has no fail2ban, that does not answer, or the node does not.
+pub async fn read(host: &Host) -> Result<Vec<Ban>, String> {
+    let command = Command::sh(SCRIPT)
+        .arg(MOST.to_string())
+        .sudo()
+        .timeout(PATIENCE)
+        .label("list the bans");
+    let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
+    parse(&output.text())
+}
+
+fn parse(text: &str) -> Result<Vec<Ban>, String> {
+    let mut zone = jiff::tz::TimeZone::UTC;
+    let mut bans = Vec::new();
+    for line in text.lines() {
+        let (key, value) = line.split_once('\t').unwrap_or((line, ""));
+        match key {
+            "absent" => {
+                return Err(
+                    "has no fail2ban: `matou provision --only fail2ban` installs it".into(),
+                );
+            }
+            "down" => {
+                let said = crate::text::clean(value);
+                return Err(format!(
+                    "fail2ban does not answer: {said}; `systemctl restart fail2ban` starts it"
+                ));
+            }
+            "zone" => {
+                if let Ok(parsed) = jiff::fmt::strtime::parse("%z", value)
+                    && let Some(offset) = parsed.offset()
+                {
+                    zone = offset.to_time_zone();
+                }
+            }
+            "ban" => bans.extend(value.split_once('\t').and_then(|(j, b)| ban(j, b, &zone))),
+            _ => {}
+        }
+    }
+    bans.sort_by(|a: &Ban, b| a.jail.cmp(&b.jail).then(b.since.cmp(&a.since)));
+    Ok(bans)
+}
+
+/// `203.0.113.7 TAB 2026-11-24 16:43:47 + 3600 = 2026-11-24 17:43:47`, as fail2ban 1.0 prints it; a
+/// ban for good lasts -1 seconds.
+fn ban(jail: &str, text: &str, zone: &jiff::tz::TimeZone) -> Option<Ban> {
+    let text = crate::text::clean(text);
+    let (address, times) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    let time = |text: &str| -> Option<Timestamp> {
+        let time: DateTime = text.trim().replacen(' ', "T", 1).parse().ok()?;
+        zone.to_timestamp(time).ok()
+    };
+    let (start, rest) = times.split_once('+').unwrap_or((times, ""));
+    let (length, end) = rest.split_once('=').unwrap_or((rest, ""));
+    let for_good = length.trim().starts_with('-');
+    Some(Ban {
+        jail: crate::text::clean(jail).into_owned(),
+        address: network(address).ok()?,
+        since: time(start),
+        until: time(end).filter(|_| !for_good),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fail2ban_prints_is_read() {
+        // As fail2ban 1.0.2 of Debian 12 printed it.
+        let text = "zone\t+0100\nban\tsshd\t203.0.113.7 \t2026-11-24 16:43:47 + 3600 = 2026-11-24 17:43:47\n\
+            ban\tsshd\t2001:db8::7 \t2026-11-24 16:44:00 + -1 = 9999-12-31 23:59:59\n\
+            ban\tsshd\t\u{1b}[2J \t2026-11-24 16:44:00 + -1 = 9999-12-31 23:59:59\n\
+            ban\ta\t203.0.113.0/24\n";
+        let bans = parse(text).unwrap();
+        let addresses: Vec<_> = bans.iter().map(|b| &*b.address).collect();
+        assert_eq!(addresses, ["203.0.113.0/24", "2001:db8::7", "203.0.113.7"]);
+        assert_eq!(bans[0].since, None);
+        assert_eq!(bans[1].until, None);
+        assert_eq!(bans[2].since, "2026-11-24T15:43:47Z".parse().ok());
+        assert_eq!(bans[2].until, "2026-11-24T16:43:47Z".parse().ok());
+        assert_eq!(parse("zone\t+0000\n"), Ok(Vec::new()));
+        assert!(parse("absent\n").unwrap_err().contains("--only fail2ban"));
+        let down = parse("down\tFailed to access socket path\n").unwrap_err();
+        assert!(down.contains("Failed to access"), "{down}");
+    }
+}
