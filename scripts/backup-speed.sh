@@ -79,7 +79,7 @@ while [ "$i" -lt "$turns" ]; do
     through_restore "$state/staged" >>"$state/through_restore"
     i=$((i + 1))
 done
-median() { sort -n "$state/$1" | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
+median() { sort -n "$state/$1" | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
 line() {
     echo "$2 $3" | awk -v what="$1, $megabytes MB in $files files, median of $turns" '{
         printf "| %s | %.1f s | %.1f s | %+.1f %% |\n", what, $1, $2, ($2 - $1) * 100 / $1 }'
