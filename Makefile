@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm lint fuzz bench screenshot speed speed-backup setup build
+.PHONY: demo demo-down test test-vm lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
 setup:
 	@scripts/setup.sh
@@ -50,6 +50,10 @@ speed: build
 # A backup through matou beside plain restic, on a practice fleet, as root.
 speed-backup: build
 	scripts/backup-speed.sh $(MATOU)
+
+# A snapshot of a million files and a repository of ten thousand snapshots, on a practice fleet, as root.
+speed-snapshots: build
+	cargo run --locked --example snapshots
 
 # The picture in the README, from the real screen on a practice fleet.
 screenshot: build

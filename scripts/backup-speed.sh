@@ -1,6 +1,7 @@
 #!/bin/sh
-# A backup through matou beside plain restic: the same data, the same node, a new repository each
-# time, by turns. Prints the lines of docs/performance.md. As root; it makes a practice fleet of one.
+# Backups and restores through matou beside plain restic: the same data, the same node, by turns; a
+# new repository for each backup. Prints the lines of docs/performance.md. As root; it makes a
+# practice fleet of one. It needs five times the room of the data.
 # backup-speed.sh [MATOU] [MEGABYTES] [FILES] [TURNS]
 set -eu
 
@@ -33,6 +34,7 @@ node "cd /mnt/data/store_files; i=0
 while [ \$i -lt $files ]; do d=d\$((i / 200)); [ -d \$d ] || mkdir \$d; head -c $size /dev/urandom >\$d/f\$i; i=\$((i + 1)); done; sync"
 
 now() { date +%s.%N; }
+fresh_cache() { node "sync; echo 3 >/proc/sys/vm/drop_caches 2>/dev/null || :"; }
 fresh() { node "rm -rf /srv/restic /var/cache/matou/restic; sync; echo 3 >/proc/sys/vm/drop_caches 2>/dev/null || :"; }
 plain() {
     fresh
@@ -49,16 +51,41 @@ through() {
     echo "$(now) $begun" | awk '{ printf "%.2f\n", $1 - $2 }'
 }
 
+# What restic alone writes beside the data.
+plain_restore() {
+    fresh_cache
+    begun=$(now)
+    node "RESTIC_PASSWORD=practice RESTIC_CACHE_DIR=/var/cache/matou/restic nice -n 10 restic -r /srv/restic restore -q latest --tag app=store --target /mnt/data/.plain --include /mnt/data/store_files" >/dev/null
+    echo "$(now) $begun" | awk '{ printf "%.2f\n", $1 - $2 }'
+    node "rm -rf /mnt/data/.plain"
+}
+# The whole; into $1 the seconds of its step in which restic writes, and the files are counted.
+through_restore() {
+    fresh_cache
+    begun=$(now)
+    "$matou" --config "$config" restore store --yes --json >"$state/events"
+    echo "$(now) $begun" | awk '{ printf "%.2f\n", $1 - $2 }'
+    sed -n 's/.*"event":"step_done".*"step":"snapshot".*"took":\([0-9]*\).*/\1/p' "$state/events" | awk '{ printf "%.2f\n", $1 / 1000 }' >>"$1"
+    "$matou" --config "$config" restore forget store --yes >/dev/null
+}
+
 plain >/dev/null
 i=0
-: >"$state/plain"; : >"$state/through"
+for f in plain through plain_restore through_restore staged; do : >"$state/$f"; done
 while [ "$i" -lt "$turns" ]; do
     plain >>"$state/plain"
     through >>"$state/through"
+    plain_restore >>"$state/plain_restore"
+    through_restore "$state/staged" >>"$state/through_restore"
     i=$((i + 1))
 done
-median() { sort -n "$1" | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
-p=$(median "$state/plain") t=$(median "$state/through")
-echo "$p $t $megabytes $files $turns" | awk '{
-    printf "| first backup, %d MB in %d files, median of %d | plain restic %.1f s | through matou %.1f s | %+.1f %% |\n", $3, $4, $5, $1, $2, ($2 - $1) * 100 / $1 }'
-echo "plain: $(tr '\n' ' ' <"$state/plain") through matou: $(tr '\n' ' ' <"$state/through")" >&2
+median() { sort -n "$state/$1" | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
+line() {
+    echo "$2 $3" | awk -v what="$1, $megabytes MB in $files files, median of $turns" '{
+        printf "| %s | %.1f s | %.1f s | %+.1f %% |\n", what, $1, $2, ($2 - $1) * 100 / $1 }'
+}
+line "first backup" "$(median plain)" "$(median through)"
+line "restore, what restic does in it" "$(median plain_restore)" "$(median staged)"
+line "restore, the whole" "$(median plain_restore)" "$(median through_restore)"
+for f in plain through plain_restore staged through_restore; do echo "$f: $(tr '\n' ' ' <"$state/$f")" >&2; done
+echo "load: $(cut -d ' ' -f 1-3 /proc/loadavg)" >&2

@@ -19,6 +19,7 @@ use support::{Fleet, matou, ok, said, until};
 const FLEET: &str = "backup";
 const PASSWORD: &str = "practice-pass-8c41";
 const S3_KEY: &str = "practice-key-57d0";
+const REST_KEY: &str = "practice-rest-2b9e";
 
 const SHOP: &str = r#"
 version: "3.8"
@@ -59,6 +60,39 @@ secrets:
     external: true
 "#;
 
+/// An SQLite database that is written to without end, each time a row into two tables at once. Its
+/// rows say in which container they were written.
+const NOTES: &str = r#"
+version: "3.8"
+x-matou:
+  title: Notes
+  backup:
+    dumps:
+      - service: web
+        engine: sqlite
+        database: /notes/notes.db
+        file: /notes/copy.db
+services:
+  web:
+    image: matou/postgres:15
+    command:
+      - sh
+      - -c
+      - |
+        cd /notes; r=$$(cat /etc/hostname)
+        sqlite3 notes.db 'pragma journal_mode=wal; create table if not exists a (r text); create table if not exists b (r text)'
+        while :; do echo "begin; insert into a values ('$$r'); insert into b values ('$$r'); commit;"; sleep 0.01; done | sqlite3 -cmd '.timeout 9000' notes.db
+    volumes:
+      - data:/notes
+    stop_grace_period: 1s
+    deploy:
+      placement:
+        constraints:
+          - node.role == worker
+volumes:
+  data:
+"#;
+
 /// Writes without end, each time a row into two tables at once: equal counts are one state.
 const LOAD: &str = "while :; do echo 'begin; insert into a select repeat(md5(random()::text), 20); insert into b values (1); commit;'; sleep 0.05; done | \
     PGPASSWORD=$(cat /run/secrets/db_password) psql -q -U shop shop >/dev/null 2>&1";
@@ -83,6 +117,7 @@ impl Shop {
         let folder = own.parent().expect("a folder").to_owned();
         std::fs::create_dir_all(folder.join("stacks")).expect("made");
         std::fs::write(folder.join("stacks/shop.yml"), SHOP).expect("written");
+        std::fs::write(folder.join("stacks/notes.yml"), NOTES).expect("written");
         secret(&folder.join("restic-password"), PASSWORD);
         secret(&folder.join("wrong-password"), "another");
         let config = fleet.config("backup.toml", &repository("/srv/restic", ""));
@@ -280,9 +315,11 @@ fn backups_of_a_shop_under_load() {
     what_is_not_whole_is_told(&shop);
     every_kind_of_repository(&shop);
     two_at_once_and_a_closed_console(&shop);
+    a_snapshot_that_is_not_what_was_written(&shop);
     what_goes_wrong_in_the_middle(&shop);
     what_is_old_is_forgotten(&shop);
     the_night_on_the_manager(&shop);
+    a_database_that_is_a_file(&shop);
     a_power_cut(&shop);
     shop.part("done");
 }
@@ -401,7 +438,16 @@ fn vault(shop: &Shop) {
 }
 
 fn every_kind_of_repository(shop: &Shop) {
-    send(&shop.fleet, "n1", "/usr/bin/rclone", "/usr/bin/rclone");
+    for node in ["n1", "n2"] {
+        send(&shop.fleet, node, "/usr/bin/rclone", "/usr/bin/rclone");
+    }
+    // restic's REST protocol, with a user and a password.
+    let vault = shop.fleet.address("n2");
+    shop.fleet.run(
+        "n2",
+        &format!("systemd-run -q --unit=rest -E HOME=/root -E RCLONE_USER=practice -E RCLONE_PASS={REST_KEY} rclone serve restic --addr {vault}:8000 /srv/rest"),
+    );
+    let rest_location = format!("rest:http://practice:{REST_KEY}@{vault}:8000/matou/");
     let s3 = S3::start(&shop.gateway, 15_900);
     secret(
         &shop.folder.join("s3.env"),
@@ -418,18 +464,44 @@ fn every_kind_of_repository(shop: &Shop) {
         ("s3.toml", s3_location.as_str()),
         ("sftp.toml", "sftp:vault:/srv/sftp/restic"),
         ("rclone.toml", "rclone:disk:restic"),
+        ("rest.toml", rest_location.as_str()),
     ] {
         let config = shop.fleet.config(name, &repository(location, environment));
-        ok(&config, &["repo", "init", "--yes"]);
-        shop.backup(&config, "shop");
+        let mut told = ok(&config, &["repo", "init", "--yes"]);
+        told += &shop.backup(&config, "shop");
+        told += &ok(&config, &["repo", "stats"]);
+        assert!(
+            !told.contains(S3_KEY) && !told.contains(REST_KEY),
+            "{location}: {told}"
+        );
         shop.same_as_restored(&variables, location);
         shop.part(location);
     }
-    // The server is gone: that is the reason that is told.
+    let folders = shop.fleet.run("n2", "ls /srv/rest/matou");
+    assert!(folders.contains("snapshots"), "{folders}");
+    // The servers are gone: that is the reason that is told.
     drop(s3);
-    let config = shop.folder.join("s3.toml");
-    let text = shop.fails(&config, &["backup", "shop"], "can't be reached from n1");
-    assert!(!text.contains(S3_KEY), "{text}");
+    shop.fleet.run("n2", "systemctl stop rest");
+    for (name, key) in [("s3.toml", S3_KEY), ("rest.toml", REST_KEY)] {
+        let config = shop.folder.join(name);
+        let text = shop.fails(&config, &["backup", "shop"], "can't be reached from n1");
+        assert!(!text.contains(key), "{name}: {text}");
+    }
+}
+
+/// What is in the repository is compared with what was written: here the manifest is another when
+/// restic has read it already.
+fn a_snapshot_that_is_not_what_was_written(shop: &Shop) {
+    let slow = shop.folder.join("slow.toml");
+    let child = shop.slow(&slow);
+    shop.n1("echo >>/mnt/data/.matou/dumps/shop/manifest.json");
+    let (code, text) = shop.ended(child);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("can't be read again from the repository"),
+        "{text}"
+    );
+    shop.part("a snapshot that is not what was written");
 }
 
 fn two_at_once_and_a_closed_console(shop: &Shop) {
@@ -655,6 +727,58 @@ fn the_night_on_the_manager(shop: &Shop) {
     ok(&own, &["provision", "--only", "backup", "--yes"]);
     shop.n1("[ ! -e /etc/systemd/system/matou-backup.timer ]");
     shop.part("a night on the manager");
+}
+
+fn a_database_that_is_a_file(shop: &Shop) {
+    let config = &shop.config;
+    let container = || {
+        let line = "docker ps -q --no-trunc -f name=notes_web";
+        shop.fleet.run("n2", line).trim().to_owned()
+    };
+    let sqlite = |file: &str, sql: &str| {
+        let line = format!(
+            "docker exec {} sqlite3 -cmd '.timeout 9000' /notes/{file} \"{sql}\"",
+            container()
+        );
+        let out = shop.fleet.try_run("n2", &line);
+        match out.status.success() {
+            true => Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned()),
+            false => Err(said(&out)),
+        }
+    };
+    let count = |file: &str, table: &str| -> Result<u64, String> {
+        let rows = sqlite(file, &format!("select count(*) from {table}"))?;
+        rows.parse().map_err(|e| format!("{rows}: {e}"))
+    };
+    let more_than = |least: u64| {
+        until(Duration::from_secs(60), || match count("notes.db", "a")? {
+            n if n > least => Ok(()),
+            n => Err(format!("{n} rows")),
+        });
+    };
+    ok(config, &["deploy", "notes", "notes", "--yes"]);
+    more_than(100);
+    let first = container();
+    shop.backup(config, "notes");
+    let rows = count("copy.db", "a").expect("the copy is a database");
+    assert_eq!(count("copy.db", "b"), Ok(rows), "the copy is no one state");
+    more_than(rows);
+    shop.n1("rm -f /mnt/data/notes_data/*");
+    ok(config, &["restore", "notes", "--yes"]);
+    until(Duration::from_secs(60), || {
+        let id = container();
+        match !id.is_empty() && id != first && count("notes.db", "a")? > rows {
+            true => Ok(()),
+            false => Err(format!("{first} {id}")),
+        }
+    });
+    // What the first container wrote until the copy was made, and nothing of later.
+    let of_first =
+        |table: &str| count("notes.db", &format!("{table} where r = '{}'", &first[..12]));
+    assert_eq!((of_first("a"), of_first("b")), (Ok(rows), Ok(rows)));
+    let check = sqlite("notes.db", "pragma integrity_check");
+    assert_eq!(check.as_deref(), Ok("ok"));
+    shop.part("an SQLite database came back as its dump was");
 }
 
 fn a_power_cut(shop: &Shop) {

@@ -22,6 +22,11 @@ pub enum Message {
         #[serde(default)]
         message: String,
     },
+    /// Not restic's: the unit of a backup has read the snapshot's manifest again from the repository.
+    MatouRead {
+        /// As [`Summary::snapshot_id`].
+        snapshot_id: String,
+    },
     #[serde(other)]
     Other,
 }

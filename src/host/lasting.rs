@@ -28,22 +28,14 @@ else
     systemd-run --quiet --collect --unit="$u" --setenv=LC_ALL=C --setenv=HOME=/root \
         --property=StandardOutput="append:$d/$u.log" --property=StandardError="append:$d/$u.log" "$@" || { rm -f "$d/$u.sh"; exit 1; }
 fi
-at=0; n=0
-show() {
-    size=$(stat -c %s "$d/$u.log" 2>/dev/null || echo 0)
-    [ "$size" -gt "$at" ] || return 0
-    tail -c "+$((at + 1))" "$d/$u.log" | head -c "$((size - at))"
-    at=$size
-}
-while [ ! -e "$d/$u.rc" ]; do
-    show; sleep 0.3; n=$((n + 1))
+# Ends with the unit: nothing is polled while it works.
+pid=$(systemctl show --property=MainPID --value "$u.service")
+case $pid in ''|0) cat "$d/$u.log" ;; *) tail -c +1 -s 0.05 -f --pid="$pid" "$d/$u.log" ;; esac
+if [ ! -e "$d/$u.rc" ]; then
     # Killed, or the machine's power was cut: nothing will ever be written.
-    if [ $((n % 10)) = 0 ] && [ ! -e "$d/$u.rc" ] && ! systemctl is-active --quiet "$u.service"; then
-        sleep 0.5; [ -e "$d/$u.rc" ] && break
-        show; rm -f "$d/$u.sh"; echo "$u ended without a result" >&2; exit 1
-    fi
-done
-show
+    sleep 0.5
+    [ -e "$d/$u.rc" ] || { rm -f "$d/$u.sh"; echo "$u ended without a result" >&2; exit 1; }
+fi
 exit "$(cat "$d/$u.rc")"
 "#;
 

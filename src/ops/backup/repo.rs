@@ -513,8 +513,10 @@ impl Step for Reachable {
 
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
         let restic = &self.work.primary;
-        let version = restic.version().await.map_err(failed)?;
-        self.work.snapshots().await.map_err(failed)?;
+        let (version, all) = tokio::join!(self.work.version(), self.work.snapshots());
+        // A restic that is missing or too old is why the other failed.
+        let version = version.map_err(failed)?;
+        all.map_err(failed)?;
         Ok(Check::Done(vec![Change::same(format!(
             "restic {version}, repository {}",
             restic.shown()

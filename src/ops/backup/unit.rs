@@ -20,6 +20,8 @@ const OFTEN: Duration = Duration::from_millis(400);
 pub(super) struct Ended {
     pub code: i32,
     pub summary: Option<Summary>,
+    /// The snapshot whose manifest was read again from the repository.
+    pub read: Option<String>,
     /// Files that could not be read, the first of them.
     pub errors: Vec<String>,
     /// How many there were.
@@ -52,6 +54,10 @@ pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ende
                 }
                 Some(Message::Summary(summary)) => {
                     ended.summary = Some(summary);
+                    continue;
+                }
+                Some(Message::MatouRead { snapshot_id }) => {
+                    ended.read = Some(snapshot_id);
                     continue;
                 }
                 Some(Message::Error(error)) => {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::backup::{BackupError, Report, Restic, Snapshot};
+use crate::backup::{BackupError, Report, Restic, Snapshot, Version};
 use crate::config::Repository;
 use crate::docker::NodeHandle;
 use crate::job::StepError;
@@ -21,6 +21,7 @@ pub(super) struct Work {
     pub copies: Vec<Restic>,
     /// The primary repository's snapshots, read once for the plan.
     snapshots: Arc<OnceCell<Vec<Snapshot>>>,
+    version: Arc<OnceCell<Version>>,
     report: Arc<Mutex<Report>>,
 }
 
@@ -44,6 +45,7 @@ impl Work {
             copies: all.collect(),
             storage: storage.clone(),
             snapshots: Arc::default(),
+            version: Arc::default(),
             report: Arc::new(Mutex::new(Report::new(&config.fleet.name))),
             cx: cx.clone(),
         })
@@ -59,6 +61,12 @@ impl Work {
         self.snapshots
             .get_or_try_init(|| self.primary.snapshots(&["matou"]))
             .await
+    }
+
+    /// restic's version on the storage node, asked once.
+    pub async fn version(&self) -> Result<Version, BackupError> {
+        let asked = self.version.get_or_try_init(|| self.primary.version());
+        asked.await.copied()
     }
 
     /// What was done so far.

@@ -118,8 +118,7 @@ impl Stage {
                         continue;
                     }
                     Message::ExitError { message, .. } => last.push(message),
-                    Message::Summary(_) => continue,
-                    Message::Other => {}
+                    Message::Summary(_) | Message::MatouRead { .. } | Message::Other => {}
                 }
                 continue;
             }
