@@ -12,6 +12,9 @@ use super::Exit;
 use crate::job::{Check, Confirm, Event, Job, Outcome, Plan, RunError, Stream};
 use crate::ops::{self, Context, Request};
 
+/// How often a plan is made again because the fleet changed meanwhile.
+const PLANS: u32 = 5;
+
 /// Options of every job.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -68,6 +71,7 @@ pub(super) async fn run_watched(
         Err(reason) => return fail(options, &reason),
     };
     let mut plan = cx.runner.plan(&job).await;
+    let mut again = 0;
     loop {
         show_plan(&plan, options)?;
         if let Some(accepted) = decided(&plan, options)?
@@ -117,7 +121,12 @@ pub(super) async fn run_watched(
             Ok(Outcome::Done { .. }) => Ok(Exit::Done.into()),
             Ok(Outcome::Failed { .. }) => Ok(Exit::Failed.into()),
             Ok(Outcome::Cancelled) => Ok(Exit::Cancelled.into()),
+            Err(RunError::PlanChanged(_)) if again == PLANS => fail(
+                options,
+                "the plan was another each time it was made: something changes the fleet now; try again when that has ended",
+            ),
             Err(RunError::PlanChanged(new)) => {
+                again += 1;
                 eprintln!("the fleet changed since the plan was made; this is the new plan:");
                 plan = *new;
                 continue;
