@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::work::{Work, failed};
 use super::{dump, files, unit};
@@ -202,10 +201,7 @@ impl App {
             .catalogue
             .render(&file.stack, &self.app, &file.variables, &target)
             .map_err(|e| e.to_string())?;
-        let hash: String = Sha256::digest(rendered.yaml.as_bytes())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let hash = crate::text::sha256(&rendered.yaml);
         let mut kept = vec![(format!("{}.toml", self.app), file.text().into_bytes())];
         if let Some(text) = own_stack(file, cx.config.folder().as_deref())? {
             kept.push(("stack.yml".into(), text));

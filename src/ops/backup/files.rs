@@ -142,14 +142,9 @@ pub(super) async fn are_there(config: &Config, storage: &Host) -> Result<bool, S
     if config.path.is_none() || is_managers(config) {
         return Ok(true);
     }
-    use sha2::Digest;
     let mut wanted: Vec<String> = collect(config)?
         .iter()
-        .map(|(name, content)| {
-            let digest = sha2::Sha256::digest(content);
-            let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-            format!("{hex}  ./{name}")
-        })
+        .map(|(name, content)| format!("{}  ./{name}", crate::text::sha256(content)))
         .collect();
     // What a backup adds beside them is not the operator's.
     let list = Command::sh(
