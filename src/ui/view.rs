@@ -346,7 +346,10 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         match &mut app.access {
             Some(access) => access.view.render(inner, frame.buffer_mut(), theme, now),
             None => {
-                let text = "no router of the edge leads here: it has no domain";
+                let text = match app.list().row() {
+                    Some(_) => "no router of the edge leads here: it has no domain",
+                    None => "no application is selected",
+                };
                 frame.buffer_mut().set_stringn(
                     inner.x,
                     inner.y,

@@ -79,7 +79,8 @@ impl Help {
         }
         entry("", "");
         entry("Text", "Shift and the mouse select text in most terminals");
-        let size = (66, lines.len() as u16);
+        let widest = lines.iter().map(Line::width).max().unwrap_or(0);
+        let size = (widest as u16, lines.len() as u16);
         let area = window(app, frame, screen, "Help", "j k scroll · Esc back", size);
         self.lines = lines.len();
         self.height = area.height.into();
