@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
-CLEAN_VMS := for f in provvm provvmx; do cargo run --locked --quiet -- lab down --name $$f; done
+CLEAN_VMS := for f in provvm provvmx recovm; do cargo run --locked --quiet -- lab down --name $$f; done
 
 .PHONY: demo demo-down test test-vm lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
@@ -31,10 +31,11 @@ lint: setup
 test: lint
 	scripts/test.sh
 
-# What needs kernels of their own, on virtual machines: storage that grows, NFS, swap, reboots. With
+# What needs kernels of their own, on virtual machines: storage that grows, NFS, swap, reboots, a fleet
+# that is lost and recovered. With
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
-	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm -- --ignored --nocapture
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm --test recover_vm -- --ignored --nocapture
 
 # Needs a nightly compiler and cargo-fuzz; `make test` tries the same with bounded effort.
 fuzz:

@@ -1,86 +1,19 @@
 //! A fleet that is lost and comes back out of its repository: all of it, one server, with the console
-//! killed on the way; and, when asked for, the drill that proves it, on a repository that is whole and
-//! on one that is damaged.
+//! killed on the way; then all of it moves to other servers; and, when asked for, the drill that proves
+//! it, on a repository that is whole and on one that is damaged.
 
 mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::ops::RangeInclusive;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use matou::lab::{Kind, Lab};
-use support::databases;
-use support::edge::{Authority, images};
-use support::s3::S3;
+use support::hosting::{FILES_STACK, NOTES_STACK, World};
 use support::{Fleet, matou, ok, said, until};
-
-/// Files of the file store.
-const FILES: usize = 20_000;
-
-/// A site whose pages are in a volume; each answers under a name of its own.
-const FILES_STACK: &str = r#"
-version: "3.8"
-x-matou:
-  title: Files
-  variables:
-    - {name: DOMAIN, type: domain, required: true}
-  check: {path: /data/0/0}
-services:
-  web:
-    image: matou/hello:1.0
-    volumes: ['data:/www/data']
-    networks: [traefik-net]
-    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 3s, start_period: 3s}
-    deploy:
-      endpoint_mode: dnsrr
-      resources: {limits: {memory: 64M}}
-      labels:
-        - traefik.enable=true
-        - traefik.http.routers.${APP}.rule=Host(`${DOMAIN}`)
-        - traefik.http.routers.${APP}.entrypoints=websecure
-        - traefik.http.routers.${APP}.tls.certresolver=le
-        - traefik.http.services.${APP}.loadbalancer.server.port=8080
-volumes:
-  data: {}
-networks:
-  traefik-net: {external: true}
-"#;
-
-/// A database, and nothing in front of it.
-const NOTES_STACK: &str = r#"
-version: "3.8"
-x-matou:
-  title: Notes
-  secrets:
-    - {name: db_password, help: of the database, length: 24}
-  backup:
-    dumps:
-      - {service: db, engine: postgresql, database: notes, user: notes, secret: db_password, file: /var/lib/postgresql/data/matou-dump.sql}
-services:
-  db:
-    image: matou/databases:1
-    environment:
-      ENGINE: postgresql
-      DB_USER: notes
-      DB_NAME: notes
-      DB_PASSWORD_FILE: /run/secrets/db_password
-    secrets: [db_password]
-    volumes: ['db:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    stop_grace_period: 20s
-    healthcheck: {disable: true}
-    deploy:
-      endpoint_mode: dnsrr
-      placement: {constraints: [node.hostname == n1]}
-volumes:
-  db: {}
-secrets:
-  db_password: {external: true}
-"#;
 
 /// What is left to do for provisioning on containers that have their packages.
 const SETTINGS: &str = r#"
@@ -89,288 +22,38 @@ docker = "distribution"
 off = ["base", "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "volumes", "matou", "restic"]
 "#;
 
-/// The fleet, and what outlives it.
-struct World {
-    fleet: Fleet,
-    s3: S3,
-    authority: Authority,
-    /// Image archives, in the place of a registry.
-    registry: PathBuf,
-    /// Keys and the password: what the operator keeps.
-    keys: tempfile::TempDir,
-    gateway: String,
+/// Three servers that share a folder, as containers.
+fn world() -> World {
+    let mut fleet = Fleet::new("reco");
+    fleet.lab = Lab::new("reco").expect("a state folder").shared();
+    fleet.wait(
+        fleet
+            .lab
+            .up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
+    );
+    World::new(fleet, SETTINGS)
 }
 
-/// Domains of the applications.
-const SITES: [&str; 3] = ["files", "photos", "pages"];
-
-fn domain(app: &str) -> String {
-    format!("{app}.lab.test")
-}
-
-impl World {
-    fn new() -> Self {
-        let mut fleet = Fleet::new("reco");
-        fleet.lab = Lab::new("reco").expect("a state folder").shared();
-        fleet.wait(
-            fleet
-                .lab
-                .up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
-        );
-        let address = fleet.address("n1");
-        let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
-        let s3 = S3::start(&gateway, 15_901);
-        let authority = Authority::start(&gateway, &address);
-        images(&fleet, "n1");
-        databases::image(&fleet, "n1");
-        let keys = tempfile::tempdir().expect("a folder");
-        let key = |name: &str, text: &str| {
-            let path = keys.path().join(name);
-            std::fs::write(&path, text).expect("written");
-            let private = std::fs::Permissions::from_mode(0o600);
-            std::fs::set_permissions(path, private).expect("private");
-        };
-        key("restic-password", "correct horse battery staple\n");
-        key(
-            "restic.env",
-            "AWS_ACCESS_KEY_ID=operator\nAWS_SECRET_ACCESS_KEY=s3cr3t-key\n",
-        );
-        key("root.pem", &authority.root_pem());
-        let world = Self {
-            registry: keys.path().join("images.tar"),
-            fleet,
-            s3,
-            authority,
-            keys,
-            gateway,
-        };
-        world.save_images();
-        world
+/// The provider deletes servers; fresh ones come in their place.
+fn lose(world: &World, nodes: &[&str], data: bool) {
+    let fleet = &world.fleet;
+    if data && nodes.len() < 3 {
+        // The folder that all nodes share is the storage node's.
+        fleet.run("n2", "rm -rf /mnt/data/* /mnt/data/.matou");
     }
-
-    fn key(&self, name: &str) -> String {
-        self.keys.path().join(name).display().to_string()
+    for node in nodes {
+        fleet.wait(fleet.lab.lose_node(node));
     }
-
-    /// Keeps every image of the fleet, as a registry would.
-    fn save_images(&self) {
-        let list = format!(
-            "docker save matou/hello:1.0 matou/traefik:3.7 matou/proxy:1 {}",
-            databases::IMAGE
-        );
-        let saved = Command::new(env!("CARGO_BIN_EXE_matou"))
-            .args([
-                "lab", "ssh", "--name", "reco", "n1", "--", "sh", "-c", &list,
-            ])
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(&self.registry).expect("a file"))
-            .status()
-            .expect("matou starts");
-        assert!(saved.success());
-        self.fleet.wait(self.fleet.lab.load(&self.registry));
+    if data && nodes.len() == 3 {
+        fleet.wait(fleet.lab.lose_data());
     }
-
-    /// The fleet as its operator wrote it, with its applications deployed and filled.
-    fn deploy(&self) -> PathBuf {
-        let more = format!(
-            "{SETTINGS}\n[edge]\nca_file = \"{}\"\n[backup]\nrepository = \"{}\"\npassword_file = \"{}\"\nenvironment_file = \"{}\"\n",
-            self.key("root.pem"),
-            self.s3.repository("reco"),
-            self.key("restic-password"),
-            self.key("restic.env"),
-        );
-        let config = self.fleet.config("reco.toml", &more);
-        let stacks = config.with_file_name("stacks");
-        std::fs::create_dir_all(&stacks).expect("a folder");
-        std::fs::write(stacks.join("files.yml"), FILES_STACK).expect("written");
-        std::fs::write(stacks.join("notes.yml"), NOTES_STACK).expect("written");
-        // What the sites show is there before they are asked.
-        self.fleet.run(
-            "n1",
-            &format!(
-                "mkdir -p /mnt/data/edge_data; cd /mnt/data; for s in {}; do mkdir -p ${{s}}_data/0; echo \"the page of $s\" >${{s}}_data/0/0; done; \
-                 head -c 24000000 /dev/urandom >photos_data/0/1; cd files_data; for d in $(seq 0 199); do mkdir -p $d; for f in $(seq 0 99); do echo \"file $d $f\" >$d/$f; done; done",
-                SITES.join(" ")
-            ),
-        );
-        let pem = self.authority.own_pem();
-        self.fleet
-            .run("n1", &format!("echo '{pem}' >/mnt/data/edge_data/ca.pem"));
-        let server = format!("ACME_SERVER=https://{}:14000/dir", self.gateway);
-        ok(
-            &config,
-            &[
-                "deploy",
-                "traefik",
-                "edge",
-                &server,
-                "IMAGE=matou/traefik:3.7",
-                "PROXY_IMAGE=matou/proxy:1",
-                "ACME_CA=/data/ca.pem",
-                "--yes",
-            ],
-        );
-        for site in SITES {
-            let name = format!("DOMAIN={}", domain(site));
-            ok(&config, &["deploy", "files", site, &name, "--yes"]);
-        }
-        ok(&config, &["deploy", "notes", "notes", "--yes"]);
-        ok(&config, &["repo", "init", "--yes"]);
-        config
-    }
-
-    /// What the sites, the certificates, the secrets and the files are.
-    fn picture(&self, config: &Path) -> BTreeMap<String, String> {
-        let mut picture = BTreeMap::new();
-        let address = self.fleet.address("n1");
-        for site in SITES {
-            let host = domain(site);
-            let url = format!("https://{host}/data/0/0");
-            let ask = || {
-                let out = Command::new("curl")
-                    .args([
-                        "-fsS",
-                        "--max-time",
-                        "10",
-                        "--cacert",
-                        &self.key("root.pem"),
-                    ])
-                    .args(["--resolve", &format!("{host}:443:{address}"), &url])
-                    .output()
-                    .expect("curl");
-                match out.status.success() {
-                    true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
-                    false => Err(said(&out)),
-                }
-            };
-            until(Duration::from_secs(60), || ask().map(drop));
-            picture.insert(url.clone(), ask().expect("it answers"));
-            let serial = Command::new("sh")
-                .args(["-c", "echo | openssl s_client -connect \"$1:443\" -servername \"$2\" 2>/dev/null | openssl x509 -noout -serial", "sh", &address, &host])
-                .output()
-                .expect("openssl");
-            picture.insert(format!("certificate of {host}"), said(&serial));
-        }
-        let secret = ok(
-            &config.to_path_buf(),
-            &["secrets", "notes", "show", "db_password"],
-        );
-        picture.insert("secret of notes".into(), secret);
-        let files = self.fleet.run(
-            "n1",
-            "cd /mnt/data/files_data && find . -type f | wc -l && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum",
-        );
-        assert!(files.starts_with(&format!("{FILES}\n")), "{files}");
-        picture.insert("files".into(), files);
-        picture
-    }
-
-    /// Asks the database.
-    fn ask(&self, sql: &str) -> Result<String, String> {
-        let line = format!(
-            "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
-             docker exec \"$c\" sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U notes -d notes -qAtX -c \"$1\"' sh '{sql}'"
-        );
-        let out = self.fleet.try_run("n1", &line);
-        match out.status.success() {
-            true => Ok(said(&out).trim().to_owned()),
-            false => Err(said(&out)),
-        }
-    }
-
-    fn rows(&self) -> u64 {
-        let mut rows = 0;
-        until(Duration::from_secs(60), || {
-            rows = self
-                .ask("SELECT count(*) FROM notes")?
-                .parse()
-                .map_err(|e| format!("{e}"))?;
-            Ok(())
-        });
-        rows
-    }
-
-    /// Rows are written all the time until the answer is dropped.
-    fn load(&self) -> Load {
-        until(Duration::from_secs(120), || {
-            self.ask("CREATE TABLE IF NOT EXISTS notes (id int, what text)")
-                .map(drop)
-        });
-        let line = "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
-             exec docker exec -i \"$c\" sh -c 'i=0; while sleep 0.01; do i=$((i+1)); echo \"INSERT INTO notes VALUES ($i, $i);\"; done | \
-             PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U notes -d notes -qX' >/dev/null 2>&1";
-        let child = Command::new(env!("CARGO_BIN_EXE_matou"))
-            .args(["lab", "ssh", "--name", "reco", "n1", "--", "sh", "-c", line])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("matou starts");
-        let load = Load(child);
-        until(Duration::from_secs(60), || match self.rows() {
-            0..50 => Err("too few rows".into()),
-            _ => Ok(()),
-        });
-        load
-    }
-
-    /// The provider deletes servers; fresh ones come in their place.
-    fn lose(&self, nodes: &[&str], data: bool) {
-        let fleet = &self.fleet;
-        if data && nodes.len() < 3 {
-            // The folder that all nodes share is the storage node's.
-            fleet.run("n2", "rm -rf /mnt/data/* /mnt/data/.matou");
-        }
-        for node in nodes {
-            fleet.wait(fleet.lab.lose_node(node));
-        }
-        if data && nodes.len() == 3 {
-            fleet.wait(fleet.lab.lose_data());
-        }
-        fleet.wait(fleet.lab.up(3, Kind::Docker, &|_| {}));
-        fleet.wait(fleet.lab.load(&self.registry));
-    }
-
-    /// `matou recover`, begun in `folder` from nothing but what the operator keeps.
-    fn recover_from_nothing(&self, folder: &Path) -> Command {
-        let nodes: Vec<String> = ["n1", "n2", "n3"].map(|n| self.fleet.address(n)).into();
-        let lab = |name: &str| {
-            let path = self.fleet.lab.config_path().with_file_name(name);
-            path.display().to_string()
-        };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_matou"));
-        command
-            .args([
-                "recover",
-                "--yes",
-                "--repository",
-                &self.s3.repository("reco"),
-            ])
-            .args(["--password-file", &self.key("restic-password")])
-            .args(["--environment-file", &self.key("restic.env")])
-            .args(["--nodes", &nodes.join(","), "--user", "root"])
-            .args([
-                "--identity",
-                &lab("id_ed25519"),
-                "--known-hosts",
-                &lab("known_hosts"),
-            ])
-            .args(["--into", &folder.display().to_string()])
-            .stdin(Stdio::null());
-        command
-    }
-}
-
-struct Load(Child);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    fleet.wait(fleet.lab.up(3, Kind::Docker, &|_| {}));
+    fleet.wait(fleet.lab.load(&world.registry));
 }
 
 #[test]
 fn a_fleet_comes_back_out_of_its_repository() {
-    let world = World::new();
+    let world = world();
     let config = world.deploy();
     let before = world.picture(&config);
     let load = world.load();
@@ -381,13 +64,14 @@ fn a_fleet_comes_back_out_of_its_repository() {
 
     let config = everything_is_lost(&world, &before, least..=most);
     a_worker_is_lost(&world, &config, &before);
+    the_fleet_moves(&world, &config);
 }
 
 /// Run it with `cargo test --test recover -- --ignored`: ten minutes.
 #[test]
 #[ignore = "long"]
 fn the_manager_or_the_storage_node_is_lost() {
-    let world = World::new();
+    let world = world();
     let config = world.deploy();
     let before = world.picture(&config);
     let load = world.load();
@@ -401,7 +85,7 @@ fn the_manager_or_the_storage_node_is_lost() {
 #[test]
 #[ignore = "long"]
 fn a_drill_proves_the_repository_and_tells_what_is_wrong_with_it() {
-    let world = World::new();
+    let world = world();
     let config = world.deploy();
     let load = world.load();
     ok(&config, &["backup", "--all", "--yes"]);
@@ -414,7 +98,7 @@ fn everything_is_lost(
     before: &BTreeMap<String, String>,
     rows_then: RangeInclusive<u64>,
 ) -> PathBuf {
-    world.lose(&["n1", "n2", "n3"], true);
+    lose(world, &["n1", "n2", "n3"], true);
     let folder = world.keys.path().join("rebuilt");
     let begun = Instant::now();
     let out = world
@@ -444,7 +128,7 @@ fn everything_is_lost(
 }
 
 fn a_worker_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
-    world.lose(&["n3"], false);
+    lose(world, &["n3"], false);
     let text = ok(config, &["recover", "--yes"]);
     assert!(text.contains("the lost n3 from the swarm's list"), "{text}");
     assert!(!text.contains("+ data of"), "{text}");
@@ -462,36 +146,93 @@ fn the_manager_is_lost_and_the_console_killed(
     config: &PathBuf,
     before: &BTreeMap<String, String>,
 ) {
-    world.lose(&["n1"], false);
+    lose(world, &["n1"], false);
     for phase in [
         "n1: swarm changed",
         "n2: swarm changed",
         "n1: edge …",
         "files: ",
     ] {
-        killed_at(config, phase);
+        killed_at(config, &["recover", "--yes"], phase, || ());
     }
-    until(Duration::from_secs(90), || {
-        let out = matou(config, &["recover", "--yes"]);
-        match said(&out) {
-            text if text.contains("another matou works on") => Err(text),
-            text => {
-                assert!(out.status.success(), "{text}");
-                Ok(())
-            }
-        }
-    });
+    at_last(config, &["recover", "--yes"]);
     assert_eq!(&world.picture(config), before);
 }
 
 fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
-    world.lose(&[], true);
+    lose(world, &[], true);
     for phase in ["n1: restore …", "files: its data of"] {
-        killed_at(config, phase);
+        killed_at(config, &["recover", "--yes"], phase, || ());
     }
+    at_last(config, &["recover", "--yes"]);
+    assert_eq!(&world.picture(config), before);
+}
+
+/// All applications move to two other servers. What changes on the way comes along; killed when the
+/// first application is stopped, it goes on when it is run again.
+fn the_fleet_moves(world: &World, config: &PathBuf) {
+    let mut other = Fleet::new("moved");
+    other.lab = Lab::new("moved").expect("a state folder").shared();
+    let up = other.lab.up(2, Kind::Docker, &|_| {});
+    other.wait(up);
+    other.wait(other.lab.load(&world.registry));
+    let to = other.config("moved.toml", &world.settings());
+    let stacks = to.with_file_name("stacks");
+    std::fs::create_dir_all(&stacks).expect("a folder");
+    std::fs::write(stacks.join("files.yml"), FILES_STACK).expect("written");
+    std::fs::write(stacks.join("notes.yml"), NOTES_STACK).expect("written");
+
+    let rows = world.rows();
+    let serials = world.picture(config);
+    let target = to.display().to_string();
+    let args = ["move", "--to", &target, "--yes"];
+    let change = "cd /mnt/data/files_data && rm -r 7/3 && mkdir \"it's [new]*\" && echo new >\"it's [new]*/1\" && \
+                  echo changed >8/8 && chmod 600 9/9 && chmod 711 10";
+    let changed = || {
+        world.fleet.run("n1", change);
+    };
+    killed_at(config, &args, "files: a copy is there", changed);
+    // It is stopped then, and the copy was brought up to date before.
+    killed_at(config, &args, "files: 0 files and folders changed", || ());
+    let text = at_last(config, &args);
+    eprintln!("{}", &text[text.find("# Move").unwrap_or(0)..]);
+    assert!(
+        text.contains("files: runs on the new fleet; nothing answered for"),
+        "{text}"
+    );
+    assert!(text.contains("DNS: let files.lab.test lead to"), "{text}");
+    assert!(
+        !text.contains("s3cr3t-key") && !text.contains("battery"),
+        "{text}"
+    );
+
+    let mut now = world.picture_on(&other, &to);
+    let look = "cd /mnt/data/files_data && find . -printf '%p %y %m %U %G %T@\\n' | grep -v ' d ' | sort | sha256sum; \
+                find . -type d -printf '%p %m %U\\n' | sort | sha256sum; find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum";
+    assert_eq!(other.run("n1", look), world.fleet.run("n1", look));
+    now.remove("files");
+    let mut then = serials;
+    then.remove("files");
+    assert_eq!(now, then);
+    let count = world.ask_on(&other, "SELECT count(*) FROM notes");
+    assert_eq!(count, Ok(rows.to_string()));
+
+    // On the old servers the edge and all data stay.
+    let left = world
+        .fleet
+        .run("n1", "docker stack ls --format '{{.Name}}'");
+    assert_eq!(left.trim(), "edge");
+    let again = ok(config, &args);
+    assert!(again.contains("nothing to do"), "{again}");
+    let night = ok(config, &["backup", "--all", "--yes"]);
+    assert!(!night.contains("snapshot of files"), "{night}");
+}
+
+/// Runs a job to its end, when the servers have noticed that the one before is gone.
+fn at_last(config: &PathBuf, args: &[&str]) -> String {
     let mut text = String::new();
     until(Duration::from_secs(90), || {
-        let out = matou(config, &["recover", "--yes"]);
+        let out = matou(config, args);
         text = said(&out);
         match text.contains("another matou works on") {
             true => Err(text.clone()),
@@ -501,16 +242,16 @@ fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<S
             }
         }
     });
-    assert_eq!(&world.picture(config), before);
+    text
 }
 
-/// Runs a recovery until it says something, and kills it then.
-fn killed_at(config: &Path, phase: &str) {
+/// Runs a job until it says something; then something else happens, and it is killed.
+fn killed_at(config: &Path, args: &[&str], phase: &str, and: impl Fn()) {
     until(Duration::from_secs(60), || {
         let mut running = Command::new("sh")
             .args(["-c", "exec \"$@\" 2>&1", "sh", env!("CARGO_BIN_EXE_matou")])
             .args(["--config", &config.display().to_string()])
-            .args(["recover", "--yes"])
+            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -524,6 +265,9 @@ fn killed_at(config: &Path, phase: &str) {
             if reached {
                 break;
             }
+        }
+        if reached {
+            and();
         }
         // It has ended when it never got there.
         let _ = running.kill();

@@ -282,14 +282,69 @@ pub async fn changes(
     Ok(changes)
 }
 
+/// Paths that differ between two snapshots, folders with a slash at their end; `None` when there are
+/// more than `most`.
+///
+/// # Errors
+/// Why restic could not compare them.
+pub async fn differing(
+    restic: &Restic,
+    older: &str,
+    newer: &str,
+    most: usize,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<(Difference, String)>>, BackupError> {
+    let mut paths = Vec::new();
+    let args = ["diff", "--json", "--no-lock", "--metadata", older, newer];
+    each(restic, &args, cancel, |line| {
+        if let Ok(change) = serde_json::from_slice::<Change>(line) {
+            paths.push((difference(&change), change.path));
+        }
+        match paths.len() > most {
+            true => Next::Enough,
+            false => Next::More,
+        }
+    })
+    .await?;
+    Ok((paths.len() <= most).then_some(paths))
+}
+
+/// The entries of a snapshot that are named.
+///
+/// # Errors
+/// Why restic could not list it.
+pub async fn entries(
+    restic: &Restic,
+    snapshot: &str,
+    paths: &[&str],
+    cancel: &CancellationToken,
+) -> Result<Vec<Entry>, BackupError> {
+    let mut found = Vec::new();
+    let args = ["ls", "--json", "--no-lock", snapshot];
+    each(restic, &args, cancel, |line| {
+        if let Some(node) = node(line)
+            && paths.contains(&node.path.as_str())
+        {
+            found.push(entry(node));
+        }
+        Next::More
+    })
+    .await?;
+    Ok(found)
+}
+
+fn difference(change: &Change) -> Difference {
+    match change.modifier.chars().next() {
+        Some('+') => Difference::Added,
+        Some('-') => Difference::Removed,
+        Some('M' | 'T') => Difference::Modified,
+        _ => Difference::Metadata,
+    }
+}
+
 fn take_change(changes: &mut Changes, line: &[u8]) {
     if let Ok(change) = serde_json::from_slice::<Change>(line) {
-        let how = match change.modifier.chars().next() {
-            Some('+') => Difference::Added,
-            Some('-') => Difference::Removed,
-            Some('M') => Difference::Modified,
-            _ => Difference::Metadata,
-        };
+        let how = difference(&change);
         // Folders are told with a slash at their end; they count as what is in them.
         if !change.path.ends_with('/') {
             match how {

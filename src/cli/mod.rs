@@ -9,6 +9,7 @@ mod check;
 mod exit;
 mod job;
 mod logs;
+mod moves;
 mod recover;
 mod restore;
 mod shell;
@@ -242,6 +243,9 @@ enum Command {
     Recover(recover::RecoverOptions),
     /// Rebuild the fleet from its backups on a practice fleet of this machine, to prove them
     Drill(recover::DrillArgs),
+    /// Move applications, or all of the fleet, to the servers of another config.toml
+    #[command(name = "move")]
+    Move(moves::MoveArgs),
     /// Move every task away from a node and keep it empty
     Drain {
         node: String,
@@ -648,6 +652,7 @@ impl Cli {
                 };
                 job::run(cx, request, options).await
             }
+            Command::Move(args) => moves::run(cx, args).await,
             Command::Access { app, options } => access::run(cx, app, options).await,
             Command::Journal {
                 node,

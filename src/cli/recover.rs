@@ -8,6 +8,7 @@ use color_eyre::eyre::{Result, WrapErr, bail, eyre};
 
 use super::{Exit, job};
 use crate::config::{Config, Repository};
+use crate::job::Job;
 use crate::ops::{Context, Request, recover};
 use crate::recover::{
     Bootstrap, DrillOptions, Kind, Report, Server, Timeline, bootstrap, drill, history,
@@ -121,9 +122,32 @@ pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Re
         eprintln!("warning: {warning}");
     }
     let findings = recover::Findings::default();
-    let mut timeline = None;
     let build =
         async |_: &Request| recover::job(&cx, &recover::Options::default(), &findings).await;
+    let options = &options.job;
+    let ended = reported(
+        &cx,
+        Kind::Recovery,
+        Request::Recover,
+        build,
+        &findings,
+        options,
+    )
+    .await;
+    cx.nodes.close().await;
+    ended
+}
+
+/// Runs a job whose report is kept.
+pub(super) async fn reported(
+    cx: &Context,
+    kind: Kind,
+    request: Request,
+    build: impl AsyncFn(&Request) -> Result<Job, String>,
+    findings: &recover::Findings,
+    options: &job::Options,
+) -> Result<ExitCode> {
+    let mut timeline = None;
     let mut watch = |watched: job::Watched<'_>| match watched {
         job::Watched::Confirmed(plan) => timeline = Some(Timeline::new(plan)),
         job::Watched::Event(event) => {
@@ -132,12 +156,11 @@ pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Re
             }
         }
     };
-    let ended = job::run_watched(&cx, Request::Recover, build, &options.job, &mut watch).await;
+    let ended = job::run_watched(cx, request, build, options, &mut watch).await;
     if let Some(timeline) = timeline {
-        let report = timeline.report(Kind::Recovery, &cx.config.fleet.name, &findings);
-        show(&report, &options.job)?;
+        let report = timeline.report(kind, &cx.config.fleet.name, findings);
+        show(&report, options)?;
     }
-    cx.nodes.close().await;
     ended
 }
 

@@ -265,16 +265,15 @@ impl Lab {
         engine.run(&[action, &container]).await.map(|_| ())
     }
 
-    /// Removes a node with all that it holds, as a provider who deletes the server; [`Lab::up`] makes
-    /// a fresh one in its place, with the same address.
+    /// Removes a node with all that it holds, as a provider who deletes the server; [`Lab::up`] or
+    /// [`Lab::up_vms`] makes a fresh one in its place, with the same address.
     ///
     /// # Errors
     /// When there is no such node.
     pub async fn lose_node(&self, name: &str) -> Result<()> {
-        ensure!(
-            !self.vms().exist(),
-            "only nodes that are containers can be lost"
-        );
+        if self.vms().exist() {
+            return self.vms().lose(name).await;
+        }
         let engine = self.engine().await?;
         let container = node::container(&self.name, name);
         let remove = ["rm", "--force", "--volumes", &container];
@@ -290,11 +289,14 @@ impl Lab {
         node::lose_data(&engine, &self.name).await
     }
 
-    /// Loads an image archive (`docker save`) on every node.
+    /// Loads an image archive (`docker save`) on every node; they need a running Docker.
     ///
     /// # Errors
     /// The first node's refusal.
     pub async fn load(&self, archive: &std::path::Path) -> Result<()> {
+        if self.vms().exist() {
+            return self.vms().load(archive).await;
+        }
         let engine = self.engine().await?;
         for lab_node in node::list(&engine, &self.name).await? {
             image::load(

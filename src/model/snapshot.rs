@@ -220,7 +220,7 @@ pub enum Difference {
     Added,
     Removed,
     Modified,
-    /// Only owner, mode or times differ, or it became another kind of thing.
+    /// Only owner, mode or times differ.
     Metadata,
 }
 

@@ -5,6 +5,7 @@ mod backup;
 mod context;
 mod deploy;
 mod membership;
+pub mod moves;
 mod node;
 mod reboot;
 pub mod recover;
@@ -64,6 +65,9 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
         Request::Recover => {
             let (options, findings) = Default::default();
             return recover::job(cx, &options, &findings).await;
+        }
+        Request::Move { apps, to } => {
+            return moves::job(cx, apps, to.as_ref(), &Default::default()).await;
         }
         _ => {}
     }

@@ -90,6 +90,8 @@ pub enum Request {
     Provision { options: crate::provision::Options },
     /// Rebuilds the fleet from its repository, or what was lost of it.
     Recover,
+    /// Moves applications, all when none is named, to the servers of another config.toml.
+    Move { apps: Vec<String>, to: String },
     /// Makes a node a manager, or a worker.
     Role { node: String, to: Role },
     /// Takes a node out of the swarm: emptied, then gone.
@@ -221,6 +223,7 @@ impl Request {
             },
             Self::Provision { options } => crate::provision::title(options),
             Self::Recover => "recover the fleet".into(),
+            Self::Move { apps, to } => super::moves::title(apps, to.as_ref()),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),
                 Role::Worker => format!("demote {node}"),

@@ -20,6 +20,7 @@ use crate::text::{age, human_bytes};
 pub enum Kind {
     Recovery,
     Drill,
+    Move,
 }
 
 impl Kind {
@@ -27,6 +28,7 @@ impl Kind {
         match self {
             Self::Recovery => "recoveries",
             Self::Drill => "drills",
+            Self::Move => "moves",
         }
     }
 }
@@ -78,6 +80,8 @@ fn phase(stage: &str) -> &'static str {
         "edge" => "edge",
         "applications" => "applications",
         "checks" => "checks",
+        "old fleet" | "first pass" => "first pass",
+        "switch" => "switch",
         _ => "provision",
     }
 }
@@ -182,6 +186,7 @@ impl Report {
         let title = match self.kind {
             Kind::Recovery => "Recovery",
             Kind::Drill => "Drill",
+            Kind::Move => "Move",
         };
         let (up, all) = self.counts();
         // Writing into a string does not fail.

@@ -160,6 +160,14 @@ pub struct Dump {
     pub file: String,
 }
 
+impl Dump {
+    /// Whether it is asked of a running service; the files of SQLite are of one moment when nothing
+    /// has them open.
+    pub fn needs_service(&self) -> bool {
+        self.command.is_some() || self.engine != Some(DumpEngine::Sqlite)
+    }
+}
+
 /// Databases whose dumps matou knows how to make and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod databases;
 pub mod edge;
+pub mod hosting;
 pub mod monitoring;
 pub mod pty;
 pub mod registry;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use color_eyre::eyre::{Context as _, Result, bail, ensure};
 
 use super::{LabNode, Server};
-use crate::host::Host;
+use crate::host::{Command, Host};
 
 pub use image::Release;
 use machine::Machine;
@@ -188,6 +188,30 @@ impl<'a> Vms<'a> {
     }
 
     /// Ends all machines and removes their network; the folder is the caller's to remove.
+    /// Removes a machine with its disks.
+    pub(super) async fn lose(&self, name: &str) -> Result<()> {
+        self.machine(name).kill().await?;
+        let folder = self.folder().join(name);
+        std::fs::remove_dir_all(&folder)
+            .wrap_err_with(|| format!("{} can't be removed", folder.display()))
+    }
+
+    /// Loads an image archive on every machine.
+    pub(super) async fn load(&self, archive: &Path) -> Result<()> {
+        let beside = |name: &str| self.dir.join(name).display().to_string();
+        for node in self.list()? {
+            let load = Command::sh(
+                "exec ssh -i \"$1\" -o UserKnownHostsFile=\"$2\" -o BatchMode=yes \"root@$3\" docker load --quiet <\"$4\"",
+            )
+            .args([beside("id_ed25519"), beside("known_hosts"), node.address])
+            .arg(archive.display().to_string())
+            .timeout(Duration::from_secs(1800))
+            .label(format!("load {} on {}", archive.display(), node.name));
+            self.here.run_ok(&load).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn down(&self) -> Result<()> {
         for node in self.list()? {
             self.machine(&node.name).kill().await?;

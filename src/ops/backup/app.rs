@@ -58,6 +58,9 @@ pub(super) fn unit_name(app: &str) -> String {
 pub(super) struct App {
     pub app: String,
     pub work: Work,
+    /// Nothing of it runs but its database servers: the files of SQLite are of one moment by
+    /// themselves.
+    pub stopped: bool,
 }
 
 /// Makes the snapshot of the fleet's own files.
@@ -155,6 +158,9 @@ impl App {
         let swarm = swarm(&self.work).await?;
         let mut dumps = Vec::new();
         for dump in &layout.spec.dumps {
+            if self.stopped && !dump.needs_service() {
+                continue;
+            }
             let made = dump::make(dump, layout, &swarm, nodes, cx).await;
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);

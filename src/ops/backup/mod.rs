@@ -62,6 +62,21 @@ fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) 
     Job::new(title, confirm, vec![stage])
 }
 
+/// A job that backs up one application of which nothing runs but the services that its dumps need.
+///
+/// # Errors
+/// No repository is configured, or its password can't be had.
+pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
+    let work = Work::of(cx).await.map_err(|e| e.to_string())?;
+    let step = app::App {
+        app: app.to_owned(),
+        work: work.clone(),
+        stopped: true,
+    };
+    let title = format!("back up {app}, stopped");
+    Ok(job(&work, title, Confirm::None, vec![Box::new(step)]))
+}
+
 /// The steps that back up some applications, or all and the fleet's own files.
 async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable { work: work.clone() })];
@@ -81,6 +96,7 @@ async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, Stri
         steps.push(Box::new(app::App {
             app: app.clone(),
             work: work.clone(),
+            stopped: false,
         }));
     }
     if apps.is_empty() {

@@ -56,11 +56,11 @@ impl Findings {
     }
 
     /// Changes what is known of an application.
-    pub(super) fn of(&self, app: &str, change: impl FnOnce(&mut AppResult)) {
+    pub(in crate::ops) fn of(&self, app: &str, change: impl FnOnce(&mut AppResult)) {
         change(self.inner().apps.entry(app.to_owned()).or_default());
     }
 
-    pub(super) fn fail(&self, app: &str, stuck: Stuck, reason: impl Into<String>) {
+    pub(in crate::ops) fn fail(&self, app: &str, stuck: Stuck, reason: impl Into<String>) {
         self.of(app, |a| {
             a.up = false;
             a.failure = Some((stuck, reason.into()));
@@ -68,13 +68,13 @@ impl Findings {
     }
 
     /// Why the application got stuck, if it did.
-    pub(super) fn failure(&self, app: &str) -> Option<String> {
+    pub(in crate::ops) fn failure(&self, app: &str) -> Option<String> {
         let inner = self.inner();
         let (_, reason) = inner.apps.get(app)?.failure.as_ref()?;
         Some(reason.clone())
     }
 
-    pub(super) fn set_by_hand(&self, lines: Vec<String>) {
+    pub(in crate::ops) fn set_by_hand(&self, lines: Vec<String>) {
         self.inner().by_hand = lines;
     }
 

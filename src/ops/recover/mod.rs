@@ -8,6 +8,8 @@ mod isolation;
 mod nodes;
 mod summary;
 
+pub(super) use summary::Back;
+
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -122,7 +124,7 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
             tracks: vec![on(&manager, Box::new(step))],
         });
     }
-    let back = summary::Back {
+    let back = Back {
         apps: wanted
             .iter()
             .map(|w| (w.name.clone(), w.rendered.domains.clone()))
@@ -146,8 +148,19 @@ async fn run(
     step: &Cx,
     findings: &Findings,
 ) -> Result<(), String> {
-    let mut job = build(request, cx).await?;
-    // The recovery holds the locks of all nodes already.
+    let job = build(request, cx).await?;
+    part(job, app, cx, step, findings).await
+}
+
+/// Runs a job about one application as a part of a step of another job, which holds the locks of all
+/// nodes.
+pub(super) async fn part(
+    mut job: Job,
+    app: &str,
+    cx: &Context,
+    step: &Cx,
+    findings: &Findings,
+) -> Result<(), String> {
     job.lock = false;
     let (events, mut arriving) = mpsc::channel(64);
     let running = cx.runner.run(&job, None, events, step.cancel.clone());

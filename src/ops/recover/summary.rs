@@ -13,7 +13,7 @@ use crate::model::Role;
 use crate::ops::deploy::resolve;
 
 /// Every application is back, and its names lead here.
-pub(super) struct Back {
+pub(in crate::ops) struct Back {
     /// Applications with their domains.
     pub apps: Vec<(String, Vec<String>)>,
     pub nodes: Nodes,

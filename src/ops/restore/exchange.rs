@@ -207,7 +207,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Everything, and back again when it goes wrong.
-    async fn run(&self, cx: &Cx) -> Result<(), StepError> {
+    pub(super) async fn run(&self, cx: &Cx) -> Result<(), StepError> {
         let (manager, handle) = self.manager(cx).await?;
         let replicas = match self.services {
             Services::Stop => services::replicas(&manager, &self.app).await?,

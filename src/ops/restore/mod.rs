@@ -6,14 +6,16 @@
 //! is let go. A file on the storage node tells how far it came, so that what was interrupted can be
 //! taken back.
 
+mod arriving;
 mod database;
 mod exchange;
 mod journal;
 mod parts;
-mod services;
+pub(in crate::ops) mod services;
 mod source;
 mod stage;
 mod undo;
+mod update;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +35,11 @@ use crate::model::Swarm;
 use crate::stack::{AppFile, Dump, Target};
 
 use exchange::{Begin, Exchange, ExchangeStep, Services};
-use journal::Journal;
 use parts::{Part, PartKind};
 use stage::Stage;
 
+pub(in crate::ops) use arriving::Arriving;
+pub(in crate::ops) use journal::Journal;
 pub(crate) use source::Source;
 
 /// Names of the applications that have snapshots.
@@ -293,6 +296,19 @@ async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
     steps(work).await
 }
 
+/// The steps that put an application in place which does not run on this fleet.
+///
+/// # Errors
+/// As [`fresh_work`]; the snapshot holds nothing of it.
+pub(crate) async fn fresh(
+    cx: &Context,
+    source: Source,
+    app: &str,
+    file: AppFile,
+) -> Result<Vec<Box<dyn Step>>, String> {
+    steps(fresh_work(cx, source, app, file).await?).await
+}
+
 /// An application that does not run on this fleet: its volumes, secrets and databases put in place
 /// under the name `app`, and it is deployed from `file`.
 ///
@@ -302,12 +318,12 @@ async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
 ///
 /// # Errors
 /// One sentence: the stack can't be rendered, the snapshot lacks something.
-pub(crate) async fn fresh(
+async fn fresh_work(
     cx: &Context,
     source: Source,
     app: &str,
     file: AppFile,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Exchange, String> {
     let told = |e: crate::stack::StackError| e.to_string();
     let target = Target::of_app(&cx.config, &file);
     let rendered = cx
@@ -352,7 +368,7 @@ pub(crate) async fn fresh(
         ));
     }
     let hooks = hooks(&source, &dumps);
-    let work = Exchange {
+    Ok(Exchange {
         parts,
         hooks,
         notes,
@@ -360,8 +376,7 @@ pub(crate) async fn fresh(
         create,
         whole: true,
         ..empty(cx, app, source)?
-    };
-    steps(work).await
+    })
 }
 
 /// A file or folder where it was.
@@ -458,15 +473,25 @@ fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
 }
 
 /// The steps of an exchange.
-async fn steps(mut work: Exchange) -> Result<Steps, String> {
-    // One without volumes may have secrets, which its deploy needs.
-    if work.parts.is_empty() && !(work.whole && work.source.own("secrets").is_some()) {
-        return Err(format!(
+async fn steps(work: Exchange) -> Result<Steps, String> {
+    let (work, stage) = staged(work).await?;
+    let stage = stage.ok_or_else(|| {
+        format!(
             "the snapshot {} holds no volume of {}",
             work.source.shown(),
             work.app
-        ));
-    }
+        )
+    })?;
+    Ok(vec![
+        Box::new(Begin(work.clone())),
+        Box::new(stage),
+        Box::new(ExchangeStep(work)),
+    ])
+}
+
+/// An exchange, and what is written beside the data before it; `None` when the snapshot holds nothing
+/// that is needed.
+async fn staged(mut work: Exchange) -> Result<(Arc<Exchange>, Option<Stage>), String> {
     // Beside volumes of the local driver, which lie where Docker keeps them: on their file system.
     if work.cx.config.storage.driver == StorageDriver::Local {
         let kept = work.parts.first().and_then(|p| {
@@ -478,8 +503,12 @@ async fn steps(mut work: Exchange) -> Result<Steps, String> {
         }
     }
     let mut paths: Vec<String> = work.parts.iter().flat_map(Part::paths).collect();
+    // One without volumes may have secrets, which its deploy needs.
     if work.whole {
         paths.extend(work.source.own("secrets"));
+    }
+    if paths.is_empty() {
+        return Ok((Arc::new(work), None));
     }
     paths.sort();
     paths.dedup();
@@ -492,12 +521,7 @@ async fn steps(mut work: Exchange) -> Result<Steps, String> {
         size,
         verify: false,
     };
-    let work = Arc::new(work);
-    Ok(vec![
-        Box::new(Begin(work.clone())),
-        Box::new(stage),
-        Box::new(ExchangeStep(work)),
-    ])
+    Ok((Arc::new(work), Some(stage)))
 }
 
 /// Where Docker of a node keeps volumes of the local driver.

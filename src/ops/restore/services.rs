@@ -30,7 +30,7 @@ const NOWHERE: &str = "node.labels.org.matou.stopped==yes";
 const GLOBAL: u64 = u64::MAX;
 
 /// The same work seen from a manager.
-pub(super) fn on_manager(cx: &Cx, manager: &NodeHandle) -> Cx {
+pub(in crate::ops) fn on_manager(cx: &Cx, manager: &NodeHandle) -> Cx {
     Cx {
         node: manager.config.name.clone(),
         host: manager.host.clone(),
@@ -40,13 +40,13 @@ pub(super) fn on_manager(cx: &Cx, manager: &NodeHandle) -> Cx {
 }
 
 /// The services of an application.
-pub(super) fn of<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
+pub(in crate::ops) fn of<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
     let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
     swarm.services.iter().filter(own).collect()
 }
 
 /// How many tasks each service of an application should run; jobs are left alone.
-pub(super) async fn replicas(cx: &Cx, app: &str) -> Result<Vec<(String, u64)>, StepError> {
+pub(in crate::ops) async fn replicas(cx: &Cx, app: &str) -> Result<Vec<(String, u64)>, StepError> {
     let swarm = read(cx).await?;
     let wanted = |s: &&Service| match s.mode {
         Mode::Replicated(n) => Some((s.name.clone(), n)),
@@ -86,19 +86,30 @@ async fn set(cx: &Cx, name: &str, replicas: u64, running: bool) -> Result<(), St
 }
 
 /// Stops every task of an application and waits until they are gone.
-pub(super) async fn stop(cx: &Cx, app: &str) -> Result<(), StepError> {
-    for (name, n) in replicas(cx, app).await? {
-        set(cx, &name, n, false).await?;
-    }
-    gone(cx, app).await
+pub(in crate::ops) async fn stop(cx: &Cx, app: &str) -> Result<(), StepError> {
+    stop_but(cx, app, &[]).await
 }
 
-/// Waits until no task of an application runs.
-async fn gone(cx: &Cx, app: &str) -> Result<(), StepError> {
+/// The same, but for the services that are named.
+pub(in crate::ops) async fn stop_but(cx: &Cx, app: &str, keep: &[String]) -> Result<(), StepError> {
+    for (name, n) in replicas(cx, app).await? {
+        if !keep.contains(&name) {
+            set(cx, &name, n, false).await?;
+        }
+    }
+    gone(cx, app, keep).await
+}
+
+/// Waits until no task of an application runs, those of `keep` aside.
+async fn gone(cx: &Cx, app: &str, keep: &[String]) -> Result<(), StepError> {
     let begun = Instant::now();
     loop {
         let swarm = read(cx).await?;
-        let ids: Vec<&str> = of(&swarm, app).iter().map(|s| s.id.as_str()).collect();
+        let services = of(&swarm, app).into_iter();
+        let ids: Vec<&str> = services
+            .filter(|s| !keep.contains(&s.name))
+            .map(|s| s.id.as_str())
+            .collect();
         let ended = ["shutdown", "complete", "failed", "rejected", "remove"];
         let left: Vec<_> = swarm
             .tasks
@@ -125,7 +136,7 @@ async fn gone(cx: &Cx, app: &str) -> Result<(), StepError> {
 }
 
 /// Gives services their replicas back and waits for their tasks.
-pub(super) async fn start(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
+pub(in crate::ops) async fn start(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
     for (name, n) in replicas {
         set(cx, name, *n, true).await?;
     }
@@ -147,7 +158,10 @@ pub(super) async fn start(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), Ste
 
 /// The same after something was taken back: whether the tasks come up is told, and is no failure; the
 /// data is as it was, however that is.
-pub(super) async fn give_back(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
+pub(in crate::ops) async fn give_back(
+    cx: &Cx,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
     for (name, n) in replicas {
         set(cx, name, *n, true).await?;
     }
@@ -167,7 +181,7 @@ pub(super) async fn give_back(cx: &Cx, replicas: &[(String, u64)]) -> Result<(),
 }
 
 /// Removes what was deployed of an application.
-pub(super) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> {
+pub(in crate::ops) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> {
     let swarm = read(cx).await?;
     if of(&swarm, app).is_empty() {
         return Ok(());
@@ -196,7 +210,7 @@ pub(super) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> {
 }
 
 /// Whether an application answers as its check says.
-pub(super) struct Answer(Option<Box<dyn Step>>);
+pub(in crate::ops) struct Answer(Option<Box<dyn Step>>);
 
 impl Answer {
     /// The check of the application's stack, when it has a domain and one.

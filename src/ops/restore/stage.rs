@@ -151,9 +151,10 @@ impl Stage {
         (written, last)
     }
 
-    async fn restore(&self, cx: &Cx) -> Result<(), StepError> {
-        let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
-        let version = self.source.restic.version().await.map_err(told)?;
+    /// Options of `restic restore`, as its version knows them.
+    pub(super) async fn options(&self) -> Result<String, StepError> {
+        let version = self.source.restic.version().await;
+        let version = version.map_err(|e| StepError::failed(e.to_string()))?;
         // Before 0.16 it prints text only.
         let mut options = match version >= crate::backup::Version(0, 16, 0) {
             true => "--json".to_owned(),
@@ -162,16 +163,31 @@ impl Stage {
         if self.verify {
             options.push_str(" --verify");
         }
+        Ok(options.trim().to_owned())
+    }
+
+    async fn restore(&self, cx: &Cx) -> Result<(), StepError> {
         let mut args = vec![
             self.source.id.clone(),
             self.folder.display().to_string(),
-            options.trim().to_owned(),
+            self.options().await?,
             self.paths.len().to_string(),
         ];
         args.extend(self.paths.iter().map(|p| literal(p)));
         args.extend(self.paths.iter().cloned());
+        self.run(cx, BODY, args).await
+    }
+
+    /// Runs a shell script that ends with the count of [`BODY`], and judges it.
+    pub(super) async fn run(
+        &self,
+        cx: &Cx,
+        body: &str,
+        args: Vec<String>,
+    ) -> Result<(), StepError> {
+        let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
         let restic = &self.source.restic;
-        let work = restic.lasting(&self.unit, Guard::Shared, BODY, args);
+        let work = restic.lasting(&self.unit, Guard::Shared, body, args);
         let (lines, arriving) = mpsc::channel(64);
         let full = cx.cancel.child_token();
         let (code, (written, last)) = tokio::join!(

@@ -1,0 +1,193 @@
+//! Moving applications, or all of a fleet, to other servers: copied through the backup repository
+//! while they run, then stopped, what changed since copied, and started there. The old servers keep
+//! volumes and secrets.
+
+mod app;
+mod first;
+mod switch;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::recover::{Back, Findings};
+use super::{Context, build};
+use crate::config::{Config, Repository};
+use crate::docker::NodeHandle;
+use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::provision;
+use crate::stack::{AppFile, Rendered, Target};
+
+use app::Moving;
+
+/// From where, to where, and through which repository.
+#[derive(Clone)]
+struct Fleets {
+    old: Context,
+    new: Context,
+    old_storage: NodeHandle,
+    new_storage: NodeHandle,
+    repository: Repository,
+    findings: Findings,
+}
+
+/// The job that moves applications, all when none is named, to the fleet of another config.toml; with
+/// all of them its servers are provisioned first.
+///
+/// # Errors
+/// One sentence: the other file is wrong or of the same servers, the repository can't be reached from
+/// there, an application has no file.
+pub async fn job(
+    cx: &Context,
+    apps: &[String],
+    to: &Path,
+    findings: &Findings,
+) -> Result<Job, String> {
+    let config = Config::load(Some(to)).map_err(|e| e.to_string())?;
+    let new = Context::open(config).map_err(|e| format!("{e:#}"))?;
+    let fleets = fleets(cx, new, findings)?;
+    let folder = cx
+        .config
+        .folder()
+        .ok_or("without config.toml there is no application to move")?;
+    let names = match apps {
+        [] => AppFile::list(&folder),
+        some => some.to_vec(),
+    };
+    if names.is_empty() {
+        return Err(format!(
+            "{} holds no application",
+            folder.join("apps").display()
+        ));
+    }
+    let mut moving = Vec::new();
+    for name in names {
+        let rendered = rendered(cx, &folder, &name)?;
+        // The old edge serves what is still there.
+        let edge = rendered.ports.iter().any(|(port, _)| *port == 443);
+        moving.push((edge, Moving::new(&fleets, &name, edge), rendered));
+    }
+    moving.sort_by_key(|(edge, ..)| !edge);
+    let domains: Vec<_> = moving
+        .iter()
+        .map(|(_, m, r)| (m.app.clone(), r.domains.clone()))
+        .collect();
+    let moving: Vec<Arc<Moving>> = moving.into_iter().map(|(_, m, _)| Arc::new(m)).collect();
+    let confirm = match apps {
+        [one] => Confirm::TypeName(one.clone()),
+        _ => Confirm::TypeName(cx.config.fleet.name.clone()),
+    };
+    let mut job = match apps {
+        [] => provision::job(
+            &fleets.new.config,
+            &fleets.new.nodes,
+            &provision::Options::default(),
+        )?,
+        _ => Job::new("", confirm.clone(), Vec::new()),
+    };
+    job.title = title(apps, to);
+    job.confirm = confirm;
+    job.lock = true;
+    let mut stage = |title: &str, tracks| {
+        job.stages.push(Stage {
+            title: title.into(),
+            tracks,
+        });
+    };
+    let first = first::First {
+        apps: moving.clone(),
+        fleets: fleets.clone(),
+    };
+    let old = Track {
+        // Names of nodes may be the same in both fleets.
+        node: format!("{} of the old fleet", fleets.old_storage.config.name),
+        ..on(
+            &fleets.old_storage,
+            Box::new(first::Reachable(fleets.clone())),
+        )
+    };
+    stage("old fleet", vec![old]);
+    stage("first pass", vec![on(&fleets.new_storage, Box::new(first))]);
+    let switch = switch::Switch {
+        apps: moving,
+        fleets: fleets.clone(),
+    };
+    stage("switch", vec![on(&fleets.new_storage, Box::new(switch))]);
+    let back = Back {
+        apps: domains,
+        nodes: fleets.new.nodes.clone(),
+        findings: findings.clone(),
+    };
+    stage("checks", vec![on(&fleets.new_storage, Box::new(back))]);
+    Ok(job)
+}
+
+/// As shown in the list of jobs.
+pub(super) fn title(apps: &[String], to: &Path) -> String {
+    let what = match apps {
+        [] => "the fleet".to_owned(),
+        some => some.join(", "),
+    };
+    format!("move {what} to the servers of {}", to.display())
+}
+
+fn fleets(old: &Context, new: Context, findings: &Findings) -> Result<Fleets, String> {
+    let addresses = |cx: &Context| -> Vec<String> {
+        let nodes = cx.nodes.iter();
+        nodes
+            .filter_map(|n| n.address().map(str::to_owned))
+            .collect()
+    };
+    let ours = addresses(old);
+    if let Some(both) = addresses(&new).into_iter().find(|a| ours.contains(a)) {
+        return Err(format!(
+            "{both} is a server of both fleets: the other config.toml has to name other servers"
+        ));
+    }
+    let storage = |cx: &Context, which: &str| {
+        let name = &cx.config.storage.node;
+        let node = cx.nodes.get(name).cloned();
+        node.ok_or_else(|| {
+            format!("[storage] node = {name:?} of the {which} fleet is not among its nodes")
+        })
+    };
+    let repository = old.config.backup.primary();
+    let repository = repository
+        .ok_or("applications move through the backup repository: add [backup] to config.toml")?;
+    if let Some(folder) = repository.folder() {
+        return Err(format!(
+            "the repository {} lies on the old storage node, where the new servers can't reach it: an application moves through one on S3, SFTP, rclone or a REST server",
+            folder.display()
+        ));
+    }
+    Ok(Fleets {
+        old_storage: storage(old, "old")?,
+        new_storage: storage(&new, "new")?,
+        repository: repository.clone(),
+        old: old.clone(),
+        new,
+        findings: findings.clone(),
+    })
+}
+
+fn rendered(cx: &Context, folder: &Path, app: &str) -> Result<Rendered, String> {
+    let told = |e: crate::stack::StackError| e.to_string();
+    let file = AppFile::load(folder, app).map_err(told)?;
+    let file = file.ok_or_else(|| {
+        format!(
+            "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
+        )
+    })?;
+    let target = Target::of_app(&cx.config, &file);
+    cx.catalogue
+        .render(&file.stack, app, &file.variables, &target)
+        .map_err(told)
+}
+
+fn on(node: &NodeHandle, step: Box<dyn Step>) -> Track {
+    Track {
+        node: node.config.name.clone(),
+        host: node.host.clone(),
+        docker: node.docker.clone(),
+        steps: vec![step],
+    }
+}
