@@ -655,7 +655,7 @@ fn the_night_on_the_manager(shop: &Shop) {
         &[
             "provision",
             "--only",
-            "matou,backup",
+            "matou,backup,metrics",
             "--yes",
             "--accept",
             accept,
@@ -721,6 +721,21 @@ fn the_night_on_the_manager(shop: &Shop) {
     assert_eq!(stats["repositories"][1]["name"], "away", "{stats:#}");
     assert_eq!(stats["schedule"]["last"]["result"], "done", "{stats:#}");
     assert!(ok(&config, &["repo", "copy"]).contains("nothing to do"));
+
+    // What it knows of the fleet is there for Prometheus.
+    shop.n1("systemctl start matou-metrics.service");
+    let metrics = shop.n1("cat /var/lib/matou/metrics/matou.prom");
+    for name in [
+        "matou_check_timestamp_seconds ",
+        "matou_backup_last_success_timestamp_seconds{app=\"shop\"}",
+    ] {
+        assert!(metrics.contains(name), "{metrics}");
+    }
+    assert!(
+        shop.n1("systemctl is-active matou-metrics.timer")
+            .starts_with("active")
+    );
+    shop.n1("systemctl stop matou-metrics.timer");
 
     // Without a repository in config.toml the timer goes.
     let own = shop.fleet.lab.config_path();

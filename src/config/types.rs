@@ -171,7 +171,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 22] = [
+pub const CONCERNS: [&str; 23] = [
     "base",
     "names",
     "time",
@@ -194,6 +194,7 @@ pub const CONCERNS: [&str; 22] = [
     "firewall",
     "scaleway",
     "backup",
+    "metrics",
 ];
 
 /// Where Docker is installed from.

@@ -39,8 +39,8 @@ const GONE: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; 
 /// See the module.
 pub struct Backup;
 
-/// The manager that backs up.
-fn is_first(node: &NodeConfig, config: &Config) -> bool {
+/// The manager that runs timers.
+pub(super) fn is_first(node: &NodeConfig, config: &Config) -> bool {
     let first = config.nodes.iter().find(|n| n.role == Role::Manager);
     first.is_some_and(|n| n.name == node.name)
 }

@@ -20,7 +20,7 @@ const GRUB: &str = "/etc/default/grub.d/90-matou.cfg";
 
 /// Parameter, value, why. Left out on purpose: net.ipv4.ip_forward=0 and accept_ra=0 of hardening
 /// guides, which break containers and IPv6 of many providers.
-const PARAMETERS: [(&str, &str, &str); 17] = [
+const PARAMETERS: [(&str, &str, &str); 18] = [
     (
         "net.ipv4.ip_forward",
         "1",
@@ -41,6 +41,11 @@ const PARAMETERS: [(&str, &str, &str); 17] = [
         "vm.overcommit_memory",
         "1",
         "Redis can save itself while memory is short",
+    ),
+    (
+        "vm.max_map_count",
+        "1048576",
+        "Elasticsearch maps many files, and starts with no less",
     ),
     (
         "kernel.panic",

@@ -21,6 +21,7 @@ mod firewall;
 mod gluster;
 mod kernel;
 mod matou;
+mod metrics;
 mod names;
 mod nfs;
 mod restic;
@@ -174,6 +175,7 @@ fn stages() -> Vec<Phase> {
         ("matou", Everywhere, vec![Arc::new(matou::Matou)]),
         ("access", Everywhere, vec![Arc::new(matou::Access)]),
         ("nightly backup", Everywhere, vec![Arc::new(backup::Backup)]),
+        ("metrics", Everywhere, vec![Arc::new(metrics::Metrics)]),
     ]
 }
 

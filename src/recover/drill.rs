@@ -20,9 +20,9 @@ const NAME: &str = "drill";
 
 /// Concerns that are of no use on machines which live for minutes. `backup` above all: no timer of a
 /// drill may write to the repository.
-const OFF: [&str; 10] = [
+const OFF: [&str; 11] = [
     "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "matou",
-    "backup",
+    "backup", "metrics",
 ];
 
 /// The same for containers, which have neither disks nor a kernel of their own.

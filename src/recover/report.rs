@@ -74,7 +74,7 @@ fn phase(stage: &str) -> &'static str {
     match stage {
         "swarm" | "replaced nodes" => "swarm",
         "storage" | "distributed store" | "volumes" => "storage",
-        "matou" | "access" | "backup" => "console and timers",
+        "matou" | "access" | "nightly backup" | "metrics" => "console and timers",
         "data" => "restore",
         "isolation" => "isolation",
         "edge" => "edge",
