@@ -356,6 +356,16 @@ fn applications_are_placed_switched_and_certificates_renewed() {
     assert_eq!(asked(&c.press("worker-01\n")).1, place(Some("worker-01")));
     let mut c = Console::new();
     assert_eq!(asked(&c.press("2:place\nanywhere\n")).1, place(None));
+    let to = |apps: &[&str]| Request::Move {
+        apps: apps.iter().map(|&a| a.to_owned()).collect(),
+        to: "/new/config.toml".into(),
+    };
+    let mut c = Console::new();
+    c.press("2:move\n");
+    assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&["blog"]));
+    let mut c = Console::new();
+    c.press(":move-all\n");
+    assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&[]));
     let mut c = Console::new();
     c.press("2:switch\n");
     assert_eq!(c.press("yes\n\n\n"), []);

@@ -53,6 +53,10 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Update => return newer(app),
         Action::Place => return form(app, Form::place),
         Action::Switch => return form(app, Form::switch),
+        Action::Move => return form(app, |app| Form::move_to(vec![app.to_owned()])),
+        Action::MoveAll => {
+            app.overlays.push(Overlay::Form(Form::move_to(Vec::new())));
+        }
         Action::RenewCertificate => return renew(app),
         Action::Redeploy => return on_application(app, Request::redeploy),
         Action::Rollback => return rollback(app),

@@ -35,6 +35,9 @@ enum Purpose {
     },
     /// A restore into a folder that is typed.
     Folder(Request),
+    Move {
+        apps: Vec<String>,
+    },
 }
 
 struct Field {
@@ -195,6 +198,27 @@ impl Form {
         }
     }
 
+    /// Applications, all when none is named, move to the fleet of a file that is typed.
+    pub(in crate::ui) fn move_to(apps: Vec<String>) -> Self {
+        let what = match apps.as_slice() {
+            [] => "the fleet".to_owned(),
+            some => some.join(", "),
+        };
+        Self {
+            title: format!("Move {what}"),
+            purpose: Purpose::Move { apps },
+            fields: vec![Field {
+                name: "to".into(),
+                help: "path of the config.toml of the other servers".into(),
+                default: String::new(),
+                required: true,
+                input: Input::default(),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
     pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
         let last = self.fields.len() - 1;
         match key.code {
@@ -312,6 +336,10 @@ impl Form {
                 _ => Err((0, "folder is a whole path that begins with /".into())),
             },
             Purpose::Folder(other) => Ok(other.clone()),
+            Purpose::Move { apps } => Ok(Request::Move {
+                apps: apps.clone(),
+                to: value(0),
+            }),
             Purpose::Scale { service } => match value(0).parse() {
                 Ok(replicas) => Ok(Request::Scale {
                     service: service.clone(),
