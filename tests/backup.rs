@@ -112,6 +112,7 @@ impl Shop {
         let mut fleet = Fleet::new(FLEET);
         fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
         fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
+        support::backup::restic(&fleet);
         postgres(&fleet, "n2");
         let own = fleet.lab.config_path();
         let folder = own.parent().expect("a folder").to_owned();

@@ -61,6 +61,7 @@ impl Practice {
         let mut fleet = Fleet::new(FLEET);
         fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
         fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
+        support::backup::restic(&fleet);
         databases::image(&fleet, "n2");
         let backup =
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
@@ -289,6 +290,8 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     told(begun, "proven");
     mariadb(&p);
     told(begun, "the other database");
+    everything(&p);
+    told(begun, "everything");
 }
 
 /// What was written since comes back by an undo, and goes by a forget.
@@ -553,4 +556,24 @@ fn mariadb(p: &Practice) {
     p.ok(&["restore", "store", "--yes"]);
     assert_eq!(p.rows("store"), rows);
     p.fleet.run("n1", "[ -e /mnt/data/store_files/d0/f42 ]");
+}
+
+/// All applications at once: what was lost and what was changed.
+fn everything(p: &Practice) {
+    let rows = (p.rows("shop"), p.back_up("store"));
+    p.back_up("shop");
+    let files = p.files("/mnt/data/shop_files");
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+    p.ok(&["restore", "forget", "store", "--yes"]);
+    p.fleet.run(
+        "n1",
+        "rm -r /mnt/data/shop_files/d0; echo no >/mnt/data/store_files/d0/f42",
+    );
+    p.ask("store", "DELETE FROM orders").expect("deleted");
+    let text = p.ok(&["restore", "--all", "--yes"]);
+    assert!(text.contains("shop") && text.contains("store"), "{text}");
+    assert_eq!((p.rows("shop"), p.rows("store")), rows);
+    assert_eq!(p.files("/mnt/data/shop_files"), files);
+    let content = p.fleet.run("n1", "cat /mnt/data/store_files/d0/f42");
+    assert_eq!(content, "content of 42\n");
 }

@@ -41,6 +41,27 @@ fn cache() -> PathBuf {
     dir
 }
 
+/// Gives every node the restic of `MATOU_TEST_RESTIC`, where that is set, in the place of the
+/// distribution's: the same tests prove both.
+pub fn restic(fleet: &Fleet) {
+    let Some(binary) = std::env::var_os("MATOU_TEST_RESTIC") else {
+        return;
+    };
+    let folder = fleet.lab.config_path();
+    let folder = folder
+        .parent()
+        .expect("a folder")
+        .to_string_lossy()
+        .into_owned();
+    for node in fleet.wait(fleet.lab.nodes()) {
+        sh(
+            "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \
+             'cat >/usr/local/bin/restic; chmod 755 /usr/local/bin/restic; restic version' <\"$3\" >&2",
+            &[&folder, &node.address, &binary.to_string_lossy()],
+        );
+    }
+}
+
 /// Gives a node `matou/postgres:15`, made once of Debian's packages.
 pub fn postgres(fleet: &Fleet, node: &str) {
     let tar = cache().join("root-2.tar");
