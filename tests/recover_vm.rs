@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use matou::lab::{Lab, Release, VmOptions};
 use support::hosting::World;
-use support::{Fleet, alone, matou, ok, said, until};
+use support::{Fleet, alone, matou, ok, said, small, until};
 
 /// Installing packages in emulated machines takes long, and is proven elsewhere.
 const PACKAGES: &str = "gnupg systemd-timesyncd unattended-upgrades restic docker.io apparmor iptables lvm2 \
@@ -55,7 +55,8 @@ fn three_machines_come_back_out_of_their_repository() {
     ok(&config, &["provision", "--yes"]);
     eprintln!("provisioning took {} s", begun.elapsed().as_secs());
 
-    let world = World::new(fleet, SETTINGS);
+    small::images(&fleet);
+    let world = World::with_images(fleet, SETTINGS);
     let config = world.deploy();
     let before = world.picture(&config);
     let load = world.load();
@@ -69,7 +70,8 @@ fn three_machines_come_back_out_of_their_repository() {
         fleet.wait(fleet.lab.lose_node(node));
     }
     fleet.wait(fleet.lab.up_vms(3, &options, &say));
-    fleet.wait(fleet.lab.load(&world.registry));
+    // In the place of a registry.
+    small::images(fleet);
     let folder = world.keys.path().join("rebuilt");
     let out = world
         .recover_from_nothing(&folder)

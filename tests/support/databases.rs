@@ -12,20 +12,30 @@ const VERSION: u32 = 1;
 /// The image's name on a node; `ENGINE` is `postgresql` or `mariadb`.
 pub const IMAGE: &str = "matou/databases:1";
 
-/// The image's root file system, made once and kept in the cache folder.
+/// The image's root file system.
 fn root() -> PathBuf {
+    made("databases", "postgresql-15,mariadb-server,busybox-static")
+}
+
+/// The same with PostgreSQL alone, and without what compiles queries.
+pub fn postgresql() -> PathBuf {
+    made("postgresql", "postgresql-15,busybox-static")
+}
+
+/// Made once and kept in the cache folder.
+fn made(name: &str, packages: &str) -> PathBuf {
     let home = std::env::var_os("HOME").expect("a home folder");
     let cache = PathBuf::from(home).join(".cache/matou");
     std::fs::create_dir_all(&cache).expect("a cache folder");
-    let tar = cache.join(format!("databases-{VERSION}.tar"));
+    let tar = cache.join(format!("{name}-{VERSION}.tar"));
     if tar.exists() {
         return tar;
     }
     let begin = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/databases.sh");
-    let part = cache.join(format!("databases-{VERSION}.{}.part", std::process::id()));
+    let part = cache.join(format!("{name}-{VERSION}.{}.part", std::process::id()));
     let out = Command::new("mmdebstrap")
         .args(["--quiet", "--variant=minbase", "--format=tar"])
-        .arg("--include=postgresql-15,mariadb-server,busybox-static")
+        .arg(format!("--include={packages}"))
         // No cluster of Debian's own.
         .arg("--essential-hook=mkdir -p \"$1\"/etc/postgresql-common; echo 'create_main_cluster = false' >\"$1\"/etc/postgresql-common/createcluster.conf")
         .arg(format!("--customize-hook=upload {begin} /begin"))

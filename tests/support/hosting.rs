@@ -99,12 +99,19 @@ fn domain(app: &str) -> String {
 impl World {
     /// On a fleet that is up, with Docker and a swarm; `settings` go into its config.toml.
     pub fn new(fleet: Fleet, settings: &'static str) -> Self {
+        images(&fleet, "n1");
+        databases::image(&fleet, "n1");
+        let world = Self::with_images(fleet, settings);
+        world.save_images();
+        world
+    }
+
+    /// The same on one whose nodes have the images already.
+    pub fn with_images(fleet: Fleet, settings: &'static str) -> Self {
         let address = fleet.address("n1");
         let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
         let s3 = S3::start(&gateway, 15_901);
         let authority = Authority::start(&gateway, &address);
-        images(&fleet, "n1");
-        databases::image(&fleet, "n1");
         let keys = tempfile::tempdir().expect("a folder");
         let key = |name: &str, text: &str| {
             let path = keys.path().join(name);
@@ -118,7 +125,7 @@ impl World {
             "AWS_ACCESS_KEY_ID=operator\nAWS_SECRET_ACCESS_KEY=s3cr3t-key\n",
         );
         key("root.pem", &authority.root_pem());
-        let world = Self {
+        Self {
             registry: keys.path().join("images.tar"),
             settings,
             fleet,
@@ -126,9 +133,7 @@ impl World {
             authority,
             keys,
             gateway,
-        };
-        world.save_images();
-        world
+        }
     }
 
     pub fn key(&self, name: &str) -> String {

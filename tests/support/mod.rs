@@ -9,6 +9,7 @@ pub mod monitoring;
 pub mod pty;
 pub mod registry;
 pub mod s3;
+pub mod small;
 pub mod wordpress;
 
 use std::path::PathBuf;
