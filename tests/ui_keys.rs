@@ -13,7 +13,8 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
 use matou::model::{
-    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Link, Listing, NodeBans, Update,
+    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Intrusion, Link, Listing, NodeBans,
+    NodeIntrusions, Update,
 };
 use matou::ops::{Request, RestoreTo, RestoreWhat, ServiceVersions, ShellTarget};
 use matou::registry::{Newer, Step};
@@ -549,6 +550,63 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
     c.press("1A");
     c.shows("select an application");
+}
+
+#[test]
+fn who_was_seen_is_let_in_again_only_when_shut_out() {
+    let mut c = Console::new();
+    let effects = c.press("I");
+    let [Effect::Intrusions { ticket }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    c.shows("asking the nodes");
+    let seen = |source: &str, rule: &str| Intrusion {
+        at: NOW,
+        signature: format!("signature {rule}"),
+        rule: rule.into(),
+        category: "Attack".into(),
+        severity: 1,
+        source: source.parse().unwrap(),
+        target: "10.0.0.1:80".into(),
+        detail: None,
+    };
+    let found = vec![NodeIntrusions {
+        node: "master".into(),
+        intrusions: vec![seen("2001:db8::7", "1:1"), seen("203.0.113.7", "1:2")],
+        cut: false,
+        problem: None,
+    }];
+    let ban = Ban {
+        jail: "sshd".into(),
+        address: "2001:db8::7".into(),
+        since: None,
+        until: None,
+    };
+    let bans = vec![NodeBans {
+        node: "worker-01".into(),
+        bans: vec![ban],
+        problem: None,
+    }];
+    c.take(Msg::Intrusions {
+        ticket,
+        found,
+        bans,
+    });
+    c.shows("shut out by fail2ban of worker-01 (sshd)");
+    assert!(c.press("ju").is_empty());
+    let effects = c.press("ku");
+    let request = Request::Unban {
+        address: "2001:db8::7".into(),
+        node: None,
+    };
+    assert!(
+        matches!(&effects[..], [Effect::Plan { request: r, .. }] if *r == request),
+        "{effects:?}"
+    );
+    // The bans themselves are one key away.
+    let mut c = Console::new();
+    c.press("I");
+    assert!(matches!(c.press("f")[..], [Effect::Bans { .. }]));
 }
 
 #[test]

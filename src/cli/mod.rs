@@ -7,6 +7,7 @@ mod bans;
 mod certificates;
 mod check;
 mod exit;
+mod intrusions;
 mod job;
 mod logs;
 mod recover;
@@ -301,6 +302,11 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print what Suricata of each node saw, by rule and address, the newest first
+    Intrusions {
+        #[command(flatten)]
+        options: intrusions::Options,
     },
     /// Let an address in again that fail2ban shuts out
     Unban {
@@ -637,6 +643,7 @@ impl Cli {
             }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
             Command::Bans { json } => bans::run(cx, *json).await,
+            Command::Intrusions { options } => intrusions::run(cx, options).await,
             Command::Unban {
                 address,
                 node,

@@ -5,6 +5,7 @@ mod access;
 mod alertmanager;
 mod bans;
 mod certificates;
+mod intrusions;
 mod logs;
 mod metrics;
 mod node;
@@ -28,6 +29,7 @@ pub use access::{AccessNews, follow as follow_access};
 pub use alertmanager::{read_told, silence_there};
 pub use bans::{read as read_bans, read_all as read_all_bans};
 pub use certificates::read as read_certificates;
+pub use intrusions::read_all as read_intrusions;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};
 

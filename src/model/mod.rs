@@ -4,6 +4,7 @@ mod access;
 mod ban;
 mod certificate;
 mod fleet;
+mod intrusion;
 mod log;
 mod probe;
 mod route;
@@ -18,6 +19,7 @@ pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };
 pub use fleet::*;
+pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, grouped};
 pub use log::LogLine;
 pub use probe::{Answered, Probe, hint};
 pub use route::{Routes, domains, hosts};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
     AccessNews, Collectors, LogBatch, Window, follow_access, follow_journal, follow_service,
-    read_all_bans, silence_there,
+    read_all_bans, read_intrusions, silence_there,
 };
 use crate::job::{Event, JobId, RunError};
 use crate::model::{Link, Routes};
@@ -136,6 +136,19 @@ impl Effects {
                 tokio::spawn(async move {
                     let found = read_all_bans(&nodes).await;
                     let _ = messages.send(Msg::Bans { ticket, found }).await;
+                });
+            }
+            Effect::Intrusions { ticket } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let (found, bans) =
+                        tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
+                    let message = Msg::Intrusions {
+                        ticket,
+                        found,
+                        bans,
+                    };
+                    let _ = messages.send(message).await;
                 });
             }
             Effect::Plan { ticket, request } => self.plan(ticket, request),

@@ -65,6 +65,7 @@ pub enum Action {
     Jobs,
     Alerts,
     Bans,
+    Intrusions,
     Zoom,
     Copy,
     Refresh,
@@ -368,6 +369,13 @@ pub const TABLE: &[Binding] = &[
         &["f"],
         Group::Look,
         "addresses that fail2ban shuts out; lets them in again",
+    ),
+    b(
+        Action::Intrusions,
+        "intrusions",
+        &["I"],
+        Group::Look,
+        "who tried to get in, as Suricata saw it",
     ),
     b(
         Action::Filter,

@@ -5,6 +5,7 @@ mod bans;
 mod catalogue;
 mod form;
 mod help;
+mod intrusions;
 mod jobs;
 mod menu;
 mod message;
@@ -29,6 +30,7 @@ pub(super) use bans::Bans;
 pub(super) use catalogue::Catalogue;
 pub(super) use form::Form;
 pub(super) use help::Help;
+pub(super) use intrusions::Intrusions;
 pub(super) use jobs::JobsView;
 pub(super) use menu::Menu;
 pub(super) use message::Message;
@@ -51,6 +53,7 @@ pub(super) enum Overlay {
     Jobs(JobsView),
     Alerts(Alerts),
     Bans(Bans),
+    Intrusions(Intrusions),
     Quit(Quit),
     Message(Message),
 }
@@ -107,6 +110,7 @@ impl Overlay {
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
             Self::Bans(o) => o.key(app, key),
+            Self::Intrusions(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
             Self::Message(o) => o.key(app, key),
         }
@@ -125,6 +129,7 @@ impl Overlay {
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Bans(o) => o.draw(app, frame, screen),
+            Self::Intrusions(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
             Self::Message(o) => o.draw(app, frame, screen),
         }
