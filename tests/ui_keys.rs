@@ -13,8 +13,8 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
 use matou::model::{
-    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Intrusion, Link, Listing, NodeBans,
-    NodeIntrusions, Update,
+    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Intrusion, Link, Listing, LogRecord,
+    NodeBans, NodeIntrusions, Update,
 };
 use matou::ops::{Request, RestoreTo, RestoreWhat, ServiceVersions, ShellTarget};
 use matou::registry::{Newer, Step};
@@ -550,6 +550,49 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
     c.press("1A");
     c.shows("select an application");
+}
+
+#[test]
+fn the_log_store_is_asked_for_what_was_typed() {
+    let mut c = Console::new();
+    // `q` is a letter while a query is typed.
+    let effects = c.press("2Lq error\n");
+    let [Effect::Search { ticket, search }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(search.query, "q error");
+    assert!(search.app.is_some() && search.since.is_none());
+    let late = *ticket;
+    // Tab asks for all; the answer to the first question is late then.
+    let effects = c.press("\t");
+    let [Effect::Search { ticket, search }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(search.app, None);
+    let record = |line: &str| LogRecord {
+        at: Some(NOW),
+        node: "master".into(),
+        app: "shop_web".into(),
+        line: line.into(),
+        fields: vec![("PRIORITY".into(), "6".into())],
+    };
+    c.take(Msg::Found {
+        ticket: late,
+        found: Ok(vec![record("of the first question")]),
+    });
+    c.shows("asking the log store");
+    c.take(Msg::Found {
+        ticket: *ticket,
+        found: Ok(vec![record("older line"), record("newest line")]),
+    });
+    c.shows("older line");
+    c.press("\n");
+    c.shows("PRIORITY: 6");
+    c.shows("newest line");
+    // Back to the query, which stands there as it was.
+    c.press("\u{1b}/s");
+    c.shows("/ q errors");
+    assert!(matches!(c.press("\n")[..], [Effect::Search { .. }]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use matou::job::{
 };
 use matou::model::{
     Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Intrusion, Listing,
-    LogLine, NodeBans, NodeIntrusions, Preview, Probe, Update,
+    LogLine, LogRecord, NodeBans, NodeIntrusions, Preview, Probe, Update,
 };
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
@@ -433,6 +433,43 @@ fn intrusions(app: &mut App) {
     );
 }
 
+fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, String>) {
+    let effects = press(app, keys);
+    let [Effect::Search { ticket, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let ticket = *ticket;
+    update(app, Msg::Found { ticket, found }, NOW);
+}
+
+fn records() -> Vec<LogRecord> {
+    let record = |minutes: i64, node: &str, app: &str, line: &str| LogRecord {
+        at: Some(NOW - SignedDuration::from_mins(minutes)),
+        node: node.into(),
+        app: app.into(),
+        line: line.into(),
+        fields: vec![
+            ("PRIORITY".into(), "6".into()),
+            ("SYSLOG_IDENTIFIER".into(), "sshd\u{1b}[2J".into()),
+        ],
+    };
+    vec![
+        record(
+            70,
+            "master",
+            "shop_web",
+            "connect() failed (111: Connection refused) while connecting to upstream, client: 203.0.113.7, server: shop.example.org",
+        ),
+        record(7, "worker-01", "blog", "/wp-login.php\u{1b}]0;x\u{7}"),
+        record(
+            1,
+            "worker-02",
+            "sshd",
+            "Failed password for root from 203.0.113.7 port 45804 ssh2",
+        ),
+    ]
+}
+
 fn versions(app: &mut App) {
     let effects = press(app, "2u");
     let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
@@ -555,6 +592,25 @@ const SCENES: &[Scene] = &[
     ("intrusions", |t| {
         let mut app = on(t, "");
         intrusions(&mut app);
+        app
+    }),
+    ("search_typing", |t| on(t, "2Lerror")),
+    ("search_asking", |t| on(t, "1L\n")),
+    ("search_found", |t| {
+        let mut app = on(t, "");
+        search(&mut app, "1Lfailed\n", Ok(records()));
+        app
+    }),
+    ("search_whole", |t| {
+        let mut app = on(t, "");
+        search(&mut app, "1Lfailed\n", Ok(records()));
+        press(&mut app, "\n");
+        app
+    }),
+    ("search_refused", |t| {
+        let mut app = on(t, "");
+        let reason = "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs";
+        search(&mut app, "1L((\n", Err(reason.into()));
         app
     }),
     ("intrusions_other", |t| {

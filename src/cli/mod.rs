@@ -12,6 +12,7 @@ mod job;
 mod logs;
 mod recover;
 mod restore;
+mod search;
 mod shell;
 mod status;
 
@@ -307,6 +308,11 @@ enum Command {
     Intrusions {
         #[command(flatten)]
         options: intrusions::Options,
+    },
+    /// Search the logs of all nodes in the log store (stack logs)
+    Search {
+        #[command(flatten)]
+        options: search::Options,
     },
     /// Let an address in again that fail2ban shuts out
     Unban {
@@ -644,6 +650,7 @@ impl Cli {
             Command::Logs { service, options } => logs::service(cx, service, options).await,
             Command::Bans { json } => bans::run(cx, *json).await,
             Command::Intrusions { options } => intrusions::run(cx, options).await,
+            Command::Search { options } => search::run(cx, options).await,
             Command::Unban {
                 address,
                 node,

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
-    AccessNews, Collectors, LogBatch, Window, follow_access, follow_journal, follow_service,
-    read_all_bans, read_intrusions, silence_there,
+    AccessNews, Collectors, LogBatch, LogStore, Window, follow_access, follow_journal,
+    follow_service, read_all_bans, read_intrusions, silence_there,
 };
 use crate::job::{Event, JobId, RunError};
 use crate::model::{Link, Routes};
@@ -149,6 +149,16 @@ impl Effects {
                         bans,
                     };
                     let _ = messages.send(message).await;
+                });
+            }
+            Effect::Search { ticket, search } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = match LogStore::find(&nodes, search.app.as_deref()).await {
+                        Ok(store) => store.search(&search).await,
+                        Err(reason) => Err(reason),
+                    };
+                    let _ = messages.send(Msg::Found { ticket, found }).await;
                 });
             }
             Effect::Plan { ticket, request } => self.plan(ticket, request),

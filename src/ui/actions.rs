@@ -5,7 +5,7 @@ use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
     Alerts, Bans, Catalogue, Form, Help, Intrusions, JobsView, Menu, Overlay, Palette, PlanView,
-    Quit, Restore, Versions,
+    Quit, Restore, Search, Versions,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
@@ -46,6 +46,10 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
             let (view, effect) = Bans::ask(app);
             app.overlays.push(Overlay::Bans(view));
             return vec![effect];
+        }
+        Action::Search => {
+            let search = Search::of(application(app));
+            app.overlays.push(Overlay::Search(search));
         }
         Action::Intrusions => {
             let (view, effect) = Intrusions::ask(app);

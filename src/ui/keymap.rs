@@ -66,6 +66,7 @@ pub enum Action {
     Alerts,
     Bans,
     Intrusions,
+    Search,
     Zoom,
     Copy,
     Refresh,
@@ -348,6 +349,13 @@ pub const TABLE: &[Binding] = &[
         &["A"],
         Group::Look,
         "requests to the selected application, live",
+    ),
+    b(
+        Action::Search,
+        "search",
+        &["L"],
+        Group::Look,
+        "search the log store, of the selected application or all",
     ),
     b(
         Action::Shell,

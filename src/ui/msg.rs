@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{Changes, Listing, LogLine, NodeBans, NodeIntrusions, Preview, Routes, Update};
+use crate::model::{
+    Changes, Listing, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions, Preview, Routes,
+    Update,
+};
 use crate::monitor::{Ledger, Trends, Week};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
@@ -75,6 +78,11 @@ pub enum Msg {
         ticket: Ticket,
         found: Vec<NodeIntrusions>,
         bans: Vec<NodeBans>,
+    },
+    /// What [`Effect::Search`] found.
+    Found {
+        ticket: Ticket,
+        found: Result<Vec<LogRecord>, String>,
     },
     /// What provisioning would change, and what an audit finds; read from time to time.
     Checked {
@@ -158,6 +166,11 @@ pub enum Effect {
     /// [`Msg::Intrusions`].
     Intrusions {
         ticket: Ticket,
+    },
+    /// Search the log store; answered by [`Msg::Found`].
+    Search {
+        ticket: Ticket,
+        search: LogSearch,
     },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {

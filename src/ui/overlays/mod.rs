@@ -13,6 +13,7 @@ mod palette;
 mod plan;
 mod quit;
 mod restore;
+mod search;
 mod versions;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -38,6 +39,7 @@ pub(super) use palette::Palette;
 pub(super) use plan::PlanView;
 pub(super) use quit::Quit;
 pub(super) use restore::Restore;
+pub(super) use search::Search;
 pub(super) use versions::Versions;
 
 /// Something over the panes.
@@ -54,6 +56,7 @@ pub(super) enum Overlay {
     Alerts(Alerts),
     Bans(Bans),
     Intrusions(Intrusions),
+    Search(Search),
     Quit(Quit),
     Message(Message),
 }
@@ -111,6 +114,7 @@ impl Overlay {
             Self::Alerts(o) => o.key(app, key),
             Self::Bans(o) => o.key(app, key),
             Self::Intrusions(o) => o.key(app, key),
+            Self::Search(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
             Self::Message(o) => o.key(app, key),
         }
@@ -130,6 +134,7 @@ impl Overlay {
             Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Bans(o) => o.draw(app, frame, screen),
             Self::Intrusions(o) => o.draw(app, frame, screen),
+            Self::Search(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
             Self::Message(o) => o.draw(app, frame, screen),
         }
