@@ -119,12 +119,13 @@ impl Intrusions {
         let mut lines: Vec<Line> = Vec::new();
         let mut below: Vec<Line> = Vec::new();
         if let Some(found) = &self.found {
-            lines.extend(
-                found
-                    .groups
-                    .iter()
-                    .map(|g| line(app, g, !found.bans(g).is_empty())),
-            );
+            // Addresses of IPv6 are whole where there is room.
+            let most = if columns < 100 { 24 } else { 39 };
+            let sources = found.groups.iter().map(|g| g.source.to_string().len());
+            let width = sources.max().unwrap_or(0).min(most);
+            let banned = |g| !found.bans(g).is_empty();
+            let all = found.groups.iter();
+            lines.extend(all.map(|g| line(app, g, width, banned(g))));
             if found.groups.is_empty() {
                 lines.push(Line::styled("nothing was seen", theme.dim()));
             }
@@ -178,13 +179,13 @@ fn health(group: &IntrusionGroup) -> Health {
     }
 }
 
-fn line(app: &App, group: &IntrusionGroup, banned: bool) -> Line<'static> {
+fn line(app: &App, group: &IntrusionGroup, width: usize, banned: bool) -> Line<'static> {
     let theme = app.theme;
     let health = health(group);
     let shown = |text: &str, columns| fit(&theme.text(&clean(text)), columns, theme.ellipsis());
     let mut spans = vec![
         Span::styled(theme.glyph(health), theme.health(health)),
-        Span::raw(format!(" {} ", shown(&group.source.to_string(), 24))),
+        Span::raw(format!(" {} ", shown(&group.source.to_string(), width))),
         Span::styled(
             format!("{:>6} × ", group.count).replace('×', &theme.text("×")),
             theme.dim(),
