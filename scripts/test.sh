@@ -5,7 +5,7 @@ set -eu
 matou() { cargo run --locked --quiet -- "$@"; }
 clean_up() {
     status=$?
-    for fleet in test prov backup res bak mon reco moved drill; do
+    for fleet in test prov backup res bak mon reco moved drill sur; do
         matou lab down --name "$fleet" || status=1
     done
     exit $status

@@ -13,7 +13,8 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan,
 };
 use matou::model::{
-    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Link, Listing, NodeBans, Update,
+    Access, Availability, Ban, Datum, Entry, EntryKind, Fleet, Intrusion, Link, Listing, LogRecord,
+    NodeBans, NodeIntrusions, Update,
 };
 use matou::ops::{Request, RestoreTo, RestoreWhat, ServiceVersions, ShellTarget};
 use matou::registry::{Newer, Step};
@@ -559,6 +560,106 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
     c.press("1A");
     c.shows("select an application");
+}
+
+#[test]
+fn the_log_store_is_asked_for_what_was_typed() {
+    let mut c = Console::new();
+    // `q` is a letter while a query is typed.
+    let effects = c.press("2Lq error\n");
+    let [Effect::Search { ticket, search }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(search.query, "q error");
+    assert!(search.app.is_some() && search.since.is_none());
+    let late = *ticket;
+    // Tab asks for all; the answer to the first question is late then.
+    let effects = c.press("\t");
+    let [Effect::Search { ticket, search }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(search.app, None);
+    let record = |line: &str| LogRecord {
+        at: Some(NOW),
+        node: "master".into(),
+        app: "shop_web".into(),
+        line: line.into(),
+        fields: vec![("PRIORITY".into(), "6".into())],
+    };
+    c.take(Msg::Found {
+        ticket: late,
+        found: Ok(vec![record("of the first question")]),
+    });
+    c.shows("asking the log store");
+    c.take(Msg::Found {
+        ticket: *ticket,
+        found: Ok(vec![record("older line"), record("newest line")]),
+    });
+    c.shows("older line");
+    c.press("\n");
+    c.shows("PRIORITY: 6");
+    c.shows("newest line");
+    // Back to the query, which stands there as it was.
+    c.press("\u{1b}/s");
+    c.shows("/ q errors");
+    assert!(matches!(c.press("\n")[..], [Effect::Search { .. }]));
+}
+
+#[test]
+fn who_was_seen_is_let_in_again_only_when_shut_out() {
+    let mut c = Console::new();
+    let effects = c.press("I");
+    let [Effect::Intrusions { ticket }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    c.shows("asking the nodes");
+    let seen = |source: &str, rule: &str| Intrusion {
+        at: NOW,
+        signature: format!("signature {rule}"),
+        rule: rule.into(),
+        category: "Attack".into(),
+        severity: 1,
+        source: source.parse().unwrap(),
+        target: "10.0.0.1:80".into(),
+        detail: None,
+    };
+    let found = vec![NodeIntrusions {
+        node: "master".into(),
+        intrusions: vec![seen("2001:db8::7", "1:1"), seen("203.0.113.7", "1:2")],
+        cut: false,
+        problem: None,
+    }];
+    let ban = Ban {
+        jail: "sshd".into(),
+        address: "2001:db8::7".into(),
+        since: None,
+        until: None,
+    };
+    let bans = vec![NodeBans {
+        node: "worker-01".into(),
+        bans: vec![ban],
+        problem: None,
+    }];
+    c.take(Msg::Intrusions {
+        ticket,
+        found,
+        bans,
+    });
+    c.shows("shut out by fail2ban of worker-01 (sshd)");
+    assert!(c.press("ju").is_empty());
+    let effects = c.press("ku");
+    let request = Request::Unban {
+        address: "2001:db8::7".into(),
+        node: None,
+    };
+    assert!(
+        matches!(&effects[..], [Effect::Plan { request: r, .. }] if *r == request),
+        "{effects:?}"
+    );
+    // The bans themselves are one key away.
+    let mut c = Console::new();
+    c.press("I");
+    assert!(matches!(c.press("f")[..], [Effect::Bans { .. }]));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use matou::job::{
     Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
 };
 use matou::model::{
-    Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Listing, LogLine,
-    NodeBans, Preview, Probe, Update,
+    Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Intrusion, Listing,
+    LogLine, LogRecord, NodeBans, NodeIntrusions, Preview, Probe, Update,
 };
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{Audit, Group, Space};
@@ -351,6 +351,125 @@ fn bans(app: &mut App) {
     update(app, Msg::Bans { ticket, found }, NOW);
 }
 
+fn intrusions(app: &mut App) {
+    let effects = press(app, "1I");
+    let [Effect::Intrusions { ticket }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let seen = |minutes: i64, rule: &str, severity, source: &str, detail: Option<&str>| Intrusion {
+        at: NOW - SignedDuration::from_mins(minutes),
+        signature: rule.into(),
+        rule: format!("1:{}", rule.len()),
+        category: "Web Application Attack".into(),
+        severity,
+        source: source.parse().unwrap(),
+        target: "10.0.0.1:80".into(),
+        detail: detail.map(str::to_owned),
+    };
+    let node = |node: &str, intrusions, problem: Option<&str>| NodeIntrusions {
+        node: node.into(),
+        intrusions,
+        cut: node == "worker-01",
+        problem: problem.map(str::to_owned),
+    };
+    let path = "GET shop.example.org/../../../../../../../../etc/passwd\u{1b}[2J 404 (curl/7.88.1)";
+    let found = vec![
+        node(
+            "master",
+            vec![
+                seen(
+                    90,
+                    "SSH: many connections from one address",
+                    2,
+                    "2001:db8:85a3:8d3:1319:8a2e:370:7348",
+                    None,
+                ),
+                seen(5, "HTTP: path traversal", 1, "203.0.113.7", Some(path)),
+                seen(4, "HTTP: path traversal", 1, "203.0.113.7", None),
+            ],
+            None,
+        ),
+        node(
+            "worker-01",
+            vec![
+                seen(3, "HTTP: path traversal", 1, "203.0.113.7", None),
+                seen(
+                    3000,
+                    "HTTP: a scanner's user agent",
+                    3,
+                    "198.51.100.23",
+                    None,
+                ),
+            ],
+            None,
+        ),
+        node(
+            "worker-02",
+            Vec::new(),
+            Some(
+                "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`",
+            ),
+        ),
+    ];
+    let bans = vec![NodeBans {
+        node: "master".into(),
+        bans: vec![Ban {
+            jail: "traefik-auth".into(),
+            address: "203.0.113.7".into(),
+            since: Some(NOW),
+            until: None,
+        }],
+        problem: None,
+    }];
+    let ticket = *ticket;
+    update(
+        app,
+        Msg::Intrusions {
+            ticket,
+            found,
+            bans,
+        },
+        NOW,
+    );
+}
+
+fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, String>) {
+    let effects = press(app, keys);
+    let [Effect::Search { ticket, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let ticket = *ticket;
+    update(app, Msg::Found { ticket, found }, NOW);
+}
+
+fn records() -> Vec<LogRecord> {
+    let record = |minutes: i64, node: &str, app: &str, line: &str| LogRecord {
+        at: Some(NOW - SignedDuration::from_mins(minutes)),
+        node: node.into(),
+        app: app.into(),
+        line: line.into(),
+        fields: vec![
+            ("PRIORITY".into(), "6".into()),
+            ("SYSLOG_IDENTIFIER".into(), "sshd\u{1b}[2J".into()),
+        ],
+    };
+    vec![
+        record(
+            70,
+            "master",
+            "shop_web",
+            "connect() failed (111: Connection refused) while connecting to upstream, client: 203.0.113.7, server: shop.example.org",
+        ),
+        record(7, "worker-01", "blog", "/wp-login.php\u{1b}]0;x\u{7}"),
+        record(
+            1,
+            "worker-02",
+            "sshd",
+            "Failed password for root from 203.0.113.7 port 45804 ssh2",
+        ),
+    ]
+}
+
 fn versions(app: &mut App) {
     let effects = press(app, "2u");
     let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
@@ -470,6 +589,36 @@ const SCENES: &[Scene] = &[
         app
     }),
     ("bans_asking", |t| on(t, "1f")),
+    ("intrusions", |t| {
+        let mut app = on(t, "");
+        intrusions(&mut app);
+        app
+    }),
+    ("search_typing", |t| on(t, "2Lerror")),
+    ("search_asking", |t| on(t, "1L\n")),
+    ("search_found", |t| {
+        let mut app = on(t, "");
+        search(&mut app, "1Lfailed\n", Ok(records()));
+        app
+    }),
+    ("search_whole", |t| {
+        let mut app = on(t, "");
+        search(&mut app, "1Lfailed\n", Ok(records()));
+        press(&mut app, "\n");
+        app
+    }),
+    ("search_refused", |t| {
+        let mut app = on(t, "");
+        let reason = "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs";
+        search(&mut app, "1L((\n", Err(reason.into()));
+        app
+    }),
+    ("intrusions_other", |t| {
+        let mut app = on(t, "");
+        intrusions(&mut app);
+        press(&mut app, "j");
+        app
+    }),
     ("help", |t| on(t, "?")),
     ("palette", |t| on(t, ":dra")),
     ("catalogue", |t| on(t, "d")),

@@ -7,11 +7,13 @@ mod bans;
 mod certificates;
 mod check;
 mod exit;
+mod intrusions;
 mod job;
 mod logs;
 mod moves;
 mod recover;
 mod restore;
+mod search;
 mod shell;
 mod status;
 
@@ -305,6 +307,16 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print what Suricata of each node saw, by rule and address, the newest first
+    Intrusions {
+        #[command(flatten)]
+        options: intrusions::Options,
+    },
+    /// Search the logs of all nodes in the log store (stack logs)
+    Search {
+        #[command(flatten)]
+        options: search::Options,
     },
     /// Let an address in again that fail2ban shuts out
     Unban {
@@ -641,6 +653,8 @@ impl Cli {
             }
             Command::Logs { service, options } => logs::service(cx, service, options).await,
             Command::Bans { json } => bans::run(cx, *json).await,
+            Command::Intrusions { options } => intrusions::run(cx, options).await,
+            Command::Search { options } => search::run(cx, options).await,
             Command::Unban {
                 address,
                 node,

@@ -8,43 +8,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::time::timeout;
 
+use super::inside::{Place, ask, place};
 use super::{Reports, Wake};
 use crate::docker::Nodes;
 use crate::model::{Datum, Swarm, Told};
 
 /// The label of a service that is an Alertmanager: its address inside its container.
-const LABEL: &str = "org.matou.alertmanager";
+pub(super) const LABEL: &str = "org.matou.alertmanager";
+
+const NAME: &str = "Alertmanager";
 
 const POLL: Duration = Duration::from_secs(15);
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where Alertmanager runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    node: String,
-    container: String,
-    address: String,
-}
-
-/// The Alertmanager of a swarm, if one runs on a node of config.toml.
-pub(super) fn place(swarm: &Swarm, nodes: &Nodes) -> Option<Place> {
-    let service = swarm
-        .services
-        .iter()
-        .find(|s| s.labels.contains_key(LABEL))?;
-    let running = |t: &&crate::model::Task| {
-        t.service_id == service.id && t.state == "running" && t.desired == "running"
-    };
-    let task = swarm.tasks.iter().find(running)?;
-    Some(Place {
-        node: nodes.name_of(swarm, &task.node_id)?,
-        container: task.container_id.clone()?,
-        address: service.labels[LABEL].clone(),
-    })
-}
 
 pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
     let mut known = wake.alertmanager.subscribe();
@@ -96,25 +71,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<Told>, String> {
         .collect())
 }
 
-async fn ask(nodes: &Nodes, place: &Place, argv: &[&str]) -> Result<Vec<u8>, String> {
-    let node = nodes
-        .get(&place.node)
-        .ok_or_else(|| format!("{} is not in config.toml: add it", place.node))?;
-    match timeout(PATIENCE, node.docker.exec(&place.container, argv)).await {
-        Ok(answer) => answer.map_err(|e| e.to_string()),
-        Err(_) => Err(format!(
-            "Alertmanager did not answer within {} s",
-            PATIENCE.as_secs()
-        )),
-    }
-}
-
 async fn read(nodes: &Nodes, place: &Place) -> Result<Vec<Told>, String> {
     let url = format!(
         "{}/api/v2/alerts?active=true&silenced=false&inhibited=false",
         place.address
     );
-    parse(&ask(nodes, place, &["wget", "-q", "-O", "-", &url]).await?)
+    parse(&ask(nodes, place, NAME, &["wget", "-q", "-O", "-", &url]).await?)
 }
 
 /// What Alertmanager alerts of; nothing where there is none.
@@ -122,7 +84,7 @@ async fn read(nodes: &Nodes, place: &Place) -> Result<Vec<Told>, String> {
 /// # Errors
 /// One sentence, when it does not answer.
 pub async fn read_told(nodes: &Nodes, swarm: &Swarm) -> Result<Vec<Told>, String> {
-    match place(swarm, nodes) {
+    match place(swarm, nodes, LABEL) {
         Some(place) => read(nodes, &place).await,
         None => Ok(Vec::new()),
     }
@@ -154,7 +116,7 @@ pub async fn silence_there(
 ) -> Result<(), String> {
     let manager = nodes.manager().await.map_err(|e| e.to_string())?;
     let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-    let place = place(&swarm, nodes).ok_or("Alertmanager does not run")?;
+    let place = place(&swarm, nodes, LABEL).ok_or("Alertmanager does not run")?;
     let url = format!("{}/api/v2/silences", place.address);
     let body = body(labels, Timestamp::now(), until);
     let header = "Content-Type: application/json";
@@ -169,7 +131,7 @@ pub async fn silence_there(
         &body,
         &url,
     ];
-    ask(nodes, &place, &argv).await.map(drop)
+    ask(nodes, &place, NAME, &argv).await.map(drop)
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@ mod access;
 mod alertmanager;
 mod bans;
 mod certificates;
+mod inside;
+mod intrusions;
 mod logs;
 mod metrics;
 mod node;
 mod probes;
+mod search;
 mod snapshots;
 mod swarm;
 
@@ -28,8 +31,11 @@ pub use access::{AccessNews, follow as follow_access};
 pub use alertmanager::{read_told, silence_there};
 pub use bans::{read as read_bans, read_all as read_all_bans};
 pub use certificates::read as read_certificates;
+pub use intrusions::read_all as read_intrusions;
 pub use logs::{LogBatch, Window, follow_journal, follow_service};
 pub use probes::{Wanted, read as read_probes, targets};
+
+pub use search::LogStore;
 
 use probes::Site;
 pub use snapshots::{
@@ -65,7 +71,7 @@ struct Wake {
     sites: watch::Sender<Option<Vec<Site>>>,
     snapshots: Notify,
     /// Where Alertmanager runs, as the swarm said last.
-    alertmanager: watch::Sender<Option<alertmanager::Place>>,
+    alertmanager: watch::Sender<Option<inside::Place>>,
     told: Notify,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reports, Wake, alertmanager, probes};
+use super::{Reports, Wake, alertmanager, inside, probes};
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
 
@@ -30,7 +30,7 @@ pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
                 *known = sites;
                 changed
             });
-            let place = alertmanager::place(swarm, &nodes);
+            let place = inside::place(swarm, &nodes, alertmanager::LABEL);
             wake.alertmanager.send_if_modified(|known| {
                 let changed = *known != place;
                 *known = place;

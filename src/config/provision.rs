@@ -169,6 +169,11 @@ impl Checker<'_> {
             restic: self.download(&raw.restic_url, &raw.restic_sha256, "restic")?,
             ssh_from: plain(raw.ssh_from),
             open_ports: plain(raw.open_ports),
+            suricata: match raw.suricata {
+                raw::Suricata::Off => SuricataRules::Off,
+                raw::Suricata::BuiltIn => SuricataRules::BuiltIn,
+                raw::Suricata::Update => SuricataRules::Update,
+            },
         })
     }
 

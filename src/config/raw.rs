@@ -140,6 +140,16 @@ pub(super) struct Provision {
     pub restic_sha256: Option<Spanned<String>>,
     pub ssh_from: Vec<Spanned<String>>,
     pub open_ports: Vec<Spanned<String>>,
+    pub suricata: Suricata,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Suricata {
+    #[default]
+    Off,
+    BuiltIn,
+    Update,
 }
 
 #[derive(Debug, Deserialize)]

@@ -171,7 +171,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 23] = [
+pub const CONCERNS: [&str; 24] = [
     "base",
     "names",
     "time",
@@ -192,6 +192,7 @@ pub const CONCERNS: [&str; 23] = [
     "sshd",
     "fail2ban",
     "firewall",
+    "suricata",
     "scaleway",
     "backup",
     "metrics",
@@ -205,6 +206,18 @@ pub enum DockerSource {
     Docker,
     /// The distribution's `docker.io`.
     Distribution,
+}
+
+/// Whether Suricata watches what comes in, and by which rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SuricataRules {
+    /// It is left alone.
+    #[default]
+    Off,
+    /// By the rules that come with matou.
+    BuiltIn,
+    /// By those of Emerging Threats too, which `suricata-update` fetches every night.
+    Update,
 }
 
 /// What servers are made into.
@@ -237,6 +250,7 @@ pub struct ProvisionConfig {
     pub ssh_from: Vec<String>,
     /// Ports that are open to everybody beside SSH, 80 and 443: `8443/tcp`.
     pub open_ports: Vec<String>,
+    pub suricata: SuricataRules,
 }
 
 /// A security group of Scaleway that is kept as the fleet needs it.

@@ -4,8 +4,10 @@ mod access;
 mod ban;
 mod certificate;
 mod fleet;
+mod intrusion;
 mod log;
 mod probe;
+mod record;
 mod route;
 mod snapshot;
 mod source;
@@ -18,8 +20,10 @@ pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };
 pub use fleet::*;
+pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, grouped};
 pub use log::LogLine;
 pub use probe::{Answered, Probe, hint};
+pub use record::{LogRecord, LogSearch};
 pub use route::{Routes, domains, hosts};
 pub use snapshot::*;
 pub use source::Source;

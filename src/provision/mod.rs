@@ -29,6 +29,7 @@ mod run;
 mod scaleway;
 mod sshd;
 mod storage;
+mod suricata;
 mod survey;
 mod swap;
 mod swarm;
@@ -44,7 +45,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::{CONCERNS, Config, NodeConfig, nearest};
+use crate::config::{self, CONCERNS, Config, NodeConfig, nearest};
 use crate::docker::Nodes;
 use crate::job::{Check, Confirm, Cx, Job, Stage, Step, StepError, Track};
 use crate::model::Role;
@@ -155,6 +156,7 @@ fn stages() -> Vec<Phase> {
                 Arc::new(sshd::Sshd),
                 Arc::new(fail2ban::Fail2ban),
                 Arc::new(firewall::Firewall),
+                Arc::new(suricata::Suricata),
             ],
         ),
         ("swarm", ManagerFirst, vec![Arc::new(swarm::Membership)]),
@@ -189,6 +191,13 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
     }
     for name in &options.nodes {
         known("node", name, config.nodes.iter().map(|n| n.name.as_str()))?;
+    }
+    if options.only.iter().any(|name| name == "suricata")
+        && config.provision.suricata == config::SuricataRules::Off
+    {
+        return Err(
+            "suricata is off: write suricata = \"builtin\" into [provision] of config.toml".into(),
+        );
     }
     let stages = stages();
     let wanted = |concern: &dyn Concern, node: &NodeConfig| {

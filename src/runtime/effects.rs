@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
-    AccessNews, Collectors, LogBatch, Window, follow_access, follow_journal, follow_service,
-    read_all_bans, silence_there,
+    AccessNews, Collectors, LogBatch, LogStore, Window, follow_access, follow_journal,
+    follow_service, read_all_bans, read_intrusions, silence_there,
 };
 use crate::job::{Event, JobId, RunError};
 use crate::model::{Link, Routes};
@@ -136,6 +136,29 @@ impl Effects {
                 tokio::spawn(async move {
                     let found = read_all_bans(&nodes).await;
                     let _ = messages.send(Msg::Bans { ticket, found }).await;
+                });
+            }
+            Effect::Intrusions { ticket } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let (found, bans) =
+                        tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
+                    let message = Msg::Intrusions {
+                        ticket,
+                        found,
+                        bans,
+                    };
+                    let _ = messages.send(message).await;
+                });
+            }
+            Effect::Search { ticket, search } => {
+                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = match LogStore::find(&nodes, search.app.as_deref()).await {
+                        Ok(store) => store.search(&search).await,
+                        Err(reason) => Err(reason),
+                    };
+                    let _ = messages.send(Msg::Found { ticket, found }).await;
                 });
             }
             Effect::Plan { ticket, request } => self.plan(ticket, request),

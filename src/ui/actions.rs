@@ -4,8 +4,8 @@ use super::browser;
 use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
-    Alerts, Bans, Catalogue, Form, Help, JobsView, Menu, Overlay, Palette, PlanView, Quit, Restore,
-    Versions,
+    Alerts, Bans, Catalogue, Form, Help, Intrusions, JobsView, Menu, Overlay, Palette, PlanView,
+    Quit, Restore, Search, Versions,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
@@ -45,6 +45,15 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Bans => {
             let (view, effect) = Bans::ask(app);
             app.overlays.push(Overlay::Bans(view));
+            return vec![effect];
+        }
+        Action::Search => {
+            let search = Search::of(application(app));
+            app.overlays.push(Overlay::Search(search));
+        }
+        Action::Intrusions => {
+            let (view, effect) = Intrusions::ask(app);
+            app.overlays.push(Overlay::Intrusions(view));
             return vec![effect];
         }
         Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),

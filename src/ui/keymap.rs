@@ -67,6 +67,8 @@ pub enum Action {
     Jobs,
     Alerts,
     Bans,
+    Intrusions,
+    Search,
     Zoom,
     Copy,
     Refresh,
@@ -365,6 +367,13 @@ pub const TABLE: &[Binding] = &[
         "requests to the selected application, live",
     ),
     b(
+        Action::Search,
+        "search",
+        &["L"],
+        Group::Look,
+        "search the log store, of the selected application or all",
+    ),
+    b(
         Action::Shell,
         "shell",
         &["e"],
@@ -384,6 +393,13 @@ pub const TABLE: &[Binding] = &[
         &["f"],
         Group::Look,
         "addresses that fail2ban shuts out; lets them in again",
+    ),
+    b(
+        Action::Intrusions,
+        "intrusions",
+        &["I"],
+        Group::Look,
+        "who tried to get in, as Suricata saw it",
     ),
     b(
         Action::Filter,

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use crate::collect::AccessNews;
 use crate::config::Notify;
 use crate::job::{Event, JobId, Plan};
-use crate::model::{Changes, Listing, LogLine, NodeBans, Preview, Routes, Update};
+use crate::model::{
+    Changes, Listing, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions, Preview, Routes,
+    Update,
+};
 use crate::monitor::{Ledger, Trends, Week};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::Audit;
@@ -69,6 +72,17 @@ pub enum Msg {
     Bans {
         ticket: Ticket,
         found: Vec<NodeBans>,
+    },
+    /// The alerts that [`Effect::Intrusions`] asked for, and the bans.
+    Intrusions {
+        ticket: Ticket,
+        found: Vec<NodeIntrusions>,
+        bans: Vec<NodeBans>,
+    },
+    /// What [`Effect::Search`] found.
+    Found {
+        ticket: Ticket,
+        found: Result<Vec<LogRecord>, String>,
     },
     /// What provisioning would change, and what an audit finds; read from time to time.
     Checked {
@@ -147,6 +161,16 @@ pub enum Effect {
     /// Ask every node's fail2ban whom it shuts out; answered by [`Msg::Bans`].
     Bans {
         ticket: Ticket,
+    },
+    /// Ask every node's Suricata what it saw, and fail2ban whom it shuts out; answered by
+    /// [`Msg::Intrusions`].
+    Intrusions {
+        ticket: Ticket,
+    },
+    /// Search the log store; answered by [`Msg::Found`].
+    Search {
+        ticket: Ticket,
+        search: LogSearch,
     },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {

@@ -73,6 +73,32 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Intrusions {
+            ticket,
+            found,
+            bans,
+        } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Intrusions(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take(&found, bans);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Found { ticket, found } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Search(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take(found);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
         Msg::Checked { plan, audits } => {
             let same = app
                 .checked

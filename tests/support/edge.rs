@@ -14,7 +14,7 @@ frontend socket\n  bind :2375\n  http-request deny unless METH_GET\n  http-reque
 backend engine\n  server engine /var/run/docker.sock\n";
 
 /// Runs a shell script, which must succeed; answers with what it printed.
-pub(super) fn sh(script: &str, args: &[&str]) -> String {
+pub fn sh(script: &str, args: &[&str]) -> String {
     let out = Command::new("sh")
         .args(["-ec", script, "sh"])
         .args(args)

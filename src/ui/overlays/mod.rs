@@ -5,6 +5,7 @@ mod bans;
 mod catalogue;
 mod form;
 mod help;
+mod intrusions;
 mod jobs;
 mod menu;
 mod message;
@@ -12,6 +13,7 @@ mod palette;
 mod plan;
 mod quit;
 mod restore;
+mod search;
 mod versions;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -29,6 +31,7 @@ pub(super) use bans::Bans;
 pub(super) use catalogue::Catalogue;
 pub(super) use form::Form;
 pub(super) use help::Help;
+pub(super) use intrusions::Intrusions;
 pub(super) use jobs::JobsView;
 pub(super) use menu::Menu;
 pub(super) use message::Message;
@@ -36,6 +39,7 @@ pub(super) use palette::Palette;
 pub(super) use plan::PlanView;
 pub(super) use quit::Quit;
 pub(super) use restore::Restore;
+pub(super) use search::Search;
 pub(super) use versions::Versions;
 
 /// Something over the panes.
@@ -51,6 +55,8 @@ pub(super) enum Overlay {
     Jobs(JobsView),
     Alerts(Alerts),
     Bans(Bans),
+    Intrusions(Intrusions),
+    Search(Search),
     Quit(Quit),
     Message(Message),
 }
@@ -107,6 +113,8 @@ impl Overlay {
             Self::Jobs(o) => o.key(app, key),
             Self::Alerts(o) => o.key(app, key),
             Self::Bans(o) => o.key(app, key),
+            Self::Intrusions(o) => o.key(app, key),
+            Self::Search(o) => o.key(app, key),
             Self::Quit(o) => o.key(app, key),
             Self::Message(o) => o.key(app, key),
         }
@@ -125,6 +133,8 @@ impl Overlay {
             Self::Jobs(o) => o.draw(app, frame, screen),
             Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Bans(o) => o.draw(app, frame, screen),
+            Self::Intrusions(o) => o.draw(app, frame, screen),
+            Self::Search(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
             Self::Message(o) => o.draw(app, frame, screen),
         }

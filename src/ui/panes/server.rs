@@ -204,6 +204,9 @@ pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Pa
             &format!("{key} lists them, and lets an address in again"),
         );
     }
+    if let Some(key) = app.keymap.key(Action::Intrusions) {
+        page = page.field("intrusions", &format!("{key} lists what Suricata saw"));
+    }
     if let Some((from, ports)) = &audit.seen {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         page = page.field(

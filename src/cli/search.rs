@@ -1,0 +1,111 @@
+//! `matou search`: the log store of the stack logs.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use color_eyre::eyre::{Result, eyre};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::Exit;
+use crate::collect::LogStore;
+use crate::model::{LogRecord, LogSearch};
+use crate::ops::Context;
+use crate::text::clean;
+use crate::units::duration;
+
+/// Records that may be asked for.
+const MOST: i64 = 5000;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// LogsQL, as `error`, `"connection refused" node:n2`; everything when left out
+    #[arg(default_value = "*")]
+    query: String,
+    /// Only what an application or a service logged, and requests to it
+    #[arg(long, value_name = "APP")]
+    app: Option<String>,
+    /// Only those of the last so many minutes or hours, as 10m or 2h
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    since: Option<Duration>,
+    /// Records at most: the newest
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=MOST))]
+    limit: u16,
+    /// Go on with what comes
+    #[arg(long, short)]
+    follow: bool,
+    /// Print JSON: one record a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what is found, oldest first.
+///
+/// # Errors
+/// There is no log store, it does not answer, or does not understand.
+pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
+    let failed = |reason: String| eyre!("{reason}");
+    let store = LogStore::find(&cx.nodes, options.app.as_deref()).await;
+    let store = store.map_err(failed)?;
+    let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
+    let search = LogSearch {
+        query: options.query.clone(),
+        app: options.app.clone(),
+        since: options.since.map(ago),
+        limit: usize::from(options.limit),
+    };
+    if !options.follow {
+        let found = store.search(&search).await.map_err(failed)?;
+        print(&found, options.json)?;
+        return Ok(Exit::Done.into());
+    }
+    let (out, mut arriving) = mpsc::channel(4);
+    let following = store.follow(search, out);
+    let printing = async {
+        while let Some(found) = arriving.recv().await {
+            if !print(&found, options.json)? {
+                break;
+            }
+        }
+        Ok(Exit::Done.into())
+    };
+    tokio::pin!(following);
+    tokio::select! {
+        printed = printing => printed,
+        ended = &mut following => ended.map_err(failed).map(|()| Exit::Done.into()),
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Cancelled.into()),
+    }
+}
+
+/// False when nobody reads any more.
+fn print(found: &[LogRecord], json: bool) -> Result<bool> {
+    let mut text = String::new();
+    for record in found {
+        text += &match json {
+            true => serde_json::to_string(record)?,
+            false => line(record),
+        };
+        text.push('\n');
+    }
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn line(record: &LogRecord) -> String {
+    let at = record.at.map_or_else(String::new, |t| {
+        t.strftime("%Y-%m-%d %H:%M:%S ").to_string()
+    });
+    let of = [&record.node, &record.app];
+    let of: Vec<&str> = of
+        .into_iter()
+        .filter(|s| !s.is_empty())
+        .map(|s| &**s)
+        .collect();
+    clean(&format!("{at}{} {}", of.join(" "), record.line)).into_owned()
+}

@@ -1,0 +1,246 @@
+//! Reads the alerts of each node's Suricata.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::docker::Nodes;
+use crate::host::{Command, Host};
+use crate::model::{Intrusion, NodeIntrusions};
+use crate::text::{clean, truncate};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of each log that are looked at: the end of the present one, and of that before it.
+const LOOKED_AT: u64 = 32 << 20;
+/// Alerts that are read of a node, and their bytes: who asks for long paths makes long lines.
+const MOST: usize = 2000;
+const MOST_BYTES: usize = 2 << 20;
+
+/// Columns that are kept of what comes from outside.
+const KEPT: usize = 200;
+
+/// Says first what is to be known of the log, then prints its alerts.
+const SCRIPT: &str = r#"exec </dev/null
+command -v suricata >/dev/null || { echo absent; exit 0; }
+state=$(systemctl is-active suricata.service) || printf 'down\t%s\n' "$state"
+d=/var/log/suricata
+for f in eve.json.1 eve.json; do
+  [ -f "$d/$f" ] || continue
+  [ "$(stat -c %s "$d/$f")" -le "$1" ] || echo cut
+done
+for f in eve.json.1 eve.json; do
+  [ ! -f "$d/$f" ] || tail -c "$1" "$d/$f"
+done | grep -aF '"event_type":"alert"' | tail -n "$2" | tail -c "$3""#;
+
+/// An alert as Suricata writes it into eve.json.
+/// Source: <https://docs.suricata.io/en/suricata-7.0.10/output/eve/eve-json-format.html>.
+#[derive(Deserialize)]
+struct Event {
+    timestamp: String,
+    src_ip: IpAddr,
+    dest_ip: IpAddr,
+    dest_port: Option<u16>,
+    alert: Alert,
+    http: Option<Http>,
+    tls: Option<Tls>,
+    ssh: Option<Ssh>,
+}
+
+#[derive(Deserialize)]
+struct Alert {
+    #[serde(default)]
+    gid: u32,
+    signature_id: u32,
+    #[serde(default)]
+    signature: String,
+    #[serde(default)]
+    category: String,
+    severity: u8,
+}
+
+#[derive(Deserialize)]
+struct Http {
+    hostname: Option<String>,
+    url: Option<String>,
+    http_user_agent: Option<String>,
+    http_method: Option<String>,
+    status: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct Tls {
+    sni: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ssh {
+    client: Option<SshSide>,
+}
+
+#[derive(Deserialize)]
+struct SshSide {
+    software_version: Option<String>,
+}
+
+/// The alerts of every node, in the order of config.toml.
+pub async fn read_all(nodes: &Nodes) -> Vec<NodeIntrusions> {
+    let reading = nodes
+        .iter()
+        .map(|node| async move { read(&node.host, &node.config.name).await });
+    futures_util::future::join_all(reading).await
+}
+
+async fn read(host: &Host, node: &str) -> NodeIntrusions {
+    let command = Command::sh(SCRIPT)
+        .args([
+            LOOKED_AT.to_string(),
+            MOST.to_string(),
+            MOST_BYTES.to_string(),
+        ])
+        .sudo()
+        .timeout(PATIENCE)
+        .label("list Suricata's alerts");
+    let mut read = match host.run_ok(&command).await {
+        Ok(output) => parse(&output.stdout),
+        Err(e) => NodeIntrusions {
+            problem: Some(e.to_string()),
+            ..parse(b"")
+        },
+    };
+    node.clone_into(&mut read.node);
+    read
+}
+
+fn parse(output: &[u8]) -> NodeIntrusions {
+    let mut read = NodeIntrusions {
+        node: String::new(),
+        intrusions: Vec::new(),
+        cut: output.len() >= MOST_BYTES,
+        problem: None,
+    };
+    for line in output.split(|b| *b == b'\n') {
+        match line {
+            b"absent" => {
+                read.problem = Some(
+                    "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`".into(),
+                );
+            }
+            b"cut" => read.cut = true,
+            _ if line.starts_with(b"down\t") => {
+                let state = crate::text::plain(&line[5..]);
+                read.problem = Some(format!(
+                    "Suricata does not run ({}): `matou provision --only suricata` starts it",
+                    state.trim()
+                ));
+            }
+            // The first line may have lost its beginning.
+            _ => read.intrusions.extend(
+                serde_json::from_slice::<Event>(line)
+                    .ok()
+                    .and_then(intrusion),
+            ),
+        }
+    }
+    read.cut |= read.intrusions.len() >= MOST;
+    read
+}
+
+fn short(text: &str) -> String {
+    // Marks that take no column are many to a column.
+    let some: String = text.chars().take(4 * KEPT).collect();
+    truncate(&clean(&some), KEPT, "…").into_owned()
+}
+
+fn intrusion(event: Event) -> Option<Intrusion> {
+    let at: Timestamp = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", &event.timestamp)
+        .and_then(|t| t.to_timestamp())
+        .ok()?;
+    Some(Intrusion {
+        at,
+        signature: short(&event.alert.signature),
+        rule: format!("{}:{}", event.alert.gid, event.alert.signature_id),
+        category: short(&event.alert.category),
+        severity: event.alert.severity,
+        source: event.src_ip,
+        target: match event.dest_port {
+            Some(port) => SocketAddr::new(event.dest_ip, port).to_string(),
+            None => event.dest_ip.to_string(),
+        },
+        detail: detail(&event).map(|text| short(&text)),
+    })
+}
+
+/// What was asked for.
+fn detail(event: &Event) -> Option<String> {
+    if let Some(http) = &event.http {
+        let of = |text: &Option<String>| text.clone().unwrap_or_default();
+        let status = http.status.map_or_else(String::new, |s| format!(" {s}"));
+        let agent = match &http.http_user_agent {
+            Some(agent) => format!(" ({})", truncate(&clean(agent), KEPT / 4, "…")),
+            None => String::new(),
+        };
+        let what = format!(
+            "{} {}{}",
+            of(&http.http_method),
+            of(&http.hostname),
+            of(&http.url)
+        );
+        // The path may be long; what comes after it is seen all the same.
+        let what = truncate(clean(what.trim()).as_ref(), KEPT / 2, "…").into_owned();
+        return Some(format!("{what}{status}{agent}"));
+    }
+    let tls = event.tls.as_ref().and_then(|t| t.sni.clone());
+    let ssh = event.ssh.as_ref().and_then(|s| s.client.as_ref());
+    tls.or_else(|| ssh.and_then(|s| s.software_version.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Suricata 7.0.10 of Debian wrote it.
+    const LINE: &str = r#"{"timestamp":"2026-11-24T20:28:29.465574+0100","flow_id":1684541740930779,"in_iface":"eth0","event_type":"alert","src_ip":"10.213.80.12","src_port":45804,"dest_ip":"10.213.80.11","dest_port":80,"proto":"TCP","pkt_src":"wire/pcap","tx_id":0,"alert":{"action":"allowed","gid":1,"signature_id":1866010,"rev":1,"signature":"HTTP: path traversal","category":"Web Application Attack","severity":1},"http":{"hostname":"10.213.80.11","url":"/../../etc/passwd","http_user_agent":"curl/7.88.1","http_content_type":"text/html","http_method":"GET","protocol":"HTTP/1.1","status":404,"length":0},"app_proto":"http","direction":"to_server"}"#;
+
+    #[test]
+    fn an_alert_is_read() {
+        let read = parse(format!("half a line\"}}\n{LINE}\n").as_bytes());
+        let [one] = &read.intrusions[..] else {
+            panic!("{read:?}");
+        };
+        assert_eq!(one.at, "2026-11-24T19:28:29.465574Z".parse().unwrap());
+        assert_eq!((&*one.rule, one.severity), ("1:1866010", 1));
+        assert_eq!(one.target, "10.213.80.11:80");
+        assert_eq!(
+            one.detail.as_deref(),
+            Some("GET 10.213.80.11/../../etc/passwd 404 (curl/7.88.1)")
+        );
+        assert!(!read.cut && read.problem.is_none());
+    }
+
+    #[test]
+    fn what_is_hostile_is_cleaned_and_short() {
+        let url = format!("/\\u001b[2J\\u202e{}", "x".repeat(10_000));
+        let line = LINE.replace("/../../etc/passwd", &url);
+        let line = line.replace("curl/7.88.1", "\\u001b]0;title\\u0007a\\nb");
+        let read = parse(line.as_bytes());
+        let detail = read.intrusions[0].detail.clone().unwrap();
+        assert!(detail.starts_with("GET 10.213.80.11/xxx"), "{detail}");
+        assert!(detail.ends_with("404 (a b)"), "{detail}");
+        assert!(
+            detail.len() <= KEPT && !detail.contains('\u{1b}'),
+            "{detail}"
+        );
+    }
+
+    #[test]
+    fn a_node_without_it_and_one_where_it_is_down_say_so() {
+        let absent = parse(b"absent\n").problem.unwrap();
+        assert!(absent.starts_with("has no Suricata"), "{absent}");
+        let down = parse(format!("down\tfailed\ncut\n{LINE}").as_bytes());
+        assert!(down.problem.unwrap().contains("(failed)"));
+        assert!(down.cut && down.intrusions.len() == 1);
+    }
+}

@@ -1,0 +1,31 @@
+//! A record of the log store.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What was logged somewhere at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct LogRecord {
+    pub at: Option<Timestamp>,
+    /// Where it was logged; empty when it does not say.
+    pub node: String,
+    /// The service, router or program it is of; empty when it does not say.
+    pub app: String,
+    /// The message, or what stands for it.
+    pub line: String,
+    /// Everything else, by name.
+    pub fields: Vec<(String, String)>,
+}
+
+/// What is looked for in the log store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSearch {
+    /// LogsQL; empty: everything.
+    pub query: String,
+    /// Only what belongs to this application or service.
+    pub app: Option<String>,
+    /// Only what is newer.
+    pub since: Option<Timestamp>,
+    /// Records at most: the newest.
+    pub limit: usize,
+}
