@@ -57,6 +57,11 @@ fn is_done(config: &PathBuf) {
     assert!(plan.contains("nothing to do"), "{plan}");
 }
 
+/// The storage node mounts by its own name, which Debian has lead to 127.0.1.1.
+fn is_its_own_client(fleet: &Fleet) {
+    fleet.run("n1", "mount -t nfs4 n1:/mnt/data /mnt && umount /mnt");
+}
+
 /// How long a plan takes that finds nothing to do.
 fn timed_plan(config: &PathBuf, machines: &str) {
     let mut took: Vec<Duration> = Vec::new();
@@ -93,6 +98,7 @@ fn machines_become_a_fleet_with_growing_shared_storage() {
         "{done}"
     );
     is_done(&config);
+    is_its_own_client(&fleet);
     timed_plan(&config, "two");
     assert!(fleet.run("n2", "swapon --noheadings").contains("/swapfile"));
     assert_eq!(fleet.run("n2", "sysctl -n vm.swappiness").trim(), "10");
@@ -191,4 +197,5 @@ fn one_machine_of_debian_13() {
     let done = ok(&config, &["provision", "--yes"]);
     assert!(done.contains("n1: volumes changed"), "{done}");
     is_done(&config);
+    is_its_own_client(&fleet);
 }

@@ -189,7 +189,8 @@ impl BackupError {
             "Disk quota exceeded",
             "QuotaExceeded",
         ];
-        const NONE: [&str; 4] = [
+        const NONE: [&str; 5] = [
+            "bucket does not exist",
             "unable to open config file",
             "repository does not exist",
             "Is there a repository at the following location",

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tokio::sync::mpsc;
@@ -16,6 +16,9 @@ use crate::host::{Command, Host, Lasting, Output, Stream, quote};
 
 /// How long one short call may take: a remote repository with a cold cache is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a short call may fail and try again.
+const RETRYING: Duration = Duration::from_secs(20);
 
 /// Output of a short call, bytes; more is an error. 10,000 snapshots are about ten megabytes.
 const MOST: usize = 64 << 20;
@@ -62,6 +65,26 @@ pub enum Guard {
     Shared,
     /// Nobody: forget, prune, check.
     Exclusive,
+}
+
+/// What restic says of attempts that fail. Since 0.17 it tries a quarter of an hour before it tells why;
+/// nobody at a screen waits that long for a list.
+#[derive(Default)]
+struct Trying {
+    since: Option<Instant>,
+}
+
+impl Trying {
+    /// `said` is all of its standard error so far.
+    fn is_in_vain(&mut self, said: &[u8]) -> bool {
+        let last = String::from_utf8_lossy(&said[said.len().saturating_sub(2000)..]);
+        if !last.contains("retrying after") {
+            return false;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        // A bucket that is not there will not be there in a minute: `init` makes it.
+        last.contains("bucket does not exist") || since.elapsed() > RETRYING
+    }
 }
 
 /// restic on one node for one repository. Cheap to clone.
@@ -189,9 +212,11 @@ impl Restic {
     /// # Errors
     /// Every exit code but 0; output of more than 64 MiB.
     pub async fn run(&self, args: &[&str]) -> Result<Output, BackupError> {
+        let command = self.command(args).timeout(PATIENCE);
+        let mut trying = Trying::default();
         let out = self
             .host
-            .run_keeping(&self.command(args).timeout(PATIENCE), MOST)
+            .run_until(&command, MOST, |said| trying.is_in_vain(said))
             .await?;
         if out.stdout.len() >= MOST {
             return Err(BackupError::Wrong(format!(
@@ -474,6 +499,19 @@ mod tests {
         assert_eq!(read[1].1.expose_secret(), "x y");
         assert_eq!(read_variables("A=1\nrm -rf /\n").unwrap_err(), 2);
         assert_eq!(read_variables("A;id=1\n").unwrap_err(), 1);
+    }
+
+    /// Words of restic 0.18.
+    #[test]
+    fn what_is_tried_in_vain_is_ended() {
+        let bucket = b"Stat(<config/>) returned error, retrying after 661.3512ms: Stat: The specified bucket does not exist\n";
+        assert!(Trying::default().is_in_vain(bucket));
+        let away = b"Stat(<config/>) returned error, retrying after 661.3512ms: Stat: dial tcp 10.0.0.1:9000: connect: connection refused\n";
+        let mut trying = Trying::default();
+        assert!(!trying.is_in_vain(b"repository abc opened\n"));
+        assert!(!trying.is_in_vain(away));
+        trying.since = Instant::now().checked_sub(RETRYING);
+        assert!(trying.is_in_vain(away));
     }
 
     #[tokio::test]

@@ -177,6 +177,20 @@ impl Host {
     /// # Errors
     /// As [`Host::run`].
     pub async fn run_keeping(&self, command: &Command, most: usize) -> Result<Output, HostError> {
+        self.run_until(command, most, |_| false).await
+    }
+
+    /// The same, ended as soon as `enough` says so, which is shown what it has written to its standard
+    /// error; its exit code is -1 then.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn run_until(
+        &self,
+        command: &Command,
+        most: usize,
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Output, HostError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let keep = |kept: &mut Vec<u8>, bytes: &[u8]| {
             kept.extend_from_slice(bytes);
@@ -185,19 +199,27 @@ impl Host {
             }
         };
         let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
-        let never = CancellationToken::new();
-        let running = self.execute(command, chunks, &never);
+        let end = CancellationToken::new();
+        let running = self.execute(command, chunks, &end);
         let keeping = async {
             while let Some((stream, bytes)) = arriving.recv().await {
                 match stream {
-                    Stream::Stderr => keep(&mut stderr, &bytes),
+                    Stream::Stderr => {
+                        keep(&mut stderr, &bytes);
+                        if enough(&stderr) {
+                            end.cancel();
+                        }
+                    }
                     _ => keep(&mut stdout, &bytes),
                 }
             }
         };
         let (code, ()) = tokio::join!(running, keeping);
         Ok(Output {
-            code: code?,
+            code: match code {
+                Err(HostError::Cancelled { .. }) if end.is_cancelled() => -1,
+                code => code?,
+            },
             stdout,
             stderr,
         })

@@ -36,6 +36,9 @@ fn port_mapper(at: &At<'_>) -> Option<Change> {
     }
 }
 
+/// The server as its own client.
+const OWN: &str = "127.0.0.0/8";
+
 /// The server's side.
 pub struct Server;
 
@@ -55,11 +58,12 @@ fn exports(at: &At<'_>) -> Result<Desired, String> {
     } else {
         ",mp"
     };
-    let clients: String = at
-        .fleet
-        .addresses()?
-        .into_iter()
-        .map(|(_, ip)| format!(" {ip}(rw,sync,no_subtree_check,no_root_squash{mp})"))
+    // Its own name leads to 127.0.1.1 on Debian: its containers come from there.
+    let addresses = at.fleet.addresses()?.into_iter();
+    let clients: String = addresses
+        .map(|(_, ip)| ip.to_string())
+        .chain([OWN.to_owned()])
+        .map(|ip| format!(" {ip}(rw,sync,no_subtree_check,no_root_squash{mp})"))
         .collect();
     let text = format!(
         "# Kept by `matou provision`: the fleet's nodes and nobody else.\n{path}{clients}\n"
@@ -103,18 +107,19 @@ impl Concern for Server {
         lines.extend(exports(at)?.compare(at.facts));
         lines.extend(port_mapper(at));
         let path = at.config().storage.path.to_string_lossy();
-        let exported = |ip: &std::net::IpAddr| {
+        let exported = |ip: &str| {
             at.facts.out("exported").lines().any(|l| {
                 let mut words = l.split_whitespace();
                 words.next() == Some(&path)
-                    && words.next().and_then(|w| w.split('(').next()) == Some(&ip.to_string())
+                    && words.next().and_then(|w| w.split('(').next()) == Some(ip)
             })
         };
         let addresses = at.fleet.addresses()?;
-        let missing: Vec<&str> = addresses
-            .iter()
+        let all = addresses.iter().map(|(name, ip)| (*name, ip.to_string()));
+        let missing: Vec<&str> = all
+            .chain([("itself", OWN.to_owned())])
             .filter(|(_, ip)| !exported(ip))
-            .map(|(name, _)| *name)
+            .map(|(name, _)| name)
             .collect();
         lines.push(match missing.as_slice() {
             [] => Change::same(format!("{path} is exported to {} nodes", addresses.len())),
