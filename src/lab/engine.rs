@@ -46,6 +46,11 @@ impl Engine {
         None
     }
 
+    /// Whether a private engine that does not run left its containers.
+    pub(super) fn has_data() -> bool {
+        state_dir().is_ok_and(|d| d.join("engine/data/containers").exists())
+    }
+
     /// Starts a private engine.
     pub(super) async fn start(here: &Host) -> Result<Self> {
         let dir = state_dir()?.join("engine");

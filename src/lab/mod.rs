@@ -326,7 +326,14 @@ impl Lab {
             std::fs::remove_dir_all(&self.dir)?;
             return Ok(());
         }
-        if let Some(engine) = Engine::find(&self.here).await {
+        let found = match Engine::find(&self.here).await {
+            // It was killed: its containers would be there again when it is started.
+            None if self.dir.exists() && Engine::has_data() => {
+                Some(Engine::start(&self.here).await?)
+            }
+            found => found,
+        };
+        if let Some(engine) = found {
             node::remove_all(&engine, &self.name).await?;
             if self.dir.exists() {
                 std::fs::remove_dir_all(&self.dir)?;

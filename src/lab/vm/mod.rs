@@ -115,7 +115,24 @@ impl<'a> Vms<'a> {
         }
         let booting = servers.iter().map(|s| answers(s, BOOT));
         futures_util::future::try_join_all(booting).await?;
+        let booted = servers.iter().map(|s| self.has_booted(s));
+        futures_util::future::try_join_all(booted).await?;
         Ok(servers)
+    }
+
+    /// Waits until a machine lets somebody in, and has started what it starts at boot: until then it is
+    /// too busy to answer in time.
+    async fn has_booted(&self, server: &Server) -> Result<()> {
+        let wait = Command::sh(
+            "until ssh -i \"$1\" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR \
+             -o BatchMode=yes -o ConnectTimeout=30 \"root@$2\" 'systemctl is-system-running --wait >/dev/null; :' </dev/null; do sleep 3; done",
+        )
+        .arg(self.dir.join("id_ed25519").display().to_string())
+        .arg(&server.address)
+        .timeout(BOOT)
+        .label(format!("wait until {} has booted", server.name));
+        self.here.run_ok(&wait).await?;
+        Ok(())
     }
 
     fn machine(&self, name: &str) -> Machine<'_> {
