@@ -7,6 +7,9 @@ use async_trait::async_trait;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::ops::Context;
 
+/// How often files are brought again that changed meanwhile.
+const AGAIN: u32 = 5;
+
 /// Writes `apps/NAME.toml`.
 pub(super) struct WriteFile {
     pub path: PathBuf,
@@ -68,5 +71,21 @@ impl Step for ForTheNight {
     async fn apply(&self, _: &Cx) -> Result<(), StepError> {
         let pushed = crate::ops::push_files(&self.cx).await;
         pushed.map_err(StepError::Failed)
+    }
+
+    /// Another deploy may have written its application's file meanwhile: it goes there too.
+    async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
+        for _ in 0..AGAIN {
+            if let Check::Done(_) = self.check(cx).await? {
+                return Ok(());
+            }
+            self.apply(cx).await?;
+        }
+        match self.check(cx).await? {
+            Check::Done(_) => Ok(()),
+            _ => Err(StepError::failed(
+                "the fleet's files change all the time: deploy again when nobody else does",
+            )),
+        }
     }
 }

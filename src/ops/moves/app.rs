@@ -113,16 +113,27 @@ impl Moving {
     /// Copies it while it runs. What an interrupted move stopped is started first.
     pub async fn copy(&self, cx: &Cx) -> Result<(), StepError> {
         if let Some(state) = self.left().await? {
-            self.resolve(&state, cx).await?;
-            if state.phase == Phase::Restored {
-                return Ok(());
+            // It may have arrived, and the word of it not.
+            if state.phase == Phase::Restored || self.has_arrived().await? {
+                return self.leave(&state, cx).await;
             }
+            self.resolve(&state, cx).await?;
         }
         let apps = vec![self.app.clone()];
         let job = build(&Request::Backup { apps }, &self.fleets.old).await;
         self.part(job.map_err(StepError::Failed)?, &self.fleets.old, cx)
             .await?;
         self.newest().await?.stage(cx).await
+    }
+
+    /// Whether it was put in use on the new fleet to the end.
+    async fn has_arrived(&self) -> Result<bool, StepError> {
+        let fleets = &self.fleets;
+        let data = backup::data(&fleets.new.config);
+        let there = Journal::new(&fleets.new_storage.host, &data, &self.app);
+        let half = there.read().await?.is_some_and(|s| s.is_interrupted());
+        let place = self.place().await.map_err(StepError::Failed)?;
+        Ok(!half && matches!(place, Place::New | Place::Both))
     }
 
     /// An interrupted move brought to one of its ends: it runs on the old fleet, or on the new one
@@ -156,7 +167,11 @@ impl Moving {
         };
         state.phase = Phase::Restored;
         self.journal.write(&state).await?;
-        self.leave(&state, cx).await?;
+        self.leave(&state, cx).await.map_err(|why| {
+            StepError::failed(format!(
+                "it runs on the new fleet, and what is left of it on the old one is not removed yet: {why}"
+            ))
+        })?;
         Ok(took)
     }
 
