@@ -3,16 +3,23 @@
 set -eu
 
 matou() { cargo run --locked --quiet -- "$@"; }
+fleets_down() {
+    down=0
+    for fleet in test prov backup res bak mon reco moved drill sur; do
+        matou lab down --name "$fleet" || down=1
+    done
+    return $down
+}
 clean_up() {
     status=$?
-    for fleet in test prov backup res bak mon reco moved drill sur; do
-        matou lab down --name "$fleet" || status=1
-    done
+    fleets_down || status=1
     exit $status
 }
 cargo build --locked --all-targets
 trap clean_up EXIT
 trap 'exit 130' INT TERM
+# What an earlier run left behind, killed perhaps, is not what this one starts from.
+fleets_down
 matou lab up --name test
 
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its

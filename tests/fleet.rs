@@ -20,6 +20,8 @@ fn an_application_lives_from_deploy_to_removal() {
     let _alone = alone();
     let (_, config) = fleet();
     let _clean = Deployed(&config, "life");
+    // An application's file outlives its removal: an earlier run's says what that run asked for.
+    let _ = std::fs::remove_file(config.with_file_name("apps").join("life.toml"));
 
     // A dry run shows the plan and changes nothing.
     let plan = ok(&config, &["deploy", "hello", "life", "--dry-run"]);
