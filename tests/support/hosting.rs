@@ -211,11 +211,14 @@ impl World {
                 "--yes",
             ],
         );
-        for site in SITES {
-            let name = format!("DOMAIN={}", domain(site));
-            ok(&config, &["deploy", "files", site, &name, "--yes"]);
-        }
-        ok(&config, &["deploy", "notes", "notes", "--yes"]);
+        // At the same moment, as scripts do it: none fails another.
+        std::thread::scope(|deploys| {
+            for site in SITES {
+                let (config, name) = (&config, format!("DOMAIN={}", domain(site)));
+                deploys.spawn(move || ok(config, &["deploy", "files", site, &name, "--yes"]));
+            }
+            deploys.spawn(|| ok(&config, &["deploy", "notes", "notes", "--yes"]));
+        });
         ok(&config, &["repo", "init", "--yes"]);
         config
     }
@@ -245,10 +248,13 @@ impl World {
                     .expect("curl");
                 match out.status.success() {
                     true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
-                    false => Err(said(&out)),
+                    false => {
+                        let there = fleet.try_run("n1", "docker ps --all; free -m; uptime");
+                        Err(format!("{}\n{}", said(&out), said(&there)))
+                    }
                 }
             };
-            until(Duration::from_secs(60), || ask().map(drop));
+            until(Duration::from_secs(120), || ask().map(drop));
             picture.insert(url.clone(), ask().expect("it answers"));
             let serial = Command::new("sh")
                 .args(["-c", "echo | openssl s_client -connect \"$1:443\" -servername \"$2\" 2>/dev/null | openssl x509 -noout -serial", "sh", &address, &host])
