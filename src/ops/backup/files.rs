@@ -12,9 +12,11 @@ use crate::config::Config;
 use crate::host::{Command, Host};
 use crate::stack::AppFile;
 
-/// Replaces the folder `$1` by what comes as an archive, in one step.
-const PUT: &str = r#"set -e; umask 077; d=$1
-mkdir -p -m 700 -- "$(dirname -- "$d")"
+/// Replaces the folder `$1` by what comes as an archive, in one step; those who do it at the same
+/// moment wait for each other.
+const PUT: &str = r#"set -e; umask 077; d=$1 p=$(dirname -- "$1")
+mkdir -p -m 700 -- "$p"
+exec 9<"$p"; flock -w 60 9 || { echo "another one has written here for a minute" >&2; exit 1; }
 rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
 tar -x -C "$d.new" --no-same-owner -f -
 [ -e "$d.new/.whole" ] || { echo "it arrived incomplete" >&2; exit 1; }; rm -f -- "$d.new/.whole"
