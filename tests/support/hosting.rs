@@ -254,7 +254,7 @@ impl World {
                     }
                 }
             };
-            until(Duration::from_secs(120), || ask().map(drop));
+            until(Duration::from_secs(60), || ask().map(drop));
             picture.insert(url.clone(), ask().expect("it answers"));
             let serial = Command::new("sh")
                 .args(["-c", "echo | openssl s_client -connect \"$1:443\" -servername \"$2\" 2>/dev/null | openssl x509 -noout -serial", "sh", &address, &host])
