@@ -188,7 +188,7 @@ impl App {
         };
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
         kept.push((MANIFEST.to_owned(), text.into_bytes()));
-        files::put(&self.work.storage.host, &layout.dumps, &kept)
+        files::put(&self.work.storage.host, &layout.dumps, &kept, &[])
             .await
             .map_err(StepError::Failed)
     }
@@ -469,11 +469,8 @@ impl Fleet {
         let text = serde_json::json!({ "fleet": config.fleet.name, "time": Timestamp::now() });
         let certificates = self.certificates().await;
         // Where certificates are kept is known by Traefik's volumes alone.
-        let script = "set -e; umask 077; d=$1; m=$2; mkdir -p -m 700 -- \"$d\" \"$(dirname -- \"$d\")/secrets\"; shift 2; \
-            for f; do [ ! -f \"$f\" ] || cp -- \"$f\" \"$d/acme.json\"; done; cat >\"$m.new\"; mv -f -- \"$m.new\" \"$m\"";
-        let command = Command::sh(script)
+        let command = Command::sh(files::GATHER)
             .arg(folder.display().to_string())
-            .arg(manifest.display().to_string())
             .args(certificates.iter().map(|p| p.display().to_string()))
             .stdin(format!("{text}\n").into_bytes())
             .sudo()

@@ -7,21 +7,50 @@ use std::time::Duration;
 
 use secrecy::SecretBox;
 
-use crate::backup::{FLEET, data};
+use crate::backup::{FLEET, MANIFEST, data};
 use crate::config::Config;
 use crate::host::{Command, Host};
 use crate::stack::AppFile;
 
-/// Replaces the folder `$1` by what comes as an archive, in one step; those who do it at the same
-/// moment wait for each other.
-const PUT: &str = r#"set -e; umask 077; d=$1 p=$(dirname -- "$1")
-mkdir -p -m 700 -- "$p"
-exec 9<"$p"; flock -w 60 9 || { echo "another one has written here for a minute" >&2; exit 1; }
+/// Makes the folder `$1` what comes as an archive, but for the files named after it, which stay as
+/// they are. Each file is replaced in one step, so one who reads meanwhile, a backup perhaps, finds
+/// the old or the new one; those who write or compare at the same moment wait for each other.
+const PUT: &str = r#"set -e; umask 077; d=$1; shift
+mkdir -p -m 700 -- "$d"
+exec 9<"$d"; flock -w 60 9 || { echo "another one has written here for a minute" >&2; exit 1; }
 rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
 tar -x -C "$d.new" --no-same-owner -f -
 [ -e "$d.new/.whole" ] || { echo "it arrived incomplete" >&2; exit 1; }; rm -f -- "$d.new/.whole"
-rm -rf -- "$d.old"; [ ! -e "$d" ] || mv -T -- "$d" "$d.old"
-mv -T -- "$d.new" "$d"; rm -rf -- "$d.old""#;
+for f; do [ ! -e "$d/$f" ] || [ -e "$d.new/$f" ] || ln -T -- "$d/$f" "$d.new/$f"; done
+cd -- "$d"; find . -depth ! -path . -exec sh -c 'new=$0
+    for p; do
+        if [ -d "$p" ]; then [ -d "$new/$p" ] || rmdir -- "$p"
+        else [ -f "$new/$p" ] || rm -f -- "$p"; fi
+    done' "$d.new" {} +
+cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
+    for p; do
+        if [ -d "$p" ]; then mkdir -p -- "$to/$p"
+        else [ "$p" -ef "$to/$p" ] || mv -f -T -- "$p" "$to/$p"; fi
+    done' "$d" {} +"#;
+
+/// What a backup adds beside the operator's files.
+const ADDED: [&str; 2] = [MANIFEST, "acme.json"];
+
+/// Prints the checksums of the operator's files in the folder `$1`, as `sha256sum` does.
+const LIST: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.; flock -s -w 60 9
+find . -type f ! -path ./manifest.json ! -path ./acme.json -exec sha256sum {} +"#;
+
+/// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
+const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.; flock -s -w 60 9
+set --; for d in apps stacks; do [ ! -d $d ] || set -- "$@" $d; done
+[ $# = 0 ] || tar -c -f - -- "$@""#;
+
+/// Puts what comes as the manifest into the fleet's folder `$1`, and beside it the certificates in the
+/// last of the other files that is there.
+pub(super) const GATHER: &str = r#"set -e; umask 077; d=$1; shift
+mkdir -p -m 700 -- "$d" "$(dirname -- "$d")/secrets"; exec 9<"$d"; flock -w 60 9
+for f; do [ ! -f "$f" ] || { cp -- "$f" "$d/acme.json.new"; mv -f -T -- "$d/acme.json.new" "$d/acme.json"; }; done
+cat >"$d/manifest.json.new"; mv -f -T -- "$d/manifest.json.new" "$d/manifest.json""#;
 
 /// A relative path and what it holds.
 pub(super) type File = (String, Vec<u8>);
@@ -29,14 +58,20 @@ pub(super) type File = (String, Vec<u8>);
 /// Files that a manager's copy of config.toml begins with, by which it is known.
 const MADE: &str = "# Made by `matou provision`";
 
-/// Replaces a folder of the node by these files, in one step.
+/// Makes a folder of the node hold these files and, of those it held, the ones named in `stay`.
 ///
 /// # Errors
-/// One sentence; the old folder is untouched then.
-pub(super) async fn put(host: &Host, folder: &Path, files: &[File]) -> Result<(), String> {
+/// One sentence; an archive that did not arrive whole changes nothing.
+pub(super) async fn put(
+    host: &Host,
+    folder: &Path,
+    files: &[File],
+    stay: &[&str],
+) -> Result<(), String> {
     let archive = archive(files).map_err(|e| format!("the files can't be packed: {e}"))?;
     let command = Command::sh(PUT)
         .arg(folder.display().to_string())
+        .args(stay.iter().map(|name| (*name).to_owned()))
         .secret_stdin(SecretBox::new(Box::new(archive)))
         .sudo()
         .timeout(Duration::from_secs(120))
@@ -133,7 +168,7 @@ pub(crate) async fn push(config: &Config, storage: &Host) -> Result<(), String> 
         return Ok(());
     }
     let files = collect(config)?;
-    put(storage, &data(config).join(FLEET), &files).await
+    put(storage, &data(config).join(FLEET), &files, &ADDED).await
 }
 
 /// Whether the storage node has the operator's files as they are now.
@@ -148,14 +183,11 @@ pub(super) async fn are_there(config: &Config, storage: &Host) -> Result<bool, S
         .iter()
         .map(|(name, content)| format!("{}  ./{name}", crate::text::sha256(content)))
         .collect();
-    // What a backup adds beside them is not the operator's.
-    let list = Command::sh(
-        "cd -- \"$1\" 2>/dev/null || exit 0; find . -type f ! -name manifest.json ! -name acme.json -exec sha256sum {} +",
-    )
-    .arg(data(config).join(FLEET).display().to_string())
-    .sudo()
-    .timeout(Duration::from_secs(60))
-    .label("compare the fleet's files");
+    let list = Command::sh(LIST)
+        .arg(data(config).join(FLEET).display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("compare the fleet's files");
     let out = storage.run_ok(&list).await.map_err(|e| e.to_string())?;
     let text = out.text();
     let mut there: Vec<&str> = text.lines().collect();
@@ -174,14 +206,11 @@ pub(super) async fn fetch(config: &Config, storage: &Host) -> Result<(), String>
         return Ok(());
     };
     let from = data(config).join(FLEET);
-    let read = Command::sh(
-        "cd -- \"$1\" 2>/dev/null || exit 0; set --; for d in apps stacks; do [ ! -d $d ] || set -- \"$@\" $d; done; \
-         [ $# = 0 ] || tar -c -f - -- \"$@\"",
-    )
-    .arg(from.display().to_string())
-    .sudo()
-    .timeout(Duration::from_secs(120))
-    .label(format!("read {}", from.display()));
+    let read = Command::sh(READ)
+        .arg(from.display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(120))
+        .label(format!("read {}", from.display()));
     let out = storage.run_ok(&read).await.map_err(|e| e.to_string())?;
     if out.stdout.is_empty() {
         return Ok(());
@@ -243,5 +272,101 @@ mod tests {
             "{all}"
         );
         assert!(!is_managers(&config));
+    }
+
+    /// Runs a script as a node's shell does, with an archive as its input.
+    fn run(script: &str, args: &[&str], input: &[u8]) -> std::process::Output {
+        use std::io::Write;
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    fn done(script: &str, args: &[&str], input: &[u8]) -> String {
+        let out = run(script, args, input);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.is_empty(), "{said}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn files(names: &[&str]) -> Vec<u8> {
+        let files: Vec<File> = names
+            .iter()
+            .map(|n| ((*n).to_owned(), n.as_bytes().to_vec()))
+            .collect();
+        archive(&files).unwrap()
+    }
+
+    #[test]
+    fn a_folder_becomes_what_is_sent_and_keeps_what_a_backup_added() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("fl eet");
+        let d = folder.to_str().unwrap();
+        let names = || {
+            let list = done("cd \"$1\"; find . -type f | sort", &[d], b"");
+            list.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let put = [d, ADDED[0], ADDED[1]];
+        done(PUT, &put, &files(&["apps/a.toml", "stacks/x/-y", "-z q"]));
+        assert_eq!(names(), ["./-z q", "./apps/a.toml", "./stacks/x/-y"]);
+        let store = dir.path().join("store");
+        std::fs::write(&store, "certificates").unwrap();
+        done(GATHER, &[d, "/nowhere", store.to_str().unwrap()], b"{}");
+        assert_eq!(done(LIST, &[d], b"").lines().count(), 3);
+        // A folder where a file was and the other way round.
+        done(PUT, &put, &files(&["apps", "stacks/x", "-z q/1"]));
+        let now = [
+            "./-z q/1",
+            "./acme.json",
+            "./apps",
+            "./manifest.json",
+            "./stacks/x",
+        ];
+        assert_eq!(names(), now);
+        // What did not arrive whole changes nothing.
+        let whole = files(&["apps/b.toml"]);
+        assert!(!run(PUT, &put, &whole[..600]).status.success());
+        assert!(!run(PUT, &put, b"").status.success());
+        assert_eq!(names(), now);
+        done(PUT, &[d], &files(&[MANIFEST]));
+        assert_eq!(names(), ["./manifest.json"]);
+        assert!(!dir.path().join("fl eet.new").exists());
+    }
+
+    /// A deploy brings the fleet's files while another one compares them and a backup reads them.
+    #[test]
+    fn who_reads_while_the_files_are_replaced_finds_them_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("fleet");
+        let d = folder.to_str().unwrap();
+        let put = [d, ADDED[0], ADDED[1]];
+        let sent = files(&["apps/a.toml", "apps/b.toml", "config.toml"]);
+        done(PUT, &put, &sent);
+        done(GATHER, &[d], b"{}");
+        let read = |name: &str| std::fs::read(folder.join(name)).is_ok();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for _ in 0..50 {
+                    done(PUT, &put, &sent);
+                }
+            });
+            let reader = scope.spawn(move || {
+                while !writer.is_finished() {
+                    for name in ["apps/a.toml", "config.toml", MANIFEST] {
+                        assert!(read(name), "{name}");
+                    }
+                }
+            });
+            while !reader.is_finished() {
+                assert_eq!(done(LIST, &[d], b"").lines().count(), 3);
+            }
+        });
     }
 }
