@@ -1,6 +1,9 @@
-//! The log store, searched: a real VictoriaLogs in the swarm, into which real journals are sent by
-//! systemd-journal-upload. Its program can't be had from the distribution, so this wants to be told
-//! where it is: `MATOU_TEST_VICTORIALOGS=/path/to/victoria-logs cargo test --test search -- --ignored`
+//! The stack logs as it is deployed: Fluent Bit on every node brings the journals, the containers'
+//! output and the edge's access log to VictoriaLogs, which is searched. Neither program can be had
+//! from the distribution, so this wants to be told where they are:
+//! `MATOU_TEST_VICTORIALOGS=/path/to/victoria-logs MATOU_TEST_FLUENTBIT=/path/to/fluent-bit \
+//! MATOU_TEST_PARSERS=/path/to/parsers.conf cargo test --test search -- --ignored`
+//! (parsers.conf lies beside Fluent Bit's sources, in conf/).
 
 mod support;
 
@@ -11,57 +14,91 @@ use std::time::Duration;
 
 use matou::lab::Kind;
 use support::edge::{import, sh};
+use support::monitoring::{certificates, put};
 use support::pty::Pty;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, edge, matou, ok, said, until};
 
-/// VictoriaLogs and busybox, as its image holds both.
-const ROOT: &str = r#"r=$1/root; mkdir -p $r/bin $r/logs; install -d -m 1777 $r/tmp
-cp "$2" $r/bin/victoria-logs; cp "$(command -v busybox)" $r/bin/busybox
-for f in $r/bin/*; do
+/// A program with the libraries it needs and busybox, as a root file system.
+const ROOT: &str = r#"r=$1/root; mkdir -p $r/bin "$r$(dirname "$3")"; install -d -m 1777 $r/tmp
+cp "$2" "$r$3"; cp "$(command -v busybox)" $r/bin/busybox
+for f in "$r$3" $r/bin/busybox; do
   for l in $(ldd "$f" 2>/dev/null | grep -o '/[^ ]*'); do mkdir -p "$r$(dirname $l)"; cp -Ln "$l" "$r$l"; done
 done
 for a in sh wget; do ln -s busybox $r/bin/$a; done
-tar -C $r -cf $1/logs.tar ."#;
+[ -z "$4" ] || { mkdir -p "$r$(dirname "$5")"; cp "$4" "$r$5"; }
+tar -C $r -cf $1/root.tar ."#;
 
-fn store(fleet: &Fleet, program: &str) {
-    let dir = tempfile::tempdir().expect("a folder");
-    sh(ROOT, &[&dir.path().to_string_lossy(), program]);
-    let tar = dir.path().join("logs.tar");
-    import(fleet, "n1", &tar, "matou/victoria-logs:1", "ENV PATH=/bin");
-    // The service of stacks/logs.yml: its collector's image can't be had here.
-    fleet.run(
-        "n1",
-        "docker service create -q --name logs_victorialogs --constraint node.role==manager \
-         --label org.matou.victorialogs=http://127.0.0.1:9428 --publish mode=host,published=9428,target=9428 \
-         matou/victoria-logs:1 victoria-logs -storageDataPath=/logs -httpListenAddr=:9428",
-    );
-    let ready = "until curl -sf http://127.0.0.1:9428/health; do sleep 0.3; done";
-    fleet.run("n1", ready);
+fn given(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} names no file"))
 }
 
-/// Journals go there by themselves; containers' output and the edge's log as Fluent Bit would send
-/// them.
-fn senders(fleet: &Fleet) {
-    let address = fleet.address("n1");
-    fleet.run(
-        "n2",
-        "apt-get update -q >/dev/null; DEBIAN_FRONTEND=noninteractive apt-get install -yq systemd-journal-remote >/dev/null 2>&1; command -v /lib/systemd/systemd-journal-upload",
+/// The images of stacks/logs.yml, with the programs where the published ones have them.
+fn images(fleet: &Fleet) {
+    let image = |nodes: &[&str], name: &str, program: &str, at: &str, file: [&str; 2]| {
+        let dir = tempfile::tempdir().expect("a folder");
+        sh(
+            ROOT,
+            &[&dir.path().to_string_lossy(), program, at, file[0], file[1]],
+        );
+        let entry = format!("ENTRYPOINT [\"{at}\"]");
+        for node in nodes {
+            import(fleet, node, &dir.path().join("root.tar"), name, &entry);
+        }
+    };
+    let store = given("MATOU_TEST_VICTORIALOGS");
+    image(
+        &["n1", "n2"],
+        "matou/victoria-logs:1",
+        &store,
+        "/victoria-logs-prod",
+        ["", ""],
     );
-    let upload = format!(
-        "systemd-run --quiet --unit=upload /lib/systemd/systemd-journal-upload --url=http://{address}:9428/insert/journald --save-state=/run/upload"
+    let collector = given("MATOU_TEST_FLUENTBIT");
+    image(
+        &["n1", "n2"],
+        "matou/fluent-bit:1",
+        &collector,
+        "/fluent-bit/bin/fluent-bit",
+        [&given("MATOU_TEST_PARSERS"), "/fluent-bit/etc/parsers.conf"],
     );
-    fleet.run("n2", &upload);
+}
+
+/// The edge, the logs and a site, as an operator deploys them.
+fn deploy(fleet: &Fleet, config: &PathBuf, store: &str) {
+    let deploy = |what: &[&str]| ok(config, &[&["deploy"], what, &["--yes"]].concat());
+    fleet.run("n1", "docker volume create edge_data");
+    put(
+        fleet,
+        "n1",
+        "/var/lib/docker/volumes/edge_data/_data/acme.json",
+        store,
+    );
+    deploy(&[
+        "traefik",
+        "edge",
+        "IMAGE=matou/traefik:3.7",
+        "PROXY_IMAGE=matou/proxy:1",
+    ]);
+    deploy(&[
+        "logs",
+        "logs",
+        "DOMAIN=logs.lab.test",
+        "USERS=ops:$apr1$abc$dHXBb2LfCVUMH4tIrSCSn1",
+        "IMAGE=matou/victoria-logs:1",
+        "COLLECTOR_IMAGE=matou/fluent-bit:1",
+    ]);
+    deploy(&[
+        "whoami",
+        "site",
+        "DOMAIN=site.lab.test",
+        "IMAGE=matou/hello:1.0",
+        "PORT=8080",
+    ]);
     fleet.run(
         "n1",
-        "docker service create -q --name site_web --label com.docker.stack.namespace=site --constraint node.role==manager \
-         --entrypoint sh matou/hello:1.0 -c 'while :; do echo tick of the site; sleep 1; done'; sleep 3",
+        "docker service create -q --name tick_web --label com.docker.stack.namespace=tick --constraint node.role==worker \
+         --entrypoint sh matou/hello:1.0 -c 'while :; do echo tick of the site; sleep 1; done'",
     );
-    let ship = r#"cd /var/lib/docker/containers; for f in $PWD/*/*-json.log; do
-        sed "s#^{#{\"file\":\"$f\",\"source\":\"container\",\"node\":\"n1\",#" "$f"
-        done | curl -sf -H 'Content-Type: application/stream+json' --data-binary @- 'http://127.0.0.1:9428/insert/jsonline?_stream_fields=node,source&_msg_field=log&_time_field=time'
-        printf '{"time":"%s","node":"n1","source":"access","RouterName":"%s@swarm","log":"/wp-login.php","DownstreamStatus":404}\n' $(date -u +%FT%TZ) site $(date -u +%FT%TZ) siteline |
-        curl -sf -H 'Content-Type: application/stream+json' --data-binary @- 'http://127.0.0.1:9428/insert/jsonline?_stream_fields=node,source&_msg_field=log&_time_field=time'"#;
-    fleet.run("n1", ship);
 }
 
 fn found(config: &PathBuf, args: &[&str]) -> Vec<serde_json::Value> {
@@ -74,16 +111,20 @@ fn found(config: &PathBuf, args: &[&str]) -> Vec<serde_json::Value> {
 }
 
 #[test]
-#[ignore = "MATOU_TEST_VICTORIALOGS names the program"]
+#[ignore = "MATOU_TEST_VICTORIALOGS and others name the programs"]
 fn every_log_is_found() {
-    let program = std::env::var("MATOU_TEST_VICTORIALOGS").expect("MATOU_TEST_VICTORIALOGS");
     let fleet = Fleet::new("sur");
     fleet.wait(
         fleet
             .lab
             .up(2, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
     );
-    let config = fleet.lab.config_path();
+    let (ca, store) = certificates(&["site.lab.test", "logs.lab.test"]);
+    let config = fleet.config(
+        "sur.toml",
+        "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"ca.pem\"\n",
+    );
+    std::fs::write(config.with_file_name("ca.pem"), ca).expect("written");
     let none = matou(&config, &["search", "needle"]);
     assert_eq!(none.status.code(), Some(1), "{}", said(&none));
     assert!(
@@ -91,42 +132,70 @@ fn every_log_is_found() {
         "{}",
         said(&none)
     );
-    store(&fleet, &program);
-    senders(&fleet);
+    edge::images(&fleet, "n1");
+    images(&fleet);
+    deploy(&fleet, &config, &store);
+    let one = |what: &str, is: &dyn Fn(&serde_json::Value) -> bool| {
+        until(Duration::from_secs(60), || {
+            let records = found(&config, &[what]);
+            match &records[..] {
+                [record] if is(record) => Ok(()),
+                _ => {
+                    let log =
+                        fleet.try_run("n1", "docker service logs --tail 20 logs_collector 2>&1");
+                    Err(format!("{what}: {records:?}\n{}", said(&log)))
+                }
+            }
+        });
+    };
 
-    // A line of syslog on another node, with an escape sequence in it.
-    fleet.run("n2", "printf 'needle \\033[2Jone\\n' | logger -t practice");
-    until(Duration::from_secs(30), || {
-        let records = found(&config, &["needle"]);
-        let [record] = &records[..] else {
-            return Err(format!("{records:?}"));
-        };
-        let all = (&record["node"], &record["app"], &record["line"]);
-        assert_eq!(all.0, "n2", "{record}");
-        assert_eq!(all.1, "practice", "{record}");
-        assert_eq!(all.2, "needle one", "{record}");
-        Ok(())
-    });
+    // A line of syslog on every node, with an escape sequence in it.
+    for node in ["n1", "n2"] {
+        let log = format!("printf 'needle \\033[2Jof {node}\\n' | logger -t practice");
+        fleet.run(node, &log);
+        let line = format!("needle of {node}");
+        one(&format!("needle {node}"), &|r| {
+            r["node"] == node && r["app"] == "practice" && r["line"] == *line
+        });
+    }
     eprintln!("{}", ok(&config, &["search", "needle"]));
 
+    // Requests that came in, by Traefik's own log.
+    let ask = format!(
+        "curl -sk -o /dev/null --resolve site.lab.test:443:{0} https://site.lab.test/wp-login.php; \
+         curl -sk -o /dev/null --resolve nobody.lab.test:443:{0} https://nobody.lab.test/.env",
+        fleet.address("n1")
+    );
+    sh(&ask, &[]);
+    one("\"wp-login.php\" source:access", &|r| {
+        r["node"] == "n1" && r["app"] == "site" && r["line"] == "/wp-login.php"
+    });
+    one("\"env\" source:access", &|r| r["line"] == "/.env");
+
+    // What Suricata would have seen, as it writes it.
+    let event = r#"{"timestamp":"TIME","event_type":"alert","src_ip":"203.0.113.9","alert":{"signature":"ET SCAN practice","severity":2}}"#;
+    fleet.run("n2", &format!("mkdir -p /var/log/suricata; echo '{event}' | sed \"s/TIME/$(date -u +%FT%T.%6N+0000)/\" >>/var/log/suricata/eve.json"));
+    one("practice source:suricata", &|r| {
+        r["node"] == "n2" && r["line"] == "ET SCAN practice"
+    });
+
     // What an application's containers printed, and requests to it: nothing of others.
-    let records = found(&config, &["--app", "site"]);
+    let records = found(&config, &["--app", "tick"]);
     assert!(records.len() > 2, "{records:?}");
     assert!(
-        records
-            .iter()
-            .any(|r| r["app"] == "site_web" && r["line"] == "tick of the site"),
+        records.iter().all(|r| r["app"] == "tick_web"
+            && r["line"] == "tick of the site"
+            && r["node"] == "n2"),
         "{records:?}"
     );
-    let requests: Vec<_> = records
-        .iter()
-        .filter(|r| r["line"] == "/wp-login.php")
-        .collect();
-    assert_eq!(requests.len(), 1, "{records:?}");
+    let records = found(&config, &["--app", "site"]);
+    let requests = records.iter().filter(|r| r["line"] == "/wp-login.php");
+    assert_eq!(requests.count(), 1, "{records:?}");
     assert!(
         records
             .iter()
-            .all(|r| r["app"] == "site_web" || r["app"] == "site")
+            .all(|r| r["app"] == "site_web" || r["app"] == "site" || r["app"] == "site_whoami"),
+        "{records:?}"
     );
     // The newest, and the oldest of them first.
     let newest = found(&config, &["tick", "--limit", "2"]);
@@ -166,7 +235,8 @@ fn followed(fleet: &Fleet, config: &Path) {
             .recv_timeout(Duration::from_secs(30))
             .expect("a line")
     };
-    assert!(next().ends_with("needle one"));
+    assert!(next().ends_with("needle of n1"));
+    assert!(next().ends_with("needle of n2"));
     fleet.run("n2", "logger -t practice needle two");
     assert!(next().ends_with("n2 practice needle two"));
     fleet.run("n2", "logger -t practice needle three");
