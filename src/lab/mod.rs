@@ -28,6 +28,13 @@ const SHARED: &str = "\n[storage]\ndriver = \"shared\"\npath = \"/mnt/data\"\n";
 /// Where nodes that share a folder have it.
 const SHARED_AT: &str = "/mnt/data";
 
+/// How long a container is waited for.
+const CONTAINERS: &str = "connect_timeout = \"5 s\"\nkeep_alive = \"2 s\"\n";
+
+/// The same of a machine that is emulated, perhaps: while it is busy it takes many seconds to let one
+/// in.
+const MACHINES: &str = "connect_timeout = \"30 s\"\nkeep_alive = \"10 s\"\n";
+
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;
 
@@ -164,7 +171,7 @@ impl Lab {
             .map(|(i, name)| node::start(&engine, &made, name, i, &key));
         let started = futures_util::future::try_join_all(starting).await?;
         let servers: Vec<Server> = started.iter().map(|n| n.server.clone()).collect();
-        self.write_config(&servers).await?;
+        self.write_config(&servers, CONTAINERS).await?;
         if kind != Kind::Blank {
             let ready = started.iter().map(|n| node::docker_ready(&engine, n));
             futures_util::future::try_join_all(ready).await?;
@@ -203,7 +210,7 @@ impl Lab {
         let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
             .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
         let servers = self.vms().up(nodes, options, &key, say).await?;
-        self.write_config(&servers).await
+        self.write_config(&servers, MACHINES).await
     }
 
     /// Plugs one more empty disk, of a size as `1G`, into a virtual machine; answers with its
@@ -368,13 +375,13 @@ impl Lab {
         Ok(())
     }
 
-    async fn write_config(&self, nodes: &[Server]) -> Result<()> {
+    async fn write_config(&self, nodes: &[Server], patience: &str) -> Result<()> {
         use std::fmt::Write as _;
         let mut known_hosts = String::new();
         let mut text = format!(
             "# Made by `matou lab up`; `matou lab down` removes it.\n\n[fleet]\nname = \"{}\"\n\n\
              [ssh]\nuser = \"root\"\nidentity = \"id_ed25519\"\nknown_hosts_file = \"known_hosts\"\n\
-             connect_timeout = \"5 s\"\nkeep_alive = \"2 s\"\n",
+             {patience}",
             self.name
         );
         let before = std::fs::read_to_string(self.config_path()).unwrap_or_default();
