@@ -21,6 +21,8 @@ devices = ["/dev/disk/by-id/virtio-n1-data1"]
 [provision]
 docker = "distribution"
 swap = "256 MiB"
+# Without hardware virtualisation a busy machine is silent for long.
+heartbeat = "60 s"
 off = ["matou"]
 "#;
 

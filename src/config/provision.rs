@@ -149,6 +149,16 @@ impl Checker<'_> {
             None => std::time::Duration::from_secs(300),
             Some(time) => self.unit(time, units::duration)?,
         };
+        let heartbeat = match &raw.heartbeat {
+            None => std::time::Duration::from_secs(15),
+            Some(time) => {
+                let period = self.unit(time, units::duration)?;
+                if !(1..=120).contains(&period.as_secs()) {
+                    return Err(self.error(time.span(), "heartbeat is 1 s to 120 s"));
+                }
+                period
+            }
+        };
         let plain =
             |list: Vec<Spanned<String>>| list.into_iter().map(Spanned::into_inner).collect();
         Ok(ProvisionConfig {
@@ -164,6 +174,7 @@ impl Checker<'_> {
             docker_key,
             address_pools: plain(raw.address_pools),
             autolock: raw.autolock,
+            heartbeat,
             swap,
             swappiness: raw.swappiness.map_or(10, Spanned::into_inner),
             restic: self.download(&raw.restic_url, &raw.restic_sha256, "restic")?,

@@ -134,6 +134,7 @@ pub(super) struct Provision {
     pub docker_key: Option<Spanned<String>>,
     pub address_pools: Vec<Spanned<String>>,
     pub autolock: bool,
+    pub heartbeat: Option<Spanned<String>>,
     pub swap: Option<Spanned<String>>,
     pub swappiness: Option<Spanned<u8>>,
     pub restic_url: Option<Spanned<String>>,

@@ -240,6 +240,9 @@ pub struct ProvisionConfig {
     pub address_pools: Vec<String>,
     /// Managers need a key after each restart.
     pub autolock: bool,
+    /// How often nodes tell the managers that they live. One that misses three is down for swarm, and
+    /// its tasks are started elsewhere.
+    pub heartbeat: Duration,
     /// Size of the swap file, bytes; 0: none.
     pub swap: u64,
     /// `vm.swappiness`, 0 to 100.

@@ -1,6 +1,7 @@
 //! Making a swarm, joining it, and what a manager sets of its nodes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bollard::models::{NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest};
 use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions, UpdateNodeOptions};
@@ -144,11 +145,12 @@ impl Docker {
         }
     }
 
-    /// Lets managers ask for a key after each restart, or not.
+    /// Lets managers ask for a key after each restart, or not, and sets how often nodes tell that they
+    /// live.
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn set_autolock(&self, on: bool) -> Result<(), DockerError> {
+    pub async fn set_swarm(&self, autolock: bool, heartbeat: Duration) -> Result<(), DockerError> {
         let client = self.client().await?;
         let swarm = match client.inspect_swarm().await {
             Ok(swarm) => swarm,
@@ -157,7 +159,10 @@ impl Docker {
         let mut spec = swarm.spec.unwrap_or_default();
         spec.encryption_config
             .get_or_insert_default()
-            .auto_lock_managers = Some(on);
+            .auto_lock_managers = Some(autolock);
+        // Nanoseconds: https://docs.docker.com/reference/api/engine/, SwarmSpec.
+        let period = i64::try_from(heartbeat.as_nanos()).unwrap_or(i64::MAX);
+        spec.dispatcher.get_or_insert_default().heartbeat_period = Some(period);
         let version = swarm.version.and_then(|v| v.index).unwrap_or(0) as i64;
         let options = bollard::query_parameters::UpdateSwarmOptions {
             version,

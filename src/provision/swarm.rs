@@ -295,6 +295,13 @@ fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
             let say = |on| if on { "on" } else { "off" };
             lines.push(Change::modify("autolock", say(now), say(wanted)));
         }
+        let wanted = at.config().provision.heartbeat;
+        if let Some(now) = heartbeat(at.facts)
+            && now != wanted
+        {
+            let say = |period: Duration| format!("{} s", period.as_secs());
+            lines.push(Change::modify("heartbeat", say(now), say(wanted)));
+        }
     }
     Ok(lines)
 }
@@ -332,6 +339,13 @@ fn autolock(facts: &Facts) -> bool {
         .ok()
         .and_then(|v| v["Spec"]["EncryptionConfig"]["AutoLockManagers"].as_bool())
         .unwrap_or(false)
+}
+
+/// `None` where there was no swarm when it was asked.
+fn heartbeat(facts: &Facts) -> Option<Duration> {
+    let swarm: serde_json::Value = facts.json("swarm-spec").ok()?;
+    let period = swarm["Spec"]["Dispatcher"]["HeartbeatPeriod"].as_u64()?;
+    Some(Duration::from_nanos(period))
 }
 
 async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
@@ -525,10 +539,12 @@ async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         docker.set_availability(&id, to).await.map_err(failed)?;
     }
     if is_first_manager(at) {
-        let wanted = at.config().provision.autolock;
-        if autolock(at.facts) != wanted {
-            docker.set_autolock(wanted).await.map_err(failed)?;
-            if wanted {
+        let config = &at.config().provision;
+        let lock = autolock(at.facts) != config.autolock;
+        if lock || heartbeat(at.facts) != Some(config.heartbeat) {
+            let set = docker.set_swarm(config.autolock, config.heartbeat);
+            set.await.map_err(failed)?;
+            if lock && config.autolock {
                 run.cx
                     .out
                     .note("keep the key that `docker swarm unlock-key` prints on a manager outside of the fleet: without it no manager starts again")
@@ -545,7 +561,12 @@ mod tests {
     use super::*;
 
     fn engine(swarm: &str, nodes: &str) -> Facts {
+        engine_with(swarm, nodes, "")
+    }
+
+    fn engine_with(swarm: &str, nodes: &str, spec: &str) -> Facts {
         Facts::of(&[
+            ("swarm-spec", spec),
             (
                 "docker-info",
                 &format!(r#"{{"ServerVersion":"28.1.0","Swarm":{swarm}}}"#),
@@ -599,6 +620,23 @@ mod tests {
         assert_eq!(
             lines(&plan),
             ["- n1 from the other swarm", "+ manager of the swarm"]
+        );
+    }
+
+    #[test]
+    fn the_swarm_is_compared_on_its_first_manager() {
+        let nodes = format!("[{}]", node("a", "manager"));
+        let told = |config: &str| {
+            let spec = r#"{"Spec":{"Dispatcher":{"HeartbeatPeriod":5000000000},"EncryptionConfig":{"AutoLockManagers":false}}}"#;
+            let facts = engine_with(ACTIVE, &nodes, spec);
+            lines(&check_of(&Membership, &self::config(config), facts).unwrap())
+        };
+        let same = "= manager of the swarm";
+        assert_eq!(told("[provision]\nheartbeat = \"5 s\""), [same]);
+        assert_eq!(told(""), [same, "~ heartbeat: 5 s → 15 s"]);
+        assert_eq!(
+            told("[provision]\nautolock = true\nheartbeat = \"5 s\""),
+            [same, "~ autolock: off → on"]
         );
     }
 

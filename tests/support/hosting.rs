@@ -249,7 +249,7 @@ impl World {
                 match out.status.success() {
                     true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
                     false => {
-                        let there = fleet.try_run("n1", "docker ps --all; free -m; uptime");
+                        let there = fleet.try_run("n1", "docker node ls; docker ps --all; free -m; uptime; journalctl --unit=docker --since=-10m | grep -i heartbeat | tail -n 5");
                         Err(format!("{}\n{}", said(&out), said(&there)))
                     }
                 }
