@@ -153,8 +153,8 @@ impl Checker<'_> {
             None => std::time::Duration::from_secs(15),
             Some(time) => {
                 let period = self.unit(time, units::duration)?;
-                if !(1..=120).contains(&period.as_secs()) {
-                    return Err(self.error(time.span(), "heartbeat is 1 s to 120 s"));
+                if !(1..=60).contains(&period.as_secs()) {
+                    return Err(self.error(time.span(), "heartbeat is 1 s to 60 s"));
                 }
                 period
             }

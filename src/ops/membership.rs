@@ -9,8 +9,11 @@ use super::tasks::{docker_failed, read};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::{Availability, Role, Swarm, SwarmNode};
 
-/// How long a new role may take to be taken up, and a node that left to be noticed.
+/// How long a new role may take to be taken up.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long it may take until a node that left is missed: three heartbeats, each of 60 s at most.
+const MISSED: Duration = Duration::from_secs(200);
 
 /// The steps, on a manager, that give a node a role.
 pub(super) fn set_role(target: Target, to: Role) -> Vec<Box<dyn Step>> {
@@ -239,7 +242,7 @@ impl Step for StrikeOff {
             }
             Ok::<(), StepError>(())
         };
-        tokio::time::timeout(PATIENCE, noticed)
+        tokio::time::timeout(MISSED, noticed)
             .await
             .map_err(|_| StepError::failed("the swarm still sees the node"))??;
         cx.docker
