@@ -103,7 +103,8 @@ async fn files(
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
-    let mut readers: JoinSet<(String, Result<(), String>)> = JoinSet::new();
+    let mut readers = Readers::new();
+    let stop = cancel.child_token();
     // Nodes, and whether each is being read.
     let mut known: HashMap<String, bool> = HashMap::new();
     let mut first = true;
@@ -123,9 +124,9 @@ async fn files(
                     let window = Window { tail, ..window };
                     known.insert(name.clone(), true);
                     let (file, routes) = (file.clone(), routes.clone());
-                    let (out, cancel) = (out.clone(), cancel.clone());
+                    let (out, stop) = (out.clone(), stop.clone());
                     readers.spawn(async move {
-                        let read = read(&handle, &file, &routes, window, out, &cancel).await;
+                        let read = read(&handle, &file, &routes, window, out, &stop).await;
                         (name, read)
                     });
                 }
@@ -144,7 +145,7 @@ async fn files(
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            () = out.closed() => return Ok(()),
+            () = out.closed() => return nobody_listens(&stop, readers).await,
         }
         while let Some(ended) = readers.try_join_next() {
             let Ok((name, ended)) = ended else { continue };
@@ -152,7 +153,7 @@ async fn files(
             let note = format!("{name}: {why}; opened again, requests of meanwhile are missing");
             known.insert(name, false);
             if out.send(AccessNews::Note(note)).await.is_err() {
-                return Ok(());
+                return nobody_listens(&stop, readers).await;
             }
         }
     }
@@ -163,6 +164,16 @@ async fn files(
         }
     }
     outcome
+}
+
+/// Those that read, by node, and how it ended.
+type Readers = JoinSet<(String, Result<(), String>)>;
+
+/// Nobody listens any more: returns when nothing is left behind on the nodes.
+async fn nobody_listens(stop: &CancellationToken, mut readers: Readers) -> Result<(), String> {
+    stop.cancel();
+    while readers.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// Nodes that the edge runs on; when it does not run, where it did last.
