@@ -1,5 +1,7 @@
 //! Names of what a swarm holds beside services: networks, secrets, configs; and images.
 
+use std::collections::HashMap;
+
 use bollard::query_parameters::{ListConfigsOptions, ListNetworksOptions, ListSecretsOptions};
 
 use super::{Docker, DockerError};
@@ -9,6 +11,19 @@ impl Docker {
     pub async fn networks(&self) -> Result<Vec<String>, DockerError> {
         let client = self.client().await?;
         match client.list_networks(None::<ListNetworksOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|n| n.name).collect()),
+            Err(e) => Err(self.failed(e).await),
+        }
+    }
+
+    /// Names of the networks that `docker stack deploy` made for a stack.
+    pub async fn networks_of(&self, stack: &str) -> Result<Vec<String>, DockerError> {
+        let client = self.client().await?;
+        let label = format!("com.docker.stack.namespace={stack}");
+        let options = ListNetworksOptions {
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+        };
+        match client.list_networks(Some(options)).await {
             Ok(found) => Ok(found.into_iter().filter_map(|n| n.name).collect()),
             Err(e) => Err(self.failed(e).await),
         }

@@ -139,6 +139,26 @@ impl Step for RemoveVolumes {
     }
 }
 
+/// Removes the stack `$1`. Docker does not wait for the tasks, and swarm keeps a network that one of
+/// them has ("is in use by task", swarmkit's `removeNetwork`): what is left is removed again.
+const STACK: &str = r#"i=0
+until said=$(docker stack rm -- "$1" 2>&1); do
+    printf '%s\n' "$said"; i=$((i + 1))
+    case $said in *" is in use by "*) [ $i -lt 15 ] || exit 1 ;; *) exit 1 ;; esac
+    sleep 1
+done
+printf '%s\n' "$said""#;
+
+/// Removes a stack's services, networks, secrets and configs; its tasks may still be stopping then.
+pub(super) async fn stack(cx: &Cx, name: &str) -> Result<(), StepError> {
+    let remove = Command::sh(STACK)
+        .arg(name)
+        .sudo()
+        .timeout(Duration::from_secs(120))
+        .label(format!("docker stack rm {name}"));
+    super::run_streamed(cx, &remove).await
+}
+
 struct Remove {
     app: String,
     /// Volumes that the next step removes.
@@ -153,6 +173,13 @@ impl Remove {
             .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == self.app)
             .collect()
     }
+
+    async fn networks(&self, cx: &Cx) -> Result<Vec<String>, StepError> {
+        cx.docker
+            .networks_of(&self.app)
+            .await
+            .map_err(docker_failed)
+    }
 }
 
 #[async_trait]
@@ -165,8 +192,13 @@ impl Step for Remove {
         let swarm = read(cx).await?;
         let services = self.services(&swarm);
         if services.is_empty() {
-            let gone = format!("{} is not there", self.app);
-            return Ok(Check::Done(vec![Change::same(gone)]));
+            // A removal that was cut short leaves them.
+            let networks = self.networks(cx).await?;
+            let left = |n| Change::remove(format!("network {n}"));
+            return Ok(match networks.is_empty() {
+                true => Check::Done(vec![Change::same(format!("{} is not there", self.app))]),
+                false => Check::Change(networks.iter().map(left).collect()),
+            });
         }
         let mut changes: Vec<Change> = services
             .iter()
@@ -193,16 +225,17 @@ impl Step for Remove {
         let swarm = read(cx).await?;
         let services = self.services(&swarm);
         let ids: Vec<String> = services.iter().map(|s| s.id.clone()).collect();
-        let kind = match services.first() {
-            None => return Ok(()),
-            Some(s) if s.stack.is_some() => "stack",
-            Some(_) => "service",
-        };
-        let command = Command::new("docker")
-            .args([kind, "rm", "--"])
-            .arg(&self.app)
-            .sudo();
-        super::run_streamed(cx, &command).await?;
+        match services.first() {
+            Some(s) if s.stack.is_none() => {
+                let command = Command::new("docker")
+                    .args(["service", "rm", "--"])
+                    .arg(&self.app)
+                    .sudo();
+                super::run_streamed(cx, &command).await?;
+            }
+            None if self.networks(cx).await?.is_empty() => return Ok(()),
+            _ => stack(cx, &self.app).await?,
+        }
         // The command returns before the tasks have stopped; a new deploy would meet their
         // networks and ports.
         loop {

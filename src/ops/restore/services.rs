@@ -186,12 +186,7 @@ pub(in crate::ops) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> 
     if of(&swarm, app).is_empty() {
         return Ok(());
     }
-    let remove = crate::host::Command::new("docker")
-        .args(["stack", "rm", "--"])
-        .arg(app)
-        .sudo()
-        .timeout(Duration::from_secs(60));
-    cx.host.run_ok(&remove).await?;
+    crate::ops::remove::stack(cx, app).await?;
     // Its tasks are known by their services, which are gone: their containers tell.
     let ids: Vec<String> = of(&swarm, app).iter().map(|s| s.id.clone()).collect();
     let begun = Instant::now();
