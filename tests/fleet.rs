@@ -217,6 +217,72 @@ fn a_user_who_is_not_root_works_through_sudo() {
     // The journal of a system unit needs root.
     let journal = ok(&own, &["journal", "n1", "docker.service", "-n", "3"]);
     assert!(journal.contains("dockerd"), "{journal}");
+
+    // Who stops following it waits for no further line, and leaves nothing behind.
+    let mut following = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(&own)
+        .args(["journal", "n1", "docker.service", "--follow"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("matou starts");
+    let args = ["lab", "ssh", "--name", support::FLEET, "n1", "--"];
+    let readers = || {
+        matou(
+            &config,
+            &[&args[..], &["pgrep", "-x", "journalctl"]].concat(),
+        )
+    };
+    until(Duration::from_secs(20), || {
+        match readers().status.success() {
+            true => Ok(()),
+            false => Err("nothing reads the journal".into()),
+        }
+    });
+    let pid = nix::unistd::Pid::from_raw(following.id().try_into().expect("a process"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("told to end");
+    until(Duration::from_secs(10), || match following.try_wait() {
+        Ok(Some(_)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(following.wait().expect("it ended").code(), Some(130));
+    assert!(!readers().status.success(), "{}", said(&readers()));
+}
+
+/// Docker refuses to remove a network that a task still has, with the services gone already.
+#[test]
+fn a_network_in_use_is_removed_when_it_is_free() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "held");
+    let on_n1 = |line: &str| {
+        let args = ["lab", "ssh", "--name", support::FLEET, "n1", "--"];
+        ok(&config, &[&args[..], &["sh", "-c", line]].concat())
+    };
+    on_n1(
+        r#"printf '{"version": "3.8", "services": {"web": {"image": "matou/hello:1.0", "networks": ["inner"]}},
+        "networks": {"inner": {"driver": "overlay", "attachable": true}}}' | docker stack deploy -c - held"#,
+    );
+    let hold = "docker run -d --rm --name holder --network held_inner matou/hello:1.0";
+    on_n1(hold);
+
+    let removed = matou(&config, &["remove", "held", "--yes"]);
+    let freed = on_n1("docker rm -f holder");
+    let text = said(&removed) + &freed;
+    assert!(!removed.status.success(), "{text}");
+    assert!(text.contains("is in use by task"), "{text}");
+
+    // Its services are gone; what is left is told, and removed when the run again finds it free.
+    let plan = ok(&config, &["remove", "held", "--dry-run"]);
+    assert!(plan.contains("- network held_inner"), "{plan}");
+    on_n1(hold);
+    on_n1("(sleep 4; docker rm -f holder) >/dev/null 2>&1 &");
+    let removed = ok(&config, &["remove", "held", "--yes"]);
+    assert!(removed.contains("is in use by task"), "{removed}");
+    let left = on_n1("docker network ls -q -f name=held_inner");
+    assert_eq!(left, "");
+    let again = ok(&config, &["remove", "held", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use crate::collect::{LogBatch, Window, follow_journal, follow_service};
+use crate::host::HostError;
 use crate::ops::Context;
 use crate::text;
 
@@ -62,8 +63,17 @@ pub async fn journal(
     let cancel = CancellationToken::new();
     let (out, arriving) = mpsc::channel(16);
     let reading = follow_journal(handle, unit, options.window(), out, &cancel);
-    let (read, printed) = tokio::join!(reading, print(arriving, options));
-    read?;
+    let printing = async {
+        let printed = print(arriving, options).await;
+        // What runs on the node ends now, not with the next line it would print.
+        cancel.cancel();
+        printed
+    };
+    let (read, printed) = tokio::join!(reading, printing);
+    match read {
+        Err(HostError::Cancelled { .. }) => {}
+        other => other?,
+    }
     printed
 }
 
