@@ -17,7 +17,7 @@ use crate::stack::AppFile;
 /// the old or the new one; those who write or compare at the same moment wait for each other.
 const PUT: &str = r#"set -e; umask 077; d=$1; shift
 mkdir -p -m 700 -- "$d"
-exec 9<"$d"; flock -w 60 9 || { echo "another one has written here for a minute" >&2; exit 1; }
+exec 9<"$d"; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
 tar -x -C "$d.new" --no-same-owner -f -
 [ -e "$d.new/.whole" ] || { echo "it arrived incomplete" >&2; exit 1; }; rm -f -- "$d.new/.whole"
@@ -37,18 +37,21 @@ cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
 const ADDED: [&str; 2] = [MANIFEST, "acme.json"];
 
 /// Prints the checksums of the operator's files in the folder `$1`, as `sha256sum` does.
-const LIST: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.; flock -s -w 60 9
+const LIST: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
+flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 find . -type f ! -path ./manifest.json ! -path ./acme.json -exec sha256sum {} +"#;
 
 /// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
-const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.; flock -s -w 60 9
+const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
+flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 set --; for d in apps stacks; do [ ! -d $d ] || set -- "$@" $d; done
 [ $# = 0 ] || tar -c -f - -- "$@""#;
 
 /// Puts what comes as the manifest into the fleet's folder `$1`, and beside it the certificates in the
 /// last of the other files that is there.
 pub(super) const GATHER: &str = r#"set -e; umask 077; d=$1; shift
-mkdir -p -m 700 -- "$d" "$(dirname -- "$d")/secrets"; exec 9<"$d"; flock -w 60 9
+mkdir -p -m 700 -- "$d" "$(dirname -- "$d")/secrets"; exec 9<"$d"
+flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 for f; do [ ! -f "$f" ] || { cp -- "$f" "$d/acme.json.new"; mv -f -T -- "$d/acme.json.new" "$d/acme.json"; }; done
 cat >"$d/manifest.json.new"; mv -f -T -- "$d/manifest.json.new" "$d/manifest.json""#;
 
