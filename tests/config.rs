@@ -111,6 +111,14 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
             "no such storage node",
             with_manager("[storage]\nnode = \"n\""),
         ),
+        (
+            "long heartbeat",
+            with_manager("[provision]\nheartbeat = \"60.5 s\""),
+        ),
+        (
+            "short heartbeat",
+            with_manager("[provision]\nheartbeat = \"500 ms\""),
+        ),
         ("no password", with_manager("[backup]\nrepository = \"/r\"")),
         (
             "two passwords",

@@ -153,7 +153,8 @@ impl Checker<'_> {
             None => std::time::Duration::from_secs(15),
             Some(time) => {
                 let period = self.unit(time, units::duration)?;
-                if !(1..=60).contains(&period.as_secs()) {
+                let seconds = period.as_secs_f64();
+                if !(1.0..=60.0).contains(&seconds) {
                     return Err(self.error(time.span(), "heartbeat is 1 s to 60 s"));
                 }
                 period

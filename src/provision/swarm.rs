@@ -299,7 +299,7 @@ fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
         if let Some(now) = heartbeat(at.facts)
             && now != wanted
         {
-            let say = |period: Duration| format!("{} s", period.as_secs());
+            let say = |period: Duration| format!("{} s", period.as_secs_f64());
             lines.push(Change::modify("heartbeat", say(now), say(wanted)));
         }
     }
