@@ -842,10 +842,15 @@ fn wordpress(fleet: &Fleet, config: &PathBuf) {
         text.contains("+ secret press_db_password_v1, made at random"),
         "{text}"
     );
-    // It answers when its tasks run, or is waited for.
-    let answers = ["https://press.lab.test answers 200", "n1: answer ok"];
+    // It answers when its tasks run, or is waited for; nothing is installed yet, so it asks for a name
+    // and an administrator.
+    let answers = ["https://press.lab.test answers 302 in", "n1: answer ok"];
     assert!(answers.iter().any(|a| text.contains(a)), "{text}");
-    // Nothing is installed yet, so it asks for a name and an administrator.
+    let answer = ask(fleet, "https://press.lab.test/").expect("it answers");
+    assert!(
+        answer.starts_with("HTTP/2 302") && answer.contains("/wp-admin/install.php"),
+        "{answer}"
+    );
     let install = "https://press.lab.test/wp-admin/install.php?step=2";
     let form = "weblog_title=Chatons&user_name=ops&admin_password=cat-Cat-cat-42&admin_password2=cat-Cat-cat-42&pw_weak=1&admin_email=ops%40example.org&blog_public=0";
     let answer = ask_with(fleet, install, &["--data", form]).expect("it installs");
