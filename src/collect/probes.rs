@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::{Checks, Outside, Reports, Wake};
-use crate::edge::{Edge, get};
+use crate::edge::{Edge, Visitor};
 use crate::model::{Answered, Datum, Probe, Swarm};
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
@@ -87,13 +87,14 @@ fn wanted(checks: &Checks, site: &Site) -> Wanted {
 pub(super) async fn watch(outside: Outside, reports: Reports, wake: Arc<Wake>) {
     tokio::time::sleep(FIRST).await;
     let mut known = wake.sites.subscribe();
+    let visitor = Visitor::default();
     loop {
         let sites = match known.wait_for(Option::is_some).await {
             Ok(sites) => sites.clone().unwrap_or_default(),
             Err(_) => return,
         };
         let begun = Instant::now();
-        let reading = round(&outside.edge, &outside.checks, sites).await;
+        let reading = round(&outside.edge, &visitor, &outside.checks, sites).await;
         if !reports.send(Datum::Probes(reading)).await {
             return;
         }
@@ -114,10 +115,15 @@ pub(super) async fn watch(outside: Outside, reports: Reports, wake: Arc<Wake>) {
 /// # Errors
 /// One sentence, when domains are claimed and no node takes https.
 pub async fn read(swarm: &Swarm, edge: &Edge, checks: &Checks) -> Result<Vec<Probe>, String> {
-    round(edge, checks, sites(swarm)).await
+    round(edge, &Visitor::default(), checks, sites(swarm)).await
 }
 
-async fn round(edge: &Edge, checks: &Checks, sites: Vec<Site>) -> Result<Vec<Probe>, String> {
+async fn round(
+    edge: &Edge,
+    visitor: &Visitor,
+    checks: &Checks,
+    sites: Vec<Site>,
+) -> Result<Vec<Probe>, String> {
     if sites.is_empty() {
         return Ok(Vec::new());
     }
@@ -139,7 +145,7 @@ async fn round(edge: &Edge, checks: &Checks, sites: Vec<Site>) -> Result<Vec<Pro
     }
     let asked = sites
         .into_iter()
-        .map(|site| ask(edge, &taking, checks, site));
+        .map(|site| ask((edge.port, visitor), &taking, wanted(checks, &site), site));
     let mut probes: Vec<Probe> = stream::iter(asked)
         .buffer_unordered(PARALLEL)
         .collect()
@@ -157,13 +163,15 @@ async fn taking(edge: &Edge) -> Vec<(String, String)> {
     join_all(tried).await.into_iter().flatten().collect()
 }
 
+/// The port of https, and who asks.
+type By<'a> = (u16, &'a Visitor);
+
 /// Asks one domain of every node of the edge; what the first answers that is not well, else the
 /// slowest.
-async fn ask(edge: &Edge, taking: &[(String, String)], checks: &Checks, site: Site) -> Probe {
-    let wanted = wanted(checks, &site);
+async fn ask(by: By<'_>, taking: &[(String, String)], wanted: Wanted, site: Site) -> Probe {
     let mut worst: Option<Result<Answered, String>> = None;
     for (node, address) in taking {
-        let outcome = insist(edge, node, address, &site.domain, &wanted).await;
+        let outcome = insist(by, node, address, &site.domain, &wanted).await;
         let well = matches!(&outcome, Ok(a) if a.well);
         let slower = match (&worst, &outcome) {
             (Some(Ok(before)), Ok(now)) => now.millis > before.millis,
@@ -186,31 +194,32 @@ async fn ask(edge: &Edge, taking: &[(String, String)], checks: &Checks, site: Si
 }
 
 async fn insist(
-    edge: &Edge,
+    by: By<'_>,
     node: &str,
     address: &str,
     domain: &str,
     wanted: &Wanted,
 ) -> Result<Answered, String> {
-    let mut outcome = once(edge, node, address, domain, wanted).await;
+    let mut outcome = once(by, node, address, domain, wanted).await;
     for pause in AGAIN {
         if matches!(&outcome, Ok(a) if a.well) {
             break;
         }
         tokio::time::sleep(pause).await;
-        outcome = once(edge, node, address, domain, wanted).await;
+        outcome = once(by, node, address, domain, wanted).await;
     }
     outcome
 }
 
 async fn once(
-    edge: &Edge,
+    by: By<'_>,
     node: &str,
     address: &str,
     domain: &str,
     wanted: &Wanted,
 ) -> Result<Answered, String> {
-    let asked = get(address, edge.port, domain, &wanted.path, &edge.roots);
+    let (port, visitor) = by;
+    let asked = visitor.get(address, port, domain, &wanted.path);
     match timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => Ok(Answered {
             node: node.to_owned(),

@@ -38,6 +38,32 @@ const NEWEST_API: ClientVersion = ClientVersion {
 /// Seconds before a request that answers nothing is given up.
 const REQUEST_TIMEOUT: u64 = 20;
 
+/// What events are about that change what is shown.
+const EVENT_TYPES: [&str; 5] = ["container", "service", "node", "volume", "daemon"];
+
+/// The events that do: every health check of every container makes three others (`exec_…`), which
+/// stay where they are.
+const EVENTS: [&str; 18] = [
+    "create",
+    "destroy",
+    "die",
+    "health_status",
+    "kill",
+    "mount",
+    "oom",
+    "pause",
+    "prune",
+    "reload",
+    "remove",
+    "rename",
+    "restart",
+    "start",
+    "stop",
+    "unmount",
+    "unpause",
+    "update",
+];
+
 /// Why an engine could not be asked, or refused.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -205,20 +231,17 @@ impl Docker {
     /// One item whenever something happened on this engine; ends when the connection is lost.
     pub async fn events(&self) -> Result<impl Stream<Item = ()> + Send + use<>, DockerError> {
         let client = self.client().await?;
-        // Without exec and health events, which change nothing that is shown.
-        let kinds = ["container", "service", "node", "volume", "daemon"];
+        let filter = |key: &str, wanted: &[&str]| {
+            let wanted = wanted.iter().map(|w| (*w).to_owned());
+            (key.to_owned(), wanted.collect())
+        };
         let options = EventsOptions {
-            filters: Some([("type".to_owned(), kinds.map(str::to_owned).to_vec())].into()),
+            filters: Some([filter("type", &EVENT_TYPES), filter("event", &EVENTS)].into()),
             ..Default::default()
         };
         Ok(client
             .events(Some(options))
             .take_while(|e| std::future::ready(e.is_ok()))
-            .filter_map(|e| {
-                std::future::ready(e.ok().and_then(|e| {
-                    let action = e.action.unwrap_or_default();
-                    (!action.starts_with("exec_")).then_some(())
-                }))
-            }))
+            .map(|_| ()))
     }
 }

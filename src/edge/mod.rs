@@ -22,7 +22,7 @@ pub use access::{AccessLog, access_log, parse as parse_access};
 pub use acme::{AcmeError, AcmeStore, Stored};
 pub use probe::{Served, chain, probe};
 pub use reasons::reason;
-pub use request::{Answer, get};
+pub use request::{Answer, Visitor, get};
 pub use store::{StoreFile, by_name, log, traefik};
 
 /// How long a connection, a handshake or an answer may take.

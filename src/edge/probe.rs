@@ -1,10 +1,10 @@
 //! What a server really serves for a name: the handshake is the truth, whatever a store says.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -56,16 +56,34 @@ pub async fn probe(
     name: &str,
     roots: &Arc<RootCertStore>,
 ) -> Result<Served, String> {
-    let stream = connect(address, port, name).await?;
+    let stream = connect(address, port, name, &WHOLE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     judge(chain, name, roots)
 }
 
-/// A TLS connection on which every certificate is accepted: it is judged afterwards.
+/// Every handshake is a whole one, in which the server shows its certificate of now.
+pub(super) static WHOLE: LazyLock<Arc<ClientConfig>> =
+    LazyLock::new(|| Arc::new(tls(Resumption::disabled())));
+
+/// Every certificate is accepted.
+pub(super) fn tls(resumption: Resumption) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("ring has suites for the default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_no_client_auth();
+    config.resumption = resumption;
+    config
+}
+
+/// A TLS connection; its certificate is judged afterwards.
 pub(super) async fn connect(
     address: &str,
     port: u16,
     name: &str,
+    tls: &Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
     let server_name =
         ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host name"))?;
@@ -82,14 +100,7 @@ pub(super) async fn connect(
             ));
         }
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(tls.clone());
     match timeout(PATIENCE, connector.connect(server_name, tcp)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) => Err(format!("{address}:{port} speaks no TLS for {name}: {e}")),

@@ -7,10 +7,13 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
-use rustls::RootCertStore;
+use rustls::client::Resumption;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
-use super::probe::{connect, judge};
+use super::probe::{WHOLE, connect, judge, tls};
 use super::{PATIENCE, Served};
 
 /// What an application answered.
@@ -20,8 +23,6 @@ pub struct Answer {
     pub took: Duration,
     /// Where a redirect leads.
     pub location: Option<String>,
-    /// The certificate it came with.
-    pub served: Served,
 }
 
 impl Answer {
@@ -34,7 +35,8 @@ impl Answer {
     }
 }
 
-/// Asks `https://NAME/PATH` of the server at `address`. Redirects are not followed.
+/// Asks `https://NAME/PATH` of the server at `address`; answers with the certificate too that it came
+/// with. Redirects are not followed.
 ///
 /// # Errors
 /// One sentence: no connection, no TLS, no answer in time.
@@ -44,11 +46,58 @@ pub async fn get(
     name: &str,
     path: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<Answer, String> {
+) -> Result<(Answer, Served), String> {
     let begun = Instant::now();
-    let stream = connect(address, port, name).await?;
+    let stream = connect(address, port, name, &WHOLE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let served = judge(chain, name, roots)?;
+    let answer = request(stream, begun, name, path).await?;
+    Ok((answer, served))
+}
+
+/// Domains whose TLS session is kept.
+const SESSIONS: usize = 1024;
+
+/// Sessions that rustls makes room for, for each server it remembers
+/// (`MAX_TLS13_TICKETS_PER_SERVER` of its handy.rs).
+const TICKETS: usize = 8;
+
+/// Asks the same servers again and again. A TLS session is taken up where it was left (RFC 8446, 2.2),
+/// which spares both sides most of a handshake; the certificate is that of the session's beginning.
+#[derive(Debug, Clone)]
+pub struct Visitor(Arc<ClientConfig>);
+
+impl Default for Visitor {
+    fn default() -> Self {
+        let kept = Resumption::in_memory_sessions(SESSIONS * TICKETS);
+        Self(Arc::new(tls(kept)))
+    }
+}
+
+impl Visitor {
+    /// Asks `https://NAME/PATH` of the server at `address`. Redirects are not followed.
+    ///
+    /// # Errors
+    /// One sentence: no connection, no TLS, no answer in time.
+    pub async fn get(
+        &self,
+        address: &str,
+        port: u16,
+        name: &str,
+        path: &str,
+    ) -> Result<Answer, String> {
+        let begun = Instant::now();
+        let stream = connect(address, port, name, &self.0).await?;
+        request(stream, begun, name, path).await
+    }
+}
+
+async fn request(
+    stream: TlsStream<TcpStream>,
+    begun: Instant,
+    name: &str,
+    path: &str,
+) -> Result<Answer, String> {
     let failed = |e: &dyn std::fmt::Display| format!("{name} gave no answer: {e}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -77,6 +126,74 @@ pub async fn get(
         status: response.status().as_u16(),
         took: begun.elapsed(),
         location: location.and_then(|l| l.to_str().ok()).map(str::to_owned),
-        served,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{HandshakeKind, ServerConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A server that answers every request with 204; its port on loopback.
+    async fn server() -> u16 {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("openssl")
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=a.test -keyout k -out c".split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let certificate = CertificateDer::from_pem_file(folder.path().join("c")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(folder.path().join("k")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let Ok(mut tls) = acceptor.accept(tcp).await else {
+                    continue;
+                };
+                // Who only shakes hands asks nothing.
+                if tls.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {
+                    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+                    tls.write_all(answer).await.unwrap();
+                    tls.shutdown().await.unwrap();
+                }
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_takes_the_session_up_and_who_looks_at_certificates_does_not() {
+        let port = server().await;
+        let kind = async |tls: &Arc<ClientConfig>| {
+            let stream = connect("127.0.0.1", port, "a.test", tls).await.unwrap();
+            stream.get_ref().1.handshake_kind()
+        };
+        let visitor = Visitor::default();
+        assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Full));
+        let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
+        assert_eq!(answer.unwrap().status, 204);
+        assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Resumed));
+
+        let roots = Arc::new(RootCertStore::empty());
+        let (answer, served) = get("127.0.0.1", port, "a.test", "/", &roots).await.unwrap();
+        assert_eq!(answer.status, 204);
+        assert_eq!(served.issuer, "a.test");
+        assert_eq!(kind(&WHOLE).await, Some(HandshakeKind::Full));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::edge::{Answer, Edge, get};
+use crate::edge::{Answer, Edge, Served, get};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::hint;
 use crate::ops::tasks::read;
@@ -33,7 +33,7 @@ impl Answers {
     }
 
     /// The first answer that any node gives.
-    async fn ask(&self, domain: &str) -> Result<Answer, String> {
+    async fn ask(&self, domain: &str) -> Result<(Answer, Served), String> {
         let mut last = "there is no node to ask".to_owned();
         for (_, address) in &self.edge.nodes {
             match get(
@@ -53,11 +53,11 @@ impl Answers {
     }
 
     /// What a domain answers, when it is what the check asks for.
-    async fn answer(&self, domain: &str) -> Result<Answer, String> {
-        let answer = self.ask(domain).await?;
+    async fn answer(&self, domain: &str) -> Result<(Answer, Served), String> {
+        let (answer, served) = self.ask(domain).await?;
         let status = answer.status;
         if answer.is_well(domain, &self.check.status) {
-            return Ok(answer);
+            return Ok((answer, served));
         }
         Err(format!(
             "https://{domain}{} answers {status}{}",
@@ -86,9 +86,9 @@ impl Step for Answers {
         let mut lines = Vec::new();
         for domain in &self.domains {
             lines.push(match self.answer(domain).await {
-                Ok(answer) => {
+                Ok((_, served)) => {
                     let line = Change::same(format!("https://{domain} answers"));
-                    match answer.served.problem {
+                    match served.problem {
                         Some(problem) => Change::modify(
                             format!("certificate of {domain}"),
                             problem,
@@ -118,14 +118,14 @@ impl Step for Answers {
             let mut told = String::new();
             loop {
                 let reason = match self.answer(domain).await {
-                    Ok(Answer { served, .. })
+                    Ok((_, served))
                         if served.problem.is_some() && begun.elapsed() < CERTIFICATE =>
                     {
                         let problem = served.problem.unwrap_or_default();
                         format!("{domain} answers; its certificate: {problem}")
                     }
-                    Ok(answer) => {
-                        cx.out.note(told_of(domain, &answer)).await;
+                    Ok((answer, served)) => {
+                        cx.out.note(told_of(domain, &answer, &served)).await;
                         break;
                     }
                     Err(reason) => reason,
@@ -150,11 +150,11 @@ impl Step for Answers {
     }
 }
 
-fn told_of(domain: &str, answer: &Answer) -> String {
-    let days = (answer.served.not_after - jiff::Timestamp::now()).as_hours() / 24;
-    let certificate = match &answer.served.problem {
+fn told_of(domain: &str, answer: &Answer, served: &Served) -> String {
+    let days = (served.not_after - jiff::Timestamp::now()).as_hours() / 24;
+    let certificate = match &served.problem {
         Some(problem) => format!("its certificate is not good: {problem}"),
-        None => format!("certificate of {} for {days} days", answer.served.issuer),
+        None => format!("certificate of {} for {days} days", served.issuer),
     };
     format!(
         "https://{domain} answers {} in {} ms; {certificate}",
