@@ -271,6 +271,10 @@ fn a_network_in_use_is_removed_when_it_is_free() {
     let text = said(&removed) + &freed;
     assert!(!removed.status.success(), "{text}");
     assert!(text.contains("is in use by task"), "{text}");
+    assert!(
+        text.contains("end what uses it, then remove again"),
+        "{text}"
+    );
 
     // Its services are gone; what is left is told, and removed when the run again finds it free.
     let plan = ok(&config, &["remove", "held", "--dry-run"]);
