@@ -571,6 +571,18 @@ fn what_goes_wrong_in_the_middle(shop: &Shop) {
     shop.part("the repository was gone");
     assert_eq!(shop.snapshots(config).len(), before);
 
+    // One that can't even be opened is not tried for long.
+    shop.n1("cd /srv/restic/keys; for k in *; do mv $k /srv/key-$k; mkdir $k; done");
+    let text = shop.fails(
+        config,
+        &["backup", "shop"],
+        "can't be reached from n1: Load(<key/",
+    );
+    assert!(text.contains("shop is NOT backed up"), "{text}");
+    shop.n1("cd /srv/restic/keys; for k in *; do rmdir $k; mv /srv/key-$k $k; done");
+    shop.n1("! systemctl is-active --quiet matou-backup-app-shop");
+    shop.part("the repository could not be opened");
+
     // What is left behind stops nobody: a check finds the repository sound.
     shop.n1("rm -f /mnt/data/shop_files/big");
     shop.backup(config, "shop");

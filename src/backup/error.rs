@@ -78,6 +78,9 @@ fn go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// "Exit code" of a restic that was ended because all it did was to try again.
+pub const IN_VAIN: i32 = -1;
+
 /// Why restic did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackupError {
@@ -284,6 +287,13 @@ impl BackupError {
                 said: line(&BROKEN),
             };
         }
+        if code == IN_VAIN {
+            return Self::Unreachable {
+                repository,
+                node,
+                said: line(&["retrying after"]),
+            };
+        }
         let lines: Vec<String> = said
             .lines()
             .filter(|l| !l.trim().is_empty() && !l.contains("\"message_type\":\"status\""))
@@ -361,6 +371,11 @@ mod tests {
                 1,
                 "subprocess ssh: ssh: connect to host b port 22: Connection refused\nFatal: unable to open repository at sftp:b:/x: unable to start the sftp session, error: EOF",
                 "Connection refused",
+            ),
+            (
+                IN_VAIN,
+                "Load(<key/118c0accc4>, 0, 0) returned error, retrying after 552ms: read /srv/restic/keys/118c: input/output error",
+                "can't be reached from n1: Load(<key/118c0accc4>",
             ),
             (
                 1,

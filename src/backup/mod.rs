@@ -9,13 +9,13 @@ mod restic;
 mod restores;
 mod retention;
 
-pub use error::{BackupError, Lock};
+pub use error::{BackupError, IN_VAIN, Lock};
 pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
 pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
 pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
-pub use restic::{Guard, RAN_WITHOUT, Restic, Version, password};
+pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version, password};
 pub use restores::{Phase, RestoreState, Swap};
 pub use retention::{Forgotten, forget_args, forgotten};

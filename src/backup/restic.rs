@@ -70,13 +70,13 @@ pub enum Guard {
 /// What restic says of attempts that fail. Since 0.17 it tries a quarter of an hour before it tells why;
 /// nobody at a screen waits that long for a list.
 #[derive(Default)]
-struct Trying {
+pub struct Trying {
     since: Option<Instant>,
 }
 
 impl Trying {
     /// `said` is all of its standard error so far.
-    fn is_in_vain(&mut self, said: &[u8]) -> bool {
+    pub fn is_in_vain(&mut self, said: &[u8]) -> bool {
         let last = String::from_utf8_lossy(&said[said.len().saturating_sub(2000)..]);
         if !last.contains("retrying after") {
             return false;

@@ -58,6 +58,15 @@ pub async fn run(cx: &Context, request: Request, options: &Options) -> Result<Ex
     run_watched(cx, request, build, options, &mut |_| {}).await
 }
 
+/// The same for a request that needs no confirmation: nobody waits for its plan, but in a dry run.
+pub async fn run_at_once(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
+    let build = async |request: &Request| match options.dry_run {
+        true => ops::build(request, cx).await,
+        false => ops::build_at_once(request, cx).await,
+    };
+    run_watched(cx, request, build, options, &mut |_| {}).await
+}
+
 /// The same for a job that `build` makes; `watch` is told what happens.
 pub(super) async fn run_watched(
     cx: &Context,

@@ -613,7 +613,7 @@ impl Cli {
                 true => backup::scheduled(cx).await,
                 false => {
                     let apps = apps.clone();
-                    job::run(cx, Request::Backup { apps }, options).await
+                    job::run_at_once(cx, Request::Backup { apps }, options).await
                 }
             },
             Command::Repo { what } => backup::repo(cx, what).await,

@@ -101,6 +101,17 @@ pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
     Ok(on(manager, request, confirm, steps))
 }
 
+/// [`build`] of a request whose plan nobody waits for: what the plan only tells is not read.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_at_once(request: &Request, cx: &Context) -> Result<Job, String> {
+    match request {
+        Request::Backup { apps } if apps.len() == 1 => backup::at_once(&apps[0], cx).await,
+        other => build(other, cx).await,
+    }
+}
+
 /// A job of one stage on one node.
 fn on(node: &NodeHandle, request: &Request, confirm: Confirm, steps: Vec<Box<dyn Step>>) -> Job {
     let stage = Stage {

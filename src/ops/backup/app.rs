@@ -61,6 +61,8 @@ pub(super) struct App {
     /// Nothing of it runs but its database servers: the files of SQLite are of one moment by
     /// themselves.
     pub stopped: bool,
+    /// The plan tells when its last snapshot was made: somebody reads it before it is run.
+    pub compared: bool,
 }
 
 /// Makes the snapshot of the fleet's own files.
@@ -106,6 +108,16 @@ impl App {
     async fn layout(&self) -> Result<Layout, BackupError> {
         let cx = &self.work.cx;
         Layout::of(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
+    }
+
+    /// When its last snapshot was made, as far as that is asked and can be told.
+    async fn last(&self) -> Option<Timestamp> {
+        if !self.compared {
+            return None;
+        }
+        let all = self.work.snapshots().await.ok()?;
+        let last = all.iter().rev().find(|s| s.app() == Some(&self.app));
+        last.map(|s| s.time)
     }
 
     fn source(&self, layout: &Layout, secrets: bool) -> Source {
@@ -290,7 +302,7 @@ async fn snapshot(
         app => app.to_owned(),
     };
     let lasting = restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()));
-    let ended = unit::run(cx, restic, &lasting).await.map_err(failed)?;
+    let ended = unit::back_up(cx, restic, &lasting).await.map_err(failed)?;
     if cx.cancel.is_cancelled() {
         return Err(StepError::Cancelled);
     }
@@ -433,14 +445,11 @@ impl Step for App {
                     self.app,
                     layout.volumes.len()
                 );
-                match self.work.snapshots().await {
-                    Ok(all) => match all.iter().rev().find(|s| s.app() == Some(&self.app)) {
-                        Some(last) => {
-                            Change::modify(what, last.time.strftime("%F %R UTC").to_string(), "now")
-                        }
-                        None => Change::add(what),
-                    },
-                    Err(_) => Change::add(what),
+                match self.last().await {
+                    Some(last) => {
+                        Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")
+                    }
+                    None => Change::add(what),
                 }
             }
         };

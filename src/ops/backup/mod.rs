@@ -62,41 +62,68 @@ fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) 
     Job::new(title, confirm, vec![stage])
 }
 
-/// A job that backs up one application of which nothing runs but the services that its dumps need.
+/// A job that backs up one application at once: restic itself tells what is wrong with the
+/// repository, and the plan, which nobody waits for, does not tell of the snapshot before.
 ///
 /// # Errors
-/// No repository is configured, or its password can't be had.
+/// As [`build`].
+pub(super) async fn at_once(app: &str, cx: &Context) -> Result<Job, String> {
+    let apps = vec![app.to_owned()];
+    let title = Request::Backup { apps }.title();
+    one(app, cx, title, false).await
+}
+
+/// The same for an application of which nothing runs but the services that its dumps need.
+///
+/// # Errors
+/// As [`build`].
 pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
+    one(app, cx, format!("back up {app}, stopped"), true).await
+}
+
+async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Job, String> {
+    check_name(app)?;
     let work = Work::of(cx).await.map_err(|e| e.to_string())?;
+    let restic = repo::Reachable {
+        work: work.clone(),
+        listed: false,
+    };
     let step = app::App {
         app: app.to_owned(),
         work: work.clone(),
-        stopped: true,
+        stopped,
+        compared: false,
     };
-    let title = format!("back up {app}, stopped");
-    Ok(job(&work, title, Confirm::None, vec![Box::new(step)]))
+    let steps: Vec<Box<dyn Step>> = vec![Box::new(restic), Box::new(step)];
+    Ok(job(&work, title, Confirm::None, steps))
+}
+
+/// The name of an application becomes the name of a unit, and a part of paths.
+fn check_name(app: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    match !app.is_empty() && app.chars().all(plain) {
+        true => Ok(()),
+        false => Err(format!("{app:?} is no name of an application")),
+    }
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
 async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable { work: work.clone() })];
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable {
+        work: work.clone(),
+        listed: true,
+    })];
     let all = match apps {
         [] => every(work).await?,
         some => some.to_vec(),
     };
     for app in &all {
-        // It becomes the name of a unit, and a part of paths.
-        let plain = !app.is_empty()
-            && app
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !plain {
-            return Err(format!("{app:?} is no name of an application"));
-        }
+        check_name(app)?;
         steps.push(Box::new(app::App {
             app: app.clone(),
             work: work.clone(),
             stopped: false,
+            compared: true,
         }));
     }
     if apps.is_empty() {

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::backup::{BackupError, Guard, Message, Restic, Status, Summary, read_message};
+use crate::backup::{
+    BackupError, Guard, IN_VAIN, Message, Restic, Status, Summary, Trying, read_message,
+};
 use crate::host::Lasting;
 use crate::job::{Cx, Stream};
 use crate::text::{coarse, human_bytes};
@@ -37,8 +39,31 @@ pub(super) struct Ended {
 /// # Errors
 /// When it could not be run, was cancelled, or the connection broke.
 pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ended, BackupError> {
+    watch(cx, restic, work, None).await
+}
+
+/// The same for a backup: a repository that can't even be opened is not tried for a quarter of an
+/// hour. What fails later is tried as long as restic likes.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn back_up(
+    cx: &Cx,
+    restic: &Restic,
+    work: &Lasting,
+) -> Result<Ended, BackupError> {
+    watch(cx, restic, work, Some(Trying::default())).await
+}
+
+async fn watch(
+    cx: &Cx,
+    restic: &Restic,
+    work: &Lasting,
+    mut opening: Option<Trying>,
+) -> Result<Ended, BackupError> {
     let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(256);
-    let running = restic.host().last_as(work, lines, &cx.cancel);
+    let end = cx.cancel.child_token();
+    let running = restic.host().last_as(work, lines, &end);
     let reading = async {
         let mut ended = Ended::default();
         let mut said: Vec<String> = Vec::new();
@@ -46,6 +71,7 @@ pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ende
         while let Some((_, line)) = arriving.recv().await {
             match read_message(&line) {
                 Some(Message::Status(status)) => {
+                    opening = None;
                     if told.is_none_or(|t| t.elapsed() >= OFTEN) {
                         told = Some(Instant::now());
                         progress(cx, &status).await;
@@ -77,6 +103,11 @@ pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ende
             if text.contains("does not exist, skipping") {
                 ended.skipped.push(text.clone());
             }
+            if let Some(trying) = &mut opening
+                && trying.is_in_vain(text.as_bytes())
+            {
+                end.cancel();
+            }
             if !text.trim().is_empty() {
                 cx.out.line(Stream::Stdout, &text).await;
                 if said.len() == KEPT {
@@ -89,7 +120,10 @@ pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ende
         ended
     };
     let (code, mut ended) = tokio::join!(running, reading);
-    ended.code = code?;
+    ended.code = match code {
+        Err(_) if end.is_cancelled() && !cx.cancel.is_cancelled() => IN_VAIN,
+        code => code?,
+    };
     Ok(ended)
 }
 
