@@ -1,5 +1,10 @@
 //! What is wrong in the picture of the fleet now. Whether it is believed is the engine's affair.
 
+mod edge;
+mod nodes;
+mod services;
+mod told;
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -8,19 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::backups::{BackupAge, missed, state};
 use super::trend::Trends;
 use crate::config::AlertsConfig;
-use crate::model::{CertificateState, Disk, Fleet, Link, Node, Role, Service, Swarm, Task};
+use crate::model::{Fleet, Task};
 
-/// Below its limit by this many percent, a load is no longer high: it does not come and go.
-const MARGIN: f32 = 5.0;
-
-/// Tasks that failed within this time count as a loop, seconds.
-const LOOP_WINDOW: i64 = 600;
-
-/// How many failures of one place are a loop.
-const LOOP: usize = 3;
-
-/// An update that goes on is given this long before missing tasks are told, seconds.
-const UPDATE: i64 = 600;
+pub use nodes::place;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,10 +134,10 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     swarm(facts, &mut found);
     for node in &facts.fleet.nodes {
-        self::node(facts, node, &mut found);
+        nodes::node(facts, node, &mut found);
     }
     if let Some(swarm) = facts.fleet.swarm.value() {
-        quorum(swarm, &mut found);
+        nodes::quorum(swarm, &mut found);
         let mut troubled: HashMap<&str, Vec<&Task>> = HashMap::new();
         for task in &swarm.tasks {
             if !task.error.is_empty() || matches!(task.state.as_str(), "failed" | "rejected") {
@@ -151,13 +146,13 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
         }
         for service in &swarm.services {
             let tasks = troubled.get(service.id.as_str()).map_or(&[][..], |t| t);
-            self::service(facts.now, service, tasks, &mut found);
+            services::service(facts.now, service, tasks, &mut found);
         }
     }
-    answers(facts, &mut found);
-    certificates(facts, &mut found);
+    edge::answers(facts, &mut found);
+    edge::certificates(facts, &mut found);
     drift(facts, &mut found);
-    told(facts, &mut found);
+    told::told(facts, &mut found);
     found.extend(missed(facts.backups, facts.limits.backup_hours, facts.now));
     if let Some(backups) = facts.fleet.backups.value() {
         found.extend(state(backups));
@@ -178,379 +173,6 @@ fn swarm(facts: Facts<'_>, found: &mut Vec<Finding>) {
             row: String::new(),
             cure: "provision-all",
             near: false,
-        });
-    }
-}
-
-fn node(facts: Facts<'_>, node: &Node, found: &mut Vec<Finding>) {
-    let base = |sort: &str, kind, severity, why: String| Finding {
-        key: format!("node/{}/{sort}", node.name),
-        kind,
-        severity,
-        what: node.name.clone(),
-        why,
-        since: None,
-        row: format!("node/{}", node.name),
-        cure: "shell",
-        near: false,
-    };
-    if let Link::Down { reason, since } = &node.link
-        && node.configured
-    {
-        found.push(Finding {
-            since: Some(*since),
-            cure: "node-menu",
-            ..base(
-                "link",
-                Kind::Unreachable,
-                Severity::Critical,
-                reason.clone(),
-            )
-        });
-    } else if let Some(reason) = node.engine.error() {
-        let why = reason.to_owned();
-        found.push(base("engine", Kind::Unreachable, Severity::Critical, why));
-    }
-    if let Some(seen) = facts.fleet.swarm_node(node)
-        && seen.state != "ready"
-    {
-        let why = match seen.message.as_str() {
-            "" => format!("the swarm sees it {}", seen.state),
-            message => format!("the swarm sees it {}: {message}", seen.state),
-        };
-        found.push(Finding {
-            cure: "node-menu",
-            ..base("swarm", Kind::NodeDown, Severity::Critical, why)
-        });
-    }
-    load(facts, node, &base, found);
-}
-
-fn load(
-    facts: Facts<'_>,
-    node: &Node,
-    base: &dyn Fn(&str, Kind, Severity, String) -> Finding,
-    found: &mut Vec<Finding>,
-) {
-    let Some(m) = node.metrics.value() else {
-        return;
-    };
-    let limits = facts.limits;
-    let high = |value: f32, limit: u8| {
-        let limit = f32::from(limit);
-        let near = value < limit || node.metrics.is_stale();
-        let why = format!("at {value:.0} %; {limit:.0} % is the limit");
-        (value >= limit - MARGIN).then_some((near, why))
-    };
-    for (sort, kind, value, limit) in [
-        ("CPU", Kind::Cpu, m.cpu, limits.cpu),
-        ("memory", Kind::Memory, m.memory_percent(), limits.memory),
-    ] {
-        if let Some((near, why)) = high(value, limit) {
-            let why = format!("{sort} {why}");
-            found.push(Finding {
-                near,
-                ..base(&sort.to_ascii_lowercase(), kind, Severity::Warning, why)
-            });
-        }
-    }
-    let root = Disk {
-        mount: "/".into(),
-        used: m.disk_used,
-        total: m.disk_total,
-    };
-    let others = node.disks.iter().filter(|d| d.mount != "/");
-    for disk in std::iter::once(&root).chain(others) {
-        let (what, sort, place) = match disk.mount.as_str() {
-            "/" => ("disk".into(), "disk".to_owned(), node.name.clone()),
-            mount => (
-                format!("disk {mount}"),
-                format!("disk{mount}"),
-                place(&node.name, mount),
-            ),
-        };
-        let full = high(disk.percent(), limits.disk);
-        let begins = matches!(&full, Some((false, _)));
-        if let Some((near, why)) = full {
-            let why = format!("{what} {why}");
-            found.push(Finding {
-                near,
-                ..base(&sort, Kind::Disk, Severity::Critical, why)
-            });
-        }
-        let hours = facts.trends.hours_to_full(&place, disk.total, facts.now);
-        if let Some(hours) = hours
-            && !begins
-            && hours <= f64::from(limits.disk_full_hours)
-        {
-            let left = match hours {
-                h if h < 1.0 => format!("{:.0} min", h * 60.0),
-                h => format!("{h:.0} h"),
-            };
-            let why = format!(
-                "the {what} will be full in {left}, as it fills now; {:.0} % are in use",
-                disk.percent()
-            );
-            let sort = format!("{sort}-trend");
-            found.push(base(&sort, Kind::DiskTrend, Severity::Warning, why));
-        }
-    }
-}
-
-/// The name of a node's disk among the trends.
-pub fn place(node: &str, mount: &str) -> String {
-    format!("{node} {mount}")
-}
-
-/// Managers decide by majority: what is left when another one fails.
-fn quorum(swarm: &Swarm, found: &mut Vec<Finding>) {
-    let managers = || swarm.nodes.iter().filter(|n| n.role == Role::Manager);
-    let all = managers().count();
-    let reachable = managers().filter(|n| n.reachability == "reachable").count();
-    let majority = all / 2 + 1;
-    if all < 2 || reachable > majority {
-        return;
-    }
-    let (severity, why) = if reachable < majority {
-        (
-            Severity::Critical,
-            format!(
-                "{reachable} of {all} managers are reachable, {majority} are needed: the swarm can't be changed"
-            ),
-        )
-    } else if reachable < all {
-        (
-            Severity::Critical,
-            format!(
-                "{reachable} of {all} managers are reachable: when another one is lost, the swarm can't be changed"
-            ),
-        )
-    } else {
-        (
-            Severity::Warning,
-            format!("{all} managers stand the loss of none: make it {}", all + 1),
-        )
-    };
-    // With three of three there is one to spare.
-    if reachable == all && all > 2 {
-        return;
-    }
-    let lost = managers().find(|n| n.reachability != "reachable");
-    let row = lost.or_else(|| managers().next());
-    found.push(Finding {
-        key: "swarm/quorum".into(),
-        kind: Kind::Quorum,
-        severity,
-        what: "quorum".into(),
-        why,
-        since: None,
-        row: row.map_or_else(String::new, |n| format!("node/{}", n.hostname)),
-        cure: "node-menu",
-        near: false,
-    });
-}
-
-/// A service with those of its tasks that failed or have an error.
-fn service(now: Timestamp, service: &Service, tasks: &[&Task], found: &mut Vec<Finding>) {
-    let crashes = crashes(tasks, now);
-    let missing = service.running < service.wanted;
-    let base = |sort: &str, kind, severity, why: String, since| Finding {
-        key: format!("service/{}/{sort}", service.name),
-        kind,
-        severity,
-        what: service.name.clone(),
-        why,
-        since,
-        row: format!("service/{}", service.id),
-        cure: "logs",
-        near: false,
-    };
-    let severity = match service.running {
-        0 if missing => Severity::Critical,
-        _ => Severity::Warning,
-    };
-    if let Some((times, last)) = crashes {
-        let minutes = LOOP_WINDOW / 60;
-        let why = format!(
-            "its tasks failed {times} times in {minutes} min: {}",
-            reason(last)
-        );
-        found.push(base("crashes", Kind::CrashLoop, severity, why, None));
-        return;
-    }
-    let updating = matches!(&service.update, Some((state, _)) if state == "updating" || state == "rollback_started")
-        && service
-            .updated_at
-            .is_some_and(|t| now.as_second() - t.as_second() < UPDATE);
-    if !missing || updating {
-        return;
-    }
-    let ended = tasks.iter().filter(|t| !t.error.is_empty());
-    let last = ended.max_by_key(|t| t.since);
-    let error = last.map_or_else(String::new, |t| format!(": {}", t.error));
-    let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
-    let since = last.and_then(|t| t.since);
-    found.push(base("tasks", Kind::Replicas, severity, why, since));
-}
-
-/// How often tasks failed of late, with the newest of them, when that is a loop: three times in
-/// one slot (of a global service: on one node).
-fn crashes<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a Task)> {
-    let failed: Vec<&Task> = tasks
-        .iter()
-        .copied()
-        .filter(|t| matches!(t.state.as_str(), "failed" | "rejected"))
-        .filter(|t| {
-            t.since
-                .is_some_and(|s| now.as_second() - s.as_second() <= LOOP_WINDOW)
-        })
-        .collect();
-    // Places are compared in pairs: there are few tasks.
-    let same = |a: &Task, b: &Task| match (a.slot, b.slot) {
-        (Some(a), Some(b)) => a == b,
-        _ => a.node_id == b.node_id,
-    };
-    let worst = failed
-        .iter()
-        .map(|t| failed.iter().filter(|o| same(t, o)).count())
-        .max()?;
-    let newest = failed.iter().copied().max_by_key(|t| t.since)?;
-    (worst >= LOOP).then_some((failed.len(), newest))
-}
-
-fn reason(task: &Task) -> &str {
-    match task.error.as_str() {
-        "" => &task.message,
-        error => error,
-    }
-}
-
-fn answers(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let probes = &facts.fleet.probes;
-    if let Some(reason) = probes.error() {
-        found.push(Finding {
-            key: "edge".into(),
-            kind: Kind::Edge,
-            severity: Severity::Critical,
-            what: "edge".into(),
-            why: reason.to_owned(),
-            since: probes.read_at(),
-            row: String::new(),
-            cure: "deploy",
-            near: false,
-        });
-        // What the applications answer is not known then.
-    }
-    for probe in probes.value().into_iter().flatten() {
-        let Some(why) = probe.problem() else {
-            continue;
-        };
-        found.push(Finding {
-            key: format!("app/{}/http/{}", probe.app, probe.domain),
-            kind: Kind::Http,
-            severity: Severity::Critical,
-            what: probe.app.clone(),
-            why,
-            since: None,
-            row: format!("app/{}", probe.app),
-            cure: "logs",
-            near: probes.is_stale(),
-        });
-    }
-}
-
-/// What Alertmanager alerts of, unless it is found already by looking ourselves.
-fn told(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let told = &facts.fleet.told;
-    if let Some(reason) = told.error() {
-        found.push(Finding {
-            key: "alertmanager".into(),
-            kind: Kind::Alertmanager,
-            severity: Severity::Warning,
-            what: "alertmanager".into(),
-            why: reason.to_owned(),
-            since: told.read_at(),
-            row: String::new(),
-            cure: "services",
-            near: false,
-        });
-    }
-    let own = found.len();
-    for alert in told.value().into_iter().flatten() {
-        let name = alert.label("alertname");
-        let (app, node) = (alert.label("app"), alert.label("instance"));
-        let row = match (app, node) {
-            ("", "") => String::new(),
-            ("", node) => format!("node/{node}"),
-            (app, _) => format!("app/{app}"),
-        };
-        let same = |kinds: &[Kind]| {
-            let mut own = found[..own].iter();
-            own.any(|f| !f.near && kinds.contains(&f.kind) && f.row == row)
-        };
-        let known = match name {
-            // The first is always on, the second is what `matou check` found.
-            "Watchdog" | "MatouAlert" => true,
-            "ApplicationDown" => same(&[Kind::Http]),
-            "NodeDown" => same(&[Kind::Unreachable, Kind::NodeDown]),
-            "NodeCpu" => same(&[Kind::Cpu]),
-            "NodeMemory" => same(&[Kind::Memory]),
-            "NodeDisk" => same(&[Kind::Disk]),
-            "NodeDiskFilling" => same(&[Kind::DiskTrend]),
-            "BackupMissed" => same(&[Kind::Backup]),
-            _ => false,
-        };
-        if known {
-            continue;
-        }
-        let why = match alert.summary.as_str() {
-            "" => format!("{name} (Prometheus)"),
-            summary => format!("{summary} (Prometheus)"),
-        };
-        found.push(Finding {
-            key: format!("{TOLD}{}", alert.fingerprint),
-            kind: Kind::Told,
-            severity: match alert.label("severity") {
-                "critical" => Severity::Critical,
-                _ => Severity::Warning,
-            },
-            what: [app, node, name]
-                .into_iter()
-                .find(|w| !w.is_empty())
-                .unwrap_or("alertmanager")
-                .to_owned(),
-            why,
-            since: alert.since,
-            row,
-            cure: match app {
-                "" => "shell",
-                _ => "logs",
-            },
-            near: told.is_stale(),
-        });
-    }
-}
-
-fn certificates(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let most = facts.limits.certificate_days;
-    let certificates = &facts.fleet.certificates;
-    for certificate in certificates.value().into_iter().flatten() {
-        let Some(problem) = certificate.problem(facts.now, most) else {
-            continue;
-        };
-        found.push(Finding {
-            key: format!("certificate/{}", certificate.domain),
-            kind: Kind::Certificate,
-            severity: match certificate.state(facts.now, most) {
-                CertificateState::Late | CertificateState::Good => Severity::Warning,
-                CertificateState::Ending | CertificateState::Refused => Severity::Critical,
-            },
-            what: certificate.domain.clone(),
-            why: format!("certificate: {problem}"),
-            since: None,
-            row: format!("certificate/{}", certificate.domain),
-            cure: "certificates",
-            near: certificates.is_stale(),
         });
     }
 }
@@ -580,7 +202,10 @@ fn drift(facts: Facts<'_>, found: &mut Vec<Finding>) {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::model::{Answered, Datum, Metrics, Mode, Probe, SwarmNode, Update};
+    use crate::model::{
+        Answered, Datum, Disk, Link, Metrics, Mode, Node, Probe, Role, Service, Swarm, SwarmNode,
+        Update,
+    };
 
     const NOW: i64 = 1_000_000;
 
