@@ -8,11 +8,13 @@
 #[allow(dead_code)]
 mod pty;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use color_eyre::eyre::{Result, ensure};
+use color_eyre::eyre::{Result, ensure, eyre};
 use matou::lab::{Kind, Lab};
 use pty::Pty;
 
@@ -66,7 +68,9 @@ fn prepare(config: &Path) -> Result<()> {
     let folder = config.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder.join("stacks"))?;
     std::fs::write(folder.join("stacks/store.yml"), STACK)?;
-    std::fs::write(folder.join("restic-password"), PASSWORD)?;
+    let password = folder.join("restic-password");
+    std::fs::write(&password, PASSWORD)?;
+    std::fs::set_permissions(&password, Permissions::from_mode(0o600))?;
     let own = std::fs::read_to_string(config)?;
     for (path, repository) in [(config, "/srv/restic"), (&many(config), "/srv/many")] {
         let backup = format!(
@@ -112,6 +116,7 @@ fn a_million_files(config: &Path) -> Result<()> {
         .spawn()?;
     let mut peak = 0.0;
     while child.try_wait()?.is_none() {
+        // One that has ended and is not waited for has no memory any more.
         peak = resident(child.id(), "VmHWM").unwrap_or(peak);
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -256,6 +261,7 @@ fn node(config: &Path, script: &str) -> Result<String> {
 fn resident(pid: u32, line: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let found = status.lines().find_map(|l| l.strip_prefix(line));
-    let kib = found.unwrap_or(":0").trim_start_matches(':').trim();
+    let found = found.ok_or_else(|| eyre!("process {pid} has no {line}"))?;
+    let kib = found.trim_start_matches(':').trim();
     Ok(kib.trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }

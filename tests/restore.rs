@@ -3,15 +3,16 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use matou::lab::{Kind, Lab};
 use support::{Fleet, databases, ok, said, until};
 
-/// Of this test alone; `scripts/test.sh` removes it too.
+/// Of these tests alone; `scripts/test.sh` removes them too.
 const FLEET: &str = "res";
+const LOCAL: &str = "reslocal";
 
 /// The database runs on the node that does not hold the data, the files on both.
 const SHOP: &str = r#"x-matou:
@@ -67,10 +68,7 @@ impl Practice {
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
         let config = fleet.config("restore.toml", backup);
         let folder = config.parent().expect("a folder");
-        let password = folder.join("restic-password");
-        std::fs::write(&password, "correct horse\n").expect("written");
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&password, own).expect("its own");
+        password(folder);
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         for (name, engine, data) in [
             ("shop", "postgresql", "/var/lib/postgresql/data"),
@@ -178,15 +176,8 @@ impl Practice {
         rows.trim().parse().expect("a number")
     }
 
-    /// One hash of every file's name, owner, time and content.
     fn files(&self, folder: &str) -> String {
-        self.fleet.run(
-            "n1",
-            &format!(
-                "cd {folder} && {{ find . -printf '%y %m %U:%G %p %l\\n'; find . -type f -printf '%T@ %p\\n'; \
-                 find . -type f -print0 | sort -z | xargs -0 cat; }} | LC_ALL=C sort | sha256sum"
-            ),
-        )
+        hash(&self.fleet, folder)
     }
 
     /// Started in the background; its output goes nowhere.
@@ -212,6 +203,25 @@ impl Practice {
             }
         });
     }
+}
+
+/// Writes the repository's password.
+fn password(folder: &Path) {
+    let path = folder.join("restic-password");
+    std::fs::write(&path, "correct horse\n").expect("written");
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, own).expect("its own");
+}
+
+/// One hash of every file's name, owner, time and content in a folder of the storage node.
+fn hash(fleet: &Fleet, folder: &str) -> String {
+    fleet.run(
+        "n1",
+        &format!(
+            "cd {folder} && {{ find . -printf '%y %m %U:%G %p %l\\n'; find . -type f -printf '%T@ %p\\n'; \
+             find . -type f -print0 | sort -z | xargs -0 cat; }} | LC_ALL=C sort | sha256sum"
+        ),
+    )
 }
 
 /// Says how long everything before took.
@@ -576,4 +586,65 @@ fn everything(p: &Practice) {
     assert_eq!(p.files("/mnt/data/shop_files"), files);
     let content = p.fleet.run("n1", "cat /mnt/data/store_files/d0/f42");
     assert_eq!(content, "content of 42\n");
+}
+
+/// Volumes of the driver `local` lie where Docker keeps them: what is restored is written beside them,
+/// and a volume that is gone is made again.
+#[test]
+fn a_volume_of_the_local_driver_comes_back() {
+    let fleet = Fleet::new(LOCAL);
+    fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
+    support::backup::restic(&fleet);
+    let config = fleet.config(
+        "local.toml",
+        "[storage]\nnode = \"n1\"\ndriver = \"local\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
+    );
+    let folder = config.parent().expect("a folder");
+    password(folder);
+    std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
+    let stack = "services:\n  web:\n    image: matou/hello:1.0\n    volumes: ['files:/srv/files']\n    stop_grace_period: 1s\nvolumes:\n  files:\n";
+    std::fs::write(folder.join("stacks/plain.yml"), stack).expect("written");
+    ok(&config, &["repo", "init", "--yes"]);
+    ok(&config, &["deploy", "plain", "plain", "--yes"]);
+    let place = || {
+        let line = "docker volume inspect --format '{{.Mountpoint}}' plain_files";
+        fleet.run("n1", line).trim().to_owned()
+    };
+    let data = place();
+    fleet.run(
+        "n1",
+        &format!(
+            "cd {data}; mkdir -p 'a b/\u{e9}'; echo one >'a b/\u{e9}/-rf'; ln -s nowhere link; \
+             head -c 3000000 /dev/urandom >big; chown 33:33 big; chmod 640 big"
+        ),
+    );
+    let before = hash(&fleet, &data);
+    ok(&config, &["backup", "plain"]);
+
+    fleet.run("n1", &format!("rm -rf {data}/*; echo later >{data}/later"));
+    let lost = hash(&fleet, &data);
+    ok(&config, &["restore", "plain", "--yes"]);
+    assert_eq!(hash(&fleet, &data), before);
+    // The container that runs now has them, not the one of before.
+    let seen = "cd /proc/$(docker inspect --format '{{.State.Pid}}' $(docker ps -q --filter label=com.docker.swarm.service.name=plain_web))/root/srv/files; cat 'a b/\u{e9}/-rf'; ls";
+    let seen = fleet.run("n1", seen);
+    assert!(
+        seen.starts_with("one\n") && !seen.contains("later"),
+        "{seen}"
+    );
+    ok(&config, &["restore", "undo", "plain", "--yes"]);
+    assert_eq!(hash(&fleet, &data), lost);
+    // What was restored is kept then, in case undoing was the mistake.
+    ok(&config, &["restore", "forget", "plain", "--yes"]);
+
+    ok(
+        &config,
+        &["remove", "plain", "--volume", "plain_files", "--yes"],
+    );
+    let gone = fleet.try_run("n1", "docker volume inspect plain_files");
+    assert!(!gone.status.success(), "{}", said(&gone));
+    ok(&config, &["restore", "plain", "--yes"]);
+    assert_eq!(hash(&fleet, &place()), before);
+    ok(&config, &["restore", "forget", "plain", "--yes"]);
+    fleet.run("n1", "[ -z \"$(ls -A /var/lib/docker/matou-restores)\" ]");
 }
