@@ -355,3 +355,49 @@ async fn cancelling_ends_the_step_and_what_it_started() {
     assert!(!exists(&w.path("never")));
     assert!(w.journal().contains("\"outcome\":\"cancelled\""));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_waited_for_a_little_and_had_by_one() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: it needs root");
+        return;
+    }
+    let outcome = async |w: &World, job: &Job| {
+        let (events, _arriving) = mpsc::channel(1000);
+        let run = w.runner.run(job, None, events, CancellationToken::new());
+        run.await.unwrap()
+    };
+    let w = World::new();
+    // Somebody who is gone in a moment, as a console that was killed.
+    let mut other = std::process::Command::new("flock")
+        .args(["/run/lock/matou", "sh", "-c", "echo >\"$1\"; sleep 3", "sh"])
+        .arg(w.path("held"))
+        .spawn()
+        .unwrap();
+    while !exists(&w.path("held")) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut one = job(vec![vec![w.track("n1", vec![w.file("a")])]]);
+    one.lock = true;
+    let begun = Instant::now();
+    let ended = outcome(&w, &one).await;
+    assert!(matches!(ended, Outcome::Done { changed: 1 }), "{ended:?}");
+    assert!(begun.elapsed() > Duration::from_secs(2), "nobody waited");
+    other.wait().unwrap();
+
+    // Two nodes that are one machine, which is locked once.
+    for (lock_all, made) in [(false, 1), (true, 0)] {
+        let w = World::new();
+        let mut two = job(vec![vec![
+            w.track("n1", vec![w.file("a")]),
+            w.track("n2", vec![w.file("b")]),
+        ]]);
+        (two.lock, two.keep_going, two.lock_all) = (true, true, lock_all);
+        let Outcome::Failed { reason } = outcome(&w, &two).await else {
+            panic!("both were locked")
+        };
+        assert!(reason.contains("another matou works on n"), "{reason}");
+        let there = ["a", "b"].iter().filter(|f| exists(&w.path(f))).count();
+        assert_eq!(there, made);
+    }
+}

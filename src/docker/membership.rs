@@ -16,9 +16,6 @@ pub type NodeSpec = bollard::models::NodeSpec;
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
 
-/// How often a change is tried again on a fresh description when somebody else was faster.
-const SEQUENCE_RETRIES: usize = 5;
-
 impl Docker {
     /// Makes this engine the first manager of a new swarm. `address` is the node's own, under which
     /// the others reach it; overlay networks are cut out of `pools` (the engine's default when
@@ -175,7 +172,8 @@ impl Docker {
     }
 
     /// Reads a node's description, lets `change` alter it, and writes it back; once more on a fresh
-    /// one when somebody else changed it meanwhile. The node is found by its swarm id.
+    /// one when somebody else changed it meanwhile, or the managers had no leader. The node is found by
+    /// its swarm id.
     ///
     /// # Errors
     /// The engine's words.
@@ -189,7 +187,13 @@ impl Docker {
             let client = self.client().await?;
             let found = match client.inspect_node(node).await {
                 Ok(found) => found,
-                Err(e) => return Err(self.failed(e).await),
+                Err(e) => {
+                    let error = self.failed(e).await;
+                    match super::swarm::again(&error, &mut tries).await {
+                        true => continue,
+                        false => return Err(error),
+                    }
+                }
             };
             let mut spec = found.spec.unwrap_or_default();
             change(&mut spec);
@@ -200,8 +204,7 @@ impl Docker {
                 return Ok(());
             };
             let error = self.failed(e).await;
-            tries += 1;
-            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+            if !super::swarm::again(&error, &mut tries).await {
                 return Err(error);
             }
         }

@@ -104,6 +104,17 @@ impl DockerError {
         matches!(self, Self::Api { message, .. } if message.contains("update out of sequence"))
     }
 
+    /// The managers are choosing their leader: one was restarted, or lost for a moment. The words are
+    /// swarmkit's (manager/state/raft) and the engine's.
+    pub fn is_without_leader(&self) -> bool {
+        let words = [
+            "lost leader status",
+            "no elected cluster leader",
+            "does not have a leader",
+        ];
+        matches!(self, Self::Api { message, .. } if words.iter().any(|w| message.contains(w)))
+    }
+
     /// The object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { status: 404, .. })

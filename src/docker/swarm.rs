@@ -15,6 +15,19 @@ pub type ServiceSpec = bollard::models::ServiceSpec;
 /// How often a change is tried again on a fresh description when somebody else was faster.
 const SEQUENCE_RETRIES: usize = 5;
 
+/// How often it is when the managers have no leader: an election takes a few seconds.
+const LEADER_RETRIES: usize = 15;
+
+/// Whether a change that failed is worth another try now; waits where time mends it.
+pub(super) async fn again(error: &DockerError, tries: &mut usize) -> bool {
+    *tries += 1;
+    if error.is_without_leader() && *tries <= LEADER_RETRIES {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        return true;
+    }
+    error.is_out_of_sequence() && *tries <= SEQUENCE_RETRIES
+}
+
 impl Docker {
     /// Whether this engine answers as a manager of a swarm.
     pub async fn ping_manager(&self) -> Result<(), DockerError> {
@@ -51,8 +64,8 @@ impl Docker {
     }
 
     /// Reads a service's description, lets `change` alter it, and writes it back; once more on a
-    /// fresh one when somebody else changed it meanwhile. `change` answers false for "nothing to
-    /// do".
+    /// fresh one when somebody else changed it meanwhile, or the managers had no leader. `change`
+    /// answers false for "nothing to do".
     ///
     /// # Errors
     /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
@@ -66,7 +79,13 @@ impl Docker {
             let client = self.client().await?;
             let service = match client.inspect_service(name, None).await {
                 Ok(service) => service,
-                Err(e) => return Err(self.failed(e).await),
+                Err(e) => {
+                    let error = self.failed(e).await;
+                    match again(&error, &mut tries).await {
+                        true => continue,
+                        false => return Err(error),
+                    }
+                }
             };
             let mut spec = service.spec.unwrap_or_default();
             if !change(&mut spec) {
@@ -80,8 +99,7 @@ impl Docker {
                 return Ok(());
             };
             let error = self.failed(e).await;
-            tries += 1;
-            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+            if !again(&error, &mut tries).await {
                 return Err(error);
             }
         }
@@ -153,7 +171,13 @@ impl Docker {
             let client = self.client().await?;
             let found = match client.inspect_node(node).await {
                 Ok(found) => found,
-                Err(e) => return Err(self.failed(e).await),
+                Err(e) => {
+                    let error = self.failed(e).await;
+                    match again(&error, &mut tries).await {
+                        true => continue,
+                        false => return Err(error),
+                    }
+                }
             };
             let mut spec = found.spec.unwrap_or_default();
             spec.availability = Some(match to {
@@ -169,10 +193,38 @@ impl Docker {
                 return Ok(());
             };
             let error = self.failed(e).await;
-            tries += 1;
-            if !error.is_out_of_sequence() || tries > SEQUENCE_RETRIES {
+            if !again(&error, &mut tries).await {
                 return Err(error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(message: &str) -> DockerError {
+        DockerError::Api {
+            node: "n1".into(),
+            status: 500,
+            message: message.into(),
+        }
+    }
+
+    /// The first are an engine's own words, when another manager was restarted.
+    #[tokio::test]
+    async fn a_change_is_tried_again_where_that_helps() {
+        let led = said(
+            "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status",
+        );
+        let mut tries = LEADER_RETRIES - 1;
+        assert!(again(&led, &mut tries).await);
+        assert!(!again(&led, &mut tries).await);
+        let faster = said("rpc error: code = Unknown desc = update out of sequence");
+        let mut tries = 0;
+        while again(&faster, &mut tries).await {}
+        assert_eq!(tries, SEQUENCE_RETRIES + 1);
+        assert!(!again(&said("no such image"), &mut 0).await);
     }
 }

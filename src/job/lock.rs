@@ -14,9 +14,9 @@ const PATH: &str = "/run/lock/matou";
 const BUSY: i32 = 75;
 
 /// Takes the lock and says so, then a sign of life from time to time: when nobody reads it any more
-/// the loop ends, and with it the lock.
+/// the loop ends, and with it the lock. It is waited for a little longer than that takes.
 const SCRIPT: &str = "exec 9>>\"$1\" || exit 1\n\
-    if ! flock -n 9; then cat \"$1\"; exit 75; fi\n\
+    if ! flock -w 8 9; then cat \"$1\"; exit 75; fi\n\
     printf '%s\\n' \"$2\" >\"$1\"\n\
     while echo held; do sleep 5; done\n";
 

@@ -27,6 +27,8 @@ pub struct Job {
     pub keep_going: bool,
     /// Holds a lock on every node while it runs, so that two operators don't work on one.
     pub lock: bool,
+    /// Nothing is done unless every node could be locked: steps work on other nodes than their own.
+    pub lock_all: bool,
     /// Called before every plan: facts that were kept from an older one are of no use.
     pub forget: Option<Box<dyn Fn() + Send + Sync>>,
 }
@@ -40,6 +42,7 @@ impl Job {
             stages,
             keep_going: false,
             lock: false,
+            lock_all: false,
             forget: None,
         }
     }
@@ -172,7 +175,8 @@ impl Runner {
             true => self.lock(job, events, cancel, &mut failed).await,
             false => Vec::new(),
         };
-        let changed = match failed.is_empty() || job.keep_going {
+        let locked = failed.is_empty() || (job.keep_going && !job.lock_all);
+        let changed = match locked {
             true => self.stages_locked(job, events, cancel, &mut failed).await,
             false => 0,
         };

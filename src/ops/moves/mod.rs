@@ -87,6 +87,7 @@ pub async fn job(
     job.title = title(apps, to);
     job.confirm = confirm;
     job.lock = true;
+    job.lock_all = true;
     let mut stage = |title: &str, tracks| {
         job.stages.push(Stage {
             title: title.into(),
