@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::models::{NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest};
+use bollard::models::{
+    NodeSpecAvailabilityEnum, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest,
+};
 use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions, UpdateNodeOptions};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::swarm::again;
 use super::{Docker, DockerError};
-use crate::model::Role;
+use crate::model::{Availability, Role};
 
 /// The engine's own description of a node.
 pub type NodeSpec = bollard::models::NodeSpec;
@@ -117,6 +120,21 @@ impl Docker {
         .await
     }
 
+    /// Sets whether the scheduler may use a node, found by its swarm id or host name.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
+        self.update_node(node, |spec| {
+            spec.availability = Some(match to {
+                Availability::Active => NodeSpecAvailabilityEnum::ACTIVE,
+                Availability::Pause => NodeSpecAvailabilityEnum::PAUSE,
+                Availability::Drain => NodeSpecAvailabilityEnum::DRAIN,
+            });
+        })
+        .await
+    }
+
     /// Takes this engine out of its swarm. A manager must have been demoted before.
     ///
     /// # Errors
@@ -173,7 +191,7 @@ impl Docker {
 
     /// Reads a node's description, lets `change` alter it, and writes it back; once more on a fresh
     /// one when somebody else changed it meanwhile, or the managers had no leader. The node is found by
-    /// its swarm id.
+    /// its swarm id or host name.
     ///
     /// # Errors
     /// The engine's words.
@@ -189,7 +207,7 @@ impl Docker {
                 Ok(found) => found,
                 Err(e) => {
                     let error = self.failed(e).await;
-                    match super::swarm::again(&error, &mut tries).await {
+                    match again(&error, &mut tries).await {
                         true => continue,
                         false => return Err(error),
                     }
@@ -200,11 +218,12 @@ impl Docker {
             let options = UpdateNodeOptions {
                 version: found.version.and_then(|v| v.index).unwrap_or(0) as i64,
             };
-            let Err(e) = client.update_node(node, spec, options).await else {
+            let id = found.id.as_deref().unwrap_or(node);
+            let Err(e) = client.update_node(id, spec, options).await else {
                 return Ok(());
             };
             let error = self.failed(e).await;
-            if !super::swarm::again(&error, &mut tries).await {
+            if !again(&error, &mut tries).await {
                 return Err(error);
             }
         }

@@ -1,13 +1,12 @@
 //! What a manager's engine knows of the swarm, and how it is changed.
 
-use bollard::models::{NodeSpecAvailabilityEnum, ServiceSpecModeReplicated};
+use bollard::models::ServiceSpecModeReplicated;
 use bollard::query_parameters::{
-    ListNodesOptions, ListServicesOptions, ListTasksOptions, UpdateNodeOptions,
-    UpdateServiceOptions,
+    ListNodesOptions, ListServicesOptions, ListTasksOptions, UpdateServiceOptions,
 };
 
 use super::{Docker, DockerError, convert};
-use crate::model::{Availability, Swarm};
+use crate::model::Swarm;
 
 /// The engine's own description of a service.
 pub type ServiceSpec = bollard::models::ServiceSpec;
@@ -161,41 +160,6 @@ impl Docker {
         match client.update_service(service, spec, options, None).await {
             Ok(_) => Ok(()),
             Err(e) => Err(self.failed(e).await),
-        }
-    }
-
-    /// Sets whether the scheduler may use a node, found by its swarm id or host name.
-    pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
-        let mut tries = 0;
-        loop {
-            let client = self.client().await?;
-            let found = match client.inspect_node(node).await {
-                Ok(found) => found,
-                Err(e) => {
-                    let error = self.failed(e).await;
-                    match again(&error, &mut tries).await {
-                        true => continue,
-                        false => return Err(error),
-                    }
-                }
-            };
-            let mut spec = found.spec.unwrap_or_default();
-            spec.availability = Some(match to {
-                Availability::Active => NodeSpecAvailabilityEnum::ACTIVE,
-                Availability::Pause => NodeSpecAvailabilityEnum::PAUSE,
-                Availability::Drain => NodeSpecAvailabilityEnum::DRAIN,
-            });
-            let options = UpdateNodeOptions {
-                version: found.version.and_then(|v| v.index).unwrap_or(0) as i64,
-            };
-            let id = found.id.unwrap_or_else(|| node.to_owned());
-            let Err(e) = client.update_node(&id, spec, options).await else {
-                return Ok(());
-            };
-            let error = self.failed(e).await;
-            if !again(&error, &mut tries).await {
-                return Err(error);
-            }
         }
     }
 }
