@@ -176,6 +176,14 @@ pub fn age(now: Timestamp, then: Timestamp) -> String {
     coarse(now.as_second().saturating_sub(then.as_second()))
 }
 
+/// The same for a sentence: `just now`, `3 h ago`.
+pub fn ago(now: Timestamp, then: Timestamp) -> String {
+    match age(now, then).as_str() {
+        "now" => "just now".into(),
+        age => format!("{age} ago"),
+    }
+}
+
 /// A number of seconds as [`age`] shows it.
 pub fn coarse(seconds: i64) -> String {
     match seconds {

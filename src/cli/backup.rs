@@ -12,7 +12,7 @@ use super::{Exit, job};
 use crate::backup::{Ending, Schedule, Snapshot};
 use crate::model::Role;
 use crate::ops::{self, CheckData, Context, RepoWork, Request};
-use crate::text::{age, clean, human_bytes};
+use crate::text::{age, ago, clean, human_bytes};
 
 /// What is done with repositories.
 #[derive(Debug, Subcommand)]
@@ -182,7 +182,7 @@ fn print_schedule(schedule: &Schedule, now: Timestamp) {
         println!("no timer runs: `matou provision --only backup` makes it");
     }
     if let Some(last) = &schedule.last {
-        println!("last night {} ago: {}", age(now, last.started), last.line());
+        println!("last night {}: {}", ago(now, last.started), last.line());
     }
     if schedule.missed {
         println!(

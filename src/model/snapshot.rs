@@ -157,7 +157,7 @@ impl Drill {
             (true, None) => format!("all {} applications answered", self.all),
             _ => format!("{} of {} applications answered", self.up, self.all),
         };
-        format!("{took}, {apps}, {} ago", crate::text::age(now, self.at))
+        format!("{took}, {apps}, {}", crate::text::ago(now, self.at))
     }
 }
 

@@ -12,7 +12,7 @@ use super::log::LogStyle;
 use super::panes::{self, RowKind};
 use super::state::{App, Focus, Pane, Tab};
 use super::theme::Health;
-use crate::text::{age, clean, fit, truncate, width};
+use crate::text::{ago, clean, fit, truncate, width};
 
 /// The smallest screen with room for a pane.
 const SMALLEST: (u16, u16) = (40, 10);
@@ -86,7 +86,7 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
         let apps = app.lists[Pane::Services.index()].total;
         parts.push(format!("{} {running}/{wanted} tasks", plural(apps, "app")));
         if let (true, Some(at)) = (fleet.swarm.is_stale(), fleet.swarm.read_at()) {
-            parts.push(format!("read {} ago", age(app.now, at)));
+            parts.push(format!("read {}", ago(app.now, at)));
         }
     }
     if let Some(certificates) = fleet.certificates.value() {
@@ -97,7 +97,7 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
         .value()
         .and_then(|s| s.iter().map(|s| s.at).max())
     {
-        parts.push(format!("backup {} ago", age(app.now, newest)));
+        parts.push(format!("backup {}", ago(app.now, newest)));
     }
     let told = || app.alerts.iter().filter(|a| a.silence.is_none());
     let alerts = match told().count() {

@@ -440,11 +440,11 @@ impl Step for App {
                         format!(", dump of {}", names.join(", "))
                     }
                 };
-                let what = format!(
-                    "snapshot of {}: {} volumes{dumps}",
-                    self.app,
-                    layout.volumes.len()
-                );
+                let volumes = match layout.volumes.len() {
+                    1 => "1 volume".to_owned(),
+                    n => format!("{n} volumes"),
+                };
+                let what = format!("snapshot of {}: {volumes}{dumps}", self.app);
                 match self.last().await {
                     Some(last) => {
                         Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")

@@ -8,7 +8,7 @@ use ratatui::text::Line;
 use super::{Form, Overlay, PlanView, Reply, choices, moved, window};
 use crate::model::Snapshot;
 use crate::ops::{Request, RestoreTo, RestoreWhat};
-use crate::text::{age, clean};
+use crate::text::{ago, clean};
 use crate::ui::state::App;
 
 pub(in crate::ui) struct Restore {
@@ -44,9 +44,9 @@ impl Restore {
         }));
         Self {
             title: format!(
-                "Restore {name} from {} ({} ago)",
+                "Restore {name} from {} ({})",
                 snapshot.short(),
-                age(app.now, snapshot.at)
+                ago(app.now, snapshot.at)
             ),
             app: name,
             snapshot: snapshot.id.clone(),

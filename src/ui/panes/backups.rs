@@ -5,7 +5,7 @@ use ratatui::text::Line;
 
 use super::{Filter, Page, Row, RowKind, list_line};
 use crate::model::{Backups, Difference, Fleet, Repository, Snapshot};
-use crate::text::{age, coarse, human_bytes};
+use crate::text::{age, ago, coarse, human_bytes};
 use crate::ui::browser;
 use crate::ui::keymap::Action;
 use crate::ui::msg::Seen;
@@ -221,10 +221,10 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
     page = match &repository.check {
         Some((at, Ok(what))) => page.field(
             "last check",
-            &format!("{} ago, no errors; {what}", age(app.now, *at)),
+            &format!("{}, no errors; {what}", ago(app.now, *at)),
         ),
         Some((at, Err(why))) => {
-            let text = format!("{} ago: {why}", age(app.now, *at));
+            let text = format!("{}: {why}", ago(app.now, *at));
             page.styled_field("last check", &text, theme.health(Health::Bad))
         }
         None => page.field("last check", "never: `matou repo check` reads its data"),
@@ -265,12 +265,12 @@ fn schedule(app: &App, backups: &Backups, page: Page) -> Page {
     let Some(schedule) = &backups.schedule else {
         return page.text("nothing is scheduled: `matou provision` installs the timer");
     };
-    let ago = |t| format!("{} ({} ago)", stamp(t), age(app.now, t));
+    let when = |t| format!("{} ({})", stamp(t), ago(app.now, t));
     let page = match (schedule.last, &schedule.failed) {
         (None, _) => page.field("last run", "none yet"),
-        (Some(at), None) => page.field("last run", &ago(at)),
+        (Some(at), None) => page.field("last run", &when(at)),
         (Some(at), Some(why)) => {
-            page.field("last run", &ago(at))
+            page.field("last run", &when(at))
                 .styled_field("", why, theme.health(Health::Bad))
         }
     };
@@ -285,7 +285,7 @@ fn schedule(app: &App, backups: &Backups, page: Page) -> Page {
         None => page.field("next run", "none"),
     };
     match schedule.missed {
-        Some(at) => page.styled_field("missed", &ago(at), theme.health(Health::Bad)),
+        Some(at) => page.styled_field("missed", &when(at), theme.health(Health::Bad)),
         None => page,
     }
 }
@@ -327,12 +327,12 @@ pub(super) fn saved_detail(
         }
         let text = match restore.interrupted {
             true => format!(
-                "A restore was interrupted {} ago: `matou restore undo {name}` takes the data back to what it was.",
-                age(app.now, restore.at)
+                "A restore was interrupted {}: `matou restore undo {name}` takes the data back to what it was.",
+                ago(app.now, restore.at)
             ),
             false => format!(
-                "Restored {} ago; the data from before is kept. `matou restore undo {name}` brings it back, `matou restore forget {name}` lets it go.",
-                age(app.now, restore.at)
+                "Restored {}; the data from before is kept. `matou restore undo {name}` brings it back, `matou restore forget {name}` lets it go.",
+                ago(app.now, restore.at)
             ),
         };
         page = page.wrapped(&text, columns, theme.changed()).blank();
@@ -349,7 +349,7 @@ pub(super) fn saved_detail(
         .field("snapshots", &count.to_string())
         .field(
             "newest",
-            &format!("{} ({} ago)", stamp(newest.at), age(app.now, newest.at)),
+            &format!("{} ({})", stamp(newest.at), ago(app.now, newest.at)),
         )
         .field(
             "oldest",
@@ -369,7 +369,7 @@ pub(super) fn saved_detail(
             theme.dim(),
         ),
         Some(proof) => {
-            let when = format!("{} ago, from {}", age(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
+            let when = format!("{}, from {}", ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
             let page = match &proof.problem {
                 Some(why) => page
                     .styled_field("proof failed", &when, theme.health(Health::Bad))
@@ -405,10 +405,7 @@ pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
         .heading(s.group())
         .blank()
         .field("snapshot", s.short())
-        .field(
-            "made",
-            &format!("{} ({} ago)", stamp(s.at), age(app.now, s.at)),
-        )
+        .field("made", &format!("{} ({})", stamp(s.at), ago(app.now, s.at)))
         .field("host", &s.host)
         .field("size", &s.size.map_or_else(String::new, human_bytes))
         .field(
