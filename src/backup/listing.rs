@@ -2,6 +2,9 @@
 //! between two. Everything is read line by line and bounded: a snapshot of a million files fills
 //! no memory.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +31,24 @@ const SAID: usize = 20;
 pub struct Size {
     pub files: u64,
     pub bytes: u64,
+}
+
+impl Size {
+    fn count(&mut self, node: &Counted<'_>) {
+        if node.kind == "file" {
+            self.files += 1;
+            self.bytes += node.size;
+        }
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            files: a.files + b.files,
+            bytes: a.bytes + b.bytes,
+        })
+    }
 }
 
 /// What a line taker answers.
@@ -202,10 +223,7 @@ pub async fn size(
     each(restic, &args, cancel, |line| {
         if let Ok(node) = serde_json::from_slice::<Counted<'_>>(line) {
             missing.retain(|path| *path != node.path);
-            if node.kind == "file" {
-                size.files += 1;
-                size.bytes += node.size;
-            }
+            size.count(&node);
         }
         Next::More
     })
@@ -217,6 +235,35 @@ pub async fn size(
             snapshot.get(..8).unwrap_or(snapshot)
         ))),
     }
+}
+
+/// How much lies at each of these paths of a snapshot, of which none lies in another; one that is not
+/// there is left out.
+///
+/// # Errors
+/// Why restic could not list them.
+pub async fn sizes(
+    restic: &Restic,
+    snapshot: &str,
+    paths: &[String],
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<String, Size>, BackupError> {
+    let mut found: Vec<Option<Size>> = vec![None; paths.len()];
+    let mut args = vec!["ls", "--json", "--no-lock", "--recursive", snapshot];
+    args.extend(paths.iter().map(String::as_str));
+    each(restic, &args, cancel, |line| {
+        if let Ok(node) = serde_json::from_slice::<Counted<'_>>(line) {
+            let at = Path::new(&*node.path);
+            let holds = |path: &String| at.starts_with(path);
+            if let Some(size) = paths.iter().position(holds).map(|n| &mut found[n]) {
+                size.get_or_insert_default().count(&node);
+            }
+        }
+        Next::More
+    })
+    .await?;
+    let found = paths.iter().cloned().zip(found);
+    Ok(found.filter_map(|(p, size)| Some((p, size?))).collect())
 }
 
 /// The beginning of a file.

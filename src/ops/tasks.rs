@@ -150,16 +150,18 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
             give_up(service, &swarm, old, begun.elapsed(), on_purpose)?;
         }
         cx.out.progress(running, wanted.max(1), "tasks").await;
+        let mut pause = POLL;
         if services.iter().all(|s| is_up(s, &swarm)) && !services.is_empty() {
             let since = *steady.get_or_insert_with(Instant::now);
-            if since.elapsed() >= STEADY {
-                return Ok(());
+            match STEADY.checked_sub(since.elapsed()) {
+                None | Some(Duration::ZERO) => return Ok(()),
+                Some(left) => pause = pause.min(left),
             }
         } else {
             steady = None;
         }
         tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(pause) => {}
             () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
         }
     }

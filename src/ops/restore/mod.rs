@@ -80,7 +80,10 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             to,
         } => {
             check_name(app)?;
-            let source = Source::of(cx, app, snapshot.as_deref()).await?;
+            let source = match what {
+                RestoreWhat::App => Source::whole(cx, app, snapshot.as_deref()).await?,
+                RestoreWhat::Path { .. } => Source::of(cx, app, snapshot.as_deref()).await?,
+            };
             restore(cx, source, what, to).await?
         }
         Request::RestoreAll => {
@@ -91,7 +94,7 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             for app in backup::names(&cx.config, &swarm) {
                 match saved.contains(&app) {
                     true => {
-                        let source = Source::of(cx, &app, None).await?;
+                        let source = Source::whole(cx, &app, None).await?;
                         steps.extend(in_place(cx, source).await?);
                     }
                     false => without.push(app),

@@ -1,5 +1,8 @@
 //! A snapshot of an application and what it says of itself: volumes, dumps, the application's file.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +24,8 @@ pub(crate) struct Source {
     /// What was backed up, absolute.
     pub paths: Vec<String>,
     pub manifest: Option<Manifest>,
+    /// What was counted already, by path.
+    sizes: BTreeMap<String, Size>,
 }
 
 impl Source {
@@ -32,19 +37,38 @@ impl Source {
         let restic = crate::collect::primary_repository(&cx.config, &cx.nodes)
             .await
             .map_err(|e| e.to_string())?;
-        Self::in_repository(restic, app, id).await
+        let mut source = Self::find(restic, app, id).await?;
+        source.manifest = source.read_own().await.map_err(told)?;
+        Ok(source)
+    }
+
+    /// The same, all of which is wanted: everything in it is counted while the manifest is read,
+    /// because restic takes half a second of each call to derive its key.
+    ///
+    /// # Errors
+    /// As [`Source::of`].
+    pub async fn whole(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
+        let restic = crate::collect::primary_repository(&cx.config, &cx.nodes)
+            .await
+            .map_err(|e| e.to_string())?;
+        Self::whole_in(restic, app, id).await
     }
 
     /// The same, of a repository of which nothing else is known.
     ///
     /// # Errors
     /// As [`Source::of`].
-    pub async fn in_repository(
-        restic: Restic,
-        app: &str,
-        id: Option<&str>,
-    ) -> Result<Self, String> {
-        let told = |e: BackupError| e.to_string();
+    pub async fn whole_in(restic: Restic, app: &str, id: Option<&str>) -> Result<Self, String> {
+        let mut source = Self::find(restic, app, id).await?;
+        let (manifest, sizes) =
+            tokio::try_join!(source.read_own(), source.count()).map_err(told)?;
+        source.manifest = manifest;
+        source.sizes = sizes;
+        Ok(source)
+    }
+
+    /// The snapshot, of which nothing is read yet.
+    async fn find(restic: Restic, app: &str, id: Option<&str>) -> Result<Self, String> {
         let tag = format!("app={app}");
         let all = restic.snapshots(&[&tag]).await.map_err(told)?;
         let found = match id {
@@ -71,34 +95,45 @@ impl Source {
                 ),
             });
         };
-        let mut source = Self {
+        Ok(Self {
             app: app.to_owned(),
             id: found.id,
             at: found.time,
             paths: found.paths,
             manifest: None,
+            sizes: BTreeMap::new(),
             restic,
-        };
-        source.read_own().await.map_err(told)?;
-        Ok(source)
+        })
     }
 
-    /// Reads the manifest.
-    async fn read_own(&mut self) -> Result<(), BackupError> {
+    /// The manifest, when it has one.
+    async fn read_own(&self) -> Result<Option<Manifest>, BackupError> {
         let Some(dumps) = self.own("dumps") else {
-            return Ok(());
+            return Ok(None);
         };
-        let (restic, id) = (&self.restic, &self.id);
-        if let Some(text) = listing::small_file(restic, id, &format!("{dumps}/{MANIFEST}")).await? {
-            let manifest = serde_json::from_slice(&text).map_err(|e| {
-                BackupError::Wrong(format!(
-                    "the manifest of the snapshot {} can't be understood: {e}",
-                    self.short()
-                ))
-            })?;
-            self.manifest = Some(manifest);
+        let path = format!("{dumps}/{MANIFEST}");
+        let Some(text) = listing::small_file(&self.restic, &self.id, &path).await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|e| {
+            BackupError::Wrong(format!(
+                "the manifest of the snapshot {} can't be understood: {e}",
+                self.short()
+            ))
+        })
+    }
+
+    /// How much lies at each of its paths; nothing when they lie in one another.
+    async fn count(&self) -> Result<BTreeMap<String, Size>, BackupError> {
+        let within = |a: &String| {
+            let mut others = self.paths.iter().filter(|b| *b != a);
+            others.any(|b| Path::new(a).starts_with(b))
+        };
+        if self.paths.iter().any(within) {
+            return Ok(BTreeMap::new());
         }
-        Ok(())
+        let never = CancellationToken::new();
+        listing::sizes(&self.restic, &self.id, &self.paths, &never).await
     }
 
     /// The application's file as it was, when the snapshot holds one.
@@ -168,10 +203,18 @@ impl Source {
     /// # Errors
     /// One sentence; also when one of them is not in the snapshot.
     pub async fn size(&self, paths: &[String]) -> Result<Size, String> {
+        let counted: Option<Vec<Size>> = paths.iter().map(|p| self.sizes.get(p).copied()).collect();
+        if let Some(counted) = counted {
+            return Ok(counted.into_iter().sum());
+        }
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let never = CancellationToken::new();
         listing::size(&self.restic, &self.id, &paths, &never)
             .await
-            .map_err(|e| e.to_string())
+            .map_err(told)
     }
+}
+
+fn told(error: BackupError) -> String {
+    error.to_string()
 }

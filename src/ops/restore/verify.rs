@@ -88,7 +88,7 @@ pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn S
         if apps.is_empty() && !known.contains(app) {
             continue;
         }
-        let source = Source::of(cx, app, None).await?;
+        let source = Source::whole(cx, app, None).await?;
         let layout = backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout.map_err(|e| e.to_string())?;
         let folders = layout.volumes.iter();
