@@ -296,11 +296,14 @@ impl Keeper {
             }
             Err(_) => return Err(self.no_answer()),
         };
-        let is_root = tokio::time::timeout(self.patience(), user_is_root(&session));
-        let is_root = match is_root.await {
-            Ok(Ok(is_root)) => is_root,
-            Ok(Err(e)) => return Err(self.explain(&e)),
-            Err(_) => return Err(self.no_answer()),
+        // Asking costs two round trips before anything else can be done.
+        let is_root = match options.user.as_deref() {
+            Some("root") => true,
+            _ => match tokio::time::timeout(self.patience(), user_is_root(&session)).await {
+                Ok(Ok(is_root)) => is_root,
+                Ok(Err(e)) => return Err(self.explain(&e)),
+                Err(_) => return Err(self.no_answer()),
+            },
         };
         Ok(Connected {
             session,
