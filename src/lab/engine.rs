@@ -46,6 +46,20 @@ impl Engine {
         None
     }
 
+    /// Held while an engine is found or started and gets its first containers, and while one is
+    /// ended: another program may be about to use it, or to end it. Dropping it lets go.
+    pub(super) async fn lock() -> Result<std::fs::File> {
+        let dir = state_dir()?;
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join("engine.lock");
+        let taking = move || -> std::io::Result<std::fs::File> {
+            let file = std::fs::File::create(path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        Ok(tokio::task::spawn_blocking(taking).await??)
+    }
+
     /// Whether a private engine that does not run left its containers.
     pub(super) fn has_data() -> bool {
         state_dir().is_ok_and(|d| d.join("engine/data/containers").exists())

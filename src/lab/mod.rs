@@ -136,6 +136,7 @@ impl Lab {
             "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
             self.name
         );
+        let lock = Engine::lock().await?;
         let found = Engine::find(&self.here).await;
         let engine = match found {
             Some(engine) => engine,
@@ -170,6 +171,7 @@ impl Lab {
             .enumerate()
             .map(|(i, name)| node::start(&engine, &made, name, i, &key));
         let started = futures_util::future::try_join_all(starting).await?;
+        drop(lock);
         let servers: Vec<Server> = started.iter().map(|n| n.server.clone()).collect();
         self.write_config(&servers, CONTAINERS).await?;
         if kind != Kind::Blank {
@@ -333,6 +335,7 @@ impl Lab {
             std::fs::remove_dir_all(&self.dir)?;
             return Ok(());
         }
+        let _lock = Engine::lock().await?;
         let found = match Engine::find(&self.here).await {
             // It was killed: its containers would be there again when it is started.
             None if self.dir.exists() && Engine::has_data() => {
