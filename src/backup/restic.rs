@@ -597,6 +597,7 @@ mod tests {
         assert!(restic.snapshots(&["app=b"]).await.unwrap().is_empty());
         let gone = restic.run(&["ls", "deadbeef"]).await.unwrap_err();
         assert!(matches!(gone, BackupError::NothingThere(_)), "{gone:?}");
+        a_snapshot_is_counted_by_path(&restic, dir.path()).await;
         std::fs::write(dir.path().join("password"), "other").unwrap();
         let mut wrong = repository(dir.path(), &location);
         std::fs::write(dir.path().join("wrong"), "other").unwrap();
@@ -607,5 +608,30 @@ mod tests {
             matches!(wrong, BackupError::WrongPassword { .. }),
             "{wrong:?}"
         );
+    }
+
+    async fn a_snapshot_is_counted_by_path(restic: &Restic, dir: &Path) {
+        use crate::backup::listing::{Size, size, sizes};
+        let never = tokio_util::sync::CancellationToken::new();
+        let path = |name: &str| dir.join("d").join(name).display().to_string();
+        for (name, text) in [("a/x/1", "12"), ("a/2", "345"), ("a2/1", "6"), ("b/1", "")] {
+            let file = dir.join("d").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        std::fs::create_dir(dir.join("d/empty")).unwrap();
+        let paths: Vec<String> = ["a", "a2", "empty"].map(path).into();
+        let mut args = vec!["backup", "--tag", "app=d", "--host", "f"];
+        args.extend(paths.iter().map(String::as_str));
+        restic.run(&args).await.unwrap();
+        let id = restic.snapshots(&["app=d"]).await.unwrap().remove(0).id;
+        let wanted = [paths.clone(), vec![path("gone")]].concat();
+        let counted = sizes(restic, &id, &wanted, &never).await.unwrap();
+        let of = |files, bytes| Size { files, bytes };
+        let expected = [of(2, 5), of(1, 1), of(0, 0)];
+        assert_eq!(counted, paths.iter().cloned().zip(expected).collect());
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let all = size(restic, &id, &paths, &never).await.unwrap();
+        assert_eq!(all, counted.values().copied().sum());
     }
 }

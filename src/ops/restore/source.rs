@@ -34,10 +34,7 @@ impl Source {
     /// # Errors
     /// One sentence: no repository, no such snapshot.
     pub async fn of(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        let restic = crate::collect::primary_repository(&cx.config, &cx.nodes)
-            .await
-            .map_err(|e| e.to_string())?;
-        let mut source = Self::find(restic, app, id).await?;
+        let mut source = Self::find(primary(cx).await?, app, id).await?;
         source.manifest = source.read_own().await.map_err(told)?;
         Ok(source)
     }
@@ -48,10 +45,7 @@ impl Source {
     /// # Errors
     /// As [`Source::of`].
     pub async fn whole(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        let restic = crate::collect::primary_repository(&cx.config, &cx.nodes)
-            .await
-            .map_err(|e| e.to_string())?;
-        Self::whole_in(restic, app, id).await
+        Self::whole_in(primary(cx).await?, app, id).await
     }
 
     /// The same, of a repository of which nothing else is known.
@@ -213,6 +207,12 @@ impl Source {
             .await
             .map_err(told)
     }
+}
+
+/// The repository that is restored from.
+async fn primary(cx: &Context) -> Result<Restic, String> {
+    let restic = crate::collect::primary_repository(&cx.config, &cx.nodes).await;
+    restic.map_err(|e| e.to_string())
 }
 
 fn told(error: BackupError) -> String {
