@@ -315,6 +315,12 @@ mod tests {
         assert!(m.disk_used > 0 && m.disk_used <= m.disk_total);
         assert!(sampler.disks().iter().all(|d| d.mount.starts_with('/')));
         assert!(m.uptime > 0 && (0.0..=100.0).contains(&m.cpu));
+        // The same counters in the kernel's other words.
+        let mut counted = LocalSampler::new().unwrap();
+        counted.sample().unwrap();
+        let (read, counted) = (sampler.network, counted.network);
+        assert!(read.received <= counted.received && read.sent <= counted.sent);
+        assert_eq!(read.received == 0, counted.received == 0);
     }
 
     #[test]
