@@ -21,13 +21,13 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(3);
 /// sleeps is started for a sample. File systems are looked at with every fifth.
 pub const REMOTE_SAMPLER: &str = r#"n=0; nl='
 '; while :; do
-read -r l </proc/stat; o="@$nl$l"
+read -r l </proc/stat || exit; o="@$nl$l"
 while read -r l; do case $l in
     MemTotal:* | MemAvailable:* | SwapTotal:*) o=$o$nl$l ;;
     SwapFree:*) o=$o$nl$l; break ;;
-esac; done </proc/meminfo
-read -r l </proc/loadavg; o="$o${nl}load $l"
-read -r l </proc/uptime; o="$o${nl}uptime $l"
+esac; done </proc/meminfo || exit
+read -r l </proc/loadavg || exit; o="$o${nl}load $l"
+read -r l </proc/uptime || exit; o="$o${nl}uptime $l"
 for i in /sys/class/net/[ew]*/statistics; do
     read -r l <"$i/rx_bytes" && o="$o${nl}net $l" && read -r l <"$i/tx_bytes" && o="$o $l"
 done 2>/dev/null
@@ -321,6 +321,22 @@ mod tests {
         let (read, counted) = (sampler.network, counted.network);
         assert!(read.received <= counted.received && read.sent <= counted.sent);
         assert_eq!(read.received == 0, counted.received == 0);
+    }
+
+    #[test]
+    fn a_node_that_can_not_be_sampled_is_told() {
+        for file in [
+            "/proc/stat",
+            "/proc/meminfo",
+            "/proc/loadavg",
+            "/proc/uptime",
+        ] {
+            let script = REMOTE_SAMPLER.replace(file, "/nowhere");
+            let mut shell = std::process::Command::new("sh");
+            let out = shell.args(["-c", &script]).output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(!out.status.success() && said.contains("/nowhere"), "{said}");
+        }
     }
 
     #[test]
