@@ -1,5 +1,6 @@
 //! The Docker engine under a practice fleet: this machine's, or a private one.
 
+use std::fs::TryLockError;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,16 +48,20 @@ impl Engine {
     }
 
     /// Held while an engine is found or started and gets its first containers, and while one is
-    /// ended: another program may be about to use it, or to end it. Dropping it lets go.
-    pub(super) async fn lock() -> Result<std::fs::File> {
+    /// ended: another program may be about to use it, or to end it. Dropping it lets go. `say` is told
+    /// that it has to be waited for.
+    pub(super) async fn lock(say: &dyn Fn(&str)) -> Result<std::fs::File> {
         let dir = state_dir()?;
         std::fs::create_dir_all(&dir)?;
-        let path = dir.join("engine.lock");
-        let taking = move || -> std::io::Result<std::fs::File> {
-            let file = std::fs::File::create(path)?;
-            file.lock()?;
-            Ok(file)
-        };
+        let file = std::fs::File::create(dir.join("engine.lock"))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                say("another practice fleet is being made or removed: waiting for it");
+            }
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
+        let taking = move || file.lock().map(|()| file);
         Ok(tokio::task::spawn_blocking(taking).await??)
     }
 

@@ -136,7 +136,7 @@ impl Lab {
             "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
             self.name
         );
-        let lock = Engine::lock().await?;
+        let lock = Engine::lock(say).await?;
         let found = Engine::find(&self.here).await;
         let engine = match found {
             Some(engine) => engine,
@@ -335,7 +335,7 @@ impl Lab {
             std::fs::remove_dir_all(&self.dir)?;
             return Ok(());
         }
-        let _lock = Engine::lock().await?;
+        let _lock = Engine::lock(&|_| {}).await?;
         let found = match Engine::find(&self.here).await {
             // It was killed: its containers would be there again when it is started.
             None if self.dir.exists() && Engine::has_data() => {
