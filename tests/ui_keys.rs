@@ -144,7 +144,9 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
     // What was left at its default is the stack file's business.
     assert_eq!(variables.len(), 1);
     assert_eq!(variables["REPLICAS"], "3");
-    c.shows("reading what is there");
+    c.shows("reading what is there …");
+    update(&mut c.0, Msg::Tick, NOW + SignedDuration::from_secs(7));
+    c.shows("reading what is there, for 7 s …");
     // Nothing can be confirmed before there is a plan.
     assert_eq!(c.press("y"), []);
     let first = plan(Confirm::Ask, "service site_web");

@@ -1,6 +1,7 @@
 //! A plan: what a job would change, shown like a diff and confirmed.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -22,6 +23,7 @@ const SHORT: usize = 24;
 pub(in crate::ui) struct PlanView {
     pub ticket: Ticket,
     request: Request,
+    asked: Timestamp,
     /// `None` while it is being made.
     plan: Option<Result<Plan, String>>,
     /// It was made anew because the fleet had changed.
@@ -41,6 +43,7 @@ impl PlanView {
         let view = Self {
             ticket,
             request: request.clone(),
+            asked: app.now,
             plan: None,
             again: false,
             sent: false,
@@ -153,7 +156,14 @@ impl PlanView {
         let mut lines: Vec<Line> = Vec::new();
         let mut hint = "Esc back";
         match &self.plan {
-            None => lines.push(Line::raw(theme.text("reading what is there …"))),
+            None => {
+                // A node or a repository that does not answer is waited for.
+                let text = match app.now.as_second() - self.asked.as_second() {
+                    ..3 => "reading what is there …".to_owned(),
+                    seconds => format!("reading what is there, for {seconds} s …"),
+                };
+                lines.push(Line::raw(theme.text(&text)));
+            }
             Some(Err(reason)) => push(&mut lines, reason, "", columns, theme.removed(), app),
             Some(Ok(plan)) => {
                 if self.again {
