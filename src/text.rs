@@ -184,6 +184,14 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
     }
 }
 
+/// A number of things: `1 volume`, `3 volumes`.
+pub fn plural(n: usize, one: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
+    }
+}
+
 /// A number of seconds as [`age`] shows it.
 pub fn coarse(seconds: i64) -> String {
     match seconds {

@@ -68,8 +68,8 @@ impl Concern for EngineConfig {
                 };
                 match at.facts.engine() {
                     Some(engine) if engine.running_containers > 0 => change.warn(format!(
-                        "restarts the engine, on which {} containers run",
-                        engine.running_containers
+                        "restarts the engine, and with it {}",
+                        crate::text::plural(engine.running_containers as usize, "container")
                     )),
                     _ => change,
                 }

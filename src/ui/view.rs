@@ -12,7 +12,7 @@ use super::log::LogStyle;
 use super::panes::{self, RowKind};
 use super::state::{App, Focus, Pane, Tab};
 use super::theme::Health;
-use crate::text::{ago, clean, fit, truncate, width};
+use crate::text::{ago, clean, fit, plural, truncate, width};
 
 /// The smallest screen with room for a pane.
 const SMALLEST: (u16, u16) = (40, 10);
@@ -60,13 +60,6 @@ pub fn view(app: &mut App, frame: &mut Frame) {
         overlay.draw(app, frame, area);
     }
     app.overlays = overlays;
-}
-
-fn plural(n: usize, one: &str) -> String {
-    match n {
-        1 => format!("1 {one}"),
-        n => format!("{n} {one}s"),
-    }
 }
 
 fn header(app: &App, frame: &mut Frame, area: Rect) {

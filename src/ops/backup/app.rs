@@ -440,10 +440,7 @@ impl Step for App {
                         format!(", dump of {}", names.join(", "))
                     }
                 };
-                let volumes = match layout.volumes.len() {
-                    1 => "1 volume".to_owned(),
-                    n => format!("{n} volumes"),
-                };
+                let volumes = crate::text::plural(layout.volumes.len(), "volume");
                 let what = format!("snapshot of {}: {volumes}{dumps}", self.app);
                 match self.last().await {
                     Some(last) => {
