@@ -179,6 +179,8 @@ impl BackupError {
     pub(super) fn of(call: &Call<'_>, code: i32, said: &str) -> Self {
         let repository = call.repository.to_owned();
         let node = call.node.to_owned();
+        let said = without_stack(said);
+        let said = said.as_str();
         let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
         let line = |words: &[&str]| {
             let mut lines = said.lines().map(str::trim).filter(|l| !l.is_empty());
@@ -322,9 +324,42 @@ fn short(line: &str) -> String {
     crate::text::truncate(&crate::text::clean(said), 400, "…").into_owned()
 }
 
+/// Without the stack that restic prints below an error which it did not expect: a function of Go, then its
+/// file and line.
+fn without_stack(said: &str) -> String {
+    let is_place = |line: &&str| {
+        let place = line.trim().rsplit_once(':');
+        place.is_some_and(|(file, number)| {
+            (file.ends_with(".go") || file.ends_with(".s"))
+                && !file.contains(' ')
+                && number.bytes().all(|b| b.is_ascii_digit())
+        })
+    };
+    let lines: Vec<&str> = said.lines().collect();
+    let kept = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, line)| !is_place(line) && !lines.get(at + 1).is_some_and(is_place));
+    kept.map(|(_, line)| *line).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As restic 0.14 said it of a configuration that had become empty.
+    #[test]
+    fn the_stack_of_an_unexpected_error_does_not_hide_it() {
+        let said = "config file has zero size, invalid repository?\nmain.open\n\tgithub.com/restic/restic/cmd/restic/global.go:760\nmain.OpenRepository\n\tgithub.com/restic/restic/cmd/restic/global.go:432\nruntime.goexit\n\truntime/asm_amd64.s:1594\n";
+        let told = of(1, said).to_string();
+        assert!(told.contains("config file has zero size"), "{told}");
+        assert!(
+            !told.contains("main.open") && !told.contains("asm_amd64"),
+            "{told}"
+        );
+        let plain = "a: 1\nopen main.go: no such file\n";
+        assert_eq!(without_stack(plain), plain.trim_end());
+    }
 
     fn of(code: i32, said: &str) -> BackupError {
         let call = Call {

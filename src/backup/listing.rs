@@ -24,7 +24,7 @@ const DIFFERING: usize = 2000;
 const HEAD: usize = 64 << 10;
 
 /// Lines of an error that are kept.
-const SAID: usize = 20;
+const SAID: usize = 60;
 
 /// How many files there are, and how many bytes they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
