@@ -103,6 +103,41 @@ fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
     assert!(reason.contains("No such image: matou/nosuch:1"), "{reason}");
 }
 
+/// A paused node keeps the tasks of a global service as they are: the change is known and not begun,
+/// as it is for a moment after every change.
+#[test]
+fn tasks_that_run_as_before_a_change_are_not_taken_for_new_ones() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "still");
+    let on = |node: &str, line: &str| {
+        let args = ["lab", "ssh", "--name", support::FLEET, node, "--"];
+        ok(&config, &[&args[..], &["sh", "-c", line]].concat())
+    };
+    on(
+        "n1",
+        r#"printf '{"version": "3.8", "services": {"web": {"image": "matou/hello:1.0", "deploy": {"mode": "global",
+        "placement": {"constraints": ["node.hostname==n3"]}}}}}' | docker stack deploy -c - still"#,
+    );
+    let container = || on("n3", "docker ps -q -f name=still_web");
+    until(Duration::from_secs(60), || match container() {
+        id if id.is_empty() => Err("no task yet".into()),
+        _ => Ok(()),
+    });
+    let before = container();
+    ok(&config, &["pause", "n3", "--yes"]);
+    let restarted = matou(&config, &["restart", "still_web", "--yes"]);
+    let unchanged = container();
+    ok(&config, &["activate", "n3", "--yes"]);
+    let text = said(&restarted);
+    assert_eq!(restarted.status.code(), Some(1), "{text}");
+    assert!(text.contains("runs as it was before the change"), "{text}");
+    assert!(text.contains("`matou activate n3`"), "{text}");
+    assert_eq!(unchanged, before);
+    ok(&config, &["restart", "still_web", "--yes"]);
+    assert_ne!(container(), before);
+}
+
 #[test]
 fn what_can_not_be_asked_for_is_told_with_what_can() {
     let _alone = alone();

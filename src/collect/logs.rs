@@ -297,6 +297,7 @@ mod tests {
             error: String::new(),
             container_id: Some(id.into()),
             image: String::new(),
+            outdated: false,
             since: None,
         };
         let tasks = [

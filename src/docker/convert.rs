@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerSummary, EndpointPortConfigProtocolEnum, MountType, Node, NodeSpecAvailabilityEnum,
-    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, VolumeListResponse,
+    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, TaskSpec, VolumeListResponse,
 };
 use jiff::Timestamp;
 
@@ -78,9 +78,26 @@ pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary])
 pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) -> Swarm {
     let mut nodes: Vec<SwarmNode> = nodes.into_iter().map(node).collect();
     nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+    let templates: HashMap<String, TaskSpec> = services
+        .iter()
+        .filter_map(|s| Some((s.id.clone()?, s.spec.as_ref()?.task_template.clone()?)))
+        .collect();
     let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut tasks: Vec<model::Task> = tasks.into_iter().map(task).collect();
+    let outdated = |t: &Task| {
+        let (Some(spec), Some(id)) = (&t.spec, &t.service_id) else {
+            return false;
+        };
+        let node = nodes.iter().find(|n| Some(&n.id) == t.node_id.as_ref());
+        templates.get(id).is_some_and(|s| differs(spec, s, node))
+    };
+    let mut tasks: Vec<model::Task> = tasks
+        .into_iter()
+        .map(|t| model::Task {
+            outdated: outdated(&t),
+            ..task(t)
+        })
+        .collect();
     for service in &mut services {
         if matches!(service.mode, Mode::Replicated(_) | Mode::Global) {
             // The engine also counts tasks that an update has replaced while they are stopping.
@@ -102,7 +119,33 @@ pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) 
     }
 }
 
-fn node(n: Node) -> SwarmNode {
+/// Whether the engine replaces a task of this description when its service is described so, by the rules
+/// of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): other constraints are no reason where
+/// the task's node meets them. A task's description leaves the kind of runtime out.
+fn differs(task: &TaskSpec, service: &TaskSpec, node: Option<&SwarmNode>) -> bool {
+    let constraints = |spec: &TaskSpec| {
+        let placement = spec.placement.as_ref();
+        placement.and_then(|p| p.constraints.clone())
+    };
+    let others = |spec: &TaskSpec| {
+        let mut spec = spec.clone();
+        spec.runtime = None;
+        spec.placement = spec.placement.map(|mut p| {
+            p.constraints = None;
+            p
+        });
+        spec.placement = spec.placement.filter(|p| *p != Default::default());
+        spec
+    };
+    if others(task) != others(service) {
+        return true;
+    }
+    let wanted = constraints(service);
+    let misplaced = |node: &SwarmNode| !wanted.iter().flatten().all(|c| node.meets(c));
+    wanted != constraints(task) && node.is_some_and(misplaced)
+}
+
+pub(super) fn node(n: Node) -> SwarmNode {
     let spec = n.spec.unwrap_or_default();
     let description = n.description.unwrap_or_default();
     let status = n.status.unwrap_or_default();
@@ -224,6 +267,7 @@ fn task(t: Task) -> model::Task {
             .and_then(|c| c.image)
             .map(without_digest)
             .unwrap_or_default(),
+        outdated: false,
         since: time(status.timestamp.as_deref()),
     }
 }
@@ -271,6 +315,45 @@ mod tests {
             (swarm.services[0].running, swarm.services[0].wanted),
             (1, 1)
         );
+    }
+
+    #[test]
+    fn a_task_is_outdated_when_the_engine_would_replace_it() {
+        // As Docker 20.10 told them: the service says the kind of runtime, its task does not.
+        let service = |more: &str, constraints: &str| -> Service {
+            let text = format!(
+                r#"{{"ID":"s1","Spec":{{"Name":"web","TaskTemplate":{{"ContainerSpec":{{"Image":"x:1","Init":false}},
+                "ForceUpdate":1,"Runtime":"container"{more},"Placement":{{"Constraints":[{constraints}]}}}}}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let outdated = |service: Service| {
+            let task = serde_json::from_str(
+                r#"{"ServiceID":"s1","NodeID":"n","Spec":{"ContainerSpec":{"Image":"x:1","Init":false},
+                "ForceUpdate":1,"Placement":{}},"DesiredState":"running"}"#,
+            );
+            let node = serde_json::from_str(
+                r#"{"ID":"n","Spec":{"Role":"worker","Labels":{"disk":"ssd"}},"Description":{"Hostname":"b"}}"#,
+            );
+            let swarm = super::swarm(vec![node.unwrap()], vec![service], vec![task.unwrap()]);
+            swarm.tasks[0].outdated
+        };
+        assert!(!outdated(service("", "")));
+        assert!(outdated(service(
+            r#","Resources":{"Limits":{"MemoryBytes":1}}"#,
+            ""
+        )));
+        let met = [
+            r#""node.role==worker","node.hostname != a""#,
+            r#""node.labels.disk == ssd","node.platform.os==linux""#,
+        ];
+        for constraints in met {
+            assert!(!outdated(service("", constraints)), "{constraints}");
+        }
+        for constraint in ["node.hostname==a", "node.labels.none==1", "node.id!=n"] {
+            let constraint = format!("\"{constraint}\"");
+            assert!(outdated(service("", &constraint)), "{constraint}");
+        }
     }
 
     #[test]

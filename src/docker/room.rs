@@ -7,13 +7,13 @@ use bollard::query_parameters::{
     ListNetworksOptions, ListNodesOptions, ListServicesOptions, ListTasksOptions,
 };
 
-use super::{Docker, DockerError};
+use super::{Docker, DockerError, convert};
+use crate::model::{Availability, SwarmNode};
 
 /// A node's resources, as the scheduler counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeRoom {
-    pub id: String,
-    pub hostname: String,
+    pub node: SwarmNode,
     /// Bytes.
     pub memory: u64,
     /// Billionths of a processor.
@@ -21,9 +21,13 @@ pub struct NodeRoom {
     /// What tasks have reserved: bytes, and billionths of a processor.
     pub reserved_memory: u64,
     pub reserved_cpus: u64,
+}
+
+impl NodeRoom {
     /// It is ready and takes tasks.
-    pub usable: bool,
-    pub manager: bool,
+    pub fn usable(&self) -> bool {
+        self.node.state == "ready" && self.node.availability == Availability::Active
+    }
 }
 
 /// An overlay network.
@@ -74,18 +78,12 @@ impl Docker {
             ..Room::default()
         };
         for node in nodes {
-            let spec = node.spec.unwrap_or_default();
-            let description = node.description.unwrap_or_default();
-            let resources = description.resources.unwrap_or_default();
-            let ready = node.status.and_then(|s| s.state).map(|s| s.to_string());
-            let active = spec.availability.map(|a| a.to_string());
+            let resources = node.description.as_ref().and_then(|d| d.resources.clone());
+            let resources = resources.unwrap_or_default();
             room.nodes.push(NodeRoom {
-                id: node.id.unwrap_or_default(),
-                hostname: description.hostname.unwrap_or_default(),
+                node: convert::node(node),
                 memory: positive(resources.memory_bytes),
                 cpus: positive(resources.nano_cpus),
-                usable: ready.as_deref() == Some("ready") && active.as_deref() == Some("active"),
-                manager: spec.role.map(|r| r.to_string()).as_deref() == Some("manager"),
                 ..NodeRoom::default()
             });
         }
@@ -105,7 +103,7 @@ impl Docker {
             };
             let (memory, cpus) = reservation(spec);
             let node = task.node_id.clone().unwrap_or_default();
-            if let Some(node) = room.nodes.iter_mut().find(|n| n.id == node) {
+            if let Some(node) = room.nodes.iter_mut().find(|n| n.node.id == node) {
                 node.reserved_memory += memory;
                 node.reserved_cpus += cpus;
             }

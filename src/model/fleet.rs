@@ -153,6 +153,34 @@ pub struct SwarmNode {
     pub labels: BTreeMap<String, String>,
 }
 
+impl SwarmNode {
+    /// Whether a task with this placement constraint (`node.role==manager`, `node.labels.disk != ssd`)
+    /// may be here; what only the scheduler knows counts as met.
+    pub fn meets(&self, constraint: &str) -> bool {
+        let (is, (key, wanted)) = match constraint.split_once("!=") {
+            Some(parts) => (false, parts),
+            None => match constraint.split_once("==") {
+                Some(parts) => (true, parts),
+                None => return true,
+            },
+        };
+        let (key, wanted) = (key.trim(), wanted.trim());
+        let found = match key {
+            "node.id" => &self.id,
+            "node.hostname" => &self.hostname,
+            "node.role" => match self.role {
+                Role::Manager => "manager",
+                Role::Worker => "worker",
+            },
+            _ => match key.strip_prefix("node.labels.") {
+                Some(label) => self.labels.get(label).map_or("", String::as_str),
+                None => return true,
+            },
+        };
+        found.eq_ignore_ascii_case(wanted) == is
+    }
+}
+
 /// How many tasks a service should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "mode", content = "tasks", rename_all = "kebab-case")]
@@ -213,6 +241,9 @@ pub struct Task {
     pub error: String,
     pub container_id: Option<String>,
     pub image: String,
+    /// It is described otherwise than its service now: the service was changed after it was made, and
+    /// the engine has not replaced it yet. Published ports are no part of a task's description.
+    pub outdated: bool,
     pub since: Option<Timestamp>,
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::docker::DockerError;
 use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::{Mode, Service, Swarm, Task};
+use crate::model::{Availability, Mode, Service, Swarm, Task};
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -21,6 +21,9 @@ const FAILURES: usize = 3;
 
 /// A task that can't be placed is given this long: a drained node may come back.
 const UNPLACED: Duration = Duration::from_secs(20);
+
+/// The engine begins to replace tasks within a moment of the change; after this long it won't.
+const BEGINNING: Duration = Duration::from_secs(30);
 
 /// Which services a job waits for.
 #[derive(Debug, Clone)]
@@ -103,7 +106,15 @@ pub(super) fn docker_failed(error: DockerError) -> StepError {
     StepError::failed(error.to_string())
 }
 
-/// Whether as many tasks run as are wanted, and no update is under way.
+/// The tasks that the engine is about to replace: it lets what it was told be read before it acts on it,
+/// and says "updating" only from then on. When it has, or stopped on the way, it says that.
+fn to_be_replaced<'a>(service: &'a Service, swarm: &'a Swarm) -> impl Iterator<Item = &'a Task> {
+    let running = |t: &&Task| t.service_id == service.id && t.desired == "running";
+    let tasks = swarm.tasks.iter().filter(running);
+    tasks.filter(|t| t.outdated && service.update.is_none())
+}
+
+/// Whether as many tasks run as are wanted, and no update is under way or about to begin.
 fn is_up(service: &Service, swarm: &Swarm) -> bool {
     let placed = match service.mode {
         Mode::Replicated(n) => service.wanted >= n,
@@ -120,7 +131,8 @@ fn is_up(service: &Service, swarm: &Swarm) -> bool {
         .tasks
         .iter()
         .any(|t| t.service_id == service.id && t.desired == "running" && t.state != "running");
-    placed && !updating && !moving && service.running >= service.wanted
+    let waiting = to_be_replaced(service, swarm).next().is_some();
+    placed && !updating && !moving && !waiting && service.running >= service.wanted
 }
 
 /// Waits until every task runs, telling each change of a task.
@@ -246,6 +258,25 @@ fn give_up(
         return Err(StepError::failed(format!(
             "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
             service.name, service.name
+        )));
+    }
+    if waited > BEGINNING
+        && let Some(task) = to_be_replaced(service, swarm).next()
+    {
+        let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
+        let why = match node.filter(|n| n.availability == Availability::Pause) {
+            Some(node) => format!(
+                "{0} is paused, which leaves its tasks as they are: `matou activate {0}`, and run this again",
+                node.hostname
+            ),
+            None => {
+                "its managers may have no leader, see `matou status`; run this again".to_owned()
+            }
+        };
+        return Err(StepError::failed(format!(
+            "the engine does not replace {}{}, which runs as it was before the change: {why}",
+            task_name(service, task),
+            place(task, swarm)
         )));
     }
     let unplaced = swarm.tasks.iter().find(|t| {

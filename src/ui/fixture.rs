@@ -154,6 +154,7 @@ fn task(service: &Service, slot: u64, node: &str, state: &str, error: &str) -> T
         error: error.into(),
         container_id: Some(format!("c-{}-{slot}", service.id)),
         image: service.image.clone(),
+        outdated: false,
         since: Some(ago(7200)),
     }
 }

@@ -266,6 +266,7 @@ mod tests {
             error: "task: non-zero exit (1)".into(),
             container_id: None,
             image: "x:1".into(),
+            outdated: false,
             since: Some(at(ago)),
         }
     }

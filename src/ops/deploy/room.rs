@@ -26,7 +26,7 @@ pub(super) fn check(
     let mut free: Vec<(&NodeRoom, i128, i128)> = room
         .nodes
         .iter()
-        .filter(|n| n.usable)
+        .filter(|n| n.usable())
         .map(|n| {
             (
                 n,
@@ -38,7 +38,7 @@ pub(super) fn check(
     // What the application has reserved already is its own.
     for ((service, node), (memory, cpus)) in &room.by_service {
         if service.starts_with(&format!("{app}_"))
-            && let Some(entry) = free.iter_mut().find(|(n, ..)| n.id == *node)
+            && let Some(entry) = free.iter_mut().find(|(n, ..)| n.node.id == *node)
         {
             entry.1 += i128::from(*memory);
             entry.2 += i128::from(*cpus);
@@ -71,17 +71,7 @@ fn place(
     if needs.reserved_memory == 0 && needs.reserved_cpus == 0 {
         return Ok(());
     }
-    let fits = |node: &NodeRoom| {
-        needs.constraints.iter().all(|c| {
-            let c = c.replace(' ', "");
-            match c.split_once("==") {
-                Some(("node.role", role)) => (role == "manager") == node.manager,
-                Some(("node.hostname", host)) => host == node.hostname,
-                // What only the scheduler knows is not judged here.
-                _ => true,
-            }
-        })
-    };
+    let fits = |room: &NodeRoom| needs.constraints.iter().all(|c| room.node.meets(c));
     // A global service has one on each node: each must have room for it.
     for _ in 0..service.replicas.unwrap_or(1) {
         let best = free
@@ -103,7 +93,7 @@ fn place(
                     "no node has room for {name}: it reserves {} and {:.1} processors a task, and {}, which has most, has {} and {:.1} left; lower `reservations` or `replicas`, or add a node",
                     size(needs.reserved_memory),
                     needs.reserved_cpus as f64 / 1e9,
-                    node.hostname,
+                    node.node.hostname,
                     size(left),
                     (*left_cpus).max(0) as f64 / 1e9
                 )));
@@ -173,20 +163,24 @@ fn addresses(
 mod tests {
     use super::*;
     use crate::docker::NetworkRoom;
+    use crate::model::{Role, SwarmNode};
     use crate::stack::Needs;
 
     fn room() -> Room {
-        let node = |hostname: &str, memory: u64, manager| NodeRoom {
-            id: format!("id-{hostname}"),
-            hostname: hostname.into(),
+        let node = |hostname: &str, memory: u64, role| NodeRoom {
+            node: SwarmNode {
+                id: format!("id-{hostname}"),
+                hostname: hostname.into(),
+                role,
+                state: "ready".into(),
+                ..SwarmNode::default()
+            },
             memory: memory << 30,
             cpus: 2_000_000_000,
-            usable: true,
-            manager,
             ..NodeRoom::default()
         };
         Room {
-            nodes: vec![node("m", 2, true), node("w", 4, false)],
+            nodes: vec![node("m", 2, Role::Manager), node("w", 4, Role::Worker)],
             networks: vec![NetworkRoom {
                 name: "traefik-net".into(),
                 addresses: 253,
