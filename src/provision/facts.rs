@@ -75,8 +75,15 @@ impl Needs {
         }
         if !self.units.is_empty() {
             let units = quote(self.units.iter().map(String::as_str));
+            let folders = UNIT_FOLDERS.join(" ");
+            // Asking for one that is not there costs as much as for one that is: looking is cheaper.
             let show = format!(
-                "systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- {units}"
+                "there=\n\
+                 for unit in {units}; do for folder in {folders}; do\n\
+                 [ -e $folder/$unit ] && {{ there=\"$there $unit\"; break; }}\n\
+                 done; done\n\
+                 echo \"$there\"\n\
+                 [ -z \"$there\" ] || systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- $there"
             );
             add("units", &show);
         }
@@ -140,12 +147,9 @@ impl Needs {
             .remove(FILES)
             .map_or_else(BTreeMap::new, |p| unpack(&p.text));
         let units = parts.get("units").map_or("", |p| p.text.as_str());
-        let units = self
-            .units
-            .iter()
-            .cloned()
-            .zip(units.split("\n\n").map(Unit::parse))
-            .collect();
+        let (there, shown) = units.split_once('\n').unwrap_or_default();
+        let there = there.split_whitespace().map(str::to_owned);
+        let units = there.zip(shown.split("\n\n").map(Unit::parse)).collect();
         Facts {
             parts,
             files,
@@ -244,6 +248,21 @@ const COMMON: [(&str, &str); 6] = [
         "packages",
         "dpkg-query --show --showformat='${Package} ${db:Status-Abbrev} ${Version}\\n'",
     ),
+];
+
+/// Where a unit's file is, or its place among what runs (systemd.unit(5), "Unit File Load Path"); one
+/// that is in none of them is known as "not-found", and neither starts nor runs.
+const UNIT_FOLDERS: [&str; 10] = [
+    "/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/transient",
+    "/run/systemd/generator",
+    "/run/systemd/generator.early",
+    "/run/systemd/generator.late",
+    "/sys/fs/cgroup/system.slice",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,15 @@ use crate::job::{Change, Check, StepError};
 /// for as long as the lease: 90 s by default, in which every write waits.
 const SETTINGS: &str = "# Kept by `matou provision`.\n[nfsd]\nvers2=n\nvers3=n\nvers4=y\nlease-time=30\ngrace-time=30\n";
 
-/// The port mapper is of no use to version 4, and listens to everybody.
-const NO_PORT_MAPPER: &str = "systemctl mask --quiet --now rpcbind.socket rpcbind.service";
+/// What only versions 2 and 3 use, and what listens to everybody. The server wants the monitor of locks,
+/// which fails at every start without the port mapper: a node would be "degraded" from its first reboot on.
+const OLD: [(&str, &str); 2] = [
+    ("rpcbind.socket", "the port mapper"),
+    ("rpc-statd.service", "the monitor of locks"),
+];
+
+const NO_OLD: &str = "systemctl mask --quiet --now rpcbind.socket rpcbind.service rpc-statd.service\n\
+    systemctl reset-failed rpc-statd.service 2>/dev/null || :";
 
 fn uses_nfs(config: &Config) -> bool {
     matches!(
@@ -27,13 +34,10 @@ fn uses_nfs(config: &Config) -> bool {
     )
 }
 
-fn port_mapper(at: &At<'_>) -> Option<Change> {
-    match at.facts.unit("rpcbind.socket").load.as_str() {
-        "loaded" => Some(Change::remove(
-            "the port mapper, which NFS 4 has no use for",
-        )),
-        _ => None,
-    }
+fn old_services<'a>(at: &'a At<'_>) -> impl Iterator<Item = Change> + 'a {
+    OLD.iter()
+        .filter(|(unit, _)| at.facts.unit(unit).load == "loaded")
+        .map(|(_, what)| Change::remove(format!("{what}, which NFS 4 has no use for")))
 }
 
 /// The server as its own client.
@@ -87,7 +91,7 @@ impl Concern for Server {
         settings()
             .needs()
             .files(["/etc/exports.d/matou.exports"])
-            .units(["rpcbind.socket"])
+            .units(OLD.map(|(unit, _)| unit))
             // As `exportfs -s` reads it.
             .command("exported", "show /var/lib/nfs/etab")
     }
@@ -105,7 +109,7 @@ impl Concern for Server {
         }
         let mut lines = settings().compare(at.facts);
         lines.extend(exports(at)?.compare(at.facts));
-        lines.extend(port_mapper(at));
+        lines.extend(old_services(at));
         let path = at.config().storage.path.to_string_lossy();
         let exported = |ip: &str| {
             at.facts.out("exported").lines().any(|l| {
@@ -135,8 +139,7 @@ impl Concern for Server {
             .apply(at, run)
             .await?;
         run.sh("export", "exportfs -ra", [""; 0]).await?;
-        run.sh("remove the port mapper", NO_PORT_MAPPER, [""; 0])
-            .await
+        run.sh("remove what NFS 3 needs", NO_OLD, [""; 0]).await
     }
 }
 
@@ -158,7 +161,7 @@ impl Concern for Client {
     }
 
     fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        client().needs().units(["rpcbind.socket"])
+        client().needs().units(OLD.map(|(unit, _)| unit))
     }
 
     fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
@@ -167,14 +170,13 @@ impl Concern for Client {
 
     fn check(&self, at: &At<'_>) -> Result<Check, String> {
         let mut lines = client().compare(at.facts);
-        lines.extend(port_mapper(at));
+        lines.extend(old_services(at));
         Ok(check(lines))
     }
 
     async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         client().apply(at, run).await?;
-        run.sh("remove the port mapper", NO_PORT_MAPPER, [""; 0])
-            .await
+        run.sh("remove what NFS 3 needs", NO_OLD, [""; 0]).await
     }
 }
 

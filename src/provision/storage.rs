@@ -23,6 +23,10 @@ const DEVICE: &str = "/dev/matou/data";
 /// Bytes that a disk may have more than LVM uses of it before it counts as grown: its metadata.
 const SLACK: u64 = 64 << 20;
 
+/// A disk that comes later than this after the start is not mounted at all, and nothing waits for it
+/// (`nofail`): the first matou wrote so little that a slow start lost the volume.
+const HASTY: &str = "x-systemd.device-timeout=30s";
+
 /// Carries out what is missing; every part may be done already. `$1` mount point, `$2` file system,
 /// then `wipe DEVICE` or `add DEVICE` for each new device.
 const APPLY: &str = r#"set -e
@@ -59,10 +63,14 @@ uuid=$(blkid --probe --match-tag UUID --output value /dev/matou/data)
 mkdir -p "$mount"
 if ! findmnt --fstab --noheadings --target "$mount" --output=TARGET 2>/dev/null | grep -qxF "$mount"; then
     cp -p /etc/fstab /etc/fstab.before-matou
-    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=30s 0 2" >>/etc/fstab
+    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=15min 0 2" >>/etc/fstab
     if ! findmnt --verify --fstab >/dev/null; then
         mv /etc/fstab.before-matou /etc/fstab; echo "the new /etc/fstab is not valid: the old one is back" >&2; exit 1
     fi
+    systemctl daemon-reload
+fi
+if grep -q 'nofail,x-systemd.device-timeout=30s 0 2$' /etc/fstab; then
+    sed -i 's/nofail,x-systemd.device-timeout=30s 0 2$/nofail,x-systemd.device-timeout=15min 0 2/' /etc/fstab
     systemctl daemon-reload
 fi
 mountpoint -q "$mount" || mount "$mount"
@@ -334,10 +342,12 @@ fn look(at: &At<'_>) -> Result<Found, String> {
         fs => Change::same(format!("file system {fs}"))
             .warn(format!("{wanted} is configured; it is kept as it was made")),
     });
-    let in_fstab = at.facts.file("/etc/fstab").is_some_and(|f| {
-        f.content.lines().any(|l| {
-            !l.trim_start().starts_with('#') && l.split_whitespace().nth(1) == Some(mount.as_ref())
-        })
+    let fstab = at
+        .facts
+        .file("/etc/fstab")
+        .map_or_else(String::new, |f| f.content);
+    let in_fstab = fstab.lines().find(|l| {
+        !l.trim_start().starts_with('#') && l.split_whitespace().nth(1) == Some(mount.as_ref())
     });
     let source = at.facts.mounted_at(&mount);
     let source = source.as_str();
@@ -353,10 +363,13 @@ fn look(at: &At<'_>) -> Result<Found, String> {
         ));
     }
     lines.push(match (mounted, in_fstab) {
-        (true, true) => Change::same(format!("mounted at {mount}, also after a reboot")),
-        (true, false) => Change::add(format!("{mount} in /etc/fstab")),
-        (false, true) => Change::modify(mount, "not mounted", "mounted"),
-        (false, false) => Change::add(format!("mount at {mount}, also after a reboot")),
+        (true, Some(line)) if line.contains(HASTY) => {
+            Change::modify(format!("wait for {mount} at a start"), "30 s", "15 min")
+        }
+        (true, Some(_)) => Change::same(format!("mounted at {mount}, also after a reboot")),
+        (true, None) => Change::add(format!("{mount} in /etc/fstab")),
+        (false, Some(_)) => Change::modify(mount, "not mounted", "mounted"),
+        (false, None) => Change::add(format!("mount at {mount}, also after a reboot")),
     });
     Ok(Found { lines, devices })
 }
@@ -558,6 +571,12 @@ mod tests {
             .with("fstype", "ext4", 0)
             .with("mounts", "/dev/mapper/matou-data /mnt/data ext4 rw 0 0", 0)
             .with_file("/etc/fstab", 0o644, "UUID=1 /mnt/data ext4 defaults 0 2\n");
+        let hasty =
+            "UUID=1 /mnt/data ext4 defaults,noatime,nofail,x-systemd.device-timeout=30s 0 2\n";
+        let old = found.clone().with_file("/etc/fstab", 0o644, hasty);
+        let plan = check_of(&Storage, &config(TWO), old).unwrap();
+        let last = lines(&plan).pop().unwrap();
+        assert_eq!(last, "~ wait for /mnt/data at a start: 30 s → 15 min");
         let plan = check_of(&Storage, &config(TWO), found).unwrap();
         insta::assert_snapshot!(lines(&plan)[2..].join("\n"), @r"
         = device /dev/vdb, 1.0 GiB

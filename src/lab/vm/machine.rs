@@ -222,8 +222,10 @@ impl<'a> Machine<'a> {
             // power cut would, and that is not what is practised.
             format!("file={path},if=none,id={id},format={format},cache=unsafe,discard=unmap")
         };
+        // Emulated processors that wait for each other on the few of this machine cost more than they do.
+        let processors = if accelerator == EMULATED { "1" } else { "2" };
         let mut qemu = Command::new("qemu-system-x86_64")
-            .args(["-name", &self.name, "-machine", "q35", "-smp", "2"])
+            .args(["-name", &self.name, "-machine", "q35", "-smp", processors])
             .args(["-m", &record.memory.to_string(), "-display", "none"])
             .args(["-accel", accelerator, "-cpu", "max"])
             .args(["-kernel", &image.file("kernel"), "-initrd"])
@@ -311,6 +313,9 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// QEMU's words for a machine without hardware that helps.
+const EMULATED: &str = "tcg,thread=multi";
+
 /// `kvm` where a kernel really boots with it, else emulation. /dev/kvm being there is no proof: a
 /// kernel may hang early. What was found is remembered until this machine boots anew.
 pub(super) async fn accelerator(
@@ -318,7 +323,6 @@ pub(super) async fn accelerator(
     image: &Image,
     say: &dyn Fn(&str),
 ) -> Result<&'static str> {
-    const EMULATED: &str = "tcg,thread=multi";
     if !Path::new("/dev/kvm").exists() {
         return Ok(EMULATED);
     }
