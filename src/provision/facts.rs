@@ -601,6 +601,23 @@ mod tests {
         assert!(facts.engine().is_none());
     }
 
+    /// The kernel gives a number to the first read only: a shell that reads byte by byte sees one digit.
+    #[test]
+    fn kernel_parameters_are_read_whole() {
+        use super::super::{Concern as _, kernel::Kernel, testing::config};
+        let config = config("");
+        let facts = gather(&Kernel.needs(&config.nodes[0], &config));
+        let is = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let line = format!("net.core.somaxconn = {}", is.trim());
+        assert!(is.trim().len() > 1, "{is}");
+        assert!(
+            facts.out("sysctl").lines().any(|l| l == line),
+            "{line}: {}",
+            facts.out("sysctl")
+        );
+        assert_eq!(facts.architecture(), std::env::consts::ARCH);
+    }
+
     #[test]
     fn the_engine_answers_one_request_after_the_other() {
         let text = "{\"ID\":\n\"x\"}\n@@1+200\n{\"message\":\"no manager\"}\n@@1+503\n@@1+000\n";
