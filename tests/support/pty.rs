@@ -128,7 +128,8 @@ impl Pty {
         self.wait(limit, text, |screen| !screen.contains(text))
     }
 
-    fn wait(&self, limit: Duration, text: &str, fits: impl Fn(&str) -> bool) -> String {
+    /// Waits until the screen fits; `text` says for what.
+    pub fn wait(&self, limit: Duration, text: &str, fits: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + limit;
         loop {
             let screen = self.screen();
