@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerSummary, EndpointPortConfigProtocolEnum, MountType, Node, NodeSpecAvailabilityEnum,
-    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, TaskSpec, VolumeListResponse,
+    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, TaskSpec, TaskSpecPlacement,
+    VolumeListResponse,
 };
 use jiff::Timestamp;
 
@@ -78,18 +79,17 @@ pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary])
 pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) -> Swarm {
     let mut nodes: Vec<SwarmNode> = nodes.into_iter().map(node).collect();
     nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
-    let templates: HashMap<String, TaskSpec> = services
+    let templates: HashMap<&str, &TaskSpec> = services
         .iter()
-        .filter_map(|s| Some((s.id.clone()?, s.spec.as_ref()?.task_template.clone()?)))
+        .filter_map(|s| Some((s.id.as_deref()?, s.spec.as_ref()?.task_template.as_ref()?)))
         .collect();
-    let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
-    services.sort_by(|a, b| a.name.cmp(&b.name));
     let outdated = |t: &Task| {
         let (Some(spec), Some(id)) = (&t.spec, &t.service_id) else {
             return false;
         };
         let node = nodes.iter().find(|n| Some(&n.id) == t.node_id.as_ref());
-        templates.get(id).is_some_and(|s| differs(spec, s, node))
+        let template = templates.get(id.as_str());
+        template.is_some_and(|s| differs(spec, s, node))
     };
     let mut tasks: Vec<model::Task> = tasks
         .into_iter()
@@ -98,6 +98,8 @@ pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) 
             ..task(t)
         })
         .collect();
+    let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
     for service in &mut services {
         if matches!(service.mode, Mode::Replicated(_) | Mode::Global) {
             // The engine also counts tasks that an update has replaced while they are stopping.
@@ -120,29 +122,23 @@ pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) 
 }
 
 /// Whether the engine replaces a task of this description when its service is described so, by the rules
-/// of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): other constraints are no reason where
-/// the task's node meets them. A task's description leaves the kind of runtime out.
+/// of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): another placement is no reason where
+/// the task's node meets its constraints.
 fn differs(task: &TaskSpec, service: &TaskSpec, node: Option<&SwarmNode>) -> bool {
-    let constraints = |spec: &TaskSpec| {
-        let placement = spec.placement.as_ref();
-        placement.and_then(|p| p.constraints.clone())
-    };
-    let others = |spec: &TaskSpec| {
-        let mut spec = spec.clone();
-        spec.runtime = None;
-        spec.placement = spec.placement.map(|mut p| {
-            p.constraints = None;
-            p
-        });
-        spec.placement = spec.placement.filter(|p| *p != Default::default());
-        spec
-    };
-    if others(task) != others(service) {
+    let [was, is] = [task, service].map(|s| s.placement.as_ref());
+    let constraints = |p: Option<&TaskSpecPlacement>| p.and_then(|p| p.constraints.clone());
+    if task.container_spec != service.container_spec
+        || task.resources != service.resources
+        || task.restart_policy != service.restart_policy
+        || task.force_update != service.force_update
+        || task.networks != service.networks
+        || task.log_driver != service.log_driver
+    {
         return true;
     }
-    let wanted = constraints(service);
+    let wanted = constraints(is);
     let misplaced = |node: &SwarmNode| !wanted.iter().flatten().all(|c| node.meets(c));
-    wanted != constraints(task) && node.is_some_and(misplaced)
+    wanted != constraints(was) && node.is_some_and(misplaced)
 }
 
 pub(super) fn node(n: Node) -> SwarmNode {
