@@ -131,6 +131,7 @@ fn tasks_that_run_as_before_a_change_are_not_taken_for_new_ones() {
     ok(&config, &["activate", "n3", "--yes"]);
     let text = said(&restarted);
     assert_eq!(restarted.status.code(), Some(1), "{text}");
+    assert!(text.contains("waiting for the engine to begin"), "{text}");
     assert!(text.contains("runs as it was before the change"), "{text}");
     assert!(text.contains("`matou activate n3`"), "{text}");
     assert_eq!(unchanged, before);

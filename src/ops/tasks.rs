@@ -25,6 +25,9 @@ const UNPLACED: Duration = Duration::from_secs(20);
 /// The engine begins to replace tasks within a moment of the change; after this long it won't.
 const BEGINNING: Duration = Duration::from_secs(30);
 
+/// Longer than this it is not waited for without a word.
+const UNTOLD: Duration = Duration::from_secs(3);
+
 /// Which services a job waits for.
 #[derive(Debug, Clone)]
 pub(super) enum Whose {
@@ -78,7 +81,7 @@ impl Step for TasksRun {
                     true => Change::same(format!("{}: {} running", s.name, s.running)),
                     false => Change::modify(
                         format!("{} tasks running", s.name),
-                        s.running.to_string(),
+                        as_described(s, &swarm).to_string(),
                         s.wanted.to_string(),
                     ),
                 })
@@ -112,6 +115,12 @@ fn to_be_replaced<'a>(service: &'a Service, swarm: &'a Swarm) -> impl Iterator<I
     let running = |t: &&Task| t.service_id == service.id && t.desired == "running";
     let tasks = swarm.tasks.iter().filter(running);
     tasks.filter(|t| t.outdated && service.update.is_none())
+}
+
+/// How many tasks run that are not about to be replaced.
+fn as_described(service: &Service, swarm: &Swarm) -> u64 {
+    let old = to_be_replaced(service, swarm).filter(|t| t.state == "running");
+    service.running.saturating_sub(old.count() as u64)
 }
 
 /// Whether as many tasks run as are wanted, and no update is under way or about to begin.
@@ -155,8 +164,17 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
         });
         let (mut running, mut wanted) = (0, 0);
         for service in &services {
-            running += service.running.min(service.wanted);
+            running += as_described(service, &swarm).min(service.wanted);
             wanted += service.wanted;
+            let waiting =
+                begun.elapsed() > UNTOLD && to_be_replaced(service, &swarm).next().is_some();
+            if waiting && told.insert(service.id.clone(), String::new()).is_none() {
+                let what = format!(
+                    "{}: waiting for the engine to begin replacing its tasks",
+                    service.name
+                );
+                cx.out.note(what).await;
+            }
             tell(service, &swarm, old, &mut told, cx).await;
             let on_purpose = matches!(whose, Whose::RolledBack(_));
             give_up(service, &swarm, old, begun.elapsed(), on_purpose)?;
