@@ -220,15 +220,7 @@ impl Shop {
     /// Starts a backup that takes long: new data, and a slow line. Comes back when restic works.
     fn slow(&self, config: &PathBuf) -> Child {
         self.n1("head -c 6000000 /dev/urandom >/mnt/data/shop_files/big");
-        let child = Command::new(env!("CARGO_BIN_EXE_matou"))
-            .arg("--config")
-            .arg(config)
-            .args(["backup", "shop"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("matou starts");
+        let child = self.start(config);
         until(Duration::from_secs(60), || {
             let state = self.n1(
                 "systemctl is-active matou-backup-app-shop || :; pidof restic || echo none; cat /run/matou/matou-backup-app-shop.log",
@@ -240,6 +232,18 @@ impl Shop {
             }
         });
         child
+    }
+
+    fn start(&self, config: &PathBuf) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(config)
+            .args(["backup", "shop"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("matou starts")
     }
 
     fn ended(&self, child: Child) -> (Option<i32>, String) {
@@ -565,11 +569,29 @@ fn what_goes_wrong_in_the_middle(shop: &Shop) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("told to end");
     let (code, text) = shop.ended(child);
+    // restic still tries to give its lock back, for most of a minute; held there.
+    shop.n1("kill -STOP $(pidof restic)");
     shop.n1("rm -rf /srv/restic; mv /srv/gone /srv/restic");
     assert_eq!(code, Some(130), "{told:?} {text}");
     shop.n1("! systemctl is-active --quiet matou-backup-app-shop");
-    shop.part("the repository was gone");
     assert_eq!(shop.snapshots(config).len(), before);
+    // Who backs up again waits for it, and begins anew then.
+    let mut child = shop.start(config);
+    let mut told = Vec::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    while !told.iter().any(|l: &String| l.contains("it still ends")) {
+        told.push(lines.next().expect("it waits").expect("text"));
+    }
+    assert_eq!(shop.snapshots(config).len(), before);
+    shop.n1("kill -CONT $(pidof restic)");
+    told.extend(lines.map(|l| l.expect("text")));
+    let (code, text) = shop.ended(child);
+    assert_eq!(code, Some(0), "{told:?} {text}");
+    let text = told.join("\n");
+    assert!(text.contains("snapshot "), "{text}");
+    assert!(!text.contains("watching it"), "{text}");
+    assert_eq!(shop.snapshots(config).len(), before + 1);
+    shop.part("the repository was gone");
 
     // One that can't even be opened is not tried for long.
     shop.n1("cd /srv/restic/keys; for k in *; do mv $k /srv/key-$k; mkdir $k; done");

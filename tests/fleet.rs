@@ -4,6 +4,8 @@ mod support;
 
 use std::time::Duration;
 
+use matou::config::Config;
+use matou::host::{Command, Host, HostOptions, Lasting, Stream};
 use support::{alone, fleet, matou, ok, said, until};
 
 /// Removes what a test deployed, whatever happened.
@@ -283,6 +285,81 @@ fn a_user_who_is_not_root_works_through_sudo() {
     });
     assert_eq!(following.wait().expect("it ended").code(), Some(130));
     assert!(!readers().status.success(), "{}", said(&readers()));
+}
+
+/// A job's unit is not started a second time, and not taken for running when it was stopped.
+#[test]
+fn a_unit_that_ends_is_waited_for_and_one_that_ended_is_told() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let config = Config::load(Some(&config)).expect("the fleet's configuration");
+    let folder = tempfile::tempdir().expect("a folder");
+    let reach = &config.nodes[0].reach;
+    let options = HostOptions {
+        docker_socket: "/var/run/docker.sock".into(),
+        runtime_dir: folder.path().to_owned(),
+        recorder: None,
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let host = Host::new("n1", reach, options);
+        let host = &host;
+        let work = |script: &str, begun| Lasting {
+            unit: "matou-ends".into(),
+            script: script.to_owned().into(),
+            args: Vec::new(),
+            properties: vec!["KillSignal=SIGINT".into(), "TimeoutStopSec=60".into()],
+            begun,
+        };
+        let last = async |work: Lasting| {
+            let (lines, mut arriving) = tokio::sync::mpsc::channel::<(Stream, Vec<u8>)>(64);
+            let reading = async {
+                let mut text = String::new();
+                while let Some((_, line)) = arriving.recv().await {
+                    text += &format!("{}\n", String::from_utf8_lossy(&line));
+                }
+                text
+            };
+            let cancel = tokio_util::sync::CancellationToken::new();
+            let (code, text) = tokio::join!(host.last_as(&work, lines, &cancel), reading);
+            (code.expect("it can be run"), text)
+        };
+        let sh = async |line: &str| host.run_ok(&Command::sh(line)).await.map(|o| o.text());
+
+        // Stopped, it says goodbye for as long as the test likes.
+        let slow = "trap 'until [ -e /run/goodbye ]; do sleep 0.1; done; exit 7' INT; \
+                    : >/run/begun; while :; do sleep 0.1; done";
+        sh("rm -f /run/goodbye /run/begun").await.expect("removed");
+        let first = last(work(slow, false));
+        let others = async {
+            let begun =
+                "until [ -e /run/begun ]; do sleep 0.1; done; systemctl stop --no-block matou-ends";
+            sh(begun).await.expect("told to end");
+            let running = host.lasting("matou-ends").await.expect("asked");
+            assert_eq!(running, Vec::<String>::new());
+            let goodbye = async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                sh(": >/run/goodbye").await.expect("written");
+            };
+            tokio::join!(last(work("echo second; exit 3", false)), goodbye).0
+        };
+        let ((code, _), (second, text)) = tokio::join!(first, others);
+        assert_eq!(code, 7);
+        assert_eq!(
+            (second, &*text),
+            (
+                3,
+                "matou-ends was stopped before: waiting, it still ends\nsecond\n"
+            )
+        );
+
+        // Seen to run and ended since: its result, and no other run.
+        let (code, text) = last(work("echo third", true)).await;
+        assert_eq!((code, &*text), (3, "second\n"));
+        sh("rm -f /run/goodbye /run/begun /run/matou/matou-ends.*")
+            .await
+            .expect("removed");
+    });
 }
 
 /// Docker refuses to remove a network that a task still has, with the services gone already.

@@ -301,6 +301,7 @@ impl Restic {
             script: script.into(),
             args,
             properties,
+            begun: false,
         }
     }
 

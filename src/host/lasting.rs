@@ -12,14 +12,23 @@ use super::{Command, Host, HostError, Stream};
 /// Starts the unit, or finds it running, and prints what it prints until it has ended; ends with
 /// its exit code. The unit's script comes on standard input; it may hold secrets, so it lies in a
 /// folder of root's own in memory, and is gone as soon as it runs. `$2` are the unit's properties,
-/// its arguments come after them.
+/// `$3` is `begun` when it must not be started, its arguments come after them.
 ///
-/// A signal ends the unit's command, not the shells around it: the exit code is written first.
-const WATCH: &str = r#"u=$1; props=$2; shift 2; d=/run/matou; umask 077
+/// A signal ends the unit's command, not the shells around it: the exit code is written first. One
+/// that was stopped may take a minute to end (restic gives its lock back): its name is free then.
+const WATCH: &str = r#"u=$1; props=$2; begun=$3; shift 3; d=/run/matou; umask 077
 mkdir -p -m 700 "$d" || exit 1
-if systemctl is-active --quiet "$u.service"; then
+state() { systemctl is-active "$u.service"; }
+state=$(state)
+if [ "$state$begun" = deactivating ]; then
+    echo "$u was stopped before: waiting, it still ends"
+    while [ "$state" = deactivating ]; do sleep 0.3; state=$(state); done
+    # Who watches it reads its result first.
+    sleep 0.5
+fi
+if [ "$begun" ] || [ "$state" = active ] || [ "$state" = activating ]; then
     cat >/dev/null
-    echo "it runs already, from before: watching it"
+    [ "$begun" ] || echo "it runs already, from before: watching it"
 else
     { echo 'rm -f -- "$0"; trap : INT TERM'; cat; } >"$d/$u.sh" || exit 1
     rm -f "$d/$u.rc"; : >"$d/$u.log"
@@ -51,6 +60,9 @@ pub struct Lasting {
     pub args: Vec<String>,
     /// systemd's properties of the unit, as `KillSignal=SIGINT`; without spaces.
     pub properties: Vec<String>,
+    /// It was seen to run: it is watched, and when it has ended meanwhile its result is told. It is
+    /// not started again.
+    pub begun: bool,
 }
 
 impl Host {
@@ -73,6 +85,7 @@ impl Host {
             script: script.to_owned().into(),
             args: args.to_vec(),
             properties: Vec::new(),
+            begun: false,
         };
         self.last_as(&work, lines, cancel).await
     }
@@ -92,6 +105,7 @@ impl Host {
         let command = Command::sh(WATCH)
             .arg(&work.unit)
             .arg(work.properties.join(" "))
+            .arg(if work.begun { "begun" } else { "" })
             .args(work.args.iter().cloned())
             .secret_stdin(SecretBox::new(Box::new(script)))
             .sudo()
@@ -108,7 +122,8 @@ impl Host {
         ended
     }
 
-    /// Units of [`Host::last`] that run now and whose names begin with `prefix`.
+    /// Units of [`Host::last`] that run now and whose names begin with `prefix`. One that was
+    /// stopped and still ends is none of them.
     ///
     /// # Errors
     /// As [`Host::run_ok`].
@@ -118,7 +133,7 @@ impl Host {
                 "list-units",
                 "--plain",
                 "--no-legend",
-                "--state=active,activating,deactivating",
+                "--state=active,activating",
             ])
             .arg(format!("{prefix}*.service"))
             .timeout(Duration::from_secs(20));

@@ -177,11 +177,11 @@ pub enum Effect {
         ticket: Ticket,
         request: Request,
     },
-    /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
     /// Watch work to its end that runs already.
     Watch {
         request: Request,
     },
+    /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
     /// the runtime answers with a new [`Msg::Planned`] for the same ticket.
     Run {
         ticket: Ticket,

@@ -14,7 +14,7 @@ use crate::backup::{
     AppReport, BackupError, Ending, FLEET, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT, Summary,
     data,
 };
-use crate::host::Command;
+use crate::host::{Command, Lasting};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::Swarm;
 use crate::stack::{AppFile, Target};
@@ -156,7 +156,7 @@ impl App {
         } else {
             self.prepare(cx, &layout, report).await?;
         }
-        snapshot(&self.work, cx, &source, report).await
+        snapshot(&self.work, cx, &source, running, report).await
     }
 
     /// Makes the dumps and writes down what the snapshot will hold.
@@ -289,11 +289,12 @@ async fn exists(work: &Work, folder: &std::path::Path) -> Result<bool, StepError
 }
 
 /// Runs restic and judges: exit code, summary, nothing skipped, and the manifest read again from
-/// the repository and found to be the one on the disk ([`BODY`]).
+/// the repository and found to be the one on the disk ([`BODY`]). One that has `begun` is watched.
 async fn snapshot(
     work: &Work,
     cx: &Cx,
     source: &Source,
+    begun: bool,
     report: &mut AppReport,
 ) -> Result<(), StepError> {
     let restic = &work.primary;
@@ -301,7 +302,10 @@ async fn snapshot(
         "" => "the fleet's own files".to_owned(),
         app => app.to_owned(),
     };
-    let lasting = restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()));
+    let lasting = Lasting {
+        begun,
+        ..restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()))
+    };
     let ended = unit::back_up(cx, restic, &lasting).await.map_err(failed)?;
     if cx.cancel.is_cancelled() {
         return Err(StepError::Cancelled);
@@ -492,7 +496,7 @@ impl Fleet {
             one_file_system: false,
             manifest,
         };
-        snapshot(work, cx, &source, report).await
+        snapshot(work, cx, &source, false, report).await
     }
 
     /// Where Traefik's acme.json may be.
