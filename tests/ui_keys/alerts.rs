@@ -1,0 +1,88 @@
+//! Alerts: ignored, cured, rung for.
+
+use jiff::SignedDuration;
+use matou::config::{Config, Notify};
+use matou::model::{Datum, Link, Update};
+use matou::ui::fixture::{self, NOW, THEME};
+use matou::ui::msg::LogSource;
+use matou::ui::{Effect, Msg, update};
+
+use crate::Console;
+
+#[test]
+fn an_alert_is_ignored_for_a_time_and_kept_so() {
+    let mut c = Console::new();
+    c.shows("3 alerts");
+    c.press("a");
+    assert_eq!(c.press("i"), []);
+    c.shows("a until it is over");
+    // Any other key leaves things as they are.
+    assert_eq!(c.press("z"), []);
+    c.shows("3 alerts");
+    let effects = c.press("i8");
+    let [Effect::Remember(ledger)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let until = ledger.silences.values().next().and_then(|s| s.until);
+    assert_eq!(until, Some(NOW + SignedDuration::from_hours(8)));
+    c.shows("2 alerts");
+    c.shows("(ignored)");
+    // It is the last one now.
+    c.press("Giu");
+    c.shows("3 alerts");
+}
+
+#[test]
+fn the_key_of_the_cure_goes_there_and_does_it() {
+    let mut c = Console::new();
+    c.press("ajj");
+    c.shows("l its log");
+    let effects = c.press("l");
+    let Some(Effect::FollowLogs { source, .. }) = effects.first() else {
+        panic!("{effects:?}");
+    };
+    assert!(matches!(source, LogSource::Services { name, .. } if name == "shop_web"));
+}
+
+#[test]
+fn an_alert_that_begins_rings_once_where_it_is_wanted() {
+    let down = |c: &mut Console| {
+        let link = Link::Down {
+            reason: "no route to host".into(),
+            since: NOW - SignedDuration::from_mins(5),
+        };
+        let datum = Datum::Link {
+            node: "worker-01".into(),
+            link,
+        };
+        c.take(Msg::Fleet(Update { at: NOW, datum }))
+    };
+    let alarms = |effects: &[Effect]| {
+        effects
+            .iter()
+            .filter(|e| matches!(e, Effect::Alarm { .. }))
+            .count()
+    };
+    let mut quiet = Console::new();
+    assert_eq!(alarms(&down(&mut quiet)), 0);
+    let mut config = Config::this_machine().alerts;
+    config.bell = true;
+    let mut c = Console(fixture::app_with(fixture::fleet(), THEME, config));
+    let effects = down(&mut c);
+    assert_eq!(alarms(&effects), 1);
+    let text = "chaton: worker-01: no route to host";
+    assert!(effects.contains(&Effect::Alarm {
+        text: text.into(),
+        bell: true,
+        notify: Notify::Off,
+    }));
+    assert_eq!(alarms(&down(&mut c)), 0);
+    // And that it is over is told.
+    let up = Datum::Link {
+        node: "worker-01".into(),
+        link: Link::Up,
+    };
+    c.take(Msg::Fleet(Update { at: NOW, datum: up }));
+    update(&mut c.0, Msg::Tick, NOW + SignedDuration::from_secs(11));
+    c.shows("over: worker-01: no route to host");
+}

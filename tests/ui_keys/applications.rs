@@ -1,0 +1,242 @@
+//! Applications: deployed, scaled, removed, updated.
+
+use jiff::SignedDuration;
+use matou::job::{Change, Check, Confirm, JobId};
+use matou::ops::{Request, ServiceVersions};
+use matou::registry::{Newer, Step};
+use matou::stack::Switches;
+use matou::ui::fixture::NOW;
+use matou::ui::{Effect, Msg, update};
+
+use crate::{Console, asked, plan};
+
+#[test]
+fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
+    let mut c = Console::new();
+    c.press("d");
+    c.shows("Catalogue");
+    // The fifth of the catalogue.
+    c.press("jjjj\n");
+    c.shows("Deploy Hello");
+    // A required name that is empty is told.
+    c.press("\u{8}\u{8}\u{8}\u{8}\u{8}");
+    assert_eq!(c.press("\n\n\n"), []);
+    c.shows("name is required");
+    c.press("site\t\u{8}3\n");
+    let (ticket, request) = asked(&c.press("\n"));
+    let Request::Deploy {
+        stack,
+        app,
+        variables,
+    } = &request
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!((stack.as_str(), app.as_str()), ("hello", "site"));
+    // What was left at its default is the stack file's business.
+    assert_eq!(variables.len(), 1);
+    assert_eq!(variables["REPLICAS"], "3");
+    c.shows("reading what is there …");
+    update(&mut c.0, Msg::Tick, NOW + SignedDuration::from_secs(7));
+    c.shows("reading what is there, for 7 s …");
+    // Nothing can be confirmed before there is a plan.
+    assert_eq!(c.press("y"), []);
+    let first = plan(Confirm::Ask, "service site_web");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(first.clone()),
+    });
+    c.shows("+ service site_web");
+    let run = |hash: String| Effect::Run {
+        ticket,
+        request: request.clone(),
+        plan_hash: hash,
+    };
+    assert_eq!(c.press("y"), [run(first.hash())]);
+    // Pressed twice, it runs once.
+    assert_eq!(c.press("y"), []);
+    // The fleet changed: the new plan is shown and asked for again.
+    let second = plan(Confirm::Ask, "service site_web, differently");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(second.clone()),
+    });
+    c.shows("The fleet changed meanwhile");
+    assert_eq!(c.press("y"), [run(second.hash())]);
+    c.take(Msg::JobStarted {
+        id: JobId(1),
+        request,
+    });
+    c.hides("Catalogue");
+    c.shows("deploy hello as site");
+}
+
+#[test]
+fn scaling_takes_a_number() {
+    let mut c = Console::new();
+    c.press("2s");
+    c.shows("Scale blog_web");
+    assert_eq!(c.press("\u{8}x\n"), []);
+    c.shows("whole number");
+    let (_, request) = asked(&c.press("\u{8}4\n"));
+    let service = "blog_web".to_owned();
+    assert_eq!(
+        request,
+        Request::Scale {
+            service,
+            replicas: 4
+        }
+    );
+    // An application of several services says what to do.
+    let mut c = Console::new();
+    c.press("2js");
+    c.shows("has several services");
+}
+
+#[test]
+fn removing_needs_the_whole_name() {
+    let mut c = Console::new();
+    let (ticket, request) = asked(&c.press("2jx"));
+    assert_eq!(request, Request::remove("shop".into()));
+    let plan = plan(Confirm::TypeName("shop".into()), "gone");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan.clone()),
+    });
+    assert_eq!(c.press("\n"), []);
+    assert_eq!(c.press("shpo\n"), []);
+    let effects = c.press("\u{8}\u{8}op\n");
+    assert!(matches!(&effects[..], [Effect::Run { plan_hash, .. }] if *plan_hash == plan.hash()));
+    // Esc at any time leaves everything as it is.
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("2jx"));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan),
+    });
+    c.press("shop\u{1b}");
+    c.hides("Type shop");
+}
+
+#[test]
+fn a_plan_that_can_not_be_applied_can_not_be_confirmed() {
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("2S"));
+    let mut blocked = plan(Confirm::Ask, "x");
+    blocked.stages[0].nodes[0].steps[0].check =
+        Ok(Check::Change(vec![Change::decide("whose disk?")]));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(blocked),
+    });
+    c.shows("This can't be done: ! whose disk?");
+    assert_eq!(c.press("y\n"), []);
+}
+
+#[test]
+fn applications_are_deployed_again_and_services_taken_back() {
+    let mut c = Console::new();
+    let again = Request::redeploy("shop".into());
+    assert_eq!(asked(&c.press("2j:redeploy\n")).1, again);
+    let mut c = Console::new();
+    let service = "blog_web".to_owned();
+    assert_eq!(asked(&c.press("2U")).1, Request::Rollback { service });
+    // Of a certificate the chain is copied.
+    let mut c = Console::new();
+    match c.press("4y").as_slice() {
+        [Effect::Copy(text)] => assert!(text.starts_with("-----BEGIN CERTIFICATE-----")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn newer_versions_are_listed_and_chosen() {
+    let mut c = Console::new();
+    let ticket = match c.press("2ju").as_slice() {
+        [Effect::Newer { ticket, app }] if app == "shop" => *ticket,
+        other => panic!("{other:?}"),
+    };
+    c.shows("asking the registries");
+    let newer = |tag: &str, step| Newer {
+        tag: tag.into(),
+        step,
+    };
+    let found = vec![
+        ServiceVersions {
+            service: "db".into(),
+            image: "mariadb:11.4".into(),
+            newer: Err("the registry docker.io can't be reached: no route".into()),
+        },
+        ServiceVersions {
+            service: "web".into(),
+            image: "prestashop/prestashop:9.0".into(),
+            newer: Ok(vec![newer("10.0", Step::Major), newer("9.1", Step::Minor)]),
+        },
+    ];
+    c.take(Msg::Newer {
+        ticket,
+        found: Ok(found.clone()),
+    });
+    c.shows("major: read its notes");
+    c.shows("can't be reached");
+    // A heading is no choice.
+    assert_eq!(c.press("j\n"), []);
+    let (_, request) = asked(&c.press("jjjj\n"));
+    let image = "prestashop/prestashop:9.1".to_owned();
+    let wanted = Request::Update {
+        app: "shop".into(),
+        images: [("web".to_owned(), image)].into(),
+    };
+    assert_eq!(request, wanted);
+    // The first line deploys it again.
+    let mut c = Console::new();
+    c.press("2ju");
+    assert_eq!(asked(&c.press("\n")).1, Request::redeploy("shop".into()));
+    // An answer that comes late goes nowhere.
+    c.take(Msg::Newer {
+        ticket,
+        found: Ok(found),
+    });
+}
+
+#[test]
+fn applications_are_placed_switched_and_certificates_renewed() {
+    let mut c = Console::new();
+    c.press("2:place\n");
+    let place = |to: Option<&str>| Request::Place {
+        app: "blog".into(),
+        to: to.map(str::to_owned),
+    };
+    assert_eq!(asked(&c.press("worker-01\n")).1, place(Some("worker-01")));
+    let mut c = Console::new();
+    assert_eq!(asked(&c.press("2:place\nanywhere\n")).1, place(None));
+    let to = |apps: &[&str]| Request::Move {
+        apps: apps.iter().map(|&a| a.to_owned()).collect(),
+        to: "/new/config.toml".into(),
+    };
+    let mut c = Console::new();
+    c.press("2:move\n");
+    assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&["blog"]));
+    let mut c = Console::new();
+    c.press(":move-all\n");
+    assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&[]));
+    let mut c = Console::new();
+    c.press("2:switch\n");
+    assert_eq!(c.press("yes\n\n\n"), []);
+    c.shows("headers are on or off");
+    let (_, request) = asked(&c.press("\u{8}\u{8}\u{8}on\n50\n\n"));
+    let switches = Switches {
+        headers: Some(true),
+        rate_limit: Some(50),
+        ..Switches::default()
+    };
+    let app = "blog".to_owned();
+    assert_eq!(request, Request::Switch { app, switches });
+    let mut c = Console::new();
+    let domain = "blog.example.org".to_owned();
+    let wanted = Request::RenewCertificate { domain };
+    assert_eq!(asked(&c.press("4:renew\n")).1, wanted);
+    let mut c = Console::new();
+    c.press("2:renew\n");
+    c.shows("select a certificate first");
+}

@@ -1,0 +1,183 @@
+//! Backups: snapshots browsed, restores and proofs asked for.
+
+use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
+use matou::model::{Datum, Entry, EntryKind, Listing, Update};
+use matou::ops::{Request, RestoreTo, RestoreWhat};
+use matou::ui::fixture::{self, NOW};
+use matou::ui::msg::{Look, Seen};
+use matou::ui::{App, Effect, Msg, update, view};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::{Console, asked};
+
+#[test]
+fn restoring_goes_from_what_to_where_to_plan() {
+    let mut c = Console::new();
+    // The application's newest snapshot is meant where none is selected.
+    c.press("5j\nj");
+    c.press("r");
+    c.shows("what?");
+    assert_eq!(c.press("\n"), []);
+    c.shows("where to?");
+    let (_, request) = asked(&c.press("\n"));
+    let newest = fixture::fleet().snapshots.value().expect("read")[0].clone();
+    assert_eq!(
+        request,
+        Request::Restore {
+            app: "blog".into(),
+            snapshot: Some(newest.id.clone()),
+            what: RestoreWhat::App,
+            to: RestoreTo::Place,
+        }
+    );
+    c.press("\u{1b}");
+    // Beside, from the pane of services.
+    c.press("2gr\nj\n");
+    c.shows("Restore blog beside itself");
+    c.press("\tblog2.example.org");
+    let (_, request) = asked(&c.press("\n"));
+    let Request::Restore {
+        to: RestoreTo::Beside { app, variables },
+        ..
+    } = request
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!(app, "blog-restored");
+    assert_eq!(variables["DOMAIN"], "blog2.example.org");
+}
+
+#[test]
+fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
+    let mut c = Console::new();
+    c.press("5j\nj]\n/CONF");
+    let effects = c.press("\n");
+    let [Effect::Look { ticket, look }] = &effects[..] else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    assert!(matches!(look, Look::Search { text, .. } if text == "CONF"));
+    let path = "/mnt/data/blog_web-data/conf.ini";
+    let found = Listing {
+        entries: vec![Entry {
+            kind: EntryKind::File,
+            path: path.into(),
+            size: 3,
+            modified: None,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        }],
+        left_out: 0,
+    };
+    let (ticket, seen) = (*ticket, Ok(Seen::Entries(found)));
+    c.take(Msg::Looked { ticket, seen });
+    c.shows(path);
+    c.press("r");
+    c.shows("where to?");
+    c.press("j\n");
+    c.press("relative");
+    assert_eq!(c.press("\n"), []);
+    c.shows("begins with /");
+    c.press("\u{8}\u{8}\u{8}\u{8}\u{8}\u{8}\u{8}\u{8}/srv/back");
+    let (_, request) = asked(&c.press("\n"));
+    let Request::Restore { what, to, .. } = request else {
+        panic!("{request:?}");
+    };
+    assert_eq!(what, RestoreWhat::Path { path: path.into() });
+    let to_folder = RestoreTo::Folder {
+        path: "/srv/back".into(),
+    };
+    assert_eq!(to, to_folder);
+}
+
+#[test]
+fn what_was_read_of_a_snapshot_is_kept_and_an_old_answer_is_none() {
+    let mut c = Console::new();
+    let effects = c.press("5j\nj]\nj\n");
+    let Some(Effect::Look { ticket, .. }) = effects.last() else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    let (ticket, listing) = (*ticket, Listing::default());
+    // Meanwhile another folder is wanted.
+    let effects = c.press("\u{1b}j\n");
+    let Some(Effect::Look { ticket: other, .. }) = effects.last() else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    let seen = || Ok(Seen::Entries(listing.clone()));
+    c.take(Msg::Looked {
+        ticket,
+        seen: seen(),
+    });
+    c.shows("reading");
+    let ticket = *other;
+    c.take(Msg::Looked {
+        ticket,
+        seen: seen(),
+    });
+    c.shows("an empty folder");
+    // Going back and in again asks for nothing.
+    assert_eq!(c.press("\u{1b}\n"), []);
+    c.shows("an empty folder");
+}
+
+#[test]
+fn backups_and_proofs_are_asked_for_by_key() {
+    let mut c = Console::new();
+    let (_, request) = asked(&c.press("5jb"));
+    let apps = vec!["blog".to_owned()];
+    assert_eq!(request, Request::Backup { apps: apps.clone() });
+    c.press("\u{1b}");
+    let (_, request) = asked(&c.press("B"));
+    assert_eq!(request, Request::Backup { apps: Vec::new() });
+    c.press("\u{1b}");
+    let (_, request) = asked(&c.press("v"));
+    assert_eq!(request, Request::Verify { apps });
+}
+
+#[test]
+fn ten_thousand_snapshots_are_no_pause() {
+    let mut app = fixture::large();
+    let mut terminal = Terminal::new(TestBackend::new(160, 48)).expect("a backend");
+    let press = |app: &mut App, c| {
+        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+        update(app, Msg::Terminal(TerminalEvent::Key(key)), NOW);
+    };
+    press(&mut app, '5');
+    let enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE);
+    update(&mut app, Msg::Terminal(TerminalEvent::Key(enter)), NOW);
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        press(&mut app, 'j');
+        terminal.draw(|f| view(&mut app, f)).expect("drawn");
+    }
+    let each = begun.elapsed() / 20;
+    eprintln!(
+        "a key and a frame with 10,000 snapshots: {} us",
+        each.as_micros()
+    );
+    // A debug build on a busy machine is given a lot.
+    assert!(each < std::time::Duration::from_millis(100), "{each:?}");
+    // Reading them anew.
+    let snapshots = app_snapshots();
+    let begun = std::time::Instant::now();
+    let datum = Datum::Snapshots(Ok(snapshots));
+    update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
+    let took = begun.elapsed();
+    eprintln!("10,000 snapshots taken in: {} ms", took.as_millis());
+    assert!(took < std::time::Duration::from_millis(800), "{took:?}");
+}
+
+/// As many as a repository has after years, in no order.
+fn app_snapshots() -> Vec<matou::model::Snapshot> {
+    let one = fixture::fleet().snapshots.value().expect("read")[0].clone();
+    (0..10_000u32)
+        .map(|i| {
+            let mut s = one.clone();
+            s.id = format!("{:08x}{i:056x}", i.wrapping_mul(2_654_435_761));
+            s.app = Some(format!("app{:02}", i % 50));
+            s.at = NOW - jiff::SignedDuration::from_secs(i64::from(i) * 600);
+            s
+        })
+        .collect()
+}

@@ -1,0 +1,218 @@
+//! Moving about: selection, filter, tabs, mouse, leaving, and any key at all.
+
+use crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
+    MouseEventKind,
+};
+use matou::job::{Confirm, Event, JobId, Outcome};
+use matou::model::{Datum, Update};
+use matou::ops::{Request, ShellTarget};
+use matou::ui::fixture::{self, NOW};
+use matou::ui::{Effect, Msg};
+use proptest::prelude::*;
+
+use crate::{Console, asked, plan};
+
+#[test]
+fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
+    let mut c = Console::new();
+    c.press("2j");
+    c.shows("● ▸ blog");
+    let mut swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let mut new = swarm.services[0].clone();
+    new.id = "s-aaa".into();
+    new.name = "aaa_web".into();
+    new.stack = Some("aaa".into());
+    swarm.services.insert(0, new);
+    let datum = Datum::Swarm(Ok(swarm));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert_eq!(asked(&c.press("x")).1, Request::remove("shop".into()));
+}
+
+#[test]
+fn a_filter_is_live_and_esc_ends_it() {
+    let mut c = Console::new();
+    c.press("2/shp");
+    c.shows("1 of 2");
+    c.hides("1/1 blog");
+    c.press("\n");
+    c.shows("1 of 2");
+    c.press("\u{1b}");
+    c.shows("1/1 blog");
+}
+
+#[test]
+fn leaving_asks_while_a_job_runs() {
+    let mut c = Console::new();
+    assert_eq!(c.press("q"), [Effect::Quit]);
+    let id = JobId(1);
+    let request = Request::remove("x".into());
+    c.take(Msg::JobStarted { id, request });
+    c.press("\u{1b}");
+    assert_eq!(c.press("q"), []);
+    c.shows("A job runs");
+    assert_eq!(c.press("c"), [Effect::CancelJob(id)]);
+    let took = std::time::Duration::ZERO;
+    let finished = Event::Finished {
+        outcome: Outcome::Cancelled,
+        took,
+    };
+    assert_eq!(
+        c.take(Msg::Job {
+            id,
+            event: finished
+        }),
+        [Effect::Quit]
+    );
+}
+
+#[test]
+fn ctrl_c_closes_what_is_open_and_then_asks() {
+    let mut c = Console::new();
+    c.press("d");
+    assert_eq!(c.control('c'), []);
+    c.hides("Catalogue");
+    assert_eq!(c.control('c'), []);
+    c.shows("Leave?");
+    assert_eq!(c.press("y"), [Effect::Quit]);
+    assert_eq!(c.control('z'), [Effect::Suspend]);
+    assert_eq!(c.control('l'), [Effect::Redraw]);
+    assert_eq!(c.take(Msg::Terminate), [Effect::Quit]);
+    assert_eq!(c.take(Msg::Resumed), [Effect::Redraw, Effect::Refresh]);
+}
+
+#[test]
+fn a_failure_is_told_where_the_eye_is_and_opened_by_enter() {
+    let mut c = Console::new();
+    let text =
+        "worker-02: `docker stack rm x` ended with exit code 1: permission denied ".repeat(3);
+    c.take(Msg::Notice { text, error: true });
+    c.shows("(Enter: more)");
+    c.press("\n");
+    c.shows("What happened");
+    c.press("\u{1b}");
+    c.hides("(Enter: more)");
+}
+
+#[test]
+fn the_mouse_selects_rows_tabs_and_turns_lists() {
+    let mut c = Console::new();
+    let screen = c.screen();
+    let row = screen
+        .lines()
+        .position(|l| l.contains("worker-02"))
+        .expect("a row") as u16;
+    let mouse = |kind, column, row| {
+        let modifiers = KeyModifiers::NONE;
+        Msg::Terminal(TerminalEvent::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers,
+        }))
+    };
+    c.take(mouse(MouseEventKind::Down(MouseButton::Left), 5, row));
+    c.shows("worker-02.example.org port 22 does not answer");
+    let top = c.screen();
+    let top = top.lines().next().map_or(0, |_| 1);
+    let line = c.screen().lines().nth(top).unwrap_or_default().to_owned();
+    let tab = line
+        .chars()
+        .position(|ch| ch == 'T')
+        .expect("the Tasks tab") as u16;
+    // The test backend prints each line in quotes.
+    c.take(mouse(MouseEventKind::Down(MouseButton::Left), tab - 1, 1));
+    c.shows("task");
+    c.take(mouse(MouseEventKind::ScrollUp, 5, row));
+    c.screen();
+    assert!(
+        matches!(&c.press("e")[..], [Effect::Shell(ShellTarget::Node { node })] if node == "master")
+    );
+}
+
+#[test]
+fn a_reading_that_says_the_same_is_not_drawn() {
+    let mut c = Console::new();
+    c.0.take_dirty();
+    let swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let datum = Datum::Swarm(Ok(swarm.clone()));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert!(!c.0.take_dirty());
+    let mut other = swarm;
+    other.services[0].running = 0;
+    let datum = Datum::Swarm(Ok(other));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    assert!(c.0.take_dirty());
+}
+
+#[test]
+fn tabs_panes_zoom_and_jobs() {
+    let mut c = Console::new();
+    c.press("1]");
+    c.shows("no tasks");
+    c.press("2\t\t\t");
+    c.shows("Repository main");
+    c.press("z");
+    c.shows("5 Backups");
+    c.press("z2a\n");
+    c.shows("unreachable");
+    c.press("J");
+    c.shows("No job was started");
+}
+
+fn any_key() -> impl Strategy<Value = TerminalEvent> {
+    let code = prop_oneof![
+        8 => prop::char::range(' ', '~').prop_map(KeyCode::Char),
+        1 => Just(KeyCode::Enter),
+        2 => Just(KeyCode::Esc),
+        1 => Just(KeyCode::Tab),
+        1 => Just(KeyCode::BackTab),
+        1 => Just(KeyCode::Backspace),
+        1 => Just(KeyCode::Up),
+        1 => Just(KeyCode::Down),
+        1 => Just(KeyCode::PageDown),
+        1 => Just(KeyCode::End),
+    ];
+    let mouse = (0u16..220, 0u16..70, any::<bool>()).prop_map(|(column, row, click)| {
+        let kind = match click {
+            true => MouseEventKind::Down(MouseButton::Left),
+            false => MouseEventKind::ScrollDown,
+        };
+        let modifiers = KeyModifiers::NONE;
+        TerminalEvent::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers,
+        })
+    });
+    let control = prop::char::range('a', 'y')
+        .prop_map(|c| TerminalEvent::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)));
+    prop_oneof![
+        10 => code.prop_map(|c| TerminalEvent::Key(KeyEvent::new(c, KeyModifiers::NONE))),
+        1 => control,
+        2 => mouse,
+        1 => Just(TerminalEvent::Paste("a\nb\u{1b}c".into())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_keys_at_any_size_do_harm(
+        events in prop::collection::vec(any_key(), 1..60),
+        sizes in prop::collection::vec((1u16..210, 1u16..70), 1..4),
+    ) {
+        let mut c = Console::new();
+        for (i, event) in events.into_iter().enumerate() {
+            for effect in c.take(Msg::Terminal(event)) {
+                if let Effect::Plan { ticket, .. } = effect {
+                    let plan = Ok(plan(Confirm::TypeName("x".into()), "y"));
+                    c.take(Msg::Planned { ticket, plan });
+                }
+            }
+            let (width, height) = sizes[i % sizes.len()];
+            c.screen_of(width, height);
+        }
+    }
+}
