@@ -84,16 +84,23 @@ through_restore() {
 }
 
 plain >/dev/null
-i=0
 for f in plain through plain_restore by_hand through_restore staged; do : >"$state/$f"; done
+# Each comes after the other or after itself, and after nothing else: in turn with restores, runs of
+# the same differed by a fifth.
+i=0
 while [ "$i" -lt "$turns" ]; do
-    # Who comes second finds another disk than who came first; what is restored is matou's.
     [ $((i % 2)) = 1 ] || plain >>"$state/plain"
     through >>"$state/through"
+    [ $((i % 2)) = 0 ] || plain >>"$state/plain"
+    i=$((i + 1))
+done
+# What is restored is matou's.
+through >/dev/null
+i=0
+while [ "$i" -lt "$turns" ]; do
     plain_restore >>"$state/plain_restore"
     by_hand >>"$state/by_hand"
     through_restore "$state/staged" >>"$state/through_restore"
-    [ $((i % 2)) = 0 ] || plain >>"$state/plain"
     i=$((i + 1))
 done
 median() { sort -n "$state/$1" | awk '{ a[NR] = $1 } END { print (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
