@@ -459,6 +459,10 @@ fn roles(fleet: &Fleet, config: &PathBuf) {
     // Of two managers none can be lost.
     let text = ok(config, &["demote", "n2", "--yes"]);
     assert!(text.contains("role of n2: manager → worker"), "{text}");
+    // It starts as what its certificate says, whatever the managers think.
+    let own = "openssl x509 -noout -subject -in /var/lib/docker/swarm/certificates/swarm-node.crt";
+    let own = fleet.run("n2", own);
+    assert!(own.contains("OU = swarm-worker"), "{own}");
     assert!(ok(config, &["demote", "n2", "--yes"]).contains("nothing to do"));
 }
 

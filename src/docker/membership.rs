@@ -7,10 +7,14 @@ use bollard::models::{
     NodeSpecAvailabilityEnum, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest,
 };
 use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions, UpdateNodeOptions};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::swarm::again;
 use super::{Docker, DockerError};
+use crate::host::Command;
 use crate::model::{Availability, Role};
 
 /// The engine's own description of a node.
@@ -18,6 +22,18 @@ pub type NodeSpec = bollard::models::NodeSpec;
 
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
+
+/// The role that a node's certificate gives it.
+fn role_of(pem: &[u8]) -> Option<Role> {
+    let leaf = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
+    let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
+    let unit = parsed.subject().iter_organizational_unit().next()?;
+    match unit.as_str().ok()? {
+        "swarm-manager" => Some(Role::Manager),
+        "swarm-worker" => Some(Role::Worker),
+        _ => None,
+    }
+}
 
 impl Docker {
     /// Makes this engine the first manager of a new swarm. `address` is the node's own, under which
@@ -118,6 +134,28 @@ impl Docker {
             });
         })
         .await
+    }
+
+    /// The role in this engine's own certificate, with which it starts; none outside a swarm. A
+    /// manager that was demoted has one of a manager for some seconds: restarted meanwhile, it comes
+    /// back as a manager, and the others wait for its vote.
+    /// Source: swarmkit, ca/certificates.go: the role is the subject's organizational unit.
+    ///
+    /// # Errors
+    /// When the node can't be asked.
+    pub async fn certified_role(&self) -> Result<Option<Role>, DockerError> {
+        let client = self.client().await?;
+        let info = match client.info().await {
+            Ok(info) => info,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        let root = info.docker_root_dir.unwrap_or_default();
+        let read = Command::sh("cat -- \"$1/swarm/certificates/swarm-node.crt\" || :")
+            .arg(root)
+            .sudo()
+            .timeout(Duration::from_secs(15))
+            .label("ask for the role in its certificate");
+        Ok(role_of(&self.host().run_ok(&read).await?.stdout))
     }
 
     /// Sets whether the scheduler may use a node, found by its swarm id or host name.

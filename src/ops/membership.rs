@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::availability::{Emptied, SetAvailability, Target};
 use super::tasks::{docker_failed, read};
+use crate::docker::Docker;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::{Availability, Role, Swarm, SwarmNode};
 
@@ -15,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How long it may take until a node that left is missed: three heartbeats, each of 60 s at most.
 const MISSED: Duration = Duration::from_secs(200);
 
-/// The steps, on a manager, that give a node a role.
-pub(super) fn set_role(target: Target, to: Role) -> Vec<Box<dyn Step>> {
-    vec![Box::new(SetRole { target, to })]
+/// The steps, on a manager, that give a node a role; `own` is the node's engine.
+pub(super) fn set_role(target: Target, own: Docker, to: Role) -> Vec<Box<dyn Step>> {
+    vec![Box::new(SetRole { target, own, to })]
 }
 
 /// The steps, on another manager, that empty a node which is to leave.
-pub(super) fn before_leaving(target: Target) -> Vec<Box<dyn Step>> {
+pub(super) fn before_leaving(target: Target, own: Docker) -> Vec<Box<dyn Step>> {
     vec![
         Box::new(SetAvailability {
             target: target.clone(),
@@ -32,6 +33,7 @@ pub(super) fn before_leaving(target: Target) -> Vec<Box<dyn Step>> {
         }),
         Box::new(SetRole {
             target,
+            own,
             to: Role::Worker,
         }),
     ]
@@ -50,6 +52,7 @@ pub(super) fn strike_off(target: Target, lost: bool) -> Vec<Box<dyn Step>> {
 
 struct SetRole {
     target: Target,
+    own: Docker,
     to: Role,
 }
 
@@ -143,15 +146,36 @@ impl Step for SetRole {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
+        let late = |_| {
+            Err(StepError::failed(format!(
+                "{} has not taken up its role after {} s: is 2377/tcp open between the nodes?",
+                self.target.name,
+                PATIENCE.as_secs()
+            )))
+        };
         tokio::time::timeout(PATIENCE, taken_up)
             .await
-            .unwrap_or_else(|_| {
-                Err(StepError::failed(format!(
-                    "{} has not taken up its role after {} s: is 2377/tcp open between the nodes?",
-                    self.target.name,
-                    PATIENCE.as_secs()
-                )))
-            })
+            .unwrap_or_else(late)?;
+        // Restarted with the certificate of before, it would be what it was.
+        let certified = async {
+            loop {
+                match self.own.certified_role().await {
+                    Ok(Some(role)) if role != self.to => {}
+                    Ok(_) => return Ok(()),
+                    Err(e) => {
+                        let name = &self.target.name;
+                        cx.out
+                            .note(format!("{name} can't be asked whether it knows: {e}"))
+                            .await;
+                        return Ok(());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, certified)
+            .await
+            .unwrap_or_else(late)
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
     };
     Ok(match request {
         Request::Role { to, .. } => {
-            let steps = membership::set_role(target, *to);
+            let steps = membership::set_role(target, found(node)?.docker.clone(), *to);
             ask(vec![stage("role", manager().await?, steps)])
         }
         Request::Leave { .. } => {
@@ -50,7 +50,11 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
                 ));
             }
             typed(vec![
-                stage("empty", manager, membership::before_leaving(target.clone())),
+                stage(
+                    "empty",
+                    manager,
+                    membership::before_leaving(target.clone(), handle.docker.clone()),
+                ),
                 stage("leave", handle, membership::leave()),
                 stage("list", manager, membership::strike_off(target, false)),
             ])

@@ -184,6 +184,7 @@ impl Step for Reboot {
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let before = boot(&cx.host).await?;
+        let manages = cx.docker.ping_manager().await.is_ok();
         // A moment later, so that this command ends before its connection does.
         let reboot = Command::new("systemd-run")
             .args([
@@ -206,6 +207,10 @@ impl Step for Reboot {
             }
             cx.out.note("it is back, waiting for its engine").await;
             while cx.docker.engine().await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            // Two managers decide nothing while one of them is away, and choose a leader afterwards.
+            while manages && cx.docker.swarm().await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };

@@ -524,7 +524,9 @@ async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         docker.set_role(&id, at.node.role).await.map_err(failed)?;
         let says_so = async {
             // Only a manager answers what the swarm is.
-            while run.cx.docker.swarm().await.is_ok() != (at.node.role == Role::Manager) {
+            while run.cx.docker.swarm().await.is_ok() != (at.node.role == Role::Manager)
+                || run.cx.docker.certified_role().await.ok().flatten() != Some(at.node.role)
+            {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
