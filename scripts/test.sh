@@ -33,8 +33,8 @@ run() { # run TEST... : as cargo's options
 # shellcheck disable=SC2086
 run $aside >"$beside" 2>&1 &
 others=""
-for file in tests/*.rs; do
-    test=$(basename "$file" .rs)
+for file in tests/*.rs tests/*/main.rs; do
+    test=$(basename "${file%/main.rs}" .rs)
     case " $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 failed=0
