@@ -157,6 +157,8 @@ impl Step for SetRole {
             .await
             .unwrap_or_else(late)?;
         // Restarted with the certificate of before, it would be what it was.
+        let waiting = format!("waiting for the certificate of a {}", word(self.to));
+        cx.out.note(waiting).await;
         let certified = async {
             loop {
                 match self.own.certified_role().await {

@@ -210,6 +210,9 @@ impl Step for Reboot {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             // Two managers decide nothing while one of them is away, and choose a leader afterwards.
+            if manages {
+                cx.out.note("waiting until the managers answer").await;
+            }
             while manages && cx.docker.swarm().await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
