@@ -119,7 +119,8 @@ impl Step for SetRole {
         let bears = (after - 1) / 2;
         let even = after % 2 == 0;
         let change = change.warn(format!(
-            "{after} managers then; the swarm bears the loss of {bears}{}",
+            "{} then; the swarm bears the loss of {bears}{}",
+            crate::text::plural(after, "manager"),
             if even {
                 ": an odd number is better"
             } else {
