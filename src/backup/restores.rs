@@ -14,14 +14,32 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// The snapshot is written beside the data; nothing in use was touched.
     Staging,
-    /// Services are stopped, folders exchanged, services started.
+    /// Services are stopped, folders exchanged. Nothing has run on what was restored: it is in the
+    /// repository as it is here.
     Restoring,
+    /// Services run on what was restored, and not all of it is loaded yet. From here on nothing that
+    /// was restored is removed unless the operator lets it go: something may have been written to it.
+    Loading,
+    /// Everything is loaded; the services are started and asked.
+    Started,
     /// Done: the data from before is kept.
     Restored,
     /// The data from before is being brought back.
     Undoing,
     /// Brought back: what had been restored is kept.
     Undone,
+    /// Taken back, or ended with nothing to keep: nothing is left to do but to remove what was
+    /// written beside. No folder is exchanged any more.
+    Clearing,
+    /// The operator let it go: nothing is left to do but to remove all that is kept.
+    Forgetting,
+}
+
+impl Phase {
+    /// Whether services may have written to what was restored.
+    pub fn has_run(self) -> bool {
+        matches!(self, Self::Loading | Self::Started | Self::Restored)
+    }
 }
 
 /// A file or folder that is exchanged.
@@ -47,7 +65,10 @@ pub struct RestoreState {
     /// Folder of everything that this restore wrote and keeps.
     pub folder: PathBuf,
     pub swaps: Vec<Swap>,
-    /// Replicas that services had, to be given back.
+    /// Volumes that are exchanged: services of other applications may use them too.
+    #[serde(default)]
+    pub volumes: Vec<String>,
+    /// Replicas that services had, to be given back; none when they went on.
     pub replicas: Vec<(String, u64)>,
     /// The application did not run before: what was deployed of it goes when the restore is taken
     /// back.
@@ -56,7 +77,8 @@ pub struct RestoreState {
 }
 
 impl RestoreState {
-    /// The application is neither as it was nor restored, or rests of an attempt lie about.
+    /// The application is neither as it was nor restored, or rests of an attempt lie about. While a
+    /// restore runs this is so too.
     pub fn is_interrupted(&self) -> bool {
         !matches!(self.phase, Phase::Restored | Phase::Undone)
     }
@@ -80,6 +102,7 @@ mod tests {
                 new: "/mnt/data/.matou/restores/shop/new/0".into(),
                 old: "/mnt/data/.matou/restores/shop/old/0".into(),
             }],
+            volumes: vec!["shop_db".into()],
             replicas: vec![("shop_db".into(), 1)],
             deployed: false,
         };

@@ -244,6 +244,7 @@ impl Moving {
             snapshot_at: now,
             folder: data.join("restores").join(&self.app),
             swaps: Vec::new(),
+            volumes: Vec::new(),
             replicas,
             deployed: false,
         }

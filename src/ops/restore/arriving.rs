@@ -110,7 +110,7 @@ impl Arriving {
         };
         let text = serde_json::to_vec(&holds).unwrap_or_default();
         let path = self.path().display().to_string();
-        let state = self.work.state(Phase::Staging, Vec::new());
+        let state = self.work.state(Phase::Staging);
         self.work.journal.write(&state).await?;
         Ok(self.work.journal.host.upload(&path, &text, 0o600).await?)
     }

@@ -9,11 +9,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::journal::Journal;
+use super::machine::{self, TakenBack};
 use super::parts::{Part, PartKind};
+use super::rise::Rising;
 use super::services;
+use super::site::Site;
 use super::source::Source;
+use super::users::{self, Folders, Users};
 use crate::backup::{Phase, RestoreState, Swap};
-use crate::docker::{NodeHandle, Nodes};
+use crate::docker::Nodes;
 use crate::host::Command;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::ops::Context;
@@ -81,13 +85,16 @@ impl Exchange {
         let swap = |(at, part): (usize, &Part)| Swap {
             live: part.live.clone(),
             new: self.new_of(at, part),
-            old: self.folder.join("old").join(at.to_string()),
+            old: self
+                .folder
+                .join("old")
+                .join(format!("{at}-{}", name_of(&part.live))),
         };
         self.parts.iter().enumerate().map(swap).collect()
     }
 
     /// The state before anything was changed.
-    pub(super) fn state(&self, phase: Phase, replicas: Vec<(String, u64)>) -> RestoreState {
+    pub(super) fn state(&self, phase: Phase) -> RestoreState {
         RestoreState {
             app: self.app.clone(),
             phase,
@@ -96,15 +103,10 @@ impl Exchange {
             snapshot_at: self.source.at,
             folder: self.folder.clone(),
             swaps: self.swaps(),
-            replicas,
+            volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
+            replicas: Vec::new(),
             deployed: matches!(self.services, Services::Deploy(_)),
         }
-    }
-
-    async fn manager(&self, cx: &Cx) -> Result<(Cx, NodeHandle), StepError> {
-        let manager = self.cx.nodes.manager().await;
-        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
-        Ok((services::on_manager(cx, manager), manager.clone()))
     }
 
     /// What is there now, in use or in the way: size of each live path; `None` where there is none.
@@ -131,7 +133,16 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             .collect())
     }
 
-    fn wanted<'a>(&'a self, file: &'a AppFile) -> Wanted<'a> {
+    /// Who uses the folders now.
+    async fn users(&self, manager: &Cx) -> Result<Users, StepError> {
+        let folders = Folders {
+            volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
+            paths: self.parts.iter().map(|p| p.live.clone()).collect(),
+        };
+        users::find(&self.cx, manager, &folders).await
+    }
+
+    pub(super) fn wanted<'a>(&'a self, file: &'a AppFile) -> Wanted<'a> {
         Wanted {
             stack: Some(&file.stack),
             app: &self.app,
@@ -178,28 +189,59 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             });
         }
         lines.extend(self.notes.iter().map(Change::same));
-        let (manager, handle) = self.manager(cx).await?;
-        match &self.services {
-            Services::GoOn => {}
-            Services::Stop => {
-                for (name, replicas) in services::replicas(&manager, &self.app).await? {
-                    lines.push(
-                        Change::modify(
-                            format!("service {name}"),
-                            format!("{replicas} running"),
-                            "stopped, then started again",
-                        )
-                        .warn("it does not answer meanwhile"),
-                    );
-                }
+        let site = Site::of(&self.cx, cx, &self.journal).await?;
+        let who = self.users(&site.manager).await?;
+        let own = services::replicas(&site.manager, &self.app).await?;
+        let mut all = services::replicas_with(&site.manager, &self.app, &who.services).await?;
+        all.retain(|(name, _)| {
+            let is_own = own.iter().any(|(own, _)| own == name);
+            match &self.services {
+                Services::GoOn => false,
+                Services::Stop => true,
+                Services::Deploy(_) => !is_own,
             }
-            Services::Deploy(file) => {
-                let steps = deploy::steps(&self.wanted(file), &handle, &self.cx).await;
-                for step in steps.map_err(StepError::failed)? {
-                    match step.check(&manager).await? {
-                        Check::Done(more) | Check::Change(more) => lines.extend(more),
-                        Check::Unknown(_) => {}
-                    }
+        });
+        for (name, replicas) in all {
+            let line = match services::is_stopped(replicas) {
+                true => Change::modify(
+                    format!("service {name}"),
+                    services::shown(replicas),
+                    "stopped, then started again",
+                ),
+                false => Change::modify(
+                    format!("service {name}"),
+                    services::shown(replicas),
+                    "its tasks are waited for",
+                ),
+            };
+            let is_own = own.iter().any(|(own, _)| *own == name);
+            lines.push(match is_own {
+                true => line.warn("it does not answer meanwhile"),
+                false => line.warn(format!(
+                    "it is none of {}, and uses the same data: it does not answer meanwhile, and finds what is restored",
+                    self.app
+                )),
+            });
+        }
+        if !matches!(self.services, Services::GoOn) {
+            lines.extend(who.containers.iter().map(|(name, node)| {
+                Change::decide(format!(
+                    "the container {name} on {node} uses the same data and is no service, so it can't be stopped here: stop it first, or it goes on in what is set aside"
+                ))
+            }));
+        }
+        lines.extend(who.silent.iter().map(|node| {
+            Change::same(format!("{node} does not tell what runs there"))
+                .warn("a container there that is no service and uses this data would go on in what is set aside")
+        }));
+        if let Services::Deploy(file) = &self.services {
+            let manager = self.cx.nodes.manager().await;
+            let handle = manager.map_err(|e| StepError::failed(e.to_string()))?;
+            let steps = deploy::steps(&self.wanted(file), handle, &self.cx).await;
+            for step in steps.map_err(StepError::failed)? {
+                match step.check(&site.manager).await? {
+                    Check::Done(more) | Check::Change(more) => lines.extend(more),
+                    Check::Unknown(_) => {}
                 }
             }
         }
@@ -208,112 +250,44 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
 
     /// Everything, and back again when it goes wrong.
     pub(super) async fn run(&self, cx: &Cx) -> Result<(), StepError> {
-        let (manager, handle) = self.manager(cx).await?;
-        let replicas = match self.services {
-            Services::Stop => services::replicas(&manager, &self.app).await?,
-            _ => Vec::new(),
-        };
-        let mut state = self.state(Phase::Restoring, replicas);
-        self.journal.write(&state).await?;
-        match self.forward(&manager, &handle, &state).await {
-            Ok(()) => {
-                state.phase = Phase::Restored;
-                self.journal.write(&state).await?;
-                if !self.sets_aside().await? {
-                    // Nothing was there before: there is nothing to go back to.
-                    return self.journal.clear(&state).await;
-                }
-                let rests = [self.staged(), self.folder.join("fresh")];
-                self.journal.remove(&rests).await?;
+        let rising = Rising::of(self, cx).await?;
+        let mut state = self.state(Phase::Restoring);
+        // Taking back is not cancelled with the job.
+        let mut calm = rising.site.clone();
+        calm.manager.cancel = tokio_util::sync::CancellationToken::new();
+        let written = || self.journal.read();
+        let done = machine::attempt(&rising, &calm, &mut state, written).await;
+        let app = &self.app;
+        let Err(TakenBack { why, kept }) = done else {
+            if state.phase == Phase::Restored {
                 cx.out
                     .note(format!(
-                        "what was there before is kept: `matou restore undo {0}` brings it back, `matou restore forget {0}` lets it go",
-                        self.app
+                        "what was there before is kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go"
                     ))
                     .await;
-                Ok(())
             }
-            Err(why) => {
-                cx.out.note(format!("{why}: it is taken back")).await;
-                // Taking back is not cancelled with the job.
-                let calm = Cx {
-                    cancel: tokio_util::sync::CancellationToken::new(),
-                    ..manager
-                };
-                match take_back(&calm, &self.journal, &state).await {
-                    Ok(()) if matches!(why, StepError::Cancelled) => Err(why),
-                    Ok(()) => Err(StepError::failed(format!(
-                        "{why}; it was taken back: {} is as it was",
-                        self.app
-                    ))),
-                    Err(worse) => Err(StepError::failed(format!(
-                        "{why}; and it could not be taken back: {worse}. When that is mended, `matou restore undo {}` does it",
-                        self.app
-                    ))),
-                }
-            }
+            return Ok(());
+        };
+        if matches!(kept, Ok(true)) {
+            cx.out
+                .note(format!(
+                    "services ran on what was restored, so it is kept, with what they wrote: `matou restore forget {app}` lets it go"
+                ))
+                .await;
         }
-    }
-
-    async fn forward(
-        &self,
-        manager: &Cx,
-        handle: &NodeHandle,
-        state: &RestoreState,
-    ) -> Result<(), StepError> {
-        let nodes = &self.cx.nodes;
-        let check = services::Answer::of(self, handle).await?;
-        let answered = check.now(manager).await;
-        if matches!(self.services, Services::Stop) {
-            services::stop(manager, &self.app).await?;
+        match kept {
+            Ok(_) if matches!(why, StepError::Cancelled) => Err(why),
+            Ok(_) => Err(StepError::failed(format!(
+                "{why}; it was taken back: {app} is as it was"
+            ))),
+            Err(worse) => Err(StepError::failed(format!(
+                "{why}; and it could not be taken back: {worse}. When that is mended, `matou restore undo {app}` does it"
+            ))),
         }
-        self.make_ready().await?;
-        self.journal.forward(&state.swaps).await?;
-        manager
-            .out
-            .note("the restored folders are in place".to_owned())
-            .await;
-        let databases = self.databases();
-        match &self.services {
-            Services::GoOn => return Ok(()),
-            Services::Stop => {
-                let named = |(name, _): &(String, u64)| {
-                    let mut all = databases.iter();
-                    all.any(|short| *name == format!("{}_{short}", self.app))
-                };
-                let (first, then): (Vec<_>, Vec<_>) =
-                    state.replicas.iter().cloned().partition(named);
-                services::start(manager, &first).await?;
-                self.load(manager, nodes).await?;
-                services::start(manager, &then).await?;
-            }
-            Services::Deploy(file) => {
-                let wanted = self.wanted(file);
-                if !databases.is_empty() {
-                    let steps = deploy::some(&wanted, handle, &self.cx, &databases).await;
-                    run_steps(manager, steps.map_err(StepError::failed)?).await?;
-                    self.load(manager, nodes).await?;
-                }
-                let steps = deploy::steps(&wanted, handle, &self.cx).await;
-                run_steps(manager, steps.map_err(StepError::failed)?).await?;
-            }
-        }
-        self.hooks(manager, nodes).await?;
-        check.after(manager, answered).await
-    }
-
-    /// Whether something of before is kept.
-    async fn sets_aside(&self) -> Result<bool, StepError> {
-        let look = Command::sh("ls -A -- \"$1\" 2>/dev/null | head -n 1")
-            .arg(self.folder.join("old").display().to_string())
-            .sudo()
-            .timeout(Duration::from_secs(20))
-            .label("what is set aside");
-        Ok(!self.journal.host.run_ok(&look).await?.text().is_empty())
     }
 
     /// Services of the application that are database servers whose dump is loaded.
-    fn databases(&self) -> Vec<String> {
+    pub(super) fn databases(&self) -> Vec<String> {
         let loads = self.parts.iter().flat_map(Part::loads);
         let mut names: Vec<String> = loads.map(|l| l.service.clone()).collect();
         names.sort();
@@ -323,7 +297,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
 
     /// New data folders, consistent copies over the files of SQLite, volumes of the local driver,
     /// kept secrets.
-    async fn make_ready(&self) -> Result<(), StepError> {
+    pub(super) async fn make_ready(&self) -> Result<(), StepError> {
         let host = &self.journal.host;
         for (at, part) in self.parts.iter().enumerate() {
             match &part.kind {
@@ -394,7 +368,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Loads every dump.
-    async fn load(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
+    pub(super) async fn load(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
         for part in &self.parts {
             for load in part.loads() {
                 let service = format!("{}_{}", self.app, load.service);
@@ -407,7 +381,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Runs the shell lines of the stack that load a dump.
-    async fn hooks(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
+    pub(super) async fn hooks(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
         for dump in &self.hooks {
             let (Some(line), file) = (&dump.restore, &dump.file) else {
                 continue;
@@ -417,6 +391,15 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         }
         Ok(())
     }
+}
+
+/// The last part of a path, for a name of matou's own.
+fn name_of(path: &Path) -> String {
+    let own = path.components().rev().find(|c| c.as_os_str() != "_data");
+    own.map_or_else(String::new, |c| {
+        let name = c.as_os_str().to_string_lossy();
+        name.chars().filter(|c| !c.is_control()).take(80).collect()
+    })
 }
 
 struct Found {
@@ -436,23 +419,6 @@ pub(super) async fn run_steps(cx: &Cx, steps: Vec<Box<dyn Step>>) -> Result<(), 
         step.verify(cx).await?;
     }
     Ok(())
-}
-
-/// Takes a restore back, wherever it stopped: services stopped, folders exchanged back, replicas
-/// given back, what it wrote removed. `cx` is of a manager.
-pub(super) async fn take_back(
-    cx: &Cx,
-    journal: &Journal,
-    state: &RestoreState,
-) -> Result<(), StepError> {
-    if state.deployed {
-        services::remove(cx, &state.app).await?;
-    } else if !state.replicas.is_empty() {
-        services::stop(cx, &state.app).await?;
-    }
-    journal.back(&state.swaps).await?;
-    services::give_back(cx, &state.replicas).await?;
-    journal.clear(state).await
 }
 
 /// The step of a job.
@@ -507,37 +473,38 @@ impl Step for Begin {
     /// What an earlier restore left is looked at first.
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
         let app = &self.0.app;
-        Ok(match self.0.journal.read().await? {
-            None => Check::Change(Vec::new()),
-            Some(state) if state.is_interrupted() => Check::Change(vec![Change::modify(
-                format!("the restore of {app} that was interrupted"),
-                "half done",
-                "taken back first",
-            )]),
-            Some(state) => Check::Change(vec![Change::decide(format!(
+        let kept = |state: &RestoreState| {
+            Change::decide(format!(
                 "the data that a restore {} set aside is still kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then restore again",
                 state.begun.strftime("at %Y-%m-%d %H:%M UTC")
-            ))]),
+            ))
+        };
+        Ok(match self.0.journal.read().await? {
+            None => Check::Change(Vec::new()),
+            Some(state) => Check::Change(vec![match state.phase {
+                Phase::Restored => kept(&state),
+                Phase::Undone => Change::modify(
+                    format!("what a restore of {app} had put in place, and was undone"),
+                    "kept",
+                    format!("kept beside, until `matou restore forget {app}`"),
+                ),
+                Phase::Loading | Phase::Started => Change::decide(format!(
+                    "a restore of {app} was interrupted when its services ran on the restored data already: `matou restore undo {app}` brings back what was before, and keeps what they wrote"
+                )),
+                _ => Change::modify(
+                    format!("the restore of {app} that was interrupted"),
+                    "half done",
+                    "taken back first",
+                ),
+            }]),
         })
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let work = &self.0;
-        if let Some(state) = work.journal.read().await? {
-            let (manager, _) = work.manager(cx).await?;
-            super::undo::resolve(&manager, &work.journal, &state).await?;
-        }
-        if work.sets_aside().await? {
-            return Err(StepError::failed(format!(
-                "{} holds data that an earlier restore set aside, and nothing tells of which: look at it, then remove it",
-                work.folder.join("old").display()
-            )));
-        }
-        work.journal
-            .remove(std::slice::from_ref(&work.folder))
-            .await?;
-        let state = work.state(Phase::Staging, Vec::new());
-        work.journal.write(&state).await
+        let site = Site::of(&work.cx, cx, &work.journal).await?;
+        let earlier = work.journal.read().await?;
+        machine::begin(&site, earlier, &work.state(Phase::Staging)).await
     }
 
     async fn verify(&self, _: &Cx) -> Result<(), StepError> {

@@ -1,45 +1,55 @@
-//! The state file of an application's restore on the storage node, and the exchange of folders that
-//! it describes. Every part can be run again after it was interrupted anywhere.
+//! The state file of an application's restore on the storage node, the folder beside it, and the
+//! renames that put folders in place. Every part can be run again after it was interrupted anywhere.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::swap::{Rename, Seen, mark};
 use crate::backup::{RestoreState, Swap};
 use crate::host::{Command, Host};
 use crate::job::StepError;
 
-/// Exchanges: the one in use is set aside, the restored one takes its place. `$1` live, `$2` new,
-/// `$3` old, and so on. As long as `new` is there it has not taken its place.
-const FORWARD: &str = r#"set -e
+/// What of each swap is there, a line each: live, new, old, mark. `$1` is the restore's folder: where it
+/// is not there, its disk is not, and nothing can be told.
+pub(super) const LOOK: &str = r#"there() { if [ -e "$1" ] || [ -L "$1" ]; then printf 1; else printf 0; fi; }
+[ $# = 1 ] || [ -d "$1" ] || { echo "$1 is not there: is its disk mounted?" >&2; exit 1; }
+shift
+for p; do there "$p"; n=$((n + 1)); [ $((n % 4)) != 0 ] || echo; done"#;
+
+/// Carries out renames, three arguments each: what, from, to. A rename never replaces anything, and
+/// never copies: what is on another file system is told before.
+pub(super) const RENAME: &str = r#"set -e
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 while [ $# -ge 3 ]; do
-    live=$1; new=$2; old=$3; shift 3
-    there "$new" || continue
-    mkdir -p -m 700 -- "$(dirname "$old")"
-    mkdir -p -- "$(dirname "$live")"
-    if [ "$(stat -c %d -- "$(dirname "$live")")" != "$(stat -c %d -- "$(dirname "$new")")" ]; then
-        echo "$live is on another file system than $new: it can't be exchanged" >&2; exit 1
+    what=$1; from=$2; to=$3; shift 3
+    case $what in
+    unmark) rm -f -- "$to"; continue ;;
+    place) mkdir -p -- "$(dirname "$to")" ;;
+    *) mkdir -p -m 700 -- "$(dirname "$to")" ;;
+    esac
+    case $what in mark) : >"$to"; continue ;; esac
+    if there "$to"; then echo "$to is there already: nothing is replaced" >&2; exit 1; fi
+    if [ "$(stat -c %d -- "$(dirname "$from")")" != "$(stat -c %d -- "$(dirname "$to")")" ]; then
+        echo "$from is on another file system than $to: it can't be exchanged" >&2; exit 1
     fi
-    if there "$live"; then
-        if there "$old"; then echo "$old is there already: is another restore under way?" >&2; exit 1; fi
-        mv -T -- "$live" "$old"
-    fi
-    mv -T -- "$new" "$live"
+    mv -T -- "$from" "$to"
 done
 sync"#;
 
-/// The other way round: the restored one waits again, the one from before is in use.
-const BACK: &str = r#"set -e
-there() { [ -e "$1" ] || [ -L "$1" ]; }
-while [ $# -ge 3 ]; do
-    live=$1; new=$2; old=$3; shift 3
-    if ! there "$new" && there "$live"; then
-        mkdir -p -- "$(dirname "$new")"
-        mv -T -- "$live" "$new"
-    fi
-    if there "$old" && ! there "$live"; then mv -T -- "$old" "$live"; fi
+/// Prints what in the folder `$1` is of before: anything but folders that are empty.
+pub(super) const KEPT: &str = r#"for d in "$1/old" "$1/found"; do
+    [ ! -e "$d" ] || find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit
+done"#;
+
+/// Removes the restore's folder `$1`, when `$2` says so only if nothing of before is in it.
+pub(super) const REMOVE_FOLDER: &str = r#"[ "$2" != empty-handed ] || for d in "$1/old" "$1/found"; do
+    [ ! -e "$d" ] || [ -z "$(find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit)" ] || {
+        echo "$d still holds data of before: nothing is removed" >&2; exit 1; }
 done
-sync"#;
+rm -rf --one-file-system -- "$1"; sync"#;
+
+/// Prints folders beside `$1` that earlier restores left, and that nothing else tells of.
+const LEFT: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;
 
 /// Where the state of an application's restore is written.
 #[derive(Clone)]
@@ -62,16 +72,17 @@ impl Journal {
     /// # Errors
     /// When the node can't be asked, or the file can't be understood.
     pub async fn read(&self) -> Result<Option<RestoreState>, StepError> {
-        let read = Command::sh("[ ! -e \"$1\" ] || cat -- \"$1\"")
+        let read = Command::sh("[ ! -e \"$1\" ] || { echo there; cat -- \"$1\"; }")
             .arg(self.path.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("state of the restore");
         let text = self.host.run_ok(&read).await?.text();
-        if text.is_empty() {
+        // A file that is empty is no word that there is none.
+        let Some(text) = text.strip_prefix("there") else {
             return Ok(None);
-        }
-        serde_json::from_str(&text).map(Some).map_err(|e| {
+        };
+        serde_json::from_str(text).map(Some).map_err(|e| {
             StepError::failed(format!(
                 "{} on {} can't be understood ({e}): it tells what a restore set aside; look at the folders beside it",
                 self.path.display(),
@@ -95,10 +106,15 @@ impl Journal {
         Ok(self.host.upload(&path, &text, 0o600).await?)
     }
 
-    /// Nothing is under way or kept any more: everything of the restore is removed, the state last.
-    pub async fn clear(&self, state: &RestoreState) -> Result<(), StepError> {
-        self.remove(std::slice::from_ref(&state.folder)).await?;
+    /// Removes the state.
+    pub async fn strike(&self) -> Result<(), StepError> {
         self.remove(std::slice::from_ref(&self.path)).await
+    }
+
+    /// Removes the state of something that wrote nothing beside, and exchanged nothing.
+    pub async fn clear(&self, state: &RestoreState) -> Result<(), StepError> {
+        self.remove_folder(&state.folder, true).await?;
+        self.strike().await
     }
 
     /// Removes files and folders of matou's own.
@@ -112,123 +128,117 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts what was restored in place.
-    pub async fn forward(&self, swaps: &[Swap]) -> Result<(), StepError> {
-        self.exchange(FORWARD, "exchange folders", swaps).await
+    /// Removes the folder of a restore; when `empty_handed`, only if nothing of before is in it.
+    pub async fn remove_folder(&self, folder: &Path, empty_handed: bool) -> Result<(), StepError> {
+        let how = if empty_handed { "empty-handed" } else { "all" };
+        let remove = Command::sh(REMOVE_FOLDER)
+            .arg(folder.display().to_string())
+            .arg(how)
+            .sudo()
+            .timeout(Duration::from_secs(1800))
+            .label(format!("remove {}", folder.display()));
+        self.host.run_ok(&remove).await?;
+        Ok(())
     }
 
-    /// Puts what was there before in place.
-    pub async fn back(&self, swaps: &[Swap]) -> Result<(), StepError> {
-        self.exchange(BACK, "exchange folders back", swaps).await
-    }
-
-    async fn exchange(&self, script: &str, label: &str, swaps: &[Swap]) -> Result<(), StepError> {
-        let paths = swaps
-            .iter()
-            .flat_map(|s| [&s.live, &s.new, &s.old])
-            .map(|p| p.display().to_string());
-        let command = Command::sh(script)
-            .args(paths)
+    /// Whether something of before is kept in a restore's folder.
+    pub async fn keeps(&self, folder: &Path) -> Result<bool, StepError> {
+        let look = Command::sh(KEPT)
+            .arg(folder.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(120))
-            .label(label);
+            .label("what is set aside");
+        Ok(!self.host.run_ok(&look).await?.text().is_empty())
+    }
+
+    /// Folders that earlier restores left beside `folder`, with a date in their names.
+    pub async fn left(&self, folder: &Path) -> Result<Vec<PathBuf>, StepError> {
+        let look = Command::sh(LEFT)
+            .arg(folder.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label("what earlier restores left");
+        let text = self.host.run_ok(&look).await?.text();
+        Ok(text.lines().map(PathBuf::from).collect())
+    }
+
+    /// Gives the folder of a restore, where there is one, a name that says what it is, so that another
+    /// restore can begin; answers with it.
+    pub async fn set_away(&self, folder: &Path, what: &str) -> Result<Option<PathBuf>, StepError> {
+        let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
+        let mut to = folder.as_os_str().to_owned();
+        to.push(format!("~{what}-{now}"));
+        let to = PathBuf::from(to);
+        let script = "[ -d \"$1\" ] || exit 0; [ ! -e \"$2\" ] && mv -T -- \"$1\" \"$2\" && echo moved; sync";
+        let rename = Command::sh(script)
+            .arg(folder.display().to_string())
+            .arg(to.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label(format!("keep {}", folder.display()));
+        let moved = self.host.run_ok(&rename).await?.text();
+        Ok((!moved.is_empty()).then_some(to))
+    }
+
+    /// What of each swap is there. `folder` is the restore's.
+    pub(super) async fn look(&self, folder: &Path, swaps: &[Swap]) -> Result<Vec<Seen>, StepError> {
+        let look = Command::sh(LOOK)
+            .args(look_args(folder, swaps))
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("where the folders are");
+        let text = self.host.run_ok(&look).await?.text();
+        seen(&text, swaps.len()).ok_or_else(|| {
+            StepError::failed(format!("where the folders are can't be told: {text:?}"))
+        })
+    }
+
+    /// Carries out renames.
+    pub(super) async fn rename(&self, renames: &[Rename]) -> Result<(), StepError> {
+        let command = Command::sh(RENAME)
+            .args(rename_args(renames))
+            .sudo()
+            .timeout(Duration::from_secs(120))
+            .label("exchange folders");
         self.host.run_ok(&command).await?;
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
+pub(super) fn look_args(folder: &Path, swaps: &[Swap]) -> Vec<String> {
+    let paths = swaps
+        .iter()
+        .flat_map(|s| [s.live.clone(), s.new.clone(), s.old.clone(), mark(s)]);
+    std::iter::once(folder.to_owned())
+        .chain(paths)
+        .map(|p| p.display().to_string())
+        .collect()
+}
 
-    use super::*;
+pub(super) fn seen(text: &str, swaps: usize) -> Option<Vec<Seen>> {
+    let line = |line: &str| match line.as_bytes() {
+        [live, new, old, mark] => Some(Seen {
+            live: *live == b'1',
+            new: *new == b'1',
+            old: *old == b'1',
+            mark: *mark == b'1',
+        }),
+        _ => None,
+    };
+    let seen: Vec<Seen> = text.lines().map(line).collect::<Option<_>>()?;
+    (seen.len() == swaps).then_some(seen)
+}
 
-    fn run(script: &str, swaps: &[Swap]) -> bool {
-        let paths = swaps.iter().flat_map(|s| [&s.live, &s.new, &s.old]);
-        Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .arg("sh")
-            .args(paths)
-            .status()
-            .unwrap()
-            .success()
-    }
+pub(super) fn rename_args(renames: &[Rename]) -> Vec<String> {
+    let all = renames.iter().flat_map(|rename| match rename {
+        Rename::Keep { from, to } => ["keep".into(), from.display().to_string(), shown(to)],
+        Rename::Place { from, to } => ["place".into(), from.display().to_string(), shown(to)],
+        Rename::Mark(path) => ["mark".into(), String::new(), shown(path)],
+        Rename::Unmark(path) => ["unmark".into(), String::new(), shown(path)],
+    });
+    all.collect()
+}
 
-    fn read(path: &Path) -> String {
-        std::fs::read_to_string(path.join("f")).unwrap_or_default()
-    }
-
-    fn swap(dir: &Path, n: usize) -> Swap {
-        Swap {
-            live: dir.join(format!("live {n}")),
-            new: dir.join(format!("job/new/{n}")),
-            old: dir.join(format!("job/old/{n}")),
-        }
-    }
-
-    fn make(path: &Path, content: &str) {
-        std::fs::create_dir_all(path).unwrap();
-        std::fs::write(path.join("f"), content).unwrap();
-    }
-
-    /// Whatever of the renames has been done when it is interrupted, running it again ends it, and
-    /// running the other way brings everything back.
-    #[test]
-    fn an_exchange_that_stopped_anywhere_can_be_ended_or_taken_back() {
-        for done in 0..=4 {
-            for forward in [true, false] {
-                let dir = tempfile::tempdir().unwrap();
-                let swaps = [swap(dir.path(), 0), swap(dir.path(), 1)];
-                for s in &swaps {
-                    make(&s.live, "before");
-                    make(&s.new, "restored");
-                }
-                std::fs::create_dir_all(dir.path().join("job/old")).unwrap();
-                // The renames in their order, the first of them done.
-                let renames: Vec<(&Path, &Path)> = swaps
-                    .iter()
-                    .flat_map(|s| [(&*s.live, &*s.old), (&*s.new, &*s.live)])
-                    .collect();
-                for (from, to) in &renames[..done] {
-                    std::fs::rename(from, to).unwrap();
-                }
-                let script = if forward { FORWARD } else { BACK };
-                let wanted = if forward { "restored" } else { "before" };
-                for _ in 0..2 {
-                    assert!(run(script, &swaps));
-                    for s in &swaps {
-                        assert_eq!(read(&s.live), wanted, "{done} {forward}");
-                    }
-                }
-                // And the other way.
-                assert!(run(if forward { BACK } else { FORWARD }, &swaps));
-                let other = if forward { "before" } else { "restored" };
-                assert_eq!(read(&swaps[1].live), other);
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_not_there_before_goes_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let swaps = [swap(dir.path(), 0)];
-        make(&swaps[0].new, "restored");
-        assert!(run(FORWARD, &swaps));
-        assert_eq!(read(&swaps[0].live), "restored");
-        assert!(run(BACK, &swaps) && run(BACK, &swaps));
-        assert!(!swaps[0].live.exists() && swaps[0].new.exists());
-    }
-
-    #[test]
-    fn what_was_set_aside_is_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let swaps = [swap(dir.path(), 0)];
-        make(&swaps[0].live, "in use");
-        make(&swaps[0].new, "restored");
-        make(&swaps[0].old, "kept");
-        assert!(!run(FORWARD, &swaps));
-        assert_eq!(read(&swaps[0].live), "in use");
-        assert_eq!(read(&swaps[0].old), "kept");
-    }
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }

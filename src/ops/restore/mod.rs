@@ -9,13 +9,21 @@
 mod arriving;
 mod database;
 mod exchange;
+#[cfg(test)]
+mod explored;
+mod into_folder;
 mod journal;
+mod machine;
 mod parts;
+mod rise;
 pub(in crate::ops) mod services;
+mod site;
 mod source;
 mod stage;
+mod swap;
 mod undo;
 mod update;
+mod users;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +49,7 @@ use stage::Stage;
 pub(in crate::ops) use arriving::Arriving;
 pub(in crate::ops) use journal::Journal;
 pub(crate) use source::Source;
+pub(in crate::ops) use undo::check_settled;
 
 /// Names of the applications that have snapshots.
 async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {
@@ -110,15 +119,22 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             check_name(app)?;
             let undo: Box<dyn Step> = Box::new(undo::Undo {
                 app: app.clone(),
-                nodes: cx.nodes.clone(),
+                cx: cx.clone(),
                 journal: Journal::new(&storage.host, &data, app),
             });
             (Confirm::TypeName(app.clone()), vec![undo])
         }
         Request::RestoreForget { app } => {
             check_name(app)?;
+            let mut folders = vec![data.join("restores").join(app)];
+            if cx.config.storage.driver == StorageDriver::Local {
+                let root = docker_root(&storage.host).await?;
+                folders.push(root.join("matou-restores").join(app));
+            }
             let forget: Box<dyn Step> = Box::new(undo::Forget {
                 app: app.clone(),
+                cx: cx.clone(),
+                folders,
                 journal: Journal::new(&storage.host, &data, app),
             });
             (Confirm::TypeName(app.clone()), vec![forget])
@@ -175,7 +191,7 @@ async fn restore(
                 RestoreWhat::App => source.paths.clone(),
                 RestoreWhat::Path { path } => vec![path.clone()],
             };
-            let steps = into_folder(cx, source, paths, path).await?;
+            let steps = into_folder(source, paths, path).await?;
             Ok((Confirm::Ask, steps))
         }
         (RestoreWhat::App, RestoreTo::Place) => {
@@ -220,12 +236,7 @@ async fn application_file(cx: &Context, source: &Source) -> Result<Option<AppFil
 }
 
 /// A file or folder, or everything, into a folder that is empty or not there.
-async fn into_folder(
-    cx: &Context,
-    source: Source,
-    paths: Vec<String>,
-    folder: &str,
-) -> Result<Steps, String> {
+async fn into_folder(source: Source, paths: Vec<String>, folder: &str) -> Result<Steps, String> {
     let plain = folder.starts_with('/')
         && Path::new(folder).components().count() > 1
         && !folder.split('/').any(|part| part == "..");
@@ -234,35 +245,26 @@ async fn into_folder(
             "{folder:?} is no folder to restore into: give a whole path that begins with /"
         ));
     }
-    let host = storage(cx)?.host;
-    let look =
-        Command::sh("[ ! -e \"$1\" ] || { [ -d \"$1\" ] && [ -z \"$(ls -A -- \"$1\")\" ]; }")
-            .arg(folder)
-            .sudo()
-            .timeout(std::time::Duration::from_secs(20))
-            .label(format!("is {folder} empty"));
-    if host.run(&look).await.map_err(|e| e.to_string())?.code != 0 {
-        return Err(format!(
-            "{folder} on {} holds something already: choose an empty folder, or one that is not there",
-            host.name()
-        ));
-    }
     let size = source.size(&paths).await?;
-    Ok(vec![Box::new(Stage {
+    let stage = Stage {
         unit: format!("{}-folder", exchange::unit(&source.app)),
         folder: PathBuf::from(folder),
         paths,
         size,
         source,
         verify: false,
-    })])
+    };
+    Ok(vec![Box::new(into_folder::IntoFolder::new(folder, stage))])
 }
 
 /// An application where it was: its services are stopped meanwhile, or, when none is there, it is
 /// deployed again.
 async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
     let running = swarm(cx).await?;
-    if services::of(&running, &source.app).is_empty() {
+    let runs = !services::of(&running, &source.app).is_empty();
+    let journal = Journal::new(&storage(cx)?.host, &backup::data(&cx.config), &source.app);
+    let earlier = journal.read().await.map_err(|e| e.to_string())?;
+    if machine::has_to_deploy(earlier.as_ref(), runs) {
         let file = application_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
             format!(

@@ -1,16 +1,16 @@
 //! An application's services: stopped, started again with the replicas they had, asked whether they
 //! answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::exchange::{Exchange, Services};
 use crate::docker::NodeHandle;
 use crate::job::{Check, Cx, Step, StepError};
 use crate::model::{Mode, Service, Swarm};
-use crate::ops::deploy;
 use crate::ops::tasks::{TasksRun, Whose, docker_failed, read};
+use crate::ops::{Context, deploy};
 
 const POLL: Duration = Duration::from_millis(500);
 
@@ -29,6 +29,9 @@ const NOWHERE: &str = "node.labels.org.matou.stopped==yes";
 /// Stands for the replicas of a global service.
 const GLOBAL: u64 = u64::MAX;
 
+/// Stands for the tasks of a job: they are waited for, and neither stopped nor started.
+const JOB: u64 = u64::MAX - 1;
+
 /// The same work seen from a manager.
 pub(in crate::ops) fn on_manager(cx: &Cx, manager: &NodeHandle) -> Cx {
     Cx {
@@ -45,19 +48,53 @@ pub(in crate::ops) fn of<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
     swarm.services.iter().filter(own).collect()
 }
 
-/// How many tasks each service of an application should run; jobs are left alone.
+/// How many tasks each service of an application should run.
 pub(in crate::ops) async fn replicas(cx: &Cx, app: &str) -> Result<Vec<(String, u64)>, StepError> {
     let swarm = read(cx).await?;
-    let wanted = |s: &&Service| match s.mode {
-        Mode::Replicated(n) => Some((s.name.clone(), n)),
-        Mode::Global => Some((s.name.clone(), GLOBAL)),
-        Mode::ReplicatedJob(_) | Mode::GlobalJob => None,
+    Ok(of(&swarm, app).into_iter().map(wanted).collect())
+}
+
+/// The same of an application and of services that are named.
+pub(super) async fn replicas_with(
+    cx: &Cx,
+    app: &str,
+    named: &BTreeSet<String>,
+) -> Result<Vec<(String, u64)>, StepError> {
+    let swarm = read(cx).await?;
+    let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    let all = swarm.services.iter();
+    Ok(all
+        .filter(|s| own(s) || named.contains(&s.name))
+        .map(wanted)
+        .collect())
+}
+
+fn wanted(service: &Service) -> (String, u64) {
+    let n = match service.mode {
+        Mode::Replicated(n) => n,
+        Mode::Global => GLOBAL,
+        Mode::ReplicatedJob(_) | Mode::GlobalJob => JOB,
     };
-    Ok(of(&swarm, app).iter().filter_map(wanted).collect())
+    (service.name.clone(), n)
+}
+
+/// How many tasks that is, in words.
+pub(super) fn shown(replicas: u64) -> String {
+    match replicas {
+        GLOBAL => "one task a node".to_owned(),
+        JOB => "a job".to_owned(),
+        n => format!("{n} running"),
+    }
+}
+
+/// Whether these tasks are stopped and started.
+pub(super) fn is_stopped(replicas: u64) -> bool {
+    replicas != JOB
 }
 
 async fn set(cx: &Cx, name: &str, replicas: u64, running: bool) -> Result<(), StepError> {
     let done = match replicas {
+        JOB => Ok(()),
         GLOBAL => {
             cx.docker
                 .update_service(name, |spec| {
@@ -97,19 +134,25 @@ pub(in crate::ops) async fn stop_but(cx: &Cx, app: &str, keep: &[String]) -> Res
             set(cx, &name, n, false).await?;
         }
     }
-    gone(cx, app, keep).await
+    let own = |s: &Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    gone(cx, |s| own(s) && !keep.contains(&s.name)).await
 }
 
-/// Waits until no task of an application runs, those of `keep` aside.
-async fn gone(cx: &Cx, app: &str, keep: &[String]) -> Result<(), StepError> {
+/// Stops every task of the services that are named, and waits until they are gone.
+pub(super) async fn stop_named(cx: &Cx, replicas: &[(String, u64)]) -> Result<(), StepError> {
+    for (name, n) in replicas {
+        set(cx, name, *n, false).await?;
+    }
+    gone(cx, |s| replicas.iter().any(|(name, _)| *name == s.name)).await
+}
+
+/// Waits until no task of these services runs.
+async fn gone(cx: &Cx, which: impl Fn(&Service) -> bool) -> Result<(), StepError> {
     let begun = Instant::now();
     loop {
         let swarm = read(cx).await?;
-        let services = of(&swarm, app).into_iter();
-        let ids: Vec<&str> = services
-            .filter(|s| !keep.contains(&s.name))
-            .map(|s| s.id.as_str())
-            .collect();
+        let services: Vec<&Service> = swarm.services.iter().filter(|s| which(s)).collect();
+        let ids: Vec<&str> = services.iter().map(|s| s.id.as_str()).collect();
         let ended = ["shutdown", "complete", "failed", "rejected", "remove"];
         let left: Vec<_> = swarm
             .tasks
@@ -123,8 +166,10 @@ async fn gone(cx: &Cx, app: &str, keep: &[String]) -> Result<(), StepError> {
         if begun.elapsed() > STOPPING {
             let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
             let node = node.map_or("a node", |n| n.hostname.as_str());
+            let of = services.iter().find(|s| s.id == task.service_id);
+            let of = of.map_or("a service", |s| s.name.as_str());
             return Err(StepError::failed(format!(
-                "a task of {app} on {node} has not stopped after {} s: is that node reachable?",
+                "a task of {of} on {node} has not stopped after {} s: is that node reachable?",
                 STOPPING.as_secs()
             )));
         }
@@ -141,8 +186,8 @@ pub(in crate::ops) async fn start(cx: &Cx, replicas: &[(String, u64)]) -> Result
         set(cx, name, *n, true).await?;
     }
     for (name, n) in replicas {
-        // A service that had none is well without.
-        if *n == 0 {
+        // A service that had none is well without, and a job ends by itself.
+        if matches!(*n, 0 | JOB) {
             continue;
         }
         let run = TasksRun {
@@ -165,7 +210,7 @@ pub(in crate::ops) async fn give_back(
     for (name, n) in replicas {
         set(cx, name, *n, true).await?;
     }
-    for (name, n) in replicas.iter().filter(|(_, n)| *n > 0) {
+    for (name, n) in replicas.iter().filter(|(_, n)| !matches!(*n, 0 | JOB)) {
         let one = [(name.clone(), *n)];
         let up = tokio::time::timeout(GIVING_BACK, start(cx, &one)).await;
         let why = match up {
@@ -208,28 +253,24 @@ pub(in crate::ops) async fn remove(cx: &Cx, app: &str) -> Result<(), StepError> 
 pub(in crate::ops) struct Answer(Option<Box<dyn Step>>);
 
 impl Answer {
-    /// The check of the application's stack, when it has a domain and one.
-    pub async fn of(work: &Exchange, _: &NodeHandle) -> Result<Self, StepError> {
-        // A deploy asks by itself.
-        if !matches!(work.services, Services::Stop) {
-            return Ok(Self(None));
-        }
+    /// The check of an application's stack, when it has a domain and one.
+    pub async fn of(app: &str, cx: &Context) -> Result<Self, StepError> {
         let variables = Default::default();
         let wanted = deploy::Wanted {
             stack: None,
-            app: &work.app,
+            app,
             variables: &variables,
             switches: Default::default(),
             rotate: &[],
             images: &deploy::SAME_IMAGES,
             place: None,
         };
-        let Ok(file) = deploy::app_file(&wanted, &work.cx) else {
+        let Ok(file) = deploy::app_file(&wanted, cx) else {
             return Ok(Self(None));
         };
-        let rendered = deploy::rendered(&wanted, &file, &work.cx).await;
+        let rendered = deploy::rendered(&wanted, &file, cx).await;
         let rendered = rendered.map_err(StepError::failed)?;
-        let step = deploy::answers(&rendered, &work.cx).map_err(StepError::failed)?;
+        let step = deploy::answers(&rendered, cx).map_err(StepError::failed)?;
         Ok(Self(step))
     }
 

@@ -82,14 +82,31 @@ df -B1 --output=avail -- "$d" | tail -n 1"#;
 }
 
 impl Stage {
-    fn line(&self) -> Change {
+    /// What it writes, as a line of a plan.
+    pub(super) fn line_into(&self, folder: &Path) -> Change {
         Change::add(format!(
             "{} files, {}, from the snapshot {} into {}",
             self.size.files,
             human_bytes(self.size.bytes),
             self.source.shown(),
-            self.folder.display()
+            folder.display()
         ))
+    }
+
+    /// Whether there is room for it.
+    pub(super) async fn check_room(&self, cx: &Cx) -> Result<(), StepError> {
+        let free = free(&cx.host, &self.folder).await?;
+        let need = self.size.bytes + SPARE;
+        match free < need {
+            true => Err(StepError::failed(format!(
+                "{} on {} has {} free, and {} are needed: make room first",
+                self.folder.display(),
+                cx.node,
+                human_bytes(free),
+                human_bytes(need)
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Says how far it is; answers with what it wrote in the end. A full disk ends it by `full`:
@@ -250,18 +267,8 @@ impl Step for Stage {
     }
 
     async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let free = free(&cx.host, &self.folder).await?;
-        let need = self.size.bytes + SPARE;
-        if free < need {
-            return Err(StepError::failed(format!(
-                "{} on {} has {} free, and {} are needed: make room first",
-                self.folder.display(),
-                cx.node,
-                human_bytes(free),
-                human_bytes(need)
-            )));
-        }
-        Ok(Check::Change(vec![self.line()]))
+        self.check_room(cx).await?;
+        Ok(Check::Change(vec![self.line_into(&self.folder)]))
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {

@@ -1,0 +1,75 @@
+umask 077; mkdir -p /run/matou; d=$(mktemp -d /run/matou/attack.XXXXXX) || exit 1; said=
+writes=PUT
+# restic's REST protocol, and S3. Standard input: address, the bucket's address, the prefix in it,
+# then curl's own settings with the credentials: nothing of it is on a command line.
+c=$(cat)
+line() { printf '%s\n' "$c" | sed -n "$1p"; }
+base=$(line 1) bucket=$(line 2) prefix=$(line 3) more=$(printf '%s\n' "$c" | sed 1,3d)
+lives=''
+command -v curl >/dev/null || { echo "unread curl is not installed"; exit 0; }
+ask() { # METHOD ADDRESS SETTING OUT
+    code=$(printf '%s\n' "$more" "url = \"$2\"" "request = \"$1\"" "$3" |
+        curl -sS -K - --max-time 30 -o "$4" -w '%{http_code}' 2>"$d/err") || code=000
+    said=$code
+    [ "$code" != 000 ] || said=$(tail -n 1 "$d/err")
+}
+get() { ask GET "$base$1" '' "$2"; [ "$code" = 200 ]; }
+put() { ask "$writes" "$base$1" "data-binary = \"@$2\"" /dev/null; }
+del() { ask DELETE "$base$1" '' /dev/null; }
+there() {
+    ask GET "$base$1" '' /dev/null
+    case $code in 200) return 0 ;; 404) return 1 ;; *) return 2 ;; esac
+}
+# What a bucket with versions still has of a deleted file, and can't be made to let go.
+kept() {
+    [ "$bucket" ] || return 1
+    ask GET "$bucket?prefix=$prefix$1&versions=" '' "$d/list"
+    versions=$(sed 's/<DeleteMarker>/\n&/g; s/<Version>/\n&/g' "$d/list" |
+        sed -n 's/^<Version>.*<VersionId>\([^<]*\)<.*/\1/p')
+    held=1
+    lives=''
+    for v in $versions; do
+        [ "$v" != null ] || continue
+        ask DELETE "$base$1?versionId=$v" 'header = "x-amz-bypass-governance-retention: true"' /dev/null
+        [ "$code" != 403 ] || { held=0; lives=1; }
+    done
+    return $held
+}
+# A name that nothing has: an answer that it is not there is one that it would have gone.
+probes() {
+    # A bucket that keeps versions only hides what is deleted.
+    [ -z "$lives" ] || return 0
+    for what in data index keys locks; do
+        del "$what/$1"
+        case $code in
+        200 | 204 | 404) echo "probe $what could" ;;
+        401 | 403 | 405) echo "probe $what refused $code" ;;
+        *) echo "probe $what unclear $said" ;;
+        esac
+    done
+}
+# Tries to overwrite and to delete one file of a repository, and puts it back. It is the attack's
+# own. `get`, `put`, `del` and `there` (0 yes, 1 no, 2 nobody knows) are the protocol's; what was
+# answered is in `said`. What was possible is read from the repository, not from the answers.
+same() { get "$1" "$d/now" && cmp -s "$d/now" "$2"; }
+back() { put "$1" "$d/was"; same "$1" "$d/was" || echo "damaged $1"; }
+get "$1" "$d/was" || { echo "unread $said"; exit 0; }
+{ cat "$d/was"; echo attacked; } >"$d/other"
+
+put "$1" "$d/other"; told=$said
+if same "$1" "$d/was"; then echo "overwrite refused $told"
+elif there "$1" && get "$1" "$d/now"; then
+    if kept "$1"; then echo "overwrite kept"; else echo "overwrite could"; fi
+    back "$1"
+else echo "overwrite unclear $told"; fi
+
+del "$1"; told=$said
+there "$1"
+case $? in
+0) echo "delete refused $told" ;;
+1)
+    if kept "$1"; then echo "delete kept"; else echo "delete could"; fi
+    back "$1" ;;
+*) echo "delete unclear $told" ;;
+esac
+probes "$2"
