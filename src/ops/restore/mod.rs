@@ -17,6 +17,7 @@ mod machine;
 mod parts;
 mod rise;
 pub(in crate::ops) mod services;
+mod settled;
 mod site;
 mod source;
 mod stage;
@@ -49,7 +50,7 @@ use stage::Stage;
 pub(in crate::ops) use arriving::Arriving;
 pub(in crate::ops) use journal::Journal;
 pub(crate) use source::Source;
-pub(in crate::ops) use undo::check_settled;
+pub(in crate::ops) use settled::{Settled, check_settled};
 
 /// Names of the applications that have snapshots.
 async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {

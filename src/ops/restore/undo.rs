@@ -204,17 +204,3 @@ impl Step for Forget {
         self.journal.remove(&self.left().await?).await
     }
 }
-
-/// Refuses work on an application whose restore is not at an end.
-///
-/// # Errors
-/// One sentence: which restore, and what resolves it; or the storage node can't be asked.
-pub(in crate::ops) async fn check_settled(journal: &Journal, app: &str) -> Result<(), StepError> {
-    match journal.read().await? {
-        Some(state) if state.is_interrupted() => Err(StepError::failed(format!(
-            "a restore of {app} is not at its end, begun {}: wait until it is done, or, when it was interrupted, `matou restore undo {app}` resolves it",
-            state.begun.strftime("at %Y-%m-%d %H:%M UTC")
-        ))),
-        _ => Ok(()),
-    }
-}
