@@ -1,11 +1,10 @@
 //! From the API's types to the model's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bollard::models::{
     ContainerSummary, EndpointPortConfigProtocolEnum, MountType, Node, NodeSpecAvailabilityEnum,
-    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, TaskSpec, TaskSpecPlacement,
-    VolumeListResponse,
+    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, VolumeListResponse,
 };
 use jiff::Timestamp;
 
@@ -76,28 +75,18 @@ pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary])
     volumes
 }
 
-pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) -> Swarm {
-    let mut nodes: Vec<SwarmNode> = nodes.into_iter().map(node).collect();
+/// `outdated`: ids of tasks that run as their service was described before.
+pub(super) fn swarm(
+    mut nodes: Vec<SwarmNode>,
+    services: Vec<Service>,
+    tasks: Vec<Task>,
+    outdated: &HashSet<String>,
+) -> Swarm {
     nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
-    let templates: HashMap<&str, &TaskSpec> = services
-        .iter()
-        .filter_map(|s| Some((s.id.as_deref()?, s.spec.as_ref()?.task_template.as_ref()?)))
-        .collect();
-    let outdated = |t: &Task| {
-        let (Some(spec), Some(id)) = (&t.spec, &t.service_id) else {
-            return false;
-        };
-        let node = nodes.iter().find(|n| Some(&n.id) == t.node_id.as_ref());
-        let template = templates.get(id.as_str());
-        template.is_some_and(|s| differs(spec, s, node))
-    };
-    let mut tasks: Vec<model::Task> = tasks
-        .into_iter()
-        .map(|t| model::Task {
-            outdated: outdated(&t),
-            ..task(t)
-        })
-        .collect();
+    let mut tasks: Vec<model::Task> = tasks.into_iter().map(task).collect();
+    for task in &mut tasks {
+        task.outdated = outdated.contains(&task.id);
+    }
     let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     for service in &mut services {
@@ -119,26 +108,6 @@ pub(super) fn swarm(nodes: Vec<Node>, services: Vec<Service>, tasks: Vec<Task>) 
         services,
         tasks,
     }
-}
-
-/// Whether the engine replaces a task of this description when its service is described so, by the rules
-/// of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): another placement is no reason where
-/// the task's node meets its constraints.
-fn differs(task: &TaskSpec, service: &TaskSpec, node: Option<&SwarmNode>) -> bool {
-    let [was, is] = [task, service].map(|s| s.placement.as_ref());
-    let constraints = |p: Option<&TaskSpecPlacement>| p.and_then(|p| p.constraints.clone());
-    if task.container_spec != service.container_spec
-        || task.resources != service.resources
-        || task.restart_policy != service.restart_policy
-        || task.force_update != service.force_update
-        || task.networks != service.networks
-        || task.log_driver != service.log_driver
-    {
-        return true;
-    }
-    let wanted = constraints(is);
-    let misplaced = |node: &SwarmNode| !wanted.iter().flatten().all(|c| node.meets(c));
-    wanted != constraints(was) && node.is_some_and(misplaced)
 }
 
 pub(super) fn node(n: Node) -> SwarmNode {
@@ -306,50 +275,11 @@ mod tests {
             .unwrap()
         };
         let tasks = vec![task("running"), task("shutdown")];
-        let swarm = super::swarm(Vec::new(), vec![service], tasks);
+        let swarm = super::swarm(Vec::new(), vec![service], tasks, &HashSet::new());
         assert_eq!(
             (swarm.services[0].running, swarm.services[0].wanted),
             (1, 1)
         );
-    }
-
-    #[test]
-    fn a_task_is_outdated_when_the_engine_would_replace_it() {
-        // As Docker 20.10 told them: the service says the kind of runtime, its task does not.
-        let service = |more: &str, constraints: &str| -> Service {
-            let text = format!(
-                r#"{{"ID":"s1","Spec":{{"Name":"web","TaskTemplate":{{"ContainerSpec":{{"Image":"x:1","Init":false}},
-                "ForceUpdate":1,"Runtime":"container"{more},"Placement":{{"Constraints":[{constraints}]}}}}}}}}"#
-            );
-            serde_json::from_str(&text).unwrap()
-        };
-        let outdated = |service: Service| {
-            let task = serde_json::from_str(
-                r#"{"ServiceID":"s1","NodeID":"n","Spec":{"ContainerSpec":{"Image":"x:1","Init":false},
-                "ForceUpdate":1,"Placement":{}},"DesiredState":"running"}"#,
-            );
-            let node = serde_json::from_str(
-                r#"{"ID":"n","Spec":{"Role":"worker","Labels":{"disk":"ssd"}},"Description":{"Hostname":"b"}}"#,
-            );
-            let swarm = super::swarm(vec![node.unwrap()], vec![service], vec![task.unwrap()]);
-            swarm.tasks[0].outdated
-        };
-        assert!(!outdated(service("", "")));
-        assert!(outdated(service(
-            r#","Resources":{"Limits":{"MemoryBytes":1}}"#,
-            ""
-        )));
-        let met = [
-            r#""node.role==worker","node.hostname != a""#,
-            r#""node.labels.disk == ssd","node.platform.os==linux""#,
-        ];
-        for constraints in met {
-            assert!(!outdated(service("", constraints)), "{constraints}");
-        }
-        for constraint in ["node.hostname==a", "node.labels.none==1", "node.id!=n"] {
-            let constraint = format!("\"{constraint}\"");
-            assert!(outdated(service("", &constraint)), "{constraint}");
-        }
     }
 
     #[test]

@@ -3,22 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::models::{
-    NodeSpecAvailabilityEnum, NodeSpecRoleEnum, SwarmInitRequest, SwarmJoinRequest,
-};
-use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions, UpdateNodeOptions};
+use bollard::models::{SwarmInitRequest, SwarmJoinRequest};
+use bollard::query_parameters::{DeleteNodeOptions, LeaveSwarmOptions};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::swarm::again;
-use super::{Docker, DockerError};
+use super::raw::Thing;
+use super::{Docker, DockerError, Spec};
 use crate::host::Command;
 use crate::model::{Availability, Role};
-
-/// The engine's own description of a node.
-pub type NodeSpec = bollard::models::NodeSpec;
 
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
@@ -116,8 +111,8 @@ impl Docker {
         labels: &BTreeMap<String, String>,
     ) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            let all = spec.labels.get_or_insert_default();
-            all.extend(labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+            let all = spec.texts(&["Labels"]);
+            all.extend(labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())));
         })
         .await
     }
@@ -128,10 +123,10 @@ impl Docker {
     /// The engine's words: it refuses to demote the last manager.
     pub async fn set_role(&self, node: &str, role: Role) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            spec.role = Some(match role {
-                Role::Manager => NodeSpecRoleEnum::MANAGER,
-                Role::Worker => NodeSpecRoleEnum::WORKER,
-            });
+            *spec.at(&["Role"]) = match role {
+                Role::Manager => "manager".into(),
+                Role::Worker => "worker".into(),
+            };
         })
         .await
     }
@@ -164,11 +159,7 @@ impl Docker {
     /// The engine's words.
     pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            spec.availability = Some(match to {
-                Availability::Active => NodeSpecAvailabilityEnum::ACTIVE,
-                Availability::Pause => NodeSpecAvailabilityEnum::PAUSE,
-                Availability::Drain => NodeSpecAvailabilityEnum::DRAIN,
-            });
+            *spec.at(&["Availability"]) = to.as_str().into();
         })
         .await
     }
@@ -204,66 +195,31 @@ impl Docker {
     /// # Errors
     /// The engine's words.
     pub async fn set_swarm(&self, autolock: bool, heartbeat: Duration) -> Result<(), DockerError> {
-        let client = self.client().await?;
-        let swarm = match client.inspect_swarm().await {
-            Ok(swarm) => swarm,
-            Err(e) => return Err(self.failed(e).await),
-        };
-        let mut spec = swarm.spec.unwrap_or_default();
-        spec.encryption_config
-            .get_or_insert_default()
-            .auto_lock_managers = Some(autolock);
         // Nanoseconds: https://docs.docker.com/reference/api/engine/, SwarmSpec.
-        let period = i64::try_from(heartbeat.as_nanos()).unwrap_or(i64::MAX);
-        spec.dispatcher.get_or_insert_default().heartbeat_period = Some(period);
-        let version = swarm.version.and_then(|v| v.index).unwrap_or(0) as i64;
-        let options = bollard::query_parameters::UpdateSwarmOptions {
-            version,
-            ..Default::default()
-        };
-        match client.update_swarm(spec, options).await {
-            Ok(()) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
-        }
+        let period = u64::try_from(heartbeat.as_nanos()).unwrap_or(u64::MAX);
+        self.update_raw(Thing::Swarm, "", "", |spec| {
+            *spec.at(&["EncryptionConfig", "AutoLockManagers"]) = autolock.into();
+            *spec.at(&["Dispatcher", "HeartbeatPeriod"]) = period.into();
+            true
+        })
+        .await
     }
 
-    /// Reads a node's description, lets `change` alter it, and writes it back; once more on a fresh
-    /// one when somebody else changed it meanwhile, or the managers had no leader. The node is found by
-    /// its swarm id or host name.
+    /// Reads a node's description, lets `change` alter it, and writes it back, everything else as the
+    /// engine said it; once more on a fresh one when somebody else changed it meanwhile, or the managers
+    /// had no leader. The node is found by its swarm id or host name.
     ///
     /// # Errors
     /// The engine's words.
     pub async fn update_node(
         &self,
         node: &str,
-        change: impl Fn(&mut NodeSpec),
+        mut change: impl FnMut(&mut Spec),
     ) -> Result<(), DockerError> {
-        let mut tries = 0;
-        loop {
-            let client = self.client().await?;
-            let found = match client.inspect_node(node).await {
-                Ok(found) => found,
-                Err(e) => {
-                    let error = self.failed(e).await;
-                    match again(&error, &mut tries).await {
-                        true => continue,
-                        false => return Err(error),
-                    }
-                }
-            };
-            let mut spec = found.spec.unwrap_or_default();
-            change(&mut spec);
-            let options = UpdateNodeOptions {
-                version: found.version.and_then(|v| v.index).unwrap_or(0) as i64,
-            };
-            let id = found.id.as_deref().unwrap_or(node);
-            let Err(e) = client.update_node(id, spec, options).await else {
-                return Ok(());
-            };
-            let error = self.failed(e).await;
-            if !again(&error, &mut tries).await {
-                return Err(error);
-            }
-        }
+        let change = |spec: &mut Spec| {
+            change(spec);
+            true
+        };
+        self.update_raw(Thing::Node, node, "", change).await
     }
 }

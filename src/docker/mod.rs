@@ -7,6 +7,8 @@ mod logs;
 mod membership;
 mod nodes;
 mod objects;
+mod outdated;
+mod raw;
 mod room;
 mod swarm;
 
@@ -21,8 +23,8 @@ use crate::host::{Host, HostError};
 use crate::model::{Engine, Volume};
 
 pub use logs::ContainerLine;
-pub use membership::NodeSpec;
 pub use nodes::{NodeHandle, Nodes};
+pub use raw::Spec;
 pub use room::{NetworkRoom, NodeRoom, Room};
 pub use swarm::ServiceSpec;
 
@@ -125,7 +127,14 @@ impl DockerError {
 #[derive(Clone)]
 pub struct Docker {
     host: Host,
-    client: Arc<Mutex<Option<bollard::Docker>>>,
+    client: Arc<Mutex<Option<Client>>>,
+}
+
+/// A client, and the newest version of the API that its engine speaks.
+#[derive(Clone)]
+struct Client {
+    client: bollard::Docker,
+    api: String,
 }
 
 impl Docker {
@@ -148,6 +157,15 @@ impl Docker {
 
     /// A client that speaks the engine's API version.
     async fn client(&self) -> Result<bollard::Docker, DockerError> {
+        Ok(self.connected().await?.client)
+    }
+
+    /// The newest version of the API that the engine speaks.
+    async fn api(&self) -> Result<String, DockerError> {
+        Ok(self.connected().await?.api)
+    }
+
+    async fn connected(&self) -> Result<Client, DockerError> {
         let mut slot = self.client.lock().await;
         if let Some(client) = slot.as_ref() {
             return Ok(client.clone());
@@ -167,16 +185,27 @@ impl Docker {
         .await
         .map_err(|e| no_engine(convert::root_cause(&e)))?;
         let speaks = client.client_version();
-        if (speaks.major_version, speaks.minor_version) < OLDEST_API {
-            let version = client.version().await.ok().and_then(|v| v.version);
+        let speaks = (speaks.major_version, speaks.minor_version);
+        let own = client.version().await;
+        let own = own.map_err(|e| no_engine(convert::root_cause(&e)))?;
+        let api = own
+            .api_version
+            .unwrap_or_else(|| format!("{}.{}", speaks.0, speaks.1));
+        if speaks < OLDEST_API {
             return Err(DockerError::TooOld {
                 node: self.node(),
-                version: version.unwrap_or_else(|| "unknown version".into()),
-                api: format!("{}.{}", speaks.major_version, speaks.minor_version),
+                version: own.version.unwrap_or_else(|| "unknown version".into()),
+                api,
             });
         }
+        let client = Client { client, api };
         *slot = Some(client.clone());
         Ok(client)
+    }
+
+    /// Forgets the client: its connection is broken.
+    async fn forget(&self) {
+        *self.client.lock().await = None;
     }
 
     /// Names the node in an error, and forgets a client whose connection is broken.
@@ -196,14 +225,14 @@ impl Docker {
                 reason: format!("an answer that matou does not understand: {error}"),
             },
             Error::RequestTimeoutError => {
-                *self.client.lock().await = None;
+                self.forget().await;
                 DockerError::Other {
                     node: self.node(),
                     reason: format!("no answer within {REQUEST_TIMEOUT} s"),
                 }
             }
             other => {
-                *self.client.lock().await = None;
+                self.forget().await;
                 DockerError::NoEngine {
                     node: self.node(),
                     reason: convert::root_cause(&other),

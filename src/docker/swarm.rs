@@ -1,15 +1,21 @@
 //! What a manager's engine knows of the swarm, and how it is changed.
 
-use bollard::models::ServiceSpecModeReplicated;
-use bollard::query_parameters::{
-    ListNodesOptions, ListServicesOptions, ListTasksOptions, UpdateServiceOptions,
-};
+use bollard::query_parameters::ListNodesOptions;
+use serde_json::Value;
 
-use super::{Docker, DockerError, convert};
+use super::outdated::outdated;
+use super::raw::Thing;
+use super::{Docker, DockerError, Spec, convert};
 use crate::model::Swarm;
 
-/// The engine's own description of a service.
+/// A description of a service, to be read only: it lacks what bollard does not know.
 pub type ServiceSpec = bollard::models::ServiceSpec;
+
+/// The registry's login stays as it is, as with `docker service update`.
+const SAME_LOGIN: &str = "&registryAuthFrom=spec";
+
+/// Where the number of a service's tasks is; the engine knows it of replicated services.
+const REPLICATED: [&str; 2] = ["Mode", "Replicated"];
 
 /// How often a change is tried again on a fresh description when somebody else was faster.
 const SEQUENCE_RETRIES: usize = 5;
@@ -47,64 +53,40 @@ impl Docker {
     /// Nodes, services and tasks.
     pub async fn swarm(&self) -> Result<Swarm, DockerError> {
         let client = self.client().await?;
-        let services = ListServicesOptions {
-            status: Some(true),
-            ..Default::default()
+        let nodes = async {
+            match client.list_nodes(None::<ListNodesOptions>).await {
+                Ok(nodes) => Ok(nodes),
+                Err(e) => Err(self.failed(e).await),
+            }
         };
-        let read = tokio::try_join!(
-            client.list_nodes(None::<ListNodesOptions>),
-            client.list_services(Some(services)),
-            client.list_tasks(None::<ListTasksOptions>),
-        );
-        match read {
-            Ok((nodes, services, tasks)) => Ok(convert::swarm(nodes, services, tasks)),
-            Err(e) => Err(self.failed(e).await),
-        }
+        let (nodes, services, tasks) = tokio::try_join!(
+            nodes,
+            self.read_raw("/services?status=true"),
+            self.read_raw("/tasks"),
+        )?;
+        let nodes: Vec<_> = nodes.into_iter().map(convert::node).collect();
+        let outdated = self.understood(outdated(&services, &tasks, &nodes))?;
+        let services = self.understood(serde_json::from_slice(&services))?;
+        let tasks = self.understood(serde_json::from_slice(&tasks))?;
+        Ok(convert::swarm(nodes, services, tasks, &outdated))
     }
 
-    /// Reads a service's description, lets `change` alter it, and writes it back; once more on a
-    /// fresh one when somebody else changed it meanwhile, or the managers had no leader. `change`
-    /// answers false for "nothing to do".
+    /// Reads a service's description, lets `change` alter it, and writes it back, everything else as the
+    /// engine said it; once more on a fresh one when somebody else changed it meanwhile, or the managers
+    /// had no leader. `change` answers false for "nothing to do".
     ///
     /// # Errors
     /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
     pub async fn update_service(
         &self,
         name: &str,
-        change: impl Fn(&mut ServiceSpec) -> bool,
+        change: impl FnMut(&mut Spec) -> bool,
     ) -> Result<(), DockerError> {
-        let mut tries = 0;
-        loop {
-            let client = self.client().await?;
-            let service = match client.inspect_service(name, None).await {
-                Ok(service) => service,
-                Err(e) => {
-                    let error = self.failed(e).await;
-                    match again(&error, &mut tries).await {
-                        true => continue,
-                        false => return Err(error),
-                    }
-                }
-            };
-            let mut spec = service.spec.unwrap_or_default();
-            if !change(&mut spec) {
-                return Ok(());
-            }
-            let options = UpdateServiceOptions {
-                version: service.version.and_then(|v| v.index).unwrap_or(0) as i32,
-                ..Default::default()
-            };
-            let Err(e) = client.update_service(name, spec, options, None).await else {
-                return Ok(());
-            };
-            let error = self.failed(e).await;
-            if !again(&error, &mut tries).await {
-                return Err(error);
-            }
-        }
+        self.update_raw(Thing::Service, name, SAME_LOGIN, change)
+            .await
     }
 
-    /// A service's description, in the engine's own words.
+    /// A service's description, to be read.
     ///
     /// # Errors
     /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
@@ -117,50 +99,66 @@ impl Docker {
     }
 
     /// Sets how many tasks a replicated service runs.
+    ///
+    /// # Errors
+    /// The engine's words; when the service is not a replicated one.
     pub async fn scale(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
-        self.update_service(service, |spec| {
-            let Some(mode) = spec.mode.as_mut() else {
-                return false;
-            };
-            let wanted = Some(replicas as i64);
-            if mode.replicated.as_ref().map(|r| r.replicas) == Some(wanted) {
+        let mut scales = true;
+        let change = |spec: &mut Spec| {
+            scales = spec.get(&REPLICATED).is_some();
+            let place = [&REPLICATED[..], &["Replicas"]].concat();
+            if !scales || spec.get(&place).and_then(Value::as_u64) == Some(replicas) {
                 return false;
             }
-            mode.replicated = Some(ServiceSpecModeReplicated { replicas: wanted });
+            *spec.at(&place) = replicas.into();
             true
-        })
-        .await
+        };
+        self.update_service(service, change).await?;
+        match scales {
+            true => Ok(()),
+            false => Err(DockerError::Other {
+                node: self.node(),
+                reason: format!("{service} is not a replicated service, it can't be scaled"),
+            }),
+        }
     }
 
     /// Replaces every task of a service, by its update policy.
+    ///
+    /// # Errors
+    /// The engine's words.
     pub async fn restart(&self, service: &str) -> Result<(), DockerError> {
         self.update_service(service, |spec| {
-            let Some(template) = spec.task_template.as_mut() else {
-                return false;
-            };
-            template.force_update = Some(template.force_update.unwrap_or(0) + 1);
+            let place = ["TaskTemplate", "ForceUpdate"];
+            let before = spec.get(&place).and_then(Value::as_u64).unwrap_or(0);
+            *spec.at(&place) = before.wrapping_add(1).into();
             true
         })
         .await
     }
 
-    /// Takes a service back to its previous description.
+    /// The image that a service had before its last update; `None` when it was never updated.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
+        let found = self.find_raw(Thing::Service, service).await?;
+        let image = found.previous.as_ref().map(|spec| {
+            let image = &spec["TaskTemplate"]["ContainerSpec"]["Image"];
+            image.as_str().unwrap_or_default().to_owned()
+        });
+        Ok(image)
+    }
+
+    /// Takes a service back to its previous description. Not tried again: after it, the previous one is
+    /// the one that was left.
+    ///
+    /// # Errors
+    /// The engine's words.
     pub async fn rollback(&self, service: &str) -> Result<(), DockerError> {
-        let client = self.client().await?;
-        let found = match client.inspect_service(service, None).await {
-            Ok(found) => found,
-            Err(e) => return Err(self.failed(e).await),
-        };
-        let options = UpdateServiceOptions {
-            version: found.version.and_then(|v| v.index).unwrap_or(0) as i32,
-            rollback: Some("previous".into()),
-            ..Default::default()
-        };
-        let spec = found.spec.unwrap_or_default();
-        match client.update_service(service, spec, options, None).await {
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
-        }
+        let query = format!("{SAME_LOGIN}&rollback=previous");
+        self.update_once(Thing::Service, service, &query, &mut |_| true)
+            .await
     }
 }
 

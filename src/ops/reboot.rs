@@ -71,10 +71,9 @@ impl Step for Lend {
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let id = self.target.find(&read(cx).await?)?.id.clone();
-        let change = |spec: &mut crate::docker::NodeSpec| {
-            spec.labels
-                .get_or_insert_default()
-                .insert(BEFORE.into(), "active".into());
+        let change = |spec: &mut crate::docker::Spec| {
+            let labels = spec.texts(&["Labels"]);
+            labels.insert(BEFORE.into(), "active".into());
         };
         cx.docker
             .update_node(&id, change)
@@ -134,8 +133,8 @@ impl Step for GiveBack {
             .set_availability(&id, Availability::Active)
             .await
             .map_err(docker_failed)?;
-        let change = |spec: &mut crate::docker::NodeSpec| {
-            spec.labels.get_or_insert_default().remove(BEFORE);
+        let change = |spec: &mut crate::docker::Spec| {
+            spec.texts(&["Labels"]).remove(BEFORE);
         };
         cx.docker
             .update_node(&id, change)

@@ -131,15 +131,9 @@ impl Step for Rollback {
     async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
         let swarm = read(cx).await?;
         let service = find(&swarm, &self.service)?;
-        // bollard's description of a service leaves the previous one out.
-        let format = "{{with .PreviousSpec}}{{.TaskTemplate.ContainerSpec.Image}}{{end}}";
-        let inspect = crate::host::Command::new("docker")
-            .args(["service", "inspect", "--format", format, "--"])
-            .arg(&service.id)
-            .sudo()
-            .timeout(Duration::from_secs(20));
-        let text = cx.host.run_ok(&inspect).await?.text();
-        let previous = text.split('@').next().unwrap_or_default();
+        let previous = cx.docker.previous_image(&service.id).await;
+        let previous = previous.map_err(docker_failed)?.unwrap_or_default();
+        let previous = previous.split('@').next().unwrap_or_default();
         if previous.is_empty() {
             return Err(StepError::failed(format!(
                 "{} was never updated: there is nothing to go back to",

@@ -99,13 +99,14 @@ impl Step for SwitchLabels {
         let swarm = read(cx).await?;
         for service in self.services(&swarm)? {
             // On the labels as they are then: somebody else may have changed them meanwhile.
-            let change = |spec: &mut crate::docker::ServiceSpec| {
-                let before = spec.labels.clone().unwrap_or_default();
-                let mut labels: Labels = before.clone().into_iter().collect();
-                self.switches.apply(&self.app, &mut labels);
-                let after = labels.into_iter().collect();
+            let change = |spec: &mut crate::docker::Spec| {
+                let labels = spec.texts(&["Labels"]);
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                let before: Labels = labels.iter().map(|(k, v)| (k.clone(), text(v))).collect();
+                let mut after = before.clone();
+                self.switches.apply(&self.app, &mut after);
                 let changed = before != after;
-                spec.labels = Some(after);
+                *labels = after.into_iter().map(|(k, v)| (k, v.into())).collect();
                 changed
             };
             cx.docker

@@ -185,6 +185,7 @@ pub(super) fn render(
                 .map_err(|e| located(stack, &e))?;
         }
     }
+    octal_modes(&mut file);
     let places = Places::of(&stack.text);
     let at = |path: &[&str], message: String| StackError::At {
         file: stack.file.clone(),
@@ -380,6 +381,24 @@ fn located(stack: &Stack, error: &InterpolationError) -> StackError {
         InterpolationError::Invalid(what) => what.clone(),
     };
     StackError::near(&stack.file, &stack.text, &needle, error.to_string())
+}
+
+/// Makes numbers of the permissions of configs and secrets: docker's client reads `0400` as an octal
+/// number, and refuses the text that it is for the YAML of today.
+fn octal_modes(file: &mut Mapping) {
+    let services = file.get_mut("services").and_then(Value::as_mapping_mut);
+    for service in services.into_iter().flat_map(|s| s.values_mut()) {
+        for kind in ["configs", "secrets"] {
+            let entries = service.get_mut(kind).and_then(Value::as_sequence_mut);
+            let modes = entries.into_iter().flatten();
+            for mode in modes.filter_map(|entry| entry.get_mut("mode")) {
+                let octal = mode.as_str().filter(|text| text.starts_with('0'));
+                if let Some(bits) = octal.and_then(|text| u32::from_str_radix(text, 8).ok()) {
+                    *mode = bits.into();
+                }
+            }
+        }
+    }
 }
 
 /// Interpolates every string value; keys are left alone, as Docker leaves them.

@@ -98,15 +98,11 @@ async fn set(cx: &Cx, name: &str, replicas: u64, running: bool) -> Result<(), St
         GLOBAL => {
             cx.docker
                 .update_service(name, |spec| {
-                    let Some(template) = spec.task_template.as_mut() else {
-                        return false;
-                    };
-                    let placement = template.placement.get_or_insert_default();
-                    let constraints = placement.constraints.get_or_insert_default();
+                    let constraints = spec.list(&["TaskTemplate", "Placement", "Constraints"]);
                     let stopped = constraints.iter().any(|c| c == NOWHERE);
                     match running {
                         true => constraints.retain(|c| c != NOWHERE),
-                        false if !stopped => constraints.push(NOWHERE.to_owned()),
+                        false if !stopped => constraints.push(NOWHERE.into()),
                         false => {}
                     }
                     stopped == running
