@@ -261,7 +261,11 @@ impl Step for Stage {
                 human_bytes(need)
             )));
         }
-        Ok(Check::Change(vec![self.line()]))
+        let source = &self.source;
+        let warned = source.warnings.iter().map(|warning| {
+            Change::same(format!("the snapshot {}", source.short())).warn(warning.clone())
+        });
+        Ok(Check::Change(warned.chain([self.line()]).collect()))
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
