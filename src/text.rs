@@ -171,16 +171,34 @@ pub fn human_bytes(bytes: u64) -> String {
     }
 }
 
-/// How long ago, coarse, so that it seldom changes: `now`, `1 min`, `3 h`, `2 d`.
+/// Seconds that clocks may differ by.
+const SKEW: i64 = 600;
+
+/// How long ago, coarse, so that it seldom changes: `now`, `1 min`, `3 h`, `2 d`; of a time that is to
+/// come, by more than clocks differ, `in 3 h`.
 pub fn age(now: Timestamp, then: Timestamp) -> String {
-    coarse(now.as_second().saturating_sub(then.as_second()))
+    match now.as_second().saturating_sub(then.as_second()) {
+        seconds if seconds < -SKEW => format!("in {}", coarse(-seconds)),
+        seconds => coarse(seconds),
+    }
 }
 
-/// The same for a sentence: `just now`, `3 h ago`.
+/// The same for a sentence: `just now`, `3 h ago`, `in 3 h`.
 pub fn ago(now: Timestamp, then: Timestamp) -> String {
     match age(now, then).as_str() {
         "now" => "just now".into(),
+        ahead if ahead.starts_with("in ") => ahead.to_owned(),
         age => format!("{age} ago"),
+    }
+}
+
+/// The same of what has an age: `3 h old`, `dated 5 d in the future`; `less than an hour old` does not
+/// change while it is looked at.
+pub fn old(now: Timestamp, then: Timestamp) -> String {
+    match now.as_second().saturating_sub(then.as_second()) {
+        seconds if seconds < -SKEW => format!("dated {} in the future", coarse(-seconds)),
+        ..3600 => "less than an hour old".to_owned(),
+        seconds => format!("{} old", coarse(seconds)),
     }
 }
 
@@ -254,6 +272,13 @@ mod tests {
         let at = |s| Timestamp::from_second(s).unwrap();
         assert_eq!(age(at(59), at(0)), "now");
         assert_eq!(age(at(0), at(100)), "now");
+        // A clock that is wrong is not hidden.
+        assert_eq!(age(at(0), at(601)), "in 10 min");
+        assert_eq!(ago(at(0), at(200_000)), "in 2 d");
+        assert_eq!(ago(at(200_000), at(0)), "2 d ago");
+        assert_eq!(old(at(0), at(600)), "less than an hour old");
+        assert_eq!(old(at(0), at(200_000)), "dated 2 d in the future");
+        assert_eq!(old(at(90_000), at(0)), "25 h old");
         assert_eq!(age(at(3599), at(0)), "59 min");
         assert_eq!(age(at(90_000), at(0)), "25 h");
         assert_eq!(age(at(200_000), at(0)), "2 d");

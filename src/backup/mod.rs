@@ -1,9 +1,11 @@
 //! restic on the storage node: how it is called, what it says, what belongs to an application.
 
 mod error;
+pub mod identity;
 mod layout;
 pub mod listing;
 mod messages;
+mod ownership;
 mod report;
 mod restic;
 mod restores;
@@ -15,7 +17,8 @@ pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
+pub use ownership::{Clocks, FleetId, Identity, Owner, Refused, View, contradicts};
 pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
 pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version, password};
 pub use restores::{Phase, RestoreState, Swap};
-pub use retention::{Forgotten, forget_args, forgotten};
+pub use retention::{Forgotten, Question, forget_args, forgotten, questions};

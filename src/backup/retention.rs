@@ -1,25 +1,74 @@
-//! What is forgotten: by application, and never all of one.
+//! What is forgotten: by application, and never all of one, nor anything of another fleet.
+
+use std::collections::BTreeMap;
 
 use super::messages::{ForgetGroup, Snapshot};
+use super::ownership::View;
 use crate::config::Retention;
 
-/// The arguments of a `restic forget` that only tells what it would remove: of this fleet's
-/// snapshots alone, each application (its tags) for itself.
-pub fn forget_args(fleet: &str, keep: &Retention) -> Vec<String> {
+/// What a `restic forget` that only tells what it would remove is asked for: one policy over all of one
+/// application, whichever tags its snapshots bear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// `blog`, or `the fleet's own files`.
+    pub of: String,
+    /// restic's options that choose exactly the snapshots of it.
+    filter: Vec<String>,
+}
+
+/// What a snapshot is of, and the tag that says so.
+fn subject(s: &Snapshot) -> Option<(String, String)> {
+    match (s.app(), s.tag("fleet")) {
+        (Some(app), _) => Some((app.to_owned(), format!("app={app}"))),
+        (None, Some(fleet)) => Some(("the fleet's own files".to_owned(), format!("fleet={fleet}"))),
+        (None, None) => None,
+    }
+}
+
+/// The questions that are to be asked of a repository: one for each application that this fleet has
+/// snapshots of. Those from before fleets had ids and those with the id are judged together, or the
+/// older ones, which get no younger ones, would be kept for ever.
+pub fn questions(view: &View, all: &[Snapshot]) -> Vec<Question> {
+    // Of each tag: whether all of it that is ours bears the id.
+    let mut subjects: BTreeMap<String, (String, bool)> = BTreeMap::new();
+    let ours = |s: &&Snapshot| s.tags.iter().any(|t| t == "matou") && view.is_ours(s);
+    for snapshot in all.iter().filter(ours) {
+        let Some((of, tag)) = subject(snapshot) else {
+            continue;
+        };
+        let known = subjects.entry(tag).or_insert((of, true));
+        known.1 &= super::FleetId::of(snapshot).is_some();
+    }
+    let identity = view.identity();
+    let option = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
+    let question = |(tag, (of, with_id)): (String, (String, bool))| {
+        let filter = match (&identity.id, with_id) {
+            (Some(id), true) => option("--tag", &format!("matou,{tag},{}", id.tag())).into(),
+            // Without an id they are ours only while no other fleet has the name.
+            _ => [
+                option("--tag", &format!("matou,{tag}")),
+                option("--host", &identity.name),
+            ]
+            .concat(),
+        };
+        Question { of, filter }
+    };
+    subjects.into_iter().map(question).collect()
+}
+
+/// The arguments of a question.
+pub fn forget_args(question: &Question, keep: &Retention) -> Vec<String> {
     let mut args: Vec<String> = [
         "forget",
         "--json",
         "--dry-run",
         "--no-lock",
-        "--tag",
-        "matou",
         "--group-by",
-        "host,tags",
-        "--host",
-        fleet,
+        "",
     ]
     .map(str::to_owned)
     .into();
+    args.extend(question.filter.iter().cloned());
     let kept = [
         ("--keep-daily", keep.daily),
         ("--keep-weekly", keep.weekly),
@@ -46,73 +95,139 @@ pub struct Forgotten {
     pub kept: usize,
 }
 
-/// What restic would remove.
+/// What restic would remove of one application; `None` when it keeps all.
 ///
 /// # Errors
-/// One sentence: a group would keep nothing, or belongs to another fleet.
-pub fn forgotten(fleet: &str, groups: Vec<ForgetGroup>) -> Result<Vec<Forgotten>, String> {
-    let mut all = Vec::new();
+/// One sentence: nothing would be kept, or something of it belongs to another fleet.
+pub fn forgotten(
+    view: &View,
+    of: &str,
+    groups: Vec<ForgetGroup>,
+) -> Result<Option<Forgotten>, String> {
+    let mut all = Forgotten {
+        of: of.to_owned(),
+        remove: Vec::new(),
+        kept: 0,
+    };
     for group in groups {
-        let app = group.tags.iter().find_map(|t| t.strip_prefix("app="));
-        let of = app.map_or_else(|| "the fleet's own files".to_owned(), str::to_owned);
-        if group.host != fleet || !group.tags.iter().any(|t| t == "matou") {
+        let both = || group.keep.iter().chain(&group.remove);
+        let foreign = |s: &&Snapshot| !view.is_ours(s) || !s.tags.iter().any(|t| t == "matou");
+        if let Some(other) = both().find(foreign) {
             return Err(format!(
                 "snapshots of {} are not this fleet's: nothing is forgotten",
-                group.host
+                crate::text::clean(&other.hostname)
             ));
         }
-        if group.keep.is_empty() {
-            return Err(format!(
-                "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and its kin under [backup]"
-            ));
-        }
-        if !group.remove.is_empty() {
-            all.push(Forgotten {
-                of,
-                remove: group.remove,
-                kept: group.keep.len(),
-            });
-        }
+        all.kept += group.keep.len();
+        all.remove.extend(group.remove);
     }
-    Ok(all)
+    if all.kept == 0 && !all.remove.is_empty() {
+        return Err(format!(
+            "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and its kin under [backup]"
+        ));
+    }
+    Ok((!all.remove.is_empty()).then_some(all))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::Timestamp;
 
-    fn group(json: &str) -> Vec<ForgetGroup> {
-        serde_json::from_str(json).unwrap()
+    use super::*;
+    use crate::backup::{Clocks, FleetId, Identity};
+
+    const ID: &str = "00000000000000aa";
+
+    fn snapshot(app: &str, host: &str, id: Option<&str>) -> Snapshot {
+        let mut tags = vec![format!("app={app}"), "matou".to_owned()];
+        tags.extend(id.map(|id| format!("fleet-id={id}")));
+        serde_json::from_value(serde_json::json!({
+            "id": "bf36", "hostname": host, "tags": tags, "time": "2026-11-24T12:29:49Z",
+        }))
+        .unwrap()
+    }
+
+    fn view(all: &[Snapshot]) -> View {
+        let identity = Identity {
+            name: "f".into(),
+            id: FleetId::read(ID),
+        };
+        let now = Timestamp::now();
+        View::new(
+            identity,
+            all,
+            Clocks {
+                here: now,
+                storage: now,
+            },
+        )
+    }
+
+    fn group(keep: &[Snapshot], remove: &[Snapshot]) -> Vec<ForgetGroup> {
+        let json = serde_json::json!([{"tags": null, "host": "", "keep": keep, "remove": remove}]);
+        serde_json::from_value(json).unwrap()
     }
 
     #[test]
-    fn a_group_keeps_something_or_nothing_is_forgotten() {
-        let one = r#"{"time":"2026-11-24T12:29:49Z","id":"bf36"}"#;
-        let all = group(&format!(
-            r#"[{{"tags":["app=blog","matou"],"host":"f","keep":[{one}],"remove":[{one},{one}]}}]"#
-        ));
-        let found = forgotten("f", all.clone()).unwrap();
+    fn one_policy_is_over_all_of_an_application_and_nothing_of_others() {
+        let mixed = [
+            snapshot("blog", "f", None),
+            snapshot("blog", "f", Some(ID)),
+            snapshot("shop", "f", Some(ID)),
+            snapshot("theirs", "g", None),
+            snapshot("theirs", "g", Some("00000000000000bb")),
+        ];
+        let asked = |all: &[Snapshot]| -> Vec<String> {
+            let questions = questions(&view(all), all);
+            questions
+                .iter()
+                .map(|q| format!("{}: {}", q.of, q.filter.join(" ")))
+                .collect()
+        };
         assert_eq!(
-            (found[0].of.as_str(), found[0].remove.len(), found[0].kept),
-            ("blog", 2, 1)
+            asked(&mixed),
+            [
+                "blog: --tag matou,app=blog --host f",
+                "shop: --tag matou,app=shop,fleet-id=00000000000000aa"
+            ]
         );
-        assert!(
-            forgotten("g", all)
-                .unwrap_err()
-                .contains("not this fleet's")
+        // A namesake: what has no id is nobody's, and not asked for.
+        let mut shared = mixed.to_vec();
+        shared.push(snapshot("blog", "f", Some("00000000000000bb")));
+        assert_eq!(
+            asked(&shared),
+            [
+                "blog: --tag matou,app=blog,fleet-id=00000000000000aa",
+                "shop: --tag matou,app=shop,fleet-id=00000000000000aa"
+            ]
         );
-        let none = group(&format!(
-            r#"[{{"tags":["app=blog","matou"],"host":"f","keep":null,"remove":[{one}]}}]"#
-        ));
-        assert!(
-            forgotten("f", none)
-                .unwrap_err()
-                .contains("no snapshot of blog")
-        );
-        let foreign = group(&format!(
-            r#"[{{"tags":null,"host":"f","keep":[{one}],"remove":[{one}]}}]"#
-        ));
-        assert!(forgotten("f", foreign).is_err());
+    }
+
+    #[test]
+    fn an_application_keeps_something_or_nothing_is_forgotten() {
+        let (one, old) = (snapshot("blog", "f", Some(ID)), snapshot("blog", "f", None));
+        let view = view(&[one.clone(), old.clone()]);
+        let ask = |groups| forgotten(&view, "blog", groups);
+        let found = ask(group(&[one.clone()], &[old.clone(), old.clone()])).unwrap();
+        let found = found.unwrap();
+        assert_eq!((found.remove.len(), found.kept), (2, 1));
+        assert_eq!(ask(group(&[one.clone()], &[])), Ok(None));
+        let none = ask(group(&[], &[old.clone()])).unwrap_err();
+        assert!(none.contains("no snapshot of blog"), "{none}");
+        for foreign in [
+            snapshot("blog", "g", None),
+            snapshot("blog", "f", Some("00000000000000bb")),
+        ] {
+            for groups in [
+                group(&[one.clone()], &[foreign.clone()]),
+                group(&[foreign.clone()], &[old.clone()]),
+            ] {
+                assert!(ask(groups).unwrap_err().contains("not this fleet's"));
+            }
+        }
+        let mut untagged = old.clone();
+        untagged.tags = vec!["app=blog".into()];
+        assert!(ask(group(&[one], &[untagged])).is_err());
     }
 
     #[test]
@@ -124,13 +239,17 @@ mod tests {
             yearly: 3,
             within_days: 2,
         };
-        let args = forget_args("f", &keep).join(" ");
+        let all = [snapshot("blog", "f", None)];
+        let args = forget_args(&questions(&view(&all), &all)[0], &keep).join(" ");
         assert!(
             args.ends_with(
                 "--host f --keep-daily 7 --keep-monthly 12 --keep-yearly 3 --keep-within 2d"
             ),
             "{args}"
         );
-        assert!(args.contains("--dry-run") && args.contains("--tag matou"));
+        assert!(
+            args.contains("--dry-run") && args.contains("--tag matou,app=blog"),
+            "{args}"
+        );
     }
 }

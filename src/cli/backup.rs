@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, job};
-use crate::backup::{Ending, Schedule, Snapshot};
+use crate::backup::{Ending, Schedule};
 use crate::model::Role;
 use crate::ops::{self, CheckData, Context, RepoWork, Request};
 use crate::text::{age, ago, clean, human_bytes};
@@ -235,8 +235,8 @@ pub(super) async fn snapshots(cx: &Context, app: Option<&str>, json: bool) -> Re
         println!("{}", serde_json::to_string(&all)?);
         return Ok(Exit::Done.into());
     }
-    for snapshot in &all {
-        println!("{}", line(snapshot));
+    for listed in &all {
+        println!("{}", line(listed));
     }
     if all.is_empty() {
         println!("there is no snapshot yet");
@@ -244,7 +244,8 @@ pub(super) async fn snapshots(cx: &Context, app: Option<&str>, json: bool) -> Re
     Ok(Exit::Done.into())
 }
 
-fn line(s: &Snapshot) -> String {
+fn line(listed: &ops::Listed) -> String {
+    let s = &listed.snapshot;
     let of = match (s.app(), s.tag("fleet")) {
         (Some(app), _) => app.to_owned(),
         (_, Some(fleet)) => format!("the fleet {fleet}"),
@@ -254,11 +255,19 @@ fn line(s: &Snapshot) -> String {
         .summary
         .as_ref()
         .map_or_else(String::new, |s| human_bytes(s.total_bytes_processed));
-    clean(&format!(
+    let mut line = format!(
         "{:<9} {}  {of:<24} {size}",
         s.short_id,
         s.time.strftime("%F %R UTC")
-    ))
-    .trim_end()
-    .to_owned()
+    );
+    if let Some(fleet) = &listed.other_fleet {
+        line = format!("{}  of {fleet}", line.trim_end());
+    }
+    if listed.ahead {
+        line = format!(
+            "{}  dated in the future: a clock was wrong",
+            line.trim_end()
+        );
+    }
+    clean(&line).trim_end().to_owned()
 }

@@ -144,7 +144,11 @@ async fn read(cx: &Context) -> Result<Fleet> {
     tokio::pin!(probes);
     let mut answers = None;
     loop {
-        let complete = fleet.nodes.iter().all(is_read)
+        let saved = cx.config.backup.primary().is_none()
+            || fleet.snapshots.value().is_some()
+            || fleet.snapshots.error().is_some();
+        let complete = saved
+            && fleet.nodes.iter().all(is_read)
             && (fleet.swarm.value().is_some() || fleet.swarm.error().is_some());
         if complete && served.is_some() && answers.is_some() {
             break;

@@ -7,6 +7,7 @@ use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, bail, eyre};
 
 use super::{Exit, job};
+use crate::backup::FleetId;
 use crate::config::{Config, Repository};
 use crate::job::Job;
 use crate::ops::{Context, Request, recover};
@@ -34,8 +35,8 @@ pub struct RecoverOptions {
         requires = "repository"
     )]
     nodes: Vec<Server>,
-    /// Which fleet, when the repository holds several
-    #[arg(long, value_name = "NAME", requires = "repository")]
+    /// Which fleet, when the repository holds several: its name, or its id
+    #[arg(long, value_name = "FLEET", requires = "repository")]
     fleet: Option<String>,
     /// Empty folder that config.toml and apps/ are written to [default: .]
     #[arg(long, value_name = "FOLDER", requires = "repository")]
@@ -62,8 +63,9 @@ impl RecoverOptions {
         self.repository.is_some()
     }
 
-    /// Takes config.toml and apps/ out of the repository; answers with the path of config.toml.
-    async fn configuration(&self) -> Result<PathBuf> {
+    /// Takes config.toml and apps/ out of the repository; answers with the path of config.toml and the
+    /// id of the fleet.
+    async fn configuration(&self) -> Result<(PathBuf, Option<FleetId>)> {
         let absolute = |path: &PathBuf| {
             std::path::absolute(path).wrap_err_with(|| format!("{}", path.display()))
         };
@@ -92,6 +94,7 @@ impl RecoverOptions {
         };
         let wanted = Bootstrap {
             fleet: self.fleet.clone(),
+            id: None,
             servers: self.nodes.clone(),
             repository,
             ssh,
@@ -107,23 +110,29 @@ impl RecoverOptions {
             snapshot.time.strftime("%F %T UTC"),
             snapshot.short_id
         );
-        Ok(config)
+        Ok((config, FleetId::of(&snapshot)))
     }
 }
 
 /// Rebuilds the fleet, or what is lost of it.
 pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Result<ExitCode> {
-    let path = match options.knows_nothing() {
-        true => Some(options.configuration().await?),
-        false => config,
+    let (path, id) = match options.knows_nothing() {
+        true => {
+            let (path, id) = options.configuration().await?;
+            (Some(path), id)
+        }
+        false => (config, None),
     };
     let cx = Context::open(Config::load(path.as_deref())?)?;
     for warning in &cx.config.warnings {
         eprintln!("warning: {warning}");
     }
     let findings = recover::Findings::default();
-    let build =
-        async |_: &Request| recover::job(&cx, &recover::Options::default(), &findings).await;
+    let how = recover::Options {
+        id,
+        ..recover::Options::default()
+    };
+    let build = async |_: &Request| recover::job(&cx, &how, &findings).await;
     let options = &options.job;
     let ended = reported(
         &cx,

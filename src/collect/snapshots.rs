@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Reports, Wake};
-use crate::backup::{self, BackupError, Restic};
+use crate::backup::{self, BackupError, Restic, View};
 use crate::config::Config;
 use crate::docker::Nodes;
 use crate::host::Command;
@@ -56,24 +56,35 @@ pub async fn primary(config: &Config, nodes: &Nodes) -> Result<Restic, BackupErr
     Restic::of(&node.host, repository).await
 }
 
-/// All snapshots of the first repository: one call of restic.
+/// All snapshots of the first repository: one call of restic, and one of the storage node.
 ///
 /// # Errors
 /// One sentence that says what to do.
 pub async fn read(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, String> {
     let restic = primary(config, nodes).await.map_err(|e| e.to_string())?;
-    let read = restic.snapshots(&[]).await.map_err(|e| e.to_string())?;
+    let (read, here) = tokio::join!(
+        restic.snapshots(&[]),
+        backup::identity::Here::read(config, nodes)
+    );
+    let told = |e: BackupError| e.to_string();
+    let (read, here) = (read.map_err(told)?, here.map_err(told)?);
+    let view = here.view(config, nodes, &restic, &read).await;
+    let view = view.map_err(told)?;
     // 10,000 of them are a moment's work, but not one of a thread that others wait for.
-    tokio::task::spawn_blocking(move || read.into_iter().map(model).collect())
+    let models = move || read.into_iter().map(|s| model(&view, s)).collect();
+    tokio::task::spawn_blocking(models)
         .await
         .map_err(|e| e.to_string())
 }
 
 /// As the picture of the fleet has it.
-pub(crate) fn model(snapshot: backup::Snapshot) -> Snapshot {
+fn model(view: &View, snapshot: backup::Snapshot) -> Snapshot {
     let summary = snapshot.summary.as_ref();
+    let other = view.owner(&snapshot);
     Snapshot {
         app: snapshot.app().map(str::to_owned),
+        other_fleet: other.other().map(|o| crate::text::clean(o).into_owned()),
+        ahead: view.is_ahead(&snapshot),
         size: summary.map(|s| s.total_bytes_processed),
         files: summary.map(|s| s.total_files_processed),
         added: summary.map(|s| s.data_added_packed.unwrap_or(s.data_added)),

@@ -17,6 +17,10 @@ pub struct Snapshot {
     /// Application, by its tag `app=NAME`; `None` for the fleet's own and for foreign ones.
     pub app: Option<String>,
     pub host: String,
+    /// The fleet that made it, when that is another one: it is restored only when it is chosen itself.
+    pub other_fleet: Option<String>,
+    /// It is dated in the future, because a clock was wrong: it is never the newest.
+    pub ahead: bool,
     /// Bytes of all files; restic before 0.17 does not say it.
     pub size: Option<u64>,
     /// Files; as with `size`.
@@ -32,19 +36,43 @@ impl Snapshot {
         self.app.as_deref().unwrap_or(&self.host)
     }
 
+    /// The same, with the fleet when that is another one: `shop of fleet-b`.
+    pub fn title(&self) -> String {
+        match &self.other_fleet {
+            Some(fleet) if *fleet != self.group() => format!("{} of {fleet}", self.group()),
+            _ => self.group().to_owned(),
+        }
+    }
+
+    /// Whether two are of the same application, or other things, of the same fleet.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.app == other.app
+            && self.group() == other.group()
+            && self.other_fleet == other.other_fleet
+    }
+
+    /// Whether it may be the newest of its application for this fleet.
+    pub fn is_sound(&self) -> bool {
+        self.other_fleet.is_none() && !self.ahead
+    }
+
     /// The first eight digits, as restic shows it.
     pub fn short(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
 }
 
-/// By application, the newest first: how lists show them.
+/// By application, the newest first, those that are dated in the future after all others; then those of
+/// other fleets: how lists show them.
 pub fn sort_snapshots(snapshots: &mut [Snapshot]) {
     snapshots.sort_by(|a, b| {
-        a.app
-            .is_none()
-            .cmp(&b.app.is_none())
+        a.other_fleet
+            .is_some()
+            .cmp(&b.other_fleet.is_some())
+            .then_with(|| a.app.is_none().cmp(&b.app.is_none()))
             .then_with(|| a.group().cmp(b.group()))
+            .then_with(|| a.other_fleet.cmp(&b.other_fleet))
+            .then_with(|| a.ahead.cmp(&b.ahead))
             .then_with(|| b.at.cmp(&a.at))
             .then_with(|| a.id.cmp(&b.id))
     });
@@ -248,6 +276,8 @@ mod tests {
             at: Timestamp::from_second(at).unwrap(),
             app: app.map(str::to_owned),
             host: "h".into(),
+            other_fleet: None,
+            ahead: false,
             size: None,
             files: None,
             added: None,
@@ -258,9 +288,19 @@ mod tests {
             snapshot("2", Some("shop"), 1),
             snapshot("3", Some("blog"), 1),
             snapshot("4", Some("blog"), 2),
+            Snapshot {
+                other_fleet: Some("fleet-b".into()),
+                ..snapshot("6", Some("blog"), 7)
+            },
+            Snapshot {
+                ahead: true,
+                ..snapshot("5", Some("blog"), 99)
+            },
         ];
         sort_snapshots(&mut all);
         let ids: Vec<&str> = all.iter().map(|s| s.id.as_str()).collect();
-        assert_eq!(ids, ["4", "3", "2", "1"]);
+        assert_eq!(ids, ["4", "3", "5", "2", "1", "6"]);
+        assert_eq!(all[5].title(), "blog of fleet-b");
+        assert!(all[0].is_beside(&all[2]) && !all[0].is_beside(&all[5]));
     }
 }

@@ -1,16 +1,18 @@
 //! Backups that were missed, from the age of the newest snapshot of each application.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::rules::{Finding, Kind, Severity};
-use crate::model::{Backups, Fleet};
+use crate::model::{Backups, Fleet, Snapshot};
 use crate::text::coarse;
 
 /// When an application was backed up last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupAge {
     pub app: String,
-    /// Its newest snapshot; `None` when there is none.
+    /// Its newest snapshot of this fleet that is not dated in the future; `None` when there is none.
     pub newest: Option<Timestamp>,
     /// When there was something to back up first; an application younger than a night has missed
     /// nothing.
@@ -33,7 +35,7 @@ pub fn ages(fleet: &Fleet) -> Vec<BackupAge> {
             app: app.name.to_owned(),
             newest: snapshots
                 .iter()
-                .filter(|s| s.app.as_deref() == Some(app.name))
+                .filter(|s| s.app.as_deref() == Some(app.name) && s.is_sound())
                 .map(|s| s.at)
                 .max(),
             deployed: app.services.iter().filter_map(|s| s.created_at).min(),
@@ -75,6 +77,38 @@ pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
             })
         })
         .collect()
+}
+
+/// Snapshots of this fleet that are dated in the future: a clock was wrong, or is.
+pub(super) fn ahead(fleet: &Fleet) -> Vec<Finding> {
+    let all = fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
+    let mut of: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
+    for snapshot in all.iter().filter(|s| s.ahead && s.other_fleet.is_none()) {
+        of.entry(snapshot.group()).or_default().push(snapshot);
+    }
+    let finding = |(name, snapshots): (&str, Vec<&Snapshot>)| {
+        let count = match snapshots.len() {
+            1 => "1 snapshot is".to_owned(),
+            n => format!("{n} snapshots are"),
+        };
+        let latest = snapshots.iter().max_by_key(|s| s.at)?;
+        Some(Finding {
+            key: format!("backup/{name}/ahead"),
+            kind: Kind::Backup,
+            severity: Severity::Warning,
+            what: name.to_owned(),
+            why: format!(
+                "{count} dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
+                latest.at.strftime("%F"),
+                latest.short(),
+            ),
+            since: None,
+            row: format!("saved/{name}"),
+            cure: "backups",
+            near: false,
+        })
+    };
+    of.into_iter().filter_map(finding).collect()
 }
 
 /// Repositories that can't be used, restores that were interrupted, proofs that failed, nights that
@@ -167,6 +201,71 @@ pub(super) fn state(backups: &Backups) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Datum, Mode, Service, Swarm, Update};
+
+    /// Backups stopped long ago; what other fleets made, and what a wrong clock dated, hides nothing.
+    #[test]
+    fn a_snapshot_from_the_future_or_of_another_fleet_is_no_backup_of_today() {
+        let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
+        let snapshot = |hours, other: Option<&str>, ahead| Snapshot {
+            id: "0123456789".into(),
+            at: at(hours),
+            app: Some("shop".into()),
+            host: "f".into(),
+            other_fleet: other.map(str::to_owned),
+            ahead,
+            size: None,
+            files: None,
+            added: None,
+            paths: Vec::new(),
+        };
+        let mut fleet = Fleet::new("f", Vec::new());
+        let mut apply = |datum| fleet.apply(Update { at: at(100), datum });
+        apply(Datum::Swarm(Ok(Swarm {
+            services: vec![Service {
+                id: "s1".into(),
+                name: "shop_web".into(),
+                stack: Some("shop".into()),
+                image: "x:1".into(),
+                mode: Mode::Replicated(1),
+                wanted: 1,
+                running: 1,
+                domains: Vec::new(),
+                ports: Vec::new(),
+                labels: [].into(),
+                environment: [].into(),
+                volumes: vec!["shop_files".into()],
+                created_at: None,
+                updated_at: None,
+                update: None,
+                version: 1,
+            }],
+            ..Swarm::default()
+        })));
+        apply(Datum::Snapshots(Ok(vec![
+            snapshot(10, None, false),
+            snapshot(99, Some("fleet-b"), false),
+            snapshot(900, None, true),
+            snapshot(901, None, true),
+            snapshot(902, Some("fleet-b"), true),
+        ])));
+        let ages = ages(&fleet);
+        assert_eq!(ages[0].newest, Some(at(10)));
+        let late = missed(&ages, 36, at(100));
+        assert_eq!(
+            late[0].why,
+            "the newest snapshot is 3 d old; 36 h are allowed"
+        );
+        let wrong = ahead(&fleet);
+        assert_eq!((wrong.len(), wrong[0].what.as_str()), (1, "shop"));
+        assert!(
+            wrong[0]
+                .why
+                .starts_with("2 snapshots are dated in the future, the last 1970-02-07"),
+            "{}",
+            wrong[0].why
+        );
+    }
 
     #[test]
     fn an_old_snapshot_and_none_at_all_are_missed_backups() {

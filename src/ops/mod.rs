@@ -27,8 +27,8 @@ use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
 pub use backup::{
-    CheckData, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there, night,
-    push_files, repositories, running, snapshots, take_over,
+    CheckData, Listed, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there,
+    night, push_files, repositories, running, snapshots, take_over,
 };
 pub use context::Context;
 pub use request::{Request, RestoreTo, RestoreWhat};

@@ -1,13 +1,15 @@
 //! The fleet folder out of the fleet's own snapshot: all that is needed is the repository, its
 //! password, and servers.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
+use jiff::Timestamp;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::backup::{Restic, Snapshot};
+use crate::backup::{Clocks, FleetId, Restic, Snapshot};
 use crate::config::{Config, Repository};
 use crate::host::{Command, Host};
 use crate::job::Outcome;
@@ -49,8 +51,10 @@ impl FromStr for Server {
 /// What replaces parts of the configuration that is in the repository.
 #[derive(Debug, Clone, Default)]
 pub struct Bootstrap {
-    /// The fleet's name, when the repository holds several.
+    /// The fleet's name or id, when the repository holds several.
     pub fleet: Option<String>,
+    /// The fleet's id, where it is known: it decides between several of one name.
+    pub id: Option<FleetId>,
     pub servers: Vec<Server>,
     pub repository: Repository,
     /// Keys of `[ssh]` that are not as they were.
@@ -81,7 +85,7 @@ pub async fn bootstrap(
     };
     say("reading the fleet's configuration from the repository");
     let restic = Restic::of(&host, &wanted.repository).await?;
-    let snapshot = newest(&restic, wanted.fleet.as_deref()).await?;
+    let snapshot = newest(&restic, wanted).await?;
     let inside = snapshot
         .paths
         .iter()
@@ -166,29 +170,73 @@ async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> 
     host(&cx).ok_or_else(|| eyre!("no server was named"))
 }
 
-/// The newest snapshot of the fleet's configuration.
-async fn newest(restic: &Restic, fleet: Option<&str>) -> Result<Snapshot> {
-    let snapshots = restic.snapshots(&[]).await?;
-    let mut fleets: Vec<(String, Snapshot)> = snapshots
-        .into_iter()
-        .filter_map(|s| Some((s.tag("fleet")?.to_owned(), s)))
-        .filter(|(name, _)| fleet.is_none_or(|f| f == name))
-        .collect();
-    fleets.sort_by_key(|(_, s)| s.time);
-    let mut names: Vec<String> = fleets.iter().map(|(name, _)| name.clone()).collect();
-    names.sort();
-    names.dedup();
-    match (names.as_slice(), fleets.pop()) {
-        ([_], Some((_, snapshot))) => Ok(snapshot),
-        ([], _) => match fleet {
-            Some(fleet) => bail!("the repository holds no snapshot of a fleet {fleet:?}"),
-            None => bail!(
-                "the repository holds no snapshot of a fleet's configuration: is it the right one?"
-            ),
-        },
-        (some, _) => bail!(
-            "the repository holds several fleets, {}: name one with --fleet",
-            some.iter().map(|n| clean(n)).collect::<Vec<_>>().join(", ")
+/// The newest snapshot of the fleet's configuration that is not dated in the future.
+async fn newest(restic: &Restic, wanted: &Bootstrap) -> Result<Snapshot> {
+    let clock = Command::new("date").arg("+%s").label("the clock");
+    let clock = restic.host().run_ok(&clock).await?.text();
+    let storage = Timestamp::from_second(clock.trim().parse().wrap_err("no time")?)?;
+    let clocks = Clocks {
+        here: Timestamp::now(),
+        storage,
+    };
+    let all = restic.snapshots(&[]).await?;
+    choose(all, wanted.fleet.as_deref(), wanted.id.as_ref(), clocks)
+}
+
+/// Of the fleet's snapshots the newest; `wanted` is a fleet's name or id, `own` decides between several of
+/// that name. Snapshots without an id are of the only fleet of their name.
+fn choose(
+    all: Vec<Snapshot>,
+    wanted: Option<&str>,
+    own: Option<&FleetId>,
+    clocks: Clocks,
+) -> Result<Snapshot> {
+    let mut fleets: BTreeMap<(String, Option<FleetId>), Vec<Snapshot>> = BTreeMap::new();
+    for snapshot in all {
+        let Some(name) = snapshot.tag("fleet").map(str::to_owned) else {
+            continue;
+        };
+        let key = (name, FleetId::of(&snapshot));
+        fleets.entry(key).or_default().push(snapshot);
+    }
+    let names: Vec<String> = fleets.keys().map(|(name, _)| name.clone()).collect();
+    for name in names {
+        let with_id = fleets.keys().filter(|(n, id)| *n == name && id.is_some());
+        let with_id: Vec<_> = with_id.cloned().collect();
+        if let [only] = with_id.as_slice()
+            && let Some(older) = fleets.remove(&(name, None))
+        {
+            fleets.entry(only.clone()).or_default().extend(older);
+        }
+    }
+    fleets.retain(|(name, id), _| {
+        wanted.is_none_or(|w| w == name || id.as_ref().is_some_and(|id| w == id.to_string()))
+    });
+    if own.is_some() && fleets.keys().any(|(_, id)| id.as_ref() == own) {
+        fleets.retain(|(_, id), _| id.as_ref() == own);
+    }
+    let said = |(name, id): &(String, Option<FleetId>)| match id {
+        Some(id) => format!("{} ({id})", clean(name)),
+        None => clean(name).into_owned(),
+    };
+    let known: Vec<String> = fleets.keys().map(said).collect();
+    let mut of_fleet = match (fleets.len(), fleets.into_values().next(), wanted) {
+        (1, Some(all), _) => all,
+        (0, _, Some(fleet)) => bail!("the repository holds no snapshot of a fleet {fleet:?}"),
+        (0, _, None) => bail!(
+            "the repository holds no snapshot of a fleet's configuration: is it the right one?"
+        ),
+        _ => bail!(
+            "the repository holds several fleets, {}: name one with --fleet, by its name or, where two have the same, by its id",
+            known.join(", ")
+        ),
+    };
+    of_fleet.sort_by_key(|s| s.time);
+    let latest = of_fleet.iter().rposition(|s| !clocks.is_ahead(s.time));
+    match latest {
+        Some(at) => Ok(of_fleet.swap_remove(at)),
+        None => bail!(
+            "every snapshot of the fleet's configuration is dated in the future: correct the clock of this machine, or restore config.toml with restic"
         ),
     }
 }
@@ -424,6 +472,53 @@ environment_file = "old.env"
             error(&["web=a"]),
             "no node of the fleet is named \"web\", only master, store"
         );
+    }
+
+    #[test]
+    fn the_newest_of_one_fleet_is_chosen_and_none_from_the_future() {
+        let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
+        let snapshot = |id: &str, name: &str, fleet: Option<&str>, hours| -> Snapshot {
+            let mut tags = vec![format!("fleet={name}")];
+            tags.extend(fleet.map(|f| format!("fleet-id={f}")));
+            let text = serde_json::json!({"id": id, "tags": tags, "time": at(hours)});
+            serde_json::from_value(text).unwrap()
+        };
+        let (a, b) = ("00000000000000aa", "00000000000000bb");
+        let clocks = Clocks {
+            here: at(9),
+            storage: at(9),
+        };
+        let chosen = |all: &[Snapshot], wanted| {
+            let chosen = choose(all.to_vec(), wanted, None, clocks);
+            chosen.map(|s| s.id).map_err(|e| e.to_string())
+        };
+        let one = [
+            snapshot("1", "f", None, 1),
+            snapshot("2", "f", Some(a), 2),
+            snapshot("3", "f", Some(a), 500),
+        ];
+        assert_eq!(chosen(&one, None), Ok("2".into()));
+        assert_eq!(chosen(&one[..1], Some("f")), Ok("1".into()));
+        assert!(
+            chosen(&one[2..], None)
+                .unwrap_err()
+                .contains("in the future")
+        );
+        let mut two = one.to_vec();
+        two.push(snapshot("4", "f", Some(b), 3));
+        for wanted in [None, Some("f")] {
+            let refused = chosen(&two, wanted).unwrap_err();
+            assert!(
+                refused.contains(&format!("f, f ({a}), f ({b})")),
+                "{refused}"
+            );
+        }
+        assert_eq!(chosen(&two, Some(a)), Ok("2".into()));
+        assert_eq!(chosen(&two, Some(b)), Ok("4".into()));
+        let own = |id| choose(two.clone(), Some("f"), FleetId::read(id).as_ref(), clocks);
+        assert_eq!(own(a).unwrap().id, "2");
+        assert!(own("00000000000000cc").is_err());
+        assert!(chosen(&two, Some("g")).is_err() && chosen(&[], None).is_err());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::bootstrap::{Bootstrap, Server, bootstrap};
 use super::report::{Kind, Report, Timeline};
+use crate::backup::FleetId;
+use crate::backup::identity::Here;
 use crate::config::Config;
 use crate::job::{Event, Stream};
 use crate::lab::{self, Lab, VmOptions};
@@ -83,6 +85,7 @@ async fn rebuild(
     let servers = lab.nodes().await?.into_iter().zip(&config.nodes);
     let wanted = Bootstrap {
         fleet: Some(config.fleet.name.clone()),
+        id: own_id(config).await,
         servers: servers
             .map(|(there, here)| Server {
                 name: Some(here.name.clone()),
@@ -106,14 +109,22 @@ async fn rebuild(
         .map(|n| n.host.clone())
         .ok_or_else(|| eyre!("the practice fleet has no node"))?;
     let folder = path.with_file_name("fleet");
-    let (config_path, _) = bootstrap(&wanted, &folder, Some(host), say).await?;
+    let (config_path, snapshot) = bootstrap(&wanted, &folder, Some(host), say).await?;
     first.nodes.close().await;
     let text = std::fs::read_to_string(&config_path)?;
     std::fs::write(&config_path, adapt(&text, options.vm)?)?;
     let cx = Context::open(Config::read(&config_path)?)?;
-    let report = run(&cx, say).await;
+    let report = run(&cx, FleetId::of(&snapshot), say).await;
     cx.nodes.close().await;
     report
+}
+
+/// The fleet's id; none when its storage node can't be asked, because it is gone perhaps.
+async fn own_id(config: &Config) -> Option<FleetId> {
+    let cx = Context::open(config.clone()).ok()?;
+    let here = Here::read(&cx.config, &cx.nodes).await;
+    cx.nodes.close().await;
+    here.ok()?.id
 }
 
 /// The configuration of the fleet, for machines of practice.
@@ -138,9 +149,9 @@ fn adapt(text: &str, vm: bool) -> Result<String> {
     Ok(doc.to_string())
 }
 
-async fn run(cx: &Context, say: &(dyn Fn(&str) + Sync)) -> Result<Report> {
+async fn run(cx: &Context, id: Option<FleetId>, say: &(dyn Fn(&str) + Sync)) -> Result<Report> {
     let findings = recover::Findings::default();
-    let options = recover::Options { isolated: true };
+    let options = recover::Options { isolated: true, id };
     let job = recover::job(cx, &options, &findings)
         .await
         .map_err(|e| eyre!(e))?;

@@ -405,7 +405,8 @@ pub(super) fn restore(app: &mut App, path: Option<String>) {
         Some(name) => {
             let all = app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
             // The newest comes first.
-            all.iter().find(|s| s.app.as_ref() == Some(&name))
+            all.iter()
+                .find(|s| s.app.as_ref() == Some(&name) && s.is_sound())
         }
         None => {
             let text = "select an application or one of its snapshots first (pane 2, or 5)";
@@ -418,7 +419,7 @@ pub(super) fn restore(app: &mut App, path: Option<String>) {
             let view = Restore::of(app, &snapshot, path);
             app.overlays.push(Overlay::Restore(view));
         }
-        None => app.say("there is no snapshot of this application", true),
+        None => app.say("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
     }
 }
 
@@ -431,7 +432,8 @@ fn application(app: &App) -> Option<String> {
             let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
             match (count, snapshot) {
                 (0, _) => Some(row.name.clone()),
-                (_, snapshot) => snapshot?.app.clone(),
+                // Of another fleet's only what is chosen itself.
+                (_, snapshot) => snapshot.filter(|s| s.other_fleet.is_none())?.app.clone(),
             }
         }
         RowKind::Snapshot(at) => app.fleet.snapshots.value()?.get(*at)?.app.clone(),

@@ -158,7 +158,7 @@ pub(super) fn snapshot(app: &App) -> Option<&Snapshot> {
 pub(super) fn before(app: &App, at: usize) -> Option<&Snapshot> {
     let all = app.fleet.snapshots.value()?;
     let next = all.get(at + 1)?;
-    (next.app == all.get(at)?.app && next.group() == all[at].group()).then_some(next)
+    next.is_beside(all.get(at)?).then_some(next)
 }
 
 /// Asks for what is shown and not read yet.

@@ -230,6 +230,8 @@ fn snapshot(i: u32) -> Snapshot {
         at: ago(21_600 + i64::from(i) * 86_400),
         app: Some(if i.is_multiple_of(2) { "blog" } else { "shop" }.into()),
         host: "master".into(),
+        other_fleet: None,
+        ahead: false,
         size: Some(1_900_000_000 - u64::from(i % 1000) * 1_000_000),
         files: Some(20_000),
         added: Some(3_000_000),

@@ -88,7 +88,7 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
     if let Some(newest) = fleet
         .snapshots
         .value()
-        .and_then(|s| s.iter().map(|s| s.at).max())
+        .and_then(|s| s.iter().filter(|s| s.is_sound()).map(|s| s.at).max())
     {
         parts.push(format!("backup {}", ago(app.now, newest)));
     }

@@ -168,6 +168,57 @@ fn ten_thousand_snapshots_are_no_pause() {
     assert!(took < std::time::Duration::from_millis(800), "{took:?}");
 }
 
+/// Another fleet's snapshot is newer, and one of this fleet's is dated in the future.
+#[test]
+fn what_is_another_fleets_or_from_the_future_is_told_and_not_taken_unseen() {
+    let mut c = Console::new();
+    let fleet = fixture::fleet();
+    let mut all = fleet.snapshots.value().expect("read").clone();
+    let newest = all[0].clone();
+    let later = |id: char, hours| matou::model::Snapshot {
+        id: id.to_string().repeat(64),
+        at: NOW + jiff::SignedDuration::from_hours(hours),
+        ..newest.clone()
+    };
+    let theirs = matou::model::Snapshot {
+        other_fleet: Some("fleet-b".into()),
+        ..later('b', -1)
+    };
+    let wrong = matou::model::Snapshot {
+        ahead: true,
+        ..later('c', 2000)
+    };
+    all.extend([theirs.clone(), wrong]);
+    let datum = Datum::Snapshots(Ok(all));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    c.press("5");
+    c.shows("blog of fleet-b");
+    c.press("j");
+    c.shows("dated in the future");
+    // Of the application the newest that may be taken.
+    c.press("r\n");
+    let (_, request) = asked(&c.press("\n"));
+    assert!(
+        matches!(&request, Request::Restore { snapshot: Some(id), .. } if *id == newest.id),
+        "{request:?}"
+    );
+    c.press("\u{1b}");
+    // Of another fleet only what is chosen itself.
+    c.press("jjjj");
+    c.shows("Made by another fleet, fleet-b");
+    assert_eq!(c.press("r"), []);
+    c.shows("select an application");
+    c.press("\nj");
+    c.press("r");
+    c.shows("of fleet-b (1 h ago)");
+    c.press("\n");
+    let (_, request) = asked(&c.press("\n"));
+    assert!(
+        matches!(&request, Request::Restore { app, snapshot: Some(id), .. } if app == "blog" && *id == theirs.id),
+        "{request:?}"
+    );
+}
+
 /// As many as a repository has after years, in no order.
 fn app_snapshots() -> Vec<matou::model::Snapshot> {
     let one = fixture::fleet().snapshots.value().expect("read")[0].clone();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backups::{BackupAge, missed, state};
+use super::backups::{BackupAge, ahead, missed, state};
 use super::trend::Trends;
 use crate::config::AlertsConfig;
 use crate::model::{Fleet, Task};
@@ -154,6 +154,7 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
     drift(facts, &mut found);
     told::told(facts, &mut found);
     found.extend(missed(facts.backups, facts.limits.backup_hours, facts.now));
+    found.extend(ahead(facts.fleet));
     if let Some(backups) = facts.fleet.backups.value() {
         found.extend(state(backups));
     }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::work::{Work, failed};
 use super::{dump, files, unit};
 use crate::backup::{
-    AppReport, BackupError, Ending, FLEET, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT, Summary,
-    data,
+    AppReport, BackupError, Ending, FLEET, FleetId, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT,
+    Summary, data, identity,
 };
 use crate::host::{Command, Lasting};
 use crate::job::{Change, Check, Cx, Step, StepError};
@@ -85,9 +85,12 @@ struct Source {
 
 impl Source {
     /// Arguments of [`BODY`].
-    fn args(&self, fleet: &str) -> Vec<String> {
+    fn args(&self, fleet: &str, id: &FleetId) -> Vec<String> {
         let manifest = self.manifest.display().to_string();
-        let tags = ["--tag", &self.tag, "--tag", "matou", "--host", fleet];
+        let id = id.tag();
+        let tags = [
+            "--tag", &self.tag, "--tag", "matou", "--tag", &id, "--host", fleet,
+        ];
         let mut args: Vec<String> = std::iter::once(manifest.as_str())
             .chain(tags)
             .map(str::to_owned)
@@ -115,9 +118,9 @@ impl App {
         if !self.compared {
             return None;
         }
-        let all = self.work.snapshots().await.ok()?;
-        let last = all.iter().rev().find(|s| s.app() == Some(&self.app));
-        last.map(|s| s.time)
+        let (view, all) = self.work.seen().await.ok()?;
+        let last = view.candidates(&self.app, all).ok()?;
+        last.first().map(|s| s.time)
     }
 
     fn source(&self, layout: &Layout, secrets: bool) -> Source {
@@ -302,9 +305,11 @@ async fn snapshot(
         "" => "the fleet's own files".to_owned(),
         app => app.to_owned(),
     };
+    let id = work.id().await.map_err(failed)?;
+    let args = source.args(work.fleet(), id);
     let lasting = Lasting {
         begun,
-        ..restic.lasting(&source.unit, Guard::Shared, BODY, source.args(work.fleet()))
+        ..restic.lasting(&source.unit, Guard::Shared, BODY, args)
     };
     let ended = unit::back_up(cx, restic, &lasting).await.map_err(failed)?;
     if cx.cancel.is_cancelled() {
@@ -476,7 +481,12 @@ impl Fleet {
         let (host, folder) = (&work.storage.host, data(config).join(FLEET));
         let manifest = folder.join(MANIFEST);
         files::push(config, host).await.map_err(StepError::Failed)?;
-        let text = serde_json::json!({ "fleet": config.fleet.name, "time": Timestamp::now() });
+        // The id lies among the files that are backed up.
+        let id = work.id().await.map_err(failed)?;
+        let swarm = identity::swarm(&work.cx.nodes).await;
+        let text = serde_json::json!({
+            "fleet": config.fleet.name, "id": id.to_string(), "swarm": swarm, "time": Timestamp::now(),
+        });
         let certificates = self.certificates().await;
         // Where certificates are kept is known by Traefik's volumes alone.
         let command = Command::sh(files::GATHER)

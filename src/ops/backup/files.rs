@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretBox;
 
+use crate::backup::identity::ID_FILE;
 use crate::backup::{FLEET, MANIFEST, data};
 use crate::config::Config;
 use crate::host::{Command, Host};
@@ -34,12 +35,12 @@ cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
     done' "$d" {} +"#;
 
 /// What a backup adds beside the operator's files.
-const ADDED: [&str; 2] = [MANIFEST, "acme.json"];
+const ADDED: [&str; 3] = [MANIFEST, "acme.json", ID_FILE];
 
 /// Prints the checksums of the operator's files in the folder `$1`, as `sha256sum` does.
 const LIST: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
 flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-find . -type f ! -path ./manifest.json ! -path ./acme.json -exec sha256sum {} +"#;
+find . -type f ! -path ./manifest.json ! -path ./acme.json ! -path ./fleet.id -exec sha256sum {} +"#;
 
 /// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
 const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.

@@ -181,16 +181,32 @@ pub async fn repositories(
     Ok(states)
 }
 
+/// A snapshot in a list.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Listed {
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// The fleet that made it, when that is another one.
+    pub other_fleet: Option<String>,
+    /// It is dated in the future: a clock was wrong.
+    pub ahead: bool,
+}
+
 /// The snapshots of the first repository, of one application or all, oldest first.
 ///
 /// # Errors
 /// [`BackupError`].
-pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Snapshot>, BackupError> {
+pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Listed>, BackupError> {
     let work = Work::of(cx).await?;
-    match app {
-        Some(app) => work.primary.snapshots(&[&format!("app={app}")]).await,
-        None => work.primary.snapshots(&[]).await,
-    }
+    let all = work.primary.snapshots(&[]).await?;
+    let view = work.view(&work.primary, &all).await?;
+    let wanted = |s: &Snapshot| app.is_none_or(|app| s.app() == Some(app));
+    let listed = |snapshot: Snapshot| Listed {
+        other_fleet: view.owner(&snapshot).other().map(str::to_owned),
+        ahead: view.is_ahead(&snapshot),
+        snapshot,
+    };
+    Ok(all.into_iter().filter(wanted).map(listed).collect())
 }
 
 /// Brings apps/ and stacks/ to the storage node, where the manager's nightly backup finds them.

@@ -10,6 +10,7 @@ use super::unit;
 use super::work::{Work, failed};
 use crate::backup::{
     BackupError, ForgetGroup, Forgotten, Guard, Restic, Snapshot, Stats, forget_args, forgotten,
+    questions,
 };
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::text::human_bytes;
@@ -229,20 +230,27 @@ impl Repo {
     }
 
     async fn judge(&self) -> Result<Vec<Forgotten>, StepError> {
-        let fleet = self.work.fleet();
-        let args = forget_args(fleet, &self.work.cx.config.backup.keep);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let out = self.restic.run(&args).await.map_err(failed)?;
-        // An empty repository prints nothing.
-        let groups = match out.stdout.trim_ascii() {
-            b"" => Vec::new(),
-            text => serde_json::from_slice::<Option<Vec<ForgetGroup>>>(text)
-                .map_err(|e| {
-                    StepError::failed(format!("what restic would forget can't be understood: {e}"))
-                })?
-                .unwrap_or_default(),
-        };
-        forgotten(fleet, groups).map_err(StepError::Failed)
+        let all = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
+        let view = self.work.view(&self.restic, &all).await.map_err(failed)?;
+        let mut doomed = Vec::new();
+        for question in questions(&view, &all) {
+            let args = forget_args(&question, &self.work.cx.config.backup.keep);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let out = self.restic.run(&args).await.map_err(failed)?;
+            // No snapshot: nothing is printed.
+            let groups = match out.stdout.trim_ascii() {
+                b"" => Vec::new(),
+                text => serde_json::from_slice::<Option<Vec<ForgetGroup>>>(text)
+                    .map_err(|e| {
+                        StepError::failed(format!(
+                            "what restic would forget can't be understood: {e}"
+                        ))
+                    })?
+                    .unwrap_or_default(),
+            };
+            doomed.extend(forgotten(&view, &question.of, groups).map_err(StepError::Failed)?);
+        }
+        Ok(doomed)
     }
 
     /// Snapshots of this fleet that the copy lacks: a copied one keeps time and tree.
@@ -252,11 +260,12 @@ impl Repo {
             self.restic.snapshots(&["matou"])
         );
         let (from, to) = (from.map_err(failed)?, to.map_err(failed)?);
-        let fleet = self.work.fleet();
+        let view = self.work.view(&self.work.primary, &from);
+        let view = view.await.map_err(failed)?;
         let there = |s: &Snapshot| to.iter().any(|t| t.time == s.time && t.tree == s.tree);
         Ok(from
             .into_iter()
-            .filter(|s| s.hostname == fleet && !there(s))
+            .filter(|s| view.is_ours(s) && !there(s))
             .collect())
     }
 
@@ -271,6 +280,9 @@ impl Repo {
             ),
         };
         restic.run(args).await.map_err(failed)?;
+        if self.is_primary() {
+            self.work.id().await.map_err(failed)?;
+        }
         cx.out
             .note("keep its password in a second place: without it nobody can read the backups")
             .await;
@@ -458,9 +470,10 @@ impl Step for Repo {
             },
             RepoWork::Forget => {
                 let there = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
+                let view = self.work.view(&self.restic, &there).await.map_err(failed)?;
                 for group in self.doomed().await? {
                     let of = |s: &&Snapshot| s.app().unwrap_or("the fleet's own files") == group.of;
-                    if !there.iter().any(|s| of(&s)) {
+                    if !there.iter().any(|s| view.is_ours(s) && of(&s)) {
                         return Err(StepError::failed(format!(
                             "no snapshot of {} is left",
                             group.of

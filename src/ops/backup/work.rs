@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::backup::{BackupError, Report, Restic, Snapshot, Version};
+use crate::backup::{BackupError, FleetId, Report, Restic, Snapshot, Version, View, identity};
 use crate::config::Repository;
 use crate::docker::NodeHandle;
 use crate::job::StepError;
@@ -22,6 +22,9 @@ pub(super) struct Work {
     /// The primary repository's snapshots, read once for the plan.
     snapshots: Arc<OnceCell<Vec<Snapshot>>>,
     version: Arc<OnceCell<Version>>,
+    id: Arc<OnceCell<FleetId>>,
+    /// What this fleet sees in `snapshots`.
+    seen: Arc<OnceCell<View>>,
     report: Arc<Mutex<Report>>,
 }
 
@@ -46,6 +49,8 @@ impl Work {
             storage: storage.clone(),
             snapshots: Arc::default(),
             version: Arc::default(),
+            id: Arc::default(),
+            seen: Arc::default(),
             report: Arc::new(Mutex::new(Report::new(&config.fleet.name))),
             cx: cx.clone(),
         })
@@ -61,6 +66,45 @@ impl Work {
         self.snapshots
             .get_or_try_init(|| self.primary.snapshots(&["matou"]))
             .await
+    }
+
+    /// What this fleet sees in a repository of which all snapshots are given.
+    ///
+    /// # Errors
+    /// When the storage node or the repository can't be asked.
+    pub async fn view(&self, restic: &Restic, all: &[Snapshot]) -> Result<View, BackupError> {
+        identity::view(&self.cx.config, &self.cx.nodes, restic, all).await
+    }
+
+    /// The same of the snapshots as the plan saw them.
+    ///
+    /// # Errors
+    /// As [`Work::view`].
+    pub async fn seen(&self) -> Result<(&View, &Vec<Snapshot>), BackupError> {
+        let all = self.snapshots().await?;
+        let seen = self.seen.get_or_try_init(|| self.view(&self.primary, all));
+        Ok((seen.await?, all))
+    }
+
+    /// The fleet's id, which is in a tag of every snapshot. Where the storage node has none yet, or none
+    /// any more, it is taken from the repository, or made.
+    ///
+    /// # Errors
+    /// When the storage node or the repository can't be asked.
+    pub async fn id(&self) -> Result<&FleetId, BackupError> {
+        self.id.get_or_try_init(|| self.make_id()).await
+    }
+
+    async fn make_id(&self) -> Result<FleetId, BackupError> {
+        let (config, nodes) = (&self.cx.config, &self.cx.nodes);
+        if let Some(id) = identity::Here::read(config, nodes).await?.id {
+            return Ok(id);
+        }
+        let all = self.primary.snapshots(&["matou"]).await?;
+        let swarm = identity::swarm(nodes).await;
+        let found = identity::found(self.fleet(), &self.primary, &all, &swarm).await?;
+        let id = found.unwrap_or_else(FleetId::random);
+        identity::keep(config, &self.storage.host, &id).await
     }
 
     /// restic's version on the storage node, asked once.

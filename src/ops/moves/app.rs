@@ -100,7 +100,7 @@ impl Moving {
         for secret in restic.secrets() {
             fleets.new.journal.redactor().add(secret.clone());
         }
-        let source = Source::whole_in(restic, &self.app, None).await;
+        let source = Source::whole_in(&fleets.old, restic, &self.app, None).await;
         let source = source.map_err(StepError::Failed)?;
         self.findings().of(&self.app, |a| {
             a.snapshot = Some(source.id.clone());

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::Fleets;
 use super::app::{Moving, Place};
-use crate::backup::Phase;
+use crate::backup::{FleetId, Phase, identity};
 use crate::job::{Change, ChangeKind, Check, Cx, Step, StepError};
 use crate::ops::recover::Stuck;
 
@@ -84,6 +84,10 @@ impl Step for First {
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        // It lives beside the old one, perhaps under its name: never with its id.
+        let (config, id) = (&self.fleets.new.config, FleetId::random());
+        let kept = identity::keep(config, &self.fleets.new_storage.host, &id).await;
+        kept.map_err(|e| StepError::failed(e.to_string()))?;
         let all = self.apps.len() as u64;
         for (done, moving) in self.apps.iter().enumerate() {
             cx.out.progress(done as u64, all, "applications").await;

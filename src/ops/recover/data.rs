@@ -1,6 +1,5 @@
 //! The data of applications, put back out of the repository where it is missing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use jiff::Timestamp;
 
 use super::findings::{Findings, Stuck};
 use super::run;
-use crate::backup::{BackupError, Restic, Snapshot};
+use crate::backup::identity::{Here, keep, namesakes};
+use crate::backup::{BackupError, FleetId, Restic, Snapshot, View};
 use crate::host::Command;
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::ops::{Context, Request, RestoreTo, RestoreWhat};
 use crate::stack::Rendered;
-use crate::text::age;
+use crate::text::old;
 
 /// Applications that are restored at the same time.
 const PARALLEL: usize = 3;
@@ -35,6 +35,8 @@ pub(super) struct PutBack {
     pub apps: Vec<(String, Arc<Rendered>)>,
     pub cx: Context,
     pub findings: Findings,
+    /// The fleet's id, where the repository holds several of its name.
+    pub id: Option<FleetId>,
 }
 
 /// What there is of one application.
@@ -46,8 +48,8 @@ enum Found {
         /// Not all of it is missing: what is there is kept beside what is put back.
         part: bool,
     },
-    /// It has data and no snapshot.
-    Lost,
+    /// It has data and no snapshot that could be taken; why.
+    Lost(String),
 }
 
 impl PutBack {
@@ -68,31 +70,57 @@ impl PutBack {
             .collect()
     }
 
+    /// The fleet's id: what its storage node says, else what was asked for, else the only one that a
+    /// fleet of this name has in the repository. Who recovers says that it is the same fleet.
+    async fn view(&self, restic: &Restic, all: &[Snapshot]) -> Result<View, StepError> {
+        let failed = |e: BackupError| StepError::failed(e.to_string());
+        let (config, nodes) = (&self.cx.config, &self.cx.nodes);
+        let mut here = Here::read(config, nodes).await.map_err(failed)?;
+        if here.id.is_none() {
+            here.id.clone_from(&self.id);
+        }
+        if here.id.is_none() {
+            let known = namesakes(&config.fleet.name, all);
+            here.id = match known.as_slice() {
+                [] => None,
+                [(id, _)] => Some(id.clone()),
+                some => {
+                    let ids: Vec<String> = some
+                        .iter()
+                        .map(|(id, s)| format!("{id} (newest {})", s.time.strftime("%F %R UTC")))
+                        .collect();
+                    return Err(StepError::failed(format!(
+                        "the repository holds several fleets of the name {}: {}; recover from nothing with --repository and --fleet ID, into an empty folder",
+                        config.fleet.name,
+                        ids.join(", ")
+                    )));
+                }
+            };
+        }
+        let view = here.view(config, nodes, restic, all).await;
+        view.map_err(failed)
+    }
+
     async fn look(&self, cx: &Cx, restic: &Restic) -> Result<Vec<(String, Found)>, StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
-        let mut newest: BTreeMap<String, Snapshot> = BTreeMap::new();
-        // Oldest first: the last one stays.
-        for snapshot in restic.snapshots(&[]).await.map_err(failed)? {
-            if let Some(app) = snapshot.app() {
-                newest.insert(app.to_owned(), snapshot);
-            }
-        }
+        let snapshots = restic.snapshots(&[]).await.map_err(failed)?;
+        let view = self.view(restic, &snapshots).await?;
         let mut all = Vec::new();
         for (app, rendered) in &self.apps {
             let folders = self.folders(rendered);
             let look = Command::sh(FILLED).args(folders.clone()).sudo();
             let out = cx.host.run_ok(&look.label("look for data")).await?;
             let state = out.text();
-            let found = match newest.remove(app) {
+            let found = match view.candidates(app, &snapshots) {
                 _ if folders.is_empty() && rendered.secrets.is_empty() => {
                     Found::There("it has no data")
                 }
                 _ if !folders.is_empty() && state == "there" => Found::There("its data is there"),
-                Some(snapshot) => Found::Missing {
-                    snapshot: Box::new(snapshot),
+                Ok(ours) => Found::Missing {
+                    snapshot: Box::new(ours[0].clone()),
                     part: state == "part",
                 },
-                None => Found::Lost,
+                Err(why) => Found::Lost(why.sentence(app, restic.shown())),
             };
             all.push((app.clone(), found));
         }
@@ -173,11 +201,13 @@ impl Step for PutBack {
             lines.push(match found {
                 Found::There(why) => Change::same(format!("{app}: {why}")),
                 Found::Missing { snapshot, .. } => {
-                    Change::add(format!("data of {app}, {} old", age(now, snapshot.time)))
+                    Change::add(format!("data of {app}, {}", old(now, snapshot.time)))
                 }
                 // Told in the end; it stops no other.
-                Found::Lost => Change::same(format!("{app}: no snapshot holds it"))
-                    .warn("it is not deployed: `matou redeploy` begins it anew"),
+                Found::Lost(why) => Change::same(format!("{app}: no snapshot that could be taken"))
+                    .warn(format!(
+                        "{why}. It is not deployed: `matou redeploy` begins it anew"
+                    )),
             });
         }
         let open = lines.iter().any(|l| l.kind != crate::job::ChangeKind::Same);
@@ -193,12 +223,17 @@ impl Step for PutBack {
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
         let restic = self.restic(cx).await.map_err(failed)?;
+        let snapshots = restic.snapshots(&[]).await.map_err(failed)?;
+        let view = self.view(&restic, &snapshots).await?;
+        if let Some(id) = &view.identity().id {
+            keep(&self.cx.config, &cx.host, id).await.map_err(failed)?;
+        }
         let mut missing = Vec::new();
         for (app, found) in self.look(cx, &restic).await? {
             match found {
                 Found::There(_) => {}
                 Found::Missing { snapshot, part } => missing.push((app, snapshot, part)),
-                Found::Lost => self.findings.fail(&app, Stuck::Restore, NO_SNAPSHOT),
+                Found::Lost(why) => self.findings.fail(&app, Stuck::Restore, why),
             }
         }
         // The biggest first, the edge before all.
@@ -233,13 +268,11 @@ impl Step for PutBack {
     }
 }
 
-const NO_SNAPSHOT: &str = "no snapshot of the repository holds it";
-
 impl PutBack {
     async fn note_lost(&self, cx: &Cx, restic: &Restic) -> Result<(), StepError> {
         for (app, found) in self.look(cx, restic).await? {
-            if matches!(found, Found::Lost) {
-                self.findings.fail(&app, Stuck::Restore, NO_SNAPSHOT);
+            if let Found::Lost(why) = found {
+                self.findings.fail(&app, Stuck::Restore, why);
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{Context, Request, build};
+use crate::backup::FleetId;
 use crate::config::NodeConfig;
 use crate::docker::NodeHandle;
 use crate::job::{Confirm, Cx, Event, Job, Outcome, Stage, Step, Track};
@@ -25,8 +26,10 @@ use crate::stack::{AppFile, Rendered, Target};
 pub use findings::{AppResult, Findings, Stuck};
 
 /// How a fleet is rebuilt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The fleet's id, as the snapshot says that its configuration is from.
+    pub id: Option<FleetId>,
     /// Containers open no connection to the world: a drill.
     pub isolated: bool,
 }
@@ -107,6 +110,7 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
                 .collect(),
             cx: cx.clone(),
             findings: findings.clone(),
+            id: options.id.clone(),
         }),
     );
     for (title, list) in [("edge", &edge), ("applications", &others)] {

@@ -83,7 +83,7 @@ impl Step for IntoFolder {
                 self.stage.folder.display()
             )));
         }
-        lines.push(self.stage.line_into(&self.folder));
+        lines.extend(self.stage.lines_into(&self.folder));
         Ok(Check::Change(lines))
     }
 

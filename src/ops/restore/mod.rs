@@ -52,10 +52,11 @@ pub(in crate::ops) use journal::Journal;
 pub(crate) use source::Source;
 pub(in crate::ops) use settled::{Settled, check_settled};
 
-/// Names of the applications that have snapshots.
+/// Names of the applications that have snapshots of this fleet, made when the clock was right.
 async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {
     let all = crate::collect::read_snapshots(&cx.config, &cx.nodes).await?;
-    Ok(all.into_iter().filter_map(|s| s.app).collect())
+    let sound = all.into_iter().filter(|s| s.is_sound());
+    Ok(sound.filter_map(|s| s.app).collect())
 }
 
 /// Applications that have no snapshot: told, and left as they are.
@@ -69,7 +70,11 @@ impl Step for Without {
 
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
         let lines = self.0.iter();
-        let line = |app| Change::same(format!("{app} has no snapshot: it is left as it is"));
+        let line = |app| {
+            Change::same(format!(
+                "{app} has no snapshot that is restored unnamed: it is left as it is"
+            ))
+        };
         Ok(Check::Done(lines.map(line).collect()))
     }
 

@@ -6,11 +6,14 @@ use std::path::Path;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::identity::Here;
 use crate::backup::listing::{self, Size};
-use crate::backup::{BackupError, MANIFEST, Manifest, Restic};
+use crate::backup::{BackupError, MANIFEST, Manifest, Restic, Snapshot, View, contradicts};
 use crate::ops::Context;
 use crate::stack::AppFile;
-use crate::text::coarse;
+
+/// Snapshots of an application that are looked at, when the newest contradict themselves.
+const LOOKED_AT: usize = 5;
 
 /// Where something is restored from.
 #[derive(Clone)]
@@ -24,19 +27,23 @@ pub(crate) struct Source {
     /// What was backed up, absolute.
     pub paths: Vec<String>,
     pub manifest: Option<Manifest>,
+    /// What the operator must know before it is restored: that it is another fleet's, that a clock was
+    /// wrong.
+    pub warnings: Vec<String>,
+    /// Somebody chose it by its id.
+    named: bool,
     /// What was counted already, by path.
     sizes: BTreeMap<String, Size>,
 }
 
 impl Source {
-    /// The snapshot of an application whose id begins with `id`; its newest when there is none.
+    /// The snapshot of an application whose id begins with `id`, whosever it is; this fleet's newest when
+    /// there is none.
     ///
     /// # Errors
-    /// One sentence: no repository, no such snapshot.
+    /// One sentence: no repository, no such snapshot, none that may be taken unnamed.
     pub async fn of(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        let mut source = Self::find(primary(cx).await?, app, id).await?;
-        source.manifest = source.read_own().await.map_err(told)?;
-        Ok(source)
+        Self::first(cx, primary(cx).await?, app, id, false).await
     }
 
     /// The same, all of which is wanted: everything in it is counted while the manifest is read,
@@ -45,59 +52,114 @@ impl Source {
     /// # Errors
     /// As [`Source::of`].
     pub async fn whole(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        Self::whole_in(primary(cx).await?, app, id).await
+        Self::whole_in(cx, primary(cx).await?, app, id).await
     }
 
-    /// The same, of a repository of which nothing else is known.
+    /// The same, read by a restic elsewhere; `cx` is of the fleet that made it.
     ///
     /// # Errors
     /// As [`Source::of`].
-    pub async fn whole_in(restic: Restic, app: &str, id: Option<&str>) -> Result<Self, String> {
-        let mut source = Self::find(restic, app, id).await?;
-        let (manifest, sizes) =
-            tokio::try_join!(source.read_own(), source.count()).map_err(told)?;
-        source.manifest = manifest;
-        source.sizes = sizes;
-        Ok(source)
+    pub async fn whole_in(
+        cx: &Context,
+        restic: Restic,
+        app: &str,
+        id: Option<&str>,
+    ) -> Result<Self, String> {
+        Self::first(cx, restic, app, id, true).await
     }
 
-    /// The snapshot, of which nothing is read yet.
-    async fn find(restic: Restic, app: &str, id: Option<&str>) -> Result<Self, String> {
-        let tag = format!("app={app}");
-        let all = restic.snapshots(&[&tag]).await.map_err(told)?;
-        let found = match id {
-            None => all.into_iter().next_back(),
-            Some(id) => {
-                let mut fitting: Vec<_> =
-                    all.into_iter().filter(|s| s.id.starts_with(id)).collect();
-                if fitting.len() > 1 {
-                    return Err(format!(
-                        "several snapshots of {app} begin with {id}: give more of its digits"
-                    ));
+    /// The first of those that may be taken whose manifest does not contradict its date.
+    async fn first(
+        cx: &Context,
+        restic: Restic,
+        app: &str,
+        id: Option<&str>,
+        whole: bool,
+    ) -> Result<Self, String> {
+        let mut refused = Vec::new();
+        for mut source in Self::find(cx, restic, app, id).await? {
+            source.manifest = match whole {
+                true => {
+                    let read = tokio::try_join!(source.read_own(), source.count());
+                    let (manifest, sizes) = read.map_err(told)?;
+                    source.sizes = sizes;
+                    manifest
                 }
-                fitting.pop()
+                false => source.read_own().await.map_err(told)?,
+            };
+            let Some(why) = source.contradiction() else {
+                source.warnings.append(&mut refused);
+                return Ok(source);
+            };
+            if source.named {
+                source.warnings.push(why);
+                return Ok(source);
+            }
+            refused.push(format!("a newer one is left out: {why}"));
+        }
+        Err(format!(
+            "a clock was wrong when the newest snapshots of {app} were made, so which is the newest can't be told: name one with --snapshot; `matou snapshots {app}` lists them"
+        ))
+    }
+
+    /// Why its date is not to be believed.
+    fn contradiction(&self) -> Option<String> {
+        let manifest = self.manifest.as_ref()?.time;
+        contradicts(self.at, manifest).then(|| {
+            format!(
+                "the snapshot {} is dated {} and says that it was made {}: a clock was wrong",
+                self.short(),
+                self.at.strftime("%F %R UTC"),
+                manifest.strftime("%F %R UTC"),
+            )
+        })
+    }
+
+    /// The snapshots that may be taken, of which nothing is read yet: the named one, or the newest.
+    async fn find(
+        cx: &Context,
+        restic: Restic,
+        app: &str,
+        id: Option<&str>,
+    ) -> Result<Vec<Self>, String> {
+        let (all, here) = tokio::join!(restic.snapshots(&[]), Here::read(&cx.config, &cx.nodes));
+        let (all, here) = (all.map_err(told)?, here.map_err(told)?);
+        let view = here.view(&cx.config, &cx.nodes, &restic, &all).await;
+        let view = view.map_err(told)?;
+        let found = match id {
+            None => view
+                .candidates(app, &all)
+                .map_err(|refused| refused.sentence(app, restic.shown()))?,
+            Some(id) => {
+                let fitting = |s: &&Snapshot| s.app() == Some(app) && s.id.starts_with(id);
+                let fitting: Vec<&Snapshot> = all.iter().filter(fitting).collect();
+                match fitting.len() {
+                    0 => {
+                        return Err(format!(
+                            "{app} has no snapshot {id}: `matou snapshots {app}` lists them"
+                        ));
+                    }
+                    1 => fitting,
+                    _ => {
+                        return Err(format!(
+                            "several snapshots of {app} begin with {id}: give more of its digits"
+                        ));
+                    }
+                }
             }
         };
-        let Some(found) = found else {
-            return Err(match id {
-                Some(id) => {
-                    format!("{app} has no snapshot {id}: `matou snapshots {app}` lists them")
-                }
-                None => format!(
-                    "{app} has no snapshot in {}: it can't be restored",
-                    restic.shown()
-                ),
-            });
-        };
-        Ok(Self {
+        let source = |s: &Snapshot| Self {
             app: app.to_owned(),
-            id: found.id,
-            at: found.time,
-            paths: found.paths,
+            restic: restic.clone(),
+            id: s.id.clone(),
+            at: s.time,
+            paths: s.paths.clone(),
             manifest: None,
+            warnings: warnings(&view, s),
+            named: id.is_some(),
             sizes: BTreeMap::new(),
-            restic,
-        })
+        };
+        Ok(found.into_iter().take(LOOKED_AT).map(source).collect())
     }
 
     /// The manifest, when it has one.
@@ -180,11 +242,7 @@ impl Source {
     /// `abcd1234 of 2026-11-23 03:00 (33 h old)`; coarse, so that it is the same when it is asked
     /// again a moment later.
     pub fn shown(&self) -> String {
-        let seconds = Timestamp::now().as_second() - self.at.as_second();
-        let age = match seconds {
-            ..3600 => "less than an hour old".to_owned(),
-            seconds => format!("{} old", coarse(seconds)),
-        };
+        let age = crate::text::old(Timestamp::now(), self.at);
         format!(
             "{} of {} ({age})",
             self.short(),
@@ -207,6 +265,19 @@ impl Source {
             .await
             .map_err(told)
     }
+}
+
+/// What is said of a snapshot that was named.
+fn warnings(view: &View, snapshot: &Snapshot) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(other) = view.owner(snapshot).other() {
+        let other = crate::text::clean(other);
+        warnings.push(format!("it is another fleet's: of {other}"));
+    }
+    if view.is_ahead(snapshot) {
+        warnings.push("it is dated in the future: a clock was wrong when it was made".to_owned());
+    }
+    warnings
 }
 
 /// The repository that is restored from.

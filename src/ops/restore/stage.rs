@@ -82,15 +82,20 @@ df -B1 --output=avail -- "$d" | tail -n 1"#;
 }
 
 impl Stage {
-    /// What it writes, as a line of a plan.
-    pub(super) fn line_into(&self, folder: &Path) -> Change {
-        Change::add(format!(
+    /// What it writes, and what is to be known of the snapshot: lines of a plan.
+    pub(super) fn lines_into(&self, folder: &Path) -> Vec<Change> {
+        let source = &self.source;
+        let warned = source.warnings.iter().map(|warning| {
+            Change::same(format!("the snapshot {}", source.short())).warn(warning.clone())
+        });
+        let line = Change::add(format!(
             "{} files, {}, from the snapshot {} into {}",
             self.size.files,
             human_bytes(self.size.bytes),
-            self.source.shown(),
+            source.shown(),
             folder.display()
-        ))
+        ));
+        warned.chain([line]).collect()
     }
 
     /// Whether there is room for it.
@@ -268,7 +273,7 @@ impl Step for Stage {
 
     async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
         self.check_room(cx).await?;
-        Ok(Check::Change(vec![self.line_into(&self.folder)]))
+        Ok(Check::Change(self.lines_into(&self.folder)))
     }
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {

@@ -44,8 +44,12 @@ impl Restore {
         }));
         Self {
             title: format!(
-                "Restore {name} from {} ({})",
+                "Restore {name} from {}{} ({})",
                 snapshot.short(),
+                snapshot
+                    .other_fleet
+                    .as_ref()
+                    .map_or_else(String::new, |fleet| format!(" of {fleet}")),
                 ago(app.now, snapshot.at)
             ),
             app: name,

@@ -38,11 +38,14 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
     let mut first = 0;
     let mut saved = Vec::new();
     while first < all.len() {
-        let same = |s: &Snapshot| s.app == all[first].app && s.group() == all[first].group();
-        let count = all[first..].iter().take_while(|s| same(s)).count();
-        let name = all[first].group();
+        let count = all[first..]
+            .iter()
+            .take_while(|s| s.is_beside(&all[first]))
+            .count();
+        let name = all[first].title();
+        let keeps = filter.keeps(&name);
         saved.push(name);
-        if filter.keeps(name) {
+        if keeps {
             group_rows(all, first, count, opened, &mut rows);
         }
         first += count;
@@ -50,7 +53,7 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
     // What has data and was never saved belongs here too.
     for app in fleet.apps() {
         let has_data = app.services.iter().any(|s| !s.volumes.is_empty());
-        if has_data && !saved.contains(&app.name) && filter.keeps(app.name) {
+        if has_data && !saved.iter().any(|s| s == app.name) && filter.keeps(app.name) {
             rows.push(Row {
                 key: format!("saved/{}", app.name),
                 name: app.name.to_owned(),
@@ -70,12 +73,12 @@ fn group_rows(
     opened: &[String],
     rows: &mut Vec<Row>,
 ) {
-    let name = all[first].group();
+    let name = all[first].title();
     let key = format!("saved/{name}");
     let open = opened.contains(&key);
     rows.push(Row {
         key,
-        name: name.to_owned(),
+        name,
         kind: RowKind::Saved { first, count },
         depth: 0,
         open: Some(open),
@@ -109,9 +112,15 @@ pub(super) fn saved_line(
         let rest = "no snapshot";
         return list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
     };
-    let old = (app.now - newest.at).as_secs() > OLD;
+    let late = (app.now - newest.at).as_secs() > OLD || newest.ahead;
+    // Another fleet's nights are its own affair.
+    let old = late && newest.other_fleet.is_none();
     let backups = app.fleet.backups.value();
     let proven = backups.and_then(|b| b.proofs.get(&row.name));
+    let count = match snapshots(app)[first..first + count].iter().any(|s| s.ahead) {
+        true => format!("{count}, some in the future"),
+        false => count.to_string(),
+    };
     let proven = match proven {
         Some(p) if p.problem.is_some() => " proof failed".to_owned(),
         Some(p) => format!(" proven {}", age(app.now, p.at)),
@@ -145,8 +154,11 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
     };
     let name = s.at.strftime("%Y-%m-%d %H:%M").to_string();
     let stale = app.fleet.snapshots.is_stale();
-    let rest = format!("{size} {against:>9}");
-    list_line(app, Health::Good, 2, &name, rest.trim_end(), columns, stale)
+    let (health, rest) = match s.ahead {
+        true => (Health::Partly, "in the future".to_owned()),
+        false => (Health::Good, format!("{size} {against:>9}")),
+    };
+    list_line(app, health, 2, &name, rest.trim_end(), columns, stale)
 }
 
 /// How much bigger or smaller.
@@ -353,7 +365,11 @@ pub(super) fn saved_detail(
         )
         .field(
             "oldest",
-            &of_app.last().map_or_else(String::new, |s| stamp(s.at)),
+            &of_app
+                .iter()
+                .map(|s| s.at)
+                .min()
+                .map_or_else(String::new, stamp),
         )
         .field("size", &newest.size.map_or_else(String::new, human_bytes));
     let mut sizes: Vec<u64> = of_app.iter().take(BARS).filter_map(|s| s.size).collect();
@@ -362,6 +378,19 @@ pub(super) fn saved_detail(
         page = page.field("growth", &plot(app, &sizes));
     }
     page = page.blank();
+    let ahead = of_app.iter().filter(|s| s.ahead).count();
+    if ahead > 0 {
+        let text = format!(
+            "{ahead} of them are dated in the future: the storage node's clock was wrong. They are never taken as the newest, and come last in the list."
+        );
+        page = page.wrapped(&text, columns, theme.changed()).blank();
+    }
+    if let Some(fleet) = &newest.other_fleet {
+        let text = format!(
+            "Made by another fleet, {fleet}. It is restored only when one of its snapshots is chosen; nothing here forgets it."
+        );
+        return page.wrapped(&text, columns, theme.changed());
+    }
     page = match backups.and_then(|b| b.proofs.get(name)) {
         None => page.wrapped(
             &format!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
@@ -401,9 +430,16 @@ pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
         return changes(app, at, columns);
     }
     let before = browser::before(app, at);
+    let mut page = page.heading(&s.title()).blank();
+    if let Some(fleet) = &s.other_fleet {
+        let text = format!("Made by another fleet: {fleet}.");
+        page = page.wrapped(&text, columns, app.theme.changed()).blank();
+    }
+    if s.ahead {
+        let text = "Dated in the future: the storage node's clock was wrong. It is never taken as the newest.";
+        page = page.wrapped(text, columns, app.theme.changed()).blank();
+    }
     let page = page
-        .heading(s.group())
-        .blank()
         .field("snapshot", s.short())
         .field("made", &format!("{} ({})", stamp(s.at), ago(app.now, s.at)))
         .field("host", &s.host)
