@@ -379,7 +379,7 @@ fn unread(summary: &Summary, why: &str) -> StepError {
     ))
 }
 
-fn report(app: &str) -> AppReport {
+pub(super) fn report(app: &str) -> AppReport {
     AppReport {
         app: app.to_owned(),
         result: Ending::Failed,
@@ -394,7 +394,7 @@ fn report(app: &str) -> AppReport {
 }
 
 /// Puts how it went into the report of the run.
-fn told(
+pub(super) fn told(
     work: &Work,
     mut report: AppReport,
     begun: Instant,

@@ -4,13 +4,15 @@ mod app;
 mod dump;
 mod files;
 mod night;
+mod odd;
 mod repo;
 mod unit;
 mod work;
 
 use super::{Context, Request};
-use crate::backup::{BackupError, Restic, Snapshot, names};
+use crate::backup::{BackupError, Restic, Snapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::stack::check_app_name;
 
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
@@ -82,7 +84,7 @@ pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
 }
 
 async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Job, String> {
-    check_name(app)?;
+    check_app_name(app)?;
     let work = Work::of(cx).await.map_err(|e| e.to_string())?;
     let restic = repo::Reachable {
         work: work.clone(),
@@ -98,46 +100,46 @@ async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Jo
     Ok(job(&work, title, Confirm::None, steps))
 }
 
-/// The name of an application becomes the name of a unit, and a part of paths.
-fn check_name(app: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    match !app.is_empty() && app.chars().all(plain) {
-        true => Ok(()),
-        false => Err(format!("{app:?} is no name of an application")),
-    }
-}
-
 /// The steps that back up some applications, or all and the fleet's own files.
 async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable {
         work: work.clone(),
         listed: true,
     })];
-    let all = match apps {
-        [] => every(work).await?,
-        some => some.to_vec(),
+    let found = match apps {
+        [] => odd::every(work).await,
+        some => {
+            for app in some {
+                check_app_name(app)?;
+            }
+            odd::Found {
+                apps: some.to_vec(),
+                ..odd::Found::default()
+            }
+        }
     };
-    for app in &all {
-        check_name(app)?;
+    if !found.strays.is_empty() {
+        steps.push(Box::new(odd::Strays(found.strays)));
+    }
+    for app in found.apps {
         steps.push(Box::new(app::App {
-            app: app.clone(),
+            app,
             work: work.clone(),
             stopped: false,
             compared: true,
+        }));
+    }
+    for (app, why) in found.failed {
+        steps.push(Box::new(odd::Failed {
+            app,
+            why,
+            work: work.clone(),
         }));
     }
     if apps.is_empty() {
         steps.push(Box::new(app::Fleet { work: work.clone() }));
     }
     Ok(steps)
-}
-
-/// Every application that has something to back up.
-async fn every(work: &Work) -> Result<Vec<String>, String> {
-    let cx = &work.cx;
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-    Ok(names(&cx.config, &swarm))
 }
 
 /// The repositories that a request is about: the named one, all that are checked or made, all
