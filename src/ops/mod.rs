@@ -4,6 +4,7 @@ mod availability;
 mod backup;
 mod context;
 mod deploy;
+mod holds;
 mod membership;
 pub mod moves;
 mod node;
@@ -42,6 +43,14 @@ pub use versions::{ServiceVersions, newer};
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
 pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
+    let mut job = make(request, cx).await?;
+    if job.holds.is_empty() {
+        job.holds = holds::holds(request, cx).await?;
+    }
+    Ok(job)
+}
+
+async fn make(request: &Request, cx: &Context) -> Result<Job, String> {
     match request {
         // A blank fleet has no manager yet.
         Request::Provision { options } => {

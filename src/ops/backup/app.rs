@@ -15,7 +15,7 @@ use crate::backup::{
     data,
 };
 use crate::host::{Command, Lasting};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Cx, Hold, Lock, Step, StepError};
 use crate::model::Swarm;
 use crate::stack::{AppFile, Target};
 use crate::text::human_bytes;
@@ -58,6 +58,8 @@ pub(super) fn unit_name(app: &str) -> String {
 pub(super) struct App {
     pub app: String,
     pub work: Work,
+    /// It is a part of a job that holds the application's lock.
+    pub locked: bool,
     /// Nothing of it runs but its database servers: the files of SQLite are of one moment by
     /// themselves.
     pub stopped: bool,
@@ -135,6 +137,31 @@ impl App {
             one_file_system: layout.spec.one_file_system,
             manifest: layout.dumps.join(MANIFEST),
         }
+    }
+
+    /// [`App::back_up`] with the application's lock: what is deployed or restored just now is no
+    /// state to keep.
+    async fn back_up_alone(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        let hold = Hold::of_apps(&self.work.storage.host, [self.app.clone()]);
+        let (told, mut lines) = tokio::sync::mpsc::channel::<String>(4);
+        let wait = self.work.cx.runner.wait();
+        let title = format!("back up {}", self.app);
+        let taking = async move { Lock::take(&hold, &title, wait, &told).await };
+        let telling = async {
+            while let Some(line) = lines.recv().await {
+                cx.out.note(line).await;
+            }
+        };
+        let taken = async { tokio::join!(taking, telling).0 };
+        let taken = cx.cancel.run_until_cancelled(taken).await;
+        let lock = taken.ok_or(StepError::Cancelled)?;
+        let lock = lock.map_err(|e| StepError::failed(e.to_string()))?;
+        let result = tokio::select! {
+            result = self.back_up(cx, report) => result,
+            () = lock.lost().cancelled() => Err(StepError::failed(lock.loss())),
+        };
+        lock.release().await;
+        result
     }
 
     /// Dumps, manifest, snapshot.
@@ -459,7 +486,10 @@ impl Step for App {
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let (begun, mut report) = (Instant::now(), report(&self.app));
-        let result = self.back_up(cx, &mut report).await;
+        let result = match self.locked {
+            true => self.back_up(cx, &mut report).await,
+            false => self.back_up_alone(cx, &mut report).await,
+        };
         told(&self.work, report, begun, result)
     }
 

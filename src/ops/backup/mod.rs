@@ -72,18 +72,36 @@ fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) 
 pub(super) async fn at_once(app: &str, cx: &Context) -> Result<Job, String> {
     let apps = vec![app.to_owned()];
     let title = Request::Backup { apps }.title();
-    one(app, cx, title, false).await
+    one(app, cx, title, Part::Alone).await
 }
 
-/// The same for an application of which nothing runs but the services that its dumps need.
+/// The same as a part of a job that holds the application's lock.
+///
+/// # Errors
+/// As [`build`].
+pub(super) async fn of_running(app: &str, cx: &Context) -> Result<Job, String> {
+    one(app, cx, format!("back up {app}"), Part::Inside).await
+}
+
+/// As [`of_running`], for an application of which nothing runs but the services that its dumps need.
 ///
 /// # Errors
 /// As [`build`].
 pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
-    one(app, cx, format!("back up {app}, stopped"), true).await
+    one(app, cx, format!("back up {app}, stopped"), Part::Stopped).await
 }
 
-async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Job, String> {
+/// What a backup of one application is a part of.
+#[derive(PartialEq)]
+enum Part {
+    Alone,
+    /// Of a job that holds its lock.
+    Inside,
+    /// Of a job that holds its lock and has stopped it.
+    Stopped,
+}
+
+async fn one(app: &str, cx: &Context, title: String, part: Part) -> Result<Job, String> {
     check_app_name(app)?;
     let work = Work::of(cx).await.map_err(|e| e.to_string())?;
     let restic = repo::Reachable {
@@ -93,7 +111,8 @@ async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Jo
     let step = app::App {
         app: app.to_owned(),
         work: work.clone(),
-        stopped,
+        locked: part != Part::Alone,
+        stopped: part == Part::Stopped,
         compared: false,
     };
     let steps: Vec<Box<dyn Step>> = vec![Box::new(restic), Box::new(step)];
@@ -125,6 +144,7 @@ async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, Stri
         steps.push(Box::new(app::App {
             app,
             work: work.clone(),
+            locked: false,
             stopped: false,
             compared: true,
         }));
