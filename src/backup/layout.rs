@@ -61,6 +61,9 @@ pub struct Manifest {
     /// Service and image, with its digest where it is known.
     #[serde(default)]
     pub images: Vec<(String, String)>,
+    /// Services that earlier snapshots had dumps of, while the application has no file any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<String>,
     /// SHA-256 of the rendered stack; empty without a file.
     #[serde(default)]
     pub stack: String,

@@ -124,20 +124,27 @@ impl Held {
         failed
     }
 
-    /// Ends when a lock is lost.
+    fn binding(&self) -> impl Iterator<Item = &Lock> {
+        self.locks.iter().filter(|l| l.binds())
+    }
+
+    /// Ends when a lock is lost that the job does not go on without.
     pub(super) async fn lost(&self) {
-        match self.locks.is_empty() {
+        let lost: Vec<_> = self
+            .binding()
+            .map(|l| Box::pin(l.lost().cancelled()))
+            .collect();
+        match lost.is_empty() {
             true => pending().await,
             false => {
-                let lost = self.locks.iter().map(|l| Box::pin(l.lost().cancelled()));
                 select_all(lost).await;
             }
         }
     }
 
-    /// What to tell when a lock is lost.
+    /// What to tell when such a lock is lost.
     pub(super) fn loss(&self) -> Option<String> {
-        self.locks.iter().find(|l| l.is_lost()).map(Lock::loss)
+        self.binding().find(|l| l.is_lost()).map(Lock::loss)
     }
 
     /// Gives all back, and waits until they are.

@@ -446,7 +446,7 @@ impl Runner {
             .await;
             let cx = self.cx(track, step.as_ref(), events, cancel);
             let begun = Instant::now();
-            match one(step.as_ref(), &cx).await {
+            match one(step.as_ref(), &cx, held).await {
                 Ok(did) => {
                     changed += usize::from(did);
                     send(
@@ -510,7 +510,7 @@ fn decision(lines: &[Change]) -> Option<&Change> {
 }
 
 /// Check, apply if needed, verify. Answers whether something was changed.
-async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
+async fn one(step: &dyn Step, cx: &Cx, held: &Held) -> Result<bool, StepError> {
     match guarded(step, &cx.cancel, step.check(cx)).await? {
         Check::Done(_) => return Ok(false),
         // Found only now that the earlier steps have run: the plan could not ask for it.
@@ -522,6 +522,10 @@ async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
             }
         }
         Check::Unknown(_) => {}
+    }
+    // A machine that slept wakes here as well as anywhere.
+    if let Some(loss) = held.loss() {
+        return Err(StepError::failed(loss));
     }
     guarded(step, &cx.cancel, step.apply(cx)).await?;
     guarded(step, &cx.cancel, step.verify(cx)).await?;

@@ -28,8 +28,8 @@ use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
 pub use backup::{
-    CheckData, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there, night,
-    push_files, repositories, running, snapshots, take_over,
+    CheckData, LockFile, RepoWork, RepositoryState, Standing, UNIT as BACKUP_UNIT, both_files,
+    night, plan_files, push_files, repositories, running, snapshots, strike_files, take_over,
 };
 pub use context::Context;
 pub use request::{Request, RestoreTo, RestoreWhat};

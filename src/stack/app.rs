@@ -91,6 +91,24 @@ impl AppFile {
         names
     }
 
+    /// Writes a file of the fleet folder whole or not at all, whatever happens to the machine.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
+        use std::io::Write;
+        let folder = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(folder)?;
+        let mut new = tempfile::Builder::new()
+            .prefix(".new-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        new.write_all(content)?;
+        new.as_file().sync_all()?;
+        new.persist(path).map_err(|e| e.error)?;
+        std::fs::File::open(folder)?.sync_all()
+    }
+
     /// The file's text.
     pub fn text(&self) -> String {
         toml::to_string(self).unwrap_or_default()

@@ -134,6 +134,9 @@ fn now() -> Duration {
 pub struct Lock {
     /// For people.
     what: String,
+    /// Without it nothing goes on. That of a server is no such one: changing sshd or a firewall may
+    /// cost the connection, and the steps see to that.
+    binds: bool,
     lost: CancellationToken,
     /// When the last sign of life was sent that was answered.
     heard: Arc<Mutex<Duration>>,
@@ -233,6 +236,7 @@ impl Lock {
         };
         let lock = Self {
             what,
+            binds: names.iter().any(|n| *n != LockName::Host),
             lost: CancellationToken::new(),
             heard: Arc::new(Mutex::new(heard)),
             release: CancellationToken::new(),
@@ -247,6 +251,11 @@ impl Lock {
             lock.release.clone(),
         ));
         Ok(lock)
+    }
+
+    /// Whether a job stops when it is lost.
+    pub(super) fn binds(&self) -> bool {
+        self.binds
     }
 
     /// Whether it is another's by now, or may be.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::work::{Work, failed};
-use super::{dump, files, unit};
+use super::{dump, files, merge, unit};
 use crate::backup::{
     AppReport, BackupError, Ending, FLEET, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT, Summary,
     data,
@@ -173,6 +173,7 @@ impl App {
             exists(&self.work, &layout.secrets)
         )?;
         let source = self.source(&layout, secrets);
+        let missed = self.missed(&layout).await?;
         if running {
             cx.out
                 .note(format!(
@@ -181,9 +182,41 @@ impl App {
                 ))
                 .await;
         } else {
-            self.prepare(cx, &layout, report).await?;
+            self.prepare(cx, &layout, &missed, report).await?;
         }
-        snapshot(&self.work, cx, &source, running, report).await
+        snapshot(&self.work, cx, &source, running, report).await?;
+        match missed.as_slice() {
+            [] => Ok(()),
+            some => Err(StepError::failed(format!(
+                "the snapshot {} holds its volumes as they are and no dump of {}, which earlier ones had: there is no apps/{}.toml any more; bring it back (`matou files`), or deploy it again",
+                report.snapshot,
+                some.join(", "),
+                self.app
+            ))),
+        }
+    }
+
+    /// Services of an application without a file that its earlier backups had dumps of: the manifest
+    /// of the last one tells.
+    async fn missed(&self, layout: &Layout) -> Result<Vec<String>, StepError> {
+        if layout.file.is_some() {
+            return Ok(Vec::new());
+        }
+        let manifest = layout.dumps.join(MANIFEST);
+        let read = Command::sh("[ ! -f \"$1\" ] || cat -- \"$1\"")
+            .arg(manifest.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label(format!("read {}", manifest.display()));
+        let text = self.work.storage.host.run_ok(&read).await?.text();
+        let Ok(last) = serde_json::from_str::<Manifest>(&text) else {
+            return Ok(Vec::new());
+        };
+        let mut missed = last.missed;
+        missed.extend(last.dumps.into_iter().map(|d| d.service));
+        missed.sort();
+        missed.dedup();
+        Ok(missed)
     }
 
     /// Makes the dumps and writes down what the snapshot will hold.
@@ -191,6 +224,7 @@ impl App {
         &self,
         cx: &Cx,
         layout: &Layout,
+        missed: &[String],
         report: &mut AppReport,
     ) -> Result<(), StepError> {
         let nodes = &self.work.cx.nodes;
@@ -223,6 +257,7 @@ impl App {
             volumes: layout.volumes.clone(),
             dumps,
             images: images(&self.app, &swarm),
+            missed: missed.to_vec(),
             stack,
         };
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
@@ -505,7 +540,14 @@ impl Fleet {
         let config = &work.cx.config;
         let (host, folder) = (&work.storage.host, data(config).join(FLEET));
         let manifest = folder.join(MANIFEST);
-        files::push(config, host).await.map_err(StepError::Failed)?;
+        if super::has_files(&work.cx) {
+            let left = merge::plan(config, host, None).await;
+            for other in left.map_err(StepError::Failed)?.left {
+                cx.out.note(other.line()).await;
+            }
+            let pushed = merge::push(config, host, None).await;
+            pushed.map_err(StepError::Failed)?;
+        }
         let text = serde_json::json!({ "fleet": config.fleet.name, "time": Timestamp::now() });
         let certificates = self.certificates().await;
         // Where certificates are kept is known by Traefik's volumes alone.

@@ -3,6 +3,7 @@
 mod app;
 mod dump;
 mod files;
+mod merge;
 mod night;
 mod odd;
 mod repo;
@@ -14,6 +15,9 @@ use crate::backup::{BackupError, Restic, Snapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
 use crate::stack::check_app_name;
 
+pub use merge::{
+    Compared, Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere,
+};
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 
@@ -215,24 +219,53 @@ pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Snapshot>,
     }
 }
 
-/// Brings apps/ and stacks/ to the storage node, where the manager's nightly backup finds them.
-///
-/// # Errors
-/// One sentence.
-pub async fn push_files(cx: &Context) -> Result<(), String> {
-    let storage = cx.nodes.get(&cx.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::push(&cx.config, &storage.host).await
+/// Whether there are files of an operator here that are brought to the storage node: not without
+/// config.toml, and not on a manager, whose copy is the storage node's.
+fn has_files(cx: &Context) -> bool {
+    cx.config.path.is_some() && !files::is_managers(&cx.config)
 }
 
-/// Whether apps/ and stacks/ on the storage node are those of this machine.
+/// What bringing the files of an application to the storage node would do; `None` where there is
+/// nothing to bring from.
 ///
 /// # Errors
 /// One sentence.
-pub async fn files_are_there(cx: &Context) -> Result<bool, String> {
-    let storage = cx.nodes.get(&cx.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::are_there(&cx.config, &storage.host).await
+pub async fn plan_files(cx: &Context, app: &str) -> Result<Option<PlannedFiles>, String> {
+    if !has_files(cx) {
+        return Ok(None);
+    }
+    let storage = super::holds::storage(cx)?;
+    merge::plan(&cx.config, storage, Some(app)).await.map(Some)
+}
+
+/// Brings an application's file and stack to the storage node, where the manager's nightly backup
+/// finds them, with config.toml. What else is there stays as it is.
+///
+/// # Errors
+/// One sentence.
+pub async fn push_files(cx: &Context, app: &str) -> Result<(), String> {
+    match has_files(cx) {
+        true => merge::push(&cx.config, super::holds::storage(cx)?, Some(app)).await,
+        false => Ok(()),
+    }
+}
+
+/// Takes a removed application out of the files on the storage node.
+///
+/// # Errors
+/// One sentence.
+pub async fn strike_files(cx: &Context, app: &str) -> Result<(), String> {
+    crate::stack::check_app_name(app)?;
+    merge::strike(&cx.config, super::holds::storage(cx)?, app).await
+}
+
+/// The operators' files on the storage node and those here.
+///
+/// # Errors
+/// One sentence.
+pub async fn both_files(cx: &Context) -> Result<(FilesThere, FilesHere), String> {
+    let there = FilesThere::read(&cx.config, super::holds::storage(cx)?).await?;
+    Ok((there, FilesHere::read(&cx.config)?))
 }
 
 /// Backups that run on the storage node now, begun by a console that is gone or by another one:

@@ -227,8 +227,6 @@ impl Moving {
                 }
                 _ => {}
             }
-            let pushed = crate::ops::push_files(old).await;
-            pushed.map_err(StepError::Failed)?;
         }
         self.journal.clear(state).await
     }
