@@ -369,8 +369,10 @@ async fn a_lock_is_waited_for_a_little_and_had_by_one() {
     };
     let w = World::new();
     // Somebody who is gone in a moment, as a console that was killed.
-    let mut other = std::process::Command::new("flock")
-        .args(["/run/lock/matou", "sh", "-c", "echo >\"$1\"; sleep 3", "sh"])
+    let holder = "set -e; umask 077; mkdir -p /run/matou/locks; cd /run/matou/locks; \
+        printf 'ana@laptop\\nprovision\\nnow\\n' >job-test; exec 8<job-test; flock 8; ln -sfn job-test host; echo >\"$1\"; sleep 3";
+    let mut other = std::process::Command::new("sh")
+        .args(["-c", holder, "sh"])
         .arg(w.path("held"))
         .spawn()
         .unwrap();

@@ -10,7 +10,7 @@ use super::error::BackupError;
 use crate::config::{Config, StorageDriver};
 use crate::docker::{NodeHandle, Nodes};
 use crate::model::Swarm;
-use crate::stack::{AppFile, BackupSpec, Catalogue, Target};
+use crate::stack::{AppFile, BackupSpec, Catalogue, Target, is_app_name};
 
 /// Name of the manifest in an application's dumps folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -61,6 +61,9 @@ pub struct Manifest {
     /// Service and image, with its digest where it is known.
     #[serde(default)]
     pub images: Vec<(String, String)>,
+    /// Services that earlier snapshots had dumps of, while the application has no file any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<String>,
     /// SHA-256 of the rendered stack; empty without a file.
     #[serde(default)]
     pub stack: String,
@@ -84,18 +87,27 @@ pub struct ManifestDump {
 }
 
 /// The applications of a fleet: those with a file in apps/, and those that run and have volumes.
-/// Sorted.
+/// Sorted. What can be the name of none is left out: [`odd_names`].
 pub fn names(config: &Config, swarm: &Swarm) -> Vec<String> {
-    let mut names: Vec<String> = config.folder().map_or_else(Vec::new, |f| AppFile::list(&f));
-    let running = swarm
-        .services
-        .iter()
-        .filter(|s| !s.volumes.is_empty())
-        .map(|s| s.stack.clone().unwrap_or_else(|| s.name.clone()));
-    names.extend(running);
+    let mut names = config.folder().map_or_else(Vec::new, |f| AppFile::list(&f));
+    names.extend(with_volumes(swarm).filter(|name| is_app_name(name)));
     names.sort();
     names.dedup();
     names
+}
+
+/// Stacks that run and have volumes, under a name that can't be a part of paths and tags: none is
+/// backed up, and that is to be told. Sorted.
+pub fn odd_names(swarm: &Swarm) -> Vec<String> {
+    let mut names: Vec<String> = with_volumes(swarm).filter(|n| !is_app_name(n)).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
+    let services = swarm.services.iter().filter(|s| !s.volumes.is_empty());
+    services.map(|s| s.stack.clone().unwrap_or_else(|| s.name.clone()))
 }
 
 impl Layout {
@@ -260,6 +272,48 @@ async fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Mode, Service};
+
+    #[test]
+    fn an_odd_name_is_told_and_stops_no_other() {
+        let service = |name: &str, stack: Option<&str>| Service {
+            id: name.into(),
+            name: name.into(),
+            stack: stack.map(str::to_owned),
+            image: "x".into(),
+            mode: Mode::Replicated(1),
+            wanted: 1,
+            running: 1,
+            domains: Vec::new(),
+            ports: Vec::new(),
+            labels: Default::default(),
+            environment: Default::default(),
+            volumes: vec![format!("{name}_data")],
+            created_at: None,
+            updated_at: None,
+            update: None,
+            version: 1,
+        };
+        let swarm = Swarm {
+            services: vec![
+                service("shop_web", Some("shop")),
+                service("odd", Some("my app")),
+                service("odd2", Some("../../etc")),
+                service("loose", None),
+            ],
+            ..Swarm::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\n").unwrap();
+        std::fs::create_dir(dir.path().join("apps")).unwrap();
+        for name in ["blog.toml", "._blog.toml", "a b.toml"] {
+            std::fs::write(dir.path().join("apps").join(name), "").unwrap();
+        }
+        let config = Config::read(&path).unwrap();
+        assert_eq!(names(&config, &swarm), ["blog", "loose", "shop"]);
+        assert_eq!(odd_names(&swarm), ["../../etc", "my app"]);
+    }
 
     #[test]
     fn a_path_of_a_container_is_found_in_its_volume() {

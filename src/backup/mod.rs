@@ -12,7 +12,9 @@ mod restores;
 mod retention;
 
 pub use error::{BackupError, IN_VAIN, Lock};
-pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
+pub use layout::{
+    FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names, odd_names,
+};
 pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::{Result, eyre};
@@ -27,6 +28,14 @@ pub struct Options {
     /// Print the plan and every event as one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Wait while another one works on the application: so many minutes, as long as it takes without
+    /// a number [default: 8 seconds]
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, require_equals = true, default_missing_value = "10080")]
+    wait: Option<u64>,
+    /// Don't take the application's lock, where the storage node that has it is lost: see to it that
+    /// nobody else works on the application
+    #[arg(long)]
+    without_lock: bool,
 }
 
 impl Options {
@@ -41,6 +50,8 @@ impl Options {
             dry_run: true,
             yes: false,
             json: false,
+            wait: None,
+            without_lock: false,
         }
     }
 }
@@ -75,6 +86,13 @@ pub(super) async fn run_watched(
     options: &Options,
     watch: &mut dyn FnMut(Watched<'_>),
 ) -> Result<ExitCode> {
+    if let Some(minutes) = options.wait {
+        let wait = Duration::from_secs(minutes.saturating_mul(60));
+        cx.runner.set_wait(wait);
+    }
+    if options.without_lock {
+        cx.runner.go_without_locks();
+    }
     let mut job = match build(&request).await {
         Ok(job) => job,
         Err(reason) => return fail(options, &reason),
@@ -97,10 +115,13 @@ pub(super) async fn run_watched(
         if let Some(reason) = plan.blocked() {
             return fail(options, &reason);
         }
-        if options.dry_run || plan.is_done() {
+        // It is so, but while another one works there it may not stay so: then it is carried out as
+        // any other, with the lock.
+        let nothing = plan.is_done();
+        if options.dry_run || (nothing && job.holds.is_empty()) {
             return Ok(Exit::Done.into());
         }
-        if !confirmed(&plan, options)? {
+        if !nothing && !confirmed(&plan, options)? {
             return Ok(Exit::NotConfirmed.into());
         }
         let (events, mut arriving) = mpsc::channel(256);
@@ -113,9 +134,27 @@ pub(super) async fn run_watched(
                 }
             }
         });
-        watch(Watched::Confirmed(&plan));
         let hash = plan.hash();
-        let running = cx.runner.run(&job, Some(&hash), events, cancel);
+        if !nothing {
+            watch(Watched::Confirmed(&plan));
+        }
+        let running = async {
+            let title = job.title.clone();
+            let held = cx.runner.hold(&job.holds, &title, &events, &cancel).await?;
+            if held.is_any() {
+                if nothing && !held.has_told() {
+                    held.release().await;
+                    return Ok(Outcome::Done { changed: 0 });
+                }
+                // What it was made from may be another by now.
+                job = match build(&request).await {
+                    Ok(job) => job,
+                    Err(why) => return cx.runner.give_up(held, &title, why, &events).await,
+                };
+            }
+            let run = cx.runner.run_held(&job, held, Some(&hash), events, cancel);
+            run.await
+        };
         let printing = async {
             while let Some(event) = arriving.recv().await {
                 watch(Watched::Event(&event));
@@ -130,6 +169,9 @@ pub(super) async fn run_watched(
             Ok(Outcome::Done { .. }) => Ok(Exit::Done.into()),
             Ok(Outcome::Failed { .. }) => Ok(Exit::Failed.into()),
             Ok(Outcome::Cancelled) => Ok(Exit::Cancelled.into()),
+            Err(RunError::NotLocked(Outcome::Cancelled)) => Ok(Exit::Cancelled.into()),
+            Err(RunError::NotLocked(_)) => Ok(Exit::Failed.into()),
+            Err(RunError::NotBuilt(reason)) => fail(options, &reason),
             Err(RunError::PlanChanged(_)) if again == PLANS => fail(
                 options,
                 "the plan was another each time it was made: something changes the fleet now; try again when that has ended",

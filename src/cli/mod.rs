@@ -7,6 +7,7 @@ mod bans;
 mod certificates;
 mod check;
 mod exit;
+mod files;
 mod intrusions;
 mod job;
 mod logs;
@@ -228,6 +229,12 @@ enum Command {
         scheduled: bool,
         #[command(flatten)]
         options: job::Options,
+    },
+    /// Compare apps/ and stacks/ with the storage node's, which the nightly backup goes by
+    Files {
+        /// Bring this application's files here; what differs here is kept as FILE.before
+        #[arg(long, value_name = "APP")]
+        take: Option<String>,
     },
     /// Make, check, unlock, prune and copy repositories of backups
     Repo {
@@ -616,6 +623,7 @@ impl Cli {
                     job::run_at_once(cx, Request::Backup { apps }, options).await
                 }
             },
+            Command::Files { take } => files::run(cx, take.as_deref()).await,
             Command::Repo { what } => backup::repo(cx, what).await,
             Command::Snapshots { app, json } => backup::snapshots(cx, app.as_deref(), *json).await,
             Command::Drain { node, options } => {

@@ -1,10 +1,11 @@
 //! Names of what a swarm holds beside services: networks, secrets, configs; and images.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::{ListConfigsOptions, ListNetworksOptions, ListSecretsOptions};
 
 use super::{Docker, DockerError};
+use crate::stack::Labels;
 
 impl Docker {
     /// Names of all networks.
@@ -29,13 +30,17 @@ impl Docker {
         }
     }
 
-    /// Names of all secrets; this engine must be a manager.
-    pub async fn secrets(&self) -> Result<Vec<String>, DockerError> {
+    /// Names and labels of all secrets; this engine must be a manager.
+    pub async fn secrets(&self) -> Result<BTreeMap<String, Labels>, DockerError> {
         let client = self.client().await?;
-        match client.list_secrets(None::<ListSecretsOptions>).await {
-            Ok(found) => Ok(found.into_iter().filter_map(|s| s.spec?.name).collect()),
-            Err(e) => Err(self.failed(e).await),
-        }
+        let found = match client.list_secrets(None::<ListSecretsOptions>).await {
+            Ok(found) => found,
+            Err(e) => return Err(self.failed(e).await),
+        };
+        let specs = found.into_iter().filter_map(|s| s.spec);
+        Ok(specs
+            .filter_map(|s| Some((s.name?, s.labels.unwrap_or_default().into_iter().collect())))
+            .collect())
     }
 
     /// Names of all configs; this engine must be a manager.

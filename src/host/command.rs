@@ -1,9 +1,11 @@
 //! A command to run on a host. The one place where arguments are quoted for a remote shell.
 
 use std::fmt;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretBox};
+use tokio::sync::mpsc;
 
 /// What a command gets on standard input.
 #[derive(Default)]
@@ -12,14 +14,24 @@ pub(super) enum Stdin {
     Nothing,
     Bytes(Vec<u8>),
     Secret(SecretBox<Vec<u8>>),
+    /// What is sent while it runs; taken by the one who runs it.
+    Live(std::sync::Mutex<Option<mpsc::Receiver<Vec<u8>>>>),
 }
 
 impl Stdin {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Nothing => &[],
+            Self::Nothing | Self::Live(_) => &[],
             Self::Bytes(bytes) => bytes,
             Self::Secret(bytes) => bytes.expose_secret(),
+        }
+    }
+
+    /// What comes while the command runs, for the first who asks.
+    pub(super) fn live(&self) -> Option<mpsc::Receiver<Vec<u8>>> {
+        match self {
+            Self::Live(live) => live.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            _ => None,
         }
     }
 }
@@ -83,6 +95,13 @@ impl Command {
     /// What the command reads, wiped from memory afterwards and shown nowhere.
     pub fn secret_stdin(mut self, bytes: SecretBox<Vec<u8>>) -> Self {
         self.stdin = Stdin::Secret(bytes);
+        self
+    }
+
+    /// What the command reads comes while it runs; its input ends when the sender is dropped. Such a
+    /// command can be run once.
+    pub fn live_stdin(mut self, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        self.stdin = Stdin::Live(std::sync::Mutex::new(Some(input)));
         self
     }
 

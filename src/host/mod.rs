@@ -24,6 +24,7 @@ pub use error::HostError;
 pub use lasting::Lasting;
 pub use lines::LONGEST_LINE;
 
+use command::Stdin;
 use lines::Lines;
 use ssh::{Connected, Keeper};
 
@@ -415,7 +416,7 @@ impl Host {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
         };
-        let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        let pumping = pipes.pump(&command.stdin, chunks);
         let ended = async {
             let (status, ()) = tokio::join!(child.wait(), pumping);
             status
@@ -465,7 +466,7 @@ impl Host {
             stdout,
             stderr: child.stderr().take(),
         };
-        let pumping = pipes.pump(command.stdin.bytes(), chunks);
+        let pumping = pipes.pump(&command.stdin, chunks);
         // In this order: the crate leaves the master when it hears of the exit, and the master then
         // drops the output that it has not handed out yet.
         let ended = async {
@@ -680,19 +681,37 @@ where
     E: AsyncRead + Unpin,
 {
     /// Feeds the input and hands out what comes, until both outputs end.
-    async fn pump(self, input: &[u8], chunks: mpsc::Sender<(Stream, Vec<u8>)>) {
+    async fn pump(self, input: &Stdin, chunks: mpsc::Sender<(Stream, Vec<u8>)>) {
+        let live = input.live();
+        let lives = live.is_some();
         let feeding = async {
             if let Some(mut stdin) = self.stdin {
                 // A command need not read its input to its end.
-                let _ = stdin.write_all(input).await;
+                let _ = stdin.write_all(input.bytes()).await;
+                if let Some(mut live) = live {
+                    while let Some(bytes) = live.recv().await
+                        && stdin.write_all(&bytes).await.is_ok()
+                    {}
+                }
                 let _ = stdin.shutdown().await;
             }
         };
-        tokio::join!(
-            feeding,
-            read_all(self.stdout, Stream::Stdout, &chunks),
-            read_all(self.stderr, Stream::Stderr, &chunks),
-        );
+        let reading = async {
+            tokio::join!(
+                read_all(self.stdout, Stream::Stdout, &chunks),
+                read_all(self.stderr, Stream::Stderr, &chunks),
+            );
+        };
+        tokio::pin!(reading, feeding);
+        if !lives {
+            tokio::join!(feeding, reading);
+            return;
+        }
+        tokio::select! {
+            // Who has ended needs no more input.
+            () = &mut reading => {}
+            () = &mut feeding => reading.await,
+        }
     }
 }
 

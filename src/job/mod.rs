@@ -3,6 +3,7 @@
 //! Knows nothing of the screen: the same job runs under the console, the command line and a timer.
 
 mod event;
+mod held;
 mod journal;
 mod lock;
 mod plan;
@@ -11,8 +12,9 @@ mod step;
 
 pub use crate::host::Stream;
 pub use event::{Event, EventSink, JobId, Outcome};
+pub use held::Held;
 pub use journal::{Journal, Redactor};
-pub use lock::HostLock;
+pub use lock::{Hold, Lock, LockError, LockName, PATIENCE as LOCK_PATIENCE, myself};
 pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
 pub use step::{Change, ChangeKind, Check, Cx, Step, StepError};

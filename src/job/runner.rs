@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -10,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, EventSink, Outcome};
+use super::held::Held;
 use super::journal::Journal;
-use super::lock::HostLock;
+use super::lock::{Hold, LockName, PATIENCE};
 use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 use super::step::{Change, ChangeKind, Check, Cx, Step, StepError};
 use crate::docker::Docker;
@@ -25,6 +28,9 @@ pub struct Job {
     pub stages: Vec<Stage>,
     /// A failure, or an open decision, stops its node only: the others go on through all stages.
     pub keep_going: bool,
+    /// Locks of applications that are held from before the plan is compared to the end; nothing is
+    /// done without them.
+    pub holds: Vec<Hold>,
     /// Holds a lock on every node while it runs, so that two operators don't work on one.
     pub lock: bool,
     /// Nothing is done unless every node could be locked: steps work on other nodes than their own.
@@ -41,10 +47,27 @@ impl Job {
             confirm,
             stages,
             keep_going: false,
+            holds: Vec::new(),
             lock: false,
             lock_all: false,
             forget: None,
         }
+    }
+
+    /// Makes it a part of another job, which holds all locks that this one would take.
+    pub fn inside(mut self) -> Self {
+        self.lock = false;
+        self.holds.clear();
+        self
+    }
+
+    /// A lock for each node, for those that are wanted.
+    fn hosts(&self) -> BTreeMap<&str, &Host> {
+        let tracks = self.stages.iter().flat_map(|s| &s.tracks);
+        tracks
+            .filter(|_| self.lock)
+            .map(|t| (t.node.as_str(), &t.host))
+            .collect()
     }
 }
 
@@ -68,17 +91,45 @@ pub enum RunError {
     /// The facts are no longer those the confirmed plan was made from.
     #[error("the fleet changed since the plan was made")]
     PlanChanged(Box<Plan>),
+    /// A lock was not had: nothing was done. The events told it, the last one as well.
+    #[error("{0:?}")]
+    NotLocked(Outcome),
+    /// It can't be made any more, and why.
+    #[error("{0}")]
+    NotBuilt(String),
 }
 
 /// Plans and runs jobs, and remembers them in the journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner {
     journal: Journal,
+    /// Seconds.
+    wait: Arc<AtomicU64>,
+    unlocked: Arc<AtomicBool>,
 }
 
 impl Runner {
     pub fn new(journal: Journal) -> Self {
-        Self { journal }
+        Self {
+            journal,
+            wait: Arc::new(AtomicU64::new(PATIENCE.as_secs())),
+            unlocked: Arc::default(),
+        }
+    }
+
+    /// How long a lock is waited for that somebody else holds.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(self.wait.load(Ordering::Relaxed))
+    }
+
+    /// Sets [`Runner::wait`] for this one and its clones.
+    pub fn set_wait(&self, wait: Duration) {
+        self.wait.store(wait.as_secs(), Ordering::Relaxed);
+    }
+
+    /// From now on no lock of an application is taken: where they are can't be reached.
+    pub fn go_without_locks(&self) {
+        self.unlocked.store(true, Ordering::Relaxed);
     }
 
     /// What the job would do. Changes nothing.
@@ -132,7 +183,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`RunError::PlanChanged`] when `confirmed` is the hash of a plan that would be another now;
-    /// nothing was changed and no event sent.
+    /// nothing was changed. No event was sent, unless there was a lock to wait for.
     pub async fn run(
         &self,
         job: &Job,
@@ -140,51 +191,167 @@ impl Runner {
         events: mpsc::Sender<Event>,
         cancel: CancellationToken,
     ) -> Result<Outcome, RunError> {
+        let held = self.hold(&job.holds, &job.title, &events, &cancel).await;
+        let held = match held {
+            Ok(held) => held,
+            Err(RunError::NotLocked(outcome)) => return Ok(outcome),
+            Err(e) => return Err(e),
+        };
+        self.run_held(job, held, confirmed, events, cancel).await
+    }
+
+    /// Takes the locks that a job needs, before it is planned for good: what it was built from may
+    /// change until they are held. When there is something to wait for, that is told to `events`.
+    ///
+    /// # Errors
+    /// [`RunError::NotLocked`], with the end of the job.
+    pub async fn hold(
+        &self,
+        holds: &[Hold],
+        title: &str,
+        events: &mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+    ) -> Result<Held, RunError> {
         let begun = Instant::now();
+        let mut held = Held::new(self.journal.redactor().clone());
+        let unlocked = self.unlocked.load(Ordering::Relaxed);
+        let wanted = |h: &&Hold| !unlocked && !h.names.is_empty();
+        for hold in holds.iter().filter(wanted) {
+            let taking = held.take(hold, title, self.wait(), events);
+            let why = match cancel.run_until_cancelled(taking).await {
+                Some(Ok(())) => continue,
+                Some(Err(why)) => Some(why),
+                None => None,
+            };
+            held.started(title, events).await;
+            let outcome = match why {
+                Some(reason) => {
+                    held.refused(hold.host.name(), &reason, events).await;
+                    Outcome::Failed { reason }
+                }
+                None => Outcome::Cancelled,
+            };
+            held.release().await;
+            self.journal.job_started(title, "");
+            self.finish(title, begun, &outcome, events).await;
+            return Err(RunError::NotLocked(outcome));
+        }
+        Ok(held)
+    }
+
+    /// [`Runner::run`] with locks that are held already; they are given back in the end.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub async fn run_held(
+        &self,
+        job: &Job,
+        mut held: Held,
+        confirmed: Option<&str>,
+        events: mpsc::Sender<Event>,
+        cancel: CancellationToken,
+    ) -> Result<Outcome, RunError> {
+        let begun = Instant::now();
+        let mut failed = BTreeMap::new();
+        for (node, why) in self.lock_hosts(job, &mut held, &events, &cancel).await {
+            failed.insert(node, why);
+        }
         let plan = self.plan_with(job, &events, &cancel).await;
         let hash = plan.hash();
         if confirmed.is_some_and(|confirmed| confirmed != hash) && !cancel.is_cancelled() {
+            if held.has_told() {
+                let outcome = Outcome::Failed {
+                    reason:
+                        "the fleet changed meanwhile: nothing was done, and there is a new plan"
+                            .into(),
+                };
+                self.finish(&job.title, begun, &outcome, &events).await;
+            }
+            held.release().await;
             return Err(RunError::PlanChanged(Box::new(plan)));
         }
         self.journal.job_started(&job.title, &hash);
-        let title = job.title.clone();
-        send(&events, Event::Started { title }).await;
+        held.started(&job.title, &events).await;
+        for (node, why) in &failed {
+            held.refused(node, why, &events).await;
+        }
         let outcome = match plan.blocked() {
             _ if cancel.is_cancelled() => Outcome::Cancelled,
             Some(reason) => Outcome::Failed { reason },
-            None => self.stages(job, &events, &cancel).await,
+            None => self.stages(job, failed, &held, &events, &cancel).await,
         };
+        held.release().await;
+        self.finish(&job.title, begun, &outcome, &events).await;
+        Ok(outcome)
+    }
+
+    /// Gives locks back that a job does not need after all.
+    ///
+    /// # Errors
+    /// Always [`RunError::NotBuilt`], with the reason; a job that was told to have started has ended.
+    pub async fn give_up(
+        &self,
+        held: Held,
+        title: &str,
+        reason: String,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Outcome, RunError> {
+        if held.has_told() {
+            let outcome = Outcome::Failed {
+                reason: reason.clone(),
+            };
+            self.finish(title, Instant::now(), &outcome, events).await;
+        }
+        held.release().await;
+        Err(RunError::NotBuilt(reason))
+    }
+
+    async fn finish(
+        &self,
+        title: &str,
+        begun: Instant,
+        outcome: &Outcome,
+        events: &mpsc::Sender<Event>,
+    ) {
         let took = begun.elapsed();
-        self.journal.job_finished(&job.title, took, &outcome);
+        self.journal.job_finished(title, took, outcome);
         let finished = Event::Finished {
             outcome: outcome.clone(),
             took,
         };
-        send(&events, finished).await;
-        Ok(outcome)
+        send(events, finished).await;
     }
 
     async fn stages(
         &self,
         job: &Job,
+        mut failed: BTreeMap<String, String>,
+        held: &Held,
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
     ) -> Outcome {
-        let mut failed = BTreeMap::new();
-        let locks = match job.lock {
-            true => self.lock(job, events, cancel, &mut failed).await,
-            false => Vec::new(),
-        };
         let locked = failed.is_empty() || (job.keep_going && !job.lock_all);
+        // What is done without the lock may undo what somebody else does now.
+        let going = cancel.child_token();
         let changed = match locked {
-            true => self.stages_locked(job, events, cancel, &mut failed).await,
+            true => {
+                let work = self.stages_locked(job, held, events, &going, &mut failed);
+                tokio::pin!(work);
+                tokio::select! {
+                    changed = &mut work => changed,
+                    () = held.lost() => {
+                        going.cancel();
+                        work.await
+                    }
+                }
+            }
             false => 0,
         };
-        for lock in locks {
-            lock.release().await;
-        }
         if cancel.is_cancelled() {
             return Outcome::Cancelled;
+        }
+        if let Some(reason) = held.loss() {
+            return Outcome::Failed { reason };
         }
         if failed.is_empty() {
             return Outcome::Done { changed };
@@ -200,49 +367,30 @@ impl Runner {
         Outcome::Failed { reason }
     }
 
-    /// Locks every node of the job; one that can't be locked has failed.
-    async fn lock(
+    /// Locks every node of a job that wants it; answers with those that can't be locked.
+    async fn lock_hosts(
         &self,
         job: &Job,
+        held: &mut Held,
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
-        failed: &mut BTreeMap<String, String>,
-    ) -> Vec<HostLock> {
-        let hosts: BTreeMap<&str, &Host> = job
-            .stages
-            .iter()
-            .flat_map(|s| &s.tracks)
-            .map(|t| (t.node.as_str(), &t.host))
-            .collect();
-        let locking = hosts.into_iter().map(|(node, host)| async move {
-            let lock = cancel.run_until_cancelled(HostLock::take(host)).await;
-            (node, lock)
+    ) -> Vec<(String, String)> {
+        let holds = job.hosts().into_iter().map(|(node, host)| {
+            let hold = Hold {
+                host: host.clone(),
+                names: vec![LockName::Host],
+            };
+            (node.to_owned(), hold)
         });
-        let mut locks = Vec::new();
-        for (node, lock) in join_all(locking).await {
-            match lock {
-                Some(Ok(lock)) => locks.push(lock),
-                Some(Err(e)) => {
-                    let error = self.journal.redactor().redact(&e.to_string());
-                    let failure = Event::StepFailed {
-                        node: node.to_owned(),
-                        step: "lock".into(),
-                        error: error.clone(),
-                        took: Duration::ZERO,
-                    };
-                    send(events, failure).await;
-                    failed.insert(node.to_owned(), error);
-                }
-                None => {}
-            }
-        }
-        locks
+        let taking = held.take_each(holds.collect(), &job.title, self.wait(), events);
+        cancel.run_until_cancelled(taking).await.unwrap_or_default()
     }
 
     /// Answers how many steps changed something; what failed is in `failed`, by node.
     async fn stages_locked(
         &self,
         job: &Job,
+        held: &Held,
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
         failed: &mut BTreeMap<String, String>,
@@ -254,7 +402,9 @@ impl Runner {
                 .iter()
                 .filter(|t| !failed.contains_key(&t.node))
                 .collect();
-            let running = tracks.iter().map(|track| self.track(track, events, cancel));
+            let running = tracks
+                .iter()
+                .map(|track| self.track(track, held, events, cancel));
             for (track, result) in tracks.iter().zip(join_all(running).await) {
                 match result {
                     Ok(n) => changed += n,
@@ -274,12 +424,17 @@ impl Runner {
     async fn track(
         &self,
         track: &Track,
+        held: &Held,
         events: &mpsc::Sender<Event>,
         cancel: &CancellationToken,
     ) -> Result<usize, String> {
         let mut changed = 0;
         let mut failures = Vec::new();
         for step in &track.steps {
+            if let Some(loss) = held.loss() {
+                failures.push(loss);
+                break;
+            }
             let (node, name) = (track.node.clone(), step.name());
             send(
                 events,
@@ -291,7 +446,7 @@ impl Runner {
             .await;
             let cx = self.cx(track, step.as_ref(), events, cancel);
             let begun = Instant::now();
-            match one(step.as_ref(), &cx).await {
+            match one(step.as_ref(), &cx, held).await {
                 Ok(did) => {
                     changed += usize::from(did);
                     send(
@@ -355,7 +510,7 @@ fn decision(lines: &[Change]) -> Option<&Change> {
 }
 
 /// Check, apply if needed, verify. Answers whether something was changed.
-async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
+async fn one(step: &dyn Step, cx: &Cx, held: &Held) -> Result<bool, StepError> {
     match guarded(step, &cx.cancel, step.check(cx)).await? {
         Check::Done(_) => return Ok(false),
         // Found only now that the earlier steps have run: the plan could not ask for it.
@@ -367,6 +522,10 @@ async fn one(step: &dyn Step, cx: &Cx) -> Result<bool, StepError> {
             }
         }
         Check::Unknown(_) => {}
+    }
+    // A machine that slept wakes here as well as anywhere.
+    if let Some(loss) = held.loss() {
+        return Err(StepError::failed(loss));
     }
     guarded(step, &cx.cancel, step.apply(cx)).await?;
     guarded(step, &cx.cancel, step.verify(cx)).await?;

@@ -4,6 +4,7 @@ mod availability;
 mod backup;
 mod context;
 mod deploy;
+mod holds;
 mod membership;
 pub mod moves;
 mod node;
@@ -27,8 +28,9 @@ use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
 pub use backup::{
-    CheckData, Listed, LockFile, RepoWork, RepositoryState, UNIT as BACKUP_UNIT, files_are_there,
-    night, push_files, repositories, running, snapshots, take_over,
+    CheckData, Listed, LockFile, RepoWork, RepositoryState, Standing, UNIT as BACKUP_UNIT,
+    both_files, night, plan_files, push_files, repositories, running, snapshots, strike_files,
+    take_over,
 };
 pub use context::Context;
 pub use request::{Request, RestoreTo, RestoreWhat};
@@ -42,6 +44,14 @@ pub use versions::{ServiceVersions, newer};
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
 pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
+    let mut job = make(request, cx).await?;
+    if job.holds.is_empty() {
+        job.holds = holds::holds(request, cx).await?;
+    }
+    Ok(job)
+}
+
+async fn make(request: &Request, cx: &Context) -> Result<Job, String> {
     match request {
         // A blank fleet has no manager yet.
         Request::Provision { options } => {

@@ -44,7 +44,44 @@ pub(super) fn steps(
             path: storage.path.clone(),
         }));
     }
+    if cx.config.backup.primary().is_some() {
+        steps.push(Box::new(Struck {
+            app: app.to_owned(),
+            cx: cx.clone(),
+        }));
+    }
     Ok(steps)
+}
+
+/// Its file on the storage node, by which the night backs it up; what is in apps/ here stays.
+struct Struck {
+    app: String,
+    cx: Context,
+}
+
+#[async_trait]
+impl Step for Struck {
+    fn name(&self) -> String {
+        "files for the nightly backup".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let (there, _) = super::both_files(&self.cx)
+            .await
+            .map_err(StepError::Failed)?;
+        let line = format!("apps/{}.toml on the storage node", self.app);
+        Ok(match there.has(&self.app) {
+            true => Check::Change(vec![
+                Change::remove(line).warn("its volumes are not backed up any more"),
+            ]),
+            false => Check::Done(vec![Change::same(format!("{line} is not there"))]),
+        })
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        let struck = super::strike_files(&self.cx, &self.app).await;
+        struck.map_err(StepError::Failed)
+    }
 }
 
 /// Volumes with all that they hold, from every node and the storage node.

@@ -31,6 +31,9 @@ const REQUESTS: usize = 5000;
 /// them a second or two of work.
 const COMPARE: Duration = Duration::from_secs(900);
 
+/// How long a job waits for the lock of an application.
+const WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// Compares the servers with config.toml, now and then.
 async fn compare(cx: Context, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
     // The first look at the fleet comes first.
@@ -93,6 +96,8 @@ impl Effects {
         store: Store,
         messages: mpsc::Sender<Msg>,
     ) -> Self {
+        // A job that waits for another is seen to, and can be cancelled.
+        cx.runner.set_wait(WAIT);
         let check = Arc::new(Notify::new());
         tokio::spawn(compare(cx.clone(), messages.clone(), check.clone()));
         tokio::spawn(find_again(cx.clone(), messages.clone()));
@@ -261,12 +266,27 @@ impl Effects {
                     let _ = messages.send(Msg::Job { id, event }).await;
                 }
             };
-            let running = cx.runner.run(&job, plan_hash.as_deref(), events, cancel);
+            let running = async {
+                let title = request.title();
+                let held = cx.runner.hold(&job.holds, &title, &events, &cancel).await?;
+                let mut job = job;
+                // What it was made from may be another by now.
+                if held.is_any() {
+                    job = match ops::build(&request, &cx).await {
+                        Ok(job) => job,
+                        Err(why) => return cx.runner.give_up(held, &title, why, &events).await,
+                    };
+                }
+                let hash = plan_hash.as_deref();
+                cx.runner.run_held(&job, held, hash, events, cancel).await
+            };
             let (outcome, ()) = tokio::join!(running, forward);
-            if let Err(RunError::PlanChanged(plan)) = outcome {
-                let plan = Ok(*plan);
-                let _ = messages.send(Msg::Planned { ticket, plan }).await;
-            }
+            let plan = match outcome {
+                Err(RunError::PlanChanged(plan)) => Ok(*plan),
+                Err(RunError::NotBuilt(reason)) => Err(reason),
+                Ok(_) | Err(RunError::NotLocked(_)) => return,
+            };
+            let _ = messages.send(Msg::Planned { ticket, plan }).await;
         });
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StackError, Switches};
+use super::{StackError, Switches, is_app_name};
 
 /// One application as the operator versions it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,21 +60,53 @@ impl AppFile {
         Ok(Some(parsed))
     }
 
-    /// Names of the applications that have files, sorted.
+    /// Names of the applications that have files, sorted. Files that can be none's are passed over:
+    /// [`AppFile::strays`].
     pub fn list(folder: &Path) -> Vec<String> {
+        let mut names = Self::stems(folder);
+        names.retain(|name| is_app_name(name));
+        names
+    }
+
+    /// Files in apps/ that look like an application's but for their name (`._shop.toml`), sorted:
+    /// what is passed over is told.
+    pub fn strays(folder: &Path) -> Vec<String> {
+        let mut names = Self::stems(folder);
+        names.retain(|name| !is_app_name(name));
+        names.iter().map(|n| format!("apps/{n}.toml")).collect()
+    }
+
+    fn stems(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder.join("apps"));
         let mut names: Vec<String> = entries
             .into_iter()
             .flatten()
             .flatten()
             .filter_map(|e| {
-                let path = e.path();
-                let toml = path.extension().is_some_and(|x| x == "toml");
-                toml.then(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))?
+                let name = e.file_name().to_string_lossy().into_owned();
+                name.strip_suffix(".toml").map(str::to_owned)
             })
             .collect();
         names.sort();
         names
+    }
+
+    /// Writes a file of the fleet folder whole or not at all, whatever happens to the machine.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
+        use std::io::Write;
+        let folder = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(folder)?;
+        let mut new = tempfile::Builder::new()
+            .prefix(".new-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        new.write_all(content)?;
+        new.as_file().sync_all()?;
+        new.persist(path).map_err(|e| e.error)?;
+        std::fs::File::open(folder)?.sync_all()
     }
 
     /// The file's text.
@@ -104,7 +136,12 @@ mod tests {
         std::fs::create_dir(dir.path().join("apps")).unwrap();
         std::fs::write(AppFile::path(dir.path(), "blog"), app.text()).unwrap();
         assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), Some(app));
+        for stray in ["._blog.toml", "blog copy.toml", ".toml", "notes.txt"] {
+            std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();
+        }
         assert_eq!(AppFile::list(dir.path()), ["blog"]);
+        let strays = ["apps/._blog.toml", "apps/.toml", "apps/blog copy.toml"];
+        assert_eq!(AppFile::strays(dir.path()), strays);
         std::fs::write(
             AppFile::path(dir.path(), "blog"),
             "stack = \"x\"\nstakc = 1\n",

@@ -25,9 +25,6 @@ pub const HASH_LABEL: &str = "org.matou.hash";
 /// Compose file version for files that name none: engines before 23 refuse those.
 const VERSION: &str = "3.8";
 
-/// Longest name of an application: Swarm's names of 63 characters need room for the service's.
-const LONGEST_APP: usize = 40;
-
 /// Keys whose values are numbers or booleans also when they come from a variable, which is text.
 /// Source: docker/cli, cli/compose/loader/interpolate.go.
 const TYPED: [&str; 21] = [
@@ -319,19 +316,7 @@ fn binds(file: &Mapping) -> Vec<std::path::PathBuf> {
 }
 
 fn check_app_name(app: &str) -> Result<(), StackError> {
-    let fine = app.len() <= LONGEST_APP
-        && app.starts_with(|c: char| c.is_ascii_lowercase())
-        && !app.ends_with('-')
-        && app
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if fine {
-        Ok(())
-    } else {
-        Err(StackError::Other(format!(
-            "{app:?} is no name for an application: use lower-case letters, digits and dashes, a letter first, at most {LONGEST_APP}"
-        )))
-    }
+    super::name::check_new(app).map_err(StackError::Other)
 }
 
 /// A misspelt variable must not be ignored: its default would be deployed.

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::work::{Work, failed};
-use super::{dump, files, unit};
+use super::{dump, files, merge, unit};
 use crate::backup::{
     AppReport, BackupError, Ending, FLEET, FleetId, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT,
     Summary, data, identity,
 };
 use crate::host::{Command, Lasting};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Cx, Hold, Lock, Step, StepError};
 use crate::model::Swarm;
 use crate::stack::{AppFile, Target};
 use crate::text::human_bytes;
@@ -58,6 +58,8 @@ pub(super) fn unit_name(app: &str) -> String {
 pub(super) struct App {
     pub app: String,
     pub work: Work,
+    /// It is a part of a job that holds the application's lock.
+    pub locked: bool,
     /// Nothing of it runs but its database servers: the files of SQLite are of one moment by
     /// themselves.
     pub stopped: bool,
@@ -140,6 +142,31 @@ impl App {
         }
     }
 
+    /// [`App::back_up`] with the application's lock: what is deployed or restored just now is no
+    /// state to keep.
+    async fn back_up_alone(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        let hold = Hold::of_apps(&self.work.storage.host, [self.app.clone()]);
+        let (told, mut lines) = tokio::sync::mpsc::channel::<String>(4);
+        let wait = self.work.cx.runner.wait();
+        let title = format!("back up {}", self.app);
+        let taking = async move { Lock::take(&hold, &title, wait, &told).await };
+        let telling = async {
+            while let Some(line) = lines.recv().await {
+                cx.out.note(line).await;
+            }
+        };
+        let taken = async { tokio::join!(taking, telling).0 };
+        let taken = cx.cancel.run_until_cancelled(taken).await;
+        let lock = taken.ok_or(StepError::Cancelled)?;
+        let lock = lock.map_err(|e| StepError::failed(e.to_string()))?;
+        let result = tokio::select! {
+            result = self.back_up(cx, report) => result,
+            () = lock.lost().cancelled() => Err(StepError::failed(lock.loss())),
+        };
+        lock.release().await;
+        result
+    }
+
     /// Dumps, manifest, snapshot.
     async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
         let layout = self.layout().await.map_err(failed)?;
@@ -149,6 +176,7 @@ impl App {
             exists(&self.work, &layout.secrets)
         )?;
         let source = self.source(&layout, secrets);
+        let missed = self.missed(&layout).await?;
         if running {
             cx.out
                 .note(format!(
@@ -157,9 +185,41 @@ impl App {
                 ))
                 .await;
         } else {
-            self.prepare(cx, &layout, report).await?;
+            self.prepare(cx, &layout, &missed, report).await?;
         }
-        snapshot(&self.work, cx, &source, running, report).await
+        snapshot(&self.work, cx, &source, running, report).await?;
+        match missed.as_slice() {
+            [] => Ok(()),
+            some => Err(StepError::failed(format!(
+                "the snapshot {} holds its volumes as they are and no dump of {}, which earlier ones had: there is no apps/{}.toml any more; bring it back (`matou files`), or deploy it again",
+                report.snapshot,
+                some.join(", "),
+                self.app
+            ))),
+        }
+    }
+
+    /// Services of an application without a file that its earlier backups had dumps of: the manifest
+    /// of the last one tells.
+    async fn missed(&self, layout: &Layout) -> Result<Vec<String>, StepError> {
+        if layout.file.is_some() {
+            return Ok(Vec::new());
+        }
+        let manifest = layout.dumps.join(MANIFEST);
+        let read = Command::sh("[ ! -f \"$1\" ] || cat -- \"$1\"")
+            .arg(manifest.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label(format!("read {}", manifest.display()));
+        let text = self.work.storage.host.run_ok(&read).await?.text();
+        let Ok(last) = serde_json::from_str::<Manifest>(&text) else {
+            return Ok(Vec::new());
+        };
+        let mut missed = last.missed;
+        missed.extend(last.dumps.into_iter().map(|d| d.service));
+        missed.sort();
+        missed.dedup();
+        Ok(missed)
     }
 
     /// Makes the dumps and writes down what the snapshot will hold.
@@ -167,6 +227,7 @@ impl App {
         &self,
         cx: &Cx,
         layout: &Layout,
+        missed: &[String],
         report: &mut AppReport,
     ) -> Result<(), StepError> {
         let nodes = &self.work.cx.nodes;
@@ -199,6 +260,7 @@ impl App {
             volumes: layout.volumes.clone(),
             dumps,
             images: images(&self.app, &swarm),
+            missed: missed.to_vec(),
             stack,
         };
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
@@ -384,7 +446,7 @@ fn unread(summary: &Summary, why: &str) -> StepError {
     ))
 }
 
-fn report(app: &str) -> AppReport {
+pub(super) fn report(app: &str) -> AppReport {
     AppReport {
         app: app.to_owned(),
         result: Ending::Failed,
@@ -399,7 +461,7 @@ fn report(app: &str) -> AppReport {
 }
 
 /// Puts how it went into the report of the run.
-fn told(
+pub(super) fn told(
     work: &Work,
     mut report: AppReport,
     begun: Instant,
@@ -464,7 +526,10 @@ impl Step for App {
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         let (begun, mut report) = (Instant::now(), report(&self.app));
-        let result = self.back_up(cx, &mut report).await;
+        let result = match self.locked {
+            true => self.back_up(cx, &mut report).await,
+            false => self.back_up_alone(cx, &mut report).await,
+        };
         told(&self.work, report, begun, result)
     }
 
@@ -480,7 +545,14 @@ impl Fleet {
         let config = &work.cx.config;
         let (host, folder) = (&work.storage.host, data(config).join(FLEET));
         let manifest = folder.join(MANIFEST);
-        files::push(config, host).await.map_err(StepError::Failed)?;
+        if super::has_files(&work.cx) {
+            let left = merge::plan(config, host, None).await;
+            for other in left.map_err(StepError::Failed)?.left {
+                cx.out.note(other.line()).await;
+            }
+            let pushed = merge::push(config, host, None).await;
+            pushed.map_err(StepError::Failed)?;
+        }
         // The id lies among the files that are backed up.
         let id = work.id().await.map_err(failed)?;
         let swarm = identity::swarm(&work.cx.nodes).await;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretBox;
 
-use crate::backup::identity::ID_FILE;
-use crate::backup::{FLEET, MANIFEST, data};
+use crate::backup::{FLEET, data};
 use crate::config::Config;
 use crate::host::{Command, Host};
 use crate::stack::AppFile;
@@ -33,14 +32,6 @@ cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
         if [ -d "$p" ]; then mkdir -p -- "$to/$p"
         else [ "$p" -ef "$to/$p" ] || mv -f -T -- "$p" "$to/$p"; fi
     done' "$d" {} +"#;
-
-/// What a backup adds beside the operator's files.
-const ADDED: [&str; 3] = [MANIFEST, "acme.json", ID_FILE];
-
-/// Prints the checksums of the operator's files in the folder `$1`, as `sha256sum` does.
-const LIST: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
-flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-find . -type f ! -path ./manifest.json ! -path ./acme.json ! -path ./fleet.id -exec sha256sum {} +"#;
 
 /// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
 const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
@@ -84,7 +75,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-fn archive(files: &[File]) -> std::io::Result<Vec<u8>> {
+pub(super) fn archive(files: &[File]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let now = jiff::Timestamp::now().as_second();
     let end = (".whole".to_owned(), Vec::new());
@@ -163,43 +154,6 @@ fn add(folder: &Path, name: &str, files: &mut Vec<File>, depth: usize) -> Result
     Ok(())
 }
 
-/// Brings the operator's files to the storage node; a manager's copy of config.toml stays away.
-///
-/// # Errors
-/// One sentence.
-pub(crate) async fn push(config: &Config, storage: &Host) -> Result<(), String> {
-    if config.path.is_none() || is_managers(config) {
-        return Ok(());
-    }
-    let files = collect(config)?;
-    put(storage, &data(config).join(FLEET), &files, &ADDED).await
-}
-
-/// Whether the storage node has the operator's files as they are now.
-///
-/// # Errors
-/// One sentence.
-pub(super) async fn are_there(config: &Config, storage: &Host) -> Result<bool, String> {
-    if config.path.is_none() || is_managers(config) {
-        return Ok(true);
-    }
-    let mut wanted: Vec<String> = collect(config)?
-        .iter()
-        .map(|(name, content)| format!("{}  ./{name}", crate::text::sha256(content)))
-        .collect();
-    let list = Command::sh(LIST)
-        .arg(data(config).join(FLEET).display().to_string())
-        .sudo()
-        .timeout(Duration::from_secs(60))
-        .label("compare the fleet's files");
-    let out = storage.run_ok(&list).await.map_err(|e| e.to_string())?;
-    let text = out.text();
-    let mut there: Vec<&str> = text.lines().collect();
-    wanted.sort();
-    there.sort_unstable();
-    Ok(wanted.iter().map(String::as_str).eq(there))
-}
-
 /// The other way round, on a manager: apps/ and stacks/ as the operator's machine left them on the
 /// storage node.
 ///
@@ -239,6 +193,13 @@ pub(super) async fn fetch(config: &Config, storage: &Host) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::MANIFEST;
+
+    /// What a backup adds beside the operator's files.
+    const ADDED: [&str; 2] = [MANIFEST, "acme.json"];
+
+    /// Prints the names of the files in the folder `$1`, while nobody writes there.
+    const LIST: &str = r#"cd -- "$1"; exec 9<.; flock -s -w 30 9; find . -type f"#;
 
     #[test]
     fn the_operators_files_are_taken_without_secrets() {

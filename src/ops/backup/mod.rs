@@ -3,15 +3,21 @@
 mod app;
 mod dump;
 mod files;
+mod merge;
 mod night;
+mod odd;
 mod repo;
 mod unit;
 mod work;
 
 use super::{Context, Request};
-use crate::backup::{BackupError, Restic, Snapshot, names};
+use crate::backup::{BackupError, Restic, Snapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::stack::check_app_name;
 
+pub use merge::{
+    Compared, Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere,
+};
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 
@@ -70,19 +76,37 @@ fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) 
 pub(super) async fn at_once(app: &str, cx: &Context) -> Result<Job, String> {
     let apps = vec![app.to_owned()];
     let title = Request::Backup { apps }.title();
-    one(app, cx, title, false).await
+    one(app, cx, title, Part::Alone).await
 }
 
-/// The same for an application of which nothing runs but the services that its dumps need.
+/// The same as a part of a job that holds the application's lock.
+///
+/// # Errors
+/// As [`build`].
+pub(super) async fn of_running(app: &str, cx: &Context) -> Result<Job, String> {
+    one(app, cx, format!("back up {app}"), Part::Inside).await
+}
+
+/// As [`of_running`], for an application of which nothing runs but the services that its dumps need.
 ///
 /// # Errors
 /// As [`build`].
 pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
-    one(app, cx, format!("back up {app}, stopped"), true).await
+    one(app, cx, format!("back up {app}, stopped"), Part::Stopped).await
 }
 
-async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Job, String> {
-    check_name(app)?;
+/// What a backup of one application is a part of.
+#[derive(PartialEq)]
+enum Part {
+    Alone,
+    /// Of a job that holds its lock.
+    Inside,
+    /// Of a job that holds its lock and has stopped it.
+    Stopped,
+}
+
+async fn one(app: &str, cx: &Context, title: String, part: Part) -> Result<Job, String> {
+    check_app_name(app)?;
     let work = Work::of(cx).await.map_err(|e| e.to_string())?;
     let restic = repo::Reachable {
         work: work.clone(),
@@ -91,20 +115,12 @@ async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Jo
     let step = app::App {
         app: app.to_owned(),
         work: work.clone(),
-        stopped,
+        locked: part != Part::Alone,
+        stopped: part == Part::Stopped,
         compared: false,
     };
     let steps: Vec<Box<dyn Step>> = vec![Box::new(restic), Box::new(step)];
     Ok(job(&work, title, Confirm::None, steps))
-}
-
-/// The name of an application becomes the name of a unit, and a part of paths.
-fn check_name(app: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    match !app.is_empty() && app.chars().all(plain) {
-        true => Ok(()),
-        false => Err(format!("{app:?} is no name of an application")),
-    }
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
@@ -113,31 +129,41 @@ async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, Stri
         work: work.clone(),
         listed: true,
     })];
-    let all = match apps {
-        [] => every(work).await?,
-        some => some.to_vec(),
+    let found = match apps {
+        [] => odd::every(work).await,
+        some => {
+            for app in some {
+                check_app_name(app)?;
+            }
+            odd::Found {
+                apps: some.to_vec(),
+                ..odd::Found::default()
+            }
+        }
     };
-    for app in &all {
-        check_name(app)?;
+    if !found.strays.is_empty() {
+        steps.push(Box::new(odd::Strays(found.strays)));
+    }
+    for app in found.apps {
         steps.push(Box::new(app::App {
-            app: app.clone(),
+            app,
             work: work.clone(),
+            locked: false,
             stopped: false,
             compared: true,
+        }));
+    }
+    for (app, why) in found.failed {
+        steps.push(Box::new(odd::Failed {
+            app,
+            why,
+            work: work.clone(),
         }));
     }
     if apps.is_empty() {
         steps.push(Box::new(app::Fleet { work: work.clone() }));
     }
     Ok(steps)
-}
-
-/// Every application that has something to back up.
-async fn every(work: &Work) -> Result<Vec<String>, String> {
-    let cx = &work.cx;
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-    Ok(names(&cx.config, &swarm))
 }
 
 /// The repositories that a request is about: the named one, all that are checked or made, all
@@ -209,24 +235,53 @@ pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Listed>, B
     Ok(all.into_iter().filter(wanted).map(listed).collect())
 }
 
-/// Brings apps/ and stacks/ to the storage node, where the manager's nightly backup finds them.
-///
-/// # Errors
-/// One sentence.
-pub async fn push_files(cx: &Context) -> Result<(), String> {
-    let storage = cx.nodes.get(&cx.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::push(&cx.config, &storage.host).await
+/// Whether there are files of an operator here that are brought to the storage node: not without
+/// config.toml, and not on a manager, whose copy is the storage node's.
+fn has_files(cx: &Context) -> bool {
+    cx.config.path.is_some() && !files::is_managers(&cx.config)
 }
 
-/// Whether apps/ and stacks/ on the storage node are those of this machine.
+/// What bringing the files of an application to the storage node would do; `None` where there is
+/// nothing to bring from.
 ///
 /// # Errors
 /// One sentence.
-pub async fn files_are_there(cx: &Context) -> Result<bool, String> {
-    let storage = cx.nodes.get(&cx.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::are_there(&cx.config, &storage.host).await
+pub async fn plan_files(cx: &Context, app: &str) -> Result<Option<PlannedFiles>, String> {
+    if !has_files(cx) {
+        return Ok(None);
+    }
+    let storage = super::holds::storage(cx)?;
+    merge::plan(&cx.config, storage, Some(app)).await.map(Some)
+}
+
+/// Brings an application's file and stack to the storage node, where the manager's nightly backup
+/// finds them, with config.toml. What else is there stays as it is.
+///
+/// # Errors
+/// One sentence.
+pub async fn push_files(cx: &Context, app: &str) -> Result<(), String> {
+    match has_files(cx) {
+        true => merge::push(&cx.config, super::holds::storage(cx)?, Some(app)).await,
+        false => Ok(()),
+    }
+}
+
+/// Takes a removed application out of the files on the storage node.
+///
+/// # Errors
+/// One sentence.
+pub async fn strike_files(cx: &Context, app: &str) -> Result<(), String> {
+    crate::stack::check_app_name(app)?;
+    merge::strike(&cx.config, super::holds::storage(cx)?, app).await
+}
+
+/// The operators' files on the storage node and those here.
+///
+/// # Errors
+/// One sentence.
+pub async fn both_files(cx: &Context) -> Result<(FilesThere, FilesHere), String> {
+    let there = FilesThere::read(&cx.config, super::holds::storage(cx)?).await?;
+    Ok((there, FilesHere::read(&cx.config)?))
 }
 
 /// Backups that run on the storage node now, begun by a console that is gone or by another one:

@@ -18,6 +18,10 @@ use crate::ops::Context;
 /// A repository is pruned again after this long.
 const PRUNED: jiff::SignedDuration = jiff::SignedDuration::from_hours(6 * 24 + 12);
 
+/// How long an application is waited for that somebody deploys or restores at night; then it alone
+/// has failed.
+const WAIT: Duration = Duration::from_secs(600);
+
 /// How long the address of `ping_file` may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,6 +45,7 @@ pub async fn take_over(cx: &Context) -> Result<bool, String> {
 /// whatever happens, also when there is no repository to reach.
 pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: CancellationToken) -> Report {
     let mut report = Report::new(&cx.config.fleet.name);
+    cx.runner.set_wait(WAIT);
     let manager = manager(cx).await;
     match Work::of(cx).await {
         Err(e) => report.failures.push(e.to_string()),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::ops::Context;
+use crate::stack::AppFile;
 
 /// How often files are brought again that changed meanwhile.
 const AGAIN: u32 = 5;
@@ -39,17 +40,19 @@ impl Step for WriteFile {
         let failed = |e: std::io::Error| {
             StepError::failed(format!("{} can't be written: {e}", self.path.display()))
         };
-        let folder = self.path.parent().unwrap_or(&self.path);
-        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
-        // Whole or not at all.
-        let new = self.path.with_extension("toml.new");
-        tokio::fs::write(&new, &self.text).await.map_err(failed)?;
-        tokio::fs::rename(&new, &self.path).await.map_err(failed)
+        let (path, text) = (self.path.clone(), self.text.clone());
+        let write = move || AppFile::write_whole(&path, text.as_bytes());
+        let written = tokio::task::spawn_blocking(write).await;
+        written
+            .map_err(|e| StepError::failed(e.to_string()))?
+            .map_err(failed)
     }
 }
 
-/// Brings the fleet's files to the storage node: the nightly backup goes by them.
+/// Brings the application's files to the storage node: the nightly backup goes by them. What others
+/// have there stays as it is, and is told.
 pub(super) struct ForTheNight {
+    pub app: String,
     pub cx: Context,
 }
 
@@ -60,20 +63,31 @@ impl Step for ForTheNight {
     }
 
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let same = crate::ops::files_are_there(&self.cx).await;
-        let line = "apps/ and stacks/ for the nightly backup";
-        Ok(match same.map_err(StepError::Failed)? {
-            true => Check::Done(vec![Change::same(line)]),
-            false => Check::Change(vec![Change::add(line)]),
+        let line = format!(
+            "apps/{}.toml and its stack for the nightly backup",
+            self.app
+        );
+        let planned = crate::ops::plan_files(&self.cx, &self.app).await;
+        let Some(planned) = planned.map_err(StepError::Failed)? else {
+            return Ok(Check::Done(vec![Change::same(line)]));
+        };
+        let mut lines = vec![match planned.is_done {
+            true => Change::same(line),
+            false => Change::add(line),
+        }];
+        lines.extend(planned.left.iter().map(|c| Change::same(c.line())));
+        Ok(match planned.is_done {
+            true => Check::Done(lines),
+            false => Check::Change(lines),
         })
     }
 
     async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        let pushed = crate::ops::push_files(&self.cx).await;
+        let pushed = crate::ops::push_files(&self.cx, &self.app).await;
         pushed.map_err(StepError::Failed)
     }
 
-    /// Another deploy may have written its application's file meanwhile: it goes there too.
+    /// Another one may have brought its config.toml meanwhile.
     async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
         for _ in 0..AGAIN {
             if let Check::Done(_) = self.check(cx).await? {

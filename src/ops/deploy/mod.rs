@@ -242,7 +242,10 @@ pub(super) async fn steps(
         }));
     }
     if cx.config.folder().is_some() && cx.config.backup.primary().is_some() {
-        steps.push(Box::new(file::ForTheNight { cx: cx.clone() }));
+        steps.push(Box::new(file::ForTheNight {
+            app: app.clone(),
+            cx: cx.clone(),
+        }));
     }
     steps.extend(answers(&rendered, cx)?);
     Ok(steps)

@@ -119,7 +119,7 @@ impl Moving {
             }
             self.resolve(&state, cx).await?;
         }
-        let job = crate::ops::backup::at_once(&self.app, &self.fleets.old).await;
+        let job = crate::ops::backup::of_running(&self.app, &self.fleets.old).await;
         self.part(job.map_err(StepError::Failed)?, &self.fleets.old, cx)
             .await?;
         self.newest().await?.stage(cx).await
@@ -227,8 +227,6 @@ impl Moving {
                 }
                 _ => {}
             }
-            let pushed = crate::ops::push_files(old).await;
-            pushed.map_err(StepError::Failed)?;
         }
         self.journal.clear(state).await
     }

@@ -13,7 +13,7 @@ use super::recover::{Back, Findings};
 use super::{Context, build};
 use crate::config::{Config, Repository};
 use crate::docker::NodeHandle;
-use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::job::{Confirm, Hold, Job, Stage, Step, Track};
 use crate::provision;
 use crate::stack::{AppFile, Rendered, Target};
 
@@ -86,6 +86,11 @@ pub async fn job(
     };
     job.title = title(apps, to);
     job.confirm = confirm;
+    // On both sides: neither may be deployed, removed or restored meanwhile.
+    let apps = || moving.iter().map(|m| m.app.clone());
+    job.holds = [&fleets.old_storage, &fleets.new_storage]
+        .map(|storage| Hold::of_apps(&storage.host, apps()))
+        .into();
     job.lock = true;
     job.lock_all = true;
     let mut stage = |title: &str, tracks| {

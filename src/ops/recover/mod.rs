@@ -71,6 +71,8 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
     };
     let mut job = provision::job(&cx.config, &cx.nodes, &options_of_provision)?;
     job.title = "recover the fleet".into();
+    let apps = wanted.iter().map(|w| w.name.clone());
+    job.holds = vec![crate::job::Hold::of_apps(&storage.host, apps)];
     job.confirm = Confirm::TypeName(cx.config.fleet.name.clone());
     // Before anything of an application runs: it is deployed with its data.
     if options.isolated {
@@ -165,7 +167,7 @@ pub(super) async fn part(
     step: &Cx,
     findings: &Findings,
 ) -> Result<(), String> {
-    job.lock = false;
+    job = job.inside();
     let (events, mut arriving) = mpsc::channel(64);
     let running = cx.runner.run(&job, None, events, step.cancel.clone());
     let listening = async {

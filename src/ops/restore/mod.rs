@@ -41,7 +41,7 @@ use crate::docker::NodeHandle;
 use crate::host::{Command, Host, Stream};
 use crate::job::{Change, Check, Confirm, Cx, Job, Stage as JobStage, Step, StepError, Track};
 use crate::model::Swarm;
-use crate::stack::{AppFile, Dump, Target};
+use crate::stack::{AppFile, Dump, Target, check_app_name as check_name};
 
 use exchange::{Begin, Exchange, ExchangeStep, Services};
 use parts::{Part, PartKind};
@@ -160,15 +160,6 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
     let mut job = Job::new(request.title(), confirm, vec![stage]);
     job.lock = true;
     Ok(job)
-}
-
-/// The name of an application becomes part of paths.
-fn check_name(app: &str) -> Result<(), String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    match !app.is_empty() && app.bytes().all(plain) && !app.starts_with(['.', '-']) {
-        true => Ok(()),
-        false => Err(format!("{app:?} is no name of an application")),
-    }
 }
 
 fn storage(cx: &Context) -> Result<NodeHandle, String> {

@@ -83,11 +83,11 @@ pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn S
     let known = backup::names(&cx.config, &running);
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for app in &named {
-        super::check_name(app)?;
         // Of all, one that is gone from the fleet has nothing to be compared with.
         if apps.is_empty() && !known.contains(app) {
             continue;
         }
+        super::check_name(app)?;
         let source = Source::whole(cx, app, None).await?;
         let layout = backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout.map_err(|e| e.to_string())?;

@@ -1,0 +1,36 @@
+//! `matou files`: apps/ and stacks/ here and on the storage node.
+
+use std::process::ExitCode;
+
+use color_eyre::eyre::{Result, eyre};
+
+use super::Exit;
+use crate::ops::{self, Context, Standing};
+use crate::stack::check_app_name;
+
+/// Lists what differs, or brings one application's files here; 1 when something differs.
+pub(super) async fn run(cx: &Context, take: Option<&str>) -> Result<ExitCode> {
+    let (there, here) = ops::both_files(cx).await.map_err(|e| eyre!(e))?;
+    let Some(app) = take else {
+        let mut differs = false;
+        for compared in there.compare(&here) {
+            differs |= compared.standing != Standing::Same;
+            println!("{}", compared.line());
+        }
+        return Ok(match differs {
+            true => Exit::Failed.into(),
+            false => Exit::Done.into(),
+        });
+    };
+    check_app_name(app).map_err(|e| eyre!(e))?;
+    let folder = cx.config.folder();
+    let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
+    let said = there.take(app, &folder).map_err(|e| eyre!(e))?;
+    for line in &said {
+        println!("{line}");
+    }
+    if said.is_empty() {
+        println!("{app} is here as it is there");
+    }
+    Ok(Exit::Done.into())
+}

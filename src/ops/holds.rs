@@ -1,0 +1,126 @@
+//! Which applications a request changes: their locks are held while it is carried out, on the storage
+//! node, where every console sees them.
+
+use super::{Context, Request, RestoreTo};
+use crate::backup::names;
+use crate::host::Host;
+use crate::job::Hold;
+
+/// What a request changes of applications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Nothing of any, or what its own steps lock one after another.
+    Nothing,
+    Apps(Vec<String>),
+    /// The one that a service belongs to.
+    AppOf(String),
+    /// The one that takes the fleet's https.
+    Edge,
+    /// All there are.
+    Every,
+}
+
+impl Request {
+    /// The applications that are to be nobody else's while this is carried out.
+    pub(super) fn touches(&self) -> Touched {
+        let one = |app: &String| Touched::Apps(vec![app.clone()]);
+        match self {
+            Self::Deploy { app, .. }
+            | Self::Redeploy { app, .. }
+            | Self::Update { app, .. }
+            | Self::Place { app, .. }
+            | Self::Switch { app, .. }
+            | Self::Remove { app, .. }
+            | Self::RestoreUndo { app }
+            | Self::RestoreForget { app } => one(app),
+            Self::Restore { app, to, .. } => match to {
+                RestoreTo::Place => one(app),
+                // Beside what is in use.
+                RestoreTo::Folder { .. } => Touched::Nothing,
+                RestoreTo::Beside { app: new, .. } => Touched::Apps(vec![app.clone(), new.clone()]),
+            },
+            Self::RestoreAll => Touched::Every,
+            Self::Rollback { service }
+            | Self::Scale { service, .. }
+            | Self::Restart { service } => Touched::AppOf(service.clone()),
+            Self::RenewCertificate { .. } => Touched::Edge,
+            // Each application while its turn is: the night must not keep all of them for hours.
+            Self::Backup { .. } => Touched::Nothing,
+            // Their jobs are made elsewhere, and say themselves what they hold.
+            Self::Recover | Self::Move { .. } => Touched::Nothing,
+            // It reads a snapshot and what is live, and works in a folder of its own; two of it are
+            // kept apart by the lock of the storage node.
+            Self::Verify { .. } => Touched::Nothing,
+            Self::Repo { .. }
+            | Self::Provision { .. }
+            | Self::Role { .. }
+            | Self::Leave { .. }
+            | Self::RemoveNode { .. }
+            | Self::Reboot { .. }
+            | Self::Upgrade { .. }
+            | Self::Unban { .. }
+            | Self::Availability { .. } => Touched::Nothing,
+        }
+    }
+}
+
+/// The locks that a request needs.
+///
+/// # Errors
+/// One sentence: no manager answers, the storage node is none of the fleet.
+pub(super) async fn holds(request: &Request, cx: &Context) -> Result<Vec<Hold>, String> {
+    let apps = match request.touches() {
+        Touched::Nothing => return Ok(Vec::new()),
+        Touched::Apps(apps) => apps,
+        more => {
+            let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
+            let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+            let app = |s: &crate::model::Service| s.stack.clone().unwrap_or_else(|| s.name.clone());
+            match more {
+                Touched::AppOf(service) => {
+                    let mut services = swarm.services.iter();
+                    let found = services.find(|s| s.name == service || s.id == service);
+                    found.map(app).into_iter().collect()
+                }
+                Touched::Edge => crate::edge::traefik(&swarm).map(app).into_iter().collect(),
+                _ => names(&cx.config, &swarm),
+            }
+        }
+    };
+    Ok(vec![Hold::of_apps(storage(cx)?, apps)])
+}
+
+/// Where locks are.
+pub(super) fn storage(cx: &Context) -> Result<&Host, String> {
+    let name = &cx.config.storage.node;
+    let node = cx.nodes.get(name);
+    let node = node.ok_or_else(|| {
+        format!("[storage] node = {name:?} is not among the nodes of config.toml")
+    })?;
+    Ok(&node.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_beside_keeps_both_names() {
+        let beside = Request::Restore {
+            app: "shop".into(),
+            snapshot: None,
+            what: super::super::RestoreWhat::App,
+            to: RestoreTo::Beside {
+                app: "shop2".into(),
+                variables: Default::default(),
+            },
+        };
+        let both = Touched::Apps(vec!["shop".into(), "shop2".into()]);
+        assert_eq!(beside.touches(), both);
+        let scale = Request::Scale {
+            service: "shop_web".into(),
+            replicas: 0,
+        };
+        assert_eq!(scale.touches(), Touched::AppOf("shop_web".into()));
+    }
+}
