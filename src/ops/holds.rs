@@ -1,10 +1,11 @@
 //! Which applications a request changes: their locks are held while it is carried out, on the storage
 //! node, where every console sees them.
 
+use super::restore::{Journal, Settled};
 use super::{Context, Request, RestoreTo};
 use crate::backup::names;
 use crate::host::Host;
-use crate::job::Hold;
+use crate::job::{Hold, Job};
 
 /// What a request changes of applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +65,13 @@ impl Request {
     }
 }
 
-/// The locks that a request needs.
+/// The applications that a request changes, by name.
 ///
 /// # Errors
-/// One sentence: no manager answers, the storage node is none of the fleet.
-pub(super) async fn holds(request: &Request, cx: &Context) -> Result<Vec<Hold>, String> {
-    let apps = match request.touches() {
-        Touched::Nothing => return Ok(Vec::new()),
+/// One sentence: no manager answers.
+pub(super) async fn apps(request: &Request, cx: &Context) -> Result<Vec<String>, String> {
+    Ok(match request.touches() {
+        Touched::Nothing => Vec::new(),
         Touched::Apps(apps) => apps,
         more => {
             let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
@@ -86,8 +87,37 @@ pub(super) async fn holds(request: &Request, cx: &Context) -> Result<Vec<Hold>, 
                 _ => names(&cx.config, &swarm),
             }
         }
-    };
-    Ok(vec![Hold::of_apps(storage(cx)?, apps)])
+    })
+}
+
+/// Makes a job hold the locks of the applications that its request changes; a restore of one that is
+/// not at its end stands in the way of everything but what resolves it.
+///
+/// # Errors
+/// One sentence: no manager answers, the storage node is none of the fleet.
+pub(super) async fn guard(job: &mut Job, request: &Request, cx: &Context) -> Result<(), String> {
+    let apps = apps(request, cx).await?;
+    if apps.is_empty() {
+        return Ok(());
+    }
+    let host = storage(cx)?;
+    let resolves = matches!(
+        request,
+        Request::Restore { .. }
+            | Request::RestoreAll
+            | Request::RestoreUndo { .. }
+            | Request::RestoreForget { .. }
+    );
+    if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
+        && !resolves
+    {
+        let data = crate::backup::data(&cx.config);
+        let journal = |app: &String| (app.clone(), Journal::new(host, &data, app));
+        let journals = apps.iter().map(journal).collect();
+        track.steps.insert(0, Box::new(Settled { journals }));
+    }
+    job.holds = vec![Hold::of_apps(host, apps)];
+    Ok(())
 }
 
 /// Where locks are.

@@ -46,7 +46,7 @@ pub use versions::{ServiceVersions, newer};
 pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
     let mut job = make(request, cx).await?;
     if job.holds.is_empty() {
-        job.holds = holds::holds(request, cx).await?;
+        holds::guard(&mut job, request, cx).await?;
     }
     Ok(job)
 }

@@ -17,6 +17,7 @@ use crate::backup::{
 use crate::host::{Command, Lasting};
 use crate::job::{Change, Check, Cx, Hold, Lock, Step, StepError};
 use crate::model::Swarm;
+use crate::ops::restore::{Journal, check_settled};
 use crate::stack::{AppFile, Target};
 use crate::text::human_bytes;
 
@@ -169,6 +170,12 @@ impl App {
 
     /// Dumps, manifest, snapshot.
     async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        // One that is stopped for a move has no other state than that.
+        if !self.stopped {
+            let data = data(&self.work.cx.config);
+            let journal = Journal::new(&self.work.storage.host, &data, &self.app);
+            check_settled(&journal, &self.app).await?;
+        }
         let layout = self.layout().await.map_err(failed)?;
         let unit = unit_name(&self.app);
         let (running, secrets) = tokio::try_join!(

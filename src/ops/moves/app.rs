@@ -213,6 +213,11 @@ impl Moving {
     /// It answers on the new fleet: its services on the old one go, volumes and secrets stay.
     async fn leave(&self, state: &RestoreState, cx: &Cx) -> Result<(), StepError> {
         let old = &self.fleets.old;
+        let state = &RestoreState {
+            phase: Phase::Restored,
+            ..state.clone()
+        };
+        self.journal.write(state).await?;
         let job = build(&Request::remove(self.app.clone()), old).await;
         self.part(job.map_err(StepError::Failed)?, old, cx).await?;
         let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
