@@ -132,6 +132,11 @@ impl Runner {
         self.unlocked.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`Runner::go_without_locks`] was said.
+    pub fn goes_without_locks(&self) -> bool {
+        self.unlocked.load(Ordering::Relaxed)
+    }
+
     /// What the job would do. Changes nothing.
     pub async fn plan(&self, job: &Job) -> Plan {
         // Nobody listens to the lines of a check.
@@ -214,7 +219,7 @@ impl Runner {
     ) -> Result<Held, RunError> {
         let begun = Instant::now();
         let mut held = Held::new(self.journal.redactor().clone());
-        let unlocked = self.unlocked.load(Ordering::Relaxed);
+        let unlocked = self.goes_without_locks();
         let wanted = |h: &&Hold| !unlocked && !h.names.is_empty();
         for hold in holds.iter().filter(wanted) {
             let taking = held.take(hold, title, self.wait(), events);

@@ -110,6 +110,8 @@ pub(super) async fn guard(job: &mut Job, request: &Request, cx: &Context) -> Res
     );
     if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
         && !resolves
+        // Where locks are, states of restores are.
+        && !cx.runner.goes_without_locks()
     {
         let data = crate::backup::data(&cx.config);
         let journal = |app: &String| (app.clone(), Journal::new(host, &data, app));

@@ -16,7 +16,7 @@ use crate::job::{Confirm, Job, Stage, Step, Track};
 use crate::stack::check_app_name;
 
 pub use merge::{
-    Compared, Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere,
+    Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere,
 };
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
