@@ -1,6 +1,7 @@
 //! restic on the storage node: how it is called, what it says, what belongs to an application.
 
 mod error;
+mod guard;
 mod layout;
 pub mod listing;
 mod messages;
@@ -10,6 +11,7 @@ mod restores;
 mod retention;
 
 pub use error::{BackupError, IN_VAIN, Lock};
+pub use guard::{Counted, Fewer, dated_ahead};
 pub use layout::{FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names};
 pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,

@@ -32,11 +32,13 @@ const BUSY: i32 = 75;
 /// Exit code of a backup that left files out.
 pub const RAN_WITHOUT: i32 = 3;
 
-/// Reads the environment from standard input, then becomes restic.
+/// Reads the environment from standard input, for what comes after it.
 ///
 /// The shell's own variables are in no process's environment before `exec`.
-const RUN: &str =
-    r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; exec restic "$@" </dev/null"#;
+const RUN: &str = r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; "#;
+
+/// The same on the operator's machine.
+const HERE: &str = r#"umask 077; e=$(cat); eval "$e"; "#;
 
 /// A version of restic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +95,9 @@ pub struct Restic {
     host: Host,
     name: String,
     shown: String,
+    append_only: bool,
+    /// It runs on the operator's machine, as the operator.
+    here: bool,
     environment: Arc<Vec<(String, SecretString)>>,
     upload_limit: u32,
     cpu_limit: u32,
@@ -122,7 +127,63 @@ impl Restic {
             host: host.clone(),
             name: repository.name.clone(),
             shown: crate::text::clean(&repository.shown()).into_owned(),
+            append_only: repository.append_only,
+            here: false,
             environment: Arc::new(environment),
+            upload_limit: 0,
+            cpu_limit: 0,
+        })
+    }
+
+    /// restic on this machine (`host`), with what stands in `with` beside the repository's own
+    /// credentials or in their place: a key that may delete is on no server. `RESTIC_REPOSITORY` in
+    /// it is the same repository by another way.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: no password, no such file, or the repository is a folder of a server.
+    pub async fn here(
+        host: &Host,
+        repository: &Repository,
+        with: &Path,
+    ) -> Result<Self, BackupError> {
+        let mut all: Vec<(String, SecretString)> = Vec::new();
+        let own = Self::of(host, repository).await?;
+        // The folders are the operator's own.
+        let own = own.environment.iter().filter(|(n, _)| n != "HOME");
+        let cache = directories::BaseDirs::new().map(|d| d.cache_dir().join("matou/restic"));
+        let cache = cache.map(|dir| dir.display().to_string());
+        let given = variables(with).await?;
+        let elsewhere = given.iter().find(|(n, _)| n == "RESTIC_REPOSITORY");
+        let elsewhere = elsewhere.map(|(_, v)| v.expose_secret().to_owned());
+        if elsewhere.is_none() && repository.folder().is_some() {
+            return Err(BackupError::Wrong(format!(
+                "{} is a folder of the storage node, and the key that may delete stays on this machine: add a line as RESTIC_REPOSITORY=sftp:USER@HOST:{} to {}",
+                repository.name,
+                repository.location.trim_start_matches("local:"),
+                with.display()
+            )));
+        }
+        for (name, value) in own.cloned().chain(given) {
+            let value = match (name.as_str(), &cache) {
+                ("RESTIC_CACHE_DIR", Some(dir)) => dir.clone().into(),
+                _ => value,
+            };
+            match all.iter_mut().find(|(n, _)| *n == name) {
+                Some(known) => known.1 = value,
+                None => all.push((name, value)),
+            }
+        }
+        let way = Repository {
+            location: elsewhere.unwrap_or_else(|| repository.location.clone()),
+            ..Repository::default()
+        };
+        Ok(Self {
+            host: host.clone(),
+            name: repository.name.clone(),
+            shown: crate::text::clean(&way.shown()).into_owned(),
+            append_only: false,
+            here: true,
+            environment: Arc::new(all),
             upload_limit: 0,
             cpu_limit: 0,
         })
@@ -162,6 +223,22 @@ impl Restic {
     /// The repository's name in config.toml.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the fleet holds can add there, and not delete.
+    pub fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    /// It runs on the operator's machine, which knows no units.
+    pub fn is_here(&self) -> bool {
+        self.here
+    }
+
+    /// A variable of its environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<&SecretString> {
+        let found = self.environment.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value)
     }
 
     /// The repository's location without a password.
@@ -254,11 +331,19 @@ impl Restic {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        Command::sh(RUN)
-            .args(args.iter().copied())
-            .secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
-            .sudo()
-            .label(format!("restic {}", quote(args.iter().copied())))
+        let label = format!("restic {}", quote(args.iter().copied()));
+        let command = self.script(r#"exec restic "$@" </dev/null"#);
+        command.args(args.iter().copied()).label(label)
+    }
+
+    /// A shell script in which `restic`, and what speaks to a repository as restic does, finds the
+    /// repository and its credentials.
+    pub(crate) fn script(&self, body: &str) -> Command {
+        let command = match self.here {
+            true => Command::sh(format!("{HERE}{body}")),
+            false => Command::sh(format!("{RUN}{body}")).sudo(),
+        };
+        command.secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
     }
 
     fn exports(&self) -> String {
@@ -478,6 +563,7 @@ mod tests {
             password_file: Some(dir.join("password")),
             password_command: Vec::new(),
             environment_file: Some(dir.join("env")),
+            append_only: false,
         }
     }
 
