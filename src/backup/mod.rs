@@ -9,6 +9,7 @@ mod report;
 mod restic;
 mod restores;
 mod retention;
+mod secrets;
 
 pub use error::{BackupError, IN_VAIN, Lock};
 pub use guard::{Counted, Fewer, dated_ahead};
@@ -18,6 +19,7 @@ pub use messages::{
     Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
 };
 pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
-pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version, password};
+pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version};
 pub use restores::{Phase, RestoreState, Swap};
 pub use retention::{Forgotten, forget_args, forgotten};
+pub use secrets::password;

@@ -3,6 +3,7 @@
 c=$(cat)
 line() { printf '%s\n' "$c" | sed -n "$1p"; }
 base=$(line 1) bucket=$(line 2) prefix=$(line 3) more=$(printf '%s\n' "$c" | sed 1,3d)
+lives=''
 command -v curl >/dev/null || { echo "unread curl is not installed"; exit 0; }
 ask() { # METHOD ADDRESS SETTING OUT
     code=$(printf '%s\n' "$more" "url = \"$2\"" "request = \"$1\"" "$3" |
@@ -24,15 +25,18 @@ kept() {
     versions=$(sed 's/<DeleteMarker>/\n&/g; s/<Version>/\n&/g' "$d/list" |
         sed -n 's/^<Version>.*<VersionId>\([^<]*\)<.*/\1/p')
     held=1
+    lives=''
     for v in $versions; do
         [ "$v" != null ] || continue
         ask DELETE "$base$1?versionId=$v" 'header = "x-amz-bypass-governance-retention: true"' /dev/null
-        [ "$code" != 403 ] || held=0
+        [ "$code" != 403 ] || { held=0; lives=1; }
     done
     return $held
 }
 # A name that nothing has: an answer that it is not there is one that it would have gone.
 probes() {
+    # A bucket that keeps versions only hides what is deleted.
+    [ -z "$lives" ] || return 0
     for what in data index keys locks; do
         del "$what/$1"
         case $code in

@@ -8,7 +8,9 @@ get "$1" "$d/was" || { echo "unread $said"; exit 0; }
 
 put "$1" "$d/other"; told=$said
 if same "$1" "$d/was"; then echo "overwrite refused $told"
-elif there "$1" && get "$1" "$d/now"; then echo "overwrite could"; back "$1"
+elif there "$1" && get "$1" "$d/now"; then
+    if kept "$1"; then echo "overwrite kept"; else echo "overwrite could"; fi
+    back "$1"
 else echo "overwrite unclear $told"; fi
 
 del "$1"; told=$said
