@@ -1,6 +1,7 @@
 //! restic on the storage node: how it is called, what it says, what belongs to an application.
 
 mod error;
+mod guard;
 pub mod identity;
 mod layout;
 pub mod listing;
@@ -10,8 +11,10 @@ mod report;
 mod restic;
 mod restores;
 mod retention;
+mod secrets;
 
 pub use error::{BackupError, IN_VAIN, Lock};
+pub use guard::{Counted, Fewer};
 pub use layout::{
     FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names, odd_names,
 };
@@ -21,6 +24,7 @@ pub use messages::{
 };
 pub use ownership::{Clocks, FleetId, Identity, Owner, Refused, View, contradicts};
 pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
-pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version, password};
+pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version};
 pub use restores::{Phase, RestoreState, Swap};
 pub use retention::{Forgotten, Question, forget_args, forgotten, questions};
+pub use secrets::password;

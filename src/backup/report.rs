@@ -1,11 +1,13 @@
 //! What a night's backup did: one JSON file a night on the manager, and when the next one is due.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
+use super::guard::Counted;
 use crate::host::{Command, Host};
 
 /// Folder of the reports on the manager.
@@ -76,6 +78,17 @@ pub struct Report {
     /// Repositories that were copied to, with how many snapshots.
     #[serde(default)]
     pub copied: Vec<(String, usize)>,
+    /// Repositories where nothing was forgotten or pruned, because what is in them does not look
+    /// as it should.
+    #[serde(default)]
+    pub held: Vec<String>,
+    /// What is as it should be and yet is told, a sentence each: where nothing is ever forgotten.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Snapshots of this fleet by repository, for the next night to compare with. Of one where
+    /// forgetting was held back it is what was counted before, until somebody decides.
+    #[serde(default)]
+    pub counted: BTreeMap<String, Counted>,
     /// Bytes in the repository afterwards.
     #[serde(default)]
     pub size: Option<u64>,
@@ -99,6 +112,9 @@ impl Report {
             checked: Vec::new(),
             pruned: Vec::new(),
             copied: Vec::new(),
+            held: Vec::new(),
+            notes: Vec::new(),
+            counted: BTreeMap::new(),
             size: None,
             pinged: None,
         }

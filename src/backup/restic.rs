@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{BackupError, Call};
 use super::messages::Snapshot;
+use super::secrets::{password, variables};
 use crate::config::{BackupConfig, Repository};
 use crate::host::{Command, Host, Lasting, Output, Stream, quote};
 
@@ -32,11 +33,13 @@ const BUSY: i32 = 75;
 /// Exit code of a backup that left files out.
 pub const RAN_WITHOUT: i32 = 3;
 
-/// Reads the environment from standard input, then becomes restic.
+/// Reads the environment from standard input, for what comes after it.
 ///
 /// The shell's own variables are in no process's environment before `exec`.
-const RUN: &str =
-    r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; exec restic "$@" </dev/null"#;
+const RUN: &str = r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; "#;
+
+/// The same on the operator's machine.
+const HERE: &str = r#"umask 077; e=$(cat); eval "$e"; "#;
 
 /// A version of restic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +96,9 @@ pub struct Restic {
     host: Host,
     name: String,
     shown: String,
+    append_only: bool,
+    /// It runs on the operator's machine, as the operator.
+    here: bool,
     environment: Arc<Vec<(String, SecretString)>>,
     upload_limit: u32,
     cpu_limit: u32,
@@ -122,7 +128,63 @@ impl Restic {
             host: host.clone(),
             name: repository.name.clone(),
             shown: crate::text::clean(&repository.shown()).into_owned(),
+            append_only: repository.append_only,
+            here: false,
             environment: Arc::new(environment),
+            upload_limit: 0,
+            cpu_limit: 0,
+        })
+    }
+
+    /// restic on this machine (`host`), with what stands in `with` beside the repository's own
+    /// credentials or in their place: a key that may delete is on no server. `RESTIC_REPOSITORY` in
+    /// it is the same repository by another way.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: no password, no such file, or the repository is a folder of a server.
+    pub async fn here(
+        host: &Host,
+        repository: &Repository,
+        with: &Path,
+    ) -> Result<Self, BackupError> {
+        let mut all: Vec<(String, SecretString)> = Vec::new();
+        let own = Self::of(host, repository).await?;
+        // The folders are the operator's own.
+        let own = own.environment.iter().filter(|(n, _)| n != "HOME");
+        let cache = directories::BaseDirs::new().map(|d| d.cache_dir().join("matou/restic"));
+        let cache = cache.map(|dir| dir.display().to_string());
+        let given = variables(with).await?;
+        let elsewhere = given.iter().find(|(n, _)| n == "RESTIC_REPOSITORY");
+        let elsewhere = elsewhere.map(|(_, v)| v.expose_secret().to_owned());
+        if elsewhere.is_none() && repository.folder().is_some() {
+            return Err(BackupError::Wrong(format!(
+                "{} is a folder of the storage node, and the key that may delete stays on this machine: add a line as RESTIC_REPOSITORY=sftp:USER@HOST:{} to {}",
+                repository.name,
+                repository.location.trim_start_matches("local:"),
+                with.display()
+            )));
+        }
+        for (name, value) in own.cloned().chain(given) {
+            let value = match (name.as_str(), &cache) {
+                ("RESTIC_CACHE_DIR", Some(dir)) => dir.clone().into(),
+                _ => value,
+            };
+            match all.iter_mut().find(|(n, _)| *n == name) {
+                Some(known) => known.1 = value,
+                None => all.push((name, value)),
+            }
+        }
+        let way = Repository {
+            location: elsewhere.unwrap_or_else(|| repository.location.clone()),
+            ..Repository::default()
+        };
+        Ok(Self {
+            host: host.clone(),
+            name: repository.name.clone(),
+            shown: crate::text::clean(&way.shown()).into_owned(),
+            append_only: false,
+            here: true,
+            environment: Arc::new(all),
             upload_limit: 0,
             cpu_limit: 0,
         })
@@ -162,6 +224,22 @@ impl Restic {
     /// The repository's name in config.toml.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the fleet holds can add there, and not delete.
+    pub fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    /// It runs on the operator's machine, which knows no units.
+    pub fn is_here(&self) -> bool {
+        self.here
+    }
+
+    /// A variable of its environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<&SecretString> {
+        let found = self.environment.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value)
     }
 
     /// The repository's location without a password.
@@ -254,11 +332,19 @@ impl Restic {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        Command::sh(RUN)
-            .args(args.iter().copied())
-            .secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
-            .sudo()
-            .label(format!("restic {}", quote(args.iter().copied())))
+        let label = format!("restic {}", quote(args.iter().copied()));
+        let command = self.script(r#"exec restic "$@" </dev/null"#);
+        command.args(args.iter().copied()).label(label)
+    }
+
+    /// A shell script in which `restic`, and what speaks to a repository as restic does, finds the
+    /// repository and its credentials.
+    pub(crate) fn script(&self, body: &str) -> Command {
+        let command = match self.here {
+            true => Command::sh(format!("{HERE}{body}")),
+            false => Command::sh(format!("{RUN}{body}")).sudo(),
+        };
+        command.secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
     }
 
     fn exports(&self) -> String {
@@ -361,95 +447,6 @@ impl Restic {
     }
 }
 
-/// The repository's password, read on this machine.
-///
-/// # Errors
-/// [`BackupError::Wrong`]: its file or command gives none.
-pub async fn password(repository: &Repository) -> Result<SecretString, BackupError> {
-    let name = &repository.name;
-    let text = match &repository.password_file {
-        Some(file) => tokio::fs::read_to_string(file).await.map_err(|e| {
-            BackupError::Wrong(format!(
-                "the password of the repository {name} can't be read from {}: {e}",
-                file.display()
-            ))
-        })?,
-        None => ask(name, &repository.password_command).await?,
-    };
-    let password = text.trim_end_matches(['\n', '\r']);
-    if password.is_empty() {
-        return Err(BackupError::Wrong(format!(
-            "the password of the repository {name} is empty: correct password_file or password_command under [backup]"
-        )));
-    }
-    Ok(password.to_owned().into())
-}
-
-/// What the password command prints.
-async fn ask(name: &str, command: &[String]) -> Result<String, BackupError> {
-    let (program, args) = command.split_first().ok_or(BackupError::NotConfigured)?;
-    let failed = |why: String| {
-        BackupError::Wrong(format!(
-            "the password command of the repository {name}, `{program}`, {why}"
-        ))
-    };
-    let run = tokio::process::Command::new(program)
-        .args(args)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let out = tokio::time::timeout(Duration::from_secs(60), run)
-        .await
-        .map_err(|_| failed("did not answer within 60 s".into()))?
-        .map_err(|e| failed(format!("can't be started: {e}")))?;
-    if !out.status.success() {
-        // What it says is not shown: nobody knows what a password program prints.
-        return Err(failed(format!("ended with {}", out.status)));
-    }
-    String::from_utf8(out.stdout).map_err(|_| failed("printed no text".into()))
-}
-
-/// `NAME=VALUE` lines, as systemd's EnvironmentFile has them: comments, quotes around a value.
-async fn variables(file: &Path) -> Result<Vec<(String, SecretString)>, BackupError> {
-    let text = tokio::fs::read_to_string(file).await.map_err(|e| {
-        BackupError::Wrong(format!(
-            "the repository's environment_file {} can't be read: {e}",
-            file.display()
-        ))
-    })?;
-    read_variables(&text).map_err(|line| {
-        BackupError::Wrong(format!(
-            "{}:{line}: a line is NAME=VALUE, as AWS_ACCESS_KEY_ID=…",
-            file.display()
-        ))
-    })
-}
-
-fn read_variables(text: &str) -> Result<Vec<(String, SecretString)>, usize> {
-    let mut all = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (name, value) = line.split_once('=').ok_or(i + 1)?;
-        let (name, value) = (name.trim(), value.trim());
-        let plain = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !plain {
-            return Err(i + 1);
-        }
-        let bare = ['"', '\'']
-            .iter()
-            .find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q))
-            .unwrap_or(value);
-        all.push((name.to_owned(), SecretString::from(bare)));
-    }
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,6 +475,7 @@ mod tests {
             password_file: Some(dir.join("password")),
             password_command: Vec::new(),
             environment_file: Some(dir.join("env")),
+            append_only: false,
         }
     }
 
@@ -491,15 +489,6 @@ mod tests {
         );
         assert!(old.unwrap() < Version(0, 17, 0));
         assert_eq!(Version::read(""), None);
-    }
-
-    #[test]
-    fn variables_are_lines_of_name_and_value() {
-        let read = read_variables("A=1\n\n# c\n B = 'x y' \n").unwrap();
-        assert_eq!(read[1].0, "B");
-        assert_eq!(read[1].1.expose_secret(), "x y");
-        assert_eq!(read_variables("A=1\nrm -rf /\n").unwrap_err(), 2);
-        assert_eq!(read_variables("A;id=1\n").unwrap_err(), 1);
     }
 
     /// Words of restic 0.18.

@@ -1,5 +1,6 @@
 //! `matou backup`, `matou repo`, `matou snapshots`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -39,15 +40,27 @@ pub enum RepoCommand {
         #[arg(long)]
         all: bool,
         #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
         which: Which,
     },
     /// Forget the snapshots that keep_daily and its kin do not keep
     Forget {
         #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
         which: Which,
     },
     /// Remove data that no snapshot needs any more
     Prune {
+        #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Try what a thief would who broke into the fleet: to delete and overwrite a tiny snapshot of
+    /// its own. Ends with 1 when a repository that is append_only could be harmed
+    Attack {
         #[command(flatten)]
         which: Which,
     },
@@ -62,6 +75,19 @@ pub enum RepoCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What lets something be removed that is not removed else.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub struct Key {
+    /// Run restic on this machine, with the NAME=VALUE lines of FILE beside the repository's own or
+    /// in their place: credentials that may delete, and RESTIC_REPOSITORY when they go another way.
+    /// No server sees them
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    with: Option<PathBuf>,
+    /// Take a decision that the plan asks for (`!`), by the name it gives
+    #[arg(long, value_name = "DECISION")]
+    accept: Vec<String>,
 }
 
 /// Which repository, and how.
@@ -83,8 +109,9 @@ fn part(text: &str) -> Result<(u32, u32), String> {
 }
 
 pub(super) async fn repo(cx: &Context, command: &RepoCommand) -> Result<ExitCode> {
-    let (what, which) = match command {
-        RepoCommand::Init { which } => (RepoWork::Init, which),
+    let none = Key::default();
+    let (what, which, key) = match command {
+        RepoCommand::Init { which } => (RepoWork::Init, which, &none),
         RepoCommand::Check {
             all_data,
             part,
@@ -98,16 +125,23 @@ pub(super) async fn repo(cx: &Context, command: &RepoCommand) -> Result<ExitCode
                 },
                 _ => CheckData::None,
             };
-            (RepoWork::Check { data }, which)
+            (RepoWork::Check { data }, which, &none)
         }
-        RepoCommand::Unlock { all, which } => (RepoWork::Unlock { all: *all }, which),
-        RepoCommand::Forget { which } => (RepoWork::Forget, which),
-        RepoCommand::Prune { which } => (RepoWork::Prune, which),
-        RepoCommand::Copy { which } => (RepoWork::Copy, which),
+        RepoCommand::Unlock { all, key, which } => (RepoWork::Unlock { all: *all }, which, key),
+        RepoCommand::Forget { key, which } => (RepoWork::Forget, which, key),
+        RepoCommand::Prune { key, which } => (RepoWork::Prune, which, key),
+        RepoCommand::Attack { which } => (RepoWork::Attack, which, &none),
+        RepoCommand::Copy { which } => (RepoWork::Copy, which, &none),
         RepoCommand::Stats { json } => return stats(cx, *json).await,
     };
     let repository = which.repository.clone().unwrap_or_default();
-    job::run(cx, Request::Repo { what, repository }, &which.options).await
+    let request = Request::Repo {
+        what,
+        repository,
+        with: key.with.clone(),
+        accept: key.accept.clone(),
+    };
+    job::run(cx, request, &which.options).await
 }
 
 async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
@@ -134,11 +168,15 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
             match state {
                 Ok(s) => {
                     println!(
-                        "{name:<10} {}: {} snapshots, {}, restic {}",
+                        "{name:<10} {}: {} snapshots, {}, restic {}{}",
                         s.location,
                         s.snapshots,
                         human_bytes(s.size),
-                        s.restic
+                        s.restic,
+                        match s.append_only {
+                            true => ", append-only",
+                            false => "",
+                        }
                     );
                     for lock in &s.locks {
                         println!(
@@ -183,6 +221,9 @@ fn print_schedule(schedule: &Schedule, now: Timestamp) {
     }
     if let Some(last) = &schedule.last {
         println!("last night {}: {}", ago(now, last.started), last.line());
+        for note in &last.notes {
+            println!("           {}", clean(note));
+        }
     }
     if schedule.missed {
         println!(

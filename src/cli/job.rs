@@ -102,9 +102,9 @@ pub(super) async fn run_watched(
     loop {
         show_plan(&plan, options)?;
         if let Some(accepted) = decided(&plan, options)?
-            && let Request::Provision { options: asked } = &mut request
+            && let Some(decisions) = decisions(&mut request)
         {
-            asked.accept.push(accepted);
+            decisions.push(accepted);
             job = match build(&request).await {
                 Ok(job) => job,
                 Err(reason) => return fail(options, &reason),
@@ -183,6 +183,15 @@ pub(super) async fn run_watched(
                 continue;
             }
         };
+    }
+}
+
+/// Where a request keeps the decisions that were taken.
+fn decisions(request: &mut Request) -> Option<&mut Vec<String>> {
+    match request {
+        Request::Provision { options } => Some(&mut options.accept),
+        Request::Repo { accept, .. } => Some(accept),
+        _ => None,
     }
 }
 

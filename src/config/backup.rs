@@ -23,7 +23,12 @@ impl Checker<'_> {
         let mut repositories = Vec::new();
         if let Some(location) = raw.repository {
             let secrets = (raw.password_file, raw.password_command);
-            repositories.push(self.repository(MAIN, location, secrets, raw.environment_file)?);
+            let env = raw.environment_file;
+            let first = self.repository(MAIN, location, secrets, env)?;
+            repositories.push(Repository {
+                append_only: raw.append_only,
+                ..first
+            });
         } else if let Some(copy) = raw.copies.first() {
             return Err(self.error(
                 copy.name.span(),
@@ -46,7 +51,11 @@ impl Checker<'_> {
             }
             let secrets = (copy.password_file, copy.password_command);
             let env = copy.environment_file;
-            repositories.push(self.repository(name, copy.repository, secrets, env)?);
+            let one = self.repository(name, copy.repository, secrets, env)?;
+            repositories.push(Repository {
+                append_only: copy.append_only,
+                ..one
+            });
         }
         let kept = [
             raw.keep_within_days,
@@ -145,6 +154,7 @@ impl Checker<'_> {
             password_file: file.map(|f| self.resolve(f.get_ref())),
             password_command: command.map_or_else(Vec::new, Spanned::into_inner),
             environment_file: environment.map(|f| self.resolve(&f)),
+            append_only: false,
         })
     }
 }
@@ -174,7 +184,7 @@ mod tests {
         let config = read(
             "repository = \"/srv/restic\"\npassword_file = \"p\"\nupload_limit = \"2 MiB\"\n\
              [[backup.copies]]\nname = \"away\"\nrepository = \"s3:https://u:pw@s3.example.org/b\"\n\
-             password_command = [\"pass\", \"x\"]\nenvironment_file = \"e\"\n",
+             password_command = [\"pass\", \"x\"]\nenvironment_file = \"e\"\nappend_only = true\n",
         )
         .unwrap();
         let backup = &config.backup;
@@ -184,6 +194,7 @@ mod tests {
             .map(|r| r.name.as_str())
             .collect();
         assert_eq!(names, ["main", "away"]);
+        assert!(!backup.repositories[0].append_only && backup.repositories[1].append_only);
         assert_eq!(
             backup.primary().unwrap().folder(),
             Some(Path::new("/srv/restic"))

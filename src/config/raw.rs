@@ -192,6 +192,7 @@ pub(super) struct Backup {
     pub password_file: Option<Spanned<String>>,
     pub password_command: Option<Spanned<Vec<String>>>,
     pub environment_file: Option<String>,
+    pub append_only: bool,
     pub copies: Vec<RepositoryCopy>,
     pub schedule: Option<Spanned<String>>,
     pub random_delay: Option<Spanned<String>>,
@@ -214,6 +215,8 @@ pub(super) struct RepositoryCopy {
     pub password_file: Option<Spanned<String>>,
     pub password_command: Option<Spanned<Vec<String>>>,
     pub environment_file: Option<String>,
+    #[serde(default)]
+    pub append_only: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -281,6 +281,8 @@ pub struct Repository {
     pub password_command: Vec<String>,
     /// `NAME=VALUE` lines with the repository's credentials.
     pub environment_file: Option<PathBuf>,
+    /// Its server lets these credentials add, and not delete: nothing is forgotten there by them.
+    pub append_only: bool,
 }
 
 impl Repository {

@@ -69,6 +69,12 @@ pub enum Request {
         what: crate::ops::RepoWork,
         #[serde(default)]
         repository: String,
+        /// A file of this machine with the credentials that may delete: restic runs here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<std::path::PathBuf>,
+        /// Decisions that were taken, as the plan's lines name them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accept: Vec<String>,
     },
     /// Puts back what a snapshot holds.
     Restore {
@@ -188,7 +194,9 @@ impl Request {
                 [] => "back everything up".into(),
                 some => format!("back up {}", some.join(", ")),
             },
-            Self::Repo { what, repository } => match repository.as_str() {
+            Self::Repo {
+                what, repository, ..
+            } => match repository.as_str() {
                 "" => format!("{} the repository", what.words()),
                 name => format!("{} the repository {name}", what.words()),
             },

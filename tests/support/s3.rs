@@ -58,6 +58,22 @@ impl S3 {
         format!("s3:http://{}/{bucket}", self.address)
     }
 
+    /// Makes a bucket whose objects nobody can delete for a day: object lock, and versions.
+    pub fn locked_bucket(&self, bucket: &str) {
+        let script = "import boto3, sys\n\
+            s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')\n\
+            s3.create_bucket(Bucket=sys.argv[2], ObjectLockEnabledForBucket=True)\n\
+            rule = {'DefaultRetention': {'Mode': 'COMPLIANCE', 'Days': 1}}\n\
+            s3.put_object_lock_configuration(Bucket=sys.argv[2], ObjectLockConfiguration={'ObjectLockEnabled': 'Enabled', 'Rule': rule})\n";
+        let out = Command::new(program().with_file_name("python3"))
+            .args(["-c", script])
+            .arg(format!("http://{}", self.address))
+            .arg(bucket)
+            .output()
+            .expect("python");
+        assert!(out.status.success(), "{}", super::said(&out));
+    }
+
     /// Damages one data pack of a bucket; answers with its name.
     pub fn damage(&self, bucket: &str) -> String {
         let script = "import boto3, sys\n\

@@ -1,13 +1,16 @@
 //! Backups: of applications and the fleet, and the care of repositories.
 
 mod app;
+mod attack;
 mod dump;
 mod files;
+mod guard;
 mod merge;
 mod night;
 mod odd;
 mod repo;
 mod unit;
+mod with;
 mod work;
 
 use super::{Context, Request};
@@ -38,16 +41,37 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
     let work = Work::of(cx).await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
         Request::Backup { apps } => (Confirm::None, backup(&work, apps).await?),
-        Request::Repo { what, repository } => {
+        Request::Repo {
+            what,
+            repository,
+            with: Some(file),
+            accept,
+        } => return with::job(&work, request.title(), what, repository, file, accept).await,
+        Request::Repo {
+            what,
+            repository,
+            with: None,
+            accept,
+        } => {
             let chosen = chosen(&work, what, repository)?;
+            if matches!(what, RepoWork::Forget | RepoWork::Prune)
+                && chosen.iter().all(Restic::is_append_only)
+            {
+                return Err(repo::left_alone(&chosen[0], what));
+            }
             let confirm = match what {
                 RepoWork::Unlock { all: true } => Confirm::TypeName(chosen[0].name().to_owned()),
                 RepoWork::Unlock { .. } | RepoWork::Forget | RepoWork::Prune => Confirm::Ask,
-                RepoWork::Init => Confirm::Ask,
+                RepoWork::Init | RepoWork::Attack => Confirm::Ask,
                 RepoWork::Check { .. } | RepoWork::Copy => Confirm::None,
             };
-            let step = |r: &Restic| Box::new(repo::Repo::new(&work, r, what.clone()));
-            let steps = chosen.iter().map(|r| step(r) as Box<dyn Step>).collect();
+            let step = |r: &Restic| -> Box<dyn Step> {
+                match what {
+                    RepoWork::Attack => Box::new(attack::Attack::new(&work, r)),
+                    _ => Box::new(repo::Repo::new(&work, r, what.clone()).accepting(accept)),
+                }
+            };
+            let steps = chosen.iter().map(step).collect();
             (confirm, steps)
         }
         other => return Err(format!("{} is no work on backups", other.title())),
@@ -192,6 +216,15 @@ fn chosen(work: &Work, what: &RepoWork, name: &str) -> Result<Vec<Restic>, Strin
     Ok(vec![found])
 }
 
+/// A repository of config.toml by its name.
+///
+/// # Errors
+/// There is none.
+fn located<'a>(work: &'a Work, name: &str) -> Result<&'a crate::config::Repository, String> {
+    let found = work.cx.config.backup.repository(name);
+    found.ok_or_else(|| format!("there is no repository {name:?}"))
+}
+
 /// The state of every repository, read now: name, and the state or why it can't be told.
 ///
 /// # Errors
@@ -315,6 +348,8 @@ pub async fn running(cx: &Context) -> Result<Vec<Request>, BackupError> {
         Some(Request::Repo {
             what,
             repository: name.to_owned(),
+            with: None,
+            accept: Vec::new(),
         })
     };
     Ok(units.iter().filter_map(known).collect())

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::repo::{self, CheckData, Repo, RepoWork};
 use super::work::Work;
-use super::{backup, files, job};
-use crate::backup::{Ending, Report, reports};
+use super::{backup, files, guard, job};
+use crate::backup::{Counted, Ending, Report, Restic, reports};
 use crate::host::Host;
-use crate::job::{Confirm, Event, Outcome, Step};
+use crate::job::{ChangeKind, Check, Confirm, Event, Outcome, Step, StepError};
 use crate::ops::Context;
 
 /// A repository is pruned again after this long.
@@ -46,11 +46,12 @@ pub async fn take_over(cx: &Context) -> Result<bool, String> {
 pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: CancellationToken) -> Report {
     let mut report = Report::new(&cx.config.fleet.name);
     cx.runner.set_wait(WAIT);
-    let manager = manager(cx).await;
+    let manager = manager(cx);
     match Work::of(cx).await {
         Err(e) => report.failures.push(e.to_string()),
         Ok(work) => {
             let outcome = run(&work, manager.as_ref(), events, cancel).await;
+            count(&work).await;
             let mut done = work.report().clone();
             done.started = report.started;
             report = done;
@@ -84,7 +85,7 @@ pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: Cancellati
 }
 
 /// The manager that reports are kept on: the first of config.toml, where the timer is.
-async fn manager(cx: &Context) -> Option<Host> {
+pub(super) fn manager(cx: &Context) -> Option<Host> {
     let first = cx
         .nodes
         .iter()
@@ -109,15 +110,27 @@ async fn run(
         if restic.name() != work.primary.name() {
             todo.push(RepoWork::Copy);
         }
-        todo.push(RepoWork::Forget);
-        if is_due(&before, restic.name()) {
-            todo.push(RepoWork::Prune);
+        if !restic.is_append_only() {
+            todo.push(RepoWork::Forget);
+            if is_due(&before, restic.name()) {
+                todo.push(RepoWork::Prune);
+            }
         }
         todo.push(RepoWork::Check {
             data: CheckData::tonight(parts),
         });
-        let step = |what| Box::new(Later(Repo::new(work, restic, what))) as Box<dyn Step>;
+        let step = |what| {
+            let mut repo = Repo::new(work, restic, what);
+            repo.nightly = true;
+            Box::new(Later(repo)) as Box<dyn Step>
+        };
         steps.extend(todo.into_iter().map(step));
+        if restic.is_append_only() {
+            steps.push(Box::new(LeftAlone {
+                work: work.clone(),
+                restic: restic.clone(),
+            }));
+        }
     }
     let title = format!("nightly backup of {}", work.fleet());
     let job = job(work, title, Confirm::None, steps);
@@ -149,21 +162,117 @@ impl Step for Later {
         true
     }
 
-    async fn check(&self, _: &crate::job::Cx) -> Result<crate::job::Check, crate::job::StepError> {
+    async fn check(&self, _: &crate::job::Cx) -> Result<Check, StepError> {
         let why = "it is seen when the backups are made";
-        Ok(crate::job::Check::Unknown(why.into()))
+        Ok(Check::Unknown(why.into()))
     }
 
     /// Nobody is asked at night: what there is to do is done.
-    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), crate::job::StepError> {
-        match self.0.check(cx).await? {
-            crate::job::Check::Done(_) => Ok(()),
-            _ => self.0.apply(cx).await,
+    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
+        let repo = &self.0;
+        let name = repo.restic.name().to_owned();
+        let is_held = repo.work.report().held.contains(&name);
+        if is_held && repo.what == RepoWork::Prune {
+            let why = "nothing is pruned: what is gone could still be brought back";
+            cx.out.note(why).await;
+            return Ok(());
         }
+        let lines = match repo.check(cx).await? {
+            Check::Done(_) => return Ok(()),
+            Check::Change(lines) => lines,
+            Check::Unknown(_) => Vec::new(),
+        };
+        let open = lines.iter().filter(|l| l.kind == ChangeKind::Decide);
+        let open: Vec<&str> = open.map(|l| l.what.as_str()).collect();
+        if !open.is_empty() {
+            repo.work.report().held.push(name);
+            let why = format!("nothing is forgotten or pruned: {}", open.join("; "));
+            return Err(StepError::Failed(why));
+        }
+        repo.apply(cx).await
     }
 
-    async fn verify(&self, cx: &crate::job::Cx) -> Result<(), crate::job::StepError> {
+    async fn verify(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
         self.0.verify(cx).await
+    }
+}
+
+/// Tells of a repository where the night forgets nothing. That is as it should be; what is not
+/// would be snapshots that are gone there all the same.
+struct LeftAlone {
+    work: Work,
+    restic: Restic,
+}
+
+#[async_trait::async_trait]
+impl Step for LeftAlone {
+    fn name(&self) -> String {
+        format!("look at {}", self.restic.name())
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(1800)
+    }
+
+    fn is_independent(&self) -> bool {
+        true
+    }
+
+    async fn check(&self, _: &crate::job::Cx) -> Result<Check, StepError> {
+        Ok(Check::Unknown("it is seen when it is filled".into()))
+    }
+
+    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
+        let name = self.restic.name();
+        let note = format!(
+            "{name} is append-only: nothing is forgotten or pruned there by the fleet's own credentials"
+        );
+        cx.out.note(&note).await;
+        self.work.report().notes.push(note);
+        let now = jiff::Timestamp::now();
+        let locks = repo::locks(&self.restic).await;
+        for lock in locks.map_err(super::work::failed)? {
+            if lock.is_stale(now) {
+                let note = format!("{name}: {}: it is left there", lock.words());
+                cx.out.note(&note).await;
+                self.work.report().notes.push(note);
+            }
+        }
+        let found = guard::look(&self.work, &self.restic).await?;
+        let open = found.questions(name, &[]);
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.work.report().held.push(name.to_owned());
+        let why: Vec<&str> = open.iter().map(|l| l.what.as_str()).collect();
+        Err(StepError::Failed(format!(
+            "{name} is append-only and does not look so: {} (with `--with FILE`)",
+            why.join("; ")
+        )))
+    }
+
+    async fn verify(&self, _: &crate::job::Cx) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Puts into the report how many snapshots there are, for the next night. Where they fell, or can't
+/// be counted, what was counted before stays what is compared with.
+async fn count(work: &Work) {
+    for restic in std::iter::once(&work.primary).chain(&work.copies) {
+        let name = restic.name();
+        let is_held = work.report().held.iter().any(|h| h == name);
+        let now = match is_held {
+            true => None,
+            false => guard::own(work, restic).await.ok(),
+        };
+        let counted = match now {
+            Some(all) => Some(Counted::count(&all, jiff::Timestamp::now())),
+            None => guard::last(work, name).await.ok().flatten(),
+        };
+        if let Some(counted) = counted {
+            work.report().counted.insert(name.to_owned(), counted);
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
+use super::guard::{self, Found};
 use super::unit;
+use super::with;
 use super::work::{Work, failed};
 use crate::backup::{
     BackupError, ForgetGroup, Forgotten, Guard, Restic, Snapshot, Stats, forget_args, forgotten,
@@ -37,6 +39,8 @@ pub enum RepoWork {
     Prune,
     /// Copies what it lacks from the first repository.
     Copy,
+    /// Tries what a thief would who has what the fleet has.
+    Attack,
 }
 
 /// What of the data is read by a check.
@@ -62,8 +66,13 @@ impl CheckData {
         Self::Part { part, of: parts }
     }
 
-    fn args(self) -> Vec<String> {
+    /// Where nothing is ever deleted a check needs no lock, and may not be able to take its own
+    /// away again.
+    fn args(self, append_only: bool) -> Vec<String> {
         let mut args = vec!["check".to_owned()];
+        if append_only {
+            args.push("--no-lock".into());
+        }
         match self {
             Self::None => {}
             Self::Part { part, of } => args.push(format!("--read-data-subset={part}/{of}")),
@@ -93,6 +102,7 @@ impl RepoWork {
             Self::Forget => "forget old snapshots in",
             Self::Prune => "prune",
             Self::Copy => "copy to",
+            Self::Attack => "attack",
         }
     }
 }
@@ -102,8 +112,27 @@ pub(super) struct Repo {
     pub work: Work,
     pub restic: Restic,
     pub what: RepoWork,
+    /// It counts what is left at the end of the night, by hand at once.
+    pub nightly: bool,
+    /// Decisions that were taken.
+    accept: Vec<String>,
+    /// The repository by the fleet's way, where `restic` goes another.
+    fleets: Option<Restic>,
+    /// Whether it looks as it should, read once.
+    found: OnceCell<Found>,
     /// What would be forgotten, read once: exactly what was shown is removed.
     doomed: OnceCell<Vec<Forgotten>>,
+}
+
+/// Why the fleet's own credentials forget nothing in an append-only repository, and what does.
+pub(super) fn left_alone(restic: &Restic, what: &RepoWork) -> String {
+    let (name, verb) = match what {
+        RepoWork::Prune => (restic.name(), "prune"),
+        _ => (restic.name(), "forget"),
+    };
+    format!(
+        "{name} is append-only: what the fleet holds can't delete there, and a thief can't with it; from your machine `matou repo {verb} --repository {name} --with FILE` does, FILE holding NAME=VALUE lines with the credentials that may delete (docs/backups.md)"
+    )
 }
 
 /// A lock as the repository holds it.
@@ -128,7 +157,7 @@ impl LockFile {
         now.duration_since(self.time) > jiff::SignedDuration::from_mins(30)
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let now = jiff::Timestamp::now();
         crate::text::clean(&format!(
             "lock of process {} on {} ({}), {} old{}",
@@ -155,6 +184,8 @@ pub struct RepositoryState {
     pub snapshots: u64,
     /// Bytes in the repository.
     pub size: u64,
+    /// The fleet's credentials can't delete there, says config.toml.
+    pub append_only: bool,
     pub locks: Vec<LockFile>,
 }
 
@@ -203,6 +234,7 @@ pub(super) async fn state(restic: &Restic) -> Result<RepositoryState, BackupErro
         restic: version.to_string(),
         snapshots: restic.snapshots(&[]).await?.len() as u64,
         size: stats.total_size,
+        append_only: restic.is_append_only(),
         locks: locks(restic).await?,
     })
 }
@@ -213,8 +245,24 @@ impl Repo {
             work: work.clone(),
             restic: restic.clone(),
             what,
+            nightly: false,
+            accept: Vec::new(),
+            fleets: None,
+            found: OnceCell::new(),
             doomed: OnceCell::new(),
         }
+    }
+
+    /// With decisions that were taken.
+    pub fn accepting(mut self, accept: &[String]) -> Self {
+        self.accept = accept.to_vec();
+        self
+    }
+
+    /// Of a repository that the fleet reaches as `fleets`.
+    pub fn with_fleets(mut self, fleets: Restic) -> Self {
+        self.fleets = Some(fleets);
+        self
     }
 
     fn is_primary(&self) -> bool {
@@ -229,9 +277,28 @@ impl Repo {
         self.doomed.get_or_try_init(|| self.judge()).await
     }
 
+    async fn found(&self) -> Result<&Found, StepError> {
+        let look = || guard::look(&self.work, &self.restic);
+        self.found.get_or_try_init(look).await
+    }
+
+    /// What must be decided before anything is removed.
+    async fn open(&self) -> Result<Vec<Change>, StepError> {
+        if let Some(fleets) = &self.fleets {
+            with::is_the_same(fleets, &self.restic).await?;
+        }
+        let found = self.found().await?;
+        Ok(found.questions(self.restic.name(), &self.accept))
+    }
+
     async fn judge(&self) -> Result<Vec<Forgotten>, StepError> {
         let all = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
         let view = self.work.view(&self.restic, &all).await.map_err(failed)?;
+        let found = self.found().await?;
+        if found.lets_ahead_go(self.restic.name(), &self.accept) {
+            let own: Vec<Snapshot> = all.into_iter().filter(|s| view.is_ours(s)).collect();
+            return only(&own, &found.ahead).map_err(StepError::Failed);
+        }
         let mut doomed = Vec::new();
         for question in questions(&view, &all) {
             let args = forget_args(&question, &self.work.cx.config.backup.keep);
@@ -323,6 +390,25 @@ impl Repo {
         Ok(())
     }
 
+    async fn prune(&self, cx: &Cx) -> Result<(), StepError> {
+        let before = size(&self.restic).await.map_err(failed)?;
+        let args = ["prune".to_owned()];
+        unit::alone(cx, &self.restic, "prune", &args)
+            .await
+            .map_err(failed)?;
+        let after = size(&self.restic).await.map_err(failed)?;
+        cx.out
+            .note(format!(
+                "{} → {}",
+                human_bytes(before.total_size),
+                human_bytes(after.total_size)
+            ))
+            .await;
+        let name = self.restic.name().to_owned();
+        self.work.report().pruned.push(name);
+        Ok(())
+    }
+
     async fn copy(&self, cx: &Cx) -> Result<(), StepError> {
         let lacking = self.lacking().await?;
         let restic = self.restic.copying_from(&self.work.primary);
@@ -400,9 +486,23 @@ impl Step for Repo {
                     false => Check::Change(locks.iter().map(line).collect()),
                 }
             }
+            RepoWork::Forget | RepoWork::Prune if self.restic.is_append_only() => {
+                let line = Change::same(left_alone(&self.restic, &self.what));
+                Check::Done(vec![line])
+            }
             RepoWork::Forget => {
-                let doomed = self.doomed().await?;
-                let lines: Vec<Change> = doomed.iter().flat_map(lines).collect();
+                let mut lines = self.open().await?;
+                let doomed = match lines.is_empty() {
+                    true => self.doomed().await?.as_slice(),
+                    // What the policy says of such a repository is of no use.
+                    false => &[],
+                };
+                let settled = lines.is_empty() && !self.found().await?.fewer.is_empty();
+                lines.extend(doomed.iter().flat_map(self::lines));
+                if settled {
+                    let line = "what is left is what the next night compares with";
+                    lines.push(Change::add(format!("{place}: {line}")));
+                }
                 match lines.is_empty() {
                     true => Check::Done(vec![Change::same(format!(
                         "{place}: every snapshot is kept"
@@ -412,8 +512,13 @@ impl Step for Repo {
             }
             RepoWork::Prune => {
                 let line = format!("{place}: data that no snapshot needs");
-                Check::Change(vec![Change::remove(line)])
+                let mut lines = self.open().await?;
+                // What is dated ahead loses nothing by it.
+                lines.retain(|l| l.accept.as_ref().is_none_or(|a| !a.contains(":ahead-")));
+                lines.push(Change::remove(line));
+                Check::Change(lines)
             }
+            RepoWork::Attack => Check::Done(Vec::new()),
             RepoWork::Copy => {
                 let lacking = self.lacking().await?;
                 match lacking.len() {
@@ -429,7 +534,13 @@ impl Step for Repo {
         match &self.what {
             RepoWork::Init => self.init(cx).await,
             RepoWork::Check { data } => {
-                let ended = unit::alone(cx, &self.restic, "check", &data.args()).await;
+                let ended = unit::alone(
+                    cx,
+                    &self.restic,
+                    "check",
+                    &data.args(self.restic.is_append_only()),
+                )
+                .await;
                 ended.map_err(failed)?;
                 let part = match data {
                     CheckData::Part { part, of } => format!("{part}/{of} of {name}"),
@@ -441,24 +552,10 @@ impl Step for Repo {
             }
             RepoWork::Unlock { all } => self.unlock(cx, *all).await,
             RepoWork::Forget => self.forget(cx).await,
-            RepoWork::Prune => {
-                let before = size(&self.restic).await.map_err(failed)?;
-                let args = ["prune".to_owned()];
-                unit::alone(cx, &self.restic, "prune", &args)
-                    .await
-                    .map_err(failed)?;
-                let after = size(&self.restic).await.map_err(failed)?;
-                cx.out
-                    .note(format!(
-                        "{} → {}",
-                        human_bytes(before.total_size),
-                        human_bytes(after.total_size)
-                    ))
-                    .await;
-                self.work.report().pruned.push(name);
-                Ok(())
-            }
+            RepoWork::Prune => self.prune(cx).await,
             RepoWork::Copy => self.copy(cx).await,
+            // A step of its own.
+            RepoWork::Attack => Ok(()),
         }
     }
 
@@ -471,6 +568,10 @@ impl Step for Repo {
             RepoWork::Forget => {
                 let there = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
                 let view = self.work.view(&self.restic, &there).await.map_err(failed)?;
+                if !self.nightly {
+                    let kept = guard::remember(&self.work, &self.restic).await;
+                    kept.map_err(failed)?;
+                }
                 for group in self.doomed().await? {
                     let of = |s: &&Snapshot| s.app().unwrap_or("the fleet's own files") == group.of;
                     if !there.iter().any(|s| view.is_ours(s) && of(&s)) {
@@ -486,6 +587,33 @@ impl Step for Repo {
             _ => Ok(()),
         }
     }
+}
+
+/// The snapshots dated in the future alone, where others of the same application are left.
+fn only(all: &[Snapshot], ahead: &[Snapshot]) -> Result<Vec<Forgotten>, String> {
+    let of = |s: &Snapshot| s.app().unwrap_or("the fleet's own files").to_owned();
+    let mut groups: std::collections::BTreeMap<String, Vec<Snapshot>> = Default::default();
+    for snapshot in ahead {
+        groups
+            .entry(of(snapshot))
+            .or_default()
+            .push(snapshot.clone());
+    }
+    let mut doomed = Vec::new();
+    for (name, remove) in groups {
+        let kept = all.iter().filter(|s| of(s) == name).count() - remove.len();
+        if kept == 0 {
+            return Err(format!(
+                "all snapshots of {name} are dated in the future: correct the clock and make a backup of it first"
+            ));
+        }
+        doomed.push(Forgotten {
+            of: name,
+            remove,
+            kept,
+        });
+    }
+    Ok(doomed)
 }
 
 /// A line for each snapshot that goes, and one for what stays.

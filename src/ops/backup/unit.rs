@@ -39,7 +39,13 @@ pub(super) struct Ended {
 /// # Errors
 /// When it could not be run, was cancelled, or the connection broke.
 pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ended, BackupError> {
-    watch(cx, restic, work, None).await
+    watch(cx, restic, Running::Unit(work), None).await
+}
+
+/// What is watched: a unit of the node, or a call on the operator's machine.
+enum Running<'a> {
+    Unit(&'a Lasting),
+    Here(&'a [&'a str]),
 }
 
 /// The same for a backup: a repository that can't even be opened is not tried for a quarter of an
@@ -52,18 +58,23 @@ pub(super) async fn back_up(
     restic: &Restic,
     work: &Lasting,
 ) -> Result<Ended, BackupError> {
-    watch(cx, restic, work, Some(Trying::default())).await
+    watch(cx, restic, Running::Unit(work), Some(Trying::default())).await
 }
 
 async fn watch(
     cx: &Cx,
     restic: &Restic,
-    work: &Lasting,
+    work: Running<'_>,
     mut opening: Option<Trying>,
 ) -> Result<Ended, BackupError> {
     let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(256);
     let end = cx.cancel.child_token();
-    let running = restic.host().last_as(work, lines, &end);
+    let running = async {
+        match work {
+            Running::Unit(work) => Ok(restic.host().last_as(work, lines, &end).await?),
+            Running::Here(args) => restic.stream(args, lines, &end).await,
+        }
+    };
     let reading = async {
         let mut ended = Ended::default();
         let mut said: Vec<String> = Vec::new();
@@ -160,15 +171,23 @@ pub(super) async fn alone(
     let body = "restic \"$@\"";
     let mut unlocked = false;
     loop {
-        let work = restic.lasting(&unit, Guard::Exclusive, body, args.to_vec());
-        let ended = run(cx, restic, &work).await?;
+        let words: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ended = match restic.is_here() {
+            true => watch(cx, restic, Running::Here(&words), None).await?,
+            false => {
+                let work = restic.lasting(&unit, Guard::Exclusive, body, args.to_vec());
+                run(cx, restic, &work).await?
+            }
+        };
         if ended.code == 0 {
             return Ok(ended);
         }
-        let words: Vec<&str> = args.iter().map(String::as_str).collect();
         let error = restic.error(&words, ended.code, &ended.said);
         match &error {
-            BackupError::Locked { lock, .. } if !std::mem::replace(&mut unlocked, true) => {
+            // Where nothing is deleted, no lock is either.
+            BackupError::Locked { lock, .. }
+                if !restic.is_append_only() && !std::mem::replace(&mut unlocked, true) =>
+            {
                 cx.out
                     .note(format!(
                         "the repository is locked by {}: removing locks that are stale",

@@ -1,0 +1,155 @@
+//! By which protocol the files of a repository are reached, beside restic.
+
+use secrecy::{ExposeSecret, SecretBox};
+
+use crate::backup::Restic;
+use crate::host::Command;
+
+const TRY: &str = include_str!("try.sh");
+const HTTP: &str = include_str!("http.sh");
+const FOLDER: &str = include_str!("folder.sh");
+const RCLONE: &str = include_str!("rclone.sh");
+const SFTP: &str = include_str!("sftp.sh");
+
+/// Ends with what it began with, also when the connection is lost in the middle.
+const BEGIN: &str = "umask 077; trap : INT TERM HUP; mkdir -p -m 700 /run/matou; d=$(mktemp -d /run/matou/attack.XXXXXX) || exit 1; trap 'rm -rf \"$d\"' EXIT; said=\n";
+
+/// The command that tries to overwrite and delete `path` of the repository, and names like `none`,
+/// which nothing has; `None` where nothing but restic speaks its protocol here.
+pub(super) fn command(restic: &Restic, path: &str, none: &str) -> Option<Command> {
+    let location = restic.variable("RESTIC_REPOSITORY")?.expose_secret();
+    let value = |name: &str| Some(restic.variable(name)?.expose_secret());
+    let script = |functions: &str| format!("{BEGIN}{functions}{TRY}");
+    let plain = |functions: &str| {
+        let command = Command::sh(script(functions));
+        command.sudo().arg(path).arg(none)
+    };
+    let command = if let Some(url) = location.strip_prefix("rest:") {
+        let mut settings = Vec::new();
+        if let (Some(user), Some(password)) =
+            (value("RESTIC_REST_USERNAME"), value("RESTIC_REST_PASSWORD"))
+        {
+            settings.push(format!(
+                "user = \"{}\"",
+                quoted(&format!("{user}:{password}"))
+            ));
+        }
+        if let Some(file) = value("RESTIC_CACERT") {
+            settings.push(format!("cacert = \"{}\"", quoted(file)));
+        }
+        let base = format!("{}/", url.trim_end_matches('/'));
+        let input = format!("{}\n\n\n{}\n", quoted(&base), settings.join("\n"));
+        plain(&format!("writes=POST\n{HTTP}")).secret_stdin(secret(input))
+    } else if let Some(place) = location.strip_prefix("s3:") {
+        let (id, key) = (value("AWS_ACCESS_KEY_ID")?, value("AWS_SECRET_ACCESS_KEY")?);
+        let (base, bucket, prefix) = bucket(place)?;
+        let region = value("AWS_DEFAULT_REGION").unwrap_or("us-east-1");
+        let mut settings = vec![
+            format!("aws-sigv4 = \"aws:amz:{}:s3\"", quoted(region)),
+            format!("user = \"{}\"", quoted(&format!("{id}:{key}"))),
+        ];
+        if let Some(token) = value("AWS_SESSION_TOKEN") {
+            settings.push(format!(
+                "header = \"x-amz-security-token: {}\"",
+                quoted(token)
+            ));
+        }
+        let input = format!(
+            "{}\n{}\n{prefix}\n{}\n",
+            quoted(&base),
+            quoted(&bucket),
+            settings.join("\n")
+        );
+        plain(&format!("writes=PUT\n{HTTP}")).secret_stdin(secret(input))
+    } else if let Some(remote) = location.strip_prefix("rclone:") {
+        let base = match remote.ends_with([':', '/']) {
+            true => remote.to_owned(),
+            false => format!("{remote}/"),
+        };
+        let body = script(RCLONE);
+        restic.script(&body).arg(path).arg(none).arg(base)
+    } else if let Some(place) = location.strip_prefix("sftp:") {
+        let (to, port, folder) = sftp(place)?;
+        plain(SFTP).arg(format!("{folder}/")).arg(to).arg(port)
+    } else {
+        let folder = location.strip_prefix("local:").unwrap_or(location);
+        if !folder.starts_with('/') {
+            return None;
+        }
+        plain(FOLDER).arg(format!("{}/", folder.trim_end_matches('/')))
+    };
+    Some(command)
+}
+
+fn secret(text: String) -> SecretBox<Vec<u8>> {
+    SecretBox::new(Box::new(text.into_bytes()))
+}
+
+/// Between the quotes of curl's settings.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    text.replace(['\n', '\r'], "")
+}
+
+/// Address of the repository, of its bucket, and the prefix in it: restic names S3 as
+/// `https://host/bucket/prefix` or `host/bucket/prefix`.
+fn bucket(place: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = place.split_once("://").unwrap_or(("https", place));
+    let (host, path) = rest.split_once('/')?;
+    let path = path.trim_matches('/');
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    let prefix = match prefix {
+        "" => String::new(),
+        some => format!("{some}/"),
+    };
+    let of = format!("{scheme}://{host}/{bucket}");
+    (!bucket.is_empty()).then(|| (format!("{of}/{prefix}"), of, prefix))
+}
+
+/// Whom to reach, the port when it is named, and the folder: `user@host:/path` or
+/// `//user@host:port//path`.
+fn sftp(place: &str) -> Option<(String, String, String)> {
+    let (to, port, folder) = match place.strip_prefix("//") {
+        Some(rest) => {
+            let (to, folder) = rest.split_once('/')?;
+            match to.rsplit_once(':') {
+                Some((to, port)) => (to, port, folder),
+                None => (to, "", folder),
+            }
+        }
+        None => {
+            let (to, folder) = place.split_once(':')?;
+            (to, "", folder)
+        }
+    };
+    let folder = folder.trim_end_matches('/').to_owned();
+    Some((to.to_owned(), port.to_owned(), folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_restic_reads_them() {
+        let of = |base: &str, bucket: &str, prefix: &str| {
+            Some((base.to_owned(), bucket.to_owned(), prefix.to_owned()))
+        };
+        assert_eq!(
+            bucket("http://10.0.0.1:9000/b"),
+            of("http://10.0.0.1:9000/b/", "http://10.0.0.1:9000/b", "")
+        );
+        assert_eq!(
+            bucket("s3.example.org/b/x/y/"),
+            of(
+                "https://s3.example.org/b/x/y/",
+                "https://s3.example.org/b",
+                "x/y/"
+            )
+        );
+        assert_eq!(bucket("https://s3.example.org/"), None);
+        assert_eq!(sftp("vault:/srv/r"), of("vault", "", "/srv/r"));
+        assert_eq!(sftp("//u@h:2222//srv/r/"), of("u@h", "2222", "/srv/r"));
+        assert_eq!(quoted("a\"b\\\nurl"), "a\\\"b\\\\url");
+    }
+}
