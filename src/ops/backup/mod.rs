@@ -15,6 +15,9 @@ use crate::job::{Confirm, Job, Stage, Step, Track};
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 
+pub(super) use app::own_stack;
+pub(super) use dump::make as dump;
+pub(super) use unit::{alone, run as run_unit};
 use work::Work;
 
 /// What the units of applications' backups begin with; the application's name follows.
@@ -99,11 +102,23 @@ async fn one(app: &str, cx: &Context, title: String, stopped: bool) -> Result<Jo
 }
 
 /// The name of an application becomes the name of a unit, and a part of paths.
-fn check_name(app: &str) -> Result<(), String> {
+pub(super) fn check_name(app: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     match !app.is_empty() && app.chars().all(plain) {
         true => Ok(()),
         false => Err(format!("{app:?} is no name of an application")),
+    }
+}
+
+/// Every repository, the first one first; none when none is configured.
+///
+/// # Errors
+/// A password can't be had.
+pub(super) async fn every_repository(cx: &Context) -> Result<Vec<Restic>, BackupError> {
+    match Work::of(cx).await {
+        Ok(work) => Ok(std::iter::once(work.primary).chain(work.copies).collect()),
+        Err(BackupError::NotConfigured) => Ok(Vec::new()),
+        Err(e) => Err(e),
     }
 }
 

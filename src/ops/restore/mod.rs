@@ -39,7 +39,9 @@ use parts::{Part, PartKind};
 use stage::Stage;
 
 pub(in crate::ops) use arriving::Arriving;
+pub(in crate::ops) use database::{data_folder, shell};
 pub(in crate::ops) use journal::Journal;
+pub(in crate::ops) use parts::{held, mounts as mounted};
 pub(crate) use source::Source;
 
 /// Names of the applications that have snapshots.
