@@ -254,7 +254,9 @@ async fn a_plan_that_no_longer_holds_is_not_run() {
         .runner
         .run(&job, Some(&confirmed), events, CancellationToken::new())
         .await;
-    let RunError::PlanChanged(plan) = result.unwrap_err();
+    let RunError::PlanChanged(plan) = result.unwrap_err() else {
+        panic!("another error");
+    };
     assert!(arriving.recv().await.is_none());
     assert!(!exists(&w.path("b")));
     let (events, _keep) = mpsc::channel(100);

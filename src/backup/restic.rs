@@ -331,6 +331,20 @@ impl Restic {
         Ok(self.host.stream(&self.command(args), lines, cancel).await?)
     }
 
+    /// The same for output that is no text: `dump`.
+    ///
+    /// # Errors
+    /// As [`Restic::stream`].
+    pub async fn stream_bytes(
+        &self,
+        args: &[&str],
+        pieces: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, BackupError> {
+        let command = self.command(args);
+        Ok(self.host.stream_bytes(&command, pieces, cancel).await?)
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let label = format!("restic {}", quote(args.iter().copied()));
         let command = self.script(r#"exec restic "$@" </dev/null"#);

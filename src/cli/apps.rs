@@ -13,6 +13,10 @@ use crate::registry::Step;
 use crate::stack::{AppFile, Severity, Switches, Target, migrate_file};
 use crate::text::clean;
 
+/// Below the help of `matou erase`.
+pub(super) const ERASE_HELP: &str = "Nothing of it can be brought back: `matou export APP` first, when its owner wants the data.
+Running it again goes on where it was interrupted. The record is erased/APP-DATE.txt beside config.toml.";
+
 /// What can be switched for an application at the edge.
 #[derive(Debug, Args)]
 pub struct SwitchOptions {

@@ -177,6 +177,28 @@ enum Command {
         #[command(flatten)]
         options: job::Options,
     },
+    /// Write an application into one archive that another host can use: files, plain dumps, compose file
+    Export {
+        app: String,
+        /// The archive [default: APP-DATE.tar in the current folder]
+        #[arg(long, value_name = "FILE")]
+        into: Option<String>,
+        /// From this snapshot instead of what runs: an id, or the word newest
+        #[arg(long, value_name = "ID|newest")]
+        snapshot: Option<String>,
+        /// Also the files of database servers whose dumps are in it
+        #[arg(long)]
+        database_files: bool,
+        #[command(flatten)]
+        options: job::Options,
+    },
+    /// Destroy an application: services, volumes, secrets, every snapshot in every repository; keep a record
+    #[command(after_help = apps::ERASE_HELP)]
+    Erase {
+        app: String,
+        #[command(flatten)]
+        options: job::Options,
+    },
     /// Restore an application, or a part of it, from a snapshot; undo that, or let the old data go
     Restore(restore::RestoreArgs),
     /// Prove that applications can be restored; all that have snapshots without names
@@ -575,6 +597,24 @@ impl Cli {
                     volumes: volumes.clone(),
                 };
                 job::run(cx, request, options).await
+            }
+            Command::Export {
+                app,
+                into,
+                snapshot,
+                database_files,
+                options,
+            } => {
+                let request = Request::Export {
+                    app: app.clone(),
+                    into: into.clone(),
+                    snapshot: snapshot.clone(),
+                    database_files: *database_files,
+                };
+                job::run(cx, request, options).await
+            }
+            Command::Erase { app, options } => {
+                job::run(cx, Request::Erase { app: app.clone() }, options).await
             }
             Command::Restore(args) => restore::run(cx, args).await,
             Command::Verify { apps, options } => {

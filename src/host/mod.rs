@@ -306,6 +306,20 @@ impl Host {
         tokio::join!(running, cutting).0
     }
 
+    /// Runs a command whose output is no text, and sends it as it comes, in pieces of bounded size.
+    /// Cancelling ends the command and everything it started.
+    ///
+    /// # Errors
+    /// As [`Host::run`], and [`HostError::Cancelled`].
+    pub async fn stream_bytes(
+        &self,
+        command: &Command,
+        pieces: mpsc::Sender<(Stream, Vec<u8>)>,
+        cancel: &CancellationToken,
+    ) -> Result<i32, HostError> {
+        self.execute(command, pieces, cancel).await
+    }
+
     /// Writes a file in one step: readers see the old or the new content, never a part. `mode` is
     /// its permissions, as `0o600`.
     ///

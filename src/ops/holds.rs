@@ -33,7 +33,9 @@ impl Request {
             | Self::Switch { app, .. }
             | Self::Remove { app, .. }
             | Self::RestoreUndo { app }
-            | Self::RestoreForget { app } => one(app),
+            | Self::RestoreForget { app }
+            | Self::Export { app, .. }
+            | Self::Erase { app } => one(app),
             Self::Restore { app, to, .. } => match to {
                 RestoreTo::Place => one(app),
                 // Beside what is in use.
@@ -107,6 +109,8 @@ pub(super) async fn guard(job: &mut Job, request: &Request, cx: &Context) -> Res
             | Request::RestoreAll
             | Request::RestoreUndo { .. }
             | Request::RestoreForget { .. }
+            // What a restore left goes too.
+            | Request::Erase { .. }
     );
     if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
         && !resolves

@@ -4,6 +4,8 @@ mod availability;
 mod backup;
 mod context;
 mod deploy;
+mod erase;
+mod export;
 mod holds;
 mod membership;
 pub mod moves;
@@ -68,6 +70,8 @@ async fn make(request: &Request, cx: &Context) -> Result<Job, String> {
         | Request::RestoreUndo { .. }
         | Request::RestoreForget { .. }
         | Request::Verify { .. } => return restore::build(request, cx).await,
+        Request::Export { .. } => return export::build(request, cx).await,
+        Request::Erase { app } => return erase::build(app, cx).await,
         // It is about servers, not about their swarm.
         Request::Unban { address, node } => {
             return unban::build(request, address, node.as_deref(), cx);

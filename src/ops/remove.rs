@@ -198,10 +198,11 @@ pub(super) async fn stack(cx: &Cx, name: &str) -> Result<(), StepError> {
     super::run_streamed(cx, &remove).await
 }
 
-struct Remove {
-    app: String,
-    /// Volumes that the next step removes.
-    gone: Vec<String>,
+/// Removes services, networks, and what `docker stack rm` knows of a stack.
+pub(super) struct Remove {
+    pub app: String,
+    /// Volumes that a later step removes.
+    pub gone: Vec<String>,
 }
 
 impl Remove {

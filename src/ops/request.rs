@@ -90,6 +90,21 @@ pub enum Request {
     RestoreUndo { app: String },
     /// Lets go what a restore replaced.
     RestoreForget { app: String },
+    /// Writes an application into one archive that another host can use.
+    Export {
+        app: String,
+        /// `APP-DATE.tar` in the current folder when there is none.
+        #[serde(default)]
+        into: Option<String>,
+        /// Made from this snapshot (`newest`, or an id) instead of what runs.
+        #[serde(default)]
+        snapshot: Option<String>,
+        /// Files of database servers too, of which there are dumps.
+        #[serde(default)]
+        database_files: bool,
+    },
+    /// Destroys an application with all that is known of it, in backups too.
+    Erase { app: String },
     /// Proves that applications can be restored; all when none is named.
     Verify { apps: Vec<String> },
     /// Makes servers what config.toml says.
@@ -163,6 +178,16 @@ impl Request {
         }
     }
 
+    /// Exports an application as it runs, into the current folder.
+    pub fn export(app: String) -> Self {
+        Self::Export {
+            app,
+            into: None,
+            snapshot: None,
+            database_files: false,
+        }
+    }
+
     /// Its work is done by units of a node, and goes on when the console is closed.
     pub fn lasts(&self) -> bool {
         matches!(self, Self::Backup { .. } | Self::Repo { .. })
@@ -225,6 +250,11 @@ impl Request {
             Self::RestoreAll => "restore everything".into(),
             Self::RestoreUndo { app } => format!("undo the restore of {app}"),
             Self::RestoreForget { app } => format!("let go what the restore of {app} replaced"),
+            Self::Export { app, into, .. } => match into {
+                Some(into) => format!("export {app} into {into}"),
+                None => format!("export {app}"),
+            },
+            Self::Erase { app } => format!("erase {app}"),
             Self::Verify { apps } => match apps.as_slice() {
                 [] => "prove every application restorable".into(),
                 apps => format!("prove {} restorable", apps.join(", ")),

@@ -3,6 +3,7 @@
 
 mod app;
 mod catalogue;
+mod compose;
 mod error;
 mod extension;
 mod files;
@@ -22,6 +23,7 @@ mod volumes;
 
 pub use app::AppFile;
 pub use catalogue::{Catalogue, CatalogueEntry};
+pub use compose::{Plain, plain};
 pub use error::StackError;
 pub use extension::{
     Alphabet, BackupSpec, Dump, DumpEngine, Extension, HttpCheck, SecretSpec, Variable,

@@ -70,6 +70,8 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Redeploy => return on_application(app, Request::redeploy),
         Action::Rollback => return rollback(app),
         Action::Remove => return on_application(app, Request::remove),
+        Action::Export => return on_application(app, Request::export),
+        Action::Erase => return on_application(app, |app| Request::Erase { app }),
         Action::Backup => {
             return on_application(app, |app| Request::Backup { apps: vec![app] });
         }

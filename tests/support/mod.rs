@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod backup;
+pub mod compose;
 pub mod databases;
 pub mod edge;
 pub mod hosting;

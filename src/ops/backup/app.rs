@@ -301,7 +301,10 @@ impl App {
 }
 
 /// The stack file of an application, when it is none of those that are built in.
-fn own_stack(file: &AppFile, folder: Option<&std::path::Path>) -> Result<Option<Vec<u8>>, String> {
+pub(in crate::ops) fn own_stack(
+    file: &AppFile,
+    folder: Option<&std::path::Path>,
+) -> Result<Option<Vec<u8>>, String> {
     let path = match (files::is_path(&file.stack), folder) {
         (true, _) => PathBuf::from(&file.stack),
         (false, Some(folder)) => {

@@ -183,7 +183,7 @@ async fn container<'a>(
 ///
 /// # Errors
 /// One sentence: why there is no whole dump.
-pub(super) async fn make(
+pub(in crate::ops) async fn make(
     dump: &Dump,
     layout: &Layout,
     swarm: &Swarm,

@@ -24,6 +24,9 @@ pub use merge::{
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 
+pub(super) use app::own_stack;
+pub(super) use dump::make as dump;
+pub(super) use unit::{alone, run as run_unit};
 use work::Work;
 
 /// What the units of applications' backups begin with; the application's name follows.
@@ -145,6 +148,18 @@ async fn one(app: &str, cx: &Context, title: String, part: Part) -> Result<Job, 
     };
     let steps: Vec<Box<dyn Step>> = vec![Box::new(restic), Box::new(step)];
     Ok(job(&work, title, Confirm::None, steps))
+}
+
+/// Every repository, the first one first; none when none is configured.
+///
+/// # Errors
+/// A password can't be had.
+pub(super) async fn every_repository(cx: &Context) -> Result<Vec<Restic>, BackupError> {
+    match Work::of(cx).await {
+        Ok(work) => Ok(std::iter::once(work.primary).chain(work.copies).collect()),
+        Err(BackupError::NotConfigured) => Ok(Vec::new()),
+        Err(e) => Err(e),
+    }
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.

@@ -19,7 +19,7 @@ const OFTEN: Duration = Duration::from_millis(400);
 
 /// How a unit ended.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(in crate::ops) struct Ended {
     pub code: i32,
     pub summary: Option<Summary>,
     /// The snapshot whose manifest was read again from the repository.
@@ -38,7 +38,11 @@ pub(super) struct Ended {
 ///
 /// # Errors
 /// When it could not be run, was cancelled, or the connection broke.
-pub(super) async fn run(cx: &Cx, restic: &Restic, work: &Lasting) -> Result<Ended, BackupError> {
+pub(in crate::ops) async fn run(
+    cx: &Cx,
+    restic: &Restic,
+    work: &Lasting,
+) -> Result<Ended, BackupError> {
     watch(cx, restic, Running::Unit(work), None).await
 }
 
@@ -161,7 +165,7 @@ async fn progress(cx: &Cx, status: &Status) {
 ///
 /// # Errors
 /// [`BackupError`] of every exit code but 0.
-pub(super) async fn alone(
+pub(in crate::ops) async fn alone(
     cx: &Cx,
     restic: &Restic,
     name: &str,

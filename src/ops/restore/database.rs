@@ -119,13 +119,44 @@ mongorestore "$@""#,
 }
 
 /// Where the data of a database server is in its container.
-pub(super) fn data_folder(engine: DumpEngine) -> Option<&'static str> {
+pub(in crate::ops) fn data_folder(engine: DumpEngine) -> Option<&'static str> {
     match engine {
         DumpEngine::Mariadb | DumpEngine::Mysql => Some("/var/lib/mysql"),
         DumpEngine::Postgresql => Some("/var/lib/postgresql"),
         DumpEngine::Mongodb => Some("/data/db"),
         DumpEngine::Sqlite => None,
     }
+}
+
+/// How a dump is loaded where there is no matou: a name, a script that succeeds when the database
+/// answers, and one that reads the dump from its standard input; `$1` is the user, `$2` the
+/// database, `$3` the secret.
+pub(in crate::ops) fn shell(engine: DumpEngine) -> Option<(&'static str, String, String)> {
+    let ready = scripts(engine)?.ready;
+    let (name, common, load) = match engine {
+        DumpEngine::Mariadb | DumpEngine::Mysql => {
+            ("mariadb", MYSQL, r#"ask ${database:+"$database"}"#)
+        }
+        DumpEngine::Postgresql => (
+            "postgresql",
+            POSTGRESQL,
+            "ask ${database:+-v ON_ERROR_STOP=1} -o /dev/null -f -",
+        ),
+        DumpEngine::Mongodb => (
+            "mongodb",
+            MONGODB,
+            r#"set -- --quiet --drop --archive
+[ -z "$login" ] || set -- "$@" --config="$config" --username="$user" --authenticationDatabase=admin
+mongorestore "$@""#,
+        ),
+        DumpEngine::Sqlite => return None,
+    };
+    let common = format!("{BEGIN}{common}").replace(" dump=$4", "");
+    Some((
+        name,
+        ready.replace(" dump=$4", ""),
+        format!("{common}{load}\n"),
+    ))
 }
 
 /// The node and the container that run a service now.
@@ -285,7 +316,8 @@ mod tests {
             DumpEngine::Mongodb,
         ] {
             let scripts = scripts(engine).unwrap();
-            for script in [&scripts.ready, &scripts.load, &scripts.count] {
+            let (_, ready, load) = shell(engine).unwrap();
+            for script in [&scripts.ready, &scripts.load, &scripts.count, &ready, &load] {
                 let status = std::process::Command::new("sh")
                     .args(["-n", "-c", script])
                     .status()

@@ -48,7 +48,9 @@ use parts::{Part, PartKind};
 use stage::Stage;
 
 pub(in crate::ops) use arriving::Arriving;
+pub(in crate::ops) use database::{data_folder, shell};
 pub(in crate::ops) use journal::Journal;
+pub(in crate::ops) use parts::{held, mounts as mounted};
 pub(crate) use source::Source;
 pub(in crate::ops) use settled::{Settled, check_settled};
 

@@ -54,7 +54,7 @@ impl Part {
 }
 
 /// Volumes that each service of a rendered stack mounts, as the engine names them, and where.
-pub(super) fn mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(String, String)>> {
+pub(in crate::ops) fn mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let compose: Value = serde_yaml::from_str(yaml).unwrap_or_default();
     let name = |key: &str| {
         compose
@@ -89,7 +89,10 @@ pub(super) fn mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(String, Str
 }
 
 /// The volume that holds a path of a container, and the rest of the path.
-fn held<'a>(mounts: &'a [(String, String)], path: &str) -> Option<(&'a str, PathBuf)> {
+pub(in crate::ops) fn held<'a>(
+    mounts: &'a [(String, String)],
+    path: &str,
+) -> Option<(&'a str, PathBuf)> {
     mounts
         .iter()
         .filter_map(|(volume, at)| {

@@ -210,6 +210,31 @@ impl Source {
             .map_err(|e| format!("{path} of the snapshot can't be understood: {e}"))
     }
 
+    /// A small file of its dumps' folder, when the snapshot holds it.
+    ///
+    /// # Errors
+    /// One sentence: it can't be read.
+    pub async fn small(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(dumps) = self.own("dumps") else {
+            return Ok(None);
+        };
+        let path = format!("{dumps}/{name}");
+        let read = listing::small_file(&self.restic, &self.id, &path).await;
+        read.map_err(told)
+    }
+
+    /// Its secrets as an archive of files; nothing when the snapshot holds none.
+    ///
+    /// # Errors
+    /// One sentence: they can't be read.
+    pub async fn secrets(&self) -> Result<Vec<u8>, String> {
+        let Some(secrets) = self.own("secrets") else {
+            return Ok(Vec::new());
+        };
+        let args = ["dump", "--no-lock", "--archive", "tar", &self.id, &secrets];
+        Ok(self.restic.run(&args).await.map_err(told)?.stdout)
+    }
+
     /// matou's folder `dumps` or `secrets` of the application in the snapshot.
     pub fn own(&self, kind: &str) -> Option<String> {
         let end = format!("/.matou/{kind}/{}", self.app);

@@ -1,0 +1,208 @@
+//! What matou itself keeps of an application: its file here and on the nodes, kept secrets, dumps,
+//! what restores set aside, proofs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Work;
+use crate::backup::{FLEET, data};
+use crate::host::{Command, Host};
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::model::Role;
+use crate::stack::AppFile;
+
+/// Where a manager has its copy of the fleet's files.
+const MANAGERS: &str = "/etc/matou";
+
+/// Prints those of the paths that are there.
+const THERE: &str = r#"for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done"#;
+
+async fn there(host: &Host, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {
+    let look = Command::sh(THERE)
+        .args(paths.iter().map(|p| p.display().to_string()))
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("what is there of the application");
+    let text = host.run_ok(&look).await?.text();
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+async fn remove(host: &Host, paths: &[String]) -> Result<(), StepError> {
+    let remove = Command::new("rm")
+        .args(["-rf", "--one-file-system", "--"])
+        .args(paths)
+        .sudo()
+        .timeout(Duration::from_secs(3600))
+        .label("remove what is there of the application");
+    host.run_ok(&remove).await?;
+    Ok(())
+}
+
+/// `apps/APP.toml` here, on the storage node and on managers. It goes before the data: no night backs
+/// an application up that has no file and does not run.
+pub(super) struct Files(pub Arc<Work>);
+
+impl Files {
+    fn here(&self) -> Option<PathBuf> {
+        let folder = self.0.cx.config.folder()?;
+        let path = AppFile::path(&folder, &self.0.app);
+        path.symlink_metadata().is_ok().then_some(path)
+    }
+
+    /// By node, what is there; and nodes that don't answer.
+    async fn found(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        let app = &self.0.app;
+        let fleet = data(&self.0.cx.config).join(FLEET);
+        for node in self.0.cx.nodes.iter() {
+            let mut paths = Vec::new();
+            if node.config.name == self.0.storage.config.name {
+                paths.push(fleet.join("apps").join(format!("{app}.toml")));
+                paths.push(fleet.join("stacks").join(format!("app-{app}.yml")));
+            }
+            if node.config.role == Role::Manager {
+                paths.push(
+                    PathBuf::from(MANAGERS)
+                        .join("apps")
+                        .join(format!("{app}.toml")),
+                );
+                paths.push(
+                    PathBuf::from(MANAGERS)
+                        .join("stacks")
+                        .join(format!("app-{app}.yml")),
+                );
+            }
+            if paths.is_empty() {
+                continue;
+            }
+            match there(&node.host, &paths).await {
+                Ok(list) if list.is_empty() => {}
+                Ok(list) => found.push((node.host.clone(), list)),
+                Err(_) => silent.push(node.config.name.clone()),
+            }
+        }
+        (found, silent)
+    }
+}
+
+#[async_trait]
+impl Step for Files {
+    fn name(&self) -> String {
+        "application file".into()
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let mut lines: Vec<Change> = self
+            .here()
+            .iter()
+            .map(|p| Change::remove(format!("{}", p.display())))
+            .collect();
+        let (found, _) = self.found().await;
+        for (host, paths) in found {
+            let line = |p: &String| Change::remove(format!("{p} of {}", host.name()));
+            lines.extend(paths.iter().map(line));
+        }
+        Ok(match lines.is_empty() {
+            true => Check::Done(vec![Change::same("no application file")]),
+            false => Check::Change(lines),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let file = format!("apps/{}.toml", self.0.app);
+        self.0.destroys(&[file]).await?;
+        let (found, silent) = self.found().await;
+        for (host, paths) in found {
+            remove(&host, &paths).await?;
+        }
+        for node in silent {
+            let what = format!(
+                "apps/{}.toml, perhaps, on {node}, which does not answer",
+                self.0.app
+            );
+            self.0.leaves(cx, what, "until this is run again").await;
+        }
+        // Last of all: where it is gone, it is everywhere.
+        if let Some(path) = self.here() {
+            std::fs::remove_file(&path)
+                .map_err(|e| StepError::failed(format!("{}: {e}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Secrets, dumps, proofs, and what restores set aside.
+pub(super) struct Kept(pub Arc<Work>);
+
+/// Prints what there is of an application `$2` in matou's folder `$1`, and where Docker keeps volumes;
+/// an application's name has no dot, so what begins with `NAME.` is its own.
+const KEPT: &str = r#"d=$1 app=$2; shift 2
+root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) || root=
+set -- "$@" "$d/secrets/$app" "$d/dumps/$app" "$d/dumps/$app.new" "$d/dumps/$app".* "$d/restores/$app" "$d/restores/$app".* "$d/restores/$app"~* \
+    "$d/proofs/$app" "$d/proofs/$app".* "$d/secrets/$app".*
+[ -z "$root" ] || set -- "$@" "$root/matou-restores/$app" "$root/matou-restores/$app".* "$root/matou-restores/$app"~*
+for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done | sort -u"#;
+
+impl Kept {
+    async fn found(&self) -> Result<Vec<String>, StepError> {
+        let data = data(&self.0.cx.config);
+        let look = Command::sh(KEPT)
+            .arg(data.display().to_string())
+            .arg(&self.0.app)
+            .args(self.certificates())
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("what matou keeps of the application");
+        let text = self.0.storage().run_ok(&look).await?.text();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The copy of Traefik's store, which the next backup makes again: once, while its domains are
+    /// erased.
+    fn certificates(&self) -> Vec<String> {
+        let path = data(&self.0.cx.config).join(FLEET).join("acme.json");
+        match self.0.known.domains.is_empty() {
+            true => Vec::new(),
+            false => vec![path.display().to_string()],
+        }
+    }
+}
+
+#[async_trait]
+impl Step for Kept {
+    fn name(&self) -> String {
+        "what matou keeps".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(4 * 3600)
+    }
+
+    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+        let found = self.found().await?;
+        let storage = &self.0.storage.config.name;
+        let copy = self.certificates();
+        let line = |path: &String| {
+            let change = Change::remove(format!("{path} of {storage}"));
+            match copy.contains(path) {
+                true => change.warn("a copy of all certificates; the next backup makes it again"),
+                false => change.warn("all that it holds is lost"),
+            }
+        };
+        Ok(match found.is_empty() {
+            true => Check::Done(vec![Change::same("matou keeps nothing of it")]),
+            false => Check::Change(found.iter().map(line).collect()),
+        })
+    }
+
+    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+        let found = self.found().await?;
+        let storage = &self.0.storage.config.name;
+        let lines: Vec<String> = found.iter().map(|p| format!("{p} of {storage}")).collect();
+        self.0.destroys(&lines).await?;
+        remove(self.0.storage(), &found).await
+    }
+}

@@ -1,0 +1,171 @@
+//! Secrets and configs of the swarm; certificates in Traefik's store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Work;
+use crate::edge::StoreFile;
+use crate::host::Command;
+use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::ops::tasks::read;
+
+/// Prints kind and name of the swarm's secrets and configs of an application `$1`.
+const LIST: &str = r#"for kind in secret config; do
+    for label in org.matou.app com.docker.stack.namespace; do
+        docker $kind ls --filter "label=$label=$1" --format "$kind {{.Name}}" || exit 1
+    done
+done | sort -u"#;
+
+/// A task that has just stopped may hold it a moment longer.
+const REMOVE: &str = r#"i=0; until said=$(docker "$1" rm -- "$2" 2>&1); do
+    case $said in *"not found"*|*"No such"*) exit 0 ;; esac
+    i=$((i + 1)); [ $i -lt 20 ] || { echo "$said" >&2; exit 1; }; sleep 1
+done"#;
+
+/// Secrets and configs of the swarm.
+pub(super) struct Objects(pub Arc<Work>);
+
+impl Objects {
+    async fn found(&self, cx: &Cx) -> Result<Vec<(String, String)>, StepError> {
+        let list = Command::sh(LIST)
+            .arg(&self.0.app)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("secrets and configs of the swarm");
+        let text = cx.host.run_ok(&list).await?.text();
+        let pair = |line: &str| {
+            let (kind, name) = line.split_once(' ')?;
+            Some((kind.to_owned(), name.to_owned()))
+        };
+        Ok(text.lines().filter_map(pair).collect())
+    }
+}
+
+#[async_trait]
+impl Step for Objects {
+    fn name(&self) -> String {
+        "secrets and configs".into()
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let found = self.found(cx).await?;
+        let line =
+            |(kind, name): &(String, String)| Change::remove(format!("{kind} {name} of the swarm"));
+        Ok(match found.is_empty() {
+            true => Check::Done(vec![Change::same("no secret or config of the swarm")]),
+            false => Check::Change(found.iter().map(line).collect()),
+        })
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let found = self.found(cx).await?;
+        let lines: Vec<String> = found
+            .iter()
+            .map(|(kind, name)| format!("{kind} {name} of the swarm"))
+            .collect();
+        self.0.destroys(&lines).await?;
+        for (kind, name) in found {
+            let remove = Command::sh(REMOVE)
+                .args([&kind, &name])
+                .sudo()
+                .timeout(Duration::from_secs(60))
+                .label(format!("docker {kind} rm {name}"));
+            cx.host.run_ok(&remove).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Certificates of its domains, with their keys, in Traefik's store.
+pub(super) struct Certificates(pub Arc<Work>);
+
+impl Certificates {
+    /// The store, and the domains of which it holds something and no other router asks for.
+    async fn found(&self, cx: &Cx) -> Result<Option<(StoreFile, Vec<String>)>, StepError> {
+        let work = &self.0;
+        if work.known.domains.is_empty() {
+            return Ok(None);
+        }
+        let swarm = read(cx).await?;
+        if crate::edge::traefik(&swarm).is_none() {
+            return Ok(None);
+        }
+        let nodes = &work.cx.nodes;
+        let manager = nodes.get(&cx.node);
+        let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
+        let storage = &work.cx.config.storage;
+        // An edge without a store has no certificates to forget.
+        let Ok(file) = StoreFile::find(nodes, storage, manager, &swarm).await else {
+            return Ok(None);
+        };
+        let store = file.read().await.map_err(StepError::Failed)?;
+        let others = swarm
+            .services
+            .iter()
+            .filter(|s| s.stack.as_deref().unwrap_or(&s.name) != work.app);
+        let asked: Vec<&String> = others.flat_map(|s| &s.domains).collect();
+        let domains = work.known.domains.iter();
+        let stored = |d: &&String| store.certificates.iter().any(|c| c.names.contains(d));
+        let domains: Vec<String> = domains
+            .filter(stored)
+            .filter(|d| !asked.contains(d))
+            .cloned()
+            .collect();
+        Ok(Some((file, domains)))
+    }
+}
+
+#[async_trait]
+impl Step for Certificates {
+    fn name(&self) -> String {
+        "certificates".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+        let found = self.found(cx).await?;
+        let (service, domains) = match &found {
+            Some((file, domains)) if !domains.is_empty() => (&file.service, domains),
+            _ => return Ok(Check::Done(vec![Change::same("no certificate is stored")])),
+        };
+        let mut lines: Vec<Change> = domains
+            .iter()
+            .map(|d| Change::remove(format!("stored certificate of {d}, with its key")))
+            .collect();
+        lines.push(
+            Change::modify(service, "runs", "stopped for some seconds, then started")
+                .warn("no site of the fleet answers meanwhile"),
+        );
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+        let Some((file, domains)) = self.found(cx).await? else {
+            return Ok(());
+        };
+        let lines: Vec<String> = domains
+            .iter()
+            .map(|d| format!("stored certificate of {d}, with its key"))
+            .collect();
+        self.0.destroys(&lines).await?;
+        for domain in &domains {
+            let steps = crate::ops::renew::steps(domain, &self.0.cx);
+            for step in steps.map_err(StepError::Failed)? {
+                step.apply(cx).await?;
+            }
+        }
+        // What the store was before has the key still.
+        let before = Command::new("rm")
+            .args(["-f", "--"])
+            .arg(format!("{}.before", file.path))
+            .sudo()
+            .timeout(Duration::from_secs(30));
+        file.node.host.run_ok(&before).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,530 @@
+//! What an export is made of: volumes, dumps, secrets, and the files that tell how they belong
+//! together.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::archive::{Piece, small};
+use super::text::{Facts, LOAD, readme};
+use super::{LoadedDump, Place, SEND};
+use crate::backup::Layout;
+use crate::host::Command;
+use crate::job::{Change, Cx, StepError};
+use crate::ops::Context;
+use crate::ops::deploy::secrets::Store;
+use crate::ops::restore::{self, Source};
+use crate::stack::{AppFile, Dump, DumpEngine, Plain, Rendered, Target, plain};
+
+/// A volume that is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Volume {
+    pub name: String,
+    /// On the storage node, or in the snapshot.
+    pub folder: PathBuf,
+    /// A database server makes it anew.
+    pub left_out: bool,
+}
+
+/// What an application is made of.
+pub(super) struct Content {
+    pub app: String,
+    /// The snapshot that it is made from; what runs without.
+    pub snapshot: Option<Source>,
+    file: Option<AppFile>,
+    rendered: Option<Rendered>,
+    plain: Option<Plain>,
+    /// The stack's own file.
+    stack: Option<Vec<u8>>,
+    pub volumes: Vec<Volume>,
+    pub dumps: Vec<Dump>,
+    /// By service, the volumes that it mounts and where.
+    mounts: std::collections::BTreeMap<String, Vec<(String, String)>>,
+    notes: Vec<String>,
+}
+
+impl Content {
+    /// Reads what there is; `snapshot` is an id, or `newest`.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub async fn of(
+        cx: &Context,
+        app: &str,
+        snapshot: Option<&str>,
+        database_files: bool,
+    ) -> Result<Self, String> {
+        let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
+        let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+        let mut services = swarm.services.iter();
+        let runs = services.any(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
+        let mut notes = Vec::new();
+        let snapshot = match snapshot {
+            Some("newest") => Some(Source::whole(cx, app, None).await?),
+            Some(id) => Some(Source::whole(cx, app, Some(id)).await?),
+            None if runs => None,
+            None => {
+                notes.push(format!("{app} does not run: this is its newest snapshot"));
+                Some(Source::whole(cx, app, None).await?)
+            }
+        };
+        let (file, own) = match &snapshot {
+            None => here(cx, app)?,
+            Some(source) => match source.file().await? {
+                Some(file) => {
+                    let own = source.small("stack.yml").await?;
+                    (Some(file), own)
+                }
+                None => here(cx, app)?,
+            },
+        };
+        let mut content = Self {
+            app: app.to_owned(),
+            rendered: None,
+            plain: None,
+            stack: own,
+            volumes: Vec::new(),
+            dumps: Vec::new(),
+            mounts: std::collections::BTreeMap::new(),
+            notes,
+            snapshot,
+            file,
+        };
+        content.render(cx).await?;
+        let found = match &content.snapshot {
+            Some(source) => source.volumes(),
+            None => {
+                let layout = Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+                let layout = layout.map_err(|e| e.to_string())?;
+                let volumes = layout.volumes.iter();
+                volumes
+                    .map(|v| (v.name.clone(), v.folder.display().to_string()))
+                    .collect()
+            }
+        };
+        for (name, folder) in found {
+            let left_out = !database_files && content.is_servers(&name);
+            content.volumes.push(Volume {
+                name,
+                folder: folder.into(),
+                left_out,
+            });
+        }
+        Ok(content)
+    }
+
+    /// The stack as it is deployed, and as a plain compose file.
+    async fn render(&mut self, cx: &Context) -> Result<(), String> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let told = |e: crate::stack::StackError| e.to_string();
+        let mut catalogue = (*cx.catalogue).clone();
+        let mut name = file.stack.clone();
+        // A stack of the snapshot's own, which this fleet may not have any more.
+        if let (Some(_), Some(text)) = (&self.snapshot, &self.stack)
+            && catalogue.extension(&name).is_err()
+        {
+            catalogue = catalogue
+                .with("of-the-snapshot", &String::from_utf8_lossy(text))
+                .map_err(told)?;
+            name = "of-the-snapshot".into();
+        }
+        let target = Target {
+            secrets: match &self.snapshot {
+                None => Store::of(cx, &self.app)?.versions().await?,
+                Some(_) => std::collections::BTreeMap::new(),
+            },
+            ..Target::of_app(&cx.config, file)
+        };
+        let rendered = catalogue
+            .render(&name, &self.app, &file.variables, &target)
+            .map_err(told)?;
+        self.dumps = catalogue.extension(&name).map_err(told)?.backup.dumps;
+        self.mounts = restore::mounted(&self.app, &rendered.yaml);
+        self.plain = Some(plain(&self.app, &rendered).map_err(told)?);
+        self.rendered = Some(rendered);
+        Ok(())
+    }
+
+    /// Whether a volume holds the data folder of a database server that is dumped.
+    fn is_servers(&self, volume: &str) -> bool {
+        self.dumps.iter().any(|dump| {
+            let engine = dump.engine.filter(|_| dump.command.is_none());
+            let data = engine.and_then(restore::data_folder);
+            let dumped = match &self.snapshot {
+                None => true,
+                Some(source) => source.manifest.as_ref().is_some_and(|m| {
+                    let mut dumps = m.dumps.iter();
+                    dumps.any(|d| d.service == dump.service && d.file == dump.file)
+                }),
+            };
+            let mounts = self.mounts.get(&dump.service).into_iter().flatten();
+            dumped
+                && data.is_some_and(|data| {
+                    let mut at = mounts.filter(|(v, _)| v == volume);
+                    at.any(|(_, at)| Path::new(at).starts_with(data))
+                })
+        })
+    }
+
+    /// Whether dumps are made before.
+    pub fn makes_dumps(&self) -> bool {
+        self.snapshot.is_none() && !self.dumps.is_empty()
+    }
+
+    /// What it is made from.
+    pub fn shown(&self) -> String {
+        match &self.snapshot {
+            Some(source) => format!("from the snapshot {}", source.shown()),
+            None => "from what runs now".into(),
+        }
+    }
+
+    /// Lines of the plan.
+    pub fn lines(&self) -> Vec<Change> {
+        let mut lines = Vec::new();
+        for volume in &self.volumes {
+            lines.push(match volume.left_out {
+                true => Change::same(format!(
+                    "files of the volume {} are left out: a dump has its data (--database-files takes them too)",
+                    volume.name
+                )),
+                false => Change::add(format!("files of the volume {}", volume.name)),
+            });
+        }
+        if self.snapshot.is_some() {
+            let dumps = self.dumps.iter();
+            lines.extend(dumps.map(|d| Change::add(format!("dump of {}", d.service))));
+        }
+        match &self.plain {
+            Some(plain) => {
+                lines.push(Change::add("compose.yml for `docker compose up`"));
+                let secrets = plain.secrets.iter();
+                lines.extend(secrets.map(|(name, _)| Change::add(format!("secret {name}"))));
+            }
+            None => lines.push(Change::same(format!(
+                "no compose file: {0} has no apps/{0}.toml",
+                self.app
+            ))),
+        }
+        let notes = self.plain.iter().flat_map(|p| &p.notes).chain(&self.notes);
+        lines.extend(notes.map(|n| Change::same(n.clone())));
+        lines
+    }
+
+    /// Where an SQLite dump belongs in its volume: the path in the archive.
+    pub fn in_volume(&self, dump: &LoadedDump) -> Option<String> {
+        let (volume, rest) = self.database_file(&dump.spec)?;
+        let kept = self.volumes.iter().find(|v| v.name == volume)?;
+        Some(format!("volumes/{}/{rest}", kept.name))
+    }
+
+    fn database_file(&self, dump: &Dump) -> Option<(String, String)> {
+        if dump.engine != Some(DumpEngine::Sqlite) || dump.command.is_some() {
+            return None;
+        }
+        let mounts = self.mounts.get(&dump.service)?;
+        let (volume, rest) = restore::held(mounts, dump.database.as_deref()?)?;
+        Some((volume.to_owned(), rest.display().to_string()))
+    }
+
+    /// Files of a volume that a dump replaces, and the dumps themselves.
+    pub fn replaced(&self, dumps: &[LoadedDump], volume: &Volume) -> Vec<String> {
+        let mut skip = Vec::new();
+        for dump in dumps {
+            if let Ok(rest) = dump.path.strip_prefix(&volume.folder) {
+                skip.push(rest.display().to_string());
+            }
+            let Some((held, rest)) = self.database_file(&dump.spec) else {
+                continue;
+            };
+            if held == volume.name {
+                for end in ["", "-wal", "-shm", "-journal"] {
+                    skip.push(format!("{rest}{end}"));
+                }
+            }
+        }
+        skip
+    }
+
+    /// Where the bytes of a dump come from.
+    pub fn dump_from(&self, dump: &LoadedDump) -> Result<Place, StepError> {
+        let path = dump.path.display().to_string();
+        if let Some(source) = &self.snapshot {
+            let args = ["dump", "--no-lock", &source.id, &path];
+            return Ok(Place::Snapshot(args.map(str::to_owned).into()));
+        }
+        let mut volumes = self.volumes.iter();
+        let held = volumes.find_map(|v| Some((v, dump.path.strip_prefix(&v.folder).ok()?)));
+        let (volume, rest) =
+            held.ok_or_else(|| StepError::failed(format!("{path} is in no volume")))?;
+        let send = Command::sh(SEND)
+            .arg(volume.folder.display().to_string())
+            .arg(rest.display().to_string())
+            .sudo()
+            .label(format!("read {path}"));
+        Ok(Place::Node(send))
+    }
+
+    /// Owner and mode of a volume's folder.
+    pub async fn root_of(&self, cx: &Cx, folder: &str) -> Result<((u64, u64), u32), StepError> {
+        if let Some(source) = &self.snapshot {
+            let args = ["ls", "--json", "--no-lock", &source.id, folder];
+            let out = source.restic.run(&args).await;
+            let out = out.map_err(|e| StepError::failed(e.to_string()))?;
+            let mut lines = out.stdout.split(|b| *b == b'\n');
+            let found = lines.find_map(|line| {
+                let node: crate::backup::LsNode = serde_json::from_slice(line).ok()?;
+                (node.path == folder).then_some(node)
+            });
+            return Ok(found.map_or(((0, 0), 0o755), |n| {
+                // The sticky bit and its kin are others in Go.
+                ((n.uid.into(), n.gid.into()), n.mode & 0o777)
+            }));
+        }
+        let stat = Command::new("stat")
+            .args(["-c", "%u %g %a", "--", folder])
+            .sudo()
+            .timeout(Duration::from_secs(30));
+        let text = cx.host.run_ok(&stat).await?.text();
+        let mut parts = text.split_whitespace();
+        let mut next = || parts.next().unwrap_or_default();
+        let (uid, gid, mode) = (
+            next().parse(),
+            next().parse(),
+            u32::from_str_radix(next(), 8),
+        );
+        match (uid, gid, mode) {
+            (Ok(uid), Ok(gid), Ok(mode)) => Ok(((uid, gid), mode)),
+            _ => Err(StepError::failed(format!("stat printed {text:?}"))),
+        }
+    }
+
+    /// Bytes that will come, as far as that can be told.
+    pub async fn bytes(&self, cx: &Cx) -> u64 {
+        let folders: Vec<String> = self
+            .volumes
+            .iter()
+            .filter(|v| !v.left_out)
+            .map(|v| v.folder.display().to_string())
+            .collect();
+        if let Some(source) = &self.snapshot {
+            return source.size(&folders).await.map_or(0, |s| s.bytes);
+        }
+        let count = Command::new("du")
+            .args(["-sbc", "--"])
+            .args(folders)
+            .sudo()
+            .timeout(Duration::from_secs(600))
+            .label("size of the volumes");
+        let Ok(out) = cx.host.run(&count).await else {
+            return 0;
+        };
+        let text = out.text();
+        let total = text
+            .lines()
+            .last()
+            .and_then(|l| l.split_whitespace().next());
+        total.and_then(|t| t.parse().ok()).unwrap_or(0)
+    }
+
+    /// Everything but volumes and dumps.
+    pub async fn small(
+        &self,
+        work: &Context,
+        cx: &Cx,
+        dumps: &[LoadedDump],
+    ) -> Result<Vec<Piece>, StepError> {
+        let mut pieces = Vec::new();
+        let mut notes = self.notes.clone();
+        let mut add = |path: String, mode: u32, content: Vec<u8>| {
+            pieces.push(Piece::File {
+                path,
+                mode,
+                content,
+            });
+        };
+        if let Some(plain) = &self.plain {
+            add("compose.yml".into(), 0o644, plain.yaml.clone().into_bytes());
+        } else {
+            add("services.json".into(), 0o600, self.inspected(work).await?);
+        }
+        if let Some(file) = &self.file {
+            let path = format!("matou/apps/{}.toml", self.app);
+            add(path, 0o600, file.text().into_bytes());
+        }
+        let stack = match (&self.stack, &self.rendered) {
+            (Some(own), _) => Some(own.clone()),
+            (None, Some(rendered)) => Some(rendered.yaml.clone().into_bytes()),
+            (None, None) => None,
+        };
+        if let Some(stack) = stack {
+            add("matou/stack.yml".into(), 0o600, stack);
+        }
+        for (nth, dump) in dumps.iter().filter(|d| d.is_loaded()).enumerate() {
+            let (kind, ready, load) = match dump.server().and_then(restore::shell) {
+                Some((name, ready, load)) => (name.to_owned(), Some(ready), load),
+                None => {
+                    let line = dump.spec.restore.clone().unwrap_or_default();
+                    (format!("line-{}", nth + 1), None, line)
+                }
+            };
+            let text = |o: &Option<String>| o.clone().unwrap_or_default().replace('\n', " ");
+            let spec = &dump.spec;
+            let lines = [
+                spec.service.clone(),
+                kind.clone(),
+                text(&spec.database),
+                text(&spec.user),
+                text(&spec.secret),
+                dump.file.clone(),
+            ];
+            let entry = lines.join("\n") + "\n";
+            add(format!("load/{}.dump", nth + 1), 0o644, entry.into_bytes());
+            if let Some(ready) = ready {
+                add(format!("load/{kind}.ready"), 0o644, ready.into_bytes());
+            }
+            add(format!("load/{kind}.load"), 0o644, load.into_bytes());
+        }
+        if dumps.iter().any(LoadedDump::is_loaded) {
+            add("load.sh".into(), 0o755, LOAD.as_bytes().to_vec());
+        }
+        if let Some(rendered) = &self.rendered {
+            let wanted = self.plain.iter().flat_map(|p| &p.configs);
+            for (name, swarm_name) in wanted {
+                let found = rendered.configs.iter().find(|c| c.name == *swarm_name);
+                match found {
+                    Some(config) => add(format!("configs/{name}"), 0o644, config.content.clone()),
+                    None => notes.push(format!(
+                        "the config {name} is not matou's: put it into configs/{name}"
+                    )),
+                }
+            }
+        }
+        let secrets = self.secrets(work, &mut notes).await?;
+        for (name, value) in secrets {
+            // Read by those who get it mounted, whatever their user; the folder is root's.
+            add(format!("secrets/{name}"), 0o444, value);
+        }
+        let left_out: Vec<String> = self
+            .volumes
+            .iter()
+            .filter(|v| v.left_out)
+            .map(|v| v.name.clone())
+            .collect();
+        let now = jiff::Timestamp::now().strftime("%F %R UTC");
+        let facts = Facts {
+            app: &self.app,
+            of: match &self.snapshot {
+                Some(source) => format!("as it was saved in {}", source.shown()),
+                None => format!("as it ran on {now} on {}", cx.node),
+            },
+            plain: self.plain.as_ref(),
+            dumps,
+            left_out: &left_out,
+            notes: &notes,
+        };
+        add("README.md".into(), 0o644, readme(&facts).into_bytes());
+        let folder = |path: &str, mode| Piece::Folder {
+            path: path.into(),
+            mode,
+            owner: (0, 0),
+        };
+        let folders = [
+            folder("secrets", 0o700),
+            folder("dumps", 0o700),
+            folder("matou", 0o700),
+            folder("volumes", 0o755),
+        ];
+        Ok(folders.into_iter().chain(pieces).collect())
+    }
+
+    /// Values of secrets, by their names in the archive.
+    async fn secrets(
+        &self,
+        work: &Context,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<(String, Vec<u8>)>, StepError> {
+        let (Some(plain), Some(rendered)) = (&self.plain, &self.rendered) else {
+            return Ok(Vec::new());
+        };
+        let saved = match &self.snapshot {
+            Some(source) => source.secrets().await.map_err(StepError::Failed)?,
+            None => Vec::new(),
+        };
+        let saved = match saved.is_empty() {
+            true => Vec::new(),
+            false => small(&saved).map_err(|e| StepError::failed(e.to_string()))?,
+        };
+        let mut found = Vec::new();
+        for (name, swarm_name) in &plain.secrets {
+            let needed = rendered
+                .secrets
+                .iter()
+                .find(|s| s.swarm_name == *swarm_name);
+            let file = rendered.file_secrets.iter().find(|s| s.name == *swarm_name);
+            let value = match (needed, file) {
+                (_, Some(file)) => Some(file.value.expose_secret().as_bytes().to_vec()),
+                (Some(needed), _) if self.snapshot.is_none() => {
+                    let store = Store::of(work, &self.app).map_err(StepError::Failed)?;
+                    let value = store.read(&needed.spec.name, needed.version).await;
+                    let value = value.map_err(StepError::Failed)?;
+                    Some(value.expose_secret().as_bytes().to_vec())
+                }
+                (Some(needed), _) => {
+                    let version = |path: &str| -> Option<u32> {
+                        let file = path.rsplit('/').next()?;
+                        let (name, version) = file.rsplit_once(".v")?;
+                        (name == needed.spec.name).then(|| version.parse().ok())?
+                    };
+                    let newest = saved.iter().max_by_key(|(path, _)| version(path));
+                    newest
+                        .filter(|(path, _)| version(path).is_some())
+                        .map(|(_, value)| value.clone())
+                }
+                (None, None) => None,
+            };
+            match value {
+                Some(value) => found.push((name.clone(), value)),
+                None => notes.push(format!(
+                    "the value of the secret {name} is not kept by matou: put it into secrets/{name}"
+                )),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What runs, where no file says what it is made from.
+    async fn inspected(&self, work: &Context) -> Result<Vec<u8>, StepError> {
+        let failed = |e: crate::docker::DockerError| StepError::failed(e.to_string());
+        let manager = work.nodes.manager().await.map_err(failed)?;
+        let swarm = manager.docker.swarm().await.map_err(failed)?;
+        let ids = swarm
+            .services
+            .iter()
+            .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == self.app)
+            .map(|s| s.id.clone());
+        let inspect = Command::new("docker")
+            .args(["service", "inspect", "--"])
+            .args(ids)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("docker service inspect");
+        // Without services it prints an empty list and complains.
+        Ok(manager.host.run(&inspect).await?.stdout)
+    }
+}
+
+/// The application's file of this fleet, and its stack file where that is its own.
+fn here(cx: &Context, app: &str) -> Result<(Option<AppFile>, Option<Vec<u8>>), String> {
+    let Some(folder) = cx.config.folder() else {
+        return Ok((None, None));
+    };
+    let Some(file) = AppFile::load(&folder, app).map_err(|e| e.to_string())? else {
+        return Ok((None, None));
+    };
+    let own = crate::ops::backup::own_stack(&file, Some(&folder))?;
+    Ok((Some(file), own))
+}

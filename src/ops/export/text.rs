@@ -1,0 +1,162 @@
+//! What an export says of itself, and the script that loads its dumps.
+
+use std::fmt::Write as _;
+
+use super::LoadedDump;
+use crate::stack::Plain;
+
+/// Loads the dumps on the other host. Nothing of an application is pasted into it: names and shell
+/// lines come from the files beside it.
+pub(super) const LOAD: &str = r#"#!/bin/sh
+# Starts the databases of this application, loads their dumps, then starts the rest.
+# Once: from then on `docker compose up -d` does. `sh load.sh again` loads them once more, and
+# replaces what the databases hold.
+set -eu
+cd "$(dirname "$0")"
+compose() {
+    if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+if [ -e load/done ] && [ "${1:-}" != again ]; then
+    echo "the dumps were loaded $(cat load/done); starting" >&2
+    compose up -d; exit
+fi
+for entry in load/*.dump; do
+    [ -e "$entry" ] || continue
+    { read -r service; read -r kind; read -r database; read -r user; read -r secret; read -r file; } <"$entry"
+    compose up -d "$service"
+    if [ -e "load/$kind.ready" ]; then
+        i=0
+        until compose exec -T "$service" sh -c "$(cat "load/$kind.ready")" sh "$user" "$database" "$secret" </dev/null >/dev/null 2>&1; do
+            i=$((i + 1)); [ $i -lt 300 ] || { echo "$service does not answer: compose logs $service" >&2; exit 1; }
+            sleep 1
+        done
+    fi
+    echo "loading $file into $service" >&2
+    compose exec -T "$service" sh -c "$(cat "load/$kind.load")" sh "$user" "$database" "$secret" <"$file"
+done
+date >load/done
+compose up -d
+"#;
+
+/// The words of the README.
+pub(super) struct Facts<'a> {
+    pub app: &'a str,
+    /// Where it comes from: what runs, or a snapshot.
+    pub of: String,
+    pub plain: Option<&'a Plain>,
+    pub dumps: &'a [LoadedDump],
+    /// Volumes whose files are not in the archive.
+    pub left_out: &'a [String],
+    pub notes: &'a [String],
+}
+
+/// The README of an export.
+pub(super) fn readme(facts: &Facts<'_>) -> String {
+    let app = facts.app;
+    let mut text = format!(
+        "# {app}\n\n{app}, {}. Everything that it is made of is in this folder; another host runs it \
+with Docker and Docker Compose.\n\n**It holds passwords and keys in plain text** (`secrets/`, \
+perhaps `matou/`): keep it as you keep passwords, and delete it when it is not needed any more.\n\n",
+        facts.of
+    );
+    text += "## Starting it\n\nUnpack it as root, so that files keep their owners, and check it:\n\n```sh\n";
+    let _ = write!(
+        text,
+        "sudo tar -xpf {app}-DATE.tar --numeric-owner\ncd {app}\nsudo sha256sum --quiet -c SHA256SUMS\n"
+    );
+    match (facts.plain, facts.dumps.iter().any(|d| d.is_loaded())) {
+        (Some(_), true) => {
+            text += "sudo sh load.sh          # once: starts the databases, loads their dumps, starts the rest\n\
+sudo docker compose up -d    # from then on\n```\n";
+        }
+        (Some(_), false) => text += "sudo docker compose up -d\n```\n",
+        (None, _) => {
+            text += "```\n\nThere is no compose file: it was not deployed by matou. `services.json` says \
+what ran (`docker service inspect`).\n";
+        }
+    }
+    if let Some(plain) = facts.plain {
+        for (service, port, inside) in &plain.answers {
+            let _ = write!(
+                text,
+                "\n`{service}` answers at http://127.0.0.1:{port} of the new host (port {inside} in its \
+container; `HTTP_PORT` in the environment names another port).",
+            );
+        }
+        if !plain.answers.is_empty() {
+            text += " Put the host's own web server with a certificate before it. The labels at the \
+end of compose.yml say which domains it had.\n";
+        }
+    }
+    text += "\n## What is here\n\n| file | is |\n| --- | --- |\n";
+    if facts.plain.is_some() {
+        text += "| `compose.yml` | the services, for one host; placement, updates, replicas and CPU limits of the swarm are left out |\n";
+    }
+    text += "| `volumes/NAME/` | the files of each volume, with owners and modes |\n";
+    for dump in facts.dumps {
+        let _ = writeln!(text, "| `{}` | {} |", dump.file, dump.words());
+    }
+    text += "| `secrets/NAME` | what services find in /run/secrets; the folder is root's alone, and the files in it are for those who get one mounted |\n\
+| `configs/NAME` | configuration files that are mounted |\n\
+| `matou/` | from what matou made it: `apps/NAME.toml` and the stack file |\n\
+| `SHA256SUMS` | a checksum for each file |\n";
+    for volume in facts.left_out {
+        let _ = write!(
+            text,
+            "\nThe files of the volume {volume} are left out: its database server makes new ones, and the dump has the data.\n"
+        );
+    }
+    let all = facts.plain.map_or(&[][..], |p| p.notes.as_slice()).iter();
+    let all: Vec<&String> = all.chain(facts.notes).collect();
+    if !all.is_empty() {
+        text += "\n## To be known\n\n";
+        for note in all {
+            let _ = writeln!(text, "- {note}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_one_that_shells_take() {
+        let out = std::process::Command::new("sh")
+            .args(["-n", "-c", LOAD])
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+    }
+
+    #[test]
+    fn the_readme_says_how_it_is_started() {
+        let plain = Plain {
+            answers: vec![("web".into(), 8080, "80".into())],
+            ..Plain::default()
+        };
+        let facts = Facts {
+            app: "shop",
+            of: "as it ran on 2026-11-26".into(),
+            plain: Some(&plain),
+            dumps: &[],
+            left_out: &["shop_db".into()],
+            notes: &[],
+        };
+        let text = readme(&facts);
+        for words in [
+            "docker compose up -d",
+            "http://127.0.0.1:8080",
+            "shop_db are left out",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert!(!text.contains("load.sh"), "{text}");
+        let none = Facts {
+            plain: None,
+            ..facts
+        };
+        assert!(readme(&none).contains("services.json"));
+    }
+}
