@@ -246,7 +246,7 @@ impl Practice {
             ("every.yml", STACK),
             ("page.txt", "a page\n"),
             ("word.txt", "a word\n"),
-            ("every.env", "FROM_FILE=yes\n"),
+            ("every.env", "FROM_FILE=so\n"),
         ] {
             std::fs::write(folder.join("stacks").join(name), text).expect("written");
         }
@@ -408,8 +408,7 @@ impl Practice {
 
     /// Labels of the edge come and go; a rollback takes them back.
     fn labels(&self, twins: &Twins, back: bool) {
-        let average =
-            format!("/Spec/Labels/traefik.http.middlewares.@-ratelimit.ratelimit.average");
+        let average = format!("/Spec/Labels/traefik.http.middlewares.@-limit.ratelimit.average");
         let burst = average.replace("average", "burst");
         let used = "/Spec/Labels/traefik.http.routers.all.middlewares";
         let before = self.inspect("service", &twins.mine)["Spec"]["Labels"].clone();
@@ -419,9 +418,9 @@ impl Practice {
             twins,
             &["switch", "--rate-limit", "7"],
             "docker service update --detach \
-             --label-add traefik.http.middlewares.@-ratelimit.ratelimit.average=7 \
-             --label-add traefik.http.middlewares.@-ratelimit.ratelimit.burst=14 \
-             --label-add traefik.http.routers.all.middlewares=own,@-ratelimit @",
+             --label-add traefik.http.middlewares.@-limit.ratelimit.average=7 \
+             --label-add traefik.http.middlewares.@-limit.ratelimit.burst=14 \
+             --label-add traefik.http.routers.all.middlewares=own,@-limit @",
             &[&average, &burst, used],
             true,
         );
