@@ -155,6 +155,21 @@ fn another_fleets_snapshots_are_told_and_restored_only_when_named() {
         "{after:?}"
     );
     assert!(!after.contains(&legacy) && after.len() == 3, "{after:?}");
+
+    // Another fleet of this one's name: only the ids tell them apart.
+    let same = p.snapshot(
+        &data,
+        "of the other own",
+        "--tag app=shop --tag fleet-id=00000000deadbeef --host own",
+    );
+    let list = p.ok(&["snapshots", "shop"]);
+    let told = line(&list, &[&same, "of own with the id 00000000deadbeef"]);
+    assert!(told.is_some(), "{list}");
+    p.restore("shop", &[]);
+    assert_eq!(p.read(&data), "ours");
+    p.ok(&["repo", "forget", "--yes"]);
+    assert!(p.ids("shop").contains(&same));
+    p.restic(&format!("forget {same}"));
 }
 
 #[test]
@@ -232,6 +247,23 @@ fn a_snapshot_from_the_future_is_told_and_never_the_newest() {
     let plan = p.ok(&["restore", "victim", "--snapshot", &wrong, "--dry-run"]);
     let warned = line(&plan, &["in the future"]).unwrap_or_else(|| panic!("{plan}"));
     assert!(!warned.contains("less than an hour"), "{warned}");
+
+    // Dated today, and its manifest was written on another day: a clock was wrong then.
+    let dumps = "/mnt/data/.matou/dumps/victim";
+    p.run(&format!(
+        "cp {dumps}/manifest.json /root/manifest; sed -i 's/\"time\": \"[^\"]*\"/\"time\": \"2020-01-01T03:00:00Z\"/' {dumps}/manifest.json"
+    ));
+    let args = format!(
+        "--tag app=victim --host own --tag fleet-id=$(cat /mnt/data/.matou/fleet/fleet.id) {dumps}"
+    );
+    let lies = p.snapshot(&data, "of another day", &args);
+    p.run(&format!("cp /root/manifest {dumps}/manifest.json"));
+    let plan = p.ok(&["restore", "victim", "--dry-run"]);
+    assert!(line(&plan, &["left out", &lies]).is_some(), "{plan}");
+    assert!(
+        !plan.contains(&format!("from the snapshot {lies}")),
+        "{plan}"
+    );
 
     let check = said(&matou(&p.config, &["check"]));
     assert!(

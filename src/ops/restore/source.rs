@@ -95,7 +95,7 @@ impl Source {
                 source.warnings.push(why);
                 return Ok(source);
             }
-            refused.push(format!("left out, as its date is wrong: {why}"));
+            refused.push(format!("a newer one is left out: {why}"));
         }
         Err(format!(
             "a clock was wrong when the newest snapshots of {app} were made, so which is the newest can't be told: name one with --snapshot; `matou snapshots {app}` lists them"
