@@ -94,6 +94,7 @@ impl RecoverOptions {
         };
         let wanted = Bootstrap {
             fleet: self.fleet.clone(),
+            id: None,
             servers: self.nodes.clone(),
             repository,
             ssh,

@@ -53,6 +53,8 @@ impl FromStr for Server {
 pub struct Bootstrap {
     /// The fleet's name or id, when the repository holds several.
     pub fleet: Option<String>,
+    /// The fleet's id, where it is known: it decides between several of one name.
+    pub id: Option<FleetId>,
     pub servers: Vec<Server>,
     pub repository: Repository,
     /// Keys of `[ssh]` that are not as they were.
@@ -83,7 +85,7 @@ pub async fn bootstrap(
     };
     say("reading the fleet's configuration from the repository");
     let restic = Restic::of(&host, &wanted.repository).await?;
-    let snapshot = newest(&restic, wanted.fleet.as_deref()).await?;
+    let snapshot = newest(&restic, wanted).await?;
     let inside = snapshot
         .paths
         .iter()
@@ -169,7 +171,7 @@ async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> 
 }
 
 /// The newest snapshot of the fleet's configuration that is not dated in the future.
-async fn newest(restic: &Restic, fleet: Option<&str>) -> Result<Snapshot> {
+async fn newest(restic: &Restic, wanted: &Bootstrap) -> Result<Snapshot> {
     let clock = Command::new("date").arg("+%s").label("the clock");
     let clock = restic.host().run_ok(&clock).await?.text();
     let storage = Timestamp::from_second(clock.trim().parse().wrap_err("no time")?)?;
@@ -177,12 +179,18 @@ async fn newest(restic: &Restic, fleet: Option<&str>) -> Result<Snapshot> {
         here: Timestamp::now(),
         storage,
     };
-    choose(restic.snapshots(&[]).await?, fleet, clocks)
+    let all = restic.snapshots(&[]).await?;
+    choose(all, wanted.fleet.as_deref(), wanted.id.as_ref(), clocks)
 }
 
-/// Of the fleet's snapshots the newest; `wanted` is a fleet's name or id. Snapshots without an id are of
-/// the only fleet of their name.
-fn choose(all: Vec<Snapshot>, wanted: Option<&str>, clocks: Clocks) -> Result<Snapshot> {
+/// Of the fleet's snapshots the newest; `wanted` is a fleet's name or id, `own` decides between several of
+/// that name. Snapshots without an id are of the only fleet of their name.
+fn choose(
+    all: Vec<Snapshot>,
+    wanted: Option<&str>,
+    own: Option<&FleetId>,
+    clocks: Clocks,
+) -> Result<Snapshot> {
     let mut fleets: BTreeMap<(String, Option<FleetId>), Vec<Snapshot>> = BTreeMap::new();
     for snapshot in all {
         let Some(name) = snapshot.tag("fleet").map(str::to_owned) else {
@@ -204,6 +212,9 @@ fn choose(all: Vec<Snapshot>, wanted: Option<&str>, clocks: Clocks) -> Result<Sn
     fleets.retain(|(name, id), _| {
         wanted.is_none_or(|w| w == name || id.as_ref().is_some_and(|id| w == id.to_string()))
     });
+    if own.is_some() && fleets.keys().any(|(_, id)| id.as_ref() == own) {
+        fleets.retain(|(_, id), _| id.as_ref() == own);
+    }
     let said = |(name, id): &(String, Option<FleetId>)| match id {
         Some(id) => format!("{} ({id})", clean(name)),
         None => clean(name).into_owned(),
@@ -478,7 +489,7 @@ environment_file = "old.env"
             storage: at(9),
         };
         let chosen = |all: &[Snapshot], wanted| {
-            let chosen = choose(all.to_vec(), wanted, clocks);
+            let chosen = choose(all.to_vec(), wanted, None, clocks);
             chosen.map(|s| s.id).map_err(|e| e.to_string())
         };
         let one = [
@@ -504,6 +515,9 @@ environment_file = "old.env"
         }
         assert_eq!(chosen(&two, Some(a)), Ok("2".into()));
         assert_eq!(chosen(&two, Some(b)), Ok("4".into()));
+        let own = |id| choose(two.clone(), Some("f"), FleetId::read(id).as_ref(), clocks);
+        assert_eq!(own(a).unwrap().id, "2");
+        assert!(own("00000000000000cc").is_err());
         assert!(chosen(&two, Some("g")).is_err() && chosen(&[], None).is_err());
     }
 

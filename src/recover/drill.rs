@@ -11,6 +11,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 use super::bootstrap::{Bootstrap, Server, bootstrap};
 use super::report::{Kind, Report, Timeline};
 use crate::backup::FleetId;
+use crate::backup::identity::Here;
 use crate::config::Config;
 use crate::job::{Event, Stream};
 use crate::lab::{self, Lab, VmOptions};
@@ -84,6 +85,7 @@ async fn rebuild(
     let servers = lab.nodes().await?.into_iter().zip(&config.nodes);
     let wanted = Bootstrap {
         fleet: Some(config.fleet.name.clone()),
+        id: own_id(config).await,
         servers: servers
             .map(|(there, here)| Server {
                 name: Some(here.name.clone()),
@@ -115,6 +117,14 @@ async fn rebuild(
     let report = run(&cx, FleetId::of(&snapshot), say).await;
     cx.nodes.close().await;
     report
+}
+
+/// The fleet's id; none when its storage node can't be asked, because it is gone perhaps.
+async fn own_id(config: &Config) -> Option<FleetId> {
+    let cx = Context::open(config.clone()).ok()?;
+    let here = Here::read(&cx.config, &cx.nodes).await;
+    cx.nodes.close().await;
+    here.ok()?.id
 }
 
 /// The configuration of the fleet, for machines of practice.
