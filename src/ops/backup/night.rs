@@ -246,7 +246,7 @@ impl Step for LeftAlone {
         self.work.report().held.push(name.to_owned());
         let why: Vec<&str> = open.iter().map(|l| l.what.as_str()).collect();
         Err(StepError::Failed(format!(
-            "{name} is append-only and does not look so: {} (with `--with FILE`)",
+            "{name} does not look as it should: {} (as it is append-only, together with `--with FILE`)",
             why.join("; ")
         )))
     }
