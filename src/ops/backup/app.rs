@@ -146,6 +146,10 @@ impl App {
     /// [`App::back_up`] with the application's lock: what is deployed or restored just now is no
     /// state to keep.
     async fn back_up_alone(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+        // One that runs already is watched, beside the one who holds the lock for it.
+        if is_running(&self.work, &unit_name(&self.app)).await? {
+            return self.back_up(cx, report).await;
+        }
         let hold = Hold::of_apps(&self.work.storage.host, [self.app.clone()]);
         let (told, mut lines) = tokio::sync::mpsc::channel::<String>(4);
         let wait = self.work.cx.runner.wait();

@@ -18,9 +18,7 @@ use crate::backup::{BackupError, Restic, Snapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
 use crate::stack::check_app_name;
 
-pub use merge::{
-    Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere,
-};
+pub use merge::{Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere};
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 
