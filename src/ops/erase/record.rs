@@ -48,7 +48,7 @@ impl Step for Begin {
             true => "an erasing that was interrupted goes on",
             false => "a list of what goes, on the storage node",
         };
-        let nothing = known.volumes.is_empty() && known.domains.is_empty();
+        let nothing = known.going().next().is_none() && known.domains.is_empty();
         Ok(match self.is_written().await? || nothing {
             true => Check::Done(vec![Change::same(line)]),
             false => Check::Change(vec![Change::add(line)]),
@@ -128,7 +128,7 @@ impl Step for Record {
 
     async fn check(&self, _: &Cx) -> Result<Check, StepError> {
         let known = &self.0.known;
-        let any = !known.volumes.is_empty() || !known.domains.is_empty();
+        let any = known.going().next().is_some() || !known.domains.is_empty();
         Ok(
             match any || self.begun().await? || !self.0.left().is_empty() {
                 true => Check::Change(vec![Change::add(format!(
