@@ -208,19 +208,23 @@ mod tests {
         let (one, old) = (snapshot("blog", "f", Some(ID)), snapshot("blog", "f", None));
         let view = view(&[one.clone(), old.clone()]);
         let ask = |groups| forgotten(&view, "blog", groups);
-        let found = ask(group(&[one.clone()], &[old.clone(), old.clone()])).unwrap();
+        let found = ask(group(
+            std::slice::from_ref(&one),
+            &[old.clone(), old.clone()],
+        ))
+        .unwrap();
         let found = found.unwrap();
         assert_eq!((found.remove.len(), found.kept), (2, 1));
-        assert_eq!(ask(group(&[one.clone()], &[])), Ok(None));
-        let none = ask(group(&[], &[old.clone()])).unwrap_err();
+        assert_eq!(ask(group(std::slice::from_ref(&one), &[])), Ok(None));
+        let none = ask(group(&[], std::slice::from_ref(&old))).unwrap_err();
         assert!(none.contains("no snapshot of blog"), "{none}");
         for foreign in [
             snapshot("blog", "g", None),
             snapshot("blog", "f", Some("00000000000000bb")),
         ] {
             for groups in [
-                group(&[one.clone()], &[foreign.clone()]),
-                group(&[foreign.clone()], &[old.clone()]),
+                group(std::slice::from_ref(&one), std::slice::from_ref(&foreign)),
+                group(std::slice::from_ref(&foreign), std::slice::from_ref(&old)),
             ] {
                 assert!(ask(groups).unwrap_err().contains("not this fleet's"));
             }

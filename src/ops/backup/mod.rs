@@ -160,6 +160,15 @@ pub(super) async fn every_repository(cx: &Context) -> Result<Vec<Restic>, Backup
     }
 }
 
+/// Keeps how many snapshots a repository holds now that some were forgotten on purpose: the next night
+/// does not take it for a loss.
+///
+/// # Errors
+/// The repository or the manager can't be asked.
+pub(super) async fn remember_count(cx: &Context, restic: &Restic) -> Result<(), BackupError> {
+    guard::remember(&Work::of(cx).await?, restic).await
+}
+
 /// The steps that back up some applications, or all and the fleet's own files.
 async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable {

@@ -98,7 +98,7 @@ impl Known {
         known.domains.sort();
         known.domains.dedup();
         known.set_folders(cx, storage).await;
-        known.from_snapshots(cx, app, repositories).await;
+        known.add_from_snapshots(cx, app, repositories).await;
         known.set_shared(cx, app, &swarm).await;
         Ok(known)
     }
@@ -155,7 +155,7 @@ impl Known {
     }
 
     /// Folders of volumes that only snapshots tell of: the application was removed long ago.
-    async fn from_snapshots(&mut self, cx: &Context, app: &str, repositories: &[Restic]) {
+    async fn add_from_snapshots(&mut self, cx: &Context, app: &str, repositories: &[Restic]) {
         let Some(first) = repositories.first() else {
             return;
         };

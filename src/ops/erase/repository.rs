@@ -15,7 +15,7 @@ use super::known::{is_fleets, is_own};
 use crate::backup::{BackupError, Guard, Restic, Snapshot, View, data, identity};
 use crate::config::Retention;
 use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::backup::{alone, run_unit};
+use crate::ops::backup::{alone, remember_count, run_unit};
 use crate::text::plural;
 
 /// How long one repository may take: pruning reads and writes much.
@@ -333,7 +333,11 @@ impl Snapshots {
         // packs that others use.
         let prune = ["prune", "--max-unused", "0"].map(str::to_owned);
         match alone(cx, self.restic(), "erase-prune", &prune).await {
-            Ok(_) => work.destroys(&[self.pruned()]).await?,
+            Ok(_) => {
+                work.destroys(&[self.pruned()]).await?;
+                let kept = remember_count(&work.cx, self.restic()).await;
+                kept.map_err(failed)?;
+            }
             Err(e) => {
                 let what = format!("data of forgotten snapshots in {}: {e}", self.place());
                 work.leaves(cx, what, again).await;

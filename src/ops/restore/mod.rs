@@ -51,8 +51,8 @@ pub(in crate::ops) use arriving::Arriving;
 pub(in crate::ops) use database::{data_folder, shell};
 pub(in crate::ops) use journal::Journal;
 pub(in crate::ops) use parts::{held, mounts as mounted};
-pub(crate) use source::Source;
 pub(in crate::ops) use settled::{Settled, check_settled};
+pub(crate) use source::Source;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
 async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {
