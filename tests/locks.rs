@@ -217,7 +217,7 @@ fn the_second_is_told(w: &World) {
 
 fn a_killed_holder(w: &World) {
     w.part("a killed holder");
-    let mut first = begin(&w.a, &["scale", "shop_web", "1", "--yes"]);
+    let mut first = begin(&w.a, &["scale", "shop_web", "4", "--yes"]);
     w.locked("shop");
     first.kill().expect("killed");
     let begun = Instant::now();
