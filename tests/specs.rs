@@ -408,7 +408,7 @@ impl Practice {
 
     /// Labels of the edge come and go; a rollback takes them back.
     fn labels(&self, twins: &Twins, back: bool) {
-        let average = format!("/Spec/Labels/traefik.http.middlewares.@-limit.ratelimit.average");
+        let average = "/Spec/Labels/traefik.http.middlewares.@-limit.ratelimit.average".to_owned();
         let burst = average.replace("average", "burst");
         let used = "/Spec/Labels/traefik.http.routers.all.middlewares";
         let before = self.inspect("service", &twins.mine)["Spec"]["Labels"].clone();
