@@ -166,8 +166,14 @@ const GROUND: &str = "echo '{\"node-generic-resources\":[\"gpu=64\"]}' >/etc/doc
 /// A stack with every key, and what stands beside it.
 const STACK: &str = include_str!("files/every-key.yml");
 
-/// What the engine changes by itself when something is written.
-const ITS_OWN: [&str; 4] = ["/Version", "/UpdatedAt", "/UpdateStatus", "/PreviousSpec"];
+/// What the engine changes by itself when something is written; a job runs once more.
+const ITS_OWN: [&str; 5] = [
+    "/Version",
+    "/UpdatedAt",
+    "/UpdateStatus",
+    "/PreviousSpec",
+    "/JobStatus",
+];
 
 /// Where two values differ: the place, what was there, what is.
 type Changes = Vec<(String, Value, Value)>;

@@ -140,7 +140,7 @@ mod tests {
             std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();
         }
         assert_eq!(AppFile::list(dir.path()), ["blog"]);
-        let strays = ["apps/._blog.toml", "apps/.toml", "apps/blog copy.toml"];
+        let strays = ["apps/.toml", "apps/._blog.toml", "apps/blog copy.toml"];
         assert_eq!(AppFile::strays(dir.path()), strays);
         std::fs::write(
             AppFile::path(dir.path(), "blog"),

@@ -198,8 +198,9 @@ mod tests {
     /// What a backup adds beside the operator's files.
     const ADDED: [&str; 2] = [MANIFEST, "acme.json"];
 
-    /// Prints the names of the files in the folder `$1`, while nobody writes there.
-    const LIST: &str = r#"cd -- "$1"; exec 9<.; flock -s -w 30 9; find . -type f"#;
+    /// Prints the names of the operator's files in the folder `$1`, while nobody writes there.
+    const LIST: &str = r#"cd -- "$1"; exec 9<.; flock -s -w 30 9
+find . -type f ! -name manifest.json ! -name acme.json"#;
 
     #[test]
     fn the_operators_files_are_taken_without_secrets() {
