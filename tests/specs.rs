@@ -101,11 +101,11 @@ const EACH: &[(&str, &str)] = &[
 /// What asks whether a container is well.
 const HEALTH: &[(&str, &str)] = &[
     ("health-cmd", "test -e /page"),
-    ("health-interval", "1s"),
-    ("health-retries", "3"),
+    ("health-interval", "4s"),
+    ("health-retries", "5"),
     ("health-start-interval", "1s"),
-    ("health-start-period", "2s"),
-    ("health-timeout", "2s"),
+    ("health-start-period", "30s"),
+    ("health-timeout", "30s"),
 ];
 
 /// A kind of service: flags that it has beside those of each.

@@ -836,7 +836,7 @@ fn kills_at_every_program_of_the_scripts_lose_nothing() {
         running.into_iter().map(|r| r.join().unwrap()).collect()
     });
     eprintln!("{tried:?} kills");
-    assert!(tried.iter().all(|n| *n > 50), "{tried:?}");
+    assert!(tried.iter().all(|n| *n > 15), "{tried:?}");
 }
 
 fn kill_both(first: Act, second: Act) -> u32 {
@@ -853,8 +853,8 @@ fn kill_both(first: Act, second: Act) -> u32 {
         check(&start, &once, &path);
         once.time_passes();
         let ended = !once.dead;
-        // Ended by itself or not: every third step is the last of the next command.
-        for more in (steps % 3..).step_by(3) {
+        // Ended by itself or not: every eighth step is the last of the next command, another one each time.
+        for more in (steps % 8..).step_by(8) {
             let (mut twice, _) = give(second, &once, more);
             let path = [path.clone(), vec![format!("{second:?} for {more} steps")]].concat();
             check(&once, &twice, &path);
