@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::Kind;
+use matou::lab::{Kind, Lab};
 use support::s3::S3;
 use support::{Fleet, matou, ok, said, until};
 
@@ -82,7 +82,8 @@ fn secret(path: &Path, text: &str) {
 impl Cop {
     fn open() -> Self {
         let begun = Instant::now();
-        let fleet = Fleet::new(FLEET);
+        let mut fleet = Fleet::new(FLEET);
+        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
         fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
         support::backup::restic(&fleet);
         let folder = fleet.lab.config_path();

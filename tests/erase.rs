@@ -336,8 +336,11 @@ fn an_exported_application_runs_elsewhere_and_an_erased_one_is_nowhere() {
     p.is_nowhere(MARKER);
     p.is_nowhere(&secret);
     p.told("the marker is nowhere");
-    let named = p.run("docker secret ls; docker config ls; docker volume ls; docker service ls; docker network ls; find /mnt/data /etc/matou -name '*shop*' 2>/dev/null | grep -v -e /erased/ -e /stacks/ || :");
+    let named = p.run("docker secret ls; docker config ls; docker volume ls; docker service ls; docker network ls; find /mnt/data /etc/matou -name '*shop*' 2>/dev/null | grep -v -e /erased/ -e /stacks/ -e /written/ || :");
     assert!(!named.contains("shop"), "{named}");
+    // No other operator's folder brings it back.
+    let word = p.run("cat /mnt/data/.matou/fleet/written/shop");
+    assert!(word.starts_with("removed by"), "{word}");
     for repository in ["/srv/restic", "/srv/offsite"] {
         assert!(p.snapshots(repository, "app=shop", "id").is_empty());
         p.restic(repository, "check");

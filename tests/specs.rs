@@ -400,7 +400,8 @@ impl Practice {
         let places: Vec<&str> = by_matou.iter().map(|(place, ..)| place.as_str()).collect();
         assert_eq!(places, asked, "matou {args:?}: {by_matou:#?}");
         assert_eq!(by_matou, by_docker, "matou {args:?} and {docker}");
-        for (i, by) in ["matou", "docker"].iter().enumerate() {
+        // Of a job that is, the engine tells defaults too; of one that was, it does not.
+        for (i, by) in ["matou", "docker"].iter().enumerate().filter(|_| !job) {
             let (was, is) = (&was[i].0["Spec"], &is[i].0["PreviousSpec"]);
             assert_eq!(was, is, "what there was before, by {by}: {args:?}");
         }

@@ -115,6 +115,9 @@ impl Step for Files {
         let file = format!("apps/{}.toml", self.0.app);
         self.0.destroys(&[file]).await?;
         let (found, silent) = self.found().await;
+        // The word that it is gone stays: no other operator's folder brings it back.
+        let struck = crate::ops::strike_files(&self.0.cx, &self.0.app).await;
+        struck.map_err(StepError::Failed)?;
         for (host, paths) in found {
             remove(&host, &paths).await?;
         }
