@@ -16,6 +16,9 @@ clean_up() {
     exit $status
 }
 cargo build --locked --all-targets
+# Each server's systemd takes a dozen of these: the usual 128 are enough for seven servers.
+watches=/proc/sys/fs/inotify/max_user_instances
+[ "$(cat $watches)" -ge 1024 ] || echo 1024 >$watches || :
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 # What an earlier run left behind, killed perhaps, is not what this one starts from.
@@ -24,7 +27,7 @@ matou lab up --name test
 
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other.
-aside="edge recover watching"
+aside="edge recover watching specs ownership copies erase"
 beside=$(mktemp)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
