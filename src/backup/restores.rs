@@ -35,13 +35,6 @@ pub enum Phase {
     Forgetting,
 }
 
-impl Phase {
-    /// Whether services may have written to what was restored.
-    pub fn has_run(self) -> bool {
-        matches!(self, Self::Loading | Self::Started | Self::Restored)
-    }
-}
-
 /// A file or folder that is exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {

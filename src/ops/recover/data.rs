@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use super::findings::{Findings, Stuck};
 use super::run;
 use crate::backup::identity::{Here, keep, namesakes};
-use crate::backup::{BackupError, FleetId, Restic, Snapshot, View};
+use crate::backup::{BackupError, FleetId, Restic, Snapshot, View, data};
 use crate::host::Command;
 use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::ops::restore::{Journal, has_to_deploy};
 use crate::ops::{Context, Request, RestoreTo, RestoreWhat};
 use crate::stack::Rendered;
 use crate::text::old;
@@ -23,11 +24,10 @@ const PARALLEL: usize = 3;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Says whether all arguments are folders, and one of them has something in it; or whether there is
-/// nothing at all. Folders are put in place one by one: where one is missing, a restore was
-/// interrupted.
+/// Says whether all arguments are folders, and one of them has something in it. Folders are put in place
+/// one by one: where one is missing, a restore was interrupted.
 const FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=x; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
-case $f$m in 1) echo there;; 1x) echo part;; *) echo nothing;; esac"#;
+case $f$m in 1) echo there;; *) echo nothing;; esac"#;
 
 /// The data of every application is where it belongs.
 pub(super) struct PutBack {
@@ -43,11 +43,8 @@ pub(super) struct PutBack {
 enum Found {
     /// It has no data, or its data is there.
     There(&'static str),
-    Missing {
-        snapshot: Box<Snapshot>,
-        /// Not all of it is missing: what is there is kept beside what is put back.
-        part: bool,
-    },
+    /// What is there of it is kept beside what is put back.
+    Missing(Box<Snapshot>),
     /// It has data and no snapshot that could be taken; why.
     Lost(String),
 }
@@ -111,15 +108,17 @@ impl PutBack {
             let look = Command::sh(FILLED).args(folders.clone()).sudo();
             let out = cx.host.run_ok(&look.label("look for data")).await?;
             let state = out.text();
+            // In place, and perhaps not loaded to its end, by a recovery that was interrupted.
+            let journal = Journal::new(&cx.host, &data(&self.cx.config), app);
+            let half = has_to_deploy(journal.read().await?.as_ref(), true);
             let found = match view.candidates(app, &snapshots) {
                 _ if folders.is_empty() && rendered.secrets.is_empty() => {
                     Found::There("it has no data")
                 }
-                _ if !folders.is_empty() && state == "there" => Found::There("its data is there"),
-                Ok(ours) => Found::Missing {
-                    snapshot: Box::new(ours[0].clone()),
-                    part: state == "part",
-                },
+                _ if !folders.is_empty() && state == "there" && !half => {
+                    Found::There("its data is there")
+                }
+                Ok(ours) => Found::Missing(Box::new(ours[0].clone())),
                 Err(why) => Found::Lost(why.sentence(app, restic.shown())),
             };
             all.push((app.clone(), found));
@@ -129,8 +128,8 @@ impl PutBack {
 
     /// Restores one application: its data, then its databases out of their dumps, then the rest of
     /// it, as `matou restore` does.
-    async fn put_back(&self, app: &str, snapshot: &Snapshot, part: bool, cx: &Cx) {
-        match self.restore(app, snapshot, part, cx).await {
+    async fn put_back(&self, app: &str, snapshot: &Snapshot, cx: &Cx) {
+        match self.restore(app, snapshot, cx).await {
             Ok(()) => {
                 let of = snapshot.time.strftime("%F %T UTC");
                 cx.out
@@ -151,27 +150,14 @@ impl PutBack {
         }
     }
 
-    async fn restore(
-        &self,
-        app: &str,
-        snapshot: &Snapshot,
-        part: bool,
-        cx: &Cx,
-    ) -> Result<(), String> {
+    async fn restore(&self, app: &str, snapshot: &Snapshot, cx: &Cx) -> Result<(), String> {
         let request = Request::Restore {
             app: app.to_owned(),
             snapshot: Some(snapshot.id.clone()),
             what: RestoreWhat::App,
             to: RestoreTo::Place,
         };
-        run(&request, app, &self.cx, cx, &self.findings).await?;
-        if part {
-            return Ok(());
-        }
-        // Nothing was there before: there is nothing that an undo would bring back.
-        let app_name = app.to_owned();
-        let forget = Request::RestoreForget { app: app_name };
-        run(&forget, app, &self.cx, cx, &self.findings).await
+        run(&request, app, &self.cx, cx, &self.findings).await
     }
 }
 
@@ -200,7 +186,7 @@ impl Step for PutBack {
         for (app, found) in self.look(cx, &restic).await? {
             lines.push(match found {
                 Found::There(why) => Change::same(format!("{app}: {why}")),
-                Found::Missing { snapshot, .. } => {
+                Found::Missing(snapshot) => {
                     Change::add(format!("data of {app}, {}", old(now, snapshot.time)))
                 }
                 // Told in the end; it stops no other.
@@ -232,23 +218,23 @@ impl Step for PutBack {
         for (app, found) in self.look(cx, &restic).await? {
             match found {
                 Found::There(_) => {}
-                Found::Missing { snapshot, part } => missing.push((app, snapshot, part)),
+                Found::Missing(snapshot) => missing.push((app, snapshot)),
                 Found::Lost(why) => self.findings.fail(&app, Stuck::Restore, why),
             }
         }
         // The biggest first, the edge before all.
         let edge = self.apps.first().map(|(name, _)| name.clone());
-        missing.sort_by_key(|(app, s, _)| {
+        missing.sort_by_key(|(app, s)| {
             let bytes = s.summary.as_ref().map_or(0, |s| s.total_bytes_processed);
             (edge.as_ref() != Some(app), std::cmp::Reverse(bytes))
         });
         let all = missing.len() as u64;
         let done = std::sync::atomic::AtomicU64::new(0);
         stream::iter(missing)
-            .map(|(app, snapshot, part)| {
+            .map(|(app, snapshot)| {
                 let done = &done;
                 async move {
-                    self.put_back(&app, &snapshot, part, cx).await;
+                    self.put_back(&app, &snapshot, cx).await;
                     let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                     cx.out.progress(done, all, "applications").await;
                 }

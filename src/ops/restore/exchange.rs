@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub create: Vec<String>,
     /// What is to be known; lines of the plan.
     pub notes: Vec<String>,
+    /// When it was asked for: tells it from every other.
+    pub begun: jiff::Timestamp,
     /// It is all of an application: the secrets that are kept for it are a part of it.
     pub whole: bool,
 }
@@ -98,7 +100,7 @@ impl Exchange {
         RestoreState {
             app: self.app.clone(),
             phase,
-            begun: jiff::Timestamp::now(),
+            begun: self.begun,
             snapshot: self.source.id.clone(),
             snapshot_at: self.source.at,
             folder: self.folder.clone(),
@@ -488,9 +490,15 @@ impl Step for Begin {
                     "kept",
                     format!("kept beside, until `matou restore forget {app}`"),
                 ),
-                Phase::Loading | Phase::Started => Change::decide(format!(
-                    "a restore of {app} was interrupted when its services ran on the restored data already: `matou restore undo {app}` brings back what was before, and keeps what they wrote"
-                )),
+                Phase::Loading | Phase::Started => Change::modify(
+                    format!(
+                        "the restore of {app} that was interrupted when its services ran on it"
+                    ),
+                    "half done",
+                    format!(
+                        "taken back first; what they wrote is kept beside, until `matou restore forget {app}`"
+                    ),
+                ),
                 _ => Change::modify(
                     format!("the restore of {app} that was interrupted"),
                     "half done",

@@ -76,7 +76,7 @@ pub(super) trait Rise: Send + Sync {
 
 /// Whether a restore in place has to deploy the application: it does not run, or what runs of it goes
 /// when an earlier restore is taken back.
-pub(super) fn has_to_deploy(earlier: Option<&RestoreState>, runs: bool) -> bool {
+pub(in crate::ops) fn has_to_deploy(earlier: Option<&RestoreState>, runs: bool) -> bool {
     let goes =
         |s: &RestoreState| s.deployed && matches!(s.phase, Phase::Restoring | Phase::Undoing);
     !runs || earlier.is_some_and(goes)
@@ -86,14 +86,14 @@ pub(super) fn has_to_deploy(earlier: Option<&RestoreState>, runs: bool) -> bool 
 /// what it is. `next` is the new one's state.
 ///
 /// # Errors
-/// An earlier one keeps the data of before, or what services wrote: that is the operator's to decide.
+/// An earlier one keeps the data of before: that is the operator's to decide.
 pub(super) async fn begin(
     ground: &dyn Ground,
     earlier: Option<RestoreState>,
     next: &RestoreState,
 ) -> Result<(), StepError> {
     if let Some(mut state) = earlier {
-        if state.phase.has_run() {
+        if state.phase == Phase::Restored {
             return Err(StepError::failed(format!(
                 "an earlier restore of {0} is not let go: `matou restore undo {0}` or `matou restore forget {0}` first",
                 state.app
@@ -188,9 +188,15 @@ where
     calm.tell(format!("{why}: it is taken back")).await;
     let back = async {
         // What is written tells more than what was meant to be written.
+        let begun = state.begun;
         let Some(mut state) = written().await? else {
             return Ok(false);
         };
+        if state.begun != begun {
+            return Err(StepError::failed(
+                "another restore of it was begun meanwhile: what is there is its business",
+            ));
+        }
         if state.phase == Phase::Staging {
             // Not even the beginning could be written: nothing was changed.
             clear(calm, &mut state).await?;

@@ -50,6 +50,7 @@ use stage::Stage;
 pub(in crate::ops) use arriving::Arriving;
 pub(in crate::ops) use database::{data_folder, shell};
 pub(in crate::ops) use journal::Journal;
+pub(in crate::ops) use machine::has_to_deploy;
 pub(in crate::ops) use parts::{held, mounts as mounted};
 pub(in crate::ops) use settled::{Settled, check_settled};
 pub(crate) use source::Source;
@@ -472,6 +473,7 @@ fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
         services: Services::GoOn,
         create: Vec::new(),
         notes: Vec::new(),
+        begun: jiff::Timestamp::now(),
         whole: false,
     })
 }
