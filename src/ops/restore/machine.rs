@@ -77,8 +77,13 @@ pub(super) trait Rise: Send + Sync {
 /// Whether a restore in place has to deploy the application: it does not run, or what runs of it goes
 /// when an earlier restore is taken back.
 pub(in crate::ops) fn has_to_deploy(earlier: Option<&RestoreState>, runs: bool) -> bool {
-    let goes =
-        |s: &RestoreState| s.deployed && matches!(s.phase, Phase::Restoring | Phase::Undoing);
+    let removes = [
+        Phase::Restoring,
+        Phase::Loading,
+        Phase::Started,
+        Phase::Undoing,
+    ];
+    let goes = |s: &RestoreState| s.deployed && removes.contains(&s.phase);
     !runs || earlier.is_some_and(goes)
 }
 
