@@ -371,7 +371,8 @@ fn interrupted(p: &Practice) {
     p.ok(&["restore", "forget", "shop", "--yes"]);
     p.fleet
         .run("n1", "[ -z \"$(ls -A /mnt/data/.matou/restores)\" ]");
-    for phase in ["staging", "restoring", "loading", "started", "restored"] {
+    // In every other phase, and at every step of each: src/ops/restore/explored.rs.
+    for phase in ["restoring", "loading", "started"] {
         interrupted_twice(p, phase);
     }
 }
@@ -389,7 +390,7 @@ fn interrupted_twice(p: &Practice, phase: &str) {
     running.kill().expect("killed");
     running.wait().expect("ended");
     // What the application writes to the restored data meanwhile is the only copy of that.
-    let has_run = matches!(phase, "started" | "restored");
+    let has_run = phase == "started";
     if has_run {
         p.fleet
             .run("n1", "echo order >/mnt/data/shop_files/meanwhile");
