@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx recovm; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm test-copies lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
+.PHONY: demo demo-down test test-vm test-long lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
 setup:
 	@scripts/setup.sh
@@ -37,9 +37,12 @@ test: lint
 test-vm: setup
 	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm --test recover_vm -- --ignored --nocapture
 
-# Nine nights with an append-only copy, and a thief at it: six minutes more than `make test`.
-test-copies: setup
-	@trap 'cargo run --locked --quiet -- lab down --name cop' EXIT; cargo test --locked --test copies -- --ignored --nocapture
+# What takes minutes on fleets of its own, some twenty in all: whole descriptions of services beside
+# docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at it.
+LONG := specs ownership erase copies
+test-long: setup
+	@trap 'for f in spec own era cop; do cargo run --locked --quiet -- lab down --name $$f; done' EXIT; \
+	cargo test --locked $(LONG:%=--test %) --no-fail-fast -- --ignored --nocapture --test-threads 1
 
 # Needs a nightly compiler and cargo-fuzz; `make test` tries the same with bounded effort.
 fuzz:

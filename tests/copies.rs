@@ -205,7 +205,7 @@ fn fails(config: &PathBuf, args: &[&str], part: &str) -> String {
 }
 
 #[test]
-#[ignore = "nine nights take six minutes: make test-copies"]
+#[ignore = "nine nights take six minutes: make test-long"]
 fn a_thief_deletes_no_append_only_copy() {
     let cop = Cop::open();
     ok(&cop.config, &["repo", "init", "--yes"]);

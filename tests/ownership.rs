@@ -108,6 +108,7 @@ fn line<'a>(text: &'a str, all: &[&str]) -> Option<&'a str> {
 }
 
 #[test]
+#[ignore = "minutes on a fleet of its own: make test-long"]
 fn another_fleets_snapshots_are_told_and_restored_only_when_named() {
     let _alone = support::alone();
     let p = practice();
@@ -173,6 +174,7 @@ fn another_fleets_snapshots_are_told_and_restored_only_when_named() {
 }
 
 #[test]
+#[ignore = "minutes on a fleet of its own: make test-long"]
 fn a_fleet_keeps_its_id_and_a_namesake_gets_another() {
     let _alone = support::alone();
     let p = practice();
@@ -220,6 +222,7 @@ fn a_fleet_keeps_its_id_and_a_namesake_gets_another() {
 }
 
 #[test]
+#[ignore = "minutes on a fleet of its own: make test-long"]
 fn a_snapshot_from_the_future_is_told_and_never_the_newest() {
     let _alone = support::alone();
     let p = practice();
