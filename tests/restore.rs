@@ -334,7 +334,7 @@ fn undone(p: &Practice, rows: u64) {
 fn interrupted(p: &Practice) {
     let before = p.rows("shop");
     let mut running = p.spawn(&["restore", "shop", "--yes"]);
-    p.wait_on_storage("grep -q restoring /mnt/data/.matou/restores/shop.json && [ -e /mnt/data/.matou/restores/shop/old/0-shop_db ]");
+    p.wait_on_storage("grep -qE 'restoring|loading' /mnt/data/.matou/restores/shop.json && [ -e /mnt/data/.matou/restores/shop/old/0-shop_db ]");
     running.kill().expect("killed");
     running.wait().expect("ended");
     let plan = p.ok(&["restore", "undo", "shop", "--dry-run"]);
