@@ -266,9 +266,10 @@ fn repository(location: &str, more: &str) -> String {
 const WATCH: &str = r#"rm -f /tmp/leaks /tmp/stop
 while [ ! -e /tmp/stop ]; do
     for p in /proc/[0-9]*; do
-        tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -qF -f /root/secrets && { tr '\0' ' ' <$p/cmdline; echo; } >>/tmp/leaks
-        case $(cat $p/comm 2>/dev/null) in restic|ssh|rclone|pg_dump|psql) continue;; esac
-        tr '\0' '\n' <$p/environ 2>/dev/null | grep -qF -f /root/secrets && { echo "environment of"; cat $p/comm; } >>/tmp/leaks
+        { tr '\0' ' ' <$p/cmdline; echo; } 2>/dev/null | grep -F -f /root/secrets >>/tmp/leaks
+        c=$(cat $p/comm 2>/dev/null)
+        case $c in restic|ssh|rclone|pg_dump|psql) continue;; esac
+        tr '\0' '\n' <$p/environ 2>/dev/null | grep -qF -f /root/secrets && echo "environment of $c" >>/tmp/leaks
     done
     sleep 0.2
 done"#;

@@ -263,6 +263,15 @@ impl Runner {
         }
         let plan = self.plan_with(job, &events, &cancel).await;
         let hash = plan.hash();
+        // A machine that slept until now would take what another did meanwhile for its own beginning.
+        if let Some(reason) = held.loss() {
+            let outcome = Outcome::Failed { reason };
+            self.journal.job_started(&job.title, &hash);
+            held.started(&job.title, &events).await;
+            held.release().await;
+            self.finish(&job.title, begun, &outcome, &events).await;
+            return Ok(outcome);
+        }
         if confirmed.is_some_and(|confirmed| confirmed != hash) && !cancel.is_cancelled() {
             if held.has_told() {
                 let outcome = Outcome::Failed {
