@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx recovm; do cargo run --locked --quiet -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm test-long lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
+.PHONY: demo demo-down test test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
 setup:
 	@scripts/setup.sh
@@ -38,11 +38,16 @@ test-vm: setup
 	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm --test recover_vm -- --ignored --nocapture
 
 # What takes minutes on fleets of its own, some twenty in all: whole descriptions of services beside
-# docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at it.
-LONG := specs ownership erase copies
+# docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at
+# it, a kill at every point of four jobs.
+LONG := specs ownership erase copies kills
 test-long: setup
-	@trap 'for f in spec own era cop; do cargo run --locked --quiet -- lab down --name $$f; done' EXIT; \
+	@trap 'for f in spec own era cop kil; do cargo run --locked --quiet -- lab down --name $$f; done' EXIT; \
 	cargo test --locked $(LONG:%=--test %) --no-fail-fast -- --ignored --nocapture --test-threads 1
+
+# The table of docs/faults.md, of what the tests did since the last `cargo clean`.
+faults:
+	scripts/faults.sh
 
 # Needs a nightly compiler and cargo-fuzz; `make test` tries the same with bounded effort.
 fuzz:

@@ -424,6 +424,11 @@ fn what_is_not_whole_is_told(shop: &Shop) {
         "{text}"
     );
     shop.part("what is not whole is told");
+    support::fault(
+        "backup",
+        "a database that can not be dumped",
+        "told, and no snapshot",
+    );
 }
 
 /// n1 reaches n2 by SSH as `vault`, as a backup server that the operator has.
@@ -545,6 +550,11 @@ fn two_at_once_and_a_closed_console(shop: &Shop) {
     assert!(watched.contains("snapshot "), "{watched}");
     assert!(shop.snapshots(&shop.config).len() > before);
     shop.part("two at once, and a closed console");
+    support::fault(
+        "backup",
+        "two backups at once; the console is closed in one",
+        "one waits; the backup ends as it should",
+    );
 }
 
 fn what_goes_wrong_in_the_middle(shop: &Shop) {
@@ -627,6 +637,11 @@ fn what_goes_wrong_in_the_middle(shop: &Shop) {
     shop.n1(&format!("cat /srv/pack >{pack}"));
     ok(config, &["repo", "check", "--all-data"]);
     shop.part("killed, gone, damaged");
+    support::fault(
+        "backup",
+        "restic is killed, the repository is gone, can not be opened, has a flipped byte",
+        "told; the next backup, or a repair, ends well",
+    );
 }
 
 fn what_is_old_is_forgotten(shop: &Shop) {
@@ -851,4 +866,9 @@ fn a_power_cut(shop: &Shop) {
     });
     assert_eq!(shop.snapshots(&shop.config).len(), before + 1);
     shop.part("a power cut");
+    support::fault(
+        "backup",
+        "the storage node loses its power in a backup",
+        "the next backup ends well",
+    );
 }

@@ -301,6 +301,11 @@ fn a_thief_tries(cop: &Cop) {
     );
     assert!(checked.contains("no errors were found"), "{checked}");
     cop.part("a thief tried");
+    support::fault(
+        "copies",
+        "a thief with the credentials of a manager at an append-only copy",
+        "every snapshot stays restorable",
+    );
 }
 
 fn the_attack_tells_the_truth(cop: &Cop) {
@@ -515,6 +520,11 @@ fn what_does_not_look_right_is_not_forgotten(cop: &Cop) {
     cop.green(9);
     cop.copy_is_whole(&["old", "old", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     cop.part("what did not look right was not forgotten");
+    support::fault(
+        "copies",
+        "snapshots from the future, a sudden fall of their number",
+        "nothing is forgotten until somebody has looked",
+    );
 }
 
 /// An S3 bucket as it comes, and one with object lock.

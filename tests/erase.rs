@@ -395,4 +395,9 @@ fn an_exported_application_runs_elsewhere_and_an_erased_one_is_nowhere() {
         "sh load.sh 2>&1; docker-compose down 2>&1",
     );
     p.told("done");
+    support::fault(
+        "erase",
+        "erasing is killed at three moments; a copy can not be reached",
+        "the same command again ends it; the record says what stays",
+    );
 }

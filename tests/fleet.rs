@@ -103,6 +103,11 @@ fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
     assert_eq!(last["outcome"], "failed");
     let reason = last["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("No such image: matou/nosuch:1"), "{reason}");
+    support::fault(
+        "fleet",
+        "a task can not run",
+        "the job fails with the task's own error",
+    );
 }
 
 /// A paused node keeps the tasks of a global service as they are: the change is known and not begun,
@@ -238,6 +243,7 @@ fn a_lost_node_is_told_and_found_again_while_the_others_answer() {
         let back = row.contains("ready") && row.contains("Docker");
         if back { Ok(()) } else { Err(status) }
     });
+    support::fault("fleet", "a node is lost", "told; the others answer");
 }
 
 #[test]
@@ -419,4 +425,5 @@ fn a_dead_engine_is_told_with_what_to_do() {
         status.contains("n1") && status.contains("leader"),
         "{status}"
     );
+    support::fault("fleet", "an engine is dead", "told, with what to do");
 }

@@ -181,6 +181,11 @@ fn deploys_at_once(w: &World) {
     w.n1("printf %s another-value-of-forty-characters-or-more >/mnt/data/.matou/secrets/vault0/app_key.v1");
     let plan = ok(&w.a, &["deploy", "vault", "vault0", "--dry-run"]);
     assert!(plan.contains("ANOTHER VALUE IS KEPT"), "{plan}");
+    support::fault(
+        "locks",
+        "two operators deploy at once",
+        "the secret that is kept is the one in use",
+    );
 }
 
 /// Who comes second is told by whom, for what and since when, and never that it is done.
@@ -213,6 +218,11 @@ fn the_second_is_told(w: &World) {
         w.n1("ls /run/matou/locks; stat -c %a /run/matou/locks"),
         "700"
     );
+    support::fault(
+        "locks",
+        "a job on an application that another works on",
+        "told who, what, since when; nothing was done",
+    );
 }
 
 fn a_killed_holder(w: &World) {
@@ -224,6 +234,11 @@ fn a_killed_holder(w: &World) {
     let text = ok(&w.b, &["scale", "shop_web", "2", "--yes"]);
     assert!(begun.elapsed() < Duration::from_secs(30), "{text}");
     let _ = first.wait();
+    support::fault(
+        "locks",
+        "the holder of a lock is killed",
+        "the next one takes it and says so",
+    );
 }
 
 /// A laptop that sleeps has lost its lock, and stops when it wakes.
@@ -247,6 +262,11 @@ fn a_sleeping_holder(w: &World) {
         "{text}"
     );
     assert_eq!(w.replicas(), "2");
+    support::fault(
+        "locks",
+        "the machine of a holder sleeps, another takes the lock",
+        "the sleeper stops its job when it wakes",
+    );
 }
 
 /// A folder that lacks another's newest application does not strike it off the night.
@@ -276,6 +296,11 @@ fn a_stale_folder(w: &World) {
     let text = ok(&w.a, &["backup", "shop", "--dry-run"]);
     assert!(text.contains("snapshot of shop"), "{text}");
     std::fs::remove_file(folder.join("apps/other.toml")).expect("removed");
+    support::fault(
+        "locks",
+        "an operator's folder lacks another's application",
+        "it stays in the list of the night",
+    );
 }
 
 /// One odd name is one failed item, or is told, and stops no other.
@@ -312,6 +337,11 @@ fn odd_names(w: &World) {
         std::fs::remove_file(folder.join(stray)).expect("removed");
     }
     ok(&w.a, &["backup", "--all", "--scheduled"]);
+    support::fault(
+        "locks",
+        "stray files in apps/, odd labels of stacks",
+        "one failed item at most",
+    );
 }
 
 /// Neither a scale nor a backup comes between the renames of a restore.
@@ -336,4 +366,9 @@ fn during_a_restore(w: &World) {
     let inside = w.n1("for c in $(docker ps -q --filter name=shop_web); do docker exec $c stat -c %i /data; done | sort -u");
     assert_eq!(inside, live);
     ok(&w.a, &["restore", "forget", "shop", "--yes"]);
+    support::fault(
+        "locks",
+        "a scale, a backup, a deploy during a restore, or while one is half done",
+        "refused, or they wait; never \"done\"",
+    );
 }

@@ -171,6 +171,11 @@ fn another_fleets_snapshots_are_told_and_restored_only_when_named() {
     p.ok(&["repo", "forget", "--yes"]);
     assert!(p.ids("shop").contains(&same));
     p.restic(&format!("forget {same}"));
+    support::fault(
+        "ownership",
+        "two fleets in one repository, an application of one name",
+        "each takes its own; the other's only by their id",
+    );
 }
 
 #[test]
@@ -219,6 +224,11 @@ fn a_fleet_keeps_its_id_and_a_namesake_gets_another() {
     p.run(&format!("rm -f {file}"));
     p.ok(&["backup", "blog"]);
     assert_eq!(p.run(&format!("cat {file}")).trim(), id);
+    support::fault(
+        "ownership",
+        "two fleets of one name",
+        "they are told apart by an id",
+    );
 }
 
 #[test]
@@ -278,4 +288,9 @@ fn a_snapshot_from_the_future_is_told_and_never_the_newest() {
     );
     // What other tests forget by age is not judged by it.
     p.restic(&format!("forget {wrong}"));
+    support::fault(
+        "ownership",
+        "a clock was wrong: a snapshot of 2031, one that its manifest contradicts",
+        "told, and never the newest",
+    );
 }

@@ -298,6 +298,11 @@ fn lock_out(fleet: &Fleet, config: &PathBuf) {
     assert_eq!(fleet.run("n3", "nft list table inet matou"), rules);
     let plan = ok(config, &["provision", "--only", "firewall", "--dry-run"]);
     assert!(plan.contains("nothing to do"), "{plan}");
+    support::fault(
+        "provision",
+        "a firewall and an sshd that lock the operator out",
+        "they are taken back within half a minute",
+    );
 }
 
 fn another_swarm(fleet: &Fleet, config: &PathBuf) {
@@ -340,6 +345,7 @@ fn apt_in_use(fleet: &Fleet) {
     fleet.run("n2", "systemctl stop holder");
     ok(&config, &args);
     assert!(ok(&config, &args).contains("nothing to do"));
+    support::fault("provision", "apt is in use", "waited for, and told");
 }
 
 fn full_disk(fleet: &Fleet) {
@@ -353,6 +359,11 @@ fn full_disk(fleet: &Fleet) {
     assert!(text.contains("enough free space"), "{text}");
     fleet.run("n2", "umount /var/cache/apt/archives");
     ok(&config, &args);
+    support::fault(
+        "provision",
+        "a disk is full in a provisioning",
+        "told; the next run ends it",
+    );
 }
 
 fn wrong_download(fleet: &Fleet) {
@@ -416,6 +427,11 @@ fn lost_connection(fleet: &Fleet) {
     });
     assert!(fleet.run("n3", "cmake --version").contains("cmake version"));
     assert!(ok(&config, &args).contains("nothing to do"));
+    support::fault(
+        "provision",
+        "the connection is lost in a provisioning",
+        "the next run ends it",
+    );
 }
 
 /// A node whose sshd takes connections and says nothing stops nobody but itself.

@@ -124,6 +124,11 @@ fn everything_is_lost(
     // Nothing is left to do.
     let again = ok(&config, &["recover", "--yes"]);
     assert!(again.contains("nothing to do"), "{again}");
+    support::fault(
+        "recover",
+        "every server is lost",
+        "all is back out of the repository within three minutes",
+    );
     config
 }
 
@@ -138,6 +143,11 @@ fn a_worker_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, S
     assert_eq!(nodes.matches("Ready").count(), 3, "{nodes}");
     assert!(!nodes.contains("Down"), "{nodes}");
     assert_eq!(&world.picture(config), before);
+    support::fault(
+        "recover",
+        "a worker is lost",
+        "recover takes it out of the list; all applications run",
+    );
 }
 
 /// Its data lives, the swarm does not; every attempt but the last is killed in another phase.
@@ -157,6 +167,11 @@ fn the_manager_is_lost_and_the_console_killed(
     }
     at_last(config, &["recover", "--yes"]);
     assert_eq!(&world.picture(config), before);
+    support::fault(
+        "recover",
+        "the manager is lost, and recovery is killed in four phases",
+        "the fifth run ends with all applications as they were",
+    );
 }
 
 fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {
@@ -166,6 +181,11 @@ fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<S
     }
     at_last(config, &["recover", "--yes"]);
     assert_eq!(&world.picture(config), before);
+    support::fault(
+        "recover",
+        "the storage node is lost, and recovery is killed in two phases",
+        "the third run ends with all applications as they were",
+    );
 }
 
 /// All applications move to two other servers. What changes on the way comes along; killed when the
@@ -226,6 +246,11 @@ fn the_fleet_moves(world: &World, config: &PathBuf) {
     assert!(again.contains("nothing to do"), "{again}");
     let night = ok(config, &["backup", "--all", "--yes"]);
     assert!(!night.contains("snapshot of files"), "{night}");
+    support::fault(
+        "recover",
+        "a move to other servers is killed twice, data changes meanwhile",
+        "the third run ends with the changed data there",
+    );
 }
 
 /// Runs a job to its end, when the servers have noticed that the one before is gone.

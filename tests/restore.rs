@@ -328,6 +328,11 @@ fn undone(p: &Practice, rows: u64) {
     assert!(again.contains("nothing to do"), "{again}");
     p.ok(&["restore", "forget", "shop", "--yes"]);
     assert_eq!(p.rows("shop"), rows + 1);
+    support::fault(
+        "restore",
+        "a restore is taken back, then forgotten",
+        "what the application wrote since comes back; it goes with a forget alone",
+    );
 }
 
 /// matou is killed while the services are stopped and the folders exchanged.
@@ -375,6 +380,11 @@ fn interrupted(p: &Practice) {
     for phase in ["restoring", "loading", "started"] {
         interrupted_twice(p, phase);
     }
+    support::fault(
+        "restore",
+        "matou is killed in a restore (phases restoring, loading, started), then in its undo",
+        "one undo leads out; the data in use comes back, what was written to the restored one is kept",
+    );
 }
 
 /// A restore is killed in one of its phases, the undo of it too, then undone again: the data in use
@@ -490,6 +500,11 @@ fn shared_volume(p: &Practice) {
     for app in ["sha", "shb"] {
         p.ok(&["remove", app, "--yes"]);
     }
+    support::fault(
+        "restore",
+        "two applications share a volume; a container that is no service uses it",
+        "both stop and find what is restored; the plan asks to stop the container",
+    );
 }
 
 /// The storage node loses its power in the middle.
@@ -513,6 +528,11 @@ fn power_cut(p: &Practice) {
     assert!(text.contains("taken back first"), "{text}");
     assert!(p.rows("shop") < before);
     p.ok(&["restore", "forget", "shop", "--yes"]);
+    support::fault(
+        "restore",
+        "the storage node loses its power in a restore",
+        "the same command again takes it back first",
+    );
 }
 
 /// One file with every character of a pattern in its name, in place and into a folder.
@@ -636,6 +656,11 @@ fn no_room(p: &Practice) {
     // Wrong files are not left behind.
     p.fleet
         .run("n1", "[ ! -e /srv/few/x ]; umount /srv/small /srv/few");
+    support::fault(
+        "restore",
+        "the disk is full before, and while, a restore writes",
+        "nothing in use is changed",
+    );
 }
 
 /// A proof counts, and a file that differs without anybody having changed it is none.

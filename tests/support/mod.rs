@@ -55,6 +55,23 @@ pub fn ok(config: &PathBuf, args: &[&str]) -> String {
     text
 }
 
+/// Writes a row of the table of faults that were tried: what was done to matou, and what was seen
+/// after it. `make faults` puts the rows of all tests together.
+pub fn fault(test: &str, what: &str, outcome: &str) {
+    use std::io::Write as _;
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
+    std::fs::create_dir_all(&folder).expect("made");
+    let file = folder.join(format!("{test}.md"));
+    let clean = |s: &str| s.replace('|', "\\|").replace('\n', " ");
+    let row = format!("| {} | {} | `{test}` |\n", clean(what), clean(outcome));
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .expect("opened");
+    file.write_all(row.as_bytes()).expect("written");
+}
+
 /// Both outputs as text.
 pub fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
