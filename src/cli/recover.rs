@@ -53,6 +53,10 @@ pub struct RecoverOptions {
     /// Store the host keys of the new servers without comparing them with anything
     #[arg(long, requires = "repository", conflicts_with = "known_hosts")]
     accept_new_host_keys: bool,
+    /// Your own settings, as in config.toml: those that are not taken from a repository ([ssh]
+    /// config_file, copies, receivers, …); they go over what is taken
+    #[arg(long, value_name = "FILE", requires = "repository")]
+    settings: Option<PathBuf>,
     #[command(flatten)]
     job: job::Options,
 }
@@ -98,6 +102,11 @@ impl RecoverOptions {
             servers: self.nodes.clone(),
             repository,
             ssh,
+            settings: match &self.settings {
+                None => String::new(),
+                Some(file) => std::fs::read_to_string(file)
+                    .wrap_err_with(|| format!("{} can't be read", file.display()))?,
+            },
         };
         if wanted.servers.is_empty() {
             bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");

@@ -17,6 +17,8 @@ use crate::ops::Context;
 use crate::provision;
 use crate::text::clean;
 
+use super::foreign;
+
 /// Most bytes that the fleet's configuration may have, unpacked.
 const MOST: u64 = 64 << 20;
 
@@ -59,6 +61,8 @@ pub struct Bootstrap {
     pub repository: Repository,
     /// Keys of `[ssh]` that are not as they were.
     pub ssh: Vec<(&'static str, String)>,
+    /// The operator's own settings, as in config.toml: what a repository has no say in.
+    pub settings: String,
 }
 
 /// Writes config.toml, apps/ and stacks/ of the newest fleet snapshot into `folder`; answers with
@@ -111,7 +115,13 @@ pub async fn bootstrap(
     unpack(&archive, inside, unpacked.path())?;
     let text = std::fs::read_to_string(unpacked.path().join("config.toml"))
         .wrap_err("the fleet's snapshot holds no config.toml")?;
-    let text = configure(&text, wanted)?;
+    let (text, mut left_out) = configure(&text, wanted)?;
+    left_out.extend(unnamed_files(&unpacked.path().join("apps")));
+    let heading = "not taken, because the repository has no say in what this machine runs, reads and believes; what is yours comes with --settings:";
+    tell(heading, &left_out, say);
+    let doc: DocumentMut = text.parse().wrap_err("the new config.toml is no TOML")?;
+    let heading = "taken, and leaves something of the new servers open; look at it:";
+    tell(heading, &foreign::told(&doc), say);
     std::fs::create_dir_all(folder)
         .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
@@ -120,6 +130,15 @@ pub async fn bootstrap(
     // Last: a folder with a config.toml is whole.
     std::fs::write(&path, text).wrap_err_with(|| format!("{} can't be written", path.display()))?;
     Ok((path, snapshot))
+}
+
+fn tell(heading: &str, lines: &[String], say: &(dyn Fn(&str) + Sync)) {
+    if !lines.is_empty() {
+        say(heading);
+    }
+    for line in lines {
+        say(&format!("  {line}"));
+    }
 }
 
 /// Where restic runs while there is no fleet: on this machine, or else on the first new server,
@@ -275,6 +294,32 @@ fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes files of applications that are none, or that name a file as their stack; answers with a line
+/// each.
+fn unnamed_files(apps: &Path) -> Vec<String> {
+    let mut told = Vec::new();
+    for entry in std::fs::read_dir(apps).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let app = name.strip_suffix(".toml");
+        let why = match app.is_some_and(crate::stack::is_app_name) {
+            false => Some("it is no application's name".to_owned()),
+            true => match std::fs::read_to_string(entry.path()) {
+                Ok(text) => foreign::refused(&text),
+                Err(e) => Some(e.to_string()),
+            },
+        };
+        if let Some(why) = why {
+            told.push(format!("apps/{}: {why}", clean(&name)));
+            let _ = match entry.path().is_dir() {
+                true => std::fs::remove_dir_all(entry.path()),
+                false => std::fs::remove_file(entry.path()),
+            };
+        }
+    }
+    told.sort();
+    told
+}
+
 /// Copies a folder of plain files, if it is there.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(from) else {
@@ -294,14 +339,17 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The configuration with its servers, its repository and its way of logging in replaced.
+/// The configuration with its servers, its repository and its way of logging in replaced, and without
+/// what a repository has no say in; that is told, a line each, and stands below as comments.
 ///
 /// # Errors
 /// When it can't be read, or names more servers than there are places for.
-pub(super) fn configure(text: &str, wanted: &Bootstrap) -> Result<String> {
+fn configure(text: &str, wanted: &Bootstrap) -> Result<(String, Vec<String>)> {
     let mut doc: DocumentMut = text
         .parse()
         .wrap_err("config.toml of the fleet's snapshot is damaged")?;
+    let left_out = foreign::strip(&mut doc);
+    foreign::overlay(&mut doc, &wanted.settings).wrap_err("your settings are no TOML")?;
     let ssh = doc["ssh"].or_insert(Item::Table(Table::new()));
     for (key, text) in &wanted.ssh {
         ssh[key] = value(text.as_str());
@@ -310,9 +358,6 @@ pub(super) fn configure(text: &str, wanted: &Bootstrap) -> Result<String> {
     let backup = doc["backup"].or_insert(Item::Table(Table::new()));
     let repository = &wanted.repository;
     if let Some(table) = backup.as_table_like_mut() {
-        for key in ["password_file", "password_command", "environment_file"] {
-            table.remove(key);
-        }
         table.insert("repository", value(repository.location.as_str()));
         if !repository.password_command.is_empty() {
             let words: Array = repository.password_command.iter().collect();
@@ -327,7 +372,14 @@ pub(super) fn configure(text: &str, wanted: &Bootstrap) -> Result<String> {
             }
         }
     }
-    Ok(doc.to_string())
+    let mut text = doc.to_string();
+    if !left_out.is_empty() {
+        text += "\n# Not taken from the repository:\n";
+    }
+    for line in &left_out {
+        text += &format!("# {line}\n");
+    }
+    Ok((text, left_out))
 }
 
 /// Gives nodes the addresses of servers; nodes for which there is none are left out.
@@ -351,10 +403,6 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
     for node in nodes.iter_mut() {
         let name = node["name"].as_str().unwrap_or_default().to_owned();
         let named = servers.iter().find(|s| s.name.as_deref() == Some(&name));
-        // What belonged to the old server is of no use.
-        for key in ["port", "user", "identity", "jump", "advertise"] {
-            node.remove(key);
-        }
         if let Some(server) = named.or_else(|| unnamed.next()) {
             node["address"] = value(server.address.as_str());
             kept.push(name);
@@ -435,7 +483,9 @@ environment_file = "old.env"
 
     #[test]
     fn servers_take_the_places_of_nodes_and_the_rest_stays() {
-        let text = configure(TEXT, &wanted(&["203.0.113.1", "store=203.0.113.2"])).unwrap();
+        let (text, left_out) =
+            configure(TEXT, &wanted(&["203.0.113.1", "store=203.0.113.2"])).unwrap();
+        assert!(left_out.is_empty(), "{left_out:?}");
         for expected in [
             "# mine",
             "user = \"root\" # log in so",
@@ -457,10 +507,10 @@ environment_file = "old.env"
 
     #[test]
     fn fewer_servers_are_enough_and_more_are_refused() {
-        let text = configure(TEXT, &wanted(&["203.0.113.1"])).unwrap();
+        let (text, _) = configure(TEXT, &wanted(&["203.0.113.1"])).unwrap();
         assert!(text.contains("node = \"master\""), "{text}");
         assert!(!text.contains("name = \"store\""), "{text}");
-        let text = configure(TEXT, &wanted(&["store=203.0.113.1"])).unwrap();
+        let (text, _) = configure(TEXT, &wanted(&["store=203.0.113.1"])).unwrap();
         let config = crate::config::Config::parse(&text, Path::new("/fleet/config.toml")).unwrap();
         assert_eq!(config.nodes[0].role, crate::model::Role::Manager);
         let error = |servers: &[&str]| configure(TEXT, &wanted(servers)).unwrap_err().to_string();

@@ -99,6 +99,10 @@ async fn rebuild(
             ("known_hosts_file", beside("known_hosts")),
             ("known_hosts", "strict".into()),
         ],
+        settings: match &config.edge.ca_file {
+            Some(file) => format!("[edge]\nca_file = {}\n", value(file.display().to_string())),
+            None => String::new(),
+        },
     };
     // restic runs where it will run: the practice fleet's first node.
     let first = Context::open(Config::read(&path)?)?;

@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod drill;
+mod foreign;
 mod report;
 
 pub use bootstrap::{Bootstrap, Server, bootstrap};

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
+use crate::text::clean;
+
 /// Swarm's limits, bytes.
 const LARGEST_CONFIG: usize = 1_000 * 1024;
 const LARGEST_SECRET: usize = 500 * 1024;
@@ -34,12 +36,37 @@ impl Folder {
                 let file = file.ok_or_else(|| format!("there is no file stacks/{name}"))?;
                 Ok(file.contents().to_vec())
             }
-            Self::Path(folder) => {
-                let path = folder.join(path);
-                std::fs::read(&path).map_err(|e| format!("{} can't be read: {e}", path.display()))
-            }
+            Self::Path(folder) => read_below(folder, path),
         }
     }
+}
+
+/// Reads a file that a stack file names. The stack file may be another's, from the internet or out of a
+/// repository: it gets what is in its own folder, and neither keys of the operator's nor devices.
+///
+/// # Errors
+/// One sentence.
+fn read_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read as _;
+    let path = folder.join(name);
+    let failed = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
+    let real = path.canonicalize().map_err(failed)?;
+    if !real.starts_with(folder.canonicalize().map_err(failed)?) {
+        return Err(format!(
+            "{} is not in {}, where the stack file is: a stack gets files of its own folder alone; copy it there",
+            clean(&name.display().to_string()),
+            folder.display()
+        ));
+    }
+    // Before it is opened: a pipe would be waited for.
+    if !std::fs::metadata(&real).map_err(failed)?.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    let mut content = Vec::new();
+    let file = std::fs::File::open(&real).map_err(failed)?;
+    let most = LARGEST_CONFIG as u64 + 1;
+    file.take(most).read_to_end(&mut content).map_err(failed)?;
+    Ok(content)
 }
 
 /// A Swarm config that a stack needs.

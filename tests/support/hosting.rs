@@ -362,8 +362,17 @@ impl World {
                 &lab("known_hosts"),
             ])
             .args(["--into", &folder.display().to_string()])
+            .args(["--settings", &self.own_settings()])
             .stdin(Stdio::null());
         command
+    }
+
+    /// What a repository has no say in.
+    fn own_settings(&self) -> String {
+        let text = format!("[edge]\nca_file = {:?}\n", self.key("root.pem"));
+        let path = self.key("settings.toml");
+        std::fs::write(&path, text).expect("written");
+        path
     }
 }
 

@@ -119,13 +119,30 @@ pub(super) fn collect(config: &Config) -> Result<Vec<File>, String> {
         let Some(mut file) = loaded else { continue };
         if is_path(&file.stack) {
             let own = format!("app-{app}");
-            files.push((format!("stacks/{own}.yml"), read(Path::new(&file.stack))?));
+            let content = read(Path::new(&file.stack))?;
+            // apps/ may be another's, out of a git repository: no key of the operator's travels.
+            if !is_compose(&content) {
+                return Err(format!(
+                    "{} is no compose file: correct `stack` in {}",
+                    file.stack,
+                    AppFile::path(&folder, &app).display()
+                ));
+            }
+            files.push((format!("stacks/{own}.yml"), content));
             file.stack = own;
         }
         files.push((format!("apps/{app}.toml"), file.text().into_bytes()));
     }
-    add(&folder.join("stacks"), "stacks", &mut files, 0)?;
+    if let Ok(root) = folder.canonicalize() {
+        add(&folder.join("stacks"), "stacks", &root, &mut files, 0)?;
+    }
     Ok(files)
+}
+
+/// Whether a file has services.
+fn is_compose(content: &[u8]) -> bool {
+    let yaml: Result<serde_yaml::Value, _> = serde_yaml::from_slice(content);
+    yaml.is_ok_and(|v| v.get("services").is_some_and(serde_yaml::Value::is_mapping))
 }
 
 /// A compose file, not a name of the catalogue.
@@ -136,15 +153,25 @@ pub(super) fn is_path(stack: &str) -> bool {
 /// Deepest folder below stacks/ that is taken along.
 const DEEPEST: usize = 8;
 
-fn add(folder: &Path, name: &str, files: &mut Vec<File>, depth: usize) -> Result<(), String> {
+/// Takes the files of a folder; what is reached by a link that leads out of `root` stays where it is.
+fn add(
+    folder: &Path,
+    name: &str,
+    root: &Path,
+    files: &mut Vec<File>,
+    depth: usize,
+) -> Result<(), String> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(());
     };
     for entry in entries.flatten() {
         let path = entry.path();
         let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        if !path.canonicalize().is_ok_and(|real| real.starts_with(root)) {
+            continue;
+        }
         if path.is_dir() && depth < DEEPEST {
-            add(&path, &name, files, depth + 1)?;
+            add(&path, &name, root, files, depth + 1)?;
         } else if path.is_file() {
             let content = std::fs::read(&path)
                 .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
@@ -213,6 +240,11 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         std::fs::create_dir_all(at("apps")).unwrap();
         std::fs::write(at("stacks/own.yml"), "services: {}\n").unwrap();
         std::fs::write(at("stacks/sub/nginx.conf"), "x").unwrap();
+        // A fleet folder may come from elsewhere: what its links lead to stays here.
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(key.path(), at("stacks/key")).unwrap();
+        std::os::unix::fs::symlink("/etc", at("stacks/etc")).unwrap();
+        std::os::unix::fs::symlink("own.yml", at("stacks/same.yml")).unwrap();
         let other = dir.path().join("other.yml");
         std::fs::write(&other, "services: {}\n").unwrap();
         let app = format!("stack = \"{}\"\n", other.display());
@@ -228,9 +260,16 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
                 "config.toml",
                 "stacks/app-blog.yml",
                 "stacks/own.yml",
+                "stacks/same.yml",
                 "stacks/sub/nginx.conf"
             ]
         );
+        let app = format!("stack = {:?}\n", key.path().with_extension("yml"));
+        std::fs::write(key.path().with_extension("yml"), "-----BEGIN KEY-----").unwrap();
+        std::fs::write(at("apps/evil.toml"), app).unwrap();
+        let refused = collect(&config).unwrap_err();
+        assert!(refused.contains("is no compose file"), "{refused}");
+        std::fs::remove_file(key.path().with_extension("yml")).unwrap();
         let all: Vec<u8> = files.into_iter().flat_map(|(_, c)| c).collect();
         let all = String::from_utf8(all).unwrap();
         assert!(

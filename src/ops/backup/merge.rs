@@ -195,6 +195,15 @@ impl There {
             return Err(format!("the storage node has no file of {app}"));
         }
         let mut said = Vec::new();
+        let own: Option<AppFile> = files
+            .iter()
+            .find(|(n, _)| n.starts_with("apps/"))
+            .and_then(|(_, text)| toml::from_str(&String::from_utf8_lossy(text)).ok());
+        if own.is_none_or(|f| files::is_path(&f.stack)) {
+            return Err(format!(
+                "apps/{app}.toml on the storage node names a file of another machine, or can't be read: nothing was taken"
+            ));
+        }
         for (name, content) in files {
             let path = folder.join(&name);
             let plain = Path::new(&name)
