@@ -12,6 +12,7 @@ use super::StackError;
 use super::extension::{Extension, Variable};
 use super::files::Folder;
 use super::lint::{Finding, Severity};
+use super::reach;
 use super::render::{Rendered, Target, render};
 use crate::config::nearest;
 
@@ -47,6 +48,11 @@ pub(super) struct Stack {
 
 impl Stack {
     fn parse(name: &str, file: &str, folder: Folder, text: &str) -> Result<Self, StackError> {
+        reach::bounded(text).map_err(|message| StackError::At {
+            file: file.to_owned(),
+            line: 1,
+            message,
+        })?;
         let extended: Extended = serde_yaml::from_str(text).map_err(|e| StackError::At {
             file: file.to_owned(),
             line: e.location().map_or(1, |l| l.line()),
@@ -258,6 +264,16 @@ fn insert(
 }
 
 fn read(path: &Path) -> Result<String, StackError> {
-    std::fs::read_to_string(path)
-        .map_err(|e| StackError::Other(format!("{} can't be read: {e}", path.display())))
+    let failed =
+        |e: std::io::Error| StackError::Other(format!("{} can't be read: {e}", path.display()));
+    // Before it is opened: a pipe would be waited for, and a device may have no end.
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    if !meta.is_file() || meta.len() > reach::LARGEST {
+        let what = match meta.is_file() {
+            true => format!("larger than {} KiB", reach::LARGEST >> 10),
+            false => "no file".into(),
+        };
+        return Err(StackError::Other(format!("{} is {what}", path.display())));
+    }
+    std::fs::read_to_string(path).map_err(failed)
 }

@@ -48,6 +48,11 @@ impl Folder {
 /// One sentence.
 fn read_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
+    // That of `own.yml` is an empty one.
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
     let path = folder.join(name);
     let failed = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
     let real = path.canonicalize().map_err(failed)?;

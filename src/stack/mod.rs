@@ -15,6 +15,7 @@ mod name;
 mod needs;
 mod only;
 mod places;
+mod reach;
 mod render;
 mod rule1;
 mod switches;

@@ -10,9 +10,10 @@ use super::catalogue::Stack;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape, interpolate};
-use super::lint::{Finding, lint, published, section, uses};
+use super::lint::{Finding, Severity, lint, published, section, uses};
 use super::needs::{self, Needs};
 use super::places::Places;
+use super::reach;
 use super::switches::Switches;
 use super::traefik1::Labels;
 use super::volumes::{self, Volumes};
@@ -193,6 +194,30 @@ pub(super) fn render(
         findings: lint(&stack.file, &places, &file),
         ..Rendered::default()
     };
+    let said = |(place, message): reach::Said| {
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        (places.line(&place), message)
+    };
+    reach::check(&stack.extension, &file, target.storage).map_err(|e| {
+        let (line, message) = said(e);
+        let file = stack.file.clone();
+        StackError::At {
+            file,
+            line,
+            message,
+        }
+    })?;
+    // What comes with matou was looked at.
+    if !matches!(stack.folder, files::Folder::BuiltIn(_)) {
+        for (line, message) in reach::told(&file, target.storage).into_iter().map(said) {
+            out.findings.push(Finding {
+                severity: Severity::Warning,
+                file: stack.file.clone(),
+                line,
+                message,
+            });
+        }
+    }
     file.entry("version".into())
         .or_insert_with(|| VERSION.into());
     let carried = files::carry(app, &mut file, &stack.folder, &target.files).map_err(
