@@ -78,15 +78,20 @@ fn every_built_in_stack_has_its_words_and_nothing_to_be_said_against_it() {
 
 #[test]
 fn the_whole_catalogue_is_looked_through_in_a_tenth_of_a_second() {
+    // Of the processor: what else runs here takes none of it.
+    let now = || {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        std::time::Duration::from(nix::time::clock_gettime(clock).expect("a clock"))
+    };
     let config = config("");
-    let begun = std::time::Instant::now();
+    let begun = now();
     let catalogue = Catalogue::load(None).unwrap();
     for entry in catalogue.list() {
         catalogue.lint(&entry.name, &Target::of(&config)).unwrap();
     }
-    let took = begun.elapsed();
+    let took = now() - begun;
     eprintln!("lint of the catalogue: {} ms", took.as_millis());
-    // A debug build on a busy machine is given ten times as long.
+    // A debug build is given ten times as long.
     assert!(took < std::time::Duration::from_secs(1), "{took:?}");
 }
 
