@@ -15,6 +15,9 @@ use super::{Docker, DockerError, Spec};
 use crate::host::Command;
 use crate::model::{Availability, Role};
 
+/// How long a new manager may take until the swarm takes changes with it.
+const SETTLES: Duration = Duration::from_secs(180);
+
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
 
@@ -129,6 +132,59 @@ impl Docker {
             };
         })
         .await
+    }
+
+    /// Waits until the swarm takes changes again after a node, found by its swarm id, took up a role. A
+    /// new manager is counted at once, and takes part only when its raft runs: until then of two managers
+    /// one is no majority, and every change waits. Proved by writing the node's description unchanged,
+    /// through this manager, and through the new one's own engine.
+    ///
+    /// # Errors
+    /// When that does not come, with what the engine said last.
+    pub async fn settled(&self, node: &str, role: Role, own: &Self) -> Result<(), DockerError> {
+        let mut last = "no answer yet".to_owned();
+        let settled = async {
+            loop {
+                match self.writes(node, role, own).await {
+                    Ok(()) => return,
+                    Err(why) => last = why,
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        if tokio::time::timeout(SETTLES, settled).await.is_ok() {
+            return Ok(());
+        }
+        Err(DockerError::Other {
+            node: self.node(),
+            reason: format!(
+                "the swarm takes no change {} s after the new role ({last}): is 2377/tcp open between the managers, and does `docker node ls` name each of them Reachable?",
+                SETTLES.as_secs()
+            ),
+        })
+    }
+
+    async fn writes(&self, node: &str, role: Role, own: &Self) -> Result<(), String> {
+        let told = |e: DockerError| e.to_string();
+        let is_manager = role == Role::Manager;
+        let swarm = self.swarm().await.map_err(told)?;
+        let found = swarm.nodes.iter().find(|n| n.id == node);
+        let found = found.ok_or("the managers do not list the node")?;
+        if (found.reachability == "reachable") != is_manager {
+            return Err(match is_manager {
+                true => format!("{} is no reachable manager yet", found.hostname),
+                false => format!("{} still counts as a manager", found.hostname),
+            });
+        }
+        self.update_node(node, |_| {}).await.map_err(told)?;
+        if is_manager {
+            match own.update_node(node, |_| {}).await {
+                // Nobody gets there from here: what the others say is what there is.
+                Err(DockerError::Host(_)) | Ok(()) => {}
+                Err(e) => return Err(told(e)),
+            }
+        }
+        Ok(())
     }
 
     /// The role in this engine's own certificate, with which it starts; none outside a swarm. A
