@@ -112,13 +112,15 @@ pub async fn bootstrap(
     let text = std::fs::read_to_string(unpacked.path().join("config.toml"))
         .wrap_err("the fleet's snapshot holds no config.toml")?;
     let text = configure(&text, wanted)?;
-    std::fs::create_dir_all(folder)
+    crate::files::make_folder(folder)
         .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
         copy(&unpacked.path().join(part), &folder.join(part))?;
     }
     // Last: a folder with a config.toml is whole.
-    std::fs::write(&path, text).wrap_err_with(|| format!("{} can't be written", path.display()))?;
+    // The repository's location may hold a password.
+    crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)
+        .wrap_err_with(|| format!("{} can't be written", path.display()))?;
     Ok((path, snapshot))
 }
 
@@ -267,7 +269,7 @@ fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
         left -= size;
         let target = to.join(name);
         if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
+            crate::files::make_folder(parent)?;
         }
         let mut file = std::fs::File::create(&target)?;
         std::io::copy(&mut entry, &mut file)?;
@@ -280,14 +282,15 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(from) else {
         return Ok(());
     };
-    std::fs::create_dir_all(to)?;
+    crate::files::make_folder(to)?;
     for entry in entries {
         let entry = entry?;
         let target = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
             true => copy(&entry.path(), &target)?,
             false => {
-                std::fs::copy(entry.path(), &target)?;
+                let content = std::fs::read(entry.path())?;
+                crate::files::write(&target, &content, crate::files::READABLE)?;
             }
         }
     }
