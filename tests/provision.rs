@@ -477,7 +477,10 @@ fn takes_changes(fleet: &Fleet, managers: &[&str]) {
             node,
             "timeout 5 docker node update --label-add probe=1 n1 && timeout 5 docker node update --label-rm probe n1",
         );
-        eprintln!("{node} takes changes: {:.1} s", begun.elapsed().as_secs_f32());
+        eprintln!(
+            "{node} takes changes: {:.1} s",
+            begun.elapsed().as_secs_f32()
+        );
     }
 }
 
