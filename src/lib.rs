@@ -8,6 +8,7 @@ pub mod collect;
 pub mod config;
 pub mod docker;
 pub mod edge;
+pub mod files;
 pub mod host;
 pub mod job;
 pub mod lab;

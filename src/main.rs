@@ -8,7 +8,10 @@ use matou::cli::{Cli, Exit};
 use matou::{config, runtime, ui};
 
 fn main() -> ExitCode {
-    match start(Cli::parse()) {
+    matou::files::tighten_umask();
+    let started = start(Cli::parse());
+    config::leave_runtime_dir();
+    match started {
         Ok(code) => code,
         Err(report) => {
             eprintln!("matou: {report:#}");
@@ -27,7 +30,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         if cli.is_console() {
             ui::terminal::check_terminal()?;
             ui::terminal::install_panic_hook()?;
-            write_log_file()?;
+            write_log_file();
             runtime::run(cli.open()?).await
         } else {
             cli.run().await
@@ -38,19 +41,17 @@ fn start(cli: Cli) -> Result<ExitCode> {
     code
 }
 
-/// The program's own log: the screen belongs to the console.
-fn write_log_file() -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = config::state_dir()?.join("matou.log");
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)?;
+/// The program's own log: the screen belongs to the console, which opens without one too.
+fn write_log_file() {
+    let opened = config::state_dir()
+        .ok()
+        .and_then(|state| matou::files::append(&state.join("matou.log")).ok());
+    let Some(file) = opened else {
+        return;
+    };
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_max_level(tracing::Level::INFO)
         .with_writer(std::sync::Mutex::new(file))
         .init();
-    Ok(())
 }

@@ -408,6 +408,108 @@ fn a_network_in_use_is_removed_when_it_is_free() {
     assert!(again.contains("nothing to do"), "{again}");
 }
 
+/// What can't be remembered does not keep anybody from looking; and nothing is left behind of a run, nor
+/// of one that died.
+#[test]
+fn looking_needs_no_room_and_leaves_nothing() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let dir = tempfile::tempdir().expect("a folder");
+    let place = dir.path().display().to_string();
+    let sh = |line: &str| {
+        let out = std::process::Command::new("sh")
+            .args(["-c", line, "sh", &place])
+            .output();
+        out.expect("a shell").status.success()
+    };
+    assert!(sh("mount -t tmpfs -o size=64k none \"$1\""));
+    let run = |args: &[&str], home: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_matou"));
+        let to = match home {
+            "HOME" => &place,
+            _ => &format!("{place}/state"),
+        };
+        command.arg("--config").arg(&config).args(args);
+        command.env_remove("XDG_STATE_HOME").env(home, to);
+        command.output().expect("matou starts")
+    };
+    let looks = |how: &str, home: &str| {
+        let check = run(&["check", "--json"], home);
+        let json: serde_json::Value = serde_json::from_slice(&check.stdout).expect("JSON");
+        let code = if json["well"] == true { 0 } else { 1 };
+        assert_eq!(check.status.code(), Some(code), "{how}: {}", said(&check));
+        let text = said(&run(&["check", "--metrics"], home));
+        assert!(text.contains("\n# EOF\n"), "{how}: {text}");
+        let journal = run(&["journal", "n1", "docker.service", "-n", "1"], home);
+        let text = said(&journal);
+        assert!(
+            journal.status.success() && text.contains("n1 |"),
+            "{how}: {text}"
+        );
+        assert!(
+            text.contains("warning: what was done is not remembered"),
+            "{how}: {text}"
+        );
+        for args in [
+            &["status"][..],
+            &["catalogue"],
+            &["certificates"],
+            &["bans"],
+        ] {
+            let out = run(args, home);
+            assert!(out.status.success(), "{how}, {args:?}: {}", said(&out));
+        }
+    };
+    let tried = std::panic::catch_unwind(|| {
+        assert!(sh(
+            "mkdir \"$1/state\"; ! head -c 1M /dev/zero >\"$1/fill\""
+        ));
+        looks("full", "XDG_STATE_HOME");
+        assert!(sh("rm -rf \"$1\"/*; mount -o remount,ro \"$1\""));
+        looks("read-only", "XDG_STATE_HOME");
+        looks("a home that is read-only", "HOME");
+        assert!(sh("mount -o remount,rw \"$1\"; mkdir -m 700 \"$1/run\""));
+        let runs = || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_matou"));
+            command
+                .arg("--config")
+                .arg(&config)
+                .env("XDG_RUNTIME_DIR", format!("{place}/run"));
+            command.stdout(std::process::Stdio::null());
+            command
+        };
+        let left = || std::fs::read_dir(dir.path().join("run/matou")).map_or(0, Iterator::count);
+        assert!(
+            runs()
+                .arg("status")
+                .status()
+                .expect("matou starts")
+                .success()
+        );
+        assert_eq!(left(), 0);
+        let mut dead = runs()
+            .args(["journal", "n1", "--follow"])
+            .spawn()
+            .expect("matou starts");
+        until(Duration::from_secs(20), || {
+            sh("ls \"$1\"/run/matou/*/.ssh-connection*/master")
+                .then_some(())
+                .ok_or("no connection".into())
+        });
+        dead.kill().expect("killed");
+        dead.wait().expect("it ended");
+        assert_eq!(left(), 1);
+        // It may be about to begin, for all that is known; later it is not.
+        runs().arg("status").status().expect("matou starts");
+        assert_eq!(left(), 1);
+        assert!(sh("touch -d '1 hour ago' \"$1\"/run/matou/*"));
+        runs().arg("status").status().expect("matou starts");
+        assert_eq!(left(), 0);
+    });
+    assert!(sh("umount -l \"$1\""));
+    tried.expect("all of it");
+}
+
 #[test]
 fn a_dead_engine_is_told_with_what_to_do() {
     let _alone = alone();

@@ -472,6 +472,8 @@ fn roles(fleet: &Fleet, config: &PathBuf) {
     let text = ok(config, &["promote", "n2", "--yes"]);
     assert!(text.contains("2 managers then"), "{text}");
     assert!(fleet.run("n2", "docker node ls").contains("Reachable"));
+    // With it the swarm takes changes, through either.
+    takes_changes(fleet, &["n1", "n2"]);
     // Of two managers none can be lost.
     let text = ok(config, &["demote", "n2", "--yes"]);
     assert!(text.contains("role of n2: manager → worker"), "{text}");
@@ -479,7 +481,23 @@ fn roles(fleet: &Fleet, config: &PathBuf) {
     let own = "openssl x509 -noout -subject -in /var/lib/docker/swarm/certificates/swarm-node.crt";
     let own = fleet.run("n2", own);
     assert!(own.contains("OU = swarm-worker"), "{own}");
+    takes_changes(fleet, &["n1"]);
     assert!(ok(config, &["demote", "n2", "--yes"]).contains("nothing to do"));
+}
+
+/// Each of the managers carries a change out within five seconds.
+fn takes_changes(fleet: &Fleet, managers: &[&str]) {
+    for node in managers {
+        let begun = Instant::now();
+        fleet.run(
+            node,
+            "timeout 5 docker node update --label-add probe=1 n1 && timeout 5 docker node update --label-rm probe n1",
+        );
+        eprintln!(
+            "{node} takes changes: {:.1} s",
+            begun.elapsed().as_secs_f32()
+        );
+    }
 }
 
 fn reboot(fleet: &Fleet, config: &PathBuf) {

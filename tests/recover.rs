@@ -117,6 +117,7 @@ fn everything_is_lost(
         "{text}"
     );
     let config = folder.join("config.toml");
+    own_alone(&folder);
     assert_eq!(&world.picture(&config), before);
     // What the dump saw: a moment of the backup.
     let rows = world.rows();
@@ -130,6 +131,24 @@ fn everything_is_lost(
         "all is back out of the repository within three minutes",
     );
     config
+}
+
+/// Nobody else writes what was made, though the umask let all do so; the repository's location, which may
+/// hold a password, is read by its owner alone.
+fn own_alone(folder: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |p: &std::path::Path| p.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.join("config.toml")), 0o600);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+        for entry in std::fs::read_dir(&folder).expect("read").flatten() {
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false => assert_eq!(mode(&entry.path()) & 0o022, 0, "{:?}", entry.path()),
+            }
+        }
+    }
 }
 
 fn a_worker_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<String, String>) {

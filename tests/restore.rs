@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use matou::lab::{Kind, Lab};
-use support::{Fleet, databases, ok, said, until};
+use support::{Fleet, databases, matou, ok, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes them too.
 const FLEET: &str = "res";
@@ -789,6 +789,8 @@ fn a_volume_of_the_local_driver_comes_back() {
     assert_eq!(hash(&fleet, &data), lost);
     // What was restored is kept then, in case undoing was the mistake.
     ok(&config, &["restore", "forget", "plain", "--yes"]);
+    full_at_the_end(&fleet, &config);
+    assert_eq!(hash(&fleet, &data), lost);
 
     ok(
         &config,
@@ -800,4 +802,38 @@ fn a_volume_of_the_local_driver_comes_back() {
     assert_eq!(hash(&fleet, &place()), before);
     ok(&config, &["restore", "forget", "plain", "--yes"]);
     fleet.run("n1", "[ -z \"$(ls -A /var/lib/docker/matou-restores)\" ]");
+}
+
+/// Where the state of a restore is there is no room left when all is done but to write that down: it is
+/// written all the same, and so is that it is undone. Where there was none before, nothing is begun.
+fn full_at_the_end(fleet: &Fleet, config: &PathBuf) {
+    let states = "/mnt/data/.matou/restores";
+    let fill = "head -c 1M /dev/zero >>fill";
+    fleet.run(
+        "n1",
+        &format!(
+            "mkdir -p {states}; mount -t tmpfs -o size=200k none {states}; cd {states}; \
+             systemd-run --quiet --working-directory={states} sh -c 'until grep -q started plain.json; do sleep 0.02; done; {fill}'"
+        ),
+    );
+    let text = ok(config, &["restore", "plain", "--yes"]);
+    let full = |phase: &str| {
+        let line = format!(
+            "cd {states}; ! {fill} 2>/dev/null; grep -q '\"phase\": \"{phase}\"' plain.json"
+        );
+        let out = fleet.try_run("n1", &line);
+        assert!(out.status.success(), "{phase}: {}\n{text}", said(&out));
+    };
+    full("restored");
+    ok(config, &["restore", "undo", "plain", "--yes"]);
+    full("undone");
+    ok(config, &["restore", "forget", "plain", "--yes"]);
+    fleet.try_run("n1", &format!("cd {states}; {fill}"));
+    let out = matou(config, &["restore", "plain", "--yes"]);
+    let text = said(&out);
+    assert!(
+        text.contains("for the state of a restore: make room"),
+        "{text}"
+    );
+    fleet.run("n1", &format!("umount {states}"));
 }

@@ -160,12 +160,13 @@ impl Report {
     pub async fn write(&self, manager: &Host) -> std::result::Result<(), BackupError> {
         let name = self.started.strftime("%Y-%m-%dT%H-%M-%SZ.json").to_string();
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
-        let script = "set -e; umask 022; mkdir -p -- \"$1\"; cd -- \"$1\"; cat >\"$2.new\"; mv -f -- \"$2.new\" \"$2\"; \
+        let script = "set -e; umask 022; mkdir -p -- \"$1\"; cd -- \"$1\"; cat >\"$2.new\"; [ \"$(wc -c <\"$2.new\")\" -eq \"$4\" ]; mv -f -- \"$2.new\" \"$2\"; \
             ls -1 | head -n \"-$3\" | xargs -r rm -f --";
         let command = Command::sh(script)
             .arg(REPORTS)
             .arg(name)
             .arg(KEPT.to_string())
+            .arg(text.len().to_string())
             .stdin(text.into_bytes())
             .sudo()
             .timeout(Duration::from_secs(30))

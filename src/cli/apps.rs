@@ -160,9 +160,9 @@ pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode
     match (write, new == text) {
         (true, true) => eprintln!("{shown}: nothing to do"),
         (true, false) => {
-            let temporary = file.with_extension("yml.new");
-            std::fs::write(&temporary, &new)
-                .and_then(|()| std::fs::rename(&temporary, file))
+            use std::os::unix::fs::PermissionsExt;
+            let mode = file.metadata()?.permissions().mode() & 0o777;
+            crate::files::write(file, new.as_bytes(), mode)
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
             eprintln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Exit;
 use crate::collect::{Collectors, read_certificates, read_probes, read_told};
-use crate::config::state_dir;
+use crate::config::state_path;
 use crate::model::{Datum, Fleet, Link, Node, Update};
 use crate::monitor::{self, Alert, Engine, Facts, Severity, Store};
 use crate::ops::Context;
@@ -45,9 +45,9 @@ struct Report<'a> {
 /// Looks at everything once and prints what is wrong.
 ///
 /// # Errors
-/// When the state folder, or the authority's file of `[edge]`, can't be read.
+/// When the authority's file of `[edge]` can't be read, or what is wrong can't be printed.
 pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
-    let store = Store::open(&state_dir()?, &cx.config.fleet.name)?;
+    let store = Store::new(&state_path()?, &cx.config.fleet.name);
     let fleet = read(cx).await?;
     let now = Timestamp::now();
     let (_, trends) = store.history(now);
@@ -61,9 +61,7 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
         now,
     });
     engine.look(findings, now);
-    if let Some(ledger) = engine.take_changes() {
-        store.keep(&ledger)?;
-    }
+    let kept = engine.take_changes().map_or(Ok(()), |l| store.keep(&l));
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
     let mut out = std::io::stdout().lock();
@@ -71,6 +69,7 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
         write!(out, "{}", monitor::exposition::alerts(&alerts, now))?;
         let ages = monitor::ages(&fleet);
         write!(out, "{}", monitor::exposition::backups(&ages))?;
+        writeln!(out, "{}", monitor::exposition::END)?;
     } else if form == Form::Json {
         let report = Report {
             fleet: &fleet.name,
@@ -82,6 +81,12 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
         writeln!(out)?;
     } else {
         print(&fleet, &alerts, now, &mut out)?;
+    }
+    out.flush()?;
+    drop(out);
+    // Remembering is no condition of looking.
+    if let Err(e) = kept {
+        eprintln!("warning: since when it is so is not remembered for the next time: {e}");
     }
     Ok(match (fleet.swarm.value(), well) {
         (None, _) => Exit::Unreachable.into(),

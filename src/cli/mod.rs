@@ -469,6 +469,9 @@ impl Cli {
                 }
                 let result = self.run_on(&cx).await;
                 cx.nodes.close().await;
+                if let Some(why) = cx.journal.trouble() {
+                    eprintln!("warning: what was done is not remembered: {why}");
+                }
                 return result;
             }
         }

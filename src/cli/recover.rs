@@ -183,15 +183,21 @@ pub(super) async fn reported(
 }
 
 fn show(report: &Report, options: &job::Options) -> Result<()> {
-    let kept = report.keep()?;
     match options.wants_json() {
         true => println!("{}", serde_json::to_string(report)?),
-        false => {
-            println!("\n{}", report.markdown());
-            println!("kept in {}", kept.display());
-        }
+        false => println!("\n{}", report.markdown()),
     }
+    keep(report, options.wants_json());
     Ok(())
+}
+
+/// Keeps a report; that there is no room for it does not change what it says.
+fn keep(report: &Report, json: bool) {
+    match report.keep() {
+        Ok(_) if json => {}
+        Ok(path) => println!("kept in {}", path.display()),
+        Err(e) => eprintln!("warning: the report is not kept: {e:#}"),
+    }
 }
 
 /// Options of a drill.
@@ -246,11 +252,11 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
         }
     })
     .await?;
-    let kept = report.keep()?;
     match json {
         true => println!("{}", serde_json::to_string(&report)?),
-        false => println!("\n{}\nkept in {}", report.markdown(), kept.display()),
+        false => println!("\n{}", report.markdown()),
     }
+    keep(&report, json);
     match &report.failure {
         None => Ok(Exit::Done.into()),
         Some(_) if json => Ok(Exit::Failed.into()),

@@ -150,7 +150,7 @@ fn last_drill(fleet: &str) -> Option<Drill> {
         apps: BTreeMap<String, App>,
         failure: Option<String>,
     }
-    let folder = crate::config::state_dir().ok()?.join("drills");
+    let folder = crate::config::state_path().ok()?.join("drills");
     let reports = std::fs::read_dir(folder).ok()?.flatten();
     let newest = reports
         .map(|e| e.path())

@@ -15,6 +15,9 @@ use super::{Docker, DockerError, Spec};
 use crate::host::Command;
 use crate::model::{Availability, Role};
 
+/// How long a new manager may take until the swarm takes changes with it.
+const SETTLES: Duration = Duration::from_secs(180);
+
 /// Where managers listen; 2377/tcp is Swarm's port.
 const LISTEN: &str = "0.0.0.0:2377";
 
@@ -131,6 +134,59 @@ impl Docker {
         .await
     }
 
+    /// Waits until the swarm takes changes again after a node, found by its swarm id, took up a role. A
+    /// new manager is counted at once, and takes part only when its raft runs: until then of two managers
+    /// one is no majority, and every change waits. Proved by writing the node's description unchanged,
+    /// through this manager, and through the new one's own engine.
+    ///
+    /// # Errors
+    /// When that does not come, with what the engine said last.
+    pub async fn settled(&self, node: &str, role: Role, own: &Self) -> Result<(), DockerError> {
+        let mut last = "no answer yet".to_owned();
+        let settled = async {
+            loop {
+                match self.writes(node, role, own).await {
+                    Ok(()) => return,
+                    Err(why) => last = why,
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        if tokio::time::timeout(SETTLES, settled).await.is_ok() {
+            return Ok(());
+        }
+        Err(DockerError::Other {
+            node: self.node(),
+            reason: format!(
+                "the swarm takes no change {} s after the new role ({last}): is 2377/tcp open between the managers, and does `docker node ls` name each of them Reachable?",
+                SETTLES.as_secs()
+            ),
+        })
+    }
+
+    async fn writes(&self, node: &str, role: Role, own: &Self) -> Result<(), String> {
+        let told = |e: DockerError| e.to_string();
+        let is_manager = role == Role::Manager;
+        let swarm = self.swarm().await.map_err(told)?;
+        let found = swarm.nodes.iter().find(|n| n.id == node);
+        let found = found.ok_or("the managers do not list the node")?;
+        if (found.reachability == "reachable") != is_manager {
+            return Err(match is_manager {
+                true => format!("{} is no reachable manager yet", found.hostname),
+                false => format!("{} still counts as a manager", found.hostname),
+            });
+        }
+        self.update_node(node, |_| {}).await.map_err(told)?;
+        if is_manager {
+            match own.update_node(node, |_| {}).await {
+                // Nobody gets there from here: what the others say is what there is.
+                Err(DockerError::Host(_)) | Ok(()) => {}
+                Err(e) => return Err(told(e)),
+            }
+        }
+        Ok(())
+    }
+
     /// The role in this engine's own certificate, with which it starts; none outside a swarm. A
     /// manager that was demoted has one of a manager for some seconds: restarted meanwhile, it comes
     /// back as a manager, and the others wait for its vote.
@@ -221,5 +277,97 @@ impl Docker {
             true
         };
         self.update_raw(Thing::Node, node, "", change).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Reach;
+    use crate::host::{Host, HostOptions};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Answers as a manager's engine; the first `failing` changes are refused, as while a new manager is
+    /// counted and does not take part.
+    fn engine(socket: &Path, failing: usize) -> Arc<AtomicUsize> {
+        let listener = UnixListener::bind(socket).unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let counted = counted.clone();
+                std::thread::spawn(move || serve(stream, failing, &counted));
+            }
+        });
+        asked
+    }
+
+    fn serve(mut stream: UnixStream, failing: usize, asked: &AtomicUsize) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        loop {
+            let mut first = String::new();
+            reader.read_line(&mut first).ok().filter(|n| *n > 0)?;
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok()?;
+                if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().ok()?;
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            let node = r#"{"ID":"a","Version":{"Index":7},"Spec":{"Role":"manager","New":1},"Description":{"Hostname":"n2"},"Status":{"State":"ready"},"ManagerStatus":{"Reachability":"reachable"}}"#;
+            let list = format!("[{node}]");
+            let (status, said) = match first.split_whitespace().nth(1)? {
+                p if p.ends_with("/version") => (200, r#"{"ApiVersion":"1.41","Version":"20.10"}"#),
+                p if p.contains("/update") => {
+                    assert_eq!(body, br#"{"Role":"manager","New":1}"#);
+                    match asked.fetch_add(1, Ordering::SeqCst) < failing {
+                        true => (500, r#"{"message":"rpc error: context deadline exceeded"}"#),
+                        false => (200, ""),
+                    }
+                }
+                p if p.ends_with("/nodes/a") => (200, node),
+                p if p.ends_with("/nodes") => (200, &*list),
+                _ => (200, "[]"),
+            };
+            let head = "Content-Type: application/json\r\nApi-Version: 1.41";
+            write!(
+                stream,
+                "HTTP/1.1 {status} said\r\n{head}\r\nContent-Length: {}\r\n\r\n{said}",
+                said.len()
+            )
+            .ok()?;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_manager_is_waited_for_until_changes_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        let docker = |name: &str| {
+            let options = HostOptions {
+                docker_socket: dir.path().join(name),
+                runtime_dir: dir.path().to_owned(),
+                recorder: None,
+            };
+            Docker::new(Host::new(name, &Reach::Local, options))
+        };
+        let leader = engine(&dir.path().join("n1"), 2);
+        let new = engine(&dir.path().join("n2"), 1);
+        let (n1, n2) = (docker("n1"), docker("n2"));
+        n1.settled("a", Role::Manager, &n2).await.unwrap();
+        // Twice in vain, then one for each look at the new one, of which the first is in vain too.
+        assert_eq!(leader.load(Ordering::SeqCst), 4);
+        assert_eq!(new.load(Ordering::SeqCst), 2);
     }
 }

@@ -128,6 +128,7 @@ impl DockerError {
 pub struct Docker {
     host: Host,
     client: Arc<Mutex<Option<Client>>>,
+    idle: raw::Idle,
 }
 
 /// A client, and the newest version of the API that its engine speaks.
@@ -143,6 +144,7 @@ impl Docker {
         Self {
             host,
             client: Arc::default(),
+            idle: raw::Idle::default(),
         }
     }
 
@@ -175,29 +177,32 @@ impl Docker {
             node: self.node(),
             reason,
         };
-        let client = bollard::Docker::connect_with_unix(
-            &socket.to_string_lossy(),
-            REQUEST_TIMEOUT,
-            &NEWEST_API,
-        )
-        .map_err(|e| no_engine(convert::root_cause(&e)))?
-        .negotiate_version()
-        .await
-        .map_err(|e| no_engine(convert::root_cause(&e)))?;
-        let speaks = client.client_version();
-        let speaks = (speaks.major_version, speaks.minor_version);
-        let own = client.version().await;
-        let own = own.map_err(|e| no_engine(convert::root_cause(&e)))?;
-        let api = own
-            .api_version
-            .unwrap_or_else(|| format!("{}.{}", speaks.0, speaks.1));
-        if speaks < OLDEST_API {
+        // Once a connection: the engine's own version, of which paths begin.
+        let own = self.read_version().await?;
+        let speaks = |text: &str| {
+            let (major, minor) = text.split_once('.')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        };
+        let newest: (usize, usize) = (NEWEST_API.major_version, NEWEST_API.minor_version);
+        let spoken = speaks(&own.api).unwrap_or(newest).min(newest);
+        if spoken < OLDEST_API {
             return Err(DockerError::TooOld {
                 node: self.node(),
-                version: own.version.unwrap_or_else(|| "unknown version".into()),
-                api,
+                version: own.version,
+                api: own.api,
             });
         }
+        let version = ClientVersion {
+            major_version: spoken.0,
+            minor_version: spoken.1,
+        };
+        let path = socket.to_string_lossy();
+        let client = bollard::Docker::connect_with_unix(&path, REQUEST_TIMEOUT, &version)
+            .map_err(|e| no_engine(convert::root_cause(&e)))?;
+        let api = match own.api.is_empty() {
+            true => format!("{}.{}", spoken.0, spoken.1),
+            false => own.api,
+        };
         let client = Client { client, api };
         *slot = Some(client.clone());
         Ok(client)
@@ -206,6 +211,12 @@ impl Docker {
     /// Forgets the client: its connection is broken.
     async fn forget(&self) {
         *self.client.lock().await = None;
+        self.rest();
+    }
+
+    /// Closes connections that wait for the next question.
+    pub(crate) fn rest(&self) {
+        self.idle.clear();
     }
 
     /// Names the node in an error, and forgets a client whose connection is broken.

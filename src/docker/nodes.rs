@@ -123,6 +123,7 @@ impl Nodes {
 
     /// Ends every connection.
     pub async fn close(&self) {
+        self.iter().for_each(|n| n.docker.rest());
         futures_util::future::join_all(self.iter().map(|n| n.host.close())).await;
     }
 }

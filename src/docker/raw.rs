@@ -2,7 +2,9 @@
 //! they do not know (`ContainerSpec.Healthcheck`, what newer engines have), and what is left out is
 //! lost when the rest is written.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use form_urlencoded::byte_serialize;
@@ -21,6 +23,11 @@ use super::{Docker, DockerError, REQUEST_TIMEOUT, convert};
 
 /// Most of an answer that is taken, bytes.
 const MOST: usize = 256 << 20;
+
+/// Connections that are kept for the next question, at most, and for how long: over SSH each new one
+/// costs a round trip, and without root a process on the node.
+const IDLE: usize = 3;
+const IDLE_FOR: Duration = Duration::from_secs(2);
 
 /// What the engine says a service, a node or the swarm should be, in its own JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +133,55 @@ impl Drop for Connection {
     }
 }
 
+/// One that waits since then, and the socket that it leads through.
+struct Waiting {
+    since: Instant,
+    socket: PathBuf,
+    connection: Connection,
+}
+
+/// Connections that wait for the next question. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<Mutex<Vec<Waiting>>>);
+
+impl Idle {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that stands through this socket.
+    fn take(&self, socket: &Path) -> Option<Connection> {
+        let mut all = self.all();
+        all.retain(|w| !w.connection.sender.is_closed() && w.socket == socket);
+        all.pop().map(|w| w.connection)
+    }
+
+    fn put(&self, socket: PathBuf, connection: Connection) {
+        let mut all = self.all();
+        if all.len() == IDLE || connection.sender.is_closed() {
+            return;
+        }
+        let since = Instant::now();
+        all.push(Waiting {
+            since,
+            socket,
+            connection,
+        });
+        let waiting = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(IDLE_FOR).await;
+            if let Some(all) = waiting.upgrade() {
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.retain(|w| w.since > since);
+            }
+        });
+    }
+
+    pub(super) fn clear(&self) {
+        self.all().clear();
+    }
+}
+
 /// Why a request has no answer.
 enum Failed {
     /// Nobody answers, or no longer.
@@ -181,6 +237,15 @@ impl Connection {
     }
 }
 
+/// What an engine says of itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct EngineVersion {
+    #[serde(rename = "Version", default)]
+    pub version: String,
+    #[serde(rename = "ApiVersion", default)]
+    pub api: String,
+}
+
 /// What the engine says when it refuses.
 fn words(body: &[u8]) -> String {
     #[derive(Deserialize)]
@@ -194,23 +259,66 @@ fn words(body: &[u8]) -> String {
 impl Docker {
     /// Reads something of the API as the engine says it, bytes.
     pub(super) async fn read_raw(&self, path: &str) -> Result<Bytes, DockerError> {
-        let (mut connection, prefix) = self.connect_raw().await?;
-        let path = format!("{prefix}{path}");
-        match connection.ask(Method::GET, &path, None).await {
-            Ok(body) => Ok(body),
+        let path = format!("/v{}{path}", self.api().await?);
+        let (connection, socket, body) = self.get(&path).await?;
+        self.idle.put(socket, connection);
+        Ok(body)
+    }
+
+    /// What the engine says of itself, by the unversioned API.
+    pub(super) async fn read_version(&self) -> Result<EngineVersion, DockerError> {
+        let (connection, socket, body) = self.get_before("/version").await?;
+        self.idle.put(socket, connection);
+        self.understood(serde_json::from_slice(&body))
+    }
+
+    /// Asks for something; answers with the connection, which stands. The engine's own newest version
+    /// is to be asked for: it leaves out what is newer than the version of a request.
+    async fn get(&self, path: &str) -> Result<(Connection, PathBuf, Bytes), DockerError> {
+        match self.try_get(path).await? {
+            Ok(answer) => Ok(answer),
             Err(failed) => Err(self.failed_raw(failed).await),
         }
     }
 
-    /// A connection, and the beginning of paths. The engine's own newest version is asked for: it leaves
-    /// out what is newer than the version of a request.
-    async fn connect_raw(&self) -> Result<(Connection, String), DockerError> {
-        let api = self.api().await?;
+    /// The same while the client is made, which nobody may wait for.
+    async fn get_before(&self, path: &str) -> Result<(Connection, PathBuf, Bytes), DockerError> {
+        let node = self.node();
+        Err(match self.try_get(path).await? {
+            Ok(answer) => return Ok(answer),
+            Err(Failed::Api(status, message)) => DockerError::Api {
+                node,
+                status,
+                message: crate::text::clean(message.trim()).into_owned(),
+            },
+            Err(Failed::Late) => DockerError::Other {
+                node,
+                reason: format!("no answer within {REQUEST_TIMEOUT} s"),
+            },
+            Err(Failed::Link(reason)) => DockerError::NoEngine { node, reason },
+        })
+    }
+
+    async fn try_get(
+        &self,
+        path: &str,
+    ) -> Result<Result<(Connection, PathBuf, Bytes), Failed>, DockerError> {
         let socket = self.host.docker_socket().await?;
-        match Connection::open(&socket).await {
-            Ok(connection) => Ok((connection, format!("/v{api}"))),
-            Err(failed) => Err(self.failed_raw(failed).await),
+        if let Some(mut connection) = self.idle.take(&socket) {
+            match connection.ask(Method::GET, path, None).await {
+                Ok(body) => return Ok(Ok((connection, socket, body))),
+                // It broke while it waited: a new one tells.
+                Err(Failed::Link(_)) => {}
+                Err(failed) => return Ok(Err(failed)),
+            }
         }
+        let asking = async {
+            let mut connection = Connection::open(&socket).await?;
+            let body = connection.ask(Method::GET, path, None).await?;
+            Ok((connection, body))
+        };
+        let asked: Result<(Connection, Bytes), Failed> = asking.await;
+        Ok(asked.map(|(connection, body)| (connection, socket, body)))
     }
 
     async fn failed_raw(&self, failed: Failed) -> DockerError {
@@ -279,12 +387,9 @@ impl Docker {
         query: &str,
         change: &mut impl FnMut(&mut Spec) -> bool,
     ) -> Result<(), DockerError> {
-        let (mut connection, prefix) = self.connect_raw().await?;
+        let prefix = format!("/v{}", self.api().await?);
         let path = prefix.clone() + &what.place(name);
-        let body = match connection.ask(Method::GET, &path, None).await {
-            Ok(body) => body,
-            Err(failed) => return Err(self.failed_raw(failed).await),
-        };
+        let (mut connection, socket, body) = self.get(&path).await?;
         let found: Found = self.understood(serde_json::from_slice(&body))?;
         let path = prefix + &what.written(&found, query);
         let mut spec = Spec(found.spec);
@@ -293,7 +398,10 @@ impl Docker {
         }
         let body = spec.0.to_string().into_bytes();
         match connection.ask(Method::POST, &path, Some(body)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.idle.put(socket, connection);
+                Ok(())
+            }
             Err(failed) => Err(self.failed_raw(failed).await),
         }
     }

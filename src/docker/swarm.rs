@@ -1,6 +1,5 @@
 //! What a manager's engine knows of the swarm, and how it is changed.
 
-use bollard::query_parameters::ListNodesOptions;
 use serde_json::Value;
 
 use super::outdated::outdated;
@@ -39,31 +38,22 @@ impl Docker {
         // The first client may be one of a connection that was lost and is there again.
         let mut again = true;
         loop {
-            let client = self.client().await?;
-            let Err(e) = client.inspect_swarm().await else {
-                return Ok(());
-            };
-            match self.failed(e).await {
-                DockerError::NoEngine { .. } if std::mem::take(&mut again) => {}
-                error => return Err(error),
+            match self.read_raw("/swarm").await {
+                Ok(_) => return Ok(()),
+                Err(DockerError::NoEngine { .. }) if std::mem::take(&mut again) => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
     /// Nodes, services and tasks.
     pub async fn swarm(&self) -> Result<Swarm, DockerError> {
-        let client = self.client().await?;
-        let nodes = async {
-            match client.list_nodes(None::<ListNodesOptions>).await {
-                Ok(nodes) => Ok(nodes),
-                Err(e) => Err(self.failed(e).await),
-            }
-        };
         let (nodes, services, tasks) = tokio::try_join!(
-            nodes,
+            self.read_raw("/nodes"),
             self.read_raw("/services?status=true"),
             self.read_raw("/tasks"),
         )?;
+        let nodes: Vec<bollard::models::Node> = self.understood(serde_json::from_slice(&nodes))?;
         let nodes: Vec<_> = nodes.into_iter().map(convert::node).collect();
         let outdated = self.understood(outdated(&services, &tasks, &nodes))?;
         let services = self.understood(serde_json::from_slice(&services))?;

@@ -148,10 +148,11 @@ impl StoreFile {
         if gone == 0 {
             return Ok(0);
         }
-        let script = "set -e; umask 077; cat >\"$1.new\"; [ -s \"$1.new\" ]; chown --reference=\"$1\" -- \"$1.new\"; \
+        let script = "set -e; umask 077; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$2\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
             cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
         let write = Command::sh(script)
             .arg(&self.path)
+            .arg(new.len().to_string())
             .secret_stdin(SecretBox::new(Box::new(new.into_bytes())));
         self.run(write).await?;
         Ok(gone)

@@ -32,7 +32,7 @@ if [ "$begun" ] || [ "$state" = active ] || [ "$state" = activating ]; then
 else
     { echo 'rm -f -- "$0"; trap : INT TERM'; cat; } >"$d/$u.sh" || exit 1
     rm -f "$d/$u.rc"; : >"$d/$u.log"
-    set -- sh -c 'trap : INT TERM; s=$1; shift; sh "$s.sh" "$@"; echo $? >"$s.tmp"; mv "$s.tmp" "$s.rc"' sh "$d/$u" "$@"
+    set -- sh -c 'trap : INT TERM; s=$1; shift; sh "$s.sh" "$@"; echo $? >"$s.tmp" && mv "$s.tmp" "$s.rc"' sh "$d/$u" "$@"
     for p in $props; do set -- --property="$p" "$@"; done
     systemd-run --quiet --collect --unit="$u" --setenv=LC_ALL=C --setenv=HOME=/root \
         --property=StandardOutput="append:$d/$u.log" --property=StandardError="append:$d/$u.log" "$@" || { rm -f "$d/$u.sh"; exit 1; }

@@ -153,6 +153,7 @@ impl Keeper {
 
     pub(super) async fn close(&self) {
         self.stop.cancel();
+        let _ = std::fs::remove_file(self.settings());
         let connected = self.state.send_replace((Link::Connecting, None)).1;
         if let Some(connected) = connected {
             if let Some(path) = connected.docker.get() {
@@ -385,9 +386,13 @@ impl Keeper {
             Some(file) => text += &format!("  Include {}\n", quoted(file)),
             None => text += "  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n",
         }
-        let path = self.runtime_dir.join(format!("{}.conf", self.short_name()));
-        std::fs::write(&path, text)?;
+        let path = self.settings();
+        crate::files::write_passing(&path, text.as_bytes())?;
         Ok(path)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.runtime_dir.join(format!("{}.conf", self.short_name()))
     }
 
     /// Different for each fleet's node: two consoles share the folder.

@@ -1,11 +1,17 @@
-//! What was done, one JSON object a line, with secrets removed.
+//! What was done, one JSON object a line, with secrets removed. A journal that is large is set aside as
+//! `journal.jsonl.old`, in the place of the one before, and begun anew.
+//!
+//! Every line is written under a lock of the file, and only when that is still the one of its name:
+//! whoever waited while another process set it aside writes into the new one.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,6 +19,13 @@ use serde::Serialize;
 
 use super::event::Outcome;
 use crate::host::{HostError, Recorder};
+
+/// A journal of this size is set aside.
+const LARGE: u64 = 5 << 20;
+
+/// How often, and how long, a lock is asked for that a process holds which may have been stopped.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Shown instead of a secret.
 const REMOVED: &str = "•••";
@@ -58,8 +71,87 @@ impl Redactor {
 /// The file that remembers every job and every remote command. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    file: Arc<Mutex<File>>,
+    pages: Arc<Mutex<Pages>>,
     redactor: Redactor,
+}
+
+/// The file, as this process has it.
+struct Pages {
+    path: PathBuf,
+    /// `None` while it can't be opened.
+    file: Option<File>,
+    large: u64,
+    /// Why something could not be written, the first time.
+    trouble: Option<String>,
+}
+
+impl Pages {
+    fn write(&mut self, line: &[u8]) {
+        if let Err(e) = self.try_write(line) {
+            tracing::warn!("the journal can't be written: {e}");
+            let path = self.path.display();
+            self.trouble
+                .get_or_insert_with(|| format!("{path} can't be written: {e}"));
+        }
+    }
+
+    fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
+        // Once more in the new file when it was set aside meanwhile, by this process or another.
+        for _ in 0..4 {
+            let file = match self.file.take() {
+                Some(file) => file,
+                None => crate::files::append(&self.path)?,
+            };
+            let mut file = match locked(file) {
+                Ok(held) => held,
+                // Stopped while it held the lock: a line beside it is better than none.
+                Err(mut file) => {
+                    let written = file.write_all(line);
+                    self.file = Some(file);
+                    return written;
+                }
+            };
+            let (here, named) = (file.metadata()?, std::fs::metadata(&self.path));
+            let is_named = named.is_ok_and(|n| (n.dev(), n.ino()) == (here.dev(), here.ino()));
+            if !is_named {
+                continue;
+            }
+            if here.len() >= self.large {
+                let old = set_aside(&self.path);
+                match std::fs::rename(&self.path, &old) {
+                    Ok(()) => continue,
+                    Err(e) => tracing::warn!("the journal can't be set aside: {e}"),
+                }
+            }
+            // One write a record. Nothing of a line that found no room stays.
+            let written = file.write_all(line);
+            if written.is_err() {
+                let _ = file.set_len(here.len());
+            }
+            self.file = file.unlock().ok();
+            return written;
+        }
+        Err(io::Error::other("it is set aside again and again"))
+    }
+}
+
+/// Where a large journal goes.
+fn set_aside(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".old");
+    old.into()
+}
+
+/// The file, locked; itself when another process does not give it.
+fn locked(mut file: File) -> Result<Flock<File>, File> {
+    for _ in 0..TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((back, _)) => file = back,
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(file)
 }
 
 #[derive(Serialize)]
@@ -98,16 +190,34 @@ impl Journal {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn open(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)?;
-        Ok(Self {
-            file: Arc::new(Mutex::new(file)),
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let journal = Self::at(path);
+        journal.pages().file = Some(crate::files::append(path)?);
+        Ok(journal)
+    }
+
+    /// The same, opened when something is written: a full disk must stop neither a look nor a restore.
+    /// What could not be written is in [`Journal::trouble`].
+    pub fn at(path: &Path) -> Self {
+        let pages = Pages {
+            path: path.to_owned(),
+            file: None,
+            large: LARGE,
+            trouble: None,
+        };
+        Self {
+            pages: Arc::new(Mutex::new(pages)),
             redactor: Redactor::default(),
-        })
+        }
+    }
+
+    /// Why something was not remembered, a sentence; `None` when all was.
+    pub fn trouble(&self) -> Option<String> {
+        self.pages().trouble.clone()
+    }
+
+    fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The secrets that are removed from every record.
@@ -146,12 +256,7 @@ impl Journal {
                 }
             }
         }
-        let line = format!("{value}\n");
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // One write a record: two consoles append whole lines. A full disk must not stop a restore.
-        if let Err(e) = file.write_all(line.as_bytes()) {
-            tracing::warn!("the journal can't be written: {e}");
-        }
+        self.pages().write(format!("{value}\n").as_bytes());
     }
 }
 
@@ -204,5 +309,54 @@ mod tests {
         assert_eq!(lines[1]["outcome"], "failed");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    fn lines(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(text.is_empty() || text.ends_with('\n'), "a torn line");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Many that write at once, each with a file of its own as processes have, while one of them sets it
+    /// aside: every line is in one of the two files.
+    #[test]
+    fn no_line_is_lost_while_it_is_set_aside() {
+        const EACH: usize = 100;
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = &dir.path().join("journal.jsonl");
+            std::thread::scope(|all| {
+                for who in 0..6 {
+                    all.spawn(move || {
+                        let journal = Journal::at(path);
+                        // Once in all.
+                        journal.pages().large = 15_000;
+                        for n in 0..EACH {
+                            let line = format!("{who} {n:0>40}\n");
+                            journal.pages().write(line.as_bytes());
+                        }
+                        assert_eq!(journal.trouble(), None);
+                    });
+                }
+            });
+            let (old, new) = (lines(&set_aside(path)), lines(path));
+            assert!(old.len() > 300 && !new.is_empty(), "{}", old.len());
+            assert_eq!(old.len() + new.len(), 6 * EACH);
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none/journal.jsonl");
+        assert!(Journal::open(&path).is_err());
+        let journal = Journal::at(&path);
+        assert_eq!(journal.trouble(), None);
+        journal.record("n1", "true", Duration::ZERO, Ok(0));
+        assert!(journal.trouble().unwrap().contains("can't be written"));
+        // The folder comes: it is written from then on.
+        std::fs::create_dir(dir.path().join("none")).unwrap();
+        journal.record("n1", "false", Duration::ZERO, Ok(1));
+        assert!(lines(&path)[0].contains("false"));
     }
 }

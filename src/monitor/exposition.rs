@@ -6,6 +6,10 @@ use jiff::Timestamp;
 use super::{Alert, BackupAge, Severity};
 use crate::text::clean;
 
+/// The last line of `matou check --metrics`, by which whoever takes it up sees that it is whole; a
+/// comment to Prometheus.
+pub const END: &str = "# EOF";
+
 /// A label's value: backslash, quote and newline are escaped.
 fn label(text: &str) -> String {
     clean(text).replace('\\', "\\\\").replace('"', "\\\"")

@@ -1,8 +1,7 @@
 //! Files of the state folder: what was said about alerts, and the history. One folder a fleet.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -26,11 +25,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Below the state folder; made when it is missing, for this user alone.
-    ///
-    /// # Errors
-    /// When it can't be made.
-    pub fn open(state: &Path, fleet: &str) -> io::Result<Self> {
+    /// Below the state folder; made, for this user alone, when something is written.
+    pub fn new(state: &Path, fleet: &str) -> Self {
         // A fleet's name may hold anything.
         let name: String = fleet
             .chars()
@@ -39,12 +35,9 @@ impl Store {
                 _ => '-',
             })
             .collect();
-        let folder = state.join("monitor").join(name);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
-        Ok(Self { folder })
+        Self {
+            folder: state.join("monitor").join(name),
+        }
     }
 
     fn ledger_path(&self) -> PathBuf {
@@ -64,10 +57,8 @@ impl Store {
     /// # Errors
     /// When the folder can't be written.
     pub fn keep(&self, ledger: &Ledger) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer_pretty(&mut file, ledger)?;
-        file.persist(self.ledger_path())?;
-        Ok(())
+        let text = serde_json::to_vec_pretty(ledger)?;
+        crate::files::write(&self.ledger_path(), &text, crate::files::PRIVATE)
     }
 
     /// The week's answers, and how disks filled of late.
@@ -114,7 +105,8 @@ impl Store {
     /// # Errors
     /// When the folder can't be written.
     pub fn record(&self) -> io::Result<Option<Recorder>> {
-        let lock = private(&self.folder.join("lock"))?;
+        crate::files::make_folder(&self.folder)?;
+        let lock = crate::files::append(&self.folder.join("lock"))?;
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Recorder {
                 store: self.clone(),
@@ -128,15 +120,6 @@ impl Store {
             Err((_, e)) => Err(e.into()),
         }
     }
-}
-
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Writes the history as it happens.
@@ -207,7 +190,7 @@ impl Recorder {
         if day == self.day {
             return Ok(());
         }
-        let mut file = private(&self.store.folder.join(format!("history-{day}.bin")))?;
+        let mut file = crate::files::append(&self.store.folder.join(format!("history-{day}.bin")))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let (writer, whole) = read(&bytes, |_| {});
@@ -238,7 +221,7 @@ mod tests {
     #[test]
     fn a_week_of_a_hundred_applications_and_twenty_nodes_takes_less_than_20_mb() {
         let state = tempfile::tempdir().unwrap();
-        let store = Store::open(state.path(), "chaton").unwrap();
+        let store = Store::new(state.path(), "chaton");
         let mut recorder = store.record().unwrap().unwrap();
         let begin = 1_795_392_000; // midnight, UTC
         let domains: Vec<String> = (0..100).map(|i| format!("app{i:03}.example.org")).collect();
@@ -299,7 +282,7 @@ mod tests {
     #[test]
     fn a_torn_file_is_gone_on_with_and_one_console_writes() {
         let state = tempfile::tempdir().unwrap();
-        let store = Store::open(state.path(), "a/../b").unwrap();
+        let store = Store::new(state.path(), "a/../b");
         let mut recorder = store.record().unwrap().unwrap();
         assert!(store.record().unwrap().is_none());
         let at = |s| Timestamp::from_second(s).unwrap();
@@ -310,7 +293,7 @@ mod tests {
         recorder.take(&round(0, "a.org")).unwrap();
         drop(recorder);
         let path = store.files()[0].1.clone();
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        let mut file = crate::files::append(&path).unwrap();
         file.write_all(&[3, 1, 2]).unwrap();
         let mut recorder = store.record().unwrap().unwrap();
         recorder.take(&round(15, "b.org")).unwrap();
@@ -322,7 +305,7 @@ mod tests {
     #[test]
     fn what_was_said_about_alerts_is_kept() {
         let state = tempfile::tempdir().unwrap();
-        let store = Store::open(state.path(), "chaton").unwrap();
+        let store = Store::new(state.path(), "chaton");
         assert_eq!(store.ledger(), Ledger::default());
         let mut ledger = Ledger::default();
         let silence = super::super::Silence { until: None };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use color_eyre::eyre::{Context as _, Result};
+use color_eyre::eyre::Result;
 
 use crate::collect::{Checks, Outside, Wanted};
-use crate::config::{Config, runtime_dir, state_dir};
+use crate::config::{Config, runtime_dir, state_dir, state_path};
 use crate::docker::Nodes;
 use crate::edge::Edge;
 use crate::host::HostOptions;
@@ -23,15 +23,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens the fleet of `config`: makes the state folder and the private folder for sockets.
+    /// Opens the fleet of `config`: makes the state folder and the private folder for sockets. Without
+    /// a state folder it goes on: what is not remembered then is told by [`Journal::trouble`].
     ///
     /// # Errors
-    /// When a folder can't be made, or a stack file of the fleet folder is wrong.
+    /// When there is no folder for sockets, or a stack file of the fleet folder is wrong.
     pub fn open(config: Config) -> Result<Self> {
-        let state = state_dir()?;
         let runtime = runtime_dir()?;
-        let journal = Journal::open(&state.join("journal.jsonl"))
-            .wrap_err("the journal of the state folder can't be written")?;
+        let state = match state_dir() {
+            Ok(state) => state,
+            Err(e) => {
+                tracing::warn!("{e:#}");
+                state_path()?
+            }
+        };
+        let journal = Journal::at(&state.join("journal.jsonl"));
         let nodes = Nodes::new(&config.nodes, |node| HostOptions {
             docker_socket: node.docker_socket.clone(),
             runtime_dir: runtime.clone(),

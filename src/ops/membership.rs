@@ -93,6 +93,11 @@ impl Step for SetRole {
         "role".into()
     }
 
+    /// Its three waits, one after another.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(480)
+    }
+
     async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
         let swarm = read(cx).await?;
         let node = self.target.find(&swarm)?;
@@ -178,7 +183,11 @@ impl Step for SetRole {
         };
         tokio::time::timeout(PATIENCE, certified)
             .await
-            .unwrap_or_else(late)
+            .unwrap_or_else(late)?;
+        let waiting = "waiting until the swarm takes changes";
+        cx.out.note(waiting).await;
+        let settled = cx.docker.settled(&id, self.to, &self.own);
+        settled.await.map_err(docker_failed)
     }
 }
 

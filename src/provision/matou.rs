@@ -39,7 +39,7 @@ install -d -m 700 -o "$user" -g "$(id -gn "$user")" "$home/.ssh"
 f=$home/.ssh/authorized_keys
 [ -e "$f" ] || install -m 600 -o "$user" -g "$(id -gn "$user")" /dev/null "$f"
 cp -p "$f" "$f.matou"
-grep -v ' matou@[^ ]*$' "$f" >"$f.matou" || :
+grep -v ' matou@[^ ]*$' "$f" >"$f.matou" || [ $? = 1 ] || { echo "$f.matou can't be written" >&2; exit 1; }
 for line in "$@"; do printf '%s\n' "$line" >>"$f.matou"; done
 mv -f "$f.matou" "$f"
 "#;

@@ -17,13 +17,16 @@ use crate::job::{Check, StepError};
 const SERVICE: &str = "/etc/systemd/system/matou-metrics.service";
 const TIMER: &str = "/etc/systemd/system/matou-metrics.timer";
 
-/// It ends with 1 when something is wrong, which the file says too; anything above is a failure, and
-/// leaves the file as old as it is, of which Prometheus tells.
+/// It ends with 1 when something is wrong, which the file says too; anything above is a failure. That, or
+/// output that does not end with its last line, because the disk is full, leaves the file as old as it
+/// is, of which Prometheus tells.
 const RUN: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\
     After=network-online.target docker.service\nWants=network-online.target\n\n\
     [Service]\nType=oneshot\nEnvironment=HOME=/root\nNice=10\nSuccessExitStatus=1\nTimeoutStartSec=110\n\
     ExecStartPre=/usr/bin/install -d -m 755 /var/lib/matou /var/lib/matou/metrics\n\
-    ExecStart=/bin/sh -c 'f=/var/lib/matou/metrics/matou; matou --config /etc/matou/config.toml check --metrics >$$f.new; c=$$?; [ $$c -gt 1 ] || mv $$f.new $$f.prom; exit $$c'\n\
+    ExecStart=/bin/sh -c 'f=/var/lib/matou/metrics/matou; matou --config /etc/matou/config.toml check --metrics >$$f.new; c=$$?; \
+    if [ $$c -le 1 ] && [ \"$$(tail -n 1 $$f.new)\" = \"# EOF\" ]; then mv $$f.new $$f.prom; exit $$c; fi; \
+    rm -f $$f.new; [ $$c -gt 1 ] || c=74; exit $$c'\n\
     Environment=PATH=/usr/local/bin:/usr/bin:/bin\n";
 
 const EVERY: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\n\
@@ -62,5 +65,50 @@ impl Concern for Metrics {
 
     async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         desired().apply(at, run).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shell line as systemd hands it on, in a folder of the test, with a program in matou's place.
+    fn run(folder: &std::path::Path, program: &str) -> Option<i32> {
+        let line = RUN.lines().find(|l| l.starts_with("ExecStart=")).unwrap();
+        let line = line.strip_prefix("ExecStart=/bin/sh -c '").unwrap();
+        let line = line.strip_suffix('\'').unwrap().replace("$$", "$");
+        let here = folder.display().to_string();
+        let line = line.replace("/var/lib/matou/metrics", &here);
+        let shell = std::process::Command::new("/bin/sh")
+            .args(["-c", &format!("matou() {{ {program}; }}; {line}")])
+            .stderr(std::process::Stdio::null())
+            .status();
+        shell.unwrap().code()
+    }
+
+    #[test]
+    fn only_output_that_is_whole_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let (taken, new) = (dir.path().join("matou.prom"), dir.path().join("matou.new"));
+        let now = || std::fs::read_to_string(&taken).unwrap();
+        assert_eq!(
+            run(dir.path(), "printf 'a 1\\n# EOF\\n'; return 1"),
+            Some(1)
+        );
+        assert_eq!(now(), "a 1\n# EOF\n");
+        // Nothing; a part, though it says that all is told; a failure.
+        for (program, code) in [
+            ("return 1", 74),
+            (":", 74),
+            ("echo b 2; return 1", 74),
+            ("printf 'b 2\\n# EOF\\n'; return 4", 4),
+        ] {
+            assert_eq!(run(dir.path(), program), Some(code), "{program}");
+            assert_eq!(now(), "a 1\n# EOF\n", "{program}");
+            assert!(!new.exists());
+        }
+        assert_eq!(run(dir.path(), "printf 'c 3\\n# EOF\\n'"), Some(0));
+        assert_eq!(now(), "c 3\n# EOF\n");
+        assert!(RUN.contains(crate::monitor::exposition::END));
     }
 }

@@ -482,7 +482,12 @@ async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         Err(_) => JOIN,
     };
     if tokio::time::timeout(patience, active).await.is_ok() {
-        return Ok(());
+        if at.node.role == Role::Worker {
+            return Ok(());
+        }
+        let id = run.cx.docker.engine().await.map_err(failed)?.swarm_node_id;
+        let settled = handle.docker.settled(&id, Role::Manager, &run.cx.docker);
+        return settled.await.map_err(failed);
     }
     let why = match joined {
         Err(e) => e.to_string(),
@@ -533,6 +538,8 @@ async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         tokio::time::timeout(JOIN, says_so)
             .await
             .map_err(|_| StepError::failed("the new role is not taken up"))?;
+        let settled = docker.settled(&id, at.node.role, &run.cx.docker);
+        settled.await.map_err(failed)?;
     }
     if let Some(wanted) = at.node.availability
         && found.availability != wanted

@@ -122,13 +122,15 @@ pub async fn bootstrap(
     let doc: DocumentMut = text.parse().wrap_err("the new config.toml is no TOML")?;
     let heading = "taken, and leaves something of the new servers open; look at it:";
     tell(heading, &foreign::told(&doc), say);
-    std::fs::create_dir_all(folder)
+    crate::files::make_folder(folder)
         .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
         copy(&unpacked.path().join(part), &folder.join(part))?;
     }
     // Last: a folder with a config.toml is whole.
-    std::fs::write(&path, text).wrap_err_with(|| format!("{} can't be written", path.display()))?;
+    // The repository's location may hold a password.
+    crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)
+        .wrap_err_with(|| format!("{} can't be written", path.display()))?;
     Ok((path, snapshot))
 }
 
@@ -286,7 +288,7 @@ fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
         left -= size;
         let target = to.join(name);
         if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
+            crate::files::make_folder(parent)?;
         }
         let mut file = std::fs::File::create(&target)?;
         std::io::copy(&mut entry, &mut file)?;
@@ -325,14 +327,15 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(from) else {
         return Ok(());
     };
-    std::fs::create_dir_all(to)?;
+    crate::files::make_folder(to)?;
     for entry in entries {
         let entry = entry?;
         let target = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
             true => copy(&entry.path(), &target)?,
             false => {
-                std::fs::copy(entry.path(), &target)?;
+                let content = std::fs::read(entry.path())?;
+                crate::files::write(&target, &content, crate::files::READABLE)?;
             }
         }
     }

@@ -116,7 +116,8 @@ async fn rebuild(
     let (config_path, snapshot) = bootstrap(&wanted, &folder, Some(host), say).await?;
     first.nodes.close().await;
     let text = std::fs::read_to_string(&config_path)?;
-    std::fs::write(&config_path, adapt(&text, options.vm)?)?;
+    let text = adapt(&text, options.vm)?;
+    crate::files::write(&config_path, text.as_bytes(), crate::files::PRIVATE)?;
     let cx = Context::open(Config::read(&config_path)?)?;
     let report = run(&cx, FleetId::of(&snapshot), say).await;
     cx.nodes.close().await;

@@ -8,7 +8,7 @@ use color_eyre::eyre::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::state_dir;
+use crate::config::{state_dir, state_path};
 use crate::job::{Event, Outcome, Plan};
 use crate::model::Drill;
 use crate::ops::recover::{AppResult, Findings};
@@ -246,11 +246,10 @@ impl Report {
     /// When it can't be written.
     pub fn keep(&self) -> Result<PathBuf> {
         let dir = state_dir()?.join(self.kind.folder());
-        std::fs::create_dir_all(&dir)?;
         let name = format!("{}-{}", self.fleet, self.began.strftime("%Y%m%dT%H%M%SZ"));
         let write = |extension: &str, text: String| {
             let path = dir.join(format!("{name}.{extension}"));
-            std::fs::write(&path, text)
+            crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)
                 .wrap_err_with(|| format!("the report {} can't be written", path.display()))?;
             Ok::<_, color_eyre::Report>(path)
         };
@@ -265,7 +264,7 @@ fn seconds(millis: u64) -> String {
 
 /// The reports of a fleet that were kept, the newest first. One that can't be read is left out.
 pub fn history(kind: Kind, fleet: &str) -> Vec<Report> {
-    let Ok(state) = state_dir() else {
+    let Ok(state) = state_path() else {
         return Vec::new();
     };
     let entries = std::fs::read_dir(state.join(kind.folder()));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::{Context as _, Result, eyre};
+use color_eyre::eyre::{Result, eyre};
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -36,8 +36,11 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE);
     let config = cx.config.clone();
     let fleet = Fleet::new(&config.fleet.name, cx.nodes.as_model());
-    let store = Store::open(&crate::config::state_dir()?, &config.fleet.name)
-        .wrap_err("the state folder can't be written")?;
+    let store = Store::new(&crate::config::state_path()?, &config.fleet.name);
+    let mut warnings = config.warnings.clone();
+    if let Err(e) = crate::config::state_dir() {
+        warnings.push(format!("nothing is remembered: {e:#}"));
+    }
     let mut alerts = config.alerts;
     // Without a file there is nothing that servers could differ from.
     alerts.drift &= config.path.is_some();
@@ -51,7 +54,7 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
         ledger: store.ledger(),
         log_memory: config.logs.memory,
         zone: jiff::tz::TimeZone::system(),
-        warnings: config.warnings.clone(),
+        warnings,
         now: Timestamp::now(),
     });
     let outside = cx.outside().map_err(|e| eyre!(e))?;

@@ -96,17 +96,7 @@ impl AppFile {
     /// # Errors
     /// The disk's.
     pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-        use std::io::Write;
-        let folder = path.parent().unwrap_or(path);
-        std::fs::create_dir_all(folder)?;
-        let mut new = tempfile::Builder::new()
-            .prefix(".new-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
-        new.write_all(content)?;
-        new.as_file().sync_all()?;
-        new.persist(path).map_err(|e| e.error)?;
-        std::fs::File::open(folder)?.sync_all()
+        crate::files::write(path, content, crate::files::READABLE)
     }
 
     /// The file's text.

@@ -344,8 +344,11 @@ impl World {
             let path = self.fleet.lab.config_path().with_file_name(name);
             path.display().to_string()
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_matou"));
+        // What it makes is nobody else's, whatever the umask says.
+        let mut command = Command::new("sh");
         command
+            .args(["-c", "umask 000; exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_matou"))
             .args([
                 "recover",
                 "--yes",

@@ -202,9 +202,10 @@ pub(super) async fn fetch(config: &Config, storage: &Host) -> Result<(), String>
     }
     let failed = |e: std::io::Error| format!("apps/ and stacks/ can't be written: {e}");
     let new = tempfile::tempdir_in(&folder).map_err(failed)?;
-    tar::Archive::new(out.stdout.as_slice())
-        .unpack(new.path())
-        .map_err(failed)?;
+    let mut archive = tar::Archive::new(out.stdout.as_slice());
+    // What others may write there they may not write here.
+    archive.set_mask(0o022);
+    archive.unpack(new.path()).map_err(failed)?;
     for name in ["apps", "stacks"] {
         let (from, to) = (new.path().join(name), folder.join(name));
         if to.exists() {

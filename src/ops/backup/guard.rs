@@ -135,10 +135,11 @@ pub(super) async fn remember(work: &Work, restic: &Restic) -> Result<(), BackupE
     };
     let counted = Counted::count(&own(work, restic).await?, jiff::Timestamp::now());
     let text = serde_json::to_string(&counted).unwrap_or_default() + "\n";
-    let script = "set -e; umask 077; mkdir -p -- \"$1\"; cat >\"$1/$2.new\"; mv -f -- \"$1/$2.new\" \"$1/$2.json\"";
+    let script = "set -e; umask 077; mkdir -p -- \"$1\"; cat >\"$1/$2.new\"; [ \"$(wc -c <\"$1/$2.new\")\" -eq \"$3\" ]; mv -f -- \"$1/$2.new\" \"$1/$2.json\"";
     let write = Command::sh(script)
         .arg(COUNTED)
         .arg(restic.name())
+        .arg(text.len().to_string())
         .stdin(text.into_bytes())
         .sudo()
         .timeout(Duration::from_secs(30))

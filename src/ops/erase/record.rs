@@ -195,13 +195,10 @@ impl Step for Record {
 fn append_here(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        crate::files::make_folder(folder)?;
     }
     let old = path.metadata().is_ok_and(|m| m.len() > 0);
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?;
+    let mut file = crate::files::append(path)?;
     let text = if old {
         format!("\n{text}")
     } else {

@@ -260,7 +260,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         let written = || self.journal.read();
         let done = machine::attempt(&rising, &calm, &mut state, written).await;
         let app = &self.app;
-        let Err(TakenBack { why, kept }) = done else {
+        let Err(TakenBack { why, kept, in_use }) = done else {
             if state.phase == Phase::Restored {
                 cx.out
                     .note(format!(
@@ -270,6 +270,11 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             }
             return Ok(());
         };
+        if in_use {
+            return Err(StepError::failed(format!(
+                "{app} runs on the restored data, but that it is done could not be written down ({why}). When that is mended, `matou restore forget {app}` ends it, and lets go what was there before; `matou restore undo {app}` takes it back"
+            )));
+        }
         if matches!(kept, Ok(true)) {
             cx.out
                 .note(format!(

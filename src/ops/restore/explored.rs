@@ -217,6 +217,8 @@ struct Site {
     world: Mutex<World>,
     file: bool,
     in_vain: bool,
+    /// There is no room to write that a restore is done.
+    full: bool,
 }
 
 impl Site {
@@ -337,6 +339,9 @@ impl Ground for Site {
     async fn write(&self, state: &RestoreState) -> Result<(), StepError> {
         let mut world = self.world();
         world.step()?;
+        if self.full && state.phase == Phase::Restored {
+            return Err(StepError::failed("no room is left"));
+        }
         world.state = Some(state.clone());
         Ok(())
     }
@@ -619,6 +624,7 @@ fn give(act: Act, world: &World, steps: u32) -> (World, bool) {
         world: Mutex::new(world),
         file,
         in_vain,
+        full: false,
     };
     let work = async {
         match act {
@@ -722,6 +728,41 @@ fn no_order_of_commands_and_interruptions_loses_data() {
         seen.len()
     ));
     assert!(tried > 10_000, "{tried}");
+}
+
+/// All is done, but that can't be written down: the application stays on what was restored, and both ways
+/// out are open.
+#[test]
+fn what_runs_is_not_taken_back_for_want_of_a_note() {
+    let site = Site {
+        world: Mutex::new(World {
+            steps: u32::MAX,
+            ..World::new()
+        }),
+        file: false,
+        in_vain: false,
+        full: true,
+    };
+    let work = async {
+        let mut state = site.next();
+        machine::begin(&site, None, &state).await.unwrap();
+        site.stage().unwrap();
+        let written = || async { Ok(site.world().state.clone()) };
+        let failed = machine::attempt(&site, &site, &mut state, written).await;
+        assert!(failed.unwrap_err().in_use);
+    };
+    futures_util::FutureExt::now_or_never(work).expect("nothing is waited for");
+    let world = site.world.into_inner().unwrap();
+    for name in ["files", "db"] {
+        assert_eq!(world.disk[&live(name)].from, "snapshot");
+    }
+    assert_eq!(world.services, world.wanted);
+    assert_eq!(world.state.as_ref().unwrap().phase, Phase::Started);
+    let (undone, led) = give(Act::Undo, &world, u32::MAX);
+    assert!(led && !undone.is_interrupted());
+    let (let_go, led) = give(Act::Forget, &world, u32::MAX);
+    assert!(led && let_go.state.is_none());
+    assert_eq!(let_go.disk[&live("files")].from, "snapshot");
 }
 
 impl World {

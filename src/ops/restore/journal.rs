@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::swap::{Rename, Seen, mark};
-use crate::backup::{RestoreState, Swap};
+use crate::backup::{Phase, RestoreState, Swap};
 use crate::host::{Command, Host};
 use crate::job::StepError;
 
@@ -47,6 +47,43 @@ pub(super) const REMOVE_FOLDER: &str = r#"[ "$2" != empty-handed ] || for d in "
         echo "$d still holds data of before: nothing is removed" >&2; exit 1; }
 done
 rm -rf --one-file-system -- "$1"; sync"#;
+
+/// Files beside the state that keep room for it, each for one time that it is written on a full disk, and
+/// the least size of one.
+const SPARES: usize = 6;
+const SPARE: usize = 16 << 10;
+
+/// Writes what comes, of `$2` bytes, as the file `$1`, whole or not at all. Files of `$3` bytes beside it,
+/// the last of which has the number `$4`, keep room: on a full disk the content is put into the place of
+/// one, which takes none. When `$5` says so, nothing is written without that room: nothing is begun then
+/// whose end could not be written down.
+pub(super) const WRITE: &str = r#"set -e; umask 077; f=$1 length=$2 size=$3 last=$4
+mkdir -p -m 700 -- "$(dirname -- "$f")"
+text=$(cat; printf .); text=${text%.}
+[ "$(printf %s "$text" | wc -c)" -eq "$length" ] || { echo 'it arrived incomplete' >&2; exit 1; }
+keep() {
+    made= n=0
+    while [ $n -lt $last ]; do
+        n=$((n + 1)); s=$f.spare$n
+        [ ! -s "$s" ] || continue
+        made=1; head -c "$size" /dev/urandom >"$s" || { rm -f -- "$s"; return 1; }
+    done 2>/dev/null
+    [ ! "$made" ] || sync -- "$f".spare*
+}
+named() { mv -f -T -- "$1" "$f" && sync -- "$(dirname -- "$f")" && { keep || :; }; }
+if [ "$5" = first ] && ! keep; then
+    rm -f -- "$f".spare*
+    echo "no room is left in $(dirname -- "$f") for the state of a restore: make room, then run it again" >&2; exit 1
+fi
+if { printf %s "$text" >"$f.new" && sync -- "$f.new"; } 2>/dev/null; then named "$f.new"; exit 0; fi
+rm -f -- "$f.new"
+for s in "$f".spare*; do
+    [ -s "$s" ] || continue
+    if { printf %s "$text" | dd of="$s" conv=notrunc status=none && truncate -s "$length" -- "$s" && sync -- "$s"; } 2>/dev/null
+    then named "$s"; exit 0; fi
+    rm -f -- "$s"
+done
+echo "no room is left in $(dirname -- "$f")" >&2; exit 1"#;
 
 /// Prints folders beside `$1` that earlier restores left, and that nothing else tells of.
 const LEFT: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;
@@ -91,24 +128,34 @@ impl Journal {
         })
     }
 
-    /// Writes it, complete or not at all.
+    /// Writes it, complete or not at all; on a full disk too, once the first one was written.
     pub async fn write(&self, state: &RestoreState) -> Result<(), StepError> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        let make = Command::new("mkdir")
-            .args(["-p", "-m", "700", "--"])
-            .arg(folder.display().to_string())
-            .sudo()
-            .timeout(Duration::from_secs(20));
-        self.host.run_ok(&make).await?;
         let text = serde_json::to_vec_pretty(state)
             .map_err(|e| StepError::failed(format!("the state can't be written: {e}")))?;
-        let path = self.path.display().to_string();
-        Ok(self.host.upload(&path, &text, 0o600).await?)
+        let first = matches!(state.phase, Phase::Staging | Phase::Restoring);
+        let write = Command::sh(WRITE)
+            .arg(self.path.display().to_string())
+            .arg(text.len().to_string())
+            .arg(SPARE.max(2 * text.len()).to_string())
+            .arg(SPARES.to_string())
+            .arg(if first { "first" } else { "" })
+            .stdin(text)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label(format!("write {}", self.path.display()));
+        self.host.run_ok(&write).await?;
+        Ok(())
     }
 
     /// Removes the state.
     pub async fn strike(&self) -> Result<(), StepError> {
-        self.remove(std::slice::from_ref(&self.path)).await
+        let mut paths = vec![self.path.clone()];
+        paths.extend((1..=SPARES).map(|n| {
+            let mut spare = self.path.clone().into_os_string();
+            spare.push(format!(".spare{n}"));
+            PathBuf::from(spare)
+        }));
+        self.remove(&paths).await
     }
 
     /// Removes the state of something that wrote nothing beside, and exchanged nothing.
@@ -241,4 +288,79 @@ pub(super) fn rename_args(renames: &[Rename]) -> Vec<String> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(file: &Path, text: &str, how: &str) -> (bool, String) {
+        use std::io::Write;
+        use std::process::Stdio;
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", WRITE, "sh"])
+            .arg(file)
+            .args([text.len(), SPARE, SPARES].map(|n| n.to_string()))
+            .arg(how)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = shell.stdin.take().unwrap().write_all(text.as_bytes());
+        let out = shell.wait_with_output().unwrap();
+        input.unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.success(), said)
+    }
+
+    /// A file system that is full, as root alone can make one.
+    #[test]
+    fn a_state_is_written_on_a_full_disk_once_it_was_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = |args: &[&str]| {
+            let mut mount = std::process::Command::new(args[0]);
+            mount.args(&args[1..]).arg(dir.path());
+            mount.output().is_ok_and(|o| o.status.success())
+        };
+        if !mount(&["mount", "-t", "tmpfs", "-o", "size=256k", "none"]) {
+            eprintln!("not tried: nothing can be mounted here");
+            return;
+        }
+        let tried = std::panic::catch_unwind(|| {
+            let file = dir.path().join("restores/shop.json");
+            let fill = dir.path().join("fill");
+            let fill_up = || {
+                let line = "head -c 1M /dev/zero >>\"$1\" 2>/dev/null";
+                let full = std::process::Command::new("sh")
+                    .args(["-c", line, "sh"])
+                    .arg(&fill)
+                    .status();
+                assert!(!full.unwrap().success());
+            };
+            let now = || std::fs::read_to_string(&file).unwrap();
+            assert!(write(&file, "{\"phase\": \"staging\"}\n", "first").0);
+            fill_up();
+            // Larger than what was there, again and again.
+            let long = format!("{{\"phase\": \"restored\", \"x\": {:?}}}", "é".repeat(6000));
+            let (done, said) = write(&file, &long, "");
+            assert!(done, "{said}");
+            assert_eq!(now(), long);
+            for text in ["{\"phase\": \"undoing\"}", "{}", "{\"phase\": \"undone\"}"] {
+                fill_up();
+                let (done, said) = write(&file, text, "");
+                assert!(done, "{said}");
+                assert_eq!(now(), text);
+            }
+            // What can't be brought to its end is not begun, and what was written stays.
+            for n in 1..=SPARES {
+                let _ = std::fs::remove_file(format!("{}.spare{n}", file.display()));
+            }
+            fill_up();
+            let (done, said) = write(&file, "{\"phase\": \"staging\"}", "first");
+            assert!(!done && said.contains("make room"), "{said}");
+            assert_eq!(now(), "{\"phase\": \"undone\"}");
+        });
+        assert!(mount(&["umount"]));
+        tried.unwrap();
+    }
 }

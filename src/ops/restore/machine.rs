@@ -115,9 +115,9 @@ pub(super) async fn begin(
     ground.write(next).await
 }
 
-/// Exchanges the data; answers when the application runs on it. What is written on the storage node
-/// tells how far it came when it fails.
-pub(super) async fn restore(rise: &dyn Rise, state: &mut RestoreState) -> Result<(), StepError> {
+/// Exchanges the data; answers when the application runs on it, and nothing is left but to write that
+/// down. What is written on the storage node tells how far it came when it fails.
+async fn restore(rise: &dyn Rise, state: &mut RestoreState) -> Result<(), StepError> {
     let ground = rise.ground();
     state.phase = Phase::Restoring;
     if !rise.goes_on() {
@@ -163,17 +163,18 @@ pub(super) async fn restore(rise: &dyn Rise, state: &mut RestoreState) -> Result
         // Nothing was there before: there is nothing to go back to.
         return clear(ground, state).await;
     }
-    rise.remove_rests().await?;
-    to(ground, state, Phase::Restored).await
+    rise.remove_rests().await
 }
 
-/// How an attempt ended that was taken back.
+/// How an attempt ended that failed.
 #[derive(Debug)]
 pub(super) struct TakenBack {
-    /// Why it was.
+    /// Why it was taken back.
     pub why: StepError,
     /// Services ran on what was restored, so it is kept; or why it could not be taken back.
     pub kept: Result<bool, StepError>,
+    /// It was not taken back: all is done, but that this could not be written down.
+    pub in_use: bool,
 }
 
 /// [`restore`], and the way back when it fails. `calm` is the ground of the way back, which is not
@@ -187,8 +188,22 @@ pub(super) async fn attempt<F>(
 where
     F: Future<Output = Result<Option<RestoreState>, StepError>>,
 {
-    let Err(why) = restore(rise, state).await else {
-        return Ok(());
+    let why = match restore(rise, state).await {
+        // Nothing is kept of what was before.
+        Ok(()) if state.phase == Phase::Clearing => return Ok(()),
+        Ok(()) => match to(rise.ground(), state, Phase::Restored).await {
+            Ok(()) => return Ok(()),
+            Err(why @ StepError::Cancelled) => why,
+            // What runs and answers is not taken back for want of a note.
+            Err(why) => {
+                return Err(TakenBack {
+                    why,
+                    kept: Ok(true),
+                    in_use: true,
+                });
+            }
+        },
+        Err(why) => why,
     };
     calm.tell(format!("{why}: it is taken back")).await;
     let back = async {
@@ -211,7 +226,11 @@ where
         Ok(state.phase == Phase::Undone)
     };
     let kept = back.await;
-    Err(TakenBack { why, kept })
+    Err(TakenBack {
+        why,
+        kept,
+        in_use: false,
+    })
 }
 
 async fn to(ground: &dyn Ground, state: &mut RestoreState, phase: Phase) -> Result<(), StepError> {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::source::Source;
 use crate::backup::listing::{Size, literal};
-use crate::backup::{Guard, Message, read_message};
+use crate::backup::{Guard, Message, Version, read_message};
 use crate::host::{Command, Stream};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::text::human_bytes;
@@ -177,15 +177,7 @@ impl Stage {
     pub(super) async fn options(&self) -> Result<String, StepError> {
         let version = self.source.restic.version().await;
         let version = version.map_err(|e| StepError::failed(e.to_string()))?;
-        // Before 0.16 it prints text only.
-        let mut options = match version >= crate::backup::Version(0, 16, 0) {
-            true => "--json".to_owned(),
-            false => String::new(),
-        };
-        if self.verify {
-            options.push_str(" --verify");
-        }
-        Ok(options.trim().to_owned())
+        Ok(options(&version, self.verify))
     }
 
     async fn restore(&self, cx: &Cx) -> Result<(), StepError> {
@@ -293,5 +285,36 @@ impl Step for Stage {
     /// It was counted already.
     async fn verify(&self, _: &Cx) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+/// Options of `restic restore`, as a version knows them.
+fn options(version: &Version, verify: bool) -> String {
+    let mut options = Vec::new();
+    // Before 0.16 it prints text only.
+    if *version >= Version(0, 16, 0) {
+        options.push("--json");
+    }
+    // Holes of files come back as holes; before 0.15 as zeros.
+    if *version >= Version(0, 15, 0) {
+        options.push("--sparse");
+    }
+    if verify {
+        options.push("--verify");
+    }
+    options.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_restic_is_asked_for_what_it_knows() {
+        let of = |minor, verify| options(&Version(0, minor, 0), verify);
+        assert_eq!(of(14, false), "");
+        assert_eq!(of(14, true), "--verify");
+        assert_eq!(of(15, false), "--sparse");
+        assert_eq!(of(18, true), "--json --sparse --verify");
     }
 }

@@ -1,0 +1,100 @@
+//! What matou writes on the operator's machine. Each file and folder has a mode of its own, whatever
+//! the umask is: 0600 where there may be secrets, locations or names of customers, 0700 for folders,
+//! 0644 for the files of applications.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Only its owner reads it.
+pub const PRIVATE: u32 = 0o600;
+
+/// Everybody may read it, its owner alone writes it.
+pub const READABLE: u32 = 0o644;
+
+/// Takes from the umask what lets others write: what this program starts makes files too.
+pub fn tighten_umask() {
+    use nix::sys::stat::{Mode, umask};
+    let others_write = Mode::S_IWGRP | Mode::S_IWOTH;
+    let old = umask(others_write);
+    umask(old | others_write);
+}
+
+/// Makes a folder, and those above it that are missing, of mode 0700. One that is there stays as it is.
+///
+/// # Errors
+/// When it can't be made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file whole or not at all, whatever happens to the machine; its folder is made.
+///
+/// # Errors
+/// The disk's.
+pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    make_folder(folder)?;
+    let mut new = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    new.write_all(content)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|e| e.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Writes a file that is of no use to anybody after this process: nothing waits for the disk.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_passing(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(PRIVATE)
+        .open(path)?;
+    file.write_all(content)
+}
+
+/// Opens a file of mode 0600 to write at its end; it is made when it is not there.
+///
+/// # Errors
+/// When it can't be opened.
+pub fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .mode(PRIVATE)
+        .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_those_that_were_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o777;
+        write(&at("a/b/secret"), b"x", PRIVATE).unwrap();
+        write(&at("a/app.toml"), b"x", READABLE).unwrap();
+        append(&at("a/log")).unwrap();
+        assert_eq!(mode("a/b"), 0o700);
+        assert_eq!(mode("a/b/secret"), 0o600);
+        assert_eq!(mode("a/app.toml") & !0o644, 0);
+        assert_eq!(mode("a/log"), 0o600);
+        // One that was open to all is not any more.
+        std::fs::set_permissions(at("a/b/secret"), std::fs::Permissions::from_mode(0o666)).unwrap();
+        write(&at("a/b/secret"), b"y", PRIVATE).unwrap();
+        assert_eq!(mode("a/b/secret"), 0o600);
+    }
+}
