@@ -11,6 +11,7 @@ use crate::backup::FleetId;
 use crate::config::{Config, Repository};
 use crate::job::Job;
 use crate::ops::{Context, Request, recover};
+use crate::outln;
 use crate::recover::{
     Bootstrap, DrillOptions, Kind, Report, Server, Timeline, bootstrap, drill, history,
 };
@@ -102,14 +103,15 @@ impl RecoverOptions {
         if wanted.servers.is_empty() {
             bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
         }
-        let (config, snapshot) =
-            bootstrap(&wanted, &folder, None, &|said| println!("{said}")).await?;
-        println!(
+        // Who stopped reading does not stop it.
+        let say = |said: &str| drop(crate::out::hanging(format_args!("{said}")));
+        let (config, snapshot) = bootstrap(&wanted, &folder, None, &say).await?;
+        outln!(
             "{} is of {} (snapshot {})",
             config.display(),
             snapshot.time.strftime("%F %T UTC"),
             snapshot.short_id
-        );
+        )?;
         Ok((config, FleetId::of(&snapshot)))
     }
 }
@@ -125,7 +127,7 @@ pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Re
     };
     let cx = Context::open(Config::load(path.as_deref())?)?;
     for warning in &cx.config.warnings {
-        eprintln!("warning: {warning}");
+        crate::out::note_hanging(format_args!("warning: {warning}"));
     }
     let findings = recover::Findings::default();
     let how = recover::Options {
@@ -176,10 +178,10 @@ pub(super) async fn reported(
 fn show(report: &Report, options: &job::Options) -> Result<()> {
     let kept = report.keep()?;
     match options.wants_json() {
-        true => println!("{}", serde_json::to_string(report)?),
+        true => crate::out::json(report)?,
         false => {
-            println!("\n{}", report.markdown());
-            println!("kept in {}", kept.display());
+            crate::out::block(&format!("\n{}\n", report.markdown()))?;
+            outln!("kept in {}", kept.display())?;
         }
     }
     Ok(())
@@ -211,17 +213,17 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
     if args.history {
         let reports = history(Kind::Drill, fleet);
         if args.json {
-            println!("{}", serde_json::to_string(&reports)?);
+            crate::out::json(&reports)?;
         } else if reports.is_empty() {
-            println!("no drill was made yet");
+            outln!("no drill was made yet")?;
         }
         let now = jiff::Timestamp::now();
         for report in reports.iter().filter(|_| !args.json) {
-            println!(
+            outln!(
                 "{}  {}",
                 report.began.strftime("%F %T UTC"),
                 report.drill().line(now)
-            );
+            )?;
         }
         return Ok(Exit::Done.into());
     }
@@ -233,14 +235,18 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
     let json = args.json;
     let report = drill(&cx.config, &options, &|said| {
         if !json {
-            println!("{said}");
+            drop(crate::out::hanging(format_args!("{said}")));
         }
     })
     .await?;
     let kept = report.keep()?;
     match json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => println!("\n{}\nkept in {}", report.markdown(), kept.display()),
+        true => crate::out::json(&report)?,
+        false => crate::out::block(&format!(
+            "\n{}\nkept in {}\n",
+            report.markdown(),
+            kept.display()
+        ))?,
     }
     match &report.failure {
         None => Ok(Exit::Done.into()),

@@ -146,7 +146,7 @@ impl Journal {
                 }
             }
         }
-        let line = format!("{value}\n");
+        let line = crate::text::escape_json(&value.to_string()).into_owned() + "\n";
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // One write a record: two consoles append whole lines. A full disk must not stop a restore.
         if let Err(e) = file.write_all(line.as_bytes()) {
