@@ -155,3 +155,24 @@ fn whole(to: &mut impl Write, text: &str) -> io::Result<()> {
 fn hung(text: &str) -> String {
     visible_lines(text.trim_end_matches('\n')).replace('\n', "\n    ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tests::{PAYLOADS, is_safe};
+
+    #[test]
+    fn a_text_of_several_lines_can_t_look_like_two_of_matou_s() {
+        assert_eq!(
+            hung("n1: no\nmatou: done\r\nx\n"),
+            "n1: no\n    matou: done\n    x"
+        );
+        for payload in PAYLOADS {
+            let text = hung(&format!("first {payload} last"));
+            assert!(is_safe(&text), "{text:?}");
+            for line in text.lines().skip(1) {
+                assert!(line.starts_with("    "), "{text:?}");
+            }
+        }
+    }
+}

@@ -49,9 +49,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     let mut seen = Seen::default();
     for c in text.chars() {
         match c {
-            '\t' => shown.push(' '),
+            '\t' => {
+                shown.push(' ');
+                seen = Seen::default();
+            }
             c if seen.keeps(c) => shown.push(c),
-            c => escape(c, &mut shown),
+            c => {
+                escape(c, &mut shown);
+                seen = Seen::default();
+            }
         }
     }
     Cow::Owned(shown)
@@ -97,6 +103,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
             // Writing to a String can't fail.
             let _ = write!(safe, "\\u{unit:04x}");
         }
+        seen = Seen::default();
     }
     Cow::Owned(safe)
 }
@@ -520,13 +527,132 @@ pub fn coarse(seconds: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     const HOSTILE: &[u8] =
         b"\x1b[2J\x1b]0;title\x07a\x1b]52;c;aGk=\x1b\\b\x1bPq\x1b\\c\x1b_x\x1b\\\x1b[31mred\x1b[0m\x9b1A\r\x1b[5n";
+
+    /// What is tried on every way out.
+    pub(crate) const PAYLOADS: &[&str] = &[
+        "a\x1b]52;c;UFdO\x07z",
+        "a\x1b]8;;https://evil.org\x1b\\z",
+        "a\x1b]0;title\x07z",
+        "a\x1bPq#0\x1b\\z",
+        "a\x1b_x\x1b\\z\x1b^y\x1b\\z\x1bXz\x1b\\z",
+        "a\u{9b}2Jz",
+        "a\u{9d}52;c;UFdO\u{9c}z",
+        "a\u{90}q\u{9c}z",
+        "a\x1b[2J\x1b[1;1H\x1b[3Az",
+        "a\x1b[?1049h\x1bcz",
+        "a\x1b[8mhidden\x1b[0mz",
+        "a\rz",
+        "a\nmatou: z",
+        "a\r\nz",
+        "a\x08\x08\x07\x00\x7fz",
+        "a\u{202e}b\u{2066}c\u{2069}d\u{61c}z",
+        "a\u{200b}\u{200e}\u{200d}\u{ad}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{feff}z",
+        "a\u{e0041}\u{e007f}\u{e0100}\u{fe0f}z",
+        "a\u{2028}\u{2029}z",
+        "a\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}z",
+        "a\x1b]0;never ends z",
+        "a\x1bPnever ends z",
+        "a\x1b[31 never ends z",
+        "a z\x1b",
+    ];
+
+    /// Whether a terminal would obey or hide a part of it; newlines and tabs are for the caller to judge.
+    pub(crate) fn is_safe(text: &str) -> bool {
+        let mut marks = 0;
+        text.chars().all(|c| {
+            marks = match c {
+                '\u{300}'..='\u{36f}' => marks + 1,
+                _ => 0,
+            };
+            let hides = matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                | '\u{e0000}'..='\u{e0fff}');
+            marks <= 6 && !hides && (!c.is_control() || matches!(c, '\n' | '\t'))
+        })
+    }
+
+    #[test]
+    fn no_payload_passes_any_way_of_cleaning() {
+        for payload in PAYLOADS {
+            for text in [&**payload, &format!("before {payload} after")] {
+                let lines = visible_lines(text);
+                assert!(is_safe(&lines), "{lines:?}");
+                for line in [
+                    &*clean(text),
+                    &plain(text.as_bytes()),
+                    &visible(text),
+                    &Shown::line(text),
+                ] {
+                    assert!(is_safe(line) && !line.contains(['\n', '\t']), "{line:?}");
+                    // What stands around it is neither erased nor swallowed.
+                    assert!(line.contains('a') && line.contains('z'), "{line:?}");
+                    if text.starts_with("before") {
+                        assert!(
+                            line.starts_with("before ") && line.ends_with(" after"),
+                            "{line:?}"
+                        );
+                    }
+                }
+                let json = serde_json::to_string(&[text]).unwrap();
+                let safe = escape_json(&json);
+                assert!(is_safe(&safe) && !safe.contains(['\n', '\t']), "{safe:?}");
+                let read: Vec<String> = serde_json::from_str(&safe).unwrap();
+                assert_eq!(read, [text], "the same text is read from it");
+                assert!(is_safe(&log_line(text.as_bytes())));
+                let coloured = Coloured::of(text.as_bytes()).to_string();
+                assert!(!coloured.contains("\x1b[8m"), "{coloured:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_shown_and_the_ordinary_stays() {
+        assert_eq!(visible("a\x1b]52;c;x\x07"), "a\\x1b]52;c;x\\x07");
+        assert_eq!(
+            visible("a\rb\nc\td\u{9b}\u{202e}"),
+            "a\\rb\\nc d\\x9b\\u{202e}"
+        );
+        assert_eq!(visible_lines("a\r\n\tb\rc\n"), "a\n\tb\\rc\n");
+        assert_eq!(clean("no such file\rdone"), "no such file\\rdone");
+        assert_eq!(clean("windows\r\nlines\r"), "windows lines");
+        assert_eq!(plain(b"raw C1 \x9b31m"), "raw C1 \u{fffd}31m");
+        // Emoji of several people, with a selector, on a key; scripts that need joiners and marks.
+        for text in [
+            "👩‍👩‍👧 ❤️ 1️⃣",
+            "نمی‌خواهم",
+            "क्‍ष",
+            "Việt Nam",
+            "שָׁלוֹם",
+            "한국어",
+            "naïve \\x1b",
+        ] {
+            assert_eq!(clean(text), text);
+            assert_eq!(visible(text), text);
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(escape_json(&json), json);
+        }
+        assert_eq!(
+            escape_json("\"\u{7f}\u{e0041}\""),
+            "\"\\u007f\\udb40\\udc41\""
+        );
+        // Concealing is no colour; the eighth of 256 is one.
+        assert_eq!(
+            keep_sgr(b"\x1b[1;8mx\x1b[38;5;8my"),
+            "\x1b[1mx\x1b[38;5;8my"
+        );
+        assert_eq!(
+            keep_sgr(b"\x1b[8mx\x1b[38;2;8;8;8;8my\x1b[m"),
+            "x\x1b[38;2;8;8;8my\x1b[0m"
+        );
+    }
 
     #[test]
     fn only_text_is_left_of_hostile_bytes() {
@@ -600,6 +726,16 @@ mod tests {
                 rest = &sequence[end + 1..];
             }
             prop_assert!(!rest.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn what_is_shown_is_safe(text in any::<String>()) {
+            prop_assert!(!visible(&text).chars().any(char::is_control));
+            let once = visible(&text);
+            prop_assert_eq!(visible(&once), &once[..]);
+            prop_assert!(!visible_lines(&text).contains('\r'));
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(serde_json::from_str::<String>(&escape_json(&json)).unwrap(), text);
         }
 
         #[test]

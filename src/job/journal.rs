@@ -205,4 +205,21 @@ mod tests {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+
+    #[test]
+    fn records_hold_nothing_that_a_terminal_obeys() {
+        use crate::text::tests::{PAYLOADS, is_safe};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        for payload in PAYLOADS {
+            journal.record(payload, payload, Duration::ZERO, Ok(0));
+            journal.job_started(payload, payload);
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(is_safe(&text));
+        assert_eq!(text.lines().count(), 2 * PAYLOADS.len());
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(first["command"], PAYLOADS[0]);
+    }
 }

@@ -97,7 +97,7 @@ impl Change {
     /// `! what`, which the operator accepts by typing `accept`.
     pub fn ask(what: impl Into<String>, accept: impl Into<String>) -> Self {
         Self {
-            accept: Some(accept.into()),
+            accept: Some(Shown::line(accept.into()).into()),
             ..Self::of(ChangeKind::Decide, what)
         }
     }
@@ -207,6 +207,46 @@ pub trait Step: Send + Sync {
                     .collect::<Vec<_>>()
                     .join("; ")
             ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Event, Outcome};
+    use crate::text::tests::{PAYLOADS, is_safe};
+
+    #[test]
+    fn plans_and_events_hold_nothing_that_a_terminal_obeys() {
+        for payload in PAYLOADS {
+            let changes = [
+                Change::same(*payload),
+                Change::modify(*payload, *payload, *payload),
+                Change::ask(*payload, *payload).warn(*payload),
+            ];
+            for change in changes {
+                let line = change.to_string();
+                assert!(is_safe(&line) && !line.contains(['\n', '\t']), "{line:?}");
+                let accept = change.accept.unwrap_or_default();
+                assert!(is_safe(&accept), "{accept:?}");
+            }
+            let failed = Event::Finished {
+                outcome: Outcome::Failed {
+                    reason: (*payload).into(),
+                },
+                took: Duration::ZERO,
+            };
+            // As somebody else's matou may have written it.
+            let json = serde_json::to_string(&failed).unwrap();
+            assert!(is_safe(&json), "{json:?}");
+            let raw = serde_json::json!({
+                "event": "step_failed", "node": "n1", "step": "x", "error": payload, "took": 0
+            });
+            let Ok(Event::StepFailed { error, .. }) = serde_json::from_value(raw) else {
+                panic!("an event");
+            };
+            assert!(is_safe(&error), "{error:?}");
         }
     }
 }
