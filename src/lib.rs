@@ -2,6 +2,8 @@
 //!
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_macros, clippy::disallowed_methods))]
+
 pub mod backup;
 pub mod cli;
 pub mod collect;
@@ -15,6 +17,7 @@ pub mod lab;
 pub mod model;
 pub mod monitor;
 pub mod ops;
+pub mod out;
 pub mod provision;
 pub mod recover;
 pub mod registry;

@@ -1,23 +1,48 @@
 //! Starts matou: arguments, error reports, the console or a subcommand.
 
+#![deny(clippy::disallowed_macros, clippy::disallowed_methods)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
-use matou::{config, runtime, ui};
+use matou::{config, out, runtime, text, ui};
 
 fn main() -> ExitCode {
+    out::install_panic_hook();
     matou::files::tighten_umask();
-    let started = start(Cli::parse());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return told(&usage),
+    };
+    let started = start(cli);
     config::leave_runtime_dir();
     match started {
         Ok(code) => code,
         Err(report) => {
-            eprintln!("matou: {report:#}");
+            match report.downcast_ref::<config::ConfigError>() {
+                // It points into a line of the file.
+                Some(_) => out::note_block(&format!("matou: {report:#}")),
+                None => out::note_hanging(format_args!("matou: {report:#}")),
+            }
             Exit::of(&report).into()
         }
     }
+}
+
+/// Wrong usage, or the help that was asked for. What was typed may be the name of a file from
+/// elsewhere: with anything odd in it, clap does not print it itself.
+fn told(usage: &clap::Error) -> ExitCode {
+    let odd = |arg: std::ffi::OsString| {
+        let arg = arg.to_string_lossy();
+        text::visible(&arg) != arg
+    };
+    if usage.use_stderr() && std::env::args_os().any(odd) {
+        out::note_block(usage.render().to_string().trim_end());
+        return Exit::Usage.into();
+    }
+    usage.exit()
 }
 
 fn start(cli: Cli) -> Result<ExitCode> {

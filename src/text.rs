@@ -1,22 +1,28 @@
 //! Text from outside, made safe to show; sizes, ages and widths.
 //!
 //! Container logs, file names, error messages of servers may hold escape sequences that move the
-//! cursor, retitle the window or fill the clipboard. Nothing of that reaches the terminal.
+//! cursor, retitle the window or fill the clipboard. Nothing of that reaches the terminal: where text
+//! comes from it is cleaned ([`clean`], [`Shown`]), and once more where it is printed (`out`).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Combining marks that a character may carry: more would draw over the lines around.
+const MARKS: u8 = 6;
 
 /// One line of text without escape sequences, control characters and characters that reorder or
-/// hide other text; a newline or tab becomes a space.
+/// hide other text; a newline or tab becomes a space, a carriage return is shown.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|c| c >= ' ' && !is_unsafe(c)) {
+    if is_plain(text) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(plain(text.as_bytes()))
+    Cow::Owned(without_sequences(text))
 }
 
 /// As [`clean`], but newlines stay.
@@ -26,37 +32,320 @@ pub fn clean_lines(text: &str) -> String {
 
 /// One line of bytes as text, made safe as by [`clean`]; invalid UTF-8 is replaced.
 pub fn plain(bytes: &[u8]) -> String {
-    let mut kept = Keeper::new(bytes.len(), false);
-    vte::Parser::new().advance(&mut kept, bytes);
-    kept.text
+    let text = String::from_utf8_lossy(bytes);
+    match is_plain(&text) {
+        true => text.into_owned(),
+        false => without_sequences(&text),
+    }
 }
 
-/// One line of bytes with its colours: of all escape sequences only SGR (`ESC [ … m`) stays, of
-/// control characters none. Text after a carriage return replaces what stood before it.
+/// One line in which everything is shown that a terminal would obey or hide: `\x1b`, `\r`, `\n`,
+/// `\u{202e}`; a tab becomes a space. Unlike [`clean`] it leaves nothing out.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut seen = Seen::default();
+    for c in text.chars() {
+        match c {
+            '\t' => {
+                shown.push(' ');
+                seen = Seen::default();
+            }
+            c if seen.keeps(c) => shown.push(c),
+            c => {
+                escape(c, &mut shown);
+                seen = Seen::default();
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// As [`visible`], but newlines (with a carriage return before them or not) and tabs stay.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for whole in text.split_inclusive('\n') {
+        let (line, end) = match whole.strip_suffix('\n') {
+            Some(line) => (line.strip_suffix('\r').unwrap_or(line), "\n"),
+            None => (whole, ""),
+        };
+        for (i, part) in line.split('\t').enumerate() {
+            if i > 0 {
+                shown.push('\t');
+            }
+            shown += &visible(part);
+        }
+        shown += end;
+    }
+    Cow::Owned(shown)
+}
+
+/// JSON in which what [`visible`] shows is written as `\uXXXX`: a reader sees the same text, a
+/// terminal nothing that it obeys.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // Its own syntax is ASCII: anything else is inside a string.
+    if json.bytes().all(|b| b.is_ascii() && b != 0x7f) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    let mut seen = Seen::default();
+    for c in json.chars() {
+        if seen.keeps(c) || (c.is_ascii() && c != '\u{7f}') {
+            safe.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String can't fail.
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+        seen = Seen::default();
+    }
+    Cow::Owned(safe)
+}
+
+/// One line of bytes with its colours: of all escape sequences only SGR (`ESC [ … m`) stays, but
+/// for that which conceals; of control characters none. Text after a carriage return replaces what
+/// stood before it, as in a line that tells progress.
 pub fn keep_sgr(bytes: &[u8]) -> String {
+    kept(bytes, true)
+}
+
+/// As [`keep_sgr`], without colours.
+pub fn log_line(bytes: &[u8]) -> String {
+    kept(bytes, false)
+}
+
+fn kept(bytes: &[u8], colours: bool) -> String {
     // Most lines of most logs have nothing to be taken out.
     if bytes.is_ascii() && !bytes.iter().any(u8::is_ascii_control) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
-    let mut kept = Keeper::new(bytes.len(), true);
+    let mut kept = Keeper::new(bytes.len(), colours);
     vte::Parser::new().advance(&mut kept, bytes);
     kept.text
 }
 
-/// Controls that a terminal obeys, marks that reorder text, and characters without width that hide
-/// differences. Joiners of emoji and of Indic scripts stay.
+/// A line from outside with its colours, as [`keep_sgr`] leaves it, which do not run on into the next.
+pub struct Coloured(String);
+
+impl Coloured {
+    /// Of one line of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(keep_sgr(bytes) + "\x1b[0m")
+    }
+}
+
+impl fmt::Display for Coloured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Text that is safe to show: whatever it was made from went through [`visible`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Shown(String);
+
+impl Shown {
+    /// One line.
+    pub fn line(text: impl AsRef<str>) -> Self {
+        Self(visible(text.as_ref()).into_owned())
+    }
+
+    /// Several lines, perhaps.
+    pub fn lines_of(text: impl AsRef<str>) -> Self {
+        Self(visible_lines(text.as_ref()).into_owned())
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self::lines_of(text)
+    }
+}
+
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        Self::lines_of(text)
+    }
+}
+
+impl From<Shown> for String {
+    fn from(shown: Shown) -> Self {
+        shown.0
+    }
+}
+
+impl Deref for Shown {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl PartialEq<str> for Shown {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Shown {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self::from)
+    }
+}
+
+/// Whether there is nothing in it that a terminal obeys or hides.
+fn is_plain(text: &str) -> bool {
+    let mut seen = Seen::default();
+    text.chars().all(|c| seen.keeps(c))
+}
+
+/// Marks that reorder text, and characters that show nothing and so hide differences
+/// (Default_Ignorable_Code_Point of Unicode, and line separators). Joiners and the variation
+/// selectors of emoji are [`Seen`]'s.
 fn is_unsafe(c: char) -> bool {
     matches!(c,
-        '\u{7f}'..='\u{9f}'
+        '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}'
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}')
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What a text has so far, as far as it decides about the next character.
+#[derive(Default)]
+struct Seen {
+    /// The last character that was no mark.
+    last: char,
+    marks: u8,
+}
+
+impl Seen {
+    /// Whether the next character is shown as it is. Joiners of emoji and of Indic scripts are, and
+    /// the selectors of emoji, where there is something to join or select, and some marks a character.
+    fn keeps(&mut self, c: char) -> bool {
+        if c.is_ascii() {
+            (self.last, self.marks) = (c, 0);
+            return !c.is_ascii_control();
+        }
+        match c {
+            c if is_unsafe(c) => false,
+            '\u{200c}' | '\u{200d}' => {
+                let joins = !self.last.is_ascii() && !matches!(self.last, '\u{200c}' | '\u{200d}');
+                self.last = c;
+                joins
+            }
+            '\u{fe0e}' | '\u{fe0f}'
+                if self.last.is_ascii() && !matches!(self.last, '0'..='9' | '#' | '*') =>
+            {
+                false
+            }
+            c if UnicodeWidthChar::width(c) == Some(0) => {
+                self.marks = self.marks.saturating_add(1);
+                self.marks <= MARKS
+            }
+            c => {
+                (self.last, self.marks) = (c, 0);
+                true
+            }
+        }
+    }
+}
+
+/// Writes a character as Rust would.
+fn escape(c: char, into: &mut String) {
+    // Writing to a String can't fail.
+    let _ = match c {
+        '\n' | '\r' => write!(into, "{}", c.escape_default()),
+        '\0'..='\u{ff}' => write!(into, "\\x{:02x}", u32::from(c)),
+        c => write!(into, "{}", c.escape_unicode()),
+    };
+}
+
+/// One line without what a terminal obeys or hides. Of a sequence that does not end, only its
+/// beginning is taken for one, and shown: it must not swallow what follows.
+fn without_sequences(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut seen = Seen::default();
+    let mut rest = text.trim_end_matches('\r').chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\x1b' => match sequence(rest.as_str()) {
+                Some(length) => rest = rest.as_str()[length..].chars(),
+                None => escape(c, &mut kept),
+            },
+            '\r' if rest.as_str().starts_with('\n') => {}
+            '\r' => escape(c, &mut kept),
+            '\t' | '\n' | '\x0b' | '\x0c' => kept.push(' '),
+            c if seen.keeps(c) => kept.push(c),
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// Length of an escape sequence behind its ESC (ECMA-48, 5.3 to 5.6); `None` when it does not end.
+fn sequence(after: &str) -> Option<usize> {
+    let bytes = after.as_bytes();
+    let end = |from: usize, last: std::ops::RangeInclusive<u8>| {
+        let skipped = bytes.get(from..)?.iter();
+        let at = from + skipped.take_while(|b| (0x20..=0x2f).contains(*b)).count();
+        last.contains(bytes.get(at)?).then_some(at + 1)
+    };
+    match bytes.first()? {
+        b'[' => {
+            let parameters = bytes[1..].iter().take_while(|b| (0x30..=0x3f).contains(*b));
+            end(1 + parameters.count(), 0x40..=0x7e)
+        }
+        b']' | b'P' | b'X' | b'^' | b'_' => {
+            // A string of a command; another ESC ends it as well.
+            let at = after.find(['\x07', '\x18', '\x1a', '\x1b', '\u{9c}'])?;
+            Some(match bytes[at] {
+                0x1b if bytes.get(at + 1) == Some(&b'\\') => at + 2,
+                0x1b => at,
+                0xc2 => at + 2,
+                _ => at + 1,
+            })
+        }
+        _ => end(0, 0x30..=0x7e),
+    }
 }
 
 /// Collects what a terminal would print.
 struct Keeper {
     text: String,
     colours: bool,
+    seen: Seen,
     /// A carriage return came: what is printed next begins the line anew.
     returned: bool,
 }
@@ -66,6 +355,7 @@ impl Keeper {
         Self {
             text: String::with_capacity(size),
             colours,
+            seen: Seen::default(),
             returned: false,
         }
     }
@@ -73,7 +363,7 @@ impl Keeper {
 
 impl vte::Perform for Keeper {
     fn print(&mut self, c: char) {
-        if is_unsafe(c) {
+        if !self.seen.keeps(c) {
             return;
         }
         if std::mem::take(&mut self.returned) {
@@ -95,8 +385,24 @@ impl vte::Perform for Keeper {
         if !self.colours || action != 'm' || !intermediates.is_empty() {
             return;
         }
+        let mut groups: Vec<&[u16]> = params.iter().collect();
+        let mut at = 0;
+        while at < groups.len() {
+            match (groups[at], groups.get(at + 1)) {
+                // A colour takes the numbers behind it.
+                ([38 | 48 | 58], Some([5])) => at += 3,
+                ([38 | 48 | 58], Some([2])) => at += 5,
+                ([8, ..], _) => {
+                    groups.remove(at);
+                }
+                _ => at += 1,
+            }
+        }
+        if groups.is_empty() {
+            return;
+        }
         self.text.push_str("\x1b[");
-        for (i, group) in params.iter().enumerate() {
+        for (i, group) in groups.into_iter().enumerate() {
             if i > 0 {
                 self.text.push(';');
             }
@@ -221,13 +527,132 @@ pub fn coarse(seconds: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     const HOSTILE: &[u8] =
         b"\x1b[2J\x1b]0;title\x07a\x1b]52;c;aGk=\x1b\\b\x1bPq\x1b\\c\x1b_x\x1b\\\x1b[31mred\x1b[0m\x9b1A\r\x1b[5n";
+
+    /// What is tried on every way out.
+    pub(crate) const PAYLOADS: &[&str] = &[
+        "a\x1b]52;c;UFdO\x07z",
+        "a\x1b]8;;https://evil.org\x1b\\z",
+        "a\x1b]0;title\x07z",
+        "a\x1bPq#0\x1b\\z",
+        "a\x1b_x\x1b\\z\x1b^y\x1b\\z\x1bXz\x1b\\z",
+        "a\u{9b}2Jz",
+        "a\u{9d}52;c;UFdO\u{9c}z",
+        "a\u{90}q\u{9c}z",
+        "a\x1b[2J\x1b[1;1H\x1b[3Az",
+        "a\x1b[?1049h\x1bcz",
+        "a\x1b[8mhidden\x1b[0mz",
+        "a\rz",
+        "a\nmatou: z",
+        "a\r\nz",
+        "a\x08\x08\x07\x00\x7fz",
+        "a\u{202e}b\u{2066}c\u{2069}d\u{61c}z",
+        "a\u{200b}\u{200e}\u{200d}\u{ad}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{feff}z",
+        "a\u{e0041}\u{e007f}\u{e0100}\u{fe0f}z",
+        "a\u{2028}\u{2029}z",
+        "a\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}\u{300}z",
+        "a\x1b]0;never ends z",
+        "a\x1bPnever ends z",
+        "a\x1b[31 never ends z",
+        "a z\x1b",
+    ];
+
+    /// Whether a terminal would obey or hide a part of it; newlines and tabs are for the caller to judge.
+    pub(crate) fn is_safe(text: &str) -> bool {
+        let mut marks = 0;
+        text.chars().all(|c| {
+            marks = match c {
+                '\u{300}'..='\u{36f}' => marks + 1,
+                _ => 0,
+            };
+            let hides = matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                | '\u{e0000}'..='\u{e0fff}');
+            marks <= 6 && !hides && (!c.is_control() || matches!(c, '\n' | '\t'))
+        })
+    }
+
+    #[test]
+    fn no_payload_passes_any_way_of_cleaning() {
+        for payload in PAYLOADS {
+            for text in [&**payload, &format!("before {payload} after")] {
+                let lines = visible_lines(text);
+                assert!(is_safe(&lines), "{lines:?}");
+                for line in [
+                    &*clean(text),
+                    &plain(text.as_bytes()),
+                    &visible(text),
+                    &Shown::line(text),
+                ] {
+                    assert!(is_safe(line) && !line.contains(['\n', '\t']), "{line:?}");
+                    // What stands around it is neither erased nor swallowed.
+                    assert!(line.contains('a') && line.contains('z'), "{line:?}");
+                    if text.starts_with("before") {
+                        assert!(
+                            line.starts_with("before ") && line.ends_with(" after"),
+                            "{line:?}"
+                        );
+                    }
+                }
+                let json = serde_json::to_string(&[text]).unwrap();
+                let safe = escape_json(&json);
+                assert!(is_safe(&safe) && !safe.contains(['\n', '\t']), "{safe:?}");
+                let read: Vec<String> = serde_json::from_str(&safe).unwrap();
+                assert_eq!(read, [text], "the same text is read from it");
+                assert!(is_safe(&log_line(text.as_bytes())));
+                let coloured = Coloured::of(text.as_bytes()).to_string();
+                assert!(!coloured.contains("\x1b[8m"), "{coloured:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_shown_and_the_ordinary_stays() {
+        assert_eq!(visible("a\x1b]52;c;x\x07"), "a\\x1b]52;c;x\\x07");
+        assert_eq!(
+            visible("a\rb\nc\td\u{9b}\u{202e}"),
+            "a\\rb\\nc d\\x9b\\u{202e}"
+        );
+        assert_eq!(visible_lines("a\r\n\tb\rc\n"), "a\n\tb\\rc\n");
+        assert_eq!(clean("no such file\rdone"), "no such file\\rdone");
+        assert_eq!(clean("windows\r\nlines\r"), "windows lines");
+        assert_eq!(plain(b"raw C1 \x9b31m"), "raw C1 \u{fffd}31m");
+        // Emoji of several people, with a selector, on a key; scripts that need joiners and marks.
+        for text in [
+            "👩‍👩‍👧 ❤️ 1️⃣",
+            "نمی‌خواهم",
+            "क्‍ष",
+            "Việt Nam",
+            "שָׁלוֹם",
+            "한국어",
+            "naïve \\x1b",
+        ] {
+            assert_eq!(clean(text), text);
+            assert_eq!(visible(text), text);
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(escape_json(&json), json);
+        }
+        assert_eq!(
+            escape_json("\"\u{7f}\u{e0041}\""),
+            "\"\\u007f\\udb40\\udc41\""
+        );
+        // Concealing is no colour; the eighth of 256 is one.
+        assert_eq!(
+            keep_sgr(b"\x1b[1;8mx\x1b[38;5;8my"),
+            "\x1b[1mx\x1b[38;5;8my"
+        );
+        assert_eq!(
+            keep_sgr(b"\x1b[8mx\x1b[38;2;8;8;8;8my\x1b[m"),
+            "x\x1b[38;2;8;8;8my\x1b[0m"
+        );
+    }
 
     #[test]
     fn only_text_is_left_of_hostile_bytes() {
@@ -301,6 +726,16 @@ mod tests {
                 rest = &sequence[end + 1..];
             }
             prop_assert!(!rest.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn what_is_shown_is_safe(text in any::<String>()) {
+            prop_assert!(!visible(&text).chars().any(char::is_control));
+            let once = visible(&text);
+            prop_assert_eq!(visible(&once), &once[..]);
+            prop_assert!(!visible_lines(&text).contains('\r'));
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(serde_json::from_str::<String>(&escape_json(&json)).unwrap(), text);
         }
 
         #[test]

@@ -1,7 +1,6 @@
 //! `matou access`: the requests to an application, as the edge logs them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use super::Exit;
 use crate::collect::{AccessNews, Window, follow_access};
 use crate::model::{Access, AccessFilter, Routes, top};
 use crate::ops::Context;
-use crate::text::clean;
 use crate::units::{duration, short};
+use crate::{errln, outln};
 
 pub const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
 
@@ -141,7 +140,7 @@ pub async fn run(cx: &Context, app: &str, options: &Options) -> Result<ExitCode>
         while let Some(news) = arriving.recv().await {
             match news {
                 AccessNews::Requests(requests) => all.extend(requests.into_iter().filter(wanted)),
-                AccessNews::Note(text) => eprintln!("{}", clean(&text)),
+                AccessNews::Note(text) => errln!("{text}"),
             }
         }
         all
@@ -195,7 +194,7 @@ async fn print_all(
         };
         match news {
             None => return Ok(Exit::Done.into()),
-            Some(AccessNews::Note(text)) => eprintln!("{}", clean(&text)),
+            Some(AccessNews::Note(text)) => errln!("{text}"),
             Some(AccessNews::Requests(requests)) => {
                 let mut fit = requests.iter().filter(|a| wanted(a));
                 if let Err(e) = fit.try_for_each(|a| print(a, json)) {
@@ -207,12 +206,9 @@ async fn print_all(
 }
 
 fn print(access: &Access, json: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer(&mut out, access)?;
-        writeln!(out)
-    } else {
-        writeln!(out, "{}", access.line())
+    match json {
+        true => crate::out::json(access),
+        false => outln!("{}", access.line()),
     }
 }
 
@@ -232,24 +228,21 @@ fn count(all: &[Access], json: bool) -> std::io::Result<()> {
         paths: named(all.iter().map(Access::place)),
         addresses: named(all.iter().map(|a| &*a.client)),
     };
-    let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, &counted)?;
-        return writeln!(out);
+        return crate::out::json_pretty(&counted);
     }
     let answers = counted.answers.iter();
     let answers: Vec<_> = answers.map(|(class, n)| format!("{n} {class}")).collect();
-    writeln!(
-        out,
+    outln!(
         "{} requests: {}; the slowest took {}",
         counted.requests,
         answers.join(", "),
         short(slowest)
     )?;
     for (title, list) in [("paths", counted.paths), ("addresses", counted.addresses)] {
-        writeln!(out, "{title}")?;
+        outln!("{title}")?;
         for Named { name, requests } in list {
-            writeln!(out, "{requests:>7} {name}")?;
+            outln!("{requests:>7} {name}")?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::ops::{Context, Request, ServiceVersions};
 use crate::registry::Step;
 use crate::stack::{AppFile, Severity, Switches, Target, migrate_file};
 use crate::text::clean;
+use crate::{errln, outln};
 
 /// Below the help of `matou erase`.
 pub(super) const ERASE_HELP: &str = "Nothing of it can be brought back: `matou export APP` first, when its owner wants the data.
@@ -76,14 +77,14 @@ pub(super) async fn secrets(
         None | Some(SecretCommand::List) => {
             let kept = crate::ops::secret_versions(cx, app).await;
             for (name, version) in kept.map_err(|e| eyre!(e))? {
-                println!("{name} version {version}");
+                outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
             let value = crate::ops::secret(cx, app, name).await;
             let value = value.map_err(|e| eyre!(e))?;
-            println!("{}", secrecy::ExposeSecret::expose_secret(&value));
+            crate::out::value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Rotate { name, options }) => {
@@ -137,8 +138,8 @@ pub(super) fn lint(cx: &Context, stacks: &[String], json: bool) -> Result<ExitCo
         for finding in cx.catalogue.lint(stack, &target)? {
             failed |= finding.severity == Severity::Error;
             match json {
-                true => println!("{}", serde_json::to_string(&finding)?),
-                false => println!("{finding}"),
+                true => crate::out::json(&finding)?,
+                false => crate::out::hanging(format_args!("{finding}"))?,
             }
         }
     }
@@ -155,18 +156,18 @@ pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode
     let shown = file.display().to_string();
     let (new, notes) = migrate_file(&shown, &text, &name, &cx.config.edge.resolver)?;
     for note in notes {
-        eprintln!("{note}");
+        crate::out::note_hanging(format_args!("{note}"));
     }
     match (write, new == text) {
-        (true, true) => eprintln!("{shown}: nothing to do"),
+        (true, true) => errln!("{shown}: nothing to do"),
         (true, false) => {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata()?.permissions().mode() & 0o777;
             crate::files::write(file, new.as_bytes(), mode)
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
-            eprintln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
+            errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }
-        (false, _) => print!("{new}"),
+        (false, _) => crate::out::block(&new)?,
     }
     Ok(Exit::Done.into())
 }
@@ -215,7 +216,7 @@ pub(super) async fn update(
     }
     if images.is_empty() {
         if to == "newest" && all.iter().all(|s| s.newer.is_ok()) {
-            println!("{app} has the newest of its major versions");
+            outln!("{app} has the newest of its major versions")?;
             return Ok(Exit::Done.into());
         }
         list_versions(app, &all, options)?;
@@ -239,25 +240,25 @@ pub(super) async fn update(
 
 fn list_versions(app: &str, all: &[ServiceVersions], options: &job::Options) -> Result<ExitCode> {
     if options.wants_json() {
-        println!("{}", serde_json::to_string(all)?);
+        crate::out::json(all)?;
         return Ok(Exit::Done.into());
     }
     let mut known = true;
     for found in all {
-        println!("{app}_{}  {}", clean(&found.service), clean(&found.image));
+        outln!("{app}_{}  {}", clean(&found.service), clean(&found.image))?;
         match &found.newer {
             Err(reason) => {
                 known = false;
-                println!("  ? {reason}");
+                crate::out::hanging(format_args!("  ? {reason}"))?;
             }
-            Ok(newer) if newer.is_empty() => println!("  = nothing newer of this kind"),
+            Ok(newer) if newer.is_empty() => outln!("  = nothing newer of this kind")?,
             Ok(newer) => {
                 for version in newer {
                     let warning = match version.step {
                         Step::Major => "  (read its release notes, back up first)",
                         _ => "",
                     };
-                    println!("  + {:<24} {}{warning}", version.tag, version.step.word());
+                    outln!("  + {:<24} {}{warning}", version.tag, version.step.word())?;
                 }
             }
         }

@@ -13,6 +13,7 @@ use super::{Exit, job};
 use crate::backup::{Ending, Schedule};
 use crate::model::Role;
 use crate::ops::{self, CheckData, Context, RepoWork, Request};
+use crate::outln;
 use crate::text::{age, ago, clean, human_bytes};
 
 /// What is done with repositories.
@@ -159,15 +160,12 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
         let schedule = schedule.map_err(|e| e.to_string());
-        println!(
-            "{}",
-            serde_json::json!({ "repositories": all, "schedule": schedule.ok() })
-        );
+        crate::out::json(&serde_json::json!({ "repositories": all, "schedule": schedule.ok() }))?;
     } else {
         for (name, state) in &states {
             match state {
                 Ok(s) => {
-                    println!(
+                    outln!(
                         "{name:<10} {}: {} snapshots, {}, restic {}{}",
                         s.location,
                         s.snapshots,
@@ -177,9 +175,9 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
                             true => ", append-only",
                             false => "",
                         }
-                    );
+                    )?;
                     for lock in &s.locks {
-                        println!(
+                        outln!(
                             "{:<10} locked by process {} on {}, {} old{}",
                             "",
                             lock.pid,
@@ -189,18 +187,18 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
                                 true => ": stale, `matou repo unlock` removes it",
                                 false => "",
                             }
-                        );
+                        )?;
                     }
                 }
                 Err(e) => {
                     failed = true;
-                    println!("{name:<10} {e}");
+                    crate::out::hanging(format_args!("{name:<10} {e}"))?;
                 }
             }
         }
         match schedule {
-            Ok(schedule) => print_schedule(&schedule, now),
-            Err(e) => println!("the timer can't be read: {e}"),
+            Ok(schedule) => print_schedule(&schedule, now)?,
+            Err(e) => crate::out::hanging(format_args!("the timer can't be read: {e}"))?,
         }
     }
     Ok(match failed {
@@ -215,26 +213,29 @@ async fn schedule(cx: &Context) -> Result<Schedule> {
     Ok(Schedule::read(&manager.host).await?)
 }
 
-fn print_schedule(schedule: &Schedule, now: Timestamp) {
+fn print_schedule(schedule: &Schedule, now: Timestamp) -> std::io::Result<()> {
     if !schedule.active {
-        println!("no timer runs: `matou provision --only backup` makes it");
+        outln!("no timer runs: `matou provision --only backup` makes it")?;
     }
     if let Some(last) = &schedule.last {
-        println!("last night {}: {}", ago(now, last.started), last.line());
+        crate::out::hanging(format_args!(
+            "last night {}: {}",
+            ago(now, last.started),
+            last.line()
+        ))?;
         for note in &last.notes {
-            println!("           {}", clean(note));
+            outln!("           {}", clean(note))?;
         }
     }
     if schedule.missed {
-        println!(
-            "a night was MISSED: `matou journal` of the manager, unit matou-backup, tells why"
-        );
+        outln!("a night was MISSED: `matou journal` of the manager, unit matou-backup, tells why")?;
     }
     if schedule.running {
-        println!("it runs now");
+        outln!("it runs now")?;
     } else if let Some(next) = schedule.next {
-        println!("next {}", next.strftime("%F %R UTC"));
+        outln!("next {}", next.strftime("%F %R UTC"))?;
     }
+    Ok(())
 }
 
 /// The nightly run, by the timer: its result is the report's.
@@ -263,7 +264,7 @@ pub(super) async fn scheduled(cx: &Context) -> Result<ExitCode> {
     let (report, printed) = tokio::join!(ops::night(cx, events, cancel), printing);
     stop.abort();
     printed?;
-    println!("{}", report.line());
+    crate::out::hanging(format_args!("{}", report.line()))?;
     Ok(match report.result {
         Ending::Failed => Exit::Failed.into(),
         Ending::Done | Ending::Warning => Exit::Done.into(),
@@ -273,14 +274,14 @@ pub(super) async fn scheduled(cx: &Context) -> Result<ExitCode> {
 pub(super) async fn snapshots(cx: &Context, app: Option<&str>, json: bool) -> Result<ExitCode> {
     let all = ops::snapshots(cx, app).await?;
     if json {
-        println!("{}", serde_json::to_string(&all)?);
+        crate::out::json(&all)?;
         return Ok(Exit::Done.into());
     }
     for listed in &all {
-        println!("{}", line(listed));
+        outln!("{}", line(listed))?;
     }
     if all.is_empty() {
-        println!("there is no snapshot yet");
+        outln!("there is no snapshot yet")?;
     }
     Ok(Exit::Done.into())
 }

@@ -1,6 +1,5 @@
 //! `matou bans`: what fail2ban of each node shuts out.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
@@ -15,11 +14,14 @@ use crate::text::{age, clean};
 /// Lists them. A node that can't be asked makes it fail; one without fail2ban does not.
 pub(super) async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     let nodes = read_all_bans(&cx.nodes).await;
-    let text = match json {
-        true => serde_json::to_string_pretty(&nodes)? + "\n",
-        false => nodes.iter().map(|n| listed(n, Timestamp::now())).collect(),
+    let written = match json {
+        true => crate::out::json_pretty(&nodes),
+        false => {
+            let mut lines = nodes.iter().flat_map(|n| listed(n, Timestamp::now()));
+            lines.try_for_each(|line| crate::outln!("{line}"))
+        }
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match written {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
         _ => {}
     }
@@ -30,11 +32,11 @@ pub(super) async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     })
 }
 
-fn listed(node: &NodeBans, now: Timestamp) -> String {
+fn listed(node: &NodeBans, now: Timestamp) -> Vec<String> {
     let name = clean(&node.node);
     match &node.problem {
-        Some(problem) => return format!("{name:<12} {}\n", clean(problem)),
-        None if node.bans.is_empty() => return format!("{name:<12} nobody is banned\n"),
+        Some(problem) => return vec![format!("{name:<12} {}", clean(problem))],
+        None if node.bans.is_empty() => return vec![format!("{name:<12} nobody is banned")],
         None => {}
     }
     let line = |ban: &Ban| {
@@ -43,7 +45,7 @@ fn listed(node: &NodeBans, now: Timestamp) -> String {
             format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
         });
         let (address, jail) = (&ban.address, &ban.jail);
-        format!("{name:<12} {address:<39} {jail:<14} since {since}, {until}\n")
+        format!("{name:<12} {address:<39} {jail:<14} since {since}, {until}")
     };
     node.bans.iter().map(line).collect()
 }

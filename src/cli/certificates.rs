@@ -10,6 +10,7 @@ use super::{Exit, job};
 use crate::edge::Edge;
 use crate::model::{Certificate, CertificateState};
 use crate::ops::{Context, Request};
+use crate::outln;
 use crate::text::clean;
 
 #[derive(Debug, Subcommand)]
@@ -51,7 +52,7 @@ pub(super) async fn run(
             let mut served = find(domain)?.nodes.iter();
             let served = served.find_map(|(_, s)| s.as_ref().ok());
             let served = served.ok_or_else(|| eyre!("no node serves a certificate of {domain}"))?;
-            print!("{}", served.pem);
+            crate::out::block(&served.pem)?;
             Ok(Exit::Done.into())
         }
         _ => list(&certificates, json, cx),
@@ -61,9 +62,9 @@ pub(super) async fn run(
 fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        println!("{}", serde_json::to_string_pretty(certificates)?);
+        crate::out::json_pretty(certificates)?;
     } else if certificates.is_empty() {
-        println!("no application has a domain");
+        outln!("no application has a domain")?;
     }
     let mut failed = false;
     for c in certificates {
@@ -78,7 +79,10 @@ fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCo
             true => "stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it".to_owned(),
             false => c.problem(now, most).unwrap_or_default(),
         };
-        println!("{:<32} {left:<24} {problem}", clean(&c.domain));
+        crate::out::hanging(format_args!(
+            "{:<32} {left:<24} {problem}",
+            clean(&c.domain)
+        ))?;
     }
     Ok(match failed {
         true => Exit::Failed.into(),
@@ -89,45 +93,49 @@ fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCo
 fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        println!("{}", serde_json::to_string_pretty(c)?);
+        crate::out::json_pretty(c)?;
         return Ok(Exit::Done.into());
     }
     match c.orphan {
-        true => println!("{}: no router asks for it", clean(&c.domain)),
-        false => println!("{}: asked for by {}", clean(&c.domain), clean(&c.service)),
+        true => outln!("{}: no router asks for it", clean(&c.domain))?,
+        false => outln!("{}: asked for by {}", clean(&c.domain), clean(&c.service))?,
     }
     for (node, served) in &c.nodes {
         match served {
-            Err(reason) => println!("  {node}: {reason}"),
+            Err(reason) => crate::out::hanging(format_args!("  {node}: {reason}"))?,
             Ok(served) => {
-                println!("  {node}: {} d left", served.days_left(now));
+                outln!("  {node}: {} d left", served.days_left(now))?;
                 for link in &served.chain {
-                    println!(
+                    outln!(
                         "    {} by {}, until {}, {}, serial {}",
-                        link.subject, link.issuer, link.not_after, link.key, link.serial
-                    );
+                        link.subject,
+                        link.issuer,
+                        link.not_after,
+                        link.key,
+                        link.serial
+                    )?;
                 }
                 if let Some(problem) = &served.problem {
-                    println!("    {problem}");
+                    crate::out::hanging(format_args!("    {problem}"))?;
                 }
             }
         }
     }
     match &c.stored {
-        None => println!("  Traefik's store could not be read"),
-        Some(all) if all.is_empty() => println!("  nothing of it is stored in acme.json"),
+        None => outln!("  Traefik's store could not be read")?,
+        Some(all) if all.is_empty() => outln!("  nothing of it is stored in acme.json")?,
         Some(all) => {
             for stored in all {
                 let end = stored.not_after.map_or("?".to_owned(), |t| t.to_string());
-                println!(
+                outln!(
                     "  stored by the resolver {}, until {end}",
                     clean(&stored.resolver)
-                );
+                )?;
             }
         }
     }
     if let Some(problem) = c.problem(now, most) {
-        println!("  {problem}");
+        crate::out::hanging(format_args!("  {problem}"))?;
     }
     Ok(match c.state(now, most) {
         CertificateState::Refused => Exit::Failed.into(),

@@ -1,6 +1,5 @@
 //! `matou check`: what the console would alert of, once, for scripts.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::model::{Datum, Fleet, Link, Node, Update};
 use crate::monitor::{self, Alert, Engine, Facts, Severity, Store};
 use crate::ops::Context;
 use crate::text::{age, clean};
+use crate::{errln, outln};
 
 /// How long the slowest node is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -64,12 +64,11 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
     let kept = engine.take_changes().map_or(Ok(()), |l| store.keep(&l));
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
-    let mut out = std::io::stdout().lock();
     if form == Form::Metrics {
-        write!(out, "{}", monitor::exposition::alerts(&alerts, now))?;
+        crate::out::block(&monitor::exposition::alerts(&alerts, now))?;
         let ages = monitor::ages(&fleet);
-        write!(out, "{}", monitor::exposition::backups(&ages))?;
-        writeln!(out, "{}", monitor::exposition::END)?;
+        crate::out::block(&monitor::exposition::backups(&ages))?;
+        outln!("{}", monitor::exposition::END)?;
     } else if form == Form::Json {
         let report = Report {
             fleet: &fleet.name,
@@ -77,16 +76,13 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
             well,
             alerts: &alerts,
         };
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        crate::out::json_pretty(&report)?;
     } else {
-        print(&fleet, &alerts, now, &mut out)?;
+        print(&fleet, &alerts, now)?;
     }
-    out.flush()?;
-    drop(out);
     // Remembering is no condition of looking.
     if let Err(e) = kept {
-        eprintln!("warning: since when it is so is not remembered for the next time: {e}");
+        errln!("warning: since when it is so is not remembered for the next time: {e}");
     }
     Ok(match (fleet.swarm.value(), well) {
         (None, _) => Exit::Unreachable.into(),
@@ -95,16 +91,10 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
     })
 }
 
-fn print(
-    fleet: &Fleet,
-    alerts: &[Alert],
-    now: Timestamp,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+fn print(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {
     if alerts.is_empty() {
         let answers = fleet.probes.value().map_or(0, Vec::len);
-        return writeln!(
-            out,
+        return outln!(
             "{}: all is as it should be ({} nodes, {answers} domains answer)",
             clean(&fleet.name),
             fleet.nodes.len(),
@@ -122,7 +112,7 @@ fn print(
             Some(age) => format!(" (since {age})"),
         };
         let (what, why) = (clean(&alert.what), clean(&alert.why));
-        writeln!(out, "{word:<9} {what}: {why}{since}")?;
+        outln!("{word:<9} {what}: {why}{since}")?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use color_eyre::eyre::{Result, eyre};
 
 use super::Exit;
 use crate::ops::{self, Context, Standing};
+use crate::outln;
 use crate::stack::check_app_name;
 
 /// Lists what differs, or brings one application's files here; 1 when something differs.
@@ -15,7 +16,7 @@ pub(super) async fn run(cx: &Context, take: Option<&str>) -> Result<ExitCode> {
         let mut differs = false;
         for compared in there.compare(&here) {
             differs |= compared.standing != Standing::Same;
-            println!("{}", compared.line());
+            outln!("{}", compared.line())?;
         }
         return Ok(match differs {
             true => Exit::Failed.into(),
@@ -27,10 +28,10 @@ pub(super) async fn run(cx: &Context, take: Option<&str>) -> Result<ExitCode> {
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
     let said = there.take(app, &folder).map_err(|e| eyre!(e))?;
     for line in &said {
-        println!("{line}");
+        outln!("{line}")?;
     }
     if said.is_empty() {
-        println!("{app} is here as it is there");
+        outln!("{app} is here as it is there")?;
     }
     Ok(Exit::Done.into())
 }

@@ -1,6 +1,5 @@
 //! `matou intrusions`: what Suricata of each node saw.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde::Serialize;
 
 use super::Exit;
 use crate::collect::read_intrusions;
+use crate::errln;
 use crate::model::{IntrusionGroup, NodeIntrusions, grouped};
 use crate::ops::Context;
 use crate::text::{age, clean};
@@ -48,7 +48,7 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
     let now = Timestamp::now();
     let ago = |s| now.checked_sub(s).unwrap_or(Timestamp::MIN);
     let groups = grouped(&nodes, options.since.map(ago));
-    let text = match options.json {
+    let written = match options.json {
         true => {
             let nodes = nodes.iter().map(|n| NodeReport {
                 node: n.node.clone(),
@@ -59,17 +59,19 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
                 nodes: nodes.collect(),
                 intrusions: groups,
             };
-            serde_json::to_string_pretty(&report)? + "\n"
+            crate::out::json_pretty(&report)
         }
         false => {
             if groups.is_empty() && nodes.iter().any(|n| n.problem.is_none()) {
-                eprintln!("nothing was seen");
+                errln!("nothing was seen");
             }
             said(&nodes);
-            groups.iter().map(|g| line(g, now)).collect()
+            groups
+                .iter()
+                .try_for_each(|g| crate::outln!("{}", line(g, now)))
         }
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match written {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
         _ => {}
     }
@@ -85,10 +87,10 @@ fn said(nodes: &[NodeIntrusions]) {
     for node in nodes {
         let name = clean(&node.node);
         if let Some(problem) = &node.problem {
-            eprintln!("{name}: {}", clean(problem));
+            crate::out::note_hanging(format_args!("{name}: {}", clean(problem)));
         }
         if node.cut {
-            eprintln!("{name}: older alerts are left out");
+            errln!("{name}: older alerts are left out");
         }
     }
 }
@@ -102,5 +104,5 @@ fn line(group: &IntrusionGroup, now: Timestamp) -> String {
         "{last:<7} {count:>5}  {severity}  {source:<22} {:<36} {nodes:<12} {detail}",
         group.signature
     );
-    clean(text.trim_end()).into_owned() + "\n"
+    clean(text.trim_end()).into_owned()
 }

@@ -1,6 +1,6 @@
 //! Runs a job under the command line: plan, confirmation, events as lines or JSON.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use crate::job::{Check, Confirm, Event, Job, Outcome, Plan, RunError, Stream};
 use crate::ops::{self, Context, Request};
+use crate::{errln, outln};
 
 /// How often a plan is made again because the fleet changed meanwhile.
 const PLANS: u32 = 5;
@@ -178,7 +179,7 @@ pub(super) async fn run_watched(
             ),
             Err(RunError::PlanChanged(new)) => {
                 again += 1;
-                eprintln!("the fleet changed since the plan was made; this is the new plan:");
+                errln!("the fleet changed since the plan was made; this is the new plan:");
                 plan = *new;
                 continue;
             }
@@ -204,41 +205,37 @@ fn fail(options: &Options, reason: &str) -> Result<ExitCode> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+    Ok(crate::out::json(value)?)
 }
 
 fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
     if options.json {
         return print_json(&Event::Planned { plan: plan.clone() });
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", plan.title)?;
+    outln!("{}", plan.title)?;
     for (node, steps) in plan.by_node() {
         let mut said = Vec::new();
         for step in steps {
             match &step.check {
                 Ok(Check::Done(lines) | Check::Change(lines)) => {
                     for line in lines {
-                        writeln!(out, "  {node}: {line}")?;
+                        outln!("  {node}: {line}")?;
                     }
                 }
                 Ok(Check::Unknown(why)) => {
-                    writeln!(out, "  {node}: … {}: {why}", step.step)?;
+                    crate::out::hanging(format_args!("  {node}: … {}: {why}", step.step))?;
                 }
                 // A node that does not answer fails every check in the same words.
                 Err(why) if said.contains(&why) => {}
                 Err(why) => {
-                    writeln!(out, "  {node}: ! {}: {why}", step.step)?;
+                    crate::out::hanging(format_args!("  {node}: ! {}: {why}", step.step))?;
                     said.push(why);
                 }
             }
         }
     }
     if plan.is_done() {
-        writeln!(out, "nothing to do")?;
+        outln!("nothing to do")?;
     }
     Ok(())
 }
@@ -252,11 +249,10 @@ fn decided(plan: &Plan, options: &Options) -> Result<Option<String>> {
     if asked.is_empty() || options.yes || options.dry_run || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    eprint!(
+    crate::out::prompt(format_args!(
         "Type {} to accept it, or nothing to leave it: ",
         asked.join(" or ")
-    );
-    std::io::stderr().flush()?;
+    ))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     let answer = answer.trim().to_owned();
@@ -268,14 +264,15 @@ fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        eprintln!("not confirmed: pass --yes to run it without being asked");
+        errln!("not confirmed: pass --yes to run it without being asked");
         return Ok(false);
     }
     match &plan.confirm {
-        Confirm::TypeName(name) => eprint!("Type {name} to go on: "),
-        _ => eprint!("Go on? [y/N] "),
+        Confirm::TypeName(name) => {
+            crate::out::prompt(format_args!("Type {name} to go on: "))?;
+        }
+        _ => crate::out::prompt(format_args!("Go on? [y/N] "))?,
     }
-    std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     let answer = answer.trim();
@@ -289,33 +286,33 @@ pub(super) fn show_event(event: &Event, options: &Options) -> Result<()> {
     if options.json {
         return print_json(event);
     }
-    let mut out = std::io::stdout().lock();
     match event {
-        Event::StepStarted { node, step } => writeln!(out, "{node}: {step} …")?,
+        Event::StepStarted { node, step } => outln!("{node}: {step} …")?,
         Event::Line {
             node, stream, text, ..
         } => match stream {
-            Stream::Stderr => eprintln!("{node}:   {text}"),
-            Stream::Stdout | Stream::Note => writeln!(out, "{node}:   {text}")?,
+            Stream::Stderr => errln!("{node}:   {text}"),
+            Stream::Stdout | Stream::Note => outln!("{node}:   {text}")?,
         },
         Event::StepDone {
             node,
             step,
             changed,
             took,
-        } => writeln!(
-            out,
+        } => outln!(
             "{node}: {step} {} ({:.1} s)",
             if *changed { "changed" } else { "ok" },
             took.as_secs_f32()
         )?,
         Event::StepFailed {
             node, step, error, ..
-        } => eprintln!("{node}: {step} FAILED: {error}"),
+        } => crate::out::note_hanging(format_args!("{node}: {step} FAILED: {error}")),
         Event::Finished { outcome, took } => match outcome {
-            Outcome::Done { .. } => writeln!(out, "done in {:.1} s", took.as_secs_f32())?,
-            Outcome::Failed { reason } => eprintln!("failed: {reason}"),
-            Outcome::Cancelled => eprintln!("cancelled"),
+            Outcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
+            Outcome::Failed { reason } => {
+                crate::out::note_hanging(format_args!("failed: {reason}"))
+            }
+            Outcome::Cancelled => errln!("cancelled"),
         },
         Event::Planned { .. } | Event::Started { .. } | Event::Progress { .. } => {}
     }

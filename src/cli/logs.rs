@@ -1,6 +1,5 @@
 //! Prints logs: of a service over all nodes, or a node's journal.
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -79,7 +78,7 @@ pub async fn journal(
 
 /// Prints until the log ends, Ctrl-C is pressed, or nobody reads any more.
 async fn print(mut arriving: mpsc::Receiver<LogBatch>, options: &Options) -> Result<ExitCode> {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = crate::out::is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -90,18 +89,14 @@ async fn print(mut arriving: mpsc::Receiver<LogBatch>, options: &Options) -> Res
         let Some(batch) = batch else {
             return Ok(Exit::Done.into());
         };
-        let mut out = std::io::stdout().lock();
         for line in batch {
-            let text = if colours {
-                // Colours of the log must not run on into the next line.
-                text::keep_sgr(&line.bytes) + "\x1b[0m"
-            } else {
-                text::plain(&line.bytes)
+            let from = match line.at.filter(|_| options.timestamps) {
+                Some(at) => format!("{at:.3} {} | ", line.from),
+                None => format!("{} | ", line.from),
             };
-            let from = text::clean(&line.from);
-            let written = match line.at.filter(|_| options.timestamps) {
-                Some(at) => writeln!(out, "{at:.3} {from} | {text}"),
-                None => writeln!(out, "{from} | {text}"),
+            let written = match colours {
+                true => crate::out::coloured(&from, &text::Coloured::of(&line.bytes)),
+                false => crate::outln!("{from}{}", text::log_line(&line.bytes)),
             };
             match written {
                 Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {

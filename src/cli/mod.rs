@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::lab::LabCommand;
 use crate::model::{Availability, Role};
 use crate::ops::{Context, Request};
+use crate::outln;
 
 pub use exit::Exit;
 
@@ -441,7 +442,9 @@ impl Cli {
             Command::Lab(_) => {}
             Command::Completions { shell } => {
                 let mut app = Self::command();
-                clap_complete::generate(*shell, &mut app, "matou", &mut std::io::stdout());
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, &mut app, "matou", &mut script);
+                crate::out::block(&String::from_utf8_lossy(&script))?;
                 return Ok(ExitCode::SUCCESS);
             }
             Command::Config => return self.print_config(),
@@ -450,7 +453,7 @@ impl Cli {
             _ => {
                 let cx = self.open()?;
                 for warning in &cx.config.warnings {
-                    eprintln!("warning: {warning}");
+                    crate::out::note_hanging(format_args!("warning: {warning}"));
                 }
                 let mut cx = cx;
                 // At night a manager goes by what the operator's machine left on the storage node.
@@ -461,7 +464,9 @@ impl Cli {
                         ..
                     }
                 ) && crate::ops::take_over(&cx).await.unwrap_or_else(|why| {
-                    eprintln!("warning: apps/ and stacks/ are as they were: {why}");
+                    crate::out::note_hanging(format_args!(
+                        "warning: apps/ and stacks/ are as they were: {why}"
+                    ));
                     false
                 }) {
                     cx.nodes.close().await;
@@ -470,7 +475,7 @@ impl Cli {
                 let result = self.run_on(&cx).await;
                 cx.nodes.close().await;
                 if let Some(why) = cx.journal.trouble() {
-                    eprintln!("warning: what was done is not remembered: {why}");
+                    crate::errln!("warning: what was done is not remembered: {why}");
                 }
                 return result;
             }
@@ -508,7 +513,7 @@ impl Cli {
                 let variables = variables.iter().cloned().collect();
                 let target = crate::stack::Target::of(&cx.config);
                 let rendered = cx.catalogue.render(stack, app, &variables, &target)?;
-                print!("{}", rendered.yaml);
+                crate::out::block(&rendered.yaml)?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Deploy {
@@ -737,11 +742,11 @@ impl Cli {
     fn print_config(&self) -> Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         match &config.path {
-            Some(path) => println!("{}: {} nodes", path.display(), config.nodes.len()),
-            None => println!("no config.toml: this machine alone is the fleet"),
+            Some(path) => outln!("{}: {} nodes", path.display(), config.nodes.len())?,
+            None => outln!("no config.toml: this machine alone is the fleet")?,
         }
         for warning in &config.warnings {
-            println!("warning: {warning}");
+            crate::out::hanging(format_args!("warning: {warning}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -749,14 +754,14 @@ impl Cli {
 
 fn print_catalogue(cx: &Context) -> Result<ExitCode> {
     for entry in cx.catalogue.list() {
-        println!("{:<14} {}", entry.name, entry.description);
+        outln!("{:<14} {}", entry.name, entry.description)?;
         for v in &entry.variables {
             let default = match (&v.default, v.required) {
                 (Some(default), _) => format!(" [{default}]"),
                 (None, true) => " (required)".into(),
                 (None, false) => String::new(),
             };
-            println!("{:<14}   {}{default}  {}", "", v.name, v.help);
+            outln!("{:<14}   {}{default}  {}", "", v.name, v.help)?;
         }
     }
     Ok(ExitCode::SUCCESS)

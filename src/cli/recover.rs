@@ -14,6 +14,7 @@ use crate::ops::{Context, Request, recover};
 use crate::recover::{
     Bootstrap, DrillOptions, Kind, Report, Server, Timeline, bootstrap, drill, history,
 };
+use crate::{errln, outln};
 
 /// What `matou recover` needs when there is no config.toml: it is in the repository.
 #[derive(Debug, Args)]
@@ -111,14 +112,15 @@ impl RecoverOptions {
         if wanted.servers.is_empty() {
             bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
         }
-        let (config, snapshot) =
-            bootstrap(&wanted, &folder, None, &|said| println!("{said}")).await?;
-        println!(
+        // Who stopped reading does not stop it.
+        let say = |said: &str| drop(crate::out::hanging(format_args!("{said}")));
+        let (config, snapshot) = bootstrap(&wanted, &folder, None, &say).await?;
+        outln!(
             "{} is of {} (snapshot {})",
             config.display(),
             snapshot.time.strftime("%F %T UTC"),
             snapshot.short_id
-        );
+        )?;
         Ok((config, FleetId::of(&snapshot)))
     }
 }
@@ -134,7 +136,7 @@ pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Re
     };
     let cx = Context::open(Config::load(path.as_deref())?)?;
     for warning in &cx.config.warnings {
-        eprintln!("warning: {warning}");
+        crate::out::note_hanging(format_args!("warning: {warning}"));
     }
     let findings = recover::Findings::default();
     let how = recover::Options {
@@ -184,20 +186,20 @@ pub(super) async fn reported(
 
 fn show(report: &Report, options: &job::Options) -> Result<()> {
     match options.wants_json() {
-        true => println!("{}", serde_json::to_string(report)?),
-        false => println!("\n{}", report.markdown()),
+        true => crate::out::json(report)?,
+        false => crate::out::block(&format!("\n{}\n", report.markdown()))?,
     }
-    keep(report, options.wants_json());
-    Ok(())
+    keep(report, options.wants_json())
 }
 
 /// Keeps a report; that there is no room for it does not change what it says.
-fn keep(report: &Report, json: bool) {
+fn keep(report: &Report, json: bool) -> Result<()> {
     match report.keep() {
         Ok(_) if json => {}
-        Ok(path) => println!("kept in {}", path.display()),
-        Err(e) => eprintln!("warning: the report is not kept: {e:#}"),
+        Ok(path) => outln!("kept in {}", path.display())?,
+        Err(e) => errln!("warning: the report is not kept: {e:#}"),
     }
+    Ok(())
 }
 
 /// Options of a drill.
@@ -226,17 +228,17 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
     if args.history {
         let reports = history(Kind::Drill, fleet);
         if args.json {
-            println!("{}", serde_json::to_string(&reports)?);
+            crate::out::json(&reports)?;
         } else if reports.is_empty() {
-            println!("no drill was made yet");
+            outln!("no drill was made yet")?;
         }
         let now = jiff::Timestamp::now();
         for report in reports.iter().filter(|_| !args.json) {
-            println!(
+            outln!(
                 "{}  {}",
                 report.began.strftime("%F %T UTC"),
                 report.drill().line(now)
-            );
+            )?;
         }
         return Ok(Exit::Done.into());
     }
@@ -248,15 +250,15 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
     let json = args.json;
     let report = drill(&cx.config, &options, &|said| {
         if !json {
-            println!("{said}");
+            drop(crate::out::hanging(format_args!("{said}")));
         }
     })
     .await?;
     match json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => println!("\n{}", report.markdown()),
+        true => crate::out::json(&report)?,
+        false => crate::out::block(&format!("\n{}\n", report.markdown()))?,
     }
-    keep(&report, json);
+    keep(&report, json)?;
     match &report.failure {
         None => Ok(Exit::Done.into()),
         Some(_) if json => Ok(Exit::Failed.into()),

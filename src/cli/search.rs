@@ -1,6 +1,5 @@
 //! `matou search`: the log store of the stack logs.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -81,16 +80,11 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
 
 /// False when nobody reads any more.
 fn print(found: &[LogRecord], json: bool) -> Result<bool> {
-    let mut text = String::new();
-    for record in found {
-        text += &match json {
-            true => serde_json::to_string(record)?,
-            false => line(record),
-        };
-        text.push('\n');
-    }
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    let written = found.iter().try_for_each(|record| match json {
+        true => crate::out::json(record),
+        false => crate::outln!("{}", line(record)),
+    });
+    match written {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(e.into()),

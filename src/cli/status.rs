@@ -1,6 +1,5 @@
 //! `matou status`: the picture of the fleet once, as text or JSON.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::Exit;
 use crate::collect::Collectors;
 use crate::model::{Fleet, Link, Node};
 use crate::ops::Context;
+use crate::outln;
 use crate::text::{clean, human_bytes};
 
 /// How long the slowest node is waited for.
@@ -19,12 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Reads every node once and prints what was found.
 pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     let fleet = read(cx).await;
-    let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, &fleet)?;
-        writeln!(out)?;
+        crate::out::json_pretty(&fleet)?;
     } else {
-        print(&fleet, &mut out)?;
+        print(&fleet)?;
     }
     Ok(match fleet.swarm.value() {
         Some(_) => Exit::Done.into(),
@@ -65,30 +63,36 @@ fn is_complete(fleet: &Fleet) -> bool {
     (fleet.swarm.value().is_some() || fleet.swarm.error().is_some()) && fleet.nodes.iter().all(read)
 }
 
-fn print(fleet: &Fleet, out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "{}", fleet.name)?;
-    writeln!(out)?;
-    writeln!(
-        out,
+fn print(fleet: &Fleet) -> std::io::Result<()> {
+    outln!("{}", fleet.name)?;
+    outln!("")?;
+    outln!(
         "{:<14} {:<12} {:<8} {:<6} {:>4} {:>4} {:>5}  ENGINE",
-        "NODE", "STATE", "ROLE", "AVAIL", "MEM", "DISK", "LOAD"
+        "NODE",
+        "STATE",
+        "ROLE",
+        "AVAIL",
+        "MEM",
+        "DISK",
+        "LOAD"
     )?;
     for node in &fleet.nodes {
-        print_node(fleet, node, out)?;
+        print_node(fleet, node)?;
     }
-    writeln!(out)?;
+    outln!("")?;
     let Some(swarm) = fleet.swarm.value() else {
         let reason = fleet.swarm.error().unwrap_or("no manager answered in time");
-        return writeln!(out, "swarm: not read: {}", clean(reason));
+        return outln!("swarm: not read: {}", clean(reason));
     };
-    writeln!(
-        out,
+    outln!(
         "{:<20} {:>7}  {:<28} {:<24}",
-        "SERVICE", "TASKS", "IMAGE", "DOMAIN"
+        "SERVICE",
+        "TASKS",
+        "IMAGE",
+        "DOMAIN"
     )?;
     for service in &swarm.services {
-        writeln!(
-            out,
+        outln!(
             "{:<20} {:>7}  {:<28} {}",
             clean(&service.name),
             format!("{}/{}", service.running, service.wanted),
@@ -101,20 +105,17 @@ fn print(fleet: &Fleet, out: &mut impl Write) -> std::io::Result<()> {
                 .filter(|t| !t.error.is_empty())
                 .max_by_key(|t| t.since);
             if let Some(task) = error {
-                writeln!(out, "  {}", clean(&task.error))?;
+                outln!("  {}", clean(&task.error))?;
             }
         }
     }
     if swarm.services.is_empty() {
-        writeln!(
-            out,
-            "none yet: `matou deploy hello site` deploys a first one"
-        )?;
+        outln!("none yet: `matou deploy hello site` deploys a first one")?;
     }
     Ok(())
 }
 
-fn print_node(fleet: &Fleet, node: &Node, out: &mut impl Write) -> std::io::Result<()> {
+fn print_node(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
     let swarm = fleet.swarm_node(node);
     let state = match (&node.link, swarm) {
         (Link::Down { .. }, _) if node.configured => "unreachable",
@@ -130,8 +131,7 @@ fn print_node(fleet: &Fleet, node: &Node, out: &mut impl Write) -> std::io::Resu
     };
     let percent = |p: f32| format!("{p:.0}%");
     let metrics = node.metrics.value();
-    writeln!(
-        out,
+    outln!(
         "{:<14} {:<12} {:<8} {:<6} {:>4} {:>4} {:>5}  {}",
         clean(&node.name),
         clean(state),
@@ -152,7 +152,7 @@ fn print_node(fleet: &Fleet, node: &Node, out: &mut impl Write) -> std::io::Resu
         _ => node.engine.error().or(node.metrics.error()),
     };
     match reason {
-        Some(reason) => writeln!(out, "  {}", clean(reason)),
+        Some(reason) => outln!("  {}", clean(reason)),
         None => Ok(()),
     }
 }

@@ -85,8 +85,8 @@ pub(super) async fn connect(
     name: &str,
     tls: &Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
-    let server_name =
-        ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host name"))?;
+    let server_name = ServerName::try_from(name.to_owned())
+        .map_err(|_| format!("{} is no host name", crate::text::visible(name)))?;
     let tcp = match timeout(PATIENCE, TcpStream::connect((address, port))).await {
         Ok(Ok(tcp)) => tcp,
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {

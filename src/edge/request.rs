@@ -29,10 +29,31 @@ impl Answer {
     /// Whether the answer is one of `wanted`, or a redirect within the site of `domain`, which is
     /// how many applications greet.
     pub fn is_well(&self, domain: &str, wanted: &[u16]) -> bool {
-        let within = |to: &str| to.starts_with('/') || to.starts_with(&format!("https://{domain}"));
         wanted.contains(&self.status)
-            || ((300..400).contains(&self.status) && self.location.as_deref().is_some_and(within))
+            || ((300..400).contains(&self.status)
+                && self
+                    .location
+                    .as_deref()
+                    .is_some_and(|to| leads_within(to, domain)))
     }
+}
+
+/// Whether a redirect stays on the host of `domain`, as browsers read it: a tab in it counts for
+/// nothing, `//host` and `/\\host` lead elsewhere.
+fn leads_within(to: &str, domain: &str) -> bool {
+    let to = to.replace('\t', "");
+    if let Some(path) = to.strip_prefix('/') {
+        return !path.starts_with(['/', '\\']);
+    }
+    let Some((scheme, rest)) = to.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    scheme.eq_ignore_ascii_case("https") && host.eq_ignore_ascii_case(domain)
 }
 
 /// Asks `https://NAME/PATH` of the server at `address`; answers with the certificate too that it came
@@ -175,6 +196,44 @@ mod tests {
             }
         });
         port
+    }
+
+    #[test]
+    fn a_redirect_is_within_the_site_when_its_host_is_the_same() {
+        let well = |to: &str| {
+            let answer = Answer {
+                status: 302,
+                took: Duration::ZERO,
+                location: Some(to.to_owned()),
+            };
+            answer.is_well("shop.org", &[200])
+        };
+        for to in [
+            "/",
+            "/login?to=https://evil.org",
+            "https://shop.org",
+            "https://shop.org/login",
+            "HTTPS://Shop.ORG:443/",
+            "https://shop.org?a",
+        ] {
+            assert!(well(to), "{to}");
+        }
+        for to in [
+            "https://shop.org.evil.org",
+            "https://shop.org.evil.org/",
+            "https://shop.organic/",
+            "https://shop.org@evil.org/",
+            "https://shop.org:443@evil.org/",
+            "https://evil.org/https://shop.org",
+            "http://shop.org/",
+            "//evil.org/",
+            "/\\evil.org",
+            "/\t/evil.org",
+            "javascript:0",
+            "",
+        ] {
+            assert!(!well(to), "{to}");
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::journal::Redactor;
 use super::plan::Plan;
 use crate::host::Stream;
+use crate::text::Shown;
 
 /// Identifies a job within one run of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,12 +23,12 @@ pub enum Outcome {
         changed: usize,
     },
     Failed {
-        reason: String,
+        reason: Shown,
     },
     Cancelled,
 }
 
-/// One event of a job.
+/// One event of a job. What steps and servers say is [`Shown`]: safe to show, wherever it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -35,7 +36,7 @@ pub enum Event {
         plan: Plan,
     },
     Started {
-        title: String,
+        title: Shown,
     },
     StepStarted {
         node: String,
@@ -46,7 +47,7 @@ pub enum Event {
         node: String,
         step: String,
         stream: Stream,
-        text: String,
+        text: Shown,
     },
     /// Work done of a total, in `unit` (`tasks`, `bytes`, …).
     Progress {
@@ -56,8 +57,8 @@ pub enum Event {
         total: u64,
         unit: String,
         /// More than the numbers say, as `40 MiB/s, 2 min left`.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        detail: String,
+        #[serde(default, skip_serializing_if = "Shown::is_empty")]
+        detail: Shown,
     },
     /// The step is as it should be; `changed` tells whether it had to do something.
     StepDone {
@@ -70,7 +71,7 @@ pub enum Event {
     StepFailed {
         node: String,
         step: String,
-        error: String,
+        error: Shown,
         #[serde(with = "millis")]
         took: Duration,
     },
@@ -121,7 +122,7 @@ impl EventSink {
 
     /// A line of a command's output.
     pub async fn line(&self, stream: Stream, text: impl AsRef<str>) {
-        let text = self.redactor.redact(&crate::text::clean(text.as_ref()));
+        let text = Shown::line(self.redactor.redact(&crate::text::clean(text.as_ref())));
         let (node, step) = (self.node.clone(), self.step.clone());
         self.send(Event::Line {
             node,
@@ -144,7 +145,7 @@ impl EventSink {
 
     /// Work done of a total, with more than the numbers say.
     pub async fn progress_with(&self, done: u64, total: u64, unit: &str, detail: &str) {
-        let detail = self.redactor.redact(&crate::text::clean(detail));
+        let detail = Shown::line(self.redactor.redact(&crate::text::clean(detail)));
         let (node, step) = (self.node.clone(), self.step.clone());
         self.send(Event::Progress {
             node,

@@ -10,6 +10,7 @@ use super::event::Event;
 use super::journal::Redactor;
 use super::lock::{Hold, Lock};
 use crate::host::Stream;
+use crate::text::Shown;
 
 /// The step that lines about locks belong to.
 const STEP: &str = "lock";
@@ -44,7 +45,7 @@ impl Held {
     /// Tells once that the job has started.
     pub(super) async fn started(&mut self, title: &str, events: &mpsc::Sender<Event>) {
         if !std::mem::replace(&mut self.told, true) {
-            let title = title.to_owned();
+            let title = title.into();
             let _ = events.send(Event::Started { title }).await;
         }
     }
@@ -54,7 +55,7 @@ impl Held {
         let event = Event::StepFailed {
             node: node.to_owned(),
             step: STEP.into(),
-            error: self.redactor.redact(why),
+            error: self.redactor.redact(why).into(),
             took: Duration::ZERO,
         };
         let _ = events.send(event).await;
@@ -108,7 +109,7 @@ impl Held {
                     node,
                     step: STEP.into(),
                     stream: Stream::Note,
-                    text: self.redactor.redact(&line),
+                    text: Shown::line(self.redactor.redact(&line)),
                 };
                 let _ = events.send(event).await;
             }

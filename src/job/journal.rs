@@ -256,7 +256,8 @@ impl Journal {
                 }
             }
         }
-        self.pages().write(format!("{value}\n").as_bytes());
+        let line = crate::text::escape_json(&value.to_string()).into_owned() + "\n";
+        self.pages().write(line.as_bytes());
     }
 }
 
@@ -358,5 +359,22 @@ mod tests {
         std::fs::create_dir(dir.path().join("none")).unwrap();
         journal.record("n1", "false", Duration::ZERO, Ok(1));
         assert!(lines(&path)[0].contains("false"));
+    }
+
+    #[test]
+    fn records_hold_nothing_that_a_terminal_obeys() {
+        use crate::text::tests::{PAYLOADS, is_safe};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        for payload in PAYLOADS {
+            journal.record(payload, payload, Duration::ZERO, Ok(0));
+            journal.job_started(payload, payload);
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(is_safe(&text));
+        assert_eq!(text.lines().count(), 2 * PAYLOADS.len());
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(first["command"], PAYLOADS[0]);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::step::{Change, ChangeKind, Check};
+use crate::text::Shown;
 
 /// What the operator must do before a plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub enum Confirm {
 pub struct StepPlan {
     pub step: String,
     /// The check's result, or why it could not be made.
-    pub check: Result<Check, String>,
+    pub check: Result<Check, Shown>,
 }
 
 /// The steps of one node, in order.

@@ -163,7 +163,9 @@ impl Runner {
                     let check = guarded(step.as_ref(), cancel, step.check(&cx)).await;
                     steps.push(StepPlan {
                         step: step.name(),
-                        check: check.map_err(|e| self.journal.redactor().redact(&e.to_string())),
+                        check: check
+                            .map(shown)
+                            .map_err(|e| self.journal.redactor().redact(&e.to_string()).into()),
                     });
                 }
                 NodePlan {
@@ -232,7 +234,9 @@ impl Runner {
             let outcome = match why {
                 Some(reason) => {
                     held.refused(hold.host.name(), &reason, events).await;
-                    Outcome::Failed { reason }
+                    Outcome::Failed {
+                        reason: reason.into(),
+                    }
                 }
                 None => Outcome::Cancelled,
             };
@@ -265,6 +269,7 @@ impl Runner {
         let hash = plan.hash();
         // A machine that slept until now would take what another did meanwhile for its own beginning.
         if let Some(reason) = held.loss() {
+            let reason = reason.into();
             let outcome = Outcome::Failed { reason };
             self.journal.job_started(&job.title, &hash);
             held.started(&job.title, &events).await;
@@ -291,7 +296,9 @@ impl Runner {
         }
         let outcome = match plan.blocked() {
             _ if cancel.is_cancelled() => Outcome::Cancelled,
-            Some(reason) => Outcome::Failed { reason },
+            Some(reason) => Outcome::Failed {
+                reason: reason.into(),
+            },
             None => self.stages(job, failed, &held, &events, &cancel).await,
         };
         held.release().await;
@@ -312,7 +319,7 @@ impl Runner {
     ) -> Result<Outcome, RunError> {
         if held.has_told() {
             let outcome = Outcome::Failed {
-                reason: reason.clone(),
+                reason: reason.clone().into(),
             };
             self.finish(title, Instant::now(), &outcome, events).await;
         }
@@ -365,7 +372,9 @@ impl Runner {
             return Outcome::Cancelled;
         }
         if let Some(reason) = held.loss() {
-            return Outcome::Failed { reason };
+            return Outcome::Failed {
+                reason: reason.into(),
+            };
         }
         if failed.is_empty() {
             return Outcome::Done { changed };
@@ -377,7 +386,7 @@ impl Runner {
                 .collect(),
             false => failed.into_values().collect(),
         };
-        let reason = reasons.join("; ");
+        let reason = reasons.join("; ").into();
         Outcome::Failed { reason }
     }
 
@@ -483,7 +492,7 @@ impl Runner {
                         Event::StepFailed {
                             node,
                             step: name,
-                            error,
+                            error: error.into(),
                             took: begun.elapsed(),
                         },
                     )
@@ -516,6 +525,14 @@ impl Runner {
             out: EventSink::new(&track.node, &step.name(), redactor, events.clone()),
             cancel: cancel.clone(),
         }
+    }
+}
+
+/// What a step waits for is shown as well as what it found.
+fn shown(check: Check) -> Check {
+    match check {
+        Check::Unknown(why) => Check::Unknown(crate::text::Shown::from(why).into()),
+        found => found,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::EventSink;
 use crate::docker::Docker;
 use crate::host::{Host, HostError};
+use crate::text::Shown;
 
 /// How a plan's line reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,18 +41,18 @@ impl ChangeKind {
     }
 }
 
-/// One line of a plan.
+/// One line of a plan; what it says is text that is safe to show, whatever it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub kind: ChangeKind,
-    pub what: String,
+    pub what: Shown,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
+    pub old: Option<Shown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new: Option<String>,
+    pub new: Option<Shown>,
     /// Why it is dangerous, or what will be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
+    pub warning: Option<Shown>,
     /// For `!`: what the operator types to accept it; a decision without can only be taken by
     /// changing the fleet or config.toml.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,7 @@ impl Change {
     fn of(kind: ChangeKind, what: impl Into<String>) -> Self {
         Self {
             kind,
-            what: what.into(),
+            what: Shown::line(what.into()),
             old: None,
             new: None,
             warning: None,
@@ -80,8 +81,8 @@ impl Change {
     /// `~ what: old → new`
     pub fn modify(what: impl Into<String>, old: impl Into<String>, new: impl Into<String>) -> Self {
         Self {
-            old: Some(old.into()),
-            new: Some(new.into()),
+            old: Some(Shown::line(old.into())),
+            new: Some(Shown::line(new.into())),
             ..Self::of(ChangeKind::Modify, what)
         }
     }
@@ -96,13 +97,13 @@ impl Change {
     /// `! what`, which the operator accepts by typing `accept`.
     pub fn ask(what: impl Into<String>, accept: impl Into<String>) -> Self {
         Self {
-            accept: Some(accept.into()),
+            accept: Some(Shown::line(accept.into()).into()),
             ..Self::of(ChangeKind::Decide, what)
         }
     }
     /// Adds why the line is dangerous.
     pub fn warn(mut self, warning: impl Into<String>) -> Self {
-        self.warning = Some(warning.into());
+        self.warning = Some(Shown::line(warning.into()));
         self
     }
 }
@@ -206,6 +207,46 @@ pub trait Step: Send + Sync {
                     .collect::<Vec<_>>()
                     .join("; ")
             ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Event, Outcome};
+    use crate::text::tests::{PAYLOADS, is_safe};
+
+    #[test]
+    fn plans_and_events_hold_nothing_that_a_terminal_obeys() {
+        for payload in PAYLOADS {
+            let changes = [
+                Change::same(*payload),
+                Change::modify(*payload, *payload, *payload),
+                Change::ask(*payload, *payload).warn(*payload),
+            ];
+            for change in changes {
+                let line = change.to_string();
+                assert!(is_safe(&line) && !line.contains(['\n', '\t']), "{line:?}");
+                let accept = change.accept.unwrap_or_default();
+                assert!(is_safe(&accept), "{accept:?}");
+            }
+            let failed = Event::Finished {
+                outcome: Outcome::Failed {
+                    reason: (*payload).into(),
+                },
+                took: Duration::ZERO,
+            };
+            // As somebody else's matou may have written it.
+            let json = serde_json::to_string(&failed).unwrap();
+            assert!(is_safe(&json), "{json:?}");
+            let raw = serde_json::json!({
+                "event": "step_failed", "node": "n1", "step": "x", "error": payload, "took": 0
+            });
+            let Ok(Event::StepFailed { error, .. }) = serde_json::from_value(raw) else {
+                panic!("an event");
+            };
+            assert!(is_safe(&error), "{error:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::{Context as _, Result, ensure, eyre};
 
 use super::{Kind, Lab, Release, VmOptions};
+use crate::outln;
 
 /// The practice fleet of that name.
 #[derive(Debug, Args)]
@@ -126,7 +127,7 @@ impl LabCommand {
                 if shared {
                     lab = lab.shared();
                 }
-                let say = |phase: &str| eprintln!("lab: {phase}");
+                let say = |phase: &str| crate::out::note_hanging(format_args!("lab: {phase}"));
                 if vm {
                     let options = VmOptions {
                         release,
@@ -143,7 +144,7 @@ impl LabCommand {
             }
             Self::Disk { node, size, which } => {
                 let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
-                println!("{node} has a new disk of {size}, serial number {serial}");
+                outln!("{node} has a new disk of {size}, serial number {serial}")?;
             }
             Self::Status { which } => print_status(&Lab::new(&which.name)?).await?,
             Self::Ssh {
@@ -167,9 +168,9 @@ async fn print_status(lab: &Lab) -> Result<()> {
         "the practice fleet is not up: run `matou lab up`"
     );
     for node in nodes {
-        println!("{:<6} {:<16} {}", node.name, node.address, node.state);
+        outln!("{:<6} {:<16} {}", node.name, node.address, node.state)?;
     }
-    println!("config {}", lab.config_path().display());
+    outln!("config {}", lab.config_path().display())?;
     Ok(())
 }
 

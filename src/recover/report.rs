@@ -136,7 +136,7 @@ impl Timeline {
         let took = self.began.elapsed();
         let failure = match &self.outcome {
             Some(Outcome::Done { .. }) => None,
-            Some(Outcome::Failed { reason }) => Some(reason.clone()),
+            Some(Outcome::Failed { reason }) => Some(reason.to_string()),
             Some(Outcome::Cancelled) => Some("cancelled".into()),
             None => Some("it did not end".into()),
         };

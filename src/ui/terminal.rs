@@ -1,4 +1,6 @@
 //! The terminal: entering and leaving it, drawing without needless bytes, suspending.
+// The console draws cells, which hold no control characters; the command line prints through `out`.
+#![allow(clippy::disallowed_methods)]
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,9 +48,13 @@ pub fn check_terminal() -> Result<()> {
 /// # Errors
 /// When a hook is installed already.
 pub fn install_panic_hook() -> Result<()> {
-    let (panic, report) = color_eyre::config::HookBuilder::default().into_hooks();
+    // Without colours: what is told may be text from outside, and is cleaned as a whole.
+    let hooks = color_eyre::config::HookBuilder::default().theme(color_eyre::config::Theme::new());
+    let (panic, report) = hooks.into_hooks();
     report.install()?;
-    let panic = panic.into_panic_hook();
+    let panic = move |info: &std::panic::PanicHookInfo<'_>| {
+        crate::out::note_block(&panic.panic_report(info).to_string());
+    };
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().name() == Some("main") {
             give_back();

@@ -57,9 +57,9 @@ pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: Cancellati
             report = done;
             match outcome {
                 Ok(Outcome::Done { .. }) => {}
-                Ok(Outcome::Failed { reason }) => report.failures.push(reason),
+                Ok(Outcome::Failed { reason }) => report.failures.push(reason.into()),
                 Ok(Outcome::Cancelled) => report.failures.push("it was cancelled".into()),
-                Err(reason) => report.failures.push(reason),
+                Err(reason) => report.failures.push(reason.into()),
             }
             if report.failures.is_empty() {
                 let stats = repo::size(&work.primary).await;

@@ -182,7 +182,7 @@ pub(super) async fn part(
                 continue;
             };
             if of == "answer" && text.contains(" answers ") {
-                findings.of(app, |a| a.answers.push(text.clone()));
+                findings.of(app, |a| a.answers.push(text.to_string()));
             }
             step.out.line(stream, format!("{app}: {text}")).await;
         }
@@ -190,7 +190,7 @@ pub(super) async fn part(
     let (outcome, ()) = tokio::join!(running, listening);
     match outcome.map_err(|e| e.to_string())? {
         Outcome::Done { .. } => Ok(()),
-        Outcome::Failed { reason } => Err(reason),
+        Outcome::Failed { reason } => Err(reason.into()),
         Outcome::Cancelled => Err("cancelled".into()),
     }
 }

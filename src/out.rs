@@ -1,0 +1,178 @@
+//! What the command line prints: everything goes through here, and nothing that a terminal obeys or
+//! hides comes out. `clippy.toml` refuses `println!` and its kin everywhere else.
+//!
+//! Not of the command line: the console draws through `ui::terminal`; `matou shell` and `matou lab ssh`
+//! hand the terminal to what runs on the node, as ssh does.
+#![allow(clippy::disallowed_methods)]
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::text::{Coloured, escape_json, visible, visible_lines};
+
+/// Prints one line on standard output, as [`line()`] does.
+#[macro_export]
+macro_rules! outln {
+    ($($text:tt)*) => {
+        $crate::out::line(format_args!($($text)*))
+    };
+}
+
+/// Prints one line on standard error, as [`note`] does.
+#[macro_export]
+macro_rules! errln {
+    ($($text:tt)*) => {
+        $crate::out::note(format_args!($($text)*))
+    };
+}
+
+/// One line on standard output; a newline or a carriage return inside is shown as such.
+///
+/// # Errors
+/// When it can't be written.
+pub fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let text = text.to_string();
+    whole(&mut io::stdout().lock(), &visible(&text))
+}
+
+/// One line on standard error.
+pub fn note(text: fmt::Arguments<'_>) {
+    let text = text.to_string();
+    // There is nobody left to tell when this fails.
+    let _ = whole(&mut io::stderr().lock(), &visible(&text));
+}
+
+/// A question on standard error: the answer is typed behind it.
+///
+/// # Errors
+/// When it can't be written.
+pub fn prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    err.write_all(visible(&text.to_string()).as_bytes())?;
+    err.flush()
+}
+
+/// Several lines on standard output, laid out by matou: newlines and tabs stay. No newline is added.
+///
+/// # Errors
+/// When it can't be written.
+pub fn block(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(visible_lines(text).as_bytes())?;
+    out.flush()
+}
+
+/// The same on standard error, with a newline in the end.
+pub fn note_block(text: &str) {
+    // There is nobody left to tell when this fails.
+    let _ = whole(&mut io::stderr().lock(), &visible_lines(text));
+}
+
+/// A text from outside that may have several lines: those behind the first are indented, so that none
+/// can be taken for a line of matou's.
+///
+/// # Errors
+/// When it can't be written.
+pub fn hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
+    whole(&mut io::stdout().lock(), &hung(&text.to_string()))
+}
+
+/// The same on standard error.
+pub fn note_hanging(text: fmt::Arguments<'_>) {
+    // There is nobody left to tell when this fails.
+    let _ = whole(&mut io::stderr().lock(), &hung(&text.to_string()));
+}
+
+/// A line of a log with its own colours, after what it is `from`.
+///
+/// # Errors
+/// When it can't be written.
+pub fn coloured(from: &str, text: &Coloured) -> io::Result<()> {
+    whole(
+        &mut io::stdout().lock(),
+        &format!("{}{text}", visible(from)),
+    )
+}
+
+/// A value as it is, with a newline, for the program behind a pipe; at a terminal it is shown.
+///
+/// # Errors
+/// When it can't be written.
+pub fn value(text: &str) -> io::Result<()> {
+    match is_terminal() {
+        true => whole(&mut io::stdout().lock(), &visible_lines(text)),
+        false => whole(&mut io::stdout().lock(), text),
+    }
+}
+
+/// One JSON object in one line.
+///
+/// # Errors
+/// When it can't be written.
+pub fn json(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    whole(&mut io::stdout().lock(), &escape_json(&text))
+}
+
+/// JSON for people.
+///
+/// # Errors
+/// When it can't be written.
+pub fn json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    whole(&mut io::stdout().lock(), &escape_json(&text))
+}
+
+/// Whether somebody looks at standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Panics are told through here too. The console has a hook of its own.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let trace = std::backtrace::Backtrace::capture();
+        let trace = match trace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+            _ => String::new(),
+        };
+        note_block(&format!(
+            "a bug in matou: thread '{name}' {info}{trace}\nRUST_BACKTRACE=1 shows where it came from"
+        ));
+    }));
+}
+
+fn whole(to: &mut impl Write, text: &str) -> io::Result<()> {
+    // One write a line: what is written at the same time stays whole.
+    to.write_all(format!("{text}\n").as_bytes())?;
+    to.flush()
+}
+
+fn hung(text: &str) -> String {
+    visible_lines(text.trim_end_matches('\n')).replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tests::{PAYLOADS, is_safe};
+
+    #[test]
+    fn a_text_of_several_lines_can_t_look_like_two_of_matou_s() {
+        assert_eq!(
+            hung("n1: no\nmatou: done\r\nx\n"),
+            "n1: no\n    matou: done\n    x"
+        );
+        for payload in PAYLOADS {
+            let text = hung(&format!("first {payload} last"));
+            assert!(is_safe(&text), "{text:?}");
+            for line in text.lines().skip(1) {
+                assert!(line.starts_with("    "), "{text:?}");
+            }
+        }
+    }
+}
