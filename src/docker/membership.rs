@@ -326,12 +326,12 @@ mod tests {
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
-            let node = r#"{"ID":"a","Version":{"Index":7},"Spec":{"Role":"manager","New":1},"Description":{"Hostname":"n2"},"Status":{"State":"ready"},"ManagerStatus":{"Reachability":"reachable"}}"#;
+            let node = r#"{"ID":"a","Version":{"Index":7},"Spec":{"New":1,"Role":"manager"},"Description":{"Hostname":"n2"},"Status":{"State":"ready"},"ManagerStatus":{"Reachability":"reachable"}}"#;
             let list = format!("[{node}]");
             let (status, said) = match first.split_whitespace().nth(1)? {
                 p if p.ends_with("/version") => (200, r#"{"ApiVersion":"1.41","Version":"20.10"}"#),
                 p if p.contains("/update") => {
-                    assert_eq!(body, br#"{"Role":"manager","New":1}"#);
+                    assert_eq!(body, br#"{"New":1,"Role":"manager"}"#);
                     match asked.fetch_add(1, Ordering::SeqCst) < failing {
                         true => (500, r#"{"message":"rpc error: context deadline exceeded"}"#),
                         false => (200, ""),
