@@ -337,6 +337,8 @@ fn sequence(after: &str) -> Option<usize> {
                 _ => at + 1,
             })
         }
+        // An ESC before a space is more likely one that was cut off.
+        b' ' => None,
         _ => end(0, 0x30..=0x7e),
     }
 }

@@ -150,7 +150,6 @@ fn make_hostile(w: &World) {
     w.evil("docker service create -q -d --name stacked --no-resolve-image --endpoint-mode dnsrr --label \"com.docker.stack.namespace=my$e\" matou/hello:1.0");
     // A task that can't start says why, with what it was to run.
     w.evil("docker service create -q -d --name broken --no-resolve-image --restart-condition none --endpoint-mode dnsrr --entrypoint \"/no/such$e\" matou/hello:1.0");
-    w.evil("docker service create -q -d --name nowhere --no-resolve-image --endpoint-mode dnsrr --constraint \"node.labels.a==b$e\" matou/hello:1.0");
     w.evil("docker service create -q -d --name loud --no-resolve-image --endpoint-mode dnsrr --entrypoint sh matou/hello:1.0 -c \"while :; do echo \\\"out $e\\\"; sleep 1; done\"");
     w.evil("logger -t \"tag$e\" \"said $e\" || echo \"said $e\" | systemd-cat -t odd");
     // A node that was broken into says what it likes of its sshd.

@@ -59,7 +59,7 @@ pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: Cancellati
                 Ok(Outcome::Done { .. }) => {}
                 Ok(Outcome::Failed { reason }) => report.failures.push(reason.into()),
                 Ok(Outcome::Cancelled) => report.failures.push("it was cancelled".into()),
-                Err(reason) => report.failures.push(reason.into()),
+                Err(reason) => report.failures.push(reason),
             }
             if report.failures.is_empty() {
                 let stats = repo::size(&work.primary).await;
