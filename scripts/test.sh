@@ -5,7 +5,7 @@ set -eu
 matou() { cargo run --locked --quiet -- "$@"; }
 fleets_down() {
     down=0
-    for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era; do
+    for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era link; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
