@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::stage::Stage;
-use crate::host::Host;
+use crate::host::{Confined, Host};
 use crate::job::{Change, Check, Cx, Step, StepError};
 
 /// Where restic writes, in the folder that was chosen.
@@ -30,6 +30,8 @@ cd ..; rmdir -- "$2"; sync"#;
 /// The step.
 pub(super) struct IntoFolder {
     folder: PathBuf,
+    /// Where root follows no link; the folder itself may be made and removed.
+    confined: Confined,
     stage: Stage,
 }
 
@@ -37,16 +39,21 @@ impl IntoFolder {
     /// `stage` tells what is written, wherever it says.
     pub fn new(folder: &str, stage: Stage) -> Self {
         let folder = PathBuf::from(folder);
+        let confined = stage.confined.clone();
         let stage = Stage {
+            confined: stage.confined.and([&folder]),
             folder: folder.join(PARTIAL),
             ..stage
         };
-        Self { folder, stage }
+        Self {
+            folder,
+            confined,
+            stage,
+        }
     }
 
     async fn held(&self, host: &Host) -> Result<String, StepError> {
         let look = self
-            .stage
             .confined
             .sh(LOOK)
             .arg(self.folder.display().to_string())
@@ -93,7 +100,7 @@ impl Step for IntoFolder {
         // It may have been filled since the plan was made.
         self.held(&cx.host).await?;
         let folder = self.folder.display().to_string();
-        let confined = &self.stage.confined;
+        let confined = &self.confined;
         let ready = confined.sh(
             "set -e; [ -d \"$1\" ] || { mkdir -p -m 700 -- \"$1\"; echo made; }; rm -rf --one-file-system -- \"$1/$2\"",
         )

@@ -258,7 +258,7 @@ async fn into_folder(
     }
     let stage = Stage {
         unit: format!("{}-folder", exchange::unit(&source.app)),
-        confined: confined.and([folder]),
+        confined,
         folder: PathBuf::from(folder),
         paths,
         size,
