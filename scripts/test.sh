@@ -5,7 +5,7 @@ set -eu
 matou() { cargo run --locked --quiet -- "$@"; }
 fleets_down() {
     down=0
-    for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc; do
+    for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc link; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
@@ -29,7 +29,7 @@ matou lab up --name test
 # ports, so they run one after the other; so do those that share a fleet. The third are any others, as
 # many as take as long as the rest.
 acme="edge recover watching"
-aside="backup provision locks kills"
+aside="backup provision locks kills links"
 said=$(mktemp -d)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done

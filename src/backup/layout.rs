@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::BackupError;
 use crate::config::{Config, StorageDriver};
 use crate::docker::{NodeHandle, Nodes};
+use crate::host::Confined;
 use crate::model::Swarm;
 use crate::stack::{AppFile, BackupSpec, Catalogue, Target, is_app_name};
 
@@ -21,6 +22,11 @@ pub const FLEET: &str = "fleet";
 /// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
 pub fn data(config: &Config) -> PathBuf {
     config.storage.path.join(".matou")
+}
+
+/// Where root follows no link on the storage node: the data of all applications, and matou's own.
+pub fn confined(config: &Config) -> Confined {
+    Confined::to(&config.storage.path)
 }
 
 /// A volume and the folder of the storage node that holds it.
@@ -159,6 +165,11 @@ impl Layout {
             spec,
             file,
         })
+    }
+
+    /// Where root follows no link on the storage node while it reads this application's data.
+    pub fn confined(&self, config: &Config) -> Confined {
+        confined(config).and(self.volumes.iter().map(|v| &v.folder))
     }
 
     /// Where a path of a service's container is on the storage node, when one of its volumes holds

@@ -16,7 +16,7 @@ mod secrets;
 pub use error::{BackupError, IN_VAIN, Lock};
 pub use guard::{Counted, Fewer};
 pub use layout::{
-    FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, data, names, odd_names,
+    FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined, data, names, odd_names,
 };
 pub use messages::{
     Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,

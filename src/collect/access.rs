@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::logs::{LogBatch, Window, follow_service, swarm};
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
 use crate::edge::{AccessLog, access_log, parse_access, traefik};
-use crate::host::Command;
+use crate::host::Confined;
 use crate::job::Stream;
 use crate::model::{Access, Routes, Swarm};
 
@@ -206,13 +206,14 @@ async fn read(
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
-    let path = path(node, file).await?;
-    let mut command = Command::sh(SCRIPT)
+    let (folder, path) = path(node, file).await?;
+    // What lies in there, the edge's container may have made.
+    let mut command = Confined::to(folder)
+        .sh(SCRIPT)
         .arg(&path)
         .arg(window.tail.to_string())
         .arg(PAST.to_string())
         .arg(u8::from(window.follow).to_string())
-        .sudo()
         .label("read the access log");
     for mark in routes.marks() {
         command = command.arg("-e").arg(mark);
@@ -254,19 +255,20 @@ async fn read(
     }
 }
 
-/// The file's path on the node.
-async fn path(node: &NodeHandle, file: &AccessLog) -> Result<String, String> {
+/// The folder that the edge mounts, and the file's path, on the node.
+async fn path(node: &NodeHandle, file: &AccessLog) -> Result<(String, String), String> {
     match file {
         AccessLog::File {
             source,
             volume: false,
             rest,
-        } => Ok(format!("{source}{rest}")),
+        } => Ok((source.clone(), format!("{source}{rest}"))),
         AccessLog::File { source, rest, .. } => {
             let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
             let found = volumes.into_iter().find(|v| v.name == *source);
             let found = found.ok_or_else(|| format!("the volume {source} is not there"))?;
-            Ok(format!("{}{rest}", found.mountpoint.trim_end_matches('/')))
+            let path = format!("{}{rest}", found.mountpoint.trim_end_matches('/'));
+            Ok((found.mountpoint, path))
         }
         AccessLog::Output => Err("it is in the edge's output".into()),
     }

@@ -9,7 +9,7 @@ use super::AcmeStore;
 use super::options::{mount, options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
-use crate::host::Command;
+use crate::host::{Command, Confined};
 use crate::model::{Service, Swarm};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct StoreFile {
     pub node: NodeHandle,
     pub path: String,
+    /// The folder that Traefik mounts: what lies below it, its container may have made.
+    folder: String,
     /// Traefik's service.
     pub service: String,
     pub service_id: String,
@@ -88,6 +90,11 @@ impl StoreFile {
         let of = |node: &NodeHandle, folder: &str| Self {
             node: node.clone(),
             path: format!("{}{rest}", folder.trim_end_matches('/')),
+            folder: match rest.is_empty() {
+                // Mounted by itself: it is replaced in the operator's own folder.
+                true => folder.rsplit_once('/').map_or("", |(f, _)| f).to_owned(),
+                false => folder.to_owned(),
+            },
             service: name.clone(),
             service_id: service.id.clone(),
             replicas: service.wanted.max(1),
@@ -128,7 +135,7 @@ impl StoreFile {
     /// One sentence: it can't be read, or is no store.
     pub async fn read(&self) -> Result<AcmeStore, String> {
         let script = "[ -e \"$1\" ] || exit 0; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
-        let text = self.run(Command::sh(script).arg(&self.path)).await?;
+        let text = self.run(self.sh(script)).await?;
         AcmeStore::parse(&text)
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
     }
@@ -140,7 +147,7 @@ impl StoreFile {
     /// # Errors
     /// One sentence: it can't be read or written, or is no store.
     pub async fn forget(&self, domain: &str) -> Result<usize, String> {
-        let read = Command::new("cat").arg("--").arg(&self.path);
+        let read = self.sh("exec cat -- \"$1\"");
         let text = SecretString::from(self.run(read).await?);
         let store = AcmeStore::parse(text.expose_secret())
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))?;
@@ -148,18 +155,31 @@ impl StoreFile {
         if gone == 0 {
             return Ok(0);
         }
-        let script = "set -e; umask 077; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$2\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
+        let script = "set -e; umask 077; rm -f -- \"$1.new\" \"$1.before\"; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$2\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
             cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
-        let write = Command::sh(script)
-            .arg(&self.path)
+        let write = self
+            .sh(script)
             .arg(new.len().to_string())
             .secret_stdin(SecretBox::new(Box::new(new.into_bytes())));
         self.run(write).await?;
         Ok(gone)
     }
 
+    /// Removes what the store was before names were taken out.
+    ///
+    /// # Errors
+    /// One sentence: it could not be removed.
+    pub async fn forget_before(&self) -> Result<(), String> {
+        self.run(self.sh("rm -f -- \"$1.before\"")).await.map(drop)
+    }
+
+    /// A script that gets the store's path, and follows no link in Traefik's folder.
+    fn sh(&self, script: &str) -> Command {
+        Confined::to(&self.folder).sh(script).arg(&self.path)
+    }
+
     async fn run(&self, command: Command) -> Result<String, String> {
-        let command = command.sudo().timeout(PATIENCE).label("acme.json");
+        let command = command.timeout(PATIENCE).label("acme.json");
         let out = self.node.host.run_ok(&command).await;
         out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
             .map_err(|e| e.to_string())

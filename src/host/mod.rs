@@ -1,6 +1,7 @@
 //! Where commands run: this machine, or a node over one multiplexed SSH connection.
 
 mod command;
+mod confined;
 mod error;
 mod lasting;
 mod lines;
@@ -20,6 +21,7 @@ use crate::config::{Reach, SshOptions};
 use crate::model::Link;
 
 pub use command::{Command, quote};
+pub use confined::Confined;
 pub use error::HostError;
 pub use lasting::Lasting;
 pub use lines::LONGEST_LINE;

@@ -14,7 +14,7 @@ use crate::backup::{
     AppReport, BackupError, Ending, FLEET, FleetId, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT,
     Summary, data, identity,
 };
-use crate::host::{Command, Lasting};
+use crate::host::{Command, Confined, Lasting};
 use crate::job::{Change, Check, Cx, Hold, Lock, Step, StepError};
 use crate::model::Swarm;
 use crate::ops::restore::{Journal, check_settled};
@@ -36,6 +36,7 @@ const UNREAD: i32 = 76;
 ///
 /// Every folder is looked at first: 0.14 passes over one that is not there, and ends well.
 const BODY: &str = r#"m=$1; shift; n=; for p; do
+    [ -z "$n" ] || [ ! -L "$p" ] || { echo "the folder $p is a link, of which nothing but itself would be backed up: mount there what it leads to (mount --bind)" >&2; exit 74; }
     [ -z "$n" ] || [ -d "$p" ] || { echo "the folder $p is not there" >&2; exit 74; }
     [ "$p" != -- ] || n=1
 done
@@ -84,6 +85,8 @@ struct Source {
     one_file_system: bool,
     /// Read again from the repository: what it holds must be what was written.
     manifest: PathBuf,
+    /// Where root follows no link meanwhile.
+    confined: Confined,
 }
 
 impl Source {
@@ -140,6 +143,7 @@ impl App {
             exclude: layout.spec.exclude.clone(),
             one_file_system: layout.spec.one_file_system,
             manifest: layout.dumps.join(MANIFEST),
+            confined: layout.confined(&self.work.cx.config),
         }
     }
 
@@ -248,7 +252,7 @@ impl App {
             if self.stopped && !dump.needs_service() {
                 continue;
             }
-            let made = dump::make(dump, layout, &swarm, nodes, cx).await;
+            let made = dump::make(dump, layout, &swarm, &self.work.cx.config, nodes, cx).await;
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
@@ -385,7 +389,9 @@ async fn snapshot(
     let args = source.args(work.fleet(), id);
     let lasting = Lasting {
         begun,
-        ..restic.lasting(&source.unit, Guard::Shared, BODY, args)
+        ..source
+            .confined
+            .unit(restic.lasting(&source.unit, Guard::Shared, BODY, args))
     };
     let ended = unit::back_up(cx, restic, &lasting).await.map_err(failed)?;
     if cx.cancel.is_cancelled() {
@@ -575,11 +581,13 @@ impl Fleet {
         });
         let certificates = self.certificates().await;
         // Where certificates are kept is known by Traefik's volumes alone.
-        let command = Command::sh(files::GATHER)
+        let volumes = certificates.iter().filter_map(|p| p.parent());
+        let command = crate::backup::confined(config)
+            .and(volumes)
+            .sh(files::GATHER)
             .arg(folder.display().to_string())
             .args(certificates.iter().map(|p| p.display().to_string()))
             .stdin(format!("{text}\n").into_bytes())
-            .sudo()
             .timeout(Duration::from_secs(60))
             .label("gather the fleet's own files");
         host.run_ok(&command).await?;
@@ -591,6 +599,7 @@ impl Fleet {
             exclude: Vec::new(),
             one_file_system: false,
             manifest,
+            confined: crate::backup::confined(config),
         };
         snapshot(work, cx, &source, false, report).await
     }

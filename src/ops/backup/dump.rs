@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::backup::{Layout, ManifestDump};
+use crate::config::Config;
 use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
 use crate::job::{Cx, Stream};
@@ -31,6 +32,8 @@ password() {
     first "$@"
 }
 tmp=$out.$$.part
+[ ! -d "$out" ] || say "$out, the dump's place, is a folder"
+rm -f "$tmp"
 trap 'rm -f "$tmp" "$tmp".*' EXIT
 find "$(dirname "$out")" -maxdepth 1 -name "$(basename "$out").*.part" -mmin +1440 -exec rm -f {} + 2>/dev/null || :
 "#;
@@ -187,6 +190,7 @@ pub(in crate::ops) async fn make(
     dump: &Dump,
     layout: &Layout,
     swarm: &Swarm,
+    config: &Config,
     nodes: &Nodes,
     cx: &Cx,
 ) -> Result<ManifestDump, String> {
@@ -245,7 +249,7 @@ pub(in crate::ops) async fn make(
             last.join(" / ")
         )
     })?;
-    seen(layout, &path, size, nodes).await?;
+    seen(layout, config, &path, size, nodes).await?;
     Ok(ManifestDump {
         service: dump.service.clone(),
         engine: name(dump).to_owned(),
@@ -257,26 +261,47 @@ pub(in crate::ops) async fn make(
 }
 
 /// The storage node sees the whole file: a volume that is another one there would be backed up
-/// without it.
-async fn seen(layout: &Layout, path: &Path, size: u64, nodes: &Nodes) -> Result<(), String> {
+/// without it. What is no regular file of one name was put there by somebody in the container.
+async fn seen(
+    layout: &Layout,
+    config: &Config,
+    path: &Path,
+    size: u64,
+    nodes: &Nodes,
+) -> Result<(), String> {
     let storage = nodes.get(&layout.node).ok_or("the storage node is gone")?;
-    let stat = Command::new("stat")
-        .args(["-c", "%s", "--"])
+    let stat = layout
+        .confined(config)
+        .sh("exec stat -c '%h %s %F' -- \"$1\"")
         .arg(path.display().to_string())
-        .sudo()
-        .timeout(Duration::from_secs(30));
+        .timeout(Duration::from_secs(30))
+        .label(format!("look at {}", path.display()));
     let found = storage.host.run(&stat).await.map_err(|e| e.to_string())?;
-    match found.text().trim().parse::<u64>() {
-        Ok(there) if there == size => Ok(()),
-        Ok(there) => Err(format!(
+    let text = found.text();
+    let mut words = text.trim().splitn(3, ' ');
+    let (links, there) = (
+        words.next(),
+        words.next().and_then(|n| n.parse::<u64>().ok()),
+    );
+    let kind = words.next().unwrap_or_default();
+    match there {
+        Some(_) if !kind.starts_with("regular") || links != Some("1") => Err(format!(
+            "the dump {} is no regular file of one name on {} ({kind}, {} names): somebody in the container put it there; look there, and remove it",
+            path.display(),
+            layout.node,
+            links.unwrap_or_default()
+        )),
+        Some(there) if there == size => Ok(()),
+        Some(there) => Err(format!(
             "the dump {} has {there} bytes on {} instead of {size}: the volume is not the same there",
             path.display(),
             layout.node
         )),
-        Err(_) => Err(format!(
-            "{} does not see the dump {}: the volume is not the same there; does the fleet's storage reach every node?",
+        None => Err(format!(
+            "{} does not see the dump {}: the volume is not the same there, or a folder above the dump is a link; does the fleet's storage reach every node? {}",
             layout.node,
-            path.display()
+            path.display(),
+            crate::text::plain(&found.stderr)
         )),
     }
 }

@@ -160,12 +160,6 @@ impl Step for Certificates {
             }
         }
         // What the store was before has the key still.
-        let before = Command::new("rm")
-            .args(["-f", "--"])
-            .arg(format!("{}.before", file.path))
-            .sudo()
-            .timeout(Duration::from_secs(30));
-        file.node.host.run_ok(&before).await?;
-        Ok(())
+        file.forget_before().await.map_err(StepError::Failed)
     }
 }

@@ -10,7 +10,7 @@ use super::archive::{Piece, small};
 use super::text::{Facts, LOAD, readme};
 use super::{LoadedDump, Place, SEND};
 use crate::backup::Layout;
-use crate::host::Command;
+use crate::host::{Command, Confined};
 use crate::job::{Change, Cx, StepError};
 use crate::ops::Context;
 use crate::ops::deploy::secrets::Store;
@@ -249,8 +249,13 @@ impl Content {
         skip
     }
 
+    /// Where root follows no link while it reads.
+    pub fn confined(&self, work: &Context) -> Confined {
+        crate::backup::confined(&work.config).and(self.volumes.iter().map(|v| &v.folder))
+    }
+
     /// Where the bytes of a dump come from.
-    pub fn dump_from(&self, dump: &LoadedDump) -> Result<Place, StepError> {
+    pub fn dump_from(&self, work: &Context, dump: &LoadedDump) -> Result<Place, StepError> {
         let path = dump.path.display().to_string();
         if let Some(source) = &self.snapshot {
             let args = ["dump", "--no-lock", &source.id, &path];
@@ -260,10 +265,11 @@ impl Content {
         let held = volumes.find_map(|v| Some((v, dump.path.strip_prefix(&v.folder).ok()?)));
         let (volume, rest) =
             held.ok_or_else(|| StepError::failed(format!("{path} is in no volume")))?;
-        let send = Command::sh(SEND)
+        let send = self
+            .confined(work)
+            .sh(SEND)
             .arg(volume.folder.display().to_string())
             .arg(rest.display().to_string())
-            .sudo()
             .label(format!("read {path}"));
         Ok(Place::Node(send))
     }

@@ -195,7 +195,7 @@ impl Step for Dumps {
         let swarm = manager.docker.swarm().await.map_err(failed)?;
         let mut made = Vec::new();
         for dump in &self.0.content.dumps {
-            let one = backup::dump(dump, &layout, &swarm, &work.nodes, cx).await;
+            let one = backup::dump(dump, &layout, &swarm, &work.config, &work.nodes, cx).await;
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
@@ -219,7 +219,7 @@ type Pieces = mpsc::Sender<Option<Piece>>;
 /// How a file of a volume is sent: a regular one, reached through no link.
 const SEND: &str = r#"set -e; cd -P -- "$1"; root=$(pwd -P); f=$root/$2
 [ "$(realpath -e -- "$f")" = "$f" ] && [ -f "$f" ] || { echo "$2 is no plain file of its volume" >&2; exit 1; }
-exec cat -- "$f""#;
+exec dd bs=1M iflag=nonblock,nofollow status=none if="$f""#;
 
 /// How a folder is sent. Files that change meanwhile are told, and no failure.
 const TREE: &str = r#"cd -P -- "$1" || exit 2
@@ -327,9 +327,10 @@ impl Export {
             let skip = content.replaced(&dumps, volume);
             let (strip, from) = match &content.snapshot {
                 None => {
-                    let tar = Command::sh(TREE)
+                    let tar = content
+                        .confined(&self.0.cx)
+                        .sh(TREE)
                         .arg(&folder)
-                        .sudo()
                         .label(format!("files of {}", volume.name));
                     (String::new(), Place::Node(tar))
                 }
@@ -351,7 +352,7 @@ impl Export {
             let mut names = vec![dump.file.clone()];
             names.extend(content.in_volume(dump));
             for path in names {
-                let from = content.dump_from(dump)?;
+                let from = content.dump_from(&self.0.cx, dump)?;
                 let piece = |data| Piece::Large {
                     path,
                     size: dump.size,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::docker::Nodes;
-use crate::host::{Command, Host};
+use crate::host::{Command, Confined, Host};
 use crate::job::{Cx, StepError};
 use crate::ops::tasks::read;
 use crate::stack::DumpEngine;
@@ -21,6 +21,29 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Name of the dump in the volume while it is loaded.
 const NAME: &str = ".matou-restore";
+
+/// A dump is a regular file of one name, or nothing is done with it: a container wrote it, and it may
+/// be anything.
+pub(super) const PLAIN: &str = r#"plain() {
+    [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %h -- "$1")" = 1 ] && return
+    echo "the dump $1 is no regular file of one name: somebody in the container put it there; take an older snapshot, or restore into a folder" >&2; exit 1
+}
+"#;
+
+/// Puts the dump `$1` into the volume as `$2`. The link is to a file in a folder of matou's own.
+const INTO: &str = r#"set -e; rm -f -- "$2"; plain "$1"; chmod 644 -- "$1"
+ln -T -- "$1" "$2" 2>/dev/null || cp -P --remove-destination -T -- "$1" "$2""#;
+
+/// Where a dump is loaded from.
+pub(super) struct Place<'a> {
+    pub storage: &'a Host,
+    /// Where root follows no link there.
+    pub confined: Confined,
+    /// The volume's folder.
+    pub live: &'a Path,
+    /// The dump.
+    pub staged: &'a Path,
+}
 
 /// A dump, and the database it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,29 +213,27 @@ impl Load {
     }
 
     /// Waits for the database, then loads the dump; answers with how many tables it has then.
-    /// `service` is its name in the swarm, `live` the volume's folder on the storage node, `staged`
-    /// the dump there; `cx` is of a manager.
-    pub async fn run(
+    /// `service` is its name in the swarm; `cx` is of a manager.
+    pub(super) async fn run(
         &self,
         cx: &Cx,
         nodes: &Nodes,
         service: &str,
-        (storage, live, staged): (&Host, &Path, &Path),
+        place: Place<'_>,
     ) -> Result<u64, StepError> {
         let Some(scripts) = scripts(self.engine) else {
             return Ok(0);
         };
         let (host, id) = self.wait(cx, nodes, service, &scripts).await?;
-        let inside = live.join(NAME);
-        let link = Command::sh(
-            "rm -f -- \"$2\"; ln -- \"$1\" \"$2\" 2>/dev/null || cp -- \"$1\" \"$2\"; chmod 644 -- \"$2\"",
-        )
-        .arg(staged.display().to_string())
-        .arg(inside.display().to_string())
-        .sudo()
-        .timeout(Duration::from_secs(3600))
-        .label("dump into the volume");
-        storage.run_ok(&link).await?;
+        let inside = place.live.join(NAME);
+        let link = place
+            .confined
+            .sh(&format!("{PLAIN}{INTO}"))
+            .arg(place.staged.display().to_string())
+            .arg(inside.display().to_string())
+            .timeout(Duration::from_secs(3600))
+            .label("dump into the volume");
+        place.storage.run_ok(&link).await?;
         cx.out
             .note(format!("loading the dump {} into {service}", self.dump))
             .await;
@@ -221,12 +242,13 @@ impl Load {
             .command(&id, &scripts.load, &file)
             .label(format!("load {} into {service}", self.dump));
         let loaded = super::streamed(cx, &host, &load).await;
-        let remove = Command::new("rm")
-            .args(["-f", "--"])
+        let remove = place
+            .confined
+            .sh("rm -f -- \"$1\"")
             .arg(inside.display().to_string())
-            .sudo()
-            .timeout(Duration::from_secs(20));
-        let removed = storage.run_ok(&remove).await;
+            .timeout(Duration::from_secs(20))
+            .label("dump out of the volume");
+        let removed = place.storage.run_ok(&remove).await;
         loaded?;
         removed?;
         let count = self

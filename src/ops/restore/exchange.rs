@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::database::Place;
 use super::journal::Journal;
 use super::machine::{self, TakenBack};
 use super::parts::{Part, PartKind};
@@ -18,7 +19,7 @@ use super::source::Source;
 use super::users::{self, Folders, Users};
 use crate::backup::{Phase, RestoreState, Swap};
 use crate::docker::Nodes;
-use crate::host::Command;
+use crate::host::{Command, Confined};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::ops::Context;
 use crate::ops::deploy::{self, Wanted};
@@ -29,6 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 
 /// How long taking back may take after the job was cancelled.
 const TAKING_BACK: Duration = Duration::from_secs(300);
+
+/// Puts the dump `$1` in the place of the file `$2`, whose owner and mode it gets, and whatever else
+/// lies there goes.
+const COPY: &str = r#"set -e; plain "$1"
+if [ -f "$2" ] && [ ! -L "$2" ]; then chown --reference="$2" -- "$1"; chmod --reference="$2" -- "$1"; fi
+rm -f -- "$2-wal" "$2-shm" "$2-journal"; cp -pP --remove-destination -T -- "$1" "$2""#;
 
 /// What becomes of the application's services.
 #[derive(Clone)]
@@ -66,6 +73,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Where root follows no link while it exchanges and writes.
+    pub(super) fn confined(&self) -> Confined {
+        self.journal.confined([self.folder.as_path()])
+    }
+
     /// Where the snapshot is written.
     pub fn staged(&self) -> PathBuf {
         self.folder.join("staged")
@@ -111,17 +123,23 @@ impl Exchange {
         }
     }
 
-    /// What is there now, in use or in the way: size of each live path; `None` where there is none.
+    /// What is there now, in use or in the way.
     async fn found(&self) -> Result<Vec<Found>, StepError> {
-        let script = r#"for p; do
-if [ -d "$p" ]; then
+        let script = r#"while [ $# -ge 2 ]; do p=$1 above=$1 folder=$2 link=; shift 2
+while [ "$above" != "$folder" ] && above=$(dirname -- "$above") && [ "$above" != "$folder" ]; do
+    [ ! -L "$above" ] || link=1
+done
+if [ "$link" ]; then echo '- linked'
+elif [ -d "$p" ]; then
     mountpoint -q -- "$p" && m=m || m=-
     [ -n "$(ls -A -- "$p" | head -n 1)" ] && e=full || e=empty
     echo "$m $e"
 elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; done"#;
-        let look = Command::sh(script)
-            .args(self.parts.iter().map(|p| p.live.display().to_string()))
-            .sudo()
+        let places = self.parts.iter().flat_map(|p| [&p.live, &p.folder]);
+        let look = self
+            .confined()
+            .sh(script)
+            .args(places.map(|p| p.display().to_string()))
             .timeout(Duration::from_secs(60))
             .label("what is there now");
         let text = self.journal.host.run_ok(&look).await?.text();
@@ -129,6 +147,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             .lines()
             .map(|line| Found {
                 mounted: line.starts_with('m'),
+                linked: line.ends_with("linked"),
                 there: !line.ends_with("none"),
                 full: line.ends_with("full"),
             })
@@ -161,6 +180,12 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         let old = format!("as it was at {}", self.source.shown());
         for (part, found) in self.parts.iter().zip(self.found().await?) {
             let live = part.live.display();
+            if found.linked {
+                return Err(StepError::failed(format!(
+                    "a folder above {live} is a link now, which somebody in a container of {} made: nothing is written through it; remove the link, or restore into a folder",
+                    self.app
+                )));
+            }
             if found.mounted {
                 return Err(StepError::failed(format!(
                     "{live} is a file system of its own: it can't be exchanged by a rename; restore into a folder and copy"
@@ -306,33 +331,29 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     /// kept secrets.
     pub(super) async fn make_ready(&self) -> Result<(), StepError> {
         let host = &self.journal.host;
+        let confined = self.confined();
         for (at, part) in self.parts.iter().enumerate() {
             match &part.kind {
                 PartKind::Database(_) => {
-                    let make = Command::sh(
+                    let make = confined.sh(
                         "set -e; rm -rf -- \"$1\"; mkdir -p -m 700 -- \"$(dirname \"$1\")\"; mkdir -m 755 -- \"$1\"; \
                          for r in \"$2\" \"$3\"; do [ -d \"$r\" ] || continue; chown --reference=\"$r\" -- \"$1\"; chmod --reference=\"$r\" -- \"$1\"; break; done",
                     )
                     .arg(self.new_of(at, part).display().to_string())
                     .arg(part.live.display().to_string())
                     .arg(self.staged_at(&part.from).display().to_string())
-                    .sudo()
                     .timeout(Duration::from_secs(30))
                     .label("new data folder");
                     host.run_ok(&make).await?;
                 }
                 PartKind::Files(copies) => {
                     for (copy, replaced) in copies {
-                        // Owner and mode stay those of the file that is replaced.
-                        let place = Command::sh(
-                            "set -e; [ ! -e \"$2\" ] || { chown --reference=\"$2\" -- \"$1\"; chmod --reference=\"$2\" -- \"$1\"; }; \
-                             rm -f -- \"$2-wal\" \"$2-shm\" \"$2-journal\"; cp -pf -- \"$1\" \"$2\"",
-                        )
-                        .arg(self.staged_at(copy).display().to_string())
-                        .arg(self.staged_at(replaced).display().to_string())
-                        .sudo()
-                        .timeout(Duration::from_secs(3600))
-                        .label("consistent copy of the database");
+                        let place = confined
+                            .sh(&format!("{}{COPY}", super::database::PLAIN))
+                            .arg(self.staged_at(copy).display().to_string())
+                            .arg(self.staged_at(replaced).display().to_string())
+                            .timeout(Duration::from_secs(3600))
+                            .label("consistent copy of the database");
                         host.run_ok(&place).await?;
                     }
                 }
@@ -355,21 +376,22 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             .join("secrets")
             .join(&self.app);
         // Values that are there already win: what runs was made with them.
-        let copy = Command::sh(
-            "set -e; umask 077; [ -d \"$1\" ] || exit 0; mkdir -p -m 700 -- \"$2\"; \
-             [ -z \"$3\" ] || [ -z \"$(ls -A -- \"$2\")\" ] || exit 0; cp -pn -- \"$1\"/* \"$2\"/",
-        )
-        .arg(self.staged_at(&secrets).display().to_string())
-        .arg(to.display().to_string())
-        // Of what runs, older values are of no use beside newer ones.
-        .arg(if matches!(self.services, Services::Deploy(_)) {
-            ""
-        } else {
-            "lost"
-        })
-        .sudo()
-        .timeout(Duration::from_secs(30))
-        .label("secrets of the snapshot");
+        let copy = confined
+            .sh(
+                "set -e; umask 077; [ -d \"$1\" ] || exit 0; mkdir -p -m 700 -- \"$2\"; \
+             [ -z \"$3\" ] || [ -z \"$(ls -A -- \"$2\")\" ] || exit 0; \
+             find \"$1\" -maxdepth 1 -type f -exec cp -pn -t \"$2\" -- {} +",
+            )
+            .arg(self.staged_at(&secrets).display().to_string())
+            .arg(to.display().to_string())
+            // Of what runs, older values are of no use beside newer ones.
+            .arg(if matches!(self.services, Services::Deploy(_)) {
+                ""
+            } else {
+                "lost"
+            })
+            .timeout(Duration::from_secs(30))
+            .label("secrets of the snapshot");
         host.run_ok(&copy).await?;
         Ok(())
     }
@@ -380,8 +402,13 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             for load in part.loads() {
                 let service = format!("{}_{}", self.app, load.service);
                 let staged = self.staged_at(&load.dump);
-                let places = (&self.journal.host, part.live.as_path(), staged.as_path());
-                load.run(manager, nodes, &service, places).await?;
+                let place = Place {
+                    storage: &self.journal.host,
+                    confined: self.confined().and([&part.folder]),
+                    live: &part.live,
+                    staged: &staged,
+                };
+                load.run(manager, nodes, &service, place).await?;
             }
         }
         Ok(())
@@ -411,6 +438,8 @@ fn name_of(path: &Path) -> String {
 
 struct Found {
     mounted: bool,
+    /// A folder above it, in its volume, is a link.
+    linked: bool,
     there: bool,
     full: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::stage::Stage;
-use crate::host::{Command, Host};
+use crate::host::{Confined, Host};
 use crate::job::{Change, Check, Cx, Step, StepError};
 
 /// Where restic writes, in the folder that was chosen.
@@ -30,6 +30,8 @@ cd ..; rmdir -- "$2"; sync"#;
 /// The step.
 pub(super) struct IntoFolder {
     folder: PathBuf,
+    /// Where root follows no link; the folder itself may be made and removed.
+    confined: Confined,
     stage: Stage,
 }
 
@@ -37,18 +39,25 @@ impl IntoFolder {
     /// `stage` tells what is written, wherever it says.
     pub fn new(folder: &str, stage: Stage) -> Self {
         let folder = PathBuf::from(folder);
+        let confined = stage.confined.clone();
         let stage = Stage {
+            confined: stage.confined.and([&folder]),
             folder: folder.join(PARTIAL),
             ..stage
         };
-        Self { folder, stage }
+        Self {
+            folder,
+            confined,
+            stage,
+        }
     }
 
     async fn held(&self, host: &Host) -> Result<String, StepError> {
-        let look = Command::sh(LOOK)
+        let look = self
+            .confined
+            .sh(LOOK)
             .arg(self.folder.display().to_string())
             .arg(PARTIAL)
-            .sudo()
             .timeout(Duration::from_secs(20))
             .label(format!("is {} empty", self.folder.display()));
         let held = host.run_ok(&look).await?.text();
@@ -91,17 +100,17 @@ impl Step for IntoFolder {
         // It may have been filled since the plan was made.
         self.held(&cx.host).await?;
         let folder = self.folder.display().to_string();
-        let ready = Command::sh(
+        let confined = &self.confined;
+        let ready = confined.sh(
             "set -e; [ -d \"$1\" ] || { mkdir -p -m 700 -- \"$1\"; echo made; }; rm -rf --one-file-system -- \"$1/$2\"",
         )
         .args([folder.as_str(), PARTIAL])
-        .sudo()
         .timeout(Duration::from_secs(1800))
         .label(format!("make {folder}"));
         let made = !cx.host.run_ok(&ready).await?.text().is_empty();
-        let up = Command::sh(MOVE_UP)
+        let up = confined
+            .sh(MOVE_UP)
             .args([folder.as_str(), PARTIAL])
-            .sudo()
             .timeout(Duration::from_secs(300))
             .label(format!("put it into {folder}"));
         let written = match self.stage.apply(cx).await {
@@ -110,7 +119,8 @@ impl Step for IntoFolder {
         };
         if written.is_err() && made {
             // Empty, or somebody's by now.
-            let undo = Command::new("rmdir").args(["--", &folder]).sudo();
+            let undo = confined.sh("rmdir -- \"$1\"").arg(&folder);
+            let undo = undo.label(format!("remove {folder}"));
             cx.host.run(&undo).await?;
         }
         written

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::swap::{Rename, Seen, mark};
 use crate::backup::{Phase, RestoreState, Swap};
-use crate::host::{Command, Host};
+use crate::host::{Command, Confined, Host};
 use crate::job::StepError;
 
 /// What of each swap is there, a line each: live, new, old, mark. `$1` is the restore's folder: where it
@@ -17,8 +17,9 @@ shift
 for p; do there "$p"; n=$((n + 1)); [ $((n % 4)) != 0 ] || echo; done"#;
 
 /// Carries out renames, three arguments each: what, from, to. A rename never replaces anything, and
-/// never copies: what is on another file system is told before.
+/// never copies: what is on another file system, or another mount of it, is told before.
 pub(super) const RENAME: &str = r#"set -e
+mount_of() { sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/0 <"$1"; }
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 while [ $# -ge 3 ]; do
     what=$1; from=$2; to=$3; shift 3
@@ -29,7 +30,8 @@ while [ $# -ge 3 ]; do
     esac
     case $what in mark) : >"$to"; continue ;; esac
     if there "$to"; then echo "$to is there already: nothing is replaced" >&2; exit 1; fi
-    if [ "$(stat -c %d -- "$(dirname "$from")")" != "$(stat -c %d -- "$(dirname "$to")")" ]; then
+    a=$(mount_of "$(dirname "$from")"); b=$(mount_of "$(dirname "$to")")
+    if [ -z "$a" ] || [ "$a" != "$b" ]; then
         echo "$from is on another file system than $to: it can't be exchanged" >&2; exit 1
     fi
     mv -T -- "$from" "$to"
@@ -88,6 +90,9 @@ echo "no room is left in $(dirname -- "$f")" >&2; exit 1"#;
 /// Prints folders beside `$1` that earlier restores left, and that nothing else tells of.
 const LEFT: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;
 
+/// Folder of restores beside the volumes of an engine.
+pub(super) const ENGINES: &str = "matou-restores";
+
 /// Where the state of an application's restore is written.
 #[derive(Clone)]
 pub(crate) struct Journal {
@@ -102,6 +107,14 @@ impl Journal {
             host: host.clone(),
             path: data.join("restores").join(format!("{app}.json")),
         }
+    }
+
+    /// Where root follows no link: the data of all applications and, where volumes are the engine's
+    /// own, its folder, in which a restore's `folder` lies beside them.
+    pub fn confined<'a>(&self, folders: impl IntoIterator<Item = &'a Path>) -> Confined {
+        let data = self.path.ancestors().nth(3).unwrap_or(&self.path);
+        let engine = |p: &'a Path| p.ancestors().find(|a| a.ends_with(ENGINES))?.parent();
+        Confined::to(data).and(folders.into_iter().filter_map(engine))
     }
 
     /// What is written; `None` when no restore is under way or kept.
@@ -178,10 +191,11 @@ impl Journal {
     /// Removes the folder of a restore; when `empty_handed`, only if nothing of before is in it.
     pub async fn remove_folder(&self, folder: &Path, empty_handed: bool) -> Result<(), StepError> {
         let how = if empty_handed { "empty-handed" } else { "all" };
-        let remove = Command::sh(REMOVE_FOLDER)
+        let remove = self
+            .confined([folder])
+            .sh(REMOVE_FOLDER)
             .arg(folder.display().to_string())
             .arg(how)
-            .sudo()
             .timeout(Duration::from_secs(1800))
             .label(format!("remove {}", folder.display()));
         self.host.run_ok(&remove).await?;
@@ -190,9 +204,10 @@ impl Journal {
 
     /// Whether something of before is kept in a restore's folder.
     pub async fn keeps(&self, folder: &Path) -> Result<bool, StepError> {
-        let look = Command::sh(KEPT)
+        let look = self
+            .confined([folder])
+            .sh(KEPT)
             .arg(folder.display().to_string())
-            .sudo()
             .timeout(Duration::from_secs(120))
             .label("what is set aside");
         Ok(!self.host.run_ok(&look).await?.text().is_empty())
@@ -217,10 +232,11 @@ impl Journal {
         to.push(format!("~{what}-{now}"));
         let to = PathBuf::from(to);
         let script = "[ -d \"$1\" ] || exit 0; [ ! -e \"$2\" ] && mv -T -- \"$1\" \"$2\" && echo moved; sync";
-        let rename = Command::sh(script)
+        let rename = self
+            .confined([folder])
+            .sh(script)
             .arg(folder.display().to_string())
             .arg(to.display().to_string())
-            .sudo()
             .timeout(Duration::from_secs(60))
             .label(format!("keep {}", folder.display()));
         let moved = self.host.run_ok(&rename).await?.text();
@@ -229,9 +245,10 @@ impl Journal {
 
     /// What of each swap is there. `folder` is the restore's.
     pub(super) async fn look(&self, folder: &Path, swaps: &[Swap]) -> Result<Vec<Seen>, StepError> {
-        let look = Command::sh(LOOK)
+        let look = self
+            .confined([folder])
+            .sh(LOOK)
             .args(look_args(folder, swaps))
-            .sudo()
             .timeout(Duration::from_secs(60))
             .label("where the folders are");
         let text = self.host.run_ok(&look).await?.text();
@@ -240,14 +257,22 @@ impl Journal {
         })
     }
 
-    /// Carries out renames.
+    /// Carries out renames. A volume that lies outside of the data is exchanged whole, and no
+    /// container can make a link of a folder above it.
     pub(super) async fn rename(&self, renames: &[Rename]) -> Result<(), StepError> {
-        let command = Command::sh(RENAME)
-            .args(rename_args(renames))
-            .sudo()
-            .timeout(Duration::from_secs(120))
-            .label("exchange folders");
-        self.host.run_ok(&command).await?;
+        let confined = self.confined(renames.iter().flat_map(paths));
+        let inside = |rename: &Rename| paths(rename).iter().all(|p| confined.holds(p));
+        for some in renames.chunk_by(|a, b| inside(a) == inside(b)) {
+            let command = match inside(&some[0]) {
+                true => confined.sh(RENAME),
+                false => Command::sh(RENAME).sudo(),
+            };
+            let command = command
+                .args(rename_args(some))
+                .timeout(Duration::from_secs(120))
+                .label("exchange folders");
+            self.host.run_ok(&command).await?;
+        }
         Ok(())
     }
 }
@@ -284,6 +309,13 @@ pub(super) fn rename_args(renames: &[Rename]) -> Vec<String> {
         Rename::Unmark(path) => ["unmark".into(), String::new(), shown(path)],
     });
     all.collect()
+}
+
+fn paths(rename: &Rename) -> Vec<&Path> {
+    match rename {
+        Rename::Keep { from, to } | Rename::Place { from, to } => vec![from, to],
+        Rename::Mark(path) | Rename::Unmark(path) => vec![path],
+    }
 }
 
 fn shown(path: &Path) -> String {

@@ -138,7 +138,7 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             let mut folders = vec![data.join("restores").join(app)];
             if cx.config.storage.driver == StorageDriver::Local {
                 let root = docker_root(&storage.host).await?;
-                folders.push(root.join("matou-restores").join(app));
+                folders.push(root.join(journal::ENGINES).join(app));
             }
             let forget: Box<dyn Step> = Box::new(undo::Forget {
                 app: app.clone(),
@@ -191,7 +191,7 @@ async fn restore(
                 RestoreWhat::App => source.paths.clone(),
                 RestoreWhat::Path { path } => vec![path.clone()],
             };
-            let steps = into_folder(source, paths, path).await?;
+            let steps = into_folder(cx, source, paths, path).await?;
             Ok((Confirm::Ask, steps))
         }
         (RestoreWhat::App, RestoreTo::Place) => {
@@ -236,7 +236,12 @@ async fn application_file(cx: &Context, source: &Source) -> Result<Option<AppFil
 }
 
 /// A file or folder, or everything, into a folder that is empty or not there.
-async fn into_folder(source: Source, paths: Vec<String>, folder: &str) -> Result<Steps, String> {
+async fn into_folder(
+    cx: &Context,
+    source: Source,
+    paths: Vec<String>,
+    folder: &str,
+) -> Result<Steps, String> {
     let plain = folder.starts_with('/')
         && Path::new(folder).components().count() > 1
         && !folder.split('/').any(|part| part == "..");
@@ -246,8 +251,14 @@ async fn into_folder(source: Source, paths: Vec<String>, folder: &str) -> Result
         ));
     }
     let size = source.size(&paths).await?;
+    // It may lie in a volume.
+    let mut confined = backup::confined(&cx.config);
+    if cx.config.storage.driver == StorageDriver::Local {
+        confined = confined.and([docker_root(&storage(cx)?.host).await?.join("volumes")]);
+    }
     let stage = Stage {
         unit: format!("{}-folder", exchange::unit(&source.app)),
+        confined,
         folder: PathBuf::from(folder),
         paths,
         size,
@@ -429,7 +440,16 @@ async fn path_in_place(cx: &Context, source: Source, path: &str) -> Result<Steps
         services,
         ..empty(cx, &app, source)?
     };
-    steps(work).await
+    let (work, stage) = staged(work).await?;
+    // Elsewhere the folders above it can't be closed together with those that it is exchanged with.
+    let closed = work.confined().holds(&work.parts[0].live);
+    if matches!(work.services, Services::GoOn) && !closed {
+        return Err(format!(
+            "{path} is in a volume that lies outside of {}: restore it into a folder, and copy it from there",
+            cx.config.storage.path.display()
+        ));
+    }
+    boxed(work, stage)
 }
 
 /// The stack's shell lines that load dumps which the snapshot holds.
@@ -481,6 +501,10 @@ fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
 /// The steps of an exchange.
 async fn steps(work: Exchange) -> Result<Steps, String> {
     let (work, stage) = staged(work).await?;
+    boxed(work, stage)
+}
+
+fn boxed(work: Arc<Exchange>, stage: Option<Stage>) -> Result<Steps, String> {
     let stage = stage.ok_or_else(|| {
         format!(
             "the snapshot {} holds no volume of {}",
@@ -505,7 +529,7 @@ async fn staged(mut work: Exchange) -> Result<(Arc<Exchange>, Option<Stage>), St
             p.live.ends_with("_data").then(|| volumes.parent())?
         });
         if let Some(root) = kept {
-            work.folder = root.join("matou-restores").join(&work.app);
+            work.folder = root.join(journal::ENGINES).join(&work.app);
         }
     }
     let mut paths: Vec<String> = work.parts.iter().flat_map(Part::paths).collect();
@@ -521,6 +545,7 @@ async fn staged(mut work: Exchange) -> Result<(Arc<Exchange>, Option<Stage>), St
     let size = work.source.size(&paths).await?;
     let stage = Stage {
         source: work.source.clone(),
+        confined: work.confined(),
         unit: exchange::unit(&work.app),
         folder: work.staged(),
         paths,

@@ -19,6 +19,8 @@ pub(crate) struct Part {
     pub from: String,
     /// Where it belongs on the storage node.
     pub live: PathBuf,
+    /// The volume's folder there: what lies below it, a container may have made.
+    pub folder: PathBuf,
     pub kind: PartKind,
 }
 
@@ -127,6 +129,7 @@ pub(super) fn parts(
             volume,
             from,
             live: live.clone(),
+            folder: live.clone(),
             kind: PartKind::Files(Vec::new()),
         });
     }
@@ -248,6 +251,7 @@ mod tests {
             volume: volume.into(),
             from: format!("/mnt/data/{volume}"),
             live: format!("/srv/{volume}").into(),
+            folder: format!("/srv/{volume}").into(),
             kind: PartKind::Files(Vec::new()),
         };
         let mut parts = [part("shop_db"), part("shop_git")];

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::source::Source;
 use crate::backup::listing::{Size, literal};
 use crate::backup::{Guard, Message, Version, read_message};
-use crate::host::{Command, Stream};
+use crate::host::{Command, Confined, Stream};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::text::human_bytes;
 
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Room that is left free, bytes.
 const SPARE: u64 = 64 << 20;
+
+/// Kinds of files that are told.
+const KINDS: usize = 3;
 
 /// Lines of restic that an error shows.
 const LINES: usize = 20;
@@ -46,16 +49,45 @@ esac
 [ -z "$ticks" ] || { kill "$ticks"; wait "$ticks"; } 2>/dev/null
 [ $rc = 0 ] || exit $rc
 i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
-for p; do
+"#;
+
+/// How a script ends that wrote the paths `$@` of a snapshot below `$stage`: it counts files and bytes,
+/// and tells what of them is more than data, `matou: found HOW-MANY WHAT: NAMES`.
+pub(super) const COUNT: &str = r#"for p; do
     [ -e "$stage$p" ] || [ -L "$stage$p" ] || { echo "restic did not write $p" >&2; exit 1; }
     find "$stage$p" -type f -printf '%s\n'
-done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'"#;
+done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'
+for p; do
+    find "$stage$p" \( -type f -perm /6000 -o -type b -o -type c -o -type l -lname '/*' \
+        -o -type l \( -lname .. -o -lname '../*' -o -lname '*/..' -o -lname '*/../*' \) \) -printf '%y %d %l\n%P\0'
+done | tr '\n\0' '\001\n' | LC_ALL=C awk -F '\001' '
+    # A link below N folders leads out when its target goes up more than N times.
+    function out(depth, to, i, n, parts) {
+        if (to ~ /^\//) return 1
+        n = split(to, parts, "/")
+        for (i = 1; i <= n; i++) {
+            if (parts[i] == "..") depth--; else if (parts[i] != "" && parts[i] != ".") depth++
+            if (depth < 0) return 1
+        }
+        return 0
+    }
+    {
+        kind = substr($1, 1, 1); rest = substr($1, 3); at = index(rest, " ")
+        if (kind == "f") what = "files that run as their owner or group (set-uid, set-gid)"
+        else if (kind == "b" || kind == "c") what = "devices"
+        else if (out(substr(rest, 1, at - 1) - 1, substr(rest, at + 1))) what = "links that lead out of what is restored"
+        else next
+        if (++found[what] <= 3) names[what] = names[what] (found[what] > 1 ? ", " : "") substr($NF == "" ? "the path itself" : $NF, 1, 120)
+    }
+    END { for (what in found) printf "matou: found %d %s: %s%s\n", found[what], what, names[what], (found[what] > 3 ? ", ..." : "") }'"#;
 
 /// Something of a snapshot in a folder of the storage node.
 pub(crate) struct Stage {
     pub source: Source,
     /// The unit's name.
     pub unit: String,
+    /// Where root follows no link meanwhile.
+    pub confined: Confined,
     /// Where it is written; the paths of the snapshot lie below it.
     pub folder: PathBuf,
     /// Paths of the snapshot.
@@ -123,6 +155,7 @@ impl Stage {
         full: &CancellationToken,
     ) -> (Option<Size>, Vec<String>) {
         let mut written = None;
+        let mut found = 0;
         let mut last: Vec<String> = Vec::new();
         let mut ignored = 0;
         let total = self.size.bytes.max(1);
@@ -153,6 +186,14 @@ impl Stage {
                 if ignored > LINES {
                     continue;
                 }
+            }
+            if let Some(what) = text.strip_prefix("matou: found ") {
+                // A name may hold anything but the end of a line.
+                found += 1;
+                if found <= KINDS {
+                    cx.out.note(format!("what is restored holds {what}")).await;
+                }
+                continue;
             }
             let numbers: Vec<u64> = text
                 .strip_prefix("matou: ")
@@ -189,10 +230,10 @@ impl Stage {
         ];
         args.extend(self.paths.iter().map(|p| literal(p)));
         args.extend(self.paths.iter().cloned());
-        self.run(cx, BODY, args).await
+        self.run(cx, &format!("{BODY}{COUNT}"), args).await
     }
 
-    /// Runs a shell script that ends with the count of [`BODY`], and judges it.
+    /// Runs a shell script that ends with [`COUNT`], and judges it.
     pub(super) async fn run(
         &self,
         cx: &Cx,
@@ -202,6 +243,7 @@ impl Stage {
         let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
         let restic = &self.source.restic;
         let work = restic.lasting(&self.unit, Guard::Shared, body, args);
+        let work = self.confined.unit(work);
         let (lines, arriving) = mpsc::channel(64);
         let full = cx.cancel.child_token();
         let (code, (written, last)) = tokio::join!(
@@ -270,11 +312,12 @@ impl Step for Stage {
 
     async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
         // What a failed or cancelled attempt wrote is of no use.
-        let clean = Command::new("rm")
-            .args(["-rf", "--one-file-system", "--"])
+        let clean = self
+            .confined
+            .sh("rm -rf --one-file-system -- \"$1\"")
             .arg(self.folder.display().to_string())
-            .sudo()
-            .timeout(Duration::from_secs(1800));
+            .timeout(Duration::from_secs(1800))
+            .label(format!("remove {}", self.folder.display()));
         let result = self.restore(cx).await;
         if result.is_err() {
             cx.host.run_ok(&clean).await?;

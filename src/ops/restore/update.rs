@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::exchange::within;
-use super::stage::Stage;
+use super::stage::{COUNT, Stage};
 use crate::backup::listing::{self, literal};
 use crate::host::quote;
 use crate::job::{Cx, StepError};
@@ -90,10 +90,7 @@ impl Work {
                 "chown -- {owner} \"$stage\"{path} && chmod -- {mode} \"$stage\"{path} || exit 1"
             );
         }
-        text + r#"for p; do
-    [ -e "$stage$p" ] || [ -L "$stage$p" ] || { echo "restic did not write $p" >&2; exit 1; }
-    find "$stage$p" -type f -printf '%s\n'
-done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'"#
+        text + COUNT
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::database::Load;
+use super::database::{Load, Place};
 use super::exchange::run_steps;
 use super::parts::{self, Part};
 use super::source::Source;
@@ -21,7 +21,7 @@ use super::stage::Stage;
 use super::{services, storage, swarm};
 use crate::backup;
 use crate::docker::NodeHandle;
-use crate::host::Command;
+use crate::host::{Command, Confined};
 use crate::job::{Change, Check, Cx, Step, StepError};
 use crate::model::Proof;
 use crate::ops::Context;
@@ -46,15 +46,17 @@ while [ $# -ge 2 ]; do
     n=$(count <"$work/new"); files=$((files + n))
     b=$(cut -z -d' ' -f1 <"$work/new" | tr '\0' '\n' | awk '{ s += $1 } END { printf "%.0f", s }'); bytes=$((bytes + b))
     comm -z -12 "$work/new" "$work/live" | cut -z -d' ' -f3- >"$work/both"
-    b=$(count <"$work/both"); changed=$((changed + n - b))
+    s=$b; b=$(count <"$work/both"); changed=$((changed + n - b))
     [ "$b" != 0 ] || continue
     (cd "$new" && xargs -0 sha256sum -z -- <"$work/both") >"$work/sum-new"
-    (cd "$live" && xargs -0 sha256sum -z -- <"$work/both") >"$work/sum-live" || :
+    # Where a file was, a pipe may be by now, which would be read for ever: 1 MB and 20 files a second.
+    c=0; (cd "$live" && timeout $((120 + s / 1000000 + b / 20)) xargs -0 sha256sum -z -- <"$work/both") >"$work/sum-live" || c=$?
+    [ $c != 124 ] || { echo "reading $live did not come to an end: does something there exchange files for pipes?" >&2; exit 1; }
     sort -z "$work/sum-new" -o "$work/sum-new"; sort -z "$work/sum-live" -o "$work/sum-live"
     comm -z -23 "$work/sum-new" "$work/sum-live" | cut -z -c67- >"$work/differ"
     while IFS= read -r path; do
         # It may have been changed while it was compared.
-        [ -f "$live/$path" ] && [ "$(stat -c '%s %Y' -- "$live/$path")" = "$(stat -c '%s %Y' -- "$new/$path")" ] || continue
+        [ -f "$live/$path" ] && [ ! -L "$live/$path" ] && [ "$(stat -c '%s %Y' -- "$live/$path")" = "$(stat -c '%s %Y' -- "$new/$path")" ] || continue
         printf '%s/%s\n' "$live" "$path" >>"$work/bad"
     done <<EOF2
 $(tr '\0' '\n' <"$work/differ")
@@ -68,6 +70,8 @@ head -n 3 "$work/bad"; rm -rf "$work""#;
 struct Prove {
     cx: Context,
     source: Source,
+    /// Where root follows no link.
+    confined: Confined,
     /// Live folders of the volumes.
     parts: Vec<Part>,
     file: Option<AppFile>,
@@ -103,11 +107,13 @@ pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn S
         let size = source.size(&source.paths).await?;
         let prove = Prove {
             cx: cx.clone(),
+            confined: backup::confined(&cx.config).and(parts.iter().map(|p| &p.folder)),
             parts,
             file: layout.file,
             source: source.clone(),
         };
         steps.push(Box::new(Stage {
+            confined: prove.confined.clone(),
             unit: format!("matou-verify-{app}"),
             folder: prove.scratch(),
             paths: source.paths.clone(),
@@ -144,9 +150,10 @@ impl Prove {
             args.push(self.at(&part.from).display().to_string());
             args.push(part.live.display().to_string());
         }
-        let compare = Command::sh(COMPARE)
+        let compare = self
+            .confined
+            .sh(COMPARE)
             .args(args)
-            .sudo()
             .timeout(PATIENCE)
             .label("compare every file");
         cx.out.note("comparing every file").await;
@@ -222,12 +229,11 @@ impl Prove {
         // The secrets that the data was made with.
         if let Some(secrets) = self.source.own("secrets") {
             let to = backup::data(&self.cx.config).join("secrets").join(app);
-            let copy = Command::sh(
-                "set -e; umask 077; mkdir -p -m 700 -- \"$2\"; cp -p -- \"$1\"/* \"$2\"/",
+            let copy = self.confined.sh(
+                "set -e; umask 077; mkdir -p -m 700 -- \"$2\"; find \"$1\" -maxdepth 1 -type f -exec cp -p -t \"$2\" -- {} +",
             )
             .arg(self.at(&secrets).display().to_string())
             .arg(to.display().to_string())
-            .sudo()
             .timeout(Duration::from_secs(30))
             .label("secrets of the snapshot");
             cx_host(&self.cx)?.run_ok(&copy).await?;
@@ -250,8 +256,13 @@ impl Prove {
             let live = self.scratch_volume(app, &part.volume).await?;
             let staged = self.at(&load.dump);
             let host = cx_host(&self.cx)?;
-            let places = (&host, live.as_path(), staged.as_path());
-            let tables = load.run(manager, &self.cx.nodes, &service, places).await?;
+            let place = Place {
+                storage: &host,
+                confined: self.confined.clone().and([&live]),
+                live: &live,
+                staged: &staged,
+            };
+            let tables = load.run(manager, &self.cx.nodes, &service, place).await?;
             let name = PathBuf::from(&load.dump);
             let name = name.file_name().unwrap_or_default().to_string_lossy();
             proof
@@ -311,11 +322,12 @@ impl Prove {
                 }
             }
         }
-        let remove = Command::new("rm")
-            .args(["-rf", "--one-file-system", "--"])
+        let remove = self
+            .confined
+            .sh("rm -rf --one-file-system -- \"$@\"")
             .args(gone)
-            .sudo()
-            .timeout(Duration::from_secs(600));
+            .timeout(Duration::from_secs(600))
+            .label("throw-away folders");
         host.run_ok(&remove).await?;
         Ok(())
     }
@@ -328,11 +340,12 @@ impl Prove {
         cx.host
             .upload(&path.display().to_string(), &text, 0o600)
             .await?;
-        let remove = Command::new("rm")
-            .args(["-rf", "--one-file-system", "--"])
+        let remove = self
+            .confined
+            .sh("rm -rf --one-file-system -- \"$1\"")
             .arg(folder.display().to_string())
-            .sudo()
-            .timeout(Duration::from_secs(1800));
+            .timeout(Duration::from_secs(1800))
+            .label(format!("remove {}", folder.display()));
         cx.host.run_ok(&remove).await?;
         Ok(())
     }
