@@ -52,7 +52,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
         .into_iter()
         .map(|(step, check)| StepPlan {
             step: step.into(),
-            check,
+            check: check.map_err(Into::into),
         })
         .collect();
     Plan {
@@ -134,7 +134,7 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
             done: 1,
             total: 2,
             unit: "tasks".into(),
-            detail: String::new(),
+            detail: String::new().into(),
         },
     ];
     for event in events {
@@ -146,7 +146,7 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
         let failed = Event::StepFailed {
             node,
             step: name,
-            error,
+            error: error.into(),
             took,
         };
         update(app, step(failed), NOW);
