@@ -193,15 +193,12 @@ impl Practice {
             .expect("matou starts")
     }
 
-    /// Waits until a shell line on the storage node succeeds.
+    /// Waits until a shell line on the storage node succeeds; there, so that what lasts a few tenths of a
+    /// second is seen too.
     fn wait_on_storage(&self, line: &str) {
-        until(Duration::from_secs(120), || {
-            let out = self.fleet.try_run("n1", line);
-            match out.status.success() {
-                true => Ok(()),
-                false => Err(format!("{line}: {}", said(&out))),
-            }
-        });
+        let line =
+            format!("until {{ {line}; }} 2>/dev/null; do sleep 0.02; done").replace('\'', r"'\''");
+        self.fleet.run("n1", &format!("timeout 120 sh -c '{line}'"));
     }
 }
 
