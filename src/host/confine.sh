@@ -4,6 +4,7 @@ where() { sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/0 <"$1"; }
 options() { sed -n "s/^$(where "$1") [^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .*/\1/p" /proc/self/mountinfo; }
 closed() { case ,$(options "$1"), in *,nosymfollow,*) ;; *) return 1 ;; esac; }
 close() {
+    [ "$(where "$1")" ] || { echo "what is mounted at $1 can't be looked at (a dead mount?), so nothing is done in the data of applications: mend it, or unmount it" >&2; exit 1; }
     old=$(options "$1")
     mount --options-source disable -o "remount,bind,$old,nosymfollow,nodev,nosuid,noexec" -- "$1" 2>/dev/null || :
     closed "$1" && return

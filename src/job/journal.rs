@@ -147,7 +147,9 @@ fn locked(mut file: File) -> Result<Flock<File>, File> {
     for _ in 0..TRIES {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => return Ok(held),
-            Err((back, _)) => file = back,
+            Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+            // Nothing can be locked there, as on some file systems of networks.
+            Err((back, _)) => return Err(back),
         }
         std::thread::sleep(PAUSE);
     }

@@ -385,6 +385,10 @@ fn configure(text: &str, wanted: &Bootstrap) -> Result<(String, Vec<String>)> {
     Ok((text, left_out))
 }
 
+fn name_of(node: &Table) -> Option<&str> {
+    node.get("name").and_then(Item::as_str)
+}
+
 /// Gives nodes the addresses of servers; nodes for which there is none are left out.
 fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
     let nodes = doc["nodes"]
@@ -392,7 +396,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
         .ok_or_else(|| eyre!("config.toml of the fleet's snapshot has no [[nodes]]"))?;
     let names: Vec<String> = nodes
         .iter()
-        .map(|n| n["name"].as_str().unwrap_or_default().to_owned())
+        .map(|n| name_of(n).unwrap_or_default().to_owned())
         .collect();
     let mut unnamed = servers.iter().filter(|s| s.name.is_none());
     for server in servers.iter().filter_map(|s| s.name.as_ref()) {
@@ -404,7 +408,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
     }
     let mut kept = Vec::new();
     for node in nodes.iter_mut() {
-        let name = node["name"].as_str().unwrap_or_default().to_owned();
+        let name = name_of(node).unwrap_or_default().to_owned();
         let named = servers.iter().find(|s| s.name.as_deref() == Some(&name));
         if let Some(server) = named.or_else(|| unnamed.next()) {
             node["address"] = value(server.address.as_str());
@@ -420,7 +424,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
         );
     }
     ensure!(!kept.is_empty(), "name the new servers with --nodes");
-    nodes.retain(|n| kept.iter().any(|k| n["name"].as_str() == Some(k)));
+    nodes.retain(|n| kept.iter().any(|k| name_of(n) == Some(k)));
     let manager = |n: &Table| n.get("role").and_then(Item::as_str) == Some("manager");
     if !nodes.iter().any(manager)
         && let Some(first) = nodes.get_mut(0)
@@ -428,7 +432,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
         first["role"] = value("manager");
     }
     let first = nodes.iter().find(|n| manager(n));
-    let first = first.and_then(|n| n["name"].as_str()).map(str::to_owned);
+    let first = first.and_then(name_of).map(str::to_owned);
     let storage = doc.get("storage").and_then(|s| s.get("node"));
     if let Some(node) = storage.and_then(Item::as_str)
         && !kept.iter().any(|k| k == node)

@@ -99,10 +99,7 @@ async fn rebuild(
             ("known_hosts_file", beside("known_hosts")),
             ("known_hosts", "strict".into()),
         ],
-        settings: match &config.edge.ca_file {
-            Some(file) => format!("[edge]\nca_file = {}\n", value(file.display().to_string())),
-            None => String::new(),
-        },
+        settings: settings(config),
     };
     // restic runs where it will run: the practice fleet's first node.
     let first = Context::open(Config::read(&path)?)?;
@@ -122,6 +119,27 @@ async fn rebuild(
     let report = run(&cx, FleetId::of(&snapshot), say).await;
     cx.nodes.close().await;
     report
+}
+
+/// What this machine's configuration says, and none out of a repository does.
+fn settings(config: &Config) -> String {
+    let mut doc = DocumentMut::new();
+    let mut set = |table: &str, key: &str, text: String| {
+        doc[table].or_insert(Item::Table(Table::new()))[key] = value(text);
+    };
+    if let Some(file) = &config.edge.ca_file {
+        set("edge", "ca_file", file.display().to_string());
+    }
+    for (table, name, download) in [
+        ("storage", "netshare", &config.storage.netshare),
+        ("provision", "restic", &config.provision.restic),
+    ] {
+        if let Some(download) = download {
+            set(table, &format!("{name}_url"), download.url.clone());
+            set(table, &format!("{name}_sha256"), download.sha256.clone());
+        }
+    }
+    doc.to_string()
 }
 
 /// The fleet's id; none when its storage node can't be asked, because it is gone perhaps.

@@ -246,7 +246,16 @@ impl Report {
     /// When it can't be written.
     pub fn keep(&self) -> Result<PathBuf> {
         let dir = state_dir()?.join(self.kind.folder());
-        let name = format!("{}-{}", self.fleet, self.began.strftime("%Y%m%dT%H%M%SZ"));
+        // The name may come out of a repository.
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let fleet: String = self.fleet.chars().map(plain).collect();
+        let name = format!("{fleet}-{}", self.began.strftime("%Y%m%dT%H%M%SZ"));
         let write = |extension: &str, text: String| {
             let path = dir.join(format!("{name}.{extension}"));
             crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)

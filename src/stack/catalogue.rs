@@ -207,6 +207,7 @@ impl Catalogue {
         let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
         let _ = file.apply_merge();
+        reach::untag(&mut file);
         let image = file["services"][service]["image"].as_str().unwrap_or("");
         let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
             return Ok(None);

@@ -125,8 +125,10 @@ pub(super) fn carry(
                         None => folder.read(file).map_err(fail)?,
                     }
                 }
-                (_, Some(Value::String(text))) => text.clone().into_bytes(),
-                _ => continue,
+                (None, Some(Value::String(text))) => text.clone().into_bytes(),
+                // The engine's client would look for it on the manager, as root.
+                (Some(_), _) => return Err(fail("`file` is the path of a file".into())),
+                (None, _) => continue,
             };
             if content.is_empty() || content.len() > largest {
                 return Err(fail(format!(

@@ -37,6 +37,16 @@ const POWERS: [&str; 9] = [
     "MKNOD",
 ];
 
+/// Templates that may stand in the name of a volume. Others can be made to say anything.
+/// Source: swarmkit, template/context.go.
+const FIELDS: [&str; 5] = [
+    "{{.Node.Hostname}}",
+    "{{.Node.ID}}",
+    "{{.Service.Name}}",
+    "{{.Task.Name}}",
+    "{{.Task.Slot}}",
+];
+
 /// Where something is in the file, and a sentence.
 pub(super) type Said = (Vec<String>, String);
 
@@ -60,6 +70,18 @@ pub(super) fn bounded(text: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Takes tags (`!x value`) off: the engine's client passes over them, so nothing may be hidden by one.
+pub(super) fn untag(value: &mut Value) {
+    while let Value::Tagged(tagged) = value {
+        *value = std::mem::take(&mut tagged.value);
+    }
+    match value {
+        Value::Sequence(all) => all.iter_mut().for_each(untag),
+        Value::Mapping(all) => all.values_mut().for_each(untag),
+        _ => {}
+    }
 }
 
 /// Refuses names that would leave their folder, and what is matou's own.
@@ -102,6 +124,13 @@ pub(super) fn check(
             return at(&["x-matou", "backup", "dumps"], message);
         }
     }
+    if let Some((place, source)) = unclear(file) {
+        let message = format!(
+            "{} does not say where it leads: write a whole path, which begins with /, without templates",
+            clean(&source)
+        );
+        return Err((place, message));
+    }
     for (place, source, _) in mounted(file) {
         if is_ours(&source, storage) {
             let message = format!(
@@ -137,7 +166,8 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
         let at = |key: &str| vec!["services".to_owned(), name.to_owned(), key.to_owned()];
         let added = service.get("cap_add").and_then(Value::as_sequence);
         for capability in added.into_iter().flatten().filter_map(Value::as_str) {
-            let short = capability.trim_start_matches("CAP_");
+            let upper = capability.trim().to_ascii_uppercase();
+            let short = upper.trim_start_matches("CAP_");
             if POWERS.contains(&short) {
                 told.push((
                     at("cap_add"),
@@ -147,7 +177,10 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
         }
         let is_host = |network: &str| {
             let declared = file.get("networks").and_then(|n| n.get(network));
-            let named = declared.and_then(|n| n.get("name")?.as_str());
+            let named = declared.and_then(|n| {
+                let older = || n.get("external")?.get("name");
+                n.get("name").or_else(older)?.as_str()
+            });
             named.unwrap_or(network) == "host"
         };
         let networks = super::lint::uses(service.get("networks"));
@@ -161,9 +194,15 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
     told
 }
 
-/// Folders of nodes that services mount, with their places, and whether they can only read them.
-fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
-    let place = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+/// What a service mounts: the source, with its place, and whether it can only be read.
+struct Mount<'a> {
+    place: Vec<String>,
+    source: &'a str,
+    read_only: bool,
+}
+
+/// Every source that is no named volume.
+fn binds(file: &Mapping) -> Vec<Mount<'_>> {
     let mut found = Vec::new();
     for (name, service) in section(file, "services") {
         let volumes = service.get("volumes").and_then(Value::as_sequence);
@@ -171,12 +210,12 @@ fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
             let (source, read_only) = match volume {
                 Value::String(short) => {
                     let mut parts = short.split(':');
-                    let source = parts.next();
+                    let source = parts.next().filter(|_| short.contains(':'));
                     let options = parts.nth(1).unwrap_or_default();
-                    (
-                        source.filter(|_| short.contains(':')),
-                        options.split(',').any(|o| o == "ro"),
-                    )
+                    // What begins otherwise is the name of a volume.
+                    let is_path = |s: &&str| s.starts_with(['/', '.', '~']) || s.contains("{{");
+                    let read_only = options.split(',').any(|o| o == "ro");
+                    (source.filter(is_path), read_only)
                 }
                 long if long.get("type").and_then(Value::as_str) == Some("bind") => (
                     long.get("source").and_then(Value::as_str),
@@ -184,25 +223,65 @@ fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
                 ),
                 _ => (None, false),
             };
-            if let Some(source) = source.filter(|s| s.starts_with('/')) {
+            if let Some(source) = source {
                 let index = index.to_string();
-                let at = place(&["services", name, "volumes", &index]);
-                found.push((at, plain(Path::new(source)), read_only));
+                let place = ["services", name, "volumes", &index].map(str::to_owned);
+                found.push(Mount {
+                    place: place.into(),
+                    source,
+                    read_only,
+                });
             }
         }
     }
-    for (name, volume) in section(file, "volumes") {
-        let options = volume.get("driver_opts");
-        let bound = options
-            .and_then(|o| o.get("o"))
-            .and_then(Value::as_str)
-            .is_some_and(|o| o.split(',').any(|o| matches!(o, "bind" | "rbind")));
-        let device = options
-            .and_then(|o| o.get("device"))
-            .and_then(Value::as_str);
-        if let Some(device) = device.filter(|d| bound && d.starts_with('/')) {
-            let at = place(&["volumes", name, "driver_opts", "device"]);
-            found.push((at, plain(Path::new(device)), false));
+    found
+}
+
+/// Options of a volume's driver, with the place of the volume's.
+fn driver_options(file: &Mapping) -> impl Iterator<Item = (Vec<String>, &Mapping)> {
+    section(file, "volumes").filter_map(|(name, volume)| {
+        let options = volume.get("driver_opts")?.as_mapping()?;
+        let place = ["volumes", name, "driver_opts"].map(str::to_owned);
+        Some((place.into(), options))
+    })
+}
+
+/// The first source of which nobody can say where it leads: what is relative begins in a folder of the
+/// manager's, and the engine fills templates in on the node.
+fn unclear(file: &Mapping) -> Option<(Vec<String>, String)> {
+    let bind = binds(file)
+        .into_iter()
+        .find(|m| !m.source.starts_with('/') || m.source.contains("{{"))
+        .map(|m| (m.place, m.source.to_owned()));
+    bind.or_else(|| {
+        driver_options(file).find_map(|(place, options)| {
+            let values = options.values().filter_map(Value::as_str);
+            let template = values.into_iter().find(|v| v.contains("{{"))?;
+            Some((place, template.to_owned()))
+        })
+    })
+}
+
+/// Folders of nodes that are mounted, with their places, and whether they can only be read.
+fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
+    let mut found: Vec<_> = binds(file)
+        .into_iter()
+        .map(|m| (m.place, plain(Path::new(m.source)), m.read_only))
+        .collect();
+    for (place, options) in driver_options(file) {
+        let text = |key: &str| options.get(key).and_then(Value::as_str).unwrap_or_default();
+        if text("type") == "tmpfs" {
+            continue;
+        }
+        let layers = text("o").split(',').filter_map(|o| o.split_once('='));
+        let layers = layers
+            .filter(|(key, _)| matches!(*key, "lowerdir" | "upperdir" | "workdir"))
+            .flat_map(|(_, folders)| folders.split(':'));
+        // `:/folder` and `host:/folder` of NFS; what is relative begins in the engine's folder, `/`.
+        let sources = [text("device"), text("share")].map(|s| s.rsplit(':').next().unwrap_or(s));
+        for source in sources.into_iter().chain(layers).filter(|s| !s.is_empty()) {
+            let path = plain(&Path::new("/").join(source));
+            found.push((place.clone(), path, false));
         }
     }
     found
@@ -230,9 +309,11 @@ fn is_ours(path: &Path, storage: &StorageConfig) -> bool {
 /// What the engine takes as a name of a volume.
 /// Source: moby, daemon/names `RestrictedNameChars`.
 fn is_name(name: &str) -> bool {
-    // The engine puts the task's number there.
-    let is_template = name.contains("{{") && !name.contains(['/', '\\']);
-    let name = if is_template { "template" } else { name };
+    // The engine fills these in, with what is a name itself.
+    let mut name = name.to_owned();
+    for field in FIELDS {
+        name = name.replace(field, "x");
+    }
     name.len() <= LONGEST
         && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && name
@@ -252,7 +333,11 @@ mod tests {
     use super::*;
 
     fn judged(text: &str) -> (Result<(), String>, Vec<String>) {
-        let file: Mapping = serde_yaml::from_str(text).unwrap();
+        let mut file: Value = serde_yaml::from_str(text).unwrap();
+        untag(&mut file);
+        let Value::Mapping(file) = file else {
+            panic!("{text}")
+        };
         let extension = file
             .get("x-matou")
             .map(|x| serde_yaml::from_value(x.clone()).unwrap())
@@ -278,6 +363,7 @@ mod tests {
             "secrets: {x: {name: \"..\"}}",
             "configs: {\"a b\": {}}",
             "volumes: {x: {name: \"../{{.Task.Slot}}\"}}",
+            "volumes: {x: {name: \"s-{{index .Service.Labels 0}}\"}}",
             "x-matou: {secrets: [{name: ../../../../tmp/x}]}",
             "x-matou: {secrets: [{name: \"\"}]}",
             "x-matou: {backup: {dumps: [{service: a, file: /data/../../etc/cron.d/x}]}}",
@@ -296,6 +382,12 @@ mod tests {
             "services: {a: {volumes: [\"/mnt/data/blog/../.matou/secrets:/x:ro\"]}}",
             "services: {a: {volumes: [{type: bind, source: /etc/matou, target: /x}]}}",
             "volumes: {a: {driver_opts: {type: none, o: \"rw,bind\", device: /mnt/data/.matou/fleet}}}",
+            "volumes: {a: {driver_opts: {type: none, o: bind, device: mnt/data/.matou}}}",
+            "volumes: {a: {driver_opts: {type: nfs, o: \"addr=store,rw\", device: \":/mnt/data/.matou\"}}}",
+            "volumes: {a: {driver: nfs, driver_opts: {share: \"store:/mnt/data/.matou\"}}}",
+            "volumes: {a: {driver_opts: {type: overlay, device: overlay, o: \"lowerdir=/mnt/data/.matou:/x\"}}}",
+            "services: {a: {volumes: [!x \"/mnt/data/.matou:/x\"]}}",
+            "services: {a: !x {volumes: !y [!z {type: bind, source: !w /mnt/data/.matou, target: /x}]}}",
         ] {
             let (checked, _) = judged(bad);
             assert!(checked.unwrap_err().contains("matou's own"), "{bad}");

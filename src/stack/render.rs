@@ -161,6 +161,7 @@ pub(super) fn render(
     value
         .apply_merge()
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+    reach::untag(&mut value);
     let Value::Mapping(mut file) = value else {
         let message = "a stack file begins with `services:`".to_owned();
         return Err(StackError::near(&stack.file, &stack.text, "", message));

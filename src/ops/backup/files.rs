@@ -133,8 +133,10 @@ pub(super) fn collect(config: &Config) -> Result<Vec<File>, String> {
         }
         files.push((format!("apps/{app}.toml"), file.text().into_bytes()));
     }
-    if let Ok(root) = folder.canonicalize() {
-        add(&folder.join("stacks"), "stacks", &root, &mut files, 0)?;
+    // Beside stacks/ lie passwords and keys.
+    let stacks = folder.join("stacks");
+    if let Ok(root) = stacks.canonicalize() {
+        add(&stacks, "stacks", &root, &mut files, 0)?;
     }
     Ok(files)
 }
@@ -245,6 +247,7 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         let key = tempfile::NamedTempFile::new().unwrap();
         std::os::unix::fs::symlink(key.path(), at("stacks/key")).unwrap();
         std::os::unix::fs::symlink("/etc", at("stacks/etc")).unwrap();
+        std::os::unix::fs::symlink("../restic-password", at("stacks/notes")).unwrap();
         std::os::unix::fs::symlink("own.yml", at("stacks/same.yml")).unwrap();
         let other = dir.path().join("other.yml");
         std::fs::write(&other, "services: {}\n").unwrap();

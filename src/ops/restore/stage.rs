@@ -167,9 +167,17 @@ impl Stage {
                         cx.out.progress(done.min(total), total, "bytes").await;
                         continue;
                     }
+                    // So restic tells it since 0.17.
                     Message::Error(e) => {
-                        cx.out.line(Stream::Stderr, e.text()).await;
-                        last.push(e.text());
+                        let text = e.text();
+                        if is_full(&text) {
+                            full.cancel();
+                        }
+                        ignored += 1;
+                        if ignored <= LINES {
+                            cx.out.line(Stream::Stderr, text.as_str()).await;
+                            last.push(text);
+                        }
                         continue;
                     }
                     Message::ExitError { message, .. } => last.push(message),
@@ -178,7 +186,7 @@ impl Stage {
                 continue;
             }
             let text = crate::text::plain(&line);
-            if text.contains("no space left on device") || text.contains("disk quota exceeded") {
+            if is_full(&text) {
                 full.cancel();
             }
             if text.starts_with("ignoring error") {
@@ -346,6 +354,11 @@ fn options(version: &Version, verify: bool) -> String {
         options.push("--verify");
     }
     options.join(" ")
+}
+
+/// Whether restic says that there is no room.
+fn is_full(text: &str) -> bool {
+    text.contains("no space left on device") || text.contains("disk quota exceeded")
 }
 
 #[cfg(test)]
