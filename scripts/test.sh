@@ -25,33 +25,26 @@ trap 'exit 130' INT TERM
 fleets_down
 matou lab up --name test
 
-# Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
-# ports, so they run one after the other; so do those that share a fleet. The third are any others, as
-# many as take as long as the rest.
-acme="edge recover watching"
-aside="backup provision locks kills links"
-said=$(mktemp -d)
+# Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
+# ports, so they run one after the other; with them as many others as take as long as the rest.
+aside="edge recover watching locks"
+beside=$(mktemp)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
     cargo test --locked --no-fail-fast "$@"
 }
 # shellcheck disable=SC2086
-run $acme >"$said/acme" 2>&1 &
-first=$!
-# shellcheck disable=SC2086
-run $aside >"$said/aside" 2>&1 &
-second=$!
+run $aside >"$beside" 2>&1 &
 others=""
 for file in tests/*.rs tests/*/main.rs; do
     test=$(basename "${file%/main.rs}" .rs)
-    case " $acme $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
+    case " $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 failed=0
 cargo test --locked --no-fail-fast --lib --bins || failed=1
 # shellcheck disable=SC2086
 run $others || failed=1
-wait $first || failed=1
-wait $second || failed=1
-cat "$said/acme" "$said/aside"
-rm -rf "$said"
+wait $! || failed=1
+cat "$beside"
+rm -f "$beside"
 exit $failed

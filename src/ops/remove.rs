@@ -1,7 +1,7 @@
 //! Removing an application: its services and networks go, its volumes stay.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -14,6 +14,9 @@ use crate::model::{Service, Swarm};
 
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
+
+/// How long a network may be listed after it was removed.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
 pub(super) fn steps(
@@ -278,6 +281,7 @@ impl Step for Remove {
         }
         // The command returns before the tasks have stopped; a new deploy would meet their
         // networks and ports.
+        let begun = Instant::now();
         loop {
             let swarm = read(cx).await?;
             let left = swarm
@@ -285,7 +289,11 @@ impl Step for Remove {
                 .iter()
                 .filter(|t| ids.contains(&t.service_id) && t.state == "running")
                 .count();
-            if left == 0 && self.services(&swarm).is_empty() {
+            // The engine lists a network for a moment after it was removed.
+            if left == 0
+                && self.services(&swarm).is_empty()
+                && (self.networks(cx).await?.is_empty() || begun.elapsed() > PATIENCE)
+            {
                 return Ok(());
             }
             tokio::select! {
