@@ -11,6 +11,7 @@ mod ssh;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -656,7 +657,12 @@ impl Drop for EndRemote {
     fn drop(&mut self) {
         if let (Some(group), Ok(runtime)) = (self.group, tokio::runtime::Handle::try_current()) {
             let (connected, sudo) = (self.connected.clone(), self.sudo);
-            runtime.spawn(async move { end_group(&connected, group, sudo).await });
+            // The connection is not closed before the node has heard of it.
+            connected.ending.fetch_add(1, Ordering::Relaxed);
+            runtime.spawn(async move {
+                end_group(&connected, group, sudo).await;
+                connected.ending.fetch_sub(1, Ordering::Relaxed);
+            });
         }
     }
 }

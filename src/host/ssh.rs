@@ -7,6 +7,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::BackoffBuilder;
@@ -42,6 +43,8 @@ pub(super) struct Connected {
     /// Places for connections to the engine that need a channel each.
     dialled: Semaphore,
     docker: OnceCell<PathBuf>,
+    /// How many commands on the node are being ended.
+    pub(super) ending: AtomicUsize,
     /// Ended with the connection.
     alive: CancellationToken,
 }
@@ -161,8 +164,9 @@ impl Keeper {
             }
             connected.alive.cancel();
             // The last holder ends the master: wait for the task above and commands to let go.
-            for _ in 0..50 {
-                if Arc::strong_count(&connected) == 1 {
+            for n in 0..300 {
+                let is_ending = connected.ending.load(Ordering::Relaxed) > 0;
+                if Arc::strong_count(&connected) == 1 || (n >= 50 && !is_ending) {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -316,6 +320,7 @@ impl Keeper {
             }),
             dialled: Semaphore::new(DIALLED),
             docker: OnceCell::new(),
+            ending: AtomicUsize::new(0),
             alive: CancellationToken::new(),
         })
     }

@@ -317,6 +317,8 @@ impl Runner {
         reason: String,
         events: &mpsc::Sender<Event>,
     ) -> Result<Outcome, RunError> {
+        // On a machine that slept it is the reason of the other one.
+        let reason = held.loss().unwrap_or(reason);
         if held.has_told() {
             let outcome = Outcome::Failed {
                 reason: reason.clone().into(),
