@@ -27,7 +27,7 @@ matou lab up --name test
 
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; with them as many others as take as long as the rest.
-aside="edge recover watching locks"
+aside="edge recover watching locks provision"
 beside=$(mktemp)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
