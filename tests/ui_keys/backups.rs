@@ -137,6 +137,11 @@ fn backups_and_proofs_are_asked_for_by_key() {
 
 #[test]
 fn ten_thousand_snapshots_are_no_pause() {
+    // Of the processor: what else runs here takes none of it.
+    let now = || {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        std::time::Duration::from(nix::time::clock_gettime(clock).expect("a clock"))
+    };
     let mut app = fixture::large();
     let mut terminal = Terminal::new(TestBackend::new(160, 48)).expect("a backend");
     let press = |app: &mut App, c| {
@@ -146,24 +151,24 @@ fn ten_thousand_snapshots_are_no_pause() {
     press(&mut app, '5');
     let enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE);
     update(&mut app, Msg::Terminal(TerminalEvent::Key(enter)), NOW);
-    let begun = std::time::Instant::now();
+    let begun = now();
     for _ in 0..20 {
         press(&mut app, 'j');
         terminal.draw(|f| view(&mut app, f)).expect("drawn");
     }
-    let each = begun.elapsed() / 20;
+    let each = (now() - begun) / 20;
     eprintln!(
         "a key and a frame with 10,000 snapshots: {} us",
         each.as_micros()
     );
-    // A debug build on a busy machine is given a lot.
+    // A debug build is given a lot.
     assert!(each < std::time::Duration::from_millis(100), "{each:?}");
     // Reading them anew.
     let snapshots = app_snapshots();
-    let begun = std::time::Instant::now();
+    let begun = now();
     let datum = Datum::Snapshots(Ok(snapshots));
     update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
-    let took = begun.elapsed();
+    let took = now() - begun;
     eprintln!("10,000 snapshots taken in: {} ms", took.as_millis());
     assert!(took < std::time::Duration::from_millis(800), "{took:?}");
 }
