@@ -157,9 +157,11 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
         } else {
             ""
         };
+        // The service's or the volume's.
+        let name = place.get(1).map_or("", String::as_str).to_owned();
         told.push((
             place,
-            format!("it gets the node's own {shown}, {how}{more}"),
+            format!("{name} gets the node's own {shown}, {how}{more}"),
         ));
     }
     for (name, service) in section(file, "services") {
@@ -395,7 +397,7 @@ mod tests {
         let told = [
             (
                 "services: {a: {volumes: [\"/:/host:ro\"]}}",
-                "own /, to read: the data of all",
+                "a gets the node's own /, to read: the data of all",
             ),
             (
                 "services: {a: {volumes: [\"/mnt:/host\"]}}",
