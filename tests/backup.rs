@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
+use matou::lab::Kind;
 use support::backup::{Listener, postgres, send};
 use support::pty::Pty;
 use support::s3::S3;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, matou, ok, private, said, until};
 
 const FLEET: &str = "backup";
 const PASSWORD: &str = "practice-pass-8c41";
@@ -109,10 +109,7 @@ impl Shop {
     /// A fleet of two with the shop on it: the database on n2, the data and restic on n1.
     fn open() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 2);
         postgres(&fleet, "n2");
         let own = fleet.lab.config_path();
         let folder = own.parent().expect("a folder").to_owned();
@@ -253,9 +250,13 @@ impl Shop {
 }
 
 fn secret(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, format!("{text}\n")).expect("written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("made private");
+    private(
+        path,
+        &format!(
+            "{text}
+"
+        ),
+    );
 }
 
 fn repository(location: &str, more: &str) -> String {

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
 use support::s3::S3;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, matou, ok, private, said, until};
 
 const FLEET: &str = "cop";
 const PASSWORD: &str = "practice-pass-c0p1";
@@ -74,18 +73,19 @@ struct Cop {
 }
 
 fn secret(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, format!("{text}\n")).expect("written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("made private");
+    private(
+        path,
+        &format!(
+            "{text}
+"
+        ),
+    );
 }
 
 impl Cop {
     fn open() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 1);
         let folder = fleet.lab.config_path();
         let folder = folder.parent().expect("a folder").to_owned();
         std::fs::create_dir_all(folder.join("stacks")).expect("made");

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
-use support::{Fleet, compose, databases, ok, said, until};
+use support::{Fleet, compose, databases, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes it too.
 const FLEET: &str = "era";
@@ -81,20 +80,14 @@ struct Practice {
 impl Practice {
     fn new() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 1);
         databases::image(&fleet, "n1");
         compose::image(&fleet, "n1");
         let backup = "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n\
             [[backup.copies]]\nname = \"offsite\"\nrepository = \"/srv/offsite\"\npassword_file = \"restic-password\"\n";
         let config = fleet.config("erase.toml", backup);
         let folder = config.parent().expect("a folder");
-        let path = folder.join("restic-password");
-        std::fs::write(&path, "correct horse\n").expect("written");
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&path, own).expect("its own");
+        private(&folder.join("restic-password"), "correct horse\n");
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         for (name, text) in [
             ("shop.yml", SHOP),

@@ -8,13 +8,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use matou::lab::Kind;
 use serde_json::Value;
-use support::{Fleet, ok, said};
+use support::{Fleet, ok, private, said};
 
 const FLEET: &str = "kil";
 
@@ -260,12 +260,6 @@ impl<'a> Lane<'a> {
         }
         lines.join("\n")
     }
-}
-
-fn private(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text).expect("written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("set");
 }
 
 /// Takes out what the engine makes anew for each: identities.

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
-use support::{Fleet, ok, said};
+use support::{Fleet, ok, private, said};
 
 /// Of these tests alone; `scripts/test.sh` removes it too.
 const FLEET: &str = "link";
@@ -91,19 +90,13 @@ struct Practice {
 impl Practice {
     fn new() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 1);
         fleet.run("n1", FAKE);
         let backup =
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
         let config = fleet.config("links.toml", backup);
         let folder = config.parent().expect("a folder");
-        let path = folder.join("restic-password");
-        std::fs::write(&path, "correct horse\n").expect("written");
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&path, own).expect("its own");
+        private(&folder.join("restic-password"), "correct horse\n");
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         let p = Self {
             fleet,

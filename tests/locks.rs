@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, matou, ok, private, said, until};
 
 const FLEET: &str = "lock";
 
@@ -67,10 +66,7 @@ struct World {
 impl World {
     fn open() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 1);
         let lab = fleet.lab.config_path();
         let lab = lab.parent().expect("a folder").to_owned();
         let more = "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
@@ -112,12 +108,6 @@ impl World {
     fn replicas(&self) -> String {
         self.n1("docker service inspect -f '{{.Spec.Mode.Replicated.Replicas}}' shop_web")
     }
-}
-
-fn private(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text).expect("written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("set");
 }
 
 fn begin(config: &Path, args: &[&str]) -> Child {

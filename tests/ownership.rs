@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use matou::lab::Kind;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, matou, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes it.
 const FLEET: &str = "own";
@@ -34,10 +34,7 @@ fn practice() -> &'static Practice {
             "[storage]\nnode = \"n1\"\ndriver = \"local\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\nkeep_daily = 1\nkeep_weekly = 0\nkeep_monthly = 0\nkeep_yearly = 0\nkeep_within_days = 0\n[provision]\ndocker = \"distribution\"\noff = [\"base\", \"upgrades\", \"time\", \"files\", \"swap\", \"kernel\", \"sshd\", \"fail2ban\", \"firewall\", \"volumes\", \"matou\", \"backup\", \"metrics\", \"restic\", \"storage\"]\n",
         );
         let folder = config.parent().expect("a folder");
-        let path = folder.join("restic-password");
-        std::fs::write(&path, "correct horse\n").expect("written");
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&path, own).expect("its own");
+        private(&folder.join("restic-password"), "correct horse\n");
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         std::fs::write(folder.join("stacks/plain.yml"), STACK).expect("written");
         ok(&config, &["repo", "init", "--yes"]);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use matou::lab::{Kind, Lab};
-use support::{Fleet, databases, matou, ok, said, until};
+use matou::lab::Kind;
+use support::{Fleet, databases, matou, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes them too.
 const FLEET: &str = "res";
@@ -59,10 +59,7 @@ struct Practice {
 
 impl Practice {
     fn new() -> Self {
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
-        support::backup::restic(&fleet);
+        let fleet = Fleet::with_shared_data(FLEET, 2);
         databases::image(&fleet, "n2");
         let backup =
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
@@ -204,10 +201,7 @@ impl Practice {
 
 /// Writes the repository's password.
 fn password(folder: &Path) {
-    let path = folder.join("restic-password");
-    std::fs::write(&path, "correct horse\n").expect("written");
-    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&path, own).expect("its own");
+    private(&folder.join("restic-password"), "correct horse\n");
 }
 
 /// One hash of every file's name, owner, time and content in a folder of the storage node.

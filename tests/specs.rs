@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use matou::config::Config;
 use matou::docker::Docker;
 use matou::host::{Host, HostOptions};
-use matou::lab::{Kind, Lab};
 use matou::model::Role;
 use serde_json::{Value, json};
 use support::{Fleet, ok, until};
@@ -231,9 +230,7 @@ struct Twins {
 impl Practice {
     fn open() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(2, Kind::Swarm, &|_| {}));
+        let fleet = Fleet::with_shared_data(FLEET, 2);
         let backup =
             "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
         let config = fleet.config("specs.toml", backup);

@@ -55,6 +55,13 @@ pub fn ok(config: &PathBuf, args: &[&str]) -> String {
     text
 }
 
+/// Writes a file that its owner alone may read, as one with a password has to be.
+pub fn private(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("made private");
+}
+
 /// Writes a row of the table of faults that were tried: what was done to matou, and what was seen
 /// after it. `make faults` puts the rows of all tests together.
 pub fn fault(test: &str, what: &str, outcome: &str) {
@@ -114,6 +121,15 @@ impl Fleet {
             runtime: tokio::runtime::Runtime::new().expect("a runtime"),
         };
         fleet.wait(fleet.lab.down());
+        fleet
+    }
+
+    /// A swarm of so many servers that share a folder of data, with the restic that is to be tried.
+    pub fn with_shared_data(name: &str, nodes: usize) -> Self {
+        let mut fleet = Self::new(name);
+        fleet.lab = Lab::new(name).expect("a state folder").shared();
+        fleet.wait(fleet.lab.up(nodes, Kind::Swarm, &|_| {}));
+        backup::restic(&fleet);
         fleet
     }
 
