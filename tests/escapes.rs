@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
 use support::Fleet;
 
 const FLEET: &str = "esc";
@@ -80,9 +79,7 @@ struct World {
 impl World {
     fn open() -> Self {
         let begun = Instant::now();
-        let mut fleet = Fleet::new(FLEET);
-        fleet.lab = Lab::new(FLEET).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
+        let fleet = Fleet::with_shared_data(FLEET, 1);
         let config = fleet.config("escapes.toml", "");
         let stacks = config.with_file_name("stacks");
         std::fs::create_dir_all(&stacks).expect("made");
@@ -166,6 +163,7 @@ fn plans(w: &mut World) {
         plan.contains("- label of shop_web k\\x1b]52;c;UFdO"),
         "{plan}"
     );
+    assert!(plan.contains("=x\\x1b]52;c;UFdO"), "{plan}");
     w.look(&["redeploy", "shop", "--dry-run", "--json"]);
     w.look(&["diff", "shop", "shop"]);
     let plan = w.look(&["provision", "--dry-run", "--only", "sshd"]);

@@ -15,7 +15,7 @@ use crate::host::{Command, Host};
 use crate::job::Outcome;
 use crate::ops::Context;
 use crate::provision;
-use crate::text::clean;
+use crate::text::visible;
 
 use super::foreign;
 
@@ -237,8 +237,8 @@ fn choose(
         fleets.retain(|(_, id), _| id.as_ref() == own);
     }
     let said = |(name, id): &(String, Option<FleetId>)| match id {
-        Some(id) => format!("{} ({id})", clean(name)),
-        None => clean(name).into_owned(),
+        Some(id) => format!("{} ({id})", visible(name)),
+        None => visible(name).into_owned(),
     };
     let known: Vec<String> = fleets.keys().map(said).collect();
     let mut of_fleet = match (fleets.len(), fleets.into_values().next(), wanted) {
@@ -311,7 +311,7 @@ fn unnamed_files(apps: &Path) -> Vec<String> {
             },
         };
         if let Some(why) = why {
-            told.push(format!("apps/{}: {why}", clean(&name)));
+            told.push(format!("apps/{}: {why}", visible(&name)));
             let _ = match entry.path().is_dir() {
                 true => std::fs::remove_dir_all(entry.path()),
                 false => std::fs::remove_file(entry.path()),

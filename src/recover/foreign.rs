@@ -8,7 +8,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, TableLike};
 
 use crate::stack::AppFile;
-use crate::text::clean;
+use crate::text::visible;
 
 /// Keys that are data about the fleet. All others are left out, those of later versions too.
 const TAKEN: &[&str] = &[
@@ -165,7 +165,7 @@ fn lines(path: &str, item: &Item) -> Vec<String> {
         let name = |t: &toml_edit::Table| t.get("name").and_then(Item::as_str).map(str::to_owned);
         let names = all.iter().map(|t| name(t).unwrap_or_default());
         return names
-            .map(|n| clean(&format!("[[{path}]] {n}")).into_owned())
+            .map(|n| visible(&format!("[[{path}]] {n}")).into_owned())
             .collect();
     }
     if let Some(table) = item.as_table_like() {
@@ -176,21 +176,21 @@ fn lines(path: &str, item: &Item) -> Vec<String> {
     }
     let value = item.to_string();
     let value: String = value.trim().chars().take(SHOWN).collect();
-    vec![clean(&format!("{path} = {value}")).into_owned()]
+    vec![visible(&format!("{path} = {value}")).into_owned()]
 }
 
 /// Why an application's file out of a repository is left out, if it is.
 pub(super) fn refused(text: &str) -> Option<String> {
     let file: AppFile = match toml::from_str(text) {
         Ok(file) => file,
-        Err(e) => return Some(format!("it can't be read: {}", clean(e.message()))),
+        Err(e) => return Some(format!("it can't be read: {}", visible(e.message()))),
     };
     let is_name = Path::new(&file.stack).components().count() == 1
         && !file.stack.contains(['/', '\\'])
         && !file.stack.starts_with('.')
         && !file.stack.ends_with(".yml")
         && !file.stack.ends_with(".yaml");
-    (!is_name).then(|| format!("its stack is the file {}", clean(&file.stack)))
+    (!is_name).then(|| format!("its stack is the file {}", visible(&file.stack)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_yaml::{Mapping, Value};
 use super::extension::Extension;
 use super::lint::section;
 use crate::config::StorageConfig;
-use crate::text::clean;
+use crate::text::visible;
 
 /// Largest stack file, bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
@@ -119,7 +119,7 @@ pub(super) fn check(
         if !path.is_absolute() || !plain || dump.file.contains(char::is_control) {
             let message = format!(
                 "{} is no path of a dump: an absolute one in the container, without `..`",
-                clean(&dump.file)
+                visible(&dump.file)
             );
             return at(&["x-matou", "backup", "dumps"], message);
         }
@@ -127,7 +127,7 @@ pub(super) fn check(
     if let Some((place, source)) = unclear(file) {
         let message = format!(
             "{} does not say where it leads: write a whole path, which begins with /, without templates",
-            clean(&source)
+            visible(&source)
         );
         return Err((place, message));
     }
@@ -135,7 +135,7 @@ pub(super) fn check(
         if is_ours(&source, storage) {
             let message = format!(
                 "{} is matou's own on the node: no container gets it",
-                clean(&source.display().to_string())
+                visible(&source.display().to_string())
             );
             return Err((place, message));
         }
@@ -148,7 +148,7 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
     let mut told = Vec::new();
     for (place, source, read_only) in mounted(file) {
         let how = if read_only { "to read" } else { "to write" };
-        let shown = clean(&source.display().to_string()).into_owned();
+        let shown = visible(&source.display().to_string()).into_owned();
         let inside = |folder: &Path| folder.starts_with(&source);
         let more = if source.ends_with("docker.sock") {
             ": who is in it commands the engine, and has the node"
@@ -326,7 +326,7 @@ fn is_name(name: &str) -> bool {
 fn no_name(name: &str) -> String {
     format!(
         "{:?} is no name: use letters, digits, `_`, `.` and `-`, a letter or digit first, at most {LONGEST}",
-        clean(name)
+        visible(name)
     )
 }
 

@@ -95,7 +95,7 @@ fn is_alone(volume: &Volume) -> bool {
 fn described(driver: &str, options: &BTreeMap<String, String>) -> String {
     let mut words = vec![driver.to_owned()];
     words.extend(options.iter().map(|(k, v)| format!("{k}={v}")));
-    crate::text::clean(&words.join(" ")).into_owned()
+    words.join(" ")
 }
 
 #[async_trait]

@@ -169,6 +169,6 @@ fn shown(key: &str, value: &str) -> String {
         && !key.ends_with("_FILE");
     match secret {
         true => "(hidden)".to_owned(),
-        false => crate::text::clean(value).into_owned(),
+        false => value.to_owned(),
     }
 }
