@@ -28,23 +28,33 @@ matou lab up --name test
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; with them as many others as take as long as the rest.
 aside="edge recover watching locks provision"
-beside=$(mktemp)
+logs=$(mktemp -d)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
     cargo test --locked --no-fail-fast "$@"
 }
 # shellcheck disable=SC2086
-run $aside >"$beside" 2>&1 &
+run $aside >"$logs/aside" 2>&1 &
+aside_pid=$!
 others=""
 for file in tests/*.rs tests/*/main.rs; do
     test=$(basename "${file%/main.rs}" .rs)
     case " $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 failed=0
-cargo test --locked --no-fail-fast --lib --bins || failed=1
-# shellcheck disable=SC2086
-run $others || failed=1
-wait $! || failed=1
-cat "$beside"
-rm -f "$beside"
+{
+    cargo test --locked --no-fail-fast --lib --bins || touch "$logs/failed"
+    # shellcheck disable=SC2086
+    run $others || touch "$logs/failed"
+} 2>&1 | tee "$logs/others"
+wait $aside_pid || touch "$logs/failed"
+cat "$logs/aside"
+if [ -e "$logs/failed" ]; then
+    failed=1
+    # Once more where it is looked for: at the end.
+    echo "What failed, and why:"
+    grep -h "^test .* FAILED$" "$logs/others" "$logs/aside" || :
+    grep -h -A 12 "panicked at" "$logs/others" "$logs/aside" || :
+fi
+rm -r "$logs"
 exit $failed

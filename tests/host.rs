@@ -486,14 +486,12 @@ async fn a_connection_cut_in_the_middle_is_told_and_comes_back() {
             .contains("connection was lost while `sh -c"),
         "{error}"
     );
-    let back = async {
-        while host.run_ok(&Command::new("true")).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(15), back)
+    // Who asks next waits for the new connection.
+    let command = Command::new("true");
+    tokio::time::timeout(Duration::from_secs(15), host.run_ok(&command))
         .await
-        .expect("it did not come back");
+        .expect("it did not come back")
+        .unwrap();
     assert_eq!(*host.watch_link().borrow(), Link::Up);
     host.close().await;
 }

@@ -507,7 +507,7 @@ impl Host {
                         if keeper.is_alive(&connected).await {
                             return Ok(128 + 9);
                         }
-                        keeper.look_now();
+                        keeper.lost(&connected);
                         Err(HostError::Lost {
                             node: self.0.name.clone(),
                             command: command.to_string(),

@@ -31,6 +31,10 @@ const DIALLED: usize = 5;
 /// three missed keep-alives.
 const CHECK: Duration = Duration::from_secs(2);
 
+/// How long the master, a process of this machine, may take to say that it is there: one that is
+/// stopped never does, one of a machine with too much to do takes seconds.
+const MASTER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Seconds an idle master outlives a console that was killed.
 const PERSIST: usize = 60;
 
@@ -123,7 +127,7 @@ impl Keeper {
         });
     }
 
-    /// The connection, when there is one; waits only for the very first attempt.
+    /// The connection, when there is one; waits for the first attempt, also after a loss.
     ///
     /// # Errors
     /// The reason why there is none, a whole sentence.
@@ -148,9 +152,21 @@ impl Keeper {
         self.look.notify_one();
     }
 
+    /// This connection was seen to be broken: whoever asks from now on waits for another.
+    pub(super) fn lost(&self, broken: &Arc<Connected>) {
+        self.state.send_if_modified(|state| {
+            let is_it = state.1.as_ref().is_some_and(|c| Arc::ptr_eq(c, broken));
+            if is_it {
+                *state = (Link::Connecting, None);
+            }
+            is_it
+        });
+        self.look_now();
+    }
+
     /// Whether the connection still stands, asked of the master.
     pub(super) async fn is_alive(&self, connected: &Connected) -> bool {
-        let alive = tokio::time::timeout(Duration::from_secs(2), connected.session.check()).await;
+        let alive = tokio::time::timeout(MASTER_PATIENCE, connected.session.check()).await;
         matches!(alive, Ok(Ok(())))
     }
 
@@ -213,14 +229,12 @@ impl Keeper {
             match self.connect().await {
                 Ok(connected) => {
                     pause = pauses.build();
-                    down_since = None;
                     let connected = Arc::new(connected);
                     self.set(Link::Up, Some(connected.clone()));
                     self.until_broken(&connected).await;
                     connected.alive.cancel();
-                    let reason = "the connection was lost".to_owned();
-                    let since = *down_since.get_or_insert_with(Timestamp::now);
-                    self.set(Link::Down { reason, since }, None);
+                    down_since = Some(Timestamp::now());
+                    self.set(Link::Connecting, None);
                     // Dropping a session talks to its master, which may hang.
                     tokio::task::spawn_blocking(move || drop(connected));
                 }
