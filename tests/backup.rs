@@ -281,7 +281,7 @@ fn backups_of_a_shop_under_load() {
     let config = &shop.config;
     shop.part("the fleet is up");
     shop.fails(config, &["backup", "--all"], "matou repo init");
-    let made = ok(config, &["repo", "init", "--yes"]);
+    let made = support::backup::repository(&shop.fleet, config);
     assert!(made.contains("+ repository main (/srv/restic)"), "{made}");
     assert!(ok(config, &["repo", "init", "--yes"]).contains("nothing to do"));
     let wrong = shop.fleet.config(

@@ -208,7 +208,7 @@ fn fails(config: &PathBuf, args: &[&str], part: &str) -> String {
 #[ignore = "nine nights take six minutes: make test-long"]
 fn a_thief_deletes_no_append_only_copy() {
     let cop = Cop::open();
-    ok(&cop.config, &["repo", "init", "--yes"]);
+    support::backup::repository(&cop.fleet, &cop.config);
     ok(&cop.config, &["deploy", "shop", "shop", "--yes"]);
     cop.part("the fleet is up");
     nights_are_green_and_forget_in_the_first_alone(&cop);

@@ -101,7 +101,7 @@ impl Practice {
             config,
             begun,
         };
-        practice.ok(&["repo", "init", "--yes"]);
+        support::backup::repository(&practice.fleet, &practice.config);
         practice
     }
 

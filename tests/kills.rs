@@ -456,7 +456,7 @@ fn kills(chosen: impl Fn(usize) -> bool) {
     fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
     support::backup::restic(&fleet);
     let lanes: Vec<Lane<'_>> = (0..LANES).map(|n| Lane::open(&fleet, n)).collect();
-    ok(&lanes[0].config, &["repo", "init", "--yes"]);
+    support::backup::repository(&fleet, &lanes[0].config);
     let operations = undisturbed(&lanes[0]);
     for o in &operations {
         eprintln!("{}: {} points", o.line, o.points.len());

@@ -103,7 +103,7 @@ impl Practice {
             config,
             begun,
         };
-        p.ok(&["repo", "init", "--yes"]);
+        support::backup::repository(&p.fleet, &p.config);
         for (app, stack) in [
             ("gitx", GITX),
             ("dbx", DBX),

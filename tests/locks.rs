@@ -84,7 +84,7 @@ impl World {
             folder.join("config.toml")
         };
         let (a, b) = (operator("ana"), operator("bob"));
-        ok(&a, &["repo", "init", "--yes"]);
+        support::backup::repository(&fleet, &a);
         Self { fleet, a, b, begun }
     }
 

@@ -37,7 +37,7 @@ fn practice() -> &'static Practice {
         private(&folder.join("restic-password"), "correct horse\n");
         std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
         std::fs::write(folder.join("stacks/plain.yml"), STACK).expect("written");
-        ok(&config, &["repo", "init", "--yes"]);
+        support::backup::repository(&fleet, &config);
         Practice { fleet, config }
     })
 }

@@ -82,7 +82,7 @@ impl Practice {
             std::fs::write(folder.join(format!("stacks/{name}.yml")), text).expect("written");
         }
         let practice = Self { fleet, config };
-        practice.ok(&["repo", "init", "--yes"]);
+        support::backup::repository(&practice.fleet, &practice.config);
         practice
     }
 
@@ -748,7 +748,7 @@ fn a_volume_of_the_local_driver_comes_back() {
     std::fs::create_dir_all(folder.join("stacks")).expect("a folder");
     let stack = "services:\n  web:\n    image: matou/hello:1.0\n    volumes: ['files:/srv/files']\n    stop_grace_period: 1s\nvolumes:\n  files:\n";
     std::fs::write(folder.join("stacks/plain.yml"), stack).expect("written");
-    ok(&config, &["repo", "init", "--yes"]);
+    support::backup::repository(&fleet, &config);
     ok(&config, &["deploy", "plain", "plain", "--yes"]);
     let place = || {
         let line = "docker volume inspect --format '{{.Mountpoint}}' plain_files";

@@ -466,7 +466,7 @@ impl Practice {
     /// An application with every key of a stack file is stopped, restored, started.
     fn restored(&self) {
         let config = &self.config;
-        ok(config, &["repo", "init", "--yes"]);
+        support::backup::repository(&self.fleet, config);
         ok(config, &["deploy", "every", "every", "--yes"]);
         ok(config, &["backup", "every", "--yes"]);
         let names = ["every_copies", "every_everywhere", "every_bound"];

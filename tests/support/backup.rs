@@ -62,6 +62,29 @@ pub fn restic(fleet: &Fleet) {
     }
 }
 
+/// Makes the repository /srv/restic of n1, with a key that costs less than restic's own: see
+/// tests/files/cheap_key.py. Its password is in the file beside the configuration.
+pub fn repository(fleet: &Fleet, config: &PathBuf) -> String {
+    let told = super::ok(config, &["repo", "init", "--yes"]);
+    let password = std::fs::read_to_string(config.with_file_name("restic-password"));
+    let folder = fleet.lab.config_path();
+    sh(
+        "d=$(mktemp -d); trap 'rm -rf \"$d\"' EXIT\n\
+         n1() { ssh -i \"$folder/id_ed25519\" -o UserKnownHostsFile=\"$folder/known_hosts\" \"root@$address\" \"$1\"; }\n\
+         folder=$1 address=$2\n\
+         n1 'tar -C /srv/restic -c keys' </dev/null | tar -C \"$d\" -x\n\
+         printf '%s' \"$3\" | python3 - \"$d\" \"$4\"\n\
+         tar -C \"$d\" -c keys | n1 'rm -r /srv/restic/keys; tar -C /srv/restic -x'",
+        &[
+            &folder.parent().expect("a folder").to_string_lossy(),
+            &fleet.address("n1"),
+            include_str!("../files/cheap_key.py"),
+            password.expect("a password").trim(),
+        ],
+    );
+    told
+}
+
 /// Gives a node `matou/postgres:15`, made once of Debian's packages.
 pub fn postgres(fleet: &Fleet, node: &str) {
     let tar = cache().join("root-2.tar");
