@@ -84,7 +84,7 @@ impl World {
             folder.join("config.toml")
         };
         let (a, b) = (operator("ana"), operator("bob"));
-        support::backup::repository(&fleet, &a);
+        ok(&a, &["repo", "init", "--yes"]);
         Self { fleet, a, b, begun }
     }
 
