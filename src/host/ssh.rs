@@ -72,6 +72,10 @@ impl Drop for Connected {
 
 type State = (Link, Option<Arc<Connected>>);
 
+fn is_that((_, current): &State, connected: &Arc<Connected>) -> bool {
+    current.as_ref().is_some_and(|c| Arc::ptr_eq(c, connected))
+}
+
 /// Keeps one node's connection.
 pub(super) struct Keeper {
     node: String,
@@ -155,13 +159,18 @@ impl Keeper {
     /// This connection was seen to be broken: whoever asks from now on waits for another.
     pub(super) fn lost(&self, broken: &Arc<Connected>) {
         self.state.send_if_modified(|state| {
-            let is_it = state.1.as_ref().is_some_and(|c| Arc::ptr_eq(c, broken));
+            let is_it = is_that(state, broken);
             if is_it {
                 *state = (Link::Connecting, None);
             }
             is_it
         });
         self.look_now();
+    }
+
+    /// Whether this connection is the one that others get.
+    fn is_current(&self, connected: &Arc<Connected>) -> bool {
+        is_that(&self.state.borrow(), connected)
     }
 
     /// Whether the connection still stands, asked of the master.
@@ -251,13 +260,14 @@ impl Keeper {
         }
     }
 
-    async fn until_broken(&self, connected: &Connected) {
+    async fn until_broken(&self, connected: &Arc<Connected>) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(CHECK) => {}
                 () = self.look.notified() => {}
             }
-            if !self.is_alive(connected).await {
+            // Who saw it broken has taken it away already: it would be nobody's.
+            if !self.is_current(connected) || !self.is_alive(connected).await {
                 return;
             }
         }
