@@ -84,7 +84,7 @@ impl World {
             folder.join("config.toml")
         };
         let (a, b) = (operator("ana"), operator("bob"));
-        ok(&a, &["repo", "init", "--yes"]);
+        support::backup::repository(&fleet, &a);
         Self { fleet, a, b, begun }
     }
 
@@ -355,6 +355,37 @@ fn during_a_restore(w: &World) {
     let live = w.n1("stat -c %i /mnt/data/shop_files");
     let inside = w.n1("for c in $(docker ps -q --filter name=shop_web); do docker exec $c stat -c %i /data; done | sort -u");
     assert_eq!(inside, live);
+    ok(&w.a, &["restore", "forget", "shop", "--yes"]);
+
+    // One that is planned while the restore is half done waits for it as well. restic writes the
+    // snapshot only when it may.
+    w.n1(
+        "touch /run/held; r=$(command -v restic); mv \"$r\" \"$r.real\"; \
+         printf '#!/bin/sh\\ncase \" $* \" in *\" restore \"*) while [ -e /run/held ]; do sleep 0.2; done;; esac\\nexec %s \"$@\"\\n' \"$r.real\" >\"$r\"; \
+         chmod 755 \"$r\"",
+    );
+    let restore = begin(&w.a, &["restore", "shop", "--yes"]);
+    until(Duration::from_secs(60), || {
+        let begun = w
+            .fleet
+            .try_run("n1", "[ -e /mnt/data/.matou/restores/shop.json ]");
+        let begun = begun.status.success();
+        begun.then_some(()).ok_or("it has not begun".into())
+    });
+    let refused = said(&matou(&w.b, &["scale", "shop_web", "3", "--yes"]));
+    assert!(refused.contains("is not at its end"), "{refused}");
+    let scale = begin(&w.b, &["scale", "shop_web", "3", "--yes", "--wait"]);
+    std::thread::sleep(Duration::from_secs(5));
+    w.n1("rm /run/held");
+    let (restored, told) = end(restore);
+    assert!(restored, "{told}");
+    let (scaled, told) = end(scale);
+    assert!(
+        scaled && told.contains("is not at its end") && told.contains("shop is in use by"),
+        "{told}"
+    );
+    assert_eq!(w.replicas().trim(), "3");
+    w.n1("r=$(command -v restic); mv \"$r.real\" \"$r\"");
     ok(&w.a, &["restore", "forget", "shop", "--yes"]);
     support::fault(
         "locks",

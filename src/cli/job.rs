@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use color_eyre::eyre::{Result, eyre};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
@@ -100,6 +101,7 @@ pub(super) async fn run_watched(
     };
     let mut plan = cx.runner.plan(&job).await;
     let mut again = 0;
+    let mut has_waited = false;
     loop {
         show_plan(&plan, options)?;
         if let Some(accepted) = decided(&plan, options)?
@@ -114,7 +116,21 @@ pub(super) async fn run_watched(
             continue;
         }
         if let Some(reason) = plan.blocked() {
-            return fail(options, &reason);
+            // It may be what another one is at, a restore that is half done: that one is waited for.
+            let can_wait = options.wait.is_some() && !options.dry_run && !job.holds.is_empty();
+            if !can_wait || has_waited {
+                return fail(options, &reason);
+            }
+            has_waited = true;
+            if let Some(ended) = wait_for_others(cx, &job, options).await? {
+                return Ok(ended);
+            }
+            job = match build(&request).await {
+                Ok(job) => job,
+                Err(reason) => return fail(options, &reason),
+            };
+            plan = cx.runner.plan(&job).await;
+            continue;
         }
         // It is so, but while another one works there it may not stay so: then it is carried out as
         // any other, with the lock.
@@ -126,15 +142,7 @@ pub(super) async fn run_watched(
             return Ok(Exit::NotConfirmed.into());
         }
         let (events, mut arriving) = mpsc::channel(256);
-        let cancel = CancellationToken::new();
-        let stop_on_signal = tokio::spawn({
-            let cancel = cancel.clone();
-            async move {
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    cancel.cancel();
-                }
-            }
-        });
+        let (cancel, stop_on_signal) = cancelled_by_signal();
         let hash = plan.hash();
         if !nothing {
             watch(Watched::Confirmed(&plan));
@@ -170,8 +178,7 @@ pub(super) async fn run_watched(
             Ok(Outcome::Done { .. }) => Ok(Exit::Done.into()),
             Ok(Outcome::Failed { .. }) => Ok(Exit::Failed.into()),
             Ok(Outcome::Cancelled) => Ok(Exit::Cancelled.into()),
-            Err(RunError::NotLocked(Outcome::Cancelled)) => Ok(Exit::Cancelled.into()),
-            Err(RunError::NotLocked(_)) => Ok(Exit::Failed.into()),
+            Err(RunError::NotLocked(outcome)) => Ok(not_locked(&outcome)),
             Err(RunError::NotBuilt(reason)) => fail(options, &reason),
             Err(RunError::PlanChanged(_)) if again == PLANS => fail(
                 options,
@@ -185,6 +192,60 @@ pub(super) async fn run_watched(
             }
         };
     }
+}
+
+/// Waits until nobody works on what the job is about; nothing is held afterwards. Answers with how
+/// the program ends when that does not come to pass, which was told then.
+async fn wait_for_others(cx: &Context, job: &Job, options: &Options) -> Result<Option<ExitCode>> {
+    let (events, mut arriving) = mpsc::channel(256);
+    let (cancel, stop_on_signal) = cancelled_by_signal();
+    let waiting = async {
+        let held = cx
+            .runner
+            .hold(&job.holds, &job.title, &events, &cancel)
+            .await;
+        drop(events);
+        match held {
+            Ok(held) => {
+                held.release().await;
+                Ok(None)
+            }
+            Err(RunError::NotLocked(outcome)) => Ok(Some(not_locked(&outcome))),
+            Err(e) => Err(eyre!(e)),
+        }
+    };
+    let printing = async {
+        while let Some(event) = arriving.recv().await {
+            show_event(&event, options)?;
+        }
+        Ok::<_, color_eyre::Report>(())
+    };
+    let (ended, printed) = tokio::join!(waiting, printing);
+    stop_on_signal.abort();
+    printed?;
+    ended
+}
+
+/// How the program ends when it did not get its locks.
+fn not_locked(outcome: &Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Cancelled => Exit::Cancelled.into(),
+        _ => Exit::Failed.into(),
+    }
+}
+
+/// A token that Ctrl-C cancels, and what listens for it.
+fn cancelled_by_signal() -> (CancellationToken, JoinHandle<()>) {
+    let cancel = CancellationToken::new();
+    let listening = tokio::spawn({
+        let cancel = cancel.clone();
+        async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                cancel.cancel();
+            }
+        }
+    });
+    (cancel, listening)
 }
 
 /// Where a request keeps the decisions that were taken.
