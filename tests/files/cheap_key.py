@@ -1,9 +1,11 @@
 # Gives a restic repository a key of the same password that costs next to nothing to derive: tests start
 # restic thousands of times, and half a second of a processor each is most of what they take.
-# `cheap_key.py FOLDER PASSWORD`; the format is that of restic's doc/design.rst, "Keys, Encryption and MAC".
+# `cheap_key.py FOLDER PASSWORD_FILE`; the format is that of restic's doc/design.rst, "Keys, Encryption and MAC".
 import base64, hashlib, json, os, subprocess, sys
 
-folder, password = sys.argv[1] + "/keys", sys.argv[2].encode()
+folder = sys.argv[1] + "/keys"
+with open(sys.argv[2], "rb") as file:
+    password = file.read().strip()
 
 
 def aes(mode, key, data, iv=None):

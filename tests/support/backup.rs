@@ -66,7 +66,7 @@ pub fn restic(fleet: &Fleet) {
 /// tests/files/cheap_key.py. Its password is in the file beside the configuration.
 pub fn repository(fleet: &Fleet, config: &PathBuf) -> String {
     let told = super::ok(config, &["repo", "init", "--yes"]);
-    let password = std::fs::read_to_string(config.with_file_name("restic-password"));
+    let password = config.with_file_name("restic-password");
     let folder = fleet.lab.config_path();
     sh(
         "d=$(mktemp -d); trap 'rm -rf \"$d\"' EXIT\n\
@@ -79,7 +79,7 @@ pub fn repository(fleet: &Fleet, config: &PathBuf) -> String {
             &folder.parent().expect("a folder").to_string_lossy(),
             &fleet.address("n1"),
             include_str!("../files/cheap_key.py"),
-            password.expect("a password").trim(),
+            &password.to_string_lossy(),
         ],
     );
     told
