@@ -121,6 +121,27 @@ fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
     assert_eq!(pty.end(SOON), 0);
 }
 
+/// Connections that break are made again, and what is asked next goes by the new ones.
+#[test]
+fn lost_connections_are_no_lost_engines() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let mut pty = console(&config, 80, 24);
+    pty.wait_for("3/3 nodes", SOON);
+    let masters = format!("ssh .*/{}-.* -M ", pty.pid());
+    let ended = std::process::Command::new("pkill")
+        .args(["-KILL", "-f", &masters])
+        .status();
+    assert!(ended.expect("pkill runs").success());
+    pty.wait_gone("3/3 nodes", SOON);
+    pty.wait(Duration::from_secs(20), "3/3 nodes", |screen| {
+        assert!(!screen.contains("no Docker"), "{screen}");
+        screen.contains("3/3 nodes")
+    });
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+}
+
 #[test]
 fn nothing_is_written_while_nothing_changes() {
     // Nodes that can't be reached: nothing on the screen changes for a while.

@@ -12,6 +12,7 @@ mod raw;
 mod room;
 mod swarm;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::ClientVersion;
@@ -131,10 +132,11 @@ pub struct Docker {
     idle: raw::Idle,
 }
 
-/// A client, and the newest version of the API that its engine speaks.
+/// A client, the socket that it talks through, and the newest version of the API that its engine speaks.
 #[derive(Clone)]
 struct Client {
     client: bollard::Docker,
+    socket: PathBuf,
     api: String,
 }
 
@@ -168,15 +170,12 @@ impl Docker {
     }
 
     async fn connected(&self) -> Result<Client, DockerError> {
+        let socket = self.host.docker_socket().await?;
         let mut slot = self.client.lock().await;
-        if let Some(client) = slot.as_ref() {
+        // Each connection has a socket of its own: through that of a lost one nobody answers.
+        if let Some(client) = slot.as_ref().filter(|c| c.socket == socket) {
             return Ok(client.clone());
         }
-        let socket = self.host.docker_socket().await?;
-        let no_engine = |reason: String| DockerError::NoEngine {
-            node: self.node(),
-            reason,
-        };
         // Once a connection: the engine's own version, of which paths begin.
         let own = self.read_version().await?;
         let speaks = |text: &str| {
@@ -197,15 +196,32 @@ impl Docker {
             minor_version: spoken.1,
         };
         let path = socket.to_string_lossy();
-        let client = bollard::Docker::connect_with_unix(&path, REQUEST_TIMEOUT, &version)
-            .map_err(|e| no_engine(convert::root_cause(&e)))?;
+        let client = match bollard::Docker::connect_with_unix(&path, REQUEST_TIMEOUT, &version) {
+            Ok(client) => client,
+            Err(e) => return Err(self.no_engine(convert::root_cause(&e)).await),
+        };
         let api = match own.api.is_empty() {
             true => format!("{}.{}", spoken.0, spoken.1),
             false => own.api,
         };
-        let client = Client { client, api };
+        let client = Client {
+            client,
+            socket,
+            api,
+        };
         *slot = Some(client.clone());
         Ok(client)
+    }
+
+    /// Nobody answered: the engine, or the connection to its node, which is asked.
+    async fn no_engine(&self, reason: String) -> DockerError {
+        match self.host.check_connection().await {
+            Ok(()) => DockerError::NoEngine {
+                node: self.node(),
+                reason,
+            },
+            Err(lost) => lost.into(),
+        }
     }
 
     /// Forgets the client: its connection is broken.
@@ -244,10 +260,7 @@ impl Docker {
             }
             other => {
                 self.forget().await;
-                DockerError::NoEngine {
-                    node: self.node(),
-                    reason: convert::root_cause(&other),
-                }
+                self.no_engine(convert::root_cause(&other)).await
             }
         }
     }

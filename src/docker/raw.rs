@@ -295,11 +295,26 @@ impl Docker {
                 node,
                 reason: format!("no answer within {REQUEST_TIMEOUT} s"),
             },
-            Err(Failed::Link(reason)) => DockerError::NoEngine { node, reason },
+            Err(Failed::Link(reason)) => self.no_engine(reason).await,
         })
     }
 
+    /// A question that was lost with the connection to the node is asked once more, by the next one: it
+    /// changes nothing.
     async fn try_get(
+        &self,
+        path: &str,
+    ) -> Result<Result<(Connection, PathBuf, Bytes), Failed>, DockerError> {
+        let answer = self.try_get_once(path).await?;
+        match answer {
+            Err(Failed::Link(_)) if self.host.check_connection().await.is_err() => {
+                self.try_get_once(path).await
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    async fn try_get_once(
         &self,
         path: &str,
     ) -> Result<Result<(Connection, PathBuf, Bytes), Failed>, DockerError> {
@@ -335,7 +350,7 @@ impl Docker {
             }
             Failed::Link(reason) => {
                 self.forget().await;
-                DockerError::NoEngine { node, reason }
+                self.no_engine(reason).await
             }
         }
     }

@@ -40,7 +40,8 @@ impl Docker {
         loop {
             match self.read_raw("/swarm").await {
                 Ok(_) => return Ok(()),
-                Err(DockerError::NoEngine { .. }) if std::mem::take(&mut again) => {}
+                Err(DockerError::NoEngine { .. } | DockerError::Host(_))
+                    if std::mem::take(&mut again) => {}
                 Err(error) => return Err(error),
             }
         }

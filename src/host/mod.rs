@@ -161,6 +161,19 @@ impl Host {
         }
     }
 
+    /// Whether the connection that others get now stands, asked anew; one that does not is replaced.
+    ///
+    /// # Errors
+    /// When it was lost.
+    pub async fn check_connection(&self) -> Result<(), HostError> {
+        match &self.0.reach {
+            Way::Ssh(keeper) if !keeper.stands().await => {
+                Err(self.unreachable("the connection was lost".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the connection; commands that run on it are lost.
     pub async fn close(&self) {
         if let Way::Ssh(keeper) = &self.0.reach {

@@ -158,14 +158,29 @@ impl Keeper {
 
     /// This connection was seen to be broken: whoever asks from now on waits for another.
     pub(super) fn lost(&self, broken: &Arc<Connected>) {
-        self.state.send_if_modified(|state| {
+        let was_it = self.state.send_if_modified(|state| {
             let is_it = is_that(state, broken);
             if is_it {
                 *state = (Link::Connecting, None);
             }
             is_it
         });
+        if was_it {
+            self.tell(Link::Connecting);
+        }
         self.look_now();
+    }
+
+    /// Whether there is a connection, and its master answers.
+    pub(super) async fn stands(&self) -> bool {
+        let Some(current) = self.state.borrow().1.clone() else {
+            return false;
+        };
+        let stands = self.is_alive(&current).await;
+        if !stands {
+            self.lost(&current);
+        }
+        stands
     }
 
     /// Whether this connection is the one that others get.
@@ -218,6 +233,10 @@ impl Keeper {
 
     fn set(&self, link: Link, connected: Option<Arc<Connected>>) {
         self.state.send_replace((link.clone(), connected));
+        self.tell(link);
+    }
+
+    fn tell(&self, link: Link) {
         self.link.send_if_modified(|old| {
             let changed = *old != link;
             *old = link;
