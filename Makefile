@@ -50,9 +50,13 @@ test-long: setup
 faults:
 	scripts/faults.sh
 
-# Needs a nightly compiler and cargo-fuzz; `make test` tries the same with bounded effort.
+# Needs a nightly compiler and cargo-fuzz (`cargo install --locked cargo-fuzz`); `make test` tries the same
+# with bounded effort. What is found lies in fuzz/target/found; FUZZ_TIME are seconds for each target.
+FUZZ_TIME := 60
 fuzz:
-	cd fuzz && for t in compose extension acme; do cargo +nightly fuzz run $$t -- -max_total_time=60 || exit 1; done
+	cd fuzz && for t in $$(cargo +nightly fuzz list); do mkdir -p target/found/$$t; \
+	cargo +nightly fuzz run $$t target/found/$$t corpus/$$t -- -max_total_time=$(FUZZ_TIME) -max_len=4096 \
+	-rss_limit_mb=2048 -timeout=10 || exit 1; done
 
 bench: setup
 	cargo bench --locked

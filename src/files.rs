@@ -3,7 +3,7 @@
 //! 0644 for the files of applications.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -12,6 +12,24 @@ pub const PRIVATE: u32 = 0o600;
 
 /// Everybody may read it, its owner alone writes it.
 pub const READABLE: u32 = 0o644;
+
+/// Largest file of the fleet's configuration, bytes.
+pub const LARGEST: u64 = 1 << 20;
+
+/// Reads a text that is no larger than `most` bytes. It may be a pipe, as `<(…)` of a shell, and a device
+/// without an end.
+///
+/// # Errors
+/// When it can't be read, or is larger.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        let message = format!("it is larger than {}", crate::text::human_bytes(most));
+        return Err(io::Error::other(message));
+    }
+    String::from_utf8(text).map_err(|_| io::Error::other("it is no text (UTF-8)"))
+}
 
 /// Takes from the umask what lets others write: what this program starts makes files too.
 pub fn tighten_umask() {
@@ -79,6 +97,17 @@ pub fn append(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(read_text(&path, 4).unwrap(), "four");
+        assert!(read_text(&path, 3).is_err());
+        let endless = read_text(Path::new("/dev/zero"), LARGEST).unwrap_err();
+        assert_eq!(endless.to_string(), "it is larger than 1.0 MiB");
+    }
 
     #[test]
     fn modes_are_those_that_were_asked_for() {

@@ -11,6 +11,8 @@ pub mod config;
 pub mod docker;
 pub mod edge;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod host;
 pub mod job;
 pub mod lab;

@@ -254,15 +254,21 @@ impl Seen {
     /// Whether the next character is shown as it is. Joiners of emoji and of Indic scripts are, and
     /// the selectors of emoji, where there is something to join or select, and some marks a character.
     fn keeps(&mut self, c: char) -> bool {
+        // What is left out is as if it had not been there.
+        if c.is_ascii_control() {
+            return false;
+        }
         if c.is_ascii() {
             (self.last, self.marks) = (c, 0);
-            return !c.is_ascii_control();
+            return true;
         }
         match c {
             c if is_unsafe(c) => false,
             '\u{200c}' | '\u{200d}' => {
                 let joins = !self.last.is_ascii() && !matches!(self.last, '\u{200c}' | '\u{200d}');
-                self.last = c;
+                if joins {
+                    self.last = c;
+                }
                 joins
             }
             '\u{fe0e}' | '\u{fe0f}'
@@ -302,11 +308,20 @@ fn without_sequences(text: &str) -> String {
         match c {
             '\x1b' => match sequence(rest.as_str()) {
                 Some(length) => rest = rest.as_str()[length..].chars(),
-                None => escape(c, &mut kept),
+                None => {
+                    escape(c, &mut kept);
+                    seen = Seen::default();
+                }
             },
             '\r' if rest.as_str().starts_with('\n') => {}
-            '\r' => escape(c, &mut kept),
-            '\t' | '\n' | '\x0b' | '\x0c' => kept.push(' '),
+            '\r' => {
+                escape(c, &mut kept);
+                seen = Seen::default();
+            }
+            '\t' | '\n' | '\x0b' | '\x0c' => {
+                kept.push(' ');
+                seen = Seen::default();
+            }
             c if seen.keeps(c) => kept.push(c),
             _ => {}
         }
@@ -379,8 +394,9 @@ impl vte::Perform for Keeper {
             b'\t' if self.colours => self.text.push_str("    "),
             b'\t' | b'\n' | 0x0b | 0x0c => self.text.push(' '),
             b'\r' => self.returned = true,
-            _ => {}
+            _ => return,
         }
+        self.seen = Seen::default();
     }
 
     fn csi_dispatch(&mut self, params: &vte::Params, intermediates: &[u8], _: bool, action: char) {
@@ -579,6 +595,22 @@ pub(crate) mod tests {
                 | '\u{e0000}'..='\u{e0fff}');
             marks <= 6 && !hides && (!c.is_control() || matches!(c, '\n' | '\t'))
         })
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_let_through_what_comes_after_it() {
+        let marks = "\u{301}".repeat(6);
+        let many = format!("e{}", format!("{marks}\u{1}").repeat(3));
+        assert_eq!(clean(&many), format!("e{marks}"));
+        assert_eq!(log_line(many.as_bytes()), format!("e{marks}"));
+        // Joiners and selectors behind what can't be joined or selected.
+        for (text, wanted) in [
+            ("é\t\u{200d}x", "é x"),
+            ("é\u{1b}\u{200d}x", "é\\x1bx"),
+            ("a\u{200d}\u{fe0f}x", "ax"),
+        ] {
+            assert_eq!(clean(text), wanted, "{text:?}");
+        }
     }
 
     #[test]

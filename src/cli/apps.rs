@@ -150,7 +150,7 @@ pub(super) fn lint(cx: &Context, stacks: &[String], json: bool) -> Result<ExitCo
 }
 
 pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode> {
-    let text = std::fs::read_to_string(file)
+    let text = crate::files::read_text(file, crate::files::LARGEST)
         .wrap_err_with(|| format!("{} can't be read", file.display()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let shown = file.display().to_string();

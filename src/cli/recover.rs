@@ -105,7 +105,7 @@ impl RecoverOptions {
             ssh,
             settings: match &self.settings {
                 None => String::new(),
-                Some(file) => std::fs::read_to_string(file)
+                Some(file) => crate::files::read_text(file, crate::files::LARGEST)
                     .wrap_err_with(|| format!("{} can't be read", file.display()))?,
             },
         };

@@ -16,8 +16,15 @@ use crate::model::{LogLine, Swarm, Task};
 /// Lines handed over at once: one message to the console a burst, not one a line.
 pub type LogBatch = Vec<LogLine>;
 
-/// Largest batch.
+/// Largest batch: lines, and bytes, which a line may take it beyond.
 const BATCH: usize = 4096;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How long one is gathered.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Lines that wait to be gathered; each may be long.
+const WAITING: usize = 256;
 
 /// New tasks of the service are looked for this often.
 const POLL: Duration = Duration::from_secs(2);
@@ -45,7 +52,7 @@ pub async fn follow_service(
     window: Window,
     out: mpsc::Sender<LogBatch>,
 ) -> Result<(), String> {
-    let (lines, arriving) = mpsc::channel::<LogLine>(BATCH);
+    let (lines, arriving) = mpsc::channel::<LogLine>(WAITING);
     let batching = tokio::spawn(batch(arriving, out.clone()));
     let mut readers: JoinSet<()> = JoinSet::new();
     let mut known: HashSet<String> = HashSet::new();
@@ -183,19 +190,25 @@ async fn note(lines: &mpsc::Sender<LogLine>, from: &Arc<str>, text: String) {
 
 /// Gathers lines that wait and hands them over together, in the order of their times.
 async fn batch(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch>) {
-    let mut lines = Vec::new();
-    while arriving.recv_many(&mut lines, BATCH).await > 0 {
+    while let Some(first) = arriving.recv().await {
+        let mut bytes = first.bytes.len();
+        let mut lines = vec![first];
         // Tasks are read side by side: their lines of one moment arrive in any order.
-        if lines.len() < BATCH {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            while lines.len() < BATCH
-                && let Ok(line) = arriving.try_recv()
-            {
-                lines.push(line);
-            }
+        let end = tokio::time::Instant::now() + GATHER;
+        while lines.len() < BATCH && bytes < BATCH_BYTES {
+            let next = match arriving.try_recv() {
+                Ok(line) => Some(line),
+                Err(_) => match tokio::time::timeout_at(end, arriving.recv()).await {
+                    Ok(line) => line,
+                    Err(_) => None,
+                },
+            };
+            let Some(line) = next else { break };
+            bytes += line.bytes.len();
+            lines.push(line);
         }
         lines.sort_by_key(|l| l.at);
-        if out.send(std::mem::take(&mut lines)).await.is_err() {
+        if out.send(lines).await.is_err() {
             return;
         }
     }
@@ -225,7 +238,7 @@ pub async fn follow_journal(
     }
     let from: Arc<str> = node.config.name.as_str().into();
     let (raw, mut bytes) = mpsc::channel(256);
-    let (lines, arriving) = mpsc::channel::<LogLine>(BATCH);
+    let (lines, arriving) = mpsc::channel::<LogLine>(WAITING);
     let batching = tokio::spawn(batch(arriving, out));
     let parsing = async {
         while let Some((stream, line)) = bytes.recv().await {

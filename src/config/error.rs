@@ -24,6 +24,12 @@ pub struct Place {
     pub length: usize,
 }
 
+/// Half of what is shown of a long line, characters.
+const SHOWN: usize = 80;
+
+/// Longest sentence that is shown of what a parser says, bytes: it may hold what it read.
+const LONGEST: usize = 1024;
+
 /// serde's words for numbers, in ours.
 const NUMBERS: [(&str, &str); 3] = [
     ("expected u8", "expected a whole number up to 255"),
@@ -51,7 +57,8 @@ impl ConfigError {
 
     /// serde's words, with the nearest right word added.
     pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let mut message = error.message().trim().replace('\n', ", ");
+        let said = error.message().trim();
+        let mut message = said[..said.floor_char_boundary(LONGEST)].replace('\n', ", ");
         for (rust, people) in NUMBERS {
             message = message.replace(rust, people);
         }
@@ -91,15 +98,41 @@ impl fmt::Display for ConfigError {
             place.column,
             self.message
         )?;
+        // Of a long line, what is around the place.
+        let before = place.column - 1;
+        let from = match before {
+            0..SHOWN => 0,
+            far => far - SHOWN / 2,
+        };
+        let text: String = place.text.chars().skip(from).take(2 * SHOWN).collect();
+        let room = 2 * SHOWN - (before - from);
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", crate::text::clean(&place.text))?;
+        writeln!(f, "{number} | {}", crate::text::clean(&text))?;
         write!(
             f,
             "{margin} | {}{}",
-            " ".repeat(place.column - 1),
-            "^".repeat(place.length)
+            " ".repeat(before - from),
+            "^".repeat(place.length.min(room))
         )
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn of_a_long_line_what_is_around_the_place_is_shown() {
+        let parsed = |text: &str| Config::parse(text, std::path::Path::new("/f/config.toml"));
+        let long = format!("x = [{} y]", "1, ".repeat(100_000));
+        let error = parsed(&long).unwrap_err().to_string();
+        assert!(error.len() < 1000, "{} bytes", error.len());
+        let last = error.lines().last().unwrap();
+        let shown = error.lines().nth(2).unwrap();
+        assert!(shown[last.find('^').unwrap()..].starts_with('y'), "{error}");
+        let unknown = parsed(&format!("{} = 1", "k".repeat(100_000))).unwrap_err();
+        assert!(unknown.to_string().len() < 2000);
+    }
+}

@@ -11,7 +11,7 @@ use super::ConfigError;
 use super::raw::{self, Raw};
 use super::types::*;
 use crate::model::Role;
-use crate::units;
+use crate::{files, units};
 
 /// Least memory a log view works with.
 const LEAST_LOG_MEMORY: usize = 1 << 20;
@@ -42,7 +42,7 @@ impl Config {
             place: None,
             message: format!("can't be read: {e}"),
         };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = files::read_text(path, files::LARGEST).map_err(unreadable)?;
         let path = std::path::absolute(path).map_err(unreadable)?;
         Self::parse(&text, &path)
     }

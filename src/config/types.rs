@@ -38,7 +38,7 @@ impl Config {
     /// An error about an action of `[keys]`, with its place in the file.
     pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
         let path = self.path.clone().unwrap_or_default();
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = crate::files::read_text(&path, crate::files::LARGEST).unwrap_or_default();
         let section = text.find("[keys]").unwrap_or(0);
         let at = text[section..]
             .find(action)

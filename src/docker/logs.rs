@@ -3,16 +3,12 @@
 //! Reading each container on its own node is more robust than the manager's service logs, which
 //! stop at a node that is down and do not say which task wrote a line.
 
-use bollard::container::LogOutput;
-use bollard::query_parameters::LogsOptions;
-use futures_util::StreamExt;
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Docker, DockerError};
-
-/// Longest line handed out, bytes; the rest of a longer one is dropped and marked.
-const LONGEST_LINE: usize = 64 * 1024;
+use crate::host::{LONGEST_LINE, Lines};
 
 /// One line of a container's output; bytes from outside, not yet made safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,35 +28,153 @@ impl Docker {
         follow: bool,
         lines: mpsc::Sender<ContainerLine>,
     ) -> Result<(), DockerError> {
-        let client = self.client().await?;
-        let options = LogsOptions {
-            follow,
-            stdout: true,
-            stderr: true,
-            timestamps: true,
-            tail: tail.to_string(),
-            ..Default::default()
-        };
-        let mut output = std::pin::pin!(client.logs(container, Some(options)));
-        let mut joiner = [Joiner::new(false), Joiner::new(true)];
-        while let Some(frame) = output.next().await {
+        let id: String = form_urlencoded::byte_serialize(container.as_bytes()).collect();
+        let path = format!(
+            "/containers/{id}/logs?stdout=true&stderr=true&timestamps=true&tail={tail}&follow={follow}"
+        );
+        // Not by the client: it keeps a frame, and a terminal's line, whole, however long it is.
+        let (_connection, mut output) = self.open_raw(&path).await?;
+        let mut reader = Reader::default();
+        while let Some(frame) = output.frame().await {
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(e) => return Err(self.failed(e).await),
+                Err(e) => return Err(self.broken(&e).await),
             };
-            let stderr = matches!(frame, LogOutput::StdErr { .. });
-            for line in joiner[usize::from(stderr)].push(&frame.into_bytes()) {
+            for line in reader.push(frame.data_ref().map_or(&[][..], |d| d)) {
                 if lines.send(line).await.is_err() {
                     return Ok(());
                 }
             }
         }
-        for line in joiner.iter_mut().filter_map(Joiner::finish) {
+        for line in reader.finish() {
             if lines.send(line).await.is_err() {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+/// Bytes of an answer in, lines out.
+///
+/// The output of a container without a terminal comes in frames: the number of the stream, three zeros,
+/// the length in four bytes, then so many bytes. That of one with a terminal comes as it is; the engine
+/// puts a time before each line, so it begins with a digit.
+/// API: <https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach>.
+#[derive(Default)]
+struct Reader {
+    kind: Kind,
+    joiners: Option<[Joiner; 2]>,
+}
+
+#[derive(Default)]
+enum Kind {
+    /// Nothing came yet.
+    #[default]
+    Unknown,
+    Terminal(Lines),
+    Frames(Frame),
+}
+
+/// The frame that is being read.
+#[derive(Default)]
+struct Frame {
+    header: Vec<u8>,
+    /// What is kept of it.
+    kept: Vec<u8>,
+    /// Bytes that are still to come.
+    left: usize,
+    dropped: usize,
+    /// Its last byte.
+    last: u8,
+}
+
+/// The header of a frame, bytes.
+const HEADER: usize = 8;
+
+impl Reader {
+    fn push(&mut self, mut bytes: &[u8]) -> Vec<ContainerLine> {
+        let mut done = Vec::new();
+        if let (Kind::Unknown, Some(first)) = (&self.kind, bytes.first()) {
+            self.kind = match first {
+                0..=2 => Kind::Frames(Frame::default()),
+                _ => Kind::Terminal(Lines::default()),
+            };
+        }
+        let joiners = self
+            .joiners
+            .get_or_insert_with(|| [Joiner::new(false), Joiner::new(true)]);
+        match &mut self.kind {
+            Kind::Unknown => {}
+            Kind::Terminal(lines) => {
+                done.extend(lines.push(bytes).iter().map(|line| terminal_line(line)));
+            }
+            Kind::Frames(frame) => {
+                while !bytes.is_empty() {
+                    bytes = frame.take(bytes);
+                    if frame.is_whole() {
+                        let stderr = frame.header[0] == 2;
+                        done.extend(joiners[usize::from(stderr)].frame(std::mem::take(frame)));
+                    }
+                }
+            }
+        }
+        done
+    }
+
+    /// What came last, without a newline.
+    fn finish(mut self) -> Vec<ContainerLine> {
+        let mut done = Vec::new();
+        match (self.kind, &mut self.joiners) {
+            (Kind::Terminal(mut lines), _) => {
+                done.extend(lines.finish().map(|line| terminal_line(&line)));
+            }
+            // It was cut off.
+            (Kind::Frames(frame), Some(joiners)) if !frame.kept.is_empty() => {
+                done.extend(joiners[usize::from(frame.header[0] == 2)].frame(frame));
+            }
+            _ => {}
+        }
+        done.extend(self.joiners.iter_mut().flatten().filter_map(Joiner::finish));
+        done
+    }
+}
+
+fn terminal_line(line: &[u8]) -> ContainerLine {
+    let (at, bytes) = split_stamp(line);
+    ContainerLine {
+        at,
+        bytes: bytes.to_vec(),
+        stderr: false,
+    }
+}
+
+impl Frame {
+    /// Takes what belongs to this frame; answers with the rest.
+    fn take<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        if self.header.len() < HEADER {
+            let (head, rest) = bytes.split_at(bytes.len().min(HEADER - self.header.len()));
+            self.header.extend_from_slice(head);
+            bytes = rest;
+            if let [_, _, _, _, length @ ..] = self.header.as_slice()
+                && let Ok(length) = <[u8; 4]>::try_from(length)
+            {
+                self.left = u32::from_be_bytes(length) as usize;
+            } else {
+                return bytes;
+            }
+        }
+        let (body, rest) = bytes.split_at(bytes.len().min(self.left));
+        self.left -= body.len();
+        self.last = body.last().copied().unwrap_or(self.last);
+        let kept = body.len().min(2 * LONGEST_LINE - self.kept.len());
+        self.kept.extend_from_slice(&body[..kept]);
+        self.dropped += body.len() - kept;
+        rest
+    }
+
+    fn is_whole(&self) -> bool {
+        self.header.len() == HEADER && self.left == 0
     }
 }
 
@@ -79,6 +193,18 @@ impl Joiner {
             dropped: 0,
             stderr,
         }
+    }
+
+    /// Takes a frame, of which the end may not have been kept.
+    fn frame(&mut self, frame: Frame) -> Vec<ContainerLine> {
+        let mut done = self.push(&frame.kept);
+        if frame.dropped > 0 && self.open.is_some() {
+            self.dropped += frame.dropped;
+            if frame.last == b'\n' {
+                done.extend(self.finish());
+            }
+        }
+        done
     }
 
     fn push(&mut self, frame: &[u8]) -> Vec<ContainerLine> {
@@ -168,6 +294,59 @@ mod tests {
             "{}",
             &first[first.len() - 40..]
         );
+        assert_eq!(lines[1].bytes, b"next");
+    }
+
+    /// A frame as the engine sends it.
+    fn framed(stream: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[stream, 0, 0, 0], &length[..], body].concat()
+    }
+
+    #[test]
+    fn frames_are_found_however_the_bytes_arrive() {
+        let sent = [
+            framed(1, format!("{STAMP} one\n").as_bytes()),
+            framed(2, format!("{STAMP} two\n").as_bytes()),
+            framed(1, b""),
+            framed(1, format!("{STAMP} thr").as_bytes()),
+            framed(1, format!("{STAMP} ee").as_bytes()),
+        ]
+        .concat();
+        for size in 1..sent.len() {
+            let mut reader = Reader::default();
+            let mut lines: Vec<_> = sent.chunks(size).flat_map(|c| reader.push(c)).collect();
+            lines.extend(reader.finish());
+            let found: Vec<_> = lines.iter().map(|l| (&l.bytes[..], l.stderr)).collect();
+            let wanted = [(&b"one"[..], false), (b"two", true), (b"three", false)];
+            assert_eq!(found, wanted, "{size}");
+            assert!(lines.iter().all(|l| l.at.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_terminal_without_newlines_and_a_frame_of_gigabytes_are_cut() {
+        let piece = [b'x'; 1 << 16];
+        for begun in [STAMP.as_bytes(), b"\x01\0\0\0\xff\xff\xff\xff"] {
+            let mut reader = Reader::default();
+            assert!(reader.push(begun).is_empty());
+            for _ in 0..1600 {
+                assert!(reader.push(&piece).is_empty());
+            }
+            let kept = match &reader.kind {
+                Kind::Frames(frame) => frame.kept.capacity(),
+                _ => 0,
+            };
+            assert!(kept <= 4 * LONGEST_LINE, "{kept}");
+            for line in reader.finish() {
+                assert!(line.bytes.ends_with(b"more bytes]"));
+                assert!(line.bytes.len() < LONGEST_LINE + 64);
+            }
+        }
+        let mut reader = Reader::default();
+        let long = [STAMP.as_bytes(), b" ", &b"x".repeat(1 << 20), b"\n"].concat();
+        let lines = reader.push(&[framed(1, &long), framed(1, b"next\n")].concat());
+        assert!(lines[0].bytes.ends_with(b"more bytes]"));
         assert_eq!(lines[1].bytes, b"next");
     }
 

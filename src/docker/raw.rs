@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use form_urlencoded::byte_serialize;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -122,7 +123,7 @@ impl Thing {
 }
 
 /// One connection to an engine.
-struct Connection {
+pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     task: JoinHandle<Result<(), hyper::Error>>,
 }
@@ -187,6 +188,8 @@ enum Failed {
     /// Nobody answers, or no longer.
     Link(String),
     Late,
+    /// It says more than is taken.
+    Large,
     /// The engine's own words.
     Api(u16, String),
 }
@@ -213,20 +216,10 @@ impl Connection {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Bytes, Failed> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "docker")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body.unwrap_or_default().into()))
-            .map_err(|e| link(&e))?;
         let answered = async {
-            self.sender.ready().await.map_err(|e| link(&e))?;
-            let response = self.sender.send_request(request).await;
-            let response = response.map_err(|e| link(&e))?;
+            let response = self.send(method, path, body).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MOST).collect().await;
-            let body = body.map_err(|e| Failed::Link(e.to_string()))?.to_bytes();
+            let body = all(response.into_body()).await?;
             match status.is_success() {
                 true => Ok(body),
                 false => Err(Failed::Api(status.as_u16(), words(&body))),
@@ -235,6 +228,34 @@ impl Connection {
         let limit = Duration::from_secs(REQUEST_TIMEOUT);
         timeout(limit, answered).await.unwrap_or(Err(Failed::Late))
     }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, Failed> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "docker")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body.unwrap_or_default().into()))
+            .map_err(|e| link(&e))?;
+        self.sender.ready().await.map_err(|e| link(&e))?;
+        let response = self.sender.send_request(request).await;
+        response.map_err(|e| link(&e))
+    }
+}
+
+/// The whole body of an answer, as far as it is taken.
+async fn all(body: Incoming) -> Result<Bytes, Failed> {
+    let body = Limited::new(body, MOST).collect().await;
+    let body = body.map_err(|e| match e.is::<LengthLimitError>() {
+        true => Failed::Large,
+        false => Failed::Link(e.to_string()),
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// What an engine says of itself.
@@ -244,6 +265,12 @@ pub(super) struct EngineVersion {
     pub version: String,
     #[serde(rename = "ApiVersion", default)]
     pub api: String,
+}
+
+fn large(node: String) -> DockerError {
+    let most = crate::text::human_bytes(MOST as u64);
+    let reason = format!("an answer larger than {most}, which is not taken");
+    DockerError::Other { node, reason }
 }
 
 /// What the engine says when it refuses.
@@ -263,6 +290,31 @@ impl Docker {
         let (connection, socket, body) = self.get(&path).await?;
         self.idle.put(socket, connection);
         Ok(body)
+    }
+
+    /// Asks for something that comes bit by bit, perhaps without an end; it ends with the connection.
+    pub(super) async fn open_raw(&self, path: &str) -> Result<(Connection, Incoming), DockerError> {
+        let path = format!("/v{}{path}", self.api().await?);
+        let socket = self.host.docker_socket().await?;
+        let asking = async {
+            let mut connection = Connection::open(&socket).await?;
+            let asked = connection.send(Method::GET, &path, None).await?;
+            if !asked.status().is_success() {
+                let status = asked.status().as_u16();
+                return Err(Failed::Api(status, words(&all(asked.into_body()).await?)));
+            }
+            Ok((connection, asked.into_body()))
+        };
+        let limit = Duration::from_secs(REQUEST_TIMEOUT);
+        match timeout(limit, asking).await.unwrap_or(Err(Failed::Late)) {
+            Ok(open) => Ok(open),
+            Err(failed) => Err(self.failed_raw(failed).await),
+        }
+    }
+
+    /// What came bit by bit broke off.
+    pub(super) async fn broken(&self, error: &hyper::Error) -> DockerError {
+        self.failed_raw(link(error)).await
     }
 
     /// What the engine says of itself, by the unversioned API.
@@ -295,6 +347,7 @@ impl Docker {
                 node,
                 reason: format!("no answer within {REQUEST_TIMEOUT} s"),
             },
+            Err(Failed::Large) => large(node),
             Err(Failed::Link(reason)) => self.no_engine(reason).await,
         })
     }
@@ -348,6 +401,7 @@ impl Docker {
                 self.failed(bollard::errors::Error::RequestTimeoutError)
                     .await
             }
+            Failed::Large => large(node),
             Failed::Link(reason) => {
                 self.forget().await;
                 self.no_engine(reason).await

@@ -10,6 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::text::human_bytes;
+
 /// Why a store can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AcmeError {
@@ -17,7 +19,12 @@ pub enum AcmeError {
     Json(String),
     #[error("acme.json holds no certificates of Traefik: {0}")]
     Shape(&'static str),
+    #[error("acme.json is larger than {}, which no store of certificates is", human_bytes(LARGEST as u64))]
+    Large,
 }
+
+/// Largest store, bytes: a thousand certificates of several names take half of it.
+pub(super) const LARGEST: usize = 16 << 20;
 
 /// A certificate in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +50,9 @@ impl AcmeStore {
     /// # Errors
     /// [`AcmeError`].
     pub fn parse(text: &str) -> Result<Self, AcmeError> {
+        if text.len() > LARGEST {
+            return Err(AcmeError::Large);
+        }
         if text.trim().is_empty() {
             return Ok(Self {
                 certificates: Vec::new(),

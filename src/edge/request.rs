@@ -163,6 +163,12 @@ mod tests {
 
     /// A server that answers every request with 204; its port on loopback.
     async fn server() -> u16 {
+        server_of(b"HTTP/1.1 204 No Content\r\n\r\n", b"").await
+    }
+
+    /// A server that answers every request so, and then with the rest again and again, until nobody
+    /// listens.
+    async fn server_of(begin: &'static [u8], rest: &'static [u8]) -> u16 {
         let folder = tempfile::tempdir().unwrap();
         let made = std::process::Command::new("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=a.test -keyout k -out c".split(' '))
@@ -189,9 +195,10 @@ mod tests {
                 };
                 // Who only shakes hands asks nothing.
                 if tls.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {
-                    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-                    tls.write_all(answer).await.unwrap();
-                    tls.shutdown().await.unwrap();
+                    tls.write_all(begin).await.unwrap();
+                    let again = rest.repeat(1000);
+                    while !again.is_empty() && tls.write_all(&again).await.is_ok() {}
+                    let _ = tls.shutdown().await;
                 }
             }
         });
@@ -234,6 +241,47 @@ mod tests {
         ] {
             assert!(!well(to), "{to}");
         }
+    }
+
+    /// What this process uses, MiB.
+    fn memory() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status
+            .lines()
+            .find_map(|l| l.strip_prefix("VmHWM:"))
+            .unwrap();
+        let kib: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        kib >> 10
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_not_listened_to() {
+        let ask = async |begin, rest| {
+            let port = server_of(begin, rest).await;
+            let (begun, before) = (Instant::now(), memory());
+            let visitor = Visitor::default();
+            let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
+            assert!(begun.elapsed() < PATIENCE * 4, "{:?}", begun.elapsed());
+            assert!(memory() < before + 500, "{} MiB", memory() - before);
+            answer.map(|a| a.status)
+        };
+        // A body is not read at all.
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(ask(chunked, b"4\r\nbody\r\n").await, Ok(200));
+        let long = b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551614\r\n\r\n";
+        assert_eq!(ask(long, b"body").await, Ok(200));
+        let headers = ask(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n").await.unwrap_err();
+        assert!(headers.starts_with("a.test gave no answer: "), "{headers}");
+        let header = ask(b"HTTP/1.1 200 OK\r\na: ", b"bbbbbbbb")
+            .await
+            .unwrap_err();
+        assert!(header.starts_with("a.test gave no answer: "), "{header}");
+        let status = ask(b"HTTP/1.1 200 ", b"OK ").await.unwrap_err();
+        assert!(status.starts_with("a.test gave no answer: "), "{status}");
+        let soon = ask(b"", b"HTTP/1.1 102 Processing\r\n\r\n")
+            .await
+            .unwrap_err();
+        assert_eq!(soon, "a.test did not answer within 10 s");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use super::AcmeStore;
+use super::acme::LARGEST;
 use super::options::{mount, options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
@@ -13,6 +14,14 @@ use crate::host::{Command, Confined};
 use crate::model::{Service, Swarm};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Beside the path, the most that it may have.
+const SMALL: &str = r#"most=$2
+small() {
+    size=$(wc -c <"$1") || exit 1
+    [ "$size" -le "$most" ] || { echo "acme.json is larger than $most bytes, which no store of certificates is" >&2; exit 1; }
+}
+"#;
 
 /// Traefik's store of certificates on its node.
 #[derive(Clone)]
@@ -134,7 +143,7 @@ impl StoreFile {
     /// # Errors
     /// One sentence: it can't be read, or is no store.
     pub async fn read(&self) -> Result<AcmeStore, String> {
-        let script = "[ -e \"$1\" ] || exit 0; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
+        let script = "[ -e \"$1\" ] || exit 0; small \"$1\"; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
         let text = self.run(self.sh(script)).await?;
         AcmeStore::parse(&text)
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
@@ -147,7 +156,7 @@ impl StoreFile {
     /// # Errors
     /// One sentence: it can't be read or written, or is no store.
     pub async fn forget(&self, domain: &str) -> Result<usize, String> {
-        let read = self.sh("exec cat -- \"$1\"");
+        let read = self.sh("small \"$1\"; exec cat -- \"$1\"");
         let text = SecretString::from(self.run(read).await?);
         let store = AcmeStore::parse(text.expose_secret())
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))?;
@@ -155,7 +164,7 @@ impl StoreFile {
         if gone == 0 {
             return Ok(0);
         }
-        let script = "set -e; umask 077; rm -f -- \"$1.new\" \"$1.before\"; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$2\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
+        let script = "set -e; umask 077; rm -f -- \"$1.new\" \"$1.before\"; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
             cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
         let write = self
             .sh(script)
@@ -173,14 +182,18 @@ impl StoreFile {
         self.run(self.sh("rm -f -- \"$1.before\"")).await.map(drop)
     }
 
-    /// A script that gets the store's path, and follows no link in Traefik's folder.
+    /// A script that gets the store's path, with `small` that ends it when the store is too large, and
+    /// follows no link in Traefik's folder.
     fn sh(&self, script: &str) -> Command {
-        Confined::to(&self.folder).sh(script).arg(&self.path)
+        Confined::to(&self.folder)
+            .sh(&format!("{SMALL}{script}"))
+            .arg(&self.path)
+            .arg(LARGEST.to_string())
     }
 
     async fn run(&self, command: Command) -> Result<String, String> {
         let command = command.timeout(PATIENCE).label("acme.json");
-        let out = self.node.host.run_ok(&command).await;
+        let out = self.node.host.run_ok_keeping(&command, LARGEST).await;
         out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
             .map_err(|e| e.to_string())
     }

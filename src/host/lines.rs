@@ -5,14 +5,14 @@ pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// Bytes in, lines out.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     open: Vec<u8>,
     dropped: usize,
 }
 
 impl Lines {
     /// Takes bytes and calls `each` with every line they complete, without its newline.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             self.keep(&bytes[..end]);
@@ -24,7 +24,7 @@ impl Lines {
     }
 
     /// The last line, when the stream did not end in a newline.
-    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
         (!self.open.is_empty()).then(|| self.take())
     }
 

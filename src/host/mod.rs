@@ -26,9 +26,9 @@ pub use confined::Confined;
 pub use error::HostError;
 pub use lasting::Lasting;
 pub use lines::LONGEST_LINE;
+pub(crate) use lines::Lines;
 
 use command::Stdin;
-use lines::Lines;
 use ssh::{Connected, Keeper};
 
 /// Time between asking a command to end and ending it.
@@ -209,10 +209,14 @@ impl Host {
         mut enough: impl FnMut(&[u8]) -> bool,
     ) -> Result<Output, HostError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let cut = |kept: &mut Vec<u8>| {
+            kept.drain(..kept.len().saturating_sub(most));
+        };
+        // Now and then: each cut moves what is kept.
         let keep = |kept: &mut Vec<u8>, bytes: &[u8]| {
             kept.extend_from_slice(bytes);
-            if kept.len() > most {
-                kept.drain(..kept.len() - most);
+            if kept.len() > 2 * most {
+                cut(kept);
             }
         };
         let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
@@ -232,6 +236,8 @@ impl Host {
             }
         };
         let (code, ()) = tokio::join!(running, keeping);
+        cut(&mut stdout);
+        cut(&mut stderr);
         Ok(Output {
             code: match code {
                 Err(HostError::Cancelled { .. }) if end.is_cancelled() => -1,
@@ -248,7 +254,19 @@ impl Host {
     /// As [`Host::run`]; a non-zero exit code is [`HostError::Failed`] with the last lines of its
     /// output.
     pub async fn run_ok(&self, command: &Command) -> Result<Output, HostError> {
-        let output = self.run(command).await?;
+        self.run_ok_keeping(command, KEPT_OUTPUT).await
+    }
+
+    /// As [`Host::run_ok`], with `most` bytes kept of each stream.
+    ///
+    /// # Errors
+    /// As [`Host::run_ok`].
+    pub async fn run_ok_keeping(
+        &self,
+        command: &Command,
+        most: usize,
+    ) -> Result<Output, HostError> {
+        let output = self.run_keeping(command, most).await?;
         if output.code == 0 {
             return Ok(output);
         }

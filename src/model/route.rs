@@ -28,16 +28,18 @@ pub fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
 
 /// The names in ``Host(`a`, `b`)`` of a rule; `HostRegexp` names none, and neither does `!Host`.
 pub fn hosts(rule: &str) -> Vec<String> {
+    const OPEN: &str = "Host(";
     let mut hosts = Vec::new();
-    for (at, _) in rule.match_indices("Host(") {
+    let mut from = 0;
+    while let Some(at) = rule[from..].find(OPEN).map(|at| from + at) {
+        from = at + OPEN.len();
         let before = rule[..at].chars().next_back();
         if before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '!') {
             continue;
         }
-        let inside = rule[at + "Host(".len()..]
-            .split(')')
-            .next()
-            .unwrap_or_default();
+        let inside = rule[from..].split(')').next().unwrap_or_default();
+        // What was read is not read again: a label may hold a hundred thousand that do not close.
+        from += inside.len();
         let mut pieces = inside.split(['`', '"', '\'']);
         // Every second piece stands between quotes.
         while let (Some(_), Some(name)) = (pieces.next(), pieces.next()) {
@@ -155,6 +157,7 @@ mod tests {
             ),
             ("HostRegexp(`a`) || !Host(`c.org`)", &[]),
             ("Host(", &[]),
+            ("Host(`a.org` Host(`b.org`)", &["a.org", "b.org"]),
         ] {
             assert_eq!(hosts(rule), wanted, "{rule}");
         }

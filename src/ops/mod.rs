@@ -29,6 +29,7 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
 
+pub(crate) use backup::told;
 pub use backup::{
     CheckData, Listed, LockFile, RepoWork, RepositoryState, Standing, UNIT as BACKUP_UNIT,
     both_files, night, plan_files, push_files, repositories, running, snapshots, strike_files,

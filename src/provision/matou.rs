@@ -113,8 +113,13 @@ fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
     let Some(path) = &at.config().path else {
         return Ok(None);
     };
-    let text = std::fs::read_to_string(path)
+    let text = crate::files::read_text(path, crate::files::LARGEST)
         .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
+    managers_copy(at, &text).map(Some)
+}
+
+/// The same, of that text.
+pub(super) fn managers_copy(at: &At<'_>, text: &str) -> Result<String, String> {
     let mut doc: toml_edit::DocumentMut = text.parse().map_err(|e| format!("{e}"))?;
     let ssh = doc["ssh"].or_insert(toml_edit::table());
     ssh["identity"] = toml_edit::value(KEY);
@@ -174,9 +179,9 @@ fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
     if at.config().backup.ping_file.is_some() {
         doc["backup"]["ping_file"] = toml_edit::value(PING);
     }
-    Ok(Some(format!(
+    Ok(format!(
         "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
-    )))
+    ))
 }
 
 /// The host keys of all nodes, as they were read over connections that were checked.

@@ -18,6 +18,7 @@ mod facts;
 mod fail2ban;
 mod files;
 mod firewall;
+pub(crate) mod fuzzed;
 mod gluster;
 mod kernel;
 mod matou;

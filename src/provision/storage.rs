@@ -261,7 +261,7 @@ fn look(at: &At<'_>) -> Result<Found, String> {
                     .trim_end_matches('B')
                     .parse()
                     .unwrap_or(block.size);
-                lines.push(if block.size > used + SLACK {
+                lines.push(if block.size > used.saturating_add(SLACK) {
                     Change::modify(format!("device {name}"), human_bytes(used), size.clone())
                 } else {
                     Change::same(format!("device {name}, {size}"))
@@ -325,7 +325,7 @@ fn look(at: &At<'_>) -> Result<Found, String> {
     lines.push(match (&group, has_volume) {
         (Some(g), true) if bytes(&g.vg_free) > 0 => Change::modify(
             volume,
-            human_bytes(bytes(&g.vg_size) - bytes(&g.vg_free)),
+            human_bytes(bytes(&g.vg_size).saturating_sub(bytes(&g.vg_free))),
             human_bytes(bytes(&g.vg_size)),
         ),
         (Some(g), true) if devices.is_empty() => {

@@ -206,8 +206,8 @@ impl Picture<'_> {
     }
 }
 
-#[cfg(test)]
 impl<'a> Picture<'a> {
+    /// A fleet that was not asked: of tests.
     pub(super) fn of(
         config: &'a Config,
         accepted: &'a BTreeSet<String>,

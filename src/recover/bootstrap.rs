@@ -11,6 +11,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use crate::backup::{Clocks, FleetId, Restic, Snapshot};
 use crate::config::{Config, Repository};
+use crate::files::{LARGEST, read_text};
 use crate::host::{Command, Host};
 use crate::job::Outcome;
 use crate::ops::Context;
@@ -113,8 +114,8 @@ pub async fn bootstrap(
         .stdout;
     let unpacked = tempfile::tempdir()?;
     unpack(&archive, inside, unpacked.path())?;
-    let text = std::fs::read_to_string(unpacked.path().join("config.toml"))
-        .wrap_err("the fleet's snapshot holds no config.toml")?;
+    let text = read_text(&unpacked.path().join("config.toml"), LARGEST)
+        .wrap_err("the fleet's snapshot holds no config.toml that can be read")?;
     let (text, mut left_out) = configure(&text, wanted)?;
     left_out.extend(unnamed_files(&unpacked.path().join("apps")));
     let heading = "not taken, because the repository has no say in what this machine runs, reads and believes; what is yours comes with --settings:";
@@ -305,7 +306,7 @@ fn unnamed_files(apps: &Path) -> Vec<String> {
         let app = name.strip_suffix(".toml");
         let why = match app.is_some_and(crate::stack::is_app_name) {
             false => Some("it is no application's name".to_owned()),
-            true => match std::fs::read_to_string(entry.path()) {
+            true => match read_text(&entry.path(), LARGEST) {
                 Ok(text) => foreign::refused(&text),
                 Err(e) => Some(e.to_string()),
             },

@@ -92,6 +92,13 @@ pub(super) fn strip(doc: &mut DocumentMut) -> Vec<String> {
     left_out
 }
 
+/// What of a configuration's text is taken, and what is left out, a line each; `None` of what is no TOML.
+pub(crate) fn taken(text: &str) -> Option<(String, Vec<String>)> {
+    let mut doc: DocumentMut = text.parse().ok()?;
+    let left_out = strip(&mut doc);
+    Some((doc.to_string(), left_out))
+}
+
 /// What was taken and leaves something on the servers open, a line each.
 pub(super) fn told(doc: &DocumentMut) -> Vec<String> {
     let found = TOLD.iter().filter_map(|path| {

@@ -8,4 +8,5 @@ mod report;
 
 pub use bootstrap::{Bootstrap, Server, bootstrap};
 pub use drill::{DrillOptions, drill};
+pub(crate) use foreign::taken;
 pub use report::{Kind, Phase, Report, Timeline, history};

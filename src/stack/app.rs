@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{StackError, Switches, is_app_name};
 
+/// Longest sentence that is shown of what the parser says, characters: it may hold what it read.
+const LONGEST: usize = 1000;
+
 /// One application as the operator versions it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +45,7 @@ impl AppFile {
     /// File and line of what is wrong in it.
     pub fn load(folder: &Path, app: &str) -> Result<Option<Self>, StackError> {
         let path = Self::path(folder, app);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::files::read_text(&path, crate::files::LARGEST) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => {
@@ -50,14 +53,21 @@ impl AppFile {
                 return Err(StackError::Other(message));
             }
         };
-        let parsed = toml::from_str(&text).map_err(|e| StackError::At {
-            file: path.display().to_string(),
+        Self::parse(&path.display().to_string(), &text).map(Some)
+    }
+
+    /// Reads the text of a file of that name.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, StackError> {
+        toml::from_str(text).map_err(|e| StackError::At {
+            file: file.to_owned(),
             line: e
                 .span()
                 .map_or(1, |s| text[..s.start].matches('\n').count() + 1),
-            message: e.message().to_owned(),
-        })?;
-        Ok(Some(parsed))
+            message: e.message().chars().take(LONGEST).collect(),
+        })
     }
 
     /// Names of the applications that have files, sorted. Files that can be none's are passed over:

@@ -11,7 +11,17 @@ pub enum InterpolationError {
     Required { name: String, message: String },
     #[error("`{0}` is no variable: write ${{NAME}}, or $$ for a dollar sign")]
     Invalid(String),
+    #[error("its variables make it longer than {} KiB", LONGEST >> 10)]
+    TooLong,
+    #[error("its variables are nested more than {DEEPEST} deep")]
+    TooDeep,
 }
+
+/// Longest text that variables make of a value, bytes: a default may be long, and used often.
+pub(super) const LONGEST: usize = 1 << 20;
+
+/// Deepest nesting of variables.
+const DEEPEST: usize = 32;
 
 /// Replaces the variables in one value.
 ///
@@ -20,6 +30,14 @@ pub enum InterpolationError {
 pub fn interpolate(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, InterpolationError> {
+    within(text, lookup, DEEPEST)
+}
+
+fn within(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    deeper: usize,
 ) -> Result<String, InterpolationError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -31,7 +49,8 @@ pub fn interpolate(
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
             let end = closing_brace(after).ok_or_else(|| invalid(&format!("${rest}")))?;
-            out.push_str(&braced(&after[..end], lookup)?);
+            let deeper = deeper.checked_sub(1).ok_or(InterpolationError::TooDeep)?;
+            out.push_str(&braced(&after[..end], lookup, deeper)?);
             rest = &after[end + 1..];
         } else {
             let name = leading_name(rest);
@@ -40,6 +59,9 @@ pub fn interpolate(
             }
             out.push_str(&lookup(name).unwrap_or_default());
             rest = &rest[name.len()..];
+        }
+        if out.len() > LONGEST {
+            return Err(InterpolationError::TooLong);
         }
     }
     out.push_str(rest);
@@ -88,6 +110,7 @@ fn leading_name(text: &str) -> &str {
 fn braced(
     inside: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
+    deeper: usize,
 ) -> Result<String, InterpolationError> {
     let name = leading_name(inside);
     let operator = &inside[name.len()..];
@@ -109,13 +132,13 @@ fn braced(
         None if inside.ends_with(':') => Err(invalid(&format!("${{{inside}}}"))),
         None => Ok(value),
         Some('-') if present => Ok(value),
-        Some('-') => interpolate(argument, lookup),
+        Some('-') => within(argument, lookup, deeper),
         Some('?') if present => Ok(value),
         Some('?') => Err(InterpolationError::Required {
             name: name.to_owned(),
-            message: interpolate(argument, lookup)?,
+            message: within(argument, lookup, deeper)?,
         }),
-        Some('+') if present => interpolate(argument, lookup),
+        Some('+') if present => within(argument, lookup, deeper),
         Some('+') => Ok(String::new()),
         Some(_) => Err(invalid(&format!("${{{inside}}}"))),
     }
@@ -170,6 +193,20 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn what_variables_make_is_bounded() {
+        let deep = |n: usize| format!("{}{}", "${X:-]".repeat(n), "}".repeat(n));
+        assert_eq!(with_a_set(&deep(DEEPEST)).unwrap().len(), DEEPEST);
+        assert_eq!(with_a_set(&deep(100_000)), Err(InterpolationError::TooDeep));
+        let long = "x".repeat(10_000);
+        let lookup = |_: &str| Some(long.clone());
+        let many = "$A".repeat(100_000);
+        assert_eq!(
+            interpolate(&many, &lookup),
+            Err(InterpolationError::TooLong)
+        );
     }
 
     proptest! {

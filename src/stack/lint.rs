@@ -134,14 +134,31 @@ const DEPLOY: [&str; 9] = [
     "placement",
 ];
 
+/// Most that is said of each severity: who has read so much knows.
+const MOST: usize = 1_000;
+
+/// Longest sentence, bytes: it may hold a value of the file.
+const LONGEST: usize = 2_000;
+
+/// Most ports that a file may publish: those of three protocols.
+pub(super) const MOST_PORTS: usize = 3 * 65_535;
+
+/// What is said of more.
+pub(super) const TOO_MANY_PORTS: &str = "more ports are published than there are";
+
 /// Looks through a compose file whose variables were replaced and whose aliases were merged.
 pub(super) fn lint(file: &str, places: &Places, compose: &Mapping) -> Vec<Finding> {
     let mut linter = Linter {
         file,
         places,
         compose,
+        declared: ["networks", "secrets", "configs", "volumes"]
+            .map(|kind| (kind, section(compose, kind).map(|(n, _)| n).collect()))
+            .into(),
         hosts: BTreeMap::new(),
         ports: BTreeMap::new(),
+        published: 0,
+        said: [0; 2],
         found: Vec::new(),
     };
     linter.top();
@@ -172,15 +189,31 @@ struct Linter<'a> {
     file: &'a str,
     places: &'a Places,
     compose: &'a Mapping,
+    /// Names at the top, by section.
+    declared: BTreeMap<&'static str, BTreeSet<&'a str>>,
     /// Rule of each router, with the router.
     hosts: BTreeMap<String, String>,
     /// Published port and protocol, with the service.
     ports: BTreeMap<(u64, String), String>,
+    /// How many there are, the same ones too.
+    published: usize,
+    /// How much was said of each severity.
+    said: [usize; 2],
     found: Vec<Finding>,
 }
 
 impl Linter<'_> {
     fn say(&mut self, severity: Severity, path: &[&str], message: String) {
+        let said = &mut self.said[severity as usize];
+        *said += 1;
+        if *said > MOST {
+            return;
+        }
+        let mut message = message;
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push('…');
+        }
         self.found.push(Finding {
             severity,
             file: self.file.to_owned(),
@@ -270,10 +303,9 @@ impl Linter<'_> {
     /// Names that must be declared at the top.
     fn references(&mut self, name: &str, service: &Mapping) {
         for kind in ["networks", "secrets", "configs"] {
-            let declared: BTreeSet<&str> = section(self.compose, kind).map(|(n, _)| n).collect();
             for (used, key) in uses(service.get(kind)) {
                 let implied = kind == "networks" && used == "default";
-                if !implied && !declared.contains(used) {
+                if !implied && !self.declares(kind, used) {
                     let path = ["services", name, kind, &key];
                     self.error(
                         &path,
@@ -284,9 +316,8 @@ impl Linter<'_> {
                 }
             }
         }
-        let volumes: BTreeSet<&str> = section(self.compose, "volumes").map(|(n, _)| n).collect();
         for (index, source) in named_volumes(service) {
-            if !volumes.contains(source.as_str()) {
+            if !self.declares("volumes", &source) {
                 let path = ["services", name, "volumes", &index];
                 self.error(
                     &path,
@@ -294,6 +325,10 @@ impl Linter<'_> {
                 );
             }
         }
+    }
+
+    fn declares(&self, kind: &str, name: &str) -> bool {
+        self.declared.get(kind).is_some_and(|d| d.contains(name))
     }
 
     fn health(&mut self, name: &str, service: &Mapping) {
@@ -328,6 +363,11 @@ impl Linter<'_> {
             let path = ["services", name, "ports", &index];
             match published(port) {
                 Ok(published) => {
+                    self.published += published.len();
+                    if self.published > MOST_PORTS {
+                        self.error(&path, TOO_MANY_PORTS.into());
+                        return;
+                    }
                     for port in published {
                         if let Some(other) = self.ports.insert(port.clone(), name.to_owned()) {
                             self.error(
@@ -535,6 +575,10 @@ pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
         Value::Number(_) => Ok(Vec::new()),
         Value::String(short) => {
             let (ports, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
+            let protocol = protocol.to_ascii_lowercase();
+            if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+                return Err(short.clone());
+            }
             // An address may stand before; Swarm ignores it.
             let mut parts = ports.rsplitn(3, ':');
             let target = parts.next().unwrap_or_default();
@@ -545,7 +589,7 @@ pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
                 };
             };
             match (range(target), range(published)) {
-                (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.to_owned())).collect()),
+                (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.clone())).collect()),
                 _ => Err(short.clone()),
             }
         }

@@ -4,6 +4,7 @@
 use super::StackError;
 use super::labels;
 use super::places::Places;
+use super::reach;
 use super::traefik1::{self, Labels, is_old};
 use serde_yaml::{Mapping, Value};
 
@@ -18,6 +19,11 @@ pub fn migrate_file(
     app: &str,
     resolver: &str,
 ) -> Result<(String, Vec<String>), StackError> {
+    reach::bounded(text).map_err(|message| StackError::At {
+        file: file.to_owned(),
+        line: 1,
+        message,
+    })?;
     let value: Value = serde_yaml::from_str(text).map_err(|e| StackError::At {
         file: file.to_owned(),
         line: e.location().map_or(1, |l| l.line()),

@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScanError, Span};
+use saphyr_parser::{Event, Parser, ScanError};
 
-/// Lines of a YAML document's keys and items, counted from 1.
+/// Deepest nesting that is looked into.
+const DEEPEST: usize = 64;
+
+/// Lines of a YAML document's keys and items, counted from 1. Each is known by what it is in and its
+/// own name: names may be long, and whole paths of all of them would be the square of the file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
-    lines: HashMap<String, usize>,
+    lines: Vec<usize>,
+    inside: HashMap<(usize, Box<str>), usize>,
 }
 
 impl Places {
@@ -16,8 +21,13 @@ impl Places {
         let mut places = Self::default();
         let mut events = Parser::new_from_str(text);
         while let Some(Ok((event, span))) = events.next() {
-            let begun = !matches!(event, Event::StreamStart | Event::DocumentStart(_));
-            if begun && places.node(event, span, "", &mut events, 0).is_err() {
+            if matches!(event, Event::StreamStart | Event::DocumentStart(_)) {
+                continue;
+            }
+            if places.lines.is_empty() {
+                places.lines.push(span.start.line());
+            }
+            if places.node(event, 0, &mut events, 0).is_err() {
                 break;
             }
         }
@@ -27,46 +37,53 @@ impl Places {
     /// The line of a key or item, named by the keys and indices that lead to it; where it does not
     /// stand in the file itself (an alias, a merge), the line of what is nearest above it.
     pub fn line(&self, path: &[&str]) -> usize {
-        (0..=path.len())
-            .rev()
-            .find_map(|n| self.lines.get(&path[..n].join("\u{1f}")))
-            .copied()
-            .unwrap_or(1)
+        let mut at = 0;
+        for name in path {
+            match self.inside.get(&(at, (*name).into())) {
+                Some(inner) => at = *inner,
+                None => break,
+            }
+        }
+        self.lines.get(at).copied().unwrap_or(1)
+    }
+
+    /// The place of a name within another; the line of one that comes again is that of the last.
+    fn within(&mut self, outer: usize, name: &str, line: usize) -> usize {
+        let next = self.lines.len();
+        let at = *self.inside.entry((outer, name.into())).or_insert(next);
+        match self.lines.get_mut(at) {
+            Some(known) => *known = line,
+            None => self.lines.push(line),
+        }
+        at
     }
 
     fn node<'a>(
         &mut self,
         event: Event<'a>,
-        span: Span,
-        path: &str,
+        at: usize,
         events: &mut Parser<'a, saphyr_parser::StrInput<'a>>,
         depth: usize,
     ) -> Result<(), Stop> {
-        if depth > 64 {
+        if depth > DEEPEST {
             return Err(Stop);
         }
-        self.lines
-            .entry(path.to_owned())
-            .or_insert_with(|| span.start.line());
-        let below = |key: &str| match path {
-            "" => key.to_owned(),
-            _ => format!("{path}\u{1f}{key}"),
-        };
         match event {
             Event::MappingStart(..) => loop {
                 let (event, span) = events.next().ok_or(Stop)??;
+                let line = span.start.line();
                 let key = match event {
                     Event::MappingEnd => return Ok(()),
-                    Event::Scalar(key, ..) => below(&key),
+                    Event::Scalar(key, ..) => self.within(at, &key, line),
                     // A key that is no scalar has no name.
                     other => {
-                        self.node(other, span, &below("?"), events, depth + 1)?;
-                        below("?")
+                        let key = self.within(at, "?", line);
+                        self.node(other, key, events, depth + 1)?;
+                        key
                     }
                 };
-                self.lines.insert(key.clone(), span.start.line());
-                let (event, span) = events.next().ok_or(Stop)??;
-                self.node(event, span, &key, events, depth + 1)?;
+                let (event, _) = events.next().ok_or(Stop)??;
+                self.node(event, key, events, depth + 1)?;
             },
             Event::SequenceStart(..) => {
                 for index in 0.. {
@@ -74,7 +91,8 @@ impl Places {
                     if event == Event::SequenceEnd {
                         break;
                     }
-                    self.node(event, span, &below(&index.to_string()), events, depth + 1)?;
+                    let item = self.within(at, &index.to_string(), span.start.line());
+                    self.node(event, item, events, depth + 1)?;
                 }
                 Ok(())
             }

@@ -2,8 +2,12 @@
 //! files. A stack file may be anybody's, from the internet; what gives a container the node is told, and
 //! what it has no business with is refused.
 
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use saphyr_parser::{Event, Parser};
+use serde::Deserializer;
+use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_yaml::{Mapping, Value};
 
 use super::extension::Extension;
@@ -14,8 +18,21 @@ use crate::text::visible;
 /// Largest stack file, bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// Deepest nesting of brackets; the parser's time grows with its square.
-const DEEPEST: i64 = 1_000;
+/// Brackets that are not looked at one by one.
+const FEW: usize = 1_000;
+
+/// Deepest nesting of a file of more brackets; the parser's time grows with its square, and it takes no
+/// deeper one in the end.
+const DEEPEST: usize = 128;
+
+/// Most that a file stands for when its aliases are written out: values, and sixteenths of its text.
+const MOST: usize = 1 << 20;
+
+/// Longest time that an application has to answer after a deploy, seconds.
+const LONGEST_WAIT: u64 = 24 * 3600;
+
+/// Longest secret that is made, characters.
+const LONGEST_SECRET: usize = 64 << 10;
 
 /// Longest name, as of a volume.
 const LONGEST: usize = 128;
@@ -50,7 +67,7 @@ const FIELDS: [&str; 5] = [
 /// Where something is in the file, and a sentence.
 pub(super) type Said = (Vec<String>, String);
 
-/// Whether text is small and flat enough to be parsed.
+/// Whether text is small and flat enough to be parsed, and what it stands for small enough to be kept.
 ///
 /// # Errors
 /// One sentence.
@@ -58,18 +75,116 @@ pub(super) fn bounded(text: &str) -> Result<(), String> {
     if text.len() as u64 > LARGEST {
         return Err(format!("it is larger than {} KiB", LARGEST >> 10));
     }
-    let mut depth = 0_i64;
-    for byte in text.bytes() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = (depth - 1).max(0),
-            _ => continue,
+    let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
+    if opened > FEW && is_deep(text) {
+        return Err(format!("it is nested more than {DEEPEST} deep"));
+    }
+    let mut left = MOST;
+    let read = Counted(&mut left).deserialize(serde_yaml::Deserializer::from_str(text));
+    // What is wrong otherwise is told, with its line, by who reads it.
+    let repeats = |e: serde_yaml::Error| e.to_string().contains("repetition limit");
+    match left == 0 || read.err().is_some_and(repeats) {
+        true => Err("its aliases make more of it than can be kept".into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether brackets, as the parser of places finds them, are nested too deeply. Of what that one does not
+/// understand, brackets that close nothing can't be told from others: many are too many.
+fn is_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut read = 0;
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {
+                depth += 1;
+                read = span.start.index();
+            }
+            Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            Err(_) => {
+                let rest = text.chars().skip(read);
+                return rest.filter(|c| matches!(c, '[' | '{')).count() > FEW;
+            }
         }
         if depth > DEEPEST {
-            return Err(format!("its brackets are nested more than {DEEPEST} deep"));
+            return true;
         }
     }
-    Ok(())
+    false
+}
+
+/// Reads YAML and keeps nothing, until there is no room left.
+struct Counted<'a>(&'a mut usize);
+
+impl Counted<'_> {
+    fn take<E: de::Error>(&mut self, text: usize) -> Result<(), E> {
+        *self.0 = self.0.saturating_sub(1 + text / 16);
+        match *self.0 {
+            0 => Err(E::custom("too much")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Counted<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Counted<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E: de::Error>(mut self) -> Result<(), E> {
+        self.take(0)
+    }
+
+    fn visit_bool<E: de::Error>(mut self, _: bool) -> Result<(), E> {
+        self.take(0)
+    }
+
+    fn visit_i64<E: de::Error>(mut self, _: i64) -> Result<(), E> {
+        self.take(0)
+    }
+
+    fn visit_u64<E: de::Error>(mut self, _: u64) -> Result<(), E> {
+        self.take(0)
+    }
+
+    fn visit_f64<E: de::Error>(mut self, _: f64) -> Result<(), E> {
+        self.take(0)
+    }
+
+    fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
+        self.take(text.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut all: A) -> Result<(), A::Error> {
+        self.take(0)?;
+        while all.next_element_seed(Counted(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut all: A) -> Result<(), A::Error> {
+        self.take(0)?;
+        while all.next_key_seed(Counted(self.0))?.is_some() {
+            all.next_value_seed(Counted(self.0))?;
+        }
+        Ok(())
+    }
+
+    /// A value with a tag.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
+        let ((), inner) = tagged.variant_seed(Counted(self.0))?;
+        inner.newtype_variant_seed(Counted(self.0))
+    }
 }
 
 /// Takes tags (`!x value`) off: the engine's client passes over them, so nothing may be hidden by one.
@@ -110,6 +225,18 @@ pub(super) fn check(
         if !is_name(&spec.name) {
             return at(&["x-matou", "secrets"], no_name(&spec.name));
         }
+        if spec.length > LONGEST_SECRET {
+            let message = format!("a secret has {LONGEST_SECRET} characters at most");
+            return at(&["x-matou", "secrets"], message);
+        }
+    }
+    if extension
+        .check
+        .as_ref()
+        .is_some_and(|c| c.within > LONGEST_WAIT)
+    {
+        let message = format!("an application is waited for {LONGEST_WAIT} s at most");
+        return at(&["x-matou", "check", "within"], message);
     }
     for dump in &extension.backup.dumps {
         let path = Path::new(&dump.file);
@@ -432,5 +559,29 @@ mod tests {
         assert!(bounded("services: {a: {image: x}}\n").is_ok());
         assert!(bounded(&"[".repeat(100_000)).is_err());
         assert!(bounded(&"a: 1\n".repeat(300_000)).is_err());
+        // Brackets in quotes close nothing.
+        assert!(bounded(&"[\"]\",\n".repeat(100_000)).is_err());
+        // Many that are flat are fine, also in text that only looks like brackets.
+        assert!(bounded(&"- {a: [1]}\n".repeat(50_000)).is_ok());
+        assert!(bounded(&format!("a: |\n{}", "  [[[[\n".repeat(10_000))).is_ok());
+    }
+
+    #[test]
+    fn what_aliases_stand_for_is_bounded() {
+        let few = "x: &a {image: y:1}\nservices: {a: *a, b: *a, c: {<<: *a}}\n";
+        assert!(bounded(few).is_ok());
+        let list = format!("a: &a [{}]\n", "1,".repeat(10_000));
+        let many = format!("{list}b: [{}]\n", "*a,".repeat(10_000));
+        assert!(bounded(&many).unwrap_err().contains("aliases"));
+        let text = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(500_000),
+            "*a,".repeat(10_000)
+        );
+        assert!(bounded(&text).unwrap_err().contains("aliases"));
+        let laugh = |i: u32| format!("a{i}: &a{i} [{}]\n", format!("*a{},", i - 1).repeat(9));
+        let laughs: String = (1..20).map(laugh).collect();
+        let laughs = bounded(&format!("a0: &a0 lol\n{laughs}"));
+        assert!(laughs.unwrap_err().contains("aliases"));
     }
 }

@@ -10,7 +10,7 @@ use super::catalogue::Stack;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape, interpolate};
-use super::lint::{Finding, Severity, lint, published, section, uses};
+use super::lint::{Finding, MOST_PORTS, Severity, TOO_MANY_PORTS, lint, published, section, uses};
 use super::needs::{self, Needs};
 use super::places::Places;
 use super::reach;
@@ -25,6 +25,12 @@ pub const HASH_LABEL: &str = "org.matou.hash";
 
 /// Compose file version for files that name none: engines before 23 refuse those.
 const VERSION: &str = "3.8";
+
+/// Most text of all services together with what they refer to, bytes.
+const MOST_HASHED: usize = 64 << 20;
+
+/// Most text in all values together, bytes.
+const MOST_TEXT: usize = 8 << 20;
 
 /// Keys whose values are numbers or booleans also when they come from a variable, which is text.
 /// Source: docker/cli, cli/compose/loader/interpolate.go.
@@ -178,9 +184,10 @@ pub(super) fn render(
             .or_else(declared)
             .or_else(|| built_in(name, app, target.edge))
     };
+    let mut room = MOST_TEXT;
     for (key, value) in &mut file {
         if key.as_str() != Some("version") {
-            substitute(value, key.as_str().unwrap_or(""), &lookup)
+            substitute(value, key.as_str().unwrap_or(""), &lookup, &mut room)
                 .map_err(|e| located(stack, &e))?;
         }
     }
@@ -390,6 +397,7 @@ fn located(stack: &Stack, error: &InterpolationError) -> StackError {
     let needle = match error {
         InterpolationError::Required { name, .. } => format!("${{{name}"),
         InterpolationError::Invalid(what) => what.clone(),
+        InterpolationError::TooLong | InterpolationError::TooDeep => "$".to_owned(),
     };
     StackError::near(&stack.file, &stack.text, &needle, error.to_string())
 }
@@ -417,10 +425,14 @@ fn substitute(
     value: &mut Value,
     key: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
+    room: &mut usize,
 ) -> Result<(), InterpolationError> {
     match value {
         Value::String(text) => {
             let new = interpolate(text, lookup)?;
+            *room = room
+                .checked_sub(new.len())
+                .ok_or(InterpolationError::TooLong)?;
             if new != *text && TYPED.contains(&key) {
                 // The text of a number or boolean; anything else stays text.
                 *value = match serde_yaml::from_str(&new) {
@@ -434,15 +446,15 @@ fn substitute(
         }
         Value::Sequence(items) => {
             for item in items {
-                substitute(item, key, lookup)?;
+                substitute(item, key, lookup, room)?;
             }
         }
         Value::Mapping(map) => {
             for (key, value) in map {
-                substitute(value, key.as_str().unwrap_or(""), lookup)?;
+                substitute(value, key.as_str().unwrap_or(""), lookup, room)?;
             }
         }
-        Value::Tagged(tagged) => substitute(&mut tagged.value, key, lookup)?,
+        Value::Tagged(tagged) => substitute(&mut tagged.value, key, lookup, room)?,
         _ => {}
     }
     Ok(())
@@ -463,6 +475,7 @@ fn services(
         .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
         .collect();
     let externals = external_names(file);
+    let mut hashed = 0;
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
     };
@@ -522,6 +535,11 @@ fn services(
                 text.push_str(&serde_yaml::to_string(entry).unwrap_or_default());
             }
         }
+        hashed += text.len();
+        if hashed > MOST_HASHED {
+            let message = format!("its services refer to more than {} MiB", MOST_HASHED >> 20);
+            return Err(at(&["services", &name], message));
+        }
         let digest = Sha256::digest(text);
         let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let mut stamped = escaped.clone();
@@ -532,13 +550,12 @@ fn services(
         let global = deploy("mode").and_then(Value::as_str) == Some("global");
         let replicas = deploy("replicas").and_then(Value::as_u64).unwrap_or(1);
         let ports = service.get("ports").and_then(Value::as_sequence);
-        out.ports.extend(
-            ports
-                .into_iter()
-                .flatten()
-                .filter_map(|p| published(p).ok())
-                .flatten(),
-        );
+        for port in ports.into_iter().flatten() {
+            out.ports.extend(published(port).unwrap_or_default());
+            if out.ports.len() > MOST_PORTS {
+                return Err(at(&["services", &name, "ports"], TOO_MANY_PORTS.into()));
+            }
+        }
         out.services.push(RenderedService {
             image: labels::text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),

@@ -21,6 +21,7 @@ use crate::stack::check_app_name;
 pub use merge::{Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere};
 pub use night::{night, take_over};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
+pub(crate) use unit::told;
 
 pub(super) use app::own_stack;
 pub(super) use dump::make as dump;

@@ -143,6 +143,14 @@ async fn watch(
 }
 
 async fn progress(cx: &Cx, status: &Status) {
+    let detail = told(status);
+    cx.out
+        .progress_with(status.bytes_done, status.total_bytes, "bytes", &detail)
+        .await;
+}
+
+/// More than its numbers say, as `12 of 34 files, 40 MiB/s, 2 min left`.
+pub(crate) fn told(status: &Status) -> String {
     let mut detail = match status.total_files {
         0 => String::new(),
         total => format!("{} of {total} files", status.files_done),
@@ -155,9 +163,7 @@ async fn progress(cx: &Cx, status: &Status) {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         detail += &format!(", {} left", coarse(left));
     }
-    cx.out
-        .progress_with(status.bytes_done, status.total_bytes, "bytes", &detail)
-        .await;
+    detail
 }
 
 /// Runs a command of restic that needs the repository alone. A lock that a killed run left behind

@@ -1,0 +1,354 @@
+//! What comes from outside, and what must hold of it whatever it is: the bodies of the fuzz targets in
+//! fuzz/, which tests/hostile.rs runs too. Each panics when a promise is broken.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::backup::{LsNode, Message, Snapshot, read_message};
+use crate::config::{Config, Reach};
+use crate::edge::{AcmeStore, parse_access};
+use crate::job::Check;
+use crate::provision::fuzzed as provision;
+use crate::stack::{AppFile, Catalogue, Rendered, Target, migrate_file, plain};
+use crate::text;
+
+/// A target: its name, as of its folder in fuzz/corpus, and what it does with bytes.
+pub type Named = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Named; 13] = [
+    ("access", access),
+    ("acme", acme),
+    ("app", app),
+    ("compose", compose),
+    ("config", config),
+    ("escapes", escapes),
+    ("extension", extension),
+    ("facts", facts),
+    ("lsblk", lsblk),
+    ("lvm", lvm),
+    ("nft", nft),
+    ("restic", restic),
+    ("sshd", sshd),
+];
+
+const FLEET: &str = "[[nodes]]\nname = \"n1\"\naddress = \"10.0.0.1\"\nrole = \"manager\"\n\
+    [storage]\ndriver = \"nfs\"\ndevices = [\"/dev/vdb\", \"/dev/vdc\"]\n";
+
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+    let mut config = Config::parse(FLEET, Path::new("/fleet/config.toml")).expect("a fleet");
+    // Nothing is read from the disk.
+    config.path = None;
+    config
+});
+
+static BUILT_IN: LazyLock<Catalogue> =
+    LazyLock::new(|| Catalogue::load(None).expect("the built-in stacks"));
+
+fn utf8(data: &[u8]) -> Option<&str> {
+    std::str::from_utf8(data).ok()
+}
+
+/// Whether a terminal obeys nothing of it, and hides and reorders nothing; not by the rules of
+/// [`text`], but by those of docs/security.md. `kept` are control characters that may be there.
+fn is_safe(shown: &str, kept: &[char]) -> bool {
+    let mut marks = 0;
+    shown.chars().all(|c| {
+        marks = match c {
+            '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => marks,
+            c if !c.is_control() && UnicodeWidthChar::width(c) == Some(0) => marks + 1,
+            _ => 0,
+        };
+        let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}'
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let hides = matches!(
+            c,
+            '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{3164}' | '\u{e0000}'
+                ..='\u{e007f}'
+        );
+        (!c.is_control() || kept.contains(&c)) && !reorders && !hides && marks <= 6
+    })
+}
+
+/// The escape filter: what it lets through is safe, and stays as it is when it is filtered again.
+pub fn escapes(data: &[u8]) {
+    let lossy = String::from_utf8_lossy(data);
+    let again: [(&str, String, fn(&str) -> String); 5] = [
+        ("clean", text::clean(&lossy).into(), |t| {
+            text::clean(t).into()
+        }),
+        ("visible", text::visible(&lossy).into(), |t| {
+            text::visible(t).into()
+        }),
+        ("plain", text::plain(data), |t| text::plain(t.as_bytes())),
+        ("log_line", text::log_line(data), |t| {
+            text::log_line(t.as_bytes())
+        }),
+        ("lines", text::visible_lines(&lossy).into(), |t| {
+            text::visible_lines(t).into()
+        }),
+    ];
+    for (name, once, filter) in again {
+        let kept: &[char] = if name == "lines" { &['\n', '\t'] } else { &[] };
+        assert!(is_safe(&once, kept), "{name}: {once:?}");
+        assert_eq!(filter(&once), once, "{name} once more");
+    }
+    assert!(is_safe(&text::clean_lines(&lossy), &['\n']));
+    coloured(&text::keep_sgr(data));
+    // A reader of JSON gets what there was, a terminal nothing that it obeys.
+    if let Ok(json) = serde_json::to_string(&*lossy) {
+        let escaped = text::escape_json(&json);
+        assert!(is_safe(&escaped, &[]), "{escaped:?}");
+        let back: Option<String> = serde_json::from_str(&escaped).ok();
+        assert_eq!(back.as_deref(), Some(&*lossy));
+    }
+    for columns in [0, 1, 7, 40] {
+        let cut = text::truncate(&lossy, columns, "…");
+        assert!(text::width(&cut) <= columns, "{cut:?} in {columns}");
+    }
+}
+
+/// A line of a log with its colours, and nothing else.
+fn coloured(line: &str) {
+    assert_eq!(text::keep_sgr(line.as_bytes()), line, "coloured once more");
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        assert!(is_safe(before, &[]), "{line:?}");
+        let numbers = after.strip_prefix('[').and_then(|a| a.split_once('m'));
+        let Some((numbers, after)) = numbers else {
+            panic!("no colour: {line:?}");
+        };
+        let number = |c: char| c.is_ascii_digit() || matches!(c, ';' | ':');
+        assert!(numbers.chars().all(number), "{line:?}");
+        rest = after;
+    }
+    assert!(is_safe(rest, &[]), "{line:?}");
+}
+
+/// Stack files: what is rendered is YAML, in its place; what was migrated is not migrated again.
+pub fn compose(data: &[u8]) {
+    let Some(file) = utf8(data) else { return };
+    if let Ok((new, _)) = migrate_file("own.yml", file, "own", "le")
+        && let Ok((again, _)) = migrate_file("own.yml", &new, "own", "le")
+    {
+        assert_eq!(again, new, "migrated once more");
+    }
+    let Ok(catalogue) = BUILT_IN.clone().with("own", file) else {
+        return;
+    };
+    let target = Target {
+        place: Some("n1".into()),
+        images: [("web".to_owned(), "z:2".to_owned())].into(),
+        ..Target::of(&CONFIG)
+    };
+    let _ = catalogue.lint("own", &target);
+    let _ = catalogue.image_variable("own", "web");
+    let given: BTreeMap<String, String> = [("D".to_owned(), "a.org".to_owned())].into();
+    for given in [given, BTreeMap::new()] {
+        if let Ok(rendered) = catalogue.render("own", "app", &given, &target) {
+            is_rendered(&rendered);
+        }
+    }
+}
+
+fn is_rendered(rendered: &Rendered) {
+    let yaml = |text: &str| -> serde_yaml::Value {
+        serde_yaml::from_str(text).unwrap_or_else(|e| panic!("rendered to no YAML: {e}\n{text}"))
+    };
+    assert!(yaml(&rendered.yaml).get("x-matou").is_none());
+    for service in &rendered.services {
+        let hosts = service.needs.constraints.iter();
+        let hosts = hosts.filter(|c| *c == "node.hostname == n1").count();
+        assert_eq!(hosts, 1, "{}", rendered.yaml);
+    }
+    if let Ok(plain) = plain("app", rendered) {
+        yaml(&plain.yaml);
+        for (file, _) in plain.secrets.iter().chain(&plain.configs) {
+            assert!(!file.contains('/') && !file.starts_with('.'), "{file}");
+        }
+    }
+}
+
+/// What stands under `x-matou`.
+pub fn extension(data: &[u8]) {
+    let Some(text) = utf8(data) else { return };
+    let indented: String = text.lines().map(|l| format!("  {l}\n")).collect();
+    let file = format!("x-matou:\n{indented}services:\n  web: {{image: 'x:1'}}\n");
+    if let Ok(catalogue) = BUILT_IN.clone().with("own", &file) {
+        let _ = catalogue.extension("own");
+        let _ = catalogue.list();
+        compose(file.as_bytes());
+    }
+}
+
+/// Traefik's store of certificates: what is taken out is gone, and the rest is there.
+pub fn acme(data: &[u8]) {
+    let Some(store) = utf8(data).and_then(|text| AcmeStore::parse(text).ok()) else {
+        return;
+    };
+    let names: Vec<&String> = store.certificates.iter().flat_map(|c| &c.names).collect();
+    for name in names.into_iter().take(20) {
+        let (text, gone) = store.without(name);
+        let has = |c: &&crate::edge::Stored| c.names.contains(name);
+        assert_eq!(gone, store.certificates.iter().filter(has).count());
+        let rest = match AcmeStore::parse(&text) {
+            Ok(rest) => rest,
+            Err(e) => panic!("the rest is no store: {e}"),
+        };
+        let wanted: Vec<_> = store.certificates.iter().filter(|c| !has(c)).collect();
+        assert_eq!(rest.certificates.iter().collect::<Vec<_>>(), wanted);
+    }
+}
+
+/// config.toml: errors are short, and a manager's copy is one of the same fleet.
+pub fn config(data: &[u8]) {
+    let Some(text) = utf8(data) else { return };
+    let path = Path::new("/fleet/config.toml");
+    let read = match Config::parse(text, path) {
+        Ok(read) => read,
+        Err(error) => {
+            let said = error.to_string();
+            assert!(said.len() < 8 << 10, "{} bytes", said.len());
+            return;
+        }
+    };
+    if let Ok(copy) = provision::managers_copy(&read, text) {
+        let copied = match Config::parse(&copy, path) {
+            Ok(copied) => copied,
+            Err(e) => panic!("a manager's copy can't be read: {e}"),
+        };
+        let names = |c: &Config| -> Vec<_> {
+            let of = |n: &crate::config::NodeConfig| (n.name.clone(), n.role, n.labels.clone());
+            c.nodes.iter().map(of).collect()
+        };
+        assert_eq!(names(&copied), names(&read));
+        assert_eq!(copied.nodes[0].reach, Reach::Local);
+        assert_eq!(copied.storage, read.storage);
+        assert_eq!(copied.edge, read.edge);
+        assert_eq!(copied.provision, read.provision);
+        let copies = |c: &Config| c.backup.repositories.len();
+        assert_eq!(copies(&copied), copies(&read));
+    }
+    foreign(text);
+}
+
+/// What a repository says, taken and written again, says nothing more that is left out.
+fn foreign(text: &str) {
+    let Some((taken, _)) = crate::recover::taken(text) else {
+        return;
+    };
+    let again = crate::recover::taken(&taken);
+    assert_eq!(again, Some((taken, Vec::new())));
+}
+
+/// apps/NAME.toml: what is written is what was read.
+pub fn app(data: &[u8]) {
+    let Some(text) = utf8(data) else { return };
+    match AppFile::parse("apps/a.toml", text) {
+        Ok(read) => assert_eq!(AppFile::parse("apps/a.toml", &read.text()), Ok(read)),
+        Err(e) => assert!(e.to_string().len() < 8 << 10),
+    }
+}
+
+/// restic's messages and lists: what is shown of them is safe, and no longer than what came.
+pub fn restic(data: &[u8]) {
+    for line in data.split(|b| *b == b'\n') {
+        match read_message(line) {
+            Some(Message::Error(error)) => {
+                let said = error.text();
+                assert!(is_safe(&said, &[]), "{said:?}");
+                assert!(said.len() <= 3 * line.len() + 200, "{said}");
+            }
+            Some(Message::Status(status)) => {
+                let told = crate::ops::told(&status);
+                assert!(told.len() < 200, "{told}");
+            }
+            _ => {}
+        }
+        let _ = serde_json::from_slice::<LsNode>(line);
+        if let Ok(snapshots) = serde_json::from_slice::<Vec<Snapshot>>(line) {
+            for snapshot in &snapshots {
+                let _ = snapshot.app();
+                let back = serde_json::to_vec(snapshot).unwrap_or_default();
+                let back = serde_json::from_slice::<Snapshot>(&back).ok();
+                assert_eq!(back.as_ref(), Some(snapshot));
+            }
+        }
+    }
+}
+
+/// Traefik's access log: what is kept of a line is safe and bounded.
+pub fn access(data: &[u8]) {
+    for line in data.split(|b| *b == b'\n') {
+        let Some(read) = parse_access(line) else {
+            continue;
+        };
+        for kept in [
+            &read.method,
+            &read.host,
+            &read.path,
+            &read.client,
+            &read.user,
+            &read.router,
+        ] {
+            assert!(is_safe(kept, &[]), "{kept:?}");
+            assert!(kept.len() <= 1024, "{} bytes", kept.len());
+        }
+        assert!(is_safe(&read.line(), &[]), "{}", read.line());
+    }
+}
+
+/// What a node prints of itself: lines of a plan are safe to show.
+fn checked(printed: &str, wanted: impl Fn(&str) -> bool) {
+    for said in provision::checks(&CONFIG, printed, wanted) {
+        match said {
+            Ok(Check::Done(lines) | Check::Change(lines)) => {
+                for line in lines.iter().map(ToString::to_string) {
+                    assert!(is_safe(&line, &['\n', '\t']), "{line:?}");
+                }
+            }
+            Ok(Check::Unknown(_)) => {}
+            Err(said) => assert!(said.len() <= 16 * printed.len() + 4096, "{said}"),
+        }
+    }
+}
+
+/// All that a node prints when its facts are gathered, with `@@` for the mark between its parts.
+pub fn facts(data: &[u8]) {
+    checked(&String::from_utf8_lossy(data), |_| true);
+}
+
+/// `sshd -T`.
+pub fn sshd(data: &[u8]) {
+    let printed = String::from_utf8_lossy(data);
+    assert!(!provision::ports(&printed).is_empty());
+    let wanted = |name: &str| matches!(name, "sshd" | "firewall" | "fail2ban");
+    checked(&provision::part("sshd", &printed), wanted);
+}
+
+/// `lsblk --json`.
+pub fn lsblk(data: &[u8]) {
+    let printed = String::from_utf8_lossy(data);
+    let devices = provision::part("devices", "/dev/vdb\n/dev/vdc");
+    let printed = provision::part("lsblk", &printed) + &devices + "\n@@ 1 container\n@@ 1 =\n";
+    checked(&printed, |name| name == "storage");
+}
+
+const DISKS: &str = r#"{"blockdevices":[{"path":"/dev/vdb","size":1073741824,"type":"disk"},{"path":"/dev/vdc","size":1073741824,"type":"disk"}]}"#;
+
+/// `lvm fullreport`.
+pub fn lvm(data: &[u8]) {
+    let printed = provision::part("lvm", &String::from_utf8_lossy(data));
+    let devices = provision::part("devices", "/dev/vdb\n/dev/vdc");
+    let disks = provision::part("lsblk", DISKS);
+    checked(&(printed + &devices + &disks), |name| name == "storage");
+}
+
+/// `nft list table`.
+pub fn nft(data: &[u8]) {
+    let printed = provision::part("nft", &String::from_utf8_lossy(data));
+    checked(&printed, |name| name == "firewall");
+}
