@@ -1,5 +1,5 @@
 //! What comes from outside, and what must hold of it whatever it is: the bodies of the fuzz targets in
-//! fuzz/, which tests/hostile.rs runs too. Each panics when a promise is broken.
+//! fuzz/, which tests/hostile/ runs too. Each panics when a promise is broken.
 
 use std::collections::BTreeMap;
 use std::path::Path;

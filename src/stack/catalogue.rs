@@ -18,8 +18,8 @@ use crate::config::nearest;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stacks");
 
-/// Most variables that a file may ask for when it is looked at: each is looked for in the whole of it.
-const MOST_REQUIRED: usize = 200;
+/// Most variables that a file may ask for when it is looked at: it is rendered once more for each.
+const MOST_REQUIRED: usize = 100;
 
 /// A stack of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -168,12 +168,6 @@ impl Catalogue {
     pub fn lint(&self, stack: &str, target: &Target<'_>) -> Result<Vec<Finding>, StackError> {
         let stack = self.find(stack)?;
         let mut variables = stack.extension.samples();
-        let declared = |name: &str| stack.extension.variables.iter().any(|v| v.name == name);
-        for name in required(&stack.text).take(MOST_REQUIRED) {
-            if !declared(name) {
-                variables.insert(name.to_owned(), "example.org".into());
-            }
-        }
         // A variable that only the file asks for has some value too.
         for _ in 0..MOST_REQUIRED {
             match render(&stack, "app", &variables, target) {
@@ -263,15 +257,6 @@ impl Catalogue {
             "there is no stack {stack:?}; {hint}"
         )))
     }
-}
-
-/// Variables that a text asks for: `${NAME:?…}`, `${NAME?…}`.
-fn required(text: &str) -> impl Iterator<Item = &str> {
-    text.split("${").skip(1).filter_map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
-        let (name, operator) = rest.split_at(end);
-        (!name.is_empty() && operator.trim_start_matches(':').starts_with('?')).then_some(name)
-    })
 }
 
 fn insert(
