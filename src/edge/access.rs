@@ -49,10 +49,11 @@ struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 impl Text<'_> {
     /// Safe to show, and no longer than is kept; `-` is Traefik's word for nothing.
     fn kept(&self) -> Box<str> {
-        let cut = &self.0[..self.0.floor_char_boundary(LONGEST)];
-        match &*text::clean(cut) {
+        let cut = |text: &str| text.floor_char_boundary(LONGEST);
+        match &*text::clean(&self.0[..cut(&self.0)]) {
             "-" => "".into(),
-            clean => clean.into(),
+            // What is shown of an escape is longer than it.
+            clean => clean[..cut(clean)].into(),
         }
     }
 }
@@ -192,6 +193,10 @@ mod tests {
         for text in [&read.path, &read.host, &read.client] {
             assert!(!text.chars().any(char::is_control), "{text:?}");
         }
+        let escapes = json!({"RequestMethod": "GET", "DownstreamStatus": 200,
+            "time": "2026-11-24T16:21:08Z", "RequestPath": "\r".repeat(2000) + "a"});
+        let read = parse(escapes.to_string().as_bytes()).unwrap();
+        assert_eq!(read.path.len(), LONGEST);
         // Bytes that are no UTF-8 cost no line.
         let mut odd = FOUND.as_bytes().to_vec();
         odd[20] = 0xff;

@@ -588,6 +588,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_a_report_may_be_anything() {
+        let blocks = [disk("/dev/vdb", "LVM2_member"), disk("/dev/vdc", "")].join(",");
+        let found = facts(&blocks).with("lvm", r#"{"report":[{"vg":[{"vg_name":"matou","vg_size":"1B","vg_free":"2B"}],"pv":[{"pv_name":"/dev/vdb","vg_name":"matou","pv_size":"18446744073709551615B"}],"lv":[{"lv_name":"data","vg_name":"matou"}]}]}"#, 0);
+        let plan = check_of(&Storage, &config(TWO), found).unwrap();
+        assert!(lines(&plan).contains(&"~ volume matou/data: 0 B → 1 B".to_owned()));
+    }
+
+    #[test]
     fn files_below_the_mount_point_are_not_hidden() {
         let blocks = [disk("/dev/vdb", ""), disk("/dev/vdc", "")].join(",");
         let e = check_of(

@@ -322,8 +322,8 @@ fn quorum(at: &At<'_>, found: &SwarmNode, change: Change) -> Result<Change, Stri
             _ => change,
         });
     }
-    let after = count - 1;
-    let left = reachable - usize::from(found.reachable);
+    let after = count.saturating_sub(1);
+    let left = reachable.saturating_sub(usize::from(found.reachable));
     if after == 0 || left <= after / 2 {
         return Err(format!(
             "{} can't become a worker: of the {after} managers that would be left {left} answer, and the swarm needs more than half of them",
@@ -630,6 +630,13 @@ mod tests {
             lines(&plan),
             ["- n1 from the other swarm", "+ manager of the swarm"]
         );
+    }
+
+    #[test]
+    fn a_role_that_is_none_is_no_reason_to_break_down() {
+        let odd = engine(ACTIVE, &format!("[{}]", node("a", "neither")));
+        let said = check_of(&Membership, &config(""), odd).unwrap_err();
+        assert!(said.contains("of the 0 managers"), "{said}");
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub fn migrate_file(
         message: e.to_string(),
     })?;
     let places = Places::of(text);
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut notes = Vec::new();
     let services = value.get("services").and_then(Value::as_mapping);
     let mut blocks = Vec::new();
@@ -62,21 +61,104 @@ pub fn migrate_file(
             .get("deploy")
             .and_then(|d| d.get("labels"))
             .is_some_and(Value::is_sequence);
-        blocks.push((line, migrated.labels, list));
+        blocks.push(Block {
+            service: name.to_owned(),
+            line,
+            labels: migrated.labels,
+            list,
+        });
     }
     // From the end, so that the lines of the others stay what they are.
-    blocks.sort_by_key(|(line, ..)| std::cmp::Reverse(*line));
-    for (line, labels, list) in blocks {
-        let end = block_end(&lines, line - 1);
-        let indent = indentation(&lines[line - 1]);
-        let new = block(&labels, list, indent, file)?;
-        lines.splice(line - 1..end, new);
+    blocks.sort_by_key(|block| std::cmp::Reverse(block.line));
+    let mut lines = lines_of(text);
+    for block in &blocks {
+        block.put(&mut lines, file)?;
     }
-    let mut new = lines.join("\n");
-    if text.ends_with('\n') {
-        new.push('\n');
+    let new = lines.concat();
+    if let Some(last) = blocks.last()
+        && !is_the_same_otherwise(value, &new, &blocks)
+    {
+        return Err(StackError::At {
+            file: file.to_owned(),
+            line: last.line,
+            message: format!(
+                "the labels of {} can't be rewritten where they are: write them below `deploy:` and `labels:`, on lines of their own",
+                last.service
+            ),
+        });
     }
     Ok((new, notes))
+}
+
+/// New labels of a service, and the line of the old ones' key.
+struct Block {
+    service: String,
+    line: usize,
+    labels: Labels,
+    list: bool,
+}
+
+impl Block {
+    /// Puts the new labels in the place of the old ones.
+    fn put(&self, lines: &mut Vec<String>, file: &str) -> Result<(), StackError> {
+        let start = self.line.saturating_sub(1);
+        let Some(first) = lines.get(start) else {
+            return Ok(());
+        };
+        let end = block_end(lines, start);
+        let usual = match ending(first) {
+            "" => "\n",
+            ending => ending,
+        };
+        let new = block(&self.labels, self.list, indentation(first), file)?;
+        let mut new: Vec<String> = new.into_iter().map(|line| line + usual).collect();
+        // A file without a newline at its end stays one.
+        let last = &lines[end - 1];
+        if let (Some(new), "") = (new.last_mut(), ending(last)) {
+            new.truncate(new.len() - usual.len());
+        }
+        lines.splice(start..end, new);
+        Ok(())
+    }
+}
+
+/// Whether a new text says the same as the old one but for the labels that were put into it.
+fn is_the_same_otherwise(mut old: Value, new: &str, blocks: &[Block]) -> bool {
+    let Ok(mut new) = serde_yaml::from_str::<Value>(new) else {
+        return false;
+    };
+    let taken = |file: &mut Value, service: &str| {
+        let service = file.get_mut("services")?.get_mut(service)?;
+        let labels = labels::of(service.as_mapping()?);
+        let deploy = service.get_mut("deploy")?.as_mapping_mut()?;
+        deploy.remove("labels").map(|_| labels)
+    };
+    let put = |block: &Block| {
+        taken(&mut old, &block.service);
+        taken(&mut new, &block.service).as_ref() == Some(&block.labels)
+    };
+    blocks.iter().all(put) && old == new
+}
+
+/// The lines of a text as YAML counts them, with their endings: a carriage return is one, too.
+fn lines_of(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['\r', '\n']) {
+        let length = if rest[at..].starts_with("\r\n") { 2 } else { 1 };
+        let (line, after) = rest.split_at(at + length);
+        lines.push(line.to_owned());
+        rest = after;
+    }
+    if !rest.is_empty() {
+        lines.push(rest.to_owned());
+    }
+    lines
+}
+
+/// What a line ends in.
+fn ending(line: &str) -> &str {
+    &line[line.trim_end_matches(['\r', '\n']).len()..]
 }
 
 fn indentation(line: &str) -> usize {
@@ -149,6 +231,42 @@ mod tests {
             migrate_file("ghost.yml", &new, "ghost", "le").unwrap().0,
             new
         );
+    }
+
+    #[test]
+    fn endings_of_lines_stay_and_a_file_without_old_labels_does() {
+        for same in ["services:\r\n  a: {}\r\n", "a: 1\r\r\n", "", "\n\n", "a: 1"] {
+            assert_eq!(migrate_file("a.yml", same, "a", "le").unwrap().0, same);
+        }
+        let old = "services:\n  web:\n    deploy:\n      labels:\n        traefik.port: 80\n        traefik.frontend.rule: Host:a.org";
+        let new = migrate_file("a.yml", old, "a", "le").unwrap().0;
+        assert!(new.ends_with(".loadbalancer.server.port: '80'"), "{new}");
+        for ending in ["\r\n", "\r"] {
+            let old = old.replace('\n', ending);
+            let wanted = new.replace('\n', ending);
+            assert_eq!(migrate_file("a.yml", &old, "a", "le").unwrap().0, wanted);
+        }
+    }
+
+    #[test]
+    fn labels_that_do_not_stand_in_a_block_of_their_own_are_refused() {
+        let labels = "{traefik.port: 80, traefik.frontend.rule: 'Host:a.org'}";
+        for old in [
+            format!("services:\n  web:\n    deploy: {{labels: {labels}}}\n"),
+            format!("x-d: &d {{labels: {labels}}}\nservices:\n  web:\n    deploy: *d\n"),
+            format!("services: {{web: {{deploy: {{labels: {labels}}}}}}}\n"),
+        ] {
+            let error = migrate_file("a.yml", &old, "a", "le").unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains("the labels of web can't be rewritten"),
+                "{error}"
+            );
+        }
+        // One line of a block is fine.
+        let old = format!("services:\n  web:\n    deploy:\n      labels: {labels}\n");
+        assert!(migrate_file("a.yml", &old, "a", "le").is_ok());
     }
 
     #[test]
