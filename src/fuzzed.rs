@@ -76,7 +76,9 @@ fn is_safe(shown: &str, kept: &[char]) -> bool {
 /// The escape filter: what it lets through is safe, and stays as it is when it is filtered again.
 pub fn escapes(data: &[u8]) {
     let lossy = String::from_utf8_lossy(data);
-    let again: [(&str, String, fn(&str) -> String); 5] = [
+    /// Its name, what it made, and it once more.
+    type Filter = (&'static str, String, fn(&str) -> String);
+    let again: [Filter; 5] = [
         ("clean", text::clean(&lossy).into(), |t| {
             text::clean(t).into()
         }),

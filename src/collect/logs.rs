@@ -198,10 +198,9 @@ async fn batch(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch
         while lines.len() < BATCH && bytes < BATCH_BYTES {
             let next = match arriving.try_recv() {
                 Ok(line) => Some(line),
-                Err(_) => match tokio::time::timeout_at(end, arriving.recv()).await {
-                    Ok(line) => line,
-                    Err(_) => None,
-                },
+                Err(_) => tokio::time::timeout_at(end, arriving.recv())
+                    .await
+                    .unwrap_or_default(),
             };
             let Some(line) = next else { break };
             bytes += line.bytes.len();

@@ -538,7 +538,13 @@ fn frame(body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn logs_of_100_megabytes_pass_in_bounded_memory() {
-    let kinds: [(&str, fn(&mut UnixStream) -> std::io::Result<()>, usize); 5] = [
+    /// Its name, who writes it, and how many lines it is.
+    type Kind = (
+        &'static str,
+        fn(&mut UnixStream) -> std::io::Result<()>,
+        usize,
+    );
+    let kinds: [Kind; 5] = [
         (
             "one line of a terminal",
             |to| {
