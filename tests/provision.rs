@@ -71,6 +71,7 @@ fn blank_servers_become_a_fleet() {
     from_nothing(&fleet, &config);
     bans(&fleet, &config);
     nothing_is_open(&fleet);
+    containers_are_no_nodes(&fleet);
     lock_out(&fleet, &config);
     another_swarm(&fleet, &config);
     apt_in_use(&fleet);
@@ -279,6 +280,118 @@ fn nothing_is_open(fleet: &Fleet) {
     });
     assert!(!reach(8888), "8888 of n2 is open to everybody");
     fleet.run("n1", "docker service rm web443 web8888");
+}
+
+/// What a container sends goes by its node's address, which the other nodes trust: nothing of it
+/// reaches what they offer to each other, from whatever network.
+fn containers_are_no_nodes(fleet: &Fleet) {
+    const SCAN: &str = include_str!("files/provision/scan.py");
+    const DATAGRAMS: &str = include_str!("files/provision/datagrams.py");
+    let put = |name: &str, text: &str| {
+        fleet.run("n3", &format!("cat >/run/{name} <<'END'\n{text}END\n"));
+    };
+    put("scan.py", SCAN);
+    put("datagrams.py", DATAGRAMS);
+    // Something that listens where NFS would, and open there to the fleet.
+    let nfs = "systemd-run --quiet --unit=nfs python3 -m http.server 2049\n\
+        nft insert rule inet matou fleet tcp dport 2049 accept\n\
+        nft add table inet probe\n\
+        nft 'add chain inet probe in { type filter hook input priority 0; }'\n\
+        nft add rule inet probe in udp dport '{ 4789, 7946 }' udp length 1242 counter";
+    for node in ["n1", "n2", "n3"] {
+        fleet.run(node, nfs);
+    }
+    fleet.run(
+        "n3",
+        "docker network create plain >/dev/null\n\
+         docker network create -o com.docker.network.bridge.name=odd0 odd >/dev/null\n\
+         docker network create --ipv6 --subnet fd00:7::/64 six >/dev/null",
+    );
+    fleet.run(
+        "n1",
+        "docker network create --driver overlay --attachable over >/dev/null",
+    );
+    let networks = ["bridge", "plain", "odd", "six", "over"];
+    for network in networks {
+        let run = format!(
+            "docker run --detach --rm --name in-{network} --network {network} matou/hello:1.0 >/dev/null"
+        );
+        fleet.run("n3", &run);
+    }
+    // Inside of a container's network, or, without one, as the node itself.
+    let inside = |network: Option<&str>, line: &str| {
+        let enter = network.map_or_else(String::new, |network| {
+            format!(
+                "nsenter --net --target $(docker inspect --format '{{{{.State.Pid}}}}' in-{network}) "
+            )
+        });
+        fleet.run("n3", &format!("{enter}python3 /run/{line}"))
+    };
+    for node in ["n1", "n2", "n3"] {
+        let address = fleet.address(node);
+        let listening = fleet.run(
+            node,
+            "ss --listening --tcp --numeric --no-header | awk '{ n = split($4, a, \":\"); print a[n] }' | sort -un",
+        );
+        let listening: Vec<&str> = listening.split_whitespace().collect();
+        for port in ["22", "2049", "7946"] {
+            assert!(listening.contains(&port), "{node}: {listening:?}");
+        }
+        let scan = format!("scan.py {address} {}", listening.join(" "));
+        let counted = || -> u64 {
+            let rules = fleet.run(node, "nft list chain inet probe in");
+            let count = rules.split("packets ").nth(1).expect("a counter");
+            count
+                .split(' ')
+                .next()
+                .expect("a number")
+                .parse()
+                .expect("a number")
+        };
+        // As the node: this is how it looks when something gets through.
+        let open = inside(None, &scan);
+        for port in ["22", "2049", "7946"] {
+            assert!(open.lines().any(|l| l == port), "{node}: {open}");
+        }
+        if node != "n3" {
+            inside(None, &format!("datagrams.py {address}"));
+            assert_eq!(counted(), 2, "on {node}");
+        }
+        let before = counted();
+        for network in networks {
+            let open = inside(Some(network), &scan);
+            let inner: Vec<&str> = open
+                .lines()
+                .filter(|port| !["80", "443"].contains(port))
+                // A bridge of another name is told from the world outside by nothing: SSH is open to it.
+                .filter(|port| !(network == "odd" && node == "n3" && *port == "22"))
+                .collect();
+            assert!(inner.is_empty(), "from {network} to {node}: {inner:?}");
+            inside(Some(network), &format!("datagrams.py {address}"));
+            let other = fleet.address(if node == "n1" { "n2" } else { "n1" });
+            inside(Some(network), &format!("datagrams.py {address} {other}"));
+            assert_eq!(counted(), before, "from {network} to {node}");
+        }
+    }
+    // What is none of the fleet's is as reachable as ever, and so is what is open to everybody.
+    let beyond = fleet.address("n1");
+    let beyond = beyond.rsplit_once('.').expect("IPv4").0.to_owned() + ".1";
+    let place = serve(&beyond, b"hello");
+    for network in networks {
+        let open = inside(Some(network), &format!("scan.py {beyond} {}", place.port()));
+        assert_eq!(open.trim(), place.port().to_string(), "from {network}");
+    }
+    for network in networks {
+        fleet.run("n3", &format!("docker rm --force in-{network}"));
+    }
+    fleet.run("n3", "docker network rm plain odd six");
+    fleet.run("n1", "docker network rm over");
+    for node in ["n1", "n2", "n3"] {
+        fleet.run(
+            node,
+            "systemctl stop nfs; nft delete table inet probe; systemctl restart matou-firewall",
+        );
+    }
 }
 
 fn lock_out(fleet: &Fleet, config: &PathBuf) {

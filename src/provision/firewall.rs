@@ -1,8 +1,9 @@
 //! The firewall: nothing comes in but SSH, 80 and 443; the swarm's and NFS's ports are open between
 //! the fleet's nodes only. A table of its own: nothing of Docker's or anybody's rules is touched.
 //! Ports that containers publish are covered too: they bypass the input chain, so a forward chain
-//! looks at what was redirected. Guarded: the node takes a change back by itself unless a new
-//! connection works.
+//! looks at what was redirected. A container leaves its node with the node's address, so what it
+//! sends to other nodes is dropped there, but for what everybody may reach. Guarded: the node takes a
+//! change back by itself unless a new connection works.
 //!
 //! Undo: `systemctl disable --now matou-firewall`.
 
@@ -56,6 +57,9 @@ systemctl restart matou-firewall.service
 nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2"
 "#;
 
+/// What the rules are made of; `@NAME@` stands for what the fleet has.
+const TEMPLATE: &str = include_str!("firewall.nft");
+
 /// See the module.
 pub struct Firewall;
 
@@ -67,15 +71,12 @@ fn unit() -> Desired {
     )
 }
 
-/// An nftables set of addresses, or nothing when it would be empty.
-fn set(name: &str, kind: &str, elements: &[String]) -> String {
-    if elements.is_empty() {
-        return String::new();
+/// The line of a set that names its elements; a set may have none.
+fn elements(all: &[String]) -> String {
+    match all {
+        [] => String::new(),
+        all => format!("elements = {{ {} }}", all.join(", ")),
     }
-    format!(
-        "    set {name} {{\n        type {kind}\n        flags interval\n        elements = {{ {} }}\n    }}\n",
-        elements.join(", ")
-    )
 }
 
 fn split(addresses: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
@@ -117,55 +118,28 @@ fn rules(at: &At<'_>) -> Result<String, String> {
     if config.storage.gluster.contains(&at.node.name) {
         inside.extend(["24007".into(), "24008".into(), "49152-60999".into()]);
     }
-    let inside = inside.join(", ");
-    let mut text = format!(
-        "# Kept by `matou provision`. In one step: nobody sees a half-made table.\n\
-         table inet matou\ndelete table inet matou\ntable inet matou {{\n{}{}{}{}",
-        set("fleet4", "ipv4_addr", &fleet4),
-        set("fleet6", "ipv6_addr", &fleet6),
-        set("ssh4", "ipv4_addr", &ssh4),
-        set("ssh6", "ipv6_addr", &ssh6),
-    );
-    text += "    chain input {\n        type filter hook input priority filter - 5; policy drop;\n\
-             \x20       ct state established,related accept\n        ct state invalid drop\n        iifname \"lo\" accept\n\
-             \x20       # ping, path MTU, neighbours\n        meta l4proto { icmp, ipv6-icmp } accept\n\
-             \x20       # answers of DHCP come by broadcast\n        udp sport 67 udp dport 68 accept\n        udp sport 547 udp dport 546 accept\n";
-    text +=
-        &format!("        tcp dport {{ {tcp} }} accept\n        udp dport {{ {udp} }} accept\n");
-    if ssh4.is_empty() && ssh6.is_empty() {
-        text += &format!("        tcp dport {{ {ssh} }} accept\n");
+    let anywhere = match ssh4.is_empty() && ssh6.is_empty() {
+        true => format!("tcp dport {{ {ssh} }} accept"),
+        false => String::new(),
+    };
+    let mut text = TEMPLATE.to_owned();
+    for (name, value) in [
+        ("FLEET4", elements(&fleet4)),
+        ("FLEET6", elements(&fleet6)),
+        ("SSH4", elements(&ssh4)),
+        ("SSH6", elements(&ssh6)),
+        ("SSH_FROM_ANYWHERE", anywhere),
+        ("TCP", tcp),
+        ("UDP", udp),
+        ("SSH", ssh),
+        ("INSIDE", inside.join(", ")),
+    ] {
+        let place = format!("@{name}@");
+        text = match value.is_empty() {
+            true => text.replace(&format!("        {place}\n"), ""),
+            false => text.replace(&place, &value),
+        };
     }
-    for (family, name, list) in [("ip", "ssh4", &ssh4), ("ip6", "ssh6", &ssh6)] {
-        if !list.is_empty() {
-            text += &format!("        {family} saddr @{name} tcp dport {{ {ssh} }} accept\n");
-        }
-    }
-    let from_fleet: Vec<&str> = [
-        ("ip saddr @fleet4", &fleet4),
-        ("ip6 saddr @fleet6", &fleet6),
-    ]
-    .into_iter()
-    .filter(|(_, list)| !list.is_empty())
-    .map(|(rule, _)| rule)
-    .collect();
-    for rule in &from_fleet {
-        text += &format!("        {rule} jump fleet\n");
-    }
-    text += &format!(
-        "    }}\n    chain fleet {{\n        tcp dport {{ {inside} }} accept\n        # gossip, overlay networks, encrypted ones\n\
-         \x20       udp dport {{ 7946, 4789 }} accept\n        meta l4proto esp accept\n    }}\n"
-    );
-    text += &format!(
-        "    # Ports that containers publish are redirected before the input chain sees them.\n\
-         \x20   chain forward {{\n        type filter hook forward priority filter - 5; policy accept;\n\
-         \x20       ct state established,related accept\n        iifname {{ \"docker0\", \"docker_gwbridge\" }} accept\n        iifname \"br-*\" accept\n\
-         \x20       ct status dnat meta l4proto tcp ct original proto-dst {{ {tcp} }} accept\n\
-         \x20       ct status dnat meta l4proto udp ct original proto-dst {{ {udp} }} accept\n"
-    );
-    for rule in &from_fleet {
-        text += &format!("        ct status dnat {rule} accept\n");
-    }
-    text += "        ct status dnat drop\n    }\n}\n";
     Ok(text)
 }
 
