@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
-CLEAN_VMS := for f in provvm provvmx recovm; do cargo run --locked --quiet -- lab down --name $$f; done
+CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet -- lab down --name $$f; done
 
 .PHONY: demo demo-down test test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 

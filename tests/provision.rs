@@ -73,6 +73,8 @@ fn blank_servers_become_a_fleet() {
     nothing_is_open(&fleet);
     containers_are_no_nodes(&fleet);
     lock_out(&fleet, &config);
+    reset_while_locked_out(&fleet, &config);
+    resets(&fleet, &config);
     another_swarm(&fleet, &config);
     apt_in_use(&fleet);
     full_disk(&fleet);
@@ -415,6 +417,186 @@ fn lock_out(fleet: &Fleet, config: &PathBuf) {
         "provision",
         "a firewall and an sshd that lock the operator out",
         "they are taken back within half a minute",
+    );
+}
+
+/// Who is locked out may reset the server: it comes up as it was, and not only after half a minute.
+fn reset_while_locked_out(fleet: &Fleet, config: &PathBuf) {
+    let state = "nft list table inet matou; cat /etc/matou/firewall.nft";
+    let before = fleet.run("n3", state);
+    let bad = fleet.config(
+        "lockout.toml",
+        &SETTINGS.replace("[provision]\n", "[provision]\nssh_from = [\"192.0.2.1\"]\n"),
+    );
+    let address: SocketAddr = format!("{}:22", fleet.address("n3")).parse().expect("one");
+    let open = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+    let shut_out = || {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args(["--config", &bad.to_string_lossy()])
+            .args(["provision", "--only", "firewall", "--node", "n3", "--yes"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("matou starts");
+        until(Duration::from_secs(30), || match open() {
+            true => Err("n3 answers".into()),
+            false => Ok(()),
+        });
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    };
+    let answers = |within: u64| {
+        until(Duration::from_secs(within), || {
+            match fleet.try_run("n3", "true").status.success() {
+                true => Ok(()),
+                false => Err("n3 does not let us in".into()),
+            }
+        });
+    };
+    shut_out();
+    fleet.kill("n3");
+    fleet.wait(fleet.lab.start_node("n3"));
+    answers(25);
+    assert_eq!(fleet.run("n3", state), before);
+    // Without a reset it is over by itself, also when nobody is there to see it.
+    shut_out();
+    answers(45);
+    assert_eq!(fleet.run("n3", state), before);
+    until(Duration::from_secs(60), || {
+        let plan = said(&matou(
+            config,
+            &["provision", "--only", "firewall", "--dry-run"],
+        ));
+        match plan.contains("nothing to do") {
+            true => Ok(()),
+            false => Err(plan),
+        }
+    });
+    support::fault(
+        "provision",
+        "a server is reset while a firewall that locks out is tried",
+        "it comes up with the rules it had",
+    );
+}
+
+/// Power cuts while something is tried that a boot depends on: what comes up is what was, or what was
+/// proven, and the next run ends it.
+fn resets(fleet: &Fleet, config: &PathBuf) {
+    const SSHD: &str = "/etc/ssh/sshd_config.d/00-matou.conf";
+    const RULES: &str = "/etc/matou/firewall.nft";
+    const ENGINE: &str = "/etc/docker/daemon.json";
+    let other = fleet.config(
+        "other.toml",
+        &SETTINGS.replace(
+            "[provision]\n",
+            "[provision]\nopen_ports = [\"8443/tcp\"]\n",
+        ),
+    );
+    let sshd = fleet.run("n3", &format!("cat {SSHD}"));
+    let engine = fleet.run("n3", &format!("cat {ENGINE}"));
+    let answers = || {
+        until(Duration::from_secs(60), || {
+            match fleet.try_run("n3", "docker version").status.success() {
+                true => Ok(()),
+                false => Err("n3 or its engine does not answer".into()),
+            }
+        });
+    };
+    // What is to be seen on the node when its power goes, and whether a boot may know of it.
+    let cuts = [
+        (
+            "sshd",
+            "grep -q ' /etc/ssh/sshd_config.d/00-matou.conf ' /proc/self/mountinfo",
+            false,
+        ),
+        (
+            "sshd",
+            "grep -q PasswordAuthentication /etc/ssh/sshd_config.d/00-matou.conf && ! grep -q 00-matou /proc/self/mountinfo",
+            true,
+        ),
+        (
+            "firewall",
+            "nft list table inet matou | grep -q 8443 && ! grep -q 8443 /etc/matou/firewall.nft",
+            false,
+        ),
+        ("firewall", "grep -q 8443 /etc/matou/firewall.nft", true),
+        (
+            "engine",
+            "grep -q ' /etc/docker/daemon.json ' /proc/self/mountinfo",
+            false,
+        ),
+    ];
+    // What the node has when it comes up again: whether it is the new state, and all of it.
+    let cut = |concern: &str, seen: &str| -> (bool, String) {
+        fleet.run("n3", &format!("rm -f {SSHD}; echo '{{}}' >{ENGINE}"));
+        ok(config, &["provision", "--only", "firewall", "--yes"]);
+        // Everything stands still from that moment on, and matou with it.
+        let watch = format!(
+            "systemd-run --quiet --unit=watch sh -c \"until {}; do :; done; kill -STOP -1\"",
+            seen.replace('"', "\\\"")
+        );
+        fleet.run("n3", &watch);
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+            .args(["--config", &other.to_string_lossy()])
+            .args(["provision", "--only", concern, "--node", "n3", "--yes"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("matou starts");
+        let address: SocketAddr = format!("{}:22", fleet.address("n3")).parse().expect("one");
+        until(Duration::from_secs(60), || {
+            let mut stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
+            let patience = Some(Duration::from_millis(700));
+            stream.set_read_timeout(patience).expect("set");
+            match stream.read(&mut [0; 16]) {
+                Ok(n) => Err(format!("{concern}: {n} bytes; it did not come to {seen}")),
+                Err(_) => Ok(()),
+            }
+        });
+        fleet.kill("n3");
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        fleet.wait(fleet.lab.start_node("n3"));
+        answers();
+        let there = fleet.run(
+            "n3",
+            &format!(
+                "cat {SSHD} 2>/dev/null; cat {ENGINE} {RULES}; nft list table inet matou >/run/live; \
+                 nft -f {RULES}; nft list table inet matou | cmp - /run/live"
+            ),
+        );
+        let is_new = match concern {
+            "sshd" => there.contains(sshd.trim()),
+            "engine" => there.contains("log-opts"),
+            _ => there.contains("8443"),
+        };
+        until(Duration::from_secs(60), || {
+            let out = matou(config, &["provision", "--node", "n3", "--yes"]);
+            match out.status.success() {
+                true => Ok(()),
+                false => Err(said(&out)),
+            }
+        });
+        assert_eq!(fleet.run("n3", &format!("cat {ENGINE}")), engine);
+        assert_eq!(fleet.run("n3", &format!("cat {SSHD}")), sshd);
+        is_done(config);
+        (is_new, there)
+    };
+    for (concern, seen, is_proven) in cuts {
+        // Who looks may come too late: what was tried is proven by then.
+        let mut found = cut(concern, seen);
+        for _ in 0..4 {
+            if found.0 == is_proven {
+                break;
+            }
+            found = cut(concern, seen);
+        }
+        assert_eq!(found.0, is_proven, "{concern}, {seen}:\n{}", found.1);
+    }
+    support::fault(
+        "provision",
+        "the power is cut while sshd, the firewall or the engine is changed",
+        "what comes up is what was, or what was proven; the next run ends it",
     );
 }
 

@@ -237,3 +237,78 @@ fn one_machine_of_debian_13() {
     is_done(&config);
     is_its_own_client(&fleet);
 }
+
+/// The power goes while a firewall that locks out is tried, and in the moment in which something was
+/// changed for good: a kernel of its own had not written everything to the disk.
+#[test]
+#[ignore = "takes half an hour without hardware virtualisation: make test-vm"]
+fn a_power_cut_leaves_what_was_or_what_was_proven() {
+    let _alone = alone();
+    let fleet = Fleet::new("provvmp");
+    fleet.wait(fleet.lab.up_vms(1, &options(Release::Bookworm, 1), &say));
+    let config = fleet.config("fleet.toml", &settings(1));
+    ok(&config, &["provision", "--yes"]);
+    let rules = fleet.run("n1", "nft list table inet matou");
+    let cut = || {
+        fleet.kill("n1");
+        fleet.wait(fleet.lab.start_node("n1"));
+        support::until(Duration::from_secs(300), || {
+            let out = fleet.try_run("n1", "systemctl is-system-running --wait || :");
+            match out.status.success() {
+                true => Ok(()),
+                false => Err(said(&out)),
+            }
+        });
+    };
+    let with = |name: &str, line: &str| {
+        let text = settings(1).replace("[provision]\n", &format!("[provision]\n{line}\n"));
+        fleet.config(name, &text)
+    };
+
+    let bad = with("lockout.toml", "ssh_from = [\"192.0.2.1\"]");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+        .args(["--config", &bad.to_string_lossy()])
+        .args(["provision", "--only", "firewall", "--yes"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("matou starts");
+    let address = format!("{}:22", fleet.address("n1"));
+    let address: std::net::SocketAddr = address.parse().expect("an address");
+    support::until(
+        Duration::from_secs(60),
+        || match std::net::TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
+            Ok(_) => Err("n1 answers".into()),
+            Err(_) => Ok(()),
+        },
+    );
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    cut();
+    assert_eq!(fleet.run("n1", "nft list table inet matou"), rules);
+    is_done(&config);
+
+    let other = with("other.toml", "open_ports = [\"8443/tcp\"]");
+    fleet.run(
+        "n1",
+        "rm /etc/ssh/sshd_config.d/00-matou.conf; echo '{}' >/etc/docker/daemon.json; \
+         swapoff /swapfile; umount /mnt/data; sed -i '\\,/swapfile,d; \\,/mnt/data,d' /etc/fstab; sync",
+    );
+    for concern in ["firewall", "sshd", "engine", "storage", "swap"] {
+        ok(&other, &["provision", "--only", concern, "--yes"]);
+        cut();
+        let plan = ok(&other, &["provision", "--only", concern, "--dry-run"]);
+        assert!(plan.contains("nothing to do"), "{concern}: {plan}");
+    }
+    assert!(
+        fleet
+            .run(
+                "n1",
+                "nft list table inet matou; cat /etc/matou/firewall.nft"
+            )
+            .matches("8443")
+            .count()
+            > 2
+    );
+    is_done(&other);
+}

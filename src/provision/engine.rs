@@ -14,7 +14,7 @@ use super::at::{At, check};
 use super::desired::{Desired, diff};
 use super::drain::drained;
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Run, TENTATIVE};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -23,17 +23,23 @@ const PATH: &str = "/etc/docker/daemon.json";
 /// Networks of bridges when the engine's own choices collide with the fleet's network.
 const OTHER_POOL: &str = "10.241.0.0/16";
 
-/// Takes up the new file, and goes back to the old one when the engine does not start with it.
+/// Takes up the new file, and goes back to the old one when the engine does not start with it. Until
+/// it has, no boot reads it.
 const TAKE_UP: &str = r#"set -e
 f=/etc/docker/daemon.json
 if dockerd --help 2>/dev/null | grep -q -- '--validate'; then dockerd --validate --config-file "$f.matou"; fi
+as_before "$f"
 [ ! -e "$f" ] || cp -p "$f" "$f.before-matou"
-mv -f "$f.matou" "$f"
+for_now "$f.matou" "$f" '{}'
 # Started often in a short time, it would be held back.
 systemctl reset-failed docker.service 2>/dev/null || :
-if systemctl restart docker.service && docker version --format ok >/dev/null 2>&1; then exit 0; fi
+if systemctl restart docker.service && docker version --format ok >/dev/null 2>&1; then
+    for_good "$f.matou" "$f"
+    exit 0
+fi
 why=$(journalctl --unit=docker.service --lines=3 --no-pager --output=cat)
-if [ -e "$f.before-matou" ]; then cp -p "$f.before-matou" "$f"; else rm -f "$f"; fi
+as_before "$f"
+[ "$(cat "$f")" != '{}' ] || rm -f "$f"
 systemctl reset-failed docker.service 2>/dev/null || :
 systemctl restart docker.service || :
 echo "the engine does not start with the new $f, the old one is back: $why" >&2
@@ -88,7 +94,8 @@ impl Concern for EngineConfig {
         let Some(new) = new else { return Ok(()) };
         run.write(&format!("{PATH}.matou"), &new, 0o644).await?;
         drained(at, run, async || {
-            run.sh("restart the engine", TAKE_UP, [""; 0]).await
+            let script = format!("{TENTATIVE}{TAKE_UP}");
+            run.lasting("engine", &script, &[]).await
         })
         .await
     }

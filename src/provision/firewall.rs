@@ -15,7 +15,7 @@ use super::Concern;
 use super::at::{At, check};
 use super::desired::{Desired, FileSpec, compare_file};
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Guarded, Run};
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
@@ -30,32 +30,32 @@ const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firew
     ExecStop=/usr/sbin/nft delete table inet matou\n\n\
     [Install]\nWantedBy=sysinit.target\n";
 
-const CHANGE: &str = r#"set -e
-f=$1
-nft -c -f "$f.new"
-if [ -e "$f" ]; then cp -p "$f" "$f.before"; else rm -f "$f.before"; fi
-mv "$f.new" "$f"
-nft -f "$f"
-"#;
-
-const RESTORE: &str = r#"f=$1
-if [ -e "$f.before" ]; then
-    mv -f "$f.before" "$f"; nft -f "$f"
-else
-    rm -f "$f"; nft delete table inet matou 2>/dev/null || :
-    systemctl disable --quiet --now matou-firewall.service 2>/dev/null || :
-fi
-"#;
-
-/// The rules that were confirmed are those that the kernel has: remembered, to notice when somebody
-/// changes them by hand.
-const CONFIRM: &str = r#"set -e
-rm -f "$1.before"; mkdir -p /var/lib/matou
+/// `$1` is the file, `$2` that of [`LIVE`]. The rules that were confirmed are those that the kernel has:
+/// remembered, to notice when somebody changes them by hand.
+const SCRIPTS: Guarded = Guarded {
+    change: r#"set -e
+was=/run/matou/firewall.was
+nft -c -f "$1.new"
+if nft list table inet matou >/dev/null 2>&1; then echo rules >"$was"; else echo none >"$was"; fi
+nft -f "$1.new"
+"#,
+    // The file still is the one that was proven; rules changed by hand since give way to it.
+    restore: r#"was=/run/matou/firewall.was
+[ -e "$was" ] || exit 0
+[ "$(cat "$was")" = rules ] && [ -e "$1" ] && nft -f "$1" ||
+    printf 'table inet matou\ndelete table inet matou\n' | nft -f - || exit 1
+rm "$was"
+"#,
+    keep: r#"set -e
+for_good "$1.new" "$1"
+rm -f "$1.before" /run/matou/firewall.was
+mkdir -p "${2%/*}"
 systemctl daemon-reload
 systemctl enable --quiet matou-firewall.service
-systemctl restart matou-firewall.service
+systemctl start matou-firewall.service
 nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2"
-"#;
+"#,
+};
 
 /// What the rules are made of; `@NAME@` stands for what the fleet has.
 const TEMPLATE: &str = include_str!("firewall.nft");
@@ -214,9 +214,8 @@ impl Concern for Firewall {
             .await?;
         run.write(&format!("{RULES}.new"), &file.content, file.mode)
             .await?;
-        run.guarded("firewall", CHANGE, RESTORE, &[RULES.to_owned()])
-            .await?;
-        run.sh("keep the rules", CONFIRM, [RULES, LIVE]).await
+        run.guarded("firewall", &SCRIPTS, &[RULES.to_owned(), LIVE.to_owned()])
+            .await
     }
 }
 

@@ -11,7 +11,7 @@ use super::Concern;
 use super::at::{At, check};
 use super::desired::Desired;
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Run, TENTATIVE};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -44,7 +44,11 @@ gluster --mode=script volume info matou | grep -qx 'Status: Started' || gluster 
 const MOUNT: &str = r#"set -e
 mkdir -p "$1"
 if ! findmnt --fstab --noheadings --output=TARGET 2>/dev/null | grep -qxF "$1"; then
-    echo "$2" >>/etc/fstab
+    # A boot reads it when it was shown to work.
+    cp -p /etc/fstab /etc/fstab.matou
+    echo "$2" >>/etc/fstab.matou
+    mountpoint -q "$1" || mount --fstab /etc/fstab.matou --target "$1"
+    place /etc/fstab.matou /etc/fstab
     systemctl daemon-reload
 fi
 mountpoint -q "$1" || mount "$1"
@@ -211,7 +215,8 @@ impl Concern for Mount {
             "{first}:/{VOLUME} {mount} glusterfs defaults,_netdev,nofail,backup-volfile-servers={} 0 0",
             rest.join(":")
         );
-        run.sh("mount the store", MOUNT, [mount, line]).await
+        let script = format!("{TENTATIVE}{MOUNT}");
+        run.sh("mount the store", &script, [mount, line]).await
     }
 }
 

@@ -9,7 +9,7 @@ use super::Concern;
 use super::at::{At, check};
 use super::desired::{FileSpec, compare_file, diff};
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Run, TENTATIVE};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
@@ -76,22 +76,36 @@ impl Concern for Names {
         }
         let (old, new) = hosts(at).map_err(StepError::Failed)?;
         if old != new {
-            // In place: where /etc/hosts is a mount of its own it can't be replaced.
-            let script = "printf '%s' \"$1\" >/etc/hosts.matou && cat /etc/hosts.matou >/etc/hosts && rm /etc/hosts.matou";
-            run.sh("write /etc/hosts", script, [&new]).await?;
+            run.sh("write /etc/hosts", &replace(), [HOSTS, &new])
+                .await?;
         }
         let name = &at.node.name;
-        let script = "printf '%s\\n' \"$1\" >/etc/hostname && hostname -- \"$1\"";
+        let script = format!("{}hostname -- \"$2\"\n", replace());
         if at.facts.out("hostname") != name
             || at
                 .facts
                 .file("/etc/hostname")
                 .is_none_or(|f| f.content.trim() != name)
         {
-            run.sh("set the host name", script, [name]).await?;
+            run.sh("set the host name", &script, ["/etc/hostname", name])
+                .await?;
         }
         Ok(())
     }
+}
+
+/// Gives a file new lines, `$2`, in one step; in place only where it is a mount of its own, as a
+/// container's is.
+fn replace() -> String {
+    format!(
+        "{TENTATIVE}{}",
+        r#"set -e
+if [ -e "$1" ]; then cp -p "$1" "$1.matou"; else : >"$1.matou"; chmod 644 "$1.matou"; fi
+printf '%s\n' "${2%
+}" >"$1.matou"
+if is_mounted "$1"; then cat "$1.matou" >"$1"; rm "$1.matou"; else place "$1.matou" "$1"; fi
+"#
+    )
 }
 
 /// /etc/hosts as it is, and as it should be.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::survey::Survey;
-use crate::host::{Command, Host, Stream};
+use crate::host::{Command, Host, HostError, Stream};
 use crate::job::{Cx, StepError};
 
 /// How long the node waits before it takes back a change that was not confirmed, seconds, beside
@@ -49,6 +49,70 @@ echo "once more, with newer lists of packages"
 update
 get install --no-install-recommends "$@"
 "#;
+
+/// Has the node run the script that comes as input, with the arguments that follow, `$2` seconds from
+/// now. What an earlier run did and did not prove is taken back first: it is nothing to go back to.
+const ARM: &str = r#"set -e
+u=$1; d=/run/matou; t=$2; shift 2
+mkdir -p -m 700 "$d"
+if systemctl --quiet is-active "$u.timer"; then
+    systemctl stop "$u.timer"
+    sh "$d/$u.sh" "$@"
+fi
+cat >"$d/$u.sh"
+rm -f "$d/$u.done"
+systemd-run --quiet --collect --unit="$u" --on-active="$t" --timer-property=AccuracySec=1s \
+    sh -c 'f=$1; shift; sh "$f.sh" "$@"; echo $? >"$f.done"' sh "$d/$u" "$@"
+"#;
+
+/// Disarms it, unless it began; then runs the script that comes as input with the other arguments.
+const CONFIRM: &str = r#"set -e
+u=$1; d=/run/matou; shift
+keep=$(cat; echo .)
+systemctl stop "$u.timer"
+if [ -e "$d/$u.done" ] || systemctl --quiet is-active "$u.service"; then
+    echo "the node has taken it back already" >&2; exit 1
+fi
+trap '' HUP PIPE
+sh -c "${keep%.}" sh "$@" && exit
+sh "$d/$u.sh" "$@"
+exit 76
+"#;
+
+/// The exit code of [`CONFIRM`] when the change can't be kept.
+const NOT_KEPT: i32 = 76;
+
+/// For scripts: has a file read in the place of another until the next boot, and puts it there for
+/// good. A mount is not on the disk: after a reset the old file is read.
+pub(super) const TENTATIVE: &str = r#"
+is_mounted() { # is_mounted PLACE
+    awk -v p="$1" '$5 == p { found = 1 } END { exit !found }' /proc/self/mountinfo
+}
+as_before() { # as_before PLACE
+    while is_mounted "$1"; do umount "$1" || umount -l "$1" || return 1; done
+}
+for_now() { # for_now NEW PLACE NOTHING : PLACE reads as NEW; NOTHING is what stands there when there is no file
+    as_before "$2" || return 1
+    [ -e "$2" ] || printf %s "$3" >"$2" || return 1
+    mount --bind "$1" "$2"
+}
+place() { # place NEW PLACE : in one step, and on the disk
+    sync "$1" && mv -f "$1" "$2" && sync "${2%/*}"
+}
+for_good() { # for_good NEW PLACE
+    as_before "$2" && place "$1" "$2"
+}
+"#;
+
+/// The parts of a change that could lock the operator out, as shell scripts.
+pub(super) struct Guarded {
+    /// Makes it, for now.
+    pub change: &'static str,
+    /// Takes it back; must do no harm when nothing was changed.
+    pub restore: &'static str,
+    /// Makes it last.
+    pub keep: &'static str,
+}
 
 /// The node that is worked on.
 pub struct Run<'a> {
@@ -150,34 +214,31 @@ impl Run<'_> {
     }
 
     /// Makes a change that could lock the operator out: the node itself runs `restore` unless the
-    /// change is confirmed over a fresh connection.
+    /// change is confirmed over a fresh connection. What `change` does must be nowhere that a boot
+    /// reads: a reset before the confirmation ends in what was before. `keep` makes it last; the
+    /// node runs it to its end once it is confirmed, also when nobody waits for it any more.
     ///
     /// # Errors
     /// As [`Run::sh`]; when no fresh connection works, after the node has taken the change back.
-    pub async fn guarded(
+    pub(super) async fn guarded(
         &self,
         name: &str,
-        change: &str,
-        restore: &str,
+        scripts: &Guarded,
         args: &[String],
     ) -> Result<(), StepError> {
         let unit = format!("matou-rollback-{name}");
-        let arm = "set -e; u=$1; d=/run/matou; mkdir -p -m 700 \"$d\"; cat >\"$d/$u.sh\"; rm -f \"$d/$u.done\"\n\
-            systemctl stop \"$u.timer\" 2>/dev/null || :\n\
-            t=$2; shift 2; systemd-run --quiet --collect --unit=\"$u\" --on-active=\"$t\" --timer-property=AccuracySec=1s \
-            sh -c 'f=$1; shift; sh \"$f.sh\" \"$@\"; echo $? >\"$f.done\"' sh \"$d/$u\" \"$@\"";
-        let command = Command::sh(arm)
+        let command = Command::sh(ARM)
             .args([unit.clone(), ROLLBACK.to_string()])
             .args(args.iter().cloned())
-            .stdin(restore.as_bytes().to_vec())
+            .stdin(format!("{TENTATIVE}{}", scripts.restore).into_bytes())
             .sudo()
             .label(format!("arm {unit}"));
         self.cx.host.run_ok(&command).await?;
         let note = format!(
-            "the node takes this back by itself in {ROLLBACK} s unless a new connection works"
+            "the node takes this back by itself in {ROLLBACK} s unless a new connection works, and if it is reset before"
         );
         self.cx.out.note(note).await;
-        let command = Command::sh(change)
+        let command = Command::sh(format!("{TENTATIVE}{}", scripts.change))
             .args(args.iter().cloned())
             .sudo()
             .timeout(Duration::from_secs(ROLLBACK / 2))
@@ -192,31 +253,43 @@ impl Run<'_> {
             let _ = self.cx.host.run(&now).await;
             return Err(e);
         }
-        let disarm = || {
-            Command::sh("systemctl stop \"$1.timer\" && [ ! -e \"/run/matou/$1.done\" ]")
+        let confirm = || {
+            Command::sh(CONFIRM)
                 .arg(&unit)
+                .args(args.iter().cloned())
+                .stdin(format!("{TENTATIVE}{}", scripts.keep).into_bytes())
                 .sudo()
-                .timeout(Duration::from_secs(ROLLBACK / 3))
+                .timeout(Duration::from_secs(2 * ROLLBACK))
                 .label(format!("confirm {name}"))
         };
         // A reloading sshd refuses for a moment: not the first answer counts, but the last in time.
         let end = tokio::time::Instant::now() + Duration::from_secs(ROLLBACK / 2);
-        let confirmed = loop {
+        let reason = loop {
             let fresh = self.cx.host.fresh();
-            let confirmed = tokio::time::timeout_at(end, fresh.run_ok(&disarm())).await;
+            let confirmed = fresh.run_ok(&confirm()).await;
             fresh.close().await;
-            if matches!(confirmed, Ok(Ok(_)) | Err(_)) || tokio::time::Instant::now() >= end {
-                break confirmed;
+            let reason = match confirmed {
+                Ok(_) => {
+                    self.cx.out.note("a new connection works: confirmed").await;
+                    return Ok(());
+                }
+                Err(HostError::Failed {
+                    code: NOT_KEPT,
+                    last_lines,
+                    ..
+                }) => {
+                    return Err(StepError::failed(format!(
+                        "the change of {name} works, but could not be kept, and {} has taken it back: {}",
+                        self.cx.node,
+                        last_lines.join(" / ")
+                    )));
+                }
+                Err(e) => e.to_string(),
+            };
+            if tokio::time::Instant::now() >= end {
+                break reason;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
-        };
-        let reason = match confirmed {
-            Ok(Ok(_)) => {
-                self.cx.out.note("a new connection works: confirmed").await;
-                return Ok(());
-            }
-            Ok(Err(e)) => e.to_string(),
-            Err(_) => "no answer".to_owned(),
         };
         self.cx
             .out
@@ -244,11 +317,11 @@ impl Run<'_> {
                 self.cx.node
             ),
             Ok(code) => format!(
-                "the change of {name} locks you out ({reason}), and taking it back ended with exit code {code}: look at /run/matou/{unit}.sh on {}",
+                "the change of {name} locks you out ({reason}), and taking it back ended with exit code {code}: reset {}, which ends it, then look at /run/matou/{unit}.sh",
                 self.cx.node
             ),
             Err(_) => format!(
-                "{} does not answer since {name} was changed ({reason}), and should have taken it back by now: use your provider's console",
+                "{} does not answer since {name} was changed ({reason}), and should have taken it back by now: reset it, which ends the change",
                 self.cx.node
             ),
         }))

@@ -9,7 +9,7 @@ use super::Concern;
 use super::at::{At, check};
 use super::desired::{FileSpec, compare_file};
 use super::facts::{Facts, Needs};
-use super::run::Run;
+use super::run::{Guarded, Run};
 use crate::config::{Config, NodeConfig, Reach};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
@@ -87,18 +87,21 @@ pub(super) fn needs() -> Needs {
     Needs::default().command("sshd", "[ -d /run/sshd ] || mkdir -p /run/sshd; sshd -T")
 }
 
-const CHANGE: &str = r#"set -e
-f=$1
-if [ -e "$f" ]; then cp -p "$f" "$f.before"; else rm -f "$f.before"; fi
-mv "$f.new" "$f"
+const SCRIPTS: Guarded = Guarded {
+    change: r#"set -e
+for_now "$1.new" "$1" ''
 sshd -t
 systemctl try-reload-or-restart ssh.service
-"#;
-
-const RESTORE: &str = r#"f=$1
-if [ -e "$f.before" ]; then mv -f "$f.before" "$f"; else rm -f "$f"; fi
+"#,
+    restore: r#"as_before "$1"
+[ -s "$1" ] || rm -f "$1"
 systemctl try-reload-or-restart ssh.service
-"#;
+"#,
+    keep: r#"set -e
+for_good "$1.new" "$1"
+rm -f "$1.before"
+"#,
+};
 
 /// See the module.
 pub struct Sshd;
@@ -176,9 +179,7 @@ impl Concern for Sshd {
         let file = file();
         run.write(&format!("{PATH}.new"), &file.content, file.mode)
             .await?;
-        let args = [PATH.to_owned()];
-        run.guarded("sshd", CHANGE, RESTORE, &args).await?;
-        run.sh("tidy up", "rm -f -- \"$1.before\"", [PATH]).await
+        run.guarded("sshd", &SCRIPTS, &[PATH.to_owned()]).await
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Concern;
 use super::at::{At, check};
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Run, TENTATIVE};
 use crate::config::{Config, Filesystem, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::text::human_bytes;
@@ -62,11 +62,15 @@ fi
 uuid=$(blkid --probe --match-tag UUID --output value /dev/matou/data)
 mkdir -p "$mount"
 if ! findmnt --fstab --noheadings --target "$mount" --output=TARGET 2>/dev/null | grep -qxF "$mount"; then
+    # A boot reads it when it was shown to work.
+    mountpoint -q "$mount" || mount -t "$have" -o noatime "UUID=$uuid" "$mount"
     cp -p /etc/fstab /etc/fstab.before-matou
-    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=15min 0 2" >>/etc/fstab
-    if ! findmnt --verify --fstab >/dev/null; then
-        mv /etc/fstab.before-matou /etc/fstab; echo "the new /etc/fstab is not valid: the old one is back" >&2; exit 1
+    cp -p /etc/fstab /etc/fstab.matou
+    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=15min 0 2" >>/etc/fstab.matou
+    if ! findmnt --verify --tab-file /etc/fstab.matou >/dev/null; then
+        echo "/etc/fstab.matou, which was to become /etc/fstab, is not valid" >&2; exit 1
     fi
+    place /etc/fstab.matou /etc/fstab
     systemctl daemon-reload
 fi
 if grep -q 'nofail,x-systemd.device-timeout=30s 0 2$' /etc/fstab; then
@@ -478,7 +482,8 @@ impl Concern for Storage {
         for (verb, device) in found.devices {
             args.extend([verb.to_owned(), device]);
         }
-        run.lasting("storage", APPLY, &args).await
+        let script = format!("{TENTATIVE}{APPLY}");
+        run.lasting("storage", &script, &args).await
     }
 }
 

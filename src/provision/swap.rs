@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Concern;
 use super::at::{At, check};
 use super::facts::Needs;
-use super::run::Run;
+use super::run::{Run, TENTATIVE};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 use crate::text::human_bytes;
@@ -27,8 +27,12 @@ if [ "$have" != "$1" ]; then
 fi
 chmod 600 "$f"
 blkid -p -s TYPE -o value "$f" 2>/dev/null | grep -qx swap || mkswap "$f" >/dev/null
-grep -q '^/swapfile[[:space:]]' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
 swapon --show=NAME --noheadings | grep -qx "$f" || swapon "$f"
+if ! grep -q '^/swapfile[[:space:]]' /etc/fstab; then
+    cp -p /etc/fstab /etc/fstab.matou
+    echo '/swapfile none swap sw 0 0' >>/etc/fstab.matou
+    place /etc/fstab.matou /etc/fstab
+fi
 "#;
 
 const REMOVE: &str = "set -e; if swapon --show=NAME --noheadings | grep -qx /swapfile; then swapoff /swapfile; fi\n\
@@ -111,7 +115,10 @@ impl Concern for Swap {
     async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         match at.config().provision.swap {
             0 => run.sh("remove the swap file", REMOVE, [""; 0]).await,
-            size => run.lasting("swap", MAKE, &[size.to_string()]).await,
+            size => {
+                let script = format!("{TENTATIVE}{MAKE}");
+                run.lasting("swap", &script, &[size.to_string()]).await
+            }
         }
     }
 }
