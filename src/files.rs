@@ -39,6 +39,12 @@ pub fn tighten_umask() {
     umask(old | others_write);
 }
 
+/// A process that dies leaves no image of its memory, which holds secrets; what it starts neither.
+pub fn no_core_files() {
+    use nix::sys::resource::{Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
 /// Makes a folder, and those above it that are missing, of mode 0700. One that is there stays as it is.
 ///
 /// # Errors

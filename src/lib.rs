@@ -2,6 +2,7 @@
 //!
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::disallowed_macros, clippy::disallowed_methods))]
 
 pub mod backup;

@@ -1,5 +1,6 @@
 //! Starts matou: arguments, error reports, the console or a subcommand.
 
+#![forbid(unsafe_code)]
 #![deny(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use matou::{config, out, runtime, text, ui};
 fn main() -> ExitCode {
     out::install_panic_hook();
     matou::files::tighten_umask();
+    matou::files::no_core_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return told(&usage),

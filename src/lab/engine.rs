@@ -53,7 +53,7 @@ impl Engine {
     pub(super) async fn lock(say: &dyn Fn(&str)) -> Result<std::fs::File> {
         let dir = state_dir()?;
         std::fs::create_dir_all(&dir)?;
-        let file = std::fs::File::create(dir.join("engine.lock"))?;
+        let file = crate::files::append(&dir.join("engine.lock"))?;
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {
@@ -73,7 +73,7 @@ impl Engine {
     /// Starts a private engine.
     pub(super) async fn start(here: &Host) -> Result<Self> {
         let dir = state_dir()?.join("engine");
-        std::fs::create_dir_all(&dir)?;
+        crate::files::make_folder(&dir)?;
         let log = std::fs::File::create(dir.join("log"))?;
         let path = |name: &str| dir.join(name).display().to_string();
         // Its own bridge would take the address of the machine's engine: practice fleets have

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::Concern;
 use super::at::{At, check};
-use super::desired::Desired;
+use super::desired::{Desired, HARDENED};
 use super::facts::Needs;
 use super::run::Run;
 use crate::config::{Config, NodeConfig};
@@ -47,11 +47,13 @@ pub(super) fn is_first(node: &NodeConfig, config: &Config) -> bool {
 
 fn desired(config: &Config) -> Desired {
     let backup = &config.backup;
-    let service = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\
+    let service = format!(
+        "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\
         After=network-online.target docker.service\nWants=network-online.target\n\n\
         [Service]\nType=oneshot\nEnvironment=HOME=/root\n\
         ExecStart=/usr/local/bin/matou --config /etc/matou/config.toml backup --all --scheduled\n\
-        TimeoutStartSec=infinity\nTimeoutStopSec=90\nUMask=0077\n";
+        TimeoutStartSec=infinity\nTimeoutStopSec=90\nUMask=0077\n{HARDENED}"
+    );
     let timer = format!(
         "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\n\
          [Timer]\nOnCalendar={}\nRandomizedDelaySec={}s\nAccuracySec=1s\nPersistent=true\n\n\

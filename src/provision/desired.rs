@@ -7,6 +7,15 @@ use super::facts::{Facts, Needs};
 use super::run::Run;
 use crate::job::{Change, StepError};
 
+/// What no unit of matou's needs, as lines of `[Service]`: modules and settings of the kernel, more rights
+/// by a set-uid program. Without ProtectClock, which would take disks away too.
+pub(super) const HARDENED: &str = "NoNewPrivileges=yes\nProtectHostname=yes\nProtectKernelLogs=yes\n\
+    ProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nRestrictRealtime=yes\n\
+    LockPersonality=yes\nSystemCallArchitectures=native\nLimitCORE=0\n";
+
+/// The same for a unit that writes below /var, /run and its home alone.
+pub(super) const LOOKING: &str = "ProtectSystem=full\nPrivateTmp=yes\nRestrictSUIDSGID=yes\n";
+
 /// A file that belongs to matou as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSpec {

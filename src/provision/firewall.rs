@@ -27,7 +27,10 @@ const UNIT: &str = "matou-firewall.service";
 const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firewall of the fleet\n\
     DefaultDependencies=no\nAfter=local-fs.target\nBefore=network-pre.target shutdown.target\nWants=network-pre.target\nConflicts=shutdown.target\n\n\
     [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/nft -f /etc/matou/firewall.nft\n\
-    ExecStop=/usr/sbin/nft delete table inet matou\n\n\
+    ExecStop=/usr/sbin/nft delete table inet matou\n\
+    # It reads one file and talks to the kernel's packet filter.\n\
+    CapabilityBoundingSet=CAP_NET_ADMIN\nRestrictAddressFamilies=AF_NETLINK\nNoNewPrivileges=yes\nProtectSystem=strict\n\
+    ProtectHome=yes\nMemoryDenyWriteExecute=yes\nRestrictNamespaces=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\n\n\
     [Install]\nWantedBy=sysinit.target\n";
 
 /// `$1` is the file, `$2` that of [`LIVE`]. The rules that were confirmed are those that the kernel has:

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::Concern;
 use super::at::{At, check};
 use super::backup::is_first;
-use super::desired::Desired;
+use super::desired::{Desired, HARDENED, LOOKING};
 use super::facts::Needs;
 use super::run::Run;
 use crate::config::{Config, NodeConfig};
@@ -35,7 +35,7 @@ const EVERY: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: wh
 
 fn desired() -> Desired {
     Desired::default()
-        .file(SERVICE, 0o644, RUN)
+        .file(SERVICE, 0o644, format!("{RUN}{HARDENED}{LOOKING}"))
         .file(TIMER, 0o644, EVERY)
         .after("systemctl daemon-reload")
         .unit("matou-metrics.timer")

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::Concern;
 use super::at::{At, check};
-use super::desired::Desired;
+use super::desired::{Desired, HARDENED, LOOKING};
 use super::facts::Needs;
 use super::run::Run;
 use crate::config::{Config, NodeConfig, SuricataRules};
@@ -166,7 +166,11 @@ fn parts(config: &Config, settings: &str) -> Desired {
         .file(RULES, 0o644, OWN_RULES)
         .file(SETTINGS, 0o644, settings)
         .file("/etc/logrotate.d/suricata", 0o644, ROTATE)
-        .file(&format!("{units}matou-suricata-logs.service"), 0o644, LOGS)
+        .file(
+            &format!("{units}matou-suricata-logs.service"),
+            0o644,
+            format!("{LOGS}{HARDENED}{LOOKING}"),
+        )
         .file(
             &format!("{units}matou-suricata-logs.timer"),
             0o644,
@@ -181,7 +185,7 @@ fn parts(config: &Config, settings: &str) -> Desired {
             .file(
                 &format!("{units}matou-suricata-rules.service"),
                 0o644,
-                UPDATE,
+                format!("{UPDATE}{HARDENED}{LOOKING}ProtectHome=yes\n"),
             )
             .file(
                 &format!("{units}matou-suricata-rules.timer"),
