@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Fleet, compose, databases, ok, private, said, until};
+use support::{Fleet, compose, databases, exposure, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes it too.
 const FLEET: &str = "era";
@@ -213,6 +213,7 @@ fn an_exported_application_runs_elsewhere_and_an_erased_one_is_nowhere() {
     ));
     let secret = p.run("cat /mnt/data/.matou/secrets/shop/db_password.v1");
     assert_eq!(secret.len(), 24);
+    let watch = exposure::Watch::begin(&[&secret]);
     p.ok(&["backup", "--all", "--yes"]);
     p.ok(&["repo", "copy", "--yes"]);
 
@@ -327,6 +328,7 @@ fn an_exported_application_runs_elsewhere_and_an_erased_one_is_nowhere() {
     let nothing = p.ok(&["erase", "shop", "--yes"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 
+    watch.end(&p.fleet, &["n1"]);
     p.is_nowhere(MARKER);
     p.is_nowhere(&secret);
     p.told("the marker is nowhere");

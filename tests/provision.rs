@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use matou::lab::{Kind, Lab};
 use sha2::{Digest, Sha256};
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, exposure, matou, ok, said, until};
 
 const SETTINGS: &str = "[provision]\ndocker = \"distribution\"\napt_wait = \"3 s\"\n";
 
@@ -99,6 +99,7 @@ fn from_nothing(fleet: &Fleet, config: &PathBuf) {
             .contains("dockerd")
     );
 
+    let watch = exposure::Watch::begin(&["SWMTKN-1-", "OPENSSH PRIVATE KEY"]);
     let done = ok(config, &["provision", "--yes"]);
     assert!(done.contains("n2: swarm changed"), "{done}");
     assert!(done.contains("a new connection works: confirmed"), "{done}");
@@ -137,6 +138,11 @@ fn from_nothing(fleet: &Fleet, config: &PathBuf) {
         commands.iter().all(|c| c.contains("gather facts")),
         "{journal}"
     );
+
+    // Tokens and keys were nobody else's to see, nor is what was written.
+    watch.end(fleet, &["n1", "n2", "n3"]);
+    exposure::modes(fleet, &["n1", "n2", "n3"]);
+    exposure::own_modes();
 
     // The manager works on its own: its binary, its configuration, its key.
     let there = fleet.run(

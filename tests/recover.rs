@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use matou::lab::{Kind, Lab};
 use support::hosting::{FILES_STACK, NOTES_STACK, World};
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, exposure, matou, ok, said, until};
 
 /// What is left to do for provisioning on containers that have their packages.
 const SETTINGS: &str = r#"
@@ -54,6 +54,7 @@ fn lose(world: &World, nodes: &[&str], data: bool) {
 #[test]
 fn a_fleet_comes_back_out_of_its_repository() {
     let world = world();
+    let watch = exposure::Watch::begin(&["correct horse battery staple", "s3cr3t-key"]);
     let config = world.deploy();
     let before = world.picture(&config);
     let load = world.load();
@@ -64,6 +65,8 @@ fn a_fleet_comes_back_out_of_its_repository() {
 
     let config = everything_is_lost(&world, &before, least..=most);
     a_worker_is_lost(&world, &config, &before);
+    watch.end(&world.fleet, &["n1", "n2", "n3"]);
+    exposure::modes(&world.fleet, &["n1", "n2", "n3"]);
     the_fleet_moves(&world, &config);
 }
 

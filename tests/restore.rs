@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use matou::lab::Kind;
-use support::{Fleet, databases, matou, ok, private, said, until};
+use support::{Fleet, databases, exposure, matou, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes them too.
 const FLEET: &str = "res";
@@ -201,7 +201,7 @@ impl Practice {
 
 /// Writes the repository's password.
 fn password(folder: &Path) {
-    private(&folder.join("restic-password"), "correct horse\n");
+    private(&folder.join("restic-password"), "restore-pass-5d2e\n");
 }
 
 /// One hash of every file's name, owner, time and content in a folder of the storage node.
@@ -234,7 +234,9 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     let begun = std::time::Instant::now();
     let p = Practice::new();
     told(begun, "a fleet");
+    let watch = exposure::Watch::begin(&["restore-pass-5d2e"]);
     p.make("shop", 20_000);
+    watch.also(&p.ok(&["secrets", "shop", "show", "db_password"]));
     told(begun, "a shop with 20,000 files");
     let files = p.files("/mnt/data/shop_files");
     let load = p.load("shop");
@@ -295,6 +297,10 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     told(begun, "everything");
     shared_volume(&p);
     told(begun, "a shared volume");
+    watch.end(&p.fleet, &["n1", "n2"]);
+    exposure::modes(&p.fleet, &["n1", "n2"]);
+    exposure::own_modes();
+    told(begun, "no secret was seen");
 }
 
 /// What was written since comes back by an undo, and goes by a forget.

@@ -33,7 +33,7 @@ const BUSY: i32 = 75;
 /// Exit code of a backup that left files out.
 pub const RAN_WITHOUT: i32 = 3;
 
-/// Reads the environment from standard input, for what comes after it.
+/// Reads [`Restic::functions`] from standard input, for what comes after it.
 ///
 /// The shell's own variables are in no process's environment before `exec`.
 const RUN: &str = r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e"; "#;
@@ -347,7 +347,7 @@ impl Restic {
 
     fn command(&self, args: &[&str]) -> Command {
         let label = format!("restic {}", quote(args.iter().copied()));
-        let command = self.script(r#"exec restic "$@" </dev/null"#);
+        let command = self.script(r#"credentials; exec restic "$@" </dev/null"#);
         command.args(args.iter().copied()).label(label)
     }
 
@@ -358,14 +358,18 @@ impl Restic {
             true => Command::sh(format!("{HERE}{body}")),
             false => Command::sh(format!("{RUN}{body}")).sudo(),
         };
-        command.secret_stdin(SecretBox::new(Box::new(self.exports().into_bytes())))
+        command.secret_stdin(SecretBox::new(Box::new(self.functions().into_bytes())))
     }
 
-    fn exports(&self) -> String {
-        self.environment
+    /// Shell functions: `restic` finds its repository; `credentials` does what it takes for what comes
+    /// after it. What else a script starts has no secret in its environment.
+    fn functions(&self) -> String {
+        let exports: String = self
+            .environment
             .iter()
             .map(|(name, value)| format!("export {name}={}\n", quote([value.expose_secret()])))
-            .collect()
+            .collect();
+        format!("credentials() {{\n:\n{exports}}}\nrestic() ( credentials; exec restic \"$@\" )\n")
     }
 
     /// A unit of the node that outlives this program (for [`Host::last_as`]): `body` is a shell
@@ -388,7 +392,7 @@ impl Restic {
              {}{body}\n",
             quote([limits.as_str()]),
             self.name,
-            self.exports(),
+            self.functions(),
         );
         let mut properties: Vec<String> = ["KillSignal=SIGINT", "TimeoutStopSec=60", "Nice=10"]
             .map(str::to_owned)

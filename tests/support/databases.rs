@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::{Fleet, edge};
 
 /// Changes whenever the content of the image does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The image's name on a node; `ENGINE` is `postgresql` or `mariadb`.
 pub const IMAGE: &str = "matou/databases:1";

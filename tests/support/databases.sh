@@ -17,8 +17,9 @@ postgresql)
         (as postgres "$bin/initdb" -N -D "$data" -E UTF8 --auth-local=trust --auth-host=scram-sha-256) >/dev/null
         echo 'host all all all scram-sha-256' >>"$data/pg_hba.conf"
         (as postgres "$bin/pg_ctl" -D "$data" -o "-c listen_addresses=''" -w start) >/dev/null
-        (as postgres "$bin/psql" -qX -v p="$password" -v u="$user") <<SQL
-CREATE ROLE :"u" SUPERUSER LOGIN PASSWORD :'p';
+        # Not on a command line, which others see.
+        (as postgres "$bin/psql" -qX) <<SQL
+CREATE ROLE "$user" SUPERUSER LOGIN PASSWORD '$password';
 SQL
         (as postgres "$bin/createdb" -O "$user" "$database")
         (as postgres "$bin/pg_ctl" -D "$data" -m fast -w stop) >/dev/null

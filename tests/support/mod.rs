@@ -5,6 +5,7 @@ pub mod backup;
 pub mod compose;
 pub mod databases;
 pub mod edge;
+pub mod exposure;
 pub mod hosting;
 pub mod monitoring;
 pub mod pty;

@@ -46,31 +46,30 @@ mv -f "$tmp" "$out"
 wc -c <"$out"
 "#;
 
-/// mysqldump ends every whole dump with a comment.
+/// mysqldump ends every whole dump with a comment. The password is in its own environment alone.
 const MYSQL: &str = r#"
 dump=$(command -v mariadb-dump || command -v mysqldump) || say "the container has neither mariadb-dump nor mysqldump"
 [ -n "$user" ] || user=root
 case $user in
-root) MYSQL_PWD=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
-*) MYSQL_PWD=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
+root) secret=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
+*) secret=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
 esac
-export MYSQL_PWD
 if [ -n "$database" ]; then set -- "$database"; else set -- --all-databases; fi
-"$dump" --user="$user" --single-transaction --quick --routines --triggers --events --hex-blob --no-tablespaces \
+MYSQL_PWD=$secret "$dump" --user="$user" --single-transaction --quick --routines --triggers --events --hex-blob --no-tablespaces \
     --default-character-set=utf8mb4 --result-file="$tmp" "$@" </dev/null
 tail -n 1 "$tmp" | grep -q '^-- Dump completed' || say "the dump does not end as a whole one does"
 "#;
 
-/// pg_dump ends every whole dump with a comment.
+/// pg_dump ends every whole dump with a comment. The password is in its own environment alone.
 const POSTGRESQL: &str = r#"
 have pg_dump || say "the container has no pg_dump"
 [ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
-PGPASSWORD=$(password POSTGRES_PASSWORD); export PGPASSWORD
-[ -n "$PGPASSWORD" ] || unset PGPASSWORD
+secret=$(password POSTGRES_PASSWORD)
+with() { if [ -n "$secret" ]; then PGPASSWORD=$secret "$@"; else "$@"; fi; }
 if [ -n "$database" ]; then
-    pg_dump --username="$user" --no-password --clean --if-exists --file="$tmp" --dbname="$database"
+    with pg_dump --username="$user" --no-password --clean --if-exists --file="$tmp" --dbname="$database"
 else
-    pg_dumpall --username="$user" --no-password --clean --if-exists --file="$tmp"
+    with pg_dumpall --username="$user" --no-password --clean --if-exists --file="$tmp"
 fi
 tail -n 20 "$tmp" | grep -Eq 'PostgreSQL database( cluster)? dump complete' || say "the dump does not end as a whole one does"
 "#;

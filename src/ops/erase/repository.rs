@@ -42,7 +42,7 @@ for p; do
 done
 TZ=UTC exec restic backup $limits --time "$time" --host "$host" $tags -- "$@"'
 export limits
-unshare -m sh -c "$inside" sh "$stage" "$time" "$host" "$tags" "$@" >&2; c=$?
+(credentials; exec unshare -m sh -c "$inside" sh "$stage" "$time" "$host" "$tags" "$@") >&2; c=$?
 rm -rf -- "$stage"; exit $c"#;
 
 /// A snapshot list and what of the fleet's holds something of the application.

@@ -81,16 +81,16 @@ password() { if [ -n "$secret" ] && [ -r "/run/secrets/$secret" ]; then cat "/ru
 const MYSQL: &str = r#"client=$(command -v mariadb || command -v mysql) || { echo 'the container has no client' >&2; exit 127; }
 [ -n "$user" ] || user=root
 case $user in
-root) MYSQL_PWD=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
-*) MYSQL_PWD=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
+root) secret=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
+*) secret=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
 esac
-export MYSQL_PWD
-ask() { "$client" --protocol=tcp -h 127.0.0.1 -u "$user" -N -B "$@"; }
+ask() { MYSQL_PWD=$secret "$client" --protocol=tcp -h 127.0.0.1 -u "$user" -N -B "$@"; }
 "#;
 
 const POSTGRESQL: &str = r#"[ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
-PGPASSWORD=$(password POSTGRES_PASSWORD); export PGPASSWORD; [ -n "$PGPASSWORD" ] || unset PGPASSWORD
-ask() { psql -h 127.0.0.1 -U "$user" -d "${database:-postgres}" -X -q "$@"; }
+secret=$(password POSTGRES_PASSWORD)
+with() { if [ -n "$secret" ]; then PGPASSWORD=$secret "$@"; else "$@"; fi; }
+ask() { with psql -h 127.0.0.1 -U "$user" -d "${database:-postgres}" -X -q "$@"; }
 "#;
 
 const MONGODB: &str = r#"client=$(command -v mongosh || command -v mongo) || { echo 'the container has no client' >&2; exit 127; }
@@ -118,7 +118,8 @@ fn scripts(engine: DumpEngine) -> Option<Scripts> {
             POSTGRESQL,
             "ask -Atc 'SELECT 1'",
             r#"if [ "$(head -c 5 "$dump")" = PGDMP ]; then
-    exec pg_restore -h 127.0.0.1 -U "$user" -d "${database:-postgres}" --clean --if-exists --no-owner --exit-on-error "$dump"
+    with pg_restore -h 127.0.0.1 -U "$user" -d "${database:-postgres}" --clean --if-exists --no-owner --exit-on-error "$dump"
+    exit
 fi
 ask ${database:+-v ON_ERROR_STOP=1} -o /dev/null -f "$dump""#,
             r#"ask -Atc "SELECT count(*) FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog','information_schema')""#,

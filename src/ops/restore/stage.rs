@@ -44,7 +44,7 @@ esac
 (
     i=0; while [ $i -lt $n ]; do p=$1; shift; set -- "$@" --include "$p"; i=$((i + 1)); done
     i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
-    exec restic restore $options --target "$stage" "$id" "$@"
+    credentials; exec restic restore $options --target "$stage" "$id" "$@"
 ); rc=$?
 [ -z "$ticks" ] || { kill "$ticks"; wait "$ticks"; } 2>/dev/null
 [ $rc = 0 ] || exit $rc

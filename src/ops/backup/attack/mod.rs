@@ -18,7 +18,7 @@ const TAG: &str = "matou-attack";
 const MARK: &str = "printf 'made by matou repo attack, to be deleted by it\\n' | restic backup --quiet --stdin --stdin-filename /matou-attack --host \"$1\" --tag \"$2\"";
 
 /// SIGINT makes restic give its lock back; since 0.17 it would try for a quarter of an hour.
-const FORGET: &str = "exec timeout -s INT -k 20 40 restic forget \"$@\" </dev/null";
+const FORGET: &str = "credentials; exec timeout -s INT -k 20 40 restic forget \"$@\" </dev/null";
 
 /// How one attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-# What rclone speaks; its settings are in the environment.
+# What rclone speaks; its settings are among the credentials.
 base=$3
-r() { rclone --retries 1 --low-level-retries 2 --timeout 30s "$@" 2>"$d/err"; code=$?; said=$(tail -n 1 "$d/err"); return $code; }
+r() { (credentials; exec rclone --retries 1 --low-level-retries 2 --timeout 30s "$@") 2>"$d/err"; code=$?; said=$(tail -n 1 "$d/err"); return $code; }
 get() { rm -f -- "$2"; r copyto "$base$1" "$2"; [ -e "$2" ]; }
 put() { r copyto --ignore-times "$2" "$base$1"; }
 del() { r deletefile "$base$1"; }
