@@ -421,21 +421,41 @@ fn access_log(fleet: &Fleet, config: &PathBuf) {
     assert_eq!(of("/gone/one"), Some(1.into()), "{counted}");
     assert!(counted["answers"]["4xx"].as_u64() >= Some(4), "{counted}");
     // Followed over a rotation of the log, as logrotate's copytruncate does it.
-    let mut following = Command::new(env!("CARGO_BIN_EXE_matou"))
-        .arg("--config")
-        .arg(config)
-        .args(["access", "one", "--follow", "--path", "/now"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("matou starts");
-    let mut lines = std::io::BufReader::new(following.stdout.take().expect("a pipe")).lines();
     let tail = "pgrep -fx 'tail -c .* /var/log/traefik/access.log'";
-    until(Duration::from_secs(20), || {
-        match fleet.try_run("n1", tail).status.success() {
-            true => Ok(()),
-            false => Err("nothing follows".into()),
-        }
-    });
+    let follow = || {
+        let following = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(config)
+            .args(["access", "one", "--follow", "--path", "/now"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("matou starts");
+        until(Duration::from_secs(20), || {
+            match fleet.try_run("n1", tail).status.success() {
+                true => Ok(()),
+                false => Err("nothing follows".into()),
+            }
+        });
+        following
+    };
+    // Whoever is interrupted leaves nothing behind, in whatever moment.
+    let interrupt = |mut following: std::process::Child| {
+        let pid = i32::try_from(following.id()).expect("a pid");
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGINT,
+        )
+        .expect("interrupted");
+        assert_eq!(following.wait().expect("it ends").code(), Some(130));
+        until(Duration::from_secs(2), || {
+            match fleet.try_run("n1", tail).status.success() {
+                true => Err("it is left behind".into()),
+                false => Ok(()),
+            }
+        });
+    };
+    let mut following = follow();
+    let mut lines = std::io::BufReader::new(following.stdout.take().expect("a pipe")).lines();
     for path in ["/now/1", "/now/2"] {
         ask(fleet, &format!("https://one.lab.test{path}")).expect("it answers");
         let line = lines.next().expect("it goes on").expect("text");
@@ -446,19 +466,10 @@ fn access_log(fleet: &Fleet, config: &PathBuf) {
         let log = "/var/log/traefik/access.log";
         fleet.run("n1", &format!("cp {log} {log}.1; : >{log}; sleep 2"));
     }
-    let pid = i32::try_from(following.id()).expect("a pid");
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(pid),
-        nix::sys::signal::Signal::SIGINT,
-    )
-    .expect("interrupted");
-    assert_eq!(following.wait().expect("it ends").code(), Some(130));
-    until(Duration::from_secs(10), || {
-        match fleet.try_run("n1", tail).status.success() {
-            true => Err("it is left behind".into()),
-            false => Ok(()),
-        }
-    });
+    interrupt(following);
+    for _ in 0..4 {
+        interrupt(follow());
+    }
     for (app, why) in [
         ("nobody", "there is no application \"nobody\""),
         ("edge_proxy", "no router of the edge leads to edge_proxy"),

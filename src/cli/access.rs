@@ -120,20 +120,14 @@ pub async fn run(cx: &Context, app: &str, options: &Options) -> Result<ExitCode>
     if options.follow {
         let printing = async {
             let printed = print_all(&mut arriving, wanted, options.json).await;
-            // Nobody listens any more: that ends the reading.
+            // Nobody listens any more: that ends the reading, which leaves nothing behind on the nodes.
             arriving.close();
             while arriving.recv().await.is_some() {}
             printed
         };
-        tokio::pin!(reading);
-        tokio::pin!(printing);
-        return tokio::select! {
-            printed = &mut printing => printed,
-            read = &mut reading => {
-                read.map_err(|reason| eyre!("{reason}"))?;
-                printing.await
-            }
-        };
+        let (read, printed) = tokio::join!(reading, printing);
+        read.map_err(|reason| eyre!("{reason}"))?;
+        return printed;
     }
     let gathering = async {
         let mut all = VecDeque::new();

@@ -82,7 +82,12 @@ async fn output(
     let (lines, mut arriving) = mpsc::channel::<LogBatch>(8);
     let reading = follow_service(nodes, service, window, lines);
     let parsing = async {
-        while let Some(batch) = arriving.recv().await {
+        loop {
+            let batch = tokio::select! {
+                batch = arriving.recv() => batch,
+                () = out.closed() => None,
+            };
+            let Some(batch) = batch else { return };
             let requests = batch.iter().filter_map(|l| parse_access(&l.bytes));
             let requests: Vec<_> = requests.filter(|a| routes.own(a)).collect();
             if !requests.is_empty() && out.send(AccessNews::Requests(requests)).await.is_err() {
@@ -109,7 +114,11 @@ async fn files(
     let mut known: HashMap<String, bool> = HashMap::new();
     let mut first = true;
     loop {
-        match swarm(nodes).await {
+        let swarm = tokio::select! {
+            swarm = swarm(nodes) => swarm,
+            () = out.closed() => return nobody_listens(&stop, readers).await,
+        };
+        match swarm {
             Ok(swarm) => {
                 for name in places(nodes, &swarm, service) {
                     let again = known.get(&name).copied();
@@ -206,7 +215,10 @@ async fn read(
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
-    let (folder, path) = path(node, file).await?;
+    let (folder, path) = tokio::select! {
+        path = path(node, file) => path?,
+        () = cancel.cancelled() => return Ok(()),
+    };
     // What lies in there, the edge's container may have made.
     let mut command = Confined::to(folder)
         .sh(SCRIPT)
