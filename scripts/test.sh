@@ -28,7 +28,7 @@ matou lab up --name test
 
 # Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; with them as many others as take as long as the rest.
-aside="edge recover watching locks provision"
+aside="edge recover watching provision"
 logs=$(mktemp -d)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
