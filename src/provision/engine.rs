@@ -24,8 +24,9 @@ const PATH: &str = "/etc/docker/daemon.json";
 const OTHER_POOL: &str = "10.241.0.0/16";
 
 /// Takes up the new file, and goes back to the old one when the engine does not start with it. Until
-/// it has, no boot reads it.
+/// it has, no boot reads it; cancelled, it goes back too: the new file would look as if it had been taken up.
 const TAKE_UP: &str = r#"set -e
+trap : INT TERM
 f=/etc/docker/daemon.json
 if dockerd --help 2>/dev/null | grep -q -- '--validate'; then dockerd --validate --config-file "$f.matou"; fi
 as_before "$f"
