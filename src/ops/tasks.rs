@@ -25,6 +25,10 @@ const UNPLACED: Duration = Duration::from_secs(20);
 /// The engine begins to replace tasks within a moment of the change; after this long it won't.
 const BEGINNING: Duration = Duration::from_secs(30);
 
+/// A rollback replaces tasks too; the job that failed does not leave before it is through, but no later
+/// than this.
+const ROLLBACK: Duration = Duration::from_secs(60);
+
 /// Longer than this it is not waited for without a word.
 const UNTOLD: Duration = Duration::from_secs(3);
 
@@ -148,11 +152,12 @@ fn is_up(service: &Service, swarm: &Swarm) -> bool {
 ///
 /// # Errors
 /// The task's own error when a service can't come up; an update that the engine rolled back or
-/// paused is a failure too.
+/// paused is a failure too, told when the rollback is through.
 async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
     let mut told: HashMap<String, String> = HashMap::new();
     let mut old: Option<HashSet<String>> = None;
     let mut steady: Option<Instant> = None;
+    let mut rolled_back: Option<(Instant, String)> = None;
     let begun = Instant::now();
     loop {
         let swarm = read(cx).await?;
@@ -176,10 +181,27 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
                 cx.out.note(what).await;
             }
             tell(service, &swarm, old, &mut told, cx).await;
-            let on_purpose = matches!(whose, Whose::RolledBack(_));
-            give_up(service, &swarm, old, begun.elapsed(), on_purpose)?;
+            if !matches!(whose, Whose::RolledBack(_))
+                && let Some(failed) = refused(service, &swarm, old)
+                && rolled_back.is_none()
+            {
+                cx.out.note(failed.clone()).await;
+                rolled_back = Some((Instant::now(), failed));
+            }
+            if rolled_back.is_none() {
+                give_up(service, &swarm, old, begun.elapsed())?;
+            }
         }
         cx.out.progress(running, wanted.max(1), "tasks").await;
+        if let Some((since, failed)) = &rolled_back {
+            let left = services.iter().filter(|s| !is_up(s, &swarm)).count();
+            if left == 0 || stopped(&services) || since.elapsed() > ROLLBACK {
+                return Err(StepError::failed(match left {
+                    0 => failed.clone(),
+                    _ => format!("{failed}; {running} of {wanted} tasks run"),
+                }));
+            }
+        }
         let mut pause = POLL;
         if services.iter().all(|s| is_up(s, &swarm)) && !services.is_empty() {
             let since = *steady.get_or_insert_with(Instant::now);
@@ -244,28 +266,36 @@ async fn tell(
     }
 }
 
+/// What the engine says of an update that it did not carry out.
+fn refused(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
+    let (state, message) = service.update.as_ref()?;
+    let what = match state.as_str() {
+        "paused" => "stopped the update of",
+        state if state.starts_with("rollback") => "rolled back",
+        _ => return None,
+    };
+    Some(format!(
+        "the engine {what} {}: {message}{}",
+        service.name,
+        newest_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
+    ))
+}
+
+/// Whether the engine goes no further by itself.
+fn stopped(services: &[&Service]) -> bool {
+    services.iter().any(|s| {
+        let state = s.update.as_ref().map(|(state, _)| state.as_str());
+        matches!(state, Some("paused" | "rollback_paused"))
+    })
+}
+
 /// The reason why waiting longer is of no use, if there is one.
 fn give_up(
     service: &Service,
     swarm: &Swarm,
     old: &HashSet<String>,
     waited: Duration,
-    on_purpose: bool,
 ) -> Result<(), StepError> {
-    if let Some((state, message)) = &service.update
-        && !on_purpose
-        && (state.starts_with("rollback") || state == "paused")
-    {
-        let what = match state.as_str() {
-            "paused" => "stopped the update of",
-            _ => "rolled back",
-        };
-        return Err(StepError::failed(format!(
-            "the engine {what} {}: {message}{}",
-            service.name,
-            newest_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
-        )));
-    }
     let failed = swarm
         .tasks
         .iter()

@@ -49,14 +49,17 @@ nft -f "$1.new"
     printf 'table inet matou\ndelete table inet matou\n' | nft -f - || exit 1
 rm "$was"
 "#,
+    // What can fail comes before the step from which nothing goes back. Whether the unit could be
+    // started is looked at afterwards, as everything is.
     keep: r#"set -e
-for_good "$1.new" "$1"
-rm -f "$1.before" /run/matou/firewall.was
 mkdir -p "${2%/*}"
+nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2.new"
 systemctl daemon-reload
 systemctl enable --quiet matou-firewall.service
-systemctl start matou-firewall.service
-nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2"
+for_good "$1.new" "$1"
+mv "$2.new" "$2"
+rm -f "$1.before" /run/matou/firewall.was
+systemctl start matou-firewall.service || :
 "#,
 };
 
