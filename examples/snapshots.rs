@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use color_eyre::eyre::{Result, ensure, eyre};
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 use pty::Pty;
 
 const MATOU: &str = "target/release/matou";
@@ -55,9 +55,9 @@ fn main() -> Result<()> {
         return measured(Path::new(&config));
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let lab = Lab::new(FLEET)?.shared();
+    let lab = Lab::new(FLEET)?.with_shared_volumes();
     let result = runtime
-        .block_on(lab.up(1, Kind::Swarm, &|phase| eprintln!("lab: {phase}")))
+        .block_on(lab.up(1, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")))
         .and_then(|()| prepare(&lab.config_path()))
         .and_then(|()| measured(&lab.config_path()));
     runtime.block_on(lab.down())?;

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{Result, ensure};
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 use pty::Pty;
 
 const MATOU: &str = "target/release/matou";
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     first_frame()?;
     let lab = Lab::new("speed")?;
     let measured = runtime
-        .block_on(lab.up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")))
+        .block_on(lab.up(3, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")))
         .and_then(|()| on_a_fleet(&lab.config_path()));
     runtime.block_on(lab.down())?;
     measured

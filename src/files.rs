@@ -8,13 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Only its owner reads it.
-pub const PRIVATE: u32 = 0o600;
+pub const PRIVATE_MODE: u32 = 0o600;
 
 /// Everybody may read it, its owner alone writes it.
-pub const READABLE: u32 = 0o644;
+pub const READABLE_MODE: u32 = 0o644;
 
 /// Largest file of the fleet's configuration, bytes.
-pub const LARGEST: u64 = 1 << 20;
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Reads a text that is no larger than `most` bytes. It may be a pipe, as `<(…)` of a shell, and a device
 /// without an end.
@@ -31,7 +31,7 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(text).map_err(|_| io::Error::other("it is no text (UTF-8)"))
 }
 
-/// Takes from the umask what lets others write: what this program starts makes files too.
+/// Tightens the umask so that others can't write: programs that this one starts make files too.
 pub fn tighten_umask() {
     use nix::sys::stat::{Mode, umask};
     let others_write = Mode::S_IWGRP | Mode::S_IWOTH;
@@ -39,13 +39,14 @@ pub fn tighten_umask() {
     umask(old | others_write);
 }
 
-/// A process that dies leaves no image of its memory, which holds secrets; what it starts neither.
-pub fn no_core_files() {
+/// Turns core files off, here and in programs that this one starts: memory holds secrets.
+pub fn disable_core_files() {
     use nix::sys::resource::{Resource, setrlimit};
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
-/// Makes a folder, and those above it that are missing, of mode 0700. One that is there stays as it is.
+/// Makes a folder of mode 0700, and all that is missing above it. An existing folder stays as it
+/// is.
 ///
 /// # Errors
 /// When it can't be made.
@@ -53,11 +54,11 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a file whole or not at all, whatever happens to the machine; its folder is made.
+/// Writes a file whole or not at all, whatever happens to the machine. Makes its folder.
 ///
 /// # Errors
-/// The disk's.
-pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+/// When the folder can't be made, or the file can't be written.
+pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -73,16 +74,16 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Writes a file that is of no use to anybody after this process: nothing waits for the disk.
+/// Writes a file that only this process needs, without waiting for the disk.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn write_passing(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_transient_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .create(true)
         .write(true)
         .truncate(true)
-        .mode(PRIVATE)
+        .mode(PRIVATE_MODE)
         .open(path)?;
     file.write_all(content)
 }
@@ -91,12 +92,12 @@ pub fn write_passing(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be opened.
-pub fn append(path: &Path) -> io::Result<File> {
+pub fn open_append(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .create(true)
         .read(true)
         .append(true)
-        .mode(PRIVATE)
+        .mode(PRIVATE_MODE)
         .open(path)
 }
 
@@ -111,7 +112,7 @@ mod tests {
         std::fs::write(&path, "four").unwrap();
         assert_eq!(read_text(&path, 4).unwrap(), "four");
         assert!(read_text(&path, 3).is_err());
-        let endless = read_text(Path::new("/dev/zero"), LARGEST).unwrap_err();
+        let endless = read_text(Path::new("/dev/zero"), MAX_CONFIG_BYTES).unwrap_err();
         assert_eq!(endless.to_string(), "it is larger than 1.0 MiB");
     }
 
@@ -120,16 +121,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o777;
-        write(&at("a/b/secret"), b"x", PRIVATE).unwrap();
-        write(&at("a/app.toml"), b"x", READABLE).unwrap();
-        append(&at("a/log")).unwrap();
+        write_atomically(&at("a/b/secret"), b"x", PRIVATE_MODE).unwrap();
+        write_atomically(&at("a/app.toml"), b"x", READABLE_MODE).unwrap();
+        open_append(&at("a/log")).unwrap();
         assert_eq!(mode("a/b"), 0o700);
         assert_eq!(mode("a/b/secret"), 0o600);
         assert_eq!(mode("a/app.toml") & !0o644, 0);
         assert_eq!(mode("a/log"), 0o600);
         // One that was open to all is not any more.
         std::fs::set_permissions(at("a/b/secret"), std::fs::Permissions::from_mode(0o666)).unwrap();
-        write(&at("a/b/secret"), b"y", PRIVATE).unwrap();
+        write_atomically(&at("a/b/secret"), b"y", PRIVATE_MODE).unwrap();
         assert_eq!(mode("a/b/secret"), 0o600);
     }
 }

@@ -7,32 +7,34 @@ use std::sync::LazyLock;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::backup::{LsNode, Message, Snapshot, read_message};
-use crate::config::{Config, Reach};
+use crate::backup::{LsNode, ResticMessage, ResticSnapshot, parse_restic_message};
+use crate::config::{Config, NodeConnection};
 use crate::edge::{AcmeStore, parse_access};
 use crate::job::Check;
 use crate::provision::fuzzed as provision;
-use crate::stack::{AppFile, Catalogue, Rendered, Target, migrate_file, plain};
+use crate::stack::{
+    AppFile, Catalogue, RenderTarget, RenderedStack, migrate_file, render_plain_compose,
+};
 use crate::text;
 
-/// A target: its name, as of its folder in fuzz/corpus, and what it does with bytes.
-pub type Named = (&'static str, fn(&[u8]));
+/// A target: its name, which is also its folder in fuzz/corpus, and the function that takes bytes.
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Named; 13] = [
-    ("access", access),
-    ("acme", acme),
-    ("app", app),
-    ("compose", compose),
-    ("config", config),
-    ("escapes", escapes),
-    ("extension", extension),
-    ("facts", facts),
-    ("lsblk", lsblk),
-    ("lvm", lvm),
-    ("nft", nft),
-    ("restic", restic),
-    ("sshd", sshd),
+pub const TARGETS: [FuzzTarget; 13] = [
+    ("access", fuzz_access),
+    ("acme", fuzz_acme),
+    ("app", fuzz_app),
+    ("compose", fuzz_compose),
+    ("config", fuzz_config),
+    ("escapes", fuzz_escapes),
+    ("extension", fuzz_extension),
+    ("facts", fuzz_facts),
+    ("lsblk", fuzz_lsblk),
+    ("lvm", fuzz_lvm),
+    ("nft", fuzz_nft),
+    ("restic", fuzz_restic),
+    ("sshd", fuzz_sshd),
 ];
 
 const FLEET: &str = "[[nodes]]\nname = \"n1\"\naddress = \"10.0.0.1\"\nrole = \"manager\"\n\
@@ -48,13 +50,13 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 static BUILT_IN: LazyLock<Catalogue> =
     LazyLock::new(|| Catalogue::load(None).expect("the built-in stacks"));
 
-fn utf8(data: &[u8]) -> Option<&str> {
+fn parse_utf8(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
 }
 
-/// Whether a terminal obeys nothing of it, and hides and reorders nothing; not by the rules of
-/// [`text`], but by those of docs/security.md. `kept` are control characters that may be there.
-fn is_safe(shown: &str, kept: &[char]) -> bool {
+/// Whether a terminal obeys nothing in it, and hides and reorders nothing. Judged by the rules of
+/// docs/security.md, not by those of [`text`]. `kept` are control characters that may be there.
+fn is_safe_on_terminal(shown: &str, kept: &[char]) -> bool {
     let mut marks = 0;
     shown.chars().all(|c| {
         marks = match c {
@@ -74,51 +76,53 @@ fn is_safe(shown: &str, kept: &[char]) -> bool {
 }
 
 /// The escape filter: what it lets through is safe, and stays as it is when it is filtered again.
-pub fn escapes(data: &[u8]) {
+pub fn fuzz_escapes(data: &[u8]) {
     let lossy = String::from_utf8_lossy(data);
-    /// Its name, what it made, and it once more.
-    type Filter = (&'static str, String, fn(&str) -> String);
-    let again: [Filter; 5] = [
-        ("clean", text::clean(&lossy).into(), |t| {
-            text::clean(t).into()
+    /// A filter's name, what it made of the input, and the filter itself, to be applied once more.
+    type NamedFilter = (&'static str, String, fn(&str) -> String);
+    let again: [NamedFilter; 5] = [
+        ("clean", text::clean_line(&lossy).into(), |t| {
+            text::clean_line(t).into()
         }),
-        ("visible", text::visible(&lossy).into(), |t| {
-            text::visible(t).into()
+        ("visible", text::escape_line(&lossy).into(), |t| {
+            text::escape_line(t).into()
         }),
-        ("plain", text::plain(data), |t| text::plain(t.as_bytes())),
-        ("log_line", text::log_line(data), |t| {
-            text::log_line(t.as_bytes())
+        ("plain", text::clean_bytes(data), |t| {
+            text::clean_bytes(t.as_bytes())
         }),
-        ("lines", text::visible_lines(&lossy).into(), |t| {
-            text::visible_lines(t).into()
+        ("log_line", text::clean_log_line(data), |t| {
+            text::clean_log_line(t.as_bytes())
+        }),
+        ("lines", text::escape_lines(&lossy).into(), |t| {
+            text::escape_lines(t).into()
         }),
     ];
     for (name, once, filter) in again {
         let kept: &[char] = if name == "lines" { &['\n', '\t'] } else { &[] };
-        assert!(is_safe(&once, kept), "{name}: {once:?}");
+        assert!(is_safe_on_terminal(&once, kept), "{name}: {once:?}");
         assert_eq!(filter(&once), once, "{name} once more");
     }
-    assert!(is_safe(&text::clean_lines(&lossy), &['\n']));
-    coloured(&text::keep_sgr(data));
+    assert!(is_safe_on_terminal(&text::clean_lines(&lossy), &['\n']));
+    check_coloured_line(&text::keep_sgr(data));
     // A reader of JSON gets what there was, a terminal nothing that it obeys.
     if let Ok(json) = serde_json::to_string(&*lossy) {
         let escaped = text::escape_json(&json);
-        assert!(is_safe(&escaped, &[]), "{escaped:?}");
+        assert!(is_safe_on_terminal(&escaped, &[]), "{escaped:?}");
         let back: Option<String> = serde_json::from_str(&escaped).ok();
         assert_eq!(back.as_deref(), Some(&*lossy));
     }
     for columns in [0, 1, 7, 40] {
-        let cut = text::truncate(&lossy, columns, "…");
-        assert!(text::width(&cut) <= columns, "{cut:?} in {columns}");
+        let cut = text::truncate_to_width(&lossy, columns, "…");
+        assert!(text::display_width(&cut) <= columns, "{cut:?} in {columns}");
     }
 }
 
 /// A line of a log with its colours, and nothing else.
-fn coloured(line: &str) {
+fn check_coloured_line(line: &str) {
     assert_eq!(text::keep_sgr(line.as_bytes()), line, "coloured once more");
     let mut rest = line;
     while let Some((before, after)) = rest.split_once('\x1b') {
-        assert!(is_safe(before, &[]), "{line:?}");
+        assert!(is_safe_on_terminal(before, &[]), "{line:?}");
         let numbers = after.strip_prefix('[').and_then(|a| a.split_once('m'));
         let Some((numbers, after)) = numbers else {
             panic!("no colour: {line:?}");
@@ -127,46 +131,46 @@ fn coloured(line: &str) {
         assert!(numbers.chars().all(number), "{line:?}");
         rest = after;
     }
-    assert!(is_safe(rest, &[]), "{line:?}");
+    assert!(is_safe_on_terminal(rest, &[]), "{line:?}");
 }
 
 /// Stack files: what is rendered is YAML, in its place; what was migrated is not migrated again.
-pub fn compose(data: &[u8]) {
-    let Some(file) = utf8(data) else { return };
+pub fn fuzz_compose(data: &[u8]) {
+    let Some(file) = parse_utf8(data) else { return };
     if let Ok((new, _)) = migrate_file("own.yml", file, "own", "le")
         && let Ok((again, _)) = migrate_file("own.yml", &new, "own", "le")
     {
         assert_eq!(again, new, "migrated once more");
     }
-    let Ok(catalogue) = BUILT_IN.clone().with("own", file) else {
+    let Ok(catalogue) = BUILT_IN.clone().with_stack("own", file) else {
         return;
     };
-    let target = Target {
+    let target = RenderTarget {
         place: Some("n1".into()),
         images: [("web".to_owned(), "z:2".to_owned())].into(),
-        ..Target::of(&CONFIG)
+        ..RenderTarget::for_fleet(&CONFIG)
     };
-    let _ = catalogue.lint("own", &target);
-    let _ = catalogue.image_variable("own", "web");
+    let _ = catalogue.lint_stack("own", &target);
+    let _ = catalogue.find_image_variable("own", "web");
     let given: BTreeMap<String, String> = [("D".to_owned(), "a.org".to_owned())].into();
     for given in [given, BTreeMap::new()] {
-        if let Ok(rendered) = catalogue.render("own", "app", &given, &target) {
-            is_rendered(&rendered);
+        if let Ok(rendered) = catalogue.render_stack("own", "app", &given, &target) {
+            check_rendered_stack(&rendered);
         }
     }
 }
 
-fn is_rendered(rendered: &Rendered) {
+fn check_rendered_stack(rendered: &RenderedStack) {
     let yaml = |text: &str| -> serde_yaml::Value {
         serde_yaml::from_str(text).unwrap_or_else(|e| panic!("rendered to no YAML: {e}\n{text}"))
     };
     assert!(yaml(&rendered.yaml).get("x-matou").is_none());
     for service in &rendered.services {
-        let hosts = service.needs.constraints.iter();
+        let hosts = service.requirements.constraints.iter();
         let hosts = hosts.filter(|c| *c == "node.hostname == n1").count();
         assert_eq!(hosts, 1, "{}", rendered.yaml);
     }
-    if let Ok(plain) = plain("app", rendered) {
+    if let Ok(plain) = render_plain_compose("app", rendered) {
         yaml(&plain.yaml);
         for (file, _) in plain.secrets.iter().chain(&plain.configs) {
             assert!(!file.contains('/') && !file.starts_with('.'), "{file}");
@@ -175,26 +179,26 @@ fn is_rendered(rendered: &Rendered) {
 }
 
 /// What stands under `x-matou`.
-pub fn extension(data: &[u8]) {
-    let Some(text) = utf8(data) else { return };
+pub fn fuzz_extension(data: &[u8]) {
+    let Some(text) = parse_utf8(data) else { return };
     let indented: String = text.lines().map(|l| format!("  {l}\n")).collect();
     let file = format!("x-matou:\n{indented}services:\n  web: {{image: 'x:1'}}\n");
-    if let Ok(catalogue) = BUILT_IN.clone().with("own", &file) {
-        let _ = catalogue.extension("own");
-        let _ = catalogue.list();
-        compose(file.as_bytes());
+    if let Ok(catalogue) = BUILT_IN.clone().with_stack("own", &file) {
+        let _ = catalogue.find_extension("own");
+        let _ = catalogue.list_entries();
+        fuzz_compose(file.as_bytes());
     }
 }
 
 /// Traefik's store of certificates: what is taken out is gone, and the rest is there.
-pub fn acme(data: &[u8]) {
-    let Some(store) = utf8(data).and_then(|text| AcmeStore::parse(text).ok()) else {
+pub fn fuzz_acme(data: &[u8]) {
+    let Some(store) = parse_utf8(data).and_then(|text| AcmeStore::parse(text).ok()) else {
         return;
     };
     let names: Vec<&String> = store.certificates.iter().flat_map(|c| &c.names).collect();
     for name in names.into_iter().take(20) {
-        let (text, gone) = store.without(name);
-        let has = |c: &&crate::edge::Stored| c.names.contains(name);
+        let (text, gone) = store.render_without_name(name);
+        let has = |c: &&crate::edge::AcmeCertificate| c.names.contains(name);
         assert_eq!(gone, store.certificates.iter().filter(has).count());
         let rest = match AcmeStore::parse(&text) {
             Ok(rest) => rest,
@@ -206,8 +210,8 @@ pub fn acme(data: &[u8]) {
 }
 
 /// config.toml: errors are short, and a manager's copy is one of the same fleet.
-pub fn config(data: &[u8]) {
-    let Some(text) = utf8(data) else { return };
+pub fn fuzz_config(data: &[u8]) {
+    let Some(text) = parse_utf8(data) else { return };
     let path = Path::new("/fleet/config.toml");
     let read = match Config::parse(text, path) {
         Ok(read) => read,
@@ -217,7 +221,7 @@ pub fn config(data: &[u8]) {
             return;
         }
     };
-    if let Ok(copy) = provision::managers_copy(&read, text) {
+    if let Ok(copy) = provision::render_first_manager_config(&read, text) {
         let copied = match Config::parse(&copy, path) {
             Ok(copied) => copied,
             Err(e) => panic!("a manager's copy can't be read: {e}"),
@@ -227,55 +231,55 @@ pub fn config(data: &[u8]) {
             c.nodes.iter().map(of).collect()
         };
         assert_eq!(names(&copied), names(&read));
-        assert_eq!(copied.nodes[0].reach, Reach::Local);
+        assert_eq!(copied.nodes[0].reach, NodeConnection::Local);
         assert_eq!(copied.storage, read.storage);
         assert_eq!(copied.edge, read.edge);
         assert_eq!(copied.provision, read.provision);
         let copies = |c: &Config| c.backup.repositories.len();
         assert_eq!(copies(&copied), copies(&read));
     }
-    foreign(text);
+    check_recovered_config(text);
 }
 
-/// What a repository says, taken and written again, says nothing more that is left out.
-fn foreign(text: &str) {
-    let Some((taken, _)) = crate::recover::taken(text) else {
+/// A configuration out of a repository is cut to what is taken from it; cut once more, it stays so.
+fn check_recovered_config(text: &str) {
+    let Some((taken, _)) = crate::recover::filter_untrusted_config(text) else {
         return;
     };
-    let again = crate::recover::taken(&taken);
+    let again = crate::recover::filter_untrusted_config(&taken);
     assert_eq!(again, Some((taken, Vec::new())));
 }
 
 /// apps/NAME.toml: what is written is what was read.
-pub fn app(data: &[u8]) {
-    let Some(text) = utf8(data) else { return };
+pub fn fuzz_app(data: &[u8]) {
+    let Some(text) = parse_utf8(data) else { return };
     match AppFile::parse("apps/a.toml", text) {
-        Ok(read) => assert_eq!(AppFile::parse("apps/a.toml", &read.text()), Ok(read)),
+        Ok(read) => assert_eq!(AppFile::parse("apps/a.toml", &read.to_toml()), Ok(read)),
         Err(e) => assert!(e.to_string().len() < 8 << 10),
     }
 }
 
 /// restic's messages and lists: what is shown of them is safe, and no longer than what came.
-pub fn restic(data: &[u8]) {
+pub fn fuzz_restic(data: &[u8]) {
     for line in data.split(|b| *b == b'\n') {
-        match read_message(line) {
-            Some(Message::Error(error)) => {
-                let said = error.text();
-                assert!(is_safe(&said, &[]), "{said:?}");
+        match parse_restic_message(line) {
+            Some(ResticMessage::Error(error)) => {
+                let said = error.to_sentence();
+                assert!(is_safe_on_terminal(&said, &[]), "{said:?}");
                 assert!(said.len() <= 3 * line.len() + 200, "{said}");
             }
-            Some(Message::Status(status)) => {
-                let told = crate::ops::told(&status);
+            Some(ResticMessage::Status(status)) => {
+                let told = crate::ops::format_restic_progress(&status);
                 assert!(told.len() < 200, "{told}");
             }
             _ => {}
         }
         let _ = serde_json::from_slice::<LsNode>(line);
-        if let Ok(snapshots) = serde_json::from_slice::<Vec<Snapshot>>(line) {
+        if let Ok(snapshots) = serde_json::from_slice::<Vec<ResticSnapshot>>(line) {
             for snapshot in &snapshots {
                 let _ = snapshot.app();
                 let back = serde_json::to_vec(snapshot).unwrap_or_default();
-                let back = serde_json::from_slice::<Snapshot>(&back).ok();
+                let back = serde_json::from_slice::<ResticSnapshot>(&back).ok();
                 assert_eq!(back.as_ref(), Some(snapshot));
             }
         }
@@ -283,7 +287,7 @@ pub fn restic(data: &[u8]) {
 }
 
 /// Traefik's access log: what is kept of a line is safe and bounded.
-pub fn access(data: &[u8]) {
+pub fn fuzz_access(data: &[u8]) {
     for line in data.split(|b| *b == b'\n') {
         let Some(read) = parse_access(line) else {
             continue;
@@ -296,20 +300,24 @@ pub fn access(data: &[u8]) {
             &read.user,
             &read.router,
         ] {
-            assert!(is_safe(kept, &[]), "{kept:?}");
+            assert!(is_safe_on_terminal(kept, &[]), "{kept:?}");
             assert!(kept.len() <= 1024, "{} bytes", kept.len());
         }
-        assert!(is_safe(&read.line(), &[]), "{}", read.line());
+        assert!(
+            is_safe_on_terminal(&read.to_line(), &[]),
+            "{}",
+            read.to_line()
+        );
     }
 }
 
-/// What a node prints of itself: lines of a plan are safe to show.
-fn checked(printed: &str, wanted: impl Fn(&str) -> bool) {
-    for said in provision::checks(&CONFIG, printed, wanted) {
+/// Checks concerns against what a node printed: each line of their plans is safe to show.
+fn check_plan_lines(printed: &str, wanted: impl Fn(&str) -> bool) {
+    for said in provision::check_printed_facts(&CONFIG, printed, wanted) {
         match said {
             Ok(Check::Done(lines) | Check::Change(lines)) => {
                 for line in lines.iter().map(ToString::to_string) {
-                    assert!(is_safe(&line, &['\n', '\t']), "{line:?}");
+                    assert!(is_safe_on_terminal(&line, &['\n', '\t']), "{line:?}");
                 }
             }
             Ok(Check::Unknown(_)) => {}
@@ -319,38 +327,39 @@ fn checked(printed: &str, wanted: impl Fn(&str) -> bool) {
 }
 
 /// All that a node prints when its facts are gathered, with `@@` for the mark between its parts.
-pub fn facts(data: &[u8]) {
-    checked(&String::from_utf8_lossy(data), |_| true);
+pub fn fuzz_facts(data: &[u8]) {
+    check_plan_lines(&String::from_utf8_lossy(data), |_| true);
 }
 
 /// `sshd -T`.
-pub fn sshd(data: &[u8]) {
+pub fn fuzz_sshd(data: &[u8]) {
     let printed = String::from_utf8_lossy(data);
-    assert!(!provision::ports(&printed).is_empty());
+    assert!(!provision::parse_printed_ports(&printed).is_empty());
     let wanted = |name: &str| matches!(name, "sshd" | "firewall" | "fail2ban");
-    checked(&provision::part("sshd", &printed), wanted);
+    check_plan_lines(&provision::print_fact_part("sshd", &printed), wanted);
 }
 
 /// `lsblk --json`.
-pub fn lsblk(data: &[u8]) {
+pub fn fuzz_lsblk(data: &[u8]) {
     let printed = String::from_utf8_lossy(data);
-    let devices = provision::part("devices", "/dev/vdb\n/dev/vdc");
-    let printed = provision::part("lsblk", &printed) + &devices + "\n@@ 1 container\n@@ 1 =\n";
-    checked(&printed, |name| name == "storage");
+    let devices = provision::print_fact_part("devices", "/dev/vdb\n/dev/vdc");
+    let printed =
+        provision::print_fact_part("lsblk", &printed) + &devices + "\n@@ 1 container\n@@ 1 =\n";
+    check_plan_lines(&printed, |name| name == "storage");
 }
 
 const DISKS: &str = r#"{"blockdevices":[{"path":"/dev/vdb","size":1073741824,"type":"disk"},{"path":"/dev/vdc","size":1073741824,"type":"disk"}]}"#;
 
 /// `lvm fullreport`.
-pub fn lvm(data: &[u8]) {
-    let printed = provision::part("lvm", &String::from_utf8_lossy(data));
-    let devices = provision::part("devices", "/dev/vdb\n/dev/vdc");
-    let disks = provision::part("lsblk", DISKS);
-    checked(&(printed + &devices + &disks), |name| name == "storage");
+pub fn fuzz_lvm(data: &[u8]) {
+    let printed = provision::print_fact_part("lvm", &String::from_utf8_lossy(data));
+    let devices = provision::print_fact_part("devices", "/dev/vdb\n/dev/vdc");
+    let disks = provision::print_fact_part("lsblk", DISKS);
+    check_plan_lines(&(printed + &devices + &disks), |name| name == "storage");
 }
 
 /// `nft list table`.
-pub fn nft(data: &[u8]) {
-    let printed = provision::part("nft", &String::from_utf8_lossy(data));
-    checked(&printed, |name| name == "firewall");
+pub fn fuzz_nft(data: &[u8]) {
+    let printed = provision::print_fact_part("nft", &String::from_utf8_lossy(data));
+    check_plan_lines(&printed, |name| name == "firewall");
 }

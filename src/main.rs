@@ -11,15 +11,15 @@ use matou::cli::{Cli, Exit};
 use matou::{config, out, runtime, text, ui};
 
 fn main() -> ExitCode {
-    out::install_panic_hook();
+    out::install_cli_panic_hook();
     matou::files::tighten_umask();
-    matou::files::no_core_files();
+    matou::files::disable_core_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return told(&usage),
+        Err(usage) => return report_usage(&usage),
     };
-    let started = start(cli);
-    config::leave_runtime_dir();
+    let started = start_program(cli);
+    config::remove_runtime_dir();
     match started {
         Ok(code) => code,
         Err(report) => {
@@ -33,12 +33,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Wrong usage, or the help that was asked for. What was typed may be the name of a file from
-/// elsewhere: with anything odd in it, clap does not print it itself.
-fn told(usage: &clap::Error) -> ExitCode {
+/// Reports wrong usage, or prints the help that was asked for. What was typed may be the name of a
+/// file from elsewhere: clap does not print it itself when it has odd characters.
+fn report_usage(usage: &clap::Error) -> ExitCode {
     let odd = |arg: std::ffi::OsString| {
         let arg = arg.to_string_lossy();
-        text::visible(&arg) != arg
+        text::escape_line(&arg) != arg
     };
     if usage.use_stderr() && std::env::args_os().any(odd) {
         out::note_block(usage.render().to_string().trim_end());
@@ -47,7 +47,7 @@ fn told(usage: &clap::Error) -> ExitCode {
     usage.exit()
 }
 
-fn start(cli: Cli) -> Result<ExitCode> {
+fn start_program(cli: Cli) -> Result<ExitCode> {
     // Two threads: the console itself hardly computes, and idle threads cost memory.
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -58,7 +58,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
             ui::terminal::check_terminal()?;
             ui::terminal::install_panic_hook()?;
             write_log_file();
-            runtime::run(cli.open()?).await
+            runtime::run_console(cli.open_fleet()?).await
         } else {
             cli.run().await
         }
@@ -70,9 +70,9 @@ fn start(cli: Cli) -> Result<ExitCode> {
 
 /// The program's own log: the screen belongs to the console, which opens without one too.
 fn write_log_file() {
-    let opened = config::state_dir()
+    let opened = config::ensure_state_dir()
         .ok()
-        .and_then(|state| matou::files::append(&state.join("matou.log")).ok());
+        .and_then(|state| matou::files::open_append(&state.join("matou.log")).ok());
     let Some(file) = opened else {
         return;
     };

@@ -10,21 +10,21 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::text::{Coloured, escape_json, visible, visible_lines};
+use crate::text::{ColouredLine, escape_json, escape_line, escape_lines};
 
-/// Prints one line on standard output, as [`line()`] does.
+/// Prints one line on standard output, as [`print_line()`] does.
 #[macro_export]
 macro_rules! outln {
     ($($text:tt)*) => {
-        $crate::out::line(format_args!($($text)*))
+        $crate::out::print_line(format_args!($($text)*))
     };
 }
 
-/// Prints one line on standard error, as [`note`] does.
+/// Prints one line on standard error, as [`note_line`] does.
 #[macro_export]
 macro_rules! errln {
     ($($text:tt)*) => {
-        $crate::out::note(format_args!($($text)*))
+        $crate::out::note_line(format_args!($($text)*))
     };
 }
 
@@ -32,25 +32,25 @@ macro_rules! errln {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn print_line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let text = text.to_string();
-    whole(&mut io::stdout().lock(), &visible(&text))
+    write_whole_line(&mut io::stdout().lock(), &escape_line(&text))
 }
 
 /// One line on standard error.
-pub fn note(text: fmt::Arguments<'_>) {
+pub fn note_line(text: fmt::Arguments<'_>) {
     let text = text.to_string();
     // There is nobody left to tell when this fails.
-    let _ = whole(&mut io::stderr().lock(), &visible(&text));
+    let _ = write_whole_line(&mut io::stderr().lock(), &escape_line(&text));
 }
 
 /// A question on standard error: the answer is typed behind it.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn print_prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    err.write_all(visible(&text.to_string()).as_bytes())?;
+    err.write_all(escape_line(&text.to_string()).as_bytes())?;
     err.flush()
 }
 
@@ -58,52 +58,59 @@ pub fn prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn block(text: &str) -> io::Result<()> {
+pub fn print_block(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(visible_lines(text).as_bytes())?;
+    out.write_all(escape_lines(text).as_bytes())?;
     out.flush()
 }
 
-/// The same on standard error, with a newline in the end.
+/// Prints several lines, laid out by matou, on standard error, with a newline at the end.
 pub fn note_block(text: &str) {
     // There is nobody left to tell when this fails.
-    let _ = whole(&mut io::stderr().lock(), &visible_lines(text));
+    let _ = write_whole_line(&mut io::stderr().lock(), &escape_lines(text));
 }
 
-/// A text from outside that may have several lines: those behind the first are indented, so that none
-/// can be taken for a line of matou's.
+/// Prints a text from outside that may have several lines. All but the first are indented, so that
+/// none can be taken for a line of matou's.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
-    whole(&mut io::stdout().lock(), &hung(&text.to_string()))
-}
-
-/// The same on standard error.
-pub fn note_hanging(text: fmt::Arguments<'_>) {
-    // There is nobody left to tell when this fails.
-    let _ = whole(&mut io::stderr().lock(), &hung(&text.to_string()));
-}
-
-/// A line of a log with its own colours, after what it is `from`.
-///
-/// # Errors
-/// When it can't be written.
-pub fn coloured(from: &str, text: &Coloured) -> io::Result<()> {
-    whole(
+pub fn print_hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
+    write_whole_line(
         &mut io::stdout().lock(),
-        &format!("{}{text}", visible(from)),
+        &indent_following_lines(&text.to_string()),
     )
 }
 
-/// A value as it is, with a newline, for the program behind a pipe; at a terminal it is shown.
+/// Prints a text from outside on standard error, as [`print_hanging`] does on standard output.
+pub fn note_hanging(text: fmt::Arguments<'_>) {
+    // There is nobody left to tell when this fails.
+    let _ = write_whole_line(
+        &mut io::stderr().lock(),
+        &indent_following_lines(&text.to_string()),
+    );
+}
+
+/// Prints a line of a log with its own colours, behind `from`, which says where it comes from.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn value(text: &str) -> io::Result<()> {
-    match is_terminal() {
-        true => whole(&mut io::stdout().lock(), &visible_lines(text)),
-        false => whole(&mut io::stdout().lock(), text),
+pub fn print_coloured(from: &str, text: &ColouredLine) -> io::Result<()> {
+    write_whole_line(
+        &mut io::stdout().lock(),
+        &format!("{}{text}", escape_line(from)),
+    )
+}
+
+/// Prints a value unchanged, with a newline, for the program behind a pipe; at a terminal it is
+/// escaped.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_value(text: &str) -> io::Result<()> {
+    match is_stdout_terminal() {
+        true => write_whole_line(&mut io::stdout().lock(), &escape_lines(text)),
+        false => write_whole_line(&mut io::stdout().lock(), text),
     }
 }
 
@@ -111,27 +118,27 @@ pub fn value(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn json(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+pub fn print_json_line(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let text = serde_json::to_string(value)?;
-    whole(&mut io::stdout().lock(), &escape_json(&text))
+    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
 }
 
-/// JSON for people.
+/// Prints JSON over several lines, for people.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+pub fn print_json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    whole(&mut io::stdout().lock(), &escape_json(&text))
+    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
 }
 
 /// Whether somebody looks at standard output.
-pub fn is_terminal() -> bool {
+pub fn is_stdout_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Panics are told through here too. The console has a hook of its own.
-pub fn install_panic_hook() {
+/// Makes panics print through this module too. The console has a hook of its own.
+pub fn install_cli_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
@@ -146,14 +153,14 @@ pub fn install_panic_hook() {
     }));
 }
 
-fn whole(to: &mut impl Write, text: &str) -> io::Result<()> {
+fn write_whole_line(to: &mut impl Write, text: &str) -> io::Result<()> {
     // One write a line: what is written at the same time stays whole.
     to.write_all(format!("{text}\n").as_bytes())?;
     to.flush()
 }
 
-fn hung(text: &str) -> String {
-    visible_lines(text.trim_end_matches('\n')).replace('\n', "\n    ")
+fn indent_following_lines(text: &str) -> String {
+    escape_lines(text.trim_end_matches('\n')).replace('\n', "\n    ")
 }
 
 #[cfg(test)]
@@ -164,11 +171,11 @@ mod tests {
     #[test]
     fn a_text_of_several_lines_can_t_look_like_two_of_matou_s() {
         assert_eq!(
-            hung("n1: no\nmatou: done\r\nx\n"),
+            indent_following_lines("n1: no\nmatou: done\r\nx\n"),
             "n1: no\n    matou: done\n    x"
         );
         for payload in PAYLOADS {
-            let text = hung(&format!("first {payload} last"));
+            let text = indent_following_lines(&format!("first {payload} last"));
             assert!(is_safe(&text), "{text:?}");
             for line in text.lines().skip(1) {
                 assert!(line.starts_with("    "), "{text:?}");

@@ -1,8 +1,9 @@
 //! Text from outside, made safe to show; sizes, ages and widths.
 //!
 //! Container logs, file names, error messages of servers may hold escape sequences that move the
-//! cursor, retitle the window or fill the clipboard. Nothing of that reaches the terminal: where text
-//! comes from it is cleaned ([`clean`], [`Shown`]), and once more where it is printed (`out`).
+//! cursor, retitle the window or fill the clipboard. None of them reaches the terminal: text is
+//! cleaned where it comes in ([`clean_line`], [`SafeText`]), and once more where it is printed
+//! (`out`).
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -14,58 +15,59 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Combining marks that a character may carry: more would draw over the lines around.
-const MARKS: u8 = 6;
+const MAX_MARKS: u8 = 6;
 
 /// One line of text without escape sequences, control characters and characters that reorder or
 /// hide other text; a newline or tab becomes a space, a carriage return is shown.
-pub fn clean(text: &str) -> Cow<'_, str> {
-    if is_plain(text) {
+pub fn clean_line(text: &str) -> Cow<'_, str> {
+    if is_plain_text(text) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(without_sequences(text))
+    Cow::Owned(strip_escape_sequences(text))
 }
 
-/// As [`clean`], but newlines stay.
+/// Cleans every line as [`clean_line`] does, and keeps the newlines.
 pub fn clean_lines(text: &str) -> String {
-    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+    text.lines().map(clean_line).collect::<Vec<_>>().join("\n")
 }
 
-/// One line of bytes as text, made safe as by [`clean`]; invalid UTF-8 is replaced.
-pub fn plain(bytes: &[u8]) -> String {
+/// Returns one line of bytes as text, cleaned as [`clean_line`] does; invalid UTF-8 is replaced.
+pub fn clean_bytes(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    match is_plain(&text) {
+    match is_plain_text(&text) {
         true => text.into_owned(),
-        false => without_sequences(&text),
+        false => strip_escape_sequences(&text),
     }
 }
 
-/// One line in which everything is shown that a terminal would obey or hide: `\x1b`, `\r`, `\n`,
-/// `\u{202e}`; a tab becomes a space. Unlike [`clean`] it leaves nothing out.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if is_plain(text) {
+/// Returns one line in which everything is written out that a terminal would obey or hide: `\x1b`,
+/// `\r`, `\n`, `\u{202e}`; a tab becomes a space. Unlike [`clean_line`] it leaves nothing out.
+pub fn escape_line(text: &str) -> Cow<'_, str> {
+    if is_plain_text(text) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    let mut seen = Seen::default();
+    let mut seen = CharFilter::default();
     for c in text.chars() {
         match c {
             '\t' => {
                 shown.push(' ');
-                seen = Seen::default();
+                seen = CharFilter::default();
             }
-            c if seen.keeps(c) => shown.push(c),
+            c if seen.keeps_char(c) => shown.push(c),
             c => {
-                escape(c, &mut shown);
-                seen = Seen::default();
+                push_escaped(c, &mut shown);
+                seen = CharFilter::default();
             }
         }
     }
     Cow::Owned(shown)
 }
 
-/// As [`visible`], but newlines (with a carriage return before them or not) and tabs stay.
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
-    if is_plain(text) {
+/// Escapes every line as [`escape_line`] does. Newlines, with or without a carriage return before
+/// them, and tabs stay.
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
+    if is_plain_text(text) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
@@ -78,24 +80,24 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
             if i > 0 {
                 shown.push('\t');
             }
-            shown += &visible(part);
+            shown += &escape_line(part);
         }
         shown += end;
     }
     Cow::Owned(shown)
 }
 
-/// JSON in which what [`visible`] shows is written as `\uXXXX`: a reader sees the same text, a
-/// terminal nothing that it obeys.
+/// Writes as `\uXXXX` what [`escape_line`] escapes: a reader of the JSON gets the same text, and a
+/// terminal obeys nothing in it.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     // Its own syntax is ASCII: anything else is inside a string.
     if json.bytes().all(|b| b.is_ascii() && b != 0x7f) {
         return Cow::Borrowed(json);
     }
     let mut safe = String::with_capacity(json.len() + 16);
-    let mut seen = Seen::default();
+    let mut seen = CharFilter::default();
     for c in json.chars() {
-        if seen.keeps(c) || (c.is_ascii() && c != '\u{7f}') {
+        if seen.keeps_char(c) || (c.is_ascii() && c != '\u{7f}') {
             safe.push(c);
             continue;
         }
@@ -103,63 +105,63 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
             // Writing to a String can't fail.
             let _ = write!(safe, "\\u{unit:04x}");
         }
-        seen = Seen::default();
+        seen = CharFilter::default();
     }
     Cow::Owned(safe)
 }
 
-/// One line of bytes with its colours: of all escape sequences only SGR (`ESC [ … m`) stays, but
-/// for that which conceals; of control characters none. Text after a carriage return replaces what
-/// stood before it, as in a line that tells progress.
+/// Returns one line of bytes with its colours: of all escape sequences only SGR (`ESC [ … m`)
+/// stays, except the one that conceals text; no control character stays. Text after a carriage
+/// return replaces what stood before it, as in a line of progress.
 pub fn keep_sgr(bytes: &[u8]) -> String {
-    kept(bytes, true)
+    filter_log_line(bytes, true)
 }
 
-/// As [`keep_sgr`], without colours.
-pub fn log_line(bytes: &[u8]) -> String {
-    kept(bytes, false)
+/// Cleans a line of a log as [`keep_sgr`] does, and drops its colours too.
+pub fn clean_log_line(bytes: &[u8]) -> String {
+    filter_log_line(bytes, false)
 }
 
-fn kept(bytes: &[u8], colours: bool) -> String {
+fn filter_log_line(bytes: &[u8], colours: bool) -> String {
     // Most lines of most logs have nothing to be taken out.
     if bytes.is_ascii() && !bytes.iter().any(u8::is_ascii_control) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
-    let mut kept = Keeper::new(bytes.len(), colours);
+    let mut kept = LogLineFilter::new(bytes.len(), colours);
     vte::Parser::new().advance(&mut kept, bytes);
     kept.text
 }
 
-/// A line from outside with its colours, as [`keep_sgr`] leaves it, which do not run on into the next.
-pub struct Coloured(String);
+/// A line from outside with the colours that [`keep_sgr`] keeps. They end with the line.
+pub struct ColouredLine(String);
 
-impl Coloured {
-    /// Of one line of bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+impl ColouredLine {
+    /// Takes one line of bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(keep_sgr(bytes) + "\x1b[0m")
     }
 }
 
-impl fmt::Display for Coloured {
+impl fmt::Display for ColouredLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// Text that is safe to show: whatever it was made from went through [`visible`].
+/// Text that is safe to show: whatever it was made from was escaped, as by [`escape_lines`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Shown(String);
+pub struct SafeText(String);
 
-impl Shown {
-    /// One line.
-    pub fn line(text: impl AsRef<str>) -> Self {
-        Self(visible(text.as_ref()).into_owned())
+impl SafeText {
+    /// Takes one line; newlines in it are escaped.
+    pub fn from_line(text: impl AsRef<str>) -> Self {
+        Self(escape_line(text.as_ref()).into_owned())
     }
 
-    /// Several lines, perhaps.
-    pub fn lines_of(text: impl AsRef<str>) -> Self {
-        Self(visible_lines(text.as_ref()).into_owned())
+    /// Takes a text of one line or several.
+    pub fn from_lines(text: impl AsRef<str>) -> Self {
+        Self(escape_lines(text.as_ref()).into_owned())
     }
 
     /// Whether there is nothing to show.
@@ -173,25 +175,25 @@ impl Shown {
     }
 }
 
-impl From<&str> for Shown {
+impl From<&str> for SafeText {
     fn from(text: &str) -> Self {
-        Self::lines_of(text)
+        Self::from_lines(text)
     }
 }
 
-impl From<String> for Shown {
+impl From<String> for SafeText {
     fn from(text: String) -> Self {
-        Self::lines_of(text)
+        Self::from_lines(text)
     }
 }
 
-impl From<Shown> for String {
-    fn from(shown: Shown) -> Self {
+impl From<SafeText> for String {
+    fn from(shown: SafeText) -> Self {
         shown.0
     }
 }
 
-impl Deref for Shown {
+impl Deref for SafeText {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -199,40 +201,40 @@ impl Deref for Shown {
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for SafeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
 
-impl PartialEq<str> for Shown {
+impl PartialEq<str> for SafeText {
     fn eq(&self, other: &str) -> bool {
         self.0 == other
     }
 }
 
-impl PartialEq<&str> for Shown {
+impl PartialEq<&str> for SafeText {
     fn eq(&self, other: &&str) -> bool {
         self.0 == *other
     }
 }
 
-impl<'de> Deserialize<'de> for Shown {
+impl<'de> Deserialize<'de> for SafeText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from).map(Self::from)
     }
 }
 
 /// Whether there is nothing in it that a terminal obeys or hides.
-fn is_plain(text: &str) -> bool {
-    let mut seen = Seen::default();
-    text.chars().all(|c| seen.keeps(c))
+fn is_plain_text(text: &str) -> bool {
+    let mut seen = CharFilter::default();
+    text.chars().all(|c| seen.keeps_char(c))
 }
 
-/// Marks that reorder text, and characters that show nothing and so hide differences
-/// (Default_Ignorable_Code_Point of Unicode, and line separators). Joiners and the variation
-/// selectors of emoji are [`Seen`]'s.
-fn is_unsafe(c: char) -> bool {
+/// Whether a character reorders text, or shows nothing and so hides differences
+/// (Default_Ignorable_Code_Point of Unicode, and line separators). About joiners and the variation
+/// selectors of emoji [`CharFilter`] decides.
+fn is_unsafe_char(c: char) -> bool {
     matches!(c,
         '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}'
         | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -242,18 +244,18 @@ fn is_unsafe(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What a text has so far, as far as it decides about the next character.
+/// Decides about the next character of a text by those before it.
 #[derive(Default)]
-struct Seen {
+struct CharFilter {
     /// The last character that was no mark.
     last: char,
     marks: u8,
 }
 
-impl Seen {
+impl CharFilter {
     /// Whether the next character is shown as it is. Joiners of emoji and of Indic scripts are, and
     /// the selectors of emoji, where there is something to join or select, and some marks a character.
-    fn keeps(&mut self, c: char) -> bool {
+    fn keeps_char(&mut self, c: char) -> bool {
         // What is left out is as if it had not been there.
         if c.is_ascii_control() {
             return false;
@@ -263,7 +265,7 @@ impl Seen {
             return true;
         }
         match c {
-            c if is_unsafe(c) => false,
+            c if is_unsafe_char(c) => false,
             '\u{200c}' | '\u{200d}' => {
                 let joins = !self.last.is_ascii() && !matches!(self.last, '\u{200c}' | '\u{200d}');
                 if joins {
@@ -278,7 +280,7 @@ impl Seen {
             }
             c if UnicodeWidthChar::width(c) == Some(0) => {
                 self.marks = self.marks.saturating_add(1);
-                self.marks <= MARKS
+                self.marks <= MAX_MARKS
             }
             c => {
                 (self.last, self.marks) = (c, 0);
@@ -289,7 +291,7 @@ impl Seen {
 }
 
 /// Writes a character as Rust would.
-fn escape(c: char, into: &mut String) {
+fn push_escaped(c: char, into: &mut String) {
     // Writing to a String can't fail.
     let _ = match c {
         '\n' | '\r' => write!(into, "{}", c.escape_default()),
@@ -298,31 +300,31 @@ fn escape(c: char, into: &mut String) {
     };
 }
 
-/// One line without what a terminal obeys or hides. Of a sequence that does not end, only its
-/// beginning is taken for one, and shown: it must not swallow what follows.
-fn without_sequences(text: &str) -> String {
+/// Returns one line without what a terminal obeys or hides. A sequence that does not end must not
+/// swallow what follows: only its ESC is taken out, and is shown.
+fn strip_escape_sequences(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
-    let mut seen = Seen::default();
+    let mut seen = CharFilter::default();
     let mut rest = text.trim_end_matches('\r').chars();
     while let Some(c) = rest.next() {
         match c {
-            '\x1b' => match sequence(rest.as_str()) {
+            '\x1b' => match escape_sequence_length(rest.as_str()) {
                 Some(length) => rest = rest.as_str()[length..].chars(),
                 None => {
-                    escape(c, &mut kept);
-                    seen = Seen::default();
+                    push_escaped(c, &mut kept);
+                    seen = CharFilter::default();
                 }
             },
             '\r' if rest.as_str().starts_with('\n') => {}
             '\r' => {
-                escape(c, &mut kept);
-                seen = Seen::default();
+                push_escaped(c, &mut kept);
+                seen = CharFilter::default();
             }
             '\t' | '\n' | '\x0b' | '\x0c' => {
                 kept.push(' ');
-                seen = Seen::default();
+                seen = CharFilter::default();
             }
-            c if seen.keeps(c) => kept.push(c),
+            c if seen.keeps_char(c) => kept.push(c),
             _ => {}
         }
     }
@@ -330,7 +332,7 @@ fn without_sequences(text: &str) -> String {
 }
 
 /// Length of an escape sequence behind its ESC (ECMA-48, 5.3 to 5.6); `None` when it does not end.
-fn sequence(after: &str) -> Option<usize> {
+fn escape_sequence_length(after: &str) -> Option<usize> {
     let bytes = after.as_bytes();
     let end = |from: usize, last: std::ops::RangeInclusive<u8>| {
         let skipped = bytes.get(from..)?.iter();
@@ -359,28 +361,28 @@ fn sequence(after: &str) -> Option<usize> {
 }
 
 /// Collects what a terminal would print.
-struct Keeper {
+struct LogLineFilter {
     text: String,
     colours: bool,
-    seen: Seen,
+    seen: CharFilter,
     /// A carriage return came: what is printed next begins the line anew.
     returned: bool,
 }
 
-impl Keeper {
+impl LogLineFilter {
     fn new(size: usize, colours: bool) -> Self {
         Self {
             text: String::with_capacity(size),
             colours,
-            seen: Seen::default(),
+            seen: CharFilter::default(),
             returned: false,
         }
     }
 }
 
-impl vte::Perform for Keeper {
+impl vte::Perform for LogLineFilter {
     fn print(&mut self, c: char) {
-        if !self.seen.keeps(c) {
+        if !self.seen.keeps_char(c) {
             return;
         }
         if std::mem::take(&mut self.returned) {
@@ -396,7 +398,7 @@ impl vte::Perform for Keeper {
             b'\r' => self.returned = true,
             _ => return,
         }
-        self.seen = Seen::default();
+        self.seen = CharFilter::default();
     }
 
     fn csi_dispatch(&mut self, params: &vte::Params, intermediates: &[u8], _: bool, action: char) {
@@ -435,42 +437,42 @@ impl vte::Perform for Keeper {
 }
 
 /// Columns that the text takes on the screen.
-pub fn width(text: &str) -> usize {
+pub fn display_width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
 /// The text cut to `columns`, with `ellipsis` at its end when something was cut.
-pub fn truncate<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, str> {
+pub fn truncate_to_width<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, str> {
     // Never wider than its bytes: the usual case needs no counting.
-    if text.len() <= columns || width(text) <= columns {
+    if text.len() <= columns || display_width(text) <= columns {
         return Cow::Borrowed(text);
     }
-    let room = columns.saturating_sub(width(ellipsis));
+    let room = columns.saturating_sub(display_width(ellipsis));
     let mut kept = String::new();
     let mut used = 0;
     for grapheme in text.graphemes(true) {
-        used += width(grapheme);
+        used += display_width(grapheme);
         if used > room {
             break;
         }
         kept.push_str(grapheme);
     }
-    if width(ellipsis) <= columns {
+    if display_width(ellipsis) <= columns {
         kept.push_str(ellipsis);
     }
     Cow::Owned(kept)
 }
 
 /// The text cut or filled with spaces to exactly `columns`.
-pub fn fit(text: &str, columns: usize, ellipsis: &str) -> String {
-    let mut text = truncate(text, columns, ellipsis).into_owned();
-    let missing = columns.saturating_sub(width(&text));
+pub fn fit_to_width(text: &str, columns: usize, ellipsis: &str) -> String {
+    let mut text = truncate_to_width(text, columns, ellipsis).into_owned();
+    let missing = columns.saturating_sub(display_width(&text));
     text.extend(std::iter::repeat_n(' ', missing));
     text
 }
 
 /// The SHA-256 of some bytes, in hexadecimal digits.
-pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(bytes);
     digest.iter().map(|b| format!("{b:02x}")).collect()
@@ -496,46 +498,48 @@ pub fn human_bytes(bytes: u64) -> String {
 }
 
 /// Seconds that clocks may differ by.
-const SKEW: i64 = 600;
+const MAX_CLOCK_SKEW: i64 = 600;
 
-/// How long ago, coarse, so that it seldom changes: `now`, `1 min`, `3 h`, `2 d`; of a time that is to
-/// come, by more than clocks differ, `in 3 h`.
-pub fn age(now: Timestamp, then: Timestamp) -> String {
+/// Formats how long ago a time was, coarse, so that it seldom changes: `now`, `1 min`, `3 h`,
+/// `2 d`. A time in the future, by more than clocks may differ, is `in 3 h`.
+pub fn format_age(now: Timestamp, then: Timestamp) -> String {
     match now.as_second().saturating_sub(then.as_second()) {
-        seconds if seconds < -SKEW => format!("in {}", coarse(-seconds)),
-        seconds => coarse(seconds),
+        seconds if seconds < -MAX_CLOCK_SKEW => format!("in {}", format_seconds(-seconds)),
+        seconds => format_seconds(seconds),
     }
 }
 
-/// The same for a sentence: `just now`, `3 h ago`, `in 3 h`.
-pub fn ago(now: Timestamp, then: Timestamp) -> String {
-    match age(now, then).as_str() {
+/// Formats an age for a sentence: `just now`, `3 h ago`, `in 3 h`.
+pub fn format_ago(now: Timestamp, then: Timestamp) -> String {
+    match format_age(now, then).as_str() {
         "now" => "just now".into(),
         ahead if ahead.starts_with("in ") => ahead.to_owned(),
         age => format!("{age} ago"),
     }
 }
 
-/// The same of what has an age: `3 h old`, `dated 5 d in the future`; `less than an hour old` does not
-/// change while it is looked at.
-pub fn old(now: Timestamp, then: Timestamp) -> String {
+/// Formats how old something is: `3 h old`, `dated 5 d in the future`; `less than an hour old` does
+/// not change while one looks at it.
+pub fn format_how_old(now: Timestamp, then: Timestamp) -> String {
     match now.as_second().saturating_sub(then.as_second()) {
-        seconds if seconds < -SKEW => format!("dated {} in the future", coarse(-seconds)),
+        seconds if seconds < -MAX_CLOCK_SKEW => {
+            format!("dated {} in the future", format_seconds(-seconds))
+        }
         ..3600 => "less than an hour old".to_owned(),
-        seconds => format!("{} old", coarse(seconds)),
+        seconds => format!("{} old", format_seconds(seconds)),
     }
 }
 
 /// A number of things: `1 volume`, `3 volumes`.
-pub fn plural(n: usize, one: &str) -> String {
+pub fn format_plural(n: usize, one: &str) -> String {
     match n {
         1 => format!("1 {one}"),
         n => format!("{n} {one}s"),
     }
 }
 
-/// A number of seconds as [`age`] shows it.
-pub fn coarse(seconds: i64) -> String {
+/// Formats a number of seconds as [`format_age`] does.
+pub fn format_seconds(seconds: i64) -> String {
     match seconds {
         ..60 => "now".into(),
         60..3600 => format!("{} min", seconds / 60),
@@ -601,15 +605,15 @@ pub(crate) mod tests {
     fn what_is_left_out_does_not_let_through_what_comes_after_it() {
         let marks = "\u{301}".repeat(6);
         let many = format!("e{}", format!("{marks}\u{1}").repeat(3));
-        assert_eq!(clean(&many), format!("e{marks}"));
-        assert_eq!(log_line(many.as_bytes()), format!("e{marks}"));
+        assert_eq!(clean_line(&many), format!("e{marks}"));
+        assert_eq!(clean_log_line(many.as_bytes()), format!("e{marks}"));
         // Joiners and selectors behind what can't be joined or selected.
         for (text, wanted) in [
             ("é\t\u{200d}x", "é x"),
             ("é\u{1b}\u{200d}x", "é\\x1bx"),
             ("a\u{200d}\u{fe0f}x", "ax"),
         ] {
-            assert_eq!(clean(text), wanted, "{text:?}");
+            assert_eq!(clean_line(text), wanted, "{text:?}");
         }
     }
 
@@ -617,13 +621,13 @@ pub(crate) mod tests {
     fn no_payload_passes_any_way_of_cleaning() {
         for payload in PAYLOADS {
             for text in [&**payload, &format!("before {payload} after")] {
-                let lines = visible_lines(text);
+                let lines = escape_lines(text);
                 assert!(is_safe(&lines), "{lines:?}");
                 for line in [
-                    &*clean(text),
-                    &plain(text.as_bytes()),
-                    &visible(text),
-                    &Shown::line(text),
+                    &*clean_line(text),
+                    &clean_bytes(text.as_bytes()),
+                    &escape_line(text),
+                    &SafeText::from_line(text),
                 ] {
                     assert!(is_safe(line) && !line.contains(['\n', '\t']), "{line:?}");
                     // What stands around it is neither erased nor swallowed.
@@ -640,8 +644,8 @@ pub(crate) mod tests {
                 assert!(is_safe(&safe) && !safe.contains(['\n', '\t']), "{safe:?}");
                 let read: Vec<String> = serde_json::from_str(&safe).unwrap();
                 assert_eq!(read, [text], "the same text is read from it");
-                assert!(is_safe(&log_line(text.as_bytes())));
-                let coloured = Coloured::of(text.as_bytes()).to_string();
+                assert!(is_safe(&clean_log_line(text.as_bytes())));
+                let coloured = ColouredLine::from_bytes(text.as_bytes()).to_string();
                 assert!(!coloured.contains("\x1b[8m"), "{coloured:?}");
             }
         }
@@ -649,15 +653,15 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_odd_is_shown_and_the_ordinary_stays() {
-        assert_eq!(visible("a\x1b]52;c;x\x07"), "a\\x1b]52;c;x\\x07");
+        assert_eq!(escape_line("a\x1b]52;c;x\x07"), "a\\x1b]52;c;x\\x07");
         assert_eq!(
-            visible("a\rb\nc\td\u{9b}\u{202e}"),
+            escape_line("a\rb\nc\td\u{9b}\u{202e}"),
             "a\\rb\\nc d\\x9b\\u{202e}"
         );
-        assert_eq!(visible_lines("a\r\n\tb\rc\n"), "a\n\tb\\rc\n");
-        assert_eq!(clean("no such file\rdone"), "no such file\\rdone");
-        assert_eq!(clean("windows\r\nlines\r"), "windows lines");
-        assert_eq!(plain(b"raw C1 \x9b31m"), "raw C1 \u{fffd}31m");
+        assert_eq!(escape_lines("a\r\n\tb\rc\n"), "a\n\tb\\rc\n");
+        assert_eq!(clean_line("no such file\rdone"), "no such file\\rdone");
+        assert_eq!(clean_line("windows\r\nlines\r"), "windows lines");
+        assert_eq!(clean_bytes(b"raw C1 \x9b31m"), "raw C1 \u{fffd}31m");
         // Emoji of several people, with a selector, on a key; scripts that need joiners and marks.
         for text in [
             "👩‍👩‍👧 ❤️ 1️⃣",
@@ -668,8 +672,8 @@ pub(crate) mod tests {
             "한국어",
             "naïve \\x1b",
         ] {
-            assert_eq!(clean(text), text);
-            assert_eq!(visible(text), text);
+            assert_eq!(clean_line(text), text);
+            assert_eq!(escape_line(text), text);
             let json = serde_json::to_string(text).unwrap();
             assert_eq!(escape_json(&json), json);
         }
@@ -690,17 +694,17 @@ pub(crate) mod tests {
 
     #[test]
     fn only_text_is_left_of_hostile_bytes() {
-        let text = plain(HOSTILE);
+        let text = clean_bytes(HOSTILE);
         assert!(text.starts_with("abcred"), "{text:?}");
         assert!(!text.contains('\x1b') && !text.contains("title"));
         assert_eq!(
             keep_sgr(b"\x1b[1;38:5:9mx\x1b[0K\x1b[?25ly"),
             "\x1b[1;38:5:9mxy"
         );
-        assert_eq!(clean("a\nb\tc\u{202e}d\u{200b}"), "a b cd");
-        assert_eq!(clean("ordinary é 日本"), "ordinary é 日本");
+        assert_eq!(clean_line("a\nb\tc\u{202e}d\u{200b}"), "a b cd");
+        assert_eq!(clean_line("ordinary é 日本"), "ordinary é 日本");
         assert_eq!(
-            plain("C1 as UTF-8: \u{9b}31m".as_bytes()),
+            clean_bytes("C1 as UTF-8: \u{9b}31m".as_bytes()),
             "C1 as UTF-8: 31m"
         );
     }
@@ -713,13 +717,13 @@ pub(crate) mod tests {
 
     #[test]
     fn text_is_cut_by_columns_and_never_inside_a_character() {
-        assert_eq!(truncate("example.org", 8, "…"), "example…");
-        assert_eq!(truncate("日本語", 5, "…"), "日本…");
-        assert_eq!(truncate("日本語", 4, "…"), "日…");
-        assert_eq!(truncate("ab", 2, "…"), "ab");
-        assert_eq!(truncate("abc", 0, "…"), "");
-        assert_eq!(fit("日本語", 6, "…"), "日本語");
-        assert_eq!(fit("日本語", 4, "~"), "日~ ");
+        assert_eq!(truncate_to_width("example.org", 8, "…"), "example…");
+        assert_eq!(truncate_to_width("日本語", 5, "…"), "日本…");
+        assert_eq!(truncate_to_width("日本語", 4, "…"), "日…");
+        assert_eq!(truncate_to_width("ab", 2, "…"), "ab");
+        assert_eq!(truncate_to_width("abc", 0, "…"), "");
+        assert_eq!(fit_to_width("日本語", 6, "…"), "日本語");
+        assert_eq!(fit_to_width("日本語", 4, "~"), "日~ ");
     }
 
     #[test]
@@ -729,24 +733,27 @@ pub(crate) mod tests {
         assert_eq!(human_bytes(1023 * 1024 * 1024), "1.0 GiB");
         assert_eq!(human_bytes(u64::MAX), "16384 PiB");
         let at = |s| Timestamp::from_second(s).unwrap();
-        assert_eq!(age(at(59), at(0)), "now");
-        assert_eq!(age(at(0), at(100)), "now");
+        assert_eq!(format_age(at(59), at(0)), "now");
+        assert_eq!(format_age(at(0), at(100)), "now");
         // A clock that is wrong is not hidden.
-        assert_eq!(age(at(0), at(601)), "in 10 min");
-        assert_eq!(ago(at(0), at(200_000)), "in 2 d");
-        assert_eq!(ago(at(200_000), at(0)), "2 d ago");
-        assert_eq!(old(at(0), at(600)), "less than an hour old");
-        assert_eq!(old(at(0), at(200_000)), "dated 2 d in the future");
-        assert_eq!(old(at(90_000), at(0)), "25 h old");
-        assert_eq!(age(at(3599), at(0)), "59 min");
-        assert_eq!(age(at(90_000), at(0)), "25 h");
-        assert_eq!(age(at(200_000), at(0)), "2 d");
+        assert_eq!(format_age(at(0), at(601)), "in 10 min");
+        assert_eq!(format_ago(at(0), at(200_000)), "in 2 d");
+        assert_eq!(format_ago(at(200_000), at(0)), "2 d ago");
+        assert_eq!(format_how_old(at(0), at(600)), "less than an hour old");
+        assert_eq!(
+            format_how_old(at(0), at(200_000)),
+            "dated 2 d in the future"
+        );
+        assert_eq!(format_how_old(at(90_000), at(0)), "25 h old");
+        assert_eq!(format_age(at(3599), at(0)), "59 min");
+        assert_eq!(format_age(at(90_000), at(0)), "25 h");
+        assert_eq!(format_age(at(200_000), at(0)), "2 d");
     }
 
     proptest! {
         #[test]
         fn no_control_character_survives(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(!plain(&bytes).chars().any(char::is_control));
+            prop_assert!(!clean_bytes(&bytes).chars().any(char::is_control));
             let kept = keep_sgr(&bytes);
             // Without the colour sequences nothing is left that a terminal obeys.
             let mut rest = kept.as_str();
@@ -764,18 +771,18 @@ pub(crate) mod tests {
 
         #[test]
         fn what_is_shown_is_safe(text in any::<String>()) {
-            prop_assert!(!visible(&text).chars().any(char::is_control));
-            let once = visible(&text);
-            prop_assert_eq!(visible(&once), &once[..]);
-            prop_assert!(!visible_lines(&text).contains('\r'));
+            prop_assert!(!escape_line(&text).chars().any(char::is_control));
+            let once = escape_line(&text);
+            prop_assert_eq!(escape_line(&once), &once[..]);
+            prop_assert!(!escape_lines(&text).contains('\r'));
             let json = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(serde_json::from_str::<String>(&escape_json(&json)).unwrap(), text);
         }
 
         #[test]
         fn fitted_text_has_the_width_asked_for(text in "\\PC{0,30}", columns in 0usize..40) {
-            let text = clean(&text);
-            prop_assert_eq!(width(&fit(&text, columns, "…")), columns);
+            let text = clean_line(&text);
+            prop_assert_eq!(display_width(&fit_to_width(&text, columns, "…")), columns);
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// `10 s`, `500ms`, `2 min`, `1 h`.
+/// Parses a duration: `10 s`, `500ms`, `2 min`, `1 h`.
 ///
 /// # Errors
-/// What is allowed.
-pub fn duration(text: &str) -> Result<Duration, String> {
+/// A sentence that says what is allowed.
+pub fn parse_human_duration(text: &str) -> Result<Duration, String> {
     let allowed =
         || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
-    let (number, unit) = split(text).ok_or_else(allowed)?;
+    let (number, unit) = split_number_and_unit(text).ok_or_else(allowed)?;
     let unit = match unit {
         "ms" => 0.001,
         "s" | "sec" => 1.0,
@@ -23,13 +23,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(allowed)
 }
 
-/// `64 MiB`, `1.5GiB`, `512 KiB`; in bytes.
+/// Parses a size: `64 MiB`, `1.5GiB`, `512 KiB`. Returns bytes.
 ///
 /// # Errors
-/// What is allowed.
-pub fn size(text: &str) -> Result<usize, String> {
+/// A sentence that says what is allowed.
+pub fn parse_human_size(text: &str) -> Result<usize, String> {
     let allowed = || format!("{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\"");
-    let (number, unit) = split(text).ok_or_else(allowed)?;
+    let (number, unit) = split_number_and_unit(text).ok_or_else(allowed)?;
     let unit: u64 = match unit {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
@@ -40,7 +40,7 @@ pub fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A duration in three digits or fewer: `0.8 ms`, `120 ms`, `3.4 s`, `75 s`.
-pub fn short(duration: Duration) -> String {
+pub fn format_short_duration(duration: Duration) -> String {
     match duration.as_secs_f64() {
         s if s < 0.001 => format!("{:.1} ms", s * 1000.0),
         s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
@@ -49,7 +49,7 @@ pub fn short(duration: Duration) -> String {
     }
 }
 
-fn split(text: &str) -> Option<(f64, &str)> {
+fn split_number_and_unit(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     Some((text[..end].parse().ok()?, text[end..].trim()))
@@ -61,12 +61,12 @@ mod tests {
 
     #[test]
     fn units_are_read_with_and_without_a_space() {
-        assert_eq!(duration("10 s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("1.5min"), Ok(Duration::from_secs(90)));
-        assert_eq!(size("64 MiB"), Ok(64 << 20));
+        assert_eq!(parse_human_duration("10 s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_human_duration("1.5min"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_human_size("64 MiB"), Ok(64 << 20));
         for wrong in ["", "10", "s", "0 s", "-1 s", "1 parsec", "1..2 s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(parse_human_duration(wrong).is_err(), "{wrong}");
         }
-        assert!(size("64 MB").is_err());
+        assert!(parse_human_size("64 MB").is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::backup::{Listener, postgres, send};
 use support::pty::Pty;
 use support::s3::S3;
@@ -813,7 +813,8 @@ fn a_power_cut(shop: &Shop) {
     shop.fleet.kill("n1");
     let (code, text) = shop.ended(child);
     assert_eq!(code, Some(1), "{text}");
-    shop.fleet.wait(shop.fleet.lab.up(2, Kind::Swarm, &|_| {}));
+    shop.fleet
+        .wait(shop.fleet.lab.up(2, LabKind::Swarm, &|_| {}));
     until(Duration::from_secs(120), || {
         let out = matou(&shop.config, &["backup", "shop"]);
         match out.status.success() {

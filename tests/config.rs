@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use matou::config::{Config, KnownHosts, Reach, StorageDriver};
+use matou::config::{Config, KnownHosts, NodeConnection, StorageDriver};
 use matou::model::Role;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -32,7 +32,7 @@ fn the_example_is_read() {
     let config = parse(&all).unwrap();
     assert_eq!(config.backup.keep.monthly, 12);
     assert_eq!(config.keys["refresh"], ["ctrl-r", "f5"]);
-    let Reach::Ssh(ssh) = &config.nodes[1].reach else {
+    let NodeConnection::Ssh(ssh) = &config.nodes[1].reach else {
         panic!("a worker is reached by SSH");
     };
     assert_eq!(ssh.jump.as_deref(), Some("master.example.org"));
@@ -140,8 +140,8 @@ fn a_node_overrides_what_is_common_and_paths_begin_at_the_file() {
         [[nodes]]\nname = \"m\"\nrole = \"manager\"\n\
         [[nodes]]\nname = \"w\"\naddress = \"w.example.org\"\nuser = \"ops\"\nport = 2222\n";
     let config = parse(text).unwrap();
-    assert_eq!(config.nodes[0].reach, Reach::Local);
-    let Reach::Ssh(ssh) = &config.nodes[1].reach else {
+    assert_eq!(config.nodes[0].reach, NodeConnection::Local);
+    let NodeConnection::Ssh(ssh) = &config.nodes[1].reach else {
         panic!("by SSH");
     };
     assert_eq!(ssh.user.as_deref(), Some("ops"));
@@ -191,7 +191,7 @@ fn a_missing_file_and_an_unknown_action_are_named() {
     let file = dir.path().join("config.toml");
     std::fs::write(&file, format!("{MANAGER}[keys]\ndeplyo = \"n\"\n")).unwrap();
     let config = Config::load(Some(&file)).unwrap();
-    let (action, why) = matou::ui::KeyMap::with(&config.keys).unwrap_err();
+    let (action, why) = matou::ui::KeyMap::with_overrides(&config.keys).unwrap_err();
     let error = config.key_error(&action, why).to_string();
     assert!(
         error.contains("config.toml:6:1: there is no action \"deplyo\"; did you mean \"deploy\"?"),
@@ -203,7 +203,7 @@ fn a_missing_file_and_an_unknown_action_are_named() {
 fn without_any_file_this_machine_is_the_fleet() {
     let config = Config::this_machine();
     assert_eq!(config.nodes.len(), 1);
-    assert_eq!(config.nodes[0].reach, Reach::Local);
+    assert_eq!(config.nodes[0].reach, NodeConnection::Local);
     assert_eq!(config.nodes[0].role, Role::Manager);
     assert_eq!(config.alerts.cpu, 95);
     assert_eq!(config.path, None);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::edge::{Authority, images, import};
 use support::registry::{Registry, free_port};
 use support::{Fleet, matou, ok, said, until};
@@ -48,7 +48,7 @@ fn applications_answer_under_their_names_with_certificates() {
     fleet.wait(
         fleet
             .lab
-            .up(2, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
+            .up(2, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")),
     );
     images(&fleet, "n1");
     let address = fleet.address("n1");

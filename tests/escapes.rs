@@ -275,7 +275,7 @@ fn arguments(w: &mut World) {
 fn jobs(w: &mut World) {
     w.look(&["scale", "evil", "2", "--yes"]);
     w.look(&["deploy", "shop", "shop", "--yes", "--json"]);
-    let journal = matou::config::state_dir()
+    let journal = matou::config::ensure_state_dir()
         .expect("a state folder")
         .join("journal.jsonl");
     let kept = std::fs::read(&journal).expect("a journal");

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use matou::config::Config;
-use matou::host::{Command, Host, HostOptions, Lasting, Stream};
+use matou::host::{Command, DetachedUnit, Host, HostOptions, OutputStream};
 use support::{alone, fleet, matou, ok, said, until};
 
 /// Removes what a test deployed, whatever happened.
@@ -310,15 +310,15 @@ fn a_unit_that_ends_is_waited_for_and_one_that_ended_is_told() {
     runtime.block_on(async {
         let host = Host::new("n1", reach, options);
         let host = &host;
-        let work = |script: &str, begun| Lasting {
+        let work = |script: &str, begun| DetachedUnit {
             unit: "matou-ends".into(),
             script: script.to_owned().into(),
             args: Vec::new(),
             properties: vec!["KillSignal=SIGINT".into(), "TimeoutStopSec=60".into()],
             begun,
         };
-        let last = async |work: Lasting| {
-            let (lines, mut arriving) = tokio::sync::mpsc::channel::<(Stream, Vec<u8>)>(64);
+        let last = async |work: DetachedUnit| {
+            let (lines, mut arriving) = tokio::sync::mpsc::channel::<(OutputStream, Vec<u8>)>(64);
             let reading = async {
                 let mut text = String::new();
                 while let Some((_, line)) = arriving.recv().await {
@@ -327,10 +327,14 @@ fn a_unit_that_ends_is_waited_for_and_one_that_ended_is_told() {
                 text
             };
             let cancel = tokio_util::sync::CancellationToken::new();
-            let (code, text) = tokio::join!(host.last_as(&work, lines, &cancel), reading);
+            let (code, text) = tokio::join!(host.run_detached_unit(&work, lines, &cancel), reading);
             (code.expect("it can be run"), text)
         };
-        let sh = async |line: &str| host.run_ok(&Command::sh(line)).await.map(|o| o.text());
+        let sh = async |line: &str| {
+            host.run_ok(&Command::sh(line))
+                .await
+                .map(|o| o.stdout_text())
+        };
 
         // Stopped, it says goodbye for as long as the test likes.
         let slow = "trap 'until [ -e /run/goodbye ]; do sleep 0.1; done; exit 7' INT; \
@@ -341,7 +345,7 @@ fn a_unit_that_ends_is_waited_for_and_one_that_ended_is_told() {
             let begun =
                 "until [ -e /run/begun ]; do sleep 0.1; done; systemctl stop --no-block matou-ends";
             sh(begun).await.expect("told to end");
-            let running = host.lasting("matou-ends").await.expect("asked");
+            let running = host.list_detached_units("matou-ends").await.expect("asked");
             assert_eq!(running, Vec::<String>::new());
             let goodbye = async {
                 tokio::time::sleep(Duration::from_secs(2)).await;

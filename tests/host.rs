@@ -8,9 +8,11 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use matou::config::{KnownHosts, Reach, SshOptions};
-use matou::host::{Command, Host, HostError, HostOptions, LONGEST_LINE, Recorder, Stream};
-use matou::model::Link;
+use matou::config::{KnownHosts, NodeConnection, SshOptions};
+use matou::host::{
+    Command, CommandRecorder, Host, HostError, HostOptions, LONGEST_LINE, OutputStream,
+};
+use matou::model::NodeLink;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -147,7 +149,7 @@ impl Sshd {
     fn host_with(&self, change: impl FnOnce(&mut SshOptions)) -> Host {
         let mut ssh = self.ssh();
         change(&mut ssh);
-        Host::new("node-1", &Reach::Ssh(ssh), self.options())
+        Host::new("node-1", &NodeConnection::Ssh(ssh), self.options())
     }
 
     fn host(&self) -> Host {
@@ -215,7 +217,7 @@ async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) {
     }
 }
 
-async fn until_link(host: &Host, what: &str, so: impl FnMut(&Link) -> bool) {
+async fn until_link(host: &Host, what: &str, so: impl FnMut(&NodeLink) -> bool) {
     let mut link = host.watch_link();
     let waited = tokio::time::timeout(Duration::from_secs(20), link.wait_for(so)).await;
     waited
@@ -228,7 +230,7 @@ async fn commands_run_with_arguments_input_and_exit_codes_unchanged() {
     let sshd = Sshd::start();
     for host in [
         sshd.host(),
-        Host::new("here", &Reach::Local, sshd.options()),
+        Host::new("here", &NodeConnection::Local, sshd.options()),
     ] {
         let hostile = [
             "",
@@ -315,7 +317,7 @@ async fn many_commands_at_once_share_the_connection() {
             host.run_ok(&Command::sh("sleep 0.05; echo $1").arg(i.to_string()))
                 .await
                 .unwrap()
-                .text()
+                .stdout_text()
         }
     });
     let said = futures_util::future::join_all(running).await;
@@ -349,13 +351,13 @@ async fn lines_come_as_they_are_printed_and_long_ones_are_cut() {
     let running = tokio::spawn({
         let host = host.clone();
         async move {
-            host.stream(&command, lines, &CancellationToken::new())
+            host.stream_lines(&command, lines, &CancellationToken::new())
                 .await
         }
     });
     assert_eq!(
         arriving.recv().await.unwrap(),
-        (Stream::Stdout, b"first".to_vec())
+        (OutputStream::Stdout, b"first".to_vec())
     );
     // Only now the command may go on: the first line did not wait for its end.
     std::io::Write::write_all(&mut writer, b"go\n").unwrap();
@@ -366,7 +368,7 @@ async fn lines_come_as_they_are_printed_and_long_ones_are_cut() {
     assert!(arriving.recv().await.is_none());
     // How it ended first: it tells why a line may be missing.
     assert_eq!(running.await.unwrap().unwrap(), 0, "last line: {end:?}");
-    assert_eq!(end, Some((Stream::Stdout, b"\xffend".to_vec())));
+    assert_eq!(end, Some((OutputStream::Stdout, b"\xffend".to_vec())));
     host.close().await;
 }
 
@@ -374,7 +376,7 @@ async fn lines_come_as_they_are_printed_and_long_ones_are_cut() {
 const STUBBORN: &str = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.2; done' & echo $$; \
     while :; do sleep 0.2; done";
 
-async fn pids(arriving: &mut mpsc::Receiver<(Stream, Vec<u8>)>) -> Vec<i32> {
+async fn pids(arriving: &mut mpsc::Receiver<(OutputStream, Vec<u8>)>) -> Vec<i32> {
     let mut pids = Vec::new();
     while pids.len() < 2 {
         let line = tokio::time::timeout(Duration::from_secs(10), arriving.recv()).await;
@@ -389,7 +391,7 @@ async fn cancelling_ends_the_whole_remote_process_tree() {
     let sshd = Sshd::start();
     for host in [
         sshd.host(),
-        Host::new("here", &Reach::Local, sshd.options()),
+        Host::new("here", &NodeConnection::Local, sshd.options()),
     ] {
         for how in ["cancel", "drop", "unheard", "timeout"] {
             let (lines, mut arriving) = mpsc::channel(16);
@@ -408,7 +410,7 @@ async fn cancelling_ends_the_whole_remote_process_tree() {
             };
             let running = tokio::spawn({
                 let (host, cancel) = (host.clone(), cancel.clone());
-                async move { host.stream(&command, lines, &cancel).await }
+                async move { host.stream_lines(&command, lines, &cancel).await }
             });
             let mut seen = Vec::new();
             if how == "unheard" {
@@ -456,7 +458,10 @@ async fn cancelling_ends_the_whole_remote_process_tree() {
         }
         // What ended before is no burden for what comes.
         assert_eq!(
-            host.run_ok(&Command::sh("echo fine")).await.unwrap().text(),
+            host.run_ok(&Command::sh("echo fine"))
+                .await
+                .unwrap()
+                .stdout_text(),
             "fine"
         );
         host.close().await;
@@ -471,7 +476,7 @@ async fn a_connection_cut_in_the_middle_is_told_and_comes_back() {
         let host = host.clone();
         async move { host.run(&Command::sh("echo on; sleep 300")).await }
     });
-    until_link(&host, "up", |l| *l == Link::Up).await;
+    until_link(&host, "up", |l| *l == NodeLink::Up).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     sshd.cut();
     let error = tokio::time::timeout(Duration::from_secs(10), running)
@@ -492,7 +497,7 @@ async fn a_connection_cut_in_the_middle_is_told_and_comes_back() {
         .await
         .expect("it did not come back")
         .unwrap();
-    assert_eq!(*host.watch_link().borrow(), Link::Up);
+    assert_eq!(*host.watch_link().borrow(), NodeLink::Up);
     host.close().await;
 }
 
@@ -508,7 +513,7 @@ async fn a_server_that_was_away_is_found_again() {
     until_link(
         &host,
         "down",
-        |l| matches!(l, Link::Down { reason, .. } if reason.contains("refuses the connection")),
+        |l| matches!(l, NodeLink::Down { reason, .. } if reason.contains("refuses the connection")),
     )
     .await;
     // While it is down every call fails at once.
@@ -518,7 +523,7 @@ async fn a_server_that_was_away_is_found_again() {
     sshd.daemon = Sshd::daemon(sshd.dir.path());
     sshd.wait();
     host.reconnect();
-    until_link(&host, "up again", |l| *l == Link::Up).await;
+    until_link(&host, "up again", |l| *l == NodeLink::Up).await;
     host.run_ok(&Command::new("true")).await.unwrap();
     host.close().await;
 }
@@ -530,7 +535,7 @@ async fn a_file_is_replaced_in_one_step_with_its_mode() {
     let file = sshd.path("with space 'and' quote");
     fs::write(&file, "old").unwrap();
     let content: Vec<u8> = (0..500_000u32).map(|i| (i % 256) as u8).collect();
-    host.upload(&file.display().to_string(), &content, 0o640)
+    host.upload_file(&file.display().to_string(), &content, 0o640)
         .await
         .unwrap();
     assert!(fs::read(&file).unwrap() == content);
@@ -541,7 +546,7 @@ async fn a_file_is_replaced_in_one_step_with_its_mode() {
     // No half-written file stays behind, neither now nor when it fails.
     let missing = sshd.text("no/such/folder/file");
     let error = host
-        .upload(&missing, b"x", 0o600)
+        .upload_file(&missing, b"x", 0o600)
         .await
         .unwrap_err()
         .to_string();
@@ -720,7 +725,7 @@ async fn a_terminal_is_opened_over_the_same_connection() {
     let sshd = Sshd::start();
     let host = sshd.host();
     let command = Command::sh("test -t 0 && echo terminal $1").arg("it's");
-    let argv = host.interactive(Some(&command)).await.unwrap();
+    let argv = host.terminal_argv(Some(&command)).await.unwrap();
     let out = Process::new(&argv[0])
         .args(&argv[1..])
         .stdin(Stdio::null())
@@ -747,7 +752,7 @@ async fn a_terminal_is_opened_over_the_same_connection() {
 #[derive(Default)]
 struct Records(Mutex<Vec<(String, Result<i32, String>)>>);
 
-impl Recorder for Records {
+impl CommandRecorder for Records {
     fn record(&self, node: &str, command: &str, _: Duration, result: Result<i32, &HostError>) {
         let result = result.map_err(ToString::to_string);
         self.0
@@ -763,13 +768,13 @@ async fn every_command_is_recorded_without_its_input() {
     let records = Arc::new(Records::default());
     let mut options = sshd.options();
     options.recorder = Some(records.clone());
-    let host = Host::new("node-1", &Reach::Ssh(sshd.ssh()), options);
+    let host = Host::new("node-1", &NodeConnection::Ssh(sshd.ssh()), options);
     let secret = secrecy::SecretBox::new(Box::new(b"hunter22".to_vec()));
     let out = host
         .run(&Command::new("wc").arg("-c").secret_stdin(secret))
         .await
         .unwrap();
-    assert_eq!(out.text().trim(), "8");
+    assert_eq!(out.stdout_text().trim(), "8");
     let late = Command::sh("sleep 60").timeout(Duration::from_millis(300));
     host.run(&late).await.unwrap_err();
     host.close().await;

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 use support::hosting::World;
 use support::pty::Pty;
 use support::{Fleet, ok};
@@ -45,9 +45,11 @@ fn used(pid: &str) -> f64 {
 #[ignore = "a measurement: ten minutes"]
 fn a_hundred_applications_cost_little() {
     let mut fleet = Fleet::new("hundred");
-    fleet.lab = Lab::new("hundred").expect("a state folder").shared();
+    fleet.lab = Lab::new("hundred")
+        .expect("a state folder")
+        .with_shared_volumes();
     let say = |phase: &str| eprintln!("lab: {phase}");
-    fleet.wait(fleet.lab.up(2, Kind::Swarm, &say));
+    fleet.wait(fleet.lab.up(2, LabKind::Swarm, &say));
     let world = World::new(fleet, SETTINGS);
     let config = world.deploy();
     // Three sites are there, beside the edge and a database that have none.

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::pty::Pty;
 use support::{Fleet, matou, ok, said, until};
 
@@ -51,7 +51,7 @@ fn who_tries_to_get_in_is_seen() {
     fleet.wait(
         fleet
             .lab
-            .up(2, Kind::Blank, &|phase| eprintln!("lab: {phase}")),
+            .up(2, LabKind::Blank, &|phase| eprintln!("lab: {phase}")),
     );
     // Until it is switched on there is not a word of it.
     let off = fleet.lab.config_path();

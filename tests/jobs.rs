@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use matou::config::Reach;
+use matou::config::NodeConnection;
 use matou::docker::Docker;
-use matou::host::{Command, Host, HostOptions, Stream};
+use matou::host::{Command, Host, HostOptions, OutputStream};
 use matou::job::{
-    Change, Check, Confirm, Cx, Event, Job, Journal, Outcome, Plan, RunError, Runner, Stage, Step,
-    StepError, Track,
+    Change, Check, Confirm, Job, JobEvent, JobOutcome, Journal, Plan, RunError, Runner, Stage,
+    Step, StepContext, StepError, Track,
 };
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ impl Step for File {
     fn name(&self) -> String {
         format!("file {}", self.0.file_name().unwrap().display())
     }
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let path = self.0.display().to_string();
         let there = cx
             .host
@@ -35,10 +35,12 @@ impl Step for File {
             _ => Check::Change(vec![Change::add("the file")]),
         })
     }
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         cx.out.note("now it is made, password hunter22").await;
-        cx.out.line(Stream::Stdout, "\u{1b}[2Jcleared").await;
-        cx.out.progress(1, 2, "files").await;
+        cx.out
+            .send_line(OutputStream::Stdout, "\u{1b}[2Jcleared")
+            .await;
+        cx.out.send_progress(1, 2, "files").await;
         let path = self.0.display().to_string();
         cx.host.run_ok(&Command::new("touch").arg(path)).await?;
         Ok(())
@@ -65,7 +67,7 @@ impl Step for Bad {
             _ => Duration::from_secs(60),
         }
     }
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         Ok(match self {
             // What waits for an earlier step; asked for only while the job runs.
             Self::Decides
@@ -82,7 +84,7 @@ impl Step for Bad {
             _ => Check::Change(vec![Change::add("trouble")]),
         })
     }
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         match self {
             Self::Panics => panic!("oh no"),
             Self::Hangs => std::future::pending().await,
@@ -93,14 +95,14 @@ impl Step for Bad {
                     Command::sh("echo $$ >\"$1\"; sleep 300").arg(pid.display().to_string());
                 let (lines, mut arriving) = mpsc::channel(4);
                 let drain = async { while arriving.recv().await.is_some() {} };
-                tokio::join!(cx.host.stream(&script, lines, &cx.cancel), drain).0?;
+                tokio::join!(cx.host.stream_lines(&script, lines, &cx.cancel), drain).0?;
                 Ok(())
             }
         }
     }
 }
 
-fn marker(cx: &Cx) -> String {
+fn marker(cx: &StepContext) -> String {
     cx.docker.host().name().to_owned()
 }
 
@@ -114,7 +116,9 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(&dir.path().join("journal.jsonl")).unwrap();
-        journal.redactor().add(SecretString::from("hunter22"));
+        journal
+            .redactor()
+            .add_secret(SecretString::from("hunter22"));
         Self {
             runner: Runner::new(journal.clone()),
             journal,
@@ -131,7 +135,7 @@ impl World {
             runtime_dir: self.dir.path().into(),
             recorder: Some(std::sync::Arc::new(self.journal.clone())),
         };
-        let host = Host::new(name, &Reach::Local, options);
+        let host = Host::new(name, &NodeConnection::Local, options);
         let docker = Docker::new(host.clone());
         Track {
             node: name.into(),
@@ -146,7 +150,7 @@ impl World {
     fn journal(&self) -> String {
         std::fs::read_to_string(self.path("journal.jsonl")).unwrap()
     }
-    async fn run(&self, job: &Job) -> (Outcome, Vec<Event>) {
+    async fn run(&self, job: &Job) -> (JobOutcome, Vec<JobEvent>) {
         let (events, mut arriving) = mpsc::channel(1000);
         let outcome = self.runner.run(job, None, events, CancellationToken::new());
         let outcome = tokio::time::timeout(Duration::from_secs(30), outcome)
@@ -163,25 +167,25 @@ impl World {
 }
 
 /// Every step that started ended once, and `Finished` comes once and last.
-fn complete(events: &[Event]) {
+fn complete(events: &[JobEvent]) {
     let mut open = Vec::new();
     for (i, event) in events.iter().enumerate() {
         match event {
-            Event::StepStarted { node, step } => open.push((node, step)),
-            Event::StepDone { node, step, .. } | Event::StepFailed { node, step, .. } => {
+            JobEvent::StepStarted { node, step } => open.push((node, step)),
+            JobEvent::StepDone { node, step, .. } | JobEvent::StepFailed { node, step, .. } => {
                 let at = open
                     .iter()
                     .position(|o| *o == (node, step))
                     .expect("not started");
                 open.remove(at);
             }
-            Event::Finished { .. } => assert_eq!(i, events.len() - 1),
+            JobEvent::Finished { .. } => assert_eq!(i, events.len() - 1),
             _ => {}
         }
     }
     assert!(open.is_empty(), "{open:?}");
     assert!(
-        matches!(events.last(), Some(Event::Finished { .. })),
+        matches!(events.last(), Some(JobEvent::Finished { .. })),
         "{events:?}"
     );
 }
@@ -214,19 +218,19 @@ async fn a_plan_changes_nothing_and_the_second_run_neither() {
     assert_eq!(plan.hash(), w.runner.plan(&job).await.hash());
 
     let (outcome, events) = w.run(&job).await;
-    assert_eq!(outcome, Outcome::Done { changed: 3 });
+    assert_eq!(outcome, JobOutcome::Done { changed: 3 });
     assert!(["a", "b", "c"].iter().all(|f| exists(&w.path(f))));
     let lines: Vec<&str> = events
         .iter()
         .filter_map(|e| match e {
-            Event::Line { text, .. } => Some(text.as_str()),
+            JobEvent::Line { text, .. } => Some(text.as_str()),
             _ => None,
         })
         .collect();
     assert!(lines.contains(&"now it is made, password •••"), "{lines:?}");
     assert!(lines.contains(&"cleared"), "{lines:?}");
 
-    assert_eq!(w.run(&job).await.0, Outcome::Done { changed: 0 });
+    assert_eq!(w.run(&job).await.0, JobOutcome::Done { changed: 0 });
     assert!(w.runner.plan(&job).await.is_done());
     let journal = w.journal();
     assert!(!journal.contains("hunter22"));
@@ -264,7 +268,7 @@ async fn a_plan_that_no_longer_holds_is_not_run() {
         .runner
         .run(&job, Some(&plan.hash()), events, CancellationToken::new())
         .await;
-    assert_eq!(again.unwrap(), Outcome::Done { changed: 1 });
+    assert_eq!(again.unwrap(), JobOutcome::Done { changed: 1 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +287,7 @@ async fn a_failure_ends_its_node_and_the_later_stages_only() {
             vec![w.track("n2", vec![w.file("later")])],
         ]);
         let (outcome, events) = w.run(&job).await;
-        let Outcome::Failed { reason } = outcome else {
+        let JobOutcome::Failed { reason } = outcome else {
             panic!("{outcome:?}")
         };
         assert!(reason.contains(why), "{reason}");
@@ -292,7 +296,7 @@ async fn a_failure_ends_its_node_and_the_later_stages_only() {
         assert_eq!(
             events
                 .iter()
-                .filter(|e| matches!(e, Event::StepFailed { .. }))
+                .filter(|e| matches!(e, JobEvent::StepFailed { .. }))
                 .count(),
             1
         );
@@ -308,9 +312,9 @@ async fn a_decision_that_shows_only_on_the_way_is_not_taken_for_granted() {
             &node,
             vec![w.file("made-first"), Box::new(Bad::Decides)],
         )]]);
-    assert_eq!(w.runner.plan(&job).await.blocked(), None);
+    assert_eq!(w.runner.plan(&job).await.blocked_reason(), None);
     let (outcome, _) = w.run(&job).await;
-    let Outcome::Failed { reason } = outcome else {
+    let JobOutcome::Failed { reason } = outcome else {
         panic!("{outcome:?}")
     };
     assert!(reason.contains("which of two disks"), "{reason}");
@@ -341,7 +345,7 @@ async fn cancelling_ends_the_step_and_what_it_started() {
     let (outcome, asked) = tokio::time::timeout(Duration::from_secs(20), running)
         .await
         .unwrap();
-    assert_eq!(outcome.unwrap(), Outcome::Cancelled);
+    assert_eq!(outcome.unwrap(), JobOutcome::Cancelled);
     assert!(
         asked.elapsed() < Duration::from_secs(4),
         "{:?}",
@@ -385,7 +389,10 @@ async fn a_lock_is_waited_for_a_little_and_had_by_one() {
     one.lock = true;
     let begun = Instant::now();
     let ended = outcome(&w, &one).await;
-    assert!(matches!(ended, Outcome::Done { changed: 1 }), "{ended:?}");
+    assert!(
+        matches!(ended, JobOutcome::Done { changed: 1 }),
+        "{ended:?}"
+    );
     assert!(begun.elapsed() > Duration::from_secs(2), "nobody waited");
     other.wait().unwrap();
 
@@ -397,7 +404,7 @@ async fn a_lock_is_waited_for_a_little_and_had_by_one() {
             w.track("n2", vec![w.file("b")]),
         ]]);
         (two.lock, two.keep_going, two.lock_all) = (true, true, lock_all);
-        let Outcome::Failed { reason } = outcome(&w, &two).await else {
+        let JobOutcome::Failed { reason } = outcome(&w, &two).await else {
             panic!("both were locked")
         };
         assert!(reason.contains("another matou works on n"), "{reason}");

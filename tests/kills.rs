@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use serde_json::Value;
 use support::{Fleet, ok, private, said};
 
@@ -453,7 +453,7 @@ fn kills(chosen: impl Fn(usize) -> bool) {
     }
     let begun = Instant::now();
     let fleet = Fleet::new(FLEET);
-    fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
+    fleet.wait(fleet.lab.up(1, LabKind::Swarm, &|_| {}));
     support::backup::restic(&fleet);
     let lanes: Vec<Lane<'_>> = (0..LANES).map(|n| Lane::open(&fleet, n)).collect();
     support::backup::repository(&fleet, &lanes[0].config);

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use matou::config::{AlertsConfig, Config};
-use matou::monitor::{Email, Inputs, ProbeTarget, Receivers, generate};
+use matou::monitor::{AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget, generate};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 /// Writes the files into a folder; answers with their paths beside the stack file.
-fn write(folder: &Path, inputs: &Inputs<'_>) -> Vec<String> {
+fn write(folder: &Path, inputs: &MonitoringInputs<'_>) -> Vec<String> {
     std::fs::create_dir_all(folder.join("monitoring")).expect("a folder");
     let files = generate(inputs);
     for (path, content) in &files {
@@ -31,14 +31,14 @@ fn run(program: &str, args: &[&str]) -> String {
 }
 
 /// A fleet with everything, also what is hostile.
-fn everything(limits: AlertsConfig) -> Inputs<'static> {
+fn everything(limits: AlertsConfig) -> MonitoringInputs<'static> {
     let target = |app: &str, domain: &str, path: &str, status: &[u16]| ProbeTarget {
         app: app.into(),
         domain: domain.into(),
         path: path.into(),
         status: status.to_vec(),
     };
-    Inputs {
+    MonitoringInputs {
         app: "mon",
         fleet: "a \"fleet\": {x}",
         nodes: vec!["n1".into(), "n\"2\\".into()],
@@ -52,8 +52,8 @@ fn everything(limits: AlertsConfig) -> Inputs<'static> {
         limits,
         ca: Some("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".into()),
         backups: true,
-        receivers: Receivers {
-            email: Some(Email {
+        receivers: AlertReceivers {
+            email: Some(EmailReceiver {
                 to: "ops@example.org".into(),
                 from: "matou@example.org".into(),
                 smtp: "smtp.example.org:587".into(),
@@ -76,7 +76,7 @@ fn everything(limits: AlertsConfig) -> Inputs<'static> {
 #[test]
 fn the_files_of_the_stack_are_those_of_an_unknown_fleet() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/stacks"));
-    let inputs = Inputs::unknown(Config::this_machine().alerts);
+    let inputs = MonitoringInputs::for_unknown_fleet(Config::this_machine().alerts);
     if std::env::var_os("MATOU_WRITE_STACKS").is_some() {
         write(root, &inputs);
     }
@@ -89,7 +89,10 @@ fn the_files_of_the_stack_are_those_of_an_unknown_fleet() {
 #[test]
 fn every_program_takes_its_configuration() {
     let limits = Config::this_machine().alerts;
-    for inputs in [Inputs::unknown(limits), everything(limits)] {
+    for inputs in [
+        MonitoringInputs::for_unknown_fleet(limits),
+        everything(limits),
+    ] {
         let dir = tempfile::tempdir().expect("a folder");
         write(dir.path(), &inputs);
         let path = |name: &str| {

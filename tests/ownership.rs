@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::{Fleet, matou, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes it.
@@ -26,7 +26,7 @@ fn practice() -> &'static Practice {
     static PRACTICE: OnceLock<Practice> = OnceLock::new();
     PRACTICE.get_or_init(|| {
         let fleet = Fleet::new(FLEET);
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
+        fleet.wait(fleet.lab.up(1, LabKind::Swarm, &|_| {}));
         support::backup::restic(&fleet);
         // No metrics, no timer, no packages: what recovers here is the data.
         let config = fleet.config(

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 use sha2::{Digest, Sha256};
 use support::{Fleet, exposure, matou, ok, said, until};
 
@@ -64,7 +64,7 @@ fn blank_servers_become_a_fleet() {
     fleet.wait(
         fleet
             .lab
-            .up(3, Kind::Blank, &|phase| eprintln!("lab: {phase}")),
+            .up(3, LabKind::Blank, &|phase| eprintln!("lab: {phase}")),
     );
     let config = fleet.config("fleet.toml", SETTINGS);
 
@@ -810,7 +810,7 @@ fn reboot(fleet: &Fleet, config: &PathBuf) {
             let lab = Lab::new(&name).expect("a state folder");
             let end = Instant::now() + Duration::from_secs(120);
             while Instant::now() < end {
-                let nodes = lab.nodes().await.unwrap_or_default();
+                let nodes = lab.list_nodes().await.unwrap_or_default();
                 if nodes.iter().any(|n| n.name == "n2" && n.state == "exited") {
                     lab.start_node("n2").await.expect("n2 starts");
                     return true;

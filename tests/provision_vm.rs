@@ -9,16 +9,16 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Release, VmOptions};
+use matou::lab::{DebianRelease, VmOptions};
 use support::pty::Pty;
 use support::{Fleet, alone, matou, ok, said};
 
 const PACKAGES: &str = "gnupg systemd-timesyncd unattended-upgrades restic docker.io apparmor iptables lvm2 \
     nfs-kernel-server nfs-common fail2ban python3-systemd nftables logrotate";
 
-fn options(release: Release, disks: usize) -> VmOptions {
+fn options(release: DebianRelease, disks: usize) -> VmOptions {
     let blank = std::env::var_os("MATOU_TEST_BLANK").is_some();
-    let more = if release == Release::Trixie {
+    let more = if release == DebianRelease::Trixie {
         " docker-cli"
     } else {
         ""
@@ -106,7 +106,7 @@ fn timed_plan_in_the_console(config: &Path) {
 fn machines_become_a_fleet_with_growing_shared_storage() {
     let _alone = alone();
     let fleet = Fleet::new("provvm");
-    let options = options(Release::Bookworm, 2);
+    let options = options(DebianRelease::Bookworm, 2);
     fleet.wait(fleet.lab.up_vms(2, &options, &say));
     let config = fleet.config("fleet.toml", &settings(2));
 
@@ -230,7 +230,11 @@ fn reboot(fleet: &Fleet) {
 fn one_machine_of_debian_13() {
     let _alone = alone();
     let fleet = Fleet::new("provvmx");
-    fleet.wait(fleet.lab.up_vms(1, &options(Release::Trixie, 1), &say));
+    fleet.wait(
+        fleet
+            .lab
+            .up_vms(1, &options(DebianRelease::Trixie, 1), &say),
+    );
     let config = fleet.config("fleet.toml", &settings(1));
     let done = ok(&config, &["provision", "--yes"]);
     assert!(done.contains("n1: volumes changed"), "{done}");
@@ -245,7 +249,11 @@ fn one_machine_of_debian_13() {
 fn a_power_cut_leaves_what_was_or_what_was_proven() {
     let _alone = alone();
     let fleet = Fleet::new("provvmp");
-    fleet.wait(fleet.lab.up_vms(1, &options(Release::Bookworm, 1), &say));
+    fleet.wait(
+        fleet
+            .lab
+            .up_vms(1, &options(DebianRelease::Bookworm, 1), &say),
+    );
     let config = fleet.config("fleet.toml", &settings(1));
     ok(&config, &["provision", "--yes"]);
     let rules = fleet.run("n1", "nft list table inet matou");

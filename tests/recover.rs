@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 use support::hosting::{FILES_STACK, NOTES_STACK, World};
 use support::{Fleet, exposure, matou, ok, said, until};
 
@@ -25,11 +25,13 @@ off = ["base", "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban"
 /// Three servers that share a folder, as containers.
 fn world() -> World {
     let mut fleet = Fleet::new("reco");
-    fleet.lab = Lab::new("reco").expect("a state folder").shared();
+    fleet.lab = Lab::new("reco")
+        .expect("a state folder")
+        .with_shared_volumes();
     fleet.wait(
         fleet
             .lab
-            .up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
+            .up(3, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")),
     );
     World::new(fleet, SETTINGS)
 }
@@ -42,13 +44,13 @@ fn lose(world: &World, nodes: &[&str], data: bool) {
         fleet.run("n2", "rm -rf /mnt/data/* /mnt/data/.matou");
     }
     for node in nodes {
-        fleet.wait(fleet.lab.lose_node(node));
+        fleet.wait(fleet.lab.delete_node(node));
     }
     if data && nodes.len() == 3 {
-        fleet.wait(fleet.lab.lose_data());
+        fleet.wait(fleet.lab.delete_shared_data());
     }
-    fleet.wait(fleet.lab.up(3, Kind::Docker, &|_| {}));
-    fleet.wait(fleet.lab.load(&world.registry));
+    fleet.wait(fleet.lab.up(3, LabKind::Docker, &|_| {}));
+    fleet.wait(fleet.lab.load_images(&world.registry));
 }
 
 #[test]
@@ -214,10 +216,12 @@ fn the_storage_node_is_lost(world: &World, config: &PathBuf, before: &BTreeMap<S
 /// first application is stopped, it goes on when it is run again.
 fn the_fleet_moves(world: &World, config: &PathBuf) {
     let mut other = Fleet::new("moved");
-    other.lab = Lab::new("moved").expect("a state folder").shared();
-    let up = other.lab.up(2, Kind::Docker, &|_| {});
+    other.lab = Lab::new("moved")
+        .expect("a state folder")
+        .with_shared_volumes();
+    let up = other.lab.up(2, LabKind::Docker, &|_| {});
     other.wait(up);
-    other.wait(other.lab.load(&world.registry));
+    other.wait(other.lab.load_images(&world.registry));
     let to = other.config("moved.toml", &world.settings());
     let stacks = to.with_file_name("stacks");
     std::fs::create_dir_all(&stacks).expect("a folder");
@@ -340,7 +344,7 @@ fn drills(world: &World, config: &PathBuf) {
     assert!(text.contains("- applications: 5 of 5 are back"), "{text}");
     let lab = Lab::new("drill").expect("a state folder");
     assert!(
-        world.fleet.wait(lab.nodes()).is_empty(),
+        world.fleet.wait(lab.list_nodes()).is_empty(),
         "it was left behind"
     );
     let history = ok(config, &["drill", "--history"]);

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Instant;
 
-use matou::lab::{Lab, Release, VmOptions};
+use matou::lab::{DebianRelease, Lab, VmOptions};
 use support::hosting::World;
 use support::{Fleet, alone, ok, said, small};
 
@@ -37,7 +37,7 @@ fn three_machines_come_back_out_of_their_repository() {
     let mut fleet = Fleet::new("recovm");
     fleet.lab = Lab::new("recovm").expect("a state folder");
     let options = VmOptions {
-        release: Release::Bookworm,
+        release: DebianRelease::Bookworm,
         disks: 1,
         disk_size: "2G".into(),
         packages: PACKAGES.split_whitespace().map(str::to_owned).collect(),
@@ -61,7 +61,7 @@ fn three_machines_come_back_out_of_their_repository() {
 
     let fleet = &world.fleet;
     for node in ["n1", "n2", "n3"] {
-        fleet.wait(fleet.lab.lose_node(node));
+        fleet.wait(fleet.lab.delete_node(node));
     }
     fleet.wait(fleet.lab.up_vms(3, &options, &say));
     // In the place of a registry.

@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use matou::registry::{RegistryError, Step, Tag, newer, tags};
+use matou::registry::{
+    RegistryError, VersionStep, VersionTag, list_image_tags, list_newer_versions,
+};
 use serde_json::json;
 use support::registry::{Registry, free_port};
 
@@ -109,7 +111,7 @@ fn answer(mut stream: TcpStream, folder: &Path) {
 
 fn ask(image: &str) -> Result<Vec<String>, RegistryError> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(tags(image)).map(|mut tags| {
+    runtime.block_on(list_image_tags(image)).map(|mut tags| {
         tags.sort();
         tags
     })
@@ -156,13 +158,14 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
         found,
         ["1.0.0", "1.0.2", "1.1.0", "2.0.0", "3.0.0", "latest"]
     );
-    let current = Tag::parse("1.0.0").expect("a version");
-    let offered = newer(&current, found.iter().map(String::as_str));
-    let offered: Vec<(&str, Step)> = offered.iter().map(|n| (n.tag.as_str(), n.step)).collect();
+    let current = VersionTag::parse("1.0.0").expect("a version");
+    let offered = list_newer_versions(&current, found.iter().map(String::as_str));
+    let offered: Vec<(&str, VersionStep)> =
+        offered.iter().map(|n| (n.tag.as_str(), n.step)).collect();
     let wanted = [
-        ("2.0.0", Step::Major),
-        ("1.1.0", Step::Minor),
-        ("1.0.2", Step::Patch),
+        ("2.0.0", VersionStep::Major),
+        ("1.1.0", VersionStep::Minor),
+        ("1.0.2", VersionStep::Patch),
     ];
     assert_eq!(offered, wanted);
     let lost = format!("127.0.0.1:{}/open/lost:1", open.port);

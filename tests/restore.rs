@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::{Fleet, databases, exposure, matou, ok, private, said, until};
 
 /// Of these tests alone; `scripts/test.sh` removes them too.
@@ -743,7 +743,7 @@ fn everything(p: &Practice) {
 #[test]
 fn a_volume_of_the_local_driver_comes_back() {
     let fleet = Fleet::new(LOCAL);
-    fleet.wait(fleet.lab.up(1, Kind::Swarm, &|_| {}));
+    fleet.wait(fleet.lab.up(1, LabKind::Swarm, &|_| {}));
     support::backup::restic(&fleet);
     let config = fleet.config(
         "local.toml",

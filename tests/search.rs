@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::edge::{import, sh};
 use support::monitoring::{certificates, put};
 use support::pty::Pty;
@@ -117,7 +117,7 @@ fn every_log_is_found() {
     fleet.wait(
         fleet
             .lab
-            .up(2, Kind::Swarm, &|phase| eprintln!("lab: {phase}")),
+            .up(2, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")),
     );
     let (ca, store) = certificates(&["site.lab.test", "logs.lab.test"]);
     let config = fleet.config(

@@ -512,7 +512,7 @@ impl Practice {
             (
                 &|| {
                     let labels = BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]);
-                    let set = manager.set_labels(&id, &labels);
+                    let set = manager.set_node_labels(&id, &labels);
                     runtime.block_on(set).expect("it is set");
                 },
                 "docker node update --label-add disk=ssd n2",
@@ -520,8 +520,8 @@ impl Practice {
             ),
             (
                 &|| {
-                    let change = |spec: &mut matou::docker::Spec| {
-                        spec.texts(&["Labels"]).remove("disk");
+                    let change = |spec: &mut matou::docker::RawSpec| {
+                        spec.map_mut(&["Labels"]).remove("disk");
                     };
                     let set = manager.update_node(&id, change);
                     runtime.block_on(set).expect("it is set");
@@ -550,7 +550,7 @@ impl Practice {
 
     fn role(&self, manager: &Docker, runtime: &tokio::runtime::Runtime, id: &str) {
         let was = self.inspect("node", "n2")["Spec"].clone();
-        let promote = manager.set_role(id, Role::Manager);
+        let promote = manager.set_node_role(id, Role::Manager);
         runtime.block_on(promote).expect("it is promoted");
         let is = self.inspect("node", "n2")["Spec"].clone();
         let role = |is: &Value| changes(&was, is, &[]);
@@ -563,7 +563,7 @@ impl Practice {
                 false => Err(format!("{node}")),
             }
         });
-        let demote = manager.set_role(id, Role::Worker);
+        let demote = manager.set_node_role(id, Role::Worker);
         runtime.block_on(demote).expect("it is demoted");
         assert_eq!(role(&self.inspect("node", "n2")["Spec"]), []);
         self.told("promoted, demoted");
@@ -573,7 +573,7 @@ impl Practice {
         let config = Config::load(Some(&self.config)).expect("the fleet's configuration");
         let options = HostOptions {
             docker_socket: "/var/run/docker.sock".into(),
-            runtime_dir: matou::config::runtime_dir().expect("a folder"),
+            runtime_dir: matou::config::ensure_runtime_dir().expect("a folder"),
             recorder: None,
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -606,7 +606,7 @@ impl Practice {
         );
         self.fleet.run("n1", &line);
         let was = read();
-        let set = manager.set_swarm(false, Duration::from_secs(7));
+        let set = manager.configure_swarm(false, Duration::from_secs(7));
         runtime.block_on(set).expect("it is set");
         let by_matou = changes(&was, &read(), &own);
         let docker = |every: u32| {

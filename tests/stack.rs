@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use matou::config::Config;
-use matou::stack::{Catalogue, HASH_LABEL, Rendered, StackError, Target, interpolate};
+use matou::stack::{Catalogue, HASH_LABEL, RenderTarget, RenderedStack, StackError, interpolate};
 
 fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -26,8 +26,8 @@ fn render(
     stack: &str,
     given: &BTreeMap<String, String>,
     config: &Config,
-) -> Result<Rendered, StackError> {
-    catalogue.render(stack, "app", given, &Target::of(config))
+) -> Result<RenderedStack, StackError> {
+    catalogue.render_stack(stack, "app", given, &RenderTarget::for_fleet(config))
 }
 
 /// A catalogue with one stack of our own.
@@ -44,13 +44,15 @@ fn every_built_in_stack_has_its_words_and_nothing_to_be_said_against_it() {
     let catalogue = Catalogue::load(None).unwrap();
     let config = config("");
     let mut names = Vec::new();
-    for entry in catalogue.list() {
+    for entry in catalogue.list_entries() {
         let name = &entry.name;
         assert!(!entry.description.is_empty(), "{name}");
         for variable in &entry.variables {
             assert!(!variable.help.is_empty(), "{name}: {}", variable.name);
         }
-        let findings = catalogue.lint(name, &Target::of(&config)).unwrap();
+        let findings = catalogue
+            .lint_stack(name, &RenderTarget::for_fleet(&config))
+            .unwrap();
         assert!(findings.is_empty(), "{findings:#?}");
         names.push(entry.name);
     }
@@ -86,8 +88,10 @@ fn the_whole_catalogue_is_looked_through_in_a_tenth_of_a_second() {
     let config = config("");
     let begun = now();
     let catalogue = Catalogue::load(None).unwrap();
-    for entry in catalogue.list() {
-        catalogue.lint(&entry.name, &Target::of(&config)).unwrap();
+    for entry in catalogue.list_entries() {
+        catalogue
+            .lint_stack(&entry.name, &RenderTarget::for_fleet(&config))
+            .unwrap();
     }
     let took = now() - begun;
     eprintln!("lint of the catalogue: {} ms", took.as_millis());
@@ -104,7 +108,7 @@ fn every_built_in_stack_renders_under_every_driver() {
         ("local", ""),
     ] {
         let config = config(&format!("[storage]\ndriver = {driver:?}\n"));
-        for entry in catalogue.list() {
+        for entry in catalogue.list_entries() {
             let given: BTreeMap<String, String> = entry
                 .variables
                 .iter()
@@ -137,7 +141,7 @@ fn every_built_in_stack_renders_under_every_driver() {
 }
 
 /// The same with the engine's own client, where it has `stack config`.
-fn engine_reads(rendered: &Rendered) -> Option<serde_yaml::Value> {
+fn engine_reads(rendered: &RenderedStack) -> Option<serde_yaml::Value> {
     let mut client = Command::new("docker")
         .args(["stack", "config", "--compose-file", "-"])
         .stdin(Stdio::piped())
@@ -245,7 +249,7 @@ fn what_is_not_as_it_should_be_is_warned_of_with_its_line() {
     let (_dir, catalogue) = own(text);
     let config = config("");
     let said: Vec<String> = catalogue
-        .lint("own", &Target::of(&config))
+        .lint_stack("own", &RenderTarget::for_fleet(&config))
         .unwrap()
         .iter()
         .map(ToString::to_string)

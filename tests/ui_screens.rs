@@ -4,17 +4,19 @@ use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use jiff::SignedDuration;
 use matou::collect::AccessNews;
 use matou::job::{
-    Change, Check, Confirm, Event, JobId, NodePlan, Outcome, Plan, StagePlan, StepPlan, Stream,
+    Change, Check, Confirm, JobEvent, JobId, JobOutcome, NodePlan, OutputStream, Plan, StagePlan,
+    StepPlan,
 };
 use matou::model::{
-    Access, Answered, Ban, Changes, Datum, Difference, Entry, EntryKind, Fleet, Intrusion, Listing,
-    LogLine, LogRecord, NodeBans, NodeIntrusions, Preview, Probe, Update,
+    AccessRecord, Ban, Datum, DifferenceKind, EntryKind, FilePreview, Fleet, Intrusion, LogLine,
+    LogRecord, NodeBans, NodeIntrusions, Probe, ProbeAnswer, SnapshotChanges, SnapshotEntry,
+    SnapshotListing, Update,
 };
 use matou::ops::{Request, ServiceVersions};
-use matou::provision::audit::{Audit, Group, Space};
-use matou::registry::{Newer, Step};
+use matou::provision::audit::{MountedFilesystem, NodeAudit, VolumeGroup};
+use matou::registry::{NewerVersion, VersionStep};
 use matou::ui::fixture::{self, NOW, THEME};
-use matou::ui::msg::{Look, Seen, Ticket};
+use matou::ui::msg::{SnapshotAnswer, SnapshotQuery, Ticket};
 use matou::ui::{App, Effect, Msg, Theme, update, view};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -99,7 +101,7 @@ fn changes() -> Vec<(&'static str, Result<Check, String>)> {
                 Change::same("service shop_db (mariadb:11.4)"),
                 Change::add("service shop_cache (redis:8)"),
                 Change::modify("image of shop_web", "prestashop:8", "prestashop:9"),
-                Change::remove("service shop_old").warn("1 tasks stop"),
+                Change::remove("service shop_old").with_warning("1 tasks stop"),
             ])),
         ),
         (
@@ -109,7 +111,7 @@ fn changes() -> Vec<(&'static str, Result<Check, String>)> {
     ]
 }
 
-fn job(app: &mut App, outcome: Option<Outcome>) {
+fn job(app: &mut App, outcome: Option<JobOutcome>) {
     let id = JobId(1);
     let request = Request::Restart {
         service: "shop_web".into(),
@@ -118,17 +120,17 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
     let step = |event| Msg::Job { id, event };
     let (node, name) = ("master".to_owned(), "tasks".to_owned());
     let events = [
-        Event::StepStarted {
+        JobEvent::StepStarted {
             node: node.clone(),
             step: name.clone(),
         },
-        Event::Line {
+        JobEvent::Line {
             node: node.clone(),
             step: name.clone(),
-            stream: Stream::Note,
+            stream: OutputStream::Note,
             text: "shop_web.1 starting on worker-01".into(),
         },
-        Event::Progress {
+        JobEvent::Progress {
             node: node.clone(),
             step: name.clone(),
             done: 1,
@@ -143,14 +145,14 @@ fn job(app: &mut App, outcome: Option<Outcome>) {
     if let Some(outcome) = outcome {
         let took = std::time::Duration::from_secs(3);
         let error = "shop_web does not come up: no such image".to_owned();
-        let failed = Event::StepFailed {
+        let failed = JobEvent::StepFailed {
             node,
             step: name,
             error: error.into(),
             took,
         };
         update(app, step(failed), NOW);
-        update(app, step(Event::Finished { outcome, took }), NOW);
+        update(app, step(JobEvent::Finished { outcome, took }), NOW);
     }
 }
 
@@ -159,7 +161,7 @@ fn checked(app: &mut App) {
     let mut steps = changes();
     steps.push(("firewall", Err("nft does not answer".into())));
     let gib = 1 << 30;
-    let audit = Audit {
+    let audit = NodeAudit {
         upgrades: 12,
         security: 3,
         reboot_required: true,
@@ -171,25 +173,25 @@ fn checked(app: &mut App) {
             "/dev/vda 20G disk".into(),
             "/dev/vdb 40G disk LVM2_member".into(),
         ],
-        groups: vec![Group {
+        groups: vec![VolumeGroup {
             name: "matou".into(),
             size: 40 * gib,
             free: 4 * gib,
         }],
         spaces: vec![
-            Space {
+            MountedFilesystem {
                 mount: "/".into(),
                 size: 20 * gib,
                 free: 15 * gib,
             },
-            Space {
+            MountedFilesystem {
                 mount: "/srv/matou".into(),
                 size: 36 * gib,
                 free: gib,
             },
         ],
     };
-    let message = Msg::Checked {
+    let message = Msg::Compared {
         plan: Ok(plan(Confirm::Ask, steps)),
         audits: vec![
             ("master".into(), Ok(audit)),
@@ -211,7 +213,7 @@ fn answers(app: &mut App) {
             service: format!("{app}_web"),
             domain: format!("{app}.example.org"),
             path: "/".into(),
-            outcome: Ok(Answered {
+            outcome: Ok(ProbeAnswer {
                 node: "master".into(),
                 status,
                 millis,
@@ -271,7 +273,7 @@ fn requests(app: &mut App) {
         "/assets/built/screen.css?v=8a7c1d2e",
         "/ghost/api/admin/session/日本語",
     ];
-    let request = |i: u32| Access {
+    let request = |i: u32| AccessRecord {
         at: NOW - SignedDuration::from_secs(i64::from(29 * 60 - i * i / 3)),
         status: match i % 13 {
             4 => 301,
@@ -435,11 +437,11 @@ fn intrusions(app: &mut App) {
 
 fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, String>) {
     let effects = press(app, keys);
-    let [Effect::Search { ticket, .. }] = effects.as_slice() else {
+    let [Effect::SearchLogs { ticket, .. }] = effects.as_slice() else {
         panic!("{effects:?}");
     };
     let ticket = *ticket;
-    update(app, Msg::Found { ticket, found }, NOW);
+    update(app, Msg::LogsFound { ticket, found }, NOW);
 }
 
 fn records() -> Vec<LogRecord> {
@@ -472,10 +474,10 @@ fn records() -> Vec<LogRecord> {
 
 fn versions(app: &mut App) {
     let effects = press(app, "2u");
-    let [Effect::Newer { ticket, .. }] = effects.as_slice() else {
+    let [Effect::FindNewerVersions { ticket, .. }] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    let newer = |tag: &str, step| Newer {
+    let newer = |tag: &str, step| NewerVersion {
         tag: tag.into(),
         step,
     };
@@ -489,9 +491,9 @@ fn versions(app: &mut App) {
             "web",
             "ghost:6.0.4-alpine",
             Ok(vec![
-                newer("7.0.1-alpine", Step::Major),
-                newer("6.2.0-alpine", Step::Minor),
-                newer("6.0.9-alpine", Step::Patch),
+                newer("7.0.1-alpine", VersionStep::Major),
+                newer("6.2.0-alpine", VersionStep::Minor),
+                newer("6.0.9-alpine", VersionStep::Patch),
             ]),
         ),
         of("db", "mysql:8.4", Ok(Vec::new())),
@@ -501,7 +503,7 @@ fn versions(app: &mut App) {
             Err("the tag latest holds no version: pin the image to one".into()),
         ),
     ];
-    let message = Msg::Newer {
+    let message = Msg::NewerVersions {
         ticket: *ticket,
         found: Ok(found),
     };
@@ -529,12 +531,12 @@ const SCENES: &[Scene] = &[
     ("volumes", |t| on(t, "3")),
     ("certificates", |t| on(t, "4j")),
     ("certificate_orphan", |t| {
-        let mut app = fixture::app(fixture::fleet_with_orphan(), t);
+        let mut app = fixture::example_app(fixture::example_fleet_with_orphan(), t);
         press(&mut app, "4jj");
         app
     }),
     ("certificate_missing", |t| {
-        let mut app = fixture::app(fixture::fleet_with_orphan(), t);
+        let mut app = fixture::example_app(fixture::example_fleet_with_orphan(), t);
         press(&mut app, "4j");
         app
     }),
@@ -562,12 +564,12 @@ const SCENES: &[Scene] = &[
     ("access_top", |t| with_requests(t, "t")),
     ("access_waiting", |t| on(t, "2A")),
     ("access_nothing", |t| {
-        let mut fleet = fixture::fleet();
+        let mut fleet = fixture::example_fleet();
         let mut swarm = fleet.swarm.value().expect("read").clone();
         swarm.services[1].labels.clear();
         let datum = Datum::Swarm(Ok(swarm));
         fleet.apply(Update { at: NOW, datum });
-        let mut app = fixture::app(fleet, t);
+        let mut app = fixture::example_app(fleet, t);
         press(&mut app, "2j\njA");
         app
     }),
@@ -674,7 +676,7 @@ const SCENES: &[Scene] = &[
         let device = "/dev/sdb holds an ext4 file system \"photos\"";
         let lines = vec![
             Change::add("volume group matou over /dev/sdc"),
-            Change::ask(device, "/dev/sdb").warn("all that it holds is lost"),
+            Change::ask_to_accept(device, "/dev/sdb").with_warning("all that it holds is lost"),
         ];
         let steps = vec![("storage", Ok(Check::Change(lines)))];
         answer(&mut app, &effects, Ok(plan(Confirm::Ask, steps)));
@@ -715,12 +717,12 @@ const SCENES: &[Scene] = &[
     ("job_failed", |t| {
         let mut app = on(t, "");
         let reason = "tasks: shop_web does not come up: no such image".into();
-        job(&mut app, Some(Outcome::Failed { reason }));
+        job(&mut app, Some(JobOutcome::Failed { reason }));
         app
     }),
     ("jobs", |t| {
         let mut app = on(t, "");
-        job(&mut app, Some(Outcome::Done { changed: 1 }));
+        job(&mut app, Some(JobOutcome::Done { changed: 1 }));
         press(&mut app, "\u{1b}J");
         app
     }),
@@ -732,7 +734,7 @@ const SCENES: &[Scene] = &[
             configured: true,
             ..Default::default()
         };
-        fixture::app(Fleet::new("new", vec![node]), t)
+        fixture::example_app(Fleet::new("new", vec![node]), t)
     }),
     ("swarm_not_answering", |t| {
         let mut app = on(t, "2");
@@ -743,10 +745,10 @@ const SCENES: &[Scene] = &[
     ("backups_opened", |t| on(t, "5j\njj")),
     ("backups_application", |t| on(t, "5j")),
     ("backups_never", |t| {
-        let mut fleet = fixture::fleet();
+        let mut fleet = fixture::example_fleet();
         let datum = Datum::Snapshots(Ok(Vec::new()));
         fleet.apply(Update { at: NOW, datum });
-        let mut app = fixture::app(fleet, t);
+        let mut app = fixture::example_app(fleet, t);
         press(&mut app, "5j");
         app
     }),
@@ -755,7 +757,7 @@ const SCENES: &[Scene] = &[
         let reason = "the repository s3:https://s3.example.org/backups does not answer: is it reachable from master?";
         let datum = Datum::Snapshots(Err(reason.into()));
         fleet.apply(Update { at: NOW, datum });
-        let mut app = fixture::app(fleet, t);
+        let mut app = fixture::example_app(fleet, t);
         press(&mut app, "5");
         app
     }),
@@ -763,7 +765,7 @@ const SCENES: &[Scene] = &[
     ("snapshot_files", |t| {
         let mut app = on(t, "5j\nj]\nj");
         let effects = press(&mut app, "\n");
-        looked(&mut app, &effects, Seen::Entries(entries()));
+        looked(&mut app, &effects, SnapshotAnswer::Entries(entries()));
         press(&mut app, "j");
         app
     }),
@@ -771,16 +773,20 @@ const SCENES: &[Scene] = &[
     ("snapshot_file", |t| {
         let mut app = on(t, "5j\nj]\nj");
         let effects = press(&mut app, "\n");
-        looked(&mut app, &effects, Seen::Entries(entries()));
+        looked(&mut app, &effects, SnapshotAnswer::Entries(entries()));
         let effects = press(&mut app, "jj\n");
         let head = b"[site]\nname = blog\n\x1b[2J\xff\n".to_vec();
-        looked(&mut app, &effects, Seen::Head(Preview { head, cut: true }));
+        looked(
+            &mut app,
+            &effects,
+            SnapshotAnswer::Head(FilePreview { head, cut: true }),
+        );
         app
     }),
     ("snapshot_changes", |t| {
         let mut app = on(t, "5j\nj]");
         let effects = press(&mut app, "]");
-        looked(&mut app, &effects, Seen::Changes(changed()));
+        looked(&mut app, &effects, SnapshotAnswer::Changes(changed()));
         app
     }),
     ("restore_what", |t| on(t, "5j\njr")),
@@ -791,28 +797,41 @@ const SCENES: &[Scene] = &[
         let reason = "here is in no swarm yet: make one with `docker swarm init` there";
         let datum = Datum::Swarm(Err(reason.into()));
         fleet.apply(Update { at: NOW, datum });
-        fixture::app(fleet, t)
+        fixture::example_app(fleet, t)
     }),
 ];
 
 /// Answers what was asked of the repository.
-fn looked(app: &mut App, effects: &[Effect], seen: Seen) {
-    let Some(Effect::Look { ticket, look }) = effects.last() else {
+fn looked(app: &mut App, effects: &[Effect], seen: SnapshotAnswer) {
+    let Some(Effect::ReadSnapshot {
+        ticket,
+        query: look,
+    }) = effects.last()
+    else {
         panic!("nothing was asked: {effects:?}");
     };
     let fits = matches!(
         (look, &seen),
-        (Look::Folder { .. } | Look::Search { .. }, Seen::Entries(_))
-            | (Look::File { .. }, Seen::Head(_))
-            | (Look::Changes { .. }, Seen::Changes(_))
+        (
+            SnapshotQuery::Folder { .. } | SnapshotQuery::Search { .. },
+            SnapshotAnswer::Entries(_)
+        ) | (SnapshotQuery::File { .. }, SnapshotAnswer::Head(_))
+            | (SnapshotQuery::Changes { .. }, SnapshotAnswer::Changes(_))
     );
     assert!(fits, "{look:?}");
     let (ticket, seen) = (*ticket, Ok(seen));
-    update(app, Msg::Looked { ticket, seen }, NOW);
+    update(
+        app,
+        Msg::SnapshotRead {
+            ticket,
+            answer: seen,
+        },
+        NOW,
+    );
 }
 
-fn entries() -> Listing {
-    let entry = |kind, name: &str, size| Entry {
+fn entries() -> SnapshotListing {
+    let entry = |kind, name: &str, size| SnapshotEntry {
         kind,
         path: format!("/mnt/data/blog_db-data/{name}"),
         size,
@@ -821,7 +840,7 @@ fn entries() -> Listing {
         uid: 0,
         gid: 0,
     };
-    Listing {
+    SnapshotListing {
         entries: vec![
             entry(EntryKind::Folder, "uploads", 0),
             entry(EntryKind::File, "a[1] 日本語.txt", 1_200_000),
@@ -833,14 +852,14 @@ fn entries() -> Listing {
     }
 }
 
-fn changed() -> Changes {
+fn changed() -> SnapshotChanges {
     let path = |name: &str| format!("/mnt/data/blog_db-data/{name}");
-    Changes {
+    SnapshotChanges {
         paths: vec![
-            (Difference::Added, path("uploads/cat.jpg")),
-            (Difference::Removed, path("uploads/dog.jpg")),
-            (Difference::Modified, path("config.ini")),
-            (Difference::Metadata, path("current")),
+            (DifferenceKind::Added, path("uploads/cat.jpg")),
+            (DifferenceKind::Removed, path("uploads/dog.jpg")),
+            (DifferenceKind::Modified, path("config.ini")),
+            (DifferenceKind::Metadata, path("current")),
         ],
         added: 1,
         removed: 1,
@@ -851,7 +870,7 @@ fn changed() -> Changes {
 }
 
 fn on(theme: Theme, keys: &str) -> App {
-    let mut app = fixture::app(fixture::fleet(), theme);
+    let mut app = fixture::example_app(fixture::example_fleet(), theme);
     press(&mut app, keys);
     app
 }
@@ -917,7 +936,7 @@ fn colourless_scenes_hold_no_colour() {
 #[test]
 fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
     let evil = "\u{1b}[2J\u{1b}]0;x\u{7}evil\n\u{202e}日本語\u{9b}31m".repeat(200);
-    let mut fleet = fixture::fleet();
+    let mut fleet = fixture::example_fleet();
     let mut swarm = fleet.swarm.value().expect("read").clone();
     for service in &mut swarm.services {
         service.name.clone_from(&evil);
@@ -948,7 +967,7 @@ fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
         "2s",
     ] {
         for size in SIZES {
-            let mut app = fixture::app(fleet.clone(), THEME);
+            let mut app = fixture::example_app(fleet.clone(), THEME);
             press(&mut app, keys);
             let buffer = buffer(&mut app, size);
             for cell in &buffer.content {

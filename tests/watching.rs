@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use matou::lab::Kind;
+use matou::lab::LabKind;
 use support::monitoring::{Told, certificates, put};
 use support::pty::Pty;
 use support::{Fleet, edge, matou, monitoring, said, until};
@@ -49,7 +49,7 @@ impl Watched {
     fn up() -> Self {
         let fleet = Fleet::new("mon");
         let say = |phase: &str| eprintln!("lab: {phase}");
-        fleet.wait(fleet.lab.up(1, Kind::Swarm, &say));
+        fleet.wait(fleet.lab.up(1, LabKind::Swarm, &say));
         edge::images(&fleet, "n1");
         monitoring::images(&fleet, "n1");
         let disk = small_disk(&fleet);

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| matou::fuzzed::acme(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| matou::fuzzed::fuzz_acme(data));

@@ -16,43 +16,43 @@ const LINES: usize = 6;
 
 /// Who keeps a repository locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct ResticLock {
     /// As restic says it: `PID 7 on n1 by root`.
     pub who: String,
     /// Seconds since it was made.
     pub age: Option<Duration>,
 }
 
-impl Lock {
+impl ResticLock {
     /// Nobody refreshes it any more.
     pub fn is_stale(&self) -> bool {
         self.age.is_some_and(|age| age > STALE)
     }
 
-    /// From the sentence of a refused lock.
-    fn read(said: &str) -> Self {
-        let who = between(said, "locked exclusively by ", "\n")
-            .or_else(|| between(said, "locked by ", "\n"))
+    /// Parses the sentence with which restic refuses to lock.
+    fn parse(said: &str) -> Self {
+        let who = text_between(said, "locked exclusively by ", "\n")
+            .or_else(|| text_between(said, "locked by ", "\n"))
             .map_or_else(
                 || "somebody".into(),
                 |w| w.trim_end_matches(['.', ' ']).to_owned(),
             );
         let who = who.split(" (UID").next().unwrap_or(&who).to_owned();
-        let age = between(said, "lock was created at", "ago)")
+        let age = text_between(said, "lock was created at", "ago)")
             .and_then(|t| t.rsplit('(').next().map(str::to_owned))
-            .and_then(|t| go_duration(t.trim()));
+            .and_then(|t| parse_lock_age(t.trim()));
         Self { who, age }
     }
 }
 
 /// The text between `start` and `end`, or the end of the text.
-fn between(text: &str, start: &str, end: &str) -> Option<String> {
+fn text_between(text: &str, start: &str, end: &str) -> Option<String> {
     let rest = &text[text.find(start)? + start.len()..];
     Some(rest[..rest.find(end).unwrap_or(rest.len())].to_owned())
 }
 
 /// `1h2m3.4s`, as Go writes durations.
-fn go_duration(text: &str) -> Option<Duration> {
+fn parse_lock_age(text: &str) -> Option<Duration> {
     let mut seconds = 0.0;
     let mut number = String::new();
     let mut rest = text.chars().peekable();
@@ -78,8 +78,8 @@ fn go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// "Exit code" of a restic that was ended because all it did was to try again.
-pub const IN_VAIN: i32 = -1;
+/// "Exit code" of a restic that was ended because it only tried again and again.
+pub const GAVE_UP: i32 = -1;
 
 /// Why restic did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -99,8 +99,11 @@ pub enum BackupError {
         "the password of the repository {repository} is wrong: it is another than the one it was made with; correct password_file or password_command under [backup]"
     )]
     WrongPassword { repository: String },
-    #[error("the repository {repository} is locked by {}", locked(.lock))]
-    Locked { repository: String, lock: Lock },
+    #[error("the repository {repository} is locked by {}", format_lock(.lock))]
+    Locked {
+        repository: String,
+        lock: ResticLock,
+    },
     #[error("the repository {repository} can't be reached from {node}: {said}")]
     Unreachable {
         repository: String,
@@ -132,7 +135,7 @@ pub enum BackupError {
     Cancelled,
     #[error(transparent)]
     Host(#[from] HostError),
-    #[error("`restic {command}` on {node} ended with exit code {code}{}", tail(.last_lines))]
+    #[error("`restic {command}` on {node} ended with exit code {code}{}", format_restic_tail(.last_lines))]
     Failed {
         node: String,
         command: String,
@@ -141,11 +144,11 @@ pub enum BackupError {
     },
 }
 
-fn locked(lock: &Lock) -> String {
+fn format_lock(lock: &ResticLock) -> String {
     let age = lock.age.map_or_else(String::new, |age| {
         format!(
             ", since {}",
-            crate::text::coarse(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+            crate::text::format_seconds(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
         )
     });
     let way = match lock.is_stale() {
@@ -157,7 +160,7 @@ fn locked(lock: &Lock) -> String {
     format!("{}{age}: {way}", lock.who)
 }
 
-fn tail(lines: &[String]) -> String {
+fn format_restic_tail(lines: &[String]) -> String {
     match lines {
         [] => String::new(),
         [one] => format!(": {one}"),
@@ -165,8 +168,8 @@ fn tail(lines: &[String]) -> String {
     }
 }
 
-/// What a failed call is about.
-pub(super) struct Call<'a> {
+/// The call that failed.
+pub(super) struct ResticCall<'a> {
     pub node: &'a str,
     /// As shown, without a password.
     pub repository: &'a str,
@@ -174,19 +177,19 @@ pub(super) struct Call<'a> {
 }
 
 impl BackupError {
-    /// From the exit code and what was said, on both streams, without secrets. Never called for
-    /// exit code 0.
-    pub(super) fn of(call: &Call<'_>, code: i32, said: &str) -> Self {
+    /// Makes an error of an exit code that is not 0, and of what was said on both streams, without
+    /// secrets.
+    pub(super) fn from_exit_code(call: &ResticCall<'_>, code: i32, said: &str) -> Self {
         let repository = call.repository.to_owned();
         let node = call.node.to_owned();
-        let said = without_stack(said);
+        let said = strip_go_stack(said);
         let said = said.as_str();
         let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
         let line = |words: &[&str]| {
             let mut lines = said.lines().map(str::trim).filter(|l| !l.is_empty());
             let found = lines.clone().find(|l| words.iter().any(|w| l.contains(w)));
             let text = found.or_else(|| lines.next_back()).unwrap_or_default();
-            short(text)
+            clean_restic_line(text)
         };
         const FULL: [&str; 4] = [
             "no space left on device",
@@ -243,7 +246,7 @@ impl BackupError {
         if code == 11 || has(&["already locked"]) {
             return Self::Locked {
                 repository,
-                lock: Lock::read(said),
+                lock: ResticLock::parse(said),
             };
         }
         if has(&FULL) {
@@ -289,7 +292,7 @@ impl BackupError {
                 said: line(&BROKEN),
             };
         }
-        if code == IN_VAIN {
+        if code == GAVE_UP {
             return Self::Unreachable {
                 repository,
                 node,
@@ -299,7 +302,7 @@ impl BackupError {
         let lines: Vec<String> = said
             .lines()
             .filter(|l| !l.trim().is_empty() && !l.contains("\"message_type\":\"status\""))
-            .map(short)
+            .map(clean_restic_line)
             .collect();
         let last = lines.len().saturating_sub(LINES);
         Self::Failed {
@@ -312,7 +315,7 @@ impl BackupError {
 }
 
 /// One line of restic, without its `Fatal: `, or the message of its JSON.
-fn short(line: &str) -> String {
+fn clean_restic_line(line: &str) -> String {
     let said = match serde_json::from_str::<serde_json::Value>(line) {
         Ok(value) => match value.get("message").and_then(|m| m.as_str()) {
             Some(message) => message.trim().to_owned(),
@@ -321,12 +324,12 @@ fn short(line: &str) -> String {
         Err(_) => line.to_owned(),
     };
     let said = said.trim_start_matches("Fatal: ");
-    crate::text::truncate(&crate::text::clean(said), 400, "…").into_owned()
+    crate::text::truncate_to_width(&crate::text::clean_line(said), 400, "…").into_owned()
 }
 
-/// Without the stack that restic prints below an error which it did not expect: a function of Go, then its
-/// file and line.
-fn without_stack(said: &str) -> String {
+/// Removes the stack trace that restic prints below an error which it did not expect: a function of
+/// Go, then its file and line.
+fn strip_go_stack(said: &str) -> String {
     let is_place = |line: &&str| {
         let place = line.trim().rsplit_once(':');
         place.is_some_and(|(file, number)| {
@@ -358,16 +361,16 @@ mod tests {
             "{told}"
         );
         let plain = "a: 1\nopen main.go: no such file\n";
-        assert_eq!(without_stack(plain), plain.trim_end());
+        assert_eq!(strip_go_stack(plain), plain.trim_end());
     }
 
     fn of(code: i32, said: &str) -> BackupError {
-        let call = Call {
+        let call = ResticCall {
             node: "n1",
             repository: "/srv/restic",
             command: "snapshots",
         };
-        BackupError::of(&call, code, said)
+        BackupError::from_exit_code(&call, code, said)
     }
 
     /// Words of restic 0.14, as it said them; and the exit codes and JSON of later ones.
@@ -408,7 +411,7 @@ mod tests {
                 "Connection refused",
             ),
             (
-                IN_VAIN,
+                GAVE_UP,
                 "Load(<key/118c0accc4>, 0, 0) returned error, retrying after 552ms: read /srv/restic/keys/118c: input/output error",
                 "can't be reached from n1: Load(<key/118c0accc4>",
             ),
@@ -452,13 +455,13 @@ mod tests {
 
     #[test]
     fn a_lock_says_whose_it_is_and_how_old() {
-        let fresh = Lock::read(
+        let fresh = ResticLock::parse(
             "repository is already locked by PID 7 on n2 by root (UID 0, GID 0)\nlock was created at 2026-11-24 12:00:00 (12.5s ago)",
         );
         assert_eq!(fresh.who, "PID 7 on n2 by root");
         assert_eq!(fresh.age, Some(Duration::from_secs_f64(12.5)));
         assert!(!fresh.is_stale());
-        assert_eq!(go_duration("850ms"), Some(Duration::from_millis(850)));
-        assert_eq!(go_duration("31m"), Some(Duration::from_secs(1860)));
+        assert_eq!(parse_lock_age("850ms"), Some(Duration::from_millis(850)));
+        assert_eq!(parse_lock_age("31m"), Some(Duration::from_secs(1860)));
     }
 }

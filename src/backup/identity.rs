@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::BackupError;
-use super::layout::{FLEET, MANIFEST, data, storage};
+use super::layout::{FLEET, MANIFEST, backup_storage_node, matou_folder};
 use super::listing;
-use super::messages::Snapshot;
-use super::ownership::{Clocks, FleetId, Identity, View};
+use super::messages::ResticSnapshot;
+use super::ownership::{ClockPair, FleetId, FleetIdentity, SnapshotView};
 use super::restic::Restic;
 use crate::config::Config;
 use crate::docker::Nodes;
@@ -31,31 +31,31 @@ if ! grep -qxE '[0-9a-f]{16}' -- "$d/fleet.id" 2>/dev/null; then
 fi
 cat -- "$d/fleet.id""#;
 
-/// What the file of a storage node says, and its clock.
+/// The id in the storage node's file, and what its clock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Here {
+pub struct StorageIdentity {
     pub id: Option<FleetId>,
-    pub clocks: Clocks,
+    pub clocks: ClockPair,
 }
 
-fn folder(config: &Config) -> PathBuf {
-    data(config).join(FLEET)
+fn fleet_files_folder(config: &Config) -> PathBuf {
+    matou_folder(config).join(FLEET)
 }
 
-impl Here {
+impl StorageIdentity {
     /// Reads the storage node of a fleet: one call.
     ///
     /// # Errors
     /// When it can't be asked.
-    pub async fn read(config: &Config, nodes: &Nodes) -> Result<Self, BackupError> {
-        let host = &storage(config, nodes)?.host;
-        let file = folder(config).join(ID_FILE);
+    pub async fn load(config: &Config, nodes: &Nodes) -> Result<Self, BackupError> {
+        let host = &backup_storage_node(config, nodes)?.host;
+        let file = fleet_files_folder(config).join(ID_FILE);
         let read = Command::sh(READ)
             .arg(file.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("which fleet this is");
-        let text = host.run_ok(&read).await?.text();
+        let text = host.run_ok(&read).await?.stdout_text();
         let here = Timestamp::now();
         let (clock, id) = text.split_once('\n').unwrap_or((&text, ""));
         let clock = clock.trim().parse().ok();
@@ -63,62 +63,74 @@ impl Here {
         let storage = storage
             .ok_or_else(|| BackupError::Wrong(format!("{} does not tell its time", host.name())))?;
         Ok(Self {
-            id: FleetId::read(id),
-            clocks: Clocks { here, storage },
+            id: FleetId::parse(id),
+            clocks: ClockPair { here, storage },
         })
     }
 
-    /// What this fleet sees in a repository. Where the file is gone, its id is found there again.
+    /// Makes the view that this fleet has of a repository. When the file is gone, looks for the
+    /// fleet's id in the repository.
     ///
     /// # Errors
     /// When the repository can't be read.
-    pub async fn view(
+    pub async fn into_snapshot_view(
         self,
         config: &Config,
         nodes: &Nodes,
         restic: &Restic,
-        all: &[Snapshot],
-    ) -> Result<View, BackupError> {
+        all: &[ResticSnapshot],
+    ) -> Result<SnapshotView, BackupError> {
         let name = config.fleet.name.clone();
         let id = match self.id {
             Some(id) => Some(id),
-            None => match namesakes(&name, all).is_empty() {
+            None => match find_namesakes(&name, all).is_empty() {
                 true => None,
-                false => found(&name, restic, all, &swarm(nodes).await).await?,
+                false => {
+                    find_lost_fleet_id(&name, restic, all, &query_swarm_id(nodes).await).await?
+                }
             },
         };
-        Ok(View::new(Identity { name, id }, all, self.clocks))
+        Ok(SnapshotView::new(
+            FleetIdentity { name, id },
+            all,
+            self.clocks,
+        ))
     }
 }
 
-/// What this fleet sees in a repository, all of whose snapshots are given.
+/// Reads the storage node's identity and makes the view that this fleet has of a repository, all of
+/// whose snapshots are given.
 ///
 /// # Errors
 /// When the storage node or the repository can't be asked.
-pub async fn view(
+pub async fn load_snapshot_view(
     config: &Config,
     nodes: &Nodes,
     restic: &Restic,
-    all: &[Snapshot],
-) -> Result<View, BackupError> {
-    let here = Here::read(config, nodes).await?;
-    here.view(config, nodes, restic, all).await
+    all: &[ResticSnapshot],
+) -> Result<SnapshotView, BackupError> {
+    let here = StorageIdentity::load(config, nodes).await?;
+    here.into_snapshot_view(config, nodes, restic, all).await
 }
 
-/// Keeps an id on the storage node, unless it has one already; answers with the one that it has.
+/// Writes an id to the storage node, unless it has one already. Returns the one that it has then.
 ///
 /// # Errors
 /// When it can't be written.
-pub async fn keep(config: &Config, host: &Host, id: &FleetId) -> Result<FleetId, BackupError> {
-    let folder = folder(config);
+pub async fn keep_fleet_id(
+    config: &Config,
+    host: &Host,
+    id: &FleetId,
+) -> Result<FleetId, BackupError> {
+    let folder = fleet_files_folder(config);
     let keep = Command::sh(KEEP)
         .arg(folder.display().to_string())
         .arg(id.to_string())
         .sudo()
         .timeout(Duration::from_secs(60))
         .label("keep the fleet's id");
-    let text = host.run_ok(&keep).await?.text();
-    FleetId::read(&text).ok_or_else(|| {
+    let text = host.run_ok(&keep).await?.stdout_text();
+    FleetId::parse(&text).ok_or_else(|| {
         BackupError::Wrong(format!(
             "{} on {} holds no id of a fleet: remove it, and the next backup finds it again",
             folder.join(ID_FILE).display(),
@@ -127,28 +139,32 @@ pub async fn keep(config: &Config, host: &Host, id: &FleetId) -> Result<FleetId,
     })
 }
 
-/// The swarm that the fleet is; nothing when nobody can tell. It goes into the fleet's snapshot: a fleet
-/// that finds it there is the same one, not another of its name.
-pub async fn swarm(nodes: &Nodes) -> String {
-    let Ok(manager) = nodes.manager().await else {
+/// Asks for the id of the swarm; returns an empty text when no manager answers. The id goes into
+/// the fleet's snapshot: a fleet that finds its own swarm there is the same fleet, not another of
+/// its name.
+pub async fn query_swarm_id(nodes: &Nodes) -> String {
+    let Ok(manager) = nodes.find_manager().await else {
         return String::new();
     };
     let ask = Command::new("docker")
         .args(["info", "--format", "{{with .Swarm.Cluster}}{{.ID}}{{end}}"])
         .sudo()
         .timeout(Duration::from_secs(20));
-    let text = manager.host.run_ok(&ask).await.map(|out| out.text());
+    let text = manager.host.run_ok(&ask).await.map(|out| out.stdout_text());
     text.unwrap_or_default().trim().to_owned()
 }
 
-/// The newest snapshot of each fleet of this name that has an id.
-pub fn namesakes<'a>(name: &str, all: &'a [Snapshot]) -> Vec<(FleetId, &'a Snapshot)> {
-    let mut found: Vec<(FleetId, &Snapshot)> = Vec::new();
+/// Finds the newest snapshot of each fleet of this name that has an id.
+pub fn find_namesakes<'a>(
+    name: &str,
+    all: &'a [ResticSnapshot],
+) -> Vec<(FleetId, &'a ResticSnapshot)> {
+    let mut found: Vec<(FleetId, &ResticSnapshot)> = Vec::new();
     for snapshot in all {
-        if snapshot.tag(FLEET) != Some(name) {
+        if snapshot.tag_value(FLEET) != Some(name) {
             continue;
         }
-        let Some(id) = FleetId::of(snapshot) else {
+        let Some(id) = FleetId::from_snapshot(snapshot) else {
             continue;
         };
         match found.iter_mut().find(|(known, _)| *known == id) {
@@ -160,22 +176,23 @@ pub fn namesakes<'a>(name: &str, all: &'a [Snapshot]) -> Vec<(FleetId, &'a Snaps
     found
 }
 
-/// The id of a fleet that lost its file: of the fleet snapshot that was made by the same swarm. A fleet
-/// of the same name and another swarm is another one, until `matou recover` says that it is not.
+/// Finds the id of a fleet that lost its file, in the fleet snapshot that the same swarm made. A
+/// fleet of the same name with another swarm is another fleet, until `matou recover` says that it
+/// is not.
 ///
 /// # Errors
 /// When the repository can't be read.
-pub async fn found(
+pub async fn find_lost_fleet_id(
     name: &str,
     restic: &Restic,
-    all: &[Snapshot],
+    all: &[ResticSnapshot],
     swarm: &str,
 ) -> Result<Option<FleetId>, BackupError> {
     if swarm.is_empty() {
         return Ok(None);
     }
-    for (id, snapshot) in namesakes(name, all) {
-        if made_by(restic, snapshot).await?.as_deref() == Some(swarm) {
+    for (id, snapshot) in find_namesakes(name, all) {
+        if read_snapshot_swarm(restic, snapshot).await?.as_deref() == Some(swarm) {
             return Ok(Some(id));
         }
     }
@@ -183,9 +200,12 @@ pub async fn found(
 }
 
 /// The swarm that a fleet snapshot says it is of.
-async fn made_by(restic: &Restic, snapshot: &Snapshot) -> Result<Option<String>, BackupError> {
+async fn read_snapshot_swarm(
+    restic: &Restic,
+    snapshot: &ResticSnapshot,
+) -> Result<Option<String>, BackupError> {
     #[derive(serde::Deserialize)]
-    struct OfFleet {
+    struct RawFleetManifest {
         #[serde(default)]
         swarm: String,
     }
@@ -196,7 +216,8 @@ async fn made_by(restic: &Restic, snapshot: &Snapshot) -> Result<Option<String>,
     let Some(folder) = folder else {
         return Ok(None);
     };
-    let text = listing::small_file(restic, &snapshot.id, &format!("{folder}/{MANIFEST}")).await?;
-    let read = text.and_then(|t| serde_json::from_slice::<OfFleet>(&t).ok());
+    let text =
+        listing::read_small_file(restic, &snapshot.id, &format!("{folder}/{MANIFEST}")).await?;
+    let read = text.and_then(|t| serde_json::from_slice::<RawFleetManifest>(&t).ok());
     Ok(read.map(|m| m.swarm))
 }

@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 use super::error::BackupError;
 use crate::config::{Config, StorageDriver};
 use crate::docker::{NodeHandle, Nodes};
-use crate::host::Confined;
+use crate::host::ConfinedFolders;
 use crate::model::Swarm;
-use crate::stack::{AppFile, BackupSpec, Catalogue, Target, is_app_name};
+use crate::stack::{AppFile, BackupSpec, Catalogue, RenderTarget, is_app_name};
 
 /// Name of the manifest in an application's dumps folder.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Folder of the fleet's own files, below [`data`].
+/// Folder of the fleet's own files, below [`matou_folder`]; also the tag of their snapshots.
 pub const FLEET: &str = "fleet";
 
 /// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
-pub fn data(config: &Config) -> PathBuf {
+pub fn matou_folder(config: &Config) -> PathBuf {
     config.storage.path.join(".matou")
 }
 
 /// Where root follows no link on the storage node: the data of all applications, and matou's own.
-pub fn confined(config: &Config) -> Confined {
-    Confined::to(&config.storage.path)
+pub fn confined_data_folder(config: &Config) -> ConfinedFolders {
+    ConfinedFolders::new(&config.storage.path)
 }
 
 /// A volume and the folder of the storage node that holds it.
@@ -39,7 +39,7 @@ pub struct VolumeFolder {
 
 /// What belongs to one application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct AppStorage {
     pub app: String,
     /// The storage node, where restic runs.
     pub node: String,
@@ -86,76 +86,84 @@ pub struct ManifestDump {
     pub database: Option<String>,
     /// Path in the container.
     pub file: String,
-    /// The same file on the storage node.
+    /// Path of that file on the storage node.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
 }
 
-/// The applications of a fleet: those with a file in apps/, and those that run and have volumes.
-/// Sorted. What can be the name of none is left out: [`odd_names`].
-pub fn names(config: &Config, swarm: &Swarm) -> Vec<String> {
-    let mut names = config.folder().map_or_else(Vec::new, |f| AppFile::list(&f));
-    names.extend(with_volumes(swarm).filter(|name| is_app_name(name)));
+/// Lists the applications of a fleet: those with a file in apps/, and those that run and have
+/// volumes. Sorted. Names that can't be an application's are left out: [`list_odd_app_names`] has
+/// them.
+pub fn list_app_names(config: &Config, swarm: &Swarm) -> Vec<String> {
+    let mut names = config
+        .folder()
+        .map_or_else(Vec::new, |f| AppFile::list_names(&f));
+    names.extend(stacks_with_volumes(swarm).filter(|name| is_app_name(name)));
     names.sort();
     names.dedup();
     names
 }
 
-/// Stacks that run and have volumes, under a name that can't be a part of paths and tags: none is
-/// backed up, and that is to be told. Sorted.
-pub fn odd_names(swarm: &Swarm) -> Vec<String> {
-    let mut names: Vec<String> = with_volumes(swarm).filter(|n| !is_app_name(n)).collect();
+/// Lists stacks that run and have volumes, but whose names can't be a part of paths and tags: none
+/// of them is backed up, and that has to be shown. Sorted.
+pub fn list_odd_app_names(swarm: &Swarm) -> Vec<String> {
+    let mut names: Vec<String> = stacks_with_volumes(swarm)
+        .filter(|n| !is_app_name(n))
+        .collect();
     names.sort();
     names.dedup();
     names
 }
 
-fn with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
+fn stacks_with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
     let services = swarm.services.iter().filter(|s| !s.volumes.is_empty());
     services.map(|s| s.stack.clone().unwrap_or_else(|| s.name.clone()))
 }
 
-impl Layout {
-    /// What belongs to `app`, by its file in apps/, or, without one, by its running services.
+impl AppStorage {
+    /// Loads what belongs to `app`, by its file in apps/, or, without one, by its running services.
     ///
     /// # Errors
     /// [`BackupError::Wrong`]: there is no such application, or a volume of it lies where the
     /// storage node does not see it.
-    pub async fn of(
+    pub async fn load(
         app: &str,
         config: &Config,
         nodes: &Nodes,
         catalogue: &Catalogue,
     ) -> Result<Self, BackupError> {
         let wrong = |e: String| BackupError::Wrong(e);
-        let storage = storage(config, nodes)?;
+        let storage = backup_storage_node(config, nodes)?;
         let file = match config.folder() {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
         };
         let (named, spec) = match &file {
             Some(file) => {
-                let target = Target::of_app(config, file);
+                let target = RenderTarget::for_app(config, file);
                 let rendered = catalogue
-                    .render(&file.stack, app, &file.variables, &target)
+                    .render_stack(&file.stack, app, &file.variables, &target)
                     .map_err(|e| wrong(e.to_string()))?;
                 let extension = catalogue
-                    .extension(&file.stack)
+                    .find_extension(&file.stack)
                     .map_err(|e| wrong(e.to_string()))?;
                 (rendered.volumes.named, extension.backup)
             }
-            None => (running(app, nodes).await?, BackupSpec::default()),
+            None => (
+                list_running_volumes(app, nodes).await?,
+                BackupSpec::default(),
+            ),
         };
         let mut volumes = Vec::new();
         for (name, folder) in named {
             let folder = match folder {
                 Some(folder) => folder,
-                None => find(app, &name, storage, nodes, config).await?,
+                None => find_volume_folder(app, &name, storage, nodes, config).await?,
             };
             volumes.push(VolumeFolder { name, folder });
         }
-        let data = data(config);
+        let data = matou_folder(config);
         Ok(Self {
             app: app.to_owned(),
             node: config.storage.node.clone(),
@@ -167,14 +175,14 @@ impl Layout {
         })
     }
 
-    /// Where root follows no link on the storage node while it reads this application's data.
-    pub fn confined(&self, config: &Config) -> Confined {
-        confined(config).and(self.volumes.iter().map(|v| &v.folder))
+    /// The folders in which root follows no link while it reads this application's data.
+    pub fn confined_folders(&self, config: &Config) -> ConfinedFolders {
+        confined_data_folder(config).with_folders(self.volumes.iter().map(|v| &v.folder))
     }
 
     /// Where a path of a service's container is on the storage node, when one of its volumes holds
     /// it; `mounts` are the container's volumes and where they are mounted.
-    pub fn on_storage(&self, mounts: &[(String, String)], path: &str) -> Option<PathBuf> {
+    pub fn path_on_storage(&self, mounts: &[(String, String)], path: &str) -> Option<PathBuf> {
         let (volume, rest) = mounts
             .iter()
             .filter_map(|(volume, at)| Some((volume, Path::new(path).strip_prefix(at).ok()?)))
@@ -191,7 +199,7 @@ impl Layout {
 ///
 /// # Errors
 /// When config.toml has none of that name.
-pub(super) fn storage<'a>(
+pub(super) fn backup_storage_node<'a>(
     config: &Config,
     nodes: &'a Nodes,
 ) -> Result<&'a NodeHandle, BackupError> {
@@ -204,10 +212,13 @@ pub(super) fn storage<'a>(
 }
 
 /// Volumes of the running services of an application that has no file.
-async fn running(app: &str, nodes: &Nodes) -> Result<Vec<(String, Option<PathBuf>)>, BackupError> {
+async fn list_running_volumes(
+    app: &str,
+    nodes: &Nodes,
+) -> Result<Vec<(String, Option<PathBuf>)>, BackupError> {
     let failed = |e: crate::docker::DockerError| BackupError::Wrong(e.to_string());
-    let manager = nodes.manager().await.map_err(failed)?;
-    let swarm = manager.docker.swarm().await.map_err(failed)?;
+    let manager = nodes.find_manager().await.map_err(failed)?;
+    let swarm = manager.docker.query_swarm().await.map_err(failed)?;
     let services = swarm
         .services
         .iter()
@@ -228,8 +239,8 @@ async fn running(app: &str, nodes: &Nodes) -> Result<Vec<(String, Option<PathBuf
     Ok(volumes.into_iter().map(|v| (v, None)).collect())
 }
 
-/// Where a volume is whose folder its stack does not tell.
-async fn find(
+/// Finds the folder of a volume whose stack does not name it.
+async fn find_volume_folder(
     app: &str,
     name: &str,
     storage: &NodeHandle,
@@ -239,7 +250,7 @@ async fn find(
     let mut elsewhere = None;
     let mut silent = None;
     for node in nodes.iter() {
-        let volumes = match node.docker.volumes().await {
+        let volumes = match node.docker.list_volumes().await {
             Ok(volumes) => volumes,
             Err(e) => {
                 silent = Some(e.to_string());
@@ -283,7 +294,7 @@ async fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mode, Service};
+    use crate::model::{Service, ServiceMode};
 
     #[test]
     fn an_odd_name_is_told_and_stops_no_other() {
@@ -292,7 +303,7 @@ mod tests {
             name: name.into(),
             stack: stack.map(str::to_owned),
             image: "x".into(),
-            mode: Mode::Replicated(1),
+            mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
             domains: Vec::new(),
@@ -321,14 +332,14 @@ mod tests {
         for name in ["blog.toml", "._blog.toml", "a b.toml"] {
             std::fs::write(dir.path().join("apps").join(name), "").unwrap();
         }
-        let config = Config::read(&path).unwrap();
-        assert_eq!(names(&config, &swarm), ["blog", "loose", "shop"]);
-        assert_eq!(odd_names(&swarm), ["../../etc", "my app"]);
+        let config = Config::read_file(&path).unwrap();
+        assert_eq!(list_app_names(&config, &swarm), ["blog", "loose", "shop"]);
+        assert_eq!(list_odd_app_names(&swarm), ["../../etc", "my app"]);
     }
 
     #[test]
     fn a_path_of_a_container_is_found_in_its_volume() {
-        let layout = Layout {
+        let layout = AppStorage {
             app: "blog".into(),
             node: "n1".into(),
             volumes: vec![VolumeFolder {
@@ -341,7 +352,7 @@ mod tests {
             file: None,
         };
         let mounts = [("blog_db".to_owned(), "/var/lib/mysql".to_owned())];
-        let at = |path| layout.on_storage(&mounts, path);
+        let at = |path| layout.path_on_storage(&mounts, path);
         assert_eq!(
             at("/var/lib/mysql/matou-dump.sql"),
             Some("/mnt/data/blog_db/matou-dump.sql".into())

@@ -10,12 +10,12 @@ use serde_json::Value;
 /// One line of a command that runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
-pub enum Message {
+pub enum ResticMessage {
     /// A backup in the middle, or from 0.16 on a restore.
-    Status(Status),
+    Status(ResticStatus),
     /// A file that could not be read or restored.
-    Error(ErrorLine),
-    Summary(Summary),
+    Error(ResticErrorLine),
+    Summary(ResticSummary),
     ExitError {
         #[serde(default)]
         code: i32,
@@ -24,7 +24,7 @@ pub enum Message {
     },
     /// Not restic's: the unit of a backup has read the snapshot's manifest again from the repository.
     MatouRead {
-        /// As [`Summary::snapshot_id`].
+        /// As in [`ResticSummary::snapshot_id`].
         snapshot_id: String,
     },
     #[serde(other)]
@@ -32,17 +32,17 @@ pub enum Message {
 }
 
 /// Reads one line; `None` when it is no message.
-pub fn read_message(line: &[u8]) -> Option<Message> {
+pub fn parse_restic_message(line: &[u8]) -> Option<ResticMessage> {
     if line.first() != Some(&b'{') {
         return None;
     }
     serde_json::from_slice(line).ok()
 }
 
-/// How far it is.
+/// How far a backup is, or, from 0.16 on, a restore.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Status {
+pub struct ResticStatus {
     pub seconds_elapsed: u64,
     pub seconds_remaining: Option<u64>,
     /// 0 to 1.
@@ -53,7 +53,7 @@ pub struct Status {
     pub total_bytes: u64,
     pub bytes_done: u64,
     pub error_count: u64,
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "null_as_empty")]
     pub current_files: Vec<String>,
     /// Of a restore.
     pub files_restored: u64,
@@ -61,12 +61,12 @@ pub struct Status {
 }
 
 /// How far a restore is (0.16 and later).
-pub type RestoreStatus = Status;
+pub type RestoreStatus = ResticStatus;
 
 /// A file that could not be read or restored.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct ErrorLine {
+pub struct ResticErrorLine {
     error: Value,
     /// `archival`, `scan`, `restore`.
     pub during: String,
@@ -74,9 +74,9 @@ pub struct ErrorLine {
     pub item: String,
 }
 
-impl ErrorLine {
+impl ResticErrorLine {
     /// One sentence, safe to show.
-    pub fn text(&self) -> String {
+    pub fn to_sentence(&self) -> String {
         let reason = match &self.error {
             Value::String(text) => text.clone(),
             other => match (other.get("message"), other.get("Err")) {
@@ -95,14 +95,14 @@ impl ErrorLine {
             "" => "it could not be read",
             some => some,
         };
-        crate::text::clean(&format!("{}: {reason}", self.item)).into_owned()
+        crate::text::clean_line(&format!("{}: {reason}", self.item)).into_owned()
     }
 }
 
 /// The end of a backup; of a restore from 0.16 on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Summary {
+pub struct ResticSummary {
     pub files_new: u64,
     pub files_changed: u64,
     pub files_unmodified: u64,
@@ -127,11 +127,11 @@ pub struct Summary {
 }
 
 /// The end of a restore (0.16 and later).
-pub type RestoreSummary = Summary;
+pub type RestoreSummary = ResticSummary;
 
 /// A line of `snapshots --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct ResticSnapshot {
     pub id: String,
     #[serde(default)]
     pub short_id: String,
@@ -140,22 +140,22 @@ pub struct Snapshot {
     pub parent: Option<String>,
     #[serde(default)]
     pub tree: String,
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub paths: Vec<String>,
     #[serde(default)]
     pub hostname: String,
     #[serde(default)]
     pub username: String,
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub tags: Vec<String>,
     /// From 0.17 on.
     #[serde(default)]
     pub summary: Option<SnapshotSummary>,
 }
 
-impl Snapshot {
+impl ResticSnapshot {
     /// The value of a tag `NAME=VALUE`.
-    pub fn tag(&self, name: &str) -> Option<&str> {
+    pub fn tag_value(&self, name: &str) -> Option<&str> {
         self.tags
             .iter()
             .find_map(|t| t.strip_prefix(name)?.strip_prefix('='))
@@ -163,7 +163,7 @@ impl Snapshot {
 
     /// The application it is of.
     pub fn app(&self) -> Option<&str> {
-        self.tag("app")
+        self.tag_value("app")
     }
 }
 
@@ -205,7 +205,7 @@ pub struct LsNode {
 /// `stats --json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Stats {
+pub struct RepositoryStats {
     /// Bytes; of the repository's data with `--mode raw-data`, of a restore with `restore-size`.
     pub total_size: u64,
     pub total_file_count: u64,
@@ -217,7 +217,7 @@ pub struct Stats {
 
 /// A line of `diff --json`: a path that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct DiffChange {
     pub path: String,
     /// `+` added, `-` removed, `M` content, `U` metadata, `T` type.
     pub modifier: String,
@@ -249,18 +249,18 @@ pub struct DiffSide {
 /// A group of `forget --json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ForgetGroup {
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub tags: Vec<String>,
     #[serde(default)]
     pub host: String,
-    #[serde(default, deserialize_with = "list")]
-    pub keep: Vec<Snapshot>,
-    #[serde(default, deserialize_with = "list")]
-    pub remove: Vec<Snapshot>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub keep: Vec<ResticSnapshot>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub remove: Vec<ResticSnapshot>,
 }
 
-/// A list that may be `null`.
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
+/// Reads a list that may be `null`.
+fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::<Vec<T>>::deserialize(d)?.unwrap_or_default())
 }
 
@@ -272,12 +272,12 @@ mod tests {
     #[test]
     fn messages_of_old_and_new_versions_are_read() {
         let status = br#"{"message_type":"status","percent_done":0.35,"total_files":201,"files_done":200,"total_bytes":62915252,"bytes_done":22283404,"current_files":["/src/a.bin"]}"#;
-        let Some(Message::Status(status)) = read_message(status) else {
+        let Some(ResticMessage::Status(status)) = parse_restic_message(status) else {
             panic!("no status");
         };
         assert_eq!((status.files_done, status.bytes_done), (200, 22283404));
         let summary = br#"{"message_type":"summary","files_new":2,"dirs_new":4,"data_added":3090,"total_files_processed":2,"total_bytes_processed":1002,"total_duration":0.2,"snapshot_id":"bf360684"}"#;
-        let Some(Message::Summary(summary)) = read_message(summary) else {
+        let Some(ResticMessage::Summary(summary)) = parse_restic_message(summary) else {
             panic!("no summary");
         };
         assert_eq!(summary.snapshot_id, "bf360684");
@@ -291,17 +291,17 @@ mod tests {
                 "/x: open /x: denied",
             ),
         ] {
-            let Some(Message::Error(error)) = read_message(line) else {
+            let Some(ResticMessage::Error(error)) = parse_restic_message(line) else {
                 panic!("no error");
             };
-            assert_eq!(error.text(), wanted);
+            assert_eq!(error.to_sentence(), wanted);
         }
         assert_eq!(
-            read_message(br#"{"message_type":"verbose_status","action":"new"}"#),
-            Some(Message::Other)
+            parse_restic_message(br#"{"message_type":"verbose_status","action":"new"}"#),
+            Some(ResticMessage::Other)
         );
-        assert!(read_message(b"Fatal: x").is_none());
-        assert!(read_message(b"{\"a\":").is_none());
+        assert!(parse_restic_message(b"Fatal: x").is_none());
+        assert!(parse_restic_message(b"{\"a\":").is_none());
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(groups[0].keep[0].app(), Some("x"));
         assert!(groups[0].remove.is_empty());
         let new = r#"{"time":"2026-11-24T13:29:49.9+01:00","tree":"x","paths":["/a"],"hostname":"f","id":"b","program_version":"restic 0.18.0","summary":{"backup_start":"x","total_bytes_processed":7}}"#;
-        let new: Snapshot = serde_json::from_str(new).unwrap();
+        let new: ResticSnapshot = serde_json::from_str(new).unwrap();
         assert_eq!(new.summary.unwrap().total_bytes_processed, 7);
         assert!(new.tags.is_empty());
         let node = r#"{"name":"a","type":"file","path":"/s/a","uid":0,"gid":0,"size":2,"mode":420,"mtime":"2026-11-24T12:29:49.89079905Z","struct_type":"node"}"#;

@@ -13,18 +13,28 @@ mod restores;
 mod retention;
 mod secrets;
 
-pub use error::{BackupError, IN_VAIN, Lock};
-pub use guard::{Counted, Fewer};
+pub use error::{BackupError, GAVE_UP, ResticLock};
+pub use guard::{SnapshotCounts, SnapshotLoss};
 pub use layout::{
-    FLEET, Layout, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined, data, names, odd_names,
+    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined_data_folder,
+    list_app_names, list_odd_app_names, matou_folder,
 };
 pub use messages::{
-    Change, DiffStatistics, ErrorLine, ForgetGroup, LsNode, Message, RestoreStatus, RestoreSummary,
-    Snapshot, SnapshotSummary, Stats, Status, Summary, read_message,
+    DiffChange, DiffStatistics, ForgetGroup, LsNode, RepositoryStats, ResticErrorLine,
+    ResticMessage, ResticSnapshot, ResticStatus, ResticSummary, RestoreStatus, RestoreSummary,
+    SnapshotSummary, parse_restic_message,
 };
-pub use ownership::{Clocks, FleetId, Identity, Owner, Refused, View, contradicts};
-pub use report::{AppReport, Ending, REPORTS, Report, Schedule, TIMER, reports};
-pub use restic::{Guard, RAN_WITHOUT, Restic, Trying, Version};
-pub use restores::{Phase, RestoreState, Swap};
-pub use retention::{Forgotten, Question, forget_args, forgotten, questions};
-pub use secrets::password;
+pub use ownership::{
+    ClockPair, FleetId, FleetIdentity, SnapshotOwner, SnapshotRefusal, SnapshotView,
+    contradicts_manifest,
+};
+pub use report::{
+    AppBackupReport, BACKUP_TIMER, BackupReport, BackupResult, NightlyBackup, REPORTS_FOLDER,
+    read_backup_reports,
+};
+pub use restic::{INCOMPLETE, RepositoryAccess, Restic, ResticVersion, RetryWatch};
+pub use restores::{FolderSwap, RestorePhase, RestoreState};
+pub use retention::{
+    ForgetQuery, ForgottenSnapshots, collect_forgotten, forget_args, forget_queries,
+};
+pub use secrets::read_repository_password;

@@ -14,39 +14,39 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::messages::Snapshot;
+use super::messages::ResticSnapshot;
 
 /// The tag that says which fleet made a snapshot.
 pub const FLEET_ID: &str = "fleet-id";
 
 /// Clocks may differ by so much.
-const TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
-/// The manifest is written before the snapshot is begun, by another machine perhaps; between them lies
-/// a wait for the repository of two hours at most. What is further apart was dated by a clock that was
-/// wrong.
-const APART: SignedDuration = SignedDuration::from_hours(6);
+/// How far apart the times of a manifest and of its snapshot may be. The manifest is written first,
+/// perhaps by another machine, and the snapshot may wait two hours for the repository. Further
+/// apart, a clock was wrong.
+const MAX_APART: SignedDuration = SignedDuration::from_hours(6);
 
 /// The name that a fleet has for ever: 16 hexadecimal digits, made once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FleetId(String);
 
 impl FleetId {
-    /// A new one.
+    /// Makes a new id.
     pub fn random() -> Self {
         Self(format!("{:016x}", rand::random::<u64>()))
     }
 
-    /// From a tag or a file; `None` when it is no id.
-    pub fn read(text: &str) -> Option<Self> {
+    /// Parses an id out of a tag or a file; returns `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let plain = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         (text.len() == 16 && text.bytes().all(plain)).then(|| Self(text.to_owned()))
     }
 
-    /// Of the fleet that made a snapshot.
-    pub fn of(snapshot: &Snapshot) -> Option<Self> {
-        Self::read(snapshot.tag(FLEET_ID)?)
+    /// Returns the id of the fleet that made a snapshot, by its tag.
+    pub fn from_snapshot(snapshot: &ResticSnapshot) -> Option<Self> {
+        Self::parse(snapshot.tag_value(FLEET_ID)?)
     }
 
     /// `fleet-id=…`
@@ -63,7 +63,7 @@ impl fmt::Display for FleetId {
 
 /// A fleet among those of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct FleetIdentity {
     /// restic's host of its snapshots.
     pub name: String,
     /// `None` before its first backup with one.
@@ -72,15 +72,15 @@ pub struct Identity {
 
 /// Whose a snapshot is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum SnapshotOwner {
     Ours,
     /// Of another fleet, named so that the two can be told apart.
     Other(String),
 }
 
-impl Owner {
+impl SnapshotOwner {
     /// The other fleet.
-    pub fn other(&self) -> Option<&str> {
+    pub fn other_fleet(&self) -> Option<&str> {
         match self {
             Self::Ours => None,
             Self::Other(name) => Some(name),
@@ -90,32 +90,32 @@ impl Owner {
 
 /// What two clocks say now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clocks {
+pub struct ClockPair {
     pub here: Timestamp,
     pub storage: Timestamp,
 }
 
-impl Clocks {
-    /// Whether a time is ahead of both clocks: whatever it dates, it was not made then.
+impl ClockPair {
+    /// Whether a time is ahead of both clocks: what bears it can't have been made then.
     pub fn is_ahead(self, time: Timestamp) -> bool {
-        time.duration_since(self.here.max(self.storage)) > TOLERANCE
+        time.duration_since(self.here.max(self.storage)) > CLOCK_TOLERANCE
     }
 
     /// Whether a time is ahead of one of them at least.
     fn may_be_ahead(self, time: Timestamp) -> bool {
-        time.duration_since(self.here.min(self.storage)) > TOLERANCE
+        time.duration_since(self.here.min(self.storage)) > CLOCK_TOLERANCE
     }
 }
 
-/// Whether what a snapshot says of the time it was made contradicts its date: its `manifest` was written
-/// at another time by far.
-pub fn contradicts(date: Timestamp, manifest: Timestamp) -> bool {
-    date.duration_since(manifest).abs() > APART
+/// Whether a snapshot's `date` contradicts the time at which its `manifest` was written: they are
+/// too far apart.
+pub fn contradicts_manifest(date: Timestamp, manifest: Timestamp) -> bool {
+    date.duration_since(manifest).abs() > MAX_APART
 }
 
-/// Why no snapshot of an application can be taken that nobody named.
+/// Why no snapshot of an application can be chosen, when the operator has named none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum SnapshotRefusal {
     /// There is none at all.
     Nothing,
     /// Those that there are belong to other fleets; the newest of them.
@@ -123,10 +123,10 @@ pub enum Refused {
     /// All of this fleet's are dated in the future; the latest.
     Ahead { latest: String },
     /// The newest is ahead of one clock and not of the other.
-    Clocks { newest: String, clocks: Clocks },
+    Clocks { newest: String, clocks: ClockPair },
 }
 
-impl Refused {
+impl SnapshotRefusal {
     /// One sentence that says what to do; `repository` is where it was looked for.
     pub fn sentence(&self, app: &str, repository: &str) -> String {
         match self {
@@ -146,20 +146,21 @@ impl Refused {
     }
 }
 
-/// A repository's snapshots as one fleet sees them. All that lists or chooses snapshots asks it.
+/// A repository's snapshots as one fleet sees them. Whatever lists or chooses snapshots asks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    identity: Identity,
+pub struct SnapshotView {
+    identity: FleetIdentity,
     /// Another fleet has this one's name, and has made snapshots with its own id.
     namesake: bool,
-    clocks: Clocks,
+    clocks: ClockPair,
 }
 
-impl View {
-    /// Of all snapshots of a repository.
-    pub fn new(identity: Identity, all: &[Snapshot], clocks: Clocks) -> Self {
-        let other = |s: &Snapshot| {
-            s.hostname == identity.name && FleetId::of(s).is_some_and(|id| Some(id) != identity.id)
+impl SnapshotView {
+    /// Makes the view, given all snapshots of a repository.
+    pub fn new(identity: FleetIdentity, all: &[ResticSnapshot], clocks: ClockPair) -> Self {
+        let other = |s: &ResticSnapshot| {
+            s.hostname == identity.name
+                && FleetId::from_snapshot(s).is_some_and(|id| Some(id) != identity.id)
         };
         Self {
             namesake: all.iter().any(other),
@@ -169,75 +170,84 @@ impl View {
     }
 
     /// The fleet whose view it is.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &FleetIdentity {
         &self.identity
     }
 
     /// Whose a snapshot is.
-    pub fn owner(&self, snapshot: &Snapshot) -> Owner {
+    pub fn owner(&self, snapshot: &ResticSnapshot) -> SnapshotOwner {
         let name = &snapshot.hostname;
-        match snapshot.tag(FLEET_ID) {
+        match snapshot.tag_value(FLEET_ID) {
             Some(tag) => match &self.identity.id {
-                Some(id) if FleetId::read(tag).as_ref() == Some(id) => Owner::Ours,
+                Some(id) if FleetId::parse(tag).as_ref() == Some(id) => SnapshotOwner::Ours,
                 _ if *name == self.identity.name => {
-                    Owner::Other(format!("{name} with the id {tag}"))
+                    SnapshotOwner::Other(format!("{name} with the id {tag}"))
                 }
-                _ => Owner::Other(name.clone()),
+                _ => SnapshotOwner::Other(name.clone()),
             },
-            None if *name != self.identity.name => Owner::Other(name.clone()),
-            None if self.namesake => Owner::Other(format!("{name}, made before fleets had ids")),
-            None => Owner::Ours,
+            None if *name != self.identity.name => SnapshotOwner::Other(name.clone()),
+            None if self.namesake => {
+                SnapshotOwner::Other(format!("{name}, made before fleets had ids"))
+            }
+            None => SnapshotOwner::Ours,
         }
     }
 
     /// Whether it is this fleet's.
-    pub fn is_ours(&self, snapshot: &Snapshot) -> bool {
-        self.owner(snapshot) == Owner::Ours
+    pub fn is_ours(&self, snapshot: &ResticSnapshot) -> bool {
+        self.owner(snapshot) == SnapshotOwner::Ours
     }
 
     /// Whether it is dated in the future: a clock was wrong.
-    pub fn is_ahead(&self, snapshot: &Snapshot) -> bool {
+    pub fn is_ahead(&self, snapshot: &ResticSnapshot) -> bool {
         self.clocks.is_ahead(snapshot.time)
     }
 
-    /// This fleet's snapshots that are dated in the future. What is removed by age while there are such
-    /// ones is judged by a wrong clock.
-    pub fn ahead<'a>(&self, all: &'a [Snapshot]) -> Vec<&'a Snapshot> {
-        let wrong = |s: &&Snapshot| self.is_ours(s) && self.is_ahead(s);
+    /// Returns this fleet's snapshots that are dated in the future. While there are any, nothing
+    /// may be removed by age: a clock was wrong.
+    pub fn dated_ahead<'a>(&self, all: &'a [ResticSnapshot]) -> Vec<&'a ResticSnapshot> {
+        let wrong = |s: &&ResticSnapshot| self.is_ours(s) && self.is_ahead(s);
         all.iter().filter(wrong).collect()
     }
 
-    /// This fleet's snapshots of an application that may be taken though nobody named them, the newest
-    /// first; one at least.
+    /// Returns this fleet's snapshots of an application that may be chosen when the operator has
+    /// named none, the newest first; at least one.
     ///
     /// # Errors
-    /// [`Refused`]: there is none, or which is the newest can't be told.
+    /// [`SnapshotRefusal`]: there is none, or it can't be told which is the newest.
     pub fn candidates<'a>(
         &self,
         app: &str,
-        all: &'a [Snapshot],
-    ) -> Result<Vec<&'a Snapshot>, Refused> {
-        let mut of_app: Vec<&Snapshot> = all.iter().filter(|s| s.app() == Some(app)).collect();
+        all: &'a [ResticSnapshot],
+    ) -> Result<Vec<&'a ResticSnapshot>, SnapshotRefusal> {
+        let mut of_app: Vec<&ResticSnapshot> =
+            all.iter().filter(|s| s.app() == Some(app)).collect();
         of_app.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.id.cmp(&b.id)));
-        let short = |s: &Snapshot| s.id.get(..8).unwrap_or(&s.id).to_owned();
-        let (ours, others): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        let short = |s: &ResticSnapshot| s.id.get(..8).unwrap_or(&s.id).to_owned();
+        let (ours, others): (Vec<&ResticSnapshot>, Vec<&ResticSnapshot>) =
             of_app.into_iter().partition(|s| self.is_ours(s));
-        let (ahead, sound): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        let (ahead, sound): (Vec<&ResticSnapshot>, Vec<&ResticSnapshot>) =
             ours.into_iter().partition(|s| self.is_ahead(s));
         match (sound.first(), ahead.first(), others.first()) {
-            (Some(newest), ..) if self.clocks.may_be_ahead(newest.time) => Err(Refused::Clocks {
-                newest: short(newest),
-                clocks: self.clocks,
-            }),
+            (Some(newest), ..) if self.clocks.may_be_ahead(newest.time) => {
+                Err(SnapshotRefusal::Clocks {
+                    newest: short(newest),
+                    clocks: self.clocks,
+                })
+            }
             (Some(_), ..) => Ok(sound),
-            (None, Some(latest), _) => Err(Refused::Ahead {
+            (None, Some(latest), _) => Err(SnapshotRefusal::Ahead {
                 latest: short(latest),
             }),
-            (None, None, Some(newest)) => Err(Refused::Others {
+            (None, None, Some(newest)) => Err(SnapshotRefusal::Others {
                 newest: short(newest),
-                fleet: self.owner(newest).other().unwrap_or_default().to_owned(),
+                fleet: self
+                    .owner(newest)
+                    .other_fleet()
+                    .unwrap_or_default()
+                    .to_owned(),
             }),
-            (None, None, None) => Err(Refused::Nothing),
+            (None, None, None) => Err(SnapshotRefusal::Nothing),
         }
     }
 }
@@ -253,7 +263,7 @@ mod tests {
         Timestamp::from_second(hours * 3600).unwrap()
     }
 
-    fn snapshot(id: &str, host: &str, fleet: Option<&str>, hours: i64) -> Snapshot {
+    fn snapshot(id: &str, host: &str, fleet: Option<&str>, hours: i64) -> ResticSnapshot {
         let mut tags = vec!["app=shop".to_owned(), "matou".to_owned()];
         tags.extend(fleet.map(|f| format!("fleet-id={f}")));
         serde_json::from_value(serde_json::json!({
@@ -262,22 +272,22 @@ mod tests {
         .unwrap()
     }
 
-    fn view(id: Option<&str>, all: &[Snapshot], here: i64, storage: i64) -> View {
-        let identity = Identity {
+    fn view(id: Option<&str>, all: &[ResticSnapshot], here: i64, storage: i64) -> SnapshotView {
+        let identity = FleetIdentity {
             name: "f".into(),
-            id: id.and_then(FleetId::read),
+            id: id.and_then(FleetId::parse),
         };
-        let clocks = Clocks {
+        let clocks = ClockPair {
             here: at(here),
             storage: at(storage),
         };
-        View::new(identity, all, clocks)
+        SnapshotView::new(identity, all, clocks)
     }
 
     #[test]
     fn an_id_is_sixteen_digits_and_never_the_same() {
         let id = FleetId::random();
-        assert_eq!(FleetId::read(&format!("{id}\n")), Some(id.clone()));
+        assert_eq!(FleetId::parse(&format!("{id}\n")), Some(id.clone()));
         assert_ne!(id, FleetId::random());
         for wrong in [
             "",
@@ -286,7 +296,7 @@ mod tests {
             "00000000000000a;",
             "../../../../../.",
         ] {
-            assert_eq!(FleetId::read(wrong), None, "{wrong}");
+            assert_eq!(FleetId::parse(wrong), None, "{wrong}");
         }
     }
 
@@ -306,8 +316,8 @@ mod tests {
                         let shared = namesake
                             || (host == "f"
                                 && tag
-                                    .and_then(FleetId::read)
-                                    .is_some_and(|t| Some(t) != own.and_then(FleetId::read)));
+                                    .and_then(FleetId::parse)
+                                    .is_some_and(|t| Some(t) != own.and_then(FleetId::parse)));
                         let ours = match tag {
                             Some(tag) => own == Some(tag),
                             None => host == "f" && !shared,
@@ -316,17 +326,17 @@ mod tests {
                         let mine = view(own, &all, 9, 9);
                         assert_eq!(mine.is_ours(&one), ours, "{case}");
                         // No other fleet that there is claims it too.
-                        let theirs = View::new(
-                            Identity {
+                        let theirs = SnapshotView::new(
+                            FleetIdentity {
                                 name: "f".into(),
-                                id: FleetId::read(B),
+                                id: FleetId::parse(B),
                             },
                             &all,
                             mine.clocks,
                         );
                         let both = ours && theirs.is_ours(&one);
                         assert!(!both || (tag.is_none() && all.len() == 1), "{case}");
-                        assert_eq!(mine.owner(&one).other().is_none(), ours, "{case}");
+                        assert_eq!(mine.owner(&one).other_fleet().is_none(), ours, "{case}");
                     }
                 }
             }
@@ -339,7 +349,7 @@ mod tests {
         assert!(view(Some(A), &all, 9, 9).is_ours(&all[0]));
         assert_eq!(
             view(Some(B), &all, 9, 9).owner(&all[0]),
-            Owner::Other("before".into())
+            SnapshotOwner::Other("before".into())
         );
         assert_eq!(
             view(Some(B), &[snapshot("1", "f", Some(A), 1)], 9, 9).owner(&snapshot(
@@ -348,11 +358,11 @@ mod tests {
                 Some(A),
                 1
             )),
-            Owner::Other(format!("f with the id {A}"))
+            SnapshotOwner::Other(format!("f with the id {A}"))
         );
     }
 
-    fn newest(view: &View, all: &[Snapshot]) -> Result<String, Refused> {
+    fn newest(view: &SnapshotView, all: &[ResticSnapshot]) -> Result<String, SnapshotRefusal> {
         view.candidates("shop", all).map(|c| c[0].id.clone())
     }
 
@@ -366,15 +376,18 @@ mod tests {
         ];
         let right = view(Some(A), &all, 9, 9);
         assert_eq!(newest(&right, &all), Ok("ours".into()));
-        assert_eq!(right.ahead(&all).len(), 1);
+        assert_eq!(right.dated_ahead(&all).len(), 1);
         assert_eq!(newest(&right, &all[..1]), Ok("legacy".into()));
-        assert_eq!(right.candidates("blog", &all), Err(Refused::Nothing));
-        let theirs = Refused::Others {
+        assert_eq!(
+            right.candidates("blog", &all),
+            Err(SnapshotRefusal::Nothing)
+        );
+        let theirs = SnapshotRefusal::Others {
             newest: "theirs".into(),
             fleet: "g".into(),
         };
         assert_eq!(newest(&right, &all[2..3]), Err(theirs));
-        let ahead = Refused::Ahead {
+        let ahead = SnapshotRefusal::Ahead {
             latest: "ahead".into(),
         };
         assert_eq!(newest(&right, &all[2..]), Err(ahead));
@@ -382,10 +395,10 @@ mod tests {
         let edge = [snapshot("edge", "f", Some(A), 9)];
         let clocks = |minutes: i64| {
             let now = at(9) - SignedDuration::from_mins(minutes);
-            View::new(
+            SnapshotView::new(
                 right.identity.clone(),
                 &edge,
-                Clocks {
+                ClockPair {
                     here: now,
                     storage: now,
                 },
@@ -403,9 +416,11 @@ mod tests {
         ];
         for (here, storage) in [(9, 60), (60, 9)] {
             let view = view(Some(A), &all, here, storage);
-            assert!(view.ahead(&all).is_empty());
+            assert!(view.dated_ahead(&all).is_empty());
             let refused = newest(&view, &all).unwrap_err();
-            assert!(matches!(&refused, Refused::Clocks { newest, .. } if newest == "doubtful"));
+            assert!(
+                matches!(&refused, SnapshotRefusal::Clocks { newest, .. } if newest == "doubtful")
+            );
             assert!(refused.sentence("shop", "/r").contains("correct the clock"));
             // It does not depend on them.
             assert_eq!(newest(&view, &all[..1]), Ok("old".into()));
@@ -414,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_manifest_of_another_day_contradicts() {
-        assert!(!contradicts(at(10), at(8)) && !contradicts(at(8), at(10)));
-        assert!(contradicts(at(100), at(8)) && contradicts(at(8), at(100)));
+        assert!(!contradicts_manifest(at(10), at(8)) && !contradicts_manifest(at(8), at(10)));
+        assert!(contradicts_manifest(at(100), at(8)) && contradicts_manifest(at(8), at(100)));
     }
 }

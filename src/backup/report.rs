@@ -7,34 +7,34 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
-use super::guard::Counted;
+use super::guard::SnapshotCounts;
 use crate::host::{Command, Host};
 
 /// Folder of the reports on the manager.
-pub const REPORTS: &str = "/var/lib/matou/reports";
+pub const REPORTS_FOLDER: &str = "/var/lib/matou/reports";
 
 /// The timer's name, without `.timer`; its service has the same.
-pub const TIMER: &str = "matou-backup";
+pub const BACKUP_TIMER: &str = "matou-backup";
 
 /// Reports that are kept.
-const KEPT: usize = 400;
+const KEPT_REPORTS: usize = 400;
 
 /// How something ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ending {
+pub enum BackupResult {
     Done,
     /// There is a snapshot, and something is missing in it.
     Warning,
     Failed,
 }
 
-/// One application, or the fleet's own files, in a [`Report`].
+/// One application, or the fleet's own files, in a [`BackupReport`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AppReport {
+pub struct AppBackupReport {
     /// Empty for the fleet's own files.
     pub app: String,
-    pub result: Ending,
+    pub result: BackupResult,
     /// As restic named it.
     #[serde(default)]
     pub snapshot: String,
@@ -56,16 +56,16 @@ pub struct AppReport {
 
 /// A night, or a backup of some applications by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct BackupReport {
     pub fleet: String,
     pub started: Timestamp,
     pub ended: Timestamp,
-    pub result: Ending,
+    pub result: BackupResult,
     /// Everything that failed, a sentence each.
     #[serde(default)]
     pub failures: Vec<String>,
     #[serde(default)]
-    pub apps: Vec<AppReport>,
+    pub apps: Vec<AppBackupReport>,
     /// Snapshots that were forgotten.
     #[serde(default)]
     pub forgotten: usize,
@@ -82,13 +82,14 @@ pub struct Report {
     /// as it should.
     #[serde(default)]
     pub held: Vec<String>,
-    /// What is as it should be and yet is told, a sentence each: where nothing is ever forgotten.
+    /// What is no failure and yet has to be known, a sentence each: as a repository where nothing
+    /// is ever forgotten.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Snapshots of this fleet by repository, for the next night to compare with. Of one where
-    /// forgetting was held back it is what was counted before, until somebody decides.
+    /// Snapshots of this fleet by repository, for the next night to compare with. Where forgetting
+    /// was held back, the older count stays until somebody decides.
     #[serde(default)]
-    pub counted: BTreeMap<String, Counted>,
+    pub counted: BTreeMap<String, SnapshotCounts>,
     /// Bytes in the repository afterwards.
     #[serde(default)]
     pub size: Option<u64>,
@@ -97,7 +98,7 @@ pub struct Report {
     pub pinged: Option<bool>,
 }
 
-impl Report {
+impl BackupReport {
     /// Nothing has happened yet.
     pub fn new(fleet: &str) -> Self {
         let now = Timestamp::now();
@@ -105,7 +106,7 @@ impl Report {
             fleet: fleet.to_owned(),
             started: now,
             ended: now,
-            result: Ending::Done,
+            result: BackupResult::Done,
             failures: Vec::new(),
             apps: Vec::new(),
             forgotten: 0,
@@ -124,25 +125,28 @@ impl Report {
     pub fn finish(&mut self) {
         self.ended = Timestamp::now();
         let worst = self.apps.iter().map(|a| a.result).max();
-        self.result = worst.unwrap_or(Ending::Done);
+        self.result = worst.unwrap_or(BackupResult::Done);
         if !self.failures.is_empty() {
-            self.result = Ending::Failed;
+            self.result = BackupResult::Failed;
         }
     }
 
     /// One line for the journal.
-    pub fn line(&self) -> String {
-        let backed = self.apps.iter().filter(|a| a.result != Ending::Failed);
+    pub fn summary_line(&self) -> String {
+        let backed = self
+            .apps
+            .iter()
+            .filter(|a| a.result != BackupResult::Failed);
         let what = match self.result {
-            Ending::Done => "done",
-            Ending::Warning => "done, with warnings",
-            Ending::Failed => "FAILED",
+            BackupResult::Done => "done",
+            BackupResult::Warning => "done, with warnings",
+            BackupResult::Failed => "FAILED",
         };
         let why = match self.failures.as_slice() {
             [] => String::new(),
             some => format!(": {}", some.join("; ")),
         };
-        crate::text::clean(&format!(
+        crate::text::clean_line(&format!(
             "backup of {} {what}: {} of {} snapshots, {} new in {} s{why}",
             self.fleet,
             backed.count(),
@@ -157,15 +161,15 @@ impl Report {
     ///
     /// # Errors
     /// The node's words.
-    pub async fn write(&self, manager: &Host) -> std::result::Result<(), BackupError> {
+    pub async fn write_to_manager(&self, manager: &Host) -> std::result::Result<(), BackupError> {
         let name = self.started.strftime("%Y-%m-%dT%H-%M-%SZ.json").to_string();
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
         let script = "set -e; umask 022; mkdir -p -- \"$1\"; cd -- \"$1\"; cat >\"$2.new\"; [ \"$(wc -c <\"$2.new\")\" -eq \"$4\" ]; mv -f -- \"$2.new\" \"$2\"; \
             ls -1 | head -n \"-$3\" | xargs -r rm -f --";
         let command = Command::sh(script)
-            .arg(REPORTS)
+            .arg(REPORTS_FOLDER)
             .arg(name)
-            .arg(KEPT.to_string())
+            .arg(KEPT_REPORTS.to_string())
             .arg(text.len().to_string())
             .stdin(text.into_bytes())
             .sudo()
@@ -181,15 +185,18 @@ impl Report {
 ///
 /// # Errors
 /// When the manager can't be asked.
-pub async fn reports(manager: &Host, most: usize) -> std::result::Result<Vec<Report>, BackupError> {
+pub async fn read_backup_reports(
+    manager: &Host,
+    most: usize,
+) -> std::result::Result<Vec<BackupReport>, BackupError> {
     let script = "cd -- \"$1\" 2>/dev/null || exit 0; ls -1r | grep '[.]json$' | head -n \"$2\" | while read -r f; do cat -- \"$f\"; done";
     let command = Command::sh(script)
-        .arg(REPORTS)
+        .arg(REPORTS_FOLDER)
         .arg(most.to_string())
         .sudo()
         .timeout(Duration::from_secs(30))
         .label("read the reports");
-    let text = manager.run_ok(&command).await?.text();
+    let text = manager.run_ok(&command).await?.stdout_text();
     Ok(text
         .lines()
         .filter_map(|l| serde_json::from_str(l).ok())
@@ -198,7 +205,7 @@ pub async fn reports(manager: &Host, most: usize) -> std::result::Result<Vec<Rep
 
 /// The nightly backup of a fleet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Schedule {
+pub struct NightlyBackup {
     /// The timer is there and waits.
     pub active: bool,
     /// It runs right now.
@@ -207,33 +214,33 @@ pub struct Schedule {
     /// When the timer began a run last, whatever became of it.
     pub triggered: Option<Timestamp>,
     /// The newest report.
-    pub last: Option<Report>,
+    pub last: Option<BackupReport>,
     /// A night has gone by without a report: the manager was off, or the run died.
     pub missed: bool,
 }
 
-/// The longest time between two reports of a nightly run that is no reason to worry.
+/// The longest time between two nightly reports before one counts as missed.
 const LATE: jiff::SignedDuration = jiff::SignedDuration::from_hours(36);
 
-impl Schedule {
+impl NightlyBackup {
     /// Reads the timer and the newest report of the manager.
     ///
     /// # Errors
     /// When the manager can't be asked.
-    pub async fn read(manager: &Host) -> std::result::Result<Self, BackupError> {
+    pub async fn load(manager: &Host) -> std::result::Result<Self, BackupError> {
         let script = "systemctl show \"$1.timer\" -p ActiveState -p NextElapseUSecRealtime -p LastTriggerUSec --timestamp=unix 2>/dev/null; \
             systemctl is-active \"$1.service\" || :";
         let command = Command::sh(script)
-            .arg(TIMER)
+            .arg(BACKUP_TIMER)
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("read the timer");
-        let text = manager.run_ok(&command).await?.text();
-        let last = reports(manager, 1).await?.into_iter().next();
-        Ok(Self::of(&text, last, Timestamp::now()))
+        let text = manager.run_ok(&command).await?.stdout_text();
+        let last = read_backup_reports(manager, 1).await?.into_iter().next();
+        Ok(Self::from_timer(&text, last, Timestamp::now()))
     }
 
-    fn of(text: &str, last: Option<Report>, now: Timestamp) -> Self {
+    fn from_timer(text: &str, last: Option<BackupReport>, now: Timestamp) -> Self {
         let value = |name: &str| {
             text.lines()
                 .find_map(|l| l.strip_prefix(name)?.strip_prefix('='))
@@ -272,8 +279,8 @@ mod tests {
 
     #[test]
     fn a_report_is_as_bad_as_its_worst_part() {
-        let mut report = Report::new("chaton");
-        let app = |result| AppReport {
+        let mut report = BackupReport::new("chaton");
+        let app = |result| AppBackupReport {
             app: "blog".into(),
             result,
             snapshot: "ab".into(),
@@ -284,20 +291,20 @@ mod tests {
             seconds: 1.0,
             errors: Vec::new(),
         };
-        report.apps = vec![app(Ending::Done), app(Ending::Warning)];
+        report.apps = vec![app(BackupResult::Done), app(BackupResult::Warning)];
         report.finish();
-        assert_eq!(report.result, Ending::Warning);
+        assert_eq!(report.result, BackupResult::Warning);
         report.failures.push("shop: no\u{1b}[2J dump".into());
         report.finish();
-        assert_eq!(report.result, Ending::Failed);
-        let line = report.line();
+        assert_eq!(report.result, BackupResult::Failed);
+        let line = report.summary_line();
         assert!(
             line.contains("FAILED: 2 of 2 snapshots, 4.0 KiB new"),
             "{line}"
         );
         assert!(!line.contains('\u{1b}'));
         let text = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert_eq!(serde_json::from_str::<BackupReport>(&text).unwrap(), report);
     }
 
     #[test]
@@ -311,18 +318,18 @@ mod tests {
             )
         };
         let report = |at: &str| {
-            let mut report = Report::new("f");
+            let mut report = BackupReport::new("f");
             report.started = at.parse().unwrap();
             Some(report)
         };
-        let of = |state: &str, last| Schedule::of(&text(state), last, now);
+        let of = |state: &str, last| NightlyBackup::from_timer(&text(state), last, now);
         let good = of("inactive", report("2026-11-24T03:00:02Z"));
         assert!(good.active && !good.missed && !good.running);
         assert_eq!(good.next.map(|t| t.as_second()), Some(1795575600));
         assert!(of("inactive", report("2026-11-23T03:00:02Z")).missed);
         assert!(!of("activating", report("2026-11-23T03:00:02Z")).missed);
         assert!(of("inactive", None).missed);
-        let none = Schedule::of(
+        let none = NightlyBackup::from_timer(
             "ActiveState=inactive\nLastTriggerUSec=\ninactive\n",
             None,
             now,

@@ -1,5 +1,5 @@
-//! What is written down on the storage node while an application is restored, so that a restore
-//! that was interrupted at any moment can be resolved: `PATH/.matou/restores/APP.json`.
+//! What is written down on the storage node while an application is restored, so that a restore can
+//! be resolved wherever it was interrupted: `PATH/.matou/restores/APP.json`.
 //!
 //! Where each folder is tells how far the exchange came; the file tells what should be.
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// How far a restore is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum RestorePhase {
     /// The snapshot is written beside the data; nothing in use was touched.
     Staging,
     /// Services are stopped, folders exchanged. Nothing has run on what was restored: it is in the
@@ -37,7 +37,7 @@ pub enum Phase {
 
 /// A file or folder that is exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Swap {
+pub struct FolderSwap {
     /// Where the application finds it.
     pub live: PathBuf,
     /// Where the restored one waits.
@@ -50,14 +50,14 @@ pub struct Swap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreState {
     pub app: String,
-    pub phase: Phase,
+    pub phase: RestorePhase,
     pub begun: Timestamp,
     /// Full id.
     pub snapshot: String,
     pub snapshot_at: Timestamp,
     /// Folder of everything that this restore wrote and keeps.
     pub folder: PathBuf,
-    pub swaps: Vec<Swap>,
+    pub swaps: Vec<FolderSwap>,
     /// Volumes that are exchanged: services of other applications may use them too.
     #[serde(default)]
     pub volumes: Vec<String>,
@@ -70,10 +70,10 @@ pub struct RestoreState {
 }
 
 impl RestoreState {
-    /// The application is neither as it was nor restored, or rests of an attempt lie about. While a
-    /// restore runs this is so too.
+    /// Whether the application is neither as it was nor restored, or leftovers of an attempt
+    /// remain. That is so while a restore runs, too.
     pub fn is_interrupted(&self) -> bool {
-        !matches!(self.phase, Phase::Restored | Phase::Undone)
+        !matches!(self.phase, RestorePhase::Restored | RestorePhase::Undone)
     }
 }
 
@@ -85,12 +85,12 @@ mod tests {
     fn a_state_file_comes_back_as_it_was() {
         let state = RestoreState {
             app: "shop".into(),
-            phase: Phase::Restoring,
+            phase: RestorePhase::Restoring,
             begun: Timestamp::from_second(1_700_000_000).unwrap(),
             snapshot: "ab".into(),
             snapshot_at: Timestamp::from_second(1_600_000_000).unwrap(),
             folder: "/mnt/data/.matou/restores/shop".into(),
-            swaps: vec![Swap {
+            swaps: vec![FolderSwap {
                 live: "/mnt/data/shop_db".into(),
                 new: "/mnt/data/.matou/restores/shop/new/0".into(),
                 old: "/mnt/data/.matou/restores/shop/old/0".into(),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::messages::{ForgetGroup, Snapshot};
-use super::ownership::View;
+use super::messages::{ForgetGroup, ResticSnapshot};
+use super::ownership::SnapshotView;
 use crate::config::Retention;
 
-/// What a `restic forget` that only tells what it would remove is asked for: one policy over all of one
-/// application, whichever tags its snapshots bear.
+/// A `restic forget` that only says what it would remove (`--dry-run`): one policy over all
+/// snapshots of one application, whatever tags they bear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct ForgetQuery {
     /// `blog`, or `the fleet's own files`.
     pub of: String,
     /// restic's options that choose exactly the snapshots of it.
@@ -17,27 +17,27 @@ pub struct Question {
 }
 
 /// What a snapshot is of, and the tag that says so.
-fn subject(s: &Snapshot) -> Option<(String, String)> {
-    match (s.app(), s.tag("fleet")) {
+fn snapshot_subject(s: &ResticSnapshot) -> Option<(String, String)> {
+    match (s.app(), s.tag_value("fleet")) {
         (Some(app), _) => Some((app.to_owned(), format!("app={app}"))),
         (None, Some(fleet)) => Some(("the fleet's own files".to_owned(), format!("fleet={fleet}"))),
         (None, None) => None,
     }
 }
 
-/// The questions that are to be asked of a repository: one for each application that this fleet has
-/// snapshots of. Those from before fleets had ids and those with the id are judged together, or the
-/// older ones, which get no younger ones, would be kept for ever.
-pub fn questions(view: &View, all: &[Snapshot]) -> Vec<Question> {
+/// Makes the dry runs for a repository: one for each application that this fleet has snapshots of.
+/// Snapshots from before fleets had ids and those with the id are judged together. Judged alone,
+/// the older ones would be kept for ever, as no younger ones replace them.
+pub fn forget_queries(view: &SnapshotView, all: &[ResticSnapshot]) -> Vec<ForgetQuery> {
     // Of each tag: whether all of it that is ours bears the id.
     let mut subjects: BTreeMap<String, (String, bool)> = BTreeMap::new();
-    let ours = |s: &&Snapshot| s.tags.iter().any(|t| t == "matou") && view.is_ours(s);
+    let ours = |s: &&ResticSnapshot| s.tags.iter().any(|t| t == "matou") && view.is_ours(s);
     for snapshot in all.iter().filter(ours) {
-        let Some((of, tag)) = subject(snapshot) else {
+        let Some((of, tag)) = snapshot_subject(snapshot) else {
             continue;
         };
         let known = subjects.entry(tag).or_insert((of, true));
-        known.1 &= super::FleetId::of(snapshot).is_some();
+        known.1 &= super::FleetId::from_snapshot(snapshot).is_some();
     }
     let identity = view.identity();
     let option = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
@@ -51,13 +51,13 @@ pub fn questions(view: &View, all: &[Snapshot]) -> Vec<Question> {
             ]
             .concat(),
         };
-        Question { of, filter }
+        ForgetQuery { of, filter }
     };
     subjects.into_iter().map(question).collect()
 }
 
-/// The arguments of a question.
-pub fn forget_args(question: &Question, keep: &Retention) -> Vec<String> {
+/// Returns the arguments of a dry run.
+pub fn forget_args(question: &ForgetQuery, keep: &Retention) -> Vec<String> {
     let mut args: Vec<String> = [
         "forget",
         "--json",
@@ -88,34 +88,35 @@ pub fn forget_args(question: &Question, keep: &Retention) -> Vec<String> {
 
 /// Snapshots of one application that go, and how many stay.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forgotten {
+pub struct ForgottenSnapshots {
     /// `blog`, or `the fleet's own files`.
     pub of: String,
-    pub remove: Vec<Snapshot>,
+    pub remove: Vec<ResticSnapshot>,
     pub kept: usize,
 }
 
-/// What restic would remove of one application; `None` when it keeps all.
+/// Collects what restic would remove of one application; returns `None` when it keeps all.
 ///
 /// # Errors
 /// One sentence: nothing would be kept, or something of it belongs to another fleet.
-pub fn forgotten(
-    view: &View,
+pub fn collect_forgotten(
+    view: &SnapshotView,
     of: &str,
     groups: Vec<ForgetGroup>,
-) -> Result<Option<Forgotten>, String> {
-    let mut all = Forgotten {
+) -> Result<Option<ForgottenSnapshots>, String> {
+    let mut all = ForgottenSnapshots {
         of: of.to_owned(),
         remove: Vec::new(),
         kept: 0,
     };
     for group in groups {
         let both = || group.keep.iter().chain(&group.remove);
-        let foreign = |s: &&Snapshot| !view.is_ours(s) || !s.tags.iter().any(|t| t == "matou");
+        let foreign =
+            |s: &&ResticSnapshot| !view.is_ours(s) || !s.tags.iter().any(|t| t == "matou");
         if let Some(other) = both().find(foreign) {
             return Err(format!(
                 "snapshots of {} are not this fleet's: nothing is forgotten",
-                crate::text::clean(&other.hostname)
+                crate::text::clean_line(&other.hostname)
             ));
         }
         all.kept += group.keep.len();
@@ -134,11 +135,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::backup::{Clocks, FleetId, Identity};
+    use crate::backup::{ClockPair, FleetId, FleetIdentity};
 
     const ID: &str = "00000000000000aa";
 
-    fn snapshot(app: &str, host: &str, id: Option<&str>) -> Snapshot {
+    fn snapshot(app: &str, host: &str, id: Option<&str>) -> ResticSnapshot {
         let mut tags = vec![format!("app={app}"), "matou".to_owned()];
         tags.extend(id.map(|id| format!("fleet-id={id}")));
         serde_json::from_value(serde_json::json!({
@@ -147,23 +148,23 @@ mod tests {
         .unwrap()
     }
 
-    fn view(all: &[Snapshot]) -> View {
-        let identity = Identity {
+    fn view(all: &[ResticSnapshot]) -> SnapshotView {
+        let identity = FleetIdentity {
             name: "f".into(),
-            id: FleetId::read(ID),
+            id: FleetId::parse(ID),
         };
         let now = Timestamp::now();
-        View::new(
+        SnapshotView::new(
             identity,
             all,
-            Clocks {
+            ClockPair {
                 here: now,
                 storage: now,
             },
         )
     }
 
-    fn group(keep: &[Snapshot], remove: &[Snapshot]) -> Vec<ForgetGroup> {
+    fn group(keep: &[ResticSnapshot], remove: &[ResticSnapshot]) -> Vec<ForgetGroup> {
         let json = serde_json::json!([{"tags": null, "host": "", "keep": keep, "remove": remove}]);
         serde_json::from_value(json).unwrap()
     }
@@ -177,8 +178,8 @@ mod tests {
             snapshot("theirs", "g", None),
             snapshot("theirs", "g", Some("00000000000000bb")),
         ];
-        let asked = |all: &[Snapshot]| -> Vec<String> {
-            let questions = questions(&view(all), all);
+        let asked = |all: &[ResticSnapshot]| -> Vec<String> {
+            let questions = forget_queries(&view(all), all);
             questions
                 .iter()
                 .map(|q| format!("{}: {}", q.of, q.filter.join(" ")))
@@ -207,7 +208,7 @@ mod tests {
     fn an_application_keeps_something_or_nothing_is_forgotten() {
         let (one, old) = (snapshot("blog", "f", Some(ID)), snapshot("blog", "f", None));
         let view = view(&[one.clone(), old.clone()]);
-        let ask = |groups| forgotten(&view, "blog", groups);
+        let ask = |groups| collect_forgotten(&view, "blog", groups);
         let found = ask(group(
             std::slice::from_ref(&one),
             &[old.clone(), old.clone()],
@@ -244,7 +245,7 @@ mod tests {
             within_days: 2,
         };
         let all = [snapshot("blog", "f", None)];
-        let args = forget_args(&questions(&view(&all), &all)[0], &keep).join(" ");
+        let args = forget_args(&forget_queries(&view(&all), &all)[0], &keep).join(" ");
         assert!(
             args.ends_with(
                 "--host f --keep-daily 7 --keep-monthly 12 --keep-yearly 3 --keep-within 2d"

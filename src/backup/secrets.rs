@@ -6,13 +6,15 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::error::BackupError;
-use crate::config::Repository;
+use crate::config::RepositoryConfig;
 
 /// The repository's password, read on this machine.
 ///
 /// # Errors
 /// [`BackupError::Wrong`]: its file or command gives none.
-pub async fn password(repository: &Repository) -> Result<SecretString, BackupError> {
+pub async fn read_repository_password(
+    repository: &RepositoryConfig,
+) -> Result<SecretString, BackupError> {
     let name = &repository.name;
     let text = match &repository.password_file {
         Some(file) => tokio::fs::read_to_string(file).await.map_err(|e| {
@@ -21,7 +23,7 @@ pub async fn password(repository: &Repository) -> Result<SecretString, BackupErr
                 file.display()
             ))
         })?,
-        None => ask(name, &repository.password_command).await?,
+        None => run_password_command(name, &repository.password_command).await?,
     };
     let password = text.trim_end_matches(['\n', '\r']);
     if password.is_empty() {
@@ -33,7 +35,7 @@ pub async fn password(repository: &Repository) -> Result<SecretString, BackupErr
 }
 
 /// What the password command prints.
-async fn ask(name: &str, command: &[String]) -> Result<String, BackupError> {
+async fn run_password_command(name: &str, command: &[String]) -> Result<String, BackupError> {
     let (program, args) = command.split_first().ok_or(BackupError::NotConfigured)?;
     let failed = |why: String| {
         BackupError::Wrong(format!(
@@ -57,14 +59,16 @@ async fn ask(name: &str, command: &[String]) -> Result<String, BackupError> {
 }
 
 /// `NAME=VALUE` lines, as systemd's EnvironmentFile has them: comments, quotes around a value.
-pub(super) async fn variables(file: &Path) -> Result<Vec<(String, SecretString)>, BackupError> {
+pub(super) async fn read_environment_file(
+    file: &Path,
+) -> Result<Vec<(String, SecretString)>, BackupError> {
     let text = tokio::fs::read_to_string(file).await.map_err(|e| {
         BackupError::Wrong(format!(
             "the repository's environment_file {} can't be read: {e}",
             file.display()
         ))
     })?;
-    read_variables(&text).map_err(|line| {
+    parse_environment_lines(&text).map_err(|line| {
         BackupError::Wrong(format!(
             "{}:{line}: a line is NAME=VALUE, as AWS_ACCESS_KEY_ID=…",
             file.display()
@@ -72,7 +76,7 @@ pub(super) async fn variables(file: &Path) -> Result<Vec<(String, SecretString)>
     })
 }
 
-fn read_variables(text: &str) -> Result<Vec<(String, SecretString)>, usize> {
+fn parse_environment_lines(text: &str) -> Result<Vec<(String, SecretString)>, usize> {
     let mut all = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -105,10 +109,10 @@ mod tests {
 
     #[test]
     fn variables_are_lines_of_name_and_value() {
-        let read = read_variables("A=1\n\n# c\n B = 'x y' \n").unwrap();
+        let read = parse_environment_lines("A=1\n\n# c\n B = 'x y' \n").unwrap();
         assert_eq!(read[1].0, "B");
         assert_eq!(read[1].1.expose_secret(), "x y");
-        assert_eq!(read_variables("A=1\nrm -rf /\n").unwrap_err(), 2);
-        assert_eq!(read_variables("A;id=1\n").unwrap_err(), 1);
+        assert_eq!(parse_environment_lines("A=1\nrm -rf /\n").unwrap_err(), 2);
+        assert_eq!(parse_environment_lines("A;id=1\n").unwrap_err(), 1);
     }
 }

@@ -12,27 +12,27 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::collect::{AccessNews, Window, follow_access};
-use crate::model::{Access, AccessFilter, Routes, top};
-use crate::ops::Context;
-use crate::units::{duration, short};
+use crate::collect::{AccessNews, LogWindow, follow_access};
+use crate::model::{AccessFilter, AccessRecord, AppRoutes, count_most_frequent};
+use crate::ops::FleetContext;
+use crate::units::{format_short_duration, parse_human_duration};
 use crate::{errln, outln};
 
 pub const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
 
 /// Requests that are read of the past.
-const PAST: usize = 10_000;
+const MAX_READ: usize = 10_000;
 
 /// Requests that are printed without `--since`.
-const SHOWN: usize = 100;
+const DEFAULT_SHOWN: usize = 100;
 
-/// Paths and addresses that `--top` names.
-const TOP: usize = 10;
+/// How many paths and addresses `--top` prints.
+const TOP_COUNT: usize = 10;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct AccessOptions {
     /// Only those of the last so many minutes or hours, as 10m or 2h
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     since: Option<Duration>,
     /// Only this status, or class of statuses: 404, 5xx; may be given several times
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
@@ -41,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "TEXT")]
     path: Option<String>,
     /// Only what took longer, as 500ms
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     slow: Option<Duration>,
     /// Go on with what comes
     #[arg(long, short, conflicts_with = "top")]
@@ -54,8 +54,8 @@ pub struct Options {
     top: bool,
 }
 
-impl Options {
-    fn filter(&self) -> Result<AccessFilter> {
+impl AccessOptions {
+    fn build_filter(&self) -> Result<AccessFilter> {
         let mut filter = AccessFilter::default();
         for status in &self.status {
             filter
@@ -74,53 +74,58 @@ impl Options {
 
 /// What `--top --json` prints.
 #[derive(Serialize)]
-struct Counted<'a> {
+struct AccessCounts<'a> {
     requests: usize,
     /// By the first digit of the status.
     answers: BTreeMap<&'a str, usize>,
     slowest_micros: u64,
-    paths: Vec<Named<'a>>,
-    addresses: Vec<Named<'a>>,
+    paths: Vec<NamedCount<'a>>,
+    addresses: Vec<NamedCount<'a>>,
 }
 
 #[derive(Serialize)]
-struct Named<'a> {
+struct NamedCount<'a> {
     name: &'a str,
     requests: usize,
 }
 
-/// The texts that come most often.
-fn named<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Named<'a>> {
-    let most = top(texts, TOP).into_iter();
-    most.map(|(name, requests)| Named { name, requests })
+/// Returns the most frequent texts.
+fn most_frequent_counts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<NamedCount<'a>> {
+    let most = count_most_frequent(texts, TOP_COUNT).into_iter();
+    most.map(|(name, requests)| NamedCount { name, requests })
         .collect()
 }
 
-/// Prints what fits.
+/// Carries out `matou access`: prints the requests that match the options.
 ///
 /// # Errors
-/// Wrong options, no such application, no router that leads to it, or the log can't be read.
-pub async fn run(cx: &Context, app: &str, options: &Options) -> Result<ExitCode> {
-    let filter = options.filter()?;
-    let routes = routes(cx, app).await?;
+/// The options are wrong, there is no such application, no router leads to it, or the log can't be
+/// read.
+pub async fn run_access_command(
+    cx: &FleetContext,
+    app: &str,
+    options: &AccessOptions,
+) -> Result<ExitCode> {
+    let filter = options.build_filter()?;
+    let routes = find_app_routes(cx, app).await?;
     let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
     let since = options.since.map(ago);
-    let window = Window {
+    let window = LogWindow {
         tail: if options.follow && since.is_none() {
             0
         } else {
-            PAST
+            MAX_READ
         },
         follow: options.follow,
     };
     let cancel = CancellationToken::new();
     let (out, mut arriving) = mpsc::channel(16);
     let reading = follow_access(&cx.nodes, &routes, window, out, &cancel);
-    let wanted = |a: &Access| since.is_none_or(|s| a.at >= s) && filter.keeps(a);
+    let wanted = |a: &AccessRecord| since.is_none_or(|s| a.at >= s) && filter.matches_record(a);
     if options.follow {
         let printing = async {
-            let printed = print_all(&mut arriving, wanted, options.json).await;
-            // Nobody listens any more: that ends the reading, which leaves nothing behind on the nodes.
+            let printed = print_followed_requests(&mut arriving, wanted, options.json).await;
+            // A closed receiver ends the reading, and what it began on the nodes.
             arriving.close();
             while arriving.recv().await.is_some() {}
             printed
@@ -144,20 +149,20 @@ pub async fn run(cx: &Context, app: &str, options: &Options) -> Result<ExitCode>
     // Those of several nodes are told in the order of their times.
     all.make_contiguous().sort_by_key(|a| a.at);
     if !options.top && since.is_none() {
-        all.drain(..all.len().saturating_sub(SHOWN));
+        all.drain(..all.len().saturating_sub(DEFAULT_SHOWN));
     }
     let all = all.make_contiguous();
     let written = match options.top {
-        true => count(all, options.json),
-        false => all.iter().try_for_each(|a| print(a, options.json)),
+        true => print_request_counts(all, options.json),
+        false => all.iter().try_for_each(|a| print_request(a, options.json)),
     };
-    quiet(written)
+    ignore_closed_pipe(written)
 }
 
-/// The routes to an application or a service.
-async fn routes(cx: &Context, app: &str) -> Result<Routes> {
-    let manager = cx.nodes.manager().await?;
-    let swarm = manager.docker.swarm().await?;
+/// Finds the routes to an application or a service.
+async fn find_app_routes(cx: &FleetContext, app: &str) -> Result<AppRoutes> {
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     let named: Vec<_> = swarm
         .services
         .iter()
@@ -168,15 +173,15 @@ async fn routes(cx: &Context, app: &str) -> Result<Routes> {
             "there is no application {app:?}; `matou status` lists them"
         ));
     }
-    Routes::of(app, &named).ok_or_else(|| {
+    AppRoutes::from_services(app, &named).ok_or_else(|| {
         eyre!("no router of the edge leads to {app}: it has no domain, so nothing is logged for it")
     })
 }
 
-/// Prints until the log ends, Ctrl-C is pressed, or nobody reads any more.
-async fn print_all(
+/// Prints requests until the log ends, Ctrl-C is pressed, or nobody reads the output.
+async fn print_followed_requests(
     arriving: &mut mpsc::Receiver<AccessNews>,
-    wanted: impl Fn(&Access) -> bool,
+    wanted: impl Fn(&AccessRecord) -> bool,
     json: bool,
 ) -> Result<ExitCode> {
     let interrupted = tokio::signal::ctrl_c();
@@ -191,25 +196,25 @@ async fn print_all(
             Some(AccessNews::Note(text)) => errln!("{text}"),
             Some(AccessNews::Requests(requests)) => {
                 let mut fit = requests.iter().filter(|a| wanted(a));
-                if let Err(e) = fit.try_for_each(|a| print(a, json)) {
-                    return quiet(Err(e));
+                if let Err(e) = fit.try_for_each(|a| print_request(a, json)) {
+                    return ignore_closed_pipe(Err(e));
                 }
             }
         }
     }
 }
 
-fn print(access: &Access, json: bool) -> std::io::Result<()> {
+fn print_request(access: &AccessRecord, json: bool) -> std::io::Result<()> {
     match json {
-        true => crate::out::json(access),
-        false => outln!("{}", access.line()),
+        true => crate::out::print_json_line(access),
+        false => outln!("{}", access.to_line()),
     }
 }
 
-fn count(all: &[Access], json: bool) -> std::io::Result<()> {
+fn print_request_counts(all: &[AccessRecord], json: bool) -> std::io::Result<()> {
     let class = |digit: u16| all.iter().filter(|a| a.status / 100 == digit).count();
     let slowest = all.iter().map(|a| a.duration).max().unwrap_or_default();
-    let counted = Counted {
+    let counted = AccessCounts {
         requests: all.len(),
         answers: [
             ("2xx", class(2)),
@@ -219,11 +224,11 @@ fn count(all: &[Access], json: bool) -> std::io::Result<()> {
         ]
         .into(),
         slowest_micros: u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX),
-        paths: named(all.iter().map(Access::place)),
-        addresses: named(all.iter().map(|a| &*a.client)),
+        paths: most_frequent_counts(all.iter().map(AccessRecord::path_without_query)),
+        addresses: most_frequent_counts(all.iter().map(|a| &*a.client)),
     };
     if json {
-        return crate::out::json_pretty(&counted);
+        return crate::out::print_json_pretty(&counted);
     }
     let answers = counted.answers.iter();
     let answers: Vec<_> = answers.map(|(class, n)| format!("{n} {class}")).collect();
@@ -231,19 +236,19 @@ fn count(all: &[Access], json: bool) -> std::io::Result<()> {
         "{} requests: {}; the slowest took {}",
         counted.requests,
         answers.join(", "),
-        short(slowest)
+        format_short_duration(slowest)
     )?;
     for (title, list) in [("paths", counted.paths), ("addresses", counted.addresses)] {
         outln!("{title}")?;
-        for Named { name, requests } in list {
+        for NamedCount { name, requests } in list {
             outln!("{requests:>7} {name}")?;
         }
     }
     Ok(())
 }
 
-/// A pipe that is closed is no failure.
-fn quiet(written: std::io::Result<()>) -> Result<ExitCode> {
+/// Takes a closed pipe for success.
+fn ignore_closed_pipe(written: std::io::Result<()>) -> Result<ExitCode> {
     match written {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(Exit::Done.into()),

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::{Result, WrapErr, eyre};
 
 use super::{Exit, job};
-use crate::ops::{Context, Request, ServiceVersions};
-use crate::registry::Step;
-use crate::stack::{AppFile, Severity, Switches, Target, migrate_file};
-use crate::text::clean;
+use crate::ops::{FleetContext, Request, ServiceVersions};
+use crate::registry::VersionStep;
+use crate::stack::{AppFile, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
+use crate::text::clean_line;
 use crate::{errln, outln};
 
 /// Below the help of `matou erase`.
@@ -20,9 +20,9 @@ Running it again goes on where it was interrupted. The record is erased/APP-DATE
 
 /// What can be switched for an application at the edge.
 #[derive(Debug, Args)]
-pub struct SwitchOptions {
+pub struct EdgeSettingsOptions {
     /// Security headers: HSTS and its kin
-    #[arg(long, value_name = "on|off", value_parser = on_off)]
+    #[arg(long, value_name = "on|off", value_parser = parse_on_off)]
     headers: Option<bool>,
     /// Ask for a password: lines of htpasswd, `NAME:HASH`; `off` for none
     #[arg(long, value_name = "NAME:HASH", value_delimiter = ',')]
@@ -32,7 +32,7 @@ pub struct SwitchOptions {
     rate_limit: Option<u32>,
 }
 
-fn on_off(text: &str) -> Result<bool, String> {
+fn parse_on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -40,10 +40,10 @@ fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
-impl SwitchOptions {
-    pub(super) fn switches(&self) -> Switches {
+impl EdgeSettingsOptions {
+    pub(super) fn to_edge_settings(&self) -> EdgeSettings {
         let off = |users: &Vec<String>| users.iter().all(|u| u == "off");
-        Switches {
+        EdgeSettings {
             headers: self.headers,
             basic_auth: self.basic_auth.clone().map(|users| match off(&users) {
                 true => Vec::new(),
@@ -64,44 +64,44 @@ pub enum SecretCommand {
     Rotate {
         name: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
 }
 
-pub(super) async fn secrets(
-    cx: &Context,
+pub(super) async fn run_secrets_command(
+    cx: &FleetContext,
     app: &str,
     what: Option<&SecretCommand>,
 ) -> Result<ExitCode> {
     match what {
         None | Some(SecretCommand::List) => {
-            let kept = crate::ops::secret_versions(cx, app).await;
+            let kept = crate::ops::read_secret_versions(cx, app).await;
             for (name, version) in kept.map_err(|e| eyre!(e))? {
                 outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
-            let value = crate::ops::secret(cx, app, name).await;
+            let value = crate::ops::read_secret(cx, app, name).await;
             let value = value.map_err(|e| eyre!(e))?;
-            crate::out::value(secrecy::ExposeSecret::expose_secret(&value))?;
+            crate::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Rotate { name, options }) => {
             let request = Request::Redeploy {
                 app: app.to_owned(),
                 variables: Default::default(),
-                switches: Switches::default(),
+                switches: EdgeSettings::default(),
                 rotate: vec![name.clone()],
             };
-            job::run(cx, request, options).await
+            job::run_request(cx, request, options).await
         }
     }
 }
 
-/// Deploys `to` as `app` is deployed, but for some variables.
-pub(super) fn like(
-    cx: &Context,
+/// Builds the request that deploys `to` like `app`, with some variables changed.
+pub(super) fn build_clone_request(
+    cx: &FleetContext,
     app: &str,
     to: &str,
     variables: &[(String, String)],
@@ -109,7 +109,7 @@ pub(super) fn like(
     let folder = cx.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
     let file = AppFile::load(&folder, app)?.ok_or_else(|| {
-        let known = AppFile::list(&folder);
+        let known = AppFile::list_names(&folder);
         eyre!("there is no apps/{app}.toml, only {}", known.join(", "))
     })?;
     if AppFile::load(&folder, to)?.is_some() {
@@ -126,20 +126,29 @@ pub(super) fn like(
     })
 }
 
-/// Prints what is wrong; errors make it fail, warnings do not.
-pub(super) fn lint(cx: &Context, stacks: &[String], json: bool) -> Result<ExitCode> {
+/// Carries out `matou lint`: prints the findings. Errors make it fail, warnings do not.
+pub(super) fn run_lint_command(
+    cx: &FleetContext,
+    stacks: &[String],
+    json: bool,
+) -> Result<ExitCode> {
     let all: Vec<String> = match stacks {
-        [] => cx.catalogue.list().into_iter().map(|e| e.name).collect(),
+        [] => cx
+            .catalogue
+            .list_entries()
+            .into_iter()
+            .map(|e| e.name)
+            .collect(),
         some => some.to_vec(),
     };
-    let target = Target::of(&cx.config);
+    let target = RenderTarget::for_fleet(&cx.config);
     let mut failed = false;
     for stack in &all {
-        for finding in cx.catalogue.lint(stack, &target)? {
-            failed |= finding.severity == Severity::Error;
+        for finding in cx.catalogue.lint_stack(stack, &target)? {
+            failed |= finding.severity == LintSeverity::Error;
             match json {
-                true => crate::out::json(&finding)?,
-                false => crate::out::hanging(format_args!("{finding}"))?,
+                true => crate::out::print_json_line(&finding)?,
+                false => crate::out::print_hanging(format_args!("{finding}"))?,
             }
         }
     }
@@ -149,8 +158,8 @@ pub(super) fn lint(cx: &Context, stacks: &[String], json: bool) -> Result<ExitCo
     })
 }
 
-pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode> {
-    let text = crate::files::read_text(file, crate::files::LARGEST)
+pub(super) fn run_migrate_command(cx: &FleetContext, file: &Path, write: bool) -> Result<ExitCode> {
+    let text = crate::files::read_text(file, crate::files::MAX_CONFIG_BYTES)
         .wrap_err_with(|| format!("{} can't be read", file.display()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let shown = file.display().to_string();
@@ -163,11 +172,11 @@ pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode
         (true, false) => {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata()?.permissions().mode() & 0o777;
-            crate::files::write(file, new.as_bytes(), mode)
+            crate::files::write_atomically(file, new.as_bytes(), mode)
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
             errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }
-        (false, _) => crate::out::block(&new)?,
+        (false, _) => crate::out::print_block(&new)?,
     }
     Ok(Exit::Done.into())
 }
@@ -175,15 +184,17 @@ pub(super) fn migrate(cx: &Context, file: &Path, write: bool) -> Result<ExitCode
 /// Shown under `matou update --help`.
 pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version.\nRegistries are asked by this machine, with what `docker login` stored here.";
 
-/// Lists newer versions, or goes to one.
-pub(super) async fn update(
-    cx: &Context,
+/// Carries out `matou update`: lists newer versions, or deploys one.
+pub(super) async fn run_update_command(
+    cx: &FleetContext,
     app: &str,
     to: Option<&str>,
     service: Option<&str>,
-    options: &job::Options,
+    options: &job::JobOptions,
 ) -> Result<ExitCode> {
-    let mut all = crate::ops::newer(cx, app).await.map_err(|e| eyre!(e))?;
+    let mut all = crate::ops::query_newer_versions(cx, app)
+        .await
+        .map_err(|e| eyre!(e))?;
     if let Some(service) = service {
         let names: Vec<String> = all.iter().map(|s| s.service.clone()).collect();
         all.retain(|s| s.service == service);
@@ -195,22 +206,22 @@ pub(super) async fn update(
         }
     }
     let Some(to) = to else {
-        return list_versions(app, &all, options);
+        return print_newer_versions(app, &all, options);
     };
     let mut images = BTreeMap::new();
     for found in &all {
         let tag = match &found.newer {
-            // Of the same major version.
+            // The newest of the same major version.
             Ok(newer) if to == "newest" => {
-                let newest = newer.iter().find(|n| n.step != Step::Major);
+                let newest = newer.iter().find(|n| n.step != VersionStep::Major);
                 newest.map(|n| n.tag.as_str())
             }
             Ok(newer) => newer.iter().map(|n| n.tag.as_str()).find(|t| *t == to),
             Err(_) => None,
         };
-        // One that is named with its service need not be listed: the registry may be out of reach.
+        // With `--service`, the tag need not be listed: the registry may be out of reach.
         let tag = tag.or((service.is_some() && to != "newest").then_some(to));
-        if let Some(image) = tag.and_then(|t| found.with(t)) {
+        if let Some(image) = tag.and_then(|t| found.image_with_tag(t)) {
             images.insert(found.service.clone(), image);
         }
     }
@@ -219,7 +230,7 @@ pub(super) async fn update(
             outln!("{app} has the newest of its major versions")?;
             return Ok(Exit::Done.into());
         }
-        list_versions(app, &all, options)?;
+        print_newer_versions(app, &all, options)?;
         return Err(eyre!(
             "no image of {app} can go to {to}: choose one that is listed, or name the service with --service"
         ));
@@ -235,27 +246,35 @@ pub(super) async fn update(
         app: app.to_owned(),
         images,
     };
-    job::run(cx, request, options).await
+    job::run_request(cx, request, options).await
 }
 
-fn list_versions(app: &str, all: &[ServiceVersions], options: &job::Options) -> Result<ExitCode> {
+fn print_newer_versions(
+    app: &str,
+    all: &[ServiceVersions],
+    options: &job::JobOptions,
+) -> Result<ExitCode> {
     if options.wants_json() {
-        crate::out::json(all)?;
+        crate::out::print_json_line(all)?;
         return Ok(Exit::Done.into());
     }
     let mut known = true;
     for found in all {
-        outln!("{app}_{}  {}", clean(&found.service), clean(&found.image))?;
+        outln!(
+            "{app}_{}  {}",
+            clean_line(&found.service),
+            clean_line(&found.image)
+        )?;
         match &found.newer {
             Err(reason) => {
                 known = false;
-                crate::out::hanging(format_args!("  ? {reason}"))?;
+                crate::out::print_hanging(format_args!("  ? {reason}"))?;
             }
             Ok(newer) if newer.is_empty() => outln!("  = nothing newer of this kind")?,
             Ok(newer) => {
                 for version in newer {
                     let warning = match version.step {
-                        Step::Major => "  (read its release notes, back up first)",
+                        VersionStep::Major => "  (read its release notes, back up first)",
                         _ => "",
                     };
                     outln!("  + {:<24} {}{warning}", version.tag, version.step.word())?;

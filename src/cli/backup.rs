@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, job};
-use crate::backup::{Ending, Schedule};
+use crate::backup::{BackupResult, NightlyBackup};
 use crate::model::Role;
-use crate::ops::{self, CheckData, Context, RepoWork, Request};
+use crate::ops::{self, CheckData, FleetContext, RepoWork, Request};
 use crate::outln;
-use crate::text::{age, ago, clean, human_bytes};
+use crate::text::{clean_line, format_age, format_ago, human_bytes};
 
 /// What is done with repositories.
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,7 @@ pub enum RepoCommand {
     /// Make the repositories of config.toml that are not there yet
     Init {
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Check the structure of the repositories, and their data as far as asked for
     Check {
@@ -30,10 +30,10 @@ pub enum RepoCommand {
         #[arg(long)]
         all_data: bool,
         /// Read one part of so many of the data
-        #[arg(long, value_name = "PART/OF", value_parser = part, conflicts_with = "all_data")]
+        #[arg(long, value_name = "PART/OF", value_parser = parse_check_part, conflicts_with = "all_data")]
         part: Option<(u32, u32)>,
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Remove locks that killed runs left behind
     Unlock {
@@ -41,34 +41,34 @@ pub enum RepoCommand {
         #[arg(long)]
         all: bool,
         #[command(flatten)]
-        key: Key,
+        key: RemovalOptions,
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Forget the snapshots that keep_daily and its kin do not keep
     Forget {
         #[command(flatten)]
-        key: Key,
+        key: RemovalOptions,
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Remove data that no snapshot needs any more
     Prune {
         #[command(flatten)]
-        key: Key,
+        key: RemovalOptions,
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Try what a thief would who broke into the fleet: to delete and overwrite a tiny snapshot of
     /// its own. Ends with 1 when a repository that is append_only could be harmed
     Attack {
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Fill the copies from the first repository
     Copy {
         #[command(flatten)]
-        which: Which,
+        which: RepoOptions,
     },
     /// Print size, snapshots and locks of the repositories, and the last and the next night
     Stats {
@@ -80,7 +80,7 @@ pub enum RepoCommand {
 
 /// What lets something be removed that is not removed else.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub struct Key {
+pub struct RemovalOptions {
     /// Run restic on this machine, with the NAME=VALUE lines of FILE beside the repository's own or
     /// in their place: credentials that may delete, and RESTIC_REPOSITORY when they go another way.
     /// No server sees them
@@ -93,15 +93,15 @@ pub struct Key {
 
 /// Which repository, and how.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct RepoOptions {
     /// Only this repository: `main`, or the name of a copy
     #[arg(long, value_name = "NAME")]
     repository: Option<String>,
     #[command(flatten)]
-    options: job::Options,
+    options: job::JobOptions,
 }
 
-fn part(text: &str) -> Result<(u32, u32), String> {
+fn parse_check_part(text: &str) -> Result<(u32, u32), String> {
     let parts = text.split_once('/').and_then(|(part, of)| {
         let (part, of) = (part.parse().ok()?, of.parse().ok()?);
         (1..=of).contains(&part).then_some((part, of))
@@ -109,8 +109,8 @@ fn part(text: &str) -> Result<(u32, u32), String> {
     parts.ok_or_else(|| "expected a part of all, as 3/12".into())
 }
 
-pub(super) async fn repo(cx: &Context, command: &RepoCommand) -> Result<ExitCode> {
-    let none = Key::default();
+pub(super) async fn run_repo_command(cx: &FleetContext, command: &RepoCommand) -> Result<ExitCode> {
+    let none = RemovalOptions::default();
     let (what, which, key) = match command {
         RepoCommand::Init { which } => (RepoWork::Init, which, &none),
         RepoCommand::Check {
@@ -133,7 +133,7 @@ pub(super) async fn repo(cx: &Context, command: &RepoCommand) -> Result<ExitCode
         RepoCommand::Prune { key, which } => (RepoWork::Prune, which, key),
         RepoCommand::Attack { which } => (RepoWork::Attack, which, &none),
         RepoCommand::Copy { which } => (RepoWork::Copy, which, &none),
-        RepoCommand::Stats { json } => return stats(cx, *json).await,
+        RepoCommand::Stats { json } => return print_repository_stats(cx, *json).await,
     };
     let repository = which.repository.clone().unwrap_or_default();
     let request = Request::Repo {
@@ -142,12 +142,12 @@ pub(super) async fn repo(cx: &Context, command: &RepoCommand) -> Result<ExitCode
         with: key.with.clone(),
         accept: key.accept.clone(),
     };
-    job::run(cx, request, &which.options).await
+    job::run_request(cx, request, &which.options).await
 }
 
-async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
-    let states = ops::repositories(cx).await?;
-    let schedule = schedule(cx).await;
+async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCode> {
+    let states = ops::query_repository_states(cx).await?;
+    let schedule = read_nightly_backup(cx).await;
     let mut failed = false;
     let now = Timestamp::now();
     if json {
@@ -160,7 +160,9 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
         let schedule = schedule.map_err(|e| e.to_string());
-        crate::out::json(&serde_json::json!({ "repositories": all, "schedule": schedule.ok() }))?;
+        crate::out::print_json_line(
+            &serde_json::json!({ "repositories": all, "schedule": schedule.ok() }),
+        )?;
     } else {
         for (name, state) in &states {
             match state {
@@ -181,8 +183,8 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
                             "{:<10} locked by process {} on {}, {} old{}",
                             "",
                             lock.pid,
-                            clean(&lock.hostname),
-                            age(now, lock.time),
+                            clean_line(&lock.hostname),
+                            format_age(now, lock.time),
                             match lock.is_stale(now) {
                                 true => ": stale, `matou repo unlock` removes it",
                                 false => "",
@@ -192,13 +194,13 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
                 }
                 Err(e) => {
                     failed = true;
-                    crate::out::hanging(format_args!("{name:<10} {e}"))?;
+                    crate::out::print_hanging(format_args!("{name:<10} {e}"))?;
                 }
             }
         }
         match schedule {
-            Ok(schedule) => print_schedule(&schedule, now)?,
-            Err(e) => crate::out::hanging(format_args!("the timer can't be read: {e}"))?,
+            Ok(schedule) => print_nightly_backup(&schedule, now)?,
+            Err(e) => crate::out::print_hanging(format_args!("the timer can't be read: {e}"))?,
         }
     }
     Ok(match failed {
@@ -207,24 +209,24 @@ async fn stats(cx: &Context, json: bool) -> Result<ExitCode> {
     })
 }
 
-async fn schedule(cx: &Context) -> Result<Schedule> {
+async fn read_nightly_backup(cx: &FleetContext) -> Result<NightlyBackup> {
     let manager = cx.nodes.iter().find(|n| n.config.role == Role::Manager);
     let manager = manager.ok_or_else(|| eyre!("config.toml names no manager"))?;
-    Ok(Schedule::read(&manager.host).await?)
+    Ok(NightlyBackup::load(&manager.host).await?)
 }
 
-fn print_schedule(schedule: &Schedule, now: Timestamp) -> std::io::Result<()> {
+fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Result<()> {
     if !schedule.active {
         outln!("no timer runs: `matou provision --only backup` makes it")?;
     }
     if let Some(last) = &schedule.last {
-        crate::out::hanging(format_args!(
+        crate::out::print_hanging(format_args!(
             "last night {}: {}",
-            ago(now, last.started),
-            last.line()
+            format_ago(now, last.started),
+            last.summary_line()
         ))?;
         for note in &last.notes {
-            outln!("           {}", clean(note))?;
+            outln!("           {}", clean_line(note))?;
         }
     }
     if schedule.missed {
@@ -238,8 +240,8 @@ fn print_schedule(schedule: &Schedule, now: Timestamp) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The nightly run, by the timer: its result is the report's.
-pub(super) async fn scheduled(cx: &Context) -> Result<ExitCode> {
+/// Runs the nightly backup, for the timer. Fails when its report says so.
+pub(super) async fn run_scheduled_backup(cx: &FleetContext) -> Result<ExitCode> {
     let (events, mut arriving) = mpsc::channel(256);
     let cancel = CancellationToken::new();
     let stop = tokio::spawn({
@@ -257,28 +259,32 @@ pub(super) async fn scheduled(cx: &Context) -> Result<ExitCode> {
     });
     let printing = async {
         while let Some(event) = arriving.recv().await {
-            job::show_event(&event, &job::Options::dry_run())?;
+            job::show_event(&event, &job::JobOptions::dry_run())?;
         }
         Ok::<_, color_eyre::Report>(())
     };
-    let (report, printed) = tokio::join!(ops::night(cx, events, cancel), printing);
+    let (report, printed) = tokio::join!(ops::run_nightly_backup(cx, events, cancel), printing);
     stop.abort();
     printed?;
-    crate::out::hanging(format_args!("{}", report.line()))?;
+    crate::out::print_hanging(format_args!("{}", report.summary_line()))?;
     Ok(match report.result {
-        Ending::Failed => Exit::Failed.into(),
-        Ending::Done | Ending::Warning => Exit::Done.into(),
+        BackupResult::Failed => Exit::Failed.into(),
+        BackupResult::Done | BackupResult::Warning => Exit::Done.into(),
     })
 }
 
-pub(super) async fn snapshots(cx: &Context, app: Option<&str>, json: bool) -> Result<ExitCode> {
-    let all = ops::snapshots(cx, app).await?;
+pub(super) async fn run_snapshots_command(
+    cx: &FleetContext,
+    app: Option<&str>,
+    json: bool,
+) -> Result<ExitCode> {
+    let all = ops::list_primary_snapshots(cx, app).await?;
     if json {
-        crate::out::json(&all)?;
+        crate::out::print_json_line(&all)?;
         return Ok(Exit::Done.into());
     }
     for listed in &all {
-        outln!("{}", line(listed))?;
+        outln!("{}", format_listed_snapshot(listed))?;
     }
     if all.is_empty() {
         outln!("there is no snapshot yet")?;
@@ -286,9 +292,9 @@ pub(super) async fn snapshots(cx: &Context, app: Option<&str>, json: bool) -> Re
     Ok(Exit::Done.into())
 }
 
-fn line(listed: &ops::Listed) -> String {
+fn format_listed_snapshot(listed: &ops::ListedSnapshot) -> String {
     let s = &listed.snapshot;
-    let of = match (s.app(), s.tag("fleet")) {
+    let of = match (s.app(), s.tag_value("fleet")) {
         (Some(app), _) => app.to_owned(),
         (_, Some(fleet)) => format!("the fleet {fleet}"),
         _ => format!("{} ({})", s.paths.join(", "), s.tags.join(", ")),
@@ -311,5 +317,5 @@ fn line(listed: &ops::Listed) -> String {
             line.trim_end()
         );
     }
-    clean(&line).trim_end().to_owned()
+    clean_line(&line).trim_end().to_owned()
 }

@@ -8,16 +8,19 @@ use jiff::Timestamp;
 use super::Exit;
 use crate::collect::read_all_bans;
 use crate::model::{Ban, NodeBans};
-use crate::ops::Context;
-use crate::text::{age, clean};
+use crate::ops::FleetContext;
+use crate::text::{clean_line, format_age};
 
-/// Lists them. A node that can't be asked makes it fail; one without fail2ban does not.
-pub(super) async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
+/// Carries out `matou bans`: prints them. Fails when a node can't be asked; a node without fail2ban
+/// is no failure.
+pub(super) async fn run_bans_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let nodes = read_all_bans(&cx.nodes).await;
     let written = match json {
-        true => crate::out::json_pretty(&nodes),
+        true => crate::out::print_json_pretty(&nodes),
         false => {
-            let mut lines = nodes.iter().flat_map(|n| listed(n, Timestamp::now()));
+            let mut lines = nodes
+                .iter()
+                .flat_map(|n| format_node_bans(n, Timestamp::now()));
             lines.try_for_each(|line| crate::outln!("{line}"))
         }
     };
@@ -32,15 +35,15 @@ pub(super) async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     })
 }
 
-fn listed(node: &NodeBans, now: Timestamp) -> Vec<String> {
-    let name = clean(&node.node);
+fn format_node_bans(node: &NodeBans, now: Timestamp) -> Vec<String> {
+    let name = clean_line(&node.node);
     match &node.problem {
-        Some(problem) => return vec![format!("{name:<12} {}", clean(problem))],
+        Some(problem) => return vec![format!("{name:<12} {}", clean_line(problem))],
         None if node.bans.is_empty() => return vec![format!("{name:<12} nobody is banned")],
         None => {}
     }
     let line = |ban: &Ban| {
-        let since = ban.since.map_or("?".to_owned(), |t| age(now, t));
+        let since = ban.since.map_or("?".to_owned(), |t| format_age(now, t));
         let until = ban.until.map_or("for good".to_owned(), |t| {
             format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
         });

@@ -7,11 +7,11 @@ use color_eyre::eyre::{Result, eyre};
 use jiff::Timestamp;
 
 use super::{Exit, job};
-use crate::edge::Edge;
+use crate::edge::EdgeEndpoints;
 use crate::model::{Certificate, CertificateState};
-use crate::ops::{Context, Request};
+use crate::ops::{FleetContext, Request};
 use crate::outln;
-use crate::text::clean;
+use crate::text::clean_line;
 
 #[derive(Debug, Subcommand)]
 pub enum CertificateCommand {
@@ -24,22 +24,22 @@ pub enum CertificateCommand {
     Renew {
         domain: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
 }
 
-/// Lists all, or does what is asked with one. A certificate that browsers refuse, or none at all,
-/// makes it fail.
-pub(super) async fn run(
-    cx: &Context,
+/// Carries out `matou certificates`: lists all, or shows or renews one. Fails when a certificate is
+/// missing, or browsers refuse it.
+pub(super) async fn run_certificates_command(
+    cx: &FleetContext,
     json: bool,
     what: Option<&CertificateCommand>,
 ) -> Result<ExitCode> {
     if let Some(CertificateCommand::Renew { domain, options }) = what {
         let domain = domain.clone();
-        return job::run(cx, Request::RenewCertificate { domain }, options).await;
+        return job::run_request(cx, Request::RenewCertificate { domain }, options).await;
     }
-    let edge = Edge::of(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
+    let edge = EdgeEndpoints::load(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
     let read = crate::collect::read_certificates(&cx.nodes, &edge).await;
     let certificates = read.map_err(|e| eyre!(e))?;
     let find = |domain: &str| {
@@ -47,41 +47,47 @@ pub(super) async fn run(
         found.ok_or_else(|| eyre!("no application has the domain {domain}, and none is stored"))
     };
     match what {
-        Some(CertificateCommand::Show { domain }) => show(find(domain)?, json, cx),
+        Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, cx),
         Some(CertificateCommand::Pem { domain }) => {
             let mut served = find(domain)?.nodes.iter();
             let served = served.find_map(|(_, s)| s.as_ref().ok());
             let served = served.ok_or_else(|| eyre!("no node serves a certificate of {domain}"))?;
-            crate::out::block(&served.pem)?;
+            crate::out::print_block(&served.pem)?;
             Ok(Exit::Done.into())
         }
-        _ => list(&certificates, json, cx),
+        _ => print_certificate_list(&certificates, json, cx),
     }
 }
 
-fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCode> {
+fn print_certificate_list(
+    certificates: &[Certificate],
+    json: bool,
+    cx: &FleetContext,
+) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        crate::out::json_pretty(certificates)?;
+        crate::out::print_json_pretty(certificates)?;
     } else if certificates.is_empty() {
         outln!("no application has a domain")?;
     }
     let mut failed = false;
     for c in certificates {
-        failed |= c.state(now, most) == CertificateState::Refused;
+        failed |= c.state_at(now, most) == CertificateState::Refused;
         if json {
             continue;
         }
-        let left = c.worst(now, most).map_or_else(String::new, |served| {
-            format!("{} d  {}", served.days_left(now), served.issuer)
-        });
+        let left = c
+            .worst_served(now, most)
+            .map_or_else(String::new, |served| {
+                format!("{} d  {}", served.days_left(now), served.issuer)
+            });
         let problem = match c.orphan {
             true => "stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it".to_owned(),
             false => c.problem(now, most).unwrap_or_default(),
         };
-        crate::out::hanging(format_args!(
+        crate::out::print_hanging(format_args!(
             "{:<32} {left:<24} {problem}",
-            clean(&c.domain)
+            clean_line(&c.domain)
         ))?;
     }
     Ok(match failed {
@@ -90,19 +96,23 @@ fn list(certificates: &[Certificate], json: bool, cx: &Context) -> Result<ExitCo
     })
 }
 
-fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
+fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        crate::out::json_pretty(c)?;
+        crate::out::print_json_pretty(c)?;
         return Ok(Exit::Done.into());
     }
     match c.orphan {
-        true => outln!("{}: no router asks for it", clean(&c.domain))?,
-        false => outln!("{}: asked for by {}", clean(&c.domain), clean(&c.service))?,
+        true => outln!("{}: no router asks for it", clean_line(&c.domain))?,
+        false => outln!(
+            "{}: asked for by {}",
+            clean_line(&c.domain),
+            clean_line(&c.service)
+        )?,
     }
     for (node, served) in &c.nodes {
         match served {
-            Err(reason) => crate::out::hanging(format_args!("  {node}: {reason}"))?,
+            Err(reason) => crate::out::print_hanging(format_args!("  {node}: {reason}"))?,
             Ok(served) => {
                 outln!("  {node}: {} d left", served.days_left(now))?;
                 for link in &served.chain {
@@ -116,7 +126,7 @@ fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
                     )?;
                 }
                 if let Some(problem) = &served.problem {
-                    crate::out::hanging(format_args!("    {problem}"))?;
+                    crate::out::print_hanging(format_args!("    {problem}"))?;
                 }
             }
         }
@@ -129,15 +139,15 @@ fn show(c: &Certificate, json: bool, cx: &Context) -> Result<ExitCode> {
                 let end = stored.not_after.map_or("?".to_owned(), |t| t.to_string());
                 outln!(
                     "  stored by the resolver {}, until {end}",
-                    clean(&stored.resolver)
+                    clean_line(&stored.resolver)
                 )?;
             }
         }
     }
     if let Some(problem) = c.problem(now, most) {
-        crate::out::hanging(format_args!("  {problem}"))?;
+        crate::out::print_hanging(format_args!("  {problem}"))?;
     }
-    Ok(match c.state(now, most) {
+    Ok(match c.state_at(now, most) {
         CertificateState::Refused => Exit::Failed.into(),
         _ => Exit::Done.into(),
     })

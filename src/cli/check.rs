@@ -9,23 +9,23 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::Exit;
-use crate::collect::{Collectors, read_certificates, read_probes, read_told};
+use crate::collect::{Collectors, read_certificates, read_external_alerts, read_probes};
 use crate::config::state_path;
-use crate::model::{Datum, Fleet, Link, Node, Update};
-use crate::monitor::{self, Alert, Engine, Facts, Severity, Store};
-use crate::ops::Context;
-use crate::text::{age, clean};
+use crate::model::{Datum, Fleet, Node, NodeLink, Update};
+use crate::monitor::{self, Alert, AlertEngine, AlertInputs, AlertSeverity, MonitorStore};
+use crate::ops::FleetContext;
+use crate::text::{clean_line, format_age};
 use crate::{errln, outln};
 
 /// How long the slowest node is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Samples of a node's load: the first one is the average since it booted.
-const SAMPLES: usize = 2;
+/// Samples of a node's load that are needed: the first one is an average since boot.
+const NEEDED_SAMPLES: usize = 2;
 
 /// How it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum CheckFormat {
     Text,
     Json,
     /// Prometheus' text format.
@@ -34,53 +34,55 @@ pub enum Form {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
+struct CheckReport<'a> {
     fleet: &'a str,
     at: Timestamp,
-    /// Nothing is wrong that is not ignored.
+    /// No alert that is not silenced.
     well: bool,
     alerts: &'a [Alert],
 }
 
-/// Looks at everything once and prints what is wrong.
+/// Carries out `matou check`: reads everything once and prints what is wrong.
 ///
 /// # Errors
-/// When the authority's file of `[edge]` can't be read, or what is wrong can't be printed.
-pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
-    let store = Store::new(&state_path()?, &cx.config.fleet.name);
-    let fleet = read(cx).await?;
+/// The authority's file of `[edge]` can't be read, or the result can't be printed.
+pub async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<ExitCode> {
+    let store = MonitorStore::new(&state_path()?, &cx.config.fleet.name);
+    let fleet = read_fleet_and_probes(cx).await?;
     let now = Timestamp::now();
-    let (_, trends) = store.history(now);
-    let mut engine = Engine::once(store.ledger());
-    let findings = monitor::findings(Facts {
+    let (_, trends) = store.load_history(now);
+    let mut engine = AlertEngine::for_single_look(store.load_ledger());
+    let findings = monitor::evaluate_rules(AlertInputs {
         fleet: &fleet,
         limits: &cx.config.alerts,
         trends: &trends,
         drift: &[],
-        backups: &monitor::ages(&fleet),
+        backups: &monitor::backup_ages(&fleet),
         now,
     });
-    engine.look(findings, now);
-    let kept = engine.take_changes().map_or(Ok(()), |l| store.keep(&l));
+    engine.take_findings(findings, now);
+    let kept = engine
+        .take_changes()
+        .map_or(Ok(()), |l| store.save_ledger(&l));
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
-    if form == Form::Metrics {
-        crate::out::block(&monitor::exposition::alerts(&alerts, now))?;
-        let ages = monitor::ages(&fleet);
-        crate::out::block(&monitor::exposition::backups(&ages))?;
+    if form == CheckFormat::Metrics {
+        crate::out::print_block(&monitor::exposition::render_alert_metrics(&alerts, now))?;
+        let ages = monitor::backup_ages(&fleet);
+        crate::out::print_block(&monitor::exposition::render_backup_metrics(&ages))?;
         outln!("{}", monitor::exposition::END)?;
-    } else if form == Form::Json {
-        let report = Report {
+    } else if form == CheckFormat::Json {
+        let report = CheckReport {
             fleet: &fleet.name,
             at: now,
             well,
             alerts: &alerts,
         };
-        crate::out::json_pretty(&report)?;
+        crate::out::print_json_pretty(&report)?;
     } else {
-        print(&fleet, &alerts, now)?;
+        print_alerts(&fleet, &alerts, now)?;
     }
-    // Remembering is no condition of looking.
+    // A check works also when its memory can't be written.
     if let Err(e) = kept {
         errln!("warning: since when it is so is not remembered for the next time: {e}");
     }
@@ -91,59 +93,63 @@ pub async fn run(cx: &Context, form: Form) -> Result<ExitCode> {
     })
 }
 
-fn print(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {
+fn print_alerts(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {
     if alerts.is_empty() {
         let answers = fleet.probes.value().map_or(0, Vec::len);
         return outln!(
             "{}: all is as it should be ({} nodes, {answers} domains answer)",
-            clean(&fleet.name),
+            clean_line(&fleet.name),
             fleet.nodes.len(),
         );
     }
     for alert in alerts {
         let word = match (alert.severity, alert.silence) {
             (_, Some(_)) => "ignored",
-            (Severity::Critical, None) => "critical",
-            (Severity::Warning, None) => "warning",
+            (AlertSeverity::Critical, None) => "critical",
+            (AlertSeverity::Warning, None) => "warning",
         };
-        let since = match alert.since.map(|t| age(now, t)) {
+        let since = match alert.since.map(|t| format_age(now, t)) {
             None => String::new(),
             Some(age) if age == "now" => " (just now)".into(),
             Some(age) => format!(" (since {age})"),
         };
-        let (what, why) = (clean(&alert.what), clean(&alert.why));
+        let (what, why) = (clean_line(&alert.what), clean_line(&alert.why));
         outln!("{word:<9} {what}: {why}{since}")?;
     }
     Ok(())
 }
 
 /// Reads nodes and swarm as the console does, then asks every domain.
-async fn read(cx: &Context) -> Result<Fleet> {
-    let outside = cx.outside().map_err(|e| eyre!(e))?;
+async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
+    let outside = cx.probe_settings().map_err(|e| eyre!(e))?;
     let mut fleet = Fleet::new(&cx.config.fleet.name, cx.nodes.as_model());
     let (updates, mut arriving) = mpsc::channel(64);
     let _collectors = Collectors::start(&cx.nodes, None, Some(cx.config.clone()), updates);
     let certificates = read_certificates(&cx.nodes, &outside.edge);
     tokio::pin!(certificates);
-    let deadline = tokio::time::sleep(PATIENCE);
+    let deadline = tokio::time::sleep(READ_TIMEOUT);
     tokio::pin!(deadline);
     let mut served = None;
     // The collectors go on while domains are asked: a node's second sample takes its time.
     let probes = async {
-        let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-        let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-        let told = read_told(&cx.nodes, &swarm);
+        let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+        let swarm = manager
+            .docker
+            .query_swarm()
+            .await
+            .map_err(|e| e.to_string())?;
+        let told = read_external_alerts(&cx.nodes, &swarm);
         let answers = read_probes(&swarm, &outside.edge, &outside.checks);
         Ok::<_, String>(tokio::join!(answers, told))
     };
     tokio::pin!(probes);
     let mut answers = None;
     loop {
-        let saved = cx.config.backup.primary().is_none()
+        let saved = cx.config.backup.primary_repository().is_none()
             || fleet.snapshots.value().is_some()
             || fleet.snapshots.error().is_some();
         let complete = saved
-            && fleet.nodes.iter().all(is_read)
+            && fleet.nodes.iter().all(is_node_read)
             && (fleet.swarm.value().is_some() || fleet.swarm.error().is_some());
         if complete && served.is_some() && answers.is_some() {
             break;
@@ -155,7 +161,7 @@ async fn read(cx: &Context) -> Result<Fleet> {
             () = &mut deadline, if !complete => break,
         }
     }
-    // Without a swarm that is what is told, not that its applications could not be asked.
+    // Without a swarm, only that is reported, not that its applications can't be probed.
     if fleet.swarm.value().is_some() {
         let at = Timestamp::now();
         let (answers, told) = match answers {
@@ -166,7 +172,7 @@ async fn read(cx: &Context) -> Result<Fleet> {
         for datum in [
             served.map(Datum::Certificates),
             answers.map(Datum::Probes),
-            told.map(Datum::Told),
+            told.map(Datum::ExternalAlerts),
         ]
         .into_iter()
         .flatten()
@@ -177,9 +183,9 @@ async fn read(cx: &Context) -> Result<Fleet> {
     Ok(fleet)
 }
 
-fn is_read(node: &Node) -> bool {
+fn is_node_read(node: &Node) -> bool {
     !node.configured
-        || matches!(node.link, Link::Down { .. })
+        || matches!(node.link, NodeLink::Down { .. })
         || ((node.engine.value().is_some() || node.engine.error().is_some())
-            && (node.history.len() >= SAMPLES || node.metrics.error().is_some()))
+            && (node.history.len() >= NEEDED_SAMPLES || node.metrics.error().is_some()))
 }

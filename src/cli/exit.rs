@@ -6,7 +6,7 @@ use color_eyre::eyre::Report;
 
 use crate::config::ConfigError;
 
-/// Told by `matou --help`.
+/// Text at the end of `matou --help`.
 pub const HELP: &str = "Exit codes: 0 done, or nothing to do · 1 it failed · 2 wrong usage or \
 configuration · 3 not confirmed (a script passes --yes) · 4 the fleet can't be reached · 130 cancelled";
 
@@ -25,7 +25,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The exit code of an error that reached main.
+    /// Returns the exit code for an error that reached main.
     pub fn of(report: &Report) -> Self {
         if report.downcast_ref::<ConfigError>().is_some() {
             Self::Usage

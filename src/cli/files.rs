@@ -5,18 +5,19 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, eyre};
 
 use super::Exit;
-use crate::ops::{self, Context, Standing};
+use crate::ops::{self, AppFilesState, FleetContext};
 use crate::outln;
 use crate::stack::check_app_name;
 
-/// Lists what differs, or brings one application's files here; 1 when something differs.
-pub(super) async fn run(cx: &Context, take: Option<&str>) -> Result<ExitCode> {
-    let (there, here) = ops::both_files(cx).await.map_err(|e| eyre!(e))?;
+/// Carries out `matou files`: lists what differs, or copies one application's files here. Ends with
+/// 1 when something differs.
+pub(super) async fn run_files_command(cx: &FleetContext, take: Option<&str>) -> Result<ExitCode> {
+    let (there, here) = ops::load_fleet_files(cx).await.map_err(|e| eyre!(e))?;
     let Some(app) = take else {
         let mut differs = false;
-        for compared in there.compare(&here) {
-            differs |= compared.standing != Standing::Same;
-            outln!("{}", compared.line())?;
+        for compared in there.compare_with_local(&here) {
+            differs |= compared.state != AppFilesState::Same;
+            outln!("{}", compared.describe())?;
         }
         return Ok(match differs {
             true => Exit::Failed.into(),
@@ -26,7 +27,7 @@ pub(super) async fn run(cx: &Context, take: Option<&str>) -> Result<ExitCode> {
     check_app_name(app).map_err(|e| eyre!(e))?;
     let folder = cx.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
-    let said = there.take(app, &folder).map_err(|e| eyre!(e))?;
+    let said = there.take_app(app, &folder).map_err(|e| eyre!(e))?;
     for line in &said {
         outln!("{line}")?;
     }

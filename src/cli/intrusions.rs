@@ -11,15 +11,15 @@ use serde::Serialize;
 use super::Exit;
 use crate::collect::read_intrusions;
 use crate::errln;
-use crate::model::{IntrusionGroup, NodeIntrusions, grouped};
-use crate::ops::Context;
-use crate::text::{age, clean};
-use crate::units::duration;
+use crate::model::{IntrusionGroup, NodeIntrusions, group_intrusions};
+use crate::ops::FleetContext;
+use crate::text::{clean_line, format_age};
+use crate::units::parse_human_duration;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct IntrusionOptions {
     /// Only those of the last so many minutes or hours, as 10m or 2h
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     since: Option<Duration>,
     /// Print JSON
     #[arg(long)]
@@ -28,47 +28,50 @@ pub struct Options {
 
 /// As `--json` prints it.
 #[derive(Serialize)]
-struct Report {
+struct IntrusionReport {
     intrusions: Vec<IntrusionGroup>,
-    nodes: Vec<NodeReport>,
+    nodes: Vec<NodeIntrusionReport>,
 }
 
 #[derive(Serialize)]
-struct NodeReport {
+struct NodeIntrusionReport {
     node: String,
     /// Older alerts are left out.
     cut: bool,
     problem: Option<String>,
 }
 
-/// Lists them, the newest first. A node that can't be asked makes it fail; one without Suricata does
-/// not.
-pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
+/// Carries out `matou intrusions`: prints the alerts, the newest first. Fails when a node can't be
+/// asked; a node without Suricata is no failure.
+pub(super) async fn run_intrusions_command(
+    cx: &FleetContext,
+    options: &IntrusionOptions,
+) -> Result<ExitCode> {
     let nodes = read_intrusions(&cx.nodes).await;
     let now = Timestamp::now();
     let ago = |s| now.checked_sub(s).unwrap_or(Timestamp::MIN);
-    let groups = grouped(&nodes, options.since.map(ago));
+    let groups = group_intrusions(&nodes, options.since.map(ago));
     let written = match options.json {
         true => {
-            let nodes = nodes.iter().map(|n| NodeReport {
+            let nodes = nodes.iter().map(|n| NodeIntrusionReport {
                 node: n.node.clone(),
                 cut: n.cut,
                 problem: n.problem.clone(),
             });
-            let report = Report {
+            let report = IntrusionReport {
                 nodes: nodes.collect(),
                 intrusions: groups,
             };
-            crate::out::json_pretty(&report)
+            crate::out::print_json_pretty(&report)
         }
         false => {
             if groups.is_empty() && nodes.iter().any(|n| n.problem.is_none()) {
                 errln!("nothing was seen");
             }
-            said(&nodes);
+            print_node_problems(&nodes);
             groups
                 .iter()
-                .try_for_each(|g| crate::outln!("{}", line(g, now)))
+                .try_for_each(|g| crate::outln!("{}", format_intrusion_group(g, now)))
         }
     };
     match written {
@@ -82,12 +85,12 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// What is to be known of the nodes.
-fn said(nodes: &[NodeIntrusions]) {
+/// Prints the problems of nodes, and where alerts are left out.
+fn print_node_problems(nodes: &[NodeIntrusions]) {
     for node in nodes {
-        let name = clean(&node.node);
+        let name = clean_line(&node.node);
         if let Some(problem) = &node.problem {
-            crate::out::note_hanging(format_args!("{name}: {}", clean(problem)));
+            crate::out::note_hanging(format_args!("{name}: {}", clean_line(problem)));
         }
         if node.cut {
             errln!("{name}: older alerts are left out");
@@ -95,8 +98,8 @@ fn said(nodes: &[NodeIntrusions]) {
     }
 }
 
-fn line(group: &IntrusionGroup, now: Timestamp) -> String {
-    let last = age(now, group.last);
+fn format_intrusion_group(group: &IntrusionGroup, now: Timestamp) -> String {
+    let last = format_age(now, group.last);
     let (count, severity, source) = (group.count, group.severity, group.source);
     let nodes = group.nodes.join(",");
     let detail = group.detail.as_deref().unwrap_or("");
@@ -104,5 +107,5 @@ fn line(group: &IntrusionGroup, now: Timestamp) -> String {
         "{last:<7} {count:>5}  {severity}  {source:<22} {:<36} {nodes:<12} {detail}",
         group.signature
     );
-    clean(text.trim_end()).into_owned()
+    clean_line(text.trim_end()).into_owned()
 }

@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::job::{Check, Confirm, Event, Job, Outcome, Plan, RunError, Stream};
-use crate::ops::{self, Context, Request};
+use crate::job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
+use crate::ops::{self, FleetContext, Request};
 use crate::{errln, outln};
 
 /// How often a plan is made again because the fleet changed meanwhile.
-const PLANS: u32 = 5;
+const MAX_PLANS: u32 = 5;
 
 /// Options of every job.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct JobOptions {
     /// Show the plan and change nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -40,13 +40,13 @@ pub struct Options {
     without_lock: bool,
 }
 
-impl Options {
+impl JobOptions {
     /// Whether everything is printed as JSON.
     pub(super) fn wants_json(&self) -> bool {
         self.json
     }
 
-    /// The plan alone.
+    /// Returns the options that only show the plan.
     pub(super) fn dry_run() -> Self {
         Self {
             dry_run: true,
@@ -58,115 +58,129 @@ impl Options {
     }
 }
 
-/// What whoever watches a job is told.
-pub(super) enum Watched<'a> {
+/// What the watcher of a job is told.
+pub(super) enum JobNotice<'a> {
     /// The job starts, with this plan.
     Confirmed(&'a Plan),
-    Event(&'a Event),
+    Event(&'a JobEvent),
 }
 
 /// Plans the request, asks, and runs it.
-pub async fn run(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
-    let build = async |request: &Request| ops::build(request, cx).await;
-    run_watched(cx, request, build, options, &mut |_| {}).await
+pub async fn run_request(
+    cx: &FleetContext,
+    request: Request,
+    options: &JobOptions,
+) -> Result<ExitCode> {
+    let build = async |request: &Request| ops::build_job(request, cx).await;
+    run_watched_job(cx, request, build, options, &mut |_| {}).await
 }
 
-/// The same for a request that needs no confirmation: nobody waits for its plan, but in a dry run.
-pub async fn run_at_once(cx: &Context, request: Request, options: &Options) -> Result<ExitCode> {
+/// Runs a request that needs no confirmation. Its plan is not shown, except in a dry run.
+pub async fn run_request_at_once(
+    cx: &FleetContext,
+    request: Request,
+    options: &JobOptions,
+) -> Result<ExitCode> {
     let build = async |request: &Request| match options.dry_run {
-        true => ops::build(request, cx).await,
-        false => ops::build_at_once(request, cx).await,
+        true => ops::build_job(request, cx).await,
+        false => ops::build_job_at_once(request, cx).await,
     };
-    run_watched(cx, request, build, options, &mut |_| {}).await
+    run_watched_job(cx, request, build, options, &mut |_| {}).await
 }
 
-/// The same for a job that `build` makes; `watch` is told what happens.
-pub(super) async fn run_watched(
-    cx: &Context,
+/// Plans, confirms and runs the job that `build` makes of the request. Tells `watch` what happens.
+pub(super) async fn run_watched_job(
+    cx: &FleetContext,
     mut request: Request,
     build: impl AsyncFn(&Request) -> Result<Job, String>,
-    options: &Options,
-    watch: &mut dyn FnMut(Watched<'_>),
+    options: &JobOptions,
+    watch: &mut dyn FnMut(JobNotice<'_>),
 ) -> Result<ExitCode> {
     if let Some(minutes) = options.wait {
         let wait = Duration::from_secs(minutes.saturating_mul(60));
-        cx.runner.set_wait(wait);
+        cx.runner.set_lock_wait(wait);
     }
     if options.without_lock {
         cx.runner.go_without_locks();
     }
     let mut job = match build(&request).await {
         Ok(job) => job,
-        Err(reason) => return fail(options, &reason),
+        Err(reason) => return end_with_failure(options, &reason),
     };
     let mut plan = cx.runner.plan(&job).await;
     let mut again = 0;
     let mut has_waited = false;
     loop {
         show_plan(&plan, options)?;
-        if let Some(accepted) = decided(&plan, options)?
-            && let Some(decisions) = decisions(&mut request)
+        if let Some(accepted) = ask_for_decision(&plan, options)?
+            && let Some(decisions) = decisions_of_request(&mut request)
         {
             decisions.push(accepted);
             job = match build(&request).await {
                 Ok(job) => job,
-                Err(reason) => return fail(options, &reason),
+                Err(reason) => return end_with_failure(options, &reason),
             };
             plan = cx.runner.plan(&job).await;
             continue;
         }
-        if let Some(reason) = plan.blocked() {
-            // It may be what another one is at, a restore that is half done: that one is waited for.
+        if let Some(reason) = plan.blocked_reason() {
+            // The cause may be another job's, as a restore that is half done: with `--wait`, that
+            // job is waited for.
             let can_wait = options.wait.is_some() && !options.dry_run && !job.holds.is_empty();
             if !can_wait || has_waited {
-                return fail(options, &reason);
+                return end_with_failure(options, &reason);
             }
             has_waited = true;
-            if let Some(ended) = wait_for_others(cx, &job, options).await? {
+            if let Some(ended) = wait_for_other_jobs(cx, &job, options).await? {
                 return Ok(ended);
             }
             job = match build(&request).await {
                 Ok(job) => job,
-                Err(reason) => return fail(options, &reason),
+                Err(reason) => return end_with_failure(options, &reason),
             };
             plan = cx.runner.plan(&job).await;
             continue;
         }
-        // It is so, but while another one works there it may not stay so: then it is carried out as
-        // any other, with the lock.
+        // Nothing is to be done now. But another job may hold a lock and change that: then this job
+        // runs as any other, with the lock.
         let nothing = plan.is_done();
         if options.dry_run || (nothing && job.holds.is_empty()) {
             return Ok(Exit::Done.into());
         }
-        if !nothing && !confirmed(&plan, options)? {
+        if !nothing && !ask_for_confirmation(&plan, options)? {
             return Ok(Exit::NotConfirmed.into());
         }
         let (events, mut arriving) = mpsc::channel(256);
-        let (cancel, stop_on_signal) = cancelled_by_signal();
+        let (cancel, stop_on_signal) = cancel_on_ctrl_c();
         let hash = plan.hash();
         if !nothing {
-            watch(Watched::Confirmed(&plan));
+            watch(JobNotice::Confirmed(&plan));
         }
         let running = async {
             let title = job.title.clone();
-            let held = cx.runner.hold(&job.holds, &title, &events, &cancel).await?;
-            if held.is_any() {
-                if nothing && !held.has_told() {
+            let held = cx
+                .runner
+                .take_locks(&job.holds, &title, &events, &cancel)
+                .await?;
+            if held.holds_any() {
+                if nothing && !held.has_sent_events() {
                     held.release().await;
-                    return Ok(Outcome::Done { changed: 0 });
+                    return Ok(JobOutcome::Done { changed: 0 });
                 }
-                // What it was made from may be another by now.
+                // The fleet may have changed while the lock was waited for.
                 job = match build(&request).await {
                     Ok(job) => job,
-                    Err(why) => return cx.runner.give_up(held, &title, why, &events).await,
+                    Err(why) => return cx.runner.abandon_job(held, &title, why, &events).await,
                 };
             }
-            let run = cx.runner.run_held(&job, held, Some(&hash), events, cancel);
+            let run = cx
+                .runner
+                .run_with_locks(&job, held, Some(&hash), events, cancel);
             run.await
         };
         let printing = async {
             while let Some(event) = arriving.recv().await {
-                watch(Watched::Event(&event));
+                watch(JobNotice::Event(&event));
                 show_event(&event, options)?;
             }
             Ok::<_, color_eyre::Report>(())
@@ -175,12 +189,12 @@ pub(super) async fn run_watched(
         stop_on_signal.abort();
         printed?;
         return match outcome {
-            Ok(Outcome::Done { .. }) => Ok(Exit::Done.into()),
-            Ok(Outcome::Failed { .. }) => Ok(Exit::Failed.into()),
-            Ok(Outcome::Cancelled) => Ok(Exit::Cancelled.into()),
-            Err(RunError::NotLocked(outcome)) => Ok(not_locked(&outcome)),
-            Err(RunError::NotBuilt(reason)) => fail(options, &reason),
-            Err(RunError::PlanChanged(_)) if again == PLANS => fail(
+            Ok(JobOutcome::Done { .. }) => Ok(Exit::Done.into()),
+            Ok(JobOutcome::Failed { .. }) => Ok(Exit::Failed.into()),
+            Ok(JobOutcome::Cancelled) => Ok(Exit::Cancelled.into()),
+            Err(RunError::NotLocked(outcome)) => Ok(lock_failure_exit(&outcome)),
+            Err(RunError::NotBuilt(reason)) => end_with_failure(options, &reason),
+            Err(RunError::PlanChanged(_)) if again == MAX_PLANS => end_with_failure(
                 options,
                 "the plan was another each time it was made: something changes the fleet now; try again when that has ended",
             ),
@@ -194,15 +208,19 @@ pub(super) async fn run_watched(
     }
 }
 
-/// Waits until nobody works on what the job is about; nothing is held afterwards. Answers with how
-/// the program ends when that does not come to pass, which was told then.
-async fn wait_for_others(cx: &Context, job: &Job, options: &Options) -> Result<Option<ExitCode>> {
+/// Waits until no other job holds the locks of this one, then releases them. Returns the exit code
+/// when that fails, after printing why.
+async fn wait_for_other_jobs(
+    cx: &FleetContext,
+    job: &Job,
+    options: &JobOptions,
+) -> Result<Option<ExitCode>> {
     let (events, mut arriving) = mpsc::channel(256);
-    let (cancel, stop_on_signal) = cancelled_by_signal();
+    let (cancel, stop_on_signal) = cancel_on_ctrl_c();
     let waiting = async {
         let held = cx
             .runner
-            .hold(&job.holds, &job.title, &events, &cancel)
+            .take_locks(&job.holds, &job.title, &events, &cancel)
             .await;
         drop(events);
         match held {
@@ -210,7 +228,7 @@ async fn wait_for_others(cx: &Context, job: &Job, options: &Options) -> Result<O
                 held.release().await;
                 Ok(None)
             }
-            Err(RunError::NotLocked(outcome)) => Ok(Some(not_locked(&outcome))),
+            Err(RunError::NotLocked(outcome)) => Ok(Some(lock_failure_exit(&outcome))),
             Err(e) => Err(eyre!(e)),
         }
     };
@@ -226,16 +244,16 @@ async fn wait_for_others(cx: &Context, job: &Job, options: &Options) -> Result<O
     ended
 }
 
-/// How the program ends when it did not get its locks.
-fn not_locked(outcome: &Outcome) -> ExitCode {
+/// Returns the exit code of a job that did not get its locks.
+fn lock_failure_exit(outcome: &JobOutcome) -> ExitCode {
     match outcome {
-        Outcome::Cancelled => Exit::Cancelled.into(),
+        JobOutcome::Cancelled => Exit::Cancelled.into(),
         _ => Exit::Failed.into(),
     }
 }
 
-/// A token that Ctrl-C cancels, and what listens for it.
-fn cancelled_by_signal() -> (CancellationToken, JoinHandle<()>) {
+/// Returns a token that Ctrl-C cancels, and the task that listens for it.
+fn cancel_on_ctrl_c() -> (CancellationToken, JoinHandle<()>) {
     let cancel = CancellationToken::new();
     let listening = tokio::spawn({
         let cancel = cancel.clone();
@@ -248,8 +266,8 @@ fn cancelled_by_signal() -> (CancellationToken, JoinHandle<()>) {
     (cancel, listening)
 }
 
-/// Where a request keeps the decisions that were taken.
-fn decisions(request: &mut Request) -> Option<&mut Vec<String>> {
+/// Returns the list of accepted decisions in a request that has one.
+fn decisions_of_request(request: &mut Request) -> Option<&mut Vec<String>> {
     match request {
         Request::Provision { options } => Some(&mut options.accept),
         Request::Repo { accept, .. } => Some(accept),
@@ -257,7 +275,7 @@ fn decisions(request: &mut Request) -> Option<&mut Vec<String>> {
     }
 }
 
-fn fail(options: &Options, reason: &str) -> Result<ExitCode> {
+fn end_with_failure(options: &JobOptions, reason: &str) -> Result<ExitCode> {
     if options.json {
         print_json(&serde_json::json!({ "error": reason }))?;
         return Ok(Exit::Failed.into());
@@ -266,15 +284,15 @@ fn fail(options: &Options, reason: &str) -> Result<ExitCode> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    Ok(crate::out::json(value)?)
+    Ok(crate::out::print_json_line(value)?)
 }
 
-fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
+fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
     if options.json {
-        return print_json(&Event::Planned { plan: plan.clone() });
+        return print_json(&JobEvent::Planned { plan: plan.clone() });
     }
     outln!("{}", plan.title)?;
-    for (node, steps) in plan.by_node() {
+    for (node, steps) in plan.steps_by_node() {
         let mut said = Vec::new();
         for step in steps {
             match &step.check {
@@ -284,12 +302,13 @@ fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
                     }
                 }
                 Ok(Check::Unknown(why)) => {
-                    crate::out::hanging(format_args!("  {node}: … {}: {why}", step.step))?;
+                    crate::out::print_hanging(format_args!("  {node}: … {}: {why}", step.step))?;
                 }
-                // A node that does not answer fails every check in the same words.
+                // A node that does not answer fails every check with the same words: they are
+                // printed once.
                 Err(why) if said.contains(&why) => {}
                 Err(why) => {
-                    crate::out::hanging(format_args!("  {node}: ! {}: {why}", step.step))?;
+                    crate::out::print_hanging(format_args!("  {node}: ! {}: {why}", step.step))?;
                     said.push(why);
                 }
             }
@@ -301,16 +320,16 @@ fn show_plan(plan: &Plan, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A decision that is typed at the terminal, of those the plan asks for.
-fn decided(plan: &Plan, options: &Options) -> Result<Option<String>> {
+/// Asks at the terminal for a decision that the plan needs. Returns it when it was typed.
+fn ask_for_decision(plan: &Plan, options: &JobOptions) -> Result<Option<String>> {
     let asked: Vec<String> = plan
-        .questions()
+        .open_questions()
         .filter_map(|(_, c)| c.accept.clone())
         .collect();
     if asked.is_empty() || options.yes || options.dry_run || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    crate::out::prompt(format_args!(
+    crate::out::print_prompt(format_args!(
         "Type {} to accept it, or nothing to leave it: ",
         asked.join(" or ")
     ))?;
@@ -320,7 +339,7 @@ fn decided(plan: &Plan, options: &Options) -> Result<Option<String>> {
     Ok(asked.contains(&answer).then_some(answer))
 }
 
-fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
+fn ask_for_confirmation(plan: &Plan, options: &JobOptions) -> Result<bool> {
     if options.yes || plan.confirm == Confirm::None {
         return Ok(true);
     }
@@ -330,9 +349,9 @@ fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
     }
     match &plan.confirm {
         Confirm::TypeName(name) => {
-            crate::out::prompt(format_args!("Type {name} to go on: "))?;
+            crate::out::print_prompt(format_args!("Type {name} to go on: "))?;
         }
-        _ => crate::out::prompt(format_args!("Go on? [y/N] "))?,
+        _ => crate::out::print_prompt(format_args!("Go on? [y/N] "))?,
     }
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -343,19 +362,19 @@ fn confirmed(plan: &Plan, options: &Options) -> Result<bool> {
     })
 }
 
-pub(super) fn show_event(event: &Event, options: &Options) -> Result<()> {
+pub(super) fn show_event(event: &JobEvent, options: &JobOptions) -> Result<()> {
     if options.json {
         return print_json(event);
     }
     match event {
-        Event::StepStarted { node, step } => outln!("{node}: {step} …")?,
-        Event::Line {
+        JobEvent::StepStarted { node, step } => outln!("{node}: {step} …")?,
+        JobEvent::Line {
             node, stream, text, ..
         } => match stream {
-            Stream::Stderr => errln!("{node}:   {text}"),
-            Stream::Stdout | Stream::Note => outln!("{node}:   {text}")?,
+            OutputStream::Stderr => errln!("{node}:   {text}"),
+            OutputStream::Stdout | OutputStream::Note => outln!("{node}:   {text}")?,
         },
-        Event::StepDone {
+        JobEvent::StepDone {
             node,
             step,
             changed,
@@ -365,17 +384,17 @@ pub(super) fn show_event(event: &Event, options: &Options) -> Result<()> {
             if *changed { "changed" } else { "ok" },
             took.as_secs_f32()
         )?,
-        Event::StepFailed {
+        JobEvent::StepFailed {
             node, step, error, ..
         } => crate::out::note_hanging(format_args!("{node}: {step} FAILED: {error}")),
-        Event::Finished { outcome, took } => match outcome {
-            Outcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
-            Outcome::Failed { reason } => {
+        JobEvent::Finished { outcome, took } => match outcome {
+            JobOutcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
+            JobOutcome::Failed { reason } => {
                 crate::out::note_hanging(format_args!("failed: {reason}"))
             }
-            Outcome::Cancelled => errln!("cancelled"),
+            JobOutcome::Cancelled => errln!("cancelled"),
         },
-        Event::Planned { .. } | Event::Started { .. } | Event::Progress { .. } => {}
+        JobEvent::Planned { .. } | JobEvent::Started { .. } | JobEvent::Progress { .. } => {}
     }
     Ok(())
 }

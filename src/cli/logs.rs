@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::collect::{LogBatch, Window, follow_journal, follow_service};
+use crate::collect::{LogBatch, LogWindow, follow_journal, follow_service};
 use crate::host::HostError;
-use crate::ops::Context;
+use crate::ops::FleetContext;
 use crate::text;
 
 /// Options of both kinds of log.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct LogOptions {
     /// Go on with what comes
     #[arg(long, short)]
     follow: bool,
@@ -27,30 +27,34 @@ pub struct Options {
     timestamps: bool,
 }
 
-impl Options {
-    fn window(&self) -> Window {
-        Window {
+impl LogOptions {
+    fn log_window(&self) -> LogWindow {
+        LogWindow {
             tail: self.tail,
             follow: self.follow,
         }
     }
 }
 
-/// `matou logs SERVICE`
-pub async fn service(cx: &Context, service: &str, options: &Options) -> Result<ExitCode> {
+/// Carries out `matou logs SERVICE`.
+pub async fn run_logs_command(
+    cx: &FleetContext,
+    service: &str,
+    options: &LogOptions,
+) -> Result<ExitCode> {
     let (out, arriving) = mpsc::channel(16);
-    let reading = follow_service(&cx.nodes, service, options.window(), out);
-    let (read, printed) = tokio::join!(reading, print(arriving, options));
+    let reading = follow_service(&cx.nodes, service, options.log_window(), out);
+    let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));
     read.map_err(|reason| eyre!("{reason}"))?;
     printed
 }
 
-/// `matou journal NODE [UNIT]`
-pub async fn journal(
-    cx: &Context,
+/// Carries out `matou journal NODE [UNIT]`.
+pub async fn run_journal_command(
+    cx: &FleetContext,
     node: &str,
     unit: Option<&str>,
-    options: &Options,
+    options: &LogOptions,
 ) -> Result<ExitCode> {
     let handle = cx.nodes.get(node).ok_or_else(|| {
         let names: Vec<_> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
@@ -61,10 +65,10 @@ pub async fn journal(
     })?;
     let cancel = CancellationToken::new();
     let (out, arriving) = mpsc::channel(16);
-    let reading = follow_journal(handle, unit, options.window(), out, &cancel);
+    let reading = follow_journal(handle, unit, options.log_window(), out, &cancel);
     let printing = async {
-        let printed = print(arriving, options).await;
-        // What runs on the node ends now, not with the next line it would print.
+        let printed = print_log_batches(arriving, options).await;
+        // Ends the command on the node now, not when it prints its next line.
         cancel.cancel();
         printed
     };
@@ -76,9 +80,12 @@ pub async fn journal(
     printed
 }
 
-/// Prints until the log ends, Ctrl-C is pressed, or nobody reads any more.
-async fn print(mut arriving: mpsc::Receiver<LogBatch>, options: &Options) -> Result<ExitCode> {
-    let colours = crate::out::is_terminal() && std::env::var_os("NO_COLOR").is_none();
+/// Prints lines until the log ends, Ctrl-C is pressed, or nobody reads the output.
+async fn print_log_batches(
+    mut arriving: mpsc::Receiver<LogBatch>,
+    options: &LogOptions,
+) -> Result<ExitCode> {
+    let colours = crate::out::is_stdout_terminal() && std::env::var_os("NO_COLOR").is_none();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -95,8 +102,10 @@ async fn print(mut arriving: mpsc::Receiver<LogBatch>, options: &Options) -> Res
                 None => format!("{} | ", line.from),
             };
             let written = match colours {
-                true => crate::out::coloured(&from, &text::Coloured::of(&line.bytes)),
-                false => crate::outln!("{from}{}", text::log_line(&line.bytes)),
+                true => {
+                    crate::out::print_coloured(&from, &text::ColouredLine::from_bytes(&line.bytes))
+                }
+                false => crate::outln!("{from}{}", text::clean_log_line(&line.bytes)),
             };
             match written {
                 Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {

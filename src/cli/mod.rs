@@ -28,7 +28,7 @@ use color_eyre::eyre::Result;
 use crate::config::Config;
 use crate::lab::LabCommand;
 use crate::model::{Availability, Role};
-use crate::ops::{Context, Request};
+use crate::ops::{FleetContext, Request};
 use crate::outln;
 
 pub use exit::Exit;
@@ -44,11 +44,11 @@ pub struct Cli {
     #[arg(long, short, global = true, env = "MATOU_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Print nodes, applications and what is wrong
     Status {
         /// Print JSON
@@ -71,22 +71,22 @@ enum Command {
         /// Name of the application
         app: String,
         /// Variables of the stack
-        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// List the stacks that can be deployed
     Catalogue,
     /// Deploy an application again from its file in apps/, with other variables or switches
     Redeploy {
         app: String,
-        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
-        switches: apps::SwitchOptions,
+        switches: apps::EdgeSettingsOptions,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Deploy another application like one that has a file in apps/; data is not copied
     Clone {
@@ -94,10 +94,10 @@ enum Command {
         /// Name of the new one
         to: String,
         /// What differs, its domain above all
-        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// List newer versions of an application's images, or go to one
     #[command(after_help = apps::UPDATE_HELP)]
@@ -110,7 +110,7 @@ enum Command {
         #[arg(long, value_name = "SERVICE")]
         service: Option<String>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Move an application to a node, or to the nodes that have a label
     Place {
@@ -118,21 +118,21 @@ enum Command {
         /// Name of a node, LABEL=VALUE, or the word anywhere
         to: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Switch headers, password and limit of an application at the edge, without replacing its tasks
     Switch {
         app: String,
         #[command(flatten)]
-        switches: apps::SwitchOptions,
+        switches: apps::EdgeSettingsOptions,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Take a service back to what it was before its last update
     Rollback {
         service: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Show, print or rotate the secrets of an application
     Secrets {
@@ -152,7 +152,7 @@ enum Command {
     Diff {
         stack: String,
         app: String,
-        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Rewrite the labels of Traefik 1 in a stack file for Traefik 3
@@ -166,7 +166,7 @@ enum Command {
     Render {
         stack: String,
         app: String,
-        #[arg(value_name = "NAME=VALUE", value_parser = variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Remove an application; its volumes stay, unless they are named
@@ -176,7 +176,7 @@ enum Command {
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Write an application into one archive that another host can use: files, plain dumps, compose file
     Export {
@@ -191,14 +191,14 @@ enum Command {
         #[arg(long)]
         database_files: bool,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Destroy an application: services, volumes, secrets, every snapshot in every repository; keep a record
     #[command(after_help = apps::ERASE_HELP)]
     Erase {
         app: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Restore an application, or a part of it, from a snapshot; undo that, or let the old data go
     Restore(restore::RestoreArgs),
@@ -206,20 +206,20 @@ enum Command {
     Verify {
         apps: Vec<String>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Set how many tasks a service runs
     Scale {
         service: String,
         replicas: u64,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Replace the tasks of a service by new ones
     Restart {
         service: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Make servers what config.toml says: Docker, swarm, storage, firewall, …
     #[command(after_help = provision_help())]
@@ -237,7 +237,7 @@ enum Command {
         #[arg(long, value_name = "NODE:WHAT")]
         accept: Vec<String>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Make a snapshot of applications, with dumps of their databases
     Backup {
@@ -251,7 +251,7 @@ enum Command {
         #[arg(long, requires = "all")]
         scheduled: bool,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Compare apps/ and stacks/ with the storage node's, which the nightly backup goes by
     Files {
@@ -282,55 +282,55 @@ enum Command {
     Drain {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Let a node take tasks again
     Activate {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Make a node a manager of the swarm
     Promote {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Make a manager a worker
     Demote {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Take a node out of the swarm: its tasks go elsewhere, then it leaves
     Leave {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Strike a node off that is lost for good
     RemoveNode {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Reboot a node: its tasks go elsewhere meanwhile
     Reboot {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Bring a node's packages up to date; drains it where that stops containers
     Upgrade {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Place no new tasks on a node, keep those that run
     Pause {
         node: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Print the addresses that fail2ban of each node shuts out
     Bans {
@@ -341,12 +341,12 @@ enum Command {
     /// Print what Suricata of each node saw, by rule and address, the newest first
     Intrusions {
         #[command(flatten)]
-        options: intrusions::Options,
+        options: intrusions::IntrusionOptions,
     },
     /// Search the logs of all nodes in the log store (stack logs)
     Search {
         #[command(flatten)]
-        options: search::Options,
+        options: search::SearchOptions,
     },
     /// Let an address in again that fail2ban shuts out
     Unban {
@@ -356,7 +356,7 @@ enum Command {
         #[arg(long)]
         node: Option<String>,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Print what is served for every domain of the applications; show, print or renew one
     Certificates {
@@ -370,7 +370,7 @@ enum Command {
     Logs {
         service: String,
         #[command(flatten)]
-        options: logs::Options,
+        options: logs::LogOptions,
     },
     /// Print the requests to an application, as the edge logs them
     #[command(after_help = access::HELP)]
@@ -378,7 +378,7 @@ enum Command {
         /// Name of an application or a service; of the edge itself: all requests
         app: String,
         #[command(flatten)]
-        options: access::Options,
+        options: access::AccessOptions,
     },
     /// Print the journal of a node
     Journal {
@@ -386,7 +386,7 @@ enum Command {
         /// Only this systemd unit
         unit: Option<String>,
         #[command(flatten)]
-        options: logs::Options,
+        options: logs::LogOptions,
     },
     /// Open a shell on a node, or in a running container of a service
     Shell {
@@ -409,7 +409,7 @@ fn provision_help() -> String {
     )
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),
@@ -426,67 +426,73 @@ impl Cli {
     ///
     /// # Errors
     /// [`crate::config::ConfigError`], which names file, line and column.
-    pub fn open(&self) -> Result<Context> {
-        Context::open(Config::load(self.config.as_deref())?)
+    pub fn open_fleet(&self) -> Result<FleetContext> {
+        FleetContext::open(Config::load(self.config.as_deref())?)
     }
 
     /// Runs a subcommand to its end.
     ///
     /// # Errors
-    /// What stopped it; [`Exit::of`] tells the exit code.
+    /// What stopped it; [`Exit::of`] returns the exit code.
     pub async fn run(self) -> Result<ExitCode> {
         let Some(command) = &self.command else {
             unreachable!("the console is opened by main");
         };
         match command {
-            Command::Lab(_) => {}
-            Command::Completions { shell } => {
+            CliCommand::Lab(_) => {}
+            CliCommand::Completions { shell } => {
                 let mut app = Self::command();
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut app, "matou", &mut script);
-                crate::out::block(&String::from_utf8_lossy(&script))?;
+                crate::out::print_block(&String::from_utf8_lossy(&script))?;
                 return Ok(ExitCode::SUCCESS);
             }
-            Command::Config => return self.print_config(),
-            // config.toml itself may be in the repository.
-            Command::Recover(options) => return recover::run(self.config.clone(), options).await,
+            CliCommand::Config => return self.print_config(),
+            // config.toml itself may have to be taken from the repository.
+            CliCommand::Recover(options) => {
+                return recover::run_recover_command(self.config.clone(), options).await;
+            }
             _ => {
-                let cx = self.open()?;
+                let cx = self.open_fleet()?;
                 for warning in &cx.config.warnings {
                     crate::out::note_hanging(format_args!("warning: {warning}"));
                 }
                 let mut cx = cx;
-                // At night a manager goes by what the operator's machine left on the storage node.
+                // The nightly run on a manager uses the apps/ and stacks/ that were pushed to the
+                // storage node.
                 if matches!(
                     command,
-                    Command::Backup {
+                    CliCommand::Backup {
                         scheduled: true,
                         ..
                     }
-                ) && crate::ops::take_over(&cx).await.unwrap_or_else(|why| {
-                    crate::out::note_hanging(format_args!(
-                        "warning: apps/ and stacks/ are as they were: {why}"
-                    ));
-                    false
-                }) {
+                ) && crate::ops::take_over_fleet_files(&cx)
+                    .await
+                    .unwrap_or_else(|why| {
+                        crate::out::note_hanging(format_args!(
+                            "warning: apps/ and stacks/ are as they were: {why}"
+                        ));
+                        false
+                    })
+                {
                     cx.nodes.close().await;
-                    cx = self.open()?;
+                    cx = self.open_fleet()?;
                 }
-                let result = self.run_on(&cx).await;
+                let result = self.run_on_fleet(&cx).await;
                 cx.nodes.close().await;
-                if let Some(why) = cx.journal.trouble() {
+                if let Some(why) = cx.journal.write_trouble() {
                     crate::errln!("warning: what was done is not remembered: {why}");
                 }
                 return result;
             }
         }
         match self.command {
-            Some(Command::Lab(lab)) => lab.run().await,
+            Some(CliCommand::Lab(lab)) => lab.run().await,
             _ => Ok(ExitCode::SUCCESS),
         }
     }
 
-    async fn run_on(&self, cx: &Context) -> Result<ExitCode> {
+    async fn run_on_fleet(&self, cx: &FleetContext) -> Result<ExitCode> {
         let Some(command) = &self.command else {
             return Ok(ExitCode::SUCCESS);
         };
@@ -495,28 +501,28 @@ impl Cli {
             to,
         };
         match command {
-            Command::Status { json } => status::run(cx, *json).await,
-            Command::Check { json, metrics } => {
+            CliCommand::Status { json } => status::run_status_command(cx, *json).await,
+            CliCommand::Check { json, metrics } => {
                 let form = match (json, metrics) {
-                    (true, _) => check::Form::Json,
-                    (_, true) => check::Form::Metrics,
-                    _ => check::Form::Text,
+                    (true, _) => check::CheckFormat::Json,
+                    (_, true) => check::CheckFormat::Metrics,
+                    _ => check::CheckFormat::Text,
                 };
-                check::run(cx, form).await
+                check::run_check_command(cx, form).await
             }
-            Command::Catalogue => print_catalogue(cx),
-            Command::Render {
+            CliCommand::Catalogue => print_catalogue(cx),
+            CliCommand::Render {
                 stack,
                 app,
                 variables,
             } => {
                 let variables = variables.iter().cloned().collect();
-                let target = crate::stack::Target::of(&cx.config);
-                let rendered = cx.catalogue.render(stack, app, &variables, &target)?;
-                crate::out::block(&rendered.yaml)?;
+                let target = crate::stack::RenderTarget::for_fleet(&cx.config);
+                let rendered = cx.catalogue.render_stack(stack, app, &variables, &target)?;
+                crate::out::print_block(&rendered.yaml)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Deploy {
+            CliCommand::Deploy {
                 stack,
                 app,
                 variables,
@@ -527,9 +533,9 @@ impl Cli {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect::<BTreeMap<_, _>>(),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Redeploy {
+            CliCommand::Redeploy {
                 app,
                 variables,
                 switches,
@@ -538,51 +544,55 @@ impl Cli {
                 let request = Request::Redeploy {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect(),
-                    switches: switches.switches(),
+                    switches: switches.to_edge_settings(),
                     rotate: Vec::new(),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Clone {
+            CliCommand::Clone {
                 app,
                 to,
                 variables,
                 options,
             } => {
-                let request = apps::like(cx, app, to, variables)?;
-                job::run(cx, request, options).await
+                let request = apps::build_clone_request(cx, app, to, variables)?;
+                job::run_request(cx, request, options).await
             }
-            Command::Update {
+            CliCommand::Update {
                 app,
                 to,
                 service,
                 options,
-            } => apps::update(cx, app, to.as_deref(), service.as_deref(), options).await,
-            Command::Place { app, to, options } => {
+            } => {
+                apps::run_update_command(cx, app, to.as_deref(), service.as_deref(), options).await
+            }
+            CliCommand::Place { app, to, options } => {
                 let request = Request::Place {
                     app: app.clone(),
                     to: (to != "anywhere").then(|| to.clone()),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Switch {
+            CliCommand::Switch {
                 app,
                 switches,
                 options,
             } => {
                 let request = Request::Switch {
                     app: app.clone(),
-                    switches: switches.switches(),
+                    switches: switches.to_edge_settings(),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Rollback { service, options } => {
+            CliCommand::Rollback { service, options } => {
                 let service = service.clone();
-                job::run(cx, Request::Rollback { service }, options).await
+                job::run_request(cx, Request::Rollback { service }, options).await
             }
-            Command::Secrets { app, what } => apps::secrets(cx, app, what.as_ref()).await,
-            Command::Lint { stacks, json } => apps::lint(cx, stacks, *json),
-            Command::Diff {
+            CliCommand::Secrets { app, what } => {
+                apps::run_secrets_command(cx, app, what.as_ref()).await
+            }
+            CliCommand::Lint { stacks, json } => apps::run_lint_command(cx, stacks, *json),
+            CliCommand::Diff {
                 stack,
                 app,
                 variables,
@@ -592,10 +602,10 @@ impl Cli {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect(),
                 };
-                job::run(cx, request, &job::Options::dry_run()).await
+                job::run_request(cx, request, &job::JobOptions::dry_run()).await
             }
-            Command::Migrate { file, write } => apps::migrate(cx, file, *write),
-            Command::Remove {
+            CliCommand::Migrate { file, write } => apps::run_migrate_command(cx, file, *write),
+            CliCommand::Remove {
                 app,
                 volumes,
                 options,
@@ -604,9 +614,9 @@ impl Cli {
                     app: app.clone(),
                     volumes: volumes.clone(),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Export {
+            CliCommand::Export {
                 app,
                 into,
                 snapshot,
@@ -619,17 +629,17 @@ impl Cli {
                     snapshot: snapshot.clone(),
                     database_files: *database_files,
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Erase { app, options } => {
-                job::run(cx, Request::Erase { app: app.clone() }, options).await
+            CliCommand::Erase { app, options } => {
+                job::run_request(cx, Request::Erase { app: app.clone() }, options).await
             }
-            Command::Restore(args) => restore::run(cx, args).await,
-            Command::Verify { apps, options } => {
+            CliCommand::Restore(args) => restore::run_restore_command(cx, args).await,
+            CliCommand::Verify { apps, options } => {
                 let apps = apps.clone();
-                job::run(cx, Request::Verify { apps }, options).await
+                job::run_request(cx, Request::Verify { apps }, options).await
             }
-            Command::Scale {
+            CliCommand::Scale {
                 service,
                 replicas,
                 options,
@@ -638,80 +648,86 @@ impl Cli {
                     service: service.clone(),
                     replicas: *replicas,
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Restart { service, options } => {
+            CliCommand::Restart { service, options } => {
                 let service = service.clone();
-                job::run(cx, Request::Restart { service }, options).await
+                job::run_request(cx, Request::Restart { service }, options).await
             }
-            Command::Provision {
+            CliCommand::Provision {
                 only,
                 skip,
                 nodes,
                 accept,
                 options,
             } => {
-                let asked = crate::provision::Options {
+                let asked = crate::provision::ProvisionOptions {
                     only: only.clone(),
                     skip: skip.clone(),
                     nodes: nodes.clone(),
                     accept: accept.clone(),
                 };
-                job::run(cx, Request::Provision { options: asked }, options).await
+                job::run_request(cx, Request::Provision { options: asked }, options).await
             }
-            Command::Backup {
+            CliCommand::Backup {
                 apps,
                 scheduled,
                 options,
                 ..
             } => match scheduled {
-                true => backup::scheduled(cx).await,
+                true => backup::run_scheduled_backup(cx).await,
                 false => {
                     let apps = apps.clone();
-                    job::run_at_once(cx, Request::Backup { apps }, options).await
+                    job::run_request_at_once(cx, Request::Backup { apps }, options).await
                 }
             },
-            Command::Files { take } => files::run(cx, take.as_deref()).await,
-            Command::Repo { what } => backup::repo(cx, what).await,
-            Command::Snapshots { app, json } => backup::snapshots(cx, app.as_deref(), *json).await,
-            Command::Drain { node, options } => {
-                job::run(cx, availability(node, Availability::Drain), options).await
+            CliCommand::Files { take } => files::run_files_command(cx, take.as_deref()).await,
+            CliCommand::Repo { what } => backup::run_repo_command(cx, what).await,
+            CliCommand::Snapshots { app, json } => {
+                backup::run_snapshots_command(cx, app.as_deref(), *json).await
             }
-            Command::Activate { node, options } => {
-                job::run(cx, availability(node, Availability::Active), options).await
+            CliCommand::Drain { node, options } => {
+                job::run_request(cx, availability(node, Availability::Drain), options).await
             }
-            Command::Promote { node, options } => {
+            CliCommand::Activate { node, options } => {
+                job::run_request(cx, availability(node, Availability::Active), options).await
+            }
+            CliCommand::Promote { node, options } => {
                 let (node, to) = (node.clone(), Role::Manager);
-                job::run(cx, Request::Role { node, to }, options).await
+                job::run_request(cx, Request::Role { node, to }, options).await
             }
-            Command::Demote { node, options } => {
+            CliCommand::Demote { node, options } => {
                 let (node, to) = (node.clone(), Role::Worker);
-                job::run(cx, Request::Role { node, to }, options).await
+                job::run_request(cx, Request::Role { node, to }, options).await
             }
-            Command::Leave { node, options } => {
-                job::run(cx, Request::Leave { node: node.clone() }, options).await
+            CliCommand::Leave { node, options } => {
+                job::run_request(cx, Request::Leave { node: node.clone() }, options).await
             }
-            Command::RemoveNode { node, options } => {
-                job::run(cx, Request::RemoveNode { node: node.clone() }, options).await
+            CliCommand::RemoveNode { node, options } => {
+                job::run_request(cx, Request::RemoveNode { node: node.clone() }, options).await
             }
-            Command::Reboot { node, options } => {
-                job::run(cx, Request::Reboot { node: node.clone() }, options).await
+            CliCommand::Reboot { node, options } => {
+                job::run_request(cx, Request::Reboot { node: node.clone() }, options).await
             }
-            Command::Upgrade { node, options } => {
-                job::run(cx, Request::Upgrade { node: node.clone() }, options).await
+            CliCommand::Upgrade { node, options } => {
+                job::run_request(cx, Request::Upgrade { node: node.clone() }, options).await
             }
-            Command::Pause { node, options } => {
-                job::run(cx, availability(node, Availability::Pause), options).await
+            CliCommand::Pause { node, options } => {
+                job::run_request(cx, availability(node, Availability::Pause), options).await
             }
-            Command::Drill(args) => recover::practise(cx, args).await,
-            Command::Certificates { json, what } => {
-                certificates::run(cx, *json, what.as_ref()).await
+            CliCommand::Drill(args) => recover::run_drill_command(cx, args).await,
+            CliCommand::Certificates { json, what } => {
+                certificates::run_certificates_command(cx, *json, what.as_ref()).await
             }
-            Command::Logs { service, options } => logs::service(cx, service, options).await,
-            Command::Bans { json } => bans::run(cx, *json).await,
-            Command::Intrusions { options } => intrusions::run(cx, options).await,
-            Command::Search { options } => search::run(cx, options).await,
-            Command::Unban {
+            CliCommand::Logs { service, options } => {
+                logs::run_logs_command(cx, service, options).await
+            }
+            CliCommand::Bans { json } => bans::run_bans_command(cx, *json).await,
+            CliCommand::Intrusions { options } => {
+                intrusions::run_intrusions_command(cx, options).await
+            }
+            CliCommand::Search { options } => search::run_search_command(cx, options).await,
+            CliCommand::Unban {
                 address,
                 node,
                 options,
@@ -720,20 +736,22 @@ impl Cli {
                     address: address.clone(),
                     node: node.clone(),
                 };
-                job::run(cx, request, options).await
+                job::run_request(cx, request, options).await
             }
-            Command::Move(args) => moves::run(cx, args).await,
-            Command::Access { app, options } => access::run(cx, app, options).await,
-            Command::Journal {
+            CliCommand::Move(args) => moves::run_move_command(cx, args).await,
+            CliCommand::Access { app, options } => {
+                access::run_access_command(cx, app, options).await
+            }
+            CliCommand::Journal {
                 node,
                 unit,
                 options,
-            } => logs::journal(cx, node, unit.as_deref(), options).await,
-            Command::Shell { target } => shell::run(cx, target).await,
-            Command::Lab(_)
-            | Command::Config
-            | Command::Completions { .. }
-            | Command::Recover(_) => {
+            } => logs::run_journal_command(cx, node, unit.as_deref(), options).await,
+            CliCommand::Shell { target } => shell::run_shell_command(cx, target).await,
+            CliCommand::Lab(_)
+            | CliCommand::Config
+            | CliCommand::Completions { .. }
+            | CliCommand::Recover(_) => {
                 unreachable!("needs no fleet")
             }
         }
@@ -746,14 +764,14 @@ impl Cli {
             None => outln!("no config.toml: this machine alone is the fleet")?,
         }
         for warning in &config.warnings {
-            crate::out::hanging(format_args!("warning: {warning}"))?;
+            crate::out::print_hanging(format_args!("warning: {warning}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print_catalogue(cx: &Context) -> Result<ExitCode> {
-    for entry in cx.catalogue.list() {
+fn print_catalogue(cx: &FleetContext) -> Result<ExitCode> {
+    for entry in cx.catalogue.list_entries() {
         outln!("{:<14} {}", entry.name, entry.description)?;
         for v in &entry.variables {
             let default = match (&v.default, v.required) {

@@ -7,8 +7,8 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::{job, recover};
-use crate::ops::{Context, Request, moves, recover::Findings};
-use crate::recover::Kind;
+use crate::ops::{FleetContext, Request, moves, recover::RecoveryFindings};
+use crate::recover::RecoveryKind;
 
 #[derive(Debug, Args)]
 pub struct MoveArgs {
@@ -18,17 +18,17 @@ pub struct MoveArgs {
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     #[command(flatten)]
-    job: job::Options,
+    job: job::JobOptions,
 }
 
-/// Moves applications to another fleet.
-pub(super) async fn run(cx: &Context, args: &MoveArgs) -> Result<ExitCode> {
-    let findings = Findings::default();
+/// Carries out `matou move`: moves applications to another fleet.
+pub(super) async fn run_move_command(cx: &FleetContext, args: &MoveArgs) -> Result<ExitCode> {
+    let findings = RecoveryFindings::default();
     let to = std::path::absolute(&args.to)?;
     let request = Request::Move {
         apps: args.apps.clone(),
         to: to.display().to_string(),
     };
-    let build = async |_: &Request| moves::job(cx, &args.apps, &to, &findings).await;
-    recover::reported(cx, Kind::Move, request, build, &findings, &args.job).await
+    let build = async |_: &Request| moves::build_move_job(cx, &args.apps, &to, &findings).await;
+    recover::run_reported_job(cx, RecoveryKind::Move, request, build, &findings, &args.job).await
 }

@@ -8,11 +8,12 @@ use color_eyre::eyre::{Result, WrapErr, bail, eyre};
 
 use super::{Exit, job};
 use crate::backup::FleetId;
-use crate::config::{Config, Repository};
+use crate::config::{Config, RepositoryConfig};
 use crate::job::Job;
-use crate::ops::{Context, Request, recover};
+use crate::ops::{FleetContext, Request, recover};
 use crate::recover::{
-    Bootstrap, DrillOptions, Kind, Report, Server, Timeline, bootstrap, drill, history,
+    BootstrapOptions, DrillOptions, NewServer, RecoveryKind, RecoveryReport, Timeline,
+    bootstrap_fleet_folder, list_recovery_reports, run_drill,
 };
 use crate::{errln, outln};
 
@@ -35,7 +36,7 @@ pub struct RecoverOptions {
         value_delimiter = ',',
         requires = "repository"
     )]
-    nodes: Vec<Server>,
+    nodes: Vec<NewServer>,
     /// Which fleet, when the repository holds several: its name, or its id
     #[arg(long, value_name = "FLEET", requires = "repository")]
     fleet: Option<String>,
@@ -59,18 +60,18 @@ pub struct RecoverOptions {
     #[arg(long, value_name = "FILE", requires = "repository")]
     settings: Option<PathBuf>,
     #[command(flatten)]
-    job: job::Options,
+    job: job::JobOptions,
 }
 
 impl RecoverOptions {
-    /// Whether the configuration comes out of the repository.
-    pub(super) fn knows_nothing(&self) -> bool {
+    /// Whether config.toml is taken from the repository.
+    pub(super) fn is_from_repository(&self) -> bool {
         self.repository.is_some()
     }
 
-    /// Takes config.toml and apps/ out of the repository; answers with the path of config.toml and the
-    /// id of the fleet.
-    async fn configuration(&self) -> Result<(PathBuf, Option<FleetId>)> {
+    /// Takes config.toml and apps/ from the repository. Returns the path of config.toml and the id
+    /// of the fleet.
+    async fn take_config_from_repository(&self) -> Result<(PathBuf, Option<FleetId>)> {
         let absolute = |path: &PathBuf| {
             std::path::absolute(path).wrap_err_with(|| format!("{}", path.display()))
         };
@@ -91,13 +92,13 @@ impl RecoverOptions {
         if self.accept_new_host_keys {
             set("known_hosts", Some("accept-new".into()));
         }
-        let repository = Repository {
+        let repository = RepositoryConfig {
             location: self.repository.clone().unwrap_or_default(),
             password_file: self.password_file.as_ref().map(absolute).transpose()?,
             environment_file: self.environment_file.as_ref().map(absolute).transpose()?,
-            ..Repository::default()
+            ..RepositoryConfig::default()
         };
-        let wanted = Bootstrap {
+        let wanted = BootstrapOptions {
             fleet: self.fleet.clone(),
             id: None,
             servers: self.nodes.clone(),
@@ -105,49 +106,52 @@ impl RecoverOptions {
             ssh,
             settings: match &self.settings {
                 None => String::new(),
-                Some(file) => crate::files::read_text(file, crate::files::LARGEST)
+                Some(file) => crate::files::read_text(file, crate::files::MAX_CONFIG_BYTES)
                     .wrap_err_with(|| format!("{} can't be read", file.display()))?,
             },
         };
         if wanted.servers.is_empty() {
             bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
         }
-        // Who stopped reading does not stop it.
-        let say = |said: &str| drop(crate::out::hanging(format_args!("{said}")));
-        let (config, snapshot) = bootstrap(&wanted, &folder, None, &say).await?;
+        // A closed pipe does not stop the recovery.
+        let say = |said: &str| drop(crate::out::print_hanging(format_args!("{said}")));
+        let (config, snapshot) = bootstrap_fleet_folder(&wanted, &folder, None, &say).await?;
         outln!(
             "{} is of {} (snapshot {})",
             config.display(),
             snapshot.time.strftime("%F %T UTC"),
             snapshot.short_id
         )?;
-        Ok((config, FleetId::of(&snapshot)))
+        Ok((config, FleetId::from_snapshot(&snapshot)))
     }
 }
 
-/// Rebuilds the fleet, or what is lost of it.
-pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Result<ExitCode> {
-    let (path, id) = match options.knows_nothing() {
+/// Carries out `matou recover`: rebuilds the fleet, or what is lost of it.
+pub(super) async fn run_recover_command(
+    config: Option<PathBuf>,
+    options: &RecoverOptions,
+) -> Result<ExitCode> {
+    let (path, id) = match options.is_from_repository() {
         true => {
-            let (path, id) = options.configuration().await?;
+            let (path, id) = options.take_config_from_repository().await?;
             (Some(path), id)
         }
         false => (config, None),
     };
-    let cx = Context::open(Config::load(path.as_deref())?)?;
+    let cx = FleetContext::open(Config::load(path.as_deref())?)?;
     for warning in &cx.config.warnings {
         crate::out::note_hanging(format_args!("warning: {warning}"));
     }
-    let findings = recover::Findings::default();
-    let how = recover::Options {
+    let findings = recover::RecoveryFindings::default();
+    let how = recover::RebuildOptions {
         id,
-        ..recover::Options::default()
+        ..recover::RebuildOptions::default()
     };
-    let build = async |_: &Request| recover::job(&cx, &how, &findings).await;
+    let build = async |_: &Request| recover::build_recovery_job(&cx, &how, &findings).await;
     let options = &options.job;
-    let ended = reported(
+    let ended = run_reported_job(
         &cx,
-        Kind::Recovery,
+        RecoveryKind::Recovery,
         Request::Recover,
         build,
         &findings,
@@ -158,43 +162,43 @@ pub(super) async fn run(config: Option<PathBuf>, options: &RecoverOptions) -> Re
     ended
 }
 
-/// Runs a job whose report is kept.
-pub(super) async fn reported(
-    cx: &Context,
-    kind: Kind,
+/// Runs a job, and keeps and prints its report.
+pub(super) async fn run_reported_job(
+    cx: &FleetContext,
+    kind: RecoveryKind,
     request: Request,
     build: impl AsyncFn(&Request) -> Result<Job, String>,
-    findings: &recover::Findings,
-    options: &job::Options,
+    findings: &recover::RecoveryFindings,
+    options: &job::JobOptions,
 ) -> Result<ExitCode> {
     let mut timeline = None;
-    let mut watch = |watched: job::Watched<'_>| match watched {
-        job::Watched::Confirmed(plan) => timeline = Some(Timeline::new(plan)),
-        job::Watched::Event(event) => {
+    let mut watch = |watched: job::JobNotice<'_>| match watched {
+        job::JobNotice::Confirmed(plan) => timeline = Some(Timeline::new(plan)),
+        job::JobNotice::Event(event) => {
             if let Some(timeline) = &mut timeline {
-                timeline.take(event);
+                timeline.record_event(event);
             }
         }
     };
-    let ended = job::run_watched(cx, request, build, options, &mut watch).await;
+    let ended = job::run_watched_job(cx, request, build, options, &mut watch).await;
     if let Some(timeline) = timeline {
-        let report = timeline.report(kind, &cx.config.fleet.name, findings);
-        show(&report, options)?;
+        let report = timeline.build_report(kind, &cx.config.fleet.name, findings);
+        print_recovery_report(&report, options)?;
     }
     ended
 }
 
-fn show(report: &Report, options: &job::Options) -> Result<()> {
+fn print_recovery_report(report: &RecoveryReport, options: &job::JobOptions) -> Result<()> {
     match options.wants_json() {
-        true => crate::out::json(report)?,
-        false => crate::out::block(&format!("\n{}\n", report.markdown()))?,
+        true => crate::out::print_json_line(report)?,
+        false => crate::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
     }
-    keep(report, options.wants_json())
+    keep_recovery_report(report, options.wants_json())
 }
 
-/// Keeps a report; that there is no room for it does not change what it says.
-fn keep(report: &Report, json: bool) -> Result<()> {
-    match report.keep() {
+/// Keeps a report. A failure to write it is only a warning.
+fn keep_recovery_report(report: &RecoveryReport, json: bool) -> Result<()> {
+    match report.save() {
         Ok(_) if json => {}
         Ok(path) => outln!("kept in {}", path.display())?,
         Err(e) => errln!("warning: the report is not kept: {e:#}"),
@@ -222,13 +226,14 @@ pub struct DrillArgs {
     json: bool,
 }
 
-/// Rebuilds the fleet on a practice fleet of this machine, and reports how that went.
-pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode> {
+/// Carries out `matou drill`: rebuilds the fleet on a practice fleet of this machine, and prints a
+/// report.
+pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Result<ExitCode> {
     let fleet = &cx.config.fleet.name;
     if args.history {
-        let reports = history(Kind::Drill, fleet);
+        let reports = list_recovery_reports(RecoveryKind::Drill, fleet);
         if args.json {
-            crate::out::json(&reports)?;
+            crate::out::print_json_line(&reports)?;
         } else if reports.is_empty() {
             outln!("no drill was made yet")?;
         }
@@ -237,7 +242,7 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
             outln!(
                 "{}  {}",
                 report.began.strftime("%F %T UTC"),
-                report.drill().line(now)
+                report.summarize_drill().summary_line(now)
             )?;
         }
         return Ok(Exit::Done.into());
@@ -248,17 +253,17 @@ pub(super) async fn practise(cx: &Context, args: &DrillArgs) -> Result<ExitCode>
         keep: args.keep,
     };
     let json = args.json;
-    let report = drill(&cx.config, &options, &|said| {
+    let report = run_drill(&cx.config, &options, &|said| {
         if !json {
-            drop(crate::out::hanging(format_args!("{said}")));
+            drop(crate::out::print_hanging(format_args!("{said}")));
         }
     })
     .await?;
     match json {
-        true => crate::out::json(&report)?,
-        false => crate::out::block(&format!("\n{}\n", report.markdown()))?,
+        true => crate::out::print_json_line(&report)?,
+        false => crate::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
     }
-    keep(&report, json)?;
+    keep_recovery_report(&report, json)?;
     match &report.failure {
         None => Ok(Exit::Done.into()),
         Some(_) if json => Ok(Exit::Failed.into()),

@@ -6,19 +6,19 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::Result;
 
 use super::job;
-use crate::ops::{Context, Request, RestoreTo, RestoreWhat};
+use crate::ops::{FleetContext, Request, RestoreDestination, RestoreScope};
 
 /// What is restored, from where, and where to.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct RestoreArgs {
     #[command(subcommand)]
-    after: Option<After>,
+    after: Option<RestoreCommand>,
     /// The application
     #[arg(required_unless_present = "all")]
     app: Option<String>,
     /// With --as: variables of the new application, its domain above all
-    #[arg(value_name = "NAME=VALUE", value_parser = super::variable, requires = "name")]
+    #[arg(value_name = "NAME=VALUE", value_parser = super::parse_variable, requires = "name")]
     variables: Vec<(String, String)>,
     /// Every application, each from its newest snapshot
     #[arg(long, conflicts_with_all = ["app", "snapshot", "path", "into", "name"])]
@@ -36,27 +36,27 @@ pub struct RestoreArgs {
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
-    options: job::Options,
+    options: job::JobOptions,
 }
 
 #[derive(Debug, Subcommand)]
-enum After {
+enum RestoreCommand {
     /// Bring back what a restore replaced, or resolve one that was interrupted
     Undo {
         app: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
     /// Let go what a restore replaced, to free its room
     Forget {
         app: String,
         #[command(flatten)]
-        options: job::Options,
+        options: job::JobOptions,
     },
 }
 
 impl RestoreArgs {
-    fn request(&self) -> Request {
+    fn build_request(&self) -> Request {
         let Some(app) = &self.app else {
             return Request::RestoreAll;
         };
@@ -64,34 +64,34 @@ impl RestoreArgs {
             app: app.clone(),
             snapshot: self.snapshot.clone().filter(|s| s != "latest"),
             what: match &self.path {
-                Some(path) => RestoreWhat::Path { path: path.clone() },
-                None => RestoreWhat::App,
+                Some(path) => RestoreScope::Path { path: path.clone() },
+                None => RestoreScope::App,
             },
             to: match (&self.name, &self.into) {
-                (Some(name), _) => RestoreTo::Beside {
+                (Some(name), _) => RestoreDestination::Beside {
                     app: name.clone(),
                     variables: self.variables.iter().cloned().collect(),
                 },
-                (None, Some(folder)) => RestoreTo::Folder {
+                (None, Some(folder)) => RestoreDestination::Folder {
                     path: folder.clone(),
                 },
-                (None, None) => RestoreTo::Place,
+                (None, None) => RestoreDestination::Place,
             },
         }
     }
 }
 
-/// Carries `matou restore` out.
-pub(super) async fn run(cx: &Context, args: &RestoreArgs) -> Result<ExitCode> {
+/// Carries out `matou restore`.
+pub(super) async fn run_restore_command(cx: &FleetContext, args: &RestoreArgs) -> Result<ExitCode> {
     match &args.after {
-        Some(After::Undo { app, options }) => {
+        Some(RestoreCommand::Undo { app, options }) => {
             let app = app.clone();
-            job::run(cx, Request::RestoreUndo { app }, options).await
+            job::run_request(cx, Request::RestoreUndo { app }, options).await
         }
-        Some(After::Forget { app, options }) => {
+        Some(RestoreCommand::Forget { app, options }) => {
             let app = app.clone();
-            job::run(cx, Request::RestoreForget { app }, options).await
+            job::run_request(cx, Request::RestoreForget { app }, options).await
         }
-        None => job::run(cx, args.request(), &args.options).await,
+        None => job::run_request(cx, args.build_request(), &args.options).await,
     }
 }

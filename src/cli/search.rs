@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 use super::Exit;
 use crate::collect::LogStore;
 use crate::model::{LogRecord, LogSearch};
-use crate::ops::Context;
-use crate::text::clean;
-use crate::units::duration;
+use crate::ops::FleetContext;
+use crate::text::clean_line;
+use crate::units::parse_human_duration;
 
 /// Records that may be asked for.
 const MOST: i64 = 5000;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct SearchOptions {
     /// LogsQL, as `error`, `"connection refused" node:n2`; everything when left out
     #[arg(default_value = "*")]
     query: String,
@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "APP")]
     app: Option<String>,
     /// Only those of the last so many minutes or hours, as 10m or 2h
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     since: Option<Duration>,
     /// Records at most: the newest
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=MOST))]
@@ -40,11 +40,14 @@ pub struct Options {
     json: bool,
 }
 
-/// Prints what is found, oldest first.
+/// Carries out `matou search`: prints what is found, oldest first.
 ///
 /// # Errors
-/// There is no log store, it does not answer, or does not understand.
-pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
+/// There is no log store, it does not answer, or it refuses the query.
+pub(super) async fn run_search_command(
+    cx: &FleetContext,
+    options: &SearchOptions,
+) -> Result<ExitCode> {
     let failed = |reason: String| eyre!("{reason}");
     let store = LogStore::find(&cx.nodes, options.app.as_deref()).await;
     let store = store.map_err(failed)?;
@@ -57,14 +60,14 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
     };
     if !options.follow {
         let found = store.search(&search).await.map_err(failed)?;
-        print(&found, options.json)?;
+        print_log_records(&found, options.json)?;
         return Ok(Exit::Done.into());
     }
     let (out, mut arriving) = mpsc::channel(4);
     let following = store.follow(search, out);
     let printing = async {
         while let Some(found) = arriving.recv().await {
-            if !print(&found, options.json)? {
+            if !print_log_records(&found, options.json)? {
                 break;
             }
         }
@@ -78,11 +81,11 @@ pub(super) async fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
     }
 }
 
-/// False when nobody reads any more.
-fn print(found: &[LogRecord], json: bool) -> Result<bool> {
+/// Prints records. Returns false when nobody reads the output.
+fn print_log_records(found: &[LogRecord], json: bool) -> Result<bool> {
     let written = found.iter().try_for_each(|record| match json {
-        true => crate::out::json(record),
-        false => crate::outln!("{}", line(record)),
+        true => crate::out::print_json_line(record),
+        false => crate::outln!("{}", format_log_record(record)),
     });
     match written {
         Ok(()) => Ok(true),
@@ -91,7 +94,7 @@ fn print(found: &[LogRecord], json: bool) -> Result<bool> {
     }
 }
 
-fn line(record: &LogRecord) -> String {
+fn format_log_record(record: &LogRecord) -> String {
     let at = record.at.map_or_else(String::new, |t| {
         t.strftime("%Y-%m-%d %H:%M:%S ").to_string()
     });
@@ -101,5 +104,5 @@ fn line(record: &LogRecord) -> String {
         .filter(|s| !s.is_empty())
         .map(|s| &**s)
         .collect();
-    clean(&format!("{at}{} {}", of.join(" "), record.line)).into_owned()
+    clean_line(&format!("{at}{} {}", of.join(" "), record.line)).into_owned()
 }

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{Context as _, Result};
 
-use crate::ops::{self, Context};
+use crate::ops::{self, FleetContext};
 
-/// Opens the shell and answers with its exit code.
-pub async fn run(cx: &Context, name: &str) -> Result<ExitCode> {
-    let target = ops::shell_target(cx, name).await?;
-    let argv = ops::shell_command(cx, &target).await?;
+/// Opens the shell and returns its exit code.
+pub async fn run_shell_command(cx: &FleetContext, name: &str) -> Result<ExitCode> {
+    let target = ops::find_shell_target(cx, name).await?;
+    let argv = ops::build_shell_command(cx, &target).await?;
     let status = tokio::process::Command::new(&argv[0])
         .args(&argv[1..])
         .status()

@@ -8,21 +8,21 @@ use tokio::sync::mpsc;
 
 use super::Exit;
 use crate::collect::Collectors;
-use crate::model::{Fleet, Link, Node};
-use crate::ops::Context;
+use crate::model::{Fleet, Node, NodeLink};
+use crate::ops::FleetContext;
 use crate::outln;
-use crate::text::{clean, human_bytes};
+use crate::text::{clean_line, human_bytes};
 
 /// How long the slowest node is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Reads every node once and prints what was found.
-pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
-    let fleet = read(cx).await;
+/// Carries out `matou status`: reads every node once and prints the fleet.
+pub async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
+    let fleet = read_fleet_once(cx).await;
     if json {
-        crate::out::json_pretty(&fleet)?;
+        crate::out::print_json_pretty(&fleet)?;
     } else {
-        print(&fleet)?;
+        print_fleet(&fleet)?;
     }
     Ok(match fleet.swarm.value() {
         Some(_) => Exit::Done.into(),
@@ -30,13 +30,13 @@ pub async fn run(cx: &Context, json: bool) -> Result<ExitCode> {
     })
 }
 
-async fn read(cx: &Context) -> Fleet {
+async fn read_fleet_once(cx: &FleetContext) -> Fleet {
     let mut fleet = Fleet::new(&cx.config.fleet.name, cx.nodes.as_model());
     let (updates, mut arriving) = mpsc::channel(64);
     let _collectors = Collectors::start(&cx.nodes, None, None, updates);
-    let deadline = tokio::time::sleep(PATIENCE);
+    let deadline = tokio::time::sleep(READ_TIMEOUT);
     tokio::pin!(deadline);
-    while !is_complete(&fleet) {
+    while !is_fleet_read(&fleet) {
         tokio::select! {
             update = arriving.recv() => match update {
                 Some(update) => fleet.apply(update),
@@ -48,10 +48,10 @@ async fn read(cx: &Context) -> Fleet {
     fleet
 }
 
-fn is_complete(fleet: &Fleet) -> bool {
+fn is_fleet_read(fleet: &Fleet) -> bool {
     let read = |n: &Node| {
         !n.configured
-            || matches!(n.link, Link::Down { .. })
+            || matches!(n.link, NodeLink::Down { .. })
             || (n
                 .engine
                 .read_at()
@@ -63,7 +63,7 @@ fn is_complete(fleet: &Fleet) -> bool {
     (fleet.swarm.value().is_some() || fleet.swarm.error().is_some()) && fleet.nodes.iter().all(read)
 }
 
-fn print(fleet: &Fleet) -> std::io::Result<()> {
+fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
     outln!("{}", fleet.name)?;
     outln!("")?;
     outln!(
@@ -77,12 +77,12 @@ fn print(fleet: &Fleet) -> std::io::Result<()> {
         "LOAD"
     )?;
     for node in &fleet.nodes {
-        print_node(fleet, node)?;
+        print_node_status(fleet, node)?;
     }
     outln!("")?;
     let Some(swarm) = fleet.swarm.value() else {
         let reason = fleet.swarm.error().unwrap_or("no manager answered in time");
-        return outln!("swarm: not read: {}", clean(reason));
+        return outln!("swarm: not read: {}", clean_line(reason));
     };
     outln!(
         "{:<20} {:>7}  {:<28} {:<24}",
@@ -94,18 +94,18 @@ fn print(fleet: &Fleet) -> std::io::Result<()> {
     for service in &swarm.services {
         outln!(
             "{:<20} {:>7}  {:<28} {}",
-            clean(&service.name),
+            clean_line(&service.name),
             format!("{}/{}", service.running, service.wanted),
-            clean(&service.image),
-            clean(&service.domains.join(" "))
+            clean_line(&service.image),
+            clean_line(&service.domains.join(" "))
         )?;
         if service.running < service.wanted {
             let error = fleet
-                .tasks(&service.id)
+                .tasks_of_service(&service.id)
                 .filter(|t| !t.error.is_empty())
                 .max_by_key(|t| t.since);
             if let Some(task) = error {
-                outln!("  {}", clean(&task.error))?;
+                outln!("  {}", clean_line(&task.error))?;
             }
         }
     }
@@ -115,12 +115,12 @@ fn print(fleet: &Fleet) -> std::io::Result<()> {
     Ok(())
 }
 
-fn print_node(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
-    let swarm = fleet.swarm_node(node);
+fn print_node_status(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
+    let swarm = fleet.find_swarm_node(node);
     let state = match (&node.link, swarm) {
-        (Link::Down { .. }, _) if node.configured => "unreachable",
+        (NodeLink::Down { .. }, _) if node.configured => "unreachable",
         (_, Some(s)) => &s.state,
-        (Link::Up, None) => "no swarm",
+        (NodeLink::Up, None) => "no swarm",
         (_, None) => "unknown",
     };
     let role = match swarm {
@@ -133,8 +133,8 @@ fn print_node(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
     let metrics = node.metrics.value();
     outln!(
         "{:<14} {:<12} {:<8} {:<6} {:>4} {:>4} {:>5}  {}",
-        clean(&node.name),
-        clean(state),
+        clean_line(&node.name),
+        clean_line(state),
         role,
         swarm.map_or("-", |s| s.availability.as_str()),
         metrics.map_or("?".into(), |m| percent(m.memory_percent())),
@@ -142,17 +142,17 @@ fn print_node(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
         metrics.map_or("?".into(), |m| format!("{:.2}", m.load[0])),
         node.engine.value().map_or_else(String::new, |e| format!(
             "Docker {}, {} CPU, {}",
-            clean(&e.version),
+            clean_line(&e.version),
             e.cpus,
             human_bytes(e.memory)
         )),
     )?;
     let reason = match &node.link {
-        Link::Down { reason, .. } => Some(reason.as_str()),
+        NodeLink::Down { reason, .. } => Some(reason.as_str()),
         _ => node.engine.error().or(node.metrics.error()),
     };
     match reason {
-        Some(reason) => outln!("  {}", clean(reason)),
+        Some(reason) => outln!("  {}", clean_line(reason)),
         None => Ok(()),
     }
 }

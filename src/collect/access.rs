@@ -7,27 +7,27 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::logs::{LogBatch, Window, follow_service, swarm};
+use super::logs::{LogBatch, LogWindow, follow_service, query_manager_swarm};
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
-use crate::edge::{AccessLog, access_log, parse_access, traefik};
-use crate::host::Confined;
-use crate::job::Stream;
-use crate::model::{Access, Routes, Swarm};
+use crate::edge::{AccessLog, find_access_log, find_edge_service, parse_access};
+use crate::host::ConfinedFolders;
+use crate::job::OutputStream;
+use crate::model::{AccessRecord, AppRoutes, Swarm};
 
-/// Where the edge runs is looked at this often, and a log that broke off is opened again.
+/// How often the edge's nodes are looked up, and logs that broke off are opened again.
 const POLL: Duration = Duration::from_secs(5);
 
 /// Largest batch, and how long one is gathered.
 const BATCH: usize = 1024;
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Bytes of the past that a node looks through.
-const PAST: u32 = 128 << 20;
+/// Bytes at the end of each node's log in which past requests are searched.
+const MAX_PAST_BYTES: u32 = 128 << 20;
 
-/// The past up to where the file ends now, then what comes. Only lines that hold one of the texts
-/// leave the node, without the fields that nobody reads here. `tail -F` goes on when the file is
-/// truncated or replaced (logrotate). An empty line now and then shows whether anybody listens: a console
-/// that was killed leaves nothing behind.
+/// Prints the log up to its present end, then follows it. Only lines that hold one of the given
+/// texts leave the node, without the fields that matou does not use. `tail -F` goes on when the
+/// file is truncated or replaced (logrotate). An empty line every 30 s fails when the connection is
+/// gone and ends the script: a console that was killed leaves no process behind.
 const SCRIPT: &str = r#"f=$1 n=$2 past=$3 follow=$4; shift 4
 size=$(stat -c %s -- "$f") || exit 1
 short='s/"(ClientAddr|ClientPort|DownstreamContentSize|GzipRatio|Origin[A-Za-z]+|Overhead|Request(Addr|ContentSize|Count|Port|Protocol|Scheme)|RetryAttempts|Service[A-Za-z]+|StartLocal|TLS[A-Za-z]+|entryPointName|level|msg)":("[^"\\]*"|[0-9.]+),//g'
@@ -42,41 +42,41 @@ kill $beat"#;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessNews {
     /// Requests, in the order of their times within a batch.
-    Requests(Vec<Access>),
+    Requests(Vec<AccessRecord>),
     /// Why some may be missing.
     Note(String),
 }
 
-/// Sends the requests of `routes` to `out`, `window.tail` of the past from each node; returns when
-/// all was read, or, when following, when nobody listens any more.
+/// Sends the requests that belong to `routes` to `out`, of the past `window.tail` from each node.
+/// Returns when all was read; when following, when `out` is closed.
 ///
 /// # Errors
 /// Nothing takes https, it writes no access log that can be read, or no node can be asked.
-pub async fn follow(
+pub async fn follow_access_log(
     nodes: &Nodes,
-    routes: &Routes,
-    window: Window,
+    routes: &AppRoutes,
+    window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
-    let fleet = swarm(nodes).await?;
-    let edge = traefik(&fleet)
+    let fleet = query_manager_swarm(nodes).await?;
+    let edge = find_edge_service(&fleet)
         .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
-    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
-    let spec = manager.docker.service_spec(&edge.id).await;
+    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let spec = manager.docker.query_service_spec(&edge.id).await;
     let spec: ServiceSpec = spec.map_err(|e| e.to_string())?;
-    match access_log(&spec, &edge.name)? {
-        AccessLog::Output => output(nodes, &edge.id, routes, window, out).await,
-        file => files(nodes, &edge.id, &file, routes, window, out, cancel).await,
+    match find_access_log(&spec, &edge.name)? {
+        AccessLog::Output => follow_edge_output(nodes, &edge.id, routes, window, out).await,
+        file => follow_access_files(nodes, &edge.id, &file, routes, window, out, cancel).await,
     }
 }
 
-/// From the edge's own output.
-async fn output(
+/// Reads requests from the output of the edge's service.
+async fn follow_edge_output(
     nodes: &Nodes,
     service: &str,
-    routes: &Routes,
-    window: Window,
+    routes: &AppRoutes,
+    window: LogWindow,
     out: mpsc::Sender<AccessNews>,
 ) -> Result<(), String> {
     let (lines, mut arriving) = mpsc::channel::<LogBatch>(8);
@@ -89,7 +89,7 @@ async fn output(
             };
             let Some(batch) = batch else { return };
             let requests = batch.iter().filter_map(|l| parse_access(&l.bytes));
-            let requests: Vec<_> = requests.filter(|a| routes.own(a)).collect();
+            let requests: Vec<_> = requests.filter(|a| routes.owns_record(a)).collect();
             if !requests.is_empty() && out.send(AccessNews::Requests(requests)).await.is_err() {
                 return;
             }
@@ -98,29 +98,29 @@ async fn output(
     tokio::join!(reading, parsing).0
 }
 
-/// From a file on each node that the edge runs on.
-async fn files(
+/// Reads requests from a file on each node that the edge runs on.
+async fn follow_access_files(
     nodes: &Nodes,
     service: &str,
     file: &AccessLog,
-    routes: &Routes,
-    window: Window,
+    routes: &AppRoutes,
+    window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
-    let mut readers = Readers::new();
+    let mut readers = AccessReaders::new();
     let stop = cancel.child_token();
     // Nodes, and whether each is being read.
     let mut known: HashMap<String, bool> = HashMap::new();
     let mut first = true;
     loop {
         let swarm = tokio::select! {
-            swarm = swarm(nodes) => swarm,
-            () = out.closed() => return nobody_listens(&stop, readers).await,
+            swarm = query_manager_swarm(nodes) => swarm,
+            () = out.closed() => return stop_access_readers(&stop, readers).await,
         };
         match swarm {
             Ok(swarm) => {
-                for name in places(nodes, &swarm, service) {
+                for name in list_edge_nodes(nodes, &swarm, service) {
                     let again = known.get(&name).copied();
                     if again == Some(true) {
                         continue;
@@ -128,14 +128,15 @@ async fn files(
                     let Some(handle) = nodes.get(&name).cloned() else {
                         continue;
                     };
-                    // What was read before must not come twice.
+                    // When a log is opened again, its past was sent already.
                     let tail = if again.is_some() { 0 } else { window.tail };
-                    let window = Window { tail, ..window };
+                    let window = LogWindow { tail, ..window };
                     known.insert(name.clone(), true);
                     let (file, routes) = (file.clone(), routes.clone());
                     let (out, stop) = (out.clone(), stop.clone());
                     readers.spawn(async move {
-                        let read = read(&handle, &file, &routes, window, out, &stop).await;
+                        let read =
+                            read_access_file(&handle, &file, &routes, window, out, &stop).await;
                         (name, read)
                     });
                 }
@@ -154,7 +155,7 @@ async fn files(
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            () = out.closed() => return nobody_listens(&stop, readers).await,
+            () = out.closed() => return stop_access_readers(&stop, readers).await,
         }
         while let Some(ended) = readers.try_join_next() {
             let Ok((name, ended)) = ended else { continue };
@@ -162,7 +163,7 @@ async fn files(
             let note = format!("{name}: {why}; opened again, requests of meanwhile are missing");
             known.insert(name, false);
             if out.send(AccessNews::Note(note)).await.is_err() {
-                return nobody_listens(&stop, readers).await;
+                return stop_access_readers(&stop, readers).await;
             }
         }
     }
@@ -175,18 +176,21 @@ async fn files(
     outcome
 }
 
-/// Those that read, by node, and how it ended.
-type Readers = JoinSet<(String, Result<(), String>)>;
+/// One reading task a node. Each returns the node's name and how it ended.
+type AccessReaders = JoinSet<(String, Result<(), String>)>;
 
-/// Nobody listens any more: returns when nothing is left behind on the nodes.
-async fn nobody_listens(stop: &CancellationToken, mut readers: Readers) -> Result<(), String> {
+/// Stops all reading tasks, and waits until nothing is left behind on the nodes.
+async fn stop_access_readers(
+    stop: &CancellationToken,
+    mut readers: AccessReaders,
+) -> Result<(), String> {
     stop.cancel();
     while readers.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Nodes that the edge runs on; when it does not run, where it did last.
-fn places(nodes: &Nodes, swarm: &Swarm, service: &str) -> Vec<String> {
+/// Returns the names of the nodes that the edge runs on; when it does not run, of the last one.
+fn list_edge_nodes(nodes: &Nodes, swarm: &Swarm, service: &str) -> Vec<String> {
     let tasks = || {
         swarm
             .tasks
@@ -200,37 +204,37 @@ fn places(nodes: &Nodes, swarm: &Swarm, service: &str) -> Vec<String> {
     };
     let mut names: Vec<_> = chosen
         .into_iter()
-        .filter_map(|t| nodes.name_of(swarm, &t.node_id))
+        .filter_map(|t| nodes.find_name(swarm, &t.node_id))
         .collect();
     names.sort();
     names.dedup();
     names
 }
 
-async fn read(
+async fn read_access_file(
     node: &NodeHandle,
     file: &AccessLog,
-    routes: &Routes,
-    window: Window,
+    routes: &AppRoutes,
+    window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
     let (folder, path) = tokio::select! {
-        path = path(node, file) => path?,
+        path = locate_access_file(node, file) => path?,
         () = cancel.cancelled() => return Ok(()),
     };
-    // What lies in there, the edge's container may have made.
-    let mut command = Confined::to(folder)
+    // The edge's container can write into this folder: no link in it is followed.
+    let mut command = ConfinedFolders::new(folder)
         .sh(SCRIPT)
         .arg(&path)
         .arg(window.tail.to_string())
-        .arg(PAST.to_string())
+        .arg(MAX_PAST_BYTES.to_string())
         .arg(u8::from(window.follow).to_string())
         .label("read the access log");
-    for mark in routes.marks() {
+    for mark in routes.log_markers() {
         command = command.arg("-e").arg(mark);
     }
-    let (raw, mut lines) = mpsc::channel::<(Stream, Vec<u8>)>(256);
+    let (raw, mut lines) = mpsc::channel::<(OutputStream, Vec<u8>)>(256);
     let parsing = async {
         let (mut requests, mut said) = (Vec::new(), String::new());
         while let Some((stream, line)) = lines.recv().await {
@@ -238,8 +242,8 @@ async fn read(
             let end = tokio::time::Instant::now() + GATHER;
             while let Some((stream, line)) = next.take() {
                 match stream {
-                    Stream::Stderr => said = crate::text::plain(&line),
-                    _ => requests.extend(parse_access(&line).filter(|a| routes.own(a))),
+                    OutputStream::Stderr => said = crate::text::clean_bytes(&line),
+                    _ => requests.extend(parse_access(&line).filter(|a| routes.owns_record(a))),
                 }
                 if requests.len() < BATCH {
                     next = tokio::time::timeout_at(end, lines.recv())
@@ -251,7 +255,7 @@ async fn read(
             if requests.is_empty() {
                 continue;
             }
-            requests.sort_by_key(|a: &Access| a.at);
+            requests.sort_by_key(|a: &AccessRecord| a.at);
             let news = AccessNews::Requests(std::mem::take(&mut requests));
             if out.send(news).await.is_err() {
                 break;
@@ -259,7 +263,7 @@ async fn read(
         }
         said
     };
-    let (ended, said) = tokio::join!(node.host.stream(&command, raw, cancel), parsing);
+    let (ended, said) = tokio::join!(node.host.stream_lines(&command, raw, cancel), parsing);
     match ended {
         Ok(0) => Ok(()),
         Ok(_) => Err(format!("{path} can't be read: {said}")),
@@ -267,8 +271,11 @@ async fn read(
     }
 }
 
-/// The folder that the edge mounts, and the file's path, on the node.
-async fn path(node: &NodeHandle, file: &AccessLog) -> Result<(String, String), String> {
+/// Returns the folder that the edge mounts and the path of the log, both on the node.
+async fn locate_access_file(
+    node: &NodeHandle,
+    file: &AccessLog,
+) -> Result<(String, String), String> {
     match file {
         AccessLog::File {
             source,
@@ -276,7 +283,11 @@ async fn path(node: &NodeHandle, file: &AccessLog) -> Result<(String, String), S
             rest,
         } => Ok((source.clone(), format!("{source}{rest}"))),
         AccessLog::File { source, rest, .. } => {
-            let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
+            let volumes = node
+                .docker
+                .list_volumes()
+                .await
+                .map_err(|e| e.to_string())?;
             let found = volumes.into_iter().find(|v| v.name == *source);
             let found = found.ok_or_else(|| format!("the volume {source} is not there"))?;
             let path = format!("{}{rest}", found.mountpoint.trim_end_matches('/'));

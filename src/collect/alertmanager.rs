@@ -1,5 +1,5 @@
-//! What Alertmanager of the monitoring stack alerts of, and silencing there. It is asked inside its
-//! own container, because it is reachable from nowhere else without a password.
+//! Reads the alerts of the monitoring stack's Alertmanager, and silences them there. It is asked
+//! inside its own container, because it is reachable from nowhere else without a password.
 //! API: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::inside::{Place, ask, place};
-use super::{Reports, Wake};
+use super::inside::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
+use super::{CollectorSignals, UpdateSender};
 use crate::docker::Nodes;
-use crate::model::{Datum, Swarm, Told};
+use crate::model::{Datum, ExternalAlert, Swarm};
 
 /// The label of a service that is an Alertmanager: its address inside its container.
 pub(super) const LABEL: &str = "org.matou.alertmanager";
@@ -21,33 +21,37 @@ const NAME: &str = "Alertmanager";
 
 const POLL: Duration = Duration::from_secs(15);
 
-pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_alertmanager(
+    nodes: Nodes,
+    reports: UpdateSender,
+    wake: Arc<CollectorSignals>,
+) {
     let mut known = wake.alertmanager.subscribe();
     let mut was_there = false;
     loop {
         let place = known.borrow_and_update().clone();
         let reading = match &place {
-            Some(place) => Some(read(&nodes, place).await),
+            Some(place) => Some(query_active_alerts(&nodes, place).await),
             // It was removed: it alerts of nothing any more.
             None => was_there.then(|| Ok(Vec::new())),
         };
         was_there = place.is_some();
         if let Some(reading) = reading
-            && !reports.send(Datum::Told(reading)).await
+            && !reports.send(Datum::ExternalAlerts(reading)).await
         {
             return;
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             changed = known.changed() => if changed.is_err() { return },
-            () = wake.told.notified() => {}
+            () = wake.external_alerts.notified() => {}
         }
     }
 }
 
 /// An alert as the API gives it.
 #[derive(Deserialize)]
-struct Active {
+struct RawActiveAlert {
     fingerprint: String,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
@@ -57,12 +61,12 @@ struct Active {
     starts_at: Option<String>,
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Told>, String> {
-    let active: Vec<Active> = serde_json::from_slice(bytes)
+fn parse_active_alerts(bytes: &[u8]) -> Result<Vec<ExternalAlert>, String> {
+    let active: Vec<RawActiveAlert> = serde_json::from_slice(bytes)
         .map_err(|e| format!("Alertmanager's answer is not understood: {e}"))?;
     Ok(active
         .into_iter()
-        .map(|a| Told {
+        .map(|a| ExternalAlert {
             summary: a.annotations.get("summary").cloned().unwrap_or_default(),
             since: a.starts_at.and_then(|t| t.parse().ok()),
             fingerprint: a.fingerprint,
@@ -71,27 +75,35 @@ fn parse(bytes: &[u8]) -> Result<Vec<Told>, String> {
         .collect())
 }
 
-async fn read(nodes: &Nodes, place: &Place) -> Result<Vec<Told>, String> {
+async fn query_active_alerts(
+    nodes: &Nodes,
+    place: &ContainerEndpoint,
+) -> Result<Vec<ExternalAlert>, String> {
     let url = format!(
         "{}/api/v2/alerts?active=true&silenced=false&inhibited=false",
         place.address
     );
-    parse(&ask(nodes, place, NAME, &["wget", "-q", "-O", "-", &url]).await?)
+    parse_active_alerts(
+        &exec_at_endpoint(nodes, place, NAME, &["wget", "-q", "-O", "-", &url]).await?,
+    )
 }
 
-/// What Alertmanager alerts of; nothing where there is none.
+/// Reads the active alerts of Alertmanager; none where no Alertmanager runs.
 ///
 /// # Errors
 /// One sentence, when it does not answer.
-pub async fn read_told(nodes: &Nodes, swarm: &Swarm) -> Result<Vec<Told>, String> {
-    match place(swarm, nodes, LABEL) {
-        Some(place) => read(nodes, &place).await,
+pub async fn read_external_alerts(
+    nodes: &Nodes,
+    swarm: &Swarm,
+) -> Result<Vec<ExternalAlert>, String> {
+    match find_container_endpoint(swarm, nodes, LABEL) {
+        Some(place) => query_active_alerts(nodes, &place).await,
         None => Ok(Vec::new()),
     }
 }
 
-/// The body of a silence over exactly the alert of `labels`.
-fn body(labels: &BTreeMap<String, String>, now: Timestamp, until: Timestamp) -> String {
+/// Renders the JSON of a silence that matches exactly `labels`.
+fn render_silence(labels: &BTreeMap<String, String>, now: Timestamp, until: Timestamp) -> String {
     let matchers: Vec<serde_json::Value> = labels
         .iter()
         .map(|(name, value)| {
@@ -105,20 +117,24 @@ fn body(labels: &BTreeMap<String, String>, now: Timestamp, until: Timestamp) -> 
     .to_string()
 }
 
-/// Silences an alert there.
+/// Silences the alert of `labels` in Alertmanager.
 ///
 /// # Errors
 /// One sentence: there is no Alertmanager, or it refuses.
-pub async fn silence_there(
+pub async fn silence_in_alertmanager(
     nodes: &Nodes,
     labels: &BTreeMap<String, String>,
     until: Timestamp,
 ) -> Result<(), String> {
-    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-    let place = place(&swarm, nodes, LABEL).ok_or("Alertmanager does not run")?;
+    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())?;
+    let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or("Alertmanager does not run")?;
     let url = format!("{}/api/v2/silences", place.address);
-    let body = body(labels, Timestamp::now(), until);
+    let body = render_silence(labels, Timestamp::now(), until);
     let header = "Content-Type: application/json";
     let argv = [
         "wget",
@@ -131,7 +147,7 @@ pub async fn silence_there(
         &body,
         &url,
     ];
-    ask(nodes, &place, NAME, &argv).await.map(drop)
+    exec_at_endpoint(nodes, &place, NAME, &argv).await.map(drop)
 }
 
 #[cfg(test)]
@@ -145,9 +161,13 @@ mod tests {
             "fingerprint":"a1","receivers":[{"name":"operator"}],"startsAt":"2026-11-24T13:20:00.123Z",
             "status":{"inhibitedBy":[],"silencedBy":[],"state":"active"},
             "labels":{"alertname":"ApplicationDown","app":"blog"}}]"#;
-        let told = parse(text.as_bytes()).unwrap();
+        let told = parse_active_alerts(text.as_bytes()).unwrap();
         assert_eq!(told[0].label("app"), "blog");
         assert_eq!(told[0].since, "2026-11-24T13:20:00.123Z".parse().ok());
-        assert!(parse(b"<html>").unwrap_err().contains("not understood"));
+        assert!(
+            parse_active_alerts(b"<html>")
+                .unwrap_err()
+                .contains("not understood")
+        );
     }
 }

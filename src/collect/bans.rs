@@ -1,4 +1,4 @@
-//! Reads what fail2ban of each node shuts out.
+//! Reads the bans of each node's fail2ban.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use jiff::civil::DateTime;
 
 use crate::docker::Nodes;
 use crate::host::{Command, Host};
-use crate::model::{Ban, NodeBans, network};
+use crate::model::{Ban, NodeBans, normalize_network};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bans that are read of each jail.
-const MOST: usize = 5000;
+const MAX_BANS: usize = 5000;
 
 /// Prints `key TAB value` lines. Times of fail2ban are those of the node's zone.
 const SCRIPT: &str = r#"exec </dev/null
@@ -27,9 +27,9 @@ printf '%s\n' "$status" | sed -n 's/.*Jail list:[[:space:]]*//p' | tr ',' '\n' |
 done"#;
 
 /// The bans of every node, in the order of config.toml.
-pub async fn read_all(nodes: &Nodes) -> Vec<NodeBans> {
+pub async fn read_all_bans(nodes: &Nodes) -> Vec<NodeBans> {
     let reading = nodes.iter().map(|node| async move {
-        let (bans, problem) = match read(&node.host).await {
+        let (bans, problem) = match read_bans(&node.host).await {
             Ok(bans) => (bans, None),
             Err(problem) => (Vec::new(), Some(problem)),
         };
@@ -46,18 +46,18 @@ pub async fn read_all(nodes: &Nodes) -> Vec<NodeBans> {
 /// The bans of one node.
 ///
 /// # Errors
-/// One sentence: it has no fail2ban, that does not answer, or the node does not.
-pub async fn read(host: &Host) -> Result<Vec<Ban>, String> {
+/// One sentence: the node has no fail2ban, fail2ban does not answer, or the node does not answer.
+pub async fn read_bans(host: &Host) -> Result<Vec<Ban>, String> {
     let command = Command::sh(SCRIPT)
-        .arg(MOST.to_string())
+        .arg(MAX_BANS.to_string())
         .sudo()
         .timeout(PATIENCE)
         .label("list the bans");
     let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
-    parse(&output.text())
+    parse_bans(&output.stdout_text())
 }
 
-fn parse(text: &str) -> Result<Vec<Ban>, String> {
+fn parse_bans(text: &str) -> Result<Vec<Ban>, String> {
     let mut zone = jiff::tz::TimeZone::UTC;
     let mut bans = Vec::new();
     for line in text.lines() {
@@ -69,9 +69,9 @@ fn parse(text: &str) -> Result<Vec<Ban>, String> {
                 );
             }
             "down" => {
-                // Its time and process, which differ each time, are left out: a plan is compared.
+                // The time and process id before it are left out: they would change a plan's hash.
                 let said = value.rsplit_once("ERROR").map_or(value, |(_, said)| said);
-                let said = crate::text::clean(said.trim());
+                let said = crate::text::clean_line(said.trim());
                 return Err(format!(
                     "fail2ban does not answer: {said}; `systemctl restart fail2ban` starts it"
                 ));
@@ -83,7 +83,11 @@ fn parse(text: &str) -> Result<Vec<Ban>, String> {
                     zone = offset.to_time_zone();
                 }
             }
-            "ban" => bans.extend(value.split_once('\t').and_then(|(j, b)| ban(j, b, &zone))),
+            "ban" => bans.extend(
+                value
+                    .split_once('\t')
+                    .and_then(|(j, b)| parse_ban(j, b, &zone)),
+            ),
             _ => {}
         }
     }
@@ -93,8 +97,8 @@ fn parse(text: &str) -> Result<Vec<Ban>, String> {
 
 /// `203.0.113.7 TAB 2026-11-24 16:43:47 + 3600 = 2026-11-24 17:43:47`, as fail2ban 1.0 prints it; a
 /// ban for good lasts -1 seconds.
-fn ban(jail: &str, text: &str, zone: &jiff::tz::TimeZone) -> Option<Ban> {
-    let text = crate::text::clean(text);
+fn parse_ban(jail: &str, text: &str, zone: &jiff::tz::TimeZone) -> Option<Ban> {
+    let text = crate::text::clean_line(text);
     let (address, times) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let time = |text: &str| -> Option<Timestamp> {
         let time: DateTime = text.trim().replacen(' ', "T", 1).parse().ok()?;
@@ -104,8 +108,8 @@ fn ban(jail: &str, text: &str, zone: &jiff::tz::TimeZone) -> Option<Ban> {
     let (length, end) = rest.split_once('=').unwrap_or((rest, ""));
     let for_good = length.trim().starts_with('-');
     Some(Ban {
-        jail: crate::text::clean(jail).into_owned(),
-        address: network(address).ok()?,
+        jail: crate::text::clean_line(jail).into_owned(),
+        address: normalize_network(address).ok()?,
         since: time(start),
         until: time(end).filter(|_| !for_good),
     })
@@ -122,18 +126,22 @@ mod tests {
             ban\tsshd\t2001:db8::7 \t2026-11-24 16:44:00 + -1 = 9999-12-31 23:59:59\n\
             ban\tsshd\t\u{1b}[2J \t2026-11-24 16:44:00 + -1 = 9999-12-31 23:59:59\n\
             ban\ta\t203.0.113.0/24\n";
-        let bans = parse(text).unwrap();
+        let bans = parse_bans(text).unwrap();
         let addresses: Vec<_> = bans.iter().map(|b| &*b.address).collect();
         assert_eq!(addresses, ["203.0.113.0/24", "2001:db8::7", "203.0.113.7"]);
         assert_eq!(bans[0].since, None);
         assert_eq!(bans[1].until, None);
         assert_eq!(bans[2].since, "2026-11-24T15:43:47Z".parse().ok());
         assert_eq!(bans[2].until, "2026-11-24T16:43:47Z".parse().ok());
-        assert_eq!(parse("zone\t+0000\n"), Ok(Vec::new()));
-        assert!(parse("absent\n").unwrap_err().contains("--only fail2ban"));
+        assert_eq!(parse_bans("zone\t+0000\n"), Ok(Vec::new()));
+        assert!(
+            parse_bans("absent\n")
+                .unwrap_err()
+                .contains("--only fail2ban")
+        );
         let down = "down\t2026-11-24 17:39:40,738 fail2ban                [23068]: ERROR   Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?\n";
         assert_eq!(
-            parse(down).unwrap_err(),
+            parse_bans(down).unwrap_err(),
             "fail2ban does not answer: Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?; `systemctl restart fail2ban` starts it"
         );
     }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{Reports, Wake};
+use super::{CollectorSignals, UpdateSender};
 use crate::docker::Nodes;
-use crate::edge::{self, AcmeStore, Edge, StoreFile, probe, reason};
+use crate::edge::{self, AcmeFile, AcmeStore, EdgeEndpoints, find_acme_failure, query_certificate};
 use crate::model::{Certificate, Datum, ServedCertificate, StoredCertificate};
 
 /// How often all domains are looked at.
 const POLL: Duration = Duration::from_secs(300);
 
-/// A domain that is not served as it should be is looked at this often: it may be a new one.
+/// How often instead, while a domain is not served as it should be: it may be a new one.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
@@ -24,10 +24,15 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Handshakes at a time.
 const PARALLEL: usize = 16;
 
-pub(super) async fn watch(nodes: Nodes, edge: Edge, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_certificates(
+    nodes: Nodes,
+    edge: EdgeEndpoints,
+    reports: UpdateSender,
+    wake: Arc<CollectorSignals>,
+) {
     tokio::time::sleep(FIRST).await;
     loop {
-        let reading = read(&nodes, &edge).await;
+        let reading = read_certificates(&nodes, &edge).await;
         let well = reading.as_ref().is_ok_and(|certificates| {
             certificates
                 .iter()
@@ -43,10 +48,20 @@ pub(super) async fn watch(nodes: Nodes, edge: Edge, reports: Reports, wake: Arc<
     }
 }
 
-/// Asks every node that takes https for every domain.
-pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String> {
-    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+/// Asks every node for the certificate of every domain; adds what Traefik's log and acme.json say.
+///
+/// # Errors
+/// One sentence, when no manager answers.
+pub async fn read_certificates(
+    nodes: &Nodes,
+    edge: &EdgeEndpoints,
+) -> Result<Vec<Certificate>, String> {
+    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())?;
     let mut domains: BTreeMap<String, String> = BTreeMap::new();
     for service in &swarm.services {
         for domain in &service.domains {
@@ -58,7 +73,7 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
     let mut asked = Vec::new();
     for (domain, service) in &domains {
         for (node, address) in &edge.nodes {
-            asked.push(ask(
+            asked.push(query_domain_certificate(
                 edge.clone(),
                 address.clone(),
                 domain.clone(),
@@ -83,7 +98,7 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
     }
     let mut certificates: Vec<Certificate> = certificates.into_values().collect();
     for certificate in &mut certificates {
-        // A node that takes no https at all is none of the edge, as long as another one is.
+        // A node that takes no https does not belong to the edge, as long as another one takes it.
         if certificate.nodes.iter().any(|(_, s)| s.is_ok()) {
             certificate.nodes.retain(|(_, s)| s.is_ok());
         } else {
@@ -95,9 +110,11 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
         c.nodes.iter().any(|(_, s)| s.as_ref().is_ok_and(problem))
     };
     if certificates.iter().any(refused) {
-        let log = edge::log(manager, &swarm).await.unwrap_or_default();
+        let log = edge::read_edge_log(manager, &swarm)
+            .await
+            .unwrap_or_default();
         for certificate in certificates.iter_mut().filter(|c| refused(c)) {
-            let Some(why) = reason(&log, &certificate.domain) else {
+            let Some(why) = find_acme_failure(&log, &certificate.domain) else {
                 continue;
             };
             for (_, served) in &mut certificate.nodes {
@@ -110,18 +127,18 @@ pub async fn read(nodes: &Nodes, edge: &Edge) -> Result<Vec<Certificate>, String
             }
         }
     }
-    // A store that can't be read takes nothing away from what is served.
-    if let Ok(file) = StoreFile::find(nodes, &edge.storage, manager, &swarm).await
+    // When acme.json can't be read, what is served is returned all the same.
+    if let Ok(file) = AcmeFile::find(nodes, &edge.storage, manager, &swarm).await
         && let Ok(store) = file.read().await
     {
-        compare(&mut certificates, &store);
+        add_stored_certificates(&mut certificates, &store);
     }
     Ok(certificates)
 }
 
-/// Puts what is stored beside what is served, and lists what is stored for nobody.
-fn compare(certificates: &mut Vec<Certificate>, store: &AcmeStore) {
-    let by_name = edge::by_name(store);
+/// Adds to each domain what acme.json holds for it; appends the certificates that no domain uses.
+fn add_stored_certificates(certificates: &mut Vec<Certificate>, store: &AcmeStore) {
+    let by_name = edge::acme_certificates_by_name(store);
     let stored = |names: &[&str]| -> Vec<StoredCertificate> {
         let found = names.iter().filter_map(|n| by_name.get(n)).flatten();
         found
@@ -139,7 +156,7 @@ fn compare(certificates: &mut Vec<Certificate>, store: &AcmeStore) {
         certificate.stored = Some(stored(&names));
     }
     let asked: BTreeSet<String> = certificates.iter().map(|c| c.domain.clone()).collect();
-    // One name that is asked for keeps a certificate of several; of a wildcard none can be told.
+    // A certificate is used when one of its names is. Whether a wildcard is used is not known.
     let orphans = store.certificates.iter().filter(|s| {
         let wild = s.names.iter().any(|n| n.starts_with('*'));
         !wild && s.names.iter().all(|n| !asked.contains(n))
@@ -156,21 +173,21 @@ fn compare(certificates: &mut Vec<Certificate>, store: &AcmeStore) {
     }
 }
 
-async fn ask(
-    edge: Edge,
+async fn query_domain_certificate(
+    edge: EdgeEndpoints,
     address: String,
     domain: String,
     service: String,
     node: String,
 ) -> (String, String, String, Result<ServedCertificate, String>) {
-    let answer = probe(&address, edge.port, &domain, &edge.roots).await;
+    let answer = query_certificate(&address, edge.port, &domain, &edge.roots).await;
     let served = answer.map(|served| ServedCertificate {
         issuer: served.issuer,
         names: served.names,
         not_before: served.not_before,
         not_after: served.not_after,
         problem: served.problem,
-        chain: edge::chain(&served.pem),
+        chain: edge::parse_certificate_chain(&served.pem),
         pem: served.pem,
     });
     (domain, service, node, served)
@@ -197,7 +214,7 @@ mod tests {
             orphan: false,
         };
         let mut all = vec![asked("www.a.org"), asked("x.b.org"), asked("new.org")];
-        compare(&mut all, &store);
+        add_stored_certificates(&mut all, &store);
         let stored: Vec<usize> = all
             .iter()
             .map(|c| c.stored.as_ref().unwrap().len())

@@ -10,45 +10,54 @@ use crate::model::Swarm;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where it runs.
+/// The container of such a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ContainerEndpoint {
     node: String,
     container: String,
-    /// Inside the container.
+    /// The service's URL inside its container.
     pub address: String,
 }
 
-/// The first service with the label, if a task of it runs on a node of config.toml. The label holds
-/// its address inside its container.
-pub(super) fn place(swarm: &Swarm, nodes: &Nodes, label: &str) -> Option<Place> {
+/// Finds the first service with `label`, if a task of it runs on a node of config.toml. The label's
+/// value is the service's URL inside its container.
+pub(super) fn find_container_endpoint(
+    swarm: &Swarm,
+    nodes: &Nodes,
+    label: &str,
+) -> Option<ContainerEndpoint> {
     let labelled = |s: &&crate::model::Service| s.labels.contains_key(label);
     let service = swarm.services.iter().find(labelled)?;
     let running = |t: &&crate::model::Task| {
         t.service_id == service.id && t.state == "running" && t.desired == "running"
     };
     let task = swarm.tasks.iter().find(running)?;
-    Some(Place {
-        node: nodes.name_of(swarm, &task.node_id)?,
+    Some(ContainerEndpoint {
+        node: nodes.find_name(swarm, &task.node_id)?,
         container: task.container_id.clone()?,
         address: service.labels[label].clone(),
     })
 }
 
-/// Runs a command in its container; `name` is whom a person would say is asked.
+/// Runs a command in the service's container and returns its output. `name` is used in errors.
 ///
 /// # Errors
 /// One sentence.
-pub(super) async fn ask(
+pub(super) async fn exec_at_endpoint(
     nodes: &Nodes,
-    place: &Place,
+    place: &ContainerEndpoint,
     name: &str,
     argv: &[&str],
 ) -> Result<Vec<u8>, String> {
     let node = nodes
         .get(&place.node)
         .ok_or_else(|| format!("{} is not in config.toml: add it", place.node))?;
-    match timeout(PATIENCE, node.docker.exec(&place.container, argv)).await {
+    match timeout(
+        PATIENCE,
+        node.docker.exec_in_container(&place.container, argv),
+    )
+    .await
+    {
         Ok(answer) => answer.map_err(|e| e.to_string()),
         Err(_) => Err(format!(
             "{name} did not answer within {} s",

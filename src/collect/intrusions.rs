@@ -9,20 +9,20 @@ use serde::Deserialize;
 use crate::docker::Nodes;
 use crate::host::{Command, Host};
 use crate::model::{Intrusion, NodeIntrusions};
-use crate::text::{clean, truncate};
+use crate::text::{clean_line, truncate_to_width};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes of each log that are looked at: the end of the present one, and of that before it.
-const LOOKED_AT: u64 = 32 << 20;
-/// Alerts that are read of a node, and their bytes: who asks for long paths makes long lines.
-const MOST: usize = 2000;
-const MOST_BYTES: usize = 2 << 20;
+/// Bytes that are read from the end of each log: of the present one and of the one before it.
+const MAX_LOG_BYTES: u64 = 32 << 20;
+/// Most alerts, and bytes of alerts, that are read of a node: long paths make long lines.
+const MAX_ALERTS: usize = 2000;
+const MAX_ALERT_BYTES: usize = 2 << 20;
 
-/// Columns that are kept of what comes from outside.
-const KEPT: usize = 200;
+/// Columns that are kept of each text from outside.
+const MAX_COLUMNS: usize = 200;
 
-/// Says first what is to be known of the log, then prints its alerts.
+/// Prints `absent`, `down` and a state, or `cut` where that is so, then the alerts of the logs.
 const SCRIPT: &str = r#"exec </dev/null
 command -v suricata >/dev/null || { echo absent; exit 0; }
 state=$(systemctl is-active suricata.service) || printf 'down\t%s\n' "$state"
@@ -38,19 +38,19 @@ done | grep -aF '"event_type":"alert"' | tail -n "$2" | tail -c "$3""#;
 /// An alert as Suricata writes it into eve.json.
 /// Source: <https://docs.suricata.io/en/suricata-7.0.10/output/eve/eve-json-format.html>.
 #[derive(Deserialize)]
-struct Event {
+struct EveEvent {
     timestamp: String,
     src_ip: IpAddr,
     dest_ip: IpAddr,
     dest_port: Option<u16>,
-    alert: Alert,
-    http: Option<Http>,
-    tls: Option<Tls>,
-    ssh: Option<Ssh>,
+    alert: EveAlert,
+    http: Option<EveHttp>,
+    tls: Option<EveTls>,
+    ssh: Option<EveSsh>,
 }
 
 #[derive(Deserialize)]
-struct Alert {
+struct EveAlert {
     #[serde(default)]
     gid: u32,
     signature_id: u32,
@@ -62,7 +62,7 @@ struct Alert {
 }
 
 #[derive(Deserialize)]
-struct Http {
+struct EveHttp {
     hostname: Option<String>,
     url: Option<String>,
     http_user_agent: Option<String>,
@@ -71,54 +71,54 @@ struct Http {
 }
 
 #[derive(Deserialize)]
-struct Tls {
+struct EveTls {
     sni: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Ssh {
-    client: Option<SshSide>,
+struct EveSsh {
+    client: Option<EveSshSide>,
 }
 
 #[derive(Deserialize)]
-struct SshSide {
+struct EveSshSide {
     software_version: Option<String>,
 }
 
 /// The alerts of every node, in the order of config.toml.
-pub async fn read_all(nodes: &Nodes) -> Vec<NodeIntrusions> {
+pub async fn read_intrusions(nodes: &Nodes) -> Vec<NodeIntrusions> {
     let reading = nodes
         .iter()
-        .map(|node| async move { read(&node.host, &node.config.name).await });
+        .map(|node| async move { read_node_intrusions(&node.host, &node.config.name).await });
     futures_util::future::join_all(reading).await
 }
 
-async fn read(host: &Host, node: &str) -> NodeIntrusions {
+async fn read_node_intrusions(host: &Host, node: &str) -> NodeIntrusions {
     let command = Command::sh(SCRIPT)
         .args([
-            LOOKED_AT.to_string(),
-            MOST.to_string(),
-            MOST_BYTES.to_string(),
+            MAX_LOG_BYTES.to_string(),
+            MAX_ALERTS.to_string(),
+            MAX_ALERT_BYTES.to_string(),
         ])
         .sudo()
         .timeout(PATIENCE)
         .label("list Suricata's alerts");
     let mut read = match host.run_ok(&command).await {
-        Ok(output) => parse(&output.stdout),
+        Ok(output) => parse_intrusions(&output.stdout),
         Err(e) => NodeIntrusions {
             problem: Some(e.to_string()),
-            ..parse(b"")
+            ..parse_intrusions(b"")
         },
     };
     node.clone_into(&mut read.node);
     read
 }
 
-fn parse(output: &[u8]) -> NodeIntrusions {
+fn parse_intrusions(output: &[u8]) -> NodeIntrusions {
     let mut read = NodeIntrusions {
         node: String::new(),
         intrusions: Vec::new(),
-        cut: output.len() >= MOST_BYTES,
+        cut: output.len() >= MAX_ALERT_BYTES,
         problem: None,
     };
     for line in output.split(|b| *b == b'\n') {
@@ -130,7 +130,7 @@ fn parse(output: &[u8]) -> NodeIntrusions {
             }
             b"cut" => read.cut = true,
             _ if line.starts_with(b"down\t") => {
-                let state = crate::text::plain(&line[5..]);
+                let state = crate::text::clean_bytes(&line[5..]);
                 read.problem = Some(format!(
                     "Suricata does not run ({}): `matou provision --only suricata` starts it",
                     state.trim()
@@ -138,48 +138,51 @@ fn parse(output: &[u8]) -> NodeIntrusions {
             }
             // The first line may have lost its beginning.
             _ => read.intrusions.extend(
-                serde_json::from_slice::<Event>(line)
+                serde_json::from_slice::<EveEvent>(line)
                     .ok()
-                    .and_then(intrusion),
+                    .and_then(intrusion_from_event),
             ),
         }
     }
-    read.cut |= read.intrusions.len() >= MOST;
+    read.cut |= read.intrusions.len() >= MAX_ALERTS;
     read
 }
 
-fn short(text: &str) -> String {
-    // Marks that take no column are many to a column.
-    let some: String = text.chars().take(4 * KEPT).collect();
-    truncate(&clean(&some), KEPT, "…").into_owned()
+fn clean_and_truncate(text: &str) -> String {
+    // Combining marks take no column, so characters are limited too.
+    let some: String = text.chars().take(4 * MAX_COLUMNS).collect();
+    truncate_to_width(&clean_line(&some), MAX_COLUMNS, "…").into_owned()
 }
 
-fn intrusion(event: Event) -> Option<Intrusion> {
+fn intrusion_from_event(event: EveEvent) -> Option<Intrusion> {
     let at: Timestamp = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", &event.timestamp)
         .and_then(|t| t.to_timestamp())
         .ok()?;
     Some(Intrusion {
         at,
-        signature: short(&event.alert.signature),
+        signature: clean_and_truncate(&event.alert.signature),
         rule: format!("{}:{}", event.alert.gid, event.alert.signature_id),
-        category: short(&event.alert.category),
+        category: clean_and_truncate(&event.alert.category),
         severity: event.alert.severity,
         source: event.src_ip,
         target: match event.dest_port {
             Some(port) => SocketAddr::new(event.dest_ip, port).to_string(),
             None => event.dest_ip.to_string(),
         },
-        detail: detail(&event).map(|text| short(&text)),
+        detail: describe_eve_event(&event).map(|text| clean_and_truncate(&text)),
     })
 }
 
-/// What was asked for.
-fn detail(event: &Event) -> Option<String> {
+/// Describes the request: its line and user agent for HTTP, the name for TLS, the client for SSH.
+fn describe_eve_event(event: &EveEvent) -> Option<String> {
     if let Some(http) = &event.http {
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
         let status = http.status.map_or_else(String::new, |s| format!(" {s}"));
         let agent = match &http.http_user_agent {
-            Some(agent) => format!(" ({})", truncate(&clean(agent), KEPT / 4, "…")),
+            Some(agent) => format!(
+                " ({})",
+                truncate_to_width(&clean_line(agent), MAX_COLUMNS / 4, "…")
+            ),
             None => String::new(),
         };
         let what = format!(
@@ -188,8 +191,9 @@ fn detail(event: &Event) -> Option<String> {
             of(&http.hostname),
             of(&http.url)
         );
-        // The path may be long; what comes after it is seen all the same.
-        let what = truncate(clean(what.trim()).as_ref(), KEPT / 2, "…").into_owned();
+        // A long path must not push out the status and the user agent.
+        let what =
+            truncate_to_width(clean_line(what.trim()).as_ref(), MAX_COLUMNS / 2, "…").into_owned();
         return Some(format!("{what}{status}{agent}"));
     }
     let tls = event.tls.as_ref().and_then(|t| t.sni.clone());
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_read() {
-        let read = parse(format!("half a line\"}}\n{LINE}\n").as_bytes());
+        let read = parse_intrusions(format!("half a line\"}}\n{LINE}\n").as_bytes());
         let [one] = &read.intrusions[..] else {
             panic!("{read:?}");
         };
@@ -225,21 +229,21 @@ mod tests {
         let url = format!("/\\u001b[2J\\u202e{}", "x".repeat(10_000));
         let line = LINE.replace("/../../etc/passwd", &url);
         let line = line.replace("curl/7.88.1", "\\u001b]0;title\\u0007a\\nb");
-        let read = parse(line.as_bytes());
+        let read = parse_intrusions(line.as_bytes());
         let detail = read.intrusions[0].detail.clone().unwrap();
         assert!(detail.starts_with("GET 10.213.80.11/xxx"), "{detail}");
         assert!(detail.ends_with("404 (a b)"), "{detail}");
         assert!(
-            detail.len() <= KEPT && !detail.contains('\u{1b}'),
+            detail.len() <= MAX_COLUMNS && !detail.contains('\u{1b}'),
             "{detail}"
         );
     }
 
     #[test]
     fn a_node_without_it_and_one_where_it_is_down_say_so() {
-        let absent = parse(b"absent\n").problem.unwrap();
+        let absent = parse_intrusions(b"absent\n").problem.unwrap();
         assert!(absent.starts_with("has no Suricata"), "{absent}");
-        let down = parse(format!("down\tfailed\ncut\n{LINE}").as_bytes());
+        let down = parse_intrusions(format!("down\tfailed\ncut\n{LINE}").as_bytes());
         assert!(down.problem.unwrap().contains("(failed)"));
         assert!(down.cut && down.intrusions.len() == 1);
     }

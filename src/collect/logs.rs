@@ -13,10 +13,10 @@ use crate::docker::{ContainerLine, NodeHandle, Nodes};
 use crate::host::{Command, HostError};
 use crate::model::{LogLine, Swarm, Task};
 
-/// Lines handed over at once: one message to the console a burst, not one a line.
+/// Lines that are sent together, so that a burst is one message to the console.
 pub type LogBatch = Vec<LogLine>;
 
-/// Largest batch: lines, and bytes, which a line may take it beyond.
+/// Largest batch, in lines and in bytes; its last line may exceed the bytes.
 const BATCH: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -34,7 +34,7 @@ const PAST_TASKS: usize = 2;
 
 /// What to read of a log.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub struct LogWindow {
     /// Lines of the past, for each task.
     pub tail: usize,
     /// Go on with what comes.
@@ -49,16 +49,16 @@ pub struct Window {
 pub async fn follow_service(
     nodes: &Nodes,
     service: &str,
-    window: Window,
+    window: LogWindow,
     out: mpsc::Sender<LogBatch>,
 ) -> Result<(), String> {
     let (lines, arriving) = mpsc::channel::<LogLine>(WAITING);
-    let batching = tokio::spawn(batch(arriving, out.clone()));
+    let batching = tokio::spawn(send_log_batches(arriving, out.clone()));
     let mut readers: JoinSet<()> = JoinSet::new();
     let mut known: HashSet<String> = HashSet::new();
     let mut first = true;
     loop {
-        match swarm(nodes).await {
+        match query_manager_swarm(nodes).await {
             Ok(swarm) => {
                 let found = swarm
                     .services
@@ -69,10 +69,10 @@ pub async fn follow_service(
                         "there is no service {service:?}; `matou status` lists them"
                     ));
                 };
-                for task in recent(&swarm.tasks, &found.id) {
+                for task in select_logged_tasks(&swarm.tasks, &found.id) {
                     if known.insert(task.id.clone()) {
-                        let name = nodes.name_of(&swarm, &task.node_id);
-                        let reader = read_task(nodes, name, &found.name, task, window, &lines);
+                        let name = nodes.find_name(&swarm, &task.node_id);
+                        let reader = read_task_log(nodes, name, &found.name, task, window, &lines);
                         readers.spawn(reader);
                     }
                 }
@@ -97,13 +97,17 @@ pub async fn follow_service(
     Ok(())
 }
 
-pub(super) async fn swarm(nodes: &Nodes) -> Result<Swarm, String> {
-    let manager = nodes.manager().await.map_err(|e| e.to_string())?;
-    manager.docker.swarm().await.map_err(|e| e.to_string())
+pub(super) async fn query_manager_swarm(nodes: &Nodes) -> Result<Swarm, String> {
+    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+    manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())
 }
 
-/// Tasks that have a container: of each slot those that run and the newest that ended.
-fn recent<'a>(tasks: &'a [Task], service_id: &str) -> Vec<&'a Task> {
+/// Selects the tasks whose output is read: of each slot those that run and the newest that ended.
+fn select_logged_tasks<'a>(tasks: &'a [Task], service_id: &str) -> Vec<&'a Task> {
     let mut past: HashMap<(Option<u64>, &str), usize> = HashMap::new();
     tasks
         .iter()
@@ -119,12 +123,12 @@ fn recent<'a>(tasks: &'a [Task], service_id: &str) -> Vec<&'a Task> {
 }
 
 /// Reads the output of one task on its own node.
-fn read_task(
+fn read_task_log(
     nodes: &Nodes,
     node: Option<String>,
     service: &str,
     task: &Task,
-    window: Window,
+    window: LogWindow,
     lines: &mpsc::Sender<LogLine>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let slot = task.slot.map_or_else(String::new, |s| format!(".{s}"));
@@ -135,26 +139,26 @@ fn read_task(
     let id = task.container_id.clone().unwrap_or_default();
     async move {
         let read = match handle {
-            Some(handle) => read_container(&handle, &id, &from, window, &lines).await,
+            Some(handle) => read_container_log(&handle, &id, &from, window, &lines).await,
             None => Err("its node is not in config.toml: add it to read its logs".into()),
         };
         if let Err(reason) = read {
-            note(&lines, &from, reason).await;
+            send_note_line(&lines, &from, reason).await;
         }
     }
 }
 
-async fn read_container(
+async fn read_container_log(
     handle: &NodeHandle,
     id: &str,
     from: &Arc<str>,
-    window: Window,
+    window: LogWindow,
     lines: &mpsc::Sender<LogLine>,
 ) -> Result<(), String> {
     let (raw, mut arriving) = mpsc::channel::<ContainerLine>(256);
     let reading = handle
         .docker
-        .container_logs(id, window.tail, window.follow, raw);
+        .stream_container_logs(id, window.tail, window.follow, raw);
     let forwarding = async {
         while let Some(line) = arriving.recv().await {
             let line = LogLine {
@@ -176,20 +180,20 @@ async fn read_container(
     }
 }
 
-/// A line of matou's own in the log.
-async fn note(lines: &mpsc::Sender<LogLine>, from: &Arc<str>, text: String) {
+/// Sends a line of matou's own into the log.
+async fn send_note_line(lines: &mpsc::Sender<LogLine>, from: &Arc<str>, text: String) {
     let line = LogLine {
         at: Some(Timestamp::now()),
         from: from.clone(),
         bytes: format!("-- {text}").into_bytes(),
         stderr: true,
     };
-    // Nobody listens any more: then nobody misses it.
+    // When the receiver is gone, nobody misses the line.
     let _ = lines.send(line).await;
 }
 
 /// Gathers lines that wait and hands them over together, in the order of their times.
-async fn batch(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch>) {
+async fn send_log_batches(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch>) {
     while let Some(first) = arriving.recv().await {
         let mut bytes = first.bytes.len();
         let mut lines = vec![first];
@@ -220,7 +224,7 @@ async fn batch(mut arriving: mpsc::Receiver<LogLine>, out: mpsc::Sender<LogBatch
 pub async fn follow_journal(
     node: &NodeHandle,
     unit: Option<&str>,
-    window: Window,
+    window: LogWindow,
     out: mpsc::Sender<LogBatch>,
     cancel: &CancellationToken,
 ) -> Result<(), HostError> {
@@ -238,23 +242,24 @@ pub async fn follow_journal(
     let from: Arc<str> = node.config.name.as_str().into();
     let (raw, mut bytes) = mpsc::channel(256);
     let (lines, arriving) = mpsc::channel::<LogLine>(WAITING);
-    let batching = tokio::spawn(batch(arriving, out));
+    let batching = tokio::spawn(send_log_batches(arriving, out));
     let parsing = async {
         while let Some((stream, line)) = bytes.recv().await {
-            let line = journal_line(&from, line, stream == crate::job::Stream::Stderr);
+            let line =
+                parse_journalctl_line(&from, line, stream == crate::job::OutputStream::Stderr);
             if lines.send(line).await.is_err() {
                 return;
             }
         }
     };
-    let (ended, ()) = tokio::join!(node.host.stream(&command, raw, cancel), parsing);
+    let (ended, ()) = tokio::join!(node.host.stream_lines(&command, raw, cancel), parsing);
     drop(lines);
     let _ = batching.await;
     ended.map(|_| ())
 }
 
-/// `2026-11-23T14:00:33+0100 host unit[1]: text`: the time is taken off, the host is known.
-fn journal_line(from: &Arc<str>, line: Vec<u8>, stderr: bool) -> LogLine {
+/// Parses `2026-11-23T14:00:33+0100 host unit[1]: text`; the host is dropped, it is known.
+fn parse_journalctl_line(from: &Arc<str>, line: Vec<u8>, stderr: bool) -> LogLine {
     let stamp = line
         .iter()
         .position(|b| *b == b' ')
@@ -289,10 +294,10 @@ mod tests {
     fn a_journal_line_loses_its_time_and_host() {
         let from: Arc<str> = "n1".into();
         let line = b"2026-11-23T15:00:33+0100 n1 sshd[12]: Accepted key".to_vec();
-        let line = journal_line(&from, line, false);
+        let line = parse_journalctl_line(&from, line, false);
         assert_eq!(line.bytes, b"sshd[12]: Accepted key");
         assert_eq!(line.at, "2026-11-23T14:00:33Z".parse().ok());
-        let odd = journal_line(&from, b"-- Boot --".to_vec(), false);
+        let odd = parse_journalctl_line(&from, b"-- Boot --".to_vec(), false);
         assert_eq!((odd.at, odd.bytes), (None, b"-- Boot --".to_vec()));
     }
 
@@ -319,7 +324,10 @@ mod tests {
             task("g", None, "failed"),
             task("h", None, "failed"),
         ];
-        let ids: Vec<&str> = recent(&tasks, "s").iter().map(|t| t.id.as_str()).collect();
+        let ids: Vec<&str> = select_logged_tasks(&tasks, "s")
+            .iter()
+            .map(|t| t.id.as_str())
+            .collect();
         assert_eq!(ids, ["a", "b", "g", "h"]);
     }
 }

@@ -17,8 +17,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(3);
 /// Prints a sample every three seconds, each introduced by a line `@`. Ends when its output is
 /// closed, at the latest three seconds later.
 ///
-/// It reads in the shell itself: on a small server processes are what costs, and one that only
-/// sleeps is started for a sample. File systems are looked at with every fifth.
+/// The shell itself reads the files, because starting processes is what costs on a small server:
+/// most samples start only `sleep`. File systems are read with every fifth sample.
 pub const REMOTE_SAMPLER: &str = r#"n=0; nl='
 '; while :; do
 read -r l </proc/stat || exit; o="@$nl$l"
@@ -41,25 +41,25 @@ const LINES: usize = 32;
 
 /// Turns the lines of [`REMOTE_SAMPLER`] into metrics.
 #[derive(Debug, Default)]
-pub struct Sampler {
+pub struct RemoteSampler {
     lines: Vec<String>,
     cpu: Option<CpuTimes>,
     disks: Vec<Disk>,
-    network: Network,
+    network: NetworkCounters,
 }
 
 /// Bytes over the node's own network interfaces since boot, and when they were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Network {
+struct NetworkCounters {
     /// Seconds since boot.
     at: f64,
     received: u64,
     sent: u64,
 }
 
-impl Network {
-    /// Bytes a second since `before`; nothing when that is not known.
-    fn since(self, before: Self) -> (f32, f32) {
+impl NetworkCounters {
+    /// Returns bytes a second since `before`, received and sent; zero when that is not known.
+    fn rates_since(self, before: Self) -> (f32, f32) {
         let seconds = self.at - before.at;
         if before.at == 0.0 || seconds <= 0.0 {
             return (0.0, 0.0);
@@ -72,20 +72,20 @@ impl Network {
     }
 
     /// Adds the bytes that an interface received and sent.
-    fn add(&mut self, received: Option<&&str>, sent: Option<&&str>) {
+    fn add_interface(&mut self, received: Option<&&str>, sent: Option<&&str>) {
         let counter = |word: Option<&&str>| word.and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
         self.received += counter(received);
         self.sent += counter(sent);
     }
 }
 
-/// The network and the time of a sample.
-fn network(lines: &[String]) -> Network {
-    let mut network = Network::default();
+/// Sums the counters of a sample's interfaces; `at` is the time of the sample.
+fn sum_network_counters(lines: &[String]) -> NetworkCounters {
+    let mut network = NetworkCounters::default();
     for line in lines {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.first() {
-            Some(&"net") => network.add(words.get(1), words.get(2)),
+            Some(&"net") => network.add_interface(words.get(1), words.get(2)),
             Some(&"uptime") => {
                 network.at = words.get(1).and_then(|w| w.parse().ok()).unwrap_or(0.0);
             }
@@ -103,22 +103,26 @@ pub struct CpuTimes {
     total: u64,
 }
 
-impl Sampler {
-    /// Takes a line; answers with metrics when it completes a sample.
-    pub fn line(&mut self, line: &str) -> Option<Metrics> {
+impl RemoteSampler {
+    /// Takes a line; returns metrics when it completes a sample.
+    pub fn take_line(&mut self, line: &str) -> Option<Metrics> {
         match line.trim() {
             "@" => self.lines.clear(),
             "." => {
                 let (mut metrics, cpu) = parse_sample(&self.lines)?;
-                metrics.cpu = usage(self.cpu.unwrap_or_default(), cpu);
+                metrics.cpu = compute_cpu_percent(self.cpu.unwrap_or_default(), cpu);
                 self.cpu = Some(cpu);
-                let network = network(&self.lines);
-                (metrics.received, metrics.sent) = network.since(self.network);
+                let network = sum_network_counters(&self.lines);
+                (metrics.received, metrics.sent) = network.rates_since(self.network);
                 self.network = network;
-                self.disks = self.lines.iter().filter_map(|l| disk(l)).collect();
+                self.disks = self
+                    .lines
+                    .iter()
+                    .filter_map(|l| parse_disk_sample(l))
+                    .collect();
                 return Some(metrics);
             }
-            // More than that is no sample.
+            // No sample has more lines: the rest is dropped.
             other if self.lines.len() < LINES => self.lines.push(other.to_owned()),
             _ => {}
         }
@@ -132,7 +136,7 @@ impl Sampler {
 }
 
 /// `disk`, then a line of `df -P -k`: file system, size, used, available, percent, mount point.
-fn disk(line: &str) -> Option<Disk> {
+fn parse_disk_sample(line: &str) -> Option<Disk> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let kib = |i: usize| words.get(i)?.parse::<u64>().ok()?.checked_mul(1024);
     if *words.first()? != "disk" || words.len() < 7 {
@@ -146,7 +150,7 @@ fn disk(line: &str) -> Option<Disk> {
     })
 }
 
-fn usage(before: CpuTimes, now: CpuTimes) -> f32 {
+fn compute_cpu_percent(before: CpuTimes, now: CpuTimes) -> f32 {
     let total = now.total.saturating_sub(before.total);
     let idle = now.idle.saturating_sub(before.idle).min(total);
     if total == 0 {
@@ -199,13 +203,13 @@ pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
     Some((metrics, cpu?))
 }
 
-/// File systems of disks.
+/// Types of file systems that count as disks.
 const LOCAL: [&str; 7] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs"];
 
 /// Samples the machine the console runs on.
 pub(super) struct LocalSampler {
     system: System,
-    network: Network,
+    network: NetworkCounters,
 }
 
 impl LocalSampler {
@@ -216,7 +220,7 @@ impl LocalSampler {
         system.refresh_cpu_usage();
         Ok(Self {
             system,
-            network: Network::default(),
+            network: NetworkCounters::default(),
         })
     }
 
@@ -224,7 +228,7 @@ impl LocalSampler {
     ///
     /// # Errors
     /// When the list of mounts can't be read.
-    pub(super) fn disks() -> Result<Vec<Disk>, sysinfo::Error> {
+    pub(super) fn read_disks() -> Result<Vec<Disk>, sysinfo::Error> {
         let disks = Disks::new_with_refreshed_list()?;
         let mut seen = std::collections::BTreeSet::new();
         Ok(disks
@@ -241,7 +245,7 @@ impl LocalSampler {
 
     /// # Errors
     /// When /proc or the list of mounts can't be read.
-    pub(super) fn sample(&mut self) -> Result<Metrics, sysinfo::Error> {
+    pub(super) fn take_sample(&mut self) -> Result<Metrics, sysinfo::Error> {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         let disks = Disks::new_with_refreshed_list()?;
@@ -249,12 +253,12 @@ impl LocalSampler {
             .iter()
             .find(|d| d.mount_point() == std::path::Path::new("/"));
         let load = System::load_average()?;
-        let mut network = Network {
-            // Finer than whole seconds, and only compared.
+        let mut network = NetworkCounters {
+            // Any clock does that is finer than seconds: times are only compared.
             at: std::time::UNIX_EPOCH
                 .elapsed()
                 .map_or(0.0, |t| t.as_secs_f64()),
-            ..Network::default()
+            ..NetworkCounters::default()
         };
         let interfaces = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
         for line in interfaces.lines() {
@@ -263,10 +267,10 @@ impl LocalSampler {
             {
                 // proc_net_dev(5): the first is received, the ninth sent.
                 let words: Vec<&str> = counters.split_ascii_whitespace().collect();
-                network.add(words.first(), words.get(8));
+                network.add_interface(words.first(), words.get(8));
             }
         }
-        let (received, sent) = network.since(self.network);
+        let (received, sent) = network.rates_since(self.network);
         self.network = network;
         let system = &self.system;
         Ok(Metrics {
@@ -301,15 +305,15 @@ mod tests {
             .args(["-c", &script])
             .output()
             .unwrap();
-        let mut sampler = Sampler::default();
+        let mut sampler = RemoteSampler::default();
         let samples: Vec<Metrics> = String::from_utf8(out.stdout)
             .unwrap()
             .lines()
-            .filter_map(|l| sampler.line(l))
+            .filter_map(|l| sampler.take_line(l))
             .collect();
         assert_eq!(samples.len(), 2, "{}", String::from_utf8_lossy(&out.stderr));
         let m = samples[1];
-        let local = LocalSampler::new().unwrap().sample().unwrap();
+        let local = LocalSampler::new().unwrap().take_sample().unwrap();
         assert_eq!(m.memory_total, local.memory_total);
         assert!(m.memory_used > 0 && m.memory_used < m.memory_total);
         assert!(m.disk_used > 0 && m.disk_used <= m.disk_total);
@@ -317,7 +321,7 @@ mod tests {
         assert!(m.uptime > 0 && (0.0..=100.0).contains(&m.cpu));
         // The same counters in the kernel's other words.
         let mut counted = LocalSampler::new().unwrap();
-        counted.sample().unwrap();
+        counted.take_sample().unwrap();
         let (read, counted) = (sampler.network, counted.network);
         assert!(read.received <= counted.received && read.sent <= counted.sent);
         assert_eq!(read.received == 0, counted.received == 0);
@@ -343,25 +347,25 @@ mod tests {
     fn the_network_is_the_difference_of_two_samples() {
         let lines = |uptime: &str, eth: &str, wlan: &str| {
             let lines = [format!("uptime {uptime} 0.0"), eth.into(), wlan.into()];
-            network(&lines)
+            sum_network_counters(&lines)
         };
         let before = lines("100.5", "net 1000 500", "net 0 0");
         let now = lines("103.5", "net 4000 2000", "net 300 0");
-        assert_eq!(now.since(before), (1100.0, 500.0));
+        assert_eq!(now.rates_since(before), (1100.0, 500.0));
         // The first sample, and counters that began anew.
-        assert_eq!(now.since(Network::default()), (0.0, 0.0));
-        assert_eq!(before.since(now), (0.0, 0.0));
+        assert_eq!(now.rates_since(NetworkCounters::default()), (0.0, 0.0));
+        assert_eq!(before.rates_since(now), (0.0, 0.0));
     }
 
     #[test]
     fn local_disks_are_read_from_df() {
         let line = "disk /dev/mapper/matou-data 102400 96256 4096 96% /mnt/my data";
-        let read = disk(line).unwrap();
+        let read = parse_disk_sample(line).unwrap();
         assert_eq!(read.mount, "/mnt/my data");
         assert_eq!((read.used, read.total), (96_256 << 10, 100_352 << 10));
-        assert!((read.percent() - 95.9).abs() < 0.1);
+        assert!((read.used_percent() - 95.9).abs() < 0.1);
         for wrong in ["disk", "disk /dev/sda 1 x 1 1% /", "load 1 2 3"] {
-            assert_eq!(disk(wrong), None, "{wrong}");
+            assert_eq!(parse_disk_sample(wrong), None, "{wrong}");
         }
     }
 
@@ -375,19 +379,19 @@ mod tests {
             idle: 130,
             total: 300,
         };
-        assert_eq!(usage(before, now), 70.0);
-        assert_eq!(usage(now, now), 0.0);
-        assert_eq!(usage(now, before), 0.0);
+        assert_eq!(compute_cpu_percent(before, now), 70.0);
+        assert_eq!(compute_cpu_percent(now, now), 0.0);
+        assert_eq!(compute_cpu_percent(now, before), 0.0);
     }
 
     #[test]
     fn a_sample_that_lacks_a_part_or_never_ends_is_no_sample() {
-        let mut sampler = Sampler::default();
-        assert_eq!(sampler.line("@"), None);
-        assert_eq!(sampler.line("cpu 1 2"), None);
-        assert_eq!(sampler.line("."), None);
+        let mut sampler = RemoteSampler::default();
+        assert_eq!(sampler.take_line("@"), None);
+        assert_eq!(sampler.take_line("cpu 1 2"), None);
+        assert_eq!(sampler.take_line("."), None);
         for _ in 0..100_000 {
-            sampler.line("garbage");
+            sampler.take_line("garbage");
         }
         assert!(sampler.lines.len() <= LINES);
     }

@@ -24,63 +24,61 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::docker::Nodes;
-use crate::edge::Edge;
+use crate::edge::EdgeEndpoints;
 use crate::model::{Datum, Update};
 
-pub use access::{AccessNews, follow as follow_access};
-pub use alertmanager::{read_told, silence_there};
-pub use bans::{read as read_bans, read_all as read_all_bans};
-pub use certificates::read as read_certificates;
-pub use intrusions::read_all as read_intrusions;
-pub use logs::{LogBatch, Window, follow_journal, follow_service};
-pub use probes::{Wanted, read as read_probes, targets};
+pub use access::{AccessNews, follow_access_log as follow_access};
+pub use alertmanager::{read_external_alerts, silence_in_alertmanager};
+pub use bans::{read_all_bans, read_bans};
+pub use certificates::read_certificates;
+pub use intrusions::read_intrusions;
+pub use logs::{LogBatch, LogWindow, follow_journal, follow_service};
+pub use probes::{ExpectedAnswer, list_probe_targets, read_probes};
 
 pub use search::LogStore;
 
-use probes::Site;
-pub use snapshots::{
-    primary as primary_repository, read as read_snapshots, read_state as read_backups,
-};
+use probes::ProbedDomain;
+pub use snapshots::{open_primary_repository as primary_repository, read_backups, read_snapshots};
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
-    wake: Arc<Wake>,
+    wake: Arc<CollectorSignals>,
     cancel: CancellationToken,
 }
 
-/// What an application's answer must be; given its name.
-pub type Checks = Arc<dyn Fn(&str) -> Wanted + Send + Sync>;
+/// Returns the answer that an application must give, by the application's name.
+pub type AnswerChecks = Arc<dyn Fn(&str) -> ExpectedAnswer + Send + Sync>;
 
-/// What is asked of the fleet from outside: certificates and answers.
+/// What the collectors of certificates and answers need: where to ask, what to expect, how often.
 #[derive(Clone)]
-pub struct Outside {
-    pub edge: Edge,
-    pub checks: Checks,
+pub struct ProbeSettings {
+    pub edge: EdgeEndpoints,
+    pub checks: AnswerChecks,
     /// How often every application is asked.
     pub every: Duration,
 }
 
-/// Asks collectors to read now instead of at the next poll.
+/// Wakes collectors before their next poll, and hands them what the swarm's collector found.
 #[derive(Default)]
-struct Wake {
+struct CollectorSignals {
     swarm: Notify,
     nodes: Notify,
     certificates: Notify,
     probes: Notify,
-    /// The domains that applications claim, as the swarm said last; `None` before it did.
-    sites: watch::Sender<Option<Vec<Site>>>,
+    /// Domains of all applications, as read last from the swarm; `None` before the first reading.
+    sites: watch::Sender<Option<Vec<ProbedDomain>>>,
     snapshots: Notify,
-    /// Where Alertmanager runs, as the swarm said last.
-    alertmanager: watch::Sender<Option<inside::Place>>,
-    told: Notify,
+    /// Where Alertmanager runs, as read last from the swarm.
+    alertmanager: watch::Sender<Option<inside::ContainerEndpoint>>,
+    external_alerts: Notify,
 }
 
 /// Where collectors report to.
 #[derive(Clone)]
-struct Reports(mpsc::Sender<Update>);
+struct UpdateSender(mpsc::Sender<Update>);
 
-impl Reports {
-    /// Waits for room; false when nobody listens any more.
+impl UpdateSender {
+    /// Sends a reading; waits while the channel is full. Returns false when nobody receives.
     async fn send(&self, datum: Datum) -> bool {
         let at = Timestamp::now();
         self.0.send(Update { at, datum }).await.is_ok()
@@ -88,11 +86,11 @@ impl Reports {
 }
 
 impl Collectors {
-    /// Starts reading all nodes, what the edge serves, and the repository of `config`; what is read
-    /// arrives at `updates`.
+    /// Starts the collectors of all nodes and of the swarm; with `outside` those of the edge, with
+    /// `config` that of its repository. They send what they read to `updates`.
     pub fn start(
         nodes: &Nodes,
-        outside: Option<Outside>,
+        outside: Option<ProbeSettings>,
         config: Option<Arc<Config>>,
         updates: mpsc::Sender<Update>,
     ) -> Self {
@@ -100,12 +98,12 @@ impl Collectors {
             wake: Arc::default(),
             cancel: CancellationToken::new(),
         };
-        let reports = Reports(updates);
+        let reports = UpdateSender(updates);
         for handle in nodes.iter() {
-            let run = node::watch(handle.clone(), reports.clone(), collectors.wake.clone());
+            let run = node::watch_node(handle.clone(), reports.clone(), collectors.wake.clone());
             collectors.spawn(run);
         }
-        collectors.spawn(swarm::watch(
+        collectors.spawn(swarm::watch_swarm(
             nodes.clone(),
             reports.clone(),
             collectors.wake.clone(),
@@ -113,16 +111,26 @@ impl Collectors {
         if let Some(outside) = outside {
             let wake = collectors.wake.clone();
             let edge = outside.edge.clone();
-            let run = certificates::watch(nodes.clone(), edge, reports.clone(), wake.clone());
+            let run = certificates::watch_certificates(
+                nodes.clone(),
+                edge,
+                reports.clone(),
+                wake.clone(),
+            );
             collectors.spawn(run);
-            let probes = probes::watch(outside, reports.clone(), wake.clone());
+            let probes = probes::watch_probes(outside, reports.clone(), wake.clone());
             collectors.spawn(probes);
-            let told = alertmanager::watch(nodes.clone(), reports.clone(), wake);
+            let told = alertmanager::watch_alertmanager(nodes.clone(), reports.clone(), wake);
             collectors.spawn(told);
         }
         if let Some(config) = config {
             let wake = collectors.wake.clone();
-            collectors.spawn(snapshots::watch(config, nodes.clone(), reports, wake));
+            collectors.spawn(snapshots::watch_snapshots(
+                config,
+                nodes.clone(),
+                reports,
+                wake,
+            ));
         }
         collectors
     }
@@ -140,7 +148,7 @@ impl Collectors {
         self.wake.certificates.notify_one();
         self.wake.probes.notify_one();
         self.wake.snapshots.notify_one();
-        self.wake.told.notify_one();
+        self.wake.external_alerts.notify_one();
         self.wake.nodes.notify_waiters();
     }
 }

@@ -7,33 +7,37 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::{INTERVAL, LocalSampler, REMOTE_SAMPLER, Sampler};
-use super::{Reports, Wake};
-use crate::config::Reach;
+use super::metrics::{INTERVAL, LocalSampler, REMOTE_SAMPLER, RemoteSampler};
+use super::{CollectorSignals, UpdateSender};
+use crate::config::NodeConnection;
 use crate::docker::NodeHandle;
 use crate::host::Command;
-use crate::model::{Datum, Link};
+use crate::model::{Datum, NodeLink};
 
 /// Engine facts and volumes are read this often when nothing happens.
 const SLOW_POLL: Duration = Duration::from_secs(30);
 
-/// Before the event stream or the metrics channel is opened again.
+/// Pause before the event stream or the metrics channel is opened again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Events come in bursts: one reading serves all of a burst.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
-pub(super) async fn watch(node: NodeHandle, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_node(
+    node: NodeHandle,
+    reports: UpdateSender,
+    wake: Arc<CollectorSignals>,
+) {
     tokio::join!(
-        links(&node, &reports),
-        inventory(&node, &reports, &wake),
-        events(&node, &wake),
-        load(&node, &reports),
+        report_links(&node, &reports),
+        report_inventory(&node, &reports, &wake),
+        watch_engine_events(&node, &wake),
+        report_load(&node, &reports),
     );
 }
 
 /// Reports every change of the connection.
-async fn links(node: &NodeHandle, reports: &Reports) {
+async fn report_links(node: &NodeHandle, reports: &UpdateSender) {
     let mut link = node.host.watch_link();
     loop {
         let now = link.borrow_and_update().clone();
@@ -52,20 +56,20 @@ async fn links(node: &NodeHandle, reports: &Reports) {
 }
 
 /// Waits until the node is connected.
-async fn connected(link: &mut watch::Receiver<Link>) {
+async fn wait_for_link(link: &mut watch::Receiver<NodeLink>) {
     // An error means that the host was dropped: then nothing waits for us either.
-    let _ = link.wait_for(|l| matches!(l, Link::Up)).await;
+    let _ = link.wait_for(|l| matches!(l, NodeLink::Up)).await;
 }
 
 /// Reads engine and volumes when the node connects, on request, and now and then.
-async fn inventory(node: &NodeHandle, reports: &Reports, wake: &Wake) {
+async fn report_inventory(node: &NodeHandle, reports: &UpdateSender, wake: &CollectorSignals) {
     let mut link = node.host.watch_link();
     loop {
-        connected(&mut link).await;
+        wait_for_link(&mut link).await;
         let name = &node.config.name;
-        let engine = node.docker.engine().await.map_err(|e| e.to_string());
+        let engine = node.docker.query_engine().await.map_err(|e| e.to_string());
         let volumes = match &engine {
-            Ok(_) => node.docker.volumes().await.map_err(|e| e.to_string()),
+            Ok(_) => node.docker.list_volumes().await.map_err(|e| e.to_string()),
             Err(e) => Err(e.clone()),
         };
         let both = [
@@ -79,8 +83,8 @@ async fn inventory(node: &NodeHandle, reports: &Reports, wake: &Wake) {
             },
         ];
         for datum in both {
-            // While the link is down its reason is the better one, and already told.
-            if matches!(*link.borrow(), Link::Up) && !reports.send(datum).await {
+            // While the link is down, its own reason says more, and was sent already.
+            if matches!(*link.borrow(), NodeLink::Up) && !reports.send(datum).await {
                 return;
             }
         }
@@ -92,12 +96,12 @@ async fn inventory(node: &NodeHandle, reports: &Reports, wake: &Wake) {
     }
 }
 
-/// Turns the engine's events into readings.
-async fn events(node: &NodeHandle, wake: &Wake) {
+/// Wakes the collectors of the swarm and of the nodes at every event of the engine.
+async fn watch_engine_events(node: &NodeHandle, wake: &CollectorSignals) {
     let mut link = node.host.watch_link();
     loop {
-        connected(&mut link).await;
-        if let Ok(events) = node.docker.events().await {
+        wait_for_link(&mut link).await;
+        if let Ok(events) = node.docker.watch_events().await {
             let mut events = std::pin::pin!(events);
             while events.next().await.is_some() {
                 wake.swarm.notify_one();
@@ -109,24 +113,24 @@ async fn events(node: &NodeHandle, wake: &Wake) {
     }
 }
 
-/// Reports the load, over one channel for as long as it holds.
-async fn load(node: &NodeHandle, reports: &Reports) {
+/// Reports the load again and again; a remote node's over one channel for as long as that holds.
+async fn report_load(node: &NodeHandle, reports: &UpdateSender) {
     match node.config.reach {
-        Reach::Local => local_load(&node.config.name, reports).await,
-        Reach::Ssh(_) => remote_load(node, reports).await,
+        NodeConnection::Local => report_local_load(&node.config.name, reports).await,
+        NodeConnection::Ssh(_) => report_remote_load(node, reports).await,
     }
 }
 
-async fn local_load(name: &str, reports: &Reports) {
+async fn report_local_load(name: &str, reports: &UpdateSender) {
     let mut sampler = LocalSampler::new().map_err(|e| e.to_string());
     loop {
         tokio::time::sleep(INTERVAL).await;
         let reading = match &mut sampler {
-            Ok(sampler) => sampler.sample().map_err(|e| e.to_string()),
+            Ok(sampler) => sampler.take_sample().map_err(|e| e.to_string()),
             Err(reason) => Err(reason.clone()),
         };
         let node = name.to_owned();
-        if let Ok(disks) = LocalSampler::disks() {
+        if let Ok(disks) = LocalSampler::read_disks() {
             let node = node.clone();
             if !reports.send(Datum::Disks { node, disks }).await {
                 return;
@@ -138,21 +142,21 @@ async fn local_load(name: &str, reports: &Reports) {
     }
 }
 
-async fn remote_load(node: &NodeHandle, reports: &Reports) {
+async fn report_remote_load(node: &NodeHandle, reports: &UpdateSender) {
     let mut link = node.host.watch_link();
     let name = &node.config.name;
     loop {
-        connected(&mut link).await;
+        wait_for_link(&mut link).await;
         let (lines, mut arriving) = mpsc::channel(16);
         let command = Command::sh(REMOTE_SAMPLER).label("sample the load");
         // Dropped with this future, so that the remote loop ends with the collector.
         let stop = CancellationToken::new();
         let _guard = stop.clone().drop_guard();
-        let running = node.host.stream(&command, lines, &stop);
+        let running = node.host.stream_lines(&command, lines, &stop);
         let reading = async {
-            let mut sampler = Sampler::default();
+            let mut sampler = RemoteSampler::default();
             while let Some((_, line)) = arriving.recv().await {
-                if let Some(metrics) = sampler.line(&String::from_utf8_lossy(&line)) {
+                if let Some(metrics) = sampler.take_line(&String::from_utf8_lossy(&line)) {
                     let datum = Datum::Metrics {
                         node: name.clone(),
                         reading: Ok(metrics),
@@ -161,7 +165,7 @@ async fn remote_load(node: &NodeHandle, reports: &Reports) {
                         node: name.clone(),
                         disks: sampler.disks().to_vec(),
                     };
-                    // First, so that they are known when the load is looked at.
+                    // Disks first: the rules need them when they judge the load.
                     if !(reports.send(disks).await && reports.send(datum).await) {
                         return;
                     }
@@ -169,7 +173,7 @@ async fn remote_load(node: &NodeHandle, reports: &Reports) {
             }
         };
         let (ended, ()) = tokio::join!(running, reading);
-        if matches!(*link.borrow(), Link::Up) {
+        if matches!(*link.borrow(), NodeLink::Up) {
             let reason = match ended {
                 Ok(code) => format!("the load sampler ended with exit code {code}"),
                 Err(e) => e.to_string(),

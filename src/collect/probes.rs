@@ -11,9 +11,9 @@ use futures_util::stream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Checks, Outside, Reports, Wake};
-use crate::edge::{Edge, Visitor};
-use crate::model::{Answered, Datum, Probe, Swarm};
+use super::{AnswerChecks, CollectorSignals, ProbeSettings, UpdateSender};
+use crate::edge::{EdgeEndpoints, HttpsClient};
+use crate::model::{Datum, Probe, ProbeAnswer, Swarm};
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
 const FIRST: Duration = Duration::from_secs(2);
@@ -24,12 +24,12 @@ const PARALLEL: usize = 32;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One failed request is no failure: it is asked again after each of these.
-const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+/// Pauses before a failed request is sent again; only the last failure counts.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// What an application must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ExpectedAnswer {
     pub path: String,
     /// HTTP status codes that are well.
     pub status: Vec<u16>,
@@ -37,24 +37,24 @@ pub struct Wanted {
 
 /// A domain that an application claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Site {
+pub(super) struct ProbedDomain {
     app: String,
     service: String,
     domain: String,
-    /// Traefik asks for a password: to be asked for it is well.
+    /// Whether Traefik asks for a password: then 401 is a good answer.
     password: bool,
 }
 
 /// The domains of all applications, each once.
-pub(super) fn sites(swarm: &Swarm) -> Vec<Site> {
-    let mut sites: BTreeMap<&str, Site> = BTreeMap::new();
+pub(super) fn list_probed_domains(swarm: &Swarm) -> Vec<ProbedDomain> {
+    let mut sites: BTreeMap<&str, ProbedDomain> = BTreeMap::new();
     for service in &swarm.services {
         let password = service.labels.keys().any(|l| {
             let l = l.to_ascii_lowercase();
             l.contains(".basicauth.") || l.contains(".digestauth.") || l.contains(".forwardauth.")
         });
         for domain in &service.domains {
-            sites.entry(domain).or_insert_with(|| Site {
+            sites.entry(domain).or_insert_with(|| ProbedDomain {
                 app: service.stack.as_ref().unwrap_or(&service.name).clone(),
                 service: service.name.clone(),
                 domain: domain.clone(),
@@ -65,18 +65,21 @@ pub(super) fn sites(swarm: &Swarm) -> Vec<Site> {
     sites.into_values().collect()
 }
 
-/// What is asked of a swarm's applications: name, domain, and what the answer must be.
-pub fn targets(swarm: &Swarm, checks: &Checks) -> Vec<(String, String, Wanted)> {
-    sites(swarm)
+/// Returns the application, the domain and the expected answer of each domain of a swarm.
+pub fn list_probe_targets(
+    swarm: &Swarm,
+    checks: &AnswerChecks,
+) -> Vec<(String, String, ExpectedAnswer)> {
+    list_probed_domains(swarm)
         .into_iter()
         .map(|site| {
-            let wanted = wanted(checks, &site);
+            let wanted = expected_answer(checks, &site);
             (site.app, site.domain, wanted)
         })
         .collect()
 }
 
-fn wanted(checks: &Checks, site: &Site) -> Wanted {
+fn expected_answer(checks: &AnswerChecks, site: &ProbedDomain) -> ExpectedAnswer {
     let mut wanted = checks(&site.app);
     if site.password && !wanted.status.contains(&401) {
         wanted.status.push(401);
@@ -84,17 +87,21 @@ fn wanted(checks: &Checks, site: &Site) -> Wanted {
     wanted
 }
 
-pub(super) async fn watch(outside: Outside, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_probes(
+    outside: ProbeSettings,
+    reports: UpdateSender,
+    wake: Arc<CollectorSignals>,
+) {
     tokio::time::sleep(FIRST).await;
     let mut known = wake.sites.subscribe();
-    let visitor = Visitor::default();
+    let client = HttpsClient::default();
     loop {
         let sites = match known.wait_for(Option::is_some).await {
             Ok(sites) => sites.clone().unwrap_or_default(),
             Err(_) => return,
         };
         let begun = Instant::now();
-        let reading = round(&outside.edge, &visitor, &outside.checks, sites).await;
+        let reading = probe_domains(&outside.edge, &client, &outside.checks, sites).await;
         if !reports.send(Datum::Probes(reading)).await {
             return;
         }
@@ -110,28 +117,38 @@ pub(super) async fn watch(outside: Outside, reports: Reports, wake: Arc<Wake>) {
     }
 }
 
-/// Asks every domain of the swarm once, those that fail three times.
+/// Asks every domain of the swarm; one that fails is asked three times.
 ///
 /// # Errors
 /// One sentence, when domains are claimed and no node takes https.
-pub async fn read(swarm: &Swarm, edge: &Edge, checks: &Checks) -> Result<Vec<Probe>, String> {
-    round(edge, &Visitor::default(), checks, sites(swarm)).await
+pub async fn read_probes(
+    swarm: &Swarm,
+    edge: &EdgeEndpoints,
+    checks: &AnswerChecks,
+) -> Result<Vec<Probe>, String> {
+    probe_domains(
+        edge,
+        &HttpsClient::default(),
+        checks,
+        list_probed_domains(swarm),
+    )
+    .await
 }
 
-async fn round(
-    edge: &Edge,
-    visitor: &Visitor,
-    checks: &Checks,
-    sites: Vec<Site>,
+async fn probe_domains(
+    edge: &EdgeEndpoints,
+    client: &HttpsClient,
+    checks: &AnswerChecks,
+    sites: Vec<ProbedDomain>,
 ) -> Result<Vec<Probe>, String> {
     if sites.is_empty() {
         return Ok(Vec::new());
     }
-    let mut taking = taking(edge).await;
+    let mut taking = find_https_nodes(edge).await;
     if taking.is_empty() {
-        // It may have been the network's bad moment.
-        tokio::time::sleep(AGAIN[1]).await;
-        taking = self::taking(edge).await;
+        // Tried once more: the network may have failed for a moment.
+        tokio::time::sleep(RETRY_PAUSES[1]).await;
+        taking = self::find_https_nodes(edge).await;
     }
     if taking.is_empty() {
         return Err(format!(
@@ -143,9 +160,14 @@ async fn round(
             }
         ));
     }
-    let asked = sites
-        .into_iter()
-        .map(|site| ask((edge.port, visitor), &taking, wanted(checks, &site), site));
+    let asked = sites.into_iter().map(|site| {
+        probe_domain(
+            (edge.port, client),
+            &taking,
+            expected_answer(checks, &site),
+            site,
+        )
+    });
     let mut probes: Vec<Probe> = stream::iter(asked)
         .buffer_unordered(PARALLEL)
         .collect()
@@ -154,8 +176,8 @@ async fn round(
     Ok(probes)
 }
 
-/// The nodes on which something takes https.
-async fn taking(edge: &Edge) -> Vec<(String, String)> {
+/// Finds the nodes on which something takes https; returns their names and addresses.
+async fn find_https_nodes(edge: &EdgeEndpoints) -> Vec<(String, String)> {
     let tried = edge.nodes.iter().map(|(name, address)| async move {
         let connected = timeout(PATIENCE, TcpStream::connect((address.as_str(), edge.port))).await;
         matches!(connected, Ok(Ok(_))).then(|| (name.clone(), address.clone()))
@@ -163,15 +185,20 @@ async fn taking(edge: &Edge) -> Vec<(String, String)> {
     join_all(tried).await.into_iter().flatten().collect()
 }
 
-/// The port of https, and who asks.
-type By<'a> = (u16, &'a Visitor);
+/// The port of https, and the client that asks.
+type ProbeClient<'a> = (u16, &'a HttpsClient);
 
-/// Asks one domain of every node of the edge; what the first answers that is not well, else the
-/// slowest.
-async fn ask(by: By<'_>, taking: &[(String, String)], wanted: Wanted, site: Site) -> Probe {
-    let mut worst: Option<Result<Answered, String>> = None;
-    for (node, address) in taking {
-        let outcome = insist(by, node, address, &site.domain, &wanted).await;
+/// Asks the nodes of the edge for one domain, until one gives a bad answer. Returns that answer, or
+/// else the slowest.
+async fn probe_domain(
+    client: ProbeClient<'_>,
+    nodes: &[(String, String)],
+    wanted: ExpectedAnswer,
+    site: ProbedDomain,
+) -> Probe {
+    let mut worst: Option<Result<ProbeAnswer, String>> = None;
+    for (node, address) in nodes {
+        let outcome = probe_with_retries(client, node, address, &site.domain, &wanted).await;
         let well = matches!(&outcome, Ok(a) if a.well);
         let slower = match (&worst, &outcome) {
             (Some(Ok(before)), Ok(now)) => now.millis > before.millis,
@@ -193,35 +220,35 @@ async fn ask(by: By<'_>, taking: &[(String, String)], wanted: Wanted, site: Site
     }
 }
 
-async fn insist(
-    by: By<'_>,
+async fn probe_with_retries(
+    client: ProbeClient<'_>,
     node: &str,
     address: &str,
     domain: &str,
-    wanted: &Wanted,
-) -> Result<Answered, String> {
-    let mut outcome = once(by, node, address, domain, wanted).await;
-    for pause in AGAIN {
+    wanted: &ExpectedAnswer,
+) -> Result<ProbeAnswer, String> {
+    let mut outcome = probe_once(client, node, address, domain, wanted).await;
+    for pause in RETRY_PAUSES {
         if matches!(&outcome, Ok(a) if a.well) {
             break;
         }
         tokio::time::sleep(pause).await;
-        outcome = once(by, node, address, domain, wanted).await;
+        outcome = probe_once(client, node, address, domain, wanted).await;
     }
     outcome
 }
 
-async fn once(
-    by: By<'_>,
+async fn probe_once(
+    client: ProbeClient<'_>,
     node: &str,
     address: &str,
     domain: &str,
-    wanted: &Wanted,
-) -> Result<Answered, String> {
-    let (port, visitor) = by;
-    let asked = visitor.get(address, port, domain, &wanted.path);
+    wanted: &ExpectedAnswer,
+) -> Result<ProbeAnswer, String> {
+    let (port, client) = client;
+    let asked = client.get(address, port, domain, &wanted.path);
     match timeout(PATIENCE, asked).await {
-        Ok(Ok(answer)) => Ok(Answered {
+        Ok(Ok(answer)) => Ok(ProbeAnswer {
             node: node.to_owned(),
             status: answer.status,
             millis: u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX),
@@ -238,7 +265,7 @@ async fn once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mode, Service};
+    use crate::model::{Service, ServiceMode};
 
     #[test]
     fn every_domain_is_asked_once_and_passwords_are_expected() {
@@ -247,7 +274,7 @@ mod tests {
             name: name.into(),
             stack: stack.map(str::to_owned),
             image: "x:1".into(),
-            mode: Mode::Replicated(1),
+            mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
             domains: domains.iter().map(|d| (*d).to_owned()).collect(),
@@ -278,7 +305,7 @@ mod tests {
             ],
             ..Swarm::default()
         };
-        let sites = sites(&swarm);
+        let sites = list_probed_domains(&swarm);
         let seen: Vec<(&str, &str, bool)> = sites
             .iter()
             .map(|s| (s.domain.as_str(), s.app.as_str(), s.password))

@@ -8,20 +8,20 @@ use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::inside::{Place, ask, place};
+use super::inside::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
 use crate::docker::Nodes;
 use crate::model::{LogRecord, LogSearch, Swarm};
-use crate::text::clean;
+use crate::text::clean_line;
 
 /// The label of a service that is a VictoriaLogs: its address inside its container.
 const LABEL: &str = "org.matou.victorialogs";
 
-/// How often it is asked for what is new.
+/// How often a search that is followed asks for new records.
 const EVERY: Duration = Duration::from_secs(2);
-/// What comes later than its time by no more than this is seen all the same.
+/// How long after its time a record may arrive and still be seen.
 const LATE: SignedDuration = SignedDuration::from_secs(15);
 
-/// Records that are read at once at least while it is followed.
+/// Smallest limit of a search that is followed.
 const FOLLOWED: usize = 1000;
 
 /// Fields that are kept of a record, and characters of each.
@@ -31,12 +31,12 @@ const KEPT: usize = 4000;
 /// Digits of a container's id that tell it from all others.
 const ID: usize = 12;
 
-/// A log store that was found, and which container is which service's.
+/// The fleet's log store, and which container belongs to which service.
 pub struct LogStore {
     nodes: Nodes,
-    place: Place,
+    place: ContainerEndpoint,
     containers: BTreeMap<String, String>,
-    /// What is a container of the application, or its router.
+    /// LogsQL filter for one application's containers and routers; `None` searches everything.
     only: Option<String>,
 }
 
@@ -46,21 +46,25 @@ impl LogStore {
     /// # Errors
     /// One sentence: there is none, no manager answers, or there is no such application.
     pub async fn find(nodes: &Nodes, app: Option<&str>) -> Result<Self, String> {
-        let manager = nodes.manager().await.map_err(|e| e.to_string())?;
-        let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-        let place = place(&swarm, nodes, LABEL).ok_or(
+        let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+        let swarm = manager
+            .docker
+            .query_swarm()
+            .await
+            .map_err(|e| e.to_string())?;
+        let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or(
             "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs",
         )?;
         Ok(Self {
             nodes: nodes.clone(),
             place,
-            only: app.map(|app| only(&swarm, app)).transpose()?,
-            containers: containers(&swarm, |_| true),
+            only: app.map(|app| render_app_filter(&swarm, app)).transpose()?,
+            containers: service_names_by_container(&swarm, |_| true),
         })
     }
 
-    /// What is asked, as a form.
-    fn body(&self, search: &LogSearch) -> String {
+    /// Renders a search as a form body.
+    fn render_form(&self, search: &LogSearch) -> String {
         let query = match search.query.trim() {
             "" => "*",
             query => query,
@@ -80,15 +84,15 @@ impl LogStore {
     /// The newest records that fit, oldest first.
     ///
     /// # Errors
-    /// One sentence: the query is not understood, or it does not answer.
+    /// One sentence: the query is not understood, or VictoriaLogs does not answer.
     pub async fn search(&self, search: &LogSearch) -> Result<Vec<LogRecord>, String> {
-        let body = self.body(search);
+        let body = self.render_form(search);
         let url = format!("{}/select/logsql/query", self.place.address);
         let argv = ["wget", "-q", "-O", "-", "--post-data", &body, &url];
-        let answer = ask(&self.nodes, &self.place, "VictoriaLogs", &argv).await;
+        let answer = exec_at_endpoint(&self.nodes, &self.place, "VictoriaLogs", &argv).await;
         let bytes = answer.map_err(|e| {
             if e.contains(" 400 ") {
-                format!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean(&search.query))
+                format!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean_line(&search.query))
             } else if e.contains("printed too much") {
                 "that is more than 8 MiB: ask for fewer, or for less".into()
             } else {
@@ -97,16 +101,16 @@ impl LogStore {
         })?;
         let mut records: Vec<LogRecord> = bytes
             .split(|b| *b == b'\n')
-            .filter_map(|line| record(line, &self.containers))
+            .filter_map(|line| parse_log_record(line, &self.containers))
             .collect();
         records.sort_by_key(|r| r.at);
         Ok(records)
     }
 
-    /// What is found, and then what comes, until nobody listens.
+    /// Sends what is found, then what is new, until `out` is closed.
     ///
     /// # Errors
-    /// As [`LogStore::search`].
+    /// Those of [`LogStore::search`].
     pub async fn follow(
         &self,
         mut search: LogSearch,
@@ -147,8 +151,11 @@ impl LogStore {
     }
 }
 
-/// Containers by the first digits of their ids, with the services they are of.
-fn containers(swarm: &Swarm, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+/// Maps the first digits of each container's id to the name of its service.
+fn service_names_by_container(
+    swarm: &Swarm,
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
     let names: BTreeMap<&str, &str> = swarm.services.iter().map(|s| (&*s.id, &*s.name)).collect();
     let of = |t: &crate::model::Task| {
         let name = *names.get(&*t.service_id)?;
@@ -158,9 +165,9 @@ fn containers(swarm: &Swarm, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, 
     swarm.tasks.iter().filter_map(of).collect()
 }
 
-/// The filter for what belongs to an application or a service: the output of its containers that the
-/// swarm still knows, and requests to its routers.
-fn only(swarm: &Swarm, app: &str) -> Result<String, String> {
+/// Renders the filter for an application or a service: the output of its containers that the swarm
+/// still knows, and requests to its routers.
+fn render_app_filter(swarm: &Swarm, app: &str) -> Result<String, String> {
     let is = |s: &&crate::model::Service| s.stack.as_deref() == Some(app) || s.name == app;
     let services: Vec<&str> = swarm.services.iter().filter(is).map(|s| &*s.id).collect();
     if services.is_empty() {
@@ -168,7 +175,7 @@ fn only(swarm: &Swarm, app: &str) -> Result<String, String> {
             "there is no application {app:?}; `matou status` lists them"
         ));
     }
-    let ids: Vec<String> = containers(swarm, |id| services.contains(&id))
+    let ids: Vec<String> = service_names_by_container(swarm, |id| services.contains(&id))
         .into_keys()
         .collect();
     let name: String = app
@@ -182,8 +189,8 @@ fn only(swarm: &Swarm, app: &str) -> Result<String, String> {
     })
 }
 
-/// A line of the answer: a JSON object of strings.
-fn record(line: &[u8], containers: &BTreeMap<String, String>) -> Option<LogRecord> {
+/// Parses a line of the answer, a JSON object of strings.
+fn parse_log_record(line: &[u8], containers: &BTreeMap<String, String>) -> Option<LogRecord> {
     let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
     let text = |value: &serde_json::Value| {
         let text = match value {
@@ -191,7 +198,7 @@ fn record(line: &[u8], containers: &BTreeMap<String, String>) -> Option<LogRecor
             other => other.to_string(),
         };
         let some: String = text.chars().take(KEPT).collect();
-        clean(some.trim_end()).into_owned()
+        clean_line(some.trim_end()).into_owned()
     };
     let first = |names: &[&str]| {
         let found = names.iter().find_map(|n| fields.get(*n));
@@ -210,11 +217,11 @@ fn record(line: &[u8], containers: &BTreeMap<String, String>) -> Option<LogRecor
     });
     let at = first(&["_time"]).parse().ok();
     let line = match first(&["_msg"]) {
-        // What counts, what was asked for in other words: `uniq`, `stats`.
+        // Answers of `uniq` and `stats` have no message: their fields are the line.
         line if line.is_empty() => {
             let pairs = fields.iter().filter(|(name, _)| *name != "_time");
             let pairs: Vec<String> = pairs.map(|(n, v)| format!("{n}={}", text(v))).collect();
-            clean(&pairs.join(" ")).into_owned()
+            clean_line(&pairs.join(" ")).into_owned()
         }
         line => line,
     };
@@ -227,7 +234,7 @@ fn record(line: &[u8], containers: &BTreeMap<String, String>) -> Option<LogRecor
             .iter()
             .filter(|(name, _)| !matches!(&***name, "_time" | "_msg" | "_stream" | "_stream_id"))
             .take(FIELDS)
-            .map(|(name, value)| (clean(name).chars().take(80).collect(), text(value)))
+            .map(|(name, value)| (clean_line(name).chars().take(80).collect(), text(value)))
             .collect(),
     })
 }
@@ -240,7 +247,7 @@ mod tests {
     fn records_are_read_and_cleaned() {
         let containers = BTreeMap::from([("0123456789ab".to_owned(), "blog_web".to_owned())]);
         // As VictoriaLogs 1.26 answered, but for the hostile line.
-        let read = |text: &str| record(text.as_bytes(), &containers).unwrap();
+        let read = |text: &str| parse_log_record(text.as_bytes(), &containers).unwrap();
         let one = read(
             r#"{"_time":"2026-11-24T20:50:34Z","_stream_id":"00","_stream":"{node=\"n1\"}","_msg":"a\u001b[2Jb\n","file":"/var/lib/docker/containers/0123456789abcdef/0123456789abcdef-json.log","node":"n1"}"#,
         );
@@ -255,7 +262,7 @@ mod tests {
         assert_eq!((&*journal.node, &*journal.app), ("n3", "sshd"));
         let counted = read(r#"{"hits":"7","node":"n1"}"#);
         assert_eq!(counted.line, "hits=7 node=n1");
-        assert!(record(b"", &containers).is_none());
-        assert!(record(b"<html>", &containers).is_none());
+        assert!(parse_log_record(b"", &containers).is_none());
+        assert!(parse_log_record(b"<html>", &containers).is_none());
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Reports, Wake};
-use crate::backup::{self, BackupError, Restic, View};
+use super::{CollectorSignals, UpdateSender};
+use crate::backup::{self, BackupError, Restic, SnapshotView};
 use crate::config::Config;
 use crate::docker::Nodes;
 use crate::host::Command;
 use crate::model::{
-    Backups, Datum, Drill, Proof, Repository, RepositoryLock, Schedule, Snapshot, Unfinished,
+    BackupSchedule, Backups, Datum, Drill, Proof, Repository, RepositoryLock, Snapshot,
+    UnfinishedRestore,
 };
 
 /// How often the repository is asked. It costs a second of the storage node's time.
@@ -21,17 +22,25 @@ const POLL: Duration = Duration::from_secs(300);
 /// The first look comes when the first frames are drawn and the nodes are connected.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Locks that are looked at.
+/// Most locks that are read of a repository.
 const LOCKS: usize = 8;
 
-/// A lock that restic did not refresh for so long is left behind by something that died. Source:
-/// restic, internal/restic/lock.go.
+/// Seconds after which a lock that restic did not refresh counts as left behind. Source: restic,
+/// internal/restic/lock.go.
 const STALE: i64 = 30 * 60;
 
-pub(super) async fn watch(config: Arc<Config>, nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_snapshots(
+    config: Arc<Config>,
+    nodes: Nodes,
+    reports: UpdateSender,
+    wake: Arc<CollectorSignals>,
+) {
     tokio::time::sleep(FIRST).await;
     loop {
-        let (snapshots, backups) = tokio::join!(read(&config, &nodes), read_state(&config, &nodes));
+        let (snapshots, backups) = tokio::join!(
+            read_snapshots(&config, &nodes),
+            read_backups(&config, &nodes)
+        );
         if !reports.send(Datum::Snapshots(snapshots)).await
             || !reports.send(Datum::Backups(backups)).await
         {
@@ -41,49 +50,63 @@ pub(super) async fn watch(config: Arc<Config>, nodes: Nodes, reports: Reports, w
     }
 }
 
-/// restic for the first repository, on the storage node.
+/// Opens restic for the first repository, on the storage node.
 ///
 /// # Errors
 /// One sentence: nothing is configured, or its secrets can't be read.
-pub async fn primary(config: &Config, nodes: &Nodes) -> Result<Restic, BackupError> {
-    let repository = config.backup.primary().ok_or(BackupError::NotConfigured)?;
+pub async fn open_primary_repository(
+    config: &Config,
+    nodes: &Nodes,
+) -> Result<Restic, BackupError> {
+    let repository = config
+        .backup
+        .primary_repository()
+        .ok_or(BackupError::NotConfigured)?;
     let node = nodes.get(&config.storage.node).ok_or_else(|| {
         BackupError::Wrong(format!(
             "[storage] node = {:?} is not among the nodes of config.toml",
             config.storage.node
         ))
     })?;
-    Restic::of(&node.host, repository).await
+    Restic::for_repository(&node.host, repository).await
 }
 
-/// All snapshots of the first repository: one call of restic, and one of the storage node.
+/// Reads all snapshots of the first repository: one call of restic, one of the storage node.
 ///
 /// # Errors
 /// One sentence that says what to do.
-pub async fn read(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, String> {
-    let restic = primary(config, nodes).await.map_err(|e| e.to_string())?;
+pub async fn read_snapshots(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, String> {
+    let restic = open_primary_repository(config, nodes)
+        .await
+        .map_err(|e| e.to_string())?;
     let (read, here) = tokio::join!(
-        restic.snapshots(&[]),
-        backup::identity::Here::read(config, nodes)
+        restic.list_snapshots(&[]),
+        backup::identity::StorageIdentity::load(config, nodes)
     );
     let told = |e: BackupError| e.to_string();
     let (read, here) = (read.map_err(told)?, here.map_err(told)?);
-    let view = here.view(config, nodes, &restic, &read).await;
+    let view = here.into_snapshot_view(config, nodes, &restic, &read).await;
     let view = view.map_err(told)?;
-    // 10,000 of them are a moment's work, but not one of a thread that others wait for.
-    let models = move || read.into_iter().map(|s| model(&view, s)).collect();
+    // Converting 10,000 snapshots takes long enough to hold up other tasks on this thread.
+    let models = move || {
+        read.into_iter()
+            .map(|s| model_of_snapshot(&view, s))
+            .collect()
+    };
     tokio::task::spawn_blocking(models)
         .await
         .map_err(|e| e.to_string())
 }
 
-/// As the picture of the fleet has it.
-fn model(view: &View, snapshot: backup::Snapshot) -> Snapshot {
+/// Converts a snapshot of restic into one of the picture of the fleet.
+fn model_of_snapshot(view: &SnapshotView, snapshot: backup::ResticSnapshot) -> Snapshot {
     let summary = snapshot.summary.as_ref();
     let other = view.owner(&snapshot);
     Snapshot {
         app: snapshot.app().map(str::to_owned),
-        other_fleet: other.other().map(|o| crate::text::clean(o).into_owned()),
+        other_fleet: other
+            .other_fleet()
+            .map(|o| crate::text::clean_line(o).into_owned()),
         ahead: view.is_ahead(&snapshot),
         size: summary.map(|s| s.total_bytes_processed),
         files: summary.map(|s| s.total_files_processed),
@@ -95,26 +118,26 @@ fn model(view: &View, snapshot: backup::Snapshot) -> Snapshot {
     }
 }
 
-/// What is known beside the snapshots.
+/// Reads what belongs to backups beside snapshots: repositories, schedule, proofs, restores, drill.
 ///
 /// # Errors
 /// One sentence, when the storage node can't be asked.
-pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, String> {
+pub async fn read_backups(config: &Config, nodes: &Nodes) -> Result<Backups, String> {
     let Some(node) = nodes.get(&config.storage.node) else {
         return Err(format!("{} is not among the nodes", config.storage.node));
     };
-    let (proofs, restores) = files(config, &node.host).await?;
+    let (proofs, restores) = read_proofs_and_restores(config, &node.host).await?;
     let mut repositories = Vec::new();
     for repository in &config.backup.repositories {
         let mut out = Repository {
             name: repository.name.clone(),
-            location: crate::text::clean(&repository.shown()).into_owned(),
+            location: crate::text::clean_line(&repository.shown_location()).into_owned(),
             ..Repository::default()
         };
         let state = async {
-            let restic = Restic::of(&node.host, repository).await?;
-            out.restic = restic.version().await?.to_string();
-            out.locks = locks(&restic).await?;
+            let restic = Restic::for_repository(&node.host, repository).await?;
+            out.restic = restic.check_version().await?.to_string();
+            out.locks = read_repository_locks(&restic).await?;
             Ok::<_, BackupError>(())
         };
         if let Err(e) = state.await {
@@ -122,9 +145,9 @@ pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, Strin
         }
         repositories.push(out);
     }
-    let schedule = match nodes.manager().await {
-        Ok(manager) => night(&manager.host, &mut repositories).await,
-        // The swarm's own error is shown where it belongs.
+    let schedule = match nodes.find_manager().await {
+        Ok(manager) => read_backup_schedule(&manager.host, &mut repositories).await,
+        // Why no manager answers is shown with the swarm.
         Err(_) => None,
     };
     Ok(Backups {
@@ -132,22 +155,22 @@ pub async fn read_state(config: &Config, nodes: &Nodes) -> Result<Backups, Strin
         schedule,
         proofs,
         restores,
-        drill: last_drill(&config.fleet.name),
+        drill: read_last_drill(&config.fleet.name),
     })
 }
 
-/// The newest report of a drill that was made on this machine. One that can't be read is none.
-fn last_drill(fleet: &str) -> Option<Drill> {
+/// Reads the newest report of a drill on this machine. Reports that can't be read are passed over.
+fn read_last_drill(fleet: &str) -> Option<Drill> {
     #[derive(serde::Deserialize)]
-    struct App {
+    struct StoredDrillApp {
         up: bool,
     }
     #[derive(serde::Deserialize)]
-    struct Report {
+    struct StoredDrill {
         fleet: String,
         began: Timestamp,
         millis: u64,
-        apps: BTreeMap<String, App>,
+        apps: BTreeMap<String, StoredDrillApp>,
         failure: Option<String>,
     }
     let folder = crate::config::state_path().ok()?.join("drills");
@@ -155,7 +178,7 @@ fn last_drill(fleet: &str) -> Option<Drill> {
     let newest = reports
         .map(|e| e.path())
         .filter(|p| p.extension().is_some_and(|x| x == "json"))
-        .filter_map(|p| serde_json::from_slice::<Report>(&std::fs::read(p).ok()?).ok())
+        .filter_map(|p| serde_json::from_slice::<StoredDrill>(&std::fs::read(p).ok()?).ok())
         .filter(|r| r.fleet == fleet)
         .max_by_key(|r| r.began)?;
     Some(Drill {
@@ -167,13 +190,19 @@ fn last_drill(fleet: &str) -> Option<Drill> {
     })
 }
 
-/// Reports that the plot of a repository's growth and the last check are taken from.
+/// Nightly reports that are read for a repository's growth and its last check.
 const NIGHTS: usize = 90;
 
-/// The schedule; and what the reports tell of the repositories.
-async fn night(manager: &crate::host::Host, repositories: &mut [Repository]) -> Option<Schedule> {
-    let schedule = backup::Schedule::read(manager).await.ok()?;
-    let reports = backup::reports(manager, NIGHTS).await.unwrap_or_default();
+/// Reads the backup schedule, and adds growth and last check to `repositories`. Returns `None`
+/// where nothing is scheduled and nothing ever ran.
+async fn read_backup_schedule(
+    manager: &crate::host::Host,
+    repositories: &mut [Repository],
+) -> Option<BackupSchedule> {
+    let schedule = backup::NightlyBackup::load(manager).await.ok()?;
+    let reports = backup::read_backup_reports(manager, NIGHTS)
+        .await
+        .unwrap_or_default();
     if let Some(main) = repositories.first_mut() {
         let sizes = reports.iter().rev();
         main.growth = sizes.filter_map(|r| Some((r.ended, r.size?))).collect();
@@ -192,10 +221,10 @@ async fn night(manager: &crate::host::Host, repositories: &mut [Repository]) -> 
         return None;
     }
     let last = schedule.last.as_ref();
-    let failed = last.filter(|r| r.result == backup::Ending::Failed);
-    Some(Schedule {
+    let failed = last.filter(|r| r.result == backup::BackupResult::Failed);
+    Some(BackupSchedule {
         last: last.map(|r| r.ended),
-        failed: failed.map(backup::Report::line),
+        failed: failed.map(backup::BackupReport::summary_line),
         next: schedule.next,
         missed: schedule
             .missed
@@ -204,25 +233,29 @@ async fn night(manager: &crate::host::Host, repositories: &mut [Repository]) -> 
     })
 }
 
-/// Proofs and states of restores: small files beside the data, each printed on one line.
-async fn files(
+/// Reads proofs and the states of restores, small JSON files beside the data.
+async fn read_proofs_and_restores(
     config: &Config,
     host: &crate::host::Host,
-) -> Result<(BTreeMap<String, Proof>, Vec<Unfinished>), String> {
+) -> Result<(BTreeMap<String, Proof>, Vec<UnfinishedRestore>), String> {
     let script = "for f in \"$1\"/proofs/*.json \"$1\"/restores/*.json; do \
         [ -f \"$f\" ] && head -c 65536 \"$f\" | tr -d '\\n' && echo; done; :";
     let list = Command::sh(script)
-        .arg(backup::data(config).display().to_string())
+        .arg(backup::matou_folder(config).display().to_string())
         .sudo()
         .timeout(Duration::from_secs(30))
         .label("proofs and restores");
-    let text = host.run_ok(&list).await.map_err(|e| e.to_string())?.text();
+    let text = host
+        .run_ok(&list)
+        .await
+        .map_err(|e| e.to_string())?
+        .stdout_text();
     let (mut proofs, mut restores) = (BTreeMap::new(), Vec::new());
     for line in text.lines() {
         if let Ok(proof) = serde_json::from_str::<Proof>(line) {
             proofs.insert(proof.app.clone(), proof);
         } else if let Ok(state) = serde_json::from_str::<backup::RestoreState>(line) {
-            restores.push(Unfinished {
+            restores.push(UnfinishedRestore {
                 interrupted: state.is_interrupted(),
                 app: state.app,
                 at: state.begun,
@@ -233,7 +266,7 @@ async fn files(
     Ok((proofs, restores))
 }
 
-/// `cat lock`, as restic stores it.
+/// A lock, as `restic cat lock` prints it.
 #[derive(serde::Deserialize)]
 struct StoredLock {
     time: Timestamp,
@@ -245,9 +278,9 @@ struct StoredLock {
     username: String,
 }
 
-async fn locks(restic: &Restic) -> Result<Vec<RepositoryLock>, BackupError> {
+async fn read_repository_locks(restic: &Restic) -> Result<Vec<RepositoryLock>, BackupError> {
     let list = restic.run(&["list", "locks", "--no-lock"]).await?;
-    let ids = list.text();
+    let ids = list.stdout_text();
     let mut locks = Vec::new();
     for id in ids.lines().take(LOCKS) {
         // A lock may be gone by now.
@@ -259,7 +292,7 @@ async fn locks(restic: &Restic) -> Result<Vec<RepositoryLock>, BackupError> {
         };
         let who = format!("{}@{}", lock.username, lock.hostname);
         locks.push(RepositoryLock {
-            who: crate::text::clean(&who).into_owned(),
+            who: crate::text::clean_line(&who).into_owned(),
             since: lock.time,
             exclusive: lock.exclusive,
             stale: (Timestamp::now() - lock.time).as_secs() > STALE,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reports, Wake, alertmanager, inside, probes};
+use super::{CollectorSignals, UpdateSender, alertmanager, inside, probes};
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
 
@@ -16,21 +16,21 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 /// A task needs about this long from its container's start to its state in the swarm.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// A manager that takes longer is asked again after the next one.
+/// How long a manager may take before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
+pub(super) async fn watch_swarm(nodes: Nodes, reports: UpdateSender, wake: Arc<CollectorSignals>) {
     let mut pause = POLL;
     loop {
-        let reading = read(&nodes).await;
+        let reading = query_any_manager(&nodes).await;
         if let Ok(swarm) = &reading {
-            let sites = Some(probes::sites(swarm));
+            let sites = Some(probes::list_probed_domains(swarm));
             wake.sites.send_if_modified(|known| {
                 let changed = *known != sites;
                 *known = sites;
                 changed
             });
-            let place = inside::place(swarm, &nodes, alertmanager::LABEL);
+            let place = inside::find_container_endpoint(swarm, &nodes, alertmanager::LABEL);
             wake.alertmanager.send_if_modified(|known| {
                 let changed = *known != place;
                 *known = place;
@@ -51,10 +51,10 @@ pub(super) async fn watch(nodes: Nodes, reports: Reports, wake: Arc<Wake>) {
 }
 
 /// Asks the managers one after another, connected ones first, until one answers.
-async fn read(nodes: &Nodes) -> Result<Swarm, String> {
+async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, String> {
     let mut reasons = Vec::new();
-    for manager in nodes.managers() {
-        match ask(manager).await {
+    for manager in nodes.configured_managers() {
+        match query_manager(manager).await {
             Ok(swarm) => return Ok(swarm),
             Err(reason) => reasons.push(reason),
         }
@@ -66,10 +66,10 @@ async fn read(nodes: &Nodes) -> Result<Swarm, String> {
     })
 }
 
-async fn ask(manager: &NodeHandle) -> Result<Swarm, String> {
-    match tokio::time::timeout(PATIENCE, manager.docker.swarm()).await {
+async fn query_manager(manager: &NodeHandle) -> Result<Swarm, String> {
+    match tokio::time::timeout(PATIENCE, manager.docker.query_swarm()).await {
         Ok(Ok(swarm)) => Ok(swarm),
-        Ok(Err(e)) if e.is_not_manager() => Err(not_a_manager(manager, &e)),
+        Ok(Err(e)) if e.is_not_manager() => Err(explain_not_a_manager(manager, &e)),
         Ok(Err(e)) => Err(e.to_string()),
         Err(_) => Err(format!(
             "{} did not answer within {} s",
@@ -79,7 +79,7 @@ async fn ask(manager: &NodeHandle) -> Result<Swarm, String> {
     }
 }
 
-fn not_a_manager(manager: &NodeHandle, error: &DockerError) -> String {
+fn explain_not_a_manager(manager: &NodeHandle, error: &DockerError) -> String {
     let text = error.to_string();
     let name = &manager.config.name;
     if text.contains("locked") {

@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Context as _, Result};
 
-/// `$XDG_STATE_HOME/matou`: the journal, the program's own log, saved logs.
+/// Returns `$XDG_STATE_HOME/matou`, and makes it where it is missing. It holds the journal, the
+/// program's own log, and saved logs.
 ///
 /// # Errors
 /// When there is no home folder, or it can't be made or is not this user's alone.
-pub fn state_dir() -> Result<PathBuf> {
+pub fn ensure_state_dir() -> Result<PathBuf> {
     let state = state_path()?;
-    private_dir(&state)?;
+    ensure_private_dir(&state)?;
     Ok(state)
 }
 
-/// The same, without making it: who only looks goes on without one.
+/// Returns the path of the state folder without making it: a command that only reads works without.
 ///
 /// # Errors
 /// When there is no home folder.
@@ -25,9 +26,9 @@ pub fn state_path() -> Result<PathBuf> {
     Ok(state.join("matou"))
 }
 
-/// Makes a folder of mode 0700, or checks that an existing one is ours; on a disk that can't be written
-/// one that is right stays as it is.
-pub(super) fn private_dir(dir: &Path) -> Result<()> {
+/// Makes a folder of mode 0700. One that exists must belong to this user; its mode is corrected,
+/// unless it is right already (the disk may be read-only).
+pub(super) fn ensure_private_dir(dir: &Path) -> Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let cannot = || format!("the folder {} can't be made", dir.display());
     if !dir.is_dir() {

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 pub struct ConfigError {
     /// The file; for a missing one, its name.
     pub path: PathBuf,
-    /// Line and column, both from 1, and the line's text; `None` when the file can't be read.
-    pub place: Option<Place>,
+    /// Where in the file; `None` when the file can't be read.
+    pub place: Option<FilePosition>,
     pub message: String,
 }
 
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     pub line: usize,
     pub column: usize,
     pub text: String,
@@ -25,27 +25,27 @@ pub struct Place {
 }
 
 /// Half of what is shown of a long line, characters.
-const SHOWN: usize = 80;
+const HALF_SHOWN: usize = 80;
 
 /// Longest sentence that is shown of what a parser says, bytes: it may hold what it read.
-const LONGEST: usize = 1024;
+const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// serde's words for numbers, in ours.
-const NUMBERS: [(&str, &str); 3] = [
+/// serde's words for numbers, and those that are shown.
+const NUMBER_WORDS: [(&str, &str); 3] = [
     ("expected u8", "expected a whole number up to 255"),
     ("expected u16", "expected a whole number up to 65535"),
     ("expected u32", "expected a whole number"),
 ];
 
 impl ConfigError {
-    pub(super) fn at(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
+    pub(super) fn at_span(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
         let start = span.start.min(text.len());
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         let end = span.end.clamp(start, line_end.max(start));
         Self {
             path: path.to_owned(),
-            place: Some(Place {
+            place: Some(FilePosition {
                 line: text[..start].matches('\n').count() + 1,
                 column: text[line_start..start].chars().count() + 1,
                 text: text[line_start..line_end].to_owned(),
@@ -55,26 +55,29 @@ impl ConfigError {
         }
     }
 
-    /// serde's words, with the nearest right word added.
+    /// Makes an error of serde's message, with the nearest right name added.
     pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let said = error.message().trim();
-        let mut message = said[..said.floor_char_boundary(LONGEST)].replace('\n', ", ");
-        for (rust, people) in NUMBERS {
+        let mut message = said[..said.floor_char_boundary(MAX_MESSAGE_BYTES)].replace('\n', ", ");
+        for (rust, people) in NUMBER_WORDS {
             message = message.replace(rust, people);
         }
         let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         if let [wrong, allowed @ ..] = names.as_slice()
             && message.starts_with("unknown ")
-            && let Some(near) = nearest(wrong, allowed.iter().copied())
+            && let Some(near) = find_nearest_name(wrong, allowed.iter().copied())
         {
             message = format!("{message}; did you mean `{near}`?");
         }
-        Self::at(path, text, error.span().unwrap_or(0..0), message)
+        Self::at_span(path, text, error.span().unwrap_or(0..0), message)
     }
 }
 
-/// The candidate that looks most like `wrong`, when one does.
-pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the candidate most similar to `wrong`, if one is similar enough.
+pub fn find_nearest_name<'a>(
+    wrong: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|c| (strsim::jaro_winkler(wrong, c), c))
@@ -101,13 +104,13 @@ impl fmt::Display for ConfigError {
         // Of a long line, what is around the place.
         let before = place.column - 1;
         let from = match before {
-            0..SHOWN => 0,
-            far => far - SHOWN / 2,
+            0..HALF_SHOWN => 0,
+            far => far - HALF_SHOWN / 2,
         };
-        let text: String = place.text.chars().skip(from).take(2 * SHOWN).collect();
-        let room = 2 * SHOWN - (before - from);
+        let text: String = place.text.chars().skip(from).take(2 * HALF_SHOWN).collect();
+        let room = 2 * HALF_SHOWN - (before - from);
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", crate::text::clean(&text))?;
+        writeln!(f, "{number} | {}", crate::text::clean_line(&text))?;
         write!(
             f,
             "{margin} | {}{}",

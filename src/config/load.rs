@@ -8,16 +8,16 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::ConfigError;
-use super::raw::{self, Raw};
+use super::raw::{self, RawConfig};
 use super::types::*;
 use crate::model::Role;
 use crate::{files, units};
 
 /// Least memory a log view works with.
-const LEAST_LOG_MEMORY: usize = 1 << 20;
+const MIN_LOG_MEMORY: usize = 1 << 20;
 
 /// Least time between two requests to an application.
-const LEAST_INTERVAL: Duration = Duration::from_secs(5);
+const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Config {
     /// Reads `explicit`, or the first of `./config.toml` and `$XDG_CONFIG_HOME/matou/config.toml`
@@ -26,8 +26,8 @@ impl Config {
     /// # Errors
     /// What is wrong, with file, line and column.
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        match explicit.map(Path::to_path_buf).or_else(find) {
-            Some(path) => Self::read(&path),
+        match explicit.map(Path::to_path_buf).or_else(find_config_file) {
+            Some(path) => Self::read_file(&path),
             None => Ok(Self::this_machine()),
         }
     }
@@ -35,33 +35,34 @@ impl Config {
     /// Reads one file.
     ///
     /// # Errors
-    /// As [`Config::load`].
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    /// What is wrong, with file, line and column.
+    pub fn read_file(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |e: std::io::Error| ConfigError {
             path: path.to_owned(),
             place: None,
             message: format!("can't be read: {e}"),
         };
-        let text = files::read_text(path, files::LARGEST).map_err(unreadable)?;
+        let text = files::read_text(path, files::MAX_CONFIG_BYTES).map_err(unreadable)?;
         let path = std::path::absolute(path).map_err(unreadable)?;
         Self::parse(&text, &path)
     }
 
-    /// Checks the text of a configuration that stands in `path`.
+    /// Parses and checks the text of a configuration; `path` is its file.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// What is wrong, with file, line and column.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|e| ConfigError::from_toml(path, text, &e))?;
-        Checker {
+        let raw: RawConfig =
+            toml::from_str(text).map_err(|e| ConfigError::from_toml(path, text, &e))?;
+        ConfigChecker {
             text,
             path,
             folder: path.parent().unwrap_or(Path::new(".")),
         }
-        .check(raw)
+        .check_config(raw)
     }
 
-    /// The fleet of somebody who has written no configuration: this machine.
+    /// Returns the configuration without a file: this machine alone is the fleet.
     pub fn this_machine() -> Self {
         let name = nix::unistd::gethostname()
             .ok()
@@ -70,32 +71,32 @@ impl Config {
         let node = NodeConfig {
             name: name.clone(),
             role: Role::Manager,
-            reach: Reach::Local,
+            reach: NodeConnection::Local,
             advertise: None,
             availability: None,
             labels: BTreeMap::new(),
-            docker_socket: docker_socket(None),
+            docker_socket: local_docker_socket(None),
         };
-        // An empty file has every default, and lacks only the node.
-        let nowhere = Checker {
+        // An empty file sets every default. Only the node is missing.
+        let nowhere = ConfigChecker {
             text: "",
             path: Path::new(""),
             folder: Path::new("."),
         };
         nowhere
-            .with_nodes(Raw::default(), vec![node], name)
+            .build_config(RawConfig::default(), vec![node], name)
             .expect("nothing was written that could be wrong")
     }
 }
 
-fn find() -> Option<PathBuf> {
+fn find_config_file() -> Option<PathBuf> {
     let here = PathBuf::from("config.toml");
     let home = directories::BaseDirs::new().map(|d| d.config_dir().join("matou/config.toml"));
     std::iter::once(here).chain(home).find(|p| p.is_file())
 }
 
-/// The engine's socket: what the node says, DOCKER_HOST for this machine, or the usual place.
-fn docker_socket(written: Option<String>) -> PathBuf {
+/// Returns the engine's socket on this machine: from config.toml, DOCKER_HOST, or the usual path.
+fn local_docker_socket(written: Option<String>) -> PathBuf {
     written
         .or_else(|| {
             let host = std::env::var("DOCKER_HOST").ok()?;
@@ -104,45 +105,45 @@ fn docker_socket(written: Option<String>) -> PathBuf {
         .map_or_else(|| "/var/run/docker.sock".into(), PathBuf::from)
 }
 
-pub(super) struct Checker<'a> {
+pub(super) struct ConfigChecker<'a> {
     text: &'a str,
     path: &'a Path,
     folder: &'a Path,
 }
 
-impl Checker<'_> {
-    fn check(&self, mut raw: Raw) -> Result<Config, ConfigError> {
+impl ConfigChecker<'_> {
+    fn check_config(&self, mut raw: RawConfig) -> Result<Config, ConfigError> {
         let name = raw.fleet.name.clone().unwrap_or_else(|| "fleet".into());
-        let nodes = self.nodes(&mut raw)?;
-        self.alerts(&raw)?;
+        let nodes = self.check_nodes(&mut raw)?;
+        self.check_alerts(&raw)?;
         if let Some(email) = &raw.edge.email
             && !email.get_ref().contains('@')
         {
-            return Err(self.error(email.span(), "an e-mail address has an @"));
+            return Err(self.error_at(email.span(), "an e-mail address has an @"));
         }
         if let Some(memory) = &raw.logs.memory {
-            let size = self.unit(memory, units::size)?;
-            if size < LEAST_LOG_MEMORY {
-                return Err(self.error(memory.span(), "a log view needs at least \"1 MiB\""));
+            let size = self.parse_unit(memory, units::parse_human_size)?;
+            if size < MIN_LOG_MEMORY {
+                return Err(self.error_at(memory.span(), "a log view needs at least \"1 MiB\""));
             }
         }
         for (action, keys) in &raw.keys {
             if let raw::OneOrMany::Many(keys) = keys.get_ref()
                 && keys.is_empty()
             {
-                return Err(self.error(action.span(), "an action needs at least one key"));
+                return Err(self.error_at(action.span(), "an action needs at least one key"));
             }
         }
-        let mut config = self.with_nodes(raw, nodes, name)?;
+        let mut config = self.build_config(raw, nodes, name)?;
         config.path = Some(self.path.to_owned());
-        config.warnings.extend(self.exposed_files(&config));
+        config.warnings.extend(self.find_exposed_files(&config));
         Ok(config)
     }
 
     /// Fills in the defaults.
-    fn with_nodes(
+    fn build_config(
         &self,
-        raw: Raw,
+        raw: RawConfig,
         nodes: Vec<NodeConfig>,
         name: String,
     ) -> Result<Config, ConfigError> {
@@ -150,7 +151,7 @@ impl Checker<'_> {
             .iter()
             .find(|n| n.role == Role::Manager)
             .map_or_else(String::new, |n| n.name.clone());
-        let file = |written: Option<String>| written.map(|p| self.resolve(&p));
+        let file = |written: Option<String>| written.map(|p| self.resolve_path(&p));
         let spanned = |written: Option<Spanned<String>>| written.map(Spanned::into_inner);
         let percent = |value: Option<Spanned<u8>>| value.map_or(95, Spanned::into_inner);
         Ok(Config {
@@ -158,10 +159,10 @@ impl Checker<'_> {
                 name,
                 domain: raw.fleet.domain,
             },
-            storage: self.storage(raw.storage, &nodes, first_manager)?,
-            provision: self.provision(raw.provision)?,
-            scaleway: self.scaleway(raw.scaleway)?,
-            backup: self.backup(raw.backup)?,
+            storage: self.check_storage(raw.storage, &nodes, first_manager)?,
+            provision: self.check_provision(raw.provision)?,
+            scaleway: self.check_scaleway(raw.scaleway)?,
+            backup: self.check_backup(raw.backup)?,
             edge: EdgeConfig {
                 email: spanned(raw.edge.email),
                 network: raw.edge.network.unwrap_or_else(|| "traefik-net".into()),
@@ -179,21 +180,21 @@ impl Checker<'_> {
                 interval: raw
                     .alerts
                     .interval
-                    .and_then(|i| units::duration(i.get_ref()).ok())
+                    .and_then(|i| units::parse_human_duration(i.get_ref()).ok())
                     .unwrap_or(Duration::from_secs(15)),
                 bell: raw.alerts.bell,
                 notify: match raw.alerts.notify {
-                    raw::Notify::Off => Notify::Off,
-                    raw::Notify::Osc9 => Notify::Osc9,
-                    raw::Notify::Osc777 => Notify::Osc777,
+                    raw::RawNotifyMethod::Off => NotifyMethod::Off,
+                    raw::RawNotifyMethod::Osc9 => NotifyMethod::Osc9,
+                    raw::RawNotifyMethod::Osc777 => NotifyMethod::Osc777,
                 },
             },
-            receivers: self.receivers(raw.receivers)?,
+            receivers: self.check_receivers(raw.receivers)?,
             logs: LogsConfig {
                 memory: raw
                     .logs
                     .memory
-                    .and_then(|m| units::size(m.get_ref()).ok())
+                    .and_then(|m| units::parse_human_size(m.get_ref()).ok())
                     .unwrap_or(64 << 20),
             },
             keys: raw
@@ -203,9 +204,9 @@ impl Checker<'_> {
                 .collect(),
             theme: ThemeConfig {
                 colours: match raw.theme.colours {
-                    raw::Colours::Auto => Colours::Auto,
-                    raw::Colours::Always => Colours::Always,
-                    raw::Colours::Never => Colours::Never,
+                    raw::RawColours::Auto => Colours::Auto,
+                    raw::RawColours::Always => Colours::Always,
+                    raw::RawColours::Never => Colours::Never,
                 },
                 ascii: raw.theme.ascii,
                 mouse: raw.theme.mouse.unwrap_or(true),
@@ -216,24 +217,24 @@ impl Checker<'_> {
         })
     }
 
-    fn nodes(&self, raw: &mut Raw) -> Result<Vec<NodeConfig>, ConfigError> {
-        let common = self.ssh(&raw.ssh)?;
+    fn check_nodes(&self, raw: &mut RawConfig) -> Result<Vec<NodeConfig>, ConfigError> {
+        let common = self.check_ssh(&raw.ssh)?;
         let mut nodes: Vec<NodeConfig> = Vec::new();
         let mut first_span = None;
         for spanned in std::mem::take(&mut raw.nodes) {
             let span = spanned.span();
             first_span.get_or_insert(span.clone());
-            let node = self.node(spanned.into_inner(), span, &common, &nodes)?;
+            let node = self.check_node(spanned.into_inner(), span, &common, &nodes)?;
             nodes.push(node);
         }
         if nodes.is_empty() {
-            return Err(self.error(
+            return Err(self.error_at(
                 0..0,
                 "no node: add a table [[nodes]] with name, address and role = \"manager\"",
             ));
         }
         if !nodes.iter().any(|n| n.role == Role::Manager) {
-            return Err(self.error(
+            return Err(self.error_at(
                 first_span.unwrap_or(0..0),
                 "no manager: give at least one node role = \"manager\"",
             ));
@@ -241,34 +242,34 @@ impl Checker<'_> {
         Ok(nodes)
     }
 
-    fn node(
+    fn check_node(
         &self,
-        node: raw::Node,
+        node: raw::RawNodeConfig,
         span: Range<usize>,
         common: &SshOptions,
         others: &[NodeConfig],
     ) -> Result<NodeConfig, ConfigError> {
         let name = node.name.get_ref();
         if !is_host_name(name) {
-            return Err(self.error(
+            return Err(self.error_at(
                 node.name.span(),
                 "a node's name has letters, digits and dashes, at most 63, and neither begins nor ends with a dash",
             ));
         }
         if others.iter().any(|o| o.name == *name) {
-            return Err(self.error(
+            return Err(self.error_at(
                 node.name.span(),
                 &format!("two nodes are named {name:?}: names must differ"),
             ));
         }
         let role = match node.role {
-            raw::Role::Manager => Role::Manager,
-            raw::Role::Worker => Role::Worker,
+            raw::RawRole::Manager => Role::Manager,
+            raw::RawRole::Worker => Role::Worker,
         };
         let reach = match (&node.address, role) {
-            (None, Role::Manager) => Reach::Local,
+            (None, Role::Manager) => NodeConnection::Local,
             (None, Role::Worker) => {
-                return Err(self.error(
+                return Err(self.error_at(
                     span,
                     &format!(
                         "the worker {name:?} has no address: add address = \"its host name or IP address\" (only a manager may be this machine)"
@@ -277,7 +278,7 @@ impl Checker<'_> {
             }
             (Some(address), _) => {
                 if !is_address(address.get_ref()) {
-                    return Err(self.error(
+                    return Err(self.error_at(
                         address.span(),
                         "an address is a host name or an IP address; user and port have keys of their own",
                     ));
@@ -286,16 +287,19 @@ impl Checker<'_> {
                 ssh.address = address.get_ref().clone();
                 ssh.user = node.user.or(ssh.user);
                 ssh.port = node.port.or(ssh.port);
-                ssh.identity = node.identity.map(|p| self.resolve(&p)).or(ssh.identity);
+                ssh.identity = node
+                    .identity
+                    .map(|p| self.resolve_path(&p))
+                    .or(ssh.identity);
                 if let Some(jump) = &node.jump {
-                    ssh.jump = Some(self.jump(jump)?);
+                    ssh.jump = Some(self.check_jump(jump)?);
                 }
-                Reach::Ssh(ssh)
+                NodeConnection::Ssh(ssh)
             }
         };
         let docker_socket = match &reach {
-            Reach::Local => docker_socket(node.docker_socket),
-            Reach::Ssh(_) => node
+            NodeConnection::Local => local_docker_socket(node.docker_socket),
+            NodeConnection::Ssh(_) => node
                 .docker_socket
                 .map_or_else(|| "/var/run/docker.sock".into(), PathBuf::from),
         };
@@ -303,37 +307,41 @@ impl Checker<'_> {
             name: node.name.into_inner(),
             role,
             reach,
-            advertise: self.advertise(node.advertise)?,
+            advertise: self.check_advertise(node.advertise)?,
             availability: node.availability.map(Into::into),
             labels: node.labels,
             docker_socket,
         })
     }
 
-    fn ssh(&self, raw: &raw::Ssh) -> Result<SshOptions, ConfigError> {
+    fn check_ssh(&self, raw: &raw::RawSshConfig) -> Result<SshOptions, ConfigError> {
         let time = |written: &Option<Spanned<String>>, default| match written {
-            Some(text) => self.unit(text, units::duration),
+            Some(text) => self.parse_unit(text, units::parse_human_duration),
             None => Ok(Duration::from_secs(default)),
         };
         Ok(SshOptions {
             address: String::new(),
             port: raw.port,
             user: raw.user.clone(),
-            identity: raw.identity.as_deref().map(|p| self.resolve(p)),
-            jump: raw.jump.as_ref().map(|j| self.jump(j)).transpose()?,
+            identity: raw.identity.as_deref().map(|p| self.resolve_path(p)),
+            jump: raw.jump.as_ref().map(|j| self.check_jump(j)).transpose()?,
             known_hosts: match raw.known_hosts {
-                raw::KnownHosts::Strict => KnownHosts::Strict,
-                raw::KnownHosts::AcceptNew => KnownHosts::AcceptNew,
+                raw::RawKnownHosts::Strict => KnownHosts::Strict,
+                raw::RawKnownHosts::AcceptNew => KnownHosts::AcceptNew,
             },
-            known_hosts_file: raw.known_hosts_file.as_deref().map(|p| self.resolve(p)),
-            config_file: raw.config_file.as_deref().map(|p| self.resolve(p)),
+            known_hosts_file: raw
+                .known_hosts_file
+                .as_deref()
+                .map(|p| self.resolve_path(p)),
+            config_file: raw.config_file.as_deref().map(|p| self.resolve_path(p)),
             connect_timeout: time(&raw.connect_timeout, 10)?,
             keep_alive: time(&raw.keep_alive, 5)?,
         })
     }
 
-    /// `[user@]host[:port]`; goes into a generated ssh_config, so nothing else may be in it.
-    fn jump(&self, jump: &Spanned<String>) -> Result<String, ConfigError> {
+    /// Checks a jump host, `[user@]host[:port]`. It goes into a generated ssh_config, so no other
+    /// characters are allowed.
+    fn check_jump(&self, jump: &Spanned<String>) -> Result<String, ConfigError> {
         let text = jump.get_ref();
         let fine = !text.is_empty()
             && !text.starts_with('-')
@@ -343,23 +351,23 @@ impl Checker<'_> {
         if fine {
             Ok(text.clone())
         } else {
-            Err(self.error(jump.span(), "a jump host is written \"user@host:port\""))
+            Err(self.error_at(jump.span(), "a jump host is written \"user@host:port\""))
         }
     }
 
-    fn alerts(&self, raw: &Raw) -> Result<(), ConfigError> {
+    fn check_alerts(&self, raw: &RawConfig) -> Result<(), ConfigError> {
         for value in [&raw.alerts.cpu, &raw.alerts.memory, &raw.alerts.disk]
             .into_iter()
             .flatten()
         {
             if !(1..=100).contains(value.get_ref()) {
-                return Err(self.error(value.span(), "a threshold is a percentage, 1 to 100"));
+                return Err(self.error_at(value.span(), "a threshold is a percentage, 1 to 100"));
             }
         }
         if let Some(interval) = &raw.alerts.interval
-            && self.unit(interval, units::duration)? < LEAST_INTERVAL
+            && self.parse_unit(interval, units::parse_human_duration)? < MIN_PROBE_INTERVAL
         {
-            return Err(self.error(
+            return Err(self.error_at(
                 interval.span(),
                 "applications are asked every \"5 s\" at most",
             ));
@@ -367,14 +375,15 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Files with secrets that others can read, with the command that mends it.
-    fn exposed_files(&self, config: &Config) -> Vec<String> {
+    /// Finds files with secrets that others can read. Returns warnings with the command that
+    /// corrects it.
+    fn find_exposed_files(&self, config: &Config) -> Vec<String> {
         use std::os::unix::fs::PermissionsExt;
-        let of = |r: &Repository| [r.password_file.clone(), r.environment_file.clone()];
+        let of = |r: &RepositoryConfig| [r.password_file.clone(), r.environment_file.clone()];
         let backup = &config.backup;
         let ping = std::iter::once(backup.ping_file.clone());
         let files = backup.repositories.iter().flat_map(of).chain(ping);
-        let receivers = config.receivers.files().cloned();
+        let receivers = config.receivers.secret_files().cloned();
         files
             .flatten()
             .chain(receivers)
@@ -387,12 +396,12 @@ impl Checker<'_> {
                     file.display()
                 )
             })
-            .chain(self.exposed_credentials())
+            .chain(self.find_exposed_credentials())
             .collect()
     }
 
-    /// A repository's address may carry a user's password.
-    fn exposed_credentials(&self) -> Option<String> {
+    /// Warns of a password in a repository's address when others can read config.toml.
+    fn find_exposed_credentials(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt;
         let secret = self.text.lines().any(|l| {
             let l = l.trim_start();
@@ -411,8 +420,8 @@ impl Checker<'_> {
         })
     }
 
-    /// `~` is the home folder; other relative paths begin at config.toml's folder.
-    pub(super) fn resolve(&self, written: &str) -> PathBuf {
+    /// Resolves a path: `~` is the home folder, other relative paths begin at config.toml's folder.
+    pub(super) fn resolve_path(&self, written: &str) -> PathBuf {
         let home = || directories::BaseDirs::new().map(|d| d.home_dir().to_path_buf());
         match written.strip_prefix("~/") {
             Some(rest) => home().map_or_else(|| PathBuf::from(written), |h| h.join(rest)),
@@ -420,16 +429,16 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn unit<T>(
+    pub(super) fn parse_unit<T>(
         &self,
         written: &Spanned<String>,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
-        read(written.get_ref()).map_err(|message| self.error(written.span(), &message))
+        read(written.get_ref()).map_err(|message| self.error_at(written.span(), &message))
     }
 
-    pub(super) fn error(&self, span: Range<usize>, message: &str) -> ConfigError {
-        ConfigError::at(self.path, self.text, span, message.to_owned())
+    pub(super) fn error_at(&self, span: Range<usize>, message: &str) -> ConfigError {
+        ConfigError::at_span(self.path, self.text, span, message.to_owned())
     }
 }
 

@@ -10,7 +10,7 @@ mod receivers;
 mod runtime;
 mod types;
 
-pub use dirs::{state_dir, state_path};
-pub use error::{ConfigError, Place, nearest};
-pub use runtime::{leave_runtime_dir, runtime_dir};
+pub use dirs::{ensure_state_dir, state_path};
+pub use error::{ConfigError, FilePosition, find_nearest_name};
+pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
 pub use types::*;

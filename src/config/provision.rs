@@ -1,10 +1,10 @@
-//! Checks the tables `[storage]`, `[provision]` and `[scaleway]`, and what nodes say of the swarm.
+//! Checks the tables `[storage]`, `[provision]` and `[scaleway]`, and the swarm's keys of nodes.
 
 use std::net::IpAddr;
 
 use toml::Spanned;
 
-use super::load::Checker;
+use super::load::ConfigChecker;
 use super::types::*;
 use super::{ConfigError, raw};
 use crate::model::Availability;
@@ -16,41 +16,41 @@ const DOCKER_REPOSITORY: &str = "https://download.docker.com/linux";
 const DOCKER_KEY: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 const DOCKER_MAJOR: u32 = 28;
 
-const SCALEWAY: &str = "https://api.scaleway.com";
+const SCALEWAY_URL: &str = "https://api.scaleway.com";
 
-impl Checker<'_> {
-    pub(super) fn storage(
+impl ConfigChecker<'_> {
+    pub(super) fn check_storage(
         &self,
-        raw: raw::Storage,
+        raw: raw::RawStorageConfig,
         nodes: &[NodeConfig],
         first_manager: String,
     ) -> Result<StorageConfig, ConfigError> {
         for node in raw.node.iter().chain(&raw.gluster) {
-            self.is_node(node, nodes)?;
+            self.check_node_name(node, nodes)?;
         }
         if raw.gluster.len() == 1 {
-            return Err(self.error(
+            return Err(self.error_at(
                 raw.gluster[0].span(),
                 "a distributed store needs at least two nodes: name them all, or none when something else mounts the path",
             ));
         }
         let path = match raw.path {
             Some(path) => {
-                self.is_plain_path(&path)?;
+                self.check_plain_path(&path)?;
                 path.into_inner()
             }
             None => "/mnt/data".into(),
         };
         for device in &raw.devices {
-            self.is_plain_path(device)?;
+            self.check_plain_path(device)?;
         }
-        let netshare = self.download(&raw.netshare_url, &raw.netshare_sha256, "netshare")?;
+        let netshare = self.check_download(&raw.netshare_url, &raw.netshare_sha256, "netshare")?;
         Ok(StorageConfig {
             driver: match raw.driver {
-                raw::Driver::Nfs => StorageDriver::Nfs,
-                raw::Driver::Netshare => StorageDriver::Netshare,
-                raw::Driver::Shared => StorageDriver::Shared,
-                raw::Driver::Local => StorageDriver::Local,
+                raw::RawStorageDriver::Nfs => StorageDriver::Nfs,
+                raw::RawStorageDriver::Netshare => StorageDriver::Netshare,
+                raw::RawStorageDriver::Shared => StorageDriver::Shared,
+                raw::RawStorageDriver::Local => StorageDriver::Local,
             },
             node: raw.node.map_or(first_manager, Spanned::into_inner),
             path: path.into(),
@@ -60,20 +60,23 @@ impl Checker<'_> {
                 .map(|d| d.into_inner().into())
                 .collect(),
             filesystem: match raw.filesystem {
-                raw::Filesystem::Ext4 => Filesystem::Ext4,
-                raw::Filesystem::Xfs => Filesystem::Xfs,
+                raw::RawFilesystem::Ext4 => Filesystem::Ext4,
+                raw::RawFilesystem::Xfs => Filesystem::Xfs,
             },
             gluster: raw.gluster.into_iter().map(Spanned::into_inner).collect(),
             netshare,
         })
     }
 
-    pub(super) fn provision(&self, raw: raw::Provision) -> Result<ProvisionConfig, ConfigError> {
+    pub(super) fn check_provision(
+        &self,
+        raw: raw::RawProvisionConfig,
+    ) -> Result<ProvisionConfig, ConfigError> {
         for name in &raw.off {
             if !CONCERNS.contains(&name.get_ref().as_str()) {
-                let near = super::nearest(name.get_ref(), CONCERNS)
+                let near = super::find_nearest_name(name.get_ref(), CONCERNS)
                     .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
-                return Err(self.error(
+                return Err(self.error_at(
                     name.span(),
                     &format!(
                         "there is no concern {:?}, only {}{near}",
@@ -93,7 +96,7 @@ impl Checker<'_> {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
             if !fine {
-                return Err(self.error(
+                return Err(self.error_at(
                     package.span(),
                     "a package's name has lower-case letters, digits and + - . only",
                 ));
@@ -101,7 +104,7 @@ impl Checker<'_> {
         }
         for network in raw.address_pools.iter().chain(&raw.ssh_from) {
             if !is_network(network.get_ref()) {
-                return Err(self.error(
+                return Err(self.error_at(
                     network.span(),
                     "write an address (\"203.0.113.7\") or a network (\"203.0.113.0/24\")",
                 ));
@@ -112,20 +115,22 @@ impl Checker<'_> {
                 n.parse::<u16>().is_ok_and(|n| n > 0) && matches!(kind, "tcp" | "udp")
             });
             if !fine {
-                return Err(self.error(port.span(), "write a port as \"8443/tcp\" or \"53/udp\""));
+                return Err(
+                    self.error_at(port.span(), "write a port as \"8443/tcp\" or \"53/udp\"")
+                );
             }
         }
         if let Some(swappiness) = &raw.swappiness
             && *swappiness.get_ref() > 100
         {
-            return Err(self.error(swappiness.span(), "swappiness is 0 to 100"));
+            return Err(self.error_at(swappiness.span(), "swappiness is 0 to 100"));
         }
         let docker_key = match raw.docker_key {
             None => DOCKER_KEY.to_owned(),
             Some(key) => {
                 let plain = key.get_ref().replace(' ', "").to_ascii_uppercase();
                 if plain.len() != 40 || !plain.chars().all(|c| c.is_ascii_hexdigit()) {
-                    return Err(self.error(
+                    return Err(self.error_at(
                         key.span(),
                         "a key's fingerprint has 40 hexadecimal digits (`gpg --show-keys FILE` prints it)",
                     ));
@@ -136,26 +141,26 @@ impl Checker<'_> {
         let docker_repository = match raw.docker_repository {
             None => DOCKER_REPOSITORY.to_owned(),
             Some(url) => {
-                self.is_url(&url)?;
+                self.check_url(&url)?;
                 url.into_inner().trim_end_matches('/').to_owned()
             }
         };
         let swap = match &raw.swap {
             None => 2 << 30,
             Some(size) if size.get_ref().trim() == "0" => 0,
-            Some(size) => self.unit(size, units::size)? as u64,
+            Some(size) => self.parse_unit(size, units::parse_human_size)? as u64,
         };
         let apt_wait = match &raw.apt_wait {
             None => std::time::Duration::from_secs(300),
-            Some(time) => self.unit(time, units::duration)?,
+            Some(time) => self.parse_unit(time, units::parse_human_duration)?,
         };
         let heartbeat = match &raw.heartbeat {
             None => std::time::Duration::from_secs(15),
             Some(time) => {
-                let period = self.unit(time, units::duration)?;
+                let period = self.parse_unit(time, units::parse_human_duration)?;
                 let seconds = period.as_secs_f64();
                 if !(1.0..=60.0).contains(&seconds) {
-                    return Err(self.error(time.span(), "heartbeat is 1 s to 60 s"));
+                    return Err(self.error_at(time.span(), "heartbeat is 1 s to 60 s"));
                 }
                 period
             }
@@ -167,8 +172,8 @@ impl Checker<'_> {
             packages: plain(raw.packages),
             apt_wait,
             docker: match raw.docker {
-                raw::DockerSource::Docker => DockerSource::Docker,
-                raw::DockerSource::Distribution => DockerSource::Distribution,
+                raw::RawDockerSource::Docker => DockerSource::Docker,
+                raw::RawDockerSource::Distribution => DockerSource::Distribution,
             },
             docker_major: raw.docker_major.unwrap_or(DOCKER_MAJOR),
             docker_repository,
@@ -178,20 +183,20 @@ impl Checker<'_> {
             heartbeat,
             swap,
             swappiness: raw.swappiness.map_or(10, Spanned::into_inner),
-            restic: self.download(&raw.restic_url, &raw.restic_sha256, "restic")?,
+            restic: self.check_download(&raw.restic_url, &raw.restic_sha256, "restic")?,
             ssh_from: plain(raw.ssh_from),
             open_ports: plain(raw.open_ports),
             suricata: match raw.suricata {
-                raw::Suricata::Off => SuricataRules::Off,
-                raw::Suricata::BuiltIn => SuricataRules::BuiltIn,
-                raw::Suricata::Update => SuricataRules::Update,
+                raw::RawSuricataRules::Off => SuricataRules::Off,
+                raw::RawSuricataRules::BuiltIn => SuricataRules::BuiltIn,
+                raw::RawSuricataRules::Update => SuricataRules::Update,
             },
         })
     }
 
-    pub(super) fn scaleway(
+    pub(super) fn check_scaleway(
         &self,
-        raw: Option<raw::Scaleway>,
+        raw: Option<raw::RawScalewayConfig>,
     ) -> Result<Option<ScalewayConfig>, ConfigError> {
         let Some(raw) = raw else { return Ok(None) };
         for id in [&raw.zone, &raw.security_group] {
@@ -201,29 +206,29 @@ impl Checker<'_> {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || c == '-');
             if !fine {
-                return Err(self.error(
+                return Err(self.error_at(
                     id.span(),
                     "write a zone as \"fr-par-1\" and a security group by its id, as the console's address shows it",
                 ));
             }
         }
         let url = match raw.url {
-            None => SCALEWAY.to_owned(),
+            None => SCALEWAY_URL.to_owned(),
             Some(url) => {
-                self.is_url(&url)?;
+                self.check_url(&url)?;
                 url.into_inner().trim_end_matches('/').to_owned()
             }
         };
         Ok(Some(ScalewayConfig {
             zone: raw.zone.into_inner(),
             security_group: raw.security_group.into_inner(),
-            token_file: self.resolve(&raw.token_file),
+            token_file: self.resolve_path(&raw.token_file),
             url,
         }))
     }
 
-    /// An address or the name of a network interface.
-    pub(super) fn advertise(
+    /// Checks an advertise address: an IP address, or the name of a network interface.
+    pub(super) fn check_advertise(
         &self,
         written: Option<Spanned<String>>,
     ) -> Result<Option<String>, ConfigError> {
@@ -238,7 +243,7 @@ impl Checker<'_> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
         if text.parse::<IpAddr>().is_err() && !interface {
-            return Err(self.error(
+            return Err(self.error_at(
                 written.span(),
                 "advertise is an IP address of the node (\"10.0.0.11\") or one of its network interfaces (\"eth1\")",
             ));
@@ -246,22 +251,26 @@ impl Checker<'_> {
         Ok(Some(written.into_inner()))
     }
 
-    fn is_node(&self, node: &Spanned<String>, nodes: &[NodeConfig]) -> Result<(), ConfigError> {
+    fn check_node_name(
+        &self,
+        node: &Spanned<String>,
+        nodes: &[NodeConfig],
+    ) -> Result<(), ConfigError> {
         let names = || nodes.iter().map(|n| n.name.as_str());
         if names().any(|n| n == node.get_ref()) {
             return Ok(());
         }
-        let near = super::nearest(node.get_ref(), names())
+        let near = super::find_nearest_name(node.get_ref(), names())
             .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
         let all = names().collect::<Vec<_>>().join(", ");
-        Err(self.error(
+        Err(self.error_at(
             node.span(),
             &format!("no node is named {:?}, only {all}{near}", node.get_ref()),
         ))
     }
 
-    /// A path that can stand in fstab, exports and compose files as it is.
-    fn is_plain_path(&self, path: &Spanned<String>) -> Result<(), ConfigError> {
+    /// Checks that a path can stand in fstab, exports and compose files unquoted.
+    fn check_plain_path(&self, path: &Spanned<String>) -> Result<(), ConfigError> {
         let text = path.get_ref();
         let fine = text.len() > 1
             && text.starts_with('/')
@@ -273,13 +282,13 @@ impl Checker<'_> {
         if fine {
             return Ok(());
         }
-        Err(self.error(
+        Err(self.error_at(
             path.span(),
             "write a whole path from /, of letters, digits and - _ . : +",
         ))
     }
 
-    fn is_url(&self, url: &Spanned<String>) -> Result<(), ConfigError> {
+    fn check_url(&self, url: &Spanned<String>) -> Result<(), ConfigError> {
         let text = url.get_ref();
         let rest = text
             .strip_prefix("https://")
@@ -291,10 +300,10 @@ impl Checker<'_> {
         if fine {
             return Ok(());
         }
-        Err(self.error(url.span(), "write an address that begins with https://"))
+        Err(self.error_at(url.span(), "write an address that begins with https://"))
     }
 
-    fn download(
+    fn check_download(
         &self,
         url: &Option<Spanned<String>>,
         sha256: &Option<Spanned<String>>,
@@ -304,22 +313,22 @@ impl Checker<'_> {
             (None, None) => return Ok(None),
             (Some(url), Some(sha256)) => (url, sha256),
             (Some(url), None) => {
-                return Err(self.error(
+                return Err(self.error_at(
                     url.span(),
                     &format!("a download is known by its content: add {what}_sha256 = \"…\""),
                 ));
             }
             (None, Some(sha256)) => {
-                return Err(self.error(
+                return Err(self.error_at(
                     sha256.span(),
                     &format!("there is nothing to compare it with: add {what}_url = \"…\""),
                 ));
             }
         };
-        self.is_url(url)?;
+        self.check_url(url)?;
         let hex = sha256.get_ref().to_ascii_lowercase();
         if hex.len() != 64 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(self.error(
+            return Err(self.error_at(
                 sha256.span(),
                 "a SHA-256 has 64 hexadecimal digits (`sha256sum FILE` prints it)",
             ));
@@ -331,17 +340,17 @@ impl Checker<'_> {
     }
 }
 
-impl From<raw::Availability> for Availability {
-    fn from(written: raw::Availability) -> Self {
+impl From<raw::RawAvailability> for Availability {
+    fn from(written: raw::RawAvailability) -> Self {
         match written {
-            raw::Availability::Active => Self::Active,
-            raw::Availability::Pause => Self::Pause,
-            raw::Availability::Drain => Self::Drain,
+            raw::RawAvailability::Active => Self::Active,
+            raw::RawAvailability::Pause => Self::Pause,
+            raw::RawAvailability::Drain => Self::Drain,
         }
     }
 }
 
-/// `203.0.113.7` or `203.0.113.0/24`, of either family.
+/// Whether it is an address or a network: `203.0.113.7`, `203.0.113.0/24`, or the same of IPv6.
 fn is_network(text: &str) -> bool {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),

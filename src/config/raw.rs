@@ -7,20 +7,20 @@ use toml::Spanned;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Raw {
-    pub fleet: Fleet,
-    pub ssh: Ssh,
-    pub nodes: Vec<Spanned<Node>>,
-    pub storage: Storage,
-    pub provision: Provision,
-    pub backup: Backup,
-    pub edge: Edge,
-    pub scaleway: Option<Scaleway>,
-    pub alerts: Alerts,
-    pub receivers: Receivers,
-    pub logs: Logs,
+pub(super) struct RawConfig {
+    pub fleet: RawFleetConfig,
+    pub ssh: RawSshConfig,
+    pub nodes: Vec<Spanned<RawNodeConfig>>,
+    pub storage: RawStorageConfig,
+    pub provision: RawProvisionConfig,
+    pub backup: RawBackupConfig,
+    pub edge: RawEdgeConfig,
+    pub scaleway: Option<RawScalewayConfig>,
+    pub alerts: RawAlertsConfig,
+    pub receivers: RawReceiversConfig,
+    pub logs: RawLogsConfig,
     pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
-    pub theme: Theme,
+    pub theme: RawThemeConfig,
 }
 
 /// A string, or a list of strings.
@@ -45,14 +45,14 @@ impl OneOrMany {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Fleet {
+pub(super) struct RawFleetConfig {
     pub name: Option<String>,
     pub domain: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum KnownHosts {
+pub(super) enum RawKnownHosts {
     #[default]
     Strict,
     AcceptNew,
@@ -60,12 +60,12 @@ pub(super) enum KnownHosts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Ssh {
+pub(super) struct RawSshConfig {
     pub user: Option<String>,
     pub port: Option<u16>,
     pub identity: Option<String>,
     pub jump: Option<Spanned<String>>,
-    pub known_hosts: KnownHosts,
+    pub known_hosts: RawKnownHosts,
     pub known_hosts_file: Option<String>,
     pub config_file: Option<String>,
     pub connect_timeout: Option<Spanned<String>>,
@@ -74,7 +74,7 @@ pub(super) struct Ssh {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Role {
+pub(super) enum RawRole {
     Manager,
     #[default]
     Worker,
@@ -82,25 +82,25 @@ pub(super) enum Role {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Node {
+pub(super) struct RawNodeConfig {
     pub name: Spanned<String>,
     pub address: Option<Spanned<String>>,
     #[serde(default)]
-    pub role: Role,
+    pub role: RawRole,
     pub user: Option<String>,
     pub port: Option<u16>,
     pub identity: Option<String>,
     pub jump: Option<Spanned<String>>,
     pub docker_socket: Option<String>,
     pub advertise: Option<Spanned<String>>,
-    pub availability: Option<Availability>,
+    pub availability: Option<RawAvailability>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Availability {
+pub(super) enum RawAvailability {
     Active,
     Pause,
     Drain,
@@ -108,7 +108,7 @@ pub(super) enum Availability {
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Filesystem {
+pub(super) enum RawFilesystem {
     #[default]
     Ext4,
     Xfs,
@@ -116,7 +116,7 @@ pub(super) enum Filesystem {
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum DockerSource {
+pub(super) enum RawDockerSource {
     #[default]
     Docker,
     Distribution,
@@ -124,11 +124,11 @@ pub(super) enum DockerSource {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Provision {
+pub(super) struct RawProvisionConfig {
     pub off: Vec<Spanned<String>>,
     pub packages: Vec<Spanned<String>>,
     pub apt_wait: Option<Spanned<String>>,
-    pub docker: DockerSource,
+    pub docker: RawDockerSource,
     pub docker_major: Option<u32>,
     pub docker_repository: Option<Spanned<String>>,
     pub docker_key: Option<Spanned<String>>,
@@ -141,12 +141,12 @@ pub(super) struct Provision {
     pub restic_sha256: Option<Spanned<String>>,
     pub ssh_from: Vec<Spanned<String>>,
     pub open_ports: Vec<Spanned<String>>,
-    pub suricata: Suricata,
+    pub suricata: RawSuricataRules,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Suricata {
+pub(super) enum RawSuricataRules {
     #[default]
     Off,
     BuiltIn,
@@ -155,7 +155,7 @@ pub(super) enum Suricata {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Scaleway {
+pub(super) struct RawScalewayConfig {
     pub zone: Spanned<String>,
     pub security_group: Spanned<String>,
     pub token_file: String,
@@ -164,7 +164,7 @@ pub(super) struct Scaleway {
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Driver {
+pub(super) enum RawStorageDriver {
     Nfs,
     Netshare,
     Shared,
@@ -174,12 +174,12 @@ pub(super) enum Driver {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Storage {
-    pub driver: Driver,
+pub(super) struct RawStorageConfig {
+    pub driver: RawStorageDriver,
     pub node: Option<Spanned<String>>,
     pub path: Option<Spanned<String>>,
     pub devices: Vec<Spanned<String>>,
-    pub filesystem: Filesystem,
+    pub filesystem: RawFilesystem,
     pub gluster: Vec<Spanned<String>>,
     pub netshare_url: Option<Spanned<String>>,
     pub netshare_sha256: Option<Spanned<String>>,
@@ -187,13 +187,13 @@ pub(super) struct Storage {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Backup {
+pub(super) struct RawBackupConfig {
     pub repository: Option<Spanned<String>>,
     pub password_file: Option<Spanned<String>>,
     pub password_command: Option<Spanned<Vec<String>>>,
     pub environment_file: Option<String>,
     pub append_only: bool,
-    pub copies: Vec<RepositoryCopy>,
+    pub copies: Vec<RawRepositoryCopy>,
     pub schedule: Option<Spanned<String>>,
     pub random_delay: Option<Spanned<String>>,
     pub upload_limit: Option<Spanned<String>>,
@@ -209,7 +209,7 @@ pub(super) struct Backup {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RepositoryCopy {
+pub(super) struct RawRepositoryCopy {
     pub name: Spanned<String>,
     pub repository: Spanned<String>,
     pub password_file: Option<Spanned<String>>,
@@ -221,7 +221,7 @@ pub(super) struct RepositoryCopy {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Edge {
+pub(super) struct RawEdgeConfig {
     pub email: Option<Spanned<String>>,
     pub network: Option<String>,
     pub resolver: Option<String>,
@@ -230,7 +230,7 @@ pub(super) struct Edge {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Alerts {
+pub(super) struct RawAlertsConfig {
     pub cpu: Option<Spanned<u8>>,
     pub memory: Option<Spanned<u8>>,
     pub disk: Option<Spanned<u8>>,
@@ -240,12 +240,12 @@ pub(super) struct Alerts {
     pub drift: Option<bool>,
     pub interval: Option<Spanned<String>>,
     pub bell: bool,
-    pub notify: Notify,
+    pub notify: RawNotifyMethod,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Notify {
+pub(super) enum RawNotifyMethod {
     #[default]
     Off,
     Osc9,
@@ -254,7 +254,7 @@ pub(super) enum Notify {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Receivers {
+pub(super) struct RawReceiversConfig {
     pub email: Option<Spanned<String>>,
     pub smtp: Option<Spanned<String>>,
     pub smtp_from: Option<String>,
@@ -271,13 +271,13 @@ pub(super) struct Receivers {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Logs {
+pub(super) struct RawLogsConfig {
     pub memory: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Colours {
+pub(super) enum RawColours {
     #[default]
     Auto,
     Always,
@@ -286,8 +286,8 @@ pub(super) enum Colours {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Theme {
-    pub colours: Colours,
+pub(super) struct RawThemeConfig {
+    pub colours: RawColours,
     pub ascii: bool,
     pub mouse: Option<bool>,
 }

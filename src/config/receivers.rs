@@ -3,21 +3,24 @@
 use toml::Spanned;
 
 use super::ConfigError;
-use super::load::Checker;
+use super::load::ConfigChecker;
 use super::raw;
 use super::types::{EmailConfig, ReceiversConfig};
 
-impl Checker<'_> {
-    pub(super) fn receivers(&self, raw: raw::Receivers) -> Result<ReceiversConfig, ConfigError> {
-        let file = |written: Option<String>| written.map(|p| self.resolve(&p));
+impl ConfigChecker<'_> {
+    pub(super) fn check_receivers(
+        &self,
+        raw: raw::RawReceiversConfig,
+    ) -> Result<ReceiversConfig, ConfigError> {
+        let file = |written: Option<String>| written.map(|p| self.resolve_path(&p));
         let email = match raw.email {
             None => None,
             Some(to) => {
                 if !to.get_ref().contains('@') {
-                    return Err(self.error(to.span(), "an e-mail address has an @"));
+                    return Err(self.error_at(to.span(), "an e-mail address has an @"));
                 }
                 let Some(smtp) = raw.smtp else {
-                    return Err(self.error(
+                    return Err(self.error_at(
                         to.span(),
                         "e-mail needs a server that sends it: add smtp = \"smtp.example.org:587\"",
                     ));
@@ -25,7 +28,7 @@ impl Checker<'_> {
                 let port = smtp.get_ref().rsplit_once(':');
                 if !port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
                 {
-                    return Err(self.error(smtp.span(), "a server is written \"host:port\""));
+                    return Err(self.error_at(smtp.span(), "a server is written \"host:port\""));
                 }
                 Some(EmailConfig {
                     from: raw.smtp_from.unwrap_or_else(|| to.get_ref().clone()),
@@ -37,16 +40,16 @@ impl Checker<'_> {
             }
         };
         let telegram = match (raw.telegram_chat, raw.telegram_token_file) {
-            (Some(chat), Some(token)) => Some((chat.into_inner(), self.resolve(&token))),
+            (Some(chat), Some(token)) => Some((chat.into_inner(), self.resolve_path(&token))),
             (None, None) => None,
             (Some(chat), None) => {
-                return Err(self.error(
+                return Err(self.error_at(
                     chat.span(),
                     "Telegram needs a bot: add telegram_token_file = \"a file with its token\"",
                 ));
             }
             (None, Some(_)) => {
-                return Err(self.error(
+                return Err(self.error_at(
                     0..0,
                     "Telegram needs a chat: add telegram_chat = its number to [receivers]",
                 ));
@@ -56,7 +59,7 @@ impl Checker<'_> {
             && !topic.get_ref().starts_with("http")
         {
             let message = "a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"";
-            return Err(self.error(topic.span(), message));
+            return Err(self.error_at(topic.span(), message));
         }
         Ok(ReceiversConfig {
             email,

@@ -1,5 +1,6 @@
-//! Where sockets of connections are: one folder a process, in a folder that only this user can enter.
-//! A process removes its own at its end; what dead ones left is removed by those that come after.
+//! Folders for the sockets of connections: one for each process, in a folder that only this user
+//! can enter. A process removes its own folder when it ends. What killed processes left is removed
+//! by later ones.
 
 use std::fs::File;
 use std::io;
@@ -11,52 +12,55 @@ use std::time::Duration;
 use color_eyre::eyre::{Result, eyre};
 use nix::fcntl::{Flock, FlockArg};
 
-use super::dirs::private_dir;
+use super::dirs::ensure_private_dir;
 
-/// What is younger is left alone: its process may be about to lock it, and an idle master lives a minute.
-const YOUNG: Duration = Duration::from_secs(120);
+/// Younger entries are left alone: the process may not have locked its folder yet, and an idle SSH
+/// master lives for a minute.
+const MIN_LEFTOVER_AGE: Duration = Duration::from_secs(120);
 
-/// Settings of connections that versions before wrote, which name no process.
-const OLD: Duration = Duration::from_secs(86_400);
+/// Age at which connection settings that earlier versions left are removed: they name no process.
+const MIN_SETTINGS_AGE: Duration = Duration::from_secs(86_400);
 
 /// Held by the process as long as it lives.
-const LOCK: &str = "lock";
+const LOCK_NAME: &str = "lock";
 
-/// What has to fit into the folder: a few sockets and settings.
-const NEEDED: [u8; 16 << 10] = [0; 16 << 10];
+/// Written once to test that the folder has room for a few sockets and settings.
+const NEEDED_ROOM: [u8; 16 << 10] = [0; 16 << 10];
 
 /// This process's folder.
-struct Own {
+struct ProcessFolder {
     folder: PathBuf,
     _lock: Flock<File>,
 }
 
-static OWN: Mutex<Option<Own>> = Mutex::new(None);
+static PROCESS_FOLDER: Mutex<Option<ProcessFolder>> = Mutex::new(None);
 
-/// This process's folder for sockets; made when it is first asked for. Its path is short, because a
-/// Unix socket's is limited to 107 bytes.
+/// Returns this process's folder for sockets, and makes it on the first call. Its path is short,
+/// because the path of a Unix socket is limited to 107 bytes.
 ///
 /// # Errors
 /// When it can't be made or written, or belongs to somebody else.
-pub fn runtime_dir() -> Result<PathBuf> {
-    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+pub fn ensure_runtime_dir() -> Result<PathBuf> {
+    let mut own = PROCESS_FOLDER
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     if let Some(own) = own.as_ref().filter(|own| own.folder.is_dir()) {
         return Ok(own.folder.clone());
     }
     let mut why = None;
-    for base in places() {
-        // One that is somebody else's is told, not gone around.
+    for base in runtime_dir_candidates() {
+        // A folder that belongs to somebody else is an error: no other place is tried then.
         let made = match base.exists() || base.parent().is_some_and(Path::is_dir) {
-            true => private_dir(&base),
+            true => ensure_private_dir(&base),
             false => continue,
         };
         let made = made.and_then(|()| {
-            sweep(&base);
-            Ok(make_own(&base)?)
+            sweep_runtime_dir(&base);
+            Ok(make_process_folder(&base)?)
         });
         match made {
             Ok(made) => return Ok(own.insert(made).folder.clone()),
-            Err(e) if is_no_room(&e) => {
+            Err(e) if is_write_failure(&e) => {
                 why.get_or_insert(eyre!(
                     "the folder {} can't be written ({e:#}): make room there, or set XDG_RUNTIME_DIR",
                     base.display()
@@ -68,16 +72,19 @@ pub fn runtime_dir() -> Result<PathBuf> {
     Err(why.unwrap_or_else(|| eyre!("there is no folder for sockets: set XDG_RUNTIME_DIR")))
 }
 
-/// Removes this process's folder; connections are closed.
-pub fn leave_runtime_dir() {
-    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+/// Removes this process's folder, which closes its connections.
+pub fn remove_runtime_dir() {
+    let own = PROCESS_FOLDER
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     if let Some(own) = own {
         let _ = std::fs::remove_dir_all(&own.folder);
     }
 }
 
-/// Where it may be, the best first: a disk that is full or can't be written is not the last word.
-fn places() -> Vec<PathBuf> {
+/// Returns the folders to try, the best first: the disk of one may be full or read-only.
+fn runtime_dir_candidates() -> Vec<PathBuf> {
     let uid = nix::unistd::getuid();
     let own = format!("matou-{uid}");
     let given = std::env::var_os("XDG_RUNTIME_DIR")
@@ -97,7 +104,7 @@ fn places() -> Vec<PathBuf> {
     places
 }
 
-fn is_no_room(error: &color_eyre::Report) -> bool {
+fn is_write_failure(error: &color_eyre::Report) -> bool {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     let kinds = [
@@ -109,10 +116,11 @@ fn is_no_room(error: &color_eyre::Report) -> bool {
     kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
-fn make_own(base: &Path) -> io::Result<Own> {
+fn make_process_folder(base: &Path) -> io::Result<ProcessFolder> {
     let pid = std::process::id();
     let mut folder = base.join(format!("{pid}-0"));
-    // What is there is of a dead process of that number, or of one that sees other processes.
+    // An existing folder belongs to a dead process of the same number, or to one in another PID
+    // namespace.
     for n in 1..1000 {
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -125,15 +133,15 @@ fn make_own(base: &Path) -> io::Result<Own> {
         }
     }
     let locked = || -> io::Result<Flock<File>> {
-        let lock = crate::files::append(&folder.join(LOCK))?;
+        let lock = crate::files::open_append(&folder.join(LOCK_NAME))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e)?;
         let room = folder.join("room");
-        crate::files::write_passing(&room, &NEEDED)?;
+        crate::files::write_transient_file(&room, &NEEDED_ROOM)?;
         std::fs::remove_file(&room)?;
         Ok(lock)
     };
     match locked() {
-        Ok(lock) => Ok(Own {
+        Ok(lock) => Ok(ProcessFolder {
             folder,
             _lock: lock,
         }),
@@ -144,8 +152,9 @@ fn make_own(base: &Path) -> io::Result<Own> {
     }
 }
 
-/// Removes what dead processes left: files of our own naming, of ours, that are not young.
-fn sweep(base: &Path) {
+/// Removes old entries that dead processes left. Only this user's, and only with names that matou
+/// or ssh gives.
+fn sweep_runtime_dir(base: &Path) {
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
@@ -154,31 +163,38 @@ fn sweep(base: &Path) {
         };
         let age = found.modified().ok().and_then(|t| t.elapsed().ok());
         let age = age.unwrap_or_default();
-        if found.uid() != nix::unistd::getuid().as_raw() || age < YOUNG {
+        if found.uid() != nix::unistd::getuid().as_raw() || age < MIN_LEFTOVER_AGE {
             continue;
         }
         let heard = |path: &Path| sockets.contains(&*path.to_string_lossy());
-        let _ = match kind(&name.to_string_lossy()) {
-            Some(Kind::Process(pid)) if found.is_dir() => remove_dead(&path, pid),
-            Some(Kind::Master) if found.is_dir() && !heard(&path) => std::fs::remove_dir_all(&path),
-            Some(Kind::Socket) if !heard(&path) => std::fs::remove_file(&path),
-            Some(Kind::Settings) if age > OLD => std::fs::remove_file(&path),
+        let _ = match runtime_entry_kind(&name.to_string_lossy()) {
+            Some(RuntimeEntryKind::Process(pid)) if found.is_dir() => {
+                remove_dead_folder(&path, pid)
+            }
+            Some(RuntimeEntryKind::Master) if found.is_dir() && !heard(&path) => {
+                std::fs::remove_dir_all(&path)
+            }
+            Some(RuntimeEntryKind::Socket) if !heard(&path) => std::fs::remove_file(&path),
+            Some(RuntimeEntryKind::Settings) if age > MIN_SETTINGS_AGE => {
+                std::fs::remove_file(&path)
+            }
             _ => Ok(()),
         };
     }
 }
 
-/// What lies in the folder, by its name; nothing that matou or ssh did not name.
+/// Kinds of entries, known by the names that matou or ssh gives.
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum RuntimeEntryKind {
     Process(i32),
-    /// Of versions before, which had no folders: ssh's own, forwarded engines, settings.
+    /// Left by earlier versions, which had no folders: ssh's own sockets, forwarded engines,
+    /// settings.
     Master,
     Socket,
     Settings,
 }
 
-fn kind(name: &str) -> Option<Kind> {
+fn runtime_entry_kind(name: &str) -> Option<RuntimeEntryKind> {
     let hex = |text: &str| {
         let mut all = text.bytes();
         !text.is_empty() && all.all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
@@ -187,26 +203,27 @@ fn kind(name: &str) -> Option<Kind> {
         let mut all = rest.bytes();
         return all
             .all(|b| b.is_ascii_alphanumeric())
-            .then_some(Kind::Master);
+            .then_some(RuntimeEntryKind::Master);
     }
     if let Some(rest) = name.strip_suffix(".conf") {
-        return (rest.len() == 16 && hex(rest)).then_some(Kind::Settings);
+        return (rest.len() == 16 && hex(rest)).then_some(RuntimeEntryKind::Settings);
     }
     if let Some(rest) = name.strip_suffix(".sock") {
         let (hash, nonce) = rest.split_once('-')?;
-        return (hash.len() == 8 && hex(hash) && hex(nonce)).then_some(Kind::Socket);
+        return (hash.len() == 8 && hex(hash) && hex(nonce)).then_some(RuntimeEntryKind::Socket);
     }
     let (pid, n) = name.split_once('-')?;
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let is_ours = number(pid) && number(n) && !n.is_empty();
-    is_ours.then(|| pid.parse().ok().map(Kind::Process))?
+    is_ours.then(|| pid.parse().ok().map(RuntimeEntryKind::Process))?
 }
 
-/// Removes a process's folder when nobody holds its lock; without a lock the process counts.
-fn remove_dead(folder: &Path, pid: i32) -> io::Result<()> {
+/// Removes the folder of a process when nobody holds its lock. Without a lock file, a process of
+/// that number must be gone.
+fn remove_dead_folder(folder: &Path, pid: i32) -> io::Result<()> {
     let lock = std::fs::OpenOptions::new()
         .read(true)
-        .open(folder.join(LOCK));
+        .open(folder.join(LOCK_NAME));
     let _held = match lock {
         Ok(lock) => match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(held) => Some(held),
@@ -243,7 +260,7 @@ mod tests {
         let folder = |name: &str| {
             std::fs::create_dir_all(at(name).join(".ssh-connectionAbCdEf")).unwrap();
             std::fs::write(at(name).join("0123456789abcdef.conf"), "x").unwrap();
-            std::fs::write(at(name).join(LOCK), "").unwrap();
+            std::fs::write(at(name).join(LOCK_NAME), "").unwrap();
             age(&at(name), hour);
         };
         for name in ["4194303-0", "1-0", "77-1", "notes-1", "4194302-0"] {
@@ -253,10 +270,10 @@ mod tests {
         let mine = format!("{}-7", std::process::id());
         folder(&mine);
         for name in [&*mine, "4194302-0"] {
-            std::fs::remove_file(at(name).join(LOCK)).unwrap();
+            std::fs::remove_file(at(name).join(LOCK_NAME)).unwrap();
             age(&at(name), hour);
         }
-        let file = File::open(at("77-1").join(LOCK)).unwrap();
+        let file = File::open(at("77-1").join(LOCK_NAME)).unwrap();
         let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
         std::fs::create_dir(at(".ssh-connectionXyz123")).unwrap();
         age(&at(".ssh-connectionXyz123"), hour);
@@ -275,7 +292,7 @@ mod tests {
         folder("99999-0");
         age(&at("99999-0"), Duration::from_secs(5));
 
-        sweep(dir.path());
+        sweep_runtime_dir(dir.path());
         for name in [
             "4194303-0",
             "1-0",
@@ -299,14 +316,14 @@ mod tests {
             assert!(there(name), "{name} is gone");
         }
         drop(held);
-        sweep(dir.path());
+        sweep_runtime_dir(dir.path());
         assert!(!there("77-1"));
 
-        let own = make_own(dir.path()).unwrap();
-        let other = make_own(dir.path()).unwrap();
+        let own = make_process_folder(dir.path()).unwrap();
+        let other = make_process_folder(dir.path()).unwrap();
         assert_ne!(own.folder, other.folder);
         age(&own.folder, hour);
-        sweep(dir.path());
+        sweep_runtime_dir(dir.path());
         assert!(own.folder.is_dir());
     }
 }

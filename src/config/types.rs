@@ -38,12 +38,13 @@ impl Config {
     /// An error about an action of `[keys]`, with its place in the file.
     pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
         let path = self.path.clone().unwrap_or_default();
-        let text = crate::files::read_text(&path, crate::files::LARGEST).unwrap_or_default();
+        let text =
+            crate::files::read_text(&path, crate::files::MAX_CONFIG_BYTES).unwrap_or_default();
         let section = text.find("[keys]").unwrap_or(0);
         let at = text[section..]
             .find(action)
             .map_or(section, |i| section + i);
-        super::ConfigError::at(&path, &text, at..at + action.len(), message)
+        super::ConfigError::at_span(&path, &text, at..at + action.len(), message)
     }
 }
 
@@ -87,7 +88,7 @@ pub struct SshOptions {
 
 /// How a node is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum NodeConnection {
     /// The machine matou runs on.
     Local,
     Ssh(SshOptions),
@@ -98,7 +99,7 @@ pub enum Reach {
 pub struct NodeConfig {
     pub name: String,
     pub role: Role,
-    pub reach: Reach,
+    pub reach: NodeConnection,
     /// Address or interface for the fleet's own traffic (swarm, NFS); that of the default route
     /// when `None`.
     pub advertise: Option<String>,
@@ -160,7 +161,7 @@ impl Filesystem {
     }
 }
 
-/// A file that a node downloads, known by its content.
+/// A file that a node downloads, checked by its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
     /// http or https.
@@ -240,8 +241,8 @@ pub struct ProvisionConfig {
     pub address_pools: Vec<String>,
     /// Managers need a key after each restart.
     pub autolock: bool,
-    /// How often nodes tell the managers that they live. One that misses three is down for swarm, and
-    /// its tasks are started elsewhere.
+    /// How often nodes report to the managers. Swarm takes a node that misses three for down, and
+    /// starts its tasks elsewhere.
     pub heartbeat: Duration,
     /// Size of the swap file, bytes; 0: none.
     pub swap: u64,
@@ -271,7 +272,7 @@ pub struct ScalewayConfig {
 
 /// A place where restic keeps snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Repository {
+pub struct RepositoryConfig {
     /// `main` for the first one; letters, digits and dashes.
     pub name: String,
     /// As restic names it: a path, `sftp:`, `s3:`, `rest:`, `rclone:`, … It may hold a password.
@@ -285,9 +286,9 @@ pub struct Repository {
     pub append_only: bool,
 }
 
-impl Repository {
-    /// The location without a password that stands in it.
-    pub fn shown(&self) -> String {
+impl RepositoryConfig {
+    /// Returns the location with a password in it replaced by `***`.
+    pub fn shown_location(&self) -> String {
         let Some((scheme, rest)) = self.location.split_once("://") else {
             return self.location.clone();
         };
@@ -301,8 +302,8 @@ impl Repository {
         }
     }
 
-    /// The folder of a repository on the storage node itself.
-    pub fn folder(&self) -> Option<&Path> {
+    /// Returns the folder of a repository that lies on the storage node itself.
+    pub fn local_folder(&self) -> Option<&Path> {
         let path = self.location.strip_prefix("local:");
         let path = Path::new(path.unwrap_or(&self.location));
         path.is_absolute().then_some(path)
@@ -312,7 +313,7 @@ impl Repository {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupConfig {
     /// The first one is backed up to, the others are copies; none: no backups.
-    pub repositories: Vec<Repository>,
+    pub repositories: Vec<RepositoryConfig>,
     pub keep: Retention,
     /// When the manager backs everything up, as systemd's OnCalendar has it.
     pub schedule: String,
@@ -324,18 +325,18 @@ pub struct BackupConfig {
     pub cpu_limit: u32,
     /// Every night one part of so many of the repository's data is read and checked.
     pub check_parts: u32,
-    /// Holds an address that is asked for after a night without a failure.
+    /// File with an address that is requested after each night without a failure.
     pub ping_file: Option<PathBuf>,
 }
 
 impl BackupConfig {
     /// The repository that is backed up to.
-    pub fn primary(&self) -> Option<&Repository> {
+    pub fn primary_repository(&self) -> Option<&RepositoryConfig> {
         self.repositories.first()
     }
 
     /// The repository of a name.
-    pub fn repository(&self, name: &str) -> Option<&Repository> {
+    pub fn find_repository(&self, name: &str) -> Option<&RepositoryConfig> {
         self.repositories.iter().find(|r| r.name == name)
     }
 }
@@ -363,7 +364,7 @@ pub struct EdgeConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// When something is told as not being as it should be, and how.
+/// When the console alerts, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertsConfig {
     /// Percent.
@@ -375,16 +376,16 @@ pub struct AlertsConfig {
     pub disk_full_hours: u32,
     /// The newest snapshot of an application may be this old.
     pub backup_hours: u32,
-    /// Whether servers that differ from config.toml are told.
+    /// Whether to alert when nodes differ from config.toml.
     pub drift: bool,
-    /// How often every application is asked.
+    /// How often every application is probed.
     pub interval: Duration,
     /// The terminal's bell rings when an alert begins.
     pub bell: bool,
-    pub notify: Notify,
+    pub notify: NotifyMethod,
 }
 
-/// Whom the monitoring stack tells of alerts; files hold what others must not know.
+/// Who is notified of alerts by the monitoring stack. Values that are secret are in files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiversConfig {
     pub email: Option<EmailConfig>,
@@ -402,8 +403,8 @@ pub struct ReceiversConfig {
 }
 
 impl ReceiversConfig {
-    /// Every file that is named.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+    /// Iterates over all files that are named.
+    pub fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
         let password = self.email.as_ref().and_then(|e| e.password_file.as_ref());
         let named = [
             &self.webhook_file,
@@ -429,7 +430,7 @@ pub struct EmailConfig {
 
 /// How the terminal is asked to show a notification on the desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Notify {
+pub enum NotifyMethod {
     #[default]
     Off,
     /// As iTerm2, kitty, Windows Terminal and Ghostty know it.

@@ -8,7 +8,7 @@ use bollard::models::{
 };
 use jiff::Timestamp;
 
-use crate::model::{self, Availability, Engine, Mode, Role, Swarm, SwarmNode, Volume};
+use crate::model::{self, Availability, EngineInfo, Role, ServiceMode, Swarm, SwarmNode, Volume};
 
 /// The label `docker stack deploy` puts on what it makes.
 pub(super) const STACK_LABEL: &str = "com.docker.stack.namespace";
@@ -19,19 +19,19 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    crate::text::clean(&cause.to_string()).into_owned()
+    crate::text::clean_line(&cause.to_string()).into_owned()
 }
 
-pub(super) fn engine(info: SystemInfo, version: SystemVersion) -> Engine {
+pub(super) fn convert_engine(info: SystemInfo, version: SystemVersion) -> EngineInfo {
     let swarm = info.swarm.unwrap_or_default();
-    Engine {
+    EngineInfo {
         version: version.version.unwrap_or_default(),
         api: version.api_version.unwrap_or_default(),
         os: info.operating_system.unwrap_or_default(),
         kernel: info.kernel_version.unwrap_or_default(),
         architecture: info.architecture.unwrap_or_default(),
-        cpus: unsigned(info.ncpu),
-        memory: unsigned(info.mem_total),
+        cpus: unsigned_or_zero(info.ncpu),
+        memory: unsigned_or_zero(info.mem_total),
         swarm_node_id: swarm.node_id.unwrap_or_default(),
         swarm_state: swarm
             .local_node_state
@@ -40,7 +40,10 @@ pub(super) fn engine(info: SystemInfo, version: SystemVersion) -> Engine {
     }
 }
 
-pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary]) -> Vec<Volume> {
+pub(super) fn convert_volumes(
+    list: VolumeListResponse,
+    containers: &[ContainerSummary],
+) -> Vec<Volume> {
     let mut users: HashMap<&str, Vec<String>> = HashMap::new();
     for container in containers {
         let name = container
@@ -64,7 +67,7 @@ pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary])
         .map(|v| Volume {
             users: users.remove(v.name.as_str()).unwrap_or_default(),
             stack: v.labels.get(STACK_LABEL).cloned(),
-            created_at: time(v.created_at.as_deref()),
+            created_at: parse_engine_time(v.created_at.as_deref()),
             options: v.options.into_iter().collect(),
             name: v.name,
             driver: v.driver,
@@ -75,22 +78,26 @@ pub(super) fn volumes(list: VolumeListResponse, containers: &[ContainerSummary])
     volumes
 }
 
-/// `outdated`: ids of tasks that run as their service was described before.
-pub(super) fn swarm(
+/// Converts the lists of a manager. `outdated` are ids of tasks that run as their service was
+/// described before.
+pub(super) fn convert_swarm(
     mut nodes: Vec<SwarmNode>,
     services: Vec<Service>,
     tasks: Vec<Task>,
     outdated: &HashSet<String>,
 ) -> Swarm {
     nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
-    let mut tasks: Vec<model::Task> = tasks.into_iter().map(task).collect();
+    let mut tasks: Vec<model::Task> = tasks.into_iter().map(convert_task).collect();
     for task in &mut tasks {
         task.outdated = outdated.contains(&task.id);
     }
-    let mut services: Vec<model::Service> = services.into_iter().map(service).collect();
+    let mut services: Vec<model::Service> = services.into_iter().map(convert_service).collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     for service in &mut services {
-        if matches!(service.mode, Mode::Replicated(_) | Mode::Global) {
+        if matches!(
+            service.mode,
+            ServiceMode::Replicated(_) | ServiceMode::Global
+        ) {
             // The engine also counts tasks that an update has replaced while they are stopping.
             let wanted = |t: &&model::Task| t.desired == "running" && t.state == "running";
             let own = tasks.iter().filter(|t| t.service_id == service.id);
@@ -110,7 +117,7 @@ pub(super) fn swarm(
     }
 }
 
-pub(super) fn node(n: Node) -> SwarmNode {
+pub(super) fn convert_node(n: Node) -> SwarmNode {
     let spec = n.spec.unwrap_or_default();
     let description = n.description.unwrap_or_default();
     let status = n.status.unwrap_or_default();
@@ -139,23 +146,23 @@ pub(super) fn node(n: Node) -> SwarmNode {
             .engine
             .and_then(|e| e.engine_version)
             .unwrap_or_default(),
-        labels: sorted(spec.labels),
+        labels: sort_labels(spec.labels),
     }
 }
 
-fn service(s: Service) -> model::Service {
+fn convert_service(s: Service) -> model::Service {
     let spec = s.spec.unwrap_or_default();
-    let labels = sorted(spec.labels);
+    let labels = sort_labels(spec.labels);
     let container = spec.task_template.and_then(|t| t.container_spec);
     let mode = spec.mode.unwrap_or_default();
     let mode = if let Some(job) = mode.replicated_job {
-        Mode::ReplicatedJob(unsigned(job.total_completions))
+        ServiceMode::ReplicatedJob(unsigned_or_zero(job.total_completions))
     } else if mode.global_job.is_some() {
-        Mode::GlobalJob
+        ServiceMode::GlobalJob
     } else if mode.global.is_some() {
-        Mode::Global
+        ServiceMode::Global
     } else {
-        Mode::Replicated(unsigned(mode.replicated.and_then(|r| r.replicas)))
+        ServiceMode::Replicated(unsigned_or_zero(mode.replicated.and_then(|r| r.replicas)))
     };
     let status = s.service_status.unwrap_or_default();
     let environment = container
@@ -189,18 +196,18 @@ fn service(s: Service) -> model::Service {
         stack: labels.get(STACK_LABEL).cloned(),
         image: container
             .and_then(|c| c.image)
-            .map(without_digest)
+            .map(strip_digest)
             .unwrap_or_default(),
         mode,
         wanted: status.desired_tasks.unwrap_or(0),
         running: status.running_tasks.unwrap_or(0),
-        domains: crate::model::domains(&labels),
+        domains: crate::model::domains_from_labels(&labels),
         ports,
         labels,
         environment,
         volumes,
-        created_at: time(s.created_at.as_deref()),
-        updated_at: time(s.updated_at.as_deref()),
+        created_at: parse_engine_time(s.created_at.as_deref()),
+        updated_at: parse_engine_time(s.updated_at.as_deref()),
         update: s.update_status.map(|u| {
             (
                 u.state.map(|s| s.to_string()).unwrap_or_default(),
@@ -211,7 +218,7 @@ fn service(s: Service) -> model::Service {
     }
 }
 
-fn task(t: Task) -> model::Task {
+fn convert_task(t: Task) -> model::Task {
     let status = t.status.unwrap_or_default();
     model::Task {
         id: t.id.unwrap_or_default(),
@@ -230,30 +237,30 @@ fn task(t: Task) -> model::Task {
             .spec
             .and_then(|s| s.container_spec)
             .and_then(|c| c.image)
-            .map(without_digest)
+            .map(strip_digest)
             .unwrap_or_default(),
         outdated: false,
-        since: time(status.timestamp.as_deref()),
+        since: parse_engine_time(status.timestamp.as_deref()),
     }
 }
 
 /// `ghost:6@sha256:…` → `ghost:6`.
-fn without_digest(image: String) -> String {
+fn strip_digest(image: String) -> String {
     match image.split_once('@') {
         Some((name, _)) => name.to_owned(),
         None => image,
     }
 }
 
-fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+fn sort_labels(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
 }
 
-fn unsigned(n: Option<i64>) -> u64 {
+fn unsigned_or_zero(n: Option<i64>) -> u64 {
     n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
-fn time(text: Option<&str>) -> Option<Timestamp> {
+fn parse_engine_time(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(|t| t.parse().ok())
 }
 
@@ -275,7 +282,7 @@ mod tests {
             .unwrap()
         };
         let tasks = vec![task("running"), task("shutdown")];
-        let swarm = super::swarm(Vec::new(), vec![service], tasks, &HashSet::new());
+        let swarm = super::convert_swarm(Vec::new(), vec![service], tasks, &HashSet::new());
         assert_eq!(
             (swarm.services[0].running, swarm.services[0].wanted),
             (1, 1)
@@ -291,7 +298,7 @@ mod tests {
             "DesiredState":"shutdown"}"#,
         )
         .unwrap();
-        let task = super::task(task);
+        let task = super::convert_task(task);
         assert_eq!(task.state, "rejected");
         assert_eq!(task.error, "No such image: x");
         assert_eq!(task.container_id, None);

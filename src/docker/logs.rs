@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Docker, DockerError};
-use crate::host::{LONGEST_LINE, Lines};
+use crate::host::{LONGEST_LINE, LineCutter};
 
 /// One line of a container's output; bytes from outside, not yet made safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct ContainerLine {
 impl Docker {
     /// Sends the last `tail` lines of a container and, with `follow`, those that come, to
     /// `lines`; returns when the output ends or the receiver is gone.
-    pub async fn container_logs(
+    pub async fn stream_container_logs(
         &self,
         container: &str,
         tail: usize,
@@ -33,12 +33,12 @@ impl Docker {
             "/containers/{id}/logs?stdout=true&stderr=true&timestamps=true&tail={tail}&follow={follow}"
         );
         // Not by the client: it keeps a frame, and a terminal's line, whole, however long it is.
-        let (_connection, mut output) = self.open_raw(&path).await?;
-        let mut reader = Reader::default();
+        let (_connection, mut output) = self.open_raw_stream(&path).await?;
+        let mut reader = ContainerLogReader::default();
         while let Some(frame) = output.frame().await {
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(e) => return Err(self.broken(&e).await),
+                Err(e) => return Err(self.error_of_stream(&e).await),
             };
             for line in reader.push(frame.data_ref().map_or(&[][..], |d| d)) {
                 if lines.send(line).await.is_err() {
@@ -55,30 +55,30 @@ impl Docker {
     }
 }
 
-/// Bytes of an answer in, lines out.
+/// Makes lines of the bytes of an answer.
 ///
 /// The output of a container without a terminal comes in frames: the number of the stream, three zeros,
 /// the length in four bytes, then so many bytes. That of one with a terminal comes as it is; the engine
 /// puts a time before each line, so it begins with a digit.
 /// API: <https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach>.
 #[derive(Default)]
-struct Reader {
-    kind: Kind,
-    joiners: Option<[Joiner; 2]>,
+struct ContainerLogReader {
+    kind: ContainerLogFormat,
+    joiners: Option<[FrameJoiner; 2]>,
 }
 
 #[derive(Default)]
-enum Kind {
+enum ContainerLogFormat {
     /// Nothing came yet.
     #[default]
     Unknown,
-    Terminal(Lines),
-    Frames(Frame),
+    Terminal(LineCutter),
+    Frames(ContainerLogFrame),
 }
 
 /// The frame that is being read.
 #[derive(Default)]
-struct Frame {
+struct ContainerLogFrame {
     header: Vec<u8>,
     /// What is kept of it.
     kept: Vec<u8>,
@@ -92,29 +92,34 @@ struct Frame {
 /// The header of a frame, bytes.
 const HEADER: usize = 8;
 
-impl Reader {
+impl ContainerLogReader {
     fn push(&mut self, mut bytes: &[u8]) -> Vec<ContainerLine> {
         let mut done = Vec::new();
-        if let (Kind::Unknown, Some(first)) = (&self.kind, bytes.first()) {
+        if let (ContainerLogFormat::Unknown, Some(first)) = (&self.kind, bytes.first()) {
             self.kind = match first {
-                0..=2 => Kind::Frames(Frame::default()),
-                _ => Kind::Terminal(Lines::default()),
+                0..=2 => ContainerLogFormat::Frames(ContainerLogFrame::default()),
+                _ => ContainerLogFormat::Terminal(LineCutter::default()),
             };
         }
         let joiners = self
             .joiners
-            .get_or_insert_with(|| [Joiner::new(false), Joiner::new(true)]);
+            .get_or_insert_with(|| [FrameJoiner::new(false), FrameJoiner::new(true)]);
         match &mut self.kind {
-            Kind::Unknown => {}
-            Kind::Terminal(lines) => {
-                done.extend(lines.push(bytes).iter().map(|line| terminal_line(line)));
+            ContainerLogFormat::Unknown => {}
+            ContainerLogFormat::Terminal(lines) => {
+                done.extend(
+                    lines
+                        .push(bytes)
+                        .iter()
+                        .map(|line| parse_terminal_line(line)),
+                );
             }
-            Kind::Frames(frame) => {
+            ContainerLogFormat::Frames(frame) => {
                 while !bytes.is_empty() {
-                    bytes = frame.take(bytes);
+                    bytes = frame.take_bytes(bytes);
                     if frame.is_whole() {
                         let stderr = frame.header[0] == 2;
-                        done.extend(joiners[usize::from(stderr)].frame(std::mem::take(frame)));
+                        done.extend(joiners[usize::from(stderr)].push_frame(std::mem::take(frame)));
                     }
                 }
             }
@@ -122,26 +127,31 @@ impl Reader {
         done
     }
 
-    /// What came last, without a newline.
+    /// Returns the last lines, which did not end in a newline.
     fn finish(mut self) -> Vec<ContainerLine> {
         let mut done = Vec::new();
         match (self.kind, &mut self.joiners) {
-            (Kind::Terminal(mut lines), _) => {
-                done.extend(lines.finish().map(|line| terminal_line(&line)));
+            (ContainerLogFormat::Terminal(mut lines), _) => {
+                done.extend(lines.finish().map(|line| parse_terminal_line(&line)));
             }
             // It was cut off.
-            (Kind::Frames(frame), Some(joiners)) if !frame.kept.is_empty() => {
-                done.extend(joiners[usize::from(frame.header[0] == 2)].frame(frame));
+            (ContainerLogFormat::Frames(frame), Some(joiners)) if !frame.kept.is_empty() => {
+                done.extend(joiners[usize::from(frame.header[0] == 2)].push_frame(frame));
             }
             _ => {}
         }
-        done.extend(self.joiners.iter_mut().flatten().filter_map(Joiner::finish));
+        done.extend(
+            self.joiners
+                .iter_mut()
+                .flatten()
+                .filter_map(FrameJoiner::finish),
+        );
         done
     }
 }
 
-fn terminal_line(line: &[u8]) -> ContainerLine {
-    let (at, bytes) = split_stamp(line);
+fn parse_terminal_line(line: &[u8]) -> ContainerLine {
+    let (at, bytes) = split_log_time(line);
     ContainerLine {
         at,
         bytes: bytes.to_vec(),
@@ -149,9 +159,9 @@ fn terminal_line(line: &[u8]) -> ContainerLine {
     }
 }
 
-impl Frame {
-    /// Takes what belongs to this frame; answers with the rest.
-    fn take<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+impl ContainerLogFrame {
+    /// Takes what belongs to this frame and returns the rest.
+    fn take_bytes<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         if self.header.len() < HEADER {
             let (head, rest) = bytes.split_at(bytes.len().min(HEADER - self.header.len()));
             self.header.extend_from_slice(head);
@@ -180,13 +190,13 @@ impl Frame {
 
 /// Makes lines of frames: the engine cuts a long line into frames of 16 KiB, each with a time
 /// stamp, of which only the last ends in a newline.
-struct Joiner {
+struct FrameJoiner {
     open: Option<ContainerLine>,
     dropped: usize,
     stderr: bool,
 }
 
-impl Joiner {
+impl FrameJoiner {
     fn new(stderr: bool) -> Self {
         Self {
             open: None,
@@ -195,9 +205,9 @@ impl Joiner {
         }
     }
 
-    /// Takes a frame, of which the end may not have been kept.
-    fn frame(&mut self, frame: Frame) -> Vec<ContainerLine> {
-        let mut done = self.push(&frame.kept);
+    /// Takes a frame, whose end may have been dropped.
+    fn push_frame(&mut self, frame: ContainerLogFrame) -> Vec<ContainerLine> {
+        let mut done = self.push_bytes(&frame.kept);
         if frame.dropped > 0 && self.open.is_some() {
             self.dropped += frame.dropped;
             if frame.last == b'\n' {
@@ -207,14 +217,14 @@ impl Joiner {
         done
     }
 
-    fn push(&mut self, frame: &[u8]) -> Vec<ContainerLine> {
+    fn push_bytes(&mut self, frame: &[u8]) -> Vec<ContainerLine> {
         let mut done = Vec::new();
         for piece in frame.split_inclusive(|b| *b == b'\n') {
             let (ended, piece) = match piece.strip_suffix(b"\n") {
                 Some(body) => (true, body),
                 None => (false, piece),
             };
-            let (at, body) = split_stamp(piece);
+            let (at, body) = split_log_time(piece);
             let open = self.open.get_or_insert_with(|| ContainerLine {
                 at,
                 bytes: Vec::new(),
@@ -244,7 +254,7 @@ impl Joiner {
 }
 
 /// Takes the RFC 3339 time stamp and one space off the front.
-fn split_stamp(piece: &[u8]) -> (Option<Timestamp>, &[u8]) {
+fn split_log_time(piece: &[u8]) -> (Option<Timestamp>, &[u8]) {
     let end = piece.iter().take(40).position(|b| *b == b' ');
     let stamp = end
         .and_then(|end| std::str::from_utf8(&piece[..end]).ok())
@@ -267,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_a_line_with_its_time() {
-        let lines = Joiner::new(true).push(format!("{STAMP} hello  world\n").as_bytes());
+        let lines = FrameJoiner::new(true).push_bytes(format!("{STAMP} hello  world\n").as_bytes());
         assert_eq!(
             lines,
             vec![ContainerLine {
@@ -280,12 +290,12 @@ mod tests {
 
     #[test]
     fn frames_of_a_long_line_are_joined_and_bounded() {
-        let mut joiner = Joiner::new(false);
+        let mut joiner = FrameJoiner::new(false);
         let frame = format!("{STAMP} {}", "x".repeat(16 * 1024));
         for _ in 0..640 {
-            assert!(joiner.push(frame.as_bytes()).is_empty());
+            assert!(joiner.push_bytes(frame.as_bytes()).is_empty());
         }
-        let lines = joiner.push(format!("{STAMP} end\n{STAMP} next\n").as_bytes());
+        let lines = joiner.push_bytes(format!("{STAMP} end\n{STAMP} next\n").as_bytes());
         assert_eq!(lines.len(), 2);
         let first = String::from_utf8(lines[0].bytes.clone()).unwrap();
         assert!(first.len() < LONGEST_LINE + 40);
@@ -314,7 +324,7 @@ mod tests {
         ]
         .concat();
         for size in 1..sent.len() {
-            let mut reader = Reader::default();
+            let mut reader = ContainerLogReader::default();
             let mut lines: Vec<_> = sent.chunks(size).flat_map(|c| reader.push(c)).collect();
             lines.extend(reader.finish());
             let found: Vec<_> = lines.iter().map(|l| (&l.bytes[..], l.stderr)).collect();
@@ -328,13 +338,13 @@ mod tests {
     fn a_terminal_without_newlines_and_a_frame_of_gigabytes_are_cut() {
         let piece = [b'x'; 1 << 16];
         for begun in [STAMP.as_bytes(), b"\x01\0\0\0\xff\xff\xff\xff"] {
-            let mut reader = Reader::default();
+            let mut reader = ContainerLogReader::default();
             assert!(reader.push(begun).is_empty());
             for _ in 0..1600 {
                 assert!(reader.push(&piece).is_empty());
             }
             let kept = match &reader.kind {
-                Kind::Frames(frame) => frame.kept.capacity(),
+                ContainerLogFormat::Frames(frame) => frame.kept.capacity(),
                 _ => 0,
             };
             assert!(kept <= 4 * LONGEST_LINE, "{kept}");
@@ -343,7 +353,7 @@ mod tests {
                 assert!(line.bytes.len() < LONGEST_LINE + 64);
             }
         }
-        let mut reader = Reader::default();
+        let mut reader = ContainerLogReader::default();
         let long = [STAMP.as_bytes(), b" ", &b"x".repeat(1 << 20), b"\n"].concat();
         let lines = reader.push(&[framed(1, &long), framed(1, b"next\n")].concat());
         assert!(lines[0].bytes.ends_with(b"more bytes]"));
@@ -352,10 +362,16 @@ mod tests {
 
     #[test]
     fn an_empty_line_and_a_line_without_stamp_are_kept() {
-        let mut joiner = Joiner::new(false);
-        assert_eq!(joiner.push(format!("{STAMP} \n").as_bytes())[0].bytes, b"");
-        assert_eq!(joiner.push(b"no stamp here\n")[0].bytes, b"no stamp here");
-        assert!(joiner.push(b"cut off").is_empty());
+        let mut joiner = FrameJoiner::new(false);
+        assert_eq!(
+            joiner.push_bytes(format!("{STAMP} \n").as_bytes())[0].bytes,
+            b""
+        );
+        assert_eq!(
+            joiner.push_bytes(b"no stamp here\n")[0].bytes,
+            b"no stamp here"
+        );
+        assert!(joiner.push_bytes(b"cut off").is_empty());
         assert_eq!(joiner.finish().unwrap().bytes, b"cut off");
     }
 }

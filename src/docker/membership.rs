@@ -10,19 +10,19 @@ use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::raw::Thing;
-use super::{Docker, DockerError, Spec};
+use super::raw::RawObjectKind;
+use super::{Docker, DockerError, RawSpec};
 use crate::host::Command;
 use crate::model::{Availability, Role};
 
 /// How long a new manager may take until the swarm takes changes with it.
-const SETTLES: Duration = Duration::from_secs(180);
+const ROLE_CHANGE_LIMIT: Duration = Duration::from_secs(180);
 
 /// Where managers listen; 2377/tcp is Swarm's port.
-const LISTEN: &str = "0.0.0.0:2377";
+const LISTEN_ADDRESS: &str = "0.0.0.0:2377";
 
 /// The role that a node's certificate gives it.
-fn role_of(pem: &[u8]) -> Option<Role> {
+fn parse_certificate_role(pem: &[u8]) -> Option<Role> {
     let leaf = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
     let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
     let unit = parsed.subject().iter_organizational_unit().next()?;
@@ -42,17 +42,17 @@ impl Docker {
     /// The engine's words.
     pub async fn init_swarm(&self, address: &str, pools: Vec<String>) -> Result<(), DockerError> {
         let request = SwarmInitRequest {
-            listen_addr: Some(LISTEN.into()),
+            listen_addr: Some(LISTEN_ADDRESS.into()),
             advertise_addr: Some(address.into()),
             data_path_addr: Some(address.into()),
             subnet_size: (!pools.is_empty()).then_some(24),
             default_addr_pool: (!pools.is_empty()).then_some(pools),
             ..Default::default()
         };
-        let client = self.client().await?;
+        let client = self.bollard_client().await?;
         match client.init_swarm(request).await {
             Ok(_) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
@@ -60,11 +60,11 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn join_token(&self, role: Role) -> Result<SecretString, DockerError> {
-        let client = self.client().await?;
+    pub async fn query_join_token(&self, role: Role) -> Result<SecretString, DockerError> {
+        let client = self.bollard_client().await?;
         let swarm = match client.inspect_swarm().await {
             Ok(swarm) => swarm,
-            Err(e) => return Err(self.failed(e).await),
+            Err(e) => return Err(self.error_of_client(e).await),
         };
         let tokens = swarm.join_tokens.unwrap_or_default();
         let token = match role {
@@ -74,7 +74,7 @@ impl Docker {
         token
             .map(SecretString::from)
             .ok_or_else(|| DockerError::Other {
-                node: self.node(),
+                node: self.node_name(),
                 reason: "the manager gave no join token".into(),
             })
     }
@@ -91,16 +91,16 @@ impl Docker {
         token: &SecretString,
     ) -> Result<(), DockerError> {
         let request = SwarmJoinRequest {
-            listen_addr: Some(LISTEN.into()),
+            listen_addr: Some(LISTEN_ADDRESS.into()),
             advertise_addr: Some(address.into()),
             data_path_addr: Some(address.into()),
             remote_addrs: Some(managers),
             join_token: Some(token.expose_secret().to_owned()),
         };
-        let client = self.client().await?;
+        let client = self.bollard_client().await?;
         match client.join_swarm(request).await {
             Ok(()) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
@@ -108,13 +108,13 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn set_labels(
+    pub async fn set_node_labels(
         &self,
         node: &str,
         labels: &BTreeMap<String, String>,
     ) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            let all = spec.texts(&["Labels"]);
+            let all = spec.map_mut(&["Labels"]);
             all.extend(labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())));
         })
         .await
@@ -124,9 +124,9 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words: it refuses to demote the last manager.
-    pub async fn set_role(&self, node: &str, role: Role) -> Result<(), DockerError> {
+    pub async fn set_node_role(&self, node: &str, role: Role) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            *spec.at(&["Role"]) = match role {
+            *spec.value_mut(&["Role"]) = match role {
                 Role::Manager => "manager".into(),
                 Role::Worker => "worker".into(),
             };
@@ -134,40 +134,53 @@ impl Docker {
         .await
     }
 
-    /// Waits until the swarm takes changes again after a node, found by its swarm id, took up a role. A
-    /// new manager is counted at once, and takes part only when its raft runs: until then of two managers
-    /// one is no majority, and every change waits. Proved by writing the node's description unchanged,
-    /// through this manager, and through the new one's own engine.
+    /// Waits until the swarm takes changes again after a node, found by its swarm id, took up a
+    /// role. A new manager counts at once, but takes part only when its raft runs. Until then one
+    /// of two managers is no majority, and every change waits. Proved by writing the node's
+    /// description back unchanged, through this manager and through the new one's own engine.
     ///
     /// # Errors
-    /// When that does not come, with what the engine said last.
-    pub async fn settled(&self, node: &str, role: Role, own: &Self) -> Result<(), DockerError> {
+    /// When it does not within three minutes, with what the engine said last.
+    pub async fn wait_for_role(
+        &self,
+        node: &str,
+        role: Role,
+        own: &Self,
+    ) -> Result<(), DockerError> {
         let mut last = "no answer yet".to_owned();
         let settled = async {
             loop {
-                match self.writes(node, role, own).await {
+                match self.check_role_took_effect(node, role, own).await {
                     Ok(()) => return,
                     Err(why) => last = why,
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
-        if tokio::time::timeout(SETTLES, settled).await.is_ok() {
+        if tokio::time::timeout(ROLE_CHANGE_LIMIT, settled)
+            .await
+            .is_ok()
+        {
             return Ok(());
         }
         Err(DockerError::Other {
-            node: self.node(),
+            node: self.node_name(),
             reason: format!(
                 "the swarm takes no change {} s after the new role ({last}): is 2377/tcp open between the managers, and does `docker node ls` name each of them Reachable?",
-                SETTLES.as_secs()
+                ROLE_CHANGE_LIMIT.as_secs()
             ),
         })
     }
 
-    async fn writes(&self, node: &str, role: Role, own: &Self) -> Result<(), String> {
+    async fn check_role_took_effect(
+        &self,
+        node: &str,
+        role: Role,
+        own: &Self,
+    ) -> Result<(), String> {
         let told = |e: DockerError| e.to_string();
         let is_manager = role == Role::Manager;
-        let swarm = self.swarm().await.map_err(told)?;
+        let swarm = self.query_swarm().await.map_err(told)?;
         let found = swarm.nodes.iter().find(|n| n.id == node);
         let found = found.ok_or("the managers do not list the node")?;
         if (found.reachability == "reachable") != is_manager {
@@ -187,18 +200,18 @@ impl Docker {
         Ok(())
     }
 
-    /// The role in this engine's own certificate, with which it starts; none outside a swarm. A
-    /// manager that was demoted has one of a manager for some seconds: restarted meanwhile, it comes
-    /// back as a manager, and the others wait for its vote.
-    /// Source: swarmkit, ca/certificates.go: the role is the subject's organizational unit.
+    /// Reads the role in this engine's own certificate, with which it starts; `None` outside a
+    /// swarm. A demoted manager keeps a manager's certificate for some seconds: when it restarts
+    /// meanwhile, it comes back as a manager, and the others wait for its vote. Source: swarmkit,
+    /// ca/certificates.go: the role is the subject's organizational unit.
     ///
     /// # Errors
     /// When the node can't be asked.
-    pub async fn certified_role(&self) -> Result<Option<Role>, DockerError> {
-        let client = self.client().await?;
+    pub async fn query_certified_role(&self) -> Result<Option<Role>, DockerError> {
+        let client = self.bollard_client().await?;
         let info = match client.info().await {
             Ok(info) => info,
-            Err(e) => return Err(self.failed(e).await),
+            Err(e) => return Err(self.error_of_client(e).await),
         };
         let root = info.docker_root_dir.unwrap_or_default();
         let read = Command::sh("cat -- \"$1/swarm/certificates/swarm-node.crt\" || :")
@@ -206,16 +219,22 @@ impl Docker {
             .sudo()
             .timeout(Duration::from_secs(15))
             .label("ask for the role in its certificate");
-        Ok(role_of(&self.host().run_ok(&read).await?.stdout))
+        Ok(parse_certificate_role(
+            &self.host().run_ok(&read).await?.stdout,
+        ))
     }
 
     /// Sets whether the scheduler may use a node, found by its swarm id or host name.
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn set_availability(&self, node: &str, to: Availability) -> Result<(), DockerError> {
+    pub async fn set_node_availability(
+        &self,
+        node: &str,
+        to: Availability,
+    ) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
-            *spec.at(&["Availability"]) = to.as_str().into();
+            *spec.value_mut(&["Availability"]) = to.as_str().into();
         })
         .await
     }
@@ -225,10 +244,10 @@ impl Docker {
     /// # Errors
     /// The engine's words.
     pub async fn leave_swarm(&self) -> Result<(), DockerError> {
-        let client = self.client().await?;
+        let client = self.bollard_client().await?;
         match client.leave_swarm(None::<LeaveSwarmOptions>).await {
             Ok(()) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
@@ -237,53 +256,58 @@ impl Docker {
     /// # Errors
     /// The engine's words; it refuses a node that is not down unless forced.
     pub async fn delete_node(&self, node: &str, force: bool) -> Result<(), DockerError> {
-        let client = self.client().await?;
+        let client = self.bollard_client().await?;
         let options = DeleteNodeOptions { force };
         match client.delete_node(node, Some(options)).await {
             Ok(()) => Ok(()),
-            Err(e) => Err(self.failed(e).await),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
-    /// Lets managers ask for a key after each restart, or not, and sets how often nodes tell that they
-    /// live.
+    /// Sets whether managers ask for a key after each restart (autolock), and how often nodes send
+    /// a heartbeat.
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn set_swarm(&self, autolock: bool, heartbeat: Duration) -> Result<(), DockerError> {
+    pub async fn configure_swarm(
+        &self,
+        autolock: bool,
+        heartbeat: Duration,
+    ) -> Result<(), DockerError> {
         // Nanoseconds: https://docs.docker.com/reference/api/engine/, SwarmSpec.
         let period = u64::try_from(heartbeat.as_nanos()).unwrap_or(u64::MAX);
-        self.update_raw(Thing::Swarm, "", "", |spec| {
-            *spec.at(&["EncryptionConfig", "AutoLockManagers"]) = autolock.into();
-            *spec.at(&["Dispatcher", "HeartbeatPeriod"]) = period.into();
+        self.update_object(RawObjectKind::Swarm, "", "", |spec| {
+            *spec.value_mut(&["EncryptionConfig", "AutoLockManagers"]) = autolock.into();
+            *spec.value_mut(&["Dispatcher", "HeartbeatPeriod"]) = period.into();
             true
         })
         .await
     }
 
-    /// Reads a node's description, lets `change` alter it, and writes it back, everything else as the
-    /// engine said it; once more on a fresh one when somebody else changed it meanwhile, or the managers
-    /// had no leader. The node is found by its swarm id or host name.
+    /// Reads a node's description, lets `change` alter it, and writes it back; the rest stays as
+    /// the engine said it. Tries again on a fresh description when somebody else changed it
+    /// meanwhile, or the managers had no leader. The node is found by its swarm id or host name.
     ///
     /// # Errors
     /// The engine's words.
     pub async fn update_node(
         &self,
         node: &str,
-        mut change: impl FnMut(&mut Spec),
+        mut change: impl FnMut(&mut RawSpec),
     ) -> Result<(), DockerError> {
-        let change = |spec: &mut Spec| {
+        let change = |spec: &mut RawSpec| {
             change(spec);
             true
         };
-        self.update_raw(Thing::Node, node, "", change).await
+        self.update_object(RawObjectKind::Node, node, "", change)
+            .await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Reach;
+    use crate::config::NodeConnection;
     use crate::host::{Host, HostOptions};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
@@ -360,12 +384,12 @@ mod tests {
                 runtime_dir: dir.path().to_owned(),
                 recorder: None,
             };
-            Docker::new(Host::new(name, &Reach::Local, options))
+            Docker::new(Host::new(name, &NodeConnection::Local, options))
         };
         let leader = engine(&dir.path().join("n1"), 2);
         let new = engine(&dir.path().join("n2"), 1);
         let (n1, n2) = (docker("n1"), docker("n2"));
-        n1.settled("a", Role::Manager, &n2).await.unwrap();
+        n1.wait_for_role("a", Role::Manager, &n2).await.unwrap();
         // Twice in vain, then one for each look at the new one, of which the first is in vain too.
         assert_eq!(leader.load(Ordering::SeqCst), 4);
         assert_eq!(new.load(Ordering::SeqCst), 2);

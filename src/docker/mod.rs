@@ -21,12 +21,12 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::Mutex;
 
 use crate::host::{Host, HostError};
-use crate::model::{Engine, Volume};
+use crate::model::{EngineInfo, Volume};
 
 pub use logs::ContainerLine;
 pub use nodes::{NodeHandle, Nodes};
-pub use raw::Spec;
-pub use room::{NetworkRoom, NodeRoom, Room};
+pub use raw::RawSpec;
+pub use room::{NetworkRoom, NodeRoom, SwarmRoom};
 pub use swarm::ServiceSpec;
 
 /// The oldest API matou works with: Docker 20.10.
@@ -41,11 +41,11 @@ const NEWEST_API: ClientVersion = ClientVersion {
 /// Seconds before a request that answers nothing is given up.
 const REQUEST_TIMEOUT: u64 = 20;
 
-/// What events are about that change what is shown.
+/// Kinds of objects whose events change what is shown.
 const EVENT_TYPES: [&str; 5] = ["container", "service", "node", "volume", "daemon"];
 
-/// The events that do: every health check of every container makes three others (`exec_…`), which
-/// stay where they are.
+/// Events that change what is shown. The three that every health check of every container makes
+/// (`exec_…`) are not asked for.
 const EVENTS: [&str; 18] = [
     "create",
     "destroy",
@@ -107,8 +107,8 @@ impl DockerError {
         matches!(self, Self::Api { message, .. } if message.contains("update out of sequence"))
     }
 
-    /// The managers are choosing their leader: one was restarted, or lost for a moment. The words are
-    /// swarmkit's (manager/state/raft) and the engine's.
+    /// Whether the managers are choosing their leader: one was restarted, or lost for a moment. The
+    /// words are swarmkit's (manager/state/raft) and the engine's.
     pub fn is_without_leader(&self) -> bool {
         let words = [
             "lost leader status",
@@ -128,13 +128,13 @@ impl DockerError {
 #[derive(Clone)]
 pub struct Docker {
     host: Host,
-    client: Arc<Mutex<Option<Client>>>,
-    idle: raw::Idle,
+    client: Arc<Mutex<Option<EngineClient>>>,
+    idle: raw::IdleConnections,
 }
 
 /// A client, the socket that it talks through, and the newest version of the API that its engine speaks.
 #[derive(Clone)]
-struct Client {
+struct EngineClient {
     client: bollard::Docker,
     socket: PathBuf,
     api: String,
@@ -146,7 +146,7 @@ impl Docker {
         Self {
             host,
             client: Arc::default(),
-            idle: raw::Idle::default(),
+            idle: raw::IdleConnections::default(),
         }
     }
 
@@ -155,21 +155,21 @@ impl Docker {
         &self.host
     }
 
-    fn node(&self) -> String {
+    fn node_name(&self) -> String {
         self.host.name().to_owned()
     }
 
     /// A client that speaks the engine's API version.
-    async fn client(&self) -> Result<bollard::Docker, DockerError> {
-        Ok(self.connected().await?.client)
+    async fn bollard_client(&self) -> Result<bollard::Docker, DockerError> {
+        Ok(self.connect().await?.client)
     }
 
     /// The newest version of the API that the engine speaks.
-    async fn api(&self) -> Result<String, DockerError> {
-        Ok(self.connected().await?.api)
+    async fn api_version(&self) -> Result<String, DockerError> {
+        Ok(self.connect().await?.api)
     }
 
-    async fn connected(&self) -> Result<Client, DockerError> {
+    async fn connect(&self) -> Result<EngineClient, DockerError> {
         let socket = self.host.docker_socket().await?;
         let mut slot = self.client.lock().await;
         // Each connection has a socket of its own: through that of a lost one nobody answers.
@@ -177,7 +177,7 @@ impl Docker {
             return Ok(client.clone());
         }
         // Once a connection: the engine's own version, of which paths begin.
-        let own = self.read_version().await?;
+        let own = self.read_engine_version().await?;
         let speaks = |text: &str| {
             let (major, minor) = text.split_once('.')?;
             Some((major.parse().ok()?, minor.parse().ok()?))
@@ -186,7 +186,7 @@ impl Docker {
         let spoken = speaks(&own.api).unwrap_or(newest).min(newest);
         if spoken < OLDEST_API {
             return Err(DockerError::TooOld {
-                node: self.node(),
+                node: self.node_name(),
                 version: own.version,
                 api: own.api,
             });
@@ -198,13 +198,13 @@ impl Docker {
         let path = socket.to_string_lossy();
         let client = match bollard::Docker::connect_with_unix(&path, REQUEST_TIMEOUT, &version) {
             Ok(client) => client,
-            Err(e) => return Err(self.no_engine(convert::root_cause(&e)).await),
+            Err(e) => return Err(self.error_of_no_answer(convert::root_cause(&e)).await),
         };
         let api = match own.api.is_empty() {
             true => format!("{}.{}", spoken.0, spoken.1),
             false => own.api,
         };
-        let client = Client {
+        let client = EngineClient {
             client,
             socket,
             api,
@@ -213,11 +213,12 @@ impl Docker {
         Ok(client)
     }
 
-    /// Nobody answered: the engine, or the connection to its node, which is asked.
-    async fn no_engine(&self, reason: String) -> DockerError {
+    /// Makes the error of a question that nobody answered: asks whether the connection to the node
+    /// still stands; if so, it is the engine that does not answer.
+    async fn error_of_no_answer(&self, reason: String) -> DockerError {
         match self.host.check_connection().await {
             Ok(()) => DockerError::NoEngine {
-                node: self.node(),
+                node: self.node_name(),
                 reason,
             },
             Err(lost) => lost.into(),
@@ -225,59 +226,59 @@ impl Docker {
     }
 
     /// Forgets the client: its connection is broken.
-    async fn forget(&self) {
+    async fn forget_client(&self) {
         *self.client.lock().await = None;
-        self.rest();
+        self.close_idle_connections();
     }
 
-    /// Closes connections that wait for the next question.
-    pub(crate) fn rest(&self) {
+    /// Closes the connections that are kept for the next question.
+    pub(crate) fn close_idle_connections(&self) {
         self.idle.clear();
     }
 
     /// Names the node in an error, and forgets a client whose connection is broken.
-    async fn failed(&self, error: bollard::errors::Error) -> DockerError {
+    async fn error_of_client(&self, error: bollard::errors::Error) -> DockerError {
         use bollard::errors::Error;
         match error {
             Error::DockerResponseServerError {
                 status_code,
                 message,
             } => DockerError::Api {
-                node: self.node(),
+                node: self.node_name(),
                 status: status_code,
-                message: crate::text::clean(message.trim()).into_owned(),
+                message: crate::text::clean_line(message.trim()).into_owned(),
             },
             Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => DockerError::Other {
-                node: self.node(),
+                node: self.node_name(),
                 reason: format!("an answer that matou does not understand: {error}"),
             },
             Error::RequestTimeoutError => {
-                self.forget().await;
+                self.forget_client().await;
                 DockerError::Other {
-                    node: self.node(),
+                    node: self.node_name(),
                     reason: format!("no answer within {REQUEST_TIMEOUT} s"),
                 }
             }
             other => {
-                self.forget().await;
-                self.no_engine(convert::root_cause(&other)).await
+                self.forget_client().await;
+                self.error_of_no_answer(convert::root_cause(&other)).await
             }
         }
     }
 
     /// What the engine says of itself and its machine.
-    pub async fn engine(&self) -> Result<Engine, DockerError> {
-        let client = self.client().await?;
+    pub async fn query_engine(&self) -> Result<EngineInfo, DockerError> {
+        let client = self.bollard_client().await?;
         let (info, version) = match tokio::try_join!(client.info(), client.version()) {
             Ok(both) => both,
-            Err(e) => return Err(self.failed(e).await),
+            Err(e) => return Err(self.error_of_client(e).await),
         };
-        Ok(convert::engine(info, version))
+        Ok(convert::convert_engine(info, version))
     }
 
     /// The volumes the engine knows, with the containers that mount them.
-    pub async fn volumes(&self) -> Result<Vec<Volume>, DockerError> {
-        let client = self.client().await?;
+    pub async fn list_volumes(&self) -> Result<Vec<Volume>, DockerError> {
+        let client = self.bollard_client().await?;
         let running = ListContainersOptions {
             all: true,
             ..Default::default()
@@ -287,14 +288,14 @@ impl Docker {
             client.list_containers(Some(running)),
         );
         match read {
-            Ok((volumes, containers)) => Ok(convert::volumes(volumes, &containers)),
-            Err(e) => Err(self.failed(e).await),
+            Ok((volumes, containers)) => Ok(convert::convert_volumes(volumes, &containers)),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
     /// One item whenever something happened on this engine; ends when the connection is lost.
-    pub async fn events(&self) -> Result<impl Stream<Item = ()> + Send + use<>, DockerError> {
-        let client = self.client().await?;
+    pub async fn watch_events(&self) -> Result<impl Stream<Item = ()> + Send + use<>, DockerError> {
+        let client = self.bollard_client().await?;
         let filter = |key: &str, wanted: &[&str]| {
             let wanted = wanted.iter().map(|w| (*w).to_owned());
             (key.to_owned(), wanted.collect())

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Docker, DockerError};
-use crate::config::{NodeConfig, Reach};
+use crate::config::{NodeConfig, NodeConnection};
 use crate::host::{Host, HostOptions};
-use crate::model::{Link, Node, Role, Swarm};
+use crate::model::{Node, NodeLink, Role, Swarm};
 
 /// A configured node, ready to be used.
 #[derive(Clone)]
@@ -17,10 +17,10 @@ pub struct NodeHandle {
 
 impl NodeHandle {
     /// The address SSH connects to; `None` for this machine.
-    pub fn address(&self) -> Option<&str> {
+    pub fn ssh_address(&self) -> Option<&str> {
         match &self.config.reach {
-            Reach::Local => None,
-            Reach::Ssh(options) => Some(&options.address),
+            NodeConnection::Local => None,
+            NodeConnection::Ssh(options) => Some(&options.address),
         }
     }
 }
@@ -30,7 +30,7 @@ impl NodeHandle {
 pub struct Nodes(Arc<Vec<NodeHandle>>);
 
 impl Nodes {
-    /// Nothing is connected yet.
+    /// Makes the handles of the nodes; nothing is connected yet.
     pub fn new(nodes: &[NodeConfig], options: impl Fn(&NodeConfig) -> HostOptions) -> Self {
         let handles = nodes.iter().map(|config| {
             let host = Host::new(&config.name, &config.reach, options(config));
@@ -66,15 +66,15 @@ impl Nodes {
     }
 
     /// Managers, those with a working connection first.
-    pub fn managers(&self) -> Vec<&NodeHandle> {
+    pub fn configured_managers(&self) -> Vec<&NodeHandle> {
         let mut managers: Vec<_> = self
             .iter()
             .filter(|n| n.config.role == Role::Manager)
             .collect();
         managers.sort_by_key(|n| match *n.host.watch_link().borrow() {
-            Link::Up => 0,
-            Link::Connecting => 1,
-            Link::Down { .. } => 2,
+            NodeLink::Up => 0,
+            NodeLink::Connecting => 1,
+            NodeLink::Down { .. } => 2,
         });
         managers
     }
@@ -83,9 +83,9 @@ impl Nodes {
     ///
     /// # Errors
     /// The last manager's reason when none does.
-    pub async fn manager(&self) -> Result<&NodeHandle, DockerError> {
+    pub async fn find_manager(&self) -> Result<&NodeHandle, DockerError> {
         let mut last = None;
-        for node in self.managers() {
+        for node in self.configured_managers() {
             match node.docker.ping_manager().await {
                 Ok(()) => return Ok(node),
                 Err(e) => last = Some(e),
@@ -97,33 +97,33 @@ impl Nodes {
         }))
     }
 
-    /// A manager that answers and is another node than `node`; `node` itself when there is none.
-    /// Nodes that are no managers by config.toml are asked last: they may have become one.
+    /// Finds a manager that answers, other than `node`; `node` itself when there is no other. Nodes
+    /// that are workers by config.toml are asked last: they may have been promoted.
     ///
     /// # Errors
     /// When no manager answers at all.
-    pub async fn manager_beside(&self, node: &str) -> Result<&NodeHandle, DockerError> {
-        let configured = self.managers();
+    pub async fn find_manager_beside(&self, node: &str) -> Result<&NodeHandle, DockerError> {
+        let configured = self.configured_managers();
         let workers = self.iter().filter(|n| n.config.role == Role::Worker);
         for other in configured.into_iter().chain(workers) {
             if other.config.name != node && other.docker.ping_manager().await.is_ok() {
                 return Ok(other);
             }
         }
-        self.manager().await
+        self.find_manager().await
     }
 
     /// The fleet's name for a node that the swarm knows by id: matched by host name or address.
-    pub fn name_of(&self, swarm: &Swarm, swarm_node_id: &str) -> Option<String> {
+    pub fn find_name(&self, swarm: &Swarm, swarm_node_id: &str) -> Option<String> {
         let found = swarm.nodes.iter().find(|n| n.id == swarm_node_id)?;
         self.iter()
-            .find(|h| h.config.name == found.hostname || h.address() == Some(&found.address))
+            .find(|h| h.config.name == found.hostname || h.ssh_address() == Some(&found.address))
             .map(|h| h.config.name.clone())
     }
 
     /// Ends every connection.
     pub async fn close(&self) {
-        self.iter().for_each(|n| n.docker.rest());
+        self.iter().for_each(|n| n.docker.close_idle_connections());
         futures_util::future::join_all(self.iter().map(|n| n.host.close())).await;
     }
 }

@@ -8,21 +8,21 @@ use serde_json::Value;
 use crate::model::SwarmNode;
 
 #[derive(Deserialize)]
-struct Service {
+struct RawSwarmService {
     #[serde(rename = "ID", default)]
     id: String,
     #[serde(rename = "Spec", default)]
-    spec: Described,
+    spec: RawSwarmServiceSpec,
 }
 
 #[derive(Default, Deserialize)]
-struct Described {
+struct RawSwarmServiceSpec {
     #[serde(rename = "TaskTemplate", default)]
-    template: Template,
+    template: RawTaskTemplate,
 }
 
 #[derive(Deserialize)]
-struct Task {
+struct RawSwarmTask {
     #[serde(rename = "ID", default)]
     id: String,
     #[serde(rename = "ServiceID", default)]
@@ -30,26 +30,26 @@ struct Task {
     #[serde(rename = "NodeID", default)]
     node: String,
     #[serde(rename = "Spec", default)]
-    spec: Template,
+    spec: RawTaskTemplate,
 }
 
-/// What a task should be, as far as another one takes its place when it changes. In the engine's own
-/// JSON: bollard's type has no health check, and none of what is newer than it.
+/// The part of a task's description whose change makes the engine replace the task. In the engine's
+/// own JSON: bollard's type has no health check, and nothing that is newer than bollard.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Template {
+struct RawTaskTemplate {
     container_spec: Value,
     resources: Value,
     restart_policy: Value,
     force_update: Value,
     networks: Value,
     log_driver: Value,
-    placement: Placement,
+    placement: RawTaskPlacement,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Placement {
+struct RawTaskPlacement {
     constraints: Vec<String>,
 }
 
@@ -57,27 +57,27 @@ struct Placement {
 ///
 /// # Errors
 /// When a list is not what it should be.
-pub(super) fn outdated(
+pub(super) fn find_outdated_tasks(
     services: &[u8],
     tasks: &[u8],
     nodes: &[SwarmNode],
 ) -> serde_json::Result<HashSet<String>> {
-    let services: Vec<Service> = serde_json::from_slice(services)?;
-    let tasks: Vec<Task> = serde_json::from_slice(tasks)?;
+    let services: Vec<RawSwarmService> = serde_json::from_slice(services)?;
+    let tasks: Vec<RawSwarmTask> = serde_json::from_slice(tasks)?;
     let templates = services.into_iter().map(|s| (s.id, s.spec.template));
-    let templates: HashMap<String, Template> = templates.collect();
+    let templates: HashMap<String, RawTaskTemplate> = templates.collect();
     let outdated = tasks.into_iter().filter(|task| {
         let node = nodes.iter().find(|n| n.id == task.node);
         let template = templates.get(&task.service);
-        template.is_some_and(|is| differs(&task.spec, is, node))
+        template.is_some_and(|is| is_task_outdated(&task.spec, is, node))
     });
     Ok(outdated.map(|task| task.id).collect())
 }
 
-/// Whether the engine replaces a task of this description when its service is described so, by the rules
-/// of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): another placement is no reason where
-/// the task's node meets its constraints.
-fn differs(was: &Template, is: &Template, node: Option<&SwarmNode>) -> bool {
+/// Whether the engine replaces a task described as `was` when its service is described as `is`, by
+/// the rules of swarmkit's `IsTaskDirty` (manager/orchestrator/task.go): a changed placement is no
+/// reason while the task's node meets its constraints.
+fn is_task_outdated(was: &RawTaskTemplate, is: &RawTaskTemplate, node: Option<&SwarmNode>) -> bool {
     if was.container_spec != is.container_spec
         || was.resources != is.resources
         || was.restart_policy != is.restart_policy
@@ -88,7 +88,7 @@ fn differs(was: &Template, is: &Template, node: Option<&SwarmNode>) -> bool {
         return true;
     }
     let wanted = &is.placement.constraints;
-    let misplaced = |node: &SwarmNode| !wanted.iter().all(|c| node.meets(c));
+    let misplaced = |node: &SwarmNode| !wanted.iter().all(|c| node.meets_constraint(c));
     *wanted != was.placement.constraints && node.is_some_and(misplaced)
 }
 
@@ -114,7 +114,7 @@ mod tests {
                 labels: [("disk".to_owned(), "ssd".to_owned())].into(),
                 ..SwarmNode::default()
             };
-            let found = outdated(service.as_bytes(), task.as_bytes(), &[node]).unwrap();
+            let found = find_outdated_tasks(service.as_bytes(), task.as_bytes(), &[node]).unwrap();
             found.contains("t1")
         };
         assert!(!is_outdated(service("", "", "")));

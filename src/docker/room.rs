@@ -25,7 +25,7 @@ pub struct NodeRoom {
 
 impl NodeRoom {
     /// It is ready and takes tasks.
-    pub fn usable(&self) -> bool {
+    pub fn is_usable(&self) -> bool {
         self.node.state == "ready" && self.node.availability == Availability::Active
     }
 }
@@ -42,13 +42,13 @@ pub struct NetworkRoom {
 
 /// The room of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Room {
+pub struct SwarmRoom {
     pub nodes: Vec<NodeRoom>,
     pub networks: Vec<NetworkRoom>,
     /// Networks that the swarm's address pools have room for; `None` when the engine does not say.
     pub subnets: Option<u64>,
-    /// What services that are there have reserved, by service name and node id: it becomes free when
-    /// they are replaced.
+    /// What running services have reserved, memory and processors, by service name and node id: it
+    /// becomes free when they are replaced.
     pub by_service: HashMap<(String, String), (u64, u64)>,
 }
 
@@ -57,8 +57,8 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn room(&self) -> Result<Room, DockerError> {
-        let client = self.client().await?;
+    pub async fn query_room(&self) -> Result<SwarmRoom, DockerError> {
+        let client = self.bollard_client().await?;
         let read = tokio::try_join!(
             client.list_nodes(None::<ListNodesOptions>),
             client.list_services(None::<ListServicesOptions>),
@@ -68,22 +68,22 @@ impl Docker {
         );
         let (nodes, services, tasks, networks, swarm) = match read {
             Ok(read) => read,
-            Err(e) => return Err(self.failed(e).await),
+            Err(e) => return Err(self.error_of_client(e).await),
         };
-        let mut room = Room {
-            subnets: subnets(
+        let mut room = SwarmRoom {
+            subnets: count_subnets(
                 &swarm.default_addr_pool.unwrap_or_default(),
                 swarm.subnet_size,
             ),
-            ..Room::default()
+            ..SwarmRoom::default()
         };
         for node in nodes {
             let resources = node.description.as_ref().and_then(|d| d.resources.clone());
             let resources = resources.unwrap_or_default();
             room.nodes.push(NodeRoom {
-                node: convert::node(node),
-                memory: positive(resources.memory_bytes),
-                cpus: positive(resources.nano_cpus),
+                node: convert::convert_node(node),
+                memory: positive_or_zero(resources.memory_bytes),
+                cpus: positive_or_zero(resources.nano_cpus),
                 ..NodeRoom::default()
             });
         }
@@ -101,7 +101,7 @@ impl Docker {
             let Some(spec) = specs.get(service) else {
                 continue;
             };
-            let (memory, cpus) = reservation(spec);
+            let (memory, cpus) = service_reservation(spec);
             let node = task.node_id.clone().unwrap_or_default();
             if let Some(node) = room.nodes.iter_mut().find(|n| n.node.id == node) {
                 node.reserved_memory += memory;
@@ -132,7 +132,7 @@ impl Docker {
             let subnets = network.ipam.and_then(|i| i.config).unwrap_or_default();
             let addresses = subnets
                 .iter()
-                .filter_map(|c| prefix(c.subnet.as_deref()?))
+                .filter_map(|c| parse_prefix_length(c.subnet.as_deref()?))
                 .map(|prefix| (1_u64 << (32 - prefix)).saturating_sub(3))
                 .sum();
             room.networks.push(NetworkRoom {
@@ -145,18 +145,21 @@ impl Docker {
     }
 }
 
-fn positive(number: Option<i64>) -> u64 {
+fn positive_or_zero(number: Option<i64>) -> u64 {
     number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
-fn reservation(spec: &ServiceSpec) -> (u64, u64) {
+fn service_reservation(spec: &ServiceSpec) -> (u64, u64) {
     let resources = spec
         .task_template
         .as_ref()
         .and_then(|t| t.resources.as_ref());
     let reserved = resources.and_then(|r| r.reservations.as_ref());
     reserved.map_or((0, 0), |r| {
-        (positive(r.memory_bytes), positive(r.nano_cpus))
+        (
+            positive_or_zero(r.memory_bytes),
+            positive_or_zero(r.nano_cpus),
+        )
     })
 }
 
@@ -166,18 +169,18 @@ fn has_virtual_address(spec: &ServiceSpec) -> bool {
 }
 
 /// The prefix length of an IPv4 network.
-fn prefix(subnet: &str) -> Option<u32> {
+fn parse_prefix_length(subnet: &str) -> Option<u32> {
     let (address, prefix) = subnet.split_once('/')?;
     address.parse::<std::net::Ipv4Addr>().ok()?;
     prefix.parse().ok().filter(|p| *p <= 32)
 }
 
 /// How many networks of `size` the pools hold.
-fn subnets(pools: &[String], size: Option<u32>) -> Option<u64> {
+fn count_subnets(pools: &[String], size: Option<u32>) -> Option<u64> {
     let size = size.filter(|s| (1..=32).contains(s))?;
     let each = pools
         .iter()
-        .filter_map(|p| prefix(p))
+        .filter_map(|p| parse_prefix_length(p))
         .map(|p| 1_u64 << size.saturating_sub(p).min(32));
     Some(each.sum()).filter(|n| *n > 0)
 }
@@ -188,10 +191,13 @@ mod tests {
 
     #[test]
     fn pools_hold_so_many_networks() {
-        assert_eq!(subnets(&["10.0.0.0/8".into()], Some(24)), Some(65_536));
-        assert_eq!(subnets(&["10.240.0.0/28".into()], Some(29)), Some(2));
-        assert_eq!(subnets(&[], Some(24)), None);
-        assert_eq!(prefix("fd00::/64"), None);
-        assert_eq!(prefix("10.0.0.0/24"), Some(24));
+        assert_eq!(
+            count_subnets(&["10.0.0.0/8".into()], Some(24)),
+            Some(65_536)
+        );
+        assert_eq!(count_subnets(&["10.240.0.0/28".into()], Some(29)), Some(2));
+        assert_eq!(count_subnets(&[], Some(24)), None);
+        assert_eq!(parse_prefix_length("fd00::/64"), None);
+        assert_eq!(parse_prefix_length("10.0.0.0/24"), Some(24));
     }
 }

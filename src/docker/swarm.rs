@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::outdated::outdated;
-use super::raw::Thing;
-use super::{Docker, DockerError, Spec, convert};
+use super::outdated::find_outdated_tasks;
+use super::raw::RawObjectKind;
+use super::{Docker, DockerError, RawSpec, convert};
 use crate::model::Swarm;
 
 /// A description of a service, to be read only: it lacks what bollard does not know.
@@ -19,11 +19,13 @@ const REPLICATED: [&str; 2] = ["Mode", "Replicated"];
 /// How often a change is tried again on a fresh description when somebody else was faster.
 const SEQUENCE_RETRIES: usize = 5;
 
-/// How often it is when the managers have no leader: an election takes a few seconds.
+/// How often a change is tried again while the managers have no leader: an election takes a few
+/// seconds.
 const LEADER_RETRIES: usize = 15;
 
-/// Whether a change that failed is worth another try now; waits where time mends it.
-pub(super) async fn again(error: &DockerError, tries: &mut usize) -> bool {
+/// Returns whether a failed change is worth another try; waits a second for a leader where there is
+/// none.
+pub(super) async fn wait_for_retry(error: &DockerError, tries: &mut usize) -> bool {
     *tries += 1;
     if error.is_without_leader() && *tries <= LEADER_RETRIES {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -48,32 +50,33 @@ impl Docker {
     }
 
     /// Nodes, services and tasks.
-    pub async fn swarm(&self) -> Result<Swarm, DockerError> {
+    pub async fn query_swarm(&self) -> Result<Swarm, DockerError> {
         let (nodes, services, tasks) = tokio::try_join!(
             self.read_raw("/nodes"),
             self.read_raw("/services?status=true"),
             self.read_raw("/tasks"),
         )?;
-        let nodes: Vec<bollard::models::Node> = self.understood(serde_json::from_slice(&nodes))?;
-        let nodes: Vec<_> = nodes.into_iter().map(convert::node).collect();
-        let outdated = self.understood(outdated(&services, &tasks, &nodes))?;
-        let services = self.understood(serde_json::from_slice(&services))?;
-        let tasks = self.understood(serde_json::from_slice(&tasks))?;
-        Ok(convert::swarm(nodes, services, tasks, &outdated))
+        let nodes: Vec<bollard::models::Node> =
+            self.parse_answer(serde_json::from_slice(&nodes))?;
+        let nodes: Vec<_> = nodes.into_iter().map(convert::convert_node).collect();
+        let outdated = self.parse_answer(find_outdated_tasks(&services, &tasks, &nodes))?;
+        let services = self.parse_answer(serde_json::from_slice(&services))?;
+        let tasks = self.parse_answer(serde_json::from_slice(&tasks))?;
+        Ok(convert::convert_swarm(nodes, services, tasks, &outdated))
     }
 
-    /// Reads a service's description, lets `change` alter it, and writes it back, everything else as the
-    /// engine said it; once more on a fresh one when somebody else changed it meanwhile, or the managers
-    /// had no leader. `change` answers false for "nothing to do".
+    /// Reads a service's description, lets `change` alter it, and writes it back; the rest stays as
+    /// the engine said it. Tries again on a fresh description when somebody else changed it
+    /// meanwhile, or the managers had no leader. `change` returns false for "nothing to do".
     ///
     /// # Errors
     /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
     pub async fn update_service(
         &self,
         name: &str,
-        change: impl FnMut(&mut Spec) -> bool,
+        change: impl FnMut(&mut RawSpec) -> bool,
     ) -> Result<(), DockerError> {
-        self.update_raw(Thing::Service, name, SAME_LOGIN, change)
+        self.update_object(RawObjectKind::Service, name, SAME_LOGIN, change)
             .await
     }
 
@@ -81,11 +84,11 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
-    pub async fn service_spec(&self, name: &str) -> Result<ServiceSpec, DockerError> {
-        let client = self.client().await?;
+    pub async fn query_service_spec(&self, name: &str) -> Result<ServiceSpec, DockerError> {
+        let client = self.bollard_client().await?;
         match client.inspect_service(name, None).await {
             Ok(service) => Ok(service.spec.unwrap_or_default()),
-            Err(e) => Err(self.failed(e).await),
+            Err(e) => Err(self.error_of_client(e).await),
         }
     }
 
@@ -93,22 +96,22 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words; when the service is not a replicated one.
-    pub async fn scale(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
+    pub async fn scale_service(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
         let mut scales = true;
-        let change = |spec: &mut Spec| {
+        let change = |spec: &mut RawSpec| {
             scales = spec.get(&REPLICATED).is_some();
             let place = [&REPLICATED[..], &["Replicas"]].concat();
             if !scales || spec.get(&place).and_then(Value::as_u64) == Some(replicas) {
                 return false;
             }
-            *spec.at(&place) = replicas.into();
+            *spec.value_mut(&place) = replicas.into();
             true
         };
         self.update_service(service, change).await?;
         match scales {
             true => Ok(()),
             false => Err(DockerError::Other {
-                node: self.node(),
+                node: self.node_name(),
                 reason: format!("{service} is not a replicated service, it can't be scaled"),
             }),
         }
@@ -118,11 +121,11 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn restart(&self, service: &str) -> Result<(), DockerError> {
+    pub async fn restart_service(&self, service: &str) -> Result<(), DockerError> {
         self.update_service(service, |spec| {
             let place = ["TaskTemplate", "ForceUpdate"];
             let before = spec.get(&place).and_then(Value::as_u64).unwrap_or(0);
-            *spec.at(&place) = before.wrapping_add(1).into();
+            *spec.value_mut(&place) = before.wrapping_add(1).into();
             true
         })
         .await
@@ -132,8 +135,8 @@ impl Docker {
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
-        let found = self.find_raw(Thing::Service, service).await?;
+    pub async fn query_previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
+        let found = self.read_object(RawObjectKind::Service, service).await?;
         let image = found.previous.as_ref().map(|spec| {
             let image = &spec["TaskTemplate"]["ContainerSpec"]["Image"];
             image.as_str().unwrap_or_default().to_owned()
@@ -141,14 +144,14 @@ impl Docker {
         Ok(image)
     }
 
-    /// Takes a service back to its previous description. Not tried again: after it, the previous one is
-    /// the one that was left.
+    /// Takes a service back to its previous description. Not tried again: a second rollback would
+    /// undo the first.
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn rollback(&self, service: &str) -> Result<(), DockerError> {
+    pub async fn roll_back_service(&self, service: &str) -> Result<(), DockerError> {
         let query = format!("{SAME_LOGIN}&rollback=previous");
-        self.update_once(Thing::Service, service, &query, &mut |_| true)
+        self.update_object_once(RawObjectKind::Service, service, &query, &mut |_| true)
             .await
     }
 }
@@ -172,12 +175,12 @@ mod tests {
             "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status",
         );
         let mut tries = LEADER_RETRIES - 1;
-        assert!(again(&led, &mut tries).await);
-        assert!(!again(&led, &mut tries).await);
+        assert!(wait_for_retry(&led, &mut tries).await);
+        assert!(!wait_for_retry(&led, &mut tries).await);
         let faster = said("rpc error: code = Unknown desc = update out of sequence");
         let mut tries = 0;
-        while again(&faster, &mut tries).await {}
+        while wait_for_retry(&faster, &mut tries).await {}
         assert_eq!(tries, SEQUENCE_RETRIES + 1);
-        assert!(!again(&said("no such image"), &mut 0).await);
+        assert!(!wait_for_retry(&said("no such image"), &mut 0).await);
     }
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::options::{mount, options};
+use super::options::{find_service_mount, list_static_options};
 use crate::docker::ServiceSpec;
-use crate::model::Access;
+use crate::model::AccessRecord;
 use crate::text;
 
 /// Longest text kept of each field, bytes.
-const LONGEST: usize = 1024;
+const MAX_FIELD_BYTES: usize = 1024;
 
 /// What is read of a line; unknown fields are passed over, and those that were switched off
 /// (`accesslog.fields`) may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Line<'a> {
+struct RawAccessLine<'a> {
     #[serde(rename = "StartUTC")]
     start: Option<Timestamp>,
     /// When the line was written.
@@ -28,31 +28,32 @@ struct Line<'a> {
     /// Nanoseconds.
     duration: Option<u64>,
     #[serde(borrow, default)]
-    request_method: Text<'a>,
+    request_method: BorrowedText<'a>,
     #[serde(borrow, default)]
-    request_host: Text<'a>,
+    request_host: BorrowedText<'a>,
     #[serde(borrow, default)]
-    request_path: Text<'a>,
+    request_path: BorrowedText<'a>,
     #[serde(borrow, default)]
-    client_host: Text<'a>,
+    client_host: BorrowedText<'a>,
     #[serde(borrow, default)]
-    client_username: Text<'a>,
+    client_username: BorrowedText<'a>,
     #[serde(borrow, default)]
-    router_name: Text<'a>,
+    router_name: BorrowedText<'a>,
 }
 
 /// Text that is borrowed where it holds no escapes.
 #[derive(Deserialize, Default)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
-impl Text<'_> {
-    /// Safe to show, and no longer than is kept; `-` is Traefik's word for nothing.
-    fn kept(&self) -> Box<str> {
-        let cut = |text: &str| text.floor_char_boundary(LONGEST);
-        match &*text::clean(&self.0[..cut(&self.0)]) {
+impl BorrowedText<'_> {
+    /// Returns the text made safe to show and cut to [`MAX_FIELD_BYTES`]. `-`, with which Traefik
+    /// means nothing, becomes empty.
+    fn clean_and_cut(&self) -> Box<str> {
+        let cut = |text: &str| text.floor_char_boundary(MAX_FIELD_BYTES);
+        match &*text::clean_line(&self.0[..cut(&self.0)]) {
             "-" => "".into(),
-            // What is shown of an escape is longer than it.
+            // Cleaning can make a text longer.
             clean => clean[..cut(clean)].into(),
         }
     }
@@ -63,36 +64,36 @@ impl Text<'_> {
 /// Fields: <https://doc.traefik.io/traefik/reference/install-configuration/observability/logs-and-accesslogs/>
 /// (`Duration` in nanoseconds, `ClientHost` without its port, `RouterName` with its provider); as
 /// written by Traefik 3.7, also in the order of the alphabet and without spaces.
-pub fn parse(line: &[u8]) -> Option<Access> {
+pub fn parse_access_record(line: &[u8]) -> Option<AccessRecord> {
     let start = line.iter().position(|b| !b.is_ascii_whitespace())?;
     if line[start] != b'{' {
         return None;
     }
     let owned = String::from_utf8_lossy(&line[start..]);
-    let line: Line<'_> = serde_json::from_str(&owned).ok()?;
-    let method = line.request_method.kept();
+    let line: RawAccessLine<'_> = serde_json::from_str(&owned).ok()?;
+    let method = line.request_method.clean_and_cut();
     if method.is_empty() {
         return None;
     }
-    Some(Access {
+    Some(AccessRecord {
         at: line.start.or(line.written)?,
         status: line.downstream_status.or(line.origin_status)?,
         method,
-        host: line.request_host.kept(),
-        path: line.request_path.kept(),
+        host: line.request_host.clean_and_cut(),
+        path: line.request_path.clean_and_cut(),
         duration: Duration::from_nanos(line.duration.unwrap_or(0)),
-        client: line.client_host.kept(),
-        user: line.client_username.kept(),
-        router: line.router_name.kept(),
+        client: line.client_host.clean_and_cut(),
+        user: line.client_username.clean_and_cut(),
+        router: line.router_name.clean_and_cut(),
     })
 }
 
 /// Where Traefik writes its access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessLog {
-    /// Among its own messages, which the engine keeps.
+    /// Standard output, among its own messages.
     Output,
-    /// A file of the node, in a folder or in a volume of that name.
+    /// A file on the node: at `rest` in `source`, a folder or the name of a volume.
     File {
         source: String,
         volume: bool,
@@ -103,9 +104,9 @@ pub enum AccessLog {
 /// Finds the access log by Traefik's options.
 ///
 /// # Errors
-/// What is to be changed for it to be read.
-pub fn access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, String> {
-    let options = options(spec);
+/// A sentence that says what to change so that the log can be read.
+pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, String> {
+    let options = list_static_options(spec);
     let option = |key: &str| {
         let mut found = options.iter().filter(|(k, _)| k == key);
         found.next_back().map(|(_, value)| value.as_str())
@@ -126,7 +127,7 @@ pub fn access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, String
     let Some(path) = option("accesslog.filepath").filter(|p| !p.is_empty()) else {
         return Ok(AccessLog::Output);
     };
-    let (source, volume, rest) = mount(spec, path).ok_or_else(|| {
+    let (source, volume, rest) = find_service_mount(spec, path).ok_or_else(|| {
         format!("{path} of {service} is in no folder of its node: mount one there, or leave --accesslog.filepath out")
     })?;
     Ok(AccessLog::File {
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn real_lines_are_read() {
-        let found = parse(FOUND.as_bytes()).unwrap();
+        let found = parse_access_record(FOUND.as_bytes()).unwrap();
         assert_eq!(found.at, "2026-11-24T16:21:08.339777616Z".parse().unwrap());
         assert_eq!((found.status, &*found.method), (404, "GET"));
         assert_eq!(
@@ -155,17 +156,17 @@ mod tests {
             ("one.lab.test", "one@swarm")
         );
         assert_eq!(&*found.path, "/gone?token=secret&x=%1b%5b2J");
-        assert_eq!(found.place(), "/gone");
+        assert_eq!(found.path_without_query(), "/gone");
         assert_eq!(found.duration, Duration::from_nanos(6_119_341));
         assert_eq!((&*found.client, &*found.user), ("10.213.234.1", ""));
-        let nobody = parse(NOBODY.as_bytes()).unwrap();
+        let nobody = parse_access_record(NOBODY.as_bytes()).unwrap();
         assert_eq!((nobody.status, &*nobody.router), (404, ""));
     }
 
     #[test]
     fn fields_may_be_missing_and_other_lines_are_none() {
         let least = br#" {"RequestMethod":"GET","DownstreamStatus":200,"time":"2026-11-24T16:21:08+01:00"}"#;
-        let least = parse(least).unwrap();
+        let least = parse_access_record(least).unwrap();
         assert_eq!(least.at, "2026-11-24T15:21:08Z".parse().unwrap());
         assert_eq!((&*least.path, least.duration), ("", Duration::ZERO));
         for other in [
@@ -175,7 +176,12 @@ mod tests {
             br#"{"RequestMethod":"GET","DownstreamStatus":"x","time":"2026-11-24T16:21:08Z"}"#,
             &FOUND.as_bytes()[..400],
         ] {
-            assert_eq!(parse(other), None, "{}", String::from_utf8_lossy(other));
+            assert_eq!(
+                parse_access_record(other),
+                None,
+                "{}",
+                String::from_utf8_lossy(other)
+            );
         }
     }
 
@@ -186,30 +192,30 @@ mod tests {
             "RequestPath": format!("/\u{1b}]0;owned\u{7}a\u{202e}b\n{}", "x".repeat(100_000)),
             "ClientHost": "1.2.3.4\r5.6.7.8", "RequestHost": "\u{9b}31mé",
         });
-        let read = parse(line.to_string().as_bytes()).unwrap();
+        let read = parse_access_record(line.to_string().as_bytes()).unwrap();
         assert_eq!(&*read.method, "GET");
         assert!(read.path.starts_with("/ab xxx"), "{}", &read.path[..20]);
-        assert!(read.path.len() <= LONGEST);
+        assert!(read.path.len() <= MAX_FIELD_BYTES);
         for text in [&read.path, &read.host, &read.client] {
             assert!(!text.chars().any(char::is_control), "{text:?}");
         }
         let escapes = json!({"RequestMethod": "GET", "DownstreamStatus": 200,
             "time": "2026-11-24T16:21:08Z", "RequestPath": "a\r".repeat(2000)});
-        let read = parse(escapes.to_string().as_bytes()).unwrap();
-        assert_eq!(read.path.len(), LONGEST);
+        let read = parse_access_record(escapes.to_string().as_bytes()).unwrap();
+        assert_eq!(read.path.len(), MAX_FIELD_BYTES);
         // Bytes that are no UTF-8 cost no line.
         let mut odd = FOUND.as_bytes().to_vec();
         odd[20] = 0xff;
-        assert!(parse(&odd).is_some());
+        assert!(parse_access_record(&odd).is_some());
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), cut in 0..FOUND.len()) {
-            let _ = parse(&bytes);
+            let _ = parse_access_record(&bytes);
             let mut line = FOUND.as_bytes()[..cut].to_vec();
             line.extend(bytes);
-            let _ = parse(&line);
+            let _ = parse_access_record(&line);
         }
     }
 
@@ -219,7 +225,7 @@ mod tests {
             let spec = serde_json::from_value(json!({"TaskTemplate": {"ContainerSpec": {
                 "Args": args,
                 "Mounts": [{"Type": "bind", "Source": "/srv/logs", "Target": "/var/log/traefik"}]}}}));
-            access_log(&spec.unwrap(), "edge_traefik")
+            find_access_log(&spec.unwrap(), "edge_traefik")
         };
         let json = "--accesslog.format=json";
         let path = "--accessLog.filePath=/var/log/traefik/access.log";

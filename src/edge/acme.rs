@@ -28,7 +28,7 @@ pub(super) const LARGEST: usize = 16 << 20;
 
 /// A certificate in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct AcmeCertificate {
     /// Empty for a store of version 1.
     pub resolver: String,
     /// The main name first.
@@ -40,12 +40,12 @@ pub struct Stored {
 /// A whole store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AcmeStore {
-    pub certificates: Vec<Stored>,
+    pub certificates: Vec<AcmeCertificate>,
     document: Map<String, Value>,
 }
 
 impl AcmeStore {
-    /// Reads a store; one that is empty holds nothing.
+    /// Parses a store. An empty text is a store without certificates.
     ///
     /// # Errors
     /// [`AcmeError`].
@@ -65,12 +65,14 @@ impl AcmeStore {
             return Err(AcmeError::Shape("it is no object"));
         };
         let mut certificates = Vec::new();
-        if is_old(&document) {
-            read(&document, "", &mut certificates);
+        if is_version_1_store(&document) {
+            append_acme_certificates(&document, "", &mut certificates);
         } else {
             for (resolver, data) in &document {
                 match data {
-                    Value::Object(data) => read(data, resolver, &mut certificates),
+                    Value::Object(data) => {
+                        append_acme_certificates(data, resolver, &mut certificates)
+                    }
                     Value::Null => {}
                     _ => return Err(AcmeError::Shape("a resolver is no object")),
                 }
@@ -82,9 +84,9 @@ impl AcmeStore {
         })
     }
 
-    /// The store without the certificates of a name, and how many those were: Traefik asks for new
-    /// ones when it starts.
-    pub fn without(&self, name: &str) -> (String, usize) {
+    /// Renders the store without the certificates of a name, for which Traefik asks anew when it
+    /// starts. Returns the text, and how many certificates were left out.
+    pub fn render_without_name(&self, name: &str) -> (String, usize) {
         let mut document = self.document.clone();
         let mut gone = 0;
         let mut strip = |data: &mut Map<String, Value>| {
@@ -92,11 +94,11 @@ impl AcmeStore {
             let Some(key) = key.cloned() else { return };
             if let Some(Value::Array(list)) = data.get_mut(&key) {
                 let before = list.len();
-                list.retain(|c| !names(c).iter().any(|n| n == name));
+                list.retain(|c| !acme_certificate_names(c).iter().any(|n| n == name));
                 gone += before - list.len();
             }
         };
-        if is_old(&document) {
+        if is_version_1_store(&document) {
             strip(&mut document);
         } else {
             for data in document.values_mut() {
@@ -110,12 +112,12 @@ impl AcmeStore {
     }
 }
 
-fn is_old(document: &Map<String, Value>) -> bool {
+fn is_version_1_store(document: &Map<String, Value>) -> bool {
     let has = |name: &str| document.keys().any(|k| k.eq_ignore_ascii_case(name));
     has("certificates") || has("account")
 }
 
-fn get<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+fn get_ignoring_case<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let found = value
         .as_object()?
         .iter()
@@ -123,37 +125,41 @@ fn get<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     found.map(|(_, v)| v)
 }
 
-fn names(certificate: &Value) -> Vec<String> {
-    let Some(domain) = get(certificate, "domain") else {
+fn acme_certificate_names(certificate: &Value) -> Vec<String> {
+    let Some(domain) = get_ignoring_case(certificate, "domain") else {
         return Vec::new();
     };
-    let main = get(domain, "main").and_then(Value::as_str);
-    let sans = get(domain, "sans").and_then(Value::as_array);
+    let main = get_ignoring_case(domain, "main").and_then(Value::as_str);
+    let sans = get_ignoring_case(domain, "sans").and_then(Value::as_array);
     main.into_iter()
         .chain(sans.into_iter().flatten().filter_map(Value::as_str))
         .map(str::to_ascii_lowercase)
         .collect()
 }
 
-fn read(data: &Map<String, Value>, resolver: &str, into: &mut Vec<Stored>) {
+fn append_acme_certificates(
+    data: &Map<String, Value>,
+    resolver: &str,
+    into: &mut Vec<AcmeCertificate>,
+) {
     let list = data
         .iter()
         .find(|(k, _)| k.eq_ignore_ascii_case("certificates"))
         .and_then(|(_, v)| v.as_array());
     for certificate in list.into_iter().flatten() {
-        let not_after = get(certificate, "certificate")
+        let not_after = get_ignoring_case(certificate, "certificate")
             .and_then(Value::as_str)
-            .and_then(end);
-        into.push(Stored {
+            .and_then(parse_expiry);
+        into.push(AcmeCertificate {
             resolver: resolver.to_owned(),
-            names: names(certificate),
+            names: acme_certificate_names(certificate),
             not_after,
         });
     }
 }
 
-/// When the first certificate of a chain in base64 ends.
-fn end(coded: &str) -> Option<Timestamp> {
+/// Returns when the first certificate of a chain, PEM in base64, ends.
+fn parse_expiry(coded: &str) -> Option<Timestamp> {
     let pem = base64::engine::general_purpose::STANDARD
         .decode(coded)
         .ok()?;
@@ -195,14 +201,17 @@ mod tests {
     #[test]
     fn one_name_is_taken_out_and_the_rest_stays() {
         let store = AcmeStore::parse(NEW).unwrap();
-        let (text, gone) = store.without("www.example.org");
+        let (text, gone) = store.render_without_name("www.example.org");
         assert_eq!(gone, 1);
         let rest = AcmeStore::parse(&text).unwrap();
         assert_eq!(rest.certificates.len(), 1);
         assert!(text.contains("PrivateKey"));
-        assert_eq!(store.without("none.example.org").1, 0);
+        assert_eq!(store.render_without_name("none.example.org").1, 0);
         assert_eq!(
-            AcmeStore::parse(OLD).unwrap().without("old.example.org").1,
+            AcmeStore::parse(OLD)
+                .unwrap()
+                .render_without_name("old.example.org")
+                .1,
             1
         );
     }

@@ -18,34 +18,34 @@ use rustls::pki_types::pem::PemObject;
 use crate::config::{Config, StorageConfig};
 use crate::docker::Nodes;
 
-pub use access::{AccessLog, access_log, parse as parse_access};
-pub use acme::{AcmeError, AcmeStore, Stored};
-pub use probe::{Served, chain, probe};
-pub use reasons::reason;
-pub use request::{Answer, Visitor, get};
-pub use store::{StoreFile, by_name, log, traefik};
+pub use access::{AccessLog, find_access_log, parse_access_record as parse_access};
+pub use acme::{AcmeCertificate, AcmeError, AcmeStore};
+pub use probe::{PresentedCertificate, parse_certificate_chain, query_certificate};
+pub use reasons::find_acme_failure;
+pub use request::{HttpsAnswer, HttpsClient, get_with_certificate};
+pub use store::{AcmeFile, acme_certificates_by_name, find_edge_service, read_edge_log};
 
 /// How long a connection, a handshake or an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the fleet is asked, and whom a certificate must come from.
+/// Where the fleet takes https, and the authorities that its certificates may come from.
 #[derive(Debug, Clone)]
-pub struct Edge {
+pub struct EdgeEndpoints {
     /// Nodes with the addresses they are reached by.
     pub nodes: Vec<(String, String)>,
     pub roots: Arc<RootCertStore>,
-    /// https; another port only where something stands before the fleet.
+    /// 443; another port only where something stands before the fleet.
     pub port: u16,
     /// Where volumes are: Traefik's store is in one.
     pub storage: StorageConfig,
 }
 
-impl Edge {
-    /// All nodes of a fleet; the authorities that browsers know, and those of `[edge] ca_file`.
+impl EdgeEndpoints {
+    /// Takes a fleet's nodes, the authorities that browsers know, and those of `[edge] ca_file`.
     ///
     /// # Errors
     /// When `ca_file` can't be read.
-    pub fn of(config: &Config, nodes: &Nodes) -> Result<Self, String> {
+    pub fn load(config: &Config, nodes: &Nodes) -> Result<Self, String> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
@@ -60,7 +60,7 @@ impl Edge {
             }
         }
         let nodes = nodes.iter().map(|n| {
-            let address = n.address().unwrap_or("127.0.0.1");
+            let address = n.ssh_address().unwrap_or("127.0.0.1");
             (n.config.name.clone(), address.to_owned())
         });
         Ok(Self {

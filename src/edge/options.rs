@@ -2,9 +2,10 @@
 
 use crate::docker::ServiceSpec;
 
-/// Its static options: of version 1 or later, by arguments or variables. Keys are in lower case,
-/// without dashes before them and without `TRAEFIK_`; an option alone has the value `true`.
-pub(super) fn options(spec: &ServiceSpec) -> Vec<(String, String)> {
+/// Lists the static options of a Traefik of any version, from its arguments and variables. Keys are
+/// in lower case, without leading dashes and without `TRAEFIK_`; an option without a value is
+/// `true`.
+pub(super) fn list_static_options(spec: &ServiceSpec) -> Vec<(String, String)> {
     let Some(container) = spec
         .task_template
         .as_ref()
@@ -18,28 +19,29 @@ pub(super) fn options(spec: &ServiceSpec) -> Vec<(String, String)> {
     let mut open = false;
     for text in arguments.chain(variables) {
         match text.split_once('=') {
-            Some((key, value)) => found.push((name(key), value.to_owned())),
+            Some((key, value)) => found.push((normalize_option_name(key), value.to_owned())),
             // `--option value`
             None if open && !text.starts_with('-') => {
                 if let Some((_, value)) = found.last_mut() {
                     value.clone_from(text);
                 }
             }
-            None => found.push((name(text), "true".to_owned())),
+            None => found.push((normalize_option_name(text), "true".to_owned())),
         }
         open = text.starts_with('-') && !text.contains('=');
     }
     found
 }
 
-fn name(key: &str) -> String {
+fn normalize_option_name(key: &str) -> String {
     let key = key.trim_start_matches('-').to_ascii_lowercase();
     let key = key.replace('_', ".");
     key.strip_prefix("traefik.").unwrap_or(&key).to_owned()
 }
 
-/// The mount that holds a path: its source, whether that is a volume, and the rest of the path.
-pub(super) fn mount(spec: &ServiceSpec, path: &str) -> Option<(String, bool, String)> {
+/// Finds the mount that holds a path. Returns its source, whether that is a volume, and the rest of
+/// the path.
+pub(super) fn find_service_mount(spec: &ServiceSpec, path: &str) -> Option<(String, bool, String)> {
     use bollard::models::MountType;
     let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
     let mounts = container.mounts.iter().flatten().filter_map(|m| {

@@ -23,7 +23,7 @@ use crate::model::ChainLink;
 
 /// A certificate as a server showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub struct PresentedCertificate {
     /// Common name of the authority that issued it.
     pub issuer: String,
     /// DNS names it covers.
@@ -36,7 +36,7 @@ pub struct Served {
     pub pem: String,
 }
 
-impl Served {
+impl PresentedCertificate {
     /// Whether it is Traefik's own, shown while it has none for a name.
     pub fn is_default(&self) -> bool {
         self.issuer == TRAEFIK_DEFAULT
@@ -50,43 +50,43 @@ const TRAEFIK_DEFAULT: &str = "TRAEFIK DEFAULT CERT";
 ///
 /// # Errors
 /// One sentence: nothing listens, no answer in time, no TLS.
-pub async fn probe(
+pub async fn query_certificate(
     address: &str,
     port: u16,
     name: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<Served, String> {
-    let stream = connect(address, port, name, &WHOLE).await?;
+) -> Result<PresentedCertificate, String> {
+    let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    judge(chain, name, roots)
+    judge_chain(chain, name, roots)
 }
 
-/// Every handshake is a whole one, in which the server shows its certificate of now.
-pub(super) static WHOLE: LazyLock<Arc<ClientConfig>> =
-    LazyLock::new(|| Arc::new(tls(Resumption::disabled())));
+/// TLS without resumption: in every handshake the server shows its current certificate.
+pub(super) static FULL_HANDSHAKE: LazyLock<Arc<ClientConfig>> =
+    LazyLock::new(|| Arc::new(build_tls_config(Resumption::disabled())));
 
-/// Every certificate is accepted.
-pub(super) fn tls(resumption: Resumption) -> ClientConfig {
+/// Makes a TLS configuration that accepts every certificate.
+pub(super) fn build_tls_config(resumption: Resumption) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .expect("ring has suites for the default versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
         .with_no_client_auth();
     config.resumption = resumption;
     config
 }
 
-/// A TLS connection, whatever the certificate: who cares judges it afterwards.
-pub(super) async fn connect(
+/// Connects by TLS and accepts every certificate; callers judge it with [`judge_chain`].
+pub(super) async fn connect_tls(
     address: &str,
     port: u16,
     name: &str,
     tls: &Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
     let server_name = ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("{} is no host name", crate::text::visible(name)))?;
+        .map_err(|_| format!("{} is no host name", crate::text::escape_line(name)))?;
     let tcp = match timeout(PATIENCE, TcpStream::connect((address, port))).await {
         Ok(Ok(tcp)) => tcp,
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
@@ -111,12 +111,12 @@ pub(super) async fn connect(
     }
 }
 
-/// What is to be said of a chain.
-pub(super) fn judge(
+/// Reads the first certificate of a chain, and finds out why a browser would refuse it.
+pub(super) fn judge_chain(
     chain: &[CertificateDer<'_>],
     name: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<Served, String> {
+) -> Result<PresentedCertificate, String> {
     let leaf = chain.first().ok_or("the server showed no certificate")?;
     let (_, parsed) = X509Certificate::from_der(leaf)
         .map_err(|e| format!("the certificate can't be read: {e}"))?;
@@ -138,24 +138,24 @@ pub(super) fn judge(
     let common = |of: &x509_parser::x509::X509Name<'_>| {
         let name = of.iter_common_name().next().and_then(|n| n.as_str().ok());
         let name = name.map(str::to_owned);
-        crate::text::clean(&name.unwrap_or_else(|| of.to_string())).into_owned()
+        crate::text::clean_line(&name.unwrap_or_else(|| of.to_string())).into_owned()
     };
     let subject = common(parsed.subject());
     names = names
         .iter()
-        .map(|n| crate::text::clean(n).into_owned())
+        .map(|n| crate::text::clean_line(n).into_owned())
         .collect();
     let problem = match subject.as_str() {
         TRAEFIK_DEFAULT => {
             Some("Traefik shows its own certificate: it has none for this name".into())
         }
-        _ => refusal(chain, name, roots),
+        _ => explain_browser_refusal(chain, name, roots),
     };
     let pem = chain
         .iter()
         .map(|c| pem::encode(&pem::Pem::new("CERTIFICATE", c.to_vec())))
         .collect();
-    Ok(Served {
+    Ok(PresentedCertificate {
         issuer: common(parsed.issuer()),
         names,
         not_before: time(parsed.validity().not_before),
@@ -165,12 +165,12 @@ pub(super) fn judge(
     })
 }
 
-/// What each certificate of a chain says of itself, the leaf first; what can't be read is left out.
-pub fn chain(pem: &str) -> Vec<ChainLink> {
+/// Parses a PEM chain, the leaf first. Certificates that can't be read are left out.
+pub fn parse_certificate_chain(pem: &str) -> Vec<ChainLink> {
     let common = |of: &x509_parser::x509::X509Name<'_>| {
         let name = of.iter_common_name().next().and_then(|n| n.as_str().ok());
         let name = name.map_or_else(|| of.to_string(), str::to_owned);
-        crate::text::clean(&name).into_owned()
+        crate::text::clean_line(&name).into_owned()
     };
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten();
     certificates
@@ -194,7 +194,11 @@ pub fn chain(pem: &str) -> Vec<ChainLink> {
 }
 
 /// Why a browser would refuse a chain, in plain words.
-fn refusal(chain: &[CertificateDer<'_>], name: &str, roots: &Arc<RootCertStore>) -> Option<String> {
+fn explain_browser_refusal(
+    chain: &[CertificateDer<'_>],
+    name: &str,
+    roots: &Arc<RootCertStore>,
+) -> Option<String> {
     let (leaf, rest) = chain.split_first()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider)
@@ -227,9 +231,9 @@ fn refusal(chain: &[CertificateDer<'_>], name: &str, roots: &Arc<RootCertStore>)
 
 /// Accepts every certificate, for looking at it; signatures are checked all the same.
 #[derive(Debug)]
-struct Anything(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

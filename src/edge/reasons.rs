@@ -1,24 +1,24 @@
 //! Why Traefik has no certificate for a name, from its log, in plain words.
 
-/// The newest reason that a log gives for a name, if it gives one.
-pub fn reason(log: &str, domain: &str) -> Option<String> {
+/// Finds the newest reason in Traefik's log why a domain has no certificate.
+pub fn find_acme_failure(log: &str, domain: &str) -> Option<String> {
     let line = log
         .lines()
         .rev()
-        .map(|line| crate::text::plain(line.as_bytes()))
+        .map(|line| crate::text::clean_bytes(line.as_bytes()))
         .find(|line| {
             let lower = line.to_ascii_lowercase();
-            names(&lower, domain)
+            mentions_domain(&lower, domain)
                 && (lower.contains("acme") || lower.contains("certificate resolver"))
                 && (lower.contains("unable to obtain")
                     || lower.contains("error renewing")
                     || lower.contains("nonexistent certificate resolver"))
         })?;
-    Some(plain(&line))
+    Some(explain_acme_failure(&line))
 }
 
 /// Whether a line is about the name, and not about one that only ends in it.
-fn names(line: &str, domain: &str) -> bool {
+fn mentions_domain(line: &str, domain: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     line.match_indices(domain).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -27,8 +27,8 @@ fn names(line: &str, domain: &str) -> bool {
     })
 }
 
-/// What the authority's words mean. Types of problems: RFC 8555, section 6.7.
-fn plain(line: &str) -> String {
+/// Explains a line about a failed certificate. Types of problems: RFC 8555, section 6.7.
+fn explain_acme_failure(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     if has(&["ratelimited", "too many"]) {
@@ -91,25 +91,29 @@ mod tests {
             ERR Unable to obtain ACME certificate for domains error=\"acme: error: 400 :: urn:ietf:params:acme:error:dns :: DNS problem: NXDOMAIN looking up A for b.example.org\" domains=[\"b.example.org\"]\n\
             ERR Unable to obtain ACME certificate for domains error=\"429 :: urn:ietf:params:acme:error:rateLimited :: too many certificates (5), retry after 2026-11-24 10:11:12 UTC: see\" domains=[\"c.example.org\"]\n\
             INF other d.example.org\n";
-        assert!(reason(log, "a.example.org").unwrap().contains("port 80"));
         assert!(
-            reason(log, "b.example.org")
+            find_acme_failure(log, "a.example.org")
+                .unwrap()
+                .contains("port 80")
+        );
+        assert!(
+            find_acme_failure(log, "b.example.org")
                 .unwrap()
                 .starts_with("DNS does not know")
         );
         assert_eq!(
-            reason(log, "c.example.org").unwrap(),
+            find_acme_failure(log, "c.example.org").unwrap(),
             "the authority's rate limit is reached, until 2026-11-24 10:11:12 utc"
         );
-        assert_eq!(reason(log, "d.example.org"), None);
+        assert_eq!(find_acme_failure(log, "d.example.org"), None);
         // A name that another one ends in is not meant.
-        assert_eq!(reason(log, "example.org"), None);
+        assert_eq!(find_acme_failure(log, "example.org"), None);
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(log in "\\PC{0,200}", domain in "[a-z.]{1,10}") {
-            let _ = reason(&format!("unable to obtain acme {domain} ratelimited retry after {log}"), &domain);
+            let _ = find_acme_failure(&format!("unable to obtain acme {domain} ratelimited retry after {log}"), &domain);
         }
     }
 }

@@ -13,21 +13,21 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::probe::{WHOLE, connect, judge, tls};
-use super::{PATIENCE, Served};
+use super::probe::{FULL_HANDSHAKE, build_tls_config, connect_tls, judge_chain};
+use super::{PATIENCE, PresentedCertificate};
 
 /// What an application answered.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpsAnswer {
     pub status: u16,
     pub took: Duration,
     /// Where a redirect leads.
     pub location: Option<String>,
 }
 
-impl Answer {
-    /// Whether the answer is one of `wanted`, or a redirect within the site of `domain`, which is
-    /// how many applications greet.
+impl HttpsAnswer {
+    /// Returns whether the status is one of `wanted`, or the answer a redirect within the site of
+    /// `domain`: many applications redirect from their first page.
     pub fn is_well(&self, domain: &str, wanted: &[u16]) -> bool {
         wanted.contains(&self.status)
             || ((300..400).contains(&self.status)
@@ -56,23 +56,23 @@ fn leads_within(to: &str, domain: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") && host.eq_ignore_ascii_case(domain)
 }
 
-/// Asks `https://NAME/PATH` of the server at `address`; answers with the certificate too that it came
-/// with. Redirects are not followed.
+/// Asks the server at `address` for `https://NAME/PATH`. Returns the answer, and the certificate
+/// that the server showed. Redirects are not followed.
 ///
 /// # Errors
 /// One sentence: no connection, no TLS, no answer in time.
-pub async fn get(
+pub async fn get_with_certificate(
     address: &str,
     port: u16,
     name: &str,
     path: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<(Answer, Served), String> {
+) -> Result<(HttpsAnswer, PresentedCertificate), String> {
     let begun = Instant::now();
-    let stream = connect(address, port, name, &WHOLE).await?;
+    let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let served = judge(chain, name, roots)?;
-    let answer = request(stream, begun, name, path).await?;
+    let served = judge_chain(chain, name, roots)?;
+    let answer = send_get_request(stream, begun, name, path).await?;
     Ok((answer, served))
 }
 
@@ -83,19 +83,19 @@ const SESSIONS: usize = 1024;
 /// (`MAX_TLS13_TICKETS_PER_SERVER` of its handy.rs).
 const TICKETS: usize = 8;
 
-/// Asks the same servers again and again. A TLS session is taken up where it was left (RFC 8446, 2.2),
-/// which spares both sides most of a handshake; the certificate is that of the session's beginning.
+/// Asks the same servers again and again. TLS sessions are resumed (RFC 8446, 2.2), which spares
+/// both sides most of a handshake; the server does not show its certificate again then.
 #[derive(Debug, Clone)]
-pub struct Visitor(Arc<ClientConfig>);
+pub struct HttpsClient(Arc<ClientConfig>);
 
-impl Default for Visitor {
+impl Default for HttpsClient {
     fn default() -> Self {
         let kept = Resumption::in_memory_sessions(SESSIONS * TICKETS);
-        Self(Arc::new(tls(kept)))
+        Self(Arc::new(build_tls_config(kept)))
     }
 }
 
-impl Visitor {
+impl HttpsClient {
     /// Asks `https://NAME/PATH` of the server at `address`. Redirects are not followed.
     ///
     /// # Errors
@@ -106,19 +106,19 @@ impl Visitor {
         port: u16,
         name: &str,
         path: &str,
-    ) -> Result<Answer, String> {
+    ) -> Result<HttpsAnswer, String> {
         let begun = Instant::now();
-        let stream = connect(address, port, name, &self.0).await?;
-        request(stream, begun, name, path).await
+        let stream = connect_tls(address, port, name, &self.0).await?;
+        send_get_request(stream, begun, name, path).await
     }
 }
 
-async fn request(
+async fn send_get_request(
     stream: TlsStream<TcpStream>,
     begun: Instant,
     name: &str,
     path: &str,
-) -> Result<Answer, String> {
+) -> Result<HttpsAnswer, String> {
     let failed = |e: &dyn std::fmt::Display| format!("{name} gave no answer: {e}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -143,7 +143,7 @@ async fn request(
         }
     };
     let location = response.headers().get(hyper::header::LOCATION);
-    Ok(Answer {
+    Ok(HttpsAnswer {
         status: response.status().as_u16(),
         took: begun.elapsed(),
         location: location.and_then(|l| l.to_str().ok()).map(str::to_owned),
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_redirect_is_within_the_site_when_its_host_is_the_same() {
         let well = |to: &str| {
-            let answer = Answer {
+            let answer = HttpsAnswer {
                 status: 302,
                 took: Duration::ZERO,
                 location: Some(to.to_owned()),
@@ -259,7 +259,7 @@ mod tests {
         let ask = async |begin, rest| {
             let port = server_of(begin, rest).await;
             let (begun, before) = (Instant::now(), memory());
-            let visitor = Visitor::default();
+            let visitor = HttpsClient::default();
             let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
             assert!(begun.elapsed() < PATIENCE * 4, "{:?}", begun.elapsed());
             assert!(memory() < before + 500, "{} MiB", memory() - before);
@@ -288,19 +288,21 @@ mod tests {
     async fn who_asks_again_takes_the_session_up_and_who_looks_at_certificates_does_not() {
         let port = server().await;
         let kind = async |tls: &Arc<ClientConfig>| {
-            let stream = connect("127.0.0.1", port, "a.test", tls).await.unwrap();
+            let stream = connect_tls("127.0.0.1", port, "a.test", tls).await.unwrap();
             stream.get_ref().1.handshake_kind()
         };
-        let visitor = Visitor::default();
+        let visitor = HttpsClient::default();
         assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Full));
         let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
         assert_eq!(answer.unwrap().status, 204);
         assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Resumed));
 
         let roots = Arc::new(RootCertStore::empty());
-        let (answer, served) = get("127.0.0.1", port, "a.test", "/", &roots).await.unwrap();
+        let (answer, served) = get_with_certificate("127.0.0.1", port, "a.test", "/", &roots)
+            .await
+            .unwrap();
         assert_eq!(answer.status, 204);
         assert_eq!(served.issuer, "a.test");
-        assert_eq!(kind(&WHOLE).await, Some(HandshakeKind::Full));
+        assert_eq!(kind(&FULL_HANDSHAKE).await, Some(HandshakeKind::Full));
     }
 }

@@ -7,15 +7,16 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use super::AcmeStore;
 use super::acme::LARGEST;
-use super::options::{mount, options};
+use super::options::{find_service_mount, list_static_options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
-use crate::host::{Command, Confined};
+use crate::host::{Command, ConfinedFolders};
 use crate::model::{Service, Swarm};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Beside the path, the most that it may have.
+/// The shell function `small FILE`: ends the script when the file is larger than the script's
+/// argument `$2`.
 const SMALL: &str = r#"most=$2
 small() {
     size=$(wc -c <"$1") || exit 1
@@ -25,27 +26,27 @@ small() {
 
 /// Traefik's store of certificates on its node.
 #[derive(Clone)]
-pub struct StoreFile {
+pub struct AcmeFile {
     pub node: NodeHandle,
     pub path: String,
-    /// The folder that Traefik mounts: what lies below it, its container may have made.
+    /// The folder that Traefik mounts. Its container can write there: links in it are not followed.
     folder: String,
     /// Traefik's service.
     pub service: String,
     pub service_id: String,
-    /// How many tasks of it there are to be.
+    /// How many tasks Traefik's service is to have.
     pub replicas: u64,
 }
 
-/// What takes https for the fleet.
-pub fn traefik(swarm: &Swarm) -> Option<&Service> {
+/// Finds the service that takes https for the fleet.
+pub fn find_edge_service(swarm: &Swarm) -> Option<&Service> {
     let https = |p: &String| p.starts_with("443:");
     swarm.services.iter().find(|s| s.ports.iter().any(https))
 }
 
-/// The end of the log of what takes https for the fleet.
-pub async fn log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
-    let service = traefik(swarm)?;
+/// Reads the end of the log of the service that takes https for the fleet.
+pub async fn read_edge_log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
+    let service = find_edge_service(swarm)?;
     let log = Command::new("docker")
         .args([
             "service",
@@ -65,8 +66,8 @@ pub async fn log(manager: &NodeHandle, swarm: &Swarm) -> Option<String> {
     Some(text)
 }
 
-impl StoreFile {
-    /// Finds the store of what takes https for the fleet.
+impl AcmeFile {
+    /// Finds acme.json of the service that takes https for the fleet.
     ///
     /// # Errors
     /// One sentence: nothing takes https, or its options do not say where acme.json is.
@@ -76,12 +77,12 @@ impl StoreFile {
         manager: &NodeHandle,
         swarm: &Swarm,
     ) -> Result<Self, String> {
-        let service = traefik(swarm)
+        let service = find_edge_service(swarm)
             .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
         let name = &service.name;
-        let spec = manager.docker.service_spec(&service.id).await;
+        let spec = manager.docker.query_service_spec(&service.id).await;
         let spec = spec.map_err(|e| e.to_string())?;
-        let path = storage_path(&spec).ok_or_else(|| {
+        let path = find_acme_path(&spec).ok_or_else(|| {
             format!("the options of {name} do not say where its acme.json is (certificatesresolvers.NAME.acme.storage): is it a Traefik?")
         })?;
         // The newest task says which node it is on, also when it has been stopped.
@@ -89,11 +90,11 @@ impl StoreFile {
         let newest = tasks
             .filter(|t| !t.node_id.is_empty())
             .max_by_key(|t| (t.desired == "running", t.since));
-        let at = newest.and_then(|t| nodes.name_of(swarm, &t.node_id));
+        let at = newest.and_then(|t| nodes.find_name(swarm, &t.node_id));
         let node = at.and_then(|n| nodes.get(&n)).ok_or_else(|| {
             format!("{name} runs on no node of config.toml: its acme.json can't be reached")
         })?;
-        let (source, volume, rest) = mount(&spec, &path).ok_or_else(|| {
+        let (source, volume, rest) = find_service_mount(&spec, &path).ok_or_else(|| {
             format!("{path} of {name} is in no volume: its certificates are lost whenever it is replaced; mount one there")
         })?;
         let of = |node: &NodeHandle, folder: &str| Self {
@@ -111,7 +112,11 @@ impl StoreFile {
         if !volume {
             return Ok(of(node, &source));
         }
-        let volumes = node.docker.volumes().await.map_err(|e| e.to_string())?;
+        let volumes = node
+            .docker
+            .list_volumes()
+            .await
+            .map_err(|e| e.to_string())?;
         let found = volumes.iter().find(|v| v.name == source);
         let found = found.ok_or_else(|| {
             format!(
@@ -138,60 +143,62 @@ impl StoreFile {
         })
     }
 
-    /// What it holds, without any private key: those stay on the node.
+    /// Reads the store without its private keys: those stay on the node.
     ///
     /// # Errors
     /// One sentence: it can't be read, or is no store.
     pub async fn read(&self) -> Result<AcmeStore, String> {
         let script = "[ -e \"$1\" ] || exit 0; small \"$1\"; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
-        let text = self.run(self.sh(script)).await?;
+        let text = self.run_script(self.build_script(script)).await?;
         AcmeStore::parse(&text)
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
     }
 
-    /// Takes the certificates of a name out; answers how many those were. The file stays one that
-    /// only its owner reads, and what it was is kept beside it in `acme.json.before`. Traefik must
+    /// Removes the certificates of a name and returns their number. Only the file's owner can read
+    /// it afterwards; what it held before is kept beside it in `acme.json.before`. Traefik must
     /// have been stopped: it overwrites what others write.
     ///
     /// # Errors
     /// One sentence: it can't be read or written, or is no store.
-    pub async fn forget(&self, domain: &str) -> Result<usize, String> {
-        let read = self.sh("small \"$1\"; exec cat -- \"$1\"");
-        let text = SecretString::from(self.run(read).await?);
+    pub async fn remove_certificates(&self, domain: &str) -> Result<usize, String> {
+        let read = self.build_script("small \"$1\"; exec cat -- \"$1\"");
+        let text = SecretString::from(self.run_script(read).await?);
         let store = AcmeStore::parse(text.expose_secret())
             .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))?;
-        let (new, gone) = store.without(domain);
+        let (new, gone) = store.render_without_name(domain);
         if gone == 0 {
             return Ok(0);
         }
         let script = "set -e; umask 077; rm -f -- \"$1.new\" \"$1.before\"; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
             cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
         let write = self
-            .sh(script)
+            .build_script(script)
             .arg(new.len().to_string())
             .secret_stdin(SecretBox::new(Box::new(new.into_bytes())));
-        self.run(write).await?;
+        self.run_script(write).await?;
         Ok(gone)
     }
 
-    /// Removes what the store was before names were taken out.
+    /// Removes `acme.json.before`, if it is there.
     ///
     /// # Errors
     /// One sentence: it could not be removed.
-    pub async fn forget_before(&self) -> Result<(), String> {
-        self.run(self.sh("rm -f -- \"$1.before\"")).await.map(drop)
+    pub async fn remove_previous(&self) -> Result<(), String> {
+        self.run_script(self.build_script("rm -f -- \"$1.before\""))
+            .await
+            .map(drop)
     }
 
-    /// A script that gets the store's path, with `small` that ends it when the store is too large, and
-    /// follows no link in Traefik's folder.
-    fn sh(&self, script: &str) -> Command {
-        Confined::to(&self.folder)
+    /// Makes a command of a script: `$1` is the store's path, `small` is there, and no link in
+    /// Traefik's folder is followed.
+    fn build_script(&self, script: &str) -> Command {
+        ConfinedFolders::new(&self.folder)
             .sh(&format!("{SMALL}{script}"))
             .arg(&self.path)
             .arg(LARGEST.to_string())
     }
 
-    async fn run(&self, command: Command) -> Result<String, String> {
+    async fn run_script(&self, command: Command) -> Result<String, String> {
         let command = command.timeout(PATIENCE).label("acme.json");
         let out = self.node.host.run_ok_keeping(&command, LARGEST).await;
         out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
@@ -200,18 +207,20 @@ impl StoreFile {
 }
 
 /// The path of acme.json by Traefik's options, of version 1 or later.
-fn storage_path(spec: &ServiceSpec) -> Option<String> {
+fn find_acme_path(spec: &ServiceSpec) -> Option<String> {
     let of = |key: &str| {
         (key.starts_with("certificatesresolvers.") && key.ends_with(".acme.storage"))
             || matches!(key, "acme.storage" | "acme.storagefile")
     };
-    let found = options(spec).into_iter().rfind(|(key, _)| of(key));
+    let found = list_static_options(spec)
+        .into_iter()
+        .rfind(|(key, _)| of(key));
     found.map(|(_, value)| value).filter(|p| p.starts_with('/'))
 }
 
-/// Certificates in the store by each name they cover.
-pub fn by_name(store: &AcmeStore) -> HashMap<&str, Vec<&super::Stored>> {
-    let mut out: HashMap<&str, Vec<&super::Stored>> = HashMap::new();
+/// Returns the certificates of a store by each name that they cover.
+pub fn acme_certificates_by_name(store: &AcmeStore) -> HashMap<&str, Vec<&super::AcmeCertificate>> {
+    let mut out: HashMap<&str, Vec<&super::AcmeCertificate>> = HashMap::new();
     for stored in &store.certificates {
         for name in &stored.names {
             out.entry(name).or_default().push(stored);
@@ -237,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_store_is_where_the_options_say() {
-        let of = |args: &[&str], env: &[&str]| storage_path(&spec(args, env));
+        let of = |args: &[&str], env: &[&str]| find_acme_path(&spec(args, env));
         let new = [
             "--api",
             "--certificatesResolvers.le.acme.storage=/data/acme.json",
@@ -252,13 +261,13 @@ mod tests {
         assert_eq!(of(&["--acme.email=x"], &[]), None);
         let spec = spec(&[], &[]);
         assert_eq!(
-            mount(&spec, "/data/acme.json"),
+            find_service_mount(&spec, "/data/acme.json"),
             Some(("edge_data".into(), true, "/acme.json".into()))
         );
         assert_eq!(
-            mount(&spec, "/data/acme/acme.json"),
+            find_service_mount(&spec, "/data/acme/acme.json"),
             Some(("/srv/acme".into(), false, "/acme.json".into()))
         );
-        assert_eq!(mount(&spec, "/database/acme.json"), None);
+        assert_eq!(find_service_mount(&spec, "/database/acme.json"), None);
     }
 }

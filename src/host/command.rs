@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 /// What a command gets on standard input.
 #[derive(Default)]
-pub(super) enum Stdin {
+pub(super) enum CommandInput {
     #[default]
     Nothing,
     Bytes(Vec<u8>),
@@ -18,7 +18,7 @@ pub(super) enum Stdin {
     Live(std::sync::Mutex<Option<mpsc::Receiver<Vec<u8>>>>),
 }
 
-impl Stdin {
+impl CommandInput {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Nothing | Self::Live(_) => &[],
@@ -28,7 +28,7 @@ impl Stdin {
     }
 
     /// What comes while the command runs, for the first who asks.
-    pub(super) fn live(&self) -> Option<mpsc::Receiver<Vec<u8>>> {
+    pub(super) fn take_live(&self) -> Option<mpsc::Receiver<Vec<u8>>> {
         match self {
             Self::Live(live) => live.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,
@@ -44,7 +44,7 @@ pub struct Command {
     program: String,
     args: Vec<String>,
     sudo: bool,
-    pub(super) stdin: Stdin,
+    pub(super) stdin: CommandInput,
     pub(super) timeout: Option<Duration>,
     label: Option<String>,
 }
@@ -56,7 +56,7 @@ impl Command {
             program: program.into(),
             args: Vec::new(),
             sudo: false,
-            stdin: Stdin::default(),
+            stdin: CommandInput::default(),
             timeout: None,
             label: None,
         }
@@ -88,20 +88,20 @@ impl Command {
 
     /// What the command reads; without, its input is empty.
     pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
-        self.stdin = Stdin::Bytes(bytes);
+        self.stdin = CommandInput::Bytes(bytes);
         self
     }
 
     /// What the command reads, wiped from memory afterwards and shown nowhere.
     pub fn secret_stdin(mut self, bytes: SecretBox<Vec<u8>>) -> Self {
-        self.stdin = Stdin::Secret(bytes);
+        self.stdin = CommandInput::Secret(bytes);
         self
     }
 
     /// What the command reads comes while it runs; its input ends when the sender is dropped. Such a
     /// command can be run once.
     pub fn live_stdin(mut self, input: mpsc::Receiver<Vec<u8>>) -> Self {
-        self.stdin = Stdin::Live(std::sync::Mutex::new(Some(input)));
+        self.stdin = CommandInput::Live(std::sync::Mutex::new(Some(input)));
         self
     }
 
@@ -143,7 +143,7 @@ impl Command {
 
 /// Quotes arguments for a POSIX shell. A NUL can't be part of an argument on any Unix: it is
 /// dropped.
-pub fn quote<'a>(args: impl IntoIterator<Item = &'a str>) -> String {
+pub fn quote_args<'a>(args: impl IntoIterator<Item = &'a str>) -> String {
     let mut line = String::new();
     for arg in args {
         if !line.is_empty() {
@@ -169,7 +169,7 @@ impl fmt::Display for Command {
         }
         let argv =
             std::iter::once(self.program.as_str()).chain(self.args.iter().map(String::as_str));
-        f.write_str(&crate::text::clean(&quote(argv)))
+        f.write_str(&crate::text::clean_line(&quote_args(argv)))
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn through_a_shell(args: &[String]) -> Vec<String> {
-        let line = quote(args.iter().map(String::as_str));
+        let line = quote_args(args.iter().map(String::as_str));
         let out = std::process::Command::new("sh")
             .arg("-c")
             .arg(format!("printf '%s\\0' {line}"))

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, Lasting, quote};
+use super::{Command, DetachedUnit, quote_args};
 
 /// Closes the folders that are its arguments, in a mount namespace that is there already.
 const CLOSE: &str = include_str!("confine.sh");
@@ -14,20 +14,21 @@ const CLOSE: &str = include_str!("confine.sh");
 /// Folders below which root follows no link. Folders that are exchanged by renames have to be in one
 /// of them together: each is a mount of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confined(Vec<PathBuf>);
+pub struct ConfinedFolders(Vec<PathBuf>);
 
-impl Confined {
-    /// Closes `folder`, where there is one. A link that leads to it is the operator's, and followed.
-    pub fn to(folder: impl AsRef<Path>) -> Self {
+impl ConfinedFolders {
+    /// Confines work to `folder`, if it exists. A link that leads to the folder itself is the
+    /// operator's, and is followed.
+    pub fn new(folder: impl AsRef<Path>) -> Self {
         Self(vec![folder.as_ref().to_owned()])
     }
 
-    /// Closes more folders, as far as they are not closed already.
+    /// Adds folders, unless they lie in one that is confined already.
     #[must_use]
-    pub fn and<P: AsRef<Path>>(mut self, folders: impl IntoIterator<Item = P>) -> Self {
+    pub fn with_folders<P: AsRef<Path>>(mut self, folders: impl IntoIterator<Item = P>) -> Self {
         for folder in folders {
             let folder = folder.as_ref();
-            if !self.holds(folder) {
+            if !self.contains(folder) {
                 self.0.retain(|f| !f.starts_with(folder));
                 self.0.push(folder.to_owned());
             }
@@ -35,36 +36,37 @@ impl Confined {
         self
     }
 
-    /// Whether a path lies in one of them, by its name.
-    pub fn holds(&self, path: &Path) -> bool {
+    /// Whether a path lies in one of them, judged by its name alone.
+    pub fn contains(&self, path: &Path) -> bool {
         self.0.iter().any(|f| path.starts_with(f))
     }
 
-    /// As [`Command::sh`], as root, and confined.
+    /// Makes a shell script, as [`Command::sh`] does, that runs as root and is confined to these
+    /// folders.
     pub fn sh(&self, script: &str) -> Command {
         Command::new("unshare")
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
-            .arg(self.closing(script))
+            .arg(self.confined_script(script))
             .arg("sh")
             .sudo()
     }
 
-    /// A unit whose script is confined.
+    /// Returns the unit with its script confined to these folders.
     #[must_use]
-    pub fn unit(&self, work: Lasting) -> Lasting {
+    pub fn confine_unit(&self, work: DetachedUnit) -> DetachedUnit {
         use secrecy::ExposeSecret;
         let mut properties = work.properties;
         properties.push("PrivateMounts=yes".to_owned());
-        Lasting {
-            script: self.closing(work.script.expose_secret()).into(),
+        DetachedUnit {
+            script: self.confined_script(work.script.expose_secret()).into(),
             properties,
             ..work
         }
     }
 
-    fn closing(&self, script: &str) -> String {
+    fn confined_script(&self, script: &str) -> String {
         let folders: Vec<String> = self.0.iter().map(|f| f.display().to_string()).collect();
-        let folders = quote(folders.iter().map(String::as_str));
+        let folders = quote_args(folders.iter().map(String::as_str));
         format!("(set -- {folders}\n{CLOSE}) </dev/null || exit 1\n{script}")
     }
 }
@@ -75,16 +77,17 @@ mod tests {
 
     #[test]
     fn a_folder_is_closed_once() {
-        let all = Confined::to("/d").and(["/d/shop", "/srv/a/b", "/srv/a", "/data"]);
+        let all =
+            ConfinedFolders::new("/d").with_folders(["/d/shop", "/srv/a/b", "/srv/a", "/data"]);
         assert_eq!(all.0, ["/d", "/srv/a", "/data"].map(PathBuf::from));
-        assert!(all.holds(Path::new("/srv/a/x")) && !all.holds(Path::new("/srv")));
+        assert!(all.contains(Path::new("/srv/a/x")) && !all.contains(Path::new("/srv")));
     }
 
-    /// What [`Confined::sh`] runs, with its arguments.
+    /// Runs what [`ConfinedFolders::sh`] runs, with its arguments.
     fn run(at: &Path, script: &str, args: &[&str]) -> std::process::Output {
         std::process::Command::new("unshare")
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
-            .arg(Confined::to(at).closing(script))
+            .arg(ConfinedFolders::new(at).confined_script(script))
             .arg("sh")
             .args(args)
             .output()
@@ -125,7 +128,7 @@ cp -T conf/file file; [ ! -e file ] && echo closed"#;
 
     #[test]
     fn nothing_is_done_where_the_namespace_is_everybodys() {
-        let closing = Confined::to("/nowhere").closing("echo done");
+        let closing = ConfinedFolders::new("/nowhere").confined_script("echo done");
         let text = closing.replace("/proc/1/ns/mnt", "/proc/self/ns/mnt");
         let out = std::process::Command::new("sh")
             .args(["-c", &text])

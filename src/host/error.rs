@@ -22,7 +22,7 @@ pub enum HostError {
     },
     #[error("{node}: `{command}` was cancelled")]
     Cancelled { node: String, command: String },
-    #[error("{node}: `{command}` ended with exit code {code}{}", tail(.last_lines))]
+    #[error("{node}: `{command}` ended with exit code {code}{}", format_output_tail(.last_lines))]
     Failed {
         node: String,
         command: String,
@@ -35,7 +35,7 @@ pub enum HostError {
     Local { node: String, reason: String },
 }
 
-fn tail(lines: &[String]) -> String {
+fn format_output_tail(lines: &[String]) -> String {
     match lines {
         [] => String::new(),
         [one] => format!(": {one}"),
@@ -54,7 +54,7 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
         .as_ref()
         .map_or_else(|| "~/.ssh/known_hosts".into(), |f| f.display().to_string());
     let port = options.port.unwrap_or(22);
-    let last = text::clean(
+    let last = text::clean_line(
         said.lines()
             .rev()
             .find(|l| !l.trim().is_empty())
@@ -64,11 +64,12 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
         || said.contains("Host key for") && said.contains("has changed")
     {
-        let print = fingerprint(said).map_or_else(String::new, |f| format!(" (it now shows {f})"));
+        let print =
+            find_fingerprint(said).map_or_else(String::new, |f| format!(" (it now shows {f})"));
         return format!(
             "the host key of {} HAS CHANGED{print}: somebody may be listening. Only if you reinstalled the server, remove the old key with `ssh-keygen -R {} -f {known_hosts}`",
             options.address,
-            known_name(&options.address, port),
+            known_hosts_name(&options.address, port),
         );
     }
     if said.contains("Host key verification failed") || said.contains("host key is known for") {
@@ -123,15 +124,15 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     }
 }
 
-/// As known_hosts names a host on another port than 22.
-fn known_name(address: &str, port: u16) -> String {
+/// The host's name in known_hosts, where a port other than 22 is part of it.
+fn known_hosts_name(address: &str, port: u16) -> String {
     match port {
         22 => address.to_owned(),
         port => format!("'[{address}]:{port}'"),
     }
 }
 
-fn fingerprint(said: &str) -> Option<String> {
+fn find_fingerprint(said: &str) -> Option<String> {
     let at = said.find("SHA256:")?;
     let print: String = said[at..]
         .chars()

@@ -1,5 +1,5 @@
-//! Work that must not die with a lost connection: a transient systemd unit on the node, whose
-//! output is watched from here and found again by the unit's name.
+//! Work that must not die with a lost connection: a transient systemd unit on the node. Its output
+//! is watched from here, and it is found again by its name.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use secrecy::{SecretBox, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, Host, HostError, Stream};
+use super::{Command, Host, HostError, OutputStream};
 
 /// Starts the unit, or finds it running, and prints what it prints until it has ended; ends with
 /// its exit code. The unit's script comes on standard input; it may hold secrets, so it lies in a
@@ -51,8 +51,8 @@ exit "$(cat "$d/$u.rc")"
 /// Longest that a cancelled unit may take to clean up behind itself.
 const STOPPING: Duration = Duration::from_secs(30);
 
-/// Work for [`Host::last_as`].
-pub struct Lasting {
+/// Work for [`Host::run_detached_unit`].
+pub struct DetachedUnit {
     /// The unit's name, without `.service`.
     pub unit: String,
     /// A shell script, run as root with `args`.
@@ -60,44 +60,45 @@ pub struct Lasting {
     pub args: Vec<String>,
     /// systemd's properties of the unit, as `KillSignal=SIGINT`; without spaces.
     pub properties: Vec<String>,
-    /// It was seen to run: it is watched, and when it has ended meanwhile its result is told. It is
-    /// not started again.
+    /// The unit was started before: it is watched, and not started again. When it has ended
+    /// meanwhile, its result is returned.
     pub begun: bool,
 }
 
 impl Host {
-    /// Runs a shell script as the unit `unit` of the node, as root: it goes on when the connection
-    /// or this program ends, and calling this again with the same name watches it further. Lines
-    /// come as with [`Host::stream`]; cancelling stops the unit.
+    /// Runs a shell script as root, as the unit `unit` of the node. It goes on when the connection
+    /// or this program ends; calling this again with the same name goes on watching it. Lines come
+    /// as from [`Host::stream_lines`]; cancelling stops the unit.
     ///
     /// # Errors
-    /// As [`Host::stream`].
-    pub async fn last(
+    /// Those of [`Host::stream_lines`].
+    pub async fn run_detached(
         &self,
         unit: &str,
         script: &str,
         args: &[String],
-        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        lines: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
-        let work = Lasting {
+        let work = DetachedUnit {
             unit: unit.to_owned(),
             script: script.to_owned().into(),
             args: args.to_vec(),
             properties: Vec::new(),
             begun: false,
         };
-        self.last_as(&work, lines, cancel).await
+        self.run_detached_unit(&work, lines, cancel).await
     }
 
-    /// As [`Host::last`], for a script that may hold secrets, and with properties of its unit.
+    /// Runs a unit as [`Host::run_detached`] does; its script may hold secrets, and it may have
+    /// properties.
     ///
     /// # Errors
-    /// As [`Host::stream`].
-    pub async fn last_as(
+    /// Those of [`Host::stream_lines`].
+    pub async fn run_detached_unit(
         &self,
-        work: &Lasting,
-        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        work: &DetachedUnit,
+        lines: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         use secrecy::ExposeSecret;
@@ -110,7 +111,7 @@ impl Host {
             .secret_stdin(SecretBox::new(Box::new(script)))
             .sudo()
             .label(&work.unit);
-        let ended = self.stream(&command, lines, cancel).await;
+        let ended = self.stream_lines(&command, lines, cancel).await;
         if cancel.is_cancelled() {
             let stop = Command::new("systemctl")
                 .args(["stop", "--", &format!("{}.service", work.unit)])
@@ -122,12 +123,12 @@ impl Host {
         ended
     }
 
-    /// Units of [`Host::last`] that run now and whose names begin with `prefix`. One that was
-    /// stopped and still ends is none of them.
+    /// Lists the units of [`Host::run_detached`] that run now and whose names begin with `prefix`.
+    /// A unit that was stopped and is still ending is left out.
     ///
     /// # Errors
-    /// As [`Host::run_ok`].
-    pub async fn lasting(&self, prefix: &str) -> Result<Vec<String>, HostError> {
+    /// Those of [`Host::run_ok`].
+    pub async fn list_detached_units(&self, prefix: &str) -> Result<Vec<String>, HostError> {
         let list = Command::new("systemctl")
             .args([
                 "list-units",
@@ -137,7 +138,7 @@ impl Host {
             ])
             .arg(format!("{prefix}*.service"))
             .timeout(Duration::from_secs(20));
-        let text = self.run_ok(&list).await?.text();
+        let text = self.run_ok(&list).await?.stdout_text();
         let name = |line: &str| {
             let unit = line.split_whitespace().next()?;
             Some(unit.strip_suffix(".service")?.to_owned())

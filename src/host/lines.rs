@@ -5,36 +5,36 @@ pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// Bytes in, lines out.
 #[derive(Default)]
-pub(crate) struct Lines {
+pub(crate) struct LineCutter {
     open: Vec<u8>,
     dropped: usize,
 }
 
-impl Lines {
-    /// Takes bytes and calls `each` with every line they complete, without its newline.
+impl LineCutter {
+    /// Takes bytes and returns every line that they complete, without its newline.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
-            self.keep(&bytes[..end]);
-            lines.push(self.take());
+            self.keep_bytes(&bytes[..end]);
+            lines.push(self.take_line());
             bytes = &bytes[end + 1..];
         }
-        self.keep(bytes);
+        self.keep_bytes(bytes);
         lines
     }
 
     /// The last line, when the stream did not end in a newline.
     pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
-        (!self.open.is_empty()).then(|| self.take())
+        (!self.open.is_empty()).then(|| self.take_line())
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep_bytes(&mut self, bytes: &[u8]) {
         let room = (LONGEST_LINE - self.open.len()).min(bytes.len());
         self.open.extend_from_slice(&bytes[..room]);
         self.dropped += bytes.len() - room;
     }
 
-    fn take(&mut self) -> Vec<u8> {
+    fn take_line(&mut self) -> Vec<u8> {
         let mut line = std::mem::take(&mut self.open);
         if self.dropped > 0 {
             line.extend_from_slice(format!(" [{} more bytes]", self.dropped).as_bytes());
@@ -52,7 +52,7 @@ mod tests {
     fn lines_are_the_same_however_the_bytes_arrive() {
         let text = b"one\n\ntwo\xff\r\nthree";
         for size in 1..text.len() {
-            let mut lines = Lines::default();
+            let mut lines = LineCutter::default();
             let mut found: Vec<_> = text.chunks(size).flat_map(|c| lines.push(c)).collect();
             found.extend(lines.finish());
             assert_eq!(found, [&b"one"[..], b"", b"two\xff\r", b"three"]);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_line_of_ten_megabytes_is_cut_and_says_so() {
-        let mut lines = Lines::default();
+        let mut lines = LineCutter::default();
         for _ in 0..160 {
             assert!(lines.push(&[b'x'; 65536]).is_empty());
         }

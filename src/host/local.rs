@@ -10,7 +10,7 @@ use tokio::process::{Child, Command as Process};
 use super::command::Command;
 
 /// Starts the command as the leader of its own process group.
-pub(super) fn spawn(command: &Command) -> std::io::Result<Child> {
+pub(super) fn spawn_local_process(command: &Command) -> std::io::Result<Child> {
     let argv = command.argv(nix::unistd::geteuid().is_root());
     Process::new(argv[0])
         .args(&argv[1..])
@@ -22,8 +22,8 @@ pub(super) fn spawn(command: &Command) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Asks the whole process group to end, and ends it when it does not.
-pub(super) async fn end(child: &mut Child, grace: Duration) {
+/// Asks the whole process group to end, and kills it when it does not in time.
+pub(super) async fn end_local_group(child: &mut Child, grace: Duration) {
     let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return;
     };
@@ -37,9 +37,9 @@ pub(super) async fn end(child: &mut Child, grace: Duration) {
 }
 
 /// Ends the process group of a command that nobody waits for any more.
-pub(super) struct EndGroup(Option<Pid>);
+pub(super) struct LocalGroupGuard(Option<Pid>);
 
-impl EndGroup {
+impl LocalGroupGuard {
     pub(super) fn of(child: &Child) -> Self {
         Self(
             child
@@ -55,7 +55,7 @@ impl EndGroup {
     }
 }
 
-impl Drop for EndGroup {
+impl Drop for LocalGroupGuard {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             let _ = killpg(group, Signal::SIGKILL);

@@ -18,18 +18,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Reach, SshOptions};
-use crate::model::Link;
+use crate::config::{NodeConnection, SshOptions};
+use crate::model::NodeLink;
 
-pub use command::{Command, quote};
-pub use confined::Confined;
+pub use command::{Command, quote_args};
+pub use confined::ConfinedFolders;
 pub use error::HostError;
-pub use lasting::Lasting;
+pub use lasting::DetachedUnit;
 pub use lines::LONGEST_LINE;
-pub(crate) use lines::Lines;
+pub(crate) use lines::LineCutter;
 
-use command::Stdin;
-use ssh::{Connected, Keeper};
+use command::CommandInput;
+use ssh::{SshConnection, SshSession};
 
 /// Time between asking a command to end and ending it.
 const GRACE: Duration = Duration::from_secs(3);
@@ -43,15 +43,15 @@ const ERROR_LINES: usize = 10;
 /// Where a line of output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stream {
+pub enum OutputStream {
     Stdout,
     Stderr,
     /// Said by matou itself.
     Note,
 }
 
-/// Is told of every command that ran; commands show themselves without their input.
-pub trait Recorder: Send + Sync {
+/// Records every command that ran. The text of a command does not contain its input.
+pub trait CommandRecorder: Send + Sync {
     /// `result` is the exit code, or why there is none.
     fn record(&self, node: &str, command: &str, took: Duration, result: Result<i32, &HostError>);
 }
@@ -63,20 +63,20 @@ pub struct HostOptions {
     pub docker_socket: PathBuf,
     /// Folder of mode 0700 on this machine, for control sockets and forwarded ones; a short path.
     pub runtime_dir: PathBuf,
-    pub recorder: Option<Arc<dyn Recorder>>,
+    pub recorder: Option<Arc<dyn CommandRecorder>>,
 }
 
 /// What a command printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
 
-impl Output {
+impl CommandOutput {
     /// Standard output as text, invalid UTF-8 replaced, without the newline at its end.
-    pub fn text(&self) -> String {
+    pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout)
             .trim_end_matches('\n')
             .to_owned()
@@ -85,33 +85,33 @@ impl Output {
 
 /// A node that commands run on. Cheap to clone; connects when first used.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub struct Host(Arc<HostInner>);
 
-struct Inner {
+struct HostInner {
     name: String,
     options: HostOptions,
-    reach: Way,
+    reach: Transport,
 }
 
-enum Way {
-    /// With the sender kept, so that watching it never ends.
-    Local(watch::Sender<Link>),
-    Ssh(Arc<Keeper>),
+enum Transport {
+    /// This machine. The sender is kept so that watching the link never ends.
+    Local(watch::Sender<NodeLink>),
+    Ssh(Arc<SshConnection>),
 }
 
 impl Host {
-    /// Nothing is connected yet.
-    pub fn new(name: &str, reach: &Reach, options: HostOptions) -> Self {
+    /// Makes a host; nothing is connected yet.
+    pub fn new(name: &str, reach: &NodeConnection, options: HostOptions) -> Self {
         let reach = match reach {
-            Reach::Local => Way::Local(watch::Sender::new(Link::Up)),
-            Reach::Ssh(ssh) => Way::Ssh(Keeper::new(
+            NodeConnection::Local => Transport::Local(watch::Sender::new(NodeLink::Up)),
+            NodeConnection::Ssh(ssh) => Transport::Ssh(SshConnection::new(
                 name,
                 ssh.clone(),
                 options.runtime_dir.clone(),
                 options.docker_socket.clone(),
             )),
         };
-        Self(Arc::new(Inner {
+        Self(Arc::new(HostInner {
             name: name.to_owned(),
             options,
             reach,
@@ -126,49 +126,49 @@ impl Host {
     /// How the node is reached, for people: `root@10.0.0.1:22` or `this machine`.
     pub fn describe(&self) -> String {
         match &self.0.reach {
-            Way::Local(_) => "this machine".into(),
-            Way::Ssh(keeper) => describe(keeper.options()),
+            Transport::Local(_) => "this machine".into(),
+            Transport::Ssh(keeper) => format_ssh_target(keeper.options()),
         }
     }
 
     /// The state of the connection; starts connecting.
-    pub fn watch_link(&self) -> watch::Receiver<Link> {
+    pub fn watch_link(&self) -> watch::Receiver<NodeLink> {
         match &self.0.reach {
-            Way::Local(link) => link.subscribe(),
-            Way::Ssh(keeper) => keeper.watch(),
+            Transport::Local(link) => link.subscribe(),
+            Transport::Ssh(keeper) => keeper.watch_link(),
         }
     }
 
-    /// The same host over a connection of its own, not opened yet: what a change of firewall or
-    /// sshd has to let in.
-    pub fn fresh(&self) -> Self {
+    /// Returns the same host over a connection of its own, not opened yet. It proves that a changed
+    /// firewall or sshd lets a new connection in.
+    pub fn with_fresh_connection(&self) -> Self {
         let reach = match &self.0.reach {
-            Way::Local(_) => Reach::Local,
-            Way::Ssh(keeper) => Reach::Ssh(keeper.options().clone()),
+            Transport::Local(_) => NodeConnection::Local,
+            Transport::Ssh(keeper) => NodeConnection::Ssh(keeper.options().clone()),
         };
         Self::new(&self.0.name, &reach, self.0.options.clone())
     }
 
     /// Whether it is the machine matou runs on.
     pub fn is_local(&self) -> bool {
-        matches!(self.0.reach, Way::Local(_))
+        matches!(self.0.reach, Transport::Local(_))
     }
 
-    /// Tries again now instead of after the pause.
+    /// Tries a lost connection again now, instead of after the pause.
     pub fn reconnect(&self) {
-        if let Way::Ssh(keeper) = &self.0.reach {
-            keeper.look_now();
+        if let Transport::Ssh(keeper) = &self.0.reach {
+            keeper.check_now();
         }
     }
 
-    /// Whether the connection that others get now stands, asked anew; one that does not is replaced.
+    /// Checks that the connection that commands get now still stands; a broken one is replaced.
     ///
     /// # Errors
     /// When it was lost.
     pub async fn check_connection(&self) -> Result<(), HostError> {
         match &self.0.reach {
-            Way::Ssh(keeper) if !keeper.stands().await => {
-                Err(self.unreachable("the connection was lost".into()))
+            Transport::Ssh(keeper) if !keeper.check_standing().await => {
+                Err(self.unreachable_error("the connection was lost".into()))
             }
             _ => Ok(()),
         }
@@ -176,7 +176,7 @@ impl Host {
 
     /// Ends the connection; commands that run on it are lost.
     pub async fn close(&self) {
-        if let Way::Ssh(keeper) = &self.0.reach {
+        if let Transport::Ssh(keeper) = &self.0.reach {
             keeper.close().await;
         }
     }
@@ -185,29 +185,34 @@ impl Host {
     ///
     /// # Errors
     /// When it could not be run, took longer than its timeout, or the connection broke.
-    pub async fn run(&self, command: &Command) -> Result<Output, HostError> {
+    pub async fn run(&self, command: &Command) -> Result<CommandOutput, HostError> {
         self.run_keeping(command, KEPT_OUTPUT).await
     }
 
-    /// As [`Host::run`], with `most` bytes kept of each stream.
+    /// Runs a command as [`Host::run`] does, and keeps the last `most` bytes of each stream.
     ///
     /// # Errors
-    /// As [`Host::run`].
-    pub async fn run_keeping(&self, command: &Command, most: usize) -> Result<Output, HostError> {
+    /// Those of [`Host::run`].
+    pub async fn run_keeping(
+        &self,
+        command: &Command,
+        most: usize,
+    ) -> Result<CommandOutput, HostError> {
         self.run_until(command, most, |_| false).await
     }
 
-    /// The same, ended as soon as `enough` says so, which is shown what it has written to its standard
-    /// error; its exit code is -1 then.
+    /// Runs a command as [`Host::run_keeping`] does, and ends it as soon as `enough` returns true.
+    /// `enough` gets what the command has written to its standard error. The exit code of an ended
+    /// command is -1.
     ///
     /// # Errors
-    /// As [`Host::run`].
+    /// Those of [`Host::run`].
     pub async fn run_until(
         &self,
         command: &Command,
         most: usize,
         mut enough: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Output, HostError> {
+    ) -> Result<CommandOutput, HostError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let cut = |kept: &mut Vec<u8>| {
             kept.drain(..kept.len().saturating_sub(most));
@@ -219,13 +224,13 @@ impl Host {
                 cut(kept);
             }
         };
-        let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
+        let (chunks, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(16);
         let end = CancellationToken::new();
         let running = self.execute(command, chunks, &end);
         let keeping = async {
             while let Some((stream, bytes)) = arriving.recv().await {
                 match stream {
-                    Stream::Stderr => {
+                    OutputStream::Stderr => {
                         keep(&mut stderr, &bytes);
                         if enough(&stderr) {
                             end.cancel();
@@ -238,7 +243,7 @@ impl Host {
         let (code, ()) = tokio::join!(running, keeping);
         cut(&mut stdout);
         cut(&mut stderr);
-        Ok(Output {
+        Ok(CommandOutput {
             code: match code {
                 Err(HostError::Cancelled { .. }) if end.is_cancelled() => -1,
                 code => code?,
@@ -253,19 +258,19 @@ impl Host {
     /// # Errors
     /// As [`Host::run`]; a non-zero exit code is [`HostError::Failed`] with the last lines of its
     /// output.
-    pub async fn run_ok(&self, command: &Command) -> Result<Output, HostError> {
+    pub async fn run_ok(&self, command: &Command) -> Result<CommandOutput, HostError> {
         self.run_ok_keeping(command, KEPT_OUTPUT).await
     }
 
-    /// As [`Host::run_ok`], with `most` bytes kept of each stream.
+    /// Runs a command as [`Host::run_ok`] does, and keeps the last `most` bytes of each stream.
     ///
     /// # Errors
-    /// As [`Host::run_ok`].
+    /// Those of [`Host::run_ok`].
     pub async fn run_ok_keeping(
         &self,
         command: &Command,
         most: usize,
-    ) -> Result<Output, HostError> {
+    ) -> Result<CommandOutput, HostError> {
         let output = self.run_keeping(command, most).await?;
         if output.code == 0 {
             return Ok(output);
@@ -279,7 +284,7 @@ impl Host {
             .split(|b| *b == b'\n')
             .filter(|l| !l.trim_ascii().is_empty())
             .map(|l| {
-                let text = crate::text::plain(&l[..l.len().min(1000)]);
+                let text = crate::text::clean_bytes(&l[..l.len().min(1000)]);
                 explain_sudo(&text).unwrap_or(text)
             })
             .collect();
@@ -297,21 +302,21 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::run`], and [`HostError::Cancelled`].
-    pub async fn stream(
+    pub async fn stream_lines(
         &self,
         command: &Command,
-        lines: mpsc::Sender<(Stream, Vec<u8>)>,
+        lines: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
-        let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
+        let (chunks, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(16);
         // When nobody listens any more the command is of no use.
         let unheard = cancel.child_token();
         let running = self.execute(command, chunks, &unheard);
         let cutting = async {
-            let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+            let (mut stdout, mut stderr) = (LineCutter::default(), LineCutter::default());
             'read: while let Some((stream, bytes)) = arriving.recv().await {
                 let cutter = match stream {
-                    Stream::Stderr => &mut stderr,
+                    OutputStream::Stderr => &mut stderr,
                     _ => &mut stdout,
                 };
                 for line in cutter.push(&bytes) {
@@ -327,7 +332,10 @@ impl Host {
                     }
                 }
             }
-            for (stream, cutter) in [(Stream::Stdout, &mut stdout), (Stream::Stderr, &mut stderr)] {
+            for (stream, cutter) in [
+                (OutputStream::Stdout, &mut stdout),
+                (OutputStream::Stderr, &mut stderr),
+            ] {
                 if let Some(line) = cutter.finish() {
                     tokio::select! {
                         biased;
@@ -340,15 +348,15 @@ impl Host {
         tokio::join!(running, cutting).0
     }
 
-    /// Runs a command whose output is no text, and sends it as it comes, in pieces of bounded size.
-    /// Cancelling ends the command and everything it started.
+    /// Runs a command and sends its output as it comes, in pieces of bounded size, for output that
+    /// is no text. Cancelling ends the command and everything it started.
     ///
     /// # Errors
-    /// As [`Host::run`], and [`HostError::Cancelled`].
+    /// Those of [`Host::run`], and [`HostError::Cancelled`].
     pub async fn stream_bytes(
         &self,
         command: &Command,
-        pieces: mpsc::Sender<(Stream, Vec<u8>)>,
+        pieces: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         self.execute(command, pieces, cancel).await
@@ -359,7 +367,12 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::run_ok`]; the old file is untouched then.
-    pub async fn upload(&self, path: &str, content: &[u8], mode: u32) -> Result<(), HostError> {
+    pub async fn upload_file(
+        &self,
+        path: &str,
+        content: &[u8],
+        mode: u32,
+    ) -> Result<(), HostError> {
         // The size is checked before the rename: a cut connection ends the input early.
         let script = "set -e; umask 077; tmp=$(mktemp \"$1.XXXXXX\"); trap 'rm -f \"$tmp\"' EXIT; \
             cat >\"$tmp\"; [ \"$(wc -c <\"$tmp\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; chmod \"$2\" \"$tmp\"; \
@@ -380,22 +393,26 @@ impl Host {
     /// When there is no connection, or the node refuses to forward it.
     pub async fn docker_socket(&self) -> Result<PathBuf, HostError> {
         match &self.0.reach {
-            Way::Local(_) => Ok(self.0.options.docker_socket.clone()),
-            Way::Ssh(keeper) => {
-                let unreachable = |reason| self.unreachable(reason);
-                let connected = keeper.connected().await.map_err(unreachable)?;
+            Transport::Local(_) => Ok(self.0.options.docker_socket.clone()),
+            Transport::Ssh(keeper) => {
+                let unreachable = |reason| self.unreachable_error(reason);
+                let connected = keeper.wait_for_session().await.map_err(unreachable)?;
                 keeper.docker_socket(&connected).await.map_err(unreachable)
             }
         }
     }
 
-    /// The program on this machine that opens a terminal on the node: a login shell, or `command`.
+    /// Returns the program on this machine, with its arguments, that opens a terminal on the node:
+    /// with a login shell, or with `command`.
     ///
     /// # Errors
     /// When there is no connection.
-    pub async fn interactive(&self, command: Option<&Command>) -> Result<Vec<OsString>, HostError> {
+    pub async fn terminal_argv(
+        &self,
+        command: Option<&Command>,
+    ) -> Result<Vec<OsString>, HostError> {
         match &self.0.reach {
-            Way::Local(_) => Ok(match command {
+            Transport::Local(_) => Ok(match command {
                 Some(command) => command
                     .argv(nix::unistd::geteuid().is_root())
                     .into_iter()
@@ -403,41 +420,41 @@ impl Host {
                     .collect(),
                 None => vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())],
             }),
-            Way::Ssh(keeper) => {
+            Transport::Ssh(keeper) => {
                 let connected = keeper
-                    .connected()
+                    .wait_for_session()
                     .await
-                    .map_err(|reason| self.unreachable(reason))?;
+                    .map_err(|reason| self.unreachable_error(reason))?;
                 let mut argv: Vec<OsString> = ["ssh", "-tt", "-q", "-S"].map(Into::into).into();
                 argv.push(connected.session.control_socket().into());
                 argv.push("--".into());
                 argv.push(keeper.options().address.clone().into());
                 if let Some(command) = command {
-                    argv.push(quote(command.argv(connected.is_root)).into());
+                    argv.push(quote_args(command.argv(connected.is_root)).into());
                 }
                 Ok(argv)
             }
         }
     }
 
-    fn unreachable(&self, reason: String) -> HostError {
+    fn unreachable_error(&self, reason: String) -> HostError {
         HostError::Unreachable {
             node: self.0.name.clone(),
             reason,
         }
     }
 
-    /// Runs and records; bytes of output go to `chunks`.
+    /// Runs a command and records it. Bytes of its output go to `chunks`.
     async fn execute(
         &self,
         command: &Command,
-        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        chunks: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         let begun = Instant::now();
         let result = match &self.0.reach {
-            Way::Local(_) => self.execute_here(command, chunks, cancel).await,
-            Way::Ssh(keeper) => self.execute_there(keeper, command, chunks, cancel).await,
+            Transport::Local(_) => self.execute_locally(command, chunks, cancel).await,
+            Transport::Ssh(keeper) => self.execute_over_ssh(keeper, command, chunks, cancel).await,
         };
         if let Some(recorder) = &self.0.options.recorder {
             let code = result.as_ref().map(|code| *code);
@@ -446,19 +463,19 @@ impl Host {
         result
     }
 
-    async fn execute_here(
+    async fn execute_locally(
         &self,
         command: &Command,
-        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        chunks: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         let local = |reason: String| HostError::Local {
             node: self.0.name.clone(),
             reason,
         };
-        let mut child = local::spawn(command)
+        let mut child = local::spawn_local_process(command)
             .map_err(|e| local(format!("`{command}` can't be started: {e}")))?;
-        let guard = local::EndGroup::of(&child);
+        let guard = local::LocalGroupGuard::of(&child);
         let pipes = Pipes {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -469,7 +486,7 @@ impl Host {
             let (status, ()) = tokio::join!(child.wait(), pumping);
             status
         };
-        match self.limit(command, cancel, ended).await {
+        match self.wait_within_limits(command, cancel, ended).await {
             Ok(Ok(status)) => {
                 guard.disarm();
                 use std::os::unix::process::ExitStatusExt;
@@ -479,35 +496,35 @@ impl Host {
             }
             Ok(Err(e)) => Err(local(format!("`{command}`: {e}"))),
             Err(stopped) => {
-                local::end(&mut child, GRACE).await;
+                local::end_local_group(&mut child, GRACE).await;
                 guard.disarm();
                 Err(stopped)
             }
         }
     }
 
-    async fn execute_there(
+    async fn execute_over_ssh(
         &self,
-        keeper: &Arc<Keeper>,
+        keeper: &Arc<SshConnection>,
         command: &Command,
-        chunks: mpsc::Sender<(Stream, Vec<u8>)>,
+        chunks: mpsc::Sender<(OutputStream, Vec<u8>)>,
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         let connected = keeper
-            .connected()
+            .wait_for_session()
             .await
-            .map_err(|reason| self.unreachable(reason))?;
-        let opening = self.open(keeper, &connected, command);
+            .map_err(|reason| self.unreachable_error(reason))?;
+        let opening = self.start_over_ssh(keeper, &connected, command);
         let (_channel, mut child, group, stdout, rest) =
-            self.limit(command, cancel, opening).await??;
+            self.wait_within_limits(command, cancel, opening).await??;
         // Ends the remote command also when this future is dropped.
-        let mut guard = EndRemote {
+        let mut guard = RemoteGroupGuard {
             connected: connected.clone(),
             group,
             sudo: command.wants_sudo(),
         };
         if !rest.is_empty() {
-            let _ = chunks.send((Stream::Stdout, rest)).await;
+            let _ = chunks.send((OutputStream::Stdout, rest)).await;
         }
         let pipes = Pipes {
             stdin: child.stdin().take(),
@@ -521,7 +538,7 @@ impl Host {
             pumping.await;
             child.wait().await
         };
-        match self.limit(command, cancel, ended).await {
+        match self.wait_within_limits(command, cancel, ended).await {
             Ok(Ok(status)) => {
                 guard.group = None;
                 Ok(status.code().unwrap_or(1))
@@ -538,7 +555,7 @@ impl Host {
                         if keeper.is_alive(&connected).await {
                             return Ok(128 + 9);
                         }
-                        keeper.lost(&connected);
+                        keeper.mark_lost(&connected);
                         Err(HostError::Lost {
                             node: self.0.name.clone(),
                             command: command.to_string(),
@@ -548,27 +565,27 @@ impl Host {
             }
             Err(stopped) => {
                 if let Some(group) = guard.group.take() {
-                    end_group(&connected, group, command.wants_sudo()).await;
+                    end_remote_group(&connected, group, command.wants_sudo()).await;
                 }
                 Err(stopped)
             }
         }
     }
 
-    /// Opens a channel and starts the command; answers with its process group and what it printed
+    /// Opens a channel and starts the command. Returns its process group and what it has printed
     /// already.
-    async fn open<'a>(
+    async fn start_over_ssh<'a>(
         &self,
-        keeper: &Keeper,
-        connected: &'a Arc<Connected>,
+        keeper: &SshConnection,
+        connected: &'a Arc<SshSession>,
         command: &Command,
-    ) -> Result<Opened<'a>, HostError> {
-        let channel = connected.channel().await;
+    ) -> Result<StartedCommand<'a>, HostError> {
+        let channel = connected.acquire_channel().await;
         // A line with the process group, to end it by, comes before the output: sshd makes the
         // user's shell the leader of a session, and `exec` keeps its number. The wrapper stays, so
         // that a command killed by a signal has an exit code and a missing one is a lost connection.
         let script = format!("echo {MARK}$$; \"$@\"; exit $?");
-        let line = quote(
+        let line = quote_args(
             ["sh", "-c", script.as_str(), "sh"]
                 .into_iter()
                 .chain(command.argv(connected.is_root)),
@@ -584,21 +601,21 @@ impl Host {
         let mut child = match spawned {
             Ok(child) => child,
             Err(e) => {
-                keeper.look_now();
+                keeper.check_now();
                 let reason = format!("no channel for `{command}`: {e}");
-                return Err(self.unreachable(reason));
+                return Err(self.unreachable_error(reason));
             }
         };
         let mut stdout = child.stdout().take();
         let (group, rest) = match &mut stdout {
-            Some(stdout) => process_group(stdout).await,
+            Some(stdout) => read_process_group(stdout).await,
             None => (None, Vec::new()),
         };
         Ok((channel, child, group, stdout, rest))
     }
 
     /// Waits for `ended`, the command's timeout or the cancellation, whichever is first.
-    async fn limit<T>(
+    async fn wait_within_limits<T>(
         &self,
         command: &Command,
         cancel: &CancellationToken,
@@ -627,7 +644,7 @@ impl Host {
     }
 }
 
-fn describe(options: &SshOptions) -> String {
+fn format_ssh_target(options: &SshOptions) -> String {
     let user = options
         .user
         .as_ref()
@@ -648,7 +665,7 @@ fn explain_sudo(line: &str) -> Option<String> {
 const MARK: &str = "matou-process-group:";
 
 /// A started command: its channel, process group, output and what was read of it.
-type Opened<'a> = (
+type StartedCommand<'a> = (
     tokio::sync::SemaphorePermit<'a>,
     openssh::Child<&'a openssh::Session>,
     Option<u32>,
@@ -656,9 +673,9 @@ type Opened<'a> = (
     Vec<u8>,
 );
 
-/// Reads up to the line with the process group; answers with what came behind it. What a talkative
-/// shell start-up file printed before it is dropped.
-async fn process_group(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, Vec<u8>) {
+/// Reads up to the line with the process group and returns what came behind it. What a talkative
+/// shell start-up file printed before that line is dropped.
+async fn read_process_group(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, Vec<u8>) {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -677,21 +694,21 @@ async fn process_group(stdout: &mut (impl AsyncRead + Unpin)) -> (Option<u32>, V
     }
 }
 
-/// Ends a remote command that nobody waits for any more.
-struct EndRemote {
-    connected: Arc<Connected>,
+/// Ends a remote command when it is dropped while nobody waits for the command any more.
+struct RemoteGroupGuard {
+    connected: Arc<SshSession>,
     group: Option<u32>,
     sudo: bool,
 }
 
-impl Drop for EndRemote {
+impl Drop for RemoteGroupGuard {
     fn drop(&mut self) {
         if let (Some(group), Ok(runtime)) = (self.group, tokio::runtime::Handle::try_current()) {
             let (connected, sudo) = (self.connected.clone(), self.sudo);
             // The connection is not closed before the node has heard of it.
             connected.ending.fetch_add(1, Ordering::Relaxed);
             runtime.spawn(async move {
-                end_group(&connected, group, sudo).await;
+                end_remote_group(&connected, group, sudo).await;
                 connected.ending.fetch_sub(1, Ordering::Relaxed);
             });
         }
@@ -699,7 +716,7 @@ impl Drop for EndRemote {
 }
 
 /// Ends a process group on the node, over a channel of its own.
-async fn end_group(connected: &Connected, group: u32, sudo: bool) {
+async fn end_remote_group(connected: &SshSession, group: u32, sudo: bool) {
     // No `--` before the group: dash's kill does not know it in this form.
     let script = format!(
         "kill -TERM -{group} 2>/dev/null || exit 0; i=0; \
@@ -711,7 +728,7 @@ async fn end_group(connected: &Connected, group: u32, sudo: bool) {
     if sudo && !connected.is_root {
         argv.splice(0..0, ["sudo", "-n", "--"]);
     }
-    let mut ending = connected.session.raw_command(quote(argv));
+    let mut ending = connected.session.raw_command(quote_args(argv));
     ending
         .stdin(openssh::Stdio::null())
         .stdout(openssh::Stdio::null())
@@ -733,9 +750,9 @@ where
     O: AsyncRead + Unpin,
     E: AsyncRead + Unpin,
 {
-    /// Feeds the input and hands out what comes, until both outputs end.
-    async fn pump(self, input: &Stdin, chunks: mpsc::Sender<(Stream, Vec<u8>)>) {
-        let live = input.live();
+    /// Feeds the input and sends the output to `chunks`, until both outputs end.
+    async fn pump(self, input: &CommandInput, chunks: mpsc::Sender<(OutputStream, Vec<u8>)>) {
+        let live = input.take_live();
         let lives = live.is_some();
         let feeding = async {
             if let Some(mut stdin) = self.stdin {
@@ -751,8 +768,8 @@ where
         };
         let reading = async {
             tokio::join!(
-                read_all(self.stdout, Stream::Stdout, &chunks),
-                read_all(self.stderr, Stream::Stderr, &chunks),
+                forward_pipe(self.stdout, OutputStream::Stdout, &chunks),
+                forward_pipe(self.stderr, OutputStream::Stderr, &chunks),
             );
         };
         tokio::pin!(reading, feeding);
@@ -768,10 +785,10 @@ where
     }
 }
 
-async fn read_all(
+async fn forward_pipe(
     pipe: Option<impl AsyncRead + Unpin>,
-    stream: Stream,
-    chunks: &mpsc::Sender<(Stream, Vec<u8>)>,
+    stream: OutputStream,
+    chunks: &mpsc::Sender<(OutputStream, Vec<u8>)>,
 ) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; 16 * 1024];

@@ -1,6 +1,6 @@
 //! One multiplexed SSH connection a node, kept up in the background.
 //!
-//! Facts about the crate that this module answers for: dropping a remote child does not end the
+//! What the crate does not do, and this module has to: dropping a remote child does not end the
 //! remote process; a broken master is not replaced; the builder's jump hosts ignore its other
 //! options (so a configuration file is generated instead).
 
@@ -19,27 +19,28 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::explain_ssh;
 use crate::config::{KnownHosts, SshOptions};
-use crate::model::Link;
+use crate::model::NodeLink;
 
 /// Channels in use at once: sshd allows ten by default, the rest is for the operator.
 const CHANNELS: usize = 8;
 
-/// Of these, connections to the engine when each needs a channel of its own (not root).
+/// How many of these are for connections to the engine, when each needs a channel of its own (not
+/// root).
 const DIALLED: usize = 5;
 
 /// How often a standing connection is looked at. The master itself notices a dead network after
 /// three missed keep-alives.
 const CHECK: Duration = Duration::from_secs(2);
 
-/// How long the master, a process of this machine, may take to say that it is there: one that is
-/// stopped never does, one of a machine with too much to do takes seconds.
+/// How long the master, a process of this machine, may take to answer. A stopped one never does,
+/// and one of a busy machine takes seconds.
 const MASTER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Seconds an idle master outlives a console that was killed.
 const PERSIST: usize = 60;
 
 /// A connection that stands.
-pub(super) struct Connected {
+pub(super) struct SshSession {
     pub session: Session,
     /// The user is root there: no sudo needed.
     pub is_root: bool,
@@ -53,9 +54,9 @@ pub(super) struct Connected {
     alive: CancellationToken,
 }
 
-impl Connected {
+impl SshSession {
     /// A place for one more channel.
-    pub(super) async fn channel(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(super) async fn acquire_channel(&self) -> tokio::sync::SemaphorePermit<'_> {
         // The semaphore is never closed.
         self.channels
             .acquire()
@@ -64,33 +65,33 @@ impl Connected {
     }
 }
 
-impl Drop for Connected {
+impl Drop for SshSession {
     fn drop(&mut self) {
         self.alive.cancel();
     }
 }
 
-type State = (Link, Option<Arc<Connected>>);
+type ConnectionState = (NodeLink, Option<Arc<SshSession>>);
 
-fn is_that((_, current): &State, connected: &Arc<Connected>) -> bool {
+fn is_same_session((_, current): &ConnectionState, connected: &Arc<SshSession>) -> bool {
     current.as_ref().is_some_and(|c| Arc::ptr_eq(c, connected))
 }
 
 /// Keeps one node's connection.
-pub(super) struct Keeper {
+pub(super) struct SshConnection {
     node: String,
     options: SshOptions,
     runtime_dir: PathBuf,
     docker_socket: PathBuf,
-    state: watch::Sender<State>,
-    link: watch::Sender<Link>,
+    state: watch::Sender<ConnectionState>,
+    link: watch::Sender<NodeLink>,
     /// Somebody noticed that the connection is broken, or wants it tried again now.
     look: Notify,
     stop: CancellationToken,
     started: std::sync::Once,
 }
 
-impl Keeper {
+impl SshConnection {
     pub(super) fn new(
         node: &str,
         options: SshOptions,
@@ -102,8 +103,8 @@ impl Keeper {
             options,
             runtime_dir,
             docker_socket,
-            state: watch::Sender::new((Link::Connecting, None)),
-            link: watch::Sender::new(Link::Connecting),
+            state: watch::Sender::new((NodeLink::Connecting, None)),
+            link: watch::Sender::new(NodeLink::Connecting),
             look: Notify::new(),
             stop: CancellationToken::new(),
             started: std::sync::Once::new(),
@@ -115,18 +116,18 @@ impl Keeper {
     }
 
     /// The state of the connection; starts connecting.
-    pub(super) fn watch(self: &Arc<Self>) -> watch::Receiver<Link> {
-        self.start();
+    pub(super) fn watch_link(self: &Arc<Self>) -> watch::Receiver<NodeLink> {
+        self.ensure_started();
         self.link.subscribe()
     }
 
-    fn start(self: &Arc<Self>) {
+    fn ensure_started(self: &Arc<Self>) {
         self.started.call_once(|| {
             let keeper = self.clone();
             tokio::spawn(async move {
                 let stop = keeper.stop.clone();
-                stop.run_until_cancelled(keeper.keep()).await;
-                keeper.set(Link::Connecting, None);
+                stop.run_until_cancelled(keeper.keep_connected()).await;
+                keeper.set_state(NodeLink::Connecting, None);
             });
         });
     }
@@ -135,69 +136,69 @@ impl Keeper {
     ///
     /// # Errors
     /// The reason why there is none, a whole sentence.
-    pub(super) async fn connected(self: &Arc<Self>) -> Result<Arc<Connected>, String> {
-        self.start();
+    pub(super) async fn wait_for_session(self: &Arc<Self>) -> Result<Arc<SshSession>, String> {
+        self.ensure_started();
         let mut state = self.state.subscribe();
-        let waiting = state.wait_for(|(link, _)| !matches!(link, Link::Connecting));
-        let settled = tokio::time::timeout(self.patience(), waiting).await;
+        let waiting = state.wait_for(|(link, _)| !matches!(link, NodeLink::Connecting));
+        let settled = tokio::time::timeout(self.attempt_limit(), waiting).await;
         let state = match settled {
             Ok(Ok(state)) => state.clone(),
-            _ => return Err(self.no_answer()),
+            _ => return Err(self.no_answer_reason()),
         };
         match state {
             (_, Some(connected)) => Ok(connected),
-            (Link::Down { reason, .. }, None) => Err(reason),
-            (_, None) => Err(self.no_answer()),
+            (NodeLink::Down { reason, .. }, None) => Err(reason),
+            (_, None) => Err(self.no_answer_reason()),
         }
     }
 
     /// Looks at the connection now; a broken one is replaced, a waiting retry comes at once.
-    pub(super) fn look_now(&self) {
+    pub(super) fn check_now(&self) {
         self.look.notify_one();
     }
 
-    /// This connection was seen to be broken: whoever asks from now on waits for another.
-    pub(super) fn lost(&self, broken: &Arc<Connected>) {
+    /// Marks a connection that was seen to be broken: whoever asks from now on waits for another.
+    pub(super) fn mark_lost(&self, broken: &Arc<SshSession>) {
         let was_it = self.state.send_if_modified(|state| {
-            let is_it = is_that(state, broken);
+            let is_it = is_same_session(state, broken);
             if is_it {
-                *state = (Link::Connecting, None);
+                *state = (NodeLink::Connecting, None);
             }
             is_it
         });
         if was_it {
-            self.tell(Link::Connecting);
+            self.publish_link(NodeLink::Connecting);
         }
-        self.look_now();
+        self.check_now();
     }
 
-    /// Whether there is a connection, and its master answers.
-    pub(super) async fn stands(&self) -> bool {
+    /// Returns whether there is a connection whose master answers. A broken one is marked as such.
+    pub(super) async fn check_standing(&self) -> bool {
         let Some(current) = self.state.borrow().1.clone() else {
             return false;
         };
         let stands = self.is_alive(&current).await;
         if !stands {
-            self.lost(&current);
+            self.mark_lost(&current);
         }
         stands
     }
 
     /// Whether this connection is the one that others get.
-    fn is_current(&self, connected: &Arc<Connected>) -> bool {
-        is_that(&self.state.borrow(), connected)
+    fn is_current(&self, connected: &Arc<SshSession>) -> bool {
+        is_same_session(&self.state.borrow(), connected)
     }
 
     /// Whether the connection still stands, asked of the master.
-    pub(super) async fn is_alive(&self, connected: &Connected) -> bool {
+    pub(super) async fn is_alive(&self, connected: &SshSession) -> bool {
         let alive = tokio::time::timeout(MASTER_PATIENCE, connected.session.check()).await;
         matches!(alive, Ok(Ok(())))
     }
 
     pub(super) async fn close(&self) {
         self.stop.cancel();
-        let _ = std::fs::remove_file(self.settings());
-        let connected = self.state.send_replace((Link::Connecting, None)).1;
+        let _ = std::fs::remove_file(self.ssh_config_path());
+        let connected = self.state.send_replace((NodeLink::Connecting, None)).1;
         if let Some(connected) = connected {
             if let Some(path) = connected.docker.get() {
                 let _ = std::fs::remove_file(path);
@@ -218,25 +219,25 @@ impl Keeper {
     }
 
     /// Longest time one attempt may take: the crate's own limit covers each hop by itself.
-    fn patience(&self) -> Duration {
+    fn attempt_limit(&self) -> Duration {
         self.options.connect_timeout * if self.options.jump.is_some() { 2 } else { 1 }
             + Duration::from_secs(1)
     }
 
-    fn no_answer(&self) -> String {
+    fn no_answer_reason(&self) -> String {
         format!(
             "{} did not answer within {} s: is the server up?",
             self.options.address,
-            self.patience().as_secs()
+            self.attempt_limit().as_secs()
         )
     }
 
-    fn set(&self, link: Link, connected: Option<Arc<Connected>>) {
+    fn set_state(&self, link: NodeLink, connected: Option<Arc<SshSession>>) {
         self.state.send_replace((link.clone(), connected));
-        self.tell(link);
+        self.publish_link(link);
     }
 
-    fn tell(&self, link: Link) {
+    fn publish_link(&self, link: NodeLink) {
         self.link.send_if_modified(|old| {
             let changed = *old != link;
             *old = link;
@@ -245,7 +246,7 @@ impl Keeper {
     }
 
     /// Connects, watches, and connects again with growing pauses.
-    async fn keep(&self) {
+    async fn keep_connected(&self) {
         let pauses = backon::ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(1))
             .with_max_delay(Duration::from_secs(30))
@@ -258,17 +259,17 @@ impl Keeper {
                 Ok(connected) => {
                     pause = pauses.build();
                     let connected = Arc::new(connected);
-                    self.set(Link::Up, Some(connected.clone()));
-                    self.until_broken(&connected).await;
+                    self.set_state(NodeLink::Up, Some(connected.clone()));
+                    self.wait_until_broken(&connected).await;
                     connected.alive.cancel();
                     down_since = Some(Timestamp::now());
-                    self.set(Link::Connecting, None);
+                    self.set_state(NodeLink::Connecting, None);
                     // Dropping a session talks to its master, which may hang.
                     tokio::task::spawn_blocking(move || drop(connected));
                 }
                 Err(reason) => {
                     let since = *down_since.get_or_insert_with(Timestamp::now);
-                    self.set(Link::Down { reason, since }, None);
+                    self.set_state(NodeLink::Down { reason, since }, None);
                     let wait = pause.next().unwrap_or(Duration::from_secs(30));
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -279,7 +280,7 @@ impl Keeper {
         }
     }
 
-    async fn until_broken(&self, connected: &Arc<Connected>) {
+    async fn wait_until_broken(&self, connected: &Arc<SshSession>) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(CHECK) => {}
@@ -292,7 +293,7 @@ impl Keeper {
         }
     }
 
-    async fn connect(&self) -> Result<Connected, String> {
+    async fn connect(&self) -> Result<SshSession, String> {
         let options = &self.options;
         // ssh would take them for options or settings of their own.
         let values = [
@@ -305,7 +306,7 @@ impl Keeper {
         }) {
             return Err(format!(
                 "\"{}\" is no host name or user: correct it in config.toml",
-                crate::text::clean(bad)
+                crate::text::clean_line(bad)
             ));
         }
         let config = self
@@ -333,27 +334,29 @@ impl Keeper {
             builder.keyfile(identity);
         }
         let connecting = builder.connect_mux(&options.address);
-        let session = match tokio::time::timeout(self.patience(), connecting).await {
+        let session = match tokio::time::timeout(self.attempt_limit(), connecting).await {
             Ok(Ok(session)) => session,
             Ok(Err(e)) => {
-                let mut reason = self.explain(&e);
+                let mut reason = self.explain_error(&e);
                 if reason.contains("is not known") && options.jump.is_none() {
-                    reason += &self.shown_keys().await;
+                    reason += &self.scan_host_keys().await;
                 }
                 return Err(reason);
             }
-            Err(_) => return Err(self.no_answer()),
+            Err(_) => return Err(self.no_answer_reason()),
         };
         // Asking costs two round trips before anything else can be done.
         let is_root = match options.user.as_deref() {
             Some("root") => true,
-            _ => match tokio::time::timeout(self.patience(), user_is_root(&session)).await {
+            _ => match tokio::time::timeout(self.attempt_limit(), query_user_is_root(&session))
+                .await
+            {
                 Ok(Ok(is_root)) => is_root,
-                Ok(Err(e)) => return Err(self.explain(&e)),
-                Err(_) => return Err(self.no_answer()),
+                Ok(Err(e)) => return Err(self.explain_error(&e)),
+                Err(_) => return Err(self.no_answer_reason()),
             },
         };
-        Ok(Connected {
+        Ok(SshSession {
             session,
             is_root,
             channels: Semaphore::new(if is_root {
@@ -368,8 +371,9 @@ impl Keeper {
         })
     }
 
-    /// The fingerprints that the server shows now, to compare; empty when it can't be asked.
-    async fn shown_keys(&self) -> String {
+    /// Returns the fingerprints that the server shows now, for a comparison; empty when it can't be
+    /// asked.
+    async fn scan_host_keys(&self) -> String {
         let script = "ssh-keyscan -T 3 -p \"$1\" -- \"$2\" 2>/dev/null | ssh-keygen -lf -";
         let asking = tokio::process::Command::new("sh")
             .args(["-c", script, "sh"])
@@ -378,11 +382,11 @@ impl Keeper {
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true)
             .output();
-        let Ok(Ok(out)) = tokio::time::timeout(self.patience(), asking).await else {
+        let Ok(Ok(out)) = tokio::time::timeout(self.attempt_limit(), asking).await else {
             return String::new();
         };
         // `256 SHA256:… host (ED25519)`
-        let text = crate::text::plain(&out.stdout);
+        let text = crate::text::clean_bytes(&out.stdout);
         let prints: Vec<&str> = text
             .split_whitespace()
             .filter(|w| w.starts_with("SHA256:"))
@@ -393,7 +397,7 @@ impl Keeper {
         format!(". It shows {}", prints.join(", "))
     }
 
-    fn explain(&self, error: &openssh::Error) -> String {
+    fn explain_error(&self, error: &openssh::Error) -> String {
         let said = match error {
             openssh::Error::Connect(e) | openssh::Error::Master(e) => e.to_string(),
             other => other.to_string(),
@@ -406,7 +410,7 @@ impl Keeper {
         }
     }
 
-    /// What ssh's options on the command line can't say, or do not hand on to a jump host.
+    /// Writes the settings that options of ssh can't express, or do not hand on to a jump host.
     fn write_ssh_config(&self) -> std::io::Result<PathBuf> {
         let options = &self.options;
         let mut text = String::from("# made by matou for one node; do not edit\n");
@@ -423,27 +427,27 @@ impl Keeper {
             KnownHosts::AcceptNew => "  StrictHostKeyChecking accept-new\n",
         };
         if let Some(file) = &options.known_hosts_file {
-            text += &format!("  UserKnownHostsFile {}\n", quoted(file));
+            text += &format!("  UserKnownHostsFile {}\n", quote_ssh_config_path(file));
         }
         if let (Some(identity), Some(_)) = (&options.identity, &options.jump) {
-            text += &format!("  IdentityFile {}\n", quoted(identity));
+            text += &format!("  IdentityFile {}\n", quote_ssh_config_path(identity));
         }
         match &options.config_file {
             // ssh refuses to include a file that others can write; this one means none.
             Some(file) if file == Path::new("/dev/null") => {}
-            Some(file) => text += &format!("  Include {}\n", quoted(file)),
+            Some(file) => text += &format!("  Include {}\n", quote_ssh_config_path(file)),
             None => text += "  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n",
         }
-        let path = self.settings();
-        crate::files::write_passing(&path, text.as_bytes())?;
+        let path = self.ssh_config_path();
+        crate::files::write_transient_file(&path, text.as_bytes())?;
         Ok(path)
     }
 
-    fn settings(&self) -> PathBuf {
+    fn ssh_config_path(&self) -> PathBuf {
         self.runtime_dir.join(format!("{}.conf", self.short_name()))
     }
 
-    /// Different for each fleet's node: two consoles share the folder.
+    /// A name for files that differs for each node and process: consoles share the folder.
     fn short_name(&self) -> String {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hash = DefaultHasher::new();
@@ -465,7 +469,7 @@ impl Keeper {
     /// stands.
     pub(super) async fn docker_socket(
         &self,
-        connected: &Arc<Connected>,
+        connected: &Arc<SshSession>,
     ) -> Result<PathBuf, String> {
         let made = connected.docker.get_or_try_init(|| async {
             // A new name for each connection: what talks to the old one must notice.
@@ -474,15 +478,15 @@ impl Keeper {
                 .runtime_dir
                 .join(format!("{}-{nonce:x}.sock", &self.short_name()[..8]));
             if connected.is_root {
-                self.forward(connected, &path).await?;
+                self.forward_docker_socket(connected, &path).await?;
             } else {
                 self.dial_stdio(connected, &path)?;
             }
             // sshd opens the node's socket only when the first client comes: a forward that was
             // accepted says nothing about the engine.
-            if let Err(e) = answers(&path).await {
+            if let Err(e) = check_engine_answers(&path).await {
                 if connected.is_root {
-                    let (local, remote) = self.sockets(&path);
+                    let (local, remote) = self.forwarded_sockets(&path);
                     let closing =
                         connected.session.close_port_forward(ForwardType::Local, local, remote);
                     let _ = closing.await;
@@ -498,14 +502,18 @@ impl Keeper {
         made.await.cloned()
     }
 
-    fn sockets<'a>(&'a self, local: &'a Path) -> (Socket<'a>, Socket<'a>) {
+    fn forwarded_sockets<'a>(&'a self, local: &'a Path) -> (Socket<'a>, Socket<'a>) {
         let unix = |path: &'a Path| Socket::UnixSocket { path: path.into() };
         (unix(local), unix(&self.docker_socket))
     }
 
     /// The engine's socket, forwarded by sshd.
-    async fn forward(&self, connected: &Connected, path: &Path) -> Result<(), String> {
-        let (local, remote) = self.sockets(path);
+    async fn forward_docker_socket(
+        &self,
+        connected: &SshSession,
+        path: &Path,
+    ) -> Result<(), String> {
+        let (local, remote) = self.forwarded_sockets(path);
         let forwarded = connected
             .session
             .request_port_forward(ForwardType::Local, local, remote);
@@ -517,9 +525,9 @@ impl Keeper {
         forwarded.await.map_err(|e| refused(e.to_string()))
     }
 
-    /// The engine's socket may only be opened by root: each connection is carried by
-    /// `docker system dial-stdio` under sudo.
-    fn dial_stdio(&self, connected: &Arc<Connected>, path: &Path) -> Result<(), String> {
+    /// Makes a socket for an engine whose own may only be opened by root: each connection is
+    /// carried by `docker system dial-stdio` under sudo.
+    fn dial_stdio(&self, connected: &Arc<SshSession>, path: &Path) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
         let listener = UnixListener::bind(path)
             .and_then(|l| {
@@ -557,7 +565,7 @@ impl Keeper {
                         let Ok(mut child) = child else { return };
                         let (input, output) = (child.stdin().take(), child.stdout().take());
                         if let (Some(input), Some(output)) = (input, output) {
-                            carry(&mut local, input, output).await;
+                            copy_both_ways(&mut local, input, output).await;
                         }
                     });
                 }
@@ -571,7 +579,7 @@ impl Keeper {
 
 /// Copies both ways until the remote side ends. Its input is dropped when the local side ends:
 /// shutting a pipe down does not close it, and the remote process would stay for ever.
-async fn carry(
+async fn copy_both_ways(
     local: &mut tokio::net::UnixStream,
     mut input: openssh::ChildStdin,
     mut output: openssh::ChildStdout,
@@ -589,12 +597,12 @@ async fn carry(
 }
 
 /// A path for ssh_config.
-fn quoted(path: &Path) -> String {
+fn quote_ssh_config_path(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('"', "\\\""))
 }
 
-/// Whether an HTTP server answers behind the socket.
-async fn answers(path: &Path) -> std::io::Result<()> {
+/// Checks that an HTTP server answers behind the socket.
+async fn check_engine_answers(path: &Path) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let asking = async {
         let mut stream = tokio::net::UnixStream::connect(path).await?;
@@ -619,7 +627,7 @@ async fn answers(path: &Path) -> std::io::Result<()> {
     }
 }
 
-async fn user_is_root(session: &Session) -> Result<bool, openssh::Error> {
+async fn query_user_is_root(session: &Session) -> Result<bool, openssh::Error> {
     use tokio::io::AsyncReadExt;
     let mut child = session
         .command("id")

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use super::journal::Redactor;
 use super::plan::Plan;
-use crate::host::Stream;
-use crate::text::Shown;
+use crate::host::OutputStream;
+use crate::text::SafeText;
 
 /// Identifies a job within one run of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,26 +17,27 @@ pub struct JobId(pub u64);
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
-pub enum Outcome {
+pub enum JobOutcome {
     /// Everything is as planned; `changed` counts the steps that changed something.
     Done {
         changed: usize,
     },
     Failed {
-        reason: Shown,
+        reason: SafeText,
     },
     Cancelled,
 }
 
-/// One event of a job. What steps and servers say is [`Shown`]: safe to show, wherever it is told.
+/// One event of a job. What steps and servers say is [`SafeText`]: safe to show, wherever it is
+/// shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum JobEvent {
     Planned {
         plan: Plan,
     },
     Started {
-        title: Shown,
+        title: SafeText,
     },
     StepStarted {
         node: String,
@@ -46,8 +47,8 @@ pub enum Event {
     Line {
         node: String,
         step: String,
-        stream: Stream,
-        text: Shown,
+        stream: OutputStream,
+        text: SafeText,
     },
     /// Work done of a total, in `unit` (`tasks`, `bytes`, …).
     Progress {
@@ -57,8 +58,8 @@ pub enum Event {
         total: u64,
         unit: String,
         /// More than the numbers say, as `40 MiB/s, 2 min left`.
-        #[serde(default, skip_serializing_if = "Shown::is_empty")]
-        detail: Shown,
+        #[serde(default, skip_serializing_if = "SafeText::is_empty")]
+        detail: SafeText,
     },
     /// The step is as it should be; `changed` tells whether it had to do something.
     StepDone {
@@ -71,13 +72,13 @@ pub enum Event {
     StepFailed {
         node: String,
         step: String,
-        error: Shown,
+        error: SafeText,
         #[serde(with = "millis")]
         took: Duration,
     },
     Finished {
         #[serde(flatten)]
-        outcome: Outcome,
+        outcome: JobOutcome,
         #[serde(with = "millis")]
         took: Duration,
     },
@@ -102,7 +103,7 @@ pub struct EventSink {
     node: String,
     step: String,
     redactor: Redactor,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<JobEvent>,
 }
 
 impl EventSink {
@@ -110,7 +111,7 @@ impl EventSink {
         node: &str,
         step: &str,
         redactor: Redactor,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<JobEvent>,
     ) -> Self {
         Self {
             node: node.to_owned(),
@@ -121,10 +122,13 @@ impl EventSink {
     }
 
     /// A line of a command's output.
-    pub async fn line(&self, stream: Stream, text: impl AsRef<str>) {
-        let text = Shown::line(self.redactor.redact(&crate::text::clean(text.as_ref())));
+    pub async fn send_line(&self, stream: OutputStream, text: impl AsRef<str>) {
+        let text = SafeText::from_line(
+            self.redactor
+                .redact(&crate::text::clean_line(text.as_ref())),
+        );
         let (node, step) = (self.node.clone(), self.step.clone());
-        self.send(Event::Line {
+        self.send_event(JobEvent::Line {
             node,
             step,
             stream,
@@ -135,19 +139,19 @@ impl EventSink {
 
     /// Something matou itself has to say.
     pub async fn note(&self, text: impl AsRef<str>) {
-        self.line(Stream::Note, text).await;
+        self.send_line(OutputStream::Note, text).await;
     }
 
     /// Work done of a total.
-    pub async fn progress(&self, done: u64, total: u64, unit: &str) {
-        self.progress_with(done, total, unit, "").await;
+    pub async fn send_progress(&self, done: u64, total: u64, unit: &str) {
+        self.send_detailed_progress(done, total, unit, "").await;
     }
 
     /// Work done of a total, with more than the numbers say.
-    pub async fn progress_with(&self, done: u64, total: u64, unit: &str, detail: &str) {
-        let detail = Shown::line(self.redactor.redact(&crate::text::clean(detail)));
+    pub async fn send_detailed_progress(&self, done: u64, total: u64, unit: &str, detail: &str) {
+        let detail = SafeText::from_line(self.redactor.redact(&crate::text::clean_line(detail)));
         let (node, step) = (self.node.clone(), self.step.clone());
-        self.send(Event::Progress {
+        self.send_event(JobEvent::Progress {
             node,
             step,
             done,
@@ -158,7 +162,7 @@ impl EventSink {
         .await;
     }
 
-    async fn send(&self, event: Event) {
+    async fn send_event(&self, event: JobEvent) {
         // A job goes on when nobody looks any more.
         let _ = self.events.send(event).await;
     }

@@ -6,24 +6,24 @@ use std::time::Duration;
 use futures_util::future::{join_all, select_all};
 use tokio::sync::mpsc;
 
-use super::event::Event;
+use super::event::JobEvent;
 use super::journal::Redactor;
-use super::lock::{Hold, Lock};
-use crate::host::Stream;
-use crate::text::Shown;
+use super::lock::{JobLock, LockRequest};
+use crate::host::OutputStream;
+use crate::text::SafeText;
 
 /// The step that lines about locks belong to.
-const STEP: &str = "lock";
+const LOCK_STEP: &str = "lock";
 
 /// Locks of one job; dropping gives them back.
-pub struct Held {
-    locks: Vec<Lock>,
+pub struct HeldLocks {
+    locks: Vec<JobLock>,
     redactor: Redactor,
     /// The job's first event was sent.
     told: bool,
 }
 
-impl Held {
+impl HeldLocks {
     pub(super) fn new(redactor: Redactor) -> Self {
         Self {
             locks: Vec::new(),
@@ -32,58 +32,68 @@ impl Held {
         }
     }
 
-    /// Whether anything is held: what the job was built from may have changed until it was.
-    pub fn is_any(&self) -> bool {
+    /// Whether any lock is held. If so, what the job was built from may have changed before it was
+    /// taken.
+    pub fn holds_any(&self) -> bool {
         !self.locks.is_empty()
     }
 
-    /// Whether events were sent: somebody had to be waited for.
-    pub fn has_told(&self) -> bool {
+    /// Whether events were sent already, because somebody had to be waited for.
+    pub fn has_sent_events(&self) -> bool {
         self.told
     }
 
-    /// Tells once that the job has started.
-    pub(super) async fn started(&mut self, title: &str, events: &mpsc::Sender<Event>) {
+    /// Sends that the job has started, once.
+    pub(super) async fn send_started(&mut self, title: &str, events: &mpsc::Sender<JobEvent>) {
         if !std::mem::replace(&mut self.told, true) {
             let title = title.into();
-            let _ = events.send(Event::Started { title }).await;
+            let _ = events.send(JobEvent::Started { title }).await;
         }
     }
 
-    /// Tells that a lock was not had.
-    pub(super) async fn refused(&self, node: &str, why: &str, events: &mpsc::Sender<Event>) {
-        let event = Event::StepFailed {
+    /// Sends that a lock could not be taken.
+    pub(super) async fn send_refused(
+        &self,
+        node: &str,
+        why: &str,
+        events: &mpsc::Sender<JobEvent>,
+    ) {
+        let event = JobEvent::StepFailed {
             node: node.to_owned(),
-            step: STEP.into(),
+            step: LOCK_STEP.into(),
             error: self.redactor.redact(why).into(),
             took: Duration::ZERO,
         };
         let _ = events.send(event).await;
     }
 
-    /// Takes locks of one host, and tells when they are waited for.
-    pub(super) async fn take(
+    /// Takes locks of one host; sends a line when they have to be waited for.
+    pub(super) async fn take_locks(
         &mut self,
-        hold: &Hold,
+        hold: &LockRequest,
         title: &str,
         wait: Duration,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<JobEvent>,
     ) -> Result<(), String> {
         let node = hold.host.name().to_owned();
         let holds = vec![(node, hold.clone())];
-        match self.take_each(holds, title, wait, events).await.pop() {
+        match self
+            .take_locks_of_hosts(holds, title, wait, events)
+            .await
+            .pop()
+        {
             None => Ok(()),
             Some((_, why)) => Err(why),
         }
     }
 
-    /// The same for several hosts, at once; answers with those that can't be locked, and why.
-    pub(super) async fn take_each(
+    /// Takes locks of several hosts at once. Returns the nodes that can't be locked, and why.
+    pub(super) async fn take_locks_of_hosts(
         &mut self,
-        holds: Vec<(String, Hold)>,
+        holds: Vec<(String, LockRequest)>,
         title: &str,
         wait: Duration,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<JobEvent>,
     ) -> Vec<(String, String)> {
         let (said, mut arriving) = mpsc::channel::<(String, String)>(8);
         let taking = holds.into_iter().map(|(node, hold)| {
@@ -95,7 +105,7 @@ impl Held {
                         let _ = said.send((node.clone(), line)).await;
                     }
                 };
-                let taking = async move { Lock::take(&hold, title, wait, &told).await };
+                let taking = async move { JobLock::take(&hold, title, wait, &told).await };
                 let (lock, ()) = tokio::join!(taking, forward);
                 (node, lock)
             }
@@ -104,12 +114,12 @@ impl Held {
         drop(said);
         let telling = async {
             while let Some((node, line)) = arriving.recv().await {
-                self.started(title, events).await;
-                let event = Event::Line {
+                self.send_started(title, events).await;
+                let event = JobEvent::Line {
                     node,
-                    step: STEP.into(),
-                    stream: Stream::Note,
-                    text: Shown::line(self.redactor.redact(&line)),
+                    step: LOCK_STEP.into(),
+                    stream: OutputStream::Note,
+                    text: SafeText::from_line(self.redactor.redact(&line)),
                 };
                 let _ = events.send(event).await;
             }
@@ -125,15 +135,16 @@ impl Held {
         failed
     }
 
-    fn binding(&self) -> impl Iterator<Item = &Lock> {
-        self.locks.iter().filter(|l| l.binds())
+    fn binding_locks(&self) -> impl Iterator<Item = &JobLock> {
+        self.locks.iter().filter(|l| l.is_binding())
     }
 
-    /// Ends when a lock is lost that the job does not go on without.
-    pub(super) async fn lost(&self) {
+    /// Waits until a lock is lost without which the job must not go on; for ever when there is
+    /// none.
+    pub(super) async fn wait_for_loss(&self) {
         let lost: Vec<_> = self
-            .binding()
-            .map(|l| Box::pin(l.lost().cancelled()))
+            .binding_locks()
+            .map(|l| Box::pin(l.lost_token().cancelled()))
             .collect();
         match lost.is_empty() {
             true => pending().await,
@@ -143,13 +154,15 @@ impl Held {
         }
     }
 
-    /// What to tell when such a lock is lost.
-    pub(super) fn loss(&self) -> Option<String> {
-        self.binding().find(|l| l.is_lost()).map(Lock::loss)
+    /// Returns a sentence when such a lock is lost.
+    pub(super) fn loss_reason(&self) -> Option<String> {
+        self.binding_locks()
+            .find(|l| l.is_lost())
+            .map(JobLock::loss_reason)
     }
 
     /// Gives all back, and waits until they are.
     pub async fn release(mut self) {
-        join_all(self.locks.drain(..).map(Lock::release)).await;
+        join_all(self.locks.drain(..).map(JobLock::release)).await;
     }
 }

@@ -17,15 +17,15 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::event::Outcome;
-use crate::host::{HostError, Recorder};
+use super::event::JobOutcome;
+use crate::host::{CommandRecorder, HostError};
 
 /// A journal of this size is set aside.
-const LARGE: u64 = 5 << 20;
+const MAX_JOURNAL_BYTES: u64 = 5 << 20;
 
-/// How often, and how long, a lock is asked for that a process holds which may have been stopped.
-const TRIES: usize = 100;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How often the file's lock is tried, and the pause between: a stopped process may hold it.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Shown instead of a secret.
 const REMOVED: &str = "•••";
@@ -36,9 +36,9 @@ pub struct Redactor(Arc<Mutex<Vec<SecretString>>>);
 
 impl Redactor {
     /// From now on `secret` is removed. Very short ones are not: they would blank ordinary words.
-    pub fn add(&self, secret: SecretString) {
+    pub fn add_secret(&self, secret: SecretString) {
         let text = secret.expose_secret();
-        let mut secrets = self.secrets();
+        let mut secrets = self.lock_secrets();
         // Output is cut into lines before it is redacted.
         if text.contains('\n') {
             let lines = text.lines().map(str::trim).filter(|l| l.len() >= 8);
@@ -54,7 +54,7 @@ impl Redactor {
     /// The text without any known secret.
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in self.secrets().iter() {
+        for secret in self.lock_secrets().iter() {
             if text.contains(secret.expose_secret()) {
                 text = text.replace(secret.expose_secret(), REMOVED);
             }
@@ -62,7 +62,7 @@ impl Redactor {
         text
     }
 
-    fn secrets(&self) -> std::sync::MutexGuard<'_, Vec<SecretString>> {
+    fn lock_secrets(&self) -> std::sync::MutexGuard<'_, Vec<SecretString>> {
         // A panic while the list was held can't have broken it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,12 +71,12 @@ impl Redactor {
 /// The file that remembers every job and every remote command. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    pages: Arc<Mutex<Pages>>,
+    pages: Arc<Mutex<JournalFile>>,
     redactor: Redactor,
 }
 
 /// The file, as this process has it.
-struct Pages {
+struct JournalFile {
     path: PathBuf,
     /// `None` while it can't be opened.
     file: Option<File>,
@@ -85,9 +85,9 @@ struct Pages {
     trouble: Option<String>,
 }
 
-impl Pages {
-    fn write(&mut self, line: &[u8]) {
-        if let Err(e) = self.try_write(line) {
+impl JournalFile {
+    fn write_line(&mut self, line: &[u8]) {
+        if let Err(e) = self.try_write_line(line) {
             tracing::warn!("the journal can't be written: {e}");
             let path = self.path.display();
             self.trouble
@@ -95,14 +95,14 @@ impl Pages {
         }
     }
 
-    fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn try_write_line(&mut self, line: &[u8]) -> io::Result<()> {
         // Once more in the new file when it was set aside meanwhile, by this process or another.
         for _ in 0..4 {
             let file = match self.file.take() {
                 Some(file) => file,
-                None => crate::files::append(&self.path)?,
+                None => crate::files::open_append(&self.path)?,
             };
-            let mut file = match locked(file) {
+            let mut file = match lock_journal_file(file) {
                 Ok(held) => held,
                 // Stopped while it held the lock: a line beside it is better than none.
                 Err(mut file) => {
@@ -117,7 +117,7 @@ impl Pages {
                 continue;
             }
             if here.len() >= self.large {
-                let old = set_aside(&self.path);
+                let old = old_journal_path(&self.path);
                 match std::fs::rename(&self.path, &old) {
                     Ok(()) => continue,
                     Err(e) => tracing::warn!("the journal can't be set aside: {e}"),
@@ -136,29 +136,29 @@ impl Pages {
 }
 
 /// Where a large journal goes.
-fn set_aside(path: &Path) -> PathBuf {
+fn old_journal_path(path: &Path) -> PathBuf {
     let mut old = path.as_os_str().to_owned();
     old.push(".old");
     old.into()
 }
 
-/// The file, locked; itself when another process does not give it.
-fn locked(mut file: File) -> Result<Flock<File>, File> {
-    for _ in 0..TRIES {
+/// Locks the file; returns it unlocked when another process does not give the lock.
+fn lock_journal_file(mut file: File) -> Result<Flock<File>, File> {
+    for _ in 0..LOCK_TRIES {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(held) => return Ok(held),
             Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
             // Nothing can be locked there, as on some file systems of networks.
             Err((back, _)) => return Err(back),
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(LOCK_PAUSE);
     }
     Err(file)
 }
 
 #[derive(Serialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
-enum Record<'a> {
+enum JournalRecord<'a> {
     Command {
         node: &'a str,
         command: String,
@@ -176,15 +176,15 @@ enum Record<'a> {
         title: &'a str,
         millis: u128,
         #[serde(flatten)]
-        outcome: &'a Outcome,
+        outcome: &'a JobOutcome,
     },
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JournalLine<'a> {
     time: Timestamp,
     #[serde(flatten)]
-    record: Record<'a>,
+    record: JournalRecord<'a>,
 }
 
 impl Journal {
@@ -193,18 +193,18 @@ impl Journal {
     /// # Errors
     /// When it can't be written.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let journal = Self::at(path);
-        journal.pages().file = Some(crate::files::append(path)?);
+        let journal = Self::open_lazily(path);
+        journal.lock_file().file = Some(crate::files::open_append(path)?);
         Ok(journal)
     }
 
-    /// The same, opened when something is written: a full disk must stop neither a look nor a restore.
-    /// What could not be written is in [`Journal::trouble`].
-    pub fn at(path: &Path) -> Self {
-        let pages = Pages {
+    /// Makes a journal that is opened when something is written: a full disk must stop neither a
+    /// look nor a restore. [`Journal::write_trouble`] says what could not be written.
+    pub fn open_lazily(path: &Path) -> Self {
+        let pages = JournalFile {
             path: path.to_owned(),
             file: None,
-            large: LARGE,
+            large: MAX_JOURNAL_BYTES,
             trouble: None,
         };
         Self {
@@ -214,11 +214,11 @@ impl Journal {
     }
 
     /// Why something was not remembered, a sentence; `None` when all was.
-    pub fn trouble(&self) -> Option<String> {
-        self.pages().trouble.clone()
+    pub fn write_trouble(&self) -> Option<String> {
+        self.lock_file().trouble.clone()
     }
 
-    fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
+    fn lock_file(&self) -> std::sync::MutexGuard<'_, JournalFile> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,27 +227,27 @@ impl Journal {
         &self.redactor
     }
 
-    pub(super) fn job_started(&self, title: &str, plan: &str) {
+    pub(super) fn record_job_started(&self, title: &str, plan: &str) {
         let operator = std::env::var("USER").unwrap_or_else(|_| nix::unistd::getuid().to_string());
-        self.write(Record::JobStarted {
+        self.write_record(JournalRecord::JobStarted {
             title,
             operator,
             plan,
         });
     }
 
-    pub(super) fn job_finished(&self, title: &str, took: Duration, outcome: &Outcome) {
+    pub(super) fn record_job_finished(&self, title: &str, took: Duration, outcome: &JobOutcome) {
         let millis = took.as_millis();
-        self.write(Record::JobFinished {
+        self.write_record(JournalRecord::JobFinished {
             title,
             millis,
             outcome,
         });
     }
 
-    fn write(&self, record: Record<'_>) {
+    fn write_record(&self, record: JournalRecord<'_>) {
         let time = Timestamp::now();
-        let Ok(mut value) = serde_json::to_value(Line { time, record }) else {
+        let Ok(mut value) = serde_json::to_value(JournalLine { time, record }) else {
             return;
         };
         // Before it is written as JSON: that would escape quotes in a secret.
@@ -259,13 +259,13 @@ impl Journal {
             }
         }
         let line = crate::text::escape_json(&value.to_string()).into_owned() + "\n";
-        self.pages().write(line.as_bytes());
+        self.lock_file().write_line(line.as_bytes());
     }
 }
 
-impl Recorder for Journal {
+impl CommandRecorder for Journal {
     fn record(&self, node: &str, command: &str, took: Duration, result: Result<i32, &HostError>) {
-        self.write(Record::Command {
+        self.write_record(JournalRecord::Command {
             node,
             command: command.to_owned(),
             millis: took.as_millis(),
@@ -285,18 +285,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.jsonl");
         let journal = Journal::open(&path).unwrap();
-        journal.redactor().add(SecretString::from("hunter22"));
-        journal.redactor().add(SecretString::from("a\"b\\c"));
+        journal
+            .redactor()
+            .add_secret(SecretString::from("hunter22"));
+        journal.redactor().add_secret(SecretString::from("a\"b\\c"));
         journal.record(
             "n1",
             "echo hunter22 a\"b\\c",
             Duration::from_millis(7),
             Ok(3),
         );
-        journal.job_finished(
+        journal.record_job_finished(
             "deploy",
             Duration::from_secs(1),
-            &Outcome::Failed {
+            &JobOutcome::Failed {
                 reason: "password hunter22 refused".into(),
             },
         );
@@ -331,18 +333,18 @@ mod tests {
             std::thread::scope(|all| {
                 for who in 0..6 {
                     all.spawn(move || {
-                        let journal = Journal::at(path);
+                        let journal = Journal::open_lazily(path);
                         // Once in all.
-                        journal.pages().large = 15_000;
+                        journal.lock_file().large = 15_000;
                         for n in 0..EACH {
                             let line = format!("{who} {n:0>40}\n");
-                            journal.pages().write(line.as_bytes());
+                            journal.lock_file().write_line(line.as_bytes());
                         }
-                        assert_eq!(journal.trouble(), None);
+                        assert_eq!(journal.write_trouble(), None);
                     });
                 }
             });
-            let (old, new) = (lines(&set_aside(path)), lines(path));
+            let (old, new) = (lines(&old_journal_path(path)), lines(path));
             assert!(old.len() > 300 && !new.is_empty(), "{}", old.len());
             assert_eq!(old.len() + new.len(), 6 * EACH);
         }
@@ -353,10 +355,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("none/journal.jsonl");
         assert!(Journal::open(&path).is_err());
-        let journal = Journal::at(&path);
-        assert_eq!(journal.trouble(), None);
+        let journal = Journal::open_lazily(&path);
+        assert_eq!(journal.write_trouble(), None);
         journal.record("n1", "true", Duration::ZERO, Ok(0));
-        assert!(journal.trouble().unwrap().contains("can't be written"));
+        assert!(
+            journal
+                .write_trouble()
+                .unwrap()
+                .contains("can't be written")
+        );
         // The folder comes: it is written from then on.
         std::fs::create_dir(dir.path().join("none")).unwrap();
         journal.record("n1", "false", Duration::ZERO, Ok(1));
@@ -371,7 +378,7 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         for payload in PAYLOADS {
             journal.record(payload, payload, Duration::ZERO, Ok(0));
-            journal.job_started(payload, payload);
+            journal.record_job_started(payload, payload);
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(is_safe(&text));

@@ -10,11 +10,13 @@ mod plan;
 mod runner;
 mod step;
 
-pub use crate::host::Stream;
-pub use event::{Event, EventSink, JobId, Outcome};
-pub use held::Held;
+pub use crate::host::OutputStream;
+pub use event::{EventSink, JobEvent, JobId, JobOutcome};
+pub use held::HeldLocks;
 pub use journal::{Journal, Redactor};
-pub use lock::{Hold, Lock, LockError, LockName, PATIENCE as LOCK_PATIENCE, myself};
+pub use lock::{
+    DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,
+};
 pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
-pub use step::{Change, ChangeKind, Check, Cx, Step, StepError};
+pub use step::{Change, ChangeKind, Check, Step, StepContext, StepError};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::step::{Change, ChangeKind, Check};
-use crate::text::Shown;
+use crate::text::SafeText;
 
 /// What the operator must do before a plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Confirm {
 pub struct StepPlan {
     pub step: String,
     /// The check's result, or why it could not be made.
-    pub check: Result<Check, Shown>,
+    pub check: Result<Check, SafeText>,
 }
 
 /// The steps of one node, in order.
@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// The steps of each node over all stages, nodes in the order of their first step.
-    pub fn by_node(&self) -> Vec<(&str, Vec<&StepPlan>)> {
+    pub fn steps_by_node(&self) -> Vec<(&str, Vec<&StepPlan>)> {
         let mut nodes: Vec<(&str, Vec<&StepPlan>)> = Vec::new();
         for node in self.stages.iter().flat_map(|s| &s.nodes) {
             match nodes.iter_mut().find(|(name, _)| *name == node.node) {
@@ -73,7 +73,7 @@ impl Plan {
         nodes
     }
 
-    /// Every line, with its node.
+    /// All lines of all steps.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.steps().flat_map(|s| match &s.check {
             Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
@@ -88,7 +88,7 @@ impl Plan {
 
     /// Why the plan can't be applied, if it can't: a check failed, or a decision is open; with
     /// [`Plan::keep_going`] only when that is so on every node.
-    pub fn blocked(&self) -> Option<String> {
+    pub fn blocked_reason(&self) -> Option<String> {
         let held = |node: &NodePlan| {
             node.steps.iter().any(|s| match &s.check {
                 Err(_) => true,
@@ -113,7 +113,7 @@ impl Plan {
     }
 
     /// Decisions that the operator can take by typing a name: node and line.
-    pub fn questions(&self) -> impl Iterator<Item = (&str, &Change)> {
+    pub fn open_questions(&self) -> impl Iterator<Item = (&str, &Change)> {
         self.stages
             .iter()
             .flat_map(|s| &s.nodes)

@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Event, EventSink, Outcome};
-use super::held::Held;
+use super::event::{EventSink, JobEvent, JobOutcome};
+use super::held::HeldLocks;
 use super::journal::Journal;
-use super::lock::{Hold, LockName, PATIENCE};
+use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
 use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
-use super::step::{Change, ChangeKind, Check, Cx, Step, StepError};
+use super::step::{Change, ChangeKind, Check, Step, StepContext, StepError};
 use crate::docker::Docker;
 use crate::host::Host;
 
@@ -30,7 +30,7 @@ pub struct Job {
     pub keep_going: bool,
     /// Locks of applications that are held from before the plan is compared to the end; nothing is
     /// done without them.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<LockRequest>,
     /// Holds a lock on every node while it runs, so that two operators don't work on one.
     pub lock: bool,
     /// Nothing is done unless every node could be locked: steps work on other nodes than their own.
@@ -54,15 +54,15 @@ impl Job {
         }
     }
 
-    /// Makes it a part of another job, which holds all locks that this one would take.
-    pub fn inside(mut self) -> Self {
+    /// Makes it a part of another job, which holds all the locks that this one would take.
+    pub fn into_part(mut self) -> Self {
         self.lock = false;
         self.holds.clear();
         self
     }
 
-    /// A lock for each node, for those that are wanted.
-    fn hosts(&self) -> BTreeMap<&str, &Host> {
+    /// Returns the hosts to lock, by node; none when the job needs no lock.
+    fn hosts_to_lock(&self) -> BTreeMap<&str, &Host> {
         let tracks = self.stages.iter().flat_map(|s| &s.tracks);
         tracks
             .filter(|_| self.lock)
@@ -91,10 +91,10 @@ pub enum RunError {
     /// The facts are no longer those the confirmed plan was made from.
     #[error("the fleet changed since the plan was made")]
     PlanChanged(Box<Plan>),
-    /// A lock was not had: nothing was done. The events told it, the last one as well.
+    /// A lock could not be taken: nothing was done. All events were sent, the last one too.
     #[error("{0:?}")]
-    NotLocked(Outcome),
-    /// It can't be made any more, and why.
+    NotLocked(JobOutcome),
+    /// The job can't be built any more, and why.
     #[error("{0}")]
     NotBuilt(String),
 }
@@ -112,27 +112,27 @@ impl Runner {
     pub fn new(journal: Journal) -> Self {
         Self {
             journal,
-            wait: Arc::new(AtomicU64::new(PATIENCE.as_secs())),
+            wait: Arc::new(AtomicU64::new(DEFAULT_LOCK_WAIT.as_secs())),
             unlocked: Arc::default(),
         }
     }
 
-    /// How long a lock is waited for that somebody else holds.
-    pub fn wait(&self) -> Duration {
+    /// Returns how long a lock is waited for that somebody else holds.
+    pub fn lock_wait(&self) -> Duration {
         Duration::from_secs(self.wait.load(Ordering::Relaxed))
     }
 
-    /// Sets [`Runner::wait`] for this one and its clones.
-    pub fn set_wait(&self, wait: Duration) {
+    /// Sets [`Runner::lock_wait`] for this runner and its clones.
+    pub fn set_lock_wait(&self, wait: Duration) {
         self.wait.store(wait.as_secs(), Ordering::Relaxed);
     }
 
-    /// From now on no lock of an application is taken: where they are can't be reached.
+    /// Takes no lock of an application from now on: the node that keeps them can't be reached.
     pub fn go_without_locks(&self) {
         self.unlocked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Runner::go_without_locks`] was said.
+    /// Whether [`Runner::go_without_locks`] was called.
     pub fn goes_without_locks(&self) -> bool {
         self.unlocked.load(Ordering::Relaxed)
     }
@@ -141,14 +141,14 @@ impl Runner {
     pub async fn plan(&self, job: &Job) -> Plan {
         // Nobody listens to the lines of a check.
         let (events, _) = mpsc::channel(1);
-        self.plan_with(job, &events, &CancellationToken::new())
+        self.plan_with_events(job, &events, &CancellationToken::new())
             .await
     }
 
-    async fn plan_with(
+    async fn plan_with_events(
         &self,
         job: &Job,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
     ) -> Plan {
         if let Some(forget) = &job.forget {
@@ -159,12 +159,12 @@ impl Runner {
             let nodes = stage.tracks.iter().map(|track| async {
                 let mut steps = Vec::with_capacity(track.steps.len());
                 for step in &track.steps {
-                    let cx = self.cx(track, step.as_ref(), events, cancel);
-                    let check = guarded(step.as_ref(), cancel, step.check(&cx)).await;
+                    let cx = self.step_context(track, step.as_ref(), events, cancel);
+                    let check = run_bounded(step.as_ref(), cancel, step.check(&cx)).await;
                     steps.push(StepPlan {
                         step: step.name(),
                         check: check
-                            .map(shown)
+                            .map(make_check_safe)
                             .map_err(|e| self.journal.redactor().redact(&e.to_string()).into()),
                     });
                 }
@@ -186,183 +186,188 @@ impl Runner {
         }
     }
 
-    /// Runs the job. What happens is told to `events`, [`Event::Finished`] last.
+    /// Runs the job. What happens is sent to `events`, [`JobEvent::Finished`] last.
     ///
     /// # Errors
-    /// [`RunError::PlanChanged`] when `confirmed` is the hash of a plan that would be another now;
+    /// [`RunError::PlanChanged`] when `confirmed` is the hash of a plan that would be another now:
     /// nothing was changed. No event was sent, unless there was a lock to wait for.
     pub async fn run(
         &self,
         job: &Job,
         confirmed: Option<&str>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<JobEvent>,
         cancel: CancellationToken,
-    ) -> Result<Outcome, RunError> {
-        let held = self.hold(&job.holds, &job.title, &events, &cancel).await;
+    ) -> Result<JobOutcome, RunError> {
+        let held = self
+            .take_locks(&job.holds, &job.title, &events, &cancel)
+            .await;
         let held = match held {
             Ok(held) => held,
             Err(RunError::NotLocked(outcome)) => return Ok(outcome),
             Err(e) => return Err(e),
         };
-        self.run_held(job, held, confirmed, events, cancel).await
+        self.run_with_locks(job, held, confirmed, events, cancel)
+            .await
     }
 
-    /// Takes the locks that a job needs, before it is planned for good: what it was built from may
-    /// change until they are held. When there is something to wait for, that is told to `events`.
+    /// Takes the locks that a job needs, before its final plan: what the job was built from may
+    /// change until they are held. Sends events when there is somebody to wait for.
     ///
     /// # Errors
     /// [`RunError::NotLocked`], with the end of the job.
-    pub async fn hold(
+    pub async fn take_locks(
         &self,
-        holds: &[Hold],
+        holds: &[LockRequest],
         title: &str,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
-    ) -> Result<Held, RunError> {
+    ) -> Result<HeldLocks, RunError> {
         let begun = Instant::now();
-        let mut held = Held::new(self.journal.redactor().clone());
+        let mut held = HeldLocks::new(self.journal.redactor().clone());
         let unlocked = self.goes_without_locks();
-        let wanted = |h: &&Hold| !unlocked && !h.names.is_empty();
+        let wanted = |h: &&LockRequest| !unlocked && !h.names.is_empty();
         for hold in holds.iter().filter(wanted) {
-            let taking = held.take(hold, title, self.wait(), events);
+            let taking = held.take_locks(hold, title, self.lock_wait(), events);
             let why = match cancel.run_until_cancelled(taking).await {
                 Some(Ok(())) => continue,
                 Some(Err(why)) => Some(why),
                 None => None,
             };
-            held.started(title, events).await;
+            held.send_started(title, events).await;
             let outcome = match why {
                 Some(reason) => {
-                    held.refused(hold.host.name(), &reason, events).await;
-                    Outcome::Failed {
+                    held.send_refused(hold.host.name(), &reason, events).await;
+                    JobOutcome::Failed {
                         reason: reason.into(),
                     }
                 }
-                None => Outcome::Cancelled,
+                None => JobOutcome::Cancelled,
             };
             held.release().await;
-            self.journal.job_started(title, "");
-            self.finish(title, begun, &outcome, events).await;
+            self.journal.record_job_started(title, "");
+            self.finish_job(title, begun, &outcome, events).await;
             return Err(RunError::NotLocked(outcome));
         }
         Ok(held)
     }
 
-    /// [`Runner::run`] with locks that are held already; they are given back in the end.
+    /// Runs a job as [`Runner::run`] does, with locks that are held already. They are given back at
+    /// the end.
     ///
     /// # Errors
-    /// As [`Runner::run`].
-    pub async fn run_held(
+    /// Those of [`Runner::run`].
+    pub async fn run_with_locks(
         &self,
         job: &Job,
-        mut held: Held,
+        mut held: HeldLocks,
         confirmed: Option<&str>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<JobEvent>,
         cancel: CancellationToken,
-    ) -> Result<Outcome, RunError> {
+    ) -> Result<JobOutcome, RunError> {
         let begun = Instant::now();
         let mut failed = BTreeMap::new();
         for (node, why) in self.lock_hosts(job, &mut held, &events, &cancel).await {
             failed.insert(node, why);
         }
-        let plan = self.plan_with(job, &events, &cancel).await;
+        let plan = self.plan_with_events(job, &events, &cancel).await;
         let hash = plan.hash();
         // A machine that slept until now would take what another did meanwhile for its own beginning.
-        if let Some(reason) = held.loss() {
+        if let Some(reason) = held.loss_reason() {
             let reason = reason.into();
-            let outcome = Outcome::Failed { reason };
-            self.journal.job_started(&job.title, &hash);
-            held.started(&job.title, &events).await;
+            let outcome = JobOutcome::Failed { reason };
+            self.journal.record_job_started(&job.title, &hash);
+            held.send_started(&job.title, &events).await;
             held.release().await;
-            self.finish(&job.title, begun, &outcome, &events).await;
+            self.finish_job(&job.title, begun, &outcome, &events).await;
             return Ok(outcome);
         }
         if confirmed.is_some_and(|confirmed| confirmed != hash) && !cancel.is_cancelled() {
-            if held.has_told() {
-                let outcome = Outcome::Failed {
+            if held.has_sent_events() {
+                let outcome = JobOutcome::Failed {
                     reason:
                         "the fleet changed meanwhile: nothing was done, and there is a new plan"
                             .into(),
                 };
-                self.finish(&job.title, begun, &outcome, &events).await;
+                self.finish_job(&job.title, begun, &outcome, &events).await;
             }
             held.release().await;
             return Err(RunError::PlanChanged(Box::new(plan)));
         }
-        self.journal.job_started(&job.title, &hash);
-        held.started(&job.title, &events).await;
+        self.journal.record_job_started(&job.title, &hash);
+        held.send_started(&job.title, &events).await;
         for (node, why) in &failed {
-            held.refused(node, why, &events).await;
+            held.send_refused(node, why, &events).await;
         }
-        let outcome = match plan.blocked() {
-            _ if cancel.is_cancelled() => Outcome::Cancelled,
-            Some(reason) => Outcome::Failed {
+        let outcome = match plan.blocked_reason() {
+            _ if cancel.is_cancelled() => JobOutcome::Cancelled,
+            Some(reason) => JobOutcome::Failed {
                 reason: reason.into(),
             },
-            None => self.stages(job, failed, &held, &events, &cancel).await,
+            None => self.run_stages(job, failed, &held, &events, &cancel).await,
         };
         held.release().await;
-        self.finish(&job.title, begun, &outcome, &events).await;
+        self.finish_job(&job.title, begun, &outcome, &events).await;
         Ok(outcome)
     }
 
-    /// Gives locks back that a job does not need after all.
+    /// Gives back the locks of a job that can't be built any more.
     ///
     /// # Errors
-    /// Always [`RunError::NotBuilt`], with the reason; a job that was told to have started has ended.
-    pub async fn give_up(
+    /// Always [`RunError::NotBuilt`], with the reason. If a start was sent, an end is sent too.
+    pub async fn abandon_job(
         &self,
-        held: Held,
+        held: HeldLocks,
         title: &str,
         reason: String,
-        events: &mpsc::Sender<Event>,
-    ) -> Result<Outcome, RunError> {
+        events: &mpsc::Sender<JobEvent>,
+    ) -> Result<JobOutcome, RunError> {
         // On a machine that slept it is the reason of the other one.
-        let reason = held.loss().unwrap_or(reason);
-        if held.has_told() {
-            let outcome = Outcome::Failed {
+        let reason = held.loss_reason().unwrap_or(reason);
+        if held.has_sent_events() {
+            let outcome = JobOutcome::Failed {
                 reason: reason.clone().into(),
             };
-            self.finish(title, Instant::now(), &outcome, events).await;
+            self.finish_job(title, Instant::now(), &outcome, events)
+                .await;
         }
         held.release().await;
         Err(RunError::NotBuilt(reason))
     }
 
-    async fn finish(
+    async fn finish_job(
         &self,
         title: &str,
         begun: Instant,
-        outcome: &Outcome,
-        events: &mpsc::Sender<Event>,
+        outcome: &JobOutcome,
+        events: &mpsc::Sender<JobEvent>,
     ) {
         let took = begun.elapsed();
-        self.journal.job_finished(title, took, outcome);
-        let finished = Event::Finished {
+        self.journal.record_job_finished(title, took, outcome);
+        let finished = JobEvent::Finished {
             outcome: outcome.clone(),
             took,
         };
-        send(events, finished).await;
+        send_job_event(events, finished).await;
     }
 
-    async fn stages(
+    async fn run_stages(
         &self,
         job: &Job,
         mut failed: BTreeMap<String, String>,
-        held: &Held,
-        events: &mpsc::Sender<Event>,
+        held: &HeldLocks,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
-    ) -> Outcome {
+    ) -> JobOutcome {
         let locked = failed.is_empty() || (job.keep_going && !job.lock_all);
         // What is done without the lock may undo what somebody else does now.
         let going = cancel.child_token();
         let changed = match locked {
             true => {
-                let work = self.stages_locked(job, held, events, &going, &mut failed);
+                let work = self.run_locked_stages(job, held, events, &going, &mut failed);
                 tokio::pin!(work);
                 tokio::select! {
                     changed = &mut work => changed,
-                    () = held.lost() => {
+                    () = held.wait_for_loss() => {
                         going.cancel();
                         work.await
                     }
@@ -371,15 +376,15 @@ impl Runner {
             false => 0,
         };
         if cancel.is_cancelled() {
-            return Outcome::Cancelled;
+            return JobOutcome::Cancelled;
         }
-        if let Some(reason) = held.loss() {
-            return Outcome::Failed {
+        if let Some(reason) = held.loss_reason() {
+            return JobOutcome::Failed {
                 reason: reason.into(),
             };
         }
         if failed.is_empty() {
-            return Outcome::Done { changed };
+            return JobOutcome::Done { changed };
         }
         let reasons: Vec<String> = match job.keep_going {
             true => failed
@@ -389,34 +394,36 @@ impl Runner {
             false => failed.into_values().collect(),
         };
         let reason = reasons.join("; ").into();
-        Outcome::Failed { reason }
+        JobOutcome::Failed { reason }
     }
 
-    /// Locks every node of a job that wants it; answers with those that can't be locked.
+    /// Locks every node of a job that wants it. Returns the nodes that can't be locked, and why.
     async fn lock_hosts(
         &self,
         job: &Job,
-        held: &mut Held,
-        events: &mpsc::Sender<Event>,
+        held: &mut HeldLocks,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
     ) -> Vec<(String, String)> {
-        let holds = job.hosts().into_iter().map(|(node, host)| {
-            let hold = Hold {
+        let holds = job.hosts_to_lock().into_iter().map(|(node, host)| {
+            let hold = LockRequest {
                 host: host.clone(),
                 names: vec![LockName::Host],
             };
             (node.to_owned(), hold)
         });
-        let taking = held.take_each(holds.collect(), &job.title, self.wait(), events);
+        let taking =
+            held.take_locks_of_hosts(holds.collect(), &job.title, self.lock_wait(), events);
         cancel.run_until_cancelled(taking).await.unwrap_or_default()
     }
 
-    /// Answers how many steps changed something; what failed is in `failed`, by node.
-    async fn stages_locked(
+    /// Runs the stages, under locks. Returns how many steps changed something; failures go to
+    /// `failed`, by node.
+    async fn run_locked_stages(
         &self,
         job: &Job,
-        held: &Held,
-        events: &mpsc::Sender<Event>,
+        held: &HeldLocks,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
         failed: &mut BTreeMap<String, String>,
     ) -> usize {
@@ -429,7 +436,7 @@ impl Runner {
                 .collect();
             let running = tracks
                 .iter()
-                .map(|track| self.track(track, held, events, cancel));
+                .map(|track| self.run_track(track, held, events, cancel));
             for (track, result) in tracks.iter().zip(join_all(running).await) {
                 match result {
                     Ok(n) => changed += n,
@@ -445,38 +452,38 @@ impl Runner {
         changed
     }
 
-    /// Runs a node's steps; answers how many changed something.
-    async fn track(
+    /// Runs a node's steps, one after another. Returns how many changed something.
+    async fn run_track(
         &self,
         track: &Track,
-        held: &Held,
-        events: &mpsc::Sender<Event>,
+        held: &HeldLocks,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
     ) -> Result<usize, String> {
         let mut changed = 0;
         let mut failures = Vec::new();
         for step in &track.steps {
-            if let Some(loss) = held.loss() {
+            if let Some(loss) = held.loss_reason() {
                 failures.push(loss);
                 break;
             }
             let (node, name) = (track.node.clone(), step.name());
-            send(
+            send_job_event(
                 events,
-                Event::StepStarted {
+                JobEvent::StepStarted {
                     node: node.clone(),
                     step: name.clone(),
                 },
             )
             .await;
-            let cx = self.cx(track, step.as_ref(), events, cancel);
+            let cx = self.step_context(track, step.as_ref(), events, cancel);
             let begun = Instant::now();
-            match one(step.as_ref(), &cx, held).await {
+            match run_step(step.as_ref(), &cx, held).await {
                 Ok(did) => {
                     changed += usize::from(did);
-                    send(
+                    send_job_event(
                         events,
-                        Event::StepDone {
+                        JobEvent::StepDone {
                             node,
                             step: name,
                             changed: did,
@@ -489,9 +496,9 @@ impl Runner {
                     let error = crate::text::clean_lines(&e.to_string());
                     let error = self.journal.redactor().redact(&error);
                     let reason = format!("{name}: {error}");
-                    send(
+                    send_job_event(
                         events,
-                        Event::StepFailed {
+                        JobEvent::StepFailed {
                             node,
                             step: name,
                             error: error.into(),
@@ -512,15 +519,15 @@ impl Runner {
         }
     }
 
-    fn cx(
+    fn step_context(
         &self,
         track: &Track,
         step: &dyn Step,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
-    ) -> Cx {
+    ) -> StepContext {
         let redactor = self.journal.redactor().clone();
-        Cx {
+        StepContext {
             node: track.node.clone(),
             host: track.host.clone(),
             docker: track.docker.clone(),
@@ -530,25 +537,25 @@ impl Runner {
     }
 }
 
-/// What a step waits for is shown as well as what it found.
-fn shown(check: Check) -> Check {
+/// Makes safe what an unknown check says it waits for; the lines of others are safe already.
+fn make_check_safe(check: Check) -> Check {
     match check {
-        Check::Unknown(why) => Check::Unknown(crate::text::Shown::from(why).into()),
+        Check::Unknown(why) => Check::Unknown(crate::text::SafeText::from(why).into()),
         found => found,
     }
 }
 
-fn decision(lines: &[Change]) -> Option<&Change> {
+fn find_decision(lines: &[Change]) -> Option<&Change> {
     lines.iter().find(|c| c.kind == ChangeKind::Decide)
 }
 
-/// Check, apply if needed, verify. Answers whether something was changed.
-async fn one(step: &dyn Step, cx: &Cx, held: &Held) -> Result<bool, StepError> {
-    match guarded(step, &cx.cancel, step.check(cx)).await? {
+/// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
+async fn run_step(step: &dyn Step, cx: &StepContext, held: &HeldLocks) -> Result<bool, StepError> {
+    match run_bounded(step, &cx.cancel, step.check(cx)).await? {
         Check::Done(_) => return Ok(false),
         // Found only now that the earlier steps have run: the plan could not ask for it.
         Check::Change(lines) => {
-            if let Some(open) = decision(&lines) {
+            if let Some(open) = find_decision(&lines) {
                 return Err(StepError::failed(format!(
                     "{open}: decide, then run it again"
                 )));
@@ -557,23 +564,23 @@ async fn one(step: &dyn Step, cx: &Cx, held: &Held) -> Result<bool, StepError> {
         Check::Unknown(_) => {}
     }
     // A machine that slept wakes here as well as anywhere.
-    if let Some(loss) = held.loss() {
+    if let Some(loss) = held.loss_reason() {
         return Err(StepError::failed(loss));
     }
-    guarded(step, &cx.cancel, step.apply(cx)).await?;
-    guarded(step, &cx.cancel, step.verify(cx)).await?;
+    run_bounded(step, &cx.cancel, step.apply(cx)).await?;
+    run_bounded(step, &cx.cancel, step.verify(cx)).await?;
     Ok(true)
 }
 
 /// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.
 ///
 /// A cancelled step is given time to end what it started on the node before it is dropped.
-async fn guarded<T>(
+async fn run_bounded<T>(
     step: &dyn Step,
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
-    let (limit, clean_up) = (step.timeout(), step.clean_up());
+    let (limit, clean_up) = (step.timeout(), step.clean_up_limit());
     let work = AssertUnwindSafe(work).catch_unwind();
     tokio::pin!(work);
     let out_of_patience = async {
@@ -601,7 +608,7 @@ async fn guarded<T>(
     }
 }
 
-async fn send(events: &mpsc::Sender<Event>, event: Event) {
+async fn send_job_event(events: &mpsc::Sender<JobEvent>, event: JobEvent) {
     // A job goes on when nobody looks any more.
     let _ = events.send(event).await;
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::EventSink;
 use crate::docker::Docker;
 use crate::host::{Host, HostError};
-use crate::text::Shown;
+use crate::text::SafeText;
 
 /// How a plan's line reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +45,14 @@ impl ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub kind: ChangeKind,
-    pub what: Shown,
+    pub what: SafeText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<Shown>,
+    pub old: Option<SafeText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new: Option<Shown>,
+    pub new: Option<SafeText>,
     /// Why it is dangerous, or what will be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<Shown>,
+    pub warning: Option<SafeText>,
     /// For `!`: what the operator types to accept it; a decision without can only be taken by
     /// changing the fleet or config.toml.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ impl Change {
     fn of(kind: ChangeKind, what: impl Into<String>) -> Self {
         Self {
             kind,
-            what: Shown::line(what.into()),
+            what: SafeText::from_line(what.into()),
             old: None,
             new: None,
             warning: None,
@@ -81,8 +81,8 @@ impl Change {
     /// `~ what: old → new`
     pub fn modify(what: impl Into<String>, old: impl Into<String>, new: impl Into<String>) -> Self {
         Self {
-            old: Some(Shown::line(old.into())),
-            new: Some(Shown::line(new.into())),
+            old: Some(SafeText::from_line(old.into())),
+            new: Some(SafeText::from_line(new.into())),
             ..Self::of(ChangeKind::Modify, what)
         }
     }
@@ -95,15 +95,15 @@ impl Change {
         Self::of(ChangeKind::Decide, what)
     }
     /// `! what`, which the operator accepts by typing `accept`.
-    pub fn ask(what: impl Into<String>, accept: impl Into<String>) -> Self {
+    pub fn ask_to_accept(what: impl Into<String>, accept: impl Into<String>) -> Self {
         Self {
-            accept: Some(Shown::line(accept.into()).into()),
+            accept: Some(SafeText::from_line(accept.into()).into()),
             ..Self::of(ChangeKind::Decide, what)
         }
     }
     /// Adds why the line is dangerous.
-    pub fn warn(mut self, warning: impl Into<String>) -> Self {
-        self.warning = Some(Shown::line(warning.into()));
+    pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warning = Some(SafeText::from_line(warning.into()));
         self
     }
 }
@@ -156,7 +156,7 @@ impl StepError {
 
 /// What a step works with on its node.
 #[derive(Clone)]
-pub struct Cx {
+pub struct StepContext {
     /// The node's name in the fleet.
     pub node: String,
     pub host: Host,
@@ -178,25 +178,25 @@ pub trait Step: Send + Sync {
         Duration::from_secs(300)
     }
 
-    /// How long a cancelled step may take to end what it started.
-    fn clean_up(&self) -> Duration {
+    /// How long a cancelled step may take to end what it started on the node.
+    fn clean_up_limit(&self) -> Duration {
         Duration::from_secs(8)
     }
 
-    /// A failure does not keep the next steps of the node from being tried; the job fails all the
+    /// Whether the next steps of the node are tried after this one failed; the job fails all the
     /// same.
     fn is_independent(&self) -> bool {
         false
     }
 
     /// Compares what should be with what is. Changes nothing.
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError>;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError>;
 
     /// Makes it so.
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError>;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError>;
 
     /// Proves that it is so. By default: check finds nothing more to do.
-    async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
         match self.check(cx).await? {
             Check::Done(_) => Ok(()),
             Check::Unknown(why) => Err(StepError::Failed(format!("could not be verified: {why}"))),
@@ -214,7 +214,7 @@ pub trait Step: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Event, Outcome};
+    use crate::job::{JobEvent, JobOutcome};
     use crate::text::tests::{PAYLOADS, is_safe};
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
             let changes = [
                 Change::same(*payload),
                 Change::modify(*payload, *payload, *payload),
-                Change::ask(*payload, *payload).warn(*payload),
+                Change::ask_to_accept(*payload, *payload).with_warning(*payload),
             ];
             for change in changes {
                 let line = change.to_string();
@@ -231,8 +231,8 @@ mod tests {
                 let accept = change.accept.unwrap_or_default();
                 assert!(is_safe(&accept), "{accept:?}");
             }
-            let failed = Event::Finished {
-                outcome: Outcome::Failed {
+            let failed = JobEvent::Finished {
+                outcome: JobOutcome::Failed {
                     reason: (*payload).into(),
                 },
                 took: Duration::ZERO,
@@ -243,7 +243,7 @@ mod tests {
             let raw = serde_json::json!({
                 "event": "step_failed", "node": "n1", "step": "x", "error": payload, "took": 0
             });
-            let Ok(Event::StepFailed { error, .. }) = serde_json::from_value(raw) else {
+            let Ok(JobEvent::StepFailed { error, .. }) = serde_json::from_value(raw) else {
                 panic!("an event");
             };
             assert!(is_safe(&error), "{error:?}");

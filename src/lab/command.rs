@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::{Context as _, Result, ensure, eyre};
 
-use super::{Kind, Lab, Release, VmOptions};
+use super::{DebianRelease, Lab, LabKind, VmOptions};
 use crate::outln;
 
 /// The practice fleet of that name.
 #[derive(Debug, Args)]
-pub struct Which {
+pub struct LabName {
     /// Name of the practice fleet
     #[arg(long, default_value = "lab")]
     name: String,
@@ -39,7 +39,7 @@ pub enum LabCommand {
         vm: bool,
         /// Distribution of virtual machines
         #[arg(long, value_enum, default_value_t, requires = "vm")]
-        release: Release,
+        release: DebianRelease,
         /// Memory of a virtual machine, MiB
         #[arg(long, default_value_t = VmOptions::default().memory, requires = "vm")]
         memory: u32,
@@ -50,7 +50,7 @@ pub enum LabCommand {
         #[arg(long, value_delimiter = ',', value_name = "PACKAGE", requires = "vm")]
         with: Vec<String>,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Plug one more empty disk into a virtual machine
     Disk {
@@ -59,18 +59,18 @@ pub enum LabCommand {
         #[arg(long, default_value = "1G")]
         size: String,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Print its nodes and the path of its configuration
     Status {
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Open a shell on a node, or run a command there
     Ssh {
         node: String,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
         #[arg(last = true)]
         command: Vec<String>,
     },
@@ -78,24 +78,24 @@ pub enum LabCommand {
     Load {
         archive: PathBuf,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Stop a node as a power cut does
     Kill {
         node: String,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Start a stopped node
     Start {
         node: String,
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
     /// Remove it and everything that belongs to it
     Down {
         #[command(flatten)]
-        which: Which,
+        which: LabName,
     },
 }
 
@@ -119,13 +119,13 @@ impl LabCommand {
                 which,
             } => {
                 let kind = match (blank, docker) {
-                    (true, _) => Kind::Blank,
-                    (_, true) => Kind::Docker,
-                    _ => Kind::Swarm,
+                    (true, _) => LabKind::Blank,
+                    (_, true) => LabKind::Docker,
+                    _ => LabKind::Swarm,
                 };
                 let mut lab = Lab::new(&which.name)?;
                 if shared {
-                    lab = lab.shared();
+                    lab = lab.with_shared_volumes();
                 }
                 let say = |phase: &str| crate::out::note_hanging(format_args!("lab: {phase}"));
                 if vm {
@@ -140,19 +140,19 @@ impl LabCommand {
                 } else {
                     lab.up(nodes, kind, &say).await?;
                 }
-                print_status(&lab).await?;
+                print_lab_status(&lab).await?;
             }
             Self::Disk { node, size, which } => {
                 let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
                 outln!("{node} has a new disk of {size}, serial number {serial}")?;
             }
-            Self::Status { which } => print_status(&Lab::new(&which.name)?).await?,
+            Self::Status { which } => print_lab_status(&Lab::new(&which.name)?).await?,
             Self::Ssh {
                 node,
                 which,
                 command,
-            } => return ssh(&Lab::new(&which.name)?, &node, &command).await,
-            Self::Load { archive, which } => Lab::new(&which.name)?.load(&archive).await?,
+            } => return run_lab_ssh(&Lab::new(&which.name)?, &node, &command).await,
+            Self::Load { archive, which } => Lab::new(&which.name)?.load_images(&archive).await?,
             Self::Kill { node, which } => Lab::new(&which.name)?.kill_node(&node).await?,
             Self::Start { node, which } => Lab::new(&which.name)?.start_node(&node).await?,
             Self::Down { which } => Lab::new(&which.name)?.down().await?,
@@ -161,8 +161,8 @@ impl LabCommand {
     }
 }
 
-async fn print_status(lab: &Lab) -> Result<()> {
-    let nodes = lab.nodes().await?;
+async fn print_lab_status(lab: &Lab) -> Result<()> {
+    let nodes = lab.list_nodes().await?;
     ensure!(
         !nodes.is_empty(),
         "the practice fleet is not up: run `matou lab up`"
@@ -174,8 +174,8 @@ async fn print_status(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-async fn ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
-    let nodes = lab.nodes().await?;
+async fn run_lab_ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
+    let nodes = lab.list_nodes().await?;
     let found = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         eyre!(
@@ -203,7 +203,7 @@ async fn ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
         .arg("--")
         .arg(&found.address);
     if !command.is_empty() {
-        ssh.arg(crate::host::quote(command.iter().map(String::as_str)));
+        ssh.arg(crate::host::quote_args(command.iter().map(String::as_str)));
     }
     let status = ssh.status().await.wrap_err("ssh can't be started")?;
     let code = status.code().and_then(|c| u8::try_from(c).ok());

@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result, bail};
 
-use crate::config::state_dir;
+use crate::config::ensure_state_dir;
 use crate::host::{Command, Host};
 
 /// Seconds a private engine may take to answer.
-const START: u64 = 60;
+const START_SECONDS: u64 = 60;
 
 /// An engine that answers.
-pub(super) struct Engine {
+pub(super) struct LabEngine {
     here: Host,
     /// The private engine's folder; `None` for the machine's own engine.
     private: Option<PathBuf>,
 }
 
-impl Engine {
+impl LabEngine {
     /// The machine's engine, or a private one that was started before.
-    pub(super) async fn find(here: &Host) -> Option<Self> {
-        let private = state_dir().ok().map(|d| d.join("engine"));
+    pub(super) async fn find_running(here: &Host) -> Option<Self> {
+        let private = ensure_state_dir().ok().map(|d| d.join("engine"));
         // A private engine that runs holds practice fleets: it comes first.
         for private in [private, None] {
             if private
@@ -37,7 +37,7 @@ impl Engine {
                 private,
             };
             if engine
-                .run(&["version", "--format", "{{.Server.Version}}"])
+                .run_docker(&["version", "--format", "{{.Server.Version}}"])
                 .await
                 .is_ok()
             {
@@ -47,13 +47,13 @@ impl Engine {
         None
     }
 
-    /// Held while an engine is found or started and gets its first containers, and while one is
-    /// ended: another program may be about to use it, or to end it. Dropping it lets go. `say` is told
-    /// that it has to be waited for.
-    pub(super) async fn lock(say: &dyn Fn(&str)) -> Result<std::fs::File> {
-        let dir = state_dir()?;
+    /// Takes the lock of the engine. It is held while an engine is found or started and gets its
+    /// first containers, and while one is ended: another program may be about to use or to end it.
+    /// Dropping the file gives it back. Calls `say` when it has to wait.
+    pub(super) async fn lock_engine(say: &dyn Fn(&str)) -> Result<std::fs::File> {
+        let dir = ensure_state_dir()?;
         std::fs::create_dir_all(&dir)?;
-        let file = crate::files::append(&dir.join("engine.lock"))?;
+        let file = crate::files::open_append(&dir.join("engine.lock"))?;
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {
@@ -65,14 +65,14 @@ impl Engine {
         Ok(tokio::task::spawn_blocking(taking).await??)
     }
 
-    /// Whether a private engine that does not run left its containers.
+    /// Returns whether a private engine left containers on the disk.
     pub(super) fn has_data() -> bool {
-        state_dir().is_ok_and(|d| d.join("engine/data/containers").exists())
+        ensure_state_dir().is_ok_and(|d| d.join("engine/data/containers").exists())
     }
 
     /// Starts a private engine.
-    pub(super) async fn start(here: &Host) -> Result<Self> {
-        let dir = state_dir()?.join("engine");
+    pub(super) async fn start_private(here: &Host) -> Result<Self> {
+        let dir = ensure_state_dir()?.join("engine");
         crate::files::make_folder(&dir)?;
         let log = std::fs::File::create(dir.join("log"))?;
         let path = |name: &str| dir.join(name).display().to_string();
@@ -94,29 +94,32 @@ impl Engine {
             here: here.clone(),
             private: Some(dir.clone()),
         };
-        for _ in 0..START * 5 {
+        for _ in 0..START_SECONDS * 5 {
             if engine
-                .run(&["version", "--format", "{{.Server.Version}}"])
+                .run_docker(&["version", "--format", "{{.Server.Version}}"])
                 .await
                 .is_ok()
             {
                 return Ok(engine);
             }
             if let Some(status) = child.try_wait()? {
-                bail!("dockerd ended with {status}:\n{}", tail(&dir.join("log")));
+                bail!(
+                    "dockerd ended with {status}:\n{}",
+                    read_log_tail(&dir.join("log"))
+                );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        // It is ours and of no use.
+        // We started it, and it is of no use.
         child.kill()?;
         bail!(
-            "dockerd did not answer within {START} s:\n{}",
-            tail(&dir.join("log"))
+            "dockerd did not answer within {START_SECONDS} s:\n{}",
+            read_log_tail(&dir.join("log"))
         )
     }
 
-    /// The engine's client.
-    pub(super) fn docker(&self) -> Command {
+    /// Returns a command of the engine's client, without arguments.
+    pub(super) fn docker_command(&self) -> Command {
         match &self.private {
             Some(dir) => Command::new("docker")
                 .arg("-H")
@@ -125,24 +128,25 @@ impl Engine {
         }
     }
 
-    pub(super) fn here(&self) -> &Host {
+    pub(super) fn host(&self) -> &Host {
         &self.here
     }
 
-    /// Runs `docker ARGS` and answers with its output.
-    pub(super) async fn run(&self, args: &[&str]) -> Result<String> {
-        let command = self.docker().args(args.iter().copied());
-        Ok(self.here.run_ok(&command).await?.text())
+    /// Runs `docker ARGS`. Returns its output.
+    pub(super) async fn run_docker(&self, args: &[&str]) -> Result<String> {
+        let command = self.docker_command().args(args.iter().copied());
+        Ok(self.here.run_ok(&command).await?.stdout_text())
     }
 
-    /// Feeds a script to `sh` inside a container, so that its text is on no command line.
-    pub(super) async fn script(&self, container: &str, script: &str) -> Result<String> {
+    /// Runs a script by `sh` inside a container. It is passed on standard input, so that its text
+    /// is on no command line. Returns its output.
+    pub(super) async fn run_script_inside(&self, container: &str, script: &str) -> Result<String> {
         let command = self
-            .docker()
+            .docker_command()
             .args(["exec", "-i", container, "sh", "-s"])
             .stdin(script.as_bytes().to_vec())
             .label(format!("set up {container}"));
-        Ok(self.here.run_ok(&command).await?.text())
+        Ok(self.here.run_ok(&command).await?.stdout_text())
     }
 
     /// Ends a private engine that holds no container any more, and removes its data.
@@ -150,7 +154,7 @@ impl Engine {
         let Some(dir) = &self.private else {
             return Ok(());
         };
-        if !self.run(&["ps", "-aq"]).await?.is_empty() {
+        if !self.run_docker(&["ps", "-aq"]).await?.is_empty() {
             return Ok(());
         }
         let script = "pid=$(cat \"$1/pid\") || exit 0; kill \"$pid\"; i=0; \
@@ -165,7 +169,7 @@ impl Engine {
     }
 }
 
-fn tail(log: &std::path::Path) -> String {
+fn read_log_tail(log: &std::path::Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     crate::text::clean_lines(&lines[lines.len().saturating_sub(5)..].join("\n"))

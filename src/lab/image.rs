@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Context as _, Result, eyre};
 
-use super::engine::Engine;
-use super::node::Started;
+use super::engine::LabEngine;
+use super::node::StartedNode;
 use crate::host::Command;
 
 /// Changes whenever the content of the node image does.
@@ -15,19 +15,23 @@ const VERSION: u32 = 2;
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,nftables,\
 ca-certificates,procps,curl,sudo,udev,kmod,gnupg,less";
 
-/// Makes the nodes' image if it is not there; answers its name. The archive is kept in the cache
+/// Makes the nodes' image if it is missing. Returns its name. The archive is kept in the cache
 /// folder, so that only the first fleet takes long.
-pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> Result<String> {
+pub(super) async fn prepare_node_image(
+    engine: &LabEngine,
+    docker: bool,
+    say: &dyn Fn(&str),
+) -> Result<String> {
     let kind = if docker { "docker" } else { "blank" };
     let name = format!("matou/node-{kind}:{VERSION}");
     if engine
-        .run(&["image", "inspect", "--format", "{{.Id}}", &name])
+        .run_docker(&["image", "inspect", "--format", "{{.Id}}", &name])
         .await
         .is_ok()
     {
         return Ok(name);
     }
-    let archive = cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
+    let archive = lab_cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
     if !archive.exists() {
         say("making the nodes' image from Debian packages (once, about a minute)");
         let part = archive.with_extension("part");
@@ -43,19 +47,19 @@ pub(super) async fn node(engine: &Engine, docker: bool, say: &dyn Fn(&str)) -> R
             .arg("--customize-hook=install -d -m 1777 \"$1\"/tmp")
             .arg("bookworm")
             .arg(part.to_string_lossy());
-        engine.here().run_ok(&build).await?;
+        engine.host().run_ok(&build).await?;
         std::fs::rename(&part, &archive)?;
     }
     say("importing the nodes' image");
     let archive = archive.to_string_lossy().into_owned();
     engine
-        .run(&["import", "-c", "CMD [\"/sbin/init\"]", &archive, &name])
+        .run_docker(&["import", "-c", "CMD [\"/sbin/init\"]", &archive, &name])
         .await?;
     Ok(name)
 }
 
-/// Where what takes long to make is kept.
-pub(super) fn cache_dir() -> Result<PathBuf> {
+/// Returns the cache folder, which keeps what takes long to make.
+pub(super) fn lab_cache_dir() -> Result<PathBuf> {
     let dirs = directories::BaseDirs::new()
         .ok_or_else(|| eyre!("no home folder: set HOME or XDG_CACHE_HOME"))?;
     let dir = dirs.cache_dir().join("matou");
@@ -76,7 +80,7 @@ done
 "#;
 
 /// Makes `matou/hello:1.0` and `:1.1` and loads them on every node that lacks them.
-pub(super) async fn hello(engine: &Engine, nodes: &[Started]) -> Result<()> {
+pub(super) async fn load_hello_images(engine: &LabEngine, nodes: &[StartedNode]) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let archive = dir.path().join("hello.tar");
     let names = ["matou/hello:1.0", "matou/hello:1.1"];
@@ -94,10 +98,10 @@ pub(super) async fn hello(engine: &Engine, nodes: &[Started]) -> Result<()> {
             .arg(version)
             .stdin(HELLO.as_bytes().to_vec())
             .label(format!("build {name}"));
-        engine.here().run_ok(&build).await?;
+        engine.host().run_ok(&build).await?;
         let tar = dir.path().join(format!("{version}.tar"));
         engine
-            .run(&[
+            .run_docker(&[
                 "import",
                 "-c",
                 "CMD [\"/start\"]",
@@ -110,22 +114,28 @@ pub(super) async fn hello(engine: &Engine, nodes: &[Started]) -> Result<()> {
     }
     let path = archive.to_string_lossy().into_owned();
     engine
-        .run(&["save", "-o", &path, names[0], names[1]])
+        .run_docker(&["save", "-o", &path, names[0], names[1]])
         .await?;
-    let loading = nodes.iter().map(|n| load(engine, &n.container, &archive));
+    let loading = nodes
+        .iter()
+        .map(|n| load_image_archive(engine, &n.container, &archive));
     futures_util::future::try_join_all(loading).await?;
     Ok(())
 }
 
 /// Loads an image archive into the engine inside a container.
-pub(super) async fn load(engine: &Engine, container: &str, archive: &Path) -> Result<()> {
+pub(super) async fn load_image_archive(
+    engine: &LabEngine,
+    container: &str,
+    archive: &Path,
+) -> Result<()> {
     let bytes = tokio::fs::read(archive)
         .await
         .wrap_err_with(|| format!("{} can't be read", archive.display()))?;
     let load = engine
-        .docker()
+        .docker_command()
         .args(["exec", "-i", container, "docker", "load", "--quiet"])
         .stdin(bytes);
-    engine.here().run_ok(&load).await?;
+    engine.host().run_ok(&load).await?;
     Ok(())
 }

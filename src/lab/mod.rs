@@ -14,33 +14,33 @@ use std::path::PathBuf;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
 
-use crate::config::{Reach, state_dir};
+use crate::config::{NodeConnection, ensure_state_dir};
 use crate::host::{Command, Host, HostOptions};
 
 pub use command::LabCommand;
-use engine::Engine;
-use vm::Vms;
-pub use vm::{Release, VmOptions};
+use engine::LabEngine;
+use vm::VmFleet;
+pub use vm::{DebianRelease, VmOptions};
 
 /// The configuration of a fleet whose nodes share the folder of volumes.
-const SHARED: &str = "\n[storage]\ndriver = \"shared\"\npath = \"/mnt/data\"\n";
+const SHARED_STORAGE_CONFIG: &str = "\n[storage]\ndriver = \"shared\"\npath = \"/mnt/data\"\n";
 
 /// Where nodes that share a folder have it.
 const SHARED_AT: &str = "/mnt/data";
 
-/// How long a container is waited for.
-const CONTAINERS: &str = "connect_timeout = \"5 s\"\nkeep_alive = \"2 s\"\n";
+/// Time limits of connections to containers.
+const CONTAINER_TIMEOUTS: &str = "connect_timeout = \"5 s\"\nkeep_alive = \"2 s\"\n";
 
-/// The same of a machine that is emulated, perhaps: while it is busy it takes many seconds to let one
-/// in.
-const MACHINES: &str = "connect_timeout = \"30 s\"\nkeep_alive = \"10 s\"\n";
+/// Time limits of connections to virtual machines. One that is emulated may take many seconds to
+/// accept a connection while it is busy.
+const VM_TIMEOUTS: &str = "connect_timeout = \"30 s\"\nkeep_alive = \"10 s\"\n";
 
 /// Most nodes a practice fleet has.
 const MOST_NODES: usize = 20;
 
 /// What the nodes come with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LabKind {
     /// A fresh server: sshd and nothing else.
     Blank,
     /// Docker installed, no swarm.
@@ -51,7 +51,7 @@ pub enum Kind {
 
 /// How a node is reached, for configuration and known_hosts.
 #[derive(Debug, Clone)]
-struct Server {
+struct LabServer {
     name: String,
     address: String,
     /// Type and key, as known_hosts has them.
@@ -93,7 +93,7 @@ impl Lab {
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
             "{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
         );
-        let dir = state_dir()?.join("lab").join(name);
+        let dir = ensure_state_dir()?.join("lab").join(name);
         Ok(Self {
             name: name.to_owned(),
             here: this_machine(),
@@ -104,13 +104,13 @@ impl Lab {
     }
 
     /// Volumes are folders of `/mnt/data`, which all nodes of a swarm of containers share.
-    pub fn shared(mut self) -> Self {
+    pub fn with_shared_volumes(mut self) -> Self {
         self.shared = true;
         self
     }
 
-    /// All nodes share one folder, in this place, whatever they come with.
-    pub fn sharing(mut self, path: &std::path::Path) -> Self {
+    /// All nodes share one folder at this path, with every [`LabKind`].
+    pub fn with_shared_folder(mut self, path: &std::path::Path) -> Self {
         self.shared = true;
         self.shared_at = path.to_owned();
         self
@@ -121,44 +121,44 @@ impl Lab {
         self.dir.join("config.toml")
     }
 
-    /// Makes the fleet, or what is missing of it. `say` is told each phase.
+    /// Makes the fleet, or what is missing of it. Calls `say` with each phase.
     ///
     /// # Errors
     /// What can't be done here, with the command that mends it.
-    pub async fn up(&self, nodes: usize, kind: Kind, say: &dyn Fn(&str)) -> Result<()> {
+    pub async fn up(&self, nodes: usize, kind: LabKind, say: &dyn Fn(&str)) -> Result<()> {
         ensure!(
             (1..=MOST_NODES).contains(&nodes),
             "a practice fleet has 1 to {MOST_NODES} nodes"
         );
-        check_machine(&NEEDED)?;
+        check_lab_requirements(&LAB_PROGRAMS)?;
         ensure!(
-            !self.vms().exist(),
+            !self.vms().exists(),
             "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
             self.name
         );
-        let lock = Engine::lock(say).await?;
-        let found = Engine::find(&self.here).await;
+        let lock = LabEngine::lock_engine(say).await?;
+        let found = LabEngine::find_running(&self.here).await;
         let engine = match found {
             Some(engine) => engine,
             None => {
                 say("no Docker engine answers: starting a private one");
-                Engine::start(&self.here).await?
+                LabEngine::start_private(&self.here).await?
             }
         };
-        let image = image::node(&engine, kind != Kind::Blank, say).await?;
+        let image = image::prepare_node_image(&engine, kind != LabKind::Blank, say).await?;
         self.write_key().await?;
-        let network = node::network(&engine, &self.name).await?;
+        let network = node::create_lab_network(&engine, &self.name).await?;
         say(&format!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
-        let data = match kind == Kind::Swarm || self.shared {
+        let data = match kind == LabKind::Swarm || self.shared {
             true => Some(format!(
                 "{}:{}",
-                node::data(&engine, &self.name).await?,
+                node::create_lab_volume(&engine, &self.name).await?,
                 self.shared_at.display()
             )),
             false => None,
         };
-        let made = node::Made {
+        let made = node::LabNodeSpec {
             lab: &self.name,
             network: &network,
             image: &image,
@@ -169,20 +169,22 @@ impl Lab {
         let starting = names
             .iter()
             .enumerate()
-            .map(|(i, name)| node::start(&engine, &made, name, i, &key));
+            .map(|(i, name)| node::start_lab_node(&engine, &made, name, i, &key));
         let started = futures_util::future::try_join_all(starting).await?;
         drop(lock);
-        let servers: Vec<Server> = started.iter().map(|n| n.server.clone()).collect();
-        self.write_config(&servers, CONTAINERS).await?;
-        if kind != Kind::Blank {
-            let ready = started.iter().map(|n| node::docker_ready(&engine, n));
+        let servers: Vec<LabServer> = started.iter().map(|n| n.server.clone()).collect();
+        self.write_config(&servers, CONTAINER_TIMEOUTS).await?;
+        if kind != LabKind::Blank {
+            let ready = started
+                .iter()
+                .map(|n| node::wait_for_lab_docker(&engine, n));
             futures_util::future::try_join_all(ready).await?;
         }
-        if kind == Kind::Swarm {
+        if kind == LabKind::Swarm {
             say("joining them to a swarm");
-            node::swarm(&engine, &started).await?;
+            node::form_lab_swarm(&engine, &started).await?;
             say("loading the practice images");
-            image::hello(&engine, &started).await?;
+            image::load_hello_images(&engine, &started).await?;
         }
         Ok(())
     }
@@ -202,9 +204,9 @@ impl Lab {
             (1..=MOST_NODES).contains(&nodes),
             "a practice fleet has 1 to {MOST_NODES} nodes"
         );
-        check_machine(&vm::NEEDED)?;
+        check_lab_requirements(&vm::VM_PROGRAMS)?;
         ensure!(
-            self.vms().exist() || !self.config_path().exists(),
+            self.vms().exists() || !self.config_path().exists(),
             "the practice fleet {:?} is one of containers: run `matou lab down`, or pass another --name",
             self.name
         );
@@ -212,36 +214,36 @@ impl Lab {
         let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
             .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
         let servers = self.vms().up(nodes, options, &key, say).await?;
-        self.write_config(&servers, MACHINES).await
+        self.write_config(&servers, VM_TIMEOUTS).await
     }
 
-    /// Plugs one more empty disk, of a size as `1G`, into a virtual machine; answers with its
-    /// serial number.
+    /// Plugs one more empty disk, of a size as `1G`, into a virtual machine. Returns its serial
+    /// number.
     ///
     /// # Errors
     /// When there is no such machine, or it has no free slot.
     pub async fn add_disk(&self, node: &str, size: &str) -> Result<String> {
         ensure!(
-            self.vms().exist(),
+            self.vms().exists(),
             "only virtual machines have disks of their own: `matou lab up --vm`"
         );
         self.vms().add_disk(node, size).await
     }
 
-    fn vms(&self) -> Vms<'_> {
-        Vms::new(&self.here, &self.name, &self.dir)
+    fn vms(&self) -> VmFleet<'_> {
+        VmFleet::new(&self.here, &self.name, &self.dir)
     }
 
     /// Its nodes, in order; empty when it is not up.
     ///
     /// # Errors
     /// The engine's words.
-    pub async fn nodes(&self) -> Result<Vec<LabNode>> {
-        if self.vms().exist() {
-            return self.vms().list();
+    pub async fn list_nodes(&self) -> Result<Vec<LabNode>> {
+        if self.vms().exists() {
+            return self.vms().list_nodes();
         }
-        match Engine::find(&self.here).await {
-            Some(engine) => node::list(&engine, &self.name).await,
+        match LabEngine::find_running(&self.here).await {
+            Some(engine) => node::list_lab_nodes(&engine, &self.name).await,
             None => Ok(Vec::new()),
         }
     }
@@ -251,9 +253,9 @@ impl Lab {
     /// # Errors
     /// When there is no such node.
     pub async fn kill_node(&self, name: &str) -> Result<()> {
-        match self.vms().exist() {
-            true => self.vms().kill(name).await,
-            false => self.act("kill", name).await,
+        match self.vms().exists() {
+            true => self.vms().kill_machine(name).await,
+            false => self.run_node_action("kill", name).await,
         }
     }
 
@@ -262,16 +264,16 @@ impl Lab {
     /// # Errors
     /// When there is no such node.
     pub async fn start_node(&self, name: &str) -> Result<()> {
-        match self.vms().exist() {
-            true => self.vms().start(name).await,
-            false => self.act("start", name).await,
+        match self.vms().exists() {
+            true => self.vms().start_machine(name).await,
+            false => self.run_node_action("start", name).await,
         }
     }
 
-    async fn act(&self, action: &str, name: &str) -> Result<()> {
-        let engine = self.engine().await?;
-        let container = node::container(&self.name, name);
-        engine.run(&[action, &container]).await.map(|_| ())
+    async fn run_node_action(&self, action: &str, name: &str) -> Result<()> {
+        let engine = self.find_engine().await?;
+        let container = node::lab_container_name(&self.name, name);
+        engine.run_docker(&[action, &container]).await.map(|_| ())
     }
 
     /// Removes a node with all that it holds, as a provider who deletes the server; [`Lab::up`] or
@@ -279,38 +281,38 @@ impl Lab {
     ///
     /// # Errors
     /// When there is no such node.
-    pub async fn lose_node(&self, name: &str) -> Result<()> {
-        if self.vms().exist() {
-            return self.vms().lose(name).await;
+    pub async fn delete_node(&self, name: &str) -> Result<()> {
+        if self.vms().exists() {
+            return self.vms().delete_machine(name).await;
         }
-        let engine = self.engine().await?;
-        let container = node::container(&self.name, name);
+        let engine = self.find_engine().await?;
+        let container = node::lab_container_name(&self.name, name);
         let remove = ["rm", "--force", "--volumes", &container];
-        engine.run(&remove).await.map(|_| ())
+        engine.run_docker(&remove).await.map(|_| ())
     }
 
     /// Removes the folder that the nodes shared, when none of them is left.
     ///
     /// # Errors
     /// When a node still has it.
-    pub async fn lose_data(&self) -> Result<()> {
-        let engine = self.engine().await?;
-        node::lose_data(&engine, &self.name).await
+    pub async fn delete_shared_data(&self) -> Result<()> {
+        let engine = self.find_engine().await?;
+        node::remove_lab_volume(&engine, &self.name).await
     }
 
     /// Loads an image archive (`docker save`) on every node; they need a running Docker.
     ///
     /// # Errors
     /// The first node's refusal.
-    pub async fn load(&self, archive: &std::path::Path) -> Result<()> {
-        if self.vms().exist() {
-            return self.vms().load(archive).await;
+    pub async fn load_images(&self, archive: &std::path::Path) -> Result<()> {
+        if self.vms().exists() {
+            return self.vms().load_images(archive).await;
         }
-        let engine = self.engine().await?;
-        for lab_node in node::list(&engine, &self.name).await? {
-            image::load(
+        let engine = self.find_engine().await?;
+        for lab_node in node::list_lab_nodes(&engine, &self.name).await? {
+            image::load_image_archive(
                 &engine,
-                &node::container(&self.name, &lab_node.name),
+                &node::lab_container_name(&self.name, &lab_node.name),
                 archive,
             )
             .await?;
@@ -318,8 +320,8 @@ impl Lab {
         Ok(())
     }
 
-    async fn engine(&self) -> Result<Engine> {
-        Engine::find(&self.here)
+    async fn find_engine(&self) -> Result<LabEngine> {
+        LabEngine::find_running(&self.here)
             .await
             .ok_or_else(|| eyre!("the practice fleet is not up: run `matou lab up`"))
     }
@@ -330,21 +332,21 @@ impl Lab {
     /// # Errors
     /// What could not be removed.
     pub async fn down(&self) -> Result<()> {
-        if self.vms().exist() {
+        if self.vms().exists() {
             self.vms().down().await?;
             std::fs::remove_dir_all(&self.dir)?;
             return Ok(());
         }
-        let _lock = Engine::lock(&|_| {}).await?;
-        let found = match Engine::find(&self.here).await {
+        let _lock = LabEngine::lock_engine(&|_| {}).await?;
+        let found = match LabEngine::find_running(&self.here).await {
             // It was killed: its containers would be there again when it is started.
-            None if self.dir.exists() && Engine::has_data() => {
-                Some(Engine::start(&self.here).await?)
+            None if self.dir.exists() && LabEngine::has_data() => {
+                Some(LabEngine::start_private(&self.here).await?)
             }
             found => found,
         };
         if let Some(engine) = found {
-            node::remove_all(&engine, &self.name).await?;
+            node::remove_lab_resources(&engine, &self.name).await?;
             if self.dir.exists() {
                 std::fs::remove_dir_all(&self.dir)?;
             }
@@ -378,7 +380,7 @@ impl Lab {
         Ok(())
     }
 
-    async fn write_config(&self, nodes: &[Server], patience: &str) -> Result<()> {
+    async fn write_config(&self, nodes: &[LabServer], patience: &str) -> Result<()> {
         use std::fmt::Write as _;
         let mut known_hosts = String::new();
         let mut text = format!(
@@ -388,8 +390,8 @@ impl Lab {
             self.name
         );
         let before = std::fs::read_to_string(self.config_path()).unwrap_or_default();
-        if self.shared || before.contains(SHARED) {
-            text += SHARED;
+        if self.shared || before.contains(SHARED_STORAGE_CONFIG) {
+            text += SHARED_STORAGE_CONFIG;
         }
         for (i, node) in nodes.iter().enumerate() {
             writeln!(known_hosts, "{} {}", node.address, node.host_key)?;
@@ -403,7 +405,7 @@ impl Lab {
         for (file, content) in [("config.toml", text), ("known_hosts", known_hosts)] {
             let path = self.dir.join(file);
             self.here
-                .upload(&path.to_string_lossy(), content.as_bytes(), 0o600)
+                .upload_file(&path.to_string_lossy(), content.as_bytes(), 0o600)
                 .await?;
         }
         Ok(())
@@ -413,7 +415,7 @@ impl Lab {
 fn this_machine() -> Host {
     Host::new(
         "this machine",
-        &Reach::Local,
+        &NodeConnection::Local,
         HostOptions {
             docker_socket: PathBuf::new(),
             runtime_dir: PathBuf::new(),
@@ -423,7 +425,7 @@ fn this_machine() -> Host {
 }
 
 /// Programs that the practice fleet needs, and the packages that hold them.
-const NEEDED: [(&str, &str); 6] = [
+const LAB_PROGRAMS: [(&str, &str); 6] = [
     ("docker", "docker.io"),
     ("mmdebstrap", "mmdebstrap"),
     ("busybox", "busybox-static"),
@@ -432,8 +434,9 @@ const NEEDED: [(&str, &str); 6] = [
     ("ip", "iproute2"),
 ];
 
-/// Says in one sentence what this machine lacks.
-fn check_machine(needed: &[(&str, &str)]) -> Result<()> {
+/// Checks that this machine can run a practice fleet. Fails with one sentence that says what it
+/// lacks.
+fn check_lab_requirements(needed: &[(&str, &str)]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
         "a practice fleet needs root: run this with sudo"
@@ -444,7 +447,7 @@ fn check_machine(needed: &[(&str, &str)]) -> Result<()> {
     );
     let missing: Vec<&str> = needed
         .iter()
-        .filter(|(program, _)| !in_path(program))
+        .filter(|(program, _)| !is_in_path(program))
         .map(|(_, package)| *package)
         .collect();
     if !missing.is_empty() {
@@ -456,7 +459,7 @@ fn check_machine(needed: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-fn in_path(program: &str) -> bool {
+fn is_in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

@@ -4,43 +4,43 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
 
-use super::engine::Engine;
-use super::{LabNode, Server};
+use super::engine::LabEngine;
+use super::{LabNode, LabServer};
 
 /// Marks what belongs to a practice fleet, so that nothing else is ever removed.
 const LABEL: &str = "org.matou.lab";
 
 /// Seconds a node may take to boot.
-const BOOT: u32 = 60;
+const BOOT_SECONDS: u32 = 60;
 
 /// A node that answers.
-pub(super) struct Started {
-    pub server: Server,
+pub(super) struct StartedNode {
+    pub server: LabServer,
     pub container: String,
 }
 
 /// A network of the fleet's own.
-pub(super) struct Network {
+pub(super) struct LabNetwork {
     name: String,
     /// First three numbers of its addresses.
     prefix: String,
 }
 
-pub(super) fn container(lab: &str, node: &str) -> String {
+pub(super) fn lab_container_name(lab: &str, node: &str) -> String {
     format!("matou-{lab}-{node}")
 }
 
 /// Makes the network, with fixed addresses: a node that comes back has the one it had.
-pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
+pub(super) async fn create_lab_network(engine: &LabEngine, lab: &str) -> Result<LabNetwork> {
     let name = format!("matou-{lab}");
     let format = "{{(index .IPAM.Config 0).Subnet}}";
     if let Ok(subnet) = engine
-        .run(&["network", "inspect", "--format", format, &name])
+        .run_docker(&["network", "inspect", "--format", format, &name])
         .await
         && let Some((prefix, _)) = subnet.rsplit_once('.')
     {
         let prefix = prefix.to_owned();
-        return Ok(Network { name, prefix });
+        return Ok(LabNetwork { name, prefix });
     }
     // 10.213.0.0/16 is seldom used; a taken part of it is refused by the engine.
     let first = lab
@@ -54,8 +54,8 @@ pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
         let create = [
             "network", "create", "--subnet", &subnet, "--label", &label, &name,
         ];
-        match engine.run(&create).await {
-            Ok(_) => return Ok(Network { name, prefix }),
+        match engine.run_docker(&create).await {
+            Ok(_) => return Ok(LabNetwork { name, prefix }),
             Err(e) => refusal = Some(e),
         }
     }
@@ -63,50 +63,53 @@ pub(super) async fn network(engine: &Engine, lab: &str) -> Result<Network> {
 }
 
 /// What all nodes of a fleet are made with.
-pub(super) struct Made<'a> {
+pub(super) struct LabNodeSpec<'a> {
     pub lab: &'a str,
-    pub network: &'a Network,
+    pub network: &'a LabNetwork,
     pub image: &'a str,
     /// The volume that all nodes share, and where they have it: `NAME:PATH`.
     pub data: Option<&'a str>,
 }
 
-/// Makes the volume that all nodes share; answers with its name.
-pub(super) async fn data(engine: &Engine, lab: &str) -> Result<String> {
+/// Makes the volume that all nodes share. Returns its name.
+pub(super) async fn create_lab_volume(engine: &LabEngine, lab: &str) -> Result<String> {
     let name = format!("matou-{lab}-data");
     let label = format!("{LABEL}={lab}");
     let create = ["volume", "create", "--label", &label, &name];
-    engine.run(&create).await?;
+    engine.run_docker(&create).await?;
     Ok(name)
 }
 
 /// Removes the volume that all nodes shared.
-pub(super) async fn lose_data(engine: &Engine, lab: &str) -> Result<()> {
+pub(super) async fn remove_lab_volume(engine: &LabEngine, lab: &str) -> Result<()> {
     let name = format!("matou-{lab}-data");
-    engine.run(&["volume", "rm", &name]).await.map(|_| ())
+    engine
+        .run_docker(&["volume", "rm", &name])
+        .await
+        .map(|_| ())
 }
 
 /// Starts a node and sets up its SSH; one that runs already is left as it is.
-pub(super) async fn start(
-    engine: &Engine,
-    made: &Made<'_>,
+pub(super) async fn start_lab_node(
+    engine: &LabEngine,
+    made: &LabNodeSpec<'_>,
     node: &str,
     index: usize,
     key: &str,
-) -> Result<Started> {
-    let Made {
+) -> Result<StartedNode> {
+    let LabNodeSpec {
         lab,
         network,
         image,
         data,
     } = *made;
-    let container = container(lab, node);
+    let container = lab_container_name(lab, node);
     let address = format!("{}.{}", network.prefix, 11 + index);
     let inspect = ["inspect", "--format", "{{.State.Status}}", &container];
-    match engine.run(&inspect).await.as_deref() {
+    match engine.run_docker(&inspect).await.as_deref() {
         Ok("running") => {}
         Ok(_) => {
-            engine.run(&["start", &container]).await?;
+            engine.run_docker(&["start", &container]).await?;
         }
         Err(_) => {
             let label = format!("{LABEL}={lab}");
@@ -138,7 +141,7 @@ pub(super) async fn start(
             if let Some(shared) = data {
                 args.extend(["-v", shared]);
             }
-            let capabilities = capabilities()?;
+            let capabilities = available_capabilities()?;
             match &capabilities {
                 None => args.push("--privileged"),
                 Some(list) => {
@@ -161,12 +164,12 @@ pub(super) async fn start(
                 args.extend(["--device", "/dev/fuse"]);
             }
             args.push(image);
-            engine.run(&args).await?;
+            engine.run_docker(&args).await?;
         }
     }
-    let host_key = set_up_ssh(engine, &container, key).await?;
-    Ok(Started {
-        server: Server {
+    let host_key = set_up_node_ssh(engine, &container, key).await?;
+    Ok(StartedNode {
+        server: LabServer {
             name: node.to_owned(),
             address,
             host_key,
@@ -176,7 +179,7 @@ pub(super) async fn start(
 }
 
 /// Waits for systemd, makes host keys, lets the fleet's key in as root and as `ops`, who has sudo.
-async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<String> {
+async fn set_up_node_ssh(engine: &LabEngine, container: &str, key: &str) -> Result<String> {
     let script = format!(
         "set -e\n\
          i=0; until systemctl is-active --quiet multi-user.target 2>/dev/null; do\n\
@@ -190,15 +193,15 @@ async fn set_up_ssh(engine: &Engine, container: &str, key: &str) -> Result<Strin
          chown -R ops:ops /home/ops/.ssh\n\
          systemctl is-active --quiet ssh || {{ systemctl reset-failed ssh; systemctl restart ssh; }}\n\
          cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub\n",
-        tries = BOOT * 5,
+        tries = BOOT_SECONDS * 5,
         key = key.trim()
     );
-    engine.script(container, &script).await
+    engine.run_script_inside(container, &script).await
 }
 
 /// Waits until the engine inside a node answers.
-pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> {
-    for _ in 0..BOOT * 4 {
+pub(super) async fn wait_for_lab_docker(engine: &LabEngine, node: &StartedNode) -> Result<()> {
+    for _ in 0..BOOT_SECONDS * 4 {
         let ask = [
             "exec",
             &node.container,
@@ -207,7 +210,7 @@ pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> 
             "--format",
             "{{.Server.Version}}",
         ];
-        if engine.run(&ask).await.is_ok() {
+        if engine.run_docker(&ask).await.is_ok() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -224,7 +227,7 @@ pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> 
         "-o",
         "cat",
     ];
-    let said = engine.run(&log).await.unwrap_or_default();
+    let said = engine.run_docker(&log).await.unwrap_or_default();
     bail!(
         "the Docker engine of {} does not answer:\n{said}",
         node.server.name
@@ -232,7 +235,7 @@ pub(super) async fn docker_ready(engine: &Engine, node: &Started) -> Result<()> 
 }
 
 /// Makes the first node the manager of a swarm that the others join.
-pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
+pub(super) async fn form_lab_swarm(engine: &LabEngine, nodes: &[StartedNode]) -> Result<()> {
     let Some((manager, workers)) = nodes.split_first() else {
         return Ok(());
     };
@@ -241,7 +244,7 @@ pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
          docker swarm init --advertise-addr {} >/dev/null\ndocker swarm join-token --quiet worker\n",
         manager.server.address
     );
-    let token = engine.script(&manager.container, &init).await?;
+    let token = engine.run_script_inside(&manager.container, &init).await?;
     let joining = workers.iter().map(|worker| {
         // By the API, with the token in the request's body: not on a command line.
         let join = format!(
@@ -251,16 +254,18 @@ pub(super) async fn swarm(engine: &Engine, nodes: &[Started]) -> Result<()> {
              {{\"ListenAddr\":\"0.0.0.0:2377\",\"AdvertiseAddr\":\"{}\",\"RemoteAddrs\":[\"{}:2377\"],\"JoinToken\":\"{token}\"}}\nBODY\n",
             worker.server.address, manager.server.address
         );
-        async move { engine.script(&worker.container, &join).await }
+        async move { engine.run_script_inside(&worker.container, &join).await }
     });
     futures_util::future::try_join_all(joining).await?;
     Ok(())
 }
 
 /// The fleet's nodes, in order.
-pub(super) async fn list(engine: &Engine, lab: &str) -> Result<Vec<LabNode>> {
+pub(super) async fn list_lab_nodes(engine: &LabEngine, lab: &str) -> Result<Vec<LabNode>> {
     let filter = format!("label={LABEL}={lab}");
-    let ids = engine.run(&["ps", "-aq", "--filter", &filter]).await?;
+    let ids = engine
+        .run_docker(&["ps", "-aq", "--filter", &filter])
+        .await?;
     let mut args = vec![
         "inspect",
         "--format",
@@ -271,7 +276,7 @@ pub(super) async fn list(engine: &Engine, lab: &str) -> Result<Vec<LabNode>> {
         return Ok(Vec::new());
     }
     let mut nodes: Vec<LabNode> = engine
-        .run(&args)
+        .run_docker(&args)
         .await?
         .lines()
         .filter_map(|line| {
@@ -288,7 +293,7 @@ pub(super) async fn list(engine: &Engine, lab: &str) -> Result<Vec<LabNode>> {
 }
 
 /// Removes the nodes with their volumes, and what they share.
-pub(super) async fn remove_all(engine: &Engine, lab: &str) -> Result<()> {
+pub(super) async fn remove_lab_resources(engine: &LabEngine, lab: &str) -> Result<()> {
     let filter = format!("label={LABEL}={lab}");
     let kinds: [(&[&str], &[&str]); 3] = [
         (&["ps", "-aq"], &["rm", "--force", "--volumes"]),
@@ -296,17 +301,20 @@ pub(super) async fn remove_all(engine: &Engine, lab: &str) -> Result<()> {
         (&["volume", "ls", "-q"], &["volume", "rm"]),
     ];
     for (list, remove) in kinds {
-        let ids = engine.run(&[list, &["--filter", &filter]].concat()).await?;
+        let ids = engine
+            .run_docker(&[list, &["--filter", &filter]].concat())
+            .await?;
         if !ids.is_empty() {
             let ids: Vec<&str> = ids.lines().collect();
-            engine.run(&[remove, &ids].concat()).await?;
+            engine.run_docker(&[remove, &ids].concat()).await?;
         }
     }
     Ok(())
 }
 
-/// Capabilities that this machine can hand on; `None` when it has all, and `--privileged` does.
-fn capabilities() -> Result<Option<Vec<&'static str>>> {
+/// Returns the extra capabilities that this machine can give to a container. `None` when it has all
+/// of them, and `--privileged` works.
+fn available_capabilities() -> Result<Option<Vec<&'static str>>> {
     // Numbers of capabilities(7) that are not in Docker's default set and that engine 20.10 knows.
     const EXTRA: [(u32, &str); 24] = [
         (2, "dac_read_search"),

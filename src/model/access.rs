@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// A request that the edge answered. All text is safe to show, and of bounded length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Access {
+pub struct AccessRecord {
     /// When it came in.
     pub at: Timestamp,
     /// What the visitor was answered.
@@ -19,7 +19,7 @@ pub struct Access {
     /// With its query.
     pub path: Box<str>,
     /// From its arrival to the last byte of the answer.
-    #[serde(rename = "micros", serialize_with = "micros")]
+    #[serde(rename = "micros", serialize_with = "serialize_micros")]
     pub duration: Duration,
     /// The visitor's address, as Traefik sees it.
     pub client: Box<str>,
@@ -29,18 +29,18 @@ pub struct Access {
     pub router: Box<str>,
 }
 
-fn micros<S: serde::Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
+fn serialize_micros<S: serde::Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
-impl Access {
-    /// The path without its query.
-    pub fn place(&self) -> &str {
+impl AccessRecord {
+    /// Returns the path without its query.
+    pub fn path_without_query(&self) -> &str {
         self.path.split('?').next().unwrap_or_default()
     }
 
     /// The request as one line, for files and pipes.
-    pub fn line(&self) -> String {
+    pub fn to_line(&self) -> String {
         format!(
             "{:.3} {} {} {}{} {} {}",
             self.at,
@@ -48,18 +48,19 @@ impl Access {
             self.method,
             self.host,
             self.path,
-            crate::units::short(self.duration),
+            crate::units::format_short_duration(self.duration),
             self.client
         )
     }
 
-    /// The application, or the edge before it, failed.
-    pub fn failed(&self) -> bool {
+    /// Whether the answer was a server error (500 and above), of the application or of the edge.
+    pub fn is_server_error(&self) -> bool {
         self.status >= 500
     }
 }
 
-/// Which requests are wanted. Statuses and addresses are one of those named, the rest is all of it.
+/// Which requests are wanted. A record matches one of the statuses, addresses and methods, and
+/// everything else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccessFilter {
     /// Ranges, both ends included.
@@ -72,17 +73,17 @@ pub struct AccessFilter {
 }
 
 impl AccessFilter {
-    /// Reads words: `404`, `5xx` or `5` are statuses, `>500ms` or `>2s` a duration, `POST` a method,
-    /// an IP address a visitor; everything else is a part of the path. What is half typed asks for
-    /// nothing yet.
+    /// Parses words: `404`, `5xx` or `5` are statuses, `>500ms` or `>2s` a duration, `POST` a
+    /// method, an IP address a visitor, anything else a part of the path. A duration that is not
+    /// complete yet is ignored.
     pub fn parse(text: &str) -> Self {
         let mut filter = Self::default();
         for word in text.split_whitespace() {
             if let Some(duration) = word.strip_prefix('>') {
-                if let Ok(duration) = crate::units::duration(duration) {
+                if let Ok(duration) = crate::units::parse_human_duration(duration) {
                     filter.slower = Some(duration);
                 }
-            } else if let Ok(range) = status(word) {
+            } else if let Ok(range) = parse_status_range(word) {
                 filter.statuses.push(range);
             } else if word.parse::<IpAddr>().is_ok() {
                 filter.clients.push(word.into());
@@ -95,12 +96,12 @@ impl AccessFilter {
         filter
     }
 
-    /// Only this status (`404`) or class (`5xx`) too.
+    /// Also wants this status (`404`) or class (`5xx`).
     ///
     /// # Errors
     /// What is allowed.
     pub fn or_status(&mut self, text: &str) -> Result<(), String> {
-        self.statuses.push(status(text)?);
+        self.statuses.push(parse_status_range(text)?);
         Ok(())
     }
 
@@ -114,13 +115,13 @@ impl AccessFilter {
         self.slower = Some(than);
     }
 
-    /// Everything is wanted.
+    /// Whether every request is wanted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it is wanted.
-    pub fn keeps(&self, a: &Access) -> bool {
+    /// Whether the record is wanted.
+    pub fn matches_record(&self, a: &AccessRecord) -> bool {
         let one = |list: &[Box<str>], text: &str| {
             list.is_empty() || list.iter().any(|l| l.eq_ignore_ascii_case(text))
         };
@@ -136,8 +137,8 @@ impl AccessFilter {
     }
 }
 
-/// `404`, `5xx`, `40x`, or the beginning of one.
-fn status(text: &str) -> Result<(u16, u16), String> {
+/// Parses `404`, `5xx`, `40x` or the beginning of one into a range of statuses.
+fn parse_status_range(text: &str) -> Result<(u16, u16), String> {
     let wrong = || format!("{text:?} is no status: write 404, or 5xx for all from 500 to 599");
     let digits = text.trim_end_matches(['x', 'X']);
     let number: u16 = digits.parse().map_err(|_| wrong())?;
@@ -154,50 +155,53 @@ fn status(text: &str) -> Result<(u16, u16), String> {
 }
 
 /// Minutes that are counted.
-pub const MINUTES: usize = 30;
+pub const COUNTED_MINUTES: usize = 30;
 
 /// Requests of one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Minute {
+pub struct MinuteCount {
     pub requests: u32,
     /// Answers of 500 and above.
     pub failed: u32,
 }
 
-/// Requests of each of the last minutes: of bounded size, whatever comes.
+/// Counts of the requests of the last minutes, of fixed size.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Minutes {
-    /// By the minute of the epoch, modulo [`MINUTES`].
-    ring: [(i64, Minute); MINUTES],
+pub struct RecentMinutes {
+    /// By minute since the epoch, modulo [`COUNTED_MINUTES`].
+    ring: [(i64, MinuteCount); COUNTED_MINUTES],
     /// The earliest minute of which anything is known.
     first: Option<i64>,
 }
 
-impl Minutes {
-    pub fn add(&mut self, access: &Access) {
+impl RecentMinutes {
+    pub fn count_request(&mut self, access: &AccessRecord) {
         let minute = access.at.as_second().div_euclid(60);
         self.first = Some(self.first.map_or(minute, |f| f.min(minute)));
-        let (at, count) = &mut self.ring[minute.rem_euclid(MINUTES as i64) as usize];
+        let (at, count) = &mut self.ring[minute.rem_euclid(COUNTED_MINUTES as i64) as usize];
         if minute < *at {
             return;
         }
         if minute > *at {
-            (*at, *count) = (minute, Minute::default());
+            (*at, *count) = (minute, MinuteCount::default());
         }
         count.requests = count.requests.saturating_add(1);
-        count.failed = count.failed.saturating_add(u32::from(access.failed()));
+        count.failed = count
+            .failed
+            .saturating_add(u32::from(access.is_server_error()));
     }
 
-    /// The minutes up to now, oldest first; `None`: before anything is known.
-    pub fn until(&self, now: Timestamp) -> [Option<Minute>; MINUTES] {
+    /// Returns the counts of the minutes up to `now`, oldest first; `None` before the first known
+    /// one.
+    pub fn counts_until(&self, now: Timestamp) -> [Option<MinuteCount>; COUNTED_MINUTES] {
         let last = now.as_second().div_euclid(60);
         std::array::from_fn(|i| {
-            let minute = last - (MINUTES - 1 - i) as i64;
-            let (at, count) = self.ring[minute.rem_euclid(MINUTES as i64) as usize];
+            let minute = last - (COUNTED_MINUTES - 1 - i) as i64;
+            let (at, count) = self.ring[minute.rem_euclid(COUNTED_MINUTES as i64) as usize];
             match self.first {
                 Some(first) if first <= minute => Some(match at == minute {
                     true => count,
-                    false => Minute::default(),
+                    false => MinuteCount::default(),
                 }),
                 _ => None,
             }
@@ -205,9 +209,12 @@ impl Minutes {
     }
 }
 
-/// The texts that come most often, the most frequent first, at most `most` of them. What it needs of
-/// memory is bounded by what is counted: hand it no more than is kept.
-pub fn top<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Vec<(&'a str, usize)> {
+/// Returns the `most` most frequent texts with their counts, the most frequent first. Memory grows
+/// with the number of different texts, so pass a bounded iterator.
+pub fn count_most_frequent<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    most: usize,
+) -> Vec<(&'a str, usize)> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for text in texts {
         *counts.entry(text).or_default() += 1;
@@ -222,8 +229,8 @@ pub fn top<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> Vec<(&'a st
 mod tests {
     use super::*;
 
-    fn access(second: i64, status: u16, path: &str) -> Access {
-        Access {
+    fn access(second: i64, status: u16, path: &str) -> AccessRecord {
+        AccessRecord {
             at: Timestamp::constant(1_795_442_400 + second, 0),
             status,
             method: "GET".into(),
@@ -260,7 +267,7 @@ mod tests {
             ("POST", false),
             ("2026", false),
         ] {
-            assert_eq!(AccessFilter::parse(text).keeps(&a), kept, "{text}");
+            assert_eq!(AccessFilter::parse(text).matches_record(&a), kept, "{text}");
         }
         let mut filter = AccessFilter::default();
         for wrong in ["", "abc", "6xx", "4040", "xxx", "-1"] {
@@ -272,25 +279,31 @@ mod tests {
     #[test]
     fn minutes_are_counted_within_a_bound() {
         let now = access(0, 200, "/").at;
-        let mut minutes = Minutes::default();
-        assert_eq!(minutes.until(now), [None; MINUTES]);
-        minutes.add(&access(-120, 200, "/"));
-        minutes.add(&access(0, 200, "/"));
-        minutes.add(&access(1, 503, "/"));
+        let mut minutes = RecentMinutes::default();
+        assert_eq!(minutes.counts_until(now), [None; COUNTED_MINUTES]);
+        minutes.count_request(&access(-120, 200, "/"));
+        minutes.count_request(&access(0, 200, "/"));
+        minutes.count_request(&access(1, 503, "/"));
         // Long ago: its place is another's by now.
-        minutes.add(&access(-60 * MINUTES as i64, 200, "/"));
-        let seen = minutes.until(now);
-        let count = |requests, failed| Some(Minute { requests, failed });
-        assert_eq!(seen[MINUTES - 3..], [count(1, 0), count(0, 0), count(2, 1)]);
+        minutes.count_request(&access(-60 * COUNTED_MINUTES as i64, 200, "/"));
+        let seen = minutes.counts_until(now);
+        let count = |requests, failed| Some(MinuteCount { requests, failed });
+        assert_eq!(
+            seen[COUNTED_MINUTES - 3..],
+            [count(1, 0), count(0, 0), count(2, 1)]
+        );
         assert_eq!(seen[0], count(0, 0));
         // An hour later nothing of it is left.
         let later = now + jiff::SignedDuration::from_hours(1);
-        assert_eq!(minutes.until(later), [count(0, 0); MINUTES]);
+        assert_eq!(minutes.counts_until(later), [count(0, 0); COUNTED_MINUTES]);
     }
 
     #[test]
     fn the_most_frequent_come_first() {
         let all = ["/b", "/a", "/c", "/a", "/b", "/a"];
-        assert_eq!(top(all.into_iter(), 2), [("/a", 3), ("/b", 2)]);
+        assert_eq!(
+            count_most_frequent(all.into_iter(), 2),
+            [("/a", 3), ("/b", 2)]
+        );
     }
 }

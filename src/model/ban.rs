@@ -23,15 +23,15 @@ pub struct NodeBans {
     pub node: String,
     /// In the order of their jails; the newest of each first.
     pub bans: Vec<Ban>,
-    /// Why they can't be told, with what to do.
+    /// Why the bans can't be read, with what to do.
     pub problem: Option<String>,
 }
 
-/// An address or a network as it is always written, so that two of them can be compared.
+/// Normalizes an address or a network, so that two of them can be compared.
 ///
 /// # Errors
-/// What is allowed.
-pub fn network(text: &str) -> Result<String, String> {
+/// It is neither; says what is allowed.
+pub fn normalize_network(text: &str) -> Result<String, String> {
     let wrong =
         || format!("{text:?} is no address: write 203.0.113.7, 2001:db8::7 or 203.0.113.0/24");
     let (address, length) = match text.split_once('/') {
@@ -64,7 +64,7 @@ mod tests {
             ("--all", None),
             ("", None),
         ] {
-            assert_eq!(network(text).ok().as_deref(), wanted, "{text}");
+            assert_eq!(normalize_network(text).ok().as_deref(), wanted, "{text}");
         }
     }
 }

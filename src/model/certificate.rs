@@ -9,8 +9,8 @@ pub struct Certificate {
     pub domain: String,
     /// The service that claims the domain.
     pub service: String,
-    /// By node that was asked: its certificate, or why there is none. Nodes that take no https are
-    /// left out unless none does.
+    /// By node: the certificate it serves, or why it serves none. Nodes that do not listen for
+    /// https are left out, unless none does.
     pub nodes: Vec<(String, Result<ServedCertificate, String>)>,
     /// What Traefik's store holds for the domain; `None` when the store could not be read.
     pub stored: Option<Vec<StoredCertificate>>,
@@ -62,10 +62,10 @@ impl ServedCertificate {
         (self.not_after.as_second() - now.as_second()).div_euclid(86_400)
     }
 
-    /// How it stands at `now`. Lifetimes get shorter (90, 64, 45 days), and Traefik renews at a
-    /// third: what has less than a quarter left is late, what has less than a tenth is in danger.
-    /// `most` days are never too few.
-    pub fn state(&self, now: Timestamp, most: u32) -> CertificateState {
+    /// Returns the state at `now`. Lifetimes get shorter (90, 64, 45 days), and Traefik renews when
+    /// a third is left: less than a quarter is late, less than a tenth is ending. More than `most`
+    /// days left are never late.
+    pub fn state_at(&self, now: Timestamp, most: u32) -> CertificateState {
         let life = self.not_after.as_second() - self.not_before.as_second();
         let left = self.not_after.as_second() - now.as_second();
         let late = (life / 4).min(i64::from(most) * 86_400);
@@ -93,21 +93,21 @@ pub enum CertificateState {
 
 impl Certificate {
     /// The worst of what the nodes serve; `None` when no node serves anything.
-    pub fn worst(&self, now: Timestamp, most: u32) -> Option<&ServedCertificate> {
+    pub fn worst_served(&self, now: Timestamp, most: u32) -> Option<&ServedCertificate> {
         let served = self.nodes.iter().filter_map(|(_, s)| s.as_ref().ok());
-        served.max_by_key(|s| (s.state(now, most), -s.not_after.as_second()))
+        served.max_by_key(|s| (s.state_at(now, most), -s.not_after.as_second()))
     }
 
-    /// How the domain stands.
-    pub fn state(&self, now: Timestamp, most: u32) -> CertificateState {
+    /// Returns the state of the domain at `now`.
+    pub fn state_at(&self, now: Timestamp, most: u32) -> CertificateState {
         if self.orphan {
             return CertificateState::Good;
         }
         if self.nodes.iter().any(|(_, s)| s.is_err()) {
             return CertificateState::Refused;
         }
-        self.worst(now, most)
-            .map_or(CertificateState::Refused, |s| s.state(now, most))
+        self.worst_served(now, most)
+            .map_or(CertificateState::Refused, |s| s.state_at(now, most))
     }
 
     /// What is wrong in one sentence, if something is.
@@ -122,9 +122,9 @@ impl Certificate {
         if failed.is_some() || self.nodes.is_empty() {
             return failed.or_else(|| Some("no node was asked".into()));
         }
-        let worst = self.worst(now, most)?;
+        let worst = self.worst_served(now, most)?;
         let days = worst.days_left(now);
-        match worst.state(now, most) {
+        match worst.state_at(now, most) {
             CertificateState::Good => None,
             CertificateState::Refused => Some(
                 worst
@@ -171,7 +171,7 @@ mod tests {
             (90, 0, CertificateState::Refused),
         ] {
             assert_eq!(
-                served(life, left).state(now, 21),
+                served(life, left).state_at(now, 21),
                 wanted,
                 "{left} of {life}"
             );
@@ -192,7 +192,7 @@ mod tests {
         certificate
             .nodes
             .push(("n2".into(), Err("nothing listens".into())));
-        assert_eq!(certificate.state(now, 21), CertificateState::Refused);
+        assert_eq!(certificate.state_at(now, 21), CertificateState::Refused);
         assert_eq!(
             certificate.problem(now, 21).as_deref(),
             Some("n2: nothing listens")

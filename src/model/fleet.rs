@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Backups, Certificate, Probe, Snapshot, Source, Told};
+use super::{Backups, Certificate, ExternalAlert, Probe, Reading, Snapshot};
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
-pub const HISTORY: usize = 1200;
+pub const KEPT_SAMPLES: usize = 1200;
 
 /// What a node does in the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -43,7 +43,7 @@ impl Availability {
 /// The connection between the console and a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum Link {
+pub enum NodeLink {
     /// Not tried yet, or being tried for the first time.
     #[default]
     Connecting,
@@ -57,7 +57,7 @@ pub enum Link {
 
 /// What the node's own engine says of itself and its machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Engine {
+pub struct EngineInfo {
     /// Engine version, as `20.10.24`.
     pub version: String,
     /// Highest API version the engine speaks, as `1.41`.
@@ -87,8 +87,8 @@ pub struct Disk {
 
 impl Disk {
     /// In use, percent.
-    pub fn percent(&self) -> f32 {
-        percent(self.used, self.total)
+    pub fn used_percent(&self) -> f32 {
+        percent_of(self.used, self.total)
     }
 }
 
@@ -117,16 +117,16 @@ pub struct Metrics {
 impl Metrics {
     /// Memory in use, percent.
     pub fn memory_percent(&self) -> f32 {
-        percent(self.memory_used, self.memory_total)
+        percent_of(self.memory_used, self.memory_total)
     }
 
     /// Root file system in use, percent.
     pub fn disk_percent(&self) -> f32 {
-        percent(self.disk_used, self.disk_total)
+        percent_of(self.disk_used, self.disk_total)
     }
 }
 
-fn percent(part: u64, whole: u64) -> f32 {
+fn percent_of(part: u64, whole: u64) -> f32 {
     if whole == 0 {
         0.0
     } else {
@@ -154,9 +154,9 @@ pub struct SwarmNode {
 }
 
 impl SwarmNode {
-    /// Whether a task with this placement constraint (`node.role==manager`, `node.labels.disk != ssd`)
-    /// may be here; what only the scheduler knows counts as met.
-    pub fn meets(&self, constraint: &str) -> bool {
+    /// Whether the node meets a placement constraint (`node.role==manager`, `node.labels.disk !=
+    /// ssd`). Constraints that only the scheduler can judge count as met.
+    pub fn meets_constraint(&self, constraint: &str) -> bool {
         let (is, (key, wanted)) = match constraint.split_once("!=") {
             Some(parts) => (false, parts),
             None => match constraint.split_once("==") {
@@ -184,7 +184,7 @@ impl SwarmNode {
 /// How many tasks a service should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "mode", content = "tasks", rename_all = "kebab-case")]
-pub enum Mode {
+pub enum ServiceMode {
     Replicated(u64),
     Global,
     /// Replicated job with the number of completions wanted.
@@ -201,7 +201,7 @@ pub struct Service {
     pub stack: Option<String>,
     /// Image as deployed, without the digest.
     pub image: String,
-    pub mode: Mode,
+    pub mode: ServiceMode,
     /// Tasks the scheduler wants to run now (for global services: eligible nodes).
     pub wanted: u64,
     /// Tasks that run.
@@ -241,8 +241,8 @@ pub struct Task {
     pub error: String,
     pub container_id: Option<String>,
     pub image: String,
-    /// It is described otherwise than its service now: the service was changed after it was made, and
-    /// the engine has not replaced it yet. Published ports are no part of a task's description.
+    /// The service was changed after the task was made, and the engine has not replaced it yet.
+    /// Published ports are not a part of a task's description.
     pub outdated: bool,
     pub since: Option<Timestamp>,
 }
@@ -282,15 +282,15 @@ pub struct Node {
     pub role: Role,
     /// False for a node that the swarm knows and config.toml does not.
     pub configured: bool,
-    pub link: Link,
-    pub engine: Source<Engine>,
-    pub metrics: Source<Metrics>,
+    pub link: NodeLink,
+    pub engine: Reading<EngineInfo>,
+    pub metrics: Reading<Metrics>,
     /// As old as `metrics`.
     pub disks: Vec<Disk>,
-    /// Oldest first, at most [`HISTORY`].
+    /// Oldest first, at most [`KEPT_SAMPLES`].
     #[serde(skip)]
     pub history: VecDeque<Metrics>,
-    pub volumes: Source<Vec<Volume>>,
+    pub volumes: Reading<Vec<Volume>>,
 }
 
 /// The picture of the fleet.
@@ -299,27 +299,27 @@ pub struct Fleet {
     pub name: String,
     /// In the order of config.toml, then nodes that only the swarm knows.
     pub nodes: Vec<Node>,
-    pub swarm: Source<Swarm>,
+    pub swarm: Reading<Swarm>,
     /// By application, the newest first.
-    pub snapshots: Source<Vec<Snapshot>>,
-    pub backups: Source<Backups>,
-    pub certificates: Source<Vec<Certificate>>,
+    pub snapshots: Reading<Vec<Snapshot>>,
+    pub backups: Reading<Backups>,
+    pub certificates: Reading<Vec<Certificate>>,
     /// What applications answer.
-    pub probes: Source<Vec<Probe>>,
+    pub probes: Reading<Vec<Probe>>,
     /// What Alertmanager alerts of, where the monitoring stack is deployed.
-    pub told: Source<Vec<Told>>,
+    pub told: Reading<Vec<ExternalAlert>>,
 }
 
 /// One application: a stack, or a loose service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct App<'a> {
+pub struct AppServices<'a> {
     pub name: &'a str,
     pub services: Vec<&'a Service>,
 }
 
-impl App<'_> {
+impl AppServices<'_> {
     /// Tasks running and wanted, over all services.
-    pub fn replicas(&self) -> (u64, u64) {
+    pub fn count_tasks(&self) -> (u64, u64) {
         self.services
             .iter()
             .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
@@ -337,12 +337,12 @@ impl Fleet {
     }
 
     /// The node of that name.
-    pub fn node(&self, name: &str) -> Option<&Node> {
+    pub fn find_node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
     }
 
-    /// What the swarm says of a node: matched by its engine's swarm id, else by host name.
-    pub fn swarm_node(&self, node: &Node) -> Option<&SwarmNode> {
+    /// Finds a node in the swarm, by the swarm id of its engine, else by host name.
+    pub fn find_swarm_node(&self, node: &Node) -> Option<&SwarmNode> {
         let swarm = self.swarm.value()?;
         let id = node.engine.value().map(|e| e.swarm_node_id.as_str());
         swarm
@@ -352,7 +352,7 @@ impl Fleet {
             .or_else(|| swarm.nodes.iter().find(|n| n.hostname == node.name))
     }
 
-    /// The fleet's name for a swarm node id, falling back on its host name, then on the id.
+    /// Returns the fleet's name for a swarm node id, else its host name, else the id.
     pub fn node_name<'a>(&'a self, swarm_id: &'a str) -> &'a str {
         if let Some(n) = self.nodes.iter().find(|n| {
             n.engine
@@ -367,8 +367,8 @@ impl Fleet {
             .map_or(swarm_id, |n| &n.hostname)
     }
 
-    /// Services grouped by stack, sorted by name.
-    pub fn apps(&self) -> Vec<App<'_>> {
+    /// Groups the services by stack, sorted by name.
+    pub fn list_apps(&self) -> Vec<AppServices<'_>> {
         let mut by_name: BTreeMap<&str, Vec<&Service>> = BTreeMap::new();
         for service in self.swarm.value().into_iter().flat_map(|s| &s.services) {
             let name = service.stack.as_deref().unwrap_or(&service.name);
@@ -376,12 +376,12 @@ impl Fleet {
         }
         by_name
             .into_iter()
-            .map(|(name, services)| App { name, services })
+            .map(|(name, services)| AppServices { name, services })
             .collect()
     }
 
-    /// The tasks of a service, newest of each slot first.
-    pub fn tasks<'a>(&'a self, service_id: &'a str) -> impl Iterator<Item = &'a Task> {
+    /// Returns the tasks of a service, the newest of each slot first.
+    pub fn tasks_of_service<'a>(&'a self, service_id: &'a str) -> impl Iterator<Item = &'a Task> {
         self.swarm
             .value()
             .into_iter()

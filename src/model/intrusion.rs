@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// Addresses and ports that a group names at most.
-const TARGETS: usize = 5;
+const MAX_TARGETS: usize = 5;
 
 /// An alert of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Intrusion {
     pub at: Timestamp,
     pub signature: String,
-    /// Of the rule: `1:1866010`, generator and signature.
+    /// Id of the rule: `1:1866010`, generator and signature.
     pub rule: String,
     pub category: String,
     /// 1 is worst, 3 mildest.
@@ -22,7 +22,7 @@ pub struct Intrusion {
     pub source: IpAddr,
     /// Address and port, as `203.0.113.7:80`.
     pub target: String,
-    /// What was asked for, as far as it is known.
+    /// What was requested, as far as it is known.
     pub detail: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub struct NodeIntrusions {
     pub intrusions: Vec<Intrusion>,
     /// Older ones are left out.
     pub cut: bool,
-    /// Why they can't be told, or why no new ones come, with what to do.
+    /// Why the alerts can't be read, or why no new ones come, with what to do.
     pub problem: Option<String>,
 }
 
@@ -54,12 +54,12 @@ pub struct IntrusionGroup {
     pub nodes: Vec<String>,
     /// The first few that it went to.
     pub targets: Vec<String>,
-    /// Of the newest that has one.
+    /// The detail of the newest alert that has one.
     pub detail: Option<String>,
 }
 
-/// Groups by rule and address those since a time: the newest first.
-pub fn grouped(nodes: &[NodeIntrusions], since: Option<Timestamp>) -> Vec<IntrusionGroup> {
+/// Groups the alerts since a time by rule and address, the newest group first.
+pub fn group_intrusions(nodes: &[NodeIntrusions], since: Option<Timestamp>) -> Vec<IntrusionGroup> {
     let mut groups: BTreeMap<(&str, IpAddr), (IntrusionGroup, Option<Timestamp>)> = BTreeMap::new();
     for node in nodes {
         let wanted = |i: &&Intrusion| since.is_none_or(|since| i.at >= since);
@@ -86,7 +86,7 @@ pub fn grouped(nodes: &[NodeIntrusions], since: Option<Timestamp>) -> Vec<Intrus
             if !group.nodes.contains(&node.node) {
                 group.nodes.push(node.node.clone());
             }
-            if group.targets.len() < TARGETS && !group.targets.contains(&found.target) {
+            if group.targets.len() < MAX_TARGETS && !group.targets.contains(&found.target) {
                 group.targets.push(found.target.clone());
             }
             if found.detail.is_some() && *told <= Some(found.at) {
@@ -141,7 +141,7 @@ mod tests {
                 ],
             ),
         ];
-        let groups = grouped(&nodes, None);
+        let groups = group_intrusions(&nodes, None);
         let brief: Vec<_> = groups
             .iter()
             .map(|g| (&*g.rule, g.source.to_string(), g.count))
@@ -159,6 +159,6 @@ mod tests {
         assert_eq!((most.first, most.last), (at(1), at(10)));
         assert_eq!(most.detail.as_deref(), Some("newest"));
         assert_eq!(most.nodes, ["n1", "n2"]);
-        assert_eq!(grouped(&nodes, Some(at(10))).len(), 2);
+        assert_eq!(group_intrusions(&nodes, Some(at(10))).len(), 2);
     }
 }

@@ -14,18 +14,20 @@ mod source;
 mod told;
 mod update;
 
-pub use access::{Access, AccessFilter, MINUTES, Minute, Minutes, top};
-pub use ban::{Ban, NodeBans, network};
+pub use access::{
+    AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount, RecentMinutes, count_most_frequent,
+};
+pub use ban::{Ban, NodeBans, normalize_network};
 pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };
 pub use fleet::*;
-pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, grouped};
+pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions};
 pub use log::LogLine;
-pub use probe::{Answered, Probe, hint};
+pub use probe::{Probe, ProbeAnswer, status_hint};
 pub use record::{LogRecord, LogSearch};
-pub use route::{Routes, domains, hosts};
+pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;
-pub use source::Source;
-pub use told::Told;
+pub use source::Reading;
+pub use told::ExternalAlert;
 pub use update::{Datum, Update};

@@ -13,19 +13,19 @@ pub struct Probe {
     /// What was asked for.
     pub path: String,
     /// The answer, or why there was none, in one sentence.
-    pub outcome: Result<Answered, String>,
+    pub outcome: Result<ProbeAnswer, String>,
 }
 
 /// An answer to a probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answered {
+pub struct ProbeAnswer {
     /// The node of the edge that was asked.
     pub node: String,
     /// HTTP status code.
     pub status: u16,
     /// Milliseconds from connecting to the answer's head.
     pub millis: u32,
-    /// Whether it is what the application's check asks for.
+    /// Whether it is an answer that the application's check accepts.
     pub well: bool,
 }
 
@@ -38,15 +38,15 @@ impl Probe {
             Ok(answered) => Some(format!(
                 "https://{domain}{path} answers {}{}",
                 answered.status,
-                hint(answered.status)
+                status_hint(answered.status)
             )),
             Err(reason) => Some(reason.clone()),
         }
     }
 }
 
-/// What a status that is not wanted usually means, to follow it in a sentence.
-pub fn hint(status: u16) -> &'static str {
+/// Explains an unwanted status, as the end of a sentence.
+pub fn status_hint(status: u16) -> &'static str {
     match status {
         404 => ": Traefik knows no router for it, or the application has no such page",
         502..=504 => ": the application does not answer Traefik",

@@ -9,15 +9,15 @@ pub struct LogRecord {
     pub at: Option<Timestamp>,
     /// Where it was logged; empty when it does not say.
     pub node: String,
-    /// The service, router or program it is of; empty when it does not say.
+    /// The service, router or program that logged it; empty when it is not known.
     pub app: String,
-    /// The message, or what stands for it.
+    /// The message, or what is shown instead of it.
     pub line: String,
     /// Everything else, by name.
     pub fields: Vec<(String, String)>,
 }
 
-/// What is looked for in the log store.
+/// A search in the log store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSearch {
     /// LogsQL; empty: everything.

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Access, Service};
+use super::{AccessRecord, Service};
 
-/// Domains named by ``Host(`…`)`` in Traefik's router rules (v2 and later), or by `Host:…` in v1;
-/// in lower case, sorted.
-pub fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
+/// Returns the domains in ``Host(`…`)`` of Traefik's router rules (v2 and later), or in `Host:…`
+/// (v1); in lower case, sorted.
+pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
     for (label, value) in labels {
         let label = label.to_ascii_lowercase();
         if label.starts_with("traefik.http.routers.") && label.ends_with(".rule") {
-            found.extend(hosts(value));
+            found.extend(parse_rule_hosts(value));
         } else if label.starts_with("traefik.") && label.ends_with("frontend.rule") {
             for part in value.split(';') {
                 if let Some(hosts) = part.trim().strip_prefix("Host:") {
@@ -26,8 +26,8 @@ pub fn domains(labels: &BTreeMap<String, String>) -> Vec<String> {
     found
 }
 
-/// The names in ``Host(`a`, `b`)`` of a rule; `HostRegexp` names none, and neither does `!Host`.
-pub fn hosts(rule: &str) -> Vec<String> {
+/// Returns the names in ``Host(`a`, `b`)`` of a rule. `HostRegexp` and `!Host` name none.
+pub fn parse_rule_hosts(rule: &str) -> Vec<String> {
     const OPEN: &str = "Host(";
     let mut hosts = Vec::new();
     let mut from = 0;
@@ -38,7 +38,7 @@ pub fn hosts(rule: &str) -> Vec<String> {
             continue;
         }
         let inside = rule[from..].split(')').next().unwrap_or_default();
-        // What was read is not read again: a label may hold a hundred thousand that do not close.
+        // Skips what was searched: a label may hold a hundred thousand that are never closed.
         from += inside.len();
         let mut pieces = inside.split(['`', '"', '\'']);
         // Every second piece stands between quotes.
@@ -49,21 +49,21 @@ pub fn hosts(rule: &str) -> Vec<String> {
     hosts
 }
 
-/// Which requests are an application's, by what its services' labels tell Traefik.
+/// The routers and host names by which requests belong to an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Routes {
+pub struct AppRoutes {
     /// The application, or the service.
     pub name: String,
     /// Names of its routers, without their provider, in lower case.
     pub routers: Vec<String>,
     pub hosts: Vec<String>,
-    /// It is the edge itself: every request is meant.
+    /// It is the edge itself: all requests belong to it.
     pub all: bool,
 }
 
-impl Routes {
-    /// The routes to these services; `None` when there are none, and they are not the edge.
-    pub fn of(name: &str, services: &[&Service]) -> Option<Self> {
+impl AppRoutes {
+    /// Makes the routes of these services. `None` when they have none and are not the edge.
+    pub fn from_services(name: &str, services: &[&Service]) -> Option<Self> {
         let mut routers: Vec<String> = Vec::new();
         for service in services {
             let before = routers.len();
@@ -97,9 +97,9 @@ impl Routes {
         })
     }
 
-    /// Whether a request is one of these: by the router that took it, or, where none did, by the
-    /// name that was asked for.
-    pub fn own(&self, access: &Access) -> bool {
+    /// Whether a request belongs to these routes: by the router that took it, or, when none did, by
+    /// its host name.
+    pub fn owns_record(&self, access: &AccessRecord) -> bool {
         let is = |list: &[String], text: &str| list.iter().any(|l| l.eq_ignore_ascii_case(text));
         match access.router.split('@').next() {
             _ if self.all => true,
@@ -108,9 +108,10 @@ impl Routes {
         }
     }
 
-    /// Texts of which a line of Traefik's access log holds at least one, whatever the case, when
-    /// the request is one of these. A path can't hold them: its quotes are escaped there.
-    pub fn marks(&self) -> Vec<String> {
+    /// Returns texts for a coarse search in Traefik's access log: a line that belongs to these
+    /// routes holds at least one of them, ignoring case. A path can't hold them, as its quotes are
+    /// escaped.
+    pub fn log_markers(&self) -> Vec<String> {
         if self.all {
             return vec!["\"RequestMethod\":".into()];
         }
@@ -142,7 +143,7 @@ mod tests {
         ];
         let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         assert_eq!(
-            domains(&labels),
+            domains_from_labels(&labels),
             ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
         );
     }
@@ -159,7 +160,7 @@ mod tests {
             ("Host(", &[]),
             ("Host(`a.org` Host(`b.org`)", &["a.org", "b.org"]),
         ] {
-            assert_eq!(hosts(rule), wanted, "{rule}");
+            assert_eq!(parse_rule_hosts(rule), wanted, "{rule}");
         }
     }
 
@@ -170,7 +171,7 @@ mod tests {
             name: "blog_web".into(),
             stack: Some("blog".into()),
             image: "ghost:6".into(),
-            mode: crate::model::Mode::Replicated(1),
+            mode: crate::model::ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
             environment: BTreeMap::new(),
@@ -186,7 +187,7 @@ mod tests {
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
         };
-        let access = |router: &str, host: &str| Access {
+        let access = |router: &str, host: &str| AccessRecord {
             at: jiff::Timestamp::UNIX_EPOCH,
             status: 200,
             method: "GET".into(),
@@ -198,26 +199,29 @@ mod tests {
             router: router.into(),
         };
         let named = service(&[("traefik.http.routers.Blog.rule", "Host(`a.org`)")], &[]);
-        let routes = Routes::of("blog", &[&named]).unwrap();
-        assert!(routes.own(&access("blog@swarm", "a.org")));
-        assert!(routes.own(&access("", "A.org")));
+        let routes = AppRoutes::from_services("blog", &[&named]).unwrap();
+        assert!(routes.owns_record(&access("blog@swarm", "a.org")));
+        assert!(routes.owns_record(&access("", "A.org")));
         // Another application behind the same name.
-        assert!(!routes.own(&access("shop@swarm", "a.org")));
-        assert!(!routes.own(&access("", "b.org")));
+        assert!(!routes.owns_record(&access("shop@swarm", "a.org")));
+        assert!(!routes.owns_record(&access("", "b.org")));
         assert_eq!(
-            routes.marks(),
+            routes.log_markers(),
             ["\"RouterName\":\"blog@", "\"RequestHost\":\"a.org\""]
         );
         let unnamed = service(&[("traefik.enable", "true")], &[]);
-        assert_eq!(Routes::of("b", &[&unnamed]).unwrap().routers, ["blog-web"]);
+        assert_eq!(
+            AppRoutes::from_services("b", &[&unnamed]).unwrap().routers,
+            ["blog-web"]
+        );
         let edge = service(&[], &["443:443/tcp"]);
         assert!(
-            Routes::of("edge", &[&edge])
+            AppRoutes::from_services("edge", &[&edge])
                 .unwrap()
-                .own(&access("x@swarm", "y"))
+                .owns_record(&access("x@swarm", "y"))
         );
         let mut none = service(&[], &[]);
         none.domains.clear();
-        assert_eq!(Routes::of("db", &[&none]), None);
+        assert_eq!(AppRoutes::from_services("db", &[&none]), None);
     }
 }

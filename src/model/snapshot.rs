@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Entries of one folder that are kept; of a larger one the rest is only counted.
-pub const LISTED: usize = 10_000;
+pub const MAX_LISTED: usize = 10_000;
 
 /// A restic snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,10 +14,11 @@ pub struct Snapshot {
     /// Full id: 64 hexadecimal digits.
     pub id: String,
     pub at: Timestamp,
-    /// Application, by its tag `app=NAME`; `None` for the fleet's own and for foreign ones.
+    /// Application, by the tag `app=NAME`; `None` for snapshots of the fleet files and foreign
+    /// ones.
     pub app: Option<String>,
     pub host: String,
-    /// The fleet that made it, when that is another one: it is restored only when it is chosen itself.
+    /// The fleet that made it, if it is another one. It is restored only when it is named itself.
     pub other_fleet: Option<String>,
     /// It is dated in the future, because a clock was wrong: it is never the newest.
     pub ahead: bool,
@@ -31,46 +32,48 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The application's name, or what stands for it.
-    pub fn group(&self) -> &str {
+    /// Returns the application's name, or the host name when there is none.
+    pub fn group_name(&self) -> &str {
         self.app.as_deref().unwrap_or(&self.host)
     }
 
-    /// The same, with the fleet when that is another one: `shop of fleet-b`.
+    /// Returns the group's name, with the fleet when that is another one: `shop of fleet-b`.
     pub fn title(&self) -> String {
         match &self.other_fleet {
-            Some(fleet) if *fleet != self.group() => format!("{} of {fleet}", self.group()),
-            _ => self.group().to_owned(),
+            Some(fleet) if *fleet != self.group_name() => {
+                format!("{} of {fleet}", self.group_name())
+            }
+            _ => self.group_name().to_owned(),
         }
     }
 
-    /// Whether two are of the same application, or other things, of the same fleet.
-    pub fn is_beside(&self, other: &Self) -> bool {
+    /// Whether both are of the same application (or host) and the same fleet.
+    pub fn is_same_group(&self, other: &Self) -> bool {
         self.app == other.app
-            && self.group() == other.group()
+            && self.group_name() == other.group_name()
             && self.other_fleet == other.other_fleet
     }
 
-    /// Whether it may be the newest of its application for this fleet.
-    pub fn is_sound(&self) -> bool {
+    /// Whether it may count as the newest of its application in this fleet.
+    pub fn can_be_newest(&self) -> bool {
         self.other_fleet.is_none() && !self.ahead
     }
 
     /// The first eight digits, as restic shows it.
-    pub fn short(&self) -> &str {
+    pub fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
 }
 
-/// By application, the newest first, those that are dated in the future after all others; then those of
-/// other fleets: how lists show them.
+/// Sorts snapshots for lists: by application, the newest first, those dated in the future last;
+/// snapshots of other fleets come after all.
 pub fn sort_snapshots(snapshots: &mut [Snapshot]) {
     snapshots.sort_by(|a, b| {
         a.other_fleet
             .is_some()
             .cmp(&b.other_fleet.is_some())
             .then_with(|| a.app.is_none().cmp(&b.app.is_none()))
-            .then_with(|| a.group().cmp(b.group()))
+            .then_with(|| a.group_name().cmp(b.group_name()))
             .then_with(|| a.other_fleet.cmp(&b.other_fleet))
             .then_with(|| a.ahead.cmp(&b.ahead))
             .then_with(|| b.at.cmp(&a.at))
@@ -102,24 +105,24 @@ pub struct Repository {
     pub locks: Vec<RepositoryLock>,
     /// Sizes in bytes, oldest first, as they were measured.
     pub growth: Vec<(Timestamp, u64)>,
-    /// When its data was last checked, and what was found; `Ok` holds what was read of it.
+    /// When its data was last checked, and the result; `Ok` says how much of it was read.
     pub check: Option<(Timestamp, Result<String, String>)>,
     /// Why it can't be used, when it can't.
     pub problem: Option<String>,
 }
 
-/// A run of the nightly job.
+/// The schedule of the nightly backup, and how the last run went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Schedule {
+pub struct BackupSchedule {
     pub last: Option<Timestamp>,
-    /// What the last run said, when it was no success.
+    /// What the last run reported, when it was no success.
     pub failed: Option<String>,
     pub next: Option<Timestamp>,
     /// A run that should have been and was not.
     pub missed: Option<Timestamp>,
 }
 
-/// What `matou verify` found of an application: a file beside the data.
+/// What `matou verify` found of an application. It is kept in a file beside the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     pub app: String,
@@ -143,10 +146,10 @@ pub struct Proof {
 
 /// A restore that was interrupted, or whose old data is still kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unfinished {
+pub struct UnfinishedRestore {
     pub app: String,
     pub at: Timestamp,
-    /// It was interrupted: the application is not in order before it is resolved.
+    /// It was interrupted: the application is not usable before this is resolved.
     pub interrupted: bool,
     /// Bytes that are set aside, when known.
     pub kept: Option<u64>,
@@ -157,15 +160,15 @@ pub struct Unfinished {
 pub struct Backups {
     /// The primary one first.
     pub repositories: Vec<Repository>,
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<BackupSchedule>,
     /// By application.
     pub proofs: BTreeMap<String, Proof>,
-    pub restores: Vec<Unfinished>,
+    pub restores: Vec<UnfinishedRestore>,
     /// The last drill that was made on this machine.
     pub drill: Option<Drill>,
 }
 
-/// A rebuild of the fleet on a practice fleet.
+/// A drill: a recovery on a practice fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
     pub at: Timestamp,
@@ -178,14 +181,14 @@ pub struct Drill {
 }
 
 impl Drill {
-    /// `12 min, all 11 applications answered, 6 d ago`
-    pub fn line(&self, now: Timestamp) -> String {
-        let took = crate::text::coarse(self.took.as_secs() as i64);
+    /// Summarizes it: `12 min, all 11 applications answered, 6 d ago`.
+    pub fn summary_line(&self, now: Timestamp) -> String {
+        let took = crate::text::format_seconds(self.took.as_secs() as i64);
         let apps = match (self.up == self.all, &self.problem) {
             (true, None) => format!("all {} applications answered", self.all),
             _ => format!("{} of {} applications answered", self.up, self.all),
         };
-        format!("{took}, {apps}, {}", crate::text::ago(now, self.at))
+        format!("{took}, {apps}, {}", crate::text::format_ago(now, self.at))
     }
 }
 
@@ -202,7 +205,7 @@ pub enum EntryKind {
 
 /// A file or folder in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct SnapshotEntry {
     pub kind: EntryKind,
     /// Absolute, as it was backed up; not made safe to show.
     pub path: String,
@@ -215,7 +218,7 @@ pub struct Entry {
     pub gid: u32,
 }
 
-impl Entry {
+impl SnapshotEntry {
     /// The last part of its path.
     pub fn name(&self) -> &str {
         let path = self.path.trim_end_matches('/');
@@ -223,18 +226,18 @@ impl Entry {
     }
 }
 
-/// A folder of a snapshot, or what a search found.
+/// The entries of a folder in a snapshot, or the result of a search.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Listing {
-    /// Folders first, then by name; at most [`LISTED`].
-    pub entries: Vec<Entry>,
+pub struct SnapshotListing {
+    /// Folders first, then by name; at most [`MAX_LISTED`].
+    pub entries: Vec<SnapshotEntry>,
     /// How many more there are.
     pub left_out: u64,
 }
 
 /// The beginning of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Preview {
+pub struct FilePreview {
     /// At most the first 64 KiB.
     pub head: Vec<u8>,
     /// There is more.
@@ -244,7 +247,7 @@ pub struct Preview {
 /// How a path differs between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Difference {
+pub enum DifferenceKind {
     Added,
     Removed,
     Modified,
@@ -254,13 +257,13 @@ pub enum Difference {
 
 /// What changed from one snapshot to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Changes {
+pub struct SnapshotChanges {
     /// The first ones, in restic's order.
-    pub paths: Vec<(Difference, String)>,
+    pub paths: Vec<(DifferenceKind, String)>,
     pub added: u64,
     pub removed: u64,
     pub modified: u64,
-    /// Bytes of data that only the newer one holds, and only the older one.
+    /// Bytes of data that only the newer one holds, then those that only the older one holds.
     pub bytes_added: u64,
     pub bytes_removed: u64,
 }
@@ -301,6 +304,6 @@ mod tests {
         let ids: Vec<&str> = all.iter().map(|s| s.id.as_str()).collect();
         assert_eq!(ids, ["4", "3", "5", "2", "1", "6"]);
         assert_eq!(all[5].title(), "blog of fleet-b");
-        assert!(all[0].is_beside(&all[2]) && !all[0].is_beside(&all[5]));
+        assert!(all[0].is_same_group(&all[2]) && !all[0].is_same_group(&all[5]));
     }
 }

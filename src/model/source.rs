@@ -1,11 +1,11 @@
-//! A datum with its age: what could not be refreshed stays, with the reason.
+//! A value with its age. A value that can't be refreshed stays, with the reason.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// The newest value read from one source, when it was read, and why a later reading failed.
+/// The newest value that was read, when that was, and the error of the last attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Source<T> {
+pub struct Reading<T> {
     value: Option<T>,
     /// When `value` was read.
     read_at: Option<Timestamp>,
@@ -13,7 +13,7 @@ pub struct Source<T> {
     error: Option<String>,
 }
 
-impl<T> Default for Source<T> {
+impl<T> Default for Reading<T> {
     fn default() -> Self {
         Self {
             value: None,
@@ -23,9 +23,9 @@ impl<T> Default for Source<T> {
     }
 }
 
-impl<T> Source<T> {
-    /// Stores what a collector read at `at`: a value replaces the old one, a failure keeps it
-    /// and marks it stale.
+impl<T> Reading<T> {
+    /// Records what a collector read at `at`. A value replaces the old one; an error keeps the old
+    /// one and marks it as stale.
     pub fn record(&mut self, reading: Result<T, String>, at: Timestamp) {
         match reading {
             Ok(value) => {
@@ -68,7 +68,7 @@ mod tests {
             Timestamp::from_second(10).unwrap(),
             Timestamp::from_second(20).unwrap(),
         );
-        let mut source = Source::default();
+        let mut source = Reading::default();
         source.record(Ok(1), t1);
         source.record(Err("no route to host".into()), t2);
         assert_eq!(source.value(), Some(&1));

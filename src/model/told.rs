@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// An alert of Alertmanager that is active and not silenced there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct ExternalAlert {
     /// Alertmanager's own identity of it.
     pub fingerprint: String,
     pub summary: String,
@@ -15,7 +15,7 @@ pub struct Told {
     pub labels: BTreeMap<String, String>,
 }
 
-impl Told {
+impl ExternalAlert {
     /// The value of a label, empty where there is none.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
-    Backups, Certificate, Disk, Engine, Fleet, HISTORY, Link, Metrics, Node, Probe, Role, Snapshot,
-    Swarm, Told, Volume, sort_snapshots,
+    Backups, Certificate, Disk, EngineInfo, ExternalAlert, Fleet, KEPT_SAMPLES, Metrics, Node,
+    NodeLink, Probe, Role, Snapshot, Swarm, Volume, sort_snapshots,
 };
 
-/// One reading by a collector.
+/// One message of a collector to the picture of the fleet.
 #[derive(Debug, Clone)]
 pub struct Update {
     pub at: Timestamp,
@@ -19,11 +19,11 @@ pub struct Update {
 pub enum Datum {
     Link {
         node: String,
-        link: Link,
+        link: NodeLink,
     },
     Engine {
         node: String,
-        reading: Result<Engine, String>,
+        reading: Result<EngineInfo, String>,
     },
     Metrics {
         node: String,
@@ -44,7 +44,7 @@ pub enum Datum {
     Certificates(Result<Vec<Certificate>, String>),
     Probes(Result<Vec<Probe>, String>),
     /// What Alertmanager alerts of.
-    Told(Result<Vec<Told>, String>),
+    ExternalAlerts(Result<Vec<ExternalAlert>, String>),
 }
 
 impl Fleet {
@@ -54,14 +54,14 @@ impl Fleet {
         match update.datum {
             Datum::Link { node, link } => {
                 if let Some(n) = self.node_mut(&node) {
-                    // What hangs on the connection is stale as soon as the connection is gone.
-                    if let Link::Down { reason, .. } = &link {
+                    // What is read over the connection is stale as soon as the connection is lost.
+                    if let NodeLink::Down { reason, .. } = &link {
                         n.engine.record(Err(reason.clone()), at);
                         n.metrics.record(Err(reason.clone()), at);
                         n.volumes.record(Err(reason.clone()), at);
                     }
                     // Keep the moment of the first loss over further failed attempts.
-                    if let (Link::Down { reason: old, .. }, Link::Down { reason, .. }) =
+                    if let (NodeLink::Down { reason: old, .. }, NodeLink::Down { reason, .. }) =
                         (&mut n.link, &link)
                     {
                         old.clone_from(reason);
@@ -78,7 +78,7 @@ impl Fleet {
             Datum::Metrics { node, reading } => {
                 if let Some(n) = self.node_mut(&node) {
                     if let Ok(metrics) = &reading {
-                        if n.history.len() == HISTORY {
+                        if n.history.len() == KEPT_SAMPLES {
                             n.history.pop_front();
                         }
                         n.history.push_back(*metrics);
@@ -109,7 +109,7 @@ impl Fleet {
             Datum::Backups(reading) => self.backups.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
-            Datum::Told(reading) => self.told.record(reading, at),
+            Datum::ExternalAlerts(reading) => self.told.record(reading, at),
         }
     }
 
@@ -126,7 +126,7 @@ impl Fleet {
             .nodes
             .iter()
             .filter(|n| n.configured)
-            .filter_map(|n| self.swarm_node(n).map(|s| s.id.clone()))
+            .filter_map(|n| self.find_swarm_node(n).map(|s| s.id.clone()))
             .collect();
         let strangers: Vec<(String, Role)> = swarm
             .nodes
@@ -137,7 +137,7 @@ impl Fleet {
         self.nodes
             .retain(|n| n.configured || strangers.iter().any(|(name, _)| *name == n.name));
         for (name, role) in strangers {
-            if self.node(&name).is_none() {
+            if self.find_node(&name).is_none() {
                 self.nodes.push(Node {
                     name,
                     role,

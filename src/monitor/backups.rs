@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::rules::{Finding, Kind, Severity};
+use super::rules::{AlertKind, AlertSeverity, Finding};
 use crate::model::{Backups, Fleet, Snapshot};
-use crate::text::coarse;
+use crate::text::format_seconds;
 
 /// When an application was backed up last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,28 +14,27 @@ pub struct BackupAge {
     pub app: String,
     /// Its newest snapshot of this fleet that is not dated in the future; `None` when there is none.
     pub newest: Option<Timestamp>,
-    /// When there was something to back up first; an application younger than a night has missed
-    /// nothing.
+    /// When its first service was made: a new application has missed no backup yet.
     pub deployed: Option<Timestamp>,
 }
 
-/// The age of the newest snapshot of every application that has volumes; nothing while snapshots
-/// were not read.
-pub fn ages(fleet: &Fleet) -> Vec<BackupAge> {
+/// Returns the age of the newest snapshot of every application that has volumes; nothing while
+/// snapshots were not read.
+pub fn backup_ages(fleet: &Fleet) -> Vec<BackupAge> {
     let Some(snapshots) = fleet.snapshots.value() else {
         return Vec::new();
     };
     let with_data =
-        |app: &crate::model::App<'_>| app.services.iter().any(|s| !s.volumes.is_empty());
+        |app: &crate::model::AppServices<'_>| app.services.iter().any(|s| !s.volumes.is_empty());
     fleet
-        .apps()
+        .list_apps()
         .iter()
         .filter(|app| with_data(app))
         .map(|app| BackupAge {
             app: app.name.to_owned(),
             newest: snapshots
                 .iter()
-                .filter(|s| s.app.as_deref() == Some(app.name) && s.is_sound())
+                .filter(|s| s.app.as_deref() == Some(app.name) && s.can_be_newest())
                 .map(|s| s.at)
                 .max(),
             deployed: app.services.iter().filter_map(|s| s.created_at).min(),
@@ -43,8 +42,8 @@ pub fn ages(fleet: &Fleet) -> Vec<BackupAge> {
         .collect()
 }
 
-/// Applications whose newest snapshot is older than `hours`.
-pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
+/// Finds applications whose newest snapshot is older than `hours`, or that have none.
+pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
     let limit = i64::from(hours) * 3600;
     let old = |t: Timestamp| now.as_second() - t.as_second();
     ages.iter()
@@ -52,21 +51,21 @@ pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
             let (severity, why) = match age.newest {
                 Some(at) if old(at) <= limit => return None,
                 Some(at) => (
-                    Severity::Warning,
+                    AlertSeverity::Warning,
                     format!(
                         "the newest snapshot is {} old; {hours} h are allowed",
-                        coarse(old(at))
+                        format_seconds(old(at))
                     ),
                 ),
                 None if age.deployed.is_none_or(|t| old(t) <= limit) => return None,
                 None => (
-                    Severity::Critical,
+                    AlertSeverity::Critical,
                     "NOT BACKED UP: no snapshot holds it".to_owned(),
                 ),
             };
             Some(Finding {
                 key: format!("app/{}/backup", age.app),
-                kind: Kind::Backup,
+                kind: AlertKind::Backup,
                 severity,
                 what: age.app.clone(),
                 why,
@@ -79,12 +78,12 @@ pub fn missed(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
         .collect()
 }
 
-/// Snapshots of this fleet that are dated in the future: a clock was wrong, or is.
-pub(super) fn ahead(fleet: &Fleet) -> Vec<Finding> {
+/// Finds snapshots of this fleet that are dated in the future: a clock is or was wrong.
+pub(super) fn find_future_snapshots(fleet: &Fleet) -> Vec<Finding> {
     let all = fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
     let mut of: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
     for snapshot in all.iter().filter(|s| s.ahead && s.other_fleet.is_none()) {
-        of.entry(snapshot.group()).or_default().push(snapshot);
+        of.entry(snapshot.group_name()).or_default().push(snapshot);
     }
     let finding = |(name, snapshots): (&str, Vec<&Snapshot>)| {
         let count = match snapshots.len() {
@@ -94,13 +93,13 @@ pub(super) fn ahead(fleet: &Fleet) -> Vec<Finding> {
         let latest = snapshots.iter().max_by_key(|s| s.at)?;
         Some(Finding {
             key: format!("backup/{name}/ahead"),
-            kind: Kind::Backup,
-            severity: Severity::Warning,
+            kind: AlertKind::Backup,
+            severity: AlertSeverity::Warning,
             what: name.to_owned(),
             why: format!(
                 "{count} dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
                 latest.at.strftime("%F"),
-                latest.short(),
+                latest.short_id(),
             ),
             since: None,
             row: format!("saved/{name}"),
@@ -111,13 +110,13 @@ pub(super) fn ahead(fleet: &Fleet) -> Vec<Finding> {
     of.into_iter().filter_map(finding).collect()
 }
 
-/// Repositories that can't be used, restores that were interrupted, proofs that failed, nights that
-/// were missed.
-pub(super) fn state(backups: &Backups) -> Vec<Finding> {
+/// Finds repositories that can't be used, restores that were interrupted, proofs that failed, and
+/// nightly runs that were missed or failed.
+pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
     let finding = |key: String, what: &str, why: String, since, row: String, cure| Finding {
         key: format!("backup/{key}"),
-        kind: Kind::Backup,
-        severity: Severity::Critical,
+        kind: AlertKind::Backup,
+        severity: AlertSeverity::Critical,
         what: what.to_owned(),
         why,
         since,
@@ -201,7 +200,7 @@ pub(super) fn state(backups: &Backups) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Datum, Mode, Service, Swarm, Update};
+    use crate::model::{Datum, Service, ServiceMode, Swarm, Update};
 
     /// Backups stopped long ago; what other fleets made, and what a wrong clock dated, hides nothing.
     #[test]
@@ -227,7 +226,7 @@ mod tests {
                 name: "shop_web".into(),
                 stack: Some("shop".into()),
                 image: "x:1".into(),
-                mode: Mode::Replicated(1),
+                mode: ServiceMode::Replicated(1),
                 wanted: 1,
                 running: 1,
                 domains: Vec::new(),
@@ -249,14 +248,14 @@ mod tests {
             snapshot(901, None, true),
             snapshot(902, Some("fleet-b"), true),
         ])));
-        let ages = ages(&fleet);
+        let ages = backup_ages(&fleet);
         assert_eq!(ages[0].newest, Some(at(10)));
-        let late = missed(&ages, 36, at(100));
+        let late = find_missed_backups(&ages, 36, at(100));
         assert_eq!(
             late[0].why,
             "the newest snapshot is 3 d old; 36 h are allowed"
         );
-        let wrong = ahead(&fleet);
+        let wrong = find_future_snapshots(&fleet);
         assert_eq!((wrong.len(), wrong[0].what.as_str()), (1, "shop"));
         assert!(
             wrong[0]
@@ -283,14 +282,17 @@ mod tests {
             age("never", None, at(0)),
             age("new", None, at(90)),
         ];
-        let found = missed(&ages, 36, now);
-        let seen: Vec<(&str, Severity)> = found
+        let found = find_missed_backups(&ages, 36, now);
+        let seen: Vec<(&str, AlertSeverity)> = found
             .iter()
             .map(|f| (f.what.as_str(), f.severity))
             .collect();
         assert_eq!(
             seen,
-            [("old", Severity::Warning), ("never", Severity::Critical)]
+            [
+                ("old", AlertSeverity::Warning),
+                ("never", AlertSeverity::Critical)
+            ]
         );
         assert_eq!(
             found[0].why,

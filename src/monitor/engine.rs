@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ledger::{Ledger, Seen, Silence};
-use super::rules::{Finding, Kind, Severity};
+use super::ledger::{AlertLedger, SeenAlert, Silence};
+use super::rules::{AlertKind, AlertSeverity, Finding};
 
 /// How often a lasting alert is written down again, seconds.
-const WRITE: i64 = 600;
+const REWRITE_SECONDS: i64 = 600;
 
-/// Something that is not as it should be, and has been long enough to be told.
+/// A finding that has lasted long enough to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alert {
     /// Identity over readings and starts, as `node/worker-01/disk`.
     pub key: String,
-    pub kind: Kind,
-    pub severity: Severity,
+    pub kind: AlertKind,
+    pub severity: AlertSeverity,
     /// What is concerned: a node, an application, a service, a domain.
     pub what: String,
     /// The reason in one sentence.
@@ -29,13 +29,13 @@ pub struct Alert {
     pub row: String,
     /// The action of the console that leads to the cure, as in `[keys]`.
     pub cure: &'static str,
-    /// The operator does not want to be told.
+    /// Set while the operator ignores the alert.
     pub silence: Option<Silence>,
 }
 
-/// What changed with a look.
+/// Which alerts began and ended when findings were taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct News {
+pub struct AlertChanges {
     /// Alerts that began and are not silenced.
     pub began: Vec<Alert>,
     /// Alerts that are over.
@@ -44,7 +44,7 @@ pub struct News {
 
 /// A finding over time.
 #[derive(Debug, Clone)]
-struct State {
+struct FindingState {
     finding: Finding,
     first: Timestamp,
     last: Timestamp,
@@ -53,59 +53,59 @@ struct State {
 
 /// Remembers findings, and what the operator said about them.
 #[derive(Debug, Clone, Default)]
-pub struct Engine {
-    states: BTreeMap<String, State>,
-    ledger: Ledger,
+pub struct AlertEngine {
+    states: BTreeMap<String, FindingState>,
+    ledger: AlertLedger,
     changed: bool,
     /// When findings were taken last.
     looked: Option<Timestamp>,
-    /// Whether everything is believed at once, for a single look.
+    /// Whether every finding is an alert at once, without waiting whether it lasts.
     once: bool,
 }
 
-impl Engine {
-    /// With what was kept when the console was closed.
-    pub fn new(ledger: Ledger) -> Self {
+impl AlertEngine {
+    /// Starts with what was kept when the console was closed last.
+    pub fn new(ledger: AlertLedger) -> Self {
         Self {
             ledger,
             ..Self::default()
         }
     }
 
-    /// For a single look, which can't wait: what is found is an alert.
-    pub fn once(ledger: Ledger) -> Self {
+    /// Makes an engine for a single look, which can't wait: every finding is an alert at once.
+    pub fn for_single_look(ledger: AlertLedger) -> Self {
         Self {
             once: true,
             ..Self::new(ledger)
         }
     }
 
-    /// Takes what is wrong now.
-    pub fn look(&mut self, findings: Vec<Finding>, now: Timestamp) -> News {
-        let mut news = News::default();
+    /// Takes all that is wrong now. Returns the alerts that began and ended by it.
+    pub fn take_findings(&mut self, findings: Vec<Finding>, now: Timestamp) -> AlertChanges {
+        let mut news = AlertChanges::default();
         self.looked = Some(now);
         let silences = self.ledger.silences.len();
-        self.ledger.prune(now);
+        self.ledger.drop_old_entries(now);
         self.changed |= silences != self.ledger.silences.len();
         for finding in findings {
-            self.take(finding, now);
+            self.track_finding(finding, now);
         }
         for (key, state) in &mut self.states {
             if state.fired || state.last < now {
                 continue;
             }
             let lasted = now.as_second() - state.first.as_second();
-            if self.once || lasted >= state.finding.kind.hold() {
+            if self.once || lasted >= state.finding.kind.hold_seconds() {
                 state.fired = true;
-                if self.ledger.silence(key, now).is_none() {
-                    news.began.push(alert(state, &self.ledger, now));
+                if self.ledger.active_silence(key, now).is_none() {
+                    news.began.push(alert_from_state(state, &self.ledger, now));
                 }
             }
         }
         let mut over = Vec::new();
         for (key, state) in &self.states {
             let gone = now.as_second() - state.last.as_second();
-            if state.last < now && (!state.fired || gone >= state.finding.kind.release()) {
+            if state.last < now && (!state.fired || gone >= state.finding.kind.release_seconds()) {
                 over.push(key.clone());
             }
         }
@@ -113,15 +113,15 @@ impl Engine {
             if let Some(state) = self.states.remove(&key)
                 && state.fired
             {
-                news.ended.push(alert(&state, &self.ledger, now));
-                self.forget(&key);
+                news.ended.push(alert_from_state(&state, &self.ledger, now));
+                self.forget_ended(&key);
             }
         }
-        self.note(now);
+        self.note_seen(now);
         news
     }
 
-    fn take(&mut self, finding: Finding, now: Timestamp) {
+    fn track_finding(&mut self, finding: Finding, now: Timestamp) {
         match self.states.get_mut(&finding.key) {
             // Not high enough to begin: as if it were gone.
             Some(state) if finding.near && !state.fired => {
@@ -136,9 +136,9 @@ impl Engine {
             }
             None if finding.near => {}
             None => {
-                let kept = self.ledger.since(&finding.key, now);
+                let kept = self.ledger.seen_since(&finding.key, now);
                 let first = finding.since.or(kept).unwrap_or(now);
-                let state = State {
+                let state = FindingState {
                     first,
                     last: now,
                     fired: false,
@@ -149,8 +149,8 @@ impl Engine {
         }
     }
 
-    /// An acknowledged alert that is over is told when it comes back.
-    fn forget(&mut self, key: &str) {
+    /// Forgets an alert that is over, and its acknowledgement: it is shown when it comes back.
+    fn forget_ended(&mut self, key: &str) {
         self.changed |= self.ledger.seen.remove(key).is_some();
         if self
             .ledger
@@ -164,15 +164,15 @@ impl Engine {
     }
 
     /// Writes down which alerts are seen.
-    fn note(&mut self, now: Timestamp) {
+    fn note_seen(&mut self, now: Timestamp) {
         for (key, state) in self.states.iter().filter(|(_, s)| s.fired) {
-            let seen = Seen {
+            let seen = SeenAlert {
                 since: state.first,
                 last: now,
             };
             let known = self.ledger.seen.get(key);
             let old = known.is_none_or(|k| {
-                k.since != seen.since || now.as_second() - k.last.as_second() >= WRITE
+                k.since != seen.since || now.as_second() - k.last.as_second() >= REWRITE_SECONDS
             });
             if old {
                 self.ledger.seen.insert(key.clone(), seen);
@@ -184,7 +184,9 @@ impl Engine {
     /// All alerts: those that are not silenced first, then the worst, then the newest.
     pub fn alerts(&self, now: Timestamp) -> Vec<Alert> {
         let fired = self.states.values().filter(|s| s.fired);
-        let mut alerts: Vec<Alert> = fired.map(|s| alert(s, &self.ledger, now)).collect();
+        let mut alerts: Vec<Alert> = fired
+            .map(|s| alert_from_state(s, &self.ledger, now))
+            .collect();
         alerts.sort_by_key(|a| {
             (
                 a.silence.is_some(),
@@ -195,15 +197,16 @@ impl Engine {
         alerts
     }
 
-    /// Whether something waits to become an alert, or to be over: time alone may change the list.
+    /// Returns whether a finding waits to become an alert, or to be over: then time alone changes
+    /// the list.
     pub fn is_waiting(&self) -> bool {
         self.states
             .values()
             .any(|s| !s.fired || Some(s.last) < self.looked)
     }
 
-    /// Silences an alert; `None` lets it be told again.
-    pub fn silence(&mut self, key: &str, silence: Option<Silence>) {
+    /// Silences an alert; `None` ends its silence.
+    pub fn set_silence(&mut self, key: &str, silence: Option<Silence>) {
         match silence {
             Some(silence) => {
                 self.ledger.silences.insert(key.to_owned(), silence);
@@ -215,13 +218,13 @@ impl Engine {
         self.changed = true;
     }
 
-    /// What is to be kept, when it changed since this was asked last.
-    pub fn take_changes(&mut self) -> Option<Ledger> {
+    /// Returns the ledger, to be saved, if it changed since the last call.
+    pub fn take_changes(&mut self) -> Option<AlertLedger> {
         std::mem::take(&mut self.changed).then(|| self.ledger.clone())
     }
 }
 
-fn alert(state: &State, ledger: &Ledger, now: Timestamp) -> Alert {
+fn alert_from_state(state: &FindingState, ledger: &AlertLedger, now: Timestamp) -> Alert {
     let finding = &state.finding;
     Alert {
         key: finding.key.clone(),
@@ -232,7 +235,7 @@ fn alert(state: &State, ledger: &Ledger, now: Timestamp) -> Alert {
         since: (state.first > Timestamp::UNIX_EPOCH).then_some(state.first),
         row: finding.row.clone(),
         cure: finding.cure,
-        silence: ledger.silence(&finding.key, now),
+        silence: ledger.active_silence(&finding.key, now),
     }
 }
 
@@ -244,11 +247,11 @@ mod tests {
         Timestamp::from_second(1_000_000 + seconds).unwrap()
     }
 
-    fn finding(kind: Kind, near: bool) -> Finding {
+    fn finding(kind: AlertKind, near: bool) -> Finding {
         Finding {
             key: "node/n1/x".into(),
             kind,
-            severity: Severity::Warning,
+            severity: AlertSeverity::Warning,
             what: "n1".into(),
             why: "it is so".into(),
             since: None,
@@ -259,103 +262,112 @@ mod tests {
     }
 
     fn high() -> Vec<Finding> {
-        vec![finding(Kind::Cpu, false)]
+        vec![finding(AlertKind::Cpu, false)]
     }
 
     fn near() -> Vec<Finding> {
-        vec![finding(Kind::Cpu, true)]
+        vec![finding(AlertKind::Cpu, true)]
     }
 
     #[test]
     fn one_bad_reading_is_no_alarm_and_a_lasting_one_is() {
-        let mut engine = Engine::default();
-        assert_eq!(engine.look(high(), at(0)), News::default());
+        let mut engine = AlertEngine::default();
+        assert_eq!(engine.take_findings(high(), at(0)), AlertChanges::default());
         assert!(engine.is_waiting());
-        engine.look(Vec::new(), at(60));
+        engine.take_findings(Vec::new(), at(60));
         // It began anew: the first reading does not count.
-        assert!(engine.look(high(), at(119)).began.is_empty());
-        assert!(engine.look(high(), at(238)).began.is_empty());
-        let news = engine.look(high(), at(239));
+        assert!(engine.take_findings(high(), at(119)).began.is_empty());
+        assert!(engine.take_findings(high(), at(238)).began.is_empty());
+        let news = engine.take_findings(high(), at(239));
         assert_eq!(news.began[0].since, Some(at(119)));
         // Told once.
-        assert_eq!(engine.look(high(), at(250)), News::default());
+        assert_eq!(
+            engine.take_findings(high(), at(250)),
+            AlertChanges::default()
+        );
         assert_eq!(engine.alerts(at(250)).len(), 1);
     }
 
     #[test]
     fn a_load_about_the_limit_neither_begins_nor_ends_an_alert() {
-        let mut engine = Engine::default();
-        engine.look(near(), at(0));
-        assert!(engine.look(near(), at(500)).began.is_empty());
-        engine.look(high(), at(600));
-        assert_eq!(engine.look(high(), at(720)).began.len(), 1);
-        engine.look(near(), at(1000));
-        assert_eq!(engine.look(near(), at(2000)), News::default());
+        let mut engine = AlertEngine::default();
+        engine.take_findings(near(), at(0));
+        assert!(engine.take_findings(near(), at(500)).began.is_empty());
+        engine.take_findings(high(), at(600));
+        assert_eq!(engine.take_findings(high(), at(720)).began.len(), 1);
+        engine.take_findings(near(), at(1000));
+        assert_eq!(
+            engine.take_findings(near(), at(2000)),
+            AlertChanges::default()
+        );
         // Gone, but not for long enough, then for good.
-        engine.look(Vec::new(), at(2030));
-        assert_eq!(engine.look(high(), at(2040)), News::default());
-        engine.look(Vec::new(), at(2050));
-        assert_eq!(engine.look(Vec::new(), at(2100)).ended.len(), 1);
+        engine.take_findings(Vec::new(), at(2030));
+        assert_eq!(
+            engine.take_findings(high(), at(2040)),
+            AlertChanges::default()
+        );
+        engine.take_findings(Vec::new(), at(2050));
+        assert_eq!(engine.take_findings(Vec::new(), at(2100)).ended.len(), 1);
         assert!(engine.alerts(at(2100)).is_empty());
     }
 
     #[test]
     fn what_began_before_it_was_read_is_told_at_once() {
-        let mut engine = Engine::default();
-        let mut down = finding(Kind::Unreachable, false);
+        let mut engine = AlertEngine::default();
+        let mut down = finding(AlertKind::Unreachable, false);
         down.since = Some(at(-600));
-        let news = engine.look(vec![down], at(0));
+        let news = engine.take_findings(vec![down], at(0));
         assert_eq!(news.began[0].since, Some(at(-600)));
     }
 
     #[test]
     fn a_silence_ends_with_its_time_and_an_acknowledgement_with_the_alert() {
-        let drift = || vec![finding(Kind::Drift, false)];
-        let mut engine = Engine::default();
-        assert_eq!(engine.look(drift(), at(0)).began.len(), 1);
-        engine.silence(
+        let drift = || vec![finding(AlertKind::Drift, false)];
+        let mut engine = AlertEngine::default();
+        assert_eq!(engine.take_findings(drift(), at(0)).began.len(), 1);
+        engine.set_silence(
             "node/n1/x",
             Some(Silence {
                 until: Some(at(100)),
             }),
         );
-        engine.look(drift(), at(50));
+        engine.take_findings(drift(), at(50));
         assert!(engine.alerts(at(50))[0].silence.is_some());
-        engine.look(drift(), at(101));
+        engine.take_findings(drift(), at(101));
         assert!(engine.alerts(at(101))[0].silence.is_none());
-        engine.silence("node/n1/x", Some(Silence { until: None }));
-        engine.look(drift(), at(100_000));
+        engine.set_silence("node/n1/x", Some(Silence { until: None }));
+        engine.take_findings(drift(), at(100_000));
         assert!(engine.alerts(at(100_000))[0].silence.is_some());
-        engine.look(Vec::new(), at(100_010));
-        let news = engine.look(drift(), at(100_020));
+        engine.take_findings(Vec::new(), at(100_010));
+        let news = engine.take_findings(drift(), at(100_020));
         assert_eq!(news.began.len(), 1);
         assert!(news.began[0].silence.is_none());
     }
 
     #[test]
     fn a_start_knows_what_was_seen_and_said_before() {
-        let mut engine = Engine::default();
-        engine.look(vec![finding(Kind::Drift, false)], at(0));
-        engine.silence("node/n1/x", Some(Silence { until: None }));
+        let mut engine = AlertEngine::default();
+        engine.take_findings(vec![finding(AlertKind::Drift, false)], at(0));
+        engine.set_silence("node/n1/x", Some(Silence { until: None }));
         let kept = engine.take_changes().unwrap();
         assert_eq!(engine.take_changes(), None);
         let text = serde_json::to_string(&kept).unwrap();
-        let kept: Ledger = serde_json::from_str(&text).unwrap();
-        let mut again = Engine::new(kept.clone());
-        let news = again.look(vec![finding(Kind::Drift, false)], at(1800));
+        let kept: AlertLedger = serde_json::from_str(&text).unwrap();
+        let mut again = AlertEngine::new(kept.clone());
+        let news = again.take_findings(vec![finding(AlertKind::Drift, false)], at(1800));
         assert!(news.began.is_empty(), "it was acknowledged");
         assert_eq!(again.alerts(at(1800))[0].since, Some(at(0)));
         // After a night it is not known to be the same.
-        let mut late = Engine::new(kept);
-        late.look(vec![finding(Kind::Drift, false)], at(50_000));
+        let mut late = AlertEngine::new(kept);
+        late.take_findings(vec![finding(AlertKind::Drift, false)], at(50_000));
         assert_eq!(late.alerts(at(50_000))[0].since, Some(at(50_000)));
     }
 
     #[test]
     fn a_single_look_believes_what_it_sees_but_not_what_is_near() {
-        let mut engine = Engine::once(Ledger::default());
-        assert_eq!(engine.look(high(), at(0)).began.len(), 1);
-        let mut engine = Engine::once(Ledger::default());
-        assert!(engine.look(near(), at(0)).began.is_empty());
+        let mut engine = AlertEngine::for_single_look(AlertLedger::default());
+        assert_eq!(engine.take_findings(high(), at(0)).began.len(), 1);
+        let mut engine = AlertEngine::for_single_look(AlertLedger::default());
+        assert!(engine.take_findings(near(), at(0)).began.is_empty());
     }
 }

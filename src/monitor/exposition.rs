@@ -3,34 +3,34 @@
 
 use jiff::Timestamp;
 
-use super::{Alert, BackupAge, Severity};
-use crate::text::clean;
+use super::{Alert, AlertSeverity, BackupAge};
+use crate::text::clean_line;
 
-/// The last line of `matou check --metrics`, by which whoever takes it up sees that it is whole; a
-/// comment to Prometheus.
+/// The last line of `matou check --metrics`: who reads the output knows by it that it is complete.
+/// To Prometheus it is a comment.
 pub const END: &str = "# EOF";
 
-/// A label's value: backslash, quote and newline are escaped.
-fn label(text: &str) -> String {
-    clean(text).replace('\\', "\\\\").replace('"', "\\\"")
+/// Cleans a label's value, and escapes backslash and quote in it.
+fn escape_label_value(text: &str) -> String {
+    clean_line(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Alerts that are not ignored, and when it was looked.
-pub fn alerts(alerts: &[Alert], now: Timestamp) -> String {
+/// Renders the alerts that are not ignored, and the time of the check.
+pub fn render_alert_metrics(alerts: &[Alert], now: Timestamp) -> String {
     let mut out = String::from(
         "# HELP matou_alert What matou finds not to be as it should be.\n# TYPE matou_alert gauge\n",
     );
     for alert in alerts.iter().filter(|a| a.silence.is_none()) {
         let kind = serde_json::to_value(alert.kind).unwrap_or_default();
         let level = match alert.severity {
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
+            AlertSeverity::Warning => "warning",
+            AlertSeverity::Critical => "critical",
         };
         out += &format!(
             "matou_alert{{kind=\"{}\",what=\"{}\",why=\"{}\",level=\"{level}\"}} 1\n",
             kind.as_str().unwrap_or_default(),
-            label(&alert.what),
-            label(&alert.why)
+            escape_label_value(&alert.what),
+            escape_label_value(&alert.why)
         );
     }
     out += "# HELP matou_check_timestamp_seconds When matou looked at the fleet.\n# TYPE matou_check_timestamp_seconds gauge\n";
@@ -38,8 +38,8 @@ pub fn alerts(alerts: &[Alert], now: Timestamp) -> String {
     out
 }
 
-/// When each application was backed up last.
-pub fn backups(ages: &[BackupAge]) -> String {
+/// Renders when each application was backed up last.
+pub fn render_backup_metrics(ages: &[BackupAge]) -> String {
     let mut out = String::from(
         "# HELP matou_backup_last_success_timestamp_seconds When the newest snapshot was made.\n\
          # TYPE matou_backup_last_success_timestamp_seconds gauge\n",
@@ -47,7 +47,7 @@ pub fn backups(ages: &[BackupAge]) -> String {
     for age in ages {
         // What was never backed up is as old as can be.
         let at = age.newest.map_or(0, Timestamp::as_second);
-        let app = label(&age.app);
+        let app = escape_label_value(&age.app);
         out += &format!("matou_backup_last_success_timestamp_seconds{{app=\"{app}\"}} {at}\n");
     }
     out
@@ -56,14 +56,14 @@ pub fn backups(ages: &[BackupAge]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Kind;
+    use crate::monitor::AlertKind;
 
     #[test]
     fn hostile_text_stays_inside_its_label() {
         let alert = Alert {
             key: "k".into(),
-            kind: Kind::CrashLoop,
-            severity: Severity::Critical,
+            kind: AlertKind::CrashLoop,
+            severity: AlertSeverity::Critical,
             what: "a\"} 1\nb".into(),
             why: "c\\".into(),
             since: None,
@@ -71,7 +71,7 @@ mod tests {
             cure: "logs",
             silence: None,
         };
-        let text = alerts(&[alert], Timestamp::UNIX_EPOCH);
+        let text = render_alert_metrics(&[alert], Timestamp::UNIX_EPOCH);
         assert!(
             text.contains(
                 "matou_alert{kind=\"crash-loop\",what=\"a\\\"} 1 b\",why=\"c\\\\\",level=\"critical\"} 1\n"

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | 1 | name of the next domain: length (1 byte), UTF-8 |
 //! | 2 | name of the next node: the same |
-//! | 3 | a round of answers: Unix seconds (4), count (2), for each domain in the order of their names a [`Sample`] (2) |
+//! | 3 | a round of answers: Unix seconds (4), count (2), for each domain in the order of their names an [`AnswerSample`] (2) |
 //! | 4 | a node's load: Unix seconds (4), number of the node (2), CPU and memory percent (1 each), MiB in use and in all of its disk (4 each) |
 //!
 //! A frame that is cut off at the end of a file, by a full disk or a killed console, is ignored.
@@ -29,17 +29,16 @@ const NODE: u8 = 2;
 const ANSWERS: u8 = 3;
 const LOAD: u8 = 4;
 
-/// Each step of a time is longer than the one before by this factor: 64 of them reach from 1 ms to
-/// half a minute.
+/// Times are kept as powers of this factor: 64 of them reach from 1 ms to half a minute.
 const STEP: f64 = 1.18;
 
 /// One answer in two bytes: whether it was well (bit 15), the status (bits 6 to 14: 0 not asked, 1
 /// no answer, else the code less 98), the time as a power of [`STEP`] in milliseconds (bits 0 to 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sample(u16);
+pub struct AnswerSample(u16);
 
-impl Sample {
-    /// Of what a domain answered.
+impl AnswerSample {
+    /// Encodes what a domain answered.
     pub fn of(probe: &Probe) -> Self {
         match &probe.outcome {
             Ok(a) => Self::new(a.status, a.millis, a.well),
@@ -55,7 +54,7 @@ impl Sample {
     }
 
     /// Whether it was asked at all.
-    pub fn is_some(self) -> bool {
+    pub fn was_asked(self) -> bool {
         self.0 != 0
     }
 
@@ -79,7 +78,7 @@ impl Sample {
 
 /// A node's load at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
+pub struct LoadSample {
     /// Percent.
     pub cpu: u8,
     pub memory: u8,
@@ -90,38 +89,38 @@ pub struct Load {
 
 /// What a file holds, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entry<'a> {
-    Answers(i64, Vec<(&'a str, Sample)>),
-    Load(i64, &'a str, Load),
+pub(super) enum HistoryEntry<'a> {
+    Answers(i64, Vec<(&'a str, AnswerSample)>),
+    Load(i64, &'a str, LoadSample),
 }
 
 /// Writes frames; knows which names were written to the file.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(super) struct HistoryEncoder {
     domains: Vec<String>,
     nodes: Vec<String>,
 }
 
-impl Writer {
-    /// The bytes of a round of answers.
-    pub fn answers(&mut self, at: Timestamp, probes: &[Probe]) -> Vec<u8> {
+impl HistoryEncoder {
+    /// Returns the frames of a round of answers.
+    pub fn encode_answers(&mut self, at: Timestamp, probes: &[Probe]) -> Vec<u8> {
         let mut out = Vec::new();
         for probe in probes {
             if !self.domains.contains(&probe.domain) {
-                named(&mut out, DOMAIN, &probe.domain);
+                append_name_frame(&mut out, DOMAIN, &probe.domain);
                 self.domains.push(probe.domain.clone());
             }
         }
-        let mut samples = vec![Sample::default(); self.domains.len()];
+        let mut samples = vec![AnswerSample::default(); self.domains.len()];
         let by_domain: BTreeMap<&str, &Probe> =
             probes.iter().map(|p| (p.domain.as_str(), p)).collect();
         for (sample, domain) in samples.iter_mut().zip(&self.domains) {
             if let Some(probe) = by_domain.get(domain.as_str()) {
-                *sample = Sample::of(probe);
+                *sample = AnswerSample::of(probe);
             }
         }
         out.push(ANSWERS);
-        out.extend(seconds(at).to_le_bytes());
+        out.extend(to_unix_seconds(at).to_le_bytes());
         out.extend((samples.len() as u16).to_le_bytes());
         for sample in samples {
             out.extend(sample.0.to_le_bytes());
@@ -129,17 +128,17 @@ impl Writer {
         out
     }
 
-    /// The bytes of a node's load.
-    pub fn load(&mut self, at: Timestamp, node: &str, load: Load) -> Vec<u8> {
+    /// Returns the frames of a node's load.
+    pub fn encode_load(&mut self, at: Timestamp, node: &str, load: LoadSample) -> Vec<u8> {
         let mut out = Vec::new();
         let number = self.nodes.iter().position(|n| n == node);
         let number = number.unwrap_or_else(|| {
-            named(&mut out, NODE, node);
+            append_name_frame(&mut out, NODE, node);
             self.nodes.push(node.to_owned());
             self.nodes.len() - 1
         });
         out.push(LOAD);
-        out.extend(seconds(at).to_le_bytes());
+        out.extend(to_unix_seconds(at).to_le_bytes());
         out.extend((number as u16).to_le_bytes());
         out.extend([load.cpu, load.memory]);
         out.extend(load.disk_used.to_le_bytes());
@@ -148,11 +147,11 @@ impl Writer {
     }
 }
 
-fn seconds(at: Timestamp) -> u32 {
+fn to_unix_seconds(at: Timestamp) -> u32 {
     u32::try_from(at.as_second()).unwrap_or(0)
 }
 
-fn named(out: &mut Vec<u8>, kind: u8, name: &str) {
+fn append_name_frame(out: &mut Vec<u8>, kind: u8, name: &str) {
     // Host names end at 253 bytes.
     let name = name.as_bytes();
     let name = &name[..name.len().min(255)];
@@ -160,16 +159,20 @@ fn named(out: &mut Vec<u8>, kind: u8, name: &str) {
     out.extend(name);
 }
 
-/// Reads a file; answers with the names it knows and the length of what is whole.
-pub(super) fn read<'a>(bytes: &'a [u8], mut take: impl FnMut(Entry<'a>)) -> (Writer, usize) {
-    let mut writer = Writer::default();
+/// Decodes a file, and gives each entry to `take`. Returns an encoder that knows the file's names,
+/// and the length of the frames that are whole.
+pub(super) fn decode_history<'a>(
+    bytes: &'a [u8],
+    mut take: impl FnMut(HistoryEntry<'a>),
+) -> (HistoryEncoder, usize) {
+    let mut writer = HistoryEncoder::default();
     let (mut domains, mut nodes): (Vec<&str>, Vec<&str>) = Default::default();
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         return (writer, 0);
     };
     loop {
         let whole = bytes.len() - rest.len();
-        let Some(entry) = frame(&mut rest, &mut domains, &mut nodes) else {
+        let Some(entry) = decode_history_frame(&mut rest, &mut domains, &mut nodes) else {
             writer.domains = domains.into_iter().map(str::to_owned).collect();
             writer.nodes = nodes.into_iter().map(str::to_owned).collect();
             return (writer, whole);
@@ -180,16 +183,16 @@ pub(super) fn read<'a>(bytes: &'a [u8], mut take: impl FnMut(Entry<'a>)) -> (Wri
     }
 }
 
-/// One frame; `None` when there is no whole one left.
-fn frame<'a>(
+/// Decodes one frame: `Some(None)` for a name, `None` when no whole frame is left.
+fn decode_history_frame<'a>(
     rest: &mut &'a [u8],
     domains: &mut Vec<&'a str>,
     nodes: &mut Vec<&'a str>,
-) -> Option<Option<Entry<'a>>> {
+) -> Option<Option<HistoryEntry<'a>>> {
     let mut at = *rest;
-    let entry = match bytes::<1>(&mut at)?[0] {
+    let entry = match take_array::<1>(&mut at)?[0] {
         kind @ (DOMAIN | NODE) => {
-            let length = usize::from(bytes::<1>(&mut at)?[0]);
+            let length = usize::from(take_array::<1>(&mut at)?[0]);
             let (name, after) = at.split_at_checked(length)?;
             at = after;
             let name = std::str::from_utf8(name).ok()?;
@@ -201,28 +204,28 @@ fn frame<'a>(
             None
         }
         ANSWERS => {
-            let time = u32::from_le_bytes(bytes(&mut at)?);
-            let count = usize::from(u16::from_le_bytes(bytes(&mut at)?));
+            let time = u32::from_le_bytes(take_array(&mut at)?);
+            let count = usize::from(u16::from_le_bytes(take_array(&mut at)?));
             let (samples, after) = at.split_at_checked(count * 2)?;
             at = after;
             let samples = samples
                 .chunks_exact(2)
                 .zip(&*domains)
-                .map(|(b, domain)| (*domain, Sample(u16::from_le_bytes([b[0], b[1]]))));
-            let asked = samples.filter(|(_, s)| s.is_some()).collect();
-            Some(Entry::Answers(i64::from(time), asked))
+                .map(|(b, domain)| (*domain, AnswerSample(u16::from_le_bytes([b[0], b[1]]))));
+            let asked = samples.filter(|(_, s)| s.was_asked()).collect();
+            Some(HistoryEntry::Answers(i64::from(time), asked))
         }
         LOAD => {
-            let time = u32::from_le_bytes(bytes(&mut at)?);
-            let node = usize::from(u16::from_le_bytes(bytes(&mut at)?));
-            let [cpu, memory] = bytes(&mut at)?;
-            let load = Load {
+            let time = u32::from_le_bytes(take_array(&mut at)?);
+            let node = usize::from(u16::from_le_bytes(take_array(&mut at)?));
+            let [cpu, memory] = take_array(&mut at)?;
+            let load = LoadSample {
                 cpu,
                 memory,
-                disk_used: u32::from_le_bytes(bytes(&mut at)?),
-                disk_total: u32::from_le_bytes(bytes(&mut at)?),
+                disk_used: u32::from_le_bytes(take_array(&mut at)?),
+                disk_total: u32::from_le_bytes(take_array(&mut at)?),
             };
-            Some(Entry::Load(i64::from(time), nodes.get(node)?, load))
+            Some(HistoryEntry::Load(i64::from(time), nodes.get(node)?, load))
         }
         _ => return None,
     };
@@ -230,7 +233,7 @@ fn frame<'a>(
     Some(entry)
 }
 
-fn bytes<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (first, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
     Some(*first)
@@ -238,16 +241,16 @@ fn bytes<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 /// What a domain answered in one hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hour {
+pub struct AnswerHour {
     pub asked: u32,
     pub failed: u32,
     /// Sum over those that were well.
     millis: u64,
 }
 
-impl Hour {
+impl AnswerHour {
     /// Milliseconds that a good answer took on average.
-    pub fn millis(self) -> Option<u64> {
+    pub fn average_millis(self) -> Option<u64> {
         self.millis
             .checked_div(u64::from(self.asked.checked_sub(self.failed)?))
     }
@@ -255,11 +258,11 @@ impl Hour {
 
 /// What each domain answered over a week, by the hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Week(BTreeMap<String, VecDeque<(i64, Hour)>>);
+pub struct AnswerHistory(BTreeMap<String, VecDeque<(i64, AnswerHour)>>);
 
-impl Week {
+impl AnswerHistory {
     /// Takes an answer; `at` in Unix seconds.
-    pub fn add(&mut self, domain: &str, at: i64, sample: Sample) {
+    pub fn add_answer(&mut self, domain: &str, at: i64, sample: AnswerSample) {
         if !self.0.contains_key(domain) {
             self.0.insert(domain.to_owned(), VecDeque::new());
         }
@@ -268,7 +271,7 @@ impl Week {
         };
         let hour = at.div_euclid(3600);
         if hours.back().is_none_or(|(last, _)| *last < hour) {
-            hours.push_back((hour, Hour::default()));
+            hours.push_back((hour, AnswerHour::default()));
             while hours
                 .front()
                 .is_some_and(|(first, _)| first + HOURS as i64 <= hour)
@@ -289,7 +292,7 @@ impl Week {
 
     /// The newest `count` hours of a domain until `now`, oldest first; `None` where it was not
     /// asked.
-    pub fn hours(&self, domain: &str, now: Timestamp, count: usize) -> Vec<Option<Hour>> {
+    pub fn hours(&self, domain: &str, now: Timestamp, count: usize) -> Vec<Option<AnswerHour>> {
         let last = now.as_second().div_euclid(3600);
         let known = self.0.get(domain);
         (0..count as i64)
@@ -302,7 +305,7 @@ impl Week {
     }
 
     /// The share of a domain's answers that were well over the week, percent.
-    pub fn well(&self, domain: &str) -> Option<f64> {
+    pub fn percent_well(&self, domain: &str) -> Option<f64> {
         let hours = self.0.get(domain)?;
         let (asked, failed) = hours.iter().fold((0u64, 0u64), |(a, f), (_, h)| {
             (a + u64::from(h.asked), f + u64::from(h.failed))
@@ -319,7 +322,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Answered;
+    use crate::model::ProbeAnswer;
 
     pub(in crate::monitor) fn probe(domain: &str, outcome: Result<(u16, u32), ()>) -> Probe {
         Probe {
@@ -328,7 +331,7 @@ mod tests {
             domain: domain.into(),
             path: "/".into(),
             outcome: match outcome {
-                Ok((status, millis)) => Ok(Answered {
+                Ok((status, millis)) => Ok(ProbeAnswer {
                     node: "n1".into(),
                     status,
                     millis,
@@ -346,37 +349,37 @@ mod tests {
     #[test]
     fn a_sample_keeps_status_and_time() {
         for (status, millis) in [(200, 1), (404, 84), (599, 30_000), (100, 0)] {
-            let sample = Sample::of(&probe("a", Ok((status, millis))));
+            let sample = AnswerSample::of(&probe("a", Ok((status, millis))));
             assert_eq!(sample.status(), Some(status));
             assert_eq!(sample.is_well(), status == 200);
             let (kept, millis) = (f64::from(sample.millis()), f64::from(millis.max(1)));
             assert!((kept / millis - 1.0).abs() < 0.12, "{kept} for {millis}");
         }
-        let none = Sample::of(&probe("a", Err(())));
-        assert!(none.is_some() && !none.is_well() && none.status().is_none());
+        let none = AnswerSample::of(&probe("a", Err(())));
+        assert!(none.was_asked() && !none.is_well() && none.status().is_none());
     }
 
     #[test]
     fn what_is_written_is_read_and_a_torn_end_is_left_out() {
-        let mut writer = Writer::default();
+        let mut writer = HistoryEncoder::default();
         let mut file = MAGIC.to_vec();
-        let load = Load {
+        let load = LoadSample {
             cpu: 12,
             memory: 99,
             disk_used: 61_440,
             disk_total: 102_400,
         };
-        file.extend(writer.answers(at(15), &[probe("b.org", Ok((200, 84)))]));
-        file.extend(writer.load(at(16), "n1", load));
+        file.extend(writer.encode_answers(at(15), &[probe("b.org", Ok((200, 84)))]));
+        file.extend(writer.encode_load(at(16), "n1", load));
         let first = file.len();
         let both = [probe("a.org", Err(())), probe("b.org", Ok((404, 3)))];
-        file.extend(writer.answers(at(30), &both));
+        file.extend(writer.encode_answers(at(30), &both));
         let mut seen = Vec::new();
-        let (again, whole) = read(&file, |e| seen.push(e));
+        let (again, whole) = decode_history(&file, |e| seen.push(e));
         assert_eq!(whole, file.len());
         assert_eq!(again.domains, writer.domains);
-        assert_eq!(seen[1], Entry::Load(16, "n1", load));
-        let Entry::Answers(30, samples) = &seen[2] else {
+        assert_eq!(seen[1], HistoryEntry::Load(16, "n1", load));
+        let HistoryEntry::Answers(30, samples) = &seen[2] else {
             panic!("{seen:?}");
         };
         let found: Vec<(&str, Option<u16>)> =
@@ -384,26 +387,26 @@ mod tests {
         assert_eq!(found, [("b.org", Some(404)), ("a.org", None)]);
         for cut in 1..6 {
             let mut seen = 0;
-            let (_, whole) = read(&file[..file.len() - cut], |_| seen += 1);
+            let (_, whole) = decode_history(&file[..file.len() - cut], |_| seen += 1);
             assert!(seen == 2 && whole >= first && whole < file.len() - cut);
         }
     }
 
     #[test]
     fn a_week_is_counted_by_the_hour_and_forgets_the_one_before() {
-        let mut week = Week::default();
-        let good = Sample::of(&probe("a", Ok((200, 100))));
-        let bad = Sample::of(&probe("a", Err(())));
+        let mut week = AnswerHistory::default();
+        let good = AnswerSample::of(&probe("a", Ok((200, 100))));
+        let bad = AnswerSample::of(&probe("a", Err(())));
         for hour in 0..200 {
-            week.add("a", hour * 3600, good);
-            week.add("a", hour * 3600 + 15, if hour == 199 { bad } else { good });
+            week.add_answer("a", hour * 3600, good);
+            week.add_answer("a", hour * 3600 + 15, if hour == 199 { bad } else { good });
         }
         assert_eq!(week.0["a"].len(), 168);
         let hours = week.hours("a", at(200 * 3600), 3);
         assert_eq!(hours[2], None);
         assert_eq!(hours[1].map(|h| (h.asked, h.failed)), Some((2, 1)));
-        assert!((week.well("a").unwrap() - 335.0 * 100.0 / 336.0).abs() < 1e-9);
-        assert_eq!(week.well("b"), None);
+        assert!((week.percent_well("a").unwrap() - 335.0 * 100.0 / 336.0).abs() < 1e-9);
+        assert_eq!(week.percent_well("b"), None);
     }
 
     proptest! {
@@ -411,9 +414,9 @@ mod tests {
         fn no_bytes_make_reading_fail(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut file = MAGIC.to_vec();
             file.extend(&bytes);
-            let (_, whole) = read(&file, |_| {});
+            let (_, whole) = decode_history(&file, |_| {});
             prop_assert!(whole <= file.len());
-            let (_, whole) = read(&bytes, |_| {});
+            let (_, whole) = decode_history(&bytes, |_| {});
             prop_assert!(whole <= bytes.len());
         }
     }

@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 /// An alert that was not seen for this long begins anew when it comes back, seconds.
 const GAP: i64 = 3600;
 
-/// An acknowledgement is forgotten when its alert was not seen for this long: who comes back after
-/// a weekend finds it, and one of last year hides nothing. Seconds.
+/// An acknowledgement is forgotten when its alert was not seen for this long, seconds. It outlasts
+/// a weekend, but does not hide the same alert a year later.
 const WEEK: i64 = 7 * 86_400;
 
-/// An alert that is not to be told.
+/// How long the operator ignores an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// When it is told again; `None`: acknowledged, it is told again when it was over meanwhile.
+    /// When the silence ends; `None` is an acknowledgement, which ends with the alert.
     pub until: Option<Timestamp>,
 }
 
 /// Since when an alert is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct SeenAlert {
     pub since: Timestamp,
     pub last: Timestamp,
 }
@@ -29,26 +29,26 @@ pub struct Seen {
 /// What is kept about alerts, by their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ledger {
+pub struct AlertLedger {
     pub silences: BTreeMap<String, Silence>,
-    pub seen: BTreeMap<String, Seen>,
+    pub seen: BTreeMap<String, SeenAlert>,
 }
 
-impl Ledger {
-    /// Since when an alert that is seen now was seen.
-    pub fn since(&self, key: &str, now: Timestamp) -> Option<Timestamp> {
+impl AlertLedger {
+    /// Returns since when an alert has been seen, if it was last seen within the hour.
+    pub fn seen_since(&self, key: &str, now: Timestamp) -> Option<Timestamp> {
         let seen = self.seen.get(key)?;
         (now.as_second() - seen.last.as_second() <= GAP).then_some(seen.since)
     }
 
-    /// The silence over an alert, if one holds.
-    pub fn silence(&self, key: &str, now: Timestamp) -> Option<Silence> {
+    /// Returns the silence of an alert, if it has not ended.
+    pub fn active_silence(&self, key: &str, now: Timestamp) -> Option<Silence> {
         let silence = self.silences.get(key)?;
         silence.until.is_none_or(|t| t > now).then_some(*silence)
     }
 
     /// Forgets silences that are over, and alerts that were not seen for long.
-    pub(super) fn prune(&mut self, now: Timestamp) {
+    pub(super) fn drop_old_entries(&mut self, now: Timestamp) {
         let silences = &mut self.silences;
         self.seen.retain(|key, seen| {
             let age = now.as_second() - seen.last.as_second();

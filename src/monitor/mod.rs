@@ -1,7 +1,7 @@
-//! What is not as it should be: found in the picture of the fleet (`rules`), believed when it
-//! lasts (`engine`), acknowledged or silenced (`ledger`), remembered for a week (`history`). What the monitoring
-//! stack alerts of while no console is open is made from the same limits (`prometheus`).
-//! Pure but for `store`, which keeps files in the state folder.
+//! Alerts: `rules` finds what is wrong in the picture of the fleet, `engine` makes an alert of what
+//! lasts, `ledger` keeps what the operator silenced, `history` a week of answers and loads.
+//! `prometheus` makes the monitoring stack's files from the same limits, for the time when no
+//! console is open. Pure but for `store`, which keeps files in the state folder.
 
 mod backups;
 mod engine;
@@ -13,11 +13,17 @@ mod rules;
 mod store;
 mod trend;
 
-pub use backups::{BackupAge, ages, missed};
-pub use engine::{Alert, Engine, News};
-pub use history::{Hour, Load, Sample, Week};
-pub use ledger::{Ledger, Silence};
-pub use prometheus::{Email, Inputs, Receivers, Target as ProbeTarget, files as generate};
-pub use rules::{Facts, Finding, Kind, Severity, TOLD, findings, place};
-pub use store::{Recorder, Store};
-pub use trend::{Trend, Trends};
+pub use backups::{BackupAge, backup_ages, find_missed_backups};
+pub use engine::{Alert, AlertChanges, AlertEngine};
+pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
+pub use ledger::{AlertLedger, Silence};
+pub use prometheus::{
+    AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget,
+    render_monitoring_files as generate,
+};
+pub use rules::{
+    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, Finding, disk_trend_key,
+    evaluate_rules,
+};
+pub use store::{HistoryRecorder, MonitorStore};
+pub use trend::{DiskTrend, DiskTrends};

@@ -15,9 +15,9 @@ use crate::config::AlertsConfig;
 /// File systems that are no disks, and what containers mount.
 const DISKS: &str = r#"fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|fuse.*|nfs.*",mountpoint!~"/(run|boot/efi|var/lib/docker/.+)(/.*)?""#;
 
-/// An address that is asked, as its application's check says.
+/// An address that the blackbox exporter asks, and which answers are well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ProbeTarget {
     pub app: String,
     pub domain: String,
     pub path: String,
@@ -27,8 +27,8 @@ pub struct Target {
 
 /// Whom Alertmanager tells. Addresses that hold a token, and passwords, are secrets.
 #[derive(Debug, Clone, Default)]
-pub struct Receivers {
-    pub email: Option<Email>,
+pub struct AlertReceivers {
+    pub email: Option<EmailReceiver>,
     pub webhook: Option<SecretString>,
     /// Chat id and the bot's token.
     pub telegram: Option<(i64, SecretString)>,
@@ -36,13 +36,13 @@ pub struct Receivers {
     pub matrix: Option<SecretString>,
     /// Topic's address, and an access token for one that is not public.
     pub ntfy: Option<(String, Option<SecretString>)>,
-    /// Asked every few minutes while all is well with the monitoring itself.
+    /// Address that is called every few minutes while the monitoring itself works.
     pub deadman: Option<SecretString>,
 }
 
 /// How mail is sent.
 #[derive(Debug, Clone)]
-pub struct Email {
+pub struct EmailReceiver {
     pub to: String,
     pub from: String,
     /// `host:port`; STARTTLS is required.
@@ -53,13 +53,13 @@ pub struct Email {
 
 /// What the configuration is made of.
 #[derive(Debug, Clone)]
-pub struct Inputs<'a> {
+pub struct MonitoringInputs<'a> {
     /// The name that the stack is deployed under.
     pub app: &'a str,
     pub fleet: &'a str,
     /// Host names of all nodes.
     pub nodes: Vec<String>,
-    pub targets: Vec<Target>,
+    pub targets: Vec<ProbeTarget>,
     /// The service that takes https for the fleet.
     pub edge: Option<String>,
     pub limits: AlertsConfig,
@@ -67,12 +67,12 @@ pub struct Inputs<'a> {
     pub ca: Option<String>,
     /// Whether backups are made: their metric must be there then.
     pub backups: bool,
-    pub receivers: Receivers,
+    pub receivers: AlertReceivers,
 }
 
-impl Inputs<'_> {
-    /// A fleet of which nothing is known: what the stack file holds by itself.
-    pub fn unknown(limits: AlertsConfig) -> Self {
+impl MonitoringInputs<'_> {
+    /// Inputs for a fleet of which nothing is known: they make what the stack file holds by itself.
+    pub fn for_unknown_fleet(limits: AlertsConfig) -> Self {
         Self {
             app: "monitoring",
             fleet: "fleet",
@@ -82,13 +82,13 @@ impl Inputs<'_> {
             limits,
             ca: None,
             backups: false,
-            receivers: Receivers::default(),
+            receivers: AlertReceivers::default(),
         }
     }
 }
 
-/// The files of the stack that are made from the fleet, by their paths beside the stack file.
-pub fn files(inputs: &Inputs<'_>) -> BTreeMap<String, SecretString> {
+/// Renders the files of the stack that depend on the fleet, by their paths beside the stack file.
+pub fn render_monitoring_files(inputs: &MonitoringInputs<'_>) -> BTreeMap<String, SecretString> {
     let yaml = |what: &str, value: &Value| -> SecretString {
         let text = serde_yaml::to_string(value).unwrap_or_default();
         format!("# {what} Written by matou from the fleet.\n{text}").into()
@@ -98,16 +98,19 @@ pub fn files(inputs: &Inputs<'_>) -> BTreeMap<String, SecretString> {
     [
         (
             "prometheus.yml",
-            yaml("What is scraped.", &prometheus(inputs)),
+            yaml("What is scraped.", &build_prometheus_config(inputs)),
         ),
-        ("rules.yml", yaml("What is alerted of.", &rules(inputs))),
+        (
+            "rules.yml",
+            yaml("What is alerted of.", &build_alert_rules(inputs)),
+        ),
         (
             "blackbox.yml",
-            yaml("What is an answer.", &blackbox(inputs)),
+            yaml("What is an answer.", &build_blackbox_config(inputs)),
         ),
         (
             "alertmanager.yml",
-            yaml("Who is told.", &alertmanager(inputs)),
+            yaml("Who is told.", &build_alertmanager_config(inputs)),
         ),
         ("ca.pem", ca.into()),
     ]
@@ -116,15 +119,15 @@ pub fn files(inputs: &Inputs<'_>) -> BTreeMap<String, SecretString> {
     .collect()
 }
 
-/// The name of the probe that takes these codes: `http_200_401`.
-fn module(status: &[u16]) -> String {
+/// Returns the name of the blackbox module that accepts these codes, as `http_200_401`.
+fn blackbox_module_name(status: &[u16]) -> String {
     let codes: Vec<String> = status.iter().map(ToString::to_string).collect();
     format!("http_{}", codes.join("_"))
 }
 
-fn prometheus(inputs: &Inputs<'_>) -> Value {
+fn build_prometheus_config(inputs: &MonitoringInputs<'_>) -> Value {
     let app = inputs.app;
-    // One target a task and network: without the last line of these there would be several.
+    // Discovery gives one target for each network of a task: only that of one network is kept.
     let tasks = |service: &str, port: u16| {
         json!({
             "job_name": service,
@@ -171,7 +174,7 @@ fn prometheus(inputs: &Inputs<'_>) -> Value {
                 })
             })
             .collect();
-        let module = module(status);
+        let module = blackbox_module_name(status);
         jobs.push(json!({
             "job_name": format!("applications_{module}"),
             "metrics_path": "/probe",
@@ -199,7 +202,7 @@ fn prometheus(inputs: &Inputs<'_>) -> Value {
     })
 }
 
-fn blackbox(inputs: &Inputs<'_>) -> Value {
+fn build_blackbox_config(inputs: &MonitoringInputs<'_>) -> Value {
     let mut wanted: BTreeSet<Vec<u16>> = inputs.targets.iter().map(|t| t.status.clone()).collect();
     wanted.insert(vec![200]);
     let tls = match inputs.ca {
@@ -217,13 +220,13 @@ fn blackbox(inputs: &Inputs<'_>) -> Value {
                     "preferred_ip_protocol": "ip4", "tls_config": tls,
                 },
             });
-            (module(&status), probe)
+            (blackbox_module_name(&status), probe)
         })
         .collect();
     json!({"modules": modules})
 }
 
-fn rule(name: &str, expr: &str, lasts: &str, severity: &str, summary: &str) -> Value {
+fn build_alert_rule(name: &str, expr: &str, lasts: &str, severity: &str, summary: &str) -> Value {
     json!({
         "alert": name, "expr": expr, "for": lasts,
         "labels": {"severity": severity},
@@ -232,7 +235,7 @@ fn rule(name: &str, expr: &str, lasts: &str, severity: &str, summary: &str) -> V
 }
 
 /// Alert rules; the names are those that docs/monitoring.md explains.
-fn rules(inputs: &Inputs<'_>) -> Value {
+fn build_alert_rules(inputs: &MonitoringInputs<'_>) -> Value {
     let AlertsConfig {
         cpu,
         memory,
@@ -243,14 +246,14 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         ..
     } = inputs.limits;
     let applications = vec![
-        rule(
+        build_alert_rule(
             "ApplicationDown",
             r#"probe_success{job="applications"} == 0"#,
             "30s",
             "critical",
             "{{ $labels.instance }} does not answer as it should",
         ),
-        rule(
+        build_alert_rule(
             "CertificateEnding",
             &format!(
                 r#"(probe_ssl_earliest_cert_expiry{{job="applications"}} - time()) / 86400 < {certificate_days}"#
@@ -266,7 +269,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         .map(|node| {
             // It stands in an expression and in a template; labels of series are not known there.
             let name = node.replace(['\\', '"', '{', '}'], "");
-            let mut rule = rule(
+            let mut rule = build_alert_rule(
                 "NodeDown",
                 &format!(r#"absent(up{{job="node",instance="{name}"}} == 1)"#),
                 "1m",
@@ -278,7 +281,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         })
         .collect();
     if nodes.is_empty() {
-        nodes.push(rule(
+        nodes.push(build_alert_rule(
             "NodeDown",
             r#"up{job="node"} == 0"#,
             "1m",
@@ -287,7 +290,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         ));
     }
     nodes.extend([
-        rule(
+        build_alert_rule(
             "NodeCpu",
             &format!(
                 r#"100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{{job="node",mode="idle"}}[2m]))) >= {cpu}"#
@@ -296,7 +299,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             "warning",
             "CPU of {{ $labels.instance }} at {{ $value | printf \"%.0f\" }} %",
         ),
-        rule(
+        build_alert_rule(
             "NodeMemory",
             &format!(
                 r#"100 * (1 - node_memory_MemAvailable_bytes{{job="node"}} / node_memory_MemTotal_bytes{{job="node"}}) >= {memory}"#
@@ -305,7 +308,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             "warning",
             "memory of {{ $labels.instance }} at {{ $value | printf \"%.0f\" }} %",
         ),
-        rule(
+        build_alert_rule(
             "NodeDisk",
             // As df counts: what is kept for root is neither used nor to be had.
             &format!(
@@ -316,7 +319,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             "critical",
             "{{ $labels.mountpoint }} of {{ $labels.instance }} at {{ $value | printf \"%.0f\" }} %",
         ),
-        rule(
+        build_alert_rule(
             "NodeDiskFilling",
             &format!(
                 "predict_linear(node_filesystem_avail_bytes{{job=\"node\",{DISKS}}}[6h], {}) <= 0 \
@@ -331,7 +334,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         ),
     ]);
     let swarm = vec![
-        rule(
+        build_alert_rule(
             "TaskCrashLoop",
             r#"count by (service, slot) (label_replace(label_replace(last_over_time(container_start_time_seconds{container_label_com_docker_swarm_task_name!=""}[10m]), "slot", "$1", "container_label_com_docker_swarm_task_name", "(.*)[.][^.]+"), "service", "$1", "container_label_com_docker_swarm_service_name", "(.+)")) >= 4"#,
             "0s",
@@ -346,7 +349,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             "labels": {"severity": "{{ $labels.level }}"},
             "annotations": {"summary": "{{ $labels.what }}: {{ $labels.why }}"},
         }),
-        rule(
+        build_alert_rule(
             "MatouCheckOld",
             "time() - max(matou_check_timestamp_seconds) > 900",
             "1m",
@@ -354,7 +357,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
             "matou did not look at the fleet for a quarter of an hour",
         ),
     ];
-    let mut backups = vec![rule(
+    let mut backups = vec![build_alert_rule(
         "BackupMissed",
         &format!(
             "time() - max by (app) (matou_backup_last_success_timestamp_seconds) > {}",
@@ -365,7 +368,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         "{{ $labels.app }} was backed up {{ $value | humanizeDuration }} ago",
     )];
     if inputs.backups {
-        backups.push(rule(
+        backups.push(build_alert_rule(
             "BackupUnknown",
             "absent(matou_backup_last_success_timestamp_seconds)",
             "1h",
@@ -374,21 +377,21 @@ fn rules(inputs: &Inputs<'_>) -> Value {
         ));
     }
     let own = vec![
-        rule(
+        build_alert_rule(
             "TargetDown",
             r#"up{job!~"node|applications"} == 0"#,
             "2m",
             "warning",
             "{{ $labels.job }} of {{ $labels.instance }} can't be scraped",
         ),
-        rule(
+        build_alert_rule(
             "AlertsNotSent",
             "rate(alertmanager_notifications_failed_total[5m]) > 0",
             "5m",
             "warning",
             "Alertmanager can't tell anybody by {{ $labels.integration }}",
         ),
-        rule(
+        build_alert_rule(
             "Watchdog",
             "vector(1)",
             "0s",
@@ -406,7 +409,7 @@ fn rules(inputs: &Inputs<'_>) -> Value {
     ]})
 }
 
-fn alertmanager(inputs: &Inputs<'_>) -> Value {
+fn build_alertmanager_config(inputs: &MonitoringInputs<'_>) -> Value {
     let to = &inputs.receivers;
     let secret = |s: &SecretString| s.expose_secret().trim().to_owned();
     let mut ops = json!({"name": "operator"});

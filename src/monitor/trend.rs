@@ -10,30 +10,30 @@ const POINTS: usize = 360;
 /// Time between two points, seconds.
 const STEP: i64 = 60;
 
-/// No line is drawn through less, seconds.
+/// Least time that the points must span, seconds.
 const LEAST: i64 = 1800;
 
-/// How much of what happened the line must explain (r², the coefficient of determination).
+/// Least r² (coefficient of determination) of the line.
 const FIT: f64 = 0.7;
 
 /// One node's disk over the last hours.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Trend {
+pub struct DiskTrend {
     /// Unix seconds, bytes in use.
     points: VecDeque<(i64, u64)>,
 }
 
 /// All nodes' disks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Trends(BTreeMap<String, Trend>);
+pub struct DiskTrends(BTreeMap<String, DiskTrend>);
 
-impl Trends {
+impl DiskTrends {
     /// Takes a reading of a node; those within a minute of the last are left out.
-    pub fn add(&mut self, node: &str, at: Timestamp, used: u64) {
+    pub fn add_reading(&mut self, node: &str, at: Timestamp, used: u64) {
         self.0
             .entry(node.to_owned())
             .or_default()
-            .add(at.as_second(), used);
+            .add_point(at.as_second(), used);
     }
 
     /// Hours until a disk of `total` bytes is full, if it fills steadily.
@@ -42,8 +42,8 @@ impl Trends {
     }
 }
 
-impl Trend {
-    fn add(&mut self, at: i64, used: u64) {
+impl DiskTrend {
+    fn add_point(&mut self, at: i64, used: u64) {
         if self.points.back().is_some_and(|(last, _)| at < last + STEP) {
             return;
         }
@@ -53,8 +53,8 @@ impl Trend {
         self.points.push_back((at, used));
     }
 
-    /// By least squares. A disk that was emptied meanwhile, or jumped once, does not lie on a line
-    /// and gives no answer.
+    /// Extends the line of least squares. Returns `None` where the points do not lie on a line, as
+    /// when the disk was emptied meanwhile or jumped once.
     fn hours_to_full(&self, total: u64, now: i64) -> Option<f64> {
         let horizon = now - POINTS as i64 * STEP;
         let points: Vec<(f64, f64)> = self
@@ -89,9 +89,9 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn hours(used: impl Fn(u64) -> u64, minutes: u64) -> Option<f64> {
-        let mut trend = Trend::default();
+        let mut trend = DiskTrend::default();
         for minute in 0..minutes {
-            trend.add(minute as i64 * 60, used(minute));
+            trend.add_point(minute as i64 * 60, used(minute));
         }
         trend.hours_to_full(100 * GIB, minutes as i64 * 60)
     }
@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn old_points_are_forgotten_and_one_a_minute_is_kept() {
-        let mut trends = Trends::default();
+        let mut trends = DiskTrends::default();
         for second in 0..60_000 {
-            trends.add("n1", Timestamp::from_second(second).unwrap(), 1);
+            trends.add_reading("n1", Timestamp::from_second(second).unwrap(), 1);
         }
         assert_eq!(trends.0["n1"].points.len(), POINTS);
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tasks::{docker_failed, read};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use super::tasks::{docker_failed, query_swarm};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Availability, Swarm, SwarmNode};
 
 /// How often a draining node is looked at.
@@ -15,8 +15,12 @@ const POLL: Duration = Duration::from_secs(1);
 ///
 /// `swarm_id` is the node's id in the swarm, when its engine could be asked for it; else the node
 /// is found by its host name.
-pub(super) fn set(node: &str, swarm_id: Option<String>, to: Availability) -> Vec<Box<dyn Step>> {
-    let target = Target {
+pub(super) fn availability_steps(
+    node: &str,
+    swarm_id: Option<String>,
+    to: Availability,
+) -> Vec<Box<dyn Step>> {
+    let target = NodeTarget {
         name: node.to_owned(),
         swarm_id,
     };
@@ -25,21 +29,21 @@ pub(super) fn set(node: &str, swarm_id: Option<String>, to: Availability) -> Vec
         to,
     })];
     if to == Availability::Drain {
-        steps.push(Box::new(Emptied { target }));
+        steps.push(Box::new(WaitForEmptyNode { target }));
     }
     steps
 }
 
 /// A node of the swarm, by its name in the fleet.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(super) struct NodeTarget {
     pub name: String,
     /// Its id in the swarm, when its engine could be asked for it.
     pub swarm_id: Option<String>,
 }
 
-impl Target {
-    pub(super) fn find<'a>(&self, swarm: &'a Swarm) -> Result<&'a SwarmNode, StepError> {
+impl NodeTarget {
+    pub(super) fn find_node<'a>(&self, swarm: &'a Swarm) -> Result<&'a SwarmNode, StepError> {
         swarm
             .nodes
             .iter()
@@ -55,9 +59,9 @@ impl Target {
             })
     }
 
-    /// Names of the tasks that run on the node and can go elsewhere.
-    fn tasks(&self, swarm: &Swarm) -> Result<Vec<String>, StepError> {
-        let node = self.find(swarm)?;
+    /// Lists the names of the tasks that run on the node.
+    fn list_running_tasks(&self, swarm: &Swarm) -> Result<Vec<String>, StepError> {
+        let node = self.find_node(swarm)?;
         let names = swarm
             .tasks
             .iter()
@@ -75,7 +79,7 @@ impl Target {
 }
 
 pub(super) struct SetAvailability {
-    pub target: Target,
+    pub target: NodeTarget,
     pub to: Availability,
 }
 
@@ -85,9 +89,9 @@ impl Step for SetAvailability {
         "availability".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let node = self.target.find(&swarm)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
         let what = format!("availability of {}", self.target.name);
         if node.availability == self.to {
             let now = format!("{what}: {}", self.to.as_str());
@@ -98,13 +102,13 @@ impl Step for SetAvailability {
             n.id != node.id && n.availability == Availability::Active && n.state == "ready"
         });
         if self.to != Availability::Active && !others {
-            change = change.warn("no other node is active: tasks will wait until one is");
+            change = change.with_warning("no other node is active: tasks will wait until one is");
         }
         let mut changes = vec![change];
         if self.to == Availability::Drain {
             changes.extend(
                 self.target
-                    .tasks(&swarm)?
+                    .list_running_tasks(&swarm)?
                     .into_iter()
                     .map(|task| Change::modify(task, self.target.name.clone(), "another node")),
             );
@@ -112,30 +116,30 @@ impl Step for SetAvailability {
         Ok(Check::Change(changes))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let id = self.target.find(&read(cx).await?)?.id.clone();
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
         cx.docker
-            .set_availability(&id, self.to)
+            .set_node_availability(&id, self.to)
             .await
             .map_err(docker_failed)
     }
 }
 
-/// No task runs on the node any more.
-pub(super) struct Emptied {
-    pub target: Target,
+/// Waits until no task runs on the node any more.
+pub(super) struct WaitForEmptyNode {
+    pub target: NodeTarget,
 }
 
 #[async_trait]
-impl Step for Emptied {
+impl Step for WaitForEmptyNode {
     fn name(&self) -> String {
         "empty".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let left = self.target.tasks(&swarm)?;
-        if self.target.find(&swarm)?.state == "down" {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let left = self.target.list_running_tasks(&swarm)?;
+        if self.target.find_node(&swarm)?.state == "down" {
             let down = format!("{} is down: nothing runs on it", self.target.name);
             return Ok(Check::Done(vec![Change::same(down)]));
         }
@@ -152,12 +156,17 @@ impl Step for Emptied {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let mut most = 0;
         loop {
-            let left = self.target.tasks(&read(cx).await?)?.len() as u64;
+            let left = self
+                .target
+                .list_running_tasks(&query_swarm(cx).await?)?
+                .len() as u64;
             most = most.max(left);
-            cx.out.progress(most - left, most.max(1), "tasks").await;
+            cx.out
+                .send_progress(most - left, most.max(1), "tasks")
+                .await;
             if left == 0 {
                 return Ok(());
             }

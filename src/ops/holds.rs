@@ -1,30 +1,30 @@
 //! Which applications a request changes: their locks are held while it is carried out, on the storage
 //! node, where every console sees them.
 
-use super::restore::{Journal, Settled};
-use super::{Context, Request, RestoreTo};
-use crate::backup::names;
+use super::restore::{CheckRestoresSettled, SwapLog};
+use super::{FleetContext, Request, RestoreDestination};
+use crate::backup::list_app_names;
 use crate::host::Host;
-use crate::job::{Hold, Job};
+use crate::job::{Job, LockRequest};
 
 /// What a request changes of applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Touched {
-    /// Nothing of any, or what its own steps lock one after another.
+pub(super) enum TouchedApps {
+    /// None, or those that its own steps lock one after another.
     Nothing,
     Apps(Vec<String>),
-    /// The one that a service belongs to.
-    AppOf(String),
-    /// The one that takes the fleet's https.
+    /// The application that a service belongs to.
+    AppOfService(String),
+    /// The application that takes the fleet's https.
     Edge,
     /// All there are.
-    Every,
+    All,
 }
 
 impl Request {
-    /// The applications that are to be nobody else's while this is carried out.
-    pub(super) fn touches(&self) -> Touched {
-        let one = |app: &String| Touched::Apps(vec![app.clone()]);
+    /// Returns the applications whose locks must be held while the request is carried out.
+    pub(super) fn touched_apps(&self) -> TouchedApps {
+        let one = |app: &String| TouchedApps::Apps(vec![app.clone()]);
         match self {
             Self::Deploy { app, .. }
             | Self::Redeploy { app, .. }
@@ -37,23 +37,25 @@ impl Request {
             | Self::Export { app, .. }
             | Self::Erase { app } => one(app),
             Self::Restore { app, to, .. } => match to {
-                RestoreTo::Place => one(app),
+                RestoreDestination::Place => one(app),
                 // Beside what is in use.
-                RestoreTo::Folder { .. } => Touched::Nothing,
-                RestoreTo::Beside { app: new, .. } => Touched::Apps(vec![app.clone(), new.clone()]),
+                RestoreDestination::Folder { .. } => TouchedApps::Nothing,
+                RestoreDestination::Beside { app: new, .. } => {
+                    TouchedApps::Apps(vec![app.clone(), new.clone()])
+                }
             },
-            Self::RestoreAll => Touched::Every,
+            Self::RestoreAll => TouchedApps::All,
             Self::Rollback { service }
             | Self::Scale { service, .. }
-            | Self::Restart { service } => Touched::AppOf(service.clone()),
-            Self::RenewCertificate { .. } => Touched::Edge,
+            | Self::Restart { service } => TouchedApps::AppOfService(service.clone()),
+            Self::RenewCertificate { .. } => TouchedApps::Edge,
             // Each application while its turn is: the night must not keep all of them for hours.
-            Self::Backup { .. } => Touched::Nothing,
+            Self::Backup { .. } => TouchedApps::Nothing,
             // Their jobs are made elsewhere, and say themselves what they hold.
-            Self::Recover | Self::Move { .. } => Touched::Nothing,
+            Self::Recover | Self::Move { .. } => TouchedApps::Nothing,
             // It reads a snapshot and what is live, and works in a folder of its own; two of it are
             // kept apart by the lock of the storage node.
-            Self::Verify { .. } => Touched::Nothing,
+            Self::Verify { .. } => TouchedApps::Nothing,
             Self::Repo { .. }
             | Self::Provision { .. }
             | Self::Role { .. }
@@ -62,7 +64,7 @@ impl Request {
             | Self::Reboot { .. }
             | Self::Upgrade { .. }
             | Self::Unban { .. }
-            | Self::Availability { .. } => Touched::Nothing,
+            | Self::Availability { .. } => TouchedApps::Nothing,
         }
     }
 }
@@ -71,38 +73,52 @@ impl Request {
 ///
 /// # Errors
 /// One sentence: no manager answers.
-pub(super) async fn apps(request: &Request, cx: &Context) -> Result<Vec<String>, String> {
-    Ok(match request.touches() {
-        Touched::Nothing => Vec::new(),
-        Touched::Apps(apps) => apps,
+pub(super) async fn list_touched_apps(
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<Vec<String>, String> {
+    Ok(match request.touched_apps() {
+        TouchedApps::Nothing => Vec::new(),
+        TouchedApps::Apps(apps) => apps,
         more => {
-            let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-            let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+            let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+            let swarm = manager
+                .docker
+                .query_swarm()
+                .await
+                .map_err(|e| e.to_string())?;
             let app = |s: &crate::model::Service| s.stack.clone().unwrap_or_else(|| s.name.clone());
             match more {
-                Touched::AppOf(service) => {
+                TouchedApps::AppOfService(service) => {
                     let mut services = swarm.services.iter();
                     let found = services.find(|s| s.name == service || s.id == service);
                     found.map(app).into_iter().collect()
                 }
-                Touched::Edge => crate::edge::traefik(&swarm).map(app).into_iter().collect(),
-                _ => names(&cx.config, &swarm),
+                TouchedApps::Edge => crate::edge::find_edge_service(&swarm)
+                    .map(app)
+                    .into_iter()
+                    .collect(),
+                _ => list_app_names(&cx.config, &swarm),
             }
         }
     })
 }
 
-/// Makes a job hold the locks of the applications that its request changes; a restore of one that is
-/// not at its end stands in the way of everything but what resolves it.
+/// Makes a job hold the locks of the applications that its request changes. While a restore of one
+/// of them is unfinished, the job fails, unless its request resolves that restore.
 ///
 /// # Errors
 /// One sentence: no manager answers, the storage node is none of the fleet.
-pub(super) async fn guard(job: &mut Job, request: &Request, cx: &Context) -> Result<(), String> {
-    let apps = apps(request, cx).await?;
+pub(super) async fn hold_touched_apps(
+    job: &mut Job,
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<(), String> {
+    let apps = list_touched_apps(request, cx).await?;
     if apps.is_empty() {
         return Ok(());
     }
-    let host = storage(cx)?;
+    let host = find_storage_host(cx)?;
     let resolves = matches!(
         request,
         Request::Restore { .. }
@@ -114,20 +130,28 @@ pub(super) async fn guard(job: &mut Job, request: &Request, cx: &Context) -> Res
     );
     if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
         && !resolves
-        // Where locks are, states of restores are.
+        // The states of restores lie beside the locks.
         && !cx.runner.goes_without_locks()
     {
-        let data = crate::backup::data(&cx.config);
-        let journal = |app: &String| (app.clone(), Journal::new(host, &data, app));
+        let data = crate::backup::matou_folder(&cx.config);
+        let journal = |app: &String| (app.clone(), SwapLog::new(host, &data, app));
         let journals = apps.iter().map(journal).collect();
-        track.steps.insert(0, Box::new(Settled { journals }));
+        track.steps.insert(
+            0,
+            Box::new(CheckRestoresSettled {
+                swap_logs: journals,
+            }),
+        );
     }
-    job.holds = vec![Hold::of_apps(host, apps)];
+    job.holds = vec![LockRequest::for_apps(host, apps)];
     Ok(())
 }
 
-/// Where locks are.
-pub(super) fn storage(cx: &Context) -> Result<&Host, String> {
+/// Returns the host of the storage node, where the locks are.
+///
+/// # Errors
+/// One sentence: config.toml has no such node.
+pub(super) fn find_storage_host(cx: &FleetContext) -> Result<&Host, String> {
     let name = &cx.config.storage.node;
     let node = cx.nodes.get(name);
     let node = node.ok_or_else(|| {
@@ -145,18 +169,21 @@ mod tests {
         let beside = Request::Restore {
             app: "shop".into(),
             snapshot: None,
-            what: super::super::RestoreWhat::App,
-            to: RestoreTo::Beside {
+            what: super::super::RestoreScope::App,
+            to: RestoreDestination::Beside {
                 app: "shop2".into(),
                 variables: Default::default(),
             },
         };
-        let both = Touched::Apps(vec!["shop".into(), "shop2".into()]);
-        assert_eq!(beside.touches(), both);
+        let both = TouchedApps::Apps(vec!["shop".into(), "shop2".into()]);
+        assert_eq!(beside.touched_apps(), both);
         let scale = Request::Scale {
             service: "shop_web".into(),
             replicas: 0,
         };
-        assert_eq!(scale.touches(), Touched::AppOf("shop_web".into()));
+        assert_eq!(
+            scale.touched_apps(),
+            TouchedApps::AppOfService("shop_web".into())
+        );
     }
 }

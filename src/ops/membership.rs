@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::availability::{Emptied, SetAvailability, Target};
-use super::tasks::{docker_failed, read};
+use super::availability::{NodeTarget, SetAvailability, WaitForEmptyNode};
+use super::tasks::{docker_failed, query_swarm};
 use crate::docker::Docker;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Availability, Role, Swarm, SwarmNode};
 
 /// How long a new role may take to be taken up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long it may take until a node that left is missed: three heartbeats, each of 60 s at most.
-const MISSED: Duration = Duration::from_secs(200);
+const MISSED_WAIT: Duration = Duration::from_secs(200);
 
 /// The steps, on a manager, that give a node a role; `own` is the node's engine.
-pub(super) fn set_role(target: Target, own: Docker, to: Role) -> Vec<Box<dyn Step>> {
+pub(super) fn set_role_steps(target: NodeTarget, own: Docker, to: Role) -> Vec<Box<dyn Step>> {
     vec![Box::new(SetRole { target, own, to })]
 }
 
 /// The steps, on another manager, that empty a node which is to leave.
-pub(super) fn before_leaving(target: Target, own: Docker) -> Vec<Box<dyn Step>> {
+pub(super) fn before_leaving_steps(target: NodeTarget, own: Docker) -> Vec<Box<dyn Step>> {
     vec![
         Box::new(SetAvailability {
             target: target.clone(),
             to: Availability::Drain,
         }),
-        Box::new(Emptied {
+        Box::new(WaitForEmptyNode {
             target: target.clone(),
         }),
         Box::new(SetRole {
@@ -40,32 +40,32 @@ pub(super) fn before_leaving(target: Target, own: Docker) -> Vec<Box<dyn Step>> 
 }
 
 /// The step, on the node itself, with which it leaves.
-pub(super) fn leave() -> Vec<Box<dyn Step>> {
-    vec![Box::new(Leave)]
+pub(super) fn leave_steps() -> Vec<Box<dyn Step>> {
+    vec![Box::new(LeaveSwarm)]
 }
 
-/// The step, on another manager, that strikes a node off the list; `lost`: it is down for good and
-/// could not leave by itself.
-pub(super) fn strike_off(target: Target, lost: bool) -> Vec<Box<dyn Step>> {
-    vec![Box::new(StrikeOff { target, lost })]
+/// Returns the step, on another manager, that deletes a node from the swarm's list; `lost`: it is
+/// down for good and could not leave by itself.
+pub(super) fn delete_node_steps(target: NodeTarget, lost: bool) -> Vec<Box<dyn Step>> {
+    vec![Box::new(DeleteSwarmNode { target, lost })]
 }
 
 struct SetRole {
-    target: Target,
+    target: NodeTarget,
     own: Docker,
     to: Role,
 }
 
-fn word(role: Role) -> &'static str {
+fn swarm_role_name(role: Role) -> &'static str {
     match role {
         Role::Manager => "manager",
         Role::Worker => "worker",
     }
 }
 
-/// Why a manager can't become a worker, if it can't: more than half of the managers that are left
-/// must answer.
-fn refusal(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
+/// Returns why a manager can't become a worker, `None` when it can: more than half of the managers
+/// that are left must answer.
+fn find_demotion_obstacle(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
     let managers: Vec<&SwarmNode> = swarm
         .nodes
         .iter()
@@ -98,15 +98,15 @@ impl Step for SetRole {
         Duration::from_secs(480)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let node = self.target.find(&swarm)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
         let what = format!("role of {}", self.target.name);
         if node.role == self.to {
-            let same = Change::same(format!("{what}: {}", word(self.to)));
+            let same = Change::same(format!("{what}: {}", swarm_role_name(self.to)));
             return Ok(Check::Done(vec![same]));
         }
-        let change = Change::modify(what, word(node.role), word(self.to));
+        let change = Change::modify(what, swarm_role_name(node.role), swarm_role_name(self.to));
         let managers = swarm
             .nodes
             .iter()
@@ -117,15 +117,15 @@ impl Step for SetRole {
             Role::Worker => managers - 1,
         };
         if self.to == Role::Worker
-            && let Some(reason) = refusal(&swarm, node)
+            && let Some(reason) = find_demotion_obstacle(&swarm, node)
         {
             return Err(StepError::failed(reason));
         }
         let bears = (after - 1) / 2;
         let even = after % 2 == 0;
-        let change = change.warn(format!(
+        let change = change.with_warning(format!(
             "{} then; the swarm bears the loss of {bears}{}",
-            crate::text::plural(after, "manager"),
+            crate::text::format_plural(after, "manager"),
             if even {
                 ": an odd number is better"
             } else {
@@ -135,16 +135,16 @@ impl Step for SetRole {
         Ok(Check::Change(vec![change]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let id = self.target.find(&read(cx).await?)?.id.clone();
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
         cx.docker
-            .set_role(&id, self.to)
+            .set_node_role(&id, self.to)
             .await
             .map_err(docker_failed)?;
         let taken_up = async {
             loop {
-                let swarm = read(cx).await?;
-                let node = self.target.find(&swarm)?;
+                let swarm = query_swarm(cx).await?;
+                let node = self.target.find_node(&swarm)?;
                 let reachable = node.reachability == "reachable";
                 if node.role == self.to && reachable == (self.to == Role::Manager) {
                     return Ok(());
@@ -162,12 +162,15 @@ impl Step for SetRole {
         tokio::time::timeout(PATIENCE, taken_up)
             .await
             .unwrap_or_else(late)?;
-        // Restarted with the certificate of before, it would be what it was.
-        let waiting = format!("waiting for the certificate of a {}", word(self.to));
+        // An engine that restarts with its old certificate would take up its old role again.
+        let waiting = format!(
+            "waiting for the certificate of a {}",
+            swarm_role_name(self.to)
+        );
         cx.out.note(waiting).await;
         let certified = async {
             loop {
-                match self.own.certified_role().await {
+                match self.own.query_certified_role().await {
                     Ok(Some(role)) if role != self.to => {}
                     Ok(_) => return Ok(()),
                     Err(e) => {
@@ -186,31 +189,31 @@ impl Step for SetRole {
             .unwrap_or_else(late)?;
         let waiting = "waiting until the swarm takes changes";
         cx.out.note(waiting).await;
-        let settled = cx.docker.settled(&id, self.to, &self.own);
+        let settled = cx.docker.wait_for_role(&id, self.to, &self.own);
         settled.await.map_err(docker_failed)
     }
 }
 
-struct Leave;
+struct LeaveSwarm;
 
 #[async_trait]
-impl Step for Leave {
+impl Step for LeaveSwarm {
     fn name(&self) -> String {
         "leave".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let engine = cx.docker.engine().await.map_err(docker_failed)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let engine = cx.docker.query_engine().await.map_err(docker_failed)?;
         Ok(match engine.swarm_state.as_str() {
             "inactive" | "" => Check::Done(vec![Change::same("in no swarm")]),
             _ => Check::Change(vec![
                 Change::remove(format!("{} from the swarm", cx.node))
-                    .warn("volumes that only this node holds stay on it"),
+                    .with_warning("volumes that only this node holds stay on it"),
             ]),
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let mut last = None;
         // A manager that was demoted a moment ago does not know it yet.
         for _ in 0..20 {
@@ -224,21 +227,21 @@ impl Step for Leave {
     }
 }
 
-struct StrikeOff {
-    target: Target,
+struct DeleteSwarmNode {
+    target: NodeTarget,
     lost: bool,
 }
 
 #[async_trait]
-impl Step for StrikeOff {
+impl Step for DeleteSwarmNode {
     fn name(&self) -> String {
         "list of nodes".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
         let name = &self.target.name;
-        let Ok(node) = self.target.find(&swarm) else {
+        let Ok(node) = self.target.find_node(&swarm) else {
             let gone = Change::same(format!("the swarm does not list {name}"));
             return Ok(Check::Done(vec![gone]));
         };
@@ -249,36 +252,36 @@ impl Step for StrikeOff {
         }
         if self.lost
             && node.role == Role::Manager
-            && let Some(reason) = refusal(&swarm, node)
+            && let Some(reason) = find_demotion_obstacle(&swarm, node)
         {
             return Err(StepError::failed(reason));
         }
         Ok(Check::Change(vec![
             Change::remove(format!("{name} from the swarm's list of nodes"))
-                .warn("what only this node held is lost to the fleet"),
+                .with_warning("what only this node held is lost to the fleet"),
         ]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let swarm = read(cx).await?;
-        let node = self.target.find(&swarm)?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
         if node.role == Role::Manager {
             cx.docker
-                .set_role(&node.id, Role::Worker)
+                .set_node_role(&node.id, Role::Worker)
                 .await
                 .map_err(docker_failed)?;
         }
         let noticed = async {
             while self
                 .target
-                .find(&read(cx).await?)
+                .find_node(&query_swarm(cx).await?)
                 .is_ok_and(|n| n.state == "ready")
             {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Ok::<(), StepError>(())
         };
-        tokio::time::timeout(MISSED, noticed)
+        tokio::time::timeout(MISSED_WAIT, noticed)
             .await
             .map_err(|_| StepError::failed("the swarm still sees the node"))??;
         cx.docker

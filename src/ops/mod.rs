@@ -27,18 +27,19 @@ use tokio::sync::mpsc;
 
 use crate::docker::NodeHandle;
 use crate::host::Command;
-use crate::job::{Confirm, Cx, Job, Stage, Step, StepError, Stream, Track};
+use crate::job::{Confirm, Job, OutputStream, Stage, Step, StepContext, StepError, Track};
 
-pub(crate) use backup::told;
+pub(crate) use backup::format_restic_progress;
 pub use backup::{
-    CheckData, Listed, LockFile, RepoWork, RepositoryState, Standing, UNIT as BACKUP_UNIT,
-    both_files, night, plan_files, push_files, repositories, running, snapshots, strike_files,
-    take_over,
+    APP_UNIT_PREFIX as BACKUP_UNIT, AppFilesState, CheckData, ListedSnapshot, LockFile, RepoWork,
+    RepositoryState, list_primary_snapshots, list_running_backups, load_fleet_files,
+    plan_app_files_push, push_app_files, query_repository_states, remove_app_files,
+    run_nightly_backup, take_over_fleet_files,
 };
-pub use context::Context;
-pub use request::{Request, RestoreTo, RestoreWhat};
-pub use shell::{ShellTarget, shell_command, shell_target};
-pub use versions::{ServiceVersions, newer};
+pub use context::FleetContext;
+pub use request::{Request, RestoreDestination, RestoreScope};
+pub use shell::{ShellTarget, build_shell_command, find_shell_target};
+pub use versions::{ServiceVersions, query_newer_versions};
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
 /// nothing.
@@ -46,89 +47,108 @@ pub use versions::{ServiceVersions, newer};
 /// # Errors
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
-pub async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
-    let mut job = make(request, cx).await?;
+pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+    let mut job = dispatch_request(request, cx).await?;
     if job.holds.is_empty() {
-        holds::guard(&mut job, request, cx).await?;
+        holds::hold_touched_apps(&mut job, request, cx).await?;
     }
     Ok(job)
 }
 
-async fn make(request: &Request, cx: &Context) -> Result<Job, String> {
+async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, String> {
     match request {
         // A blank fleet has no manager yet.
         Request::Provision { options } => {
-            return crate::provision::job(&cx.config, &cx.nodes, options);
+            return crate::provision::provision_job(&cx.config, &cx.nodes, options);
         }
-        Request::Backup { .. } | Request::Repo { .. } => return backup::build(request, cx).await,
+        Request::Backup { .. } | Request::Repo { .. } => {
+            return backup::build_backup_job(request, cx).await;
+        }
         Request::Role { node, .. }
         | Request::Leave { node }
         | Request::RemoveNode { node }
         | Request::Reboot { node }
-        | Request::Upgrade { node } => return node::build(request, node, cx).await,
+        | Request::Upgrade { node } => return node::build_node_job(request, node, cx).await,
         Request::Restore { .. }
         | Request::RestoreAll
         | Request::RestoreUndo { .. }
         | Request::RestoreForget { .. }
-        | Request::Verify { .. } => return restore::build(request, cx).await,
-        Request::Export { .. } => return export::build(request, cx).await,
-        Request::Erase { app } => return erase::build(app, cx).await,
+        | Request::Verify { .. } => return restore::build_restore_job(request, cx).await,
+        Request::Export { .. } => return export::build_export_job(request, cx).await,
+        Request::Erase { app } => return erase::build_erase_job(app, cx).await,
         // It is about servers, not about their swarm.
         Request::Unban { address, node } => {
-            return unban::build(request, address, node.as_deref(), cx);
+            return unban::build_unban_job(request, address, node.as_deref(), cx);
         }
         Request::Recover => {
             let (options, findings) = Default::default();
-            return recover::job(cx, &options, &findings).await;
+            return recover::build_recovery_job(cx, &options, &findings).await;
         }
         Request::Move { apps, to } => {
-            return moves::job(cx, apps, to.as_ref(), &Default::default()).await;
+            return moves::build_move_job(cx, apps, to.as_ref(), &Default::default()).await;
         }
         _ => {}
     }
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
+    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
         Request::Deploy { .. }
         | Request::Redeploy { .. }
         | Request::Update { .. }
-        | Request::Place { .. } => (Confirm::Ask, deploy::of(request, manager, cx).await?),
+        | Request::Place { .. } => (
+            Confirm::Ask,
+            deploy::deploy_request_steps(request, manager, cx).await?,
+        ),
         Request::Switch { app, switches } => (
             Confirm::Ask,
-            switch::steps(app, switches, manager, cx).await?,
+            switch::edge_settings_steps(app, switches, manager, cx).await?,
         ),
-        Request::RenewCertificate { domain } => {
-            (Confirm::TypeName(domain.clone()), renew::steps(domain, cx)?)
-        }
-        Request::Rollback { service } => (Confirm::Ask, service::rollback(service)),
+        Request::RenewCertificate { domain } => (
+            Confirm::TypeName(domain.clone()),
+            renew::renewal_steps(domain, cx)?,
+        ),
+        Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
         Request::Remove { app, volumes } => (
             Confirm::TypeName(app.clone()),
-            remove::steps(app, volumes, cx)?,
+            remove::remove_steps(app, volumes, cx)?,
         ),
-        Request::Scale { service, replicas } => (Confirm::Ask, service::scale(service, *replicas)),
-        Request::Restart { service } => (Confirm::Ask, service::restart(service)),
+        Request::Scale { service, replicas } => {
+            (Confirm::Ask, service::scale_steps(service, *replicas))
+        }
+        Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
         Request::Availability { node, to } => {
-            let id = node::swarm_id(node, cx).await;
-            (Confirm::Ask, availability::set(node, id, *to))
+            let id = node::query_swarm_node_id(node, cx).await;
+            (
+                Confirm::Ask,
+                availability::availability_steps(node, id, *to),
+            )
         }
         Request::Backup { .. } => return Err("not there yet".into()),
         _ => unreachable!("built above"),
     };
-    Ok(on(manager, request, confirm, steps))
+    Ok(build_job_on_node(manager, request, confirm, steps))
 }
 
-/// [`build`] of a request whose plan nobody waits for: what the plan only tells is not read.
+/// Makes the job that carries out `request`, for a caller that shows no plan: what would only be
+/// shown there is not read from the fleet.
 ///
 /// # Errors
-/// As [`build`].
-pub async fn build_at_once(request: &Request, cx: &Context) -> Result<Job, String> {
+/// One sentence, for the same reasons as [`build_job`].
+pub async fn build_job_at_once(request: &Request, cx: &FleetContext) -> Result<Job, String> {
     match request {
-        Request::Backup { apps } if apps.len() == 1 => backup::at_once(&apps[0], cx).await,
-        other => build(other, cx).await,
+        Request::Backup { apps } if apps.len() == 1 => {
+            backup::build_app_backup_job(&apps[0], cx).await
+        }
+        other => build_job(other, cx).await,
     }
 }
 
 /// A job of one stage on one node.
-fn on(node: &NodeHandle, request: &Request, confirm: Confirm, steps: Vec<Box<dyn Step>>) -> Job {
+fn build_job_on_node(
+    node: &NodeHandle,
+    request: &Request,
+    confirm: Confirm,
+    steps: Vec<Box<dyn Step>>,
+) -> Job {
     let stage = Stage {
         title: request.title(),
         tracks: vec![Track {
@@ -141,33 +161,37 @@ fn on(node: &NodeHandle, request: &Request, confirm: Confirm, steps: Vec<Box<dyn
     Job::new(request.title(), confirm, vec![stage])
 }
 
-/// Runs a shell script as root in a unit of the step's node that a lost connection does not end.
-async fn run_lasting(cx: &Cx, unit: &str, script: &str) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+/// Runs a shell script as root in a detached unit of the step's node: a lost connection does not
+/// end it.
+async fn run_detached_script(cx: &StepContext, unit: &str, script: &str) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
     let (ended, last) = tokio::join!(
-        cx.host.last(unit, script, &[], lines, &cx.cancel),
-        forward(cx, arriving)
+        cx.host.run_detached(unit, script, &[], lines, &cx.cancel),
+        forward_step_lines(cx, arriving)
     );
-    judge(cx, unit, ended?, &last)
+    check_exit_code(cx, unit, ended?, &last)
 }
 
 /// Runs a command on the step's node, its output streamed to the job; a non-zero exit code is the
 /// step's failure.
-async fn run_streamed(cx: &Cx, command: &Command) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+async fn run_streamed(cx: &StepContext, command: &Command) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
     let (ended, last) = tokio::join!(
-        cx.host.stream(command, lines, &cx.cancel),
-        forward(cx, arriving)
+        cx.host.stream_lines(command, lines, &cx.cancel),
+        forward_step_lines(cx, arriving)
     );
-    judge(cx, &command.to_string(), ended?, &last)
+    check_exit_code(cx, &command.to_string(), ended?, &last)
 }
 
-/// Sends lines to the job as they come; answers with the last ones.
-async fn forward(cx: &Cx, mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>) -> Vec<String> {
+/// Sends lines to the job as they come. Returns the last three.
+async fn forward_step_lines(
+    cx: &StepContext,
+    mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
+) -> Vec<String> {
     let mut last = Vec::new();
     while let Some((stream, line)) = arriving.recv().await {
-        let text = crate::text::plain(&line);
-        cx.out.line(stream, text.clone()).await;
+        let text = crate::text::clean_bytes(&line);
+        cx.out.send_line(stream, text.clone()).await;
         if last.len() == 3 {
             last.remove(0);
         }
@@ -176,7 +200,12 @@ async fn forward(cx: &Cx, mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>) -> Ve
     last
 }
 
-fn judge(cx: &Cx, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
+fn check_exit_code(
+    cx: &StepContext,
+    what: &str,
+    code: i32,
+    last: &[String],
+) -> Result<(), StepError> {
     match code {
         0 => Ok(()),
         code => Err(StepError::failed(format!(
@@ -191,20 +220,26 @@ fn judge(cx: &Cx, what: &str, code: i32, last: &[String]) -> Result<(), StepErro
 ///
 /// # Errors
 /// One sentence, when the storage node can't be asked.
-pub async fn secret_versions(
-    cx: &Context,
+pub async fn read_secret_versions(
+    cx: &FleetContext,
     app: &str,
 ) -> Result<std::collections::BTreeMap<String, u32>, String> {
-    deploy::secrets::Store::of(cx, app)?.versions().await
+    deploy::secrets::SecretStore::open(cx, app)?
+        .newest_versions()
+        .await
 }
 
 /// The value of a secret of an application.
 ///
 /// # Errors
 /// One sentence: there is none of that name, or the storage node can't be asked.
-pub async fn secret(cx: &Context, app: &str, name: &str) -> Result<secrecy::SecretString, String> {
-    let store = deploy::secrets::Store::of(cx, app)?;
-    let versions = store.versions().await?;
+pub async fn read_secret(
+    cx: &FleetContext,
+    app: &str,
+    name: &str,
+) -> Result<secrecy::SecretString, String> {
+    let store = deploy::secrets::SecretStore::open(cx, app)?;
+    let versions = store.newest_versions().await?;
     let version = versions.get(name).ok_or_else(|| {
         let names: Vec<&str> = versions.keys().map(String::as_str).collect();
         match names.as_slice() {
@@ -212,5 +247,5 @@ pub async fn secret(cx: &Context, app: &str, name: &str) -> Result<secrecy::Secr
             some => format!("{app} has no secret {name:?}: it has {}", some.join(", ")),
         }
     })?;
-    store.read(name, *version).await
+    store.read_value(name, *version).await
 }

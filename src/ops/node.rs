@@ -1,22 +1,26 @@
 //! Jobs on one node that need a manager beside it.
 
-use super::availability::{Emptied, Target};
-use super::{Context, Request, membership, reboot};
+use super::availability::{NodeTarget, WaitForEmptyNode};
+use super::{FleetContext, Request, membership, reboot};
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
 use crate::job::{Confirm, Job, Stage, Step, Track};
 
-/// The node's id in its swarm, when its engine can be asked for it.
-pub(super) async fn swarm_id(node: &str, cx: &Context) -> Option<String> {
-    let engine = cx.nodes.get(node)?.docker.engine().await.ok()?;
+/// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
+pub(super) async fn query_swarm_node_id(node: &str, cx: &FleetContext) -> Option<String> {
+    let engine = cx.nodes.get(node)?.docker.query_engine().await.ok()?;
     Some(engine.swarm_node_id).filter(|id| !id.is_empty())
 }
 
-/// Makes the job of such a request.
+/// Makes the job of a request about one node.
 ///
 /// # Errors
 /// One sentence: there is no such node, no manager, or it must not be done.
-pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result<Job, String> {
+pub(super) async fn build_node_job(
+    request: &Request,
+    node: &str,
+    cx: &FleetContext,
+) -> Result<Job, String> {
     let found = |name: &str| {
         cx.nodes.get(name).ok_or_else(|| {
             let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
@@ -24,12 +28,12 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
         })
     };
     let manager = async || {
-        let manager = cx.nodes.manager_beside(node).await;
+        let manager = cx.nodes.find_manager_beside(node).await;
         manager.map_err(|e| e.to_string())
     };
-    let target = Target {
+    let target = NodeTarget {
         name: node.to_owned(),
-        swarm_id: swarm_id(node, cx).await,
+        swarm_id: query_swarm_node_id(node, cx).await,
     };
     let ask = |stages| Job::new(request.title(), Confirm::Ask, stages);
     let typed = |stages| {
@@ -38,11 +42,11 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
     };
     Ok(match request {
         Request::Role { to, .. } => {
-            let steps = membership::set_role(target, found(node)?.docker.clone(), *to);
-            ask(vec![stage("role", manager().await?, steps)])
+            let steps = membership::set_role_steps(target, found(node)?.docker.clone(), *to);
+            ask(vec![node_stage("role", manager().await?, steps)])
         }
         Request::Leave { .. } => {
-            keeps_no_data(node, cx)?;
+            check_holds_no_data(node, cx)?;
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
                 return Err(format!(
@@ -50,39 +54,49 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
                 ));
             }
             typed(vec![
-                stage(
+                node_stage(
                     "empty",
                     manager,
-                    membership::before_leaving(target.clone(), handle.docker.clone()),
+                    membership::before_leaving_steps(target.clone(), handle.docker.clone()),
                 ),
-                stage("leave", handle, membership::leave()),
-                stage("list", manager, membership::strike_off(target, false)),
+                node_stage("leave", handle, membership::leave_steps()),
+                node_stage(
+                    "list",
+                    manager,
+                    membership::delete_node_steps(target, false),
+                ),
             ])
         }
         Request::RemoveNode { .. } => {
-            keeps_no_data(node, cx)?;
-            let steps = membership::strike_off(target, true);
-            typed(vec![stage("list", manager().await?, steps)])
+            check_holds_no_data(node, cx)?;
+            let steps = membership::delete_node_steps(target, true);
+            typed(vec![node_stage("list", manager().await?, steps)])
         }
         Request::Reboot { .. } => {
             let handle = found(node)?;
-            let mut stages = vec![stage(
+            let mut stages = vec![node_stage(
                 "reboot",
                 handle,
-                vec![Box::<reboot::Reboot>::default()],
+                vec![Box::<reboot::RebootNode>::default()],
             )];
             if target.swarm_id.is_some() {
-                drained(&mut stages, manager().await?, target);
+                add_drain_stages(&mut stages, manager().await?, target);
             }
             ask(stages)
         }
         Request::Upgrade { .. } => {
             let handle = found(node)?;
-            let pending = reboot::simulate(&handle.host).await?;
-            let mut stages = vec![stage("upgrade", handle, vec![Box::new(reboot::Upgrade)])];
-            let disturbs = pending.iter().any(|(name, ..)| reboot::disturbs(name));
+            let pending = reboot::query_pending_upgrades(&handle.host).await?;
+            let mut stages = vec![node_stage(
+                "upgrade",
+                handle,
+                vec![Box::new(reboot::UpgradePackages)],
+            )];
+            let disturbs = pending
+                .iter()
+                .any(|(name, ..)| reboot::is_disturbing_package(name));
             if disturbs && target.swarm_id.is_some() {
-                drained(&mut stages, manager().await?, target);
+                add_drain_stages(&mut stages, manager().await?, target);
             }
             ask(stages)
         }
@@ -90,45 +104,49 @@ pub(super) async fn build(request: &Request, node: &str, cx: &Context) -> Result
     })
 }
 
-/// Drains before what is there, and gives back after it.
-fn drained(stages: &mut Vec<Stage>, manager: &NodeHandle, target: Target) {
-    let lend = reboot::Lend {
+/// Adds a stage before the others that drains the node, and one after them that restores its
+/// availability.
+fn add_drain_stages(stages: &mut Vec<Stage>, manager: &NodeHandle, target: NodeTarget) {
+    let lend = reboot::DrainForNow {
         target: target.clone(),
     };
     // A node that could not be drained keeps its tasks: they stop with it.
     let mut before: Vec<Box<dyn Step>> = vec![Box::new(lend)];
-    before.push(Box::new(EmptiedIfDrained(target.clone())));
-    let after = reboot::GiveBack { target };
-    stages.insert(0, stage("drain", manager, before));
-    stages.push(stage("give back", manager, vec![Box::new(after)]));
+    before.push(Box::new(WaitForDrainedNode(target.clone())));
+    let after = reboot::RestoreAvailability { target };
+    stages.insert(0, node_stage("drain", manager, before));
+    stages.push(node_stage("give back", manager, vec![Box::new(after)]));
 }
 
-/// Waits for an empty node when it was drained.
-struct EmptiedIfDrained(Target);
+/// Waits until the node is empty, if it was drained.
+struct WaitForDrainedNode(NodeTarget);
 
 #[async_trait::async_trait]
-impl Step for EmptiedIfDrained {
+impl Step for WaitForDrainedNode {
     fn name(&self) -> String {
         "empty".into()
     }
 
-    async fn check(&self, cx: &crate::job::Cx) -> Result<crate::job::Check, crate::job::StepError> {
-        let swarm = super::tasks::read(cx).await?;
-        let node = self.0.find(&swarm)?;
+    async fn check(
+        &self,
+        cx: &crate::job::StepContext,
+    ) -> Result<crate::job::Check, crate::job::StepError> {
+        let swarm = super::tasks::query_swarm(cx).await?;
+        let node = self.0.find_node(&swarm)?;
         if node.availability == crate::model::Availability::Active {
             // In the plan: before the node was drained. In the job: it can't be.
             let same = crate::job::Change::same(format!("tasks on {}", self.0.name));
             return Ok(crate::job::Check::Done(vec![same]));
         }
-        Emptied {
+        WaitForEmptyNode {
             target: self.0.clone(),
         }
         .check(cx)
         .await
     }
 
-    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), crate::job::StepError> {
-        Emptied {
+    async fn apply(&self, cx: &crate::job::StepContext) -> Result<(), crate::job::StepError> {
+        WaitForEmptyNode {
             target: self.0.clone(),
         }
         .apply(cx)
@@ -136,8 +154,8 @@ impl Step for EmptiedIfDrained {
     }
 }
 
-/// The node that holds the fleet's data is not taken out.
-fn keeps_no_data(node: &str, cx: &Context) -> Result<(), String> {
+/// Fails for the node that holds the fleet's data: it is not taken out.
+fn check_holds_no_data(node: &str, cx: &FleetContext) -> Result<(), String> {
     let storage = &cx.config.storage;
     if storage.node == node && storage.driver != StorageDriver::Local {
         return Err(format!(
@@ -148,7 +166,7 @@ fn keeps_no_data(node: &str, cx: &Context) -> Result<(), String> {
     Ok(())
 }
 
-fn stage(title: &str, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Stage {
+fn node_stage(title: &str, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Stage {
     Stage {
         title: title.to_owned(),
         tracks: vec![Track {

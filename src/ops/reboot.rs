@@ -1,52 +1,52 @@
-//! Rebooting a node, and upgrading its packages: drained before, given back after.
+//! Rebooting a node, and upgrading its packages: drained before, active again after.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::availability::Target;
-use super::tasks::{docker_failed, read};
+use super::availability::NodeTarget;
+use super::tasks::{docker_failed, query_swarm};
 use crate::host::{Command, Host};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Availability;
 
-/// A label of the node in the swarm: what to give back. It outlives the console, so that a job that
-/// was cut off is ended in order by running it again.
-const BEFORE: &str = "org.matou.availability";
+/// Label of the node in the swarm: the availability to restore. It outlives the console, so that a
+/// job that was cut off is ended in order by running it again.
+const AVAILABILITY_LABEL: &str = "org.matou.availability";
 
 /// How long a server may take to come back.
-const BOOT: Duration = Duration::from_secs(900);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Remembers an active node's availability and drains it.
-pub(super) struct Lend {
-    pub target: Target,
+pub(super) struct DrainForNow {
+    pub target: NodeTarget,
 }
 
-/// Gives it back what [`Lend`] took.
-pub(super) struct GiveBack {
-    pub target: Target,
+/// Restores the availability that [`DrainForNow`] changed.
+pub(super) struct RestoreAvailability {
+    pub target: NodeTarget,
 }
 
 /// Reboots the node and waits until it is back.
 #[derive(Default)]
-pub(super) struct Reboot {
-    /// What told this boot from others when the plan was made.
+pub(super) struct RebootNode {
+    /// The boot id (see [`query_boot_id`]) when the plan was made.
     boot: OnceLock<String>,
 }
 
 /// Brings the packages up to date.
-pub(super) struct Upgrade;
+pub(super) struct UpgradePackages;
 
 #[async_trait]
-impl Step for Lend {
+impl Step for DrainForNow {
     fn name(&self) -> String {
         "drain".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let node = self.target.find(&swarm)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
         let name = &self.target.name;
         if node.availability != Availability::Active {
             let now = node.availability.as_str();
@@ -59,7 +59,7 @@ impl Step for Lend {
         });
         if !others {
             let alone = Change::same(format!("{name} is not drained"))
-                .warn("no other node is active: everything on it stops meanwhile");
+                .with_warning("no other node is active: everything on it stops meanwhile");
             return Ok(Check::Done(vec![alone]));
         }
         Ok(Check::Change(vec![Change::modify(
@@ -69,33 +69,33 @@ impl Step for Lend {
         )]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let id = self.target.find(&read(cx).await?)?.id.clone();
-        let change = |spec: &mut crate::docker::Spec| {
-            let labels = spec.texts(&["Labels"]);
-            labels.insert(BEFORE.into(), "active".into());
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
+        let change = |spec: &mut crate::docker::RawSpec| {
+            let labels = spec.map_mut(&["Labels"]);
+            labels.insert(AVAILABILITY_LABEL.into(), "active".into());
         };
         cx.docker
             .update_node(&id, change)
             .await
             .map_err(docker_failed)?;
         cx.docker
-            .set_availability(&id, Availability::Drain)
+            .set_node_availability(&id, Availability::Drain)
             .await
             .map_err(docker_failed)
     }
 }
 
 #[async_trait]
-impl Step for GiveBack {
+impl Step for RestoreAvailability {
     fn name(&self) -> String {
         "give back".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let node = self.target.find(&swarm)?;
-        Ok(match node.labels.contains_key(BEFORE) {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
+        Ok(match node.labels.contains_key(AVAILABILITY_LABEL) {
             true => Check::Change(vec![Change::modify(
                 format!("availability of {}", self.target.name),
                 node.availability.as_str(),
@@ -113,12 +113,12 @@ impl Step for GiveBack {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let ready = async {
             loop {
-                let swarm = read(cx).await;
+                let swarm = query_swarm(cx).await;
                 if let Ok(swarm) = &swarm
-                    && let Ok(node) = self.target.find(swarm)
+                    && let Ok(node) = self.target.find_node(swarm)
                     && node.state == "ready"
                 {
                     return node.id.clone();
@@ -126,15 +126,15 @@ impl Step for GiveBack {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
-        let id = tokio::time::timeout(BOOT, ready)
+        let id = tokio::time::timeout(BOOT_TIMEOUT, ready)
             .await
             .map_err(|_| StepError::failed("the swarm does not see the node ready"))?;
         cx.docker
-            .set_availability(&id, Availability::Active)
+            .set_node_availability(&id, Availability::Active)
             .await
             .map_err(docker_failed)?;
-        let change = |spec: &mut crate::docker::Spec| {
-            spec.texts(&["Labels"]).remove(BEFORE);
+        let change = |spec: &mut crate::docker::RawSpec| {
+            spec.map_mut(&["Labels"]).remove(AVAILABILITY_LABEL);
         };
         cx.docker
             .update_node(&id, change)
@@ -143,46 +143,46 @@ impl Step for GiveBack {
     }
 }
 
-/// Differs between two boots; a container shares the kernel's own id with its host, so the first
-/// process's start is part of it.
-async fn boot(host: &Host) -> Result<String, StepError> {
+/// Asks for a text that differs between two boots. A container shares the kernel's boot id with its
+/// host, so the start time of process 1 is part of it.
+async fn query_boot_id(host: &Host) -> Result<String, StepError> {
     let read = Command::sh(
         "echo \"$(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f22 /proc/1/stat)\"",
     )
     .timeout(Duration::from_secs(15))
     .label("ask for the boot");
-    Ok(host.run_ok(&read).await?.text())
+    Ok(host.run_ok(&read).await?.stdout_text())
 }
 
 #[async_trait]
-impl Step for Reboot {
+impl Step for RebootNode {
     fn name(&self) -> String {
         "reboot".into()
     }
 
     fn timeout(&self) -> Duration {
-        BOOT
+        BOOT_TIMEOUT
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.host.is_local() {
             return Err(StepError::failed(
                 "matou runs on this node and would not see it come back: run it elsewhere, or type `reboot`",
             ));
         }
-        let now = boot(&cx.host).await?;
+        let now = query_boot_id(&cx.host).await?;
         let before = self.boot.get_or_init(|| now.clone());
         Ok(match *before == now {
             true => Check::Change(vec![
                 Change::modify(&cx.node, "running", "rebooted")
-                    .warn("what runs on it and nowhere else stops meanwhile"),
+                    .with_warning("what runs on it and nowhere else stops meanwhile"),
             ]),
             false => Check::Done(vec![Change::same(format!("{} has rebooted", cx.node))]),
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let before = boot(&cx.host).await?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let before = query_boot_id(&cx.host).await?;
         let manages = cx.docker.ping_manager().await.is_ok();
         // A moment later, so that this command ends before its connection does.
         let reboot = Command::new("systemd-run")
@@ -200,36 +200,37 @@ impl Step for Reboot {
             loop {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 cx.host.reconnect();
-                if boot(&cx.host).await.is_ok_and(|now| now != before) {
+                if query_boot_id(&cx.host).await.is_ok_and(|now| now != before) {
                     break;
                 }
             }
             cx.out.note("it is back, waiting for its engine").await;
-            while cx.docker.engine().await.is_err() {
+            while cx.docker.query_engine().await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             // Two managers decide nothing while one of them is away, and choose a leader afterwards.
             if manages {
                 cx.out.note("waiting until the managers answer").await;
             }
-            while manages && cx.docker.swarm().await.is_err() {
+            while manages && cx.docker.query_swarm().await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
         tokio::select! {
-            done = tokio::time::timeout(BOOT, back) => done.map_err(|_| StepError::failed(format!(
+            done = tokio::time::timeout(BOOT_TIMEOUT, back) => done.map_err(|_| StepError::failed(format!(
                 "{} is not back after {} s: use your provider's console",
                 cx.node,
-                BOOT.as_secs()
+                BOOT_TIMEOUT.as_secs()
             ))),
             () = cx.cancel.cancelled() => Err(StepError::Cancelled),
         }
     }
 }
 
-/// Lines of `apt-get --simulate dist-upgrade`: `Inst NAME [OLD] (NEW …)`.
+/// Parses lines `Inst NAME [OLD] (NEW …)` of `apt-get --simulate dist-upgrade`. Returns name, old
+/// and new version of each package; the old one is empty for a new package.
 /// Source: apt-get(8), --simulate.
-pub(super) fn pending(simulated: &str) -> Vec<(String, String, String)> {
+pub(super) fn parse_pending_upgrades(simulated: &str) -> Vec<(String, String, String)> {
     simulated
         .lines()
         .filter_map(|l| {
@@ -249,18 +250,20 @@ pub(super) fn pending(simulated: &str) -> Vec<(String, String, String)> {
 }
 
 /// Asks the package manager what an upgrade would change.
-pub(super) async fn simulate(host: &Host) -> Result<Vec<(String, String, String)>, String> {
+pub(super) async fn query_pending_upgrades(
+    host: &Host,
+) -> Result<Vec<(String, String, String)>, String> {
     let command = Command::new("apt-get")
         .args(["--simulate", "--allow-change-held-packages", "dist-upgrade"])
         .sudo()
         .timeout(Duration::from_secs(120))
         .label("look for upgrades");
     let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
-    Ok(pending(&output.text()))
+    Ok(parse_pending_upgrades(&output.stdout_text()))
 }
 
-/// Whether upgrading it stops containers, or takes effect with a reboot only.
-pub(super) fn disturbs(package: &str) -> bool {
+/// Whether upgrading a package stops containers, or takes effect with a reboot only.
+pub(super) fn is_disturbing_package(package: &str) -> bool {
     [
         "docker",
         "containerd",
@@ -274,7 +277,7 @@ pub(super) fn disturbs(package: &str) -> bool {
 }
 
 #[async_trait]
-impl Step for Upgrade {
+impl Step for UpgradePackages {
     fn name(&self) -> String {
         "packages".into()
     }
@@ -283,8 +286,10 @@ impl Step for Upgrade {
         Duration::from_secs(3600)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let pending = simulate(&cx.host).await.map_err(StepError::Failed)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let pending = query_pending_upgrades(&cx.host)
+            .await
+            .map_err(StepError::Failed)?;
         if pending.is_empty() {
             let same = Change::same("every package is up to date");
             return Ok(Check::Done(vec![same]));
@@ -300,11 +305,11 @@ impl Step for Upgrade {
         ))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let script = "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l\n\
             exec apt-get -y -q --allow-change-held-packages -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
             -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 dist-upgrade";
-        super::run_lasting(cx, "matou-upgrade", script).await?;
+        super::run_detached_script(cx, "matou-upgrade", script).await?;
         let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
         if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
             let note = format!(
@@ -327,12 +332,12 @@ mod tests {
             Inst linux-image-6.1.0-20 (6.1.85-1 Debian-Security:12/stable [amd64])\nConf libc6 (2.36-10 x)\n";
         let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
         assert_eq!(
-            pending(text),
+            parse_pending_upgrades(text),
             [
                 own("libc6", "2.36-9", "2.36-10"),
                 own("linux-image-6.1.0-20", "", "6.1.85-1")
             ]
         );
-        assert!(disturbs("docker-ce-cli") && !disturbs("curl"));
+        assert!(is_disturbing_package("docker-ce-cli") && !is_disturbing_package("curl"));
     }
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::Context;
-use super::tasks::{docker_failed, read};
+use super::FleetContext;
+use super::tasks::{docker_failed, query_swarm};
 use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Service, Swarm};
 
 /// How often the swarm is looked at while tasks stop.
@@ -19,10 +19,10 @@ const POLL: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
-pub(super) fn steps(
+pub(super) fn remove_steps(
     app: &str,
     volumes: &[String],
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, String> {
     if let Some(other) = volumes.iter().find(|v| {
         !v.starts_with(&format!("{app}_"))
@@ -34,9 +34,9 @@ pub(super) fn steps(
             "{other} is no volume of {app}: those begin with {app}_"
         ));
     }
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(Remove {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveApp {
         app: app.to_owned(),
-        gone: volumes.to_vec(),
+        volumes_removed_later: volumes.to_vec(),
     })];
     if !volumes.is_empty() {
         let storage = &cx.config.storage;
@@ -47,8 +47,8 @@ pub(super) fn steps(
             path: storage.path.clone(),
         }));
     }
-    if cx.config.backup.primary().is_some() {
-        steps.push(Box::new(Struck {
+    if cx.config.backup.primary_repository().is_some() {
+        steps.push(Box::new(RemoveFleetFiles {
             app: app.to_owned(),
             cx: cx.clone(),
         }));
@@ -56,33 +56,34 @@ pub(super) fn steps(
     Ok(steps)
 }
 
-/// Its file on the storage node, by which the night backs it up; what is in apps/ here stays.
-struct Struck {
+/// Removes the application's file from the storage node, where the nightly backup reads it. The
+/// file in apps/ here stays.
+struct RemoveFleetFiles {
     app: String,
-    cx: Context,
+    cx: FleetContext,
 }
 
 #[async_trait]
-impl Step for Struck {
+impl Step for RemoveFleetFiles {
     fn name(&self) -> String {
         "files for the nightly backup".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let (there, _) = super::both_files(&self.cx)
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let (there, _) = super::load_fleet_files(&self.cx)
             .await
             .map_err(StepError::Failed)?;
         let line = format!("apps/{}.toml on the storage node", self.app);
-        Ok(match there.has(&self.app) {
+        Ok(match there.has_app(&self.app) {
             true => Check::Change(vec![
-                Change::remove(line).warn("its volumes are not backed up any more"),
+                Change::remove(line).with_warning("its volumes are not backed up any more"),
             ]),
             false => Check::Done(vec![Change::same(format!("{line} is not there"))]),
         })
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        let struck = super::strike_files(&self.cx, &self.app).await;
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let struck = super::remove_app_files(&self.cx, &self.app).await;
         struck.map_err(StepError::Failed)
     }
 }
@@ -97,10 +98,10 @@ struct RemoveVolumes {
 
 impl RemoveVolumes {
     /// Where each volume is: by node, and as a folder of the storage node.
-    async fn found(&self) -> Result<(Vec<(NodeHandle, String)>, Vec<String>), StepError> {
+    async fn locate_volumes(&self) -> Result<(Vec<(NodeHandle, String)>, Vec<String>), StepError> {
         let mut on_nodes = Vec::new();
         for node in self.nodes.iter() {
-            let volumes = node.docker.volumes().await.map_err(docker_failed)?;
+            let volumes = node.docker.list_volumes().await.map_err(docker_failed)?;
             for volume in volumes {
                 if self.volumes.contains(&volume.name) {
                     on_nodes.push((node.clone(), volume.name));
@@ -110,17 +111,17 @@ impl RemoveVolumes {
         let mut folders = Vec::new();
         if let Some(node) = self.nodes.get(&self.storage) {
             let list = Command::sh(r#"for d; do [ -d "$d" ] && printf '%s\n' "$d"; done; :"#)
-                .args(self.volumes.iter().map(|v| self.folder(v)))
+                .args(self.volumes.iter().map(|v| self.volume_folder(v)))
                 .sudo()
                 .timeout(Duration::from_secs(30))
                 .label("volume folders");
-            let out = node.host.run_ok(&list).await?.text();
+            let out = node.host.run_ok(&list).await?.stdout_text();
             folders.extend(out.lines().map(str::to_owned));
         }
         Ok((on_nodes, folders))
     }
 
-    fn folder(&self, volume: &str) -> String {
+    fn volume_folder(&self, volume: &str) -> String {
         self.path.join(volume).display().to_string()
     }
 }
@@ -131,17 +132,17 @@ impl Step for RemoveVolumes {
         "volumes".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let (on_nodes, folders) = self.found().await?;
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let (on_nodes, folders) = self.locate_volumes().await?;
         let lost = "all that it holds is lost";
         let mut lines: Vec<Change> = on_nodes
             .iter()
             .map(|(node, name)| {
-                Change::remove(format!("volume {name} of {}", node.config.name)).warn(lost)
+                Change::remove(format!("volume {name} of {}", node.config.name)).with_warning(lost)
             })
             .collect();
         lines.extend(folders.iter().map(|folder| {
-            Change::remove(format!("folder {folder} of {}", self.storage)).warn(lost)
+            Change::remove(format!("folder {folder} of {}", self.storage)).with_warning(lost)
         }));
         Ok(match lines.is_empty() {
             true => Check::Done(vec![Change::same("the volumes are not there")]),
@@ -149,8 +150,8 @@ impl Step for RemoveVolumes {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let (on_nodes, folders) = self.found().await?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let (on_nodes, folders) = self.locate_volumes().await?;
         for (node, name) in on_nodes {
             // A container that has just stopped may hold it a moment longer.
             let remove = Command::sh(
@@ -181,7 +182,7 @@ impl Step for RemoveVolumes {
 
 /// Removes the stack `$1`. Docker does not wait for the tasks, and swarm keeps a network that one of
 /// them has ("is in use by task", swarmkit's `removeNetwork`): what is left is removed again.
-const STACK: &str = r#"i=0 told= new=
+const REMOVE_STACK: &str = r#"i=0 told= new=
 until said=$(docker stack rm -- "$1" 2>&1); do
     [ "$said" = "$told" ] || { printf '%s\n' "$said"; new=1; }
     case $said in *" is in use by "*) ;; *) exit 1 ;; esac
@@ -192,8 +193,8 @@ done
 printf '%s\n' "$said""#;
 
 /// Removes a stack's services, networks, secrets and configs; its tasks may still be stopping then.
-pub(super) async fn stack(cx: &Cx, name: &str) -> Result<(), StepError> {
-    let remove = Command::sh(STACK)
+pub(super) async fn remove_stack(cx: &StepContext, name: &str) -> Result<(), StepError> {
+    let remove = Command::sh(REMOVE_STACK)
         .arg(name)
         .sudo()
         .timeout(Duration::from_secs(120))
@@ -202,14 +203,14 @@ pub(super) async fn stack(cx: &Cx, name: &str) -> Result<(), StepError> {
 }
 
 /// Removes services, networks, and what `docker stack rm` knows of a stack.
-pub(super) struct Remove {
+pub(super) struct RemoveApp {
     pub app: String,
     /// Volumes that a later step removes.
-    pub gone: Vec<String>,
+    pub volumes_removed_later: Vec<String>,
 }
 
-impl Remove {
-    fn services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
+impl RemoveApp {
+    fn app_services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
         swarm
             .services
             .iter()
@@ -217,26 +218,26 @@ impl Remove {
             .collect()
     }
 
-    async fn networks(&self, cx: &Cx) -> Result<Vec<String>, StepError> {
+    async fn query_networks(&self, cx: &StepContext) -> Result<Vec<String>, StepError> {
         cx.docker
-            .networks_of(&self.app)
+            .list_stack_networks(&self.app)
             .await
             .map_err(docker_failed)
     }
 }
 
 #[async_trait]
-impl Step for Remove {
+impl Step for RemoveApp {
     fn name(&self) -> String {
         "remove".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let services = self.services(&swarm);
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let services = self.app_services(&swarm);
         if services.is_empty() {
             // A removal that was cut short leaves them.
-            let networks = self.networks(cx).await?;
+            let networks = self.query_networks(cx).await?;
             let left = |n| Change::remove(format!("network {n}"));
             return Ok(match networks.is_empty() {
                 true => Check::Done(vec![Change::same(format!("{} is not there", self.app))]),
@@ -246,16 +247,18 @@ impl Step for Remove {
         let mut changes: Vec<Change> = services
             .iter()
             .map(|s| {
-                Change::remove(format!("service {} ({})", s.name, s.image)).warn(match s.running {
-                    1 => "1 task stops".to_owned(),
-                    n => format!("{n} tasks stop"),
-                })
+                Change::remove(format!("service {} ({})", s.name, s.image)).with_warning(
+                    match s.running {
+                        1 => "1 task stops".to_owned(),
+                        n => format!("{n} tasks stop"),
+                    },
+                )
             })
             .collect();
         let mut volumes: Vec<&String> = services.iter().flat_map(|s| &s.volumes).collect();
         volumes.sort();
         volumes.dedup();
-        volumes.retain(|v| !self.gone.contains(v));
+        volumes.retain(|v| !self.volumes_removed_later.contains(v));
         changes.extend(
             volumes
                 .iter()
@@ -264,9 +267,9 @@ impl Step for Remove {
         Ok(Check::Change(changes))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let swarm = read(cx).await?;
-        let services = self.services(&swarm);
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        let services = self.app_services(&swarm);
         let ids: Vec<String> = services.iter().map(|s| s.id.clone()).collect();
         match services.first() {
             Some(s) if s.stack.is_none() => {
@@ -276,14 +279,14 @@ impl Step for Remove {
                     .sudo();
                 super::run_streamed(cx, &command).await?;
             }
-            None if self.networks(cx).await?.is_empty() => return Ok(()),
-            _ => stack(cx, &self.app).await?,
+            None if self.query_networks(cx).await?.is_empty() => return Ok(()),
+            _ => remove_stack(cx, &self.app).await?,
         }
         // The command returns before the tasks have stopped; a new deploy would meet their
         // networks and ports.
         let begun = Instant::now();
         loop {
-            let swarm = read(cx).await?;
+            let swarm = query_swarm(cx).await?;
             let left = swarm
                 .tasks
                 .iter()
@@ -291,8 +294,8 @@ impl Step for Remove {
                 .count();
             // The engine lists a network for a moment after it was removed.
             if left == 0
-                && self.services(&swarm).is_empty()
-                && (self.networks(cx).await?.is_empty() || begun.elapsed() > PATIENCE)
+                && self.app_services(&swarm).is_empty()
+                && (self.query_networks(cx).await?.is_empty() || begun.elapsed() > PATIENCE)
             {
                 return Ok(());
             }

@@ -6,60 +6,61 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::Context;
-use super::tasks::{docker_failed, read};
+use super::FleetContext;
+use super::tasks::{docker_failed, query_swarm};
 use crate::config::StorageConfig;
 use crate::docker::Nodes;
-use crate::edge::{self, Edge, Served, StoreFile, Stored};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::edge::{self, AcmeCertificate, AcmeFile, EdgeEndpoints, PresentedCertificate};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
 
 /// How often the swarm and the edge are asked while waiting.
 const POLL: Duration = Duration::from_millis(700);
 
 /// How long Traefik may take to stop or to start.
-const RESTART: Duration = Duration::from_secs(120);
+const RESTART_WAIT: Duration = Duration::from_secs(120);
 
 /// How long an authority may take to issue.
-const ISSUE: Duration = Duration::from_secs(120);
+const ISSUE_WAIT: Duration = Duration::from_secs(120);
 
-/// The step that does it, for a domain.
-pub(super) fn steps(domain: &str, cx: &Context) -> Result<Vec<Box<dyn Step>>, String> {
-    Ok(vec![Box::new(Renew {
+/// Returns the step that renews the certificate of a domain.
+pub(super) fn renewal_steps(domain: &str, cx: &FleetContext) -> Result<Vec<Box<dyn Step>>, String> {
+    Ok(vec![Box::new(RenewCertificate {
         domain: domain.to_ascii_lowercase(),
         nodes: cx.nodes.clone(),
         storage: cx.config.storage.clone(),
-        edge: Edge::of(&cx.config, &cx.nodes)?,
+        edge: EdgeEndpoints::load(&cx.config, &cx.nodes)?,
     })])
 }
 
-struct Renew {
+struct RenewCertificate {
     domain: String,
     nodes: Nodes,
     storage: StorageConfig,
-    edge: Edge,
+    edge: EdgeEndpoints,
 }
 
-impl Renew {
-    async fn file(&self, cx: &Cx, swarm: &Swarm) -> Result<StoreFile, StepError> {
+impl RenewCertificate {
+    async fn find_acme_file(&self, cx: &StepContext, swarm: &Swarm) -> Result<AcmeFile, StepError> {
         let manager = self.nodes.get(&cx.node);
         let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
-        StoreFile::find(&self.nodes, &self.storage, manager, swarm)
+        AcmeFile::find(&self.nodes, &self.storage, manager, swarm)
             .await
             .map_err(StepError::Failed)
     }
 
     /// The service whose router asks for the domain.
-    fn asked_by<'a>(&self, swarm: &'a Swarm) -> Option<&'a str> {
+    fn find_asking_service<'a>(&self, swarm: &'a Swarm) -> Option<&'a str> {
         let services = swarm.services.iter();
         let mut asking = services.filter(|s| s.domains.contains(&self.domain));
         asking.next().map(|s| s.name.as_str())
     }
 
-    /// What any node serves for the domain now.
-    async fn served(&self) -> Option<Served> {
+    /// Returns the certificate that the first node that answers serves for the domain now.
+    async fn query_served(&self) -> Option<PresentedCertificate> {
         for (_, address) in &self.edge.nodes {
-            let probed = edge::probe(address, self.edge.port, &self.domain, &self.edge.roots);
+            let probed =
+                edge::query_certificate(address, self.edge.port, &self.domain, &self.edge.roots);
             if let Ok(served) = probed.await {
                 return Some(served);
             }
@@ -68,14 +69,19 @@ impl Renew {
     }
 
     /// Sets how many tasks Traefik has, and waits until it has them.
-    async fn scale(&self, cx: &Cx, file: &StoreFile, to: u64) -> Result<(), StepError> {
+    async fn scale_edge(
+        &self,
+        cx: &StepContext,
+        file: &AcmeFile,
+        to: u64,
+    ) -> Result<(), StepError> {
         cx.docker
-            .scale(&file.service_id, to)
+            .scale_service(&file.service_id, to)
             .await
             .map_err(docker_failed)?;
         let begun = Instant::now();
         loop {
-            let swarm = read(cx).await?;
+            let swarm = query_swarm(cx).await?;
             // A task that is to stop still writes until it has stopped.
             let live = |state: &str| matches!(state, "running" | "starting" | "preparing");
             let tasks = swarm
@@ -89,11 +95,11 @@ impl Renew {
             if (to == 0 && alive == 0) || (to > 0 && running >= to) {
                 return Ok(());
             }
-            if begun.elapsed() > RESTART {
+            if begun.elapsed() > RESTART_WAIT {
                 return Err(StepError::failed(format!(
                     "{} did not get {to} tasks within {} s; `matou logs {}` may say why",
                     file.service,
-                    RESTART.as_secs(),
+                    RESTART_WAIT.as_secs(),
                     file.service
                 )));
             }
@@ -102,10 +108,14 @@ impl Renew {
     }
 
     /// Waits until another certificate than the old one is served.
-    async fn issued(&self, cx: &Cx, before: Option<&Served>) -> Result<(), StepError> {
+    async fn wait_for_issue(
+        &self,
+        cx: &StepContext,
+        before: Option<&PresentedCertificate>,
+    ) -> Result<(), StepError> {
         let begun = Instant::now();
         loop {
-            let reason = match self.served().await {
+            let reason = match self.query_served().await {
                 Some(served) if served.is_default() => "Traefik has none yet".to_owned(),
                 Some(served) if before.is_some_and(|b| b.pem == served.pem) => {
                     "the old one is served still".to_owned()
@@ -122,17 +132,19 @@ impl Renew {
                 }
                 None => "nothing takes https yet".to_owned(),
             };
-            if begun.elapsed() > ISSUE {
-                let swarm = read(cx).await?;
+            if begun.elapsed() > ISSUE_WAIT {
+                let swarm = query_swarm(cx).await?;
                 let log = match self.nodes.get(&cx.node) {
-                    Some(manager) => edge::log(manager, &swarm).await.unwrap_or_default(),
+                    Some(manager) => edge::read_edge_log(manager, &swarm)
+                        .await
+                        .unwrap_or_default(),
                     None => String::new(),
                 };
-                let why = edge::reason(&log, &self.domain).unwrap_or(reason);
+                let why = edge::find_acme_failure(&log, &self.domain).unwrap_or(reason);
                 return Err(StepError::failed(format!(
                     "{} has no new certificate after {} s: {why}. The old one is in acme.json.before beside the store",
                     self.domain,
-                    ISSUE.as_secs()
+                    ISSUE_WAIT.as_secs()
                 )));
             }
             tokio::select! {
@@ -143,7 +155,7 @@ impl Renew {
     }
 }
 
-fn described(stored: &Stored) -> String {
+fn describe_stored_certificate(stored: &AcmeCertificate) -> String {
     let end = stored.not_after.map_or_else(
         || "it can't be read".to_owned(),
         |end| format!("ends {}", end.strftime("%Y-%m-%d")),
@@ -159,25 +171,25 @@ fn described(stored: &Stored) -> String {
 }
 
 #[async_trait]
-impl Step for Renew {
+impl Step for RenewCertificate {
     fn name(&self) -> String {
         "certificate".into()
     }
 
     fn timeout(&self) -> Duration {
-        RESTART * 2 + ISSUE + Duration::from_secs(60)
+        RESTART_WAIT * 2 + ISSUE_WAIT + Duration::from_secs(60)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let file = self.file(cx, &swarm).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let file = self.find_acme_file(cx, &swarm).await?;
         let store = file.read().await.map_err(StepError::Failed)?;
-        let stored: Vec<&Stored> = store
+        let stored: Vec<&AcmeCertificate> = store
             .certificates
             .iter()
             .filter(|s| s.names.contains(&self.domain))
             .collect();
-        let asked = self.asked_by(&swarm);
+        let asked = self.find_asking_service(&swarm);
         if stored.is_empty() && asked.is_none() {
             return Err(StepError::failed(format!(
                 "no certificate of {} is stored, and no router asks for one; `matou certificates` lists the domains",
@@ -190,15 +202,19 @@ impl Step for Renew {
                 "runs",
                 "stopped for some seconds, then started",
             )
-            .warn("no site of the fleet answers meanwhile"),
+            .with_warning("no site of the fleet answers meanwhile"),
         ];
-        lines.extend(stored.into_iter().map(|s| Change::remove(described(s))));
+        lines.extend(
+            stored
+                .into_iter()
+                .map(|s| Change::remove(describe_stored_certificate(s))),
+        );
         lines.push(match asked {
             Some(service) => Change::add(format!(
                 "certificate of {}, asked for anew by {service}",
                 self.domain
             ))
-            .warn("Let's Encrypt issues five a week for the same names, and takes five failures an hour; RESOLVER=staging tries without counting"),
+            .with_warning("Let's Encrypt issues five a week for the same names, and takes five failures an hour; RESOLVER=staging tries without counting"),
             None => Change::same(format!(
                 "no router asks for {}: it is not issued again",
                 self.domain
@@ -207,29 +223,33 @@ impl Step for Renew {
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let swarm = read(cx).await?;
-        let file = self.file(cx, &swarm).await?;
-        let before = self.served().await;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        let file = self.find_acme_file(cx, &swarm).await?;
+        let before = self.query_served().await;
         cx.out.note(format!("{} is stopped", file.service)).await;
-        let stopped = self.scale(cx, &file, 0).await;
+        let stopped = self.scale_edge(cx, &file, 0).await;
         let forgotten = match &stopped {
-            Ok(()) => file.forget(&self.domain).await.map_err(StepError::Failed),
+            Ok(()) => file
+                .remove_certificates(&self.domain)
+                .await
+                .map_err(StepError::Failed),
             Err(_) => Ok(0),
         };
         // Whatever went wrong, the edge comes back.
         cx.out.note(format!("{} is started", file.service)).await;
-        self.scale(cx, &file, file.replicas).await?;
+        self.scale_edge(cx, &file, file.replicas).await?;
         stopped?;
         forgotten?;
-        match self.asked_by(&swarm) {
-            Some(_) => self.issued(cx, before.as_ref()).await,
+        match self.find_asking_service(&swarm) {
+            Some(_) => self.wait_for_issue(cx, before.as_ref()).await,
             None => Ok(()),
         }
     }
 
-    /// That another certificate is served was seen; a second look would ask for a third one.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: `apply` saw the new certificate, and checking again would want a third
+    /// one.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -18,13 +18,13 @@ pub enum Request {
         app: String,
         variables: BTreeMap<String, String>,
     },
-    /// Deploys an application again from its file, with other switches or new secrets.
+    /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
         app: String,
         #[serde(default)]
         variables: BTreeMap<String, String>,
         #[serde(default)]
-        switches: crate::stack::Switches,
+        switches: crate::stack::EdgeSettings,
         /// Secrets that get a new value.
         #[serde(default)]
         rotate: Vec<String>,
@@ -42,10 +42,10 @@ pub enum Request {
         #[serde(default)]
         to: Option<String>,
     },
-    /// Switches headers, password and limit of an application at the edge, on what runs.
+    /// Changes headers, password and limit of an application at the edge, while it runs.
     Switch {
         app: String,
-        switches: crate::stack::Switches,
+        switches: crate::stack::EdgeSettings,
     },
     /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
     RenewCertificate { domain: String },
@@ -81,8 +81,8 @@ pub enum Request {
         app: String,
         /// Full or short id; the newest of the application when there is none.
         snapshot: Option<String>,
-        what: RestoreWhat,
-        to: RestoreTo,
+        what: RestoreScope,
+        to: RestoreDestination,
     },
     /// Restores every application in place, each from its newest snapshot.
     RestoreAll,
@@ -108,7 +108,9 @@ pub enum Request {
     /// Proves that applications can be restored; all when none is named.
     Verify { apps: Vec<String> },
     /// Makes servers what config.toml says.
-    Provision { options: crate::provision::Options },
+    Provision {
+        options: crate::provision::ProvisionOptions,
+    },
     /// Rebuilds the fleet from its repository, or what was lost of it.
     Recover,
     /// Moves applications, all when none is named, to the servers of another config.toml.
@@ -137,17 +139,17 @@ pub enum Request {
 /// What of an application is restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum RestoreWhat {
+pub enum RestoreScope {
     /// All its volumes and databases.
     App,
     /// A file or folder, by its path when it was backed up.
     Path { path: String },
 }
 
-/// Where it goes.
+/// Where a restore puts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "to", rename_all = "snake_case")]
-pub enum RestoreTo {
+pub enum RestoreDestination {
     /// Where it was; what is there is set aside.
     Place,
     /// A folder of the storage node.
@@ -165,7 +167,7 @@ impl Request {
         Self::Redeploy {
             app,
             variables: BTreeMap::new(),
-            switches: crate::stack::Switches::default(),
+            switches: crate::stack::EdgeSettings::default(),
             rotate: Vec::new(),
         }
     }
@@ -188,12 +190,12 @@ impl Request {
         }
     }
 
-    /// Its work is done by units of a node, and goes on when the console is closed.
-    pub fn lasts(&self) -> bool {
+    /// Whether its work is done by units of a node, and goes on when the console is closed.
+    pub fn outlives_console(&self) -> bool {
         matches!(self, Self::Backup { .. } | Self::Repo { .. })
     }
 
-    /// As shown in the list of jobs.
+    /// Returns the title of its job, as the list of jobs shows it.
     pub fn title(&self) -> String {
         match self {
             Self::Deploy { stack, app, .. } => format!("deploy {stack} as {app}"),
@@ -222,8 +224,8 @@ impl Request {
             Self::Repo {
                 what, repository, ..
             } => match repository.as_str() {
-                "" => format!("{} the repository", what.words()),
-                name => format!("{} the repository {name}", what.words()),
+                "" => format!("{} the repository", what.title_verb()),
+                name => format!("{} the repository {name}", what.title_verb()),
             },
             Self::Restore {
                 app,
@@ -232,14 +234,16 @@ impl Request {
                 to,
             } => {
                 let what = match what {
-                    RestoreWhat::App => app,
-                    RestoreWhat::Path { path } => path,
+                    RestoreScope::App => app,
+                    RestoreScope::Path { path } => path,
                 };
                 let to = match to {
-                    RestoreTo::Place => String::new(),
-                    RestoreTo::Folder { path } if path.is_empty() => " into a folder".into(),
-                    RestoreTo::Folder { path } => format!(" into {path}"),
-                    RestoreTo::Beside { app, .. } => format!(" as {app}"),
+                    RestoreDestination::Place => String::new(),
+                    RestoreDestination::Folder { path } if path.is_empty() => {
+                        " into a folder".into()
+                    }
+                    RestoreDestination::Folder { path } => format!(" into {path}"),
+                    RestoreDestination::Beside { app, .. } => format!(" as {app}"),
                 };
                 let from = match snapshot {
                     Some(id) => id.get(..8).unwrap_or(id),
@@ -259,9 +263,9 @@ impl Request {
                 [] => "prove every application restorable".into(),
                 apps => format!("prove {} restorable", apps.join(", ")),
             },
-            Self::Provision { options } => crate::provision::title(options),
+            Self::Provision { options } => crate::provision::provision_title(options),
             Self::Recover => "recover the fleet".into(),
-            Self::Move { apps, to } => super::moves::title(apps, to.as_ref()),
+            Self::Move { apps, to } => super::moves::move_title(apps, to.as_ref()),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),
                 Role::Worker => format!("demote {node}"),

@@ -4,57 +4,58 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tasks::{TasksRun, Whose, docker_failed, read};
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::{Mode, Service, Swarm};
+use super::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::model::{Service, ServiceMode, Swarm};
 
 /// How long the tasks may take to run.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The steps that set a service's number of tasks and wait for them.
-pub(super) fn scale(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
+pub(super) fn scale_steps(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
-        Box::new(Scale {
+        Box::new(ScaleService {
             service: service.clone(),
             replicas,
         }),
-        Box::new(TasksRun {
-            whose: Whose::Service(service),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::Service(service),
             patience: PATIENCE,
         }),
     ]
 }
 
-/// The steps that take a service back to what it was, and wait for the tasks.
-pub(super) fn rollback(service: &str) -> Vec<Box<dyn Step>> {
+/// Returns the steps that take a service back to what it was before its last update, and wait for
+/// the tasks.
+pub(super) fn rollback_steps(service: &str) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
-        Box::new(Rollback {
+        Box::new(RollBackService {
             service: service.clone(),
         }),
-        Box::new(TasksRun {
-            whose: Whose::RolledBack(service),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::RolledBack(service),
             patience: PATIENCE,
         }),
     ]
 }
 
 /// The steps that replace a service's tasks and wait for the new ones.
-pub(super) fn restart(service: &str) -> Vec<Box<dyn Step>> {
+pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
-        Box::new(Restart {
+        Box::new(RestartService {
             service: service.clone(),
         }),
-        Box::new(TasksRun {
-            whose: Whose::Service(service),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::Service(service),
             patience: PATIENCE,
         }),
     ]
 }
 
-fn find<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
+fn find_named_service<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
     swarm
         .services
         .iter()
@@ -74,32 +75,35 @@ fn find<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
         })
 }
 
-struct Scale {
+struct ScaleService {
     service: String,
     replicas: u64,
 }
 
 #[async_trait]
-impl Step for Scale {
+impl Step for ScaleService {
     fn name(&self) -> String {
         "replicas".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let service = find(&swarm, &self.service)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
         match service.mode {
-            Mode::Replicated(now) if now == self.replicas => Ok(Check::Done(vec![Change::same(
-                format!("{} replicas of {}", now, service.name),
-            )])),
-            Mode::Replicated(now) => {
+            ServiceMode::Replicated(now) if now == self.replicas => {
+                Ok(Check::Done(vec![Change::same(format!(
+                    "{} replicas of {}",
+                    now, service.name
+                ))]))
+            }
+            ServiceMode::Replicated(now) => {
                 let change = Change::modify(
                     format!("replicas of {}", service.name),
                     now.to_string(),
                     self.replicas.to_string(),
                 );
                 Ok(Check::Change(vec![match self.replicas {
-                    0 => change.warn("the service stops answering"),
+                    0 => change.with_warning("the service stops answering"),
                     _ => change,
                 }]))
             }
@@ -110,28 +114,28 @@ impl Step for Scale {
         }
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         cx.docker
-            .scale(&self.service, self.replicas)
+            .scale_service(&self.service, self.replicas)
             .await
             .map_err(docker_failed)
     }
 }
 
-struct Rollback {
+struct RollBackService {
     service: String,
 }
 
 #[async_trait]
-impl Step for Rollback {
+impl Step for RollBackService {
     fn name(&self) -> String {
         "rollback".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let service = find(&swarm, &self.service)?;
-        let previous = cx.docker.previous_image(&service.id).await;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
+        let previous = cx.docker.query_previous_image(&service.id).await;
         let previous = previous.map_err(docker_failed)?.unwrap_or_default();
         let previous = previous.split('@').next().unwrap_or_default();
         if previous.is_empty() {
@@ -147,52 +151,54 @@ impl Step for Rollback {
         )]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         cx.docker
-            .rollback(&self.service)
+            .roll_back_service(&self.service)
             .await
             .map_err(docker_failed)
     }
 
-    /// What it went back to has a previous state again; the next step waits for its tasks.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: a service that was rolled back has a previous state again, so that
+    /// `check` would want one more rollback. The next step waits for the tasks.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-struct Restart {
+struct RestartService {
     service: String,
 }
 
 #[async_trait]
-impl Step for Restart {
+impl Step for RestartService {
     fn name(&self) -> String {
         "restart".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let service = find(&swarm, &self.service)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
         let change = Change::modify(
             format!("tasks of {}", service.name),
             format!("{} running", service.running),
             "replaced by new ones",
         );
         Ok(Check::Change(vec![match service.wanted {
-            0 | 1 => change.warn("it does not answer meanwhile, unless it is updated start-first"),
+            0 | 1 => change
+                .with_warning("it does not answer meanwhile, unless it is updated start-first"),
             _ => change,
         }]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         cx.docker
-            .restart(&self.service)
+            .restart_service(&self.service)
             .await
             .map_err(docker_failed)
     }
 
-    /// A restart can't be seen from the outside before the tasks are new: the next step waits.
-    async fn verify(&self, _cx: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: the next step waits for the new tasks.
+    async fn verify(&self, _cx: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use color_eyre::eyre::{Result, eyre};
 
-use super::Context;
+use super::FleetContext;
 use crate::host::Command;
 
 /// Where a shell is opened.
@@ -29,7 +29,7 @@ const CONTAINER_SHELL: &str =
 ///
 /// # Errors
 /// When the node is unknown or can't be reached.
-pub async fn shell_command(cx: &Context, target: &ShellTarget) -> Result<Vec<OsString>> {
+pub async fn build_shell_command(cx: &FleetContext, target: &ShellTarget) -> Result<Vec<OsString>> {
     let (node, command) = match target {
         ShellTarget::Node { node } => (node, None),
         ShellTarget::Container {
@@ -47,22 +47,22 @@ pub async fn shell_command(cx: &Context, target: &ShellTarget) -> Result<Vec<OsS
         .nodes
         .get(node)
         .ok_or_else(|| eyre!("{node} is not in config.toml: add it to open a shell there"))?;
-    Ok(handle.host.interactive(command.as_ref()).await?)
+    Ok(handle.host.terminal_argv(command.as_ref()).await?)
 }
 
 /// The node of that name, or a running container of the service of that name.
 ///
 /// # Errors
 /// When there is neither.
-pub async fn shell_target(cx: &Context, name: &str) -> Result<ShellTarget> {
+pub async fn find_shell_target(cx: &FleetContext, name: &str) -> Result<ShellTarget> {
     if cx.nodes.get(name).is_some() {
         return Ok(ShellTarget::Node {
             node: name.to_owned(),
         });
     }
     let service = name;
-    let manager = cx.nodes.manager().await?;
-    let swarm = manager.docker.swarm().await?;
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     let found = swarm
         .services
         .iter()
@@ -77,7 +77,7 @@ pub async fn shell_target(cx: &Context, name: &str) -> Result<ShellTarget> {
         .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
     let node = cx
         .nodes
-        .name_of(&swarm, &task.node_id)
+        .find_name(&swarm, &task.node_id)
         .ok_or_else(|| eyre!("the node of {service} is not in config.toml: add it"))?;
     Ok(ShellTarget::Container {
         node,

@@ -1,22 +1,22 @@
-//! Switches of an application at the edge. One that has a file in apps/ is deployed again with
-//! them; on others they are set on what runs, as `docker service update --label-add` would: no task
-//! is replaced by it.
+//! Edge settings of an application. One that has a file in apps/ is deployed again with them; on
+//! others they are set on the running services, as `docker service update --label-add` would: no
+//! task is replaced by it.
 
 use async_trait::async_trait;
 
-use super::deploy::{self, stack::entries};
-use super::tasks::{docker_failed, read};
-use super::{Context, Request};
+use super::deploy::{self, stack::append_entry_changes};
+use super::tasks::{docker_failed, query_swarm};
+use super::{FleetContext, Request};
 use crate::docker::NodeHandle;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Service, Swarm};
-use crate::stack::{AppFile, Labels, Switches};
+use crate::stack::{AppFile, EdgeSettings, Labels};
 
-pub(super) async fn steps(
+pub(super) async fn edge_settings_steps(
     app: &str,
-    switches: &Switches,
+    switches: &EdgeSettings,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, String> {
     let folder = cx.config.folder();
     let file = match &folder {
@@ -30,22 +30,22 @@ pub(super) async fn steps(
             switches: switches.clone(),
             rotate: Vec::new(),
         };
-        return deploy::of(&again, manager, cx).await;
+        return deploy::deploy_request_steps(&again, manager, cx).await;
     }
-    Ok(vec![Box::new(SwitchLabels {
+    Ok(vec![Box::new(ApplyEdgeSettings {
         app: app.to_owned(),
         switches: switches.clone(),
     })])
 }
 
-struct SwitchLabels {
+struct ApplyEdgeSettings {
     app: String,
-    switches: Switches,
+    switches: EdgeSettings,
 }
 
-impl SwitchLabels {
+impl ApplyEdgeSettings {
     /// Services of the application that have a router.
-    fn services<'a>(&self, swarm: &'a Swarm) -> Result<Vec<&'a Service>, StepError> {
+    fn routed_services<'a>(&self, swarm: &'a Swarm) -> Result<Vec<&'a Service>, StepError> {
         let mine = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == self.app;
         let all: Vec<&Service> = swarm.services.iter().filter(mine).collect();
         if all.is_empty() {
@@ -74,19 +74,19 @@ fn has_router(labels: &Labels) -> bool {
 }
 
 #[async_trait]
-impl Step for SwitchLabels {
+impl Step for ApplyEdgeSettings {
     fn name(&self) -> String {
         "labels".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
         let (mut changes, mut same) = (Vec::new(), Vec::new());
-        for service in self.services(&swarm)? {
+        for service in self.routed_services(&swarm)? {
             let mut wanted = service.labels.clone();
-            self.switches.apply(&self.app, &mut wanted);
+            self.switches.apply_to_labels(&self.app, &mut wanted);
             let what = format!("label of {}", service.name);
-            entries(&what, &service.labels, &wanted, &mut changes);
+            append_entry_changes(&what, &service.labels, &wanted, &mut changes);
             same.push(Change::same(format!("labels of {}", service.name)));
         }
         Ok(match changes.is_empty() {
@@ -95,16 +95,16 @@ impl Step for SwitchLabels {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let swarm = read(cx).await?;
-        for service in self.services(&swarm)? {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        for service in self.routed_services(&swarm)? {
             // On the labels as they are then: somebody else may have changed them meanwhile.
-            let change = |spec: &mut crate::docker::Spec| {
-                let labels = spec.texts(&["Labels"]);
+            let change = |spec: &mut crate::docker::RawSpec| {
+                let labels = spec.map_mut(&["Labels"]);
                 let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
                 let before: Labels = labels.iter().map(|(k, v)| (k.clone(), text(v))).collect();
                 let mut after = before.clone();
-                self.switches.apply(&self.app, &mut after);
+                self.switches.apply_to_labels(&self.app, &mut after);
                 let changed = before != after;
                 *labels = after.into_iter().map(|(k, v)| (k, v.into())).collect();
                 changed

@@ -7,42 +7,42 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::docker::DockerError;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::{Availability, Mode, Service, Swarm, Task};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::model::{Availability, Service, ServiceMode, Swarm, Task};
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
 
 /// Tasks must run this long before the job believes them.
-const STEADY: Duration = Duration::from_secs(2);
+const STEADY_TIME: Duration = Duration::from_secs(2);
 
 /// A service whose tasks failed this often since the job began will not come up by waiting.
-const FAILURES: usize = 3;
+const MAX_FAILURES: usize = 3;
 
 /// A task that can't be placed is given this long: a drained node may come back.
-const UNPLACED: Duration = Duration::from_secs(20);
+const UNPLACED_WAIT: Duration = Duration::from_secs(20);
 
 /// The engine begins to replace tasks within a moment of the change; after this long it won't.
-const BEGINNING: Duration = Duration::from_secs(30);
+const REPLACEMENT_WAIT: Duration = Duration::from_secs(30);
 
 /// A rollback replaces tasks too; the job that failed does not leave before it is through, but no later
 /// than this.
 const ROLLBACK: Duration = Duration::from_secs(60);
 
-/// Longer than this it is not waited for without a word.
-const UNTOLD: Duration = Duration::from_secs(3);
+/// After this long, the job says that it waits for the engine.
+const QUIET_WAIT: Duration = Duration::from_secs(3);
 
 /// Which services a job waits for.
 #[derive(Debug, Clone)]
-pub(super) enum Whose {
+pub(super) enum AwaitedServices {
     Stack(String),
     Service(String),
     /// A service that is taken back on purpose: that it was rolled back is no failure.
     RolledBack(String),
 }
 
-impl Whose {
-    pub(super) fn services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
+impl AwaitedServices {
+    pub(super) fn find_services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
         swarm
             .services
             .iter()
@@ -54,15 +54,15 @@ impl Whose {
     }
 }
 
-/// Every task of the services runs.
-pub(super) struct TasksRun {
-    pub whose: Whose,
+/// Waits until every task of the services runs.
+pub(super) struct WaitForTasks {
+    pub awaited: AwaitedServices,
     /// How long they may take.
     pub patience: Duration,
 }
 
 #[async_trait]
-impl Step for TasksRun {
+impl Step for WaitForTasks {
     fn name(&self) -> String {
         "tasks".into()
     }
@@ -71,21 +71,21 @@ impl Step for TasksRun {
         self.patience
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let services = self.whose.services(&swarm);
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let services = self.awaited.find_services(&swarm);
         if services.is_empty() {
             return Ok(Check::Unknown("the services are not there yet".into()));
         }
         let lines = |done: bool| {
             services
                 .iter()
-                .filter(|s| is_up(s, &swarm) == done)
+                .filter(|s| is_service_up(s, &swarm) == done)
                 .map(|s| match done {
                     true => Change::same(format!("{}: {} running", s.name, s.running)),
                     false => Change::modify(
                         format!("{} tasks running", s.name),
-                        as_described(s, &swarm).to_string(),
+                        count_current_tasks(s, &swarm).to_string(),
                         s.wanted.to_string(),
                     ),
                 })
@@ -99,42 +99,46 @@ impl Step for TasksRun {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        wait(&self.whose, cx).await
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        wait_for_tasks(&self.awaited, cx).await
     }
 }
 
-pub(super) async fn read(cx: &Cx) -> Result<Swarm, StepError> {
-    cx.docker.swarm().await.map_err(docker_failed)
+pub(super) async fn query_swarm(cx: &StepContext) -> Result<Swarm, StepError> {
+    cx.docker.query_swarm().await.map_err(docker_failed)
 }
 
-/// A failed request as a step's failure.
+/// Makes a step's failure of a failed request to the engine.
 pub(super) fn docker_failed(error: DockerError) -> StepError {
     StepError::failed(error.to_string())
 }
 
-/// The tasks that the engine is about to replace: it lets what it was told be read before it acts on it,
-/// and says "updating" only from then on. When it has, or stopped on the way, it says that.
-fn to_be_replaced<'a>(service: &'a Service, swarm: &'a Swarm) -> impl Iterator<Item = &'a Task> {
+/// Returns the tasks that the engine is about to replace. It shows a service's new description
+/// before it acts on it. Once it has begun, the service has an update state, and that is trusted
+/// instead.
+fn tasks_to_be_replaced<'a>(
+    service: &'a Service,
+    swarm: &'a Swarm,
+) -> impl Iterator<Item = &'a Task> {
     let running = |t: &&Task| t.service_id == service.id && t.desired == "running";
     let tasks = swarm.tasks.iter().filter(running);
     tasks.filter(|t| t.outdated && service.update.is_none())
 }
 
-/// How many tasks run that are not about to be replaced.
-fn as_described(service: &Service, swarm: &Swarm) -> u64 {
-    let old = to_be_replaced(service, swarm).filter(|t| t.state == "running");
+/// Counts the running tasks that are not about to be replaced.
+fn count_current_tasks(service: &Service, swarm: &Swarm) -> u64 {
+    let old = tasks_to_be_replaced(service, swarm).filter(|t| t.state == "running");
     service.running.saturating_sub(old.count() as u64)
 }
 
 /// Whether as many tasks run as are wanted, and no update is under way or about to begin.
-fn is_up(service: &Service, swarm: &Swarm) -> bool {
+fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
     let placed = match service.mode {
-        Mode::Replicated(n) => service.wanted >= n,
+        ServiceMode::Replicated(n) => service.wanted >= n,
         // Zero eligible nodes is a valid number for a global service, but not when it is asked
         // for at all: the scheduler has not looked yet, or no node fits.
-        Mode::Global => service.wanted > 0,
-        Mode::ReplicatedJob(_) | Mode::GlobalJob => true,
+        ServiceMode::Global => service.wanted > 0,
+        ServiceMode::ReplicatedJob(_) | ServiceMode::GlobalJob => true,
     };
     let updating = service
         .update
@@ -144,7 +148,7 @@ fn is_up(service: &Service, swarm: &Swarm) -> bool {
         .tasks
         .iter()
         .any(|t| t.service_id == service.id && t.desired == "running" && t.state != "running");
-    let waiting = to_be_replaced(service, swarm).next().is_some();
+    let waiting = tasks_to_be_replaced(service, swarm).next().is_some();
     placed && !updating && !moving && !waiting && service.running >= service.wanted
 }
 
@@ -153,26 +157,26 @@ fn is_up(service: &Service, swarm: &Swarm) -> bool {
 /// # Errors
 /// The task's own error when a service can't come up; an update that the engine rolled back or
 /// paused is a failure too, told when the rollback is through.
-async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
+async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(), StepError> {
     let mut told: HashMap<String, String> = HashMap::new();
     let mut old: Option<HashSet<String>> = None;
     let mut steady: Option<Instant> = None;
     let mut rolled_back: Option<(Instant, String)> = None;
     let begun = Instant::now();
     loop {
-        let swarm = read(cx).await?;
-        let services = whose.services(&swarm);
+        let swarm = query_swarm(cx).await?;
+        let services = whose.find_services(&swarm);
         // What had failed before this job is not its failure.
         let old = old.get_or_insert_with(|| {
-            let ended = swarm.tasks.iter().filter(|t| has_failed(t));
+            let ended = swarm.tasks.iter().filter(|t| has_task_failed(t));
             ended.map(|t| t.id.clone()).collect()
         });
         let (mut running, mut wanted) = (0, 0);
         for service in &services {
-            running += as_described(service, &swarm).min(service.wanted);
+            running += count_current_tasks(service, &swarm).min(service.wanted);
             wanted += service.wanted;
-            let waiting =
-                begun.elapsed() > UNTOLD && to_be_replaced(service, &swarm).next().is_some();
+            let waiting = begun.elapsed() > QUIET_WAIT
+                && tasks_to_be_replaced(service, &swarm).next().is_some();
             if waiting && told.insert(service.id.clone(), String::new()).is_none() {
                 let what = format!(
                     "{}: waiting for the engine to begin replacing its tasks",
@@ -180,8 +184,8 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
                 );
                 cx.out.note(what).await;
             }
-            tell(service, &swarm, old, &mut told, cx).await;
-            if !matches!(whose, Whose::RolledBack(_))
+            report_task_states(service, &swarm, old, &mut told, cx).await;
+            if !matches!(whose, AwaitedServices::RolledBack(_))
                 && let Some(failed) = refused(service, &swarm, old)
                 && rolled_back.is_none()
             {
@@ -189,12 +193,15 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
                 rolled_back = Some((Instant::now(), failed));
             }
             if rolled_back.is_none() {
-                give_up(service, &swarm, old, begun.elapsed())?;
+                fail_if_hopeless(service, &swarm, old, begun.elapsed())?;
             }
         }
-        cx.out.progress(running, wanted.max(1), "tasks").await;
+        cx.out.send_progress(running, wanted.max(1), "tasks").await;
         if let Some((since, failed)) = &rolled_back {
-            let left = services.iter().filter(|s| !is_up(s, &swarm)).count();
+            let left = services
+                .iter()
+                .filter(|s| !is_service_up(s, &swarm))
+                .count();
             if left == 0 || stopped(&services) || since.elapsed() > ROLLBACK {
                 return Err(StepError::failed(match left {
                     0 => failed.clone(),
@@ -203,9 +210,9 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
             }
         }
         let mut pause = POLL;
-        if services.iter().all(|s| is_up(s, &swarm)) && !services.is_empty() {
+        if services.iter().all(|s| is_service_up(s, &swarm)) && !services.is_empty() {
             let since = *steady.get_or_insert_with(Instant::now);
-            match STEADY.checked_sub(since.elapsed()) {
+            match STEADY_TIME.checked_sub(since.elapsed()) {
                 None | Some(Duration::ZERO) => return Ok(()),
                 Some(left) => pause = pause.min(left),
             }
@@ -219,7 +226,7 @@ async fn wait(whose: &Whose, cx: &Cx) -> Result<(), StepError> {
     }
 }
 
-fn has_failed(task: &Task) -> bool {
+fn has_task_failed(task: &Task) -> bool {
     matches!(task.state.as_str(), "failed" | "rejected" | "orphaned")
 }
 
@@ -230,7 +237,7 @@ fn task_name(service: &Service, task: &Task) -> String {
     }
 }
 
-fn place(task: &Task, swarm: &Swarm) -> String {
+fn describe_task_node(task: &Task, swarm: &Swarm) -> String {
     swarm
         .nodes
         .iter()
@@ -238,13 +245,13 @@ fn place(task: &Task, swarm: &Swarm) -> String {
         .map_or_else(String::new, |n| format!(" on {}", n.hostname))
 }
 
-/// Says each state that a task of the service reaches, once.
-async fn tell(
+/// Reports each state that a task of the service reaches, once.
+async fn report_task_states(
     service: &Service,
     swarm: &Swarm,
     old: &HashSet<String>,
     told: &mut HashMap<String, String>,
-    cx: &Cx,
+    cx: &StepContext,
 ) {
     let tasks = swarm
         .tasks
@@ -255,7 +262,7 @@ async fn tell(
             continue;
         }
         told.insert(task.id.clone(), task.state.clone());
-        let (name, place) = (task_name(service, task), place(task, swarm));
+        let (name, place) = (task_name(service, task), describe_task_node(task, swarm));
         let reason = match task.error.as_str() {
             "" => String::new(),
             error => format!(": {error}"),
@@ -277,7 +284,7 @@ fn refused(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<St
     Some(format!(
         "the engine {what} {}: {message}{}",
         service.name,
-        newest_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
+        newest_task_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
     ))
 }
 
@@ -289,8 +296,8 @@ fn stopped(services: &[&Service]) -> bool {
     })
 }
 
-/// The reason why waiting longer is of no use, if there is one.
-fn give_up(
+/// Fails with the reason why waiting longer is of no use, if there is one.
+fn fail_if_hopeless(
     service: &Service,
     swarm: &Swarm,
     old: &HashSet<String>,
@@ -299,17 +306,17 @@ fn give_up(
     let failed = swarm
         .tasks
         .iter()
-        .filter(|t| t.service_id == service.id && has_failed(t) && !old.contains(&t.id))
+        .filter(|t| t.service_id == service.id && has_task_failed(t) && !old.contains(&t.id))
         .count();
-    if failed >= FAILURES && service.running < service.wanted {
-        let error = newest_error(service, swarm, old).unwrap_or_default();
+    if failed >= MAX_FAILURES && service.running < service.wanted {
+        let error = newest_task_error(service, swarm, old).unwrap_or_default();
         return Err(StepError::failed(format!(
             "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
             service.name, service.name
         )));
     }
-    if waited > BEGINNING
-        && let Some(task) = to_be_replaced(service, swarm).next()
+    if waited > REPLACEMENT_WAIT
+        && let Some(task) = tasks_to_be_replaced(service, swarm).next()
     {
         let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
         let why = match node.filter(|n| n.availability == Availability::Pause) {
@@ -324,7 +331,7 @@ fn give_up(
         return Err(StepError::failed(format!(
             "the engine does not replace {}{}, which runs as it was before the change: {why}",
             task_name(service, task),
-            place(task, swarm)
+            describe_task_node(task, swarm)
         )));
     }
     let unplaced = swarm.tasks.iter().find(|t| {
@@ -334,7 +341,7 @@ fn give_up(
             && !t.error.is_empty()
     });
     match unplaced {
-        Some(task) if waited > UNPLACED => Err(StepError::failed(format!(
+        Some(task) if waited > UNPLACED_WAIT => Err(StepError::failed(format!(
             "{} can't be placed on any node: {}",
             task_name(service, task),
             task.error
@@ -343,11 +350,11 @@ fn give_up(
     }
 }
 
-fn newest_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
+fn newest_task_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
     swarm
         .tasks
         .iter()
-        .filter(|t| t.service_id == service.id && has_failed(t) && !old.contains(&t.id))
+        .filter(|t| t.service_id == service.id && has_task_failed(t) && !old.contains(&t.id))
         .max_by_key(|t| t.since)
         .map(|t| {
             let error = if t.error.is_empty() {
@@ -355,6 +362,10 @@ fn newest_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Opti
             } else {
                 &t.error
             };
-            format!("{}{}: {error}", task_name(service, t), place(t, swarm))
+            format!(
+                "{}{}: {error}",
+                task_name(service, t),
+                describe_task_node(t, swarm)
+            )
         })
 }

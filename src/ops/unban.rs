@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Context, Request};
+use super::{FleetContext, Request};
 use crate::collect::read_bans;
 use crate::host::Command;
-use crate::job::{Change, Check, Confirm, Cx, Job, Stage, Step, StepError, Track};
-use crate::model::{Ban, network};
+use crate::job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
+use crate::model::{Ban, normalize_network};
 
-/// Makes the job: a track a node. One that can't be asked does not keep the others from it.
+/// Makes the job, with a track for each node. A node that can't be asked does not stop the others.
 ///
 /// # Errors
 /// One sentence: that is no address, or there is no such node.
-pub(super) fn build(
+pub(super) fn build_unban_job(
     request: &Request,
     address: &str,
     node: Option<&str>,
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Job, String> {
-    let address = network(address)?;
+    let address = normalize_network(address)?;
     let tracks: Vec<Track> = cx
         .nodes
         .iter()
@@ -29,7 +29,7 @@ pub(super) fn build(
             node: n.config.name.clone(),
             host: n.host.clone(),
             docker: n.docker.clone(),
-            steps: vec![Box::new(Unban {
+            steps: vec![Box::new(UnbanAddress {
                 address: address.clone(),
                 named: node.is_some(),
             })],
@@ -52,22 +52,22 @@ pub(super) fn build(
     Ok(job)
 }
 
-struct Unban {
+struct UnbanAddress {
     address: String,
     /// The node was named: one without fail2ban is a mistake then.
     named: bool,
 }
 
-impl Unban {
+impl UnbanAddress {
     /// The bans of the address on the node.
-    async fn bans(&self, cx: &Cx) -> Result<Vec<Ban>, StepError> {
+    async fn read_address_bans(&self, cx: &StepContext) -> Result<Vec<Ban>, StepError> {
         let all = read_bans(&cx.host).await.map_err(StepError::Failed)?;
         let ours = all.into_iter().filter(|b| b.address == self.address);
         Ok(ours.collect())
     }
 }
 
-fn described(ban: &Ban) -> String {
+fn describe_lifted_ban(ban: &Ban) -> String {
     let until = ban.until.map_or("for good".to_owned(), |t| {
         format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
     });
@@ -75,7 +75,7 @@ fn described(ban: &Ban) -> String {
 }
 
 #[async_trait]
-impl Step for Unban {
+impl Step for UnbanAddress {
     fn name(&self) -> String {
         "unban".into()
     }
@@ -84,8 +84,8 @@ impl Step for Unban {
         Duration::from_secs(60)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let bans = match self.bans(cx).await {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let bans = match self.read_address_bans(cx).await {
             Err(StepError::Failed(why)) if !self.named && why.starts_with("has no fail2ban") => {
                 return Ok(Check::Done(vec![Change::same(why)]));
             }
@@ -96,12 +96,16 @@ impl Step for Unban {
                 "{} is not banned",
                 self.address
             ))]),
-            false => Check::Change(bans.iter().map(|b| Change::remove(described(b))).collect()),
+            false => Check::Change(
+                bans.iter()
+                    .map(|b| Change::remove(describe_lifted_ban(b)))
+                    .collect(),
+            ),
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        for ban in self.bans(cx).await? {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        for ban in self.read_address_bans(cx).await? {
             let command = Command::new("fail2ban-client")
                 .args(["set", &ban.jail, "unbanip", &ban.address])
                 .sudo()

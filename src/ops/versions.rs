@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::Context;
-use crate::registry::{self, Newer, Reference, Tag};
+use super::FleetContext;
+use crate::registry::{self, ImageReference, NewerVersion, VersionTag};
 
-/// A service's image, and what can be gone to from it.
+/// A service's image, and the newer versions of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceVersions {
     /// Without the application's name.
@@ -13,13 +13,15 @@ pub struct ServiceVersions {
     /// As it runs.
     pub image: String,
     /// Newest first; or why nothing is known of them.
-    pub newer: Result<Vec<Newer>, String>,
+    pub newer: Result<Vec<NewerVersion>, String>,
 }
 
 impl ServiceVersions {
     /// The service's image with another tag.
-    pub fn with(&self, tag: &str) -> Option<String> {
-        Reference::parse(&self.image).ok().map(|r| r.with(tag))
+    pub fn image_with_tag(&self, tag: &str) -> Option<String> {
+        ImageReference::parse(&self.image)
+            .ok()
+            .map(|r| r.with_tag(tag))
     }
 }
 
@@ -27,9 +29,16 @@ impl ServiceVersions {
 ///
 /// # Errors
 /// One sentence: no manager answers, or there is no such application.
-pub async fn newer(cx: &Context, app: &str) -> Result<Vec<ServiceVersions>, String> {
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+pub async fn query_newer_versions(
+    cx: &FleetContext,
+    app: &str,
+) -> Result<Vec<ServiceVersions>, String> {
+    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())?;
     let services = swarm
         .services
         .iter()
@@ -39,7 +48,7 @@ pub async fn newer(cx: &Context, app: &str) -> Result<Vec<ServiceVersions>, Stri
         ServiceVersions {
             service: short.unwrap_or(&service.name).to_owned(),
             image: service.image.clone(),
-            newer: of_image(&service.image).await,
+            newer: query_image_versions(&service.image).await,
         }
     });
     let all = futures_util::future::join_all(asked).await;
@@ -51,11 +60,16 @@ pub async fn newer(cx: &Context, app: &str) -> Result<Vec<ServiceVersions>, Stri
     }
 }
 
-async fn of_image(image: &str) -> Result<Vec<Newer>, String> {
-    let reference = Reference::parse(image).map_err(|e| e.to_string())?;
+async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, String> {
+    let reference = ImageReference::parse(image).map_err(|e| e.to_string())?;
     let tag = &reference.tag;
-    let current = Tag::parse(tag)
+    let current = VersionTag::parse(tag)
         .ok_or_else(|| format!("the tag {tag} holds no version: pin the image to one"))?;
-    let tags = registry::tags(image).await.map_err(|e| e.to_string())?;
-    Ok(registry::newer(&current, tags.iter().map(String::as_str)))
+    let tags = registry::list_image_tags(image)
+        .await
+        .map_err(|e| e.to_string())?;
+    Ok(registry::list_newer_versions(
+        &current,
+        tags.iter().map(String::as_str),
+    ))
 }

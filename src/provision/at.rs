@@ -1,42 +1,42 @@
 //! A node in its fleet, as a concern sees it.
 
-use super::facts::Facts;
-use super::survey::Picture;
+use super::facts::NodeFacts;
+use super::survey::FleetFacts;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check};
 
 /// The node that is looked at, and the fleet around it.
-pub struct At<'a> {
+pub struct NodeView<'a> {
     pub node: &'a NodeConfig,
-    pub facts: &'a Facts,
-    pub fleet: &'a Picture<'a>,
+    pub facts: &'a NodeFacts,
+    pub fleet: &'a FleetFacts<'a>,
     /// Packages that all its concerns need.
     pub packages: &'a [String],
 }
 
-impl At<'_> {
+impl NodeView<'_> {
     pub fn config(&self) -> &Config {
         self.fleet.config
     }
 
-    /// It holds the fleet's data.
-    pub fn is_storage(&self) -> bool {
+    /// Returns whether this is the storage node.
+    pub fn is_storage_node(&self) -> bool {
         self.config().storage.node == self.node.name
     }
 
-    /// Whether the operator accepted what [`At::question`] asked.
-    pub fn accepted(&self, what: &str) -> bool {
-        self.fleet.accepted.contains(&self.question(what))
+    /// Returns whether the operator typed [`NodeView::accept_phrase`].
+    pub fn is_accepted(&self, what: &str) -> bool {
+        self.fleet.accepted.contains(&self.accept_phrase(what))
     }
 
     /// What is typed to accept something on this node: `n1:/dev/vdb`.
-    pub fn question(&self, what: &str) -> String {
+    pub fn accept_phrase(&self, what: &str) -> String {
         format!("{}:{what}", self.node.name)
     }
 }
 
-/// Done when every line is `=`.
-pub fn check(lines: Vec<Change>) -> Check {
+/// Returns `Done` when no line changes anything, else `Change`.
+pub fn check_from_lines(lines: Vec<Change>) -> Check {
     if lines.iter().all(|l| l.kind == ChangeKind::Same) {
         Check::Done(lines)
     } else {

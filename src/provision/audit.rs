@@ -10,7 +10,7 @@ use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
 
 /// Prints `key TAB value` lines; a key may come often.
-const SCRIPT: &str = r#"exec </dev/null 2>/dev/null
+const AUDIT_SCRIPT: &str = r#"exec </dev/null 2>/dev/null
 p() { printf '%s\t%s\n' "$1" "$2"; }
 each() { k=$1; while IFS= read -r line; do p "$k" "$line"; done; }
 apt-get --simulate dist-upgrade | grep '^Inst ' >/tmp/matou-audit.$$ || :
@@ -27,14 +27,14 @@ df --block-size=1 --output=target,size,avail -x tmpfs -x devtmpfs -x overlay -x 
 "#;
 
 /// Says which of the ports `$2 …` of the address `$1` take a connection.
-const SEEN: &str = "ip=$1; shift; for p in \"$@\"; do timeout 2 bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' \"$ip\" \"$p\" 2>/dev/null && echo \"$p\"; done; true";
+const TRY_PORTS_SCRIPT: &str = "ip=$1; shift; for p in \"$@\"; do timeout 2 bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' \"$ip\" \"$p\" 2>/dev/null && echo \"$p\"; done; true";
 
 /// Most ports that are tried from another node.
 const MOST_PORTS: usize = 40;
 
 /// What was found on one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
+pub struct NodeAudit {
     /// Packages with a newer version, and those of them that mend a security fault.
     pub upgrades: u32,
     pub security: u32,
@@ -49,13 +49,13 @@ pub struct Audit {
     pub seen: Option<(String, Vec<u16>)>,
     /// `path size type file-system mount`, as lsblk prints them.
     pub devices: Vec<String>,
-    pub groups: Vec<Group>,
-    pub spaces: Vec<Space>,
+    pub groups: Vec<VolumeGroup>,
+    pub spaces: Vec<MountedFilesystem>,
 }
 
 /// A volume group of LVM; bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub struct VolumeGroup {
     pub name: String,
     pub size: u64,
     pub free: u64,
@@ -63,17 +63,17 @@ pub struct Group {
 
 /// A mounted file system; bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Space {
+pub struct MountedFilesystem {
     pub mount: String,
     pub size: u64,
     pub free: u64,
 }
 
-impl Audit {
+impl NodeAudit {
     fn parse(text: &str) -> Self {
         let mut audit = Self::default();
         for (key, value) in text.lines().filter_map(|l| l.split_once('\t')) {
-            let value = crate::text::clean(value.trim()).into_owned();
+            let value = crate::text::clean_line(value.trim()).into_owned();
             let number = || value.parse().unwrap_or(0);
             let words: Vec<&str> = value.split_whitespace().collect();
             match key {
@@ -82,11 +82,11 @@ impl Audit {
                 "reboot" => audit.reboot_required = true,
                 "refused" => audit.refused = number(),
                 "ban" => audit.last_ban = Some(value),
-                "listens" if !is_loopback(&value) => audit.listens.push(value),
+                "listens" if !is_loopback_listener(&value) => audit.listens.push(value),
                 "device" => audit.devices.push(value),
                 "group" => {
                     if let [name, size, free] = words[..] {
-                        audit.groups.push(Group {
+                        audit.groups.push(VolumeGroup {
                             name: name.into(),
                             size: size.parse().unwrap_or(0),
                             free: free.parse().unwrap_or(0),
@@ -95,7 +95,7 @@ impl Audit {
                 }
                 "space" => {
                     if let [mount, size, free] = words[..] {
-                        audit.spaces.push(Space {
+                        audit.spaces.push(MountedFilesystem {
                             mount: mount.into(),
                             size: size.parse().unwrap_or(0),
                             free: free.parse().unwrap_or(0),
@@ -124,24 +124,28 @@ impl Audit {
     }
 }
 
-fn is_loopback(listens: &str) -> bool {
+fn is_loopback_listener(listens: &str) -> bool {
     let address = listens.split(' ').next_back().unwrap_or("");
     address.starts_with("127.") || address.starts_with("[::1]")
 }
 
-/// Looks at every node, in parallel; then each at its neighbour's ports.
-pub async fn all(config: &Config, nodes: &Nodes) -> Vec<(String, Result<Audit, String>)> {
+/// Audits every node, in parallel. Then each node tries the ports of another one. Returns the name
+/// and the result of each node.
+pub async fn audit_nodes(
+    config: &Config,
+    nodes: &Nodes,
+) -> Vec<(String, Result<NodeAudit, String>)> {
     let handles: Vec<&NodeHandle> = nodes.iter().collect();
     let looking = handles.iter().map(|handle| async move {
         let command = Command::new("sh")
             .arg("-s")
-            .stdin(SCRIPT.as_bytes().to_vec())
+            .stdin(AUDIT_SCRIPT.as_bytes().to_vec())
             .sudo()
             .timeout(Duration::from_secs(120))
             .label("audit");
         let output = handle.host.run_ok(&command).await;
         output
-            .map(|o| Audit::parse(&o.text()))
+            .map(|o| NodeAudit::parse(&o.stdout_text()))
             .map_err(|e| e.to_string())
     });
     let mut audits = futures_util::future::join_all(looking).await;
@@ -149,21 +153,21 @@ pub async fn all(config: &Config, nodes: &Nodes) -> Vec<(String, Result<Audit, S
     let neighbours = (0..handles.len()).map(|i| {
         let neighbour = handles[(i + 1) % handles.len()];
         let audit = audits[i].as_ref().ok().cloned();
-        let address = address(config, handles[i]);
+        let address = reachable_node_address(config, handles[i]);
         async move {
             let (audit, address) = (audit?, address?);
             let ports = audit.tcp_ports();
             if alone || ports.is_empty() {
                 return None;
             }
-            let command = Command::sh(SEEN)
+            let command = Command::sh(TRY_PORTS_SCRIPT)
                 .arg(address)
                 .args(ports.iter().map(u16::to_string))
                 .timeout(Duration::from_secs(100))
                 .label("try its neighbour's ports");
             let output = neighbour.host.run_ok(&command).await.ok()?;
             let open = output
-                .text()
+                .stdout_text()
                 .lines()
                 .filter_map(|l| l.parse().ok())
                 .collect();
@@ -184,12 +188,12 @@ pub async fn all(config: &Config, nodes: &Nodes) -> Vec<(String, Result<Audit, S
 }
 
 /// The address under which other nodes reach it, as far as config.toml tells.
-fn address(config: &Config, node: &NodeHandle) -> Option<String> {
+fn reachable_node_address(config: &Config, node: &NodeHandle) -> Option<String> {
     let configured = config.nodes.iter().find(|n| n.name == node.config.name)?;
     let advertised = configured.advertise.clone();
     advertised
         .filter(|a| a.parse::<std::net::IpAddr>().is_ok())
-        .or_else(|| node.address().map(str::to_owned))
+        .or_else(|| node.ssh_address().map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -198,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_the_script_prints_is_read() {
-        let audit = Audit::parse(
+        let audit = NodeAudit::parse(
             "upgrades\t12\nsecurity\t3\nreboot\tyes\nrefused\t40\nban\t2026-11-23T10:00:00 n1 Ban 192.0.2.1\n\
              listens\ttcp 0.0.0.0:22\nlistens\ttcp 127.0.0.1:53\nlistens\ttcp [::]:22\nlistens\tudp 0.0.0.0:68\n\
              group\tmatou 2139095040 0\nspace\t/mnt/data 2000000 1000000\ndevice\t/dev/vdb 1G disk LVM2_member \u{1b}[2J\n",

@@ -8,10 +8,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{Desired, HARDENED};
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredState, HARDENED};
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 use crate::model::Role;
@@ -22,11 +22,11 @@ const UNIT: &str = "matou-backup.timer";
 
 /// Files of cron with a line that runs restic; a commented one does not count. Only names: a line
 /// may hold a password.
-const CRON: &str = r#"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /etc/cron.daily/* /etc/cron.hourly/* /etc/cron.weekly/* || :"#;
+const FIND_CRON_SCRIPT: &str = r#"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /etc/cron.daily/* /etc/cron.hourly/* /etc/cron.weekly/* || :"#;
 
-/// Comments such lines out in the files given; what was there is kept beside matou's data, where
-/// cron does not look.
-const OFF: &str = r#"set -e; umask 077
+/// Comments out the lines that run restic in the files given. The old files are kept below
+/// /var/lib/matou, where cron does not look.
+const COMMENT_OUT_SCRIPT: &str = r#"set -e; umask 077
 mkdir -p /var/lib/matou/cron
 for f; do
     cp -p -- "$f" "/var/lib/matou/cron/$(echo "$f" | tr / _)"
@@ -34,18 +34,18 @@ for f; do
     echo "the lines of $f that run restic are commented out"
 done"#;
 
-const GONE: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
+const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
 
-/// See the module.
-pub struct Backup;
+/// The concern `backup`: the timer of the nightly backup.
+pub struct BackupConcern;
 
-/// The manager that runs timers.
-pub(super) fn is_first(node: &NodeConfig, config: &Config) -> bool {
+/// Returns whether a node is the first manager, which runs the fleet's timers.
+pub(super) fn runs_fleet_timers(node: &NodeConfig, config: &Config) -> bool {
     let first = config.nodes.iter().find(|n| n.role == Role::Manager);
     first.is_some_and(|n| n.name == node.name)
 }
 
-fn desired(config: &Config) -> Desired {
+fn desired_backup_timer(config: &Config) -> DesiredState {
     let backup = &config.backup;
     let service = format!(
         "# Kept by `matou provision`.\n[Unit]\nDescription=matou: nightly backup\n\
@@ -61,35 +61,37 @@ fn desired(config: &Config) -> Desired {
         backup.schedule,
         backup.random_delay.as_secs()
     );
-    Desired::default()
-        .file(SERVICE, 0o644, service)
-        .file(TIMER, 0o644, timer)
-        .after("systemctl daemon-reload")
-        .unit(UNIT)
+    DesiredState::default()
+        .with_file(SERVICE, 0o644, service)
+        .with_file(TIMER, 0o644, timer)
+        .on_file_change("systemctl daemon-reload")
+        .with_unit(UNIT)
 }
 
 /// Files of cron that run restic.
-fn cron<'a>(at: &'a At<'_>) -> Vec<&'a str> {
-    at.facts.out("cron-restic").lines().collect()
+fn restic_cron_files<'a>(at: &'a NodeView<'_>) -> Vec<&'a str> {
+    at.facts.output("cron-restic").lines().collect()
 }
 
 #[async_trait]
-impl Concern for Backup {
+impl Concern for BackupConcern {
     fn name(&self) -> &'static str {
         "backup"
     }
 
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
-        is_first(node, config)
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
+        runs_fleet_timers(node, config)
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
-        desired(config).needs().command("cron-restic", CRON)
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
+        desired_backup_timer(config)
+            .fact_query()
+            .with_command("cron-restic", FIND_CRON_SCRIPT)
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let config = at.config();
-        if config.backup.primary().is_none() {
+        if config.backup.primary_repository().is_none() {
             let there = at.facts.file(TIMER).is_some();
             return Ok(match there {
                 true => Check::Change(vec![Change::remove(format!(
@@ -100,36 +102,43 @@ impl Concern for Backup {
                 )]),
             });
         }
-        let mut lines = desired(config).compare(at.facts);
-        for file in cron(at) {
-            lines.push(match at.accepted(file) {
+        let mut lines = desired_backup_timer(config).compare(at.facts);
+        for file in restic_cron_files(at) {
+            lines.push(match at.is_accepted(file) {
                 true => Change::modify(
                     format!("lines of {file} that run restic"),
                     "run",
                     "commented out",
                 ),
-                false => Change::same(format!("{file} runs restic too")).warn(format!(
+                false => Change::same(format!("{file} runs restic too")).with_warning(format!(
                     "two backups of the same data: `--accept {}` comments its lines out",
-                    at.question(file)
+                    at.accept_phrase(file)
                 )),
             });
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let config = at.config();
-        if config.backup.primary().is_none() {
+        if config.backup.primary_repository().is_none() {
             return run
-                .sh("remove the timer", GONE, [UNIT, SERVICE, TIMER])
+                .run_script(
+                    "remove the timer",
+                    REMOVE_TIMER_SCRIPT,
+                    [UNIT, SERVICE, TIMER],
+                )
                 .await;
         }
-        desired(config).apply(at, run).await?;
-        let mut files = cron(at);
-        files.retain(|file| at.accepted(file));
+        desired_backup_timer(config).apply(at, run).await?;
+        let mut files = restic_cron_files(at);
+        files.retain(|file| at.is_accepted(file));
         match files.is_empty() {
             true => Ok(()),
-            false => run.sh("take cron's lines over", OFF, files).await,
+            false => {
+                run.run_script("take cron's lines over", COMMENT_OUT_SCRIPT, files)
+                    .await
+            }
         }
     }
 }
@@ -137,7 +146,7 @@ impl Concern for Backup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provision::Facts;
+    use crate::provision::NodeFacts;
     use crate::provision::testing::{check_accepting, check_of, config, lines};
 
     const REPOSITORY: &str =
@@ -145,36 +154,36 @@ mod tests {
 
     #[test]
     fn the_timer_is_there_when_a_repository_is() {
-        let none = check_of(&Backup, &config(""), Facts::of(&[])).unwrap();
+        let none = check_of(&BackupConcern, &config(""), NodeFacts::of(&[])).unwrap();
         assert_eq!(
             lines(&none),
             ["= no nightly backup: no repository is configured"]
         );
-        let there = Facts::of(&[]).with_file(TIMER, 0o644, "x");
-        let gone = check_of(&Backup, &config(""), there).unwrap();
+        let there = NodeFacts::of(&[]).with_file(TIMER, 0o644, "x");
+        let gone = check_of(&BackupConcern, &config(""), there).unwrap();
         assert!(lines(&gone)[0].starts_with("- matou-backup.timer"));
         let config = config(REPOSITORY);
-        let new = check_of(&Backup, &config, Facts::of(&[])).unwrap();
+        let new = check_of(&BackupConcern, &config, NodeFacts::of(&[])).unwrap();
         assert_eq!(
             lines(&new)[2],
             "+ matou-backup.timer runs",
             "{:?}",
             lines(&new)
         );
-        assert!(Backup.applies(&config.nodes[0], &config));
-        assert!(!Backup.applies(&config.nodes[1], &config));
+        assert!(BackupConcern.applies_to(&config.nodes[0], &config));
+        assert!(!BackupConcern.applies_to(&config.nodes[1], &config));
     }
 
     #[test]
     fn a_cron_line_is_offered_to_be_taken_over() {
-        let facts = || Facts::of(&[("cron-restic", "/etc/cron.d/backup")]);
+        let facts = || NodeFacts::of(&[("cron-restic", "/etc/cron.d/backup")]);
         let config = config(REPOSITORY);
-        let told = lines(&check_of(&Backup, &config, facts()).unwrap());
+        let told = lines(&check_of(&BackupConcern, &config, facts()).unwrap());
         assert!(
             told[3].contains("--accept n1:/etc/cron.d/backup"),
             "{told:?}"
         );
-        let taken = check_accepting(&Backup, &config, facts(), &["n1:/etc/cron.d/backup"]);
+        let taken = check_accepting(&BackupConcern, &config, facts(), &["n1:/etc/cron.d/backup"]);
         let taken = lines(&taken.unwrap());
         assert!(
             taken[3].starts_with("~ lines of /etc/cron.d/backup"),
@@ -191,7 +200,8 @@ mod tests {
             "# restic is run here\n0 3 * * * root restic backup /data\n0 4 * * * root true\n";
         std::fs::write(&file, text).unwrap();
         let name = file.display().to_string();
-        let script = OFF.replace("/var/lib/matou", &dir.path().display().to_string());
+        let script =
+            COMMENT_OUT_SCRIPT.replace("/var/lib/matou", &dir.path().display().to_string());
         let out = std::process::Command::new("sh")
             .args(["-c", &script, "sh", &name])
             .output()
@@ -202,7 +212,7 @@ mod tests {
             now,
             "# restic is run here\n# taken over by matou: 0 3 * * * root restic backup /data\n0 4 * * * root true\n"
         );
-        let find = CRON.replace("/etc/crontab", &name);
+        let find = FIND_CRON_SCRIPT.replace("/etc/crontab", &name);
         let out = std::process::Command::new("sh")
             .args(["-c", &find])
             .output()

@@ -5,14 +5,14 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::{Needs, Os};
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::{FactQuery, OsRelease};
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
-/// Bytes that installing Docker and the rest takes, with some to spare.
+/// Free bytes that installing all packages needs, with a margin.
 const LEAST_FREE: u64 = 1 << 30;
 
 const PACKAGES: [&str; 7] = [
@@ -25,35 +25,35 @@ const PACKAGES: [&str; 7] = [
     "util-linux",
 ];
 
-/// See the module.
-pub struct Base;
+/// The concern `base`: a known distribution, and packages that everything else needs.
+pub struct BaseConcern;
 
-fn desired(config: &Config) -> Desired {
-    Desired::default()
-        .packages(PACKAGES)
-        .packages(config.provision.packages.iter().cloned())
+fn desired_base_packages(config: &Config) -> DesiredState {
+    DesiredState::default()
+        .with_packages(PACKAGES)
+        .with_packages(config.provision.packages.iter().cloned())
 }
 
 #[async_trait]
-impl Concern for Base {
+impl Concern for BaseConcern {
     fn name(&self) -> &'static str {
         "base"
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
-        desired(config).needs().command(
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
+        desired_base_packages(config).fact_query().with_command(
             "free",
             "df --block-size=1 --output=avail,target / /var /var/lib",
         )
     }
 
-    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
-        desired(config).package_names()
+    fn required_packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+        desired_base_packages(config).package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let os = at.facts.os();
-        if !is_known(&os) {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let os = at.facts.os_release();
+        if !is_supported_os(&os) {
             let name = if os.name.is_empty() {
                 "an unknown system"
             } else {
@@ -73,16 +73,19 @@ impl Concern for Base {
                 "installed",
             ));
         }
-        lines.extend(desired(at.config()).compare(at.facts));
-        let own = desired(at.config()).package_names();
-        let more = later(at).into_iter().filter(|p| !own.contains(p)).count();
+        lines.extend(desired_base_packages(at.config()).compare(at.facts));
+        let own = desired_base_packages(at.config()).package_names();
+        let more = missing_node_packages(at)
+            .into_iter()
+            .filter(|p| !own.contains(p))
+            .count();
         if more > 0 {
             lines.push(Change::add(format!(
                 "{more} packages of the later steps, in one go"
             )));
         }
         let missing = lines.iter().any(|l| l.kind != crate::job::ChangeKind::Same);
-        if let Some((free, place)) = least_free(at.facts.out("free"))
+        if let Some((free, place)) = find_fullest_filesystem(at.facts.output("free"))
             && free < LEAST_FREE
             && (missing || at.facts.engine().is_none())
         {
@@ -93,31 +96,31 @@ impl Concern for Base {
                 crate::text::human_bytes(LEAST_FREE)
             ));
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         if !at.facts.broken_packages().is_empty() {
-            run.install([""; 0]).await?;
+            run.install_packages([""; 0]).await?;
         }
-        // Those of the later steps in the same go: each start of the package manager takes long.
-        let missing = later(at);
+        // With the packages of the later steps: each start of the package manager takes long.
+        let missing = missing_node_packages(at);
         if !missing.is_empty() {
-            run.install(missing).await?;
+            run.install_packages(missing).await?;
         }
         Ok(())
     }
 }
 
-/// Packages that any of the node's concerns needs and that are not there.
-fn later<'a>(at: &At<'a>) -> Vec<&'a String> {
+/// Returns the packages that the node's concerns need and that are not installed.
+fn missing_node_packages<'a>(at: &NodeView<'a>) -> Vec<&'a String> {
     at.packages
         .iter()
-        .filter(|p| at.facts.package(p).is_none())
+        .filter(|p| at.facts.package_version(p).is_none())
         .collect()
 }
 
-fn is_known(os: &Os) -> bool {
+fn is_supported_os(os: &OsRelease) -> bool {
     let version: f32 = os.version.parse().unwrap_or(0.0);
     match os.id.as_str() {
         "debian" => version >= 12.0,
@@ -126,8 +129,9 @@ fn is_known(os: &Os) -> bool {
     }
 }
 
-/// The fullest of the file systems that packages go to.
-fn least_free(df: &str) -> Option<(u64, &str)> {
+/// Finds the file system with the least room, of those that packages are installed to. Returns its
+/// free bytes and its mount point.
+fn find_fullest_filesystem(df: &str) -> Option<(u64, &str)> {
     df.lines()
         .filter_map(|l| {
             let (free, place) = l.trim().split_once(char::is_whitespace)?;
@@ -138,7 +142,7 @@ fn least_free(df: &str) -> Option<(u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_of, config};
     use super::*;
 
@@ -148,25 +152,26 @@ mod tests {
     #[test]
     fn a_full_disk_and_a_strange_system_are_named() {
         let config = config("");
-        let full = Facts::of(&[
+        let full = NodeFacts::of(&[
             ("os", DEBIAN),
             ("free", "Avail Mounted\n5000000 /var\n99000000000 /"),
         ]);
-        let e = check_of(&Base, &config, full).unwrap_err();
+        let e = check_of(&BaseConcern, &config, full).unwrap_err();
         assert!(e.contains("/var has 4.8 MiB free"), "{e}");
-        let strange = Facts::of(&[("os", "ID=alpine\nPRETTY_NAME=\"Alpine 3\"\nVERSION_ID=3.20")]);
-        let e = check_of(&Base, &config, strange).unwrap_err();
+        let strange =
+            NodeFacts::of(&[("os", "ID=alpine\nPRETTY_NAME=\"Alpine 3\"\nVERSION_ID=3.20")]);
+        let e = check_of(&BaseConcern, &config, strange).unwrap_err();
         assert!(e.contains("runs Alpine 3: matou provisions Debian"), "{e}");
     }
 
     #[test]
     fn interrupted_packages_are_mended() {
-        let facts = Facts::of(&[
+        let facts = NodeFacts::of(&[
             ("os", DEBIAN),
             ("free", "Avail Mounted\n99000000000 /"),
             ("packages", "curl iF 1"),
         ]);
-        let Ok(Check::Change(lines)) = check_of(&Base, &config(""), facts) else {
+        let Ok(Check::Change(lines)) = check_of(&BaseConcern, &config(""), facts) else {
             panic!("something is to be done");
         };
         assert_eq!(

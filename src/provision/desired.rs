@@ -2,23 +2,24 @@
 
 use similar::{ChangeTag, TextDiff};
 
-use super::At;
-use super::facts::{Facts, Needs};
-use super::run::Run;
+use super::NodeView;
+use super::facts::{FactQuery, NodeFacts};
+use super::run::NodeExecutor;
 use crate::job::{Change, StepError};
 
-/// What no unit of matou's needs, as lines of `[Service]`: modules and settings of the kernel, more rights
-/// by a set-uid program. Without ProtectClock, which would take disks away too.
+/// Lines of `[Service]` for all units of matou: no access to modules and settings of the kernel, no
+/// rights by set-uid programs. ProtectClock is left out: it would deny access to disks, too.
 pub(super) const HARDENED: &str = "NoNewPrivileges=yes\nProtectHostname=yes\nProtectKernelLogs=yes\n\
     ProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nRestrictRealtime=yes\n\
     LockPersonality=yes\nSystemCallArchitectures=native\nLimitCORE=0\n";
 
-/// The same for a unit that writes below /var, /run and its home alone.
-pub(super) const LOOKING: &str = "ProtectSystem=full\nPrivateTmp=yes\nRestrictSUIDSGID=yes\n";
+/// More lines of `[Service]`, for a unit that writes only below /var, /run and its home.
+pub(super) const READ_ONLY_SYSTEM: &str =
+    "ProtectSystem=full\nPrivateTmp=yes\nRestrictSUIDSGID=yes\n";
 
 /// A file that belongs to matou as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSpec {
+pub struct DesiredFile {
     pub path: String,
     pub content: String,
     pub mode: u32,
@@ -26,30 +27,30 @@ pub struct FileSpec {
 
 /// A systemd unit that runs and starts at boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct UnitSpec {
+struct DesiredUnit {
     name: String,
-    /// Restarted when a file changed; else it is told to reload.
+    /// Whether it is restarted when a file changed.
     restart: bool,
 }
 
 /// What should be on a node.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Desired {
+pub struct DesiredState {
     packages: Vec<String>,
-    files: Vec<FileSpec>,
-    units: Vec<UnitSpec>,
+    files: Vec<DesiredFile>,
+    units: Vec<DesiredUnit>,
     /// Run after a file changed, before units are restarted.
-    after: Option<&'static str>,
+    on_file_change: Option<&'static str>,
 }
 
-impl Desired {
-    pub fn packages<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+impl DesiredState {
+    pub fn with_packages<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.packages.extend(names.into_iter().map(Into::into));
         self
     }
 
-    pub fn file(mut self, path: &str, mode: u32, content: impl Into<String>) -> Self {
-        self.files.push(FileSpec {
+    pub fn with_file(mut self, path: &str, mode: u32, content: impl Into<String>) -> Self {
+        self.files.push(DesiredFile {
             path: path.to_owned(),
             content: content.into(),
             mode,
@@ -57,18 +58,19 @@ impl Desired {
         self
     }
 
-    /// A unit that runs and starts at boot, restarted when a file changed.
-    pub fn unit(mut self, name: &str) -> Self {
-        self.units.push(UnitSpec {
+    /// Adds a unit that runs, starts at boot and is restarted when a file changed.
+    pub fn with_unit(mut self, name: &str) -> Self {
+        self.units.push(DesiredUnit {
             name: name.to_owned(),
             restart: true,
         });
         self
     }
 
-    /// A unit that runs and starts at boot; it notices changed files itself, or by `after`.
-    pub fn steady_unit(mut self, name: &str) -> Self {
-        self.units.push(UnitSpec {
+    /// Adds a unit that runs, starts at boot and is not restarted when a file changed: it notices
+    /// that itself, or by the script of [`DesiredState::on_file_change`].
+    pub fn with_steady_unit(mut self, name: &str) -> Self {
+        self.units.push(DesiredUnit {
             name: name.to_owned(),
             restart: false,
         });
@@ -76,8 +78,8 @@ impl Desired {
     }
 
     /// A shell script that runs after a file changed.
-    pub fn after(mut self, script: &'static str) -> Self {
-        self.after = Some(script);
+    pub fn on_file_change(mut self, script: &'static str) -> Self {
+        self.on_file_change = Some(script);
         self
     }
 
@@ -86,27 +88,27 @@ impl Desired {
         self.packages.clone()
     }
 
-    /// The facts that [`Desired::compare`] reads.
-    pub fn needs(&self) -> Needs {
-        Needs::default()
-            .files(self.files.iter().map(|f| f.path.clone()))
-            .units(self.units.iter().map(|u| u.name.clone()))
+    /// Returns the facts that [`DesiredState::compare`] reads.
+    pub fn fact_query(&self) -> FactQuery {
+        FactQuery::default()
+            .with_files(self.files.iter().map(|f| f.path.clone()))
+            .with_units(self.units.iter().map(|u| u.name.clone()))
     }
 
-    /// The plan's lines, one a package, file and unit.
-    pub fn compare(&self, facts: &Facts) -> Vec<Change> {
+    /// Returns the lines of the plan, one for each package, file and unit.
+    pub fn compare(&self, facts: &NodeFacts) -> Vec<Change> {
         let mut lines = Vec::new();
         for name in &self.packages {
-            lines.push(match facts.package(name) {
+            lines.push(match facts.package_version(name) {
                 Some(version) => Change::same(format!("package {name} {version}")),
                 None => Change::add(format!("package {name}")),
             });
         }
-        lines.extend(self.files.iter().map(|f| compare_file(facts, f)));
+        lines.extend(self.files.iter().map(|f| compare_desired_file(facts, f)));
         for unit in &self.units {
             let found = facts.unit(&unit.name);
             let name = &unit.name;
-            lines.push(match (found.active.as_str(), found.starts()) {
+            lines.push(match (found.active.as_str(), found.starts_at_boot()) {
                 ("active", true) => Change::same(format!("{name} runs")),
                 ("active", false) => {
                     Change::modify(format!("{name} at boot"), "not started", "started")
@@ -119,29 +121,30 @@ impl Desired {
         lines
     }
 
-    /// Makes it so: packages, then files, then what must run after them, then units.
+    /// Changes what differs: packages, then files, then the script that follows them, then units.
     ///
     /// # Errors
     /// The first that failed.
-    pub async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    pub async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let missing: Vec<&str> = self
             .packages
             .iter()
             .map(String::as_str)
-            .filter(|p| at.facts.package(p).is_none())
+            .filter(|p| at.facts.package_version(p).is_none())
             .collect();
         if !missing.is_empty() {
-            run.install(missing).await?;
+            run.install_packages(missing).await?;
         }
         let mut changed = false;
         for file in &self.files {
-            if compare_file(at.facts, file).kind != crate::job::ChangeKind::Same {
-                run.write(&file.path, &file.content, file.mode).await?;
+            if compare_desired_file(at.facts, file).kind != crate::job::ChangeKind::Same {
+                run.write_file(&file.path, &file.content, file.mode).await?;
                 changed = true;
             }
         }
-        if changed && let Some(script) = self.after {
-            run.sh("take up the changed files", script, [""; 0]).await?;
+        if changed && let Some(script) = self.on_file_change {
+            run.run_script("take up the changed files", script, [""; 0])
+                .await?;
         }
         for unit in &self.units {
             let found = at.facts.unit(&unit.name);
@@ -150,18 +153,18 @@ impl Desired {
             let verb = match (changed && unit.restart, runs) {
                 (true, _) => "restart",
                 (false, false) => "start",
-                (false, true) if !found.starts() => "start",
+                (false, true) if !found.starts_at_boot() => "start",
                 (false, true) => continue,
             };
-            run.sh(&format!("{verb} {}", unit.name), script, [&unit.name, verb])
+            run.run_script(&format!("{verb} {}", unit.name), script, [&unit.name, verb])
                 .await?;
         }
         Ok(())
     }
 }
 
-/// How a file compares with what is there.
-pub fn compare_file(facts: &Facts, file: &FileSpec) -> Change {
+/// Compares a file with the node's: content, mode and owner.
+pub fn compare_desired_file(facts: &NodeFacts, file: &DesiredFile) -> Change {
     let path = &file.path;
     let Some(found) = facts.file(path) else {
         let lines = file.content.lines().count();
@@ -169,7 +172,7 @@ pub fn compare_file(facts: &Facts, file: &FileSpec) -> Change {
         return Change::add(format!("{path} ({lines} {unit})"));
     };
     if found.content != file.content {
-        return diff(path, &found.content, &file.content);
+        return diff_as_change(path, &found.content, &file.content);
     }
     if found.mode != file.mode || found.owner != "root:root" {
         return Change::modify(
@@ -182,7 +185,7 @@ pub fn compare_file(facts: &Facts, file: &FileSpec) -> Change {
 }
 
 /// A changed text: its first changed lines, and how many more there are.
-pub fn diff(what: &str, old: &str, new: &str) -> Change {
+pub fn diff_as_change(what: &str, old: &str, new: &str) -> Change {
     let (mut removed, mut added) = (Vec::new(), Vec::new());
     for change in TextDiff::from_lines(old, new).iter_all_changes() {
         match change.tag() {
@@ -206,14 +209,14 @@ mod tests {
 
     #[test]
     fn each_line_says_what_differs() {
-        let wanted = Desired::default()
-            .packages(["curl", "gnupg"])
-            .file("/etc/a", 0o644, "one\ntwo\n")
-            .file("/etc/b", 0o600, "x\n")
-            .file("/etc/c", 0o644, "1\n")
-            .unit("a.service")
-            .unit("b.service");
-        let facts = Facts::of(&[("packages", "curl ii 8.0")])
+        let wanted = DesiredState::default()
+            .with_packages(["curl", "gnupg"])
+            .with_file("/etc/a", 0o644, "one\ntwo\n")
+            .with_file("/etc/b", 0o600, "x\n")
+            .with_file("/etc/c", 0o644, "1\n")
+            .with_unit("a.service")
+            .with_unit("b.service");
+        let facts = NodeFacts::of(&[("packages", "curl ii 8.0")])
             .with_file("/etc/a", 0o644, "one\n2\n")
             .with_file("/etc/b", 0o644, "x\n")
             .with_unit("a.service", "active", "enabled")

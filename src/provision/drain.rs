@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::at::At;
-use super::run::Run;
+use super::at::NodeView;
+use super::run::NodeExecutor;
 use crate::docker::DockerError;
 use crate::job::StepError;
 use crate::model::Availability;
 
 /// How long tasks may take to go elsewhere.
-const PATIENCE: Duration = Duration::from_secs(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The name of a manager that answers, the node itself last: it is about to be restarted.
-pub(super) fn manager(at: &At<'_>) -> Option<String> {
+pub(super) fn find_answering_manager(at: &NodeView<'_>) -> Option<String> {
     let names = at.config().nodes.iter().map(|n| &n.name);
     let is_manager = |name: &&String| {
         at.fleet
-            .facts(name)
+            .node_facts(name)
             .is_ok_and(|f| f.engine().is_some_and(|e| e.is_manager()))
     };
     names
@@ -27,28 +27,28 @@ pub(super) fn manager(at: &At<'_>) -> Option<String> {
         .cloned()
 }
 
-/// Drains the node when it runs tasks that another node can take, does the work, and gives it back
-/// the availability it had.
-pub(super) async fn drained(
-    at: &At<'_>,
-    run: &Run<'_>,
+/// Does the work while the node is drained, and makes it active again, also after a failure. A node
+/// that runs no tasks, or whose tasks no other node can take, is not drained.
+pub(super) async fn with_drained_node(
+    at: &NodeView<'_>,
+    run: &NodeExecutor<'_>,
     work: impl AsyncFnOnce() -> Result<(), StepError>,
 ) -> Result<(), StepError> {
     let engine = at.facts.engine();
     let busy = engine
         .as_ref()
         .filter(|e| e.swarm.local_node_state == "active" && e.running_containers > 0);
-    let (Some(engine), Some(manager)) = (busy, manager(at)) else {
+    let (Some(engine), Some(manager)) = (busy, find_answering_manager(at)) else {
         return work().await;
     };
     let failed = |e: DockerError| StepError::failed(e.to_string());
     let id = engine.swarm.node_id.clone();
     let docker = run
         .survey
-        .handle(&manager)
+        .node_handle(&manager)
         .map(|h| h.docker.clone())
         .ok_or_else(|| StepError::failed(format!("no node is named {manager}")))?;
-    let before = docker.swarm().await.map_err(failed)?;
+    let before = docker.query_swarm().await.map_err(failed)?;
     let others = before
         .nodes
         .iter()
@@ -63,12 +63,12 @@ pub(super) async fn drained(
     }
     run.cx.out.note("draining the node first").await;
     docker
-        .set_availability(&id, Availability::Drain)
+        .set_node_availability(&id, Availability::Drain)
         .await
         .map_err(failed)?;
     let emptied = async {
         loop {
-            let swarm = docker.swarm().await.map_err(failed)?;
+            let swarm = docker.query_swarm().await.map_err(failed)?;
             let left = swarm
                 .tasks
                 .iter()
@@ -80,13 +80,13 @@ pub(super) async fn drained(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let result = match tokio::time::timeout(PATIENCE, emptied).await {
+    let result = match tokio::time::timeout(DRAIN_TIMEOUT, emptied).await {
         Ok(Ok(())) => work().await,
         Ok(Err(e)) => Err(e),
         Err(_) => Err(StepError::failed(format!(
             "tasks still run on {} after {} s of draining: `matou drain {0}` shows which",
             at.node.name,
-            PATIENCE.as_secs()
+            DRAIN_TIMEOUT.as_secs()
         ))),
     };
     // Also after a failure: a node that is left drained is an outage to come.
@@ -95,7 +95,7 @@ pub(super) async fn drained(
         .note("giving the node back to the scheduler")
         .await;
     docker
-        .set_availability(&id, Availability::Active)
+        .set_node_availability(&id, Availability::Active)
         .await
         .map_err(failed)?;
     result

@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{Desired, diff};
-use super::drain::drained;
-use super::facts::Needs;
-use super::run::{Run, TENTATIVE};
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredState, diff_as_change};
+use super::drain::with_drained_node;
+use super::facts::FactQuery;
+use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -23,9 +23,9 @@ const PATH: &str = "/etc/docker/daemon.json";
 /// Networks of bridges when the engine's own choices collide with the fleet's network.
 const OTHER_POOL: &str = "10.241.0.0/16";
 
-/// Takes up the new file, and goes back to the old one when the engine does not start with it. Until
-/// it has, no boot reads it; cancelled, it goes back too: the new file would look as if it had been taken up.
-const TAKE_UP: &str = r#"set -e
+/// Restarts the engine with the new file, and goes back to the old one when it does not start or
+/// the job is cancelled. No boot reads the new file before the engine has started with it.
+const RESTART_SCRIPT: &str = r#"set -e
 trap : INT TERM
 f=/etc/docker/daemon.json
 if dockerd --help 2>/dev/null | grep -q -- '--validate'; then dockerd --validate --config-file "$f.matou"; fi
@@ -47,36 +47,36 @@ echo "the engine does not start with the new $f, the old one is back: $why" >&2
 exit 1
 "#;
 
-fn desired() -> Desired {
-    Desired::default().steady_unit("docker.service")
+fn desired_engine_unit() -> DesiredState {
+    DesiredState::default().with_steady_unit("docker.service")
 }
 
-/// See the module.
-pub struct EngineConfig;
+/// The concern `engine`: the engine's configuration.
+pub struct EngineConcern;
 
 #[async_trait]
-impl Concern for EngineConfig {
+impl Concern for EngineConcern {
     fn name(&self) -> &'static str {
         "engine"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        desired().needs().files([PATH])
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_engine_unit().fact_query().with_files([PATH])
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let (old, new) = daemon_json(at)?;
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let (old, new) = compare_daemon_json(at)?;
         let mut lines = vec![match &new {
             None => Change::same(PATH),
             Some(new) => {
                 let change = match old.is_empty() {
                     true => Change::add(format!("{PATH} ({} lines)", new.lines().count())),
-                    false => diff(PATH, &old, new),
+                    false => diff_as_change(PATH, &old, new),
                 };
                 match at.facts.engine() {
-                    Some(engine) if engine.running_containers > 0 => change.warn(format!(
+                    Some(engine) if engine.running_containers > 0 => change.with_warning(format!(
                         "restarts the engine, and with it {}",
-                        crate::text::plural(engine.running_containers as usize, "container")
+                        crate::text::format_plural(engine.running_containers as usize, "container")
                     )),
                     _ => change,
                 }
@@ -85,33 +85,37 @@ impl Concern for EngineConfig {
         if at.facts.engine().is_none() && at.facts.unit("docker.service").load != "loaded" {
             return Ok(Check::Unknown("Docker is not installed yet".into()));
         }
-        lines.extend(desired().compare(at.facts));
-        Ok(check(lines))
+        lines.extend(desired_engine_unit().compare(at.facts));
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        desired().apply(at, run).await?;
-        let (_, new) = daemon_json(at).map_err(StepError::Failed)?;
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_engine_unit().apply(at, run).await?;
+        let (_, new) = compare_daemon_json(at).map_err(StepError::Failed)?;
         let Some(new) = new else { return Ok(()) };
-        run.write(&format!("{PATH}.matou"), &new, 0o644).await?;
-        drained(at, run, async || {
-            let script = format!("{TENTATIVE}{TAKE_UP}");
-            run.lasting("engine", &script, &[]).await
+        run.write_file(&format!("{PATH}.matou"), &new, 0o644)
+            .await?;
+        with_drained_node(at, run, async || {
+            let script = format!("{TENTATIVE_FILE_FUNCTIONS}{RESTART_SCRIPT}");
+            run.run_detached("engine", &script, &[]).await
         })
         .await
     }
 }
 
 /// Writes daemon.json before the engine is installed.
-pub(super) async fn write_first(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-    match daemon_json(at).map_err(StepError::Failed)? {
-        (_, Some(new)) => run.write(PATH, &new, 0o644).await,
+pub(super) async fn write_daemon_json(
+    at: &NodeView<'_>,
+    run: &NodeExecutor<'_>,
+) -> Result<(), StepError> {
+    match compare_daemon_json(at).map_err(StepError::Failed)? {
+        (_, Some(new)) => run.write_file(PATH, &new, 0o644).await,
         _ => Ok(()),
     }
 }
 
-/// The file as it is, and as it should be when that differs.
-fn daemon_json(at: &At<'_>) -> Result<(String, Option<String>), String> {
+/// Returns daemon.json as it is, and as it should be when that differs.
+fn compare_daemon_json(at: &NodeView<'_>) -> Result<(String, Option<String>), String> {
     let old = at.facts.file(PATH).map_or_else(String::new, |f| f.content);
     let mut map: Map<String, Value> = match old.trim() {
         "" => Map::new(),
@@ -122,9 +126,9 @@ fn daemon_json(at: &At<'_>) -> Result<(String, Option<String>), String> {
             )
         })?,
     };
-    let addresses = at.fleet.addresses()?;
+    let addresses = at.fleet.node_addresses()?;
     let before = map.clone();
-    adjust(&mut map, addresses.iter().map(|(_, ip)| *ip));
+    adjust_daemon_json(&mut map, addresses.iter().map(|(_, ip)| *ip));
     if map == before && !old.is_empty() {
         return Ok((old, None));
     }
@@ -132,7 +136,7 @@ fn daemon_json(at: &At<'_>) -> Result<(String, Option<String>), String> {
     Ok((old, Some(text + "\n")))
 }
 
-fn adjust(map: &mut Map<String, Value>, addresses: impl Iterator<Item = IpAddr>) {
+fn adjust_daemon_json(map: &mut Map<String, Value>, addresses: impl Iterator<Item = IpAddr>) {
     // Of the default driver only: another one has options of its own.
     let driver = map.get("log-driver").and_then(Value::as_str);
     if matches!(driver, None | Some("json-file")) {
@@ -161,13 +165,13 @@ fn adjust(map: &mut Map<String, Value>, addresses: impl Iterator<Item = IpAddr>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_of, config, lines};
     use super::*;
 
     fn adjusted(text: &str, ip: &str) -> Value {
         let mut map: Map<String, Value> = serde_json::from_str(text).unwrap();
-        adjust(&mut map, std::iter::once(ip.parse().unwrap()));
+        adjust_daemon_json(&mut map, std::iter::once(ip.parse().unwrap()));
         Value::Object(map)
     }
 
@@ -192,14 +196,14 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_not_overwritten() {
-        let facts = Facts::default().with_file(PATH, 0o644, "{ oops");
-        let e = check_of(&EngineConfig, &config(""), facts).unwrap_err();
+        let facts = NodeFacts::default().with_file(PATH, 0o644, "{ oops");
+        let e = check_of(&EngineConcern, &config(""), facts).unwrap_err();
         assert!(e.contains("daemon.json of n1 is no JSON object"), "{e}");
     }
 
     #[test]
     fn the_plan_waits_for_docker() {
-        let plan = check_of(&EngineConfig, &config(""), Facts::default()).unwrap();
+        let plan = check_of(&EngineConcern, &config(""), NodeFacts::default()).unwrap();
         assert_eq!(lines(&plan), ["… Docker is not installed yet"]);
     }
 }

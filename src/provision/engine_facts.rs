@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::facts::Facts;
+use super::facts::NodeFacts;
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Engine {
+pub struct EngineFacts {
     pub version: String,
-    pub swarm: Swarm,
+    pub swarm: EngineSwarmFacts,
     pub running_containers: u64,
     pub volume_plugins: Vec<String>,
     pub live_restore: bool,
     /// Nodes of the swarm, when this is a manager.
-    pub nodes: Vec<SwarmNode>,
+    pub nodes: Vec<SwarmNodeFacts>,
 }
 
 /// What `docker info` says under Swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct Swarm {
+pub struct EngineSwarmFacts {
     #[serde(rename = "NodeID")]
     pub node_id: String,
     /// `inactive`, `pending`, `active`, `error`, `locked`
@@ -35,7 +35,7 @@ pub struct Swarm {
 
 /// A node as a manager knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SwarmNode {
+pub struct SwarmNodeFacts {
     pub id: String,
     pub hostname: String,
     /// `manager` or `worker`, as it should be.
@@ -51,41 +51,41 @@ pub struct SwarmNode {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Info {
+struct RawEngineInfo {
     server_version: String,
     #[serde(default)]
     containers_running: u64,
     #[serde(default)]
-    swarm: Option<Swarm>,
+    swarm: Option<EngineSwarmFacts>,
     #[serde(default)]
     live_restore_enabled: bool,
     #[serde(default)]
-    plugins: Plugins,
+    plugins: RawEnginePlugins,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Plugins {
+struct RawEnginePlugins {
     volume: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ApiNode {
+struct RawEngineNode {
     #[serde(rename = "ID")]
     id: String,
-    spec: Spec,
+    spec: RawEngineNodeSpec,
     #[serde(default)]
-    description: Description,
+    description: RawEngineNodeDescription,
     #[serde(default)]
-    status: Status,
+    status: RawEngineNodeStatus,
     #[serde(default)]
-    manager_status: Option<ManagerStatus>,
+    manager_status: Option<RawEngineManagerStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Spec {
+struct RawEngineNodeSpec {
     role: String,
     availability: String,
     #[serde(default)]
@@ -94,28 +94,28 @@ struct Spec {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Description {
+struct RawEngineNodeDescription {
     hostname: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Status {
+struct RawEngineNodeStatus {
     state: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[derive(Default)]
-struct ManagerStatus {
+struct RawEngineManagerStatus {
     reachability: String,
 }
 
-impl Engine {
+impl EngineFacts {
     /// `None` when no engine answers.
-    pub(super) fn read(facts: &Facts) -> Option<Self> {
-        let info: Info = facts.json("docker-info").ok()?;
-        let nodes: Vec<ApiNode> = facts.json("docker-nodes").unwrap_or_default();
+    pub(super) fn from_facts(facts: &NodeFacts) -> Option<Self> {
+        let info: RawEngineInfo = facts.parse_json("docker-info").ok()?;
+        let nodes: Vec<RawEngineNode> = facts.parse_json("docker-nodes").unwrap_or_default();
         Some(Self {
             version: info.server_version,
             swarm: info.swarm.unwrap_or_default(),
@@ -124,7 +124,7 @@ impl Engine {
             live_restore: info.live_restore_enabled,
             nodes: nodes
                 .into_iter()
-                .map(|n| SwarmNode {
+                .map(|n| SwarmNodeFacts {
                     id: n.id,
                     hostname: n.description.hostname,
                     role: n.spec.role,
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// `28` of `28.1.2` or `5:28.1.2-1~debian`.
-    pub fn major(&self) -> Option<u32> {
+    pub fn major_version(&self) -> Option<u32> {
         self.version.split('.').next()?.parse().ok()
     }
 

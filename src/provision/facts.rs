@@ -7,47 +7,47 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use serde::de::DeserializeOwned;
 
-use crate::host::{Command, quote};
+use crate::host::{Command, quote_args};
 
-/// What concerns want to know of a node, beside what every node is asked.
+/// The facts that concerns ask a node for, beside those that every node is asked for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Needs {
+pub struct FactQuery {
     files: BTreeSet<String>,
     units: BTreeSet<String>,
     /// Name → POSIX shell.
     commands: BTreeMap<String, String>,
 }
 
-impl Needs {
+impl FactQuery {
     /// The content, mode and owner of files; they need not be there.
-    pub fn files<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
+    pub fn with_files<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
         self.files.extend(paths.into_iter().map(Into::into));
         self
     }
 
     /// The state of systemd units, by full name; they need not be there.
-    pub fn units<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+    pub fn with_units<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.units.extend(names.into_iter().map(Into::into));
         self
     }
 
     /// The output and exit code of a shell script that changes nothing.
-    pub fn command(mut self, name: &str, script: impl Into<String>) -> Self {
+    pub fn with_command(mut self, name: &str, script: impl Into<String>) -> Self {
         self.commands.insert(name.to_owned(), script.into());
         self
     }
 
-    /// Both.
-    pub fn and(mut self, other: Self) -> Self {
+    /// Returns the query for the facts of both.
+    pub fn merge(mut self, other: Self) -> Self {
         self.files.extend(other.files);
         self.units.extend(other.units);
         self.commands.extend(other.commands);
         self
     }
 
-    /// The command that gathers it all. `nonce` separates the parts of its output: no file can
-    /// hold it.
-    pub(super) fn script(&self, nonce: &str, docker_socket: &str) -> Command {
+    /// Returns the command that gathers the facts. `nonce` separates the parts of its output: it is
+    /// random, so no file can hold it.
+    pub(super) fn gather_command(&self, nonce: &str, docker_socket: &str) -> Command {
         use std::fmt::Write as _;
         let mut text = format!(
             "exec </dev/null 2>/dev/null\n\
@@ -56,7 +56,7 @@ impl Needs {
              part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
              show() {{ while IFS= read -r line || [ -n \"$line\" ]; do printf '%s\\n' \"$line\"; done <\"$1\"; }}\n\
              # A part's name stands before it, its exit code in front of the next.\n",
-            quote([docker_socket])
+            quote_args([docker_socket])
         );
         let mut add = |name: &str, script: &str| {
             // A shell of its own costs time on a slow machine: only what leaves it gets one.
@@ -64,19 +64,20 @@ impl Needs {
                 true => ('(', ')'),
                 false => ('{', '}'),
             };
-            let name = quote([name]);
+            let name = quote_args([name]);
             let _ = writeln!(text, "part 0 {name}\n{open}\n{script}\n{close}; part $? =");
         };
-        for (name, script) in COMMON {
+        for (name, script) in COMMON_COMMANDS {
             add(name, script);
         }
         for (name, script) in &self.commands {
             add(name, script);
         }
         if !self.units.is_empty() {
-            let units = quote(self.units.iter().map(String::as_str));
+            let units = quote_args(self.units.iter().map(String::as_str));
             let folders = UNIT_FOLDERS.join(" ");
-            // Asking for one that is not there costs as much as for one that is: looking is cheaper.
+            // `systemctl` takes as long for a missing unit as for another: looking for it is
+            // cheaper.
             let show = format!(
                 "there=\n\
                  for unit in {units}; do for folder in {folders}; do\n\
@@ -89,21 +90,21 @@ impl Needs {
         }
         // All requests by one process, and all files: on a slow machine processes are what takes
         // time.
-        let urls: Vec<String> = ENGINE
+        let urls: Vec<String> = ENGINE_REQUESTS
             .iter()
             .map(|(_, path)| format!("http://docker{path}"))
             .collect();
         add(
-            DOCKER,
+            ENGINE_PART,
             &format!(
                 "[ -S \"$sock\" ] && curl -sS --max-time 20 --unix-socket \"$sock\" --write-out '\\n{nonce}+%{{http_code}}\\n' {}",
                 urls.join(" ")
             ),
         );
-        let paths = quote(self.files.iter().map(String::as_str));
+        let paths = quote_args(self.files.iter().map(String::as_str));
         if !self.files.is_empty() {
             add(
-                FILES,
+                FILES_PART,
                 &format!(
                     "printf '%s\\0' {paths} | tar --create --absolute-names --dereference --no-recursion --null --files-from=- | base64 -w0"
                 ),
@@ -117,7 +118,7 @@ impl Needs {
             .label("gather facts")
     }
 
-    pub(super) fn parse(&self, nonce: &str, output: &str) -> Facts {
+    pub(super) fn parse_output(&self, nonce: &str, output: &str) -> NodeFacts {
         let mut parts = BTreeMap::new();
         let mut current: Option<(String, String)> = None;
         let marker = format!("{nonce} ");
@@ -134,23 +135,25 @@ impl Needs {
                 // The newline before the marker is the marker's.
                 text.pop();
                 let code = code.parse().unwrap_or(1);
-                parts.insert(name, Part { text, code });
+                parts.insert(name, FactPart { text, code });
             }
             if name != "=" {
                 current = Some((name.to_owned(), String::new()));
             }
         }
-        if let Some(docker) = parts.remove(DOCKER) {
-            parts.extend(answers(nonce, &docker.text));
+        if let Some(docker) = parts.remove(ENGINE_PART) {
+            parts.extend(parse_engine_answers(nonce, &docker.text));
         }
         let files = parts
-            .remove(FILES)
-            .map_or_else(BTreeMap::new, |p| unpack(&p.text));
+            .remove(FILES_PART)
+            .map_or_else(BTreeMap::new, |p| unpack_fact_files(&p.text));
         let units = parts.get("units").map_or("", |p| p.text.as_str());
         let (there, shown) = units.split_once('\n').unwrap_or_default();
         let there = there.split_whitespace().map(str::to_owned);
-        let units = there.zip(shown.split("\n\n").map(Unit::parse)).collect();
-        Facts {
+        let units = there
+            .zip(shown.split("\n\n").map(UnitFacts::parse))
+            .collect();
+        NodeFacts {
             parts,
             files,
             units,
@@ -158,22 +161,23 @@ impl Needs {
     }
 }
 
-/// The parts that hold what the engine answered, and the files as an archive.
-const DOCKER: &str = "docker";
-const FILES: &str = "files";
+/// Names of the parts that hold the engine's answers, and the archive of the files.
+const ENGINE_PART: &str = "docker";
+const FILES_PART: &str = "files";
 
-/// What the engine is asked, by part.
-const ENGINE: [(&str, &str); 3] = [
+/// Requests to the engine: the name of the part that holds the answer, and the path.
+const ENGINE_REQUESTS: [(&str, &str); 3] = [
     ("docker-info", "/info"),
     // Only a manager answers these.
     ("docker-nodes", "/nodes"),
     ("swarm-spec", "/swarm"),
 ];
 
-/// The answers of the engine, one after the other, each followed by its status.
-fn answers(nonce: &str, text: &str) -> BTreeMap<String, Part> {
+/// Returns the engine's answers as parts. They come one after the other, each followed by its HTTP
+/// status.
+fn parse_engine_answers(nonce: &str, text: &str) -> BTreeMap<String, FactPart> {
     let mut parts = BTreeMap::new();
-    let mut names = ENGINE.iter().map(|(name, _)| *name);
+    let mut names = ENGINE_REQUESTS.iter().map(|(name, _)| *name);
     let mut body = String::new();
     for line in text.lines() {
         match line.strip_prefix(nonce).and_then(|l| l.strip_prefix('+')) {
@@ -181,11 +185,15 @@ fn answers(nonce: &str, text: &str) -> BTreeMap<String, Part> {
             Some(status) => {
                 let (text, code) = match status {
                     "200" => (std::mem::take(&mut body), 0),
-                    // What it says then is no answer.
+                    // The body of an error is not what was asked for.
                     _ => (String::new(), 22),
                 };
                 body.clear();
-                parts.extend(names.next().map(|n| (n.to_owned(), Part { text, code })));
+                parts.extend(
+                    names
+                        .next()
+                        .map(|n| (n.to_owned(), FactPart { text, code })),
+                );
             }
         }
     }
@@ -193,7 +201,7 @@ fn answers(nonce: &str, text: &str) -> BTreeMap<String, Part> {
 }
 
 /// The files of an archive in base64.
-fn unpack(text: &str) -> BTreeMap<String, File> {
+fn unpack_fact_files(text: &str) -> BTreeMap<String, FileFacts> {
     let mut files = BTreeMap::new();
     let decoded = base64::engine::general_purpose::STANDARD.decode(text.trim());
     let bytes = decoded.unwrap_or_default();
@@ -210,7 +218,7 @@ fn unpack(text: &str) -> BTreeMap<String, File> {
         };
         let mut content = Vec::new();
         if std::io::Read::read_to_end(&mut entry, &mut content).is_ok() {
-            let file = File {
+            let file = FileFacts {
                 mode: mode & 0o7777,
                 owner,
                 content: String::from_utf8_lossy(&content).into_owned(),
@@ -222,7 +230,7 @@ fn unpack(text: &str) -> BTreeMap<String, File> {
 }
 
 /// Random, so that nothing a node prints can look like it.
-pub(super) fn nonce() -> String {
+pub(super) fn random_fact_nonce() -> String {
     let random = || {
         std::collections::hash_map::RandomState::new()
             .build_hasher()
@@ -232,7 +240,7 @@ pub(super) fn nonce() -> String {
 }
 
 /// Asked on every node.
-const COMMON: [(&str, &str); 6] = [
+const COMMON_COMMANDS: [(&str, &str); 6] = [
     ("os", "show /etc/os-release"),
     (
         "kernel",
@@ -250,8 +258,8 @@ const COMMON: [(&str, &str); 6] = [
     ),
 ];
 
-/// Where a unit's file is, or its place among what runs (systemd.unit(5), "Unit File Load Path"); one
-/// that is in none of them is known as "not-found", and neither starts nor runs.
+/// Folders of unit files (systemd.unit(5), "Unit File Load Path"), and the control groups of units
+/// that run. A unit that is in none of them is `not-found`: it neither starts nor runs.
 const UNIT_FOLDERS: [&str; 10] = [
     "/lib/systemd/system",
     "/usr/lib/systemd/system",
@@ -266,22 +274,22 @@ const UNIT_FOLDERS: [&str; 10] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct FactPart {
     text: String,
     code: i32,
 }
 
 /// What one node is like.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
-    parts: BTreeMap<String, Part>,
-    files: BTreeMap<String, File>,
-    units: BTreeMap<String, Unit>,
+pub struct NodeFacts {
+    parts: BTreeMap<String, FactPart>,
+    files: BTreeMap<String, FileFacts>,
+    units: BTreeMap<String, UnitFacts>,
 }
 
 /// A file of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub struct FileFacts {
     pub mode: u32,
     /// `user:group`
     pub owner: String,
@@ -291,7 +299,7 @@ pub struct File {
 
 /// A systemd unit of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unit {
+pub struct UnitFacts {
     /// `loaded`, `not-found`, `masked`
     pub load: String,
     /// `active`, `inactive`, `failed`, …
@@ -302,7 +310,7 @@ pub struct Unit {
     pub enabled: String,
 }
 
-impl Unit {
+impl UnitFacts {
     fn parse(text: &str) -> Self {
         let mut unit = Self::default();
         for (key, value) in text.lines().filter_map(|l| l.split_once('=')) {
@@ -318,7 +326,7 @@ impl Unit {
     }
 
     /// Starts at boot: enabled, or started by something else.
-    pub fn starts(&self) -> bool {
+    pub fn starts_at_boot(&self) -> bool {
         matches!(
             self.enabled.as_str(),
             "enabled" | "static" | "generated" | "alias" | "indirect"
@@ -328,7 +336,7 @@ impl Unit {
 
 /// The distribution of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Os {
+pub struct OsRelease {
     /// `debian`, `ubuntu`
     pub id: String,
     /// `12`, `24.04`
@@ -341,51 +349,52 @@ pub struct Os {
 
 /// An address of a network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct InterfaceAddress {
     pub interface: String,
     pub ip: IpAddr,
     /// Bits of the network.
     pub prefix: u8,
 }
 
-impl Facts {
-    /// What a command of [`Needs::command`] printed; empty when it was not asked.
-    pub fn out(&self, name: &str) -> &str {
+impl NodeFacts {
+    /// Returns what a command of [`FactQuery::with_command`] printed, without white space around
+    /// it; empty when it was not asked for.
+    pub fn output(&self, name: &str) -> &str {
         self.parts.get(name).map_or("", |p| p.text.trim())
     }
 
-    /// Its exit code.
-    pub fn code(&self, name: &str) -> i32 {
+    /// Returns the exit code of a command; -1 when it was not asked for.
+    pub fn exit_code(&self, name: &str) -> i32 {
         self.parts.get(name).map_or(-1, |p| p.code)
     }
 
-    /// Whether it ended with exit code 0.
-    pub fn ok(&self, name: &str) -> bool {
-        self.code(name) == 0
+    /// Returns whether a command ended with exit code 0.
+    pub fn succeeded(&self, name: &str) -> bool {
+        self.exit_code(name) == 0
     }
 
-    /// What it printed, as JSON.
+    /// Parses what a command printed as JSON.
     ///
     /// # Errors
     /// Where the JSON is not as expected.
-    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        serde_json::from_str(self.out(name))
+    pub fn parse_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
+        serde_json::from_str(self.output(name))
             .map_err(|e| format!("what `{name}` printed can't be read: {e}"))
     }
 
     /// A file that a concern asked for.
-    pub fn file(&self, path: &str) -> Option<File> {
+    pub fn file(&self, path: &str) -> Option<FileFacts> {
         self.files.get(path).cloned()
     }
 
     /// A unit that a concern asked for.
-    pub fn unit(&self, name: &str) -> Unit {
+    pub fn unit(&self, name: &str) -> UnitFacts {
         self.units.get(name).cloned().unwrap_or_default()
     }
 
     /// The version of a package that is installed and set up.
-    pub fn package(&self, name: &str) -> Option<&str> {
-        self.packages()
+    pub fn package_version(&self, name: &str) -> Option<&str> {
+        self.list_packages()
             .find(|(n, status, _)| *n == name && *status == "ii")
             .map(|(_, _, version)| version)
     }
@@ -394,7 +403,7 @@ impl Facts {
     pub fn broken_packages(&self) -> Vec<&str> {
         // Unpacked, half-configured, triggers awaited or pending, half-installed, or to be
         // installed again.
-        self.packages()
+        self.list_packages()
             .filter(|(_, status, _)| {
                 status.len() > 2
                     || matches!(
@@ -406,21 +415,21 @@ impl Facts {
             .collect()
     }
 
-    fn packages(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.out("packages").lines().filter_map(|line| {
+    fn list_packages(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.output("packages").lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?, words.next()?, words.next().unwrap_or("")))
         })
     }
 
-    pub fn os(&self) -> Os {
+    pub fn os_release(&self) -> OsRelease {
         let value = |key: &str| {
-            self.out("os")
+            self.output("os")
                 .lines()
                 .find_map(|l| l.strip_prefix(key)?.strip_prefix('='))
                 .map_or_else(String::new, |v| v.trim_matches('"').to_owned())
         };
-        Os {
+        OsRelease {
             id: value("ID"),
             version: value("VERSION_ID"),
             codename: value("VERSION_CODENAME"),
@@ -430,30 +439,31 @@ impl Facts {
 
     /// `x86_64`, `aarch64`
     pub fn architecture(&self) -> &str {
-        self.out("kernel").rsplit(' ').next().unwrap_or("")
+        self.output("kernel").rsplit(' ').next().unwrap_or("")
     }
 
-    /// It shares its kernel with others: no kernel settings, swap or NFS server of its own.
+    /// Returns whether the node is a container, which shares its kernel with others: it has no
+    /// kernel settings, swap or NFS server of its own.
     pub fn is_container(&self) -> bool {
-        self.ok("container")
+        self.succeeded("container")
     }
 
     /// Its addresses that other machines can reach, those of Docker's bridges left out.
-    pub fn addresses(&self) -> Vec<Address> {
+    pub fn addresses(&self) -> Vec<InterfaceAddress> {
         #[derive(serde::Deserialize)]
-        struct Link {
+        struct RawLink {
             ifname: String,
-            addr_info: Vec<Info>,
+            addr_info: Vec<RawLinkAddress>,
         }
         #[derive(serde::Deserialize)]
-        struct Info {
+        struct RawLinkAddress {
             local: Option<IpAddr>,
             #[serde(default)]
             prefixlen: u8,
             #[serde(default)]
             scope: String,
         }
-        let links: Vec<Link> = self.json("addresses").unwrap_or_default();
+        let links: Vec<RawLink> = self.parse_json("addresses").unwrap_or_default();
         let outside = |name: &str| {
             !(name == "lo"
                 || name.starts_with("docker")
@@ -469,7 +479,7 @@ impl Facts {
                     .into_iter()
                     .filter(|i| i.scope == "global")
                     .filter_map(move |i| {
-                        Some(Address {
+                        Some(InterfaceAddress {
                             interface: interface.clone(),
                             ip: i.local?,
                             prefix: i.prefixlen,
@@ -481,7 +491,7 @@ impl Facts {
 
     /// The interface of the default route of IPv4, of several the one of the lowest metric.
     pub fn default_interface(&self) -> Option<String> {
-        let routes = self.out("route").lines().filter_map(|line| {
+        let routes = self.output("route").lines().filter_map(|line| {
             // Iface Destination Gateway Flags RefCnt Use Metric Mask, the addresses hexadecimal.
             let words: Vec<&str> = line.split_whitespace().collect();
             let all = words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000");
@@ -498,7 +508,7 @@ impl Facts {
             .replace('\\', "\\134")
             .replace(' ', "\\040")
             .replace('\t', "\\011");
-        let mounts = self.out("mounts").lines().rev();
+        let mounts = self.output("mounts").lines().rev();
         let mut sources = mounts.filter_map(|l| {
             let mut words = l.split(' ');
             let (source, at) = (words.next()?, words.next()?);
@@ -508,18 +518,18 @@ impl Facts {
     }
 
     /// What a command printed, to the last byte.
-    pub fn raw(&self, name: &str) -> &str {
+    pub fn raw_output(&self, name: &str) -> &str {
         self.parts.get(name).map_or("", |p| p.text.as_str())
     }
 
     /// The engine, when one answers.
-    pub fn engine(&self) -> Option<super::engine_facts::Engine> {
-        super::engine_facts::Engine::read(self)
+    pub fn engine(&self) -> Option<super::engine_facts::EngineFacts> {
+        super::engine_facts::EngineFacts::from_facts(self)
     }
 }
 
 #[cfg(test)]
-impl Facts {
+impl NodeFacts {
     /// Facts for tests of checks: parts that exited with 0.
     pub(super) fn of(parts: &[(&str, &str)]) -> Self {
         let mut facts = Self::default();
@@ -531,12 +541,12 @@ impl Facts {
 
     pub(super) fn with(mut self, name: &str, text: &str, code: i32) -> Self {
         let text = text.to_owned();
-        self.parts.insert(name.to_owned(), Part { text, code });
+        self.parts.insert(name.to_owned(), FactPart { text, code });
         self
     }
 
     pub(super) fn with_file(mut self, path: &str, mode: u32, content: &str) -> Self {
-        let file = File {
+        let file = FileFacts {
             mode,
             owner: "root:root".into(),
             content: content.to_owned(),
@@ -546,7 +556,7 @@ impl Facts {
     }
 
     pub(super) fn with_unit(mut self, name: &str, active: &str, enabled: &str) -> Self {
-        let unit = Unit {
+        let unit = UnitFacts {
             load: "loaded".into(),
             active: active.into(),
             sub: String::new(),
@@ -562,9 +572,9 @@ mod tests {
     use super::*;
 
     /// Runs the script in a real shell on this machine.
-    fn gather(needs: &Needs) -> Facts {
-        let nonce = nonce();
-        let command = needs.script(&nonce, "/nowhere.sock");
+    fn gather(needs: &FactQuery) -> NodeFacts {
+        let nonce = random_fact_nonce();
+        let command = needs.gather_command(&nonce, "/nowhere.sock");
         let mut child = std::process::Command::new("sh")
             .arg("-s")
             .stdin(std::process::Stdio::piped())
@@ -573,7 +583,7 @@ mod tests {
             .unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), command.input()).unwrap();
         let out = child.wait_with_output().unwrap();
-        needs.parse(&nonce, &String::from_utf8_lossy(&out.stdout))
+        needs.parse_output(&nonce, &String::from_utf8_lossy(&out.stdout))
     }
 
     #[test]
@@ -587,16 +597,19 @@ mod tests {
             0o640,
         );
         let path = path.to_string_lossy().into_owned();
-        let needs = Needs::default()
-            .files([path.clone(), "/nonexistent".to_owned()])
-            .command("seven", "echo a; echo b; exit 7")
-            .command("none", "true");
+        let needs = FactQuery::default()
+            .with_files([path.clone(), "/nonexistent".to_owned()])
+            .with_command("seven", "echo a; echo b; exit 7")
+            .with_command("none", "true");
         let facts = gather(&needs);
         assert_eq!(facts.file(&path).unwrap().content, hostile);
         assert_eq!(facts.file("/nonexistent"), None);
-        assert_eq!((facts.out("seven"), facts.code("seven")), ("a\nb", 7));
-        assert_eq!((facts.out("none"), facts.code("none")), ("", 0));
-        assert!(!facts.os().id.is_empty());
+        assert_eq!(
+            (facts.output("seven"), facts.exit_code("seven")),
+            ("a\nb", 7)
+        );
+        assert_eq!((facts.output("none"), facts.exit_code("none")), ("", 0));
+        assert!(!facts.os_release().id.is_empty());
         assert!(!facts.architecture().is_empty());
         assert!(facts.engine().is_none());
     }
@@ -604,16 +617,16 @@ mod tests {
     /// The kernel gives a number to the first read only: a shell that reads byte by byte sees one digit.
     #[test]
     fn kernel_parameters_are_read_whole() {
-        use super::super::{Concern as _, kernel::Kernel, testing::config};
+        use super::super::{Concern as _, kernel::KernelConcern, testing::config};
         let config = config("");
-        let facts = gather(&Kernel.needs(&config.nodes[0], &config));
+        let facts = gather(&KernelConcern.fact_query(&config.nodes[0], &config));
         let is = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
         let line = format!("net.core.somaxconn = {}", is.trim());
         assert!(is.trim().len() > 1, "{is}");
         assert!(
-            facts.out("sysctl").lines().any(|l| l == line),
+            facts.output("sysctl").lines().any(|l| l == line),
             "{line}: {}",
-            facts.out("sysctl")
+            facts.output("sysctl")
         );
         assert_eq!(facts.architecture(), std::env::consts::ARCH);
     }
@@ -621,7 +634,7 @@ mod tests {
     #[test]
     fn the_engine_answers_one_request_after_the_other() {
         let text = "{\"ID\":\n\"x\"}\n@@1+200\n{\"message\":\"no manager\"}\n@@1+503\n@@1+000\n";
-        let parts = answers("@@1", text);
+        let parts = parse_engine_answers("@@1", text);
         let of = |name: &str| (parts[name].text.as_str(), parts[name].code);
         assert_eq!(of("docker-info"), ("{\"ID\":\"x\"}", 0));
         assert_eq!(of("docker-nodes"), ("", 22));
@@ -630,12 +643,12 @@ mod tests {
 
     #[test]
     fn interrupted_packages_are_seen() {
-        let facts = Facts::of(&[(
+        let facts = NodeFacts::of(&[(
             "packages",
             "curl ii 7.88\nnginx iU 1.22\nold rc 1.0\nbad iFR 2\ngone un",
         )]);
-        assert_eq!(facts.package("curl"), Some("7.88"));
-        assert_eq!(facts.package("nginx"), None);
+        assert_eq!(facts.package_version("curl"), Some("7.88"));
+        assert_eq!(facts.package_version("nginx"), None);
         assert_eq!(facts.broken_packages(), ["nginx", "bad"]);
     }
 }

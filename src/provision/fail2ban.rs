@@ -5,10 +5,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
 
@@ -26,9 +26,14 @@ const LOG: &str = "# Kept by `matou provision`.\nd /var/log/traefik 0750 root ad
 
 const ROTATE: &str = "# Kept by `matou provision`.\n/var/log/traefik/*.log {\n    daily\n    rotate 14\n    compress\n    delaycompress\n    missingok\n    notifempty\n    copytruncate\n}\n";
 
-fn jails(at: &At<'_>) -> Result<String, String> {
+fn render_jails(at: &NodeView<'_>) -> Result<String, String> {
     let mut friends = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
-    friends.extend(at.fleet.addresses()?.iter().map(|(_, ip)| ip.to_string()));
+    friends.extend(
+        at.fleet
+            .node_addresses()?
+            .iter()
+            .map(|(_, ip)| ip.to_string()),
+    );
     friends.extend(at.config().provision.ssh_from.iter().cloned());
     Ok(format!(
         "# Kept by `matou provision`.\n[DEFAULT]\n\
@@ -45,52 +50,55 @@ fn jails(at: &At<'_>) -> Result<String, String> {
     ))
 }
 
-/// See the module.
-pub struct Fail2ban;
+/// The concern `fail2ban`.
+pub struct Fail2banConcern;
 
-fn logs() -> Desired {
-    Desired::default()
-        .packages(["fail2ban", "python3-systemd", "nftables", "logrotate"])
-        .file("/etc/tmpfiles.d/matou-traefik.conf", 0o644, LOG)
-        .file("/etc/logrotate.d/matou-traefik", 0o644, ROTATE)
-        .after("systemd-tmpfiles --create /etc/tmpfiles.d/matou-traefik.conf")
+fn desired_traefik_logs() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["fail2ban", "python3-systemd", "nftables", "logrotate"])
+        .with_file("/etc/tmpfiles.d/matou-traefik.conf", 0o644, LOG)
+        .with_file("/etc/logrotate.d/matou-traefik", 0o644, ROTATE)
+        .on_file_change("systemd-tmpfiles --create /etc/tmpfiles.d/matou-traefik.conf")
 }
 
-fn desired(at: &At<'_>) -> Result<Desired, String> {
-    Ok(Desired::default()
-        .file("/etc/fail2ban/filter.d/matou-traefik.conf", 0o644, FILTER)
-        .file("/etc/fail2ban/jail.d/matou.local", 0o644, jails(at)?)
-        .unit("fail2ban.service"))
+fn desired_jails(at: &NodeView<'_>) -> Result<DesiredState, String> {
+    Ok(DesiredState::default()
+        .with_file("/etc/fail2ban/filter.d/matou-traefik.conf", 0o644, FILTER)
+        .with_file("/etc/fail2ban/jail.d/matou.local", 0o644, render_jails(at)?)
+        .with_unit("fail2ban.service"))
 }
 
 #[async_trait]
-impl Concern for Fail2ban {
+impl Concern for Fail2banConcern {
     fn name(&self) -> &'static str {
         "fail2ban"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        logs()
-            .needs()
-            .files([
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_traefik_logs()
+            .fact_query()
+            .with_files([
                 "/etc/fail2ban/filter.d/matou-traefik.conf",
                 "/etc/fail2ban/jail.d/matou.local",
             ])
-            .units(["fail2ban.service"])
+            .with_units(["fail2ban.service"])
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        logs().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_traefik_logs().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let mut lines = logs().compare(at.facts);
-        lines.extend(desired(at)?.compare(at.facts));
-        Ok(check(lines))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let mut lines = desired_traefik_logs().compare(at.facts);
+        lines.extend(desired_jails(at)?.compare(at.facts));
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        logs().apply(at, run).await?;
-        desired(at).map_err(StepError::Failed)?.apply(at, run).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_traefik_logs().apply(at, run).await?;
+        desired_jails(at)
+            .map_err(StepError::Failed)?
+            .apply(at, run)
+            .await
     }
 }

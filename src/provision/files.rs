@@ -5,9 +5,9 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -23,24 +23,27 @@ const RULES: [(&str, u32, &str); 8] = [
     ("/etc/matou", 0o700, "the fleet's keys and configuration"),
 ];
 
-/// See the module.
-pub struct Files;
+/// The concern `files`: permissions of files that hold secrets.
+pub struct FilesConcern;
 
-/// Path, mode now and the most that may be, of files that allow more.
-fn too_wide(listing: &str) -> Vec<(&str, u32, u32)> {
+/// Finds files that allow more than [`RULES`]. Returns path, mode, and the most that is allowed.
+fn find_wide_permissions(listing: &str) -> Vec<(&str, u32, u32)> {
     listing
         .lines()
         .filter_map(|line| {
             let (mode, path) = line.split_once(' ')?;
             let mode = u32::from_str_radix(mode, 8).ok()?;
-            let most = RULES.iter().find(|(pattern, ..)| fits(pattern, path))?.1;
+            let most = RULES
+                .iter()
+                .find(|(pattern, ..)| matches_path_pattern(pattern, path))?
+                .1;
             (mode & 0o777 & !most != 0).then_some((path, mode & 0o777, most))
         })
         .collect()
 }
 
 /// Whether a path is of a shell pattern with one star at most.
-fn fits(pattern: &str, path: &str) -> bool {
+fn matches_path_pattern(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
         Some((before, after)) => path
@@ -50,30 +53,30 @@ fn fits(pattern: &str, path: &str) -> bool {
 }
 
 #[async_trait]
-impl Concern for Files {
+impl Concern for FilesConcern {
     fn name(&self) -> &'static str {
         "files"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
         // One process for all; what is not there is not printed.
         let patterns = RULES.map(|(pattern, ..)| pattern).join(" ");
-        Needs::default().command(
+        FactQuery::default().with_command(
             "permissions",
             format!("stat -L -c '%a %n' -- {patterns}; :"),
         )
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let listing = at.facts.out("permissions");
-        let wide = too_wide(listing);
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let listing = at.facts.output("permissions");
+        let wide = find_wide_permissions(listing);
         if wide.is_empty() {
             let n = listing.lines().count();
             return Ok(Check::Done(vec![Change::same(format!(
                 "permissions of {n} files that hold secrets"
             ))]));
         }
-        Ok(check(
+        Ok(check_from_lines(
             wide.into_iter()
                 .map(|(path, mode, most)| {
                     Change::modify(
@@ -86,10 +89,10 @@ impl Concern for Files {
         ))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        for (path, mode, most) in too_wide(at.facts.out("permissions")) {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        for (path, mode, most) in find_wide_permissions(at.facts.output("permissions")) {
             let mode = format!("{:o}", mode & most);
-            run.sh(
+            run.run_script(
                 &format!("chmod {mode} {path}"),
                 "chmod -- \"$1\" \"$2\"",
                 [mode.as_str(), path],
@@ -108,7 +111,7 @@ mod tests {
     fn only_files_that_allow_more_are_changed() {
         let listing = "755 /root\n600 /etc/ssh/ssh_host_rsa_key\n400 /etc/sudoers.d/a b\n444 /etc/sudoers.d/c\n644 /etc/shadow";
         assert_eq!(
-            too_wide(listing),
+            find_wide_permissions(listing),
             [
                 ("/root", 0o755, 0o700),
                 ("/etc/sudoers.d/c", 0o444, 0o440),

@@ -12,16 +12,16 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{Desired, FileSpec, compare_file};
-use super::facts::Needs;
-use super::run::{Guarded, Run};
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredFile, DesiredState, compare_desired_file};
+use super::facts::FactQuery;
+use super::run::{GuardedChange, NodeExecutor};
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
 const RULES: &str = "/etc/matou/firewall.nft";
 /// Hash of the rules as the kernel lists them.
-const LIVE: &str = "/var/lib/matou/firewall.sha256";
+const LIVE_HASH: &str = "/var/lib/matou/firewall.sha256";
 const UNIT: &str = "matou-firewall.service";
 
 const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firewall of the fleet\n\
@@ -33,9 +33,9 @@ const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firew
     ProtectHome=yes\nMemoryDenyWriteExecute=yes\nRestrictNamespaces=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\n\n\
     [Install]\nWantedBy=sysinit.target\n";
 
-/// `$1` is the file, `$2` that of [`LIVE`]. The rules that were confirmed are those that the kernel has:
-/// remembered, to notice when somebody changes them by hand.
-const SCRIPTS: Guarded = Guarded {
+/// `$1` is the file of rules, `$2` is [`LIVE_HASH`]: the hash of the rules that were confirmed, by
+/// which is noticed when somebody changes them by hand.
+const SCRIPTS: GuardedChange = GuardedChange {
     change: r#"set -e
 was=/run/matou/firewall.was
 nft -c -f "$1.new"
@@ -66,34 +66,37 @@ systemctl start matou-firewall.service || :
 /// What the rules are made of; `@NAME@` stands for what the fleet has.
 const TEMPLATE: &str = include_str!("firewall.nft");
 
-/// See the module.
-pub struct Firewall;
+/// The concern `firewall`.
+pub struct FirewallConcern;
 
-fn unit() -> Desired {
-    Desired::default().packages(["nftables"]).file(
-        "/etc/systemd/system/matou-firewall.service",
-        0o644,
-        UNIT_FILE,
-    )
+fn desired_firewall_unit() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["nftables"])
+        .with_file(
+            "/etc/systemd/system/matou-firewall.service",
+            0o644,
+            UNIT_FILE,
+        )
 }
 
-/// The line of a set that names its elements; a set may have none.
-fn elements(all: &[String]) -> String {
+/// Renders the line of a set's elements; empty for a set without any.
+fn render_set_elements(all: &[String]) -> String {
     match all {
         [] => String::new(),
         all => format!("elements = {{ {} }}", all.join(", ")),
     }
 }
 
-fn split(addresses: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
+fn split_ip_families(addresses: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
     addresses.into_iter().partition(|a| !a.contains(':'))
 }
 
-fn rules(at: &At<'_>) -> Result<String, String> {
+fn render_firewall_rules(at: &NodeView<'_>) -> Result<String, String> {
     let config = at.config();
-    let fleet = at.fleet.addresses()?;
-    let (fleet4, fleet6) = split(fleet.iter().map(|(_, ip): &(_, IpAddr)| ip.to_string()));
-    let (ssh4, ssh6) = split(config.provision.ssh_from.iter().cloned());
+    let fleet = at.fleet.node_addresses()?;
+    let (fleet4, fleet6) =
+        split_ip_families(fleet.iter().map(|(_, ip): &(_, IpAddr)| ip.to_string()));
+    let (ssh4, ssh6) = split_ip_families(config.provision.ssh_from.iter().cloned());
     let ports = |kind: &str| -> Vec<String> {
         config
             .provision
@@ -108,7 +111,7 @@ fn rules(at: &At<'_>) -> Result<String, String> {
         .join(", ");
     // HTTP/3 is QUIC, over UDP.
     let udp = [vec!["443".into()], ports("/udp")].concat().join(", ");
-    let ssh: Vec<String> = super::sshd::ports(at.facts)
+    let ssh: Vec<String> = super::sshd::sshd_ports(at.facts)
         .iter()
         .map(u16::to_string)
         .collect();
@@ -117,7 +120,7 @@ fn rules(at: &At<'_>) -> Result<String, String> {
     if matches!(
         config.storage.driver,
         StorageDriver::Nfs | StorageDriver::Netshare
-    ) && at.is_storage()
+    ) && at.is_storage_node()
     {
         inside.push("2049".into());
     }
@@ -130,10 +133,10 @@ fn rules(at: &At<'_>) -> Result<String, String> {
     };
     let mut text = TEMPLATE.to_owned();
     for (name, value) in [
-        ("FLEET4", elements(&fleet4)),
-        ("FLEET6", elements(&fleet6)),
-        ("SSH4", elements(&ssh4)),
-        ("SSH6", elements(&ssh6)),
+        ("FLEET4", render_set_elements(&fleet4)),
+        ("FLEET6", render_set_elements(&fleet6)),
+        ("SSH4", render_set_elements(&ssh4)),
+        ("SSH6", render_set_elements(&ssh6)),
         ("SSH_FROM_ANYWHERE", anywhere),
         ("TCP", tcp),
         ("UDP", udp),
@@ -149,59 +152,69 @@ fn rules(at: &At<'_>) -> Result<String, String> {
     Ok(text)
 }
 
-fn file(at: &At<'_>) -> Result<FileSpec, String> {
-    Ok(FileSpec {
+fn desired_firewall_file(at: &NodeView<'_>) -> Result<DesiredFile, String> {
+    Ok(DesiredFile {
         path: RULES.into(),
-        content: rules(at)?,
+        content: render_firewall_rules(at)?,
         mode: 0o600,
     })
 }
 
 #[async_trait]
-impl Concern for Firewall {
+impl Concern for FirewallConcern {
     fn name(&self) -> &'static str {
         "firewall"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        unit()
-            .needs()
-            .and(super::sshd::needs())
-            .files([RULES, LIVE])
-            .units([UNIT, "ufw.service", "firewalld.service"])
-            .command("nft", "nft list table inet matou")
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_firewall_unit()
+            .fact_query()
+            .merge(super::sshd::sshd_config_query())
+            .with_files([RULES, LIVE_HASH])
+            .with_units([UNIT, "ufw.service", "firewalld.service"])
+            .with_command("nft", "nft list table inet matou")
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        unit().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_firewall_unit().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         for other in ["ufw.service", "firewalld.service"] {
             let name = other.trim_end_matches(".service");
             let found = at.facts.unit(other);
-            if found.active == "active" && found.sub != "dead" && at.facts.package(name).is_some() {
+            if found.active == "active"
+                && found.sub != "dead"
+                && at.facts.package_version(name).is_some()
+            {
                 return Ok(Check::Change(vec![Change::decide(format!(
                     "{name} runs on {}, and two firewalls get in each other's way: run `systemctl disable --now {name}` there, or put \"firewall\" into [provision] off",
                     at.node.name
                 ))]));
             }
         }
-        let mut lines = unit().compare(at.facts);
-        lines.push(compare_file(at.facts, &file(at)?));
-        let stored = at.facts.file(LIVE).map(|f| f.content.trim().to_owned());
+        let mut lines = desired_firewall_unit().compare(at.facts);
+        lines.push(compare_desired_file(at.facts, &desired_firewall_file(at)?));
+        let stored = at
+            .facts
+            .file(LIVE_HASH)
+            .map(|f| f.content.trim().to_owned());
         let runs = at.facts.unit(UNIT);
-        lines.push(match (stored, runs.active.as_str(), runs.starts()) {
-            (Some(hash), "active", true) if crate::text::sha256(at.facts.raw("nft")) == hash => {
-                Change::same("the kernel has these rules, also after a reboot")
-            }
-            (Some(_), "active", true) => Change::modify(
-                "rules in the kernel",
-                "changed by hand",
-                "those of the file",
-            ),
-            _ => Change::add("rules in the kernel, also after a reboot"),
-        });
+        lines.push(
+            match (stored, runs.active.as_str(), runs.starts_at_boot()) {
+                (Some(hash), "active", true)
+                    if crate::text::sha256_hex(at.facts.raw_output("nft")) == hash =>
+                {
+                    Change::same("the kernel has these rules, also after a reboot")
+                }
+                (Some(_), "active", true) => Change::modify(
+                    "rules in the kernel",
+                    "changed by hand",
+                    "those of the file",
+                ),
+                _ => Change::add("rules in the kernel, also after a reboot"),
+            },
+        );
         let changes = lines.iter().any(|l| l.kind != ChangeKind::Same);
         let from = &at.config().provision.ssh_from;
         if changes && !from.is_empty() {
@@ -210,24 +223,28 @@ impl Concern for Firewall {
                 from.join(", ")
             )));
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        unit().apply(at, run).await?;
-        let file = file(at).map_err(StepError::Failed)?;
-        run.sh("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_firewall_unit().apply(at, run).await?;
+        let file = desired_firewall_file(at).map_err(StepError::Failed)?;
+        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
             .await?;
-        run.write(&format!("{RULES}.new"), &file.content, file.mode)
+        run.write_file(&format!("{RULES}.new"), &file.content, file.mode)
             .await?;
-        run.guarded("firewall", &SCRIPTS, &[RULES.to_owned(), LIVE.to_owned()])
-            .await
+        run.run_guarded(
+            "firewall",
+            &SCRIPTS,
+            &[RULES.to_owned(), LIVE_HASH.to_owned()],
+        )
+        .await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{config, lines};
     use super::*;
     use std::collections::BTreeSet;
@@ -235,9 +252,10 @@ mod tests {
     fn rules_of(more: &str) -> String {
         let config = config(more);
         let accepted = BTreeSet::new();
-        let facts = Facts::of(&[("sshd", "port 2222")]);
-        let fleet = super::super::Picture::of(&config, &accepted, [("n1", facts.clone())]);
-        rules(&At {
+        let facts = NodeFacts::of(&[("sshd", "port 2222")]);
+        let fleet =
+            super::super::FleetFacts::from_facts(&config, &accepted, [("n1", facts.clone())]);
+        render_firewall_rules(&NodeView {
             node: &config.nodes[0],
             facts: &facts,
             fleet: &fleet,
@@ -255,9 +273,12 @@ mod tests {
 
     #[test]
     fn another_firewall_is_a_decision() {
-        let facts =
-            Facts::of(&[("packages", "ufw ii 1")]).with_unit("ufw.service", "active", "enabled");
-        let plan = super::super::testing::check_of(&Firewall, &config(""), facts).unwrap();
+        let facts = NodeFacts::of(&[("packages", "ufw ii 1")]).with_unit(
+            "ufw.service",
+            "active",
+            "enabled",
+        );
+        let plan = super::super::testing::check_of(&FirewallConcern, &config(""), facts).unwrap();
         assert!(lines(&plan)[0].starts_with("! ufw runs on n1"));
     }
 }

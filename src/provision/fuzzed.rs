@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::facts::Needs;
-use super::survey::Picture;
-use super::{At, Concern, matou, stages};
+use super::facts::FactQuery;
+use super::survey::FleetFacts;
+use super::{Concern, NodeView, matou, provision_stages};
 use crate::config::Config;
 use crate::job::Check;
 
 /// Stands before each part of what a node prints; random when it counts.
 pub(crate) const MARK: &str = "@@";
 
-/// What concerns say of the first node when it printed this as its facts.
-pub(crate) fn checks(
+/// Returns the checks of the wanted concerns on the first node, when it printed this as its facts.
+pub(crate) fn check_printed_facts(
     config: &Config,
     printed: &str,
     wanted: impl Fn(&str) -> bool,
@@ -21,40 +21,45 @@ pub(crate) fn checks(
     let Some(node) = config.nodes.first() else {
         return Vec::new();
     };
-    let facts = Needs::default().parse(MARK, printed);
+    let facts = FactQuery::default().parse_output(MARK, printed);
     let accepted = BTreeSet::from([format!("{}:/dev/vdb", node.name)]);
-    let picture = Picture::of(config, &accepted, [(node.name.as_str(), facts.clone())]);
-    let at = At {
+    let picture = FleetFacts::from_facts(config, &accepted, [(node.name.as_str(), facts.clone())]);
+    let at = NodeView {
         node,
         facts: &facts,
         fleet: &picture,
         packages: &[],
     };
-    let concerns: Vec<Arc<dyn Concern>> = stages().into_iter().flat_map(|(_, _, c)| c).collect();
+    let concerns: Vec<Arc<dyn Concern>> = provision_stages()
+        .into_iter()
+        .flat_map(|(_, _, c)| c)
+        .collect();
     let asked = concerns.iter().filter(|c| wanted(c.name()));
     asked.map(|c| c.check(&at)).collect()
 }
 
 /// What one command printed, as a node's facts.
-pub(crate) fn part(name: &str, text: &str) -> String {
+pub(crate) fn print_fact_part(name: &str, text: &str) -> String {
     format!("\n{MARK} 0 {name}\n{text}\n{MARK} 0 =\n")
 }
 
 /// The ports that matou finds in what `sshd -T` printed.
-pub(crate) fn ports(printed: &str) -> Vec<u16> {
-    super::sshd::ports(&Needs::default().parse(MARK, &part("sshd", printed)))
+pub(crate) fn parse_printed_ports(printed: &str) -> Vec<u16> {
+    super::sshd::sshd_ports(
+        &FactQuery::default().parse_output(MARK, &print_fact_part("sshd", printed)),
+    )
 }
 
 /// config.toml as its first node has it, when that is a manager.
-pub(crate) fn managers_copy(config: &Config, text: &str) -> Result<String, String> {
+pub(crate) fn render_first_manager_config(config: &Config, text: &str) -> Result<String, String> {
     let node = config.nodes.first().ok_or("no nodes")?;
     let accepted = BTreeSet::new();
-    let fleet = Picture::of(config, &accepted, []);
-    let at = At {
+    let fleet = FleetFacts::from_facts(config, &accepted, []);
+    let at = NodeView {
         node,
-        facts: &Needs::default().parse(MARK, ""),
+        facts: &FactQuery::default().parse_output(MARK, ""),
         fleet: &fleet,
         packages: &[],
     };
-    matou::managers_copy(&at, text)
+    matou::render_manager_config(&at, text)
 }

@@ -8,10 +8,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::{Run, TENTATIVE};
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -54,69 +54,69 @@ fi
 mountpoint -q "$1" || mount "$1"
 "#;
 
-/// The servers.
-pub struct Servers;
+/// The concern `gluster` on nodes that hold a copy: the server's package and unit.
+pub struct GlusterServersConcern;
 
-fn servers() -> Desired {
-    Desired::default()
-        .packages(["glusterfs-server"])
-        .unit("glusterd.service")
+fn desired_gluster_server() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["glusterfs-server"])
+        .with_unit("glusterd.service")
 }
 
 #[async_trait]
-impl Concern for Servers {
+impl Concern for GlusterServersConcern {
     fn name(&self) -> &'static str {
         "gluster"
     }
 
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
         config.storage.gluster.contains(&node.name)
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        servers().needs()
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_gluster_server().fact_query()
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        servers().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_gluster_server().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        Ok(check(servers().compare(at.facts)))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        Ok(check_from_lines(desired_gluster_server().compare(at.facts)))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        servers().apply(at, run).await?;
-        run.sh("make the folder of the copy", "mkdir -p -- \"$1\"", [BRICK])
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_gluster_server().apply(at, run).await?;
+        run.run_script("make the folder of the copy", "mkdir -p -- \"$1\"", [BRICK])
             .await
     }
 }
 
-/// The volume, made by the first of the servers.
-pub struct Volume;
+/// The concern `gluster` on the first of the servers, which makes the volume.
+pub struct GlusterVolumeConcern;
 
 #[async_trait]
-impl Concern for Volume {
+impl Concern for GlusterVolumeConcern {
     fn name(&self) -> &'static str {
         "gluster"
     }
 
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
         config.storage.gluster.first() == Some(&node.name)
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default().command("gluster", "gluster --mode=script volume info matou")
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        FactQuery::default().with_command("gluster", "gluster --mode=script volume info matou")
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let nodes = &at.config().storage.gluster;
-        if at.facts.package("glusterfs-server").is_none() {
+        if at.facts.package_version("glusterfs-server").is_none() {
             return Ok(Check::Unknown(
                 "the servers of the store are not installed yet".into(),
             ));
         }
-        let info = at.facts.out("gluster");
+        let info = at.facts.output("gluster");
         let line = |text: &str| info.lines().any(|l| l.trim() == text);
         if info.is_empty() {
             let change = Change::add(format!(
@@ -124,10 +124,10 @@ impl Concern for Volume {
                 nodes.join(", ")
             ));
             let change = match nodes.len() {
-                2 => change.warn("two copies can't tell which of them is right after they lost each other: three are safer"),
+                2 => change.with_warning("two copies can't tell which of them is right after they lost each other: three are safer"),
                 _ => change,
             };
-            return Ok(check(vec![change]));
+            return Ok(check_from_lines(vec![change]));
         }
         let missing: Vec<&str> = nodes
             .iter()
@@ -135,12 +135,12 @@ impl Concern for Volume {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() {
-            return Ok(check(vec![Change::decide(format!(
+            return Ok(check_from_lines(vec![Change::decide(format!(
                 "the store has no copy on {}: run `gluster volume add-brick` by hand, so that nothing is copied by surprise",
                 missing.join(", ")
             ))]));
         }
-        Ok(check(vec![match line("Status: Started") {
+        Ok(check_from_lines(vec![match line("Status: Started") {
             true => Change::same(format!(
                 "volume {VOLUME}, a copy on each of {}",
                 nodes.join(", ")
@@ -149,45 +149,49 @@ impl Concern for Volume {
         }]))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let mut args = vec![at.node.name.clone()];
         args.extend(at.config().storage.gluster.iter().cloned());
-        let made = run.sh("make the distributed store", MAKE, args).await;
+        let made = run
+            .run_script("make the distributed store", MAKE, args)
+            .await;
         run.forget_all();
         made
     }
 }
 
-/// The mount on every node.
-pub struct Mount;
+/// The concern `gluster` on every node: the mount.
+pub struct GlusterMountConcern;
 
 #[async_trait]
-impl Concern for Mount {
+impl Concern for GlusterMountConcern {
     fn name(&self) -> &'static str {
         "gluster"
     }
 
-    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
+    fn applies_to(&self, _: &NodeConfig, config: &Config) -> bool {
         !config.storage.gluster.is_empty()
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
         let mount = config.storage.path.to_string_lossy().into_owned();
-        let mount = crate::host::quote([mount.as_str()]);
-        Needs::default().files(["/etc/fstab"]).command(
-            "gluster-mounted",
-            format!("findmnt --noheadings --output=FSTYPE --mountpoint {mount}"),
-        )
+        let mount = crate::host::quote_args([mount.as_str()]);
+        FactQuery::default()
+            .with_files(["/etc/fstab"])
+            .with_command(
+                "gluster-mounted",
+                format!("findmnt --noheadings --output=FSTYPE --mountpoint {mount}"),
+            )
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        client().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_gluster_client().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let mount = at.config().storage.path.to_string_lossy();
-        let mut lines = client().compare(at.facts);
-        lines.push(match at.facts.out("gluster-mounted") {
+        let mut lines = desired_gluster_client().compare(at.facts);
+        lines.push(match at.facts.output("gluster-mounted") {
             "fuse.glusterfs" => Change::same(format!("the store is mounted at {mount}")),
             "" => Change::add(format!("mount of the store at {mount}")),
             other => {
@@ -197,11 +201,11 @@ impl Concern for Mount {
                 ));
             }
         });
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        client().apply(at, run).await?;
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_gluster_client().apply(at, run).await?;
         let nodes = &at.config().storage.gluster;
         let mount = at.config().storage.path.to_string_lossy().into_owned();
         // A node that holds a copy asks itself first.
@@ -215,11 +219,12 @@ impl Concern for Mount {
             "{first}:/{VOLUME} {mount} glusterfs defaults,_netdev,nofail,backup-volfile-servers={} 0 0",
             rest.join(":")
         );
-        let script = format!("{TENTATIVE}{MOUNT}");
-        run.sh("mount the store", &script, [mount, line]).await
+        let script = format!("{TENTATIVE_FILE_FUNCTIONS}{MOUNT}");
+        run.run_script("mount the store", &script, [mount, line])
+            .await
     }
 }
 
-fn client() -> Desired {
-    Desired::default().packages(["glusterfs-client"])
+fn desired_gluster_client() -> DesiredState {
+    DesiredState::default().with_packages(["glusterfs-client"])
 }

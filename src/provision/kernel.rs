@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
@@ -97,7 +97,7 @@ const PARAMETERS: [(&str, &str, &str); 18] = [
     ),
 ];
 
-fn parameters(config: &Config) -> Vec<(&'static str, String, &'static str)> {
+fn kernel_parameters(config: &Config) -> Vec<(&'static str, String, &'static str)> {
     let swappiness = config.provision.swappiness.to_string();
     std::iter::once(("vm.swappiness", swappiness, "databases stay in memory"))
         .chain(
@@ -108,27 +108,27 @@ fn parameters(config: &Config) -> Vec<(&'static str, String, &'static str)> {
         .collect()
 }
 
-fn desired(config: &Config) -> Desired {
-    let text: String = parameters(config)
+fn desired_parameter_file(config: &Config) -> DesiredState {
+    let text: String = kernel_parameters(config)
         .iter()
         .map(|(key, value, why)| format!("# {why}\n{key} = {value}\n"))
         .collect();
-    Desired::default()
-        .file(PATH, 0o644, format!("# Kept by `matou provision`.\n{text}"))
+    DesiredState::default()
+        .with_file(PATH, 0o644, format!("# Kept by `matou provision`.\n{text}"))
         // Some parameters depend on modules that are not there.
-        .after("sysctl --quiet --ignore --system")
+        .on_file_change("sysctl --quiet --ignore --system")
 }
 
-/// See the module.
-pub struct Kernel;
+/// The concern `kernel`: parameters, and the boot flag for the accounting of memory.
+pub struct KernelConcern;
 
-impl Kernel {
-    fn lines(at: &At<'_>) -> Vec<Change> {
-        let mut lines = desired(at.config()).compare(at.facts);
-        for (key, value, _) in parameters(at.config()) {
+impl KernelConcern {
+    fn compare_parameters(at: &NodeView<'_>) -> Vec<Change> {
+        let mut lines = desired_parameter_file(at.config()).compare(at.facts);
+        for (key, value, _) in kernel_parameters(at.config()) {
             let found = at
                 .facts
-                .out("sysctl")
+                .output("sysctl")
                 .lines()
                 .find_map(|l| l.strip_prefix(key)?.trim_start().strip_prefix('='))
                 .map(str::trim);
@@ -146,31 +146,31 @@ impl Kernel {
 }
 
 #[async_trait]
-impl Concern for Kernel {
+impl Concern for KernelConcern {
     fn name(&self) -> &'static str {
         "kernel"
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
-        let keys: Vec<&str> = parameters(config).iter().map(|(k, ..)| *k).collect();
-        desired(config)
-            .needs()
-            .files([GRUB])
-            .command("sysctl", format!("sysctl --ignore {}", keys.join(" ")))
-            .command(
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
+        let keys: Vec<&str> = kernel_parameters(config).iter().map(|(k, ..)| *k).collect();
+        desired_parameter_file(config)
+            .fact_query()
+            .with_files([GRUB])
+            .with_command("sysctl", format!("sysctl --ignore {}", keys.join(" ")))
+            .with_command(
                 "memory",
                 "read -r has </sys/fs/cgroup/cgroup.controllers && case \" $has \" in *' memory '*) echo v2; exit;; esac\n\
                  while read -r name _ _ on; do [ \"$name $on\" = 'memory 1' ] && echo v1; done </proc/cgroups; :",
             )
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             let line = "the kernel is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));
         }
-        let mut lines = Self::lines(at);
-        lines.push(match at.facts.out("memory") {
+        let mut lines = Self::compare_parameters(at);
+        lines.push(match at.facts.output("memory") {
             "v2" => Change::same("memory is accounted (cgroup v2)"),
             "v1" => Change::same("memory is accounted (cgroup v1)"),
             _ => {
@@ -179,26 +179,26 @@ impl Concern for Kernel {
                     Some(_) => Change::same(flag),
                     None => Change::add(flag),
                 };
-                change.warn(format!(
+                change.with_warning(format!(
                     "works after the next reboot: `matou reboot {}` drains the node first",
                     at.node.name
                 ))
             }
         });
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        desired(at.config()).apply(at, run).await?;
-        if at.facts.out("memory").is_empty() && at.facts.file(GRUB).is_none() {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_parameter_file(at.config()).apply(at, run).await?;
+        if at.facts.output("memory").is_empty() && at.facts.file(GRUB).is_none() {
             let script = "set -e; command -v update-grub >/dev/null || { echo 'this machine does not boot by GRUB: add cgroup_enable=memory to its kernel command line by hand' >&2; exit 1; }\n\
                 mkdir -p /etc/default/grub.d\n\
                 echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX cgroup_enable=memory swapaccount=1\"' >\"$1\"\n\
                 update-grub";
-            run.sh("set the boot flag", script, [GRUB]).await?;
+            run.run_script("set the boot flag", script, [GRUB]).await?;
         }
         // Parameters that something else changed since the file was written.
         let script = "sysctl --quiet --ignore --load \"$1\"";
-        run.sh("set the parameters", script, [PATH]).await
+        run.run_script("set the parameters", script, [PATH]).await
     }
 }

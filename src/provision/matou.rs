@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{FileSpec, compare_file};
-use super::facts::Needs;
-use super::run::Run;
-use crate::config::{Config, NodeConfig, Reach, Repository};
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredFile, compare_desired_file};
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
+use crate::config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::model::Role;
 
@@ -21,7 +21,7 @@ const PROGRAM: &str = "/usr/local/bin/matou";
 const HASH: &str = "/var/lib/matou/matou.sha256";
 const FOLDER: &str = "/etc/matou";
 const KEY: &str = "/etc/matou/id_ed25519";
-const PING: &str = "/etc/matou/ping-url";
+const PING_URL_FILE: &str = "/etc/matou/ping-url";
 
 /// Takes the program from standard input.
 const INSTALL: &str = r#"set -e
@@ -45,13 +45,13 @@ mv -f "$f.matou" "$f"
 "#;
 
 /// The program and its configuration, on managers.
-pub struct Matou;
+pub struct MatouConcern;
 
 /// The managers' keys, on every node.
-pub struct Access;
+pub struct ManagerAccessConcern;
 
-/// SHA-256 of the running program; read once.
-fn own_hash() -> Result<&'static str, String> {
+/// Returns the SHA-256 of the running program, which is read once.
+fn hash_own_program() -> Result<&'static str, String> {
     static HASH: OnceLock<Result<String, String>> = OnceLock::new();
     HASH.get_or_init(|| {
         use sha2::Digest;
@@ -76,28 +76,28 @@ impl std::io::Write for HashWriter<'_> {
     }
 }
 
-/// The user that the node is worked on as.
-fn user(node: &NodeConfig) -> String {
+/// Returns the user as whom matou logs in to a node.
+fn node_login_user(node: &NodeConfig) -> String {
     match &node.reach {
-        Reach::Ssh(ssh) => ssh.user.clone().unwrap_or_else(|| "root".into()),
-        Reach::Local => "root".into(),
+        NodeConnection::Ssh(ssh) => ssh.user.clone().unwrap_or_else(|| "root".into()),
+        NodeConnection::Local => "root".into(),
     }
 }
 
-fn is_manager(node: &NodeConfig) -> bool {
+fn has_manager_role(node: &NodeConfig) -> bool {
     node.role == Role::Manager
 }
 
 /// The public keys of managers that have one, as lines of authorized_keys.
-fn manager_keys(at: &At<'_>) -> Vec<String> {
-    let managers = at.config().nodes.iter().filter(|n| is_manager(n));
+fn manager_key_lines(at: &NodeView<'_>) -> Vec<String> {
+    let managers = at.config().nodes.iter().filter(|n| has_manager_role(n));
     managers
         .filter_map(|n| {
-            let facts = at.fleet.facts(&n.name).ok()?;
+            let facts = at.fleet.node_facts(&n.name).ok()?;
             let key = facts.file(&format!("{KEY}.pub"))?.content;
             let mut words = key.split_whitespace();
             let (kind, key) = (words.next()?, words.next()?);
-            let from = at.fleet.address(n).ok()?;
+            let from = at.fleet.node_address(n).ok()?;
             // From the manager's address only, and for nothing but commands and sockets.
             Some(format!(
                 "from=\"{from}\",no-agent-forwarding,no-X11-forwarding {kind} {key} matou@{}",
@@ -107,19 +107,20 @@ fn manager_keys(at: &At<'_>) -> Vec<String> {
         .collect()
 }
 
-/// config.toml as the manager reads it: itself is this machine, the others are reached by their
-/// address in the fleet with the manager's own key.
-fn manager_config(at: &At<'_>) -> Result<Option<String>, String> {
+/// Reads the operator's config.toml and returns it as the manager needs it: the manager itself is
+/// the local machine, the other nodes are reached by their address in the fleet with the manager's
+/// key. `None` when the configuration comes from no file.
+fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, String> {
     let Some(path) = &at.config().path else {
         return Ok(None);
     };
-    let text = crate::files::read_text(path, crate::files::LARGEST)
+    let text = crate::files::read_text(path, crate::files::MAX_CONFIG_BYTES)
         .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
-    managers_copy(at, &text).map(Some)
+    render_manager_config(at, &text).map(Some)
 }
 
-/// The same, of that text.
-pub(super) fn managers_copy(at: &At<'_>, text: &str) -> Result<String, String> {
+/// Renders the manager's config.toml out of the text of the operator's.
+pub(super) fn render_manager_config(at: &NodeView<'_>, text: &str) -> Result<String, String> {
     let mut doc: toml_edit::DocumentMut = text.parse().map_err(|e| format!("{e}"))?;
     let ssh = doc["ssh"].or_insert(toml_edit::table());
     ssh["identity"] = toml_edit::value(KEY);
@@ -138,7 +139,7 @@ pub(super) fn managers_copy(at: &At<'_>, text: &str) -> Result<String, String> {
         for key in ["identity", "jump", "port"] {
             table.remove(key);
         }
-        let Some(node) = at.fleet.node(&name) else {
+        let Some(node) = at.fleet.node_config(&name) else {
             continue;
         };
         if name == at.node.name {
@@ -146,11 +147,10 @@ pub(super) fn managers_copy(at: &At<'_>, text: &str) -> Result<String, String> {
             table.remove("user");
             continue;
         }
-        table["address"] = toml_edit::value(at.fleet.address(node)?.to_string());
-        let port = at
-            .fleet
-            .facts(&name)
-            .map_or(22, |f| super::sshd::ports(f).first().copied().unwrap_or(22));
+        table["address"] = toml_edit::value(at.fleet.node_address(node)?.to_string());
+        let port = at.fleet.node_facts(&name).map_or(22, |f| {
+            super::sshd::sshd_ports(f).first().copied().unwrap_or(22)
+        });
         if port != 22 {
             table["port"] = toml_edit::value(i64::from(port));
         }
@@ -163,36 +163,39 @@ pub(super) fn managers_copy(at: &At<'_>, text: &str) -> Result<String, String> {
             0 => backup,
             i => &mut backup["copies"][i - 1],
         };
-        for (file, key, name) in repository_files(repository) {
+        for (file, key, name) in repository_secret_files(repository) {
             if file.is_some() {
                 table[key] = toml_edit::value(name);
             }
         }
-        // Its program is the operator's: the manager has what it printed.
+        // The command is on the operator's machine: the manager has the password that it printed.
         if !repository.password_command.is_empty() {
             if let Some(table) = table.as_table_like_mut() {
                 table.remove("password_command");
             }
-            table["password_file"] = toml_edit::value(password_place(repository));
+            table["password_file"] = toml_edit::value(manager_password_path(repository));
         }
     }
     if at.config().backup.ping_file.is_some() {
-        doc["backup"]["ping_file"] = toml_edit::value(PING);
+        doc["backup"]["ping_file"] = toml_edit::value(PING_URL_FILE);
     }
     Ok(format!(
         "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
     ))
 }
 
-/// The host keys of all nodes, as they were read over connections that were checked.
-fn known_hosts(at: &At<'_>) -> Result<String, String> {
+/// Renders known_hosts: the host keys of all nodes, read over connections that were verified.
+fn render_manager_known_hosts(at: &NodeView<'_>) -> Result<String, String> {
     let mut text = String::new();
-    for (name, ip) in at.fleet.addresses()? {
-        let facts = at.fleet.facts(name)?;
-        for key in facts.out("host-keys").lines() {
+    for (name, ip) in at.fleet.node_addresses()? {
+        let facts = at.fleet.node_facts(name)?;
+        for key in facts.output("host-keys").lines() {
             let mut words = key.split_whitespace();
             if let (Some(kind), Some(key)) = (words.next(), words.next()) {
-                let port = super::sshd::ports(facts).first().copied().unwrap_or(22);
+                let port = super::sshd::sshd_ports(facts)
+                    .first()
+                    .copied()
+                    .unwrap_or(22);
                 let host = match port {
                     22 => ip.to_string(),
                     port => format!("[{ip}]:{port}"),
@@ -205,18 +208,21 @@ fn known_hosts(at: &At<'_>) -> Result<String, String> {
 }
 
 /// Where the manager has a repository's password.
-fn password_place(repository: &Repository) -> String {
-    repository_files(repository)[0].2.clone()
+fn manager_password_path(repository: &RepositoryConfig) -> String {
+    repository_secret_files(repository)[0].2.clone()
 }
 
 /// Repositories whose password a command of the operator's machine prints.
-fn asked(config: &Config) -> Vec<&Repository> {
+fn repositories_with_command(config: &Config) -> Vec<&RepositoryConfig> {
     let all = config.backup.repositories.iter();
     all.filter(|r| !r.password_command.is_empty()).collect()
 }
 
-/// A repository's files: what is set, its key in config.toml, where the manager has it.
-fn repository_files(repository: &Repository) -> [(Option<&Path>, &'static str, String); 2] {
+/// Returns a repository's files of secrets: the operator's path if one is set, the key in
+/// config.toml, the path on the manager.
+fn repository_secret_files(
+    repository: &RepositoryConfig,
+) -> [(Option<&Path>, &'static str, String); 2] {
     let of = |what: &str| match repository.name.as_str() {
         "main" => format!("{FOLDER}/{what}"),
         name => format!("{FOLDER}/{name}-{what}"),
@@ -235,69 +241,78 @@ fn repository_files(repository: &Repository) -> [(Option<&Path>, &'static str, S
     ]
 }
 
-/// Files of the operator's machine that go to the manager: the repositories' passwords and
-/// credentials, the address that is told of good nights.
-fn secrets(config: &Config) -> Vec<(&Path, String)> {
+/// Returns the files of the operator's machine that go to the manager, and their paths there: the
+/// repositories' passwords and credentials, the address that is called after a good nightly backup.
+fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
     let backup = &config.backup;
-    let ping = backup.ping_file.as_deref().map(|f| (f, PING.to_owned()));
-    let files = backup.repositories.iter().flat_map(repository_files);
+    let ping = backup
+        .ping_file
+        .as_deref()
+        .map(|f| (f, PING_URL_FILE.to_owned()));
+    let files = backup.repositories.iter().flat_map(repository_secret_files);
     files
         .filter_map(|(file, _, place)| Some((file?, place)))
         .chain(ping)
         .collect()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+fn sha256_of_bytes(bytes: &[u8]) -> String {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(bytes);
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn files(at: &At<'_>) -> Result<Vec<FileSpec>, String> {
-    let file = |name: &str, content| FileSpec {
+fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, String> {
+    let file = |name: &str, content| DesiredFile {
         path: format!("{FOLDER}/{name}"),
         content,
         mode: 0o600,
     };
-    let mut files = vec![file("known_hosts", known_hosts(at)?)];
-    files.extend(manager_config(at)?.map(|text| file("config.toml", text)));
+    let mut files = vec![file("known_hosts", render_manager_known_hosts(at)?)];
+    files.extend(read_manager_config(at)?.map(|text| file("config.toml", text)));
     Ok(files)
 }
 
 #[async_trait]
-impl Concern for Matou {
+impl Concern for MatouConcern {
     fn name(&self) -> &'static str {
         "matou"
     }
 
-    fn applies(&self, node: &NodeConfig, _: &Config) -> bool {
-        is_manager(node)
+    fn applies_to(&self, node: &NodeConfig, _: &Config) -> bool {
+        has_manager_role(node)
     }
 
-    fn needs(&self, node: &NodeConfig, config: &Config) -> Needs {
-        let needs = needs(node);
-        let paths: Vec<String> = secrets(config).into_iter().map(|(_, p)| p).collect();
-        let paths = crate::host::quote(paths.iter().map(String::as_str));
+    fn fact_query(&self, node: &NodeConfig, config: &Config) -> FactQuery {
+        let needs = manager_access_query(node);
+        let paths: Vec<String> = manager_secret_files(config)
+            .into_iter()
+            .map(|(_, p)| p)
+            .collect();
+        let paths = crate::host::quote_args(paths.iter().map(String::as_str));
         needs
-            .files([HASH, &format!("{KEY}.pub")])
-            .files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
-            .command("matou", format!("[ -x {PROGRAM} ]"))
-            .command("matou-asked", {
-                let places: Vec<String> = asked(config).into_iter().map(password_place).collect();
-                let places = crate::host::quote(places.iter().map(String::as_str));
+            .with_files([HASH, &format!("{KEY}.pub")])
+            .with_files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
+            .with_command("matou", format!("[ -x {PROGRAM} ]"))
+            .with_command("matou-asked", {
+                let places: Vec<String> = repositories_with_command(config)
+                    .into_iter()
+                    .map(manager_password_path)
+                    .collect();
+                let places = crate::host::quote_args(places.iter().map(String::as_str));
                 format!("for f in {places}; do [ ! -s \"$f\" ] || echo \"$f\"; done")
             })
-            .command(
+            .with_command(
                 "matou-secrets",
                 format!("[ -z \"{paths}\" ] || sha256sum -- {paths}"),
             )
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let mut lines = Vec::new();
         let arch = std::env::consts::ARCH;
         lines.push(if at.facts.architecture() != arch {
-            Change::same(format!("{PROGRAM} is not kept")).warn(format!(
+            Change::same(format!("{PROGRAM} is not kept")).with_warning(format!(
                 "{} is {}, this program is for {arch}: install matou there by hand",
                 at.node.name,
                 at.facts.architecture()
@@ -305,10 +320,10 @@ impl Concern for Matou {
         } else {
             let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
             match stored {
-                Some(hash) if hash == own_hash()? && at.facts.ok("matou") => {
+                Some(hash) if hash == hash_own_program()? && at.facts.succeeded("matou") => {
                     Change::same(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")))
                 }
-                Some(_) if at.facts.ok("matou") => {
+                Some(_) if at.facts.succeeded("matou") => {
                     Change::modify(PROGRAM, "another build", "this one")
                 }
                 _ => Change::add(PROGRAM),
@@ -318,38 +333,38 @@ impl Concern for Matou {
             Some(_) => Change::same("a key of its own"),
             None => Change::add("a key of its own, with which it works on the other nodes"),
         });
-        for file in files(at)? {
-            lines.push(compare_file(at.facts, &file));
+        for file in desired_manager_files(at)? {
+            lines.push(compare_desired_file(at.facts, &file));
         }
-        for repository in asked(at.config()) {
-            let place = password_place(repository);
+        for repository in repositories_with_command(at.config()) {
+            let place = manager_password_path(repository);
             lines.push(
-                match at.facts.out("matou-asked").lines().any(|l| l == place) {
+                match at.facts.output("matou-asked").lines().any(|l| l == place) {
                     true => Change::same(place),
                     false => Change::add(format!("{place}, as the password command prints it")),
                 },
             );
         }
-        for (file, path) in secrets(at.config()) {
+        for (file, path) in manager_secret_files(at.config()) {
             let bytes = std::fs::read(file)
                 .map_err(|e| format!("{} of [backup] can't be read: {e}", file.display()))?;
-            let same = format!("{}  {path}", sha256(&bytes));
+            let same = format!("{}  {path}", sha256_of_bytes(&bytes));
             lines.push(
-                match at.facts.out("matou-secrets").lines().any(|l| l == same) {
+                match at.facts.output("matou-secrets").lines().any(|l| l == same) {
                     true => Change::same(path),
                     false => Change::add(path),
                 },
             );
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        run.sh("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
             .await?;
-        let hash = own_hash().map_err(StepError::Failed)?;
+        let hash = hash_own_program().map_err(StepError::Failed)?;
         let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
-        let same = stored.as_deref() == Some(hash) && at.facts.ok("matou");
+        let same = stored.as_deref() == Some(hash) && at.facts.succeeded("matou");
         if at.facts.architecture() == std::env::consts::ARCH && !same {
             let program = tokio::fs::read("/proc/self/exe")
                 .await
@@ -359,37 +374,41 @@ impl Concern for Matou {
                 .stdin(program)
                 .sudo()
                 .label(format!("install {PROGRAM}"));
-            run.streamed(&run.cx.host, &command).await?;
+            run.run_streamed(&run.cx.host, &command).await?;
         }
         if at.facts.file(&format!("{KEY}.pub")).is_none() {
             let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
-            run.sh("make a key", make, [KEY, &at.node.name]).await?;
+            run.run_script("make a key", make, [KEY, &at.node.name])
+                .await?;
         }
-        for file in files(at).map_err(StepError::Failed)? {
-            if compare_file(at.facts, &file).kind != ChangeKind::Same {
-                run.write(&file.path, &file.content, file.mode).await?;
+        for file in desired_manager_files(at).map_err(StepError::Failed)? {
+            if compare_desired_file(at.facts, &file).kind != ChangeKind::Same {
+                run.write_file(&file.path, &file.content, file.mode).await?;
             }
         }
-        for repository in asked(at.config()) {
-            let password = crate::backup::password(repository).await;
+        for repository in repositories_with_command(at.config()) {
+            let password = crate::backup::read_repository_password(repository).await;
             let password = password.map_err(|e| StepError::failed(e.to_string()))?;
-            let place = password_place(repository);
+            let place = manager_password_path(repository);
             let secret = secrecy::ExposeSecret::expose_secret(&password);
-            run.cx.host.upload(&place, secret.as_bytes(), 0o600).await?;
+            run.cx
+                .host
+                .upload_file(&place, secret.as_bytes(), 0o600)
+                .await?;
         }
-        for (file, path) in secrets(at.config()) {
+        for (file, path) in manager_secret_files(at.config()) {
             let bytes = tokio::fs::read(file).await.map_err(|e| {
                 StepError::failed(format!("{} of [backup] can't be read: {e}", file.display()))
             })?;
-            run.cx.host.upload(&path, &bytes, 0o600).await?;
+            run.cx.host.upload_file(&path, &bytes, 0o600).await?;
         }
         Ok(())
     }
 }
 
-fn needs(node: &NodeConfig) -> Needs {
-    // The shell knows where a user is at home, when the name is a plain one.
-    let user = user(node);
+fn manager_access_query(node: &NodeConfig) -> FactQuery {
+    // The shell expands `~USER` when the name has no special characters.
+    let user = node_login_user(node);
     let home = match user
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -397,13 +416,13 @@ fn needs(node: &NodeConfig) -> Needs {
         true => format!("~{user}"),
         false => "/nonexistent".to_owned(),
     };
-    Needs::default()
-        .and(super::sshd::needs())
-        .command(
+    FactQuery::default()
+        .merge(super::sshd::sshd_config_query())
+        .with_command(
             "host-keys",
             "for f in /etc/ssh/ssh_host_*_key.pub; do show \"$f\"; done",
         )
-        .command(
+        .with_command(
             "authorised",
             format!(
                 "while read -r line; do case $line in *' matou@'*) printf '%s\\n' \"$line\";; esac; done <{home}/.ssh/authorized_keys; :"
@@ -411,8 +430,8 @@ fn needs(node: &NodeConfig) -> Needs {
         )
 }
 
-/// The lines `authorised` that end in `matou@NAME`, compared with those that should be there.
-fn compare_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
+/// Compares the lines of authorized_keys that end in `matou@NAME` with those that should be there.
+fn compare_manager_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
     let owner = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
     let found: Vec<&str> = authorised.lines().collect();
     let mut lines: Vec<Change> = wanted
@@ -422,7 +441,9 @@ fn compare_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
             match found.iter().find(|f| owner(f) == owner(key)) {
                 Some(same) if same == key => Change::same(what),
                 // The key's start tells them apart; the address it may come from may differ alone.
-                Some(other) => Change::modify(what, short_key(other), short_key(key)),
+                Some(other) => {
+                    Change::modify(what, abbreviate_key_line(other), abbreviate_key_line(key))
+                }
                 None => Change::add(what),
             }
         })
@@ -437,8 +458,8 @@ fn compare_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
     lines
 }
 
-/// `from="10.0.0.1" …STxQmatK`, of a line of authorized_keys.
-fn short_key(line: &str) -> String {
+/// Abbreviates a line of authorized_keys: `from="10.0.0.1" …STxQmatK`.
+fn abbreviate_key_line(line: &str) -> String {
     let from = line.split(',').next().unwrap_or_default();
     let key = line.rsplit(' ').nth(1).unwrap_or_default();
     let end: String = key
@@ -449,32 +470,40 @@ fn short_key(line: &str) -> String {
 }
 
 #[async_trait]
-impl Concern for Access {
+impl Concern for ManagerAccessConcern {
     fn name(&self) -> &'static str {
         "matou"
     }
 
-    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
+    fn applies_to(&self, _: &NodeConfig, config: &Config) -> bool {
         config.nodes.len() > 1
     }
 
-    fn needs(&self, node: &NodeConfig, _: &Config) -> Needs {
-        needs(node)
+    fn fact_query(&self, node: &NodeConfig, _: &Config) -> FactQuery {
+        manager_access_query(node)
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let keys = manager_keys(at);
-        let managers = at.config().nodes.iter().filter(|n| is_manager(n)).count();
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let keys = manager_key_lines(at);
+        let managers = at
+            .config()
+            .nodes
+            .iter()
+            .filter(|n| has_manager_role(n))
+            .count();
         if keys.len() < managers {
             return Ok(Check::Unknown("the managers have no keys yet".into()));
         }
-        Ok(check(compare_keys(&keys, at.facts.out("authorised"))))
+        Ok(check_from_lines(compare_manager_keys(
+            &keys,
+            at.facts.output("authorised"),
+        )))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        let mut args = vec![user(at.node)];
-        args.extend(manager_keys(at));
-        run.sh("let the managers in", AUTHORISE, args).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        let mut args = vec![node_login_user(at.node)];
+        args.extend(manager_key_lines(at));
+        run.run_script("let the managers in", AUTHORISE, args).await
     }
 }
 
@@ -489,7 +518,7 @@ mod tests {
         };
         let wanted = [line("10.0.0.1", "n1"), line("10.0.0.2", "n2")];
         let found = [line("10.0.0.9", "n1"), line("10.0.0.3", "n3")].join("\n");
-        let lines: Vec<String> = compare_keys(&wanted, &found)
+        let lines: Vec<String> = compare_manager_keys(&wanted, &found)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -502,7 +531,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            compare_keys(&wanted, &wanted.join("\n"))
+            compare_manager_keys(&wanted, &wanted.join("\n"))
                 .iter()
                 .filter(|c| c.kind == ChangeKind::Same)
                 .count(),

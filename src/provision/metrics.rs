@@ -6,21 +6,21 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::backup::is_first;
-use super::desired::{Desired, HARDENED, LOOKING};
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::backup::runs_fleet_timers;
+use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
 
 const SERVICE: &str = "/etc/systemd/system/matou-metrics.service";
 const TIMER: &str = "/etc/systemd/system/matou-metrics.timer";
 
-/// It ends with 1 when something is wrong, which the file says too; anything above is a failure. That, or
-/// output that does not end with its last line, because the disk is full, leaves the file as old as it
-/// is, of which Prometheus tells.
-const RUN: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\
+/// `matou check` ends with 1 when something is wrong, which the file says too; a higher code is a
+/// failure. After a failure, or when the last line is missing because the disk is full, the old
+/// file stays, and Prometheus alerts to its age.
+const METRICS_SERVICE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\
     After=network-online.target docker.service\nWants=network-online.target\n\n\
     [Service]\nType=oneshot\nEnvironment=HOME=/root\nNice=10\nSuccessExitStatus=1\nTimeoutStartSec=110\n\
     ExecStartPre=/usr/bin/install -d -m 755 /var/lib/matou /var/lib/matou/metrics\n\
@@ -29,42 +29,46 @@ const RUN: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what
     rm -f $$f.new; [ $$c -gt 1 ] || c=74; exit $$c'\n\
     Environment=PATH=/usr/local/bin:/usr/bin:/bin\n";
 
-const EVERY: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\n\
+const METRICS_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\n\
     [Timer]\nOnBootSec=2min\nOnUnitInactiveSec=2min\nAccuracySec=5s\n\n\
     [Install]\nWantedBy=timers.target\n";
 
-fn desired() -> Desired {
-    Desired::default()
-        .file(SERVICE, 0o644, format!("{RUN}{HARDENED}{LOOKING}"))
-        .file(TIMER, 0o644, EVERY)
-        .after("systemctl daemon-reload")
-        .unit("matou-metrics.timer")
+fn desired_metrics_timer() -> DesiredState {
+    DesiredState::default()
+        .with_file(
+            SERVICE,
+            0o644,
+            format!("{METRICS_SERVICE}{HARDENED}{READ_ONLY_SYSTEM}"),
+        )
+        .with_file(TIMER, 0o644, METRICS_TIMER)
+        .on_file_change("systemctl daemon-reload")
+        .with_unit("matou-metrics.timer")
 }
 
-/// See the module.
-pub struct Metrics;
+/// The concern `metrics`: the timer that writes metrics for Prometheus.
+pub struct MetricsConcern;
 
 #[async_trait]
-impl Concern for Metrics {
+impl Concern for MetricsConcern {
     fn name(&self) -> &'static str {
         "metrics"
     }
 
-    /// Without matou on the manager nothing could be run.
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
-        is_first(node, config) && !config.provision.off.iter().any(|c| c == "matou")
+    /// Applies to the first manager, when the concern `matou` is on: the timer runs matou there.
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
+        runs_fleet_timers(node, config) && !config.provision.off.iter().any(|c| c == "matou")
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        desired().needs()
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_metrics_timer().fact_query()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        Ok(check(desired().compare(at.facts)))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        Ok(check_from_lines(desired_metrics_timer().compare(at.facts)))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        desired().apply(at, run).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_metrics_timer().apply(at, run).await
     }
 }
 
@@ -74,7 +78,10 @@ mod tests {
 
     /// The shell line as systemd hands it on, in a folder of the test, with a program in matou's place.
     fn run(folder: &std::path::Path, program: &str) -> Option<i32> {
-        let line = RUN.lines().find(|l| l.starts_with("ExecStart=")).unwrap();
+        let line = METRICS_SERVICE
+            .lines()
+            .find(|l| l.starts_with("ExecStart="))
+            .unwrap();
         let line = line.strip_prefix("ExecStart=/bin/sh -c '").unwrap();
         let line = line.strip_suffix('\'').unwrap().replace("$$", "$");
         let here = folder.display().to_string();
@@ -109,6 +116,6 @@ mod tests {
         }
         assert_eq!(run(dir.path(), "printf 'c 3\\n# EOF\\n'"), Some(0));
         assert_eq!(now(), "c 3\n# EOF\n");
-        assert!(RUN.contains(crate::monitor::exposition::END));
+        assert!(METRICS_SERVICE.contains(crate::monitor::exposition::END));
     }
 }

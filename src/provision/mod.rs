@@ -46,37 +46,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::{self, CONCERNS, Config, NodeConfig, nearest};
+use crate::config::{self, CONCERNS, Config, NodeConfig, find_nearest_name};
 use crate::docker::Nodes;
-use crate::job::{Check, Confirm, Cx, Job, Stage, Step, StepError, Track};
+use crate::job::{Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::model::Role;
 
-pub use at::At;
-pub use facts::{Facts, Needs};
-use run::Run;
-use survey::{Picture, Survey};
+pub use at::NodeView;
+pub use facts::{FactQuery, NodeFacts};
+use run::NodeExecutor;
+use survey::{FactCache, FleetFacts};
 
 /// How long a step may take: packages over a slow line.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const STEP_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// One thing that should be so on a node.
 #[async_trait]
 pub trait Concern: Send + Sync {
-    /// As config.toml and `--only` name it; one of [`CONCERNS`].
+    /// Returns its name in config.toml and `--only`; one of [`CONCERNS`].
     fn name(&self) -> &'static str;
 
-    /// Whether it is anything to this node, by config.toml alone.
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+    /// Returns whether the concern applies to a node. config.toml alone decides.
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
         let _ = (node, config);
         true
     }
 
     /// The facts that `check` reads.
-    fn needs(&self, node: &NodeConfig, config: &Config) -> Needs;
+    fn fact_query(&self, node: &NodeConfig, config: &Config) -> FactQuery;
 
-    /// Packages of the distribution that it needs on this node, when that is known beforehand:
-    /// all concerns' are installed in one go.
-    fn packages(&self, node: &NodeConfig, config: &Config) -> Vec<String> {
+    /// Returns the distribution's packages that it needs on this node, as far as config.toml tells.
+    /// The packages of all concerns are installed together.
+    fn required_packages(&self, node: &NodeConfig, config: &Config) -> Vec<String> {
         let _ = (node, config);
         Vec::new()
     }
@@ -84,20 +84,20 @@ pub trait Concern: Send + Sync {
     /// Compares what should be with what is.
     ///
     /// # Errors
-    /// Why it can't be told or can't be done, with what to do.
-    fn check(&self, at: &At<'_>) -> Result<Check, String>;
+    /// Why the node can't be judged or can't be changed, and what to do about it.
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String>;
 
-    /// Makes it so. Called only when `check` found a difference; everything it does may have been
-    /// done in part before.
+    /// Changes what differs. Called only when `check` found a difference. An earlier run may have
+    /// been interrupted: each part may be done already.
     ///
     /// # Errors
     /// What failed.
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError>;
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError>;
 }
 
 /// Which part of provisioning is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct ProvisionOptions {
     /// These concerns only; all when empty.
     pub only: Vec<String>,
     /// Not these.
@@ -108,8 +108,8 @@ pub struct Options {
     pub accept: Vec<String>,
 }
 
-/// What runs where, in order. Within a stage nodes are worked on in parallel.
-enum Where {
+/// In which order a stage works on the nodes.
+enum StageOrder {
     /// On every node in parallel.
     Everywhere,
     /// On one node after the other.
@@ -118,67 +118,80 @@ enum Where {
     ManagerFirst,
 }
 
-/// A part of the way: its name, where it runs, what is compared.
-type Phase = (&'static str, Where, Vec<Arc<dyn Concern>>);
+/// A stage of provisioning: its title, the order of its nodes, its concerns.
+type ProvisionStage = (&'static str, StageOrder, Vec<Arc<dyn Concern>>);
 
-/// The order: storage before its clients, doors before those who come in by them.
-fn stages() -> Vec<Phase> {
-    use Where::*;
+/// Returns the stages in their order: storage before its clients, sshd and firewall before the
+/// swarm.
+fn provision_stages() -> Vec<ProvisionStage> {
+    use StageOrder::*;
     vec![
         (
             "servers",
             Everywhere,
             vec![
-                Arc::new(base::Base),
-                Arc::new(names::Names),
-                Arc::new(time::Time),
-                Arc::new(upgrades::Upgrades),
-                Arc::new(files::Files),
-                Arc::new(swap::Swap),
-                Arc::new(kernel::Kernel),
-                Arc::new(restic::Restic),
-                Arc::new(docker::Docker),
+                Arc::new(base::BaseConcern),
+                Arc::new(names::NamesConcern),
+                Arc::new(time::TimeConcern),
+                Arc::new(upgrades::UpgradesConcern),
+                Arc::new(files::FilesConcern),
+                Arc::new(swap::SwapConcern),
+                Arc::new(kernel::KernelConcern),
+                Arc::new(restic::ResticConcern),
+                Arc::new(docker::DockerConcern),
             ],
         ),
-        ("engines", OneByOne, vec![Arc::new(engine::EngineConfig)]),
+        ("engines", OneByOne, vec![Arc::new(engine::EngineConcern)]),
         (
             "storage",
             Everywhere,
             vec![
-                Arc::new(storage::Storage),
-                Arc::new(nfs::Server),
-                Arc::new(gluster::Servers),
+                Arc::new(storage::StorageConcern),
+                Arc::new(nfs::NfsServerConcern),
+                Arc::new(gluster::GlusterServersConcern),
             ],
         ),
         (
             "doors",
             Everywhere,
             vec![
-                Arc::new(sshd::Sshd),
-                Arc::new(fail2ban::Fail2ban),
-                Arc::new(firewall::Firewall),
-                Arc::new(suricata::Suricata),
+                Arc::new(sshd::SshdConcern),
+                Arc::new(fail2ban::Fail2banConcern),
+                Arc::new(firewall::FirewallConcern),
+                Arc::new(suricata::SuricataConcern),
             ],
         ),
-        ("swarm", ManagerFirst, vec![Arc::new(swarm::Membership)]),
+        ("swarm", ManagerFirst, vec![Arc::new(swarm::SwarmConcern)]),
         (
             "distributed store",
             Everywhere,
-            vec![Arc::new(gluster::Volume)],
+            vec![Arc::new(gluster::GlusterVolumeConcern)],
         ),
         (
             "volumes",
             Everywhere,
             vec![
-                Arc::new(gluster::Mount),
-                Arc::new(nfs::Client),
-                Arc::new(volumes::Volumes),
+                Arc::new(gluster::GlusterMountConcern),
+                Arc::new(nfs::NfsClientConcern),
+                Arc::new(volumes::VolumesConcern),
             ],
         ),
-        ("matou", Everywhere, vec![Arc::new(matou::Matou)]),
-        ("access", Everywhere, vec![Arc::new(matou::Access)]),
-        ("nightly backup", Everywhere, vec![Arc::new(backup::Backup)]),
-        ("metrics", Everywhere, vec![Arc::new(metrics::Metrics)]),
+        ("matou", Everywhere, vec![Arc::new(matou::MatouConcern)]),
+        (
+            "access",
+            Everywhere,
+            vec![Arc::new(matou::ManagerAccessConcern)],
+        ),
+        (
+            "nightly backup",
+            Everywhere,
+            vec![Arc::new(backup::BackupConcern)],
+        ),
+        (
+            "metrics",
+            Everywhere,
+            vec![Arc::new(metrics::MetricsConcern)],
+        ),
     ]
 }
 
@@ -186,12 +199,16 @@ fn stages() -> Vec<Phase> {
 ///
 /// # Errors
 /// One sentence: a concern or a node that does not exist.
-pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job, String> {
+pub fn provision_job(
+    config: &Arc<Config>,
+    nodes: &Nodes,
+    options: &ProvisionOptions,
+) -> Result<Job, String> {
     for name in options.only.iter().chain(&options.skip) {
-        known("concern", name, CONCERNS.into_iter())?;
+        check_known_name("concern", name, CONCERNS.into_iter())?;
     }
     for name in &options.nodes {
-        known("node", name, config.nodes.iter().map(|n| n.name.as_str()))?;
+        check_known_name("node", name, config.nodes.iter().map(|n| n.name.as_str()))?;
     }
     if options.only.iter().any(|name| name == "suricata")
         && config.provision.suricata == config::SuricataRules::Off
@@ -200,30 +217,32 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
             "suricata is off: write suricata = \"builtin\" into [provision] of config.toml".into(),
         );
     }
-    let stages = stages();
+    let stages = provision_stages();
     let wanted = |concern: &dyn Concern, node: &NodeConfig| {
         let name = concern.name().to_owned();
         !config.provision.off.contains(&name)
             && !options.skip.contains(&name)
             && (options.only.is_empty() || options.only.contains(&name))
-            && concern.applies(node, config)
+            && concern.applies_to(node, config)
     };
     let needs = |node: &NodeConfig| {
         stages
             .iter()
             .flat_map(|(_, _, concerns)| concerns)
             // Also of concerns that are left out: others read their facts.
-            .filter(|c| c.applies(node, config))
-            .fold(Needs::default(), |all, c| all.and(c.needs(node, config)))
+            .filter(|c| c.applies_to(node, config))
+            .fold(FactQuery::default(), |all, c| {
+                all.merge(c.fact_query(node, config))
+            })
     };
     let accepted: BTreeSet<String> = options.accept.iter().cloned().collect();
-    let survey = Arc::new(Survey::new(config.clone(), nodes, accepted, needs));
+    let survey = Arc::new(FactCache::new(config.clone(), nodes, accepted, needs));
     let packages = |node: &NodeConfig| -> Arc<[String]> {
         let all: BTreeSet<String> = stages
             .iter()
             .flat_map(|(_, _, concerns)| concerns)
             .filter(|c| wanted(c.as_ref(), node))
-            .flat_map(|c| c.packages(node, config))
+            .flat_map(|c| c.required_packages(node, config))
             .collect();
         all.into_iter().collect()
     };
@@ -232,7 +251,7 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
     for (title, place, concerns) in &stages {
         // The provider's doors are opened before those of the nodes are closed.
         if *title == "doors" {
-            job_stages.extend(provider(config, nodes, options, &survey));
+            job_stages.extend(provider_stage(config, nodes, options, &survey));
         }
         let tracks = nodes
             .iter()
@@ -265,9 +284,9 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
             }
         };
         match place {
-            Where::Everywhere => stage(tracks.collect()),
-            Where::OneByOne => tracks.for_each(|t| stage(vec![t])),
-            Where::ManagerFirst => {
+            StageOrder::Everywhere => stage(tracks.collect()),
+            StageOrder::OneByOne => tracks.for_each(|t| stage(vec![t])),
+            StageOrder::ManagerFirst => {
                 let (first, others) =
                     tracks.partition(|t| first_manager.is_some_and(|m| m.name == t.node));
                 stage(first);
@@ -278,19 +297,21 @@ pub fn job(config: &Arc<Config>, nodes: &Nodes, options: &Options) -> Result<Job
     if job_stages.is_empty() {
         return Err("nothing is left to do: look at --only, --skip and [provision] off".into());
     }
-    let mut job = Job::new(title(options), Confirm::Ask, job_stages);
+    let mut job = Job::new(provision_title(options), Confirm::Ask, job_stages);
     job.keep_going = true;
     job.lock = true;
     job.forget = Some(Box::new(move || survey.forget_all()));
     Ok(job)
 }
 
-/// The provider's own firewall: one step for the whole fleet, shown with the first manager.
-fn provider(
+/// Builds the stage of the provider's firewall: one step for the whole fleet, on the first
+/// manager's track. Returns `None` when config.toml has no `[scaleway]`, and when it is not asked
+/// for.
+fn provider_stage(
     config: &Arc<Config>,
     nodes: &Nodes,
-    options: &Options,
-    survey: &Arc<Survey>,
+    options: &ProvisionOptions,
+    survey: &Arc<FactCache>,
 ) -> Option<Stage> {
     let name = "scaleway".to_owned();
     let scaleway = config.scaleway.clone()?;
@@ -300,7 +321,7 @@ fn provider(
         && (options.only.is_empty() || options.only.contains(&name))
         && (options.nodes.is_empty() || options.nodes.contains(&manager.name));
     let handle = nodes.get(&manager.name).filter(|_| wanted)?;
-    let step = scaleway::SecurityGroup {
+    let step = scaleway::SecurityGroupStep {
         config: config.clone(),
         scaleway,
         survey: survey.clone(),
@@ -316,8 +337,8 @@ fn provider(
     })
 }
 
-/// As shown in the list of jobs.
-pub fn title(options: &Options) -> String {
+/// Returns the title of the job, as the list of jobs shows it.
+pub fn provision_title(options: &ProvisionOptions) -> String {
     let nodes = match options.nodes.as_slice() {
         [] => "the fleet".to_owned(),
         nodes => nodes.join(", "),
@@ -328,7 +349,7 @@ pub fn title(options: &Options) -> String {
     }
 }
 
-fn known<'a>(
+fn check_known_name<'a>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = &'a str> + Clone,
@@ -336,8 +357,8 @@ fn known<'a>(
     if all.clone().any(|n| n == name) {
         return Ok(());
     }
-    let near =
-        nearest(name, all.clone()).map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+    let near = find_nearest_name(name, all.clone())
+        .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
     let all = all.collect::<Vec<_>>().join(", ");
     Err(format!("there is no {what} {name:?}, only {all}{near}"))
 }
@@ -345,18 +366,22 @@ fn known<'a>(
 /// A concern on a node, as a step of a job.
 struct ConcernStep {
     concern: Arc<dyn Concern>,
-    survey: Arc<Survey>,
+    survey: Arc<FactCache>,
     apt_wait: Duration,
     packages: Arc<[String]>,
 }
 
 impl ConcernStep {
-    fn at<'a>(&'a self, picture: &'a Picture<'a>, node: &str) -> Result<At<'a>, StepError> {
-        let facts = picture.facts(node).map_err(StepError::Failed)?;
+    fn node_view<'a>(
+        &'a self,
+        picture: &'a FleetFacts<'a>,
+        node: &str,
+    ) -> Result<NodeView<'a>, StepError> {
+        let facts = picture.node_facts(node).map_err(StepError::Failed)?;
         let node = picture
-            .node(node)
+            .node_config(node)
             .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
-        Ok(At {
+        Ok(NodeView {
             node,
             facts,
             fleet: picture,
@@ -372,25 +397,25 @@ impl Step for ConcernStep {
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        STEP_TIMEOUT
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let picture = self.survey.picture().await;
-        let at = self.at(&picture, &cx.node)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let picture = self.survey.gather_facts().await;
+        let at = self.node_view(&picture, &cx.node)?;
         self.concern.check(&at).map_err(StepError::Failed)
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let picture = self.survey.picture().await;
-        let at = self.at(&picture, &cx.node)?;
-        let run = Run {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let picture = self.survey.gather_facts().await;
+        let at = self.node_view(&picture, &cx.node)?;
+        let run = NodeExecutor {
             cx,
             survey: &self.survey,
             apt_wait: self.apt_wait,
         };
         let applied = self.concern.apply(&at, &run).await;
-        self.survey.forget(&cx.node);
+        self.survey.forget_node(&cx.node);
         applied
     }
 }
@@ -401,7 +426,7 @@ mod tests {
 
     #[test]
     fn every_concern_can_be_named() {
-        let names: BTreeSet<&str> = stages()
+        let names: BTreeSet<&str> = provision_stages()
             .iter()
             .flat_map(|(_, _, c)| c.iter().map(|c| c.name()))
             .chain(["scaleway"])

@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{FileSpec, compare_file, diff};
-use super::facts::Needs;
-use super::run::{Run, TENTATIVE};
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredFile, compare_desired_file, diff_as_change};
+use super::facts::FactQuery;
+use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
@@ -18,36 +18,36 @@ const BEGIN: &str = "# matou: the fleet's nodes, kept by `matou provision`";
 const END: &str = "# matou: end";
 
 /// Where cloud-init would write both files anew at each boot.
-const CLOUD: &str = "/etc/cloud/cloud.cfg";
+const CLOUD_INIT_CONFIG: &str = "/etc/cloud/cloud.cfg";
 
-fn cloud_file() -> FileSpec {
-    FileSpec {
+fn desired_cloud_init_file() -> DesiredFile {
+    DesiredFile {
         path: "/etc/cloud/cloud.cfg.d/99-matou.cfg".into(),
         content: "# matou keeps host name and /etc/hosts\npreserve_hostname: true\nmanage_etc_hosts: false\n".into(),
         mode: 0o644,
     }
 }
 
-/// See the module.
-pub struct Names;
+/// The concern `names`: host name and /etc/hosts.
+pub struct NamesConcern;
 
 #[async_trait]
-impl Concern for Names {
+impl Concern for NamesConcern {
     fn name(&self) -> &'static str {
         "names"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default()
-            .files([HOSTS, "/etc/hostname", CLOUD])
-            .files([cloud_file().path])
-            .command("hostname", "show /proc/sys/kernel/hostname")
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        FactQuery::default()
+            .with_files([HOSTS, "/etc/hostname", CLOUD_INIT_CONFIG])
+            .with_files([desired_cloud_init_file().path])
+            .with_command("hostname", "show /proc/sys/kernel/hostname")
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let mut lines = Vec::new();
         let name = &at.node.name;
-        let now = at.facts.out("hostname");
+        let now = at.facts.output("hostname");
         let stored = at.facts.file("/etc/hostname").map(|f| f.content);
         let stored = stored.as_deref().unwrap_or("").trim();
         lines.push(if now == name && stored == name {
@@ -56,49 +56,51 @@ impl Concern for Names {
             let old = if now == name { stored } else { now };
             Change::modify("host name", old, name)
         });
-        let (old, new) = hosts(at)?;
+        let (old, new) = compare_hosts_file(at)?;
         lines.push(if old == new {
             Change::same(HOSTS)
         } else {
-            diff(HOSTS, &old, &new)
+            diff_as_change(HOSTS, &old, &new)
         });
-        if at.facts.file(CLOUD).is_some() {
-            lines.push(compare_file(at.facts, &cloud_file()));
+        if at.facts.file(CLOUD_INIT_CONFIG).is_some() {
+            lines.push(compare_desired_file(at.facts, &desired_cloud_init_file()));
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        let cloud = cloud_file();
-        if at.facts.file(CLOUD).is_some() && compare_file(at.facts, &cloud).kind != ChangeKind::Same
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        let cloud = desired_cloud_init_file();
+        if at.facts.file(CLOUD_INIT_CONFIG).is_some()
+            && compare_desired_file(at.facts, &cloud).kind != ChangeKind::Same
         {
-            run.write(&cloud.path, &cloud.content, cloud.mode).await?;
+            run.write_file(&cloud.path, &cloud.content, cloud.mode)
+                .await?;
         }
-        let (old, new) = hosts(at).map_err(StepError::Failed)?;
+        let (old, new) = compare_hosts_file(at).map_err(StepError::Failed)?;
         if old != new {
-            run.sh("write /etc/hosts", &replace(), [HOSTS, &new])
+            run.run_script("write /etc/hosts", &replace_file_script(), [HOSTS, &new])
                 .await?;
         }
         let name = &at.node.name;
-        let script = format!("{}hostname -- \"$2\"\n", replace());
-        if at.facts.out("hostname") != name
+        let script = format!("{}hostname -- \"$2\"\n", replace_file_script());
+        if at.facts.output("hostname") != name
             || at
                 .facts
                 .file("/etc/hostname")
                 .is_none_or(|f| f.content.trim() != name)
         {
-            run.sh("set the host name", &script, ["/etc/hostname", name])
+            run.run_script("set the host name", &script, ["/etc/hostname", name])
                 .await?;
         }
         Ok(())
     }
 }
 
-/// Gives a file new lines, `$2`, in one step; in place only where it is a mount of its own, as a
-/// container's is.
-fn replace() -> String {
+/// Returns the script that replaces the content of the file `$1` by `$2`, in one step. A file that
+/// is a mount, as in a container, is written in place.
+fn replace_file_script() -> String {
     format!(
-        "{TENTATIVE}{}",
+        "{TENTATIVE_FILE_FUNCTIONS}{}",
         r#"set -e
 if [ -e "$1" ]; then cp -p "$1" "$1.matou"; else : >"$1.matou"; chmod 644 "$1.matou"; fi
 printf '%s\n' "${2%
@@ -109,23 +111,23 @@ if is_mounted "$1"; then cat "$1.matou" >"$1"; rm "$1.matou"; else place "$1.mat
 }
 
 /// /etc/hosts as it is, and as it should be.
-fn hosts(at: &At<'_>) -> Result<(String, String), String> {
+fn compare_hosts_file(at: &NodeView<'_>) -> Result<(String, String), String> {
     let old = at.facts.file(HOSTS).map_or_else(
         || "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned(),
         |f| f.content,
     );
     let entries: Vec<(String, String)> = at
         .fleet
-        .addresses()?
+        .node_addresses()?
         .into_iter()
         .map(|(name, ip)| (name.to_owned(), ip.to_string()))
         .collect();
-    let new = with_block(&old, &entries);
+    let new = with_hosts_block(&old, &entries);
     Ok((old, new))
 }
 
 /// The text with our block at its end; what others wrote stays.
-fn with_block(old: &str, entries: &[(String, String)]) -> String {
+fn with_hosts_block(old: &str, entries: &[(String, String)]) -> String {
     let mut text = String::new();
     let mut inside = false;
     for line in old.lines() {
@@ -156,13 +158,13 @@ mod tests {
     #[test]
     fn the_block_is_replaced_and_the_rest_stays() {
         let entries = |ip: &str| vec![("n1".to_owned(), ip.to_owned())];
-        let first = with_block("127.0.0.1 localhost\n", &entries("10.0.0.1"));
+        let first = with_hosts_block("127.0.0.1 localhost\n", &entries("10.0.0.1"));
         assert_eq!(
             first,
             format!("127.0.0.1 localhost\n{BEGIN}\n10.0.0.1 n1\n{END}\n")
         );
-        assert_eq!(with_block(&first, &entries("10.0.0.1")), first);
-        let moved = with_block(&format!("{first}10.9.9.9 printer\n"), &entries("10.0.0.2"));
+        assert_eq!(with_hosts_block(&first, &entries("10.0.0.1")), first);
+        let moved = with_hosts_block(&format!("{first}10.9.9.9 printer\n"), &entries("10.0.0.2"));
         assert_eq!(
             moved,
             format!("127.0.0.1 localhost\n10.9.9.9 printer\n{BEGIN}\n10.0.0.2 n1\n{END}\n")

@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, Check, StepError};
 
@@ -17,43 +17,45 @@ use crate::job::{Change, Check, StepError};
 /// for as long as the lease: 90 s by default, in which every write waits.
 const SETTINGS: &str = "# Kept by `matou provision`.\n[nfsd]\nvers2=n\nvers3=n\nvers4=y\nlease-time=30\ngrace-time=30\n";
 
-/// What only versions 2 and 3 use, and what listens to everybody. The server wants the monitor of locks,
-/// which fails at every start without the port mapper: a node would be "degraded" from its first reboot on.
-const OLD: [(&str, &str); 2] = [
+/// Services that only versions 2 and 3 use, and that listen to everybody. Both go: the server
+/// starts rpc-statd, which fails without the port mapper, and the node would be "degraded" after a
+/// reboot.
+const NFS3_SERVICES: [(&str, &str); 2] = [
     ("rpcbind.socket", "the port mapper"),
     ("rpc-statd.service", "the monitor of locks"),
 ];
 
-const NO_OLD: &str = "systemctl mask --quiet --now rpcbind.socket rpcbind.service rpc-statd.service\n\
+const REMOVE_NFS3_SCRIPT: &str = "systemctl mask --quiet --now rpcbind.socket rpcbind.service rpc-statd.service\n\
     systemctl reset-failed rpc-statd.service 2>/dev/null || :";
 
-fn uses_nfs(config: &Config) -> bool {
+fn storage_uses_nfs(config: &Config) -> bool {
     matches!(
         config.storage.driver,
         StorageDriver::Nfs | StorageDriver::Netshare
     )
 }
 
-fn old_services<'a>(at: &'a At<'_>) -> impl Iterator<Item = Change> + 'a {
-    OLD.iter()
+fn nfs3_service_changes<'a>(at: &'a NodeView<'_>) -> impl Iterator<Item = Change> + 'a {
+    NFS3_SERVICES
+        .iter()
         .filter(|(unit, _)| at.facts.unit(unit).load == "loaded")
         .map(|(_, what)| Change::remove(format!("{what}, which NFS 4 has no use for")))
 }
 
-/// The server as its own client.
-const OWN: &str = "127.0.0.0/8";
+/// Addresses of the storage node itself, which is a client, too.
+const LOOPBACK_NETWORK: &str = "127.0.0.0/8";
 
-/// The server's side.
-pub struct Server;
+/// The concern `nfs-server`: the exports of the storage node.
+pub struct NfsServerConcern;
 
-fn settings() -> Desired {
-    Desired::default()
-        .packages(["nfs-kernel-server"])
-        .file("/etc/nfs.conf.d/matou.conf", 0o644, SETTINGS)
-        .unit("nfs-server.service")
+fn desired_nfs_server() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["nfs-kernel-server"])
+        .with_file("/etc/nfs.conf.d/matou.conf", 0o644, SETTINGS)
+        .with_unit("nfs-server.service")
 }
 
-fn exports(at: &At<'_>) -> Result<Desired, String> {
+fn desired_nfs_exports(at: &NodeView<'_>) -> Result<DesiredState, String> {
     let storage = &at.config().storage;
     let path = storage.path.to_string_lossy();
     // `mp`: the disk that should be there and is not mounted is not replaced by an empty folder.
@@ -63,65 +65,65 @@ fn exports(at: &At<'_>) -> Result<Desired, String> {
         ",mp"
     };
     // Its own name leads to 127.0.1.1 on Debian: its containers come from there.
-    let addresses = at.fleet.addresses()?.into_iter();
+    let addresses = at.fleet.node_addresses()?.into_iter();
     let clients: String = addresses
         .map(|(_, ip)| ip.to_string())
-        .chain([OWN.to_owned()])
+        .chain([LOOPBACK_NETWORK.to_owned()])
         .map(|ip| format!(" {ip}(rw,sync,no_subtree_check,no_root_squash{mp})"))
         .collect();
     let text = format!(
         "# Kept by `matou provision`: the fleet's nodes and nobody else.\n{path}{clients}\n"
     );
-    Ok(Desired::default()
-        .file("/etc/exports.d/matou.exports", 0o644, text)
-        .after("exportfs -ra"))
+    Ok(DesiredState::default()
+        .with_file("/etc/exports.d/matou.exports", 0o644, text)
+        .on_file_change("exportfs -ra"))
 }
 
 #[async_trait]
-impl Concern for Server {
+impl Concern for NfsServerConcern {
     fn name(&self) -> &'static str {
         "nfs-server"
     }
 
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
-        uses_nfs(config) && config.storage.node == node.name
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
+        storage_uses_nfs(config) && config.storage.node == node.name
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        settings()
-            .needs()
-            .files(["/etc/exports.d/matou.exports"])
-            .units(OLD.map(|(unit, _)| unit))
-            // As `exportfs -s` reads it.
-            .command("exported", "show /var/lib/nfs/etab")
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_nfs_server()
+            .fact_query()
+            .with_files(["/etc/exports.d/matou.exports"])
+            .with_units(NFS3_SERVICES.map(|(unit, _)| unit))
+            // The file that `exportfs -s` reads.
+            .with_command("exported", "show /var/lib/nfs/etab")
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        settings().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_nfs_server().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             return Err(format!(
                 "{} is a container, whose kernel exports nothing: use [storage] driver = \"shared\" or \"local\"",
                 at.node.name
             ));
         }
-        let mut lines = settings().compare(at.facts);
-        lines.extend(exports(at)?.compare(at.facts));
-        lines.extend(old_services(at));
+        let mut lines = desired_nfs_server().compare(at.facts);
+        lines.extend(desired_nfs_exports(at)?.compare(at.facts));
+        lines.extend(nfs3_service_changes(at));
         let path = at.config().storage.path.to_string_lossy();
         let exported = |ip: &str| {
-            at.facts.out("exported").lines().any(|l| {
+            at.facts.output("exported").lines().any(|l| {
                 let mut words = l.split_whitespace();
                 words.next() == Some(&path)
                     && words.next().and_then(|w| w.split('(').next()) == Some(ip)
             })
         };
-        let addresses = at.fleet.addresses()?;
+        let addresses = at.fleet.node_addresses()?;
         let all = addresses.iter().map(|(name, ip)| (*name, ip.to_string()));
         let missing: Vec<&str> = all
-            .chain([("itself", OWN.to_owned())])
+            .chain([("itself", LOOPBACK_NETWORK.to_owned())])
             .filter(|(_, ip)| !exported(ip))
             .map(|(name, _)| name)
             .collect();
@@ -129,67 +131,71 @@ impl Concern for Server {
             [] => Change::same(format!("{path} is exported to {} nodes", addresses.len())),
             names => Change::add(format!("export of {path} to {}", names.join(", "))),
         });
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        settings().apply(at, run).await?;
-        exports(at)
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_nfs_server().apply(at, run).await?;
+        desired_nfs_exports(at)
             .map_err(StepError::Failed)?
             .apply(at, run)
             .await?;
-        run.sh("export", "exportfs -ra", [""; 0]).await?;
-        run.sh("remove what NFS 3 needs", NO_OLD, [""; 0]).await
+        run.run_script("export", "exportfs -ra", [""; 0]).await?;
+        run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
+            .await
     }
 }
 
-/// The clients' side.
-pub struct Client;
+/// The concern `nfs-client`: what a node needs to mount the data.
+pub struct NfsClientConcern;
 
-fn client() -> Desired {
-    Desired::default().packages(["nfs-common"])
+fn desired_nfs_client() -> DesiredState {
+    DesiredState::default().with_packages(["nfs-common"])
 }
 
 #[async_trait]
-impl Concern for Client {
+impl Concern for NfsClientConcern {
     fn name(&self) -> &'static str {
         "nfs-client"
     }
 
-    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
-        uses_nfs(config)
+    fn applies_to(&self, _: &NodeConfig, config: &Config) -> bool {
+        storage_uses_nfs(config)
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        client().needs().units(OLD.map(|(unit, _)| unit))
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_nfs_client()
+            .fact_query()
+            .with_units(NFS3_SERVICES.map(|(unit, _)| unit))
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        client().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_nfs_client().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let mut lines = client().compare(at.facts);
-        lines.extend(old_services(at));
-        Ok(check(lines))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let mut lines = desired_nfs_client().compare(at.facts);
+        lines.extend(nfs3_service_changes(at));
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        client().apply(at, run).await?;
-        run.sh("remove what NFS 3 needs", NO_OLD, [""; 0]).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_nfs_client().apply(at, run).await?;
+        run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
+            .await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_of, config, lines};
     use super::*;
 
     #[test]
     fn exports_name_the_fleets_nodes_only() {
         let config = config("[storage]\ndriver = \"nfs\"\ndevices = [\"/dev/vdb\"]");
-        let facts = Facts::of(&[(
+        let facts = NodeFacts::of(&[(
             "exported",
             "/mnt/data  10.0.0.1(sync,wdelay)\n/mnt/data  10.0.0.2(sync,wdelay)",
         )])
@@ -199,7 +205,7 @@ mod tests {
             0o644,
             "# Kept by `matou provision`: the fleet's nodes and nobody else.\n/mnt/data *(rw)\n",
         );
-        let plan = lines(&check_of(&Server, &config, facts).unwrap()).join("\n");
+        let plan = lines(&check_of(&NfsServerConcern, &config, facts).unwrap()).join("\n");
         assert!(plan.contains("~ /etc/exports.d/matou.exports: \"/mnt/data *(rw)\" → \"/mnt/data 10.0.0.1(rw,sync,no_subtree_check,no_root_squash,mp) 10.0.0.2("), "{plan}");
         assert!(plan.contains("+ export of /mnt/data to n3"), "{plan}");
     }

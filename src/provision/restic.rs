@@ -6,50 +6,50 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
 const PROGRAM: &str = "/usr/local/bin/restic";
 const HASH: &str = "/var/lib/matou/restic.sha256";
 
-fn distribution() -> Desired {
-    Desired::default().packages(["restic"])
+fn desired_restic_package() -> DesiredState {
+    DesiredState::default().with_packages(["restic"])
 }
 
-/// See the module.
-pub struct Restic;
+/// The concern `restic`.
+pub struct ResticConcern;
 
 #[async_trait]
-impl Concern for Restic {
+impl Concern for ResticConcern {
     fn name(&self) -> &'static str {
         "restic"
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
         match config.provision.restic {
-            None => Needs::default(),
-            Some(_) => Needs::default()
-                .files([HASH])
-                .command("restic", format!("{PROGRAM} version")),
+            None => FactQuery::default(),
+            Some(_) => FactQuery::default()
+                .with_files([HASH])
+                .with_command("restic", format!("{PROGRAM} version")),
         }
     }
 
-    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+    fn required_packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
         match config.provision.restic {
-            None => distribution().package_names(),
+            None => desired_restic_package().package_names(),
             Some(_) => Vec::new(),
         }
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let Some(download) = &at.config().provision.restic else {
-            return Ok(check(distribution().compare(at.facts)));
+            return Ok(check_from_lines(desired_restic_package().compare(at.facts)));
         };
-        let version = at.facts.out("restic");
+        let version = at.facts.output("restic");
         let version = version
             .split_whitespace()
             .take(2)
@@ -59,23 +59,23 @@ impl Concern for Restic {
             .facts
             .file(HASH)
             .is_some_and(|f| f.content.trim() == download.sha256);
-        Ok(check(vec![match (version.as_str(), have) {
+        Ok(check_from_lines(vec![match (version.as_str(), have) {
             ("", _) => Change::add(format!("restic from {}", download.url)),
             (version, true) => Change::same(version),
             (version, false) => Change::modify("restic", version, &download.url),
         }]))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let Some(download) = &at.config().provision.restic else {
-            return distribution().apply(at, run).await;
+            return desired_restic_package().apply(at, run).await;
         };
-        if download.url.ends_with(".bz2") && at.facts.package("bzip2").is_none() {
-            run.install(["bzip2"]).await?;
+        if download.url.ends_with(".bz2") && at.facts.package_version("bzip2").is_none() {
+            run.install_packages(["bzip2"]).await?;
         }
-        run.sh(
+        run.run_script(
             "fetch restic",
-            super::volumes::FETCH,
+            super::volumes::FETCH_PROGRAM_SCRIPT,
             [download.url.as_str(), &download.sha256, PROGRAM],
         )
         .await

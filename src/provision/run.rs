@@ -1,20 +1,19 @@
-//! What a concern changes a node with.
+//! How a concern changes a node: scripts, packages, files, and changes with a rollback guard.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::survey::Survey;
-use crate::host::{Command, Host, HostError, Stream};
-use crate::job::{Cx, StepError};
+use super::survey::FactCache;
+use crate::host::{Command, Host, HostError, OutputStream};
+use crate::job::{StepContext, StepError};
 
-/// How long the node waits before it takes back a change that was not confirmed, seconds, beside
-/// the time that connecting may take.
+/// Seconds after which the node takes back a change that was not confirmed.
 const ROLLBACK: u64 = 30;
 
 /// Installs the packages that come as arguments; the first argument is how long to wait for a
 /// package manager that is in use, seconds.
-const APT: &str = r#"set -e
+const INSTALL_SCRIPT: &str = r#"set -e
 wait=$1; shift
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 command -v cloud-init >/dev/null && cloud-init status --wait >/dev/null 2>&1 || true
@@ -50,9 +49,10 @@ update
 get install --no-install-recommends "$@"
 "#;
 
-/// Has the node run the script that comes as input, with the arguments that follow, `$2` seconds from
-/// now. What an earlier run did and did not prove is taken back first: it is nothing to go back to.
-const ARM: &str = r#"set -e
+/// Arms the rollback guard `$1`: the node runs the script of standard input, with the arguments
+/// after `$2`, in `$2` seconds. A change of an earlier run that was not confirmed is taken back
+/// first.
+const ARM_SCRIPT: &str = r#"set -e
 u=$1; d=/run/matou; t=$2; shift 2
 mkdir -p -m 700 "$d"
 if systemctl --quiet is-active "$u.timer"; then
@@ -65,8 +65,9 @@ systemd-run --quiet --collect --unit="$u" --on-active="$t" --timer-property=Accu
     sh -c 'f=$1; shift; sh "$f.sh" "$@"; echo $? >"$f.done"' sh "$d/$u" "$@"
 "#;
 
-/// Disarms it, unless it began; then runs the script that comes as input with the other arguments.
-const CONFIRM: &str = r#"set -e
+/// Confirms a change: disarms the rollback guard `$1`, unless it has run, then runs the script of
+/// standard input with the other arguments. When that fails, the change is taken back.
+const CONFIRM_SCRIPT: &str = r#"set -e
 u=$1; d=/run/matou; shift
 keep=$(cat; echo .)
 systemctl stop "$u.timer"
@@ -79,12 +80,12 @@ sh "$d/$u.sh" "$@"
 exit 76
 "#;
 
-/// The exit code of [`CONFIRM`] when the change can't be kept.
+/// The exit code of [`CONFIRM_SCRIPT`] when the change can't be kept.
 const NOT_KEPT: i32 = 76;
 
-/// For scripts: has a file read in the place of another until the next boot, and puts it there for
-/// good. A mount is not on the disk: after a reset the old file is read.
-pub(super) const TENTATIVE: &str = r#"
+/// Shell functions for scripts: `for_now` mounts a new file over another, `for_good` puts it in its
+/// place. A mount is not on the disk: after a reset the old file is read.
+pub(super) const TENTATIVE_FILE_FUNCTIONS: &str = r#"
 is_mounted() { # is_mounted PLACE
     awk -v p="$1" '$5 == p { found = 1 } END { exit !found }' /proc/self/mountinfo
 }
@@ -105,69 +106,69 @@ for_good() { # for_good NEW PLACE
 "#;
 
 /// The parts of a change that could lock the operator out, as shell scripts.
-pub(super) struct Guarded {
-    /// Makes it, for now.
+pub(super) struct GuardedChange {
+    /// Makes the change, in a way that does not outlast a reset.
     pub change: &'static str,
     /// Takes it back; must do no harm when nothing was changed.
     pub restore: &'static str,
-    /// Makes it last.
+    /// Makes the change last.
     pub keep: &'static str,
 }
 
-/// The node that is worked on.
-pub struct Run<'a> {
-    pub cx: &'a Cx,
-    pub(super) survey: &'a Survey,
+/// Changes the node that a step works on.
+pub struct NodeExecutor<'a> {
+    pub cx: &'a StepContext,
+    pub(super) survey: &'a FactCache,
     pub(super) apt_wait: Duration,
 }
 
-impl Run<'_> {
+impl NodeExecutor<'_> {
     /// Runs a shell script as root, its output streamed to the job. What it needs from outside
     /// comes as `$1`, `$2`, …
     ///
     /// # Errors
     /// When it can't be run or ends with another exit code than 0, with its last lines.
-    pub async fn sh<S: Into<String>>(
+    pub async fn run_script<S: Into<String>>(
         &self,
         label: &str,
         script: &str,
         args: impl IntoIterator<Item = S>,
     ) -> Result<(), StepError> {
         let command = Command::sh(script).args(args).sudo().label(label);
-        self.streamed(&self.cx.host, &command).await
+        self.run_streamed(&self.cx.host, &command).await
     }
 
-    /// The same on another node of the fleet; answers with what it printed.
+    /// Runs a command on another node of the fleet. Returns what it printed.
     ///
     /// # Errors
-    /// As [`Run::sh`].
-    pub async fn on(&self, node: &str, command: &Command) -> Result<String, StepError> {
+    /// When there is no such node, or as [`NodeExecutor::run_script`].
+    pub async fn run_on_node(&self, node: &str, command: &Command) -> Result<String, StepError> {
         let handle = self
             .survey
-            .handle(node)
+            .node_handle(node)
             .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
-        Ok(handle.host.run_ok(command).await?.text())
+        Ok(handle.host.run_ok(command).await?.stdout_text())
     }
 
     /// Runs a command on a host, its output streamed to the job.
     ///
     /// # Errors
-    /// As [`Run::sh`].
-    pub async fn streamed(&self, host: &Host, command: &Command) -> Result<(), StepError> {
+    /// As [`NodeExecutor::run_script`].
+    pub async fn run_streamed(&self, host: &Host, command: &Command) -> Result<(), StepError> {
         let (lines, arriving) = mpsc::channel(64);
         let (ended, last) = tokio::join!(
-            host.stream(command, lines, &self.cx.cancel),
-            self.forward(arriving)
+            host.stream_lines(command, lines, &self.cx.cancel),
+            self.forward_output(arriving)
         );
-        self.judge(&command.to_string(), ended?, &last)
+        self.check_exit_code(&command.to_string(), ended?, &last)
     }
 
-    /// Runs a shell script as root in a unit of its own, which a lost connection does not end;
-    /// running it again meanwhile watches the one that runs.
+    /// Runs a shell script as root in a detached unit, which a lost connection does not end. While
+    /// it runs, running it again only watches it.
     ///
     /// # Errors
-    /// As [`Run::sh`].
-    pub async fn lasting(
+    /// As [`NodeExecutor::run_script`].
+    pub async fn run_detached(
         &self,
         unit: &str,
         script: &str,
@@ -178,37 +179,40 @@ impl Run<'_> {
         let (ended, last) = tokio::join!(
             self.cx
                 .host
-                .last(&unit, script, args, lines, &self.cx.cancel),
-            self.forward(arriving)
+                .run_detached(&unit, script, args, lines, &self.cx.cancel),
+            self.forward_output(arriving)
         );
-        self.judge(&unit, ended?, &last)
+        self.check_exit_code(&unit, ended?, &last)
     }
 
     /// Installs packages of the configured repositories.
     ///
     /// # Errors
     /// Who uses the package manager, or its own last lines.
-    pub async fn install<S: Into<String>>(
+    pub async fn install_packages<S: Into<String>>(
         &self,
         packages: impl IntoIterator<Item = S>,
     ) -> Result<(), StepError> {
         let mut args = vec![self.apt_wait.as_secs().to_string()];
         args.extend(packages.into_iter().map(Into::into));
-        self.lasting("apt", APT, &args).await
+        self.run_detached("apt", INSTALL_SCRIPT, &args).await
     }
 
-    /// Writes a file in one step; its folder is made.
+    /// Writes a file in one step, and makes its folder when that is missing.
     ///
     /// # Errors
     /// As [`Host::upload`]; the old file is untouched then.
-    pub async fn write(&self, path: &str, content: &str, mode: u32) -> Result<(), StepError> {
+    pub async fn write_file(&self, path: &str, content: &str, mode: u32) -> Result<(), StepError> {
         if let Some((folder, _)) = path.rsplit_once('/')
             && !folder.is_empty()
         {
             let mkdir = Command::new("mkdir").args(["-p", "--", folder]).sudo();
             self.cx.host.run_ok(&mkdir).await?;
         }
-        self.cx.host.upload(path, content.as_bytes(), mode).await?;
+        self.cx
+            .host
+            .upload_file(path, content.as_bytes(), mode)
+            .await?;
         self.cx.out.note(format!("wrote {path}")).await;
         Ok(())
     }
@@ -219,18 +223,19 @@ impl Run<'_> {
     /// node runs it to its end once it is confirmed, also when nobody waits for it any more.
     ///
     /// # Errors
-    /// As [`Run::sh`]; when no fresh connection works, after the node has taken the change back.
-    pub(super) async fn guarded(
+    /// As [`NodeExecutor::run_script`]. When no fresh connection works, after the node has taken
+    /// the change back.
+    pub(super) async fn run_guarded(
         &self,
         name: &str,
-        scripts: &Guarded,
+        scripts: &GuardedChange,
         args: &[String],
     ) -> Result<(), StepError> {
         let unit = format!("matou-rollback-{name}");
-        let command = Command::sh(ARM)
+        let command = Command::sh(ARM_SCRIPT)
             .args([unit.clone(), ROLLBACK.to_string()])
             .args(args.iter().cloned())
-            .stdin(format!("{TENTATIVE}{}", scripts.restore).into_bytes())
+            .stdin(format!("{TENTATIVE_FILE_FUNCTIONS}{}", scripts.restore).into_bytes())
             .sudo()
             .label(format!("arm {unit}"));
         self.cx.host.run_ok(&command).await?;
@@ -238,12 +243,12 @@ impl Run<'_> {
             "the node takes this back by itself in {ROLLBACK} s unless a new connection works, and if it is reset before"
         );
         self.cx.out.note(note).await;
-        let command = Command::sh(format!("{TENTATIVE}{}", scripts.change))
+        let command = Command::sh(format!("{TENTATIVE_FILE_FUNCTIONS}{}", scripts.change))
             .args(args.iter().cloned())
             .sudo()
             .timeout(Duration::from_secs(ROLLBACK / 2))
             .label(format!("change {name}"));
-        let changed = self.streamed(&self.cx.host, &command).await;
+        let changed = self.run_streamed(&self.cx.host, &command).await;
         if let Err(e) = changed {
             // Take it back now, when the node still listens.
             let now = Command::sh("systemctl start \"$1.service\"")
@@ -254,18 +259,18 @@ impl Run<'_> {
             return Err(e);
         }
         let confirm = || {
-            Command::sh(CONFIRM)
+            Command::sh(CONFIRM_SCRIPT)
                 .arg(&unit)
                 .args(args.iter().cloned())
-                .stdin(format!("{TENTATIVE}{}", scripts.keep).into_bytes())
+                .stdin(format!("{TENTATIVE_FILE_FUNCTIONS}{}", scripts.keep).into_bytes())
                 .sudo()
                 .timeout(Duration::from_secs(2 * ROLLBACK))
                 .label(format!("confirm {name}"))
         };
-        // A reloading sshd refuses for a moment: not the first answer counts, but the last in time.
+        // A reloading sshd refuses connections for a moment: try until the time is over.
         let end = tokio::time::Instant::now() + Duration::from_secs(ROLLBACK / 2);
         let reason = loop {
-            let fresh = self.cx.host.fresh();
+            let fresh = self.cx.host.with_fresh_connection();
             let confirmed = fresh.run_ok(&confirm()).await;
             fresh.close().await;
             let reason = match confirmed {
@@ -306,7 +311,7 @@ impl Run<'_> {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 self.cx.host.reconnect();
                 if let Ok(output) = self.cx.host.run_ok(&done).await {
-                    break output.text();
+                    break output.stdout_text();
                 }
             }
         };
@@ -327,19 +332,22 @@ impl Run<'_> {
         }))
     }
 
-    /// Forgets what is known of every node: this step changed more than its own.
+    /// Forgets the facts of all nodes, for a step that changed more than its own node.
     pub fn forget_all(&self) {
         self.survey.forget_all();
     }
 
-    async fn forward(&self, mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>) -> Vec<String> {
+    async fn forward_output(
+        &self,
+        mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
+    ) -> Vec<String> {
         let mut last = Vec::new();
         while let Some((stream, line)) = arriving.recv().await {
-            let text = crate::text::plain(&line);
+            let text = crate::text::clean_bytes(&line);
             if text.trim().is_empty() {
                 continue;
             }
-            self.cx.out.line(stream, &text).await;
+            self.cx.out.send_line(stream, &text).await;
             if last.len() == 4 {
                 last.remove(0);
             }
@@ -348,7 +356,7 @@ impl Run<'_> {
         last
     }
 
-    fn judge(&self, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
+    fn check_exit_code(&self, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
         match code {
             0 => Ok(()),
             code => Err(StepError::failed(format!(

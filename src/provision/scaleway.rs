@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::survey::Survey;
+use super::survey::FactCache;
 use crate::config::{Config, ScalewayConfig};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// How long the API may take for one answer.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
@@ -19,15 +19,15 @@ const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 const PAGE: usize = 100;
 
 /// The step that compares and sets the group.
-pub(super) struct SecurityGroup {
+pub(super) struct SecurityGroupStep {
     pub config: Arc<Config>,
     pub scaleway: ScalewayConfig,
-    pub survey: Arc<Survey>,
+    pub survey: Arc<FactCache>,
 }
 
-/// A rule as the API tells it, as far as it is ours to compare.
+/// A rule of the API, with the fields that are compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Rule {
+struct SecurityGroupRule {
     protocol: String,
     direction: String,
     action: String,
@@ -43,8 +43,8 @@ fn yes() -> bool {
     true
 }
 
-impl Rule {
-    fn accept(protocol: &str, ip_range: &str, port: Option<u16>) -> Self {
+impl SecurityGroupRule {
+    fn accept_inbound(protocol: &str, ip_range: &str, port: Option<u16>) -> Self {
         Self {
             protocol: protocol.into(),
             direction: "inbound".into(),
@@ -56,8 +56,9 @@ impl Rule {
         }
     }
 
-    /// The API tells a single port as `to` being null or the same.
-    fn normal(mut self) -> Self {
+    /// Returns the rule as it is compared: of a single port, the API gives `to` as null or as equal
+    /// to `from`.
+    fn normalized(mut self) -> Self {
         if self.dest_port_to == self.dest_port_from {
             self.dest_port_to = None;
         }
@@ -70,7 +71,7 @@ impl Rule {
             (Some(from), None) => from.to_string(),
             (Some(from), Some(to)) => format!("{from}-{to}"),
         };
-        crate::text::clean(&format!(
+        crate::text::clean_line(&format!(
             "{} {} {ports} from {}",
             self.action,
             self.protocol.to_ascii_lowercase(),
@@ -81,52 +82,56 @@ impl Rule {
 }
 
 #[derive(Deserialize)]
-struct Rules {
-    rules: Vec<Rule>,
+struct RawSecurityGroupRules {
+    rules: Vec<SecurityGroupRule>,
 }
 
 #[derive(Deserialize)]
-struct Group {
-    security_group: Policy,
+struct RawSecurityGroup {
+    security_group: SecurityGroupPolicy,
 }
 
 #[derive(Deserialize)]
-struct Policy {
+struct SecurityGroupPolicy {
     name: String,
     inbound_default_policy: String,
 }
 
 /// The group as it is.
-struct Found {
-    policy: Policy,
-    rules: Vec<Rule>,
+struct FoundSecurityGroup {
+    policy: SecurityGroupPolicy,
+    rules: Vec<SecurityGroupRule>,
 }
 
-impl SecurityGroup {
-    async fn wanted(&self) -> Result<Vec<Rule>, StepError> {
-        let picture = self.survey.picture().await;
+impl SecurityGroupStep {
+    async fn wanted_rules(&self) -> Result<Vec<SecurityGroupRule>, StepError> {
+        let picture = self.survey.gather_facts().await;
         let everywhere = ["0.0.0.0/0", "::/0"];
         let config = &self.config.provision;
         let mut rules = Vec::new();
         for range in everywhere {
             for port in [80, 443] {
-                rules.push(Rule::accept("TCP", range, Some(port)));
+                rules.push(SecurityGroupRule::accept_inbound("TCP", range, Some(port)));
             }
-            rules.push(Rule::accept("UDP", range, Some(443)));
+            rules.push(SecurityGroupRule::accept_inbound("UDP", range, Some(443)));
             for open in &config.open_ports {
                 if let Some((port, kind)) = open.split_once('/') {
                     let kind = kind.to_ascii_uppercase();
-                    rules.push(Rule::accept(&kind, range, port.parse().ok()));
+                    rules.push(SecurityGroupRule::accept_inbound(
+                        &kind,
+                        range,
+                        port.parse().ok(),
+                    ));
                 }
             }
         }
-        rules.push(Rule::accept("ICMP", "0.0.0.0/0", None));
+        rules.push(SecurityGroupRule::accept_inbound("ICMP", "0.0.0.0/0", None));
         let mut ssh: Vec<u16> = Vec::new();
         for node in &self.config.nodes {
             // Of a node that does not answer the usual port is assumed.
             let ports = picture
-                .facts(&node.name)
-                .map_or_else(|_| vec![22], super::sshd::ports);
+                .node_facts(&node.name)
+                .map_or_else(|_| vec![22], super::sshd::sshd_ports);
             ssh.extend(ports);
         }
         ssh.sort_unstable();
@@ -142,18 +147,22 @@ impl SecurityGroup {
         };
         for range in &from {
             for port in &ssh {
-                rules.push(Rule::accept("TCP", range, Some(*port)));
+                rules.push(SecurityGroupRule::accept_inbound("TCP", range, Some(*port)));
             }
         }
-        for (_, ip) in picture.addresses().map_err(StepError::Failed)? {
-            rules.push(Rule::accept("ANY", &whole(&ip.to_string()), None));
+        for (_, ip) in picture.node_addresses().map_err(StepError::Failed)? {
+            rules.push(SecurityGroupRule::accept_inbound(
+                "ANY",
+                &whole(&ip.to_string()),
+                None,
+            ));
         }
         rules.sort();
         rules.dedup();
         Ok(rules)
     }
 
-    fn token(&self) -> Result<SecretString, StepError> {
+    fn read_token(&self) -> Result<SecretString, StepError> {
         let path = &self.scaleway.token_file;
         let text = std::fs::read_to_string(path).map_err(|e| {
             StepError::failed(format!(
@@ -164,19 +173,22 @@ impl SecurityGroup {
         Ok(SecretString::from(text.trim().to_owned()))
     }
 
-    fn url(&self, more: &str) -> String {
+    fn api_url(&self, more: &str) -> String {
         format!(
             "{}/instance/v1/zones/{}/security_groups/{}{more}",
             self.scaleway.url, self.scaleway.zone, self.scaleway.security_group
         )
     }
 
-    async fn find(&self) -> Result<Found, StepError> {
-        let token = self.token()?;
-        let (group, rules) = (self.url(""), self.url(&format!("/rules?per_page={PAGE}")));
+    async fn fetch_group(&self) -> Result<FoundSecurityGroup, StepError> {
+        let token = self.read_token()?;
+        let (group, rules) = (
+            self.api_url(""),
+            self.api_url(&format!("/rules?per_page={PAGE}")),
+        );
         let get = {
             let token = token.clone();
-            move |url: &str| call("GET", url, &token, None)
+            move |url: &str| call_scaleway_api("GET", url, &token, None)
         };
         let answers =
             tokio::task::spawn_blocking(move || Ok::<_, String>((get(&group)?, get(&rules)?)));
@@ -187,22 +199,26 @@ impl SecurityGroup {
         let strange = |e: serde_json::Error| {
             StepError::failed(format!("Scaleway's API answers strangely: {e}"))
         };
-        let group: Group = serde_json::from_str(&group).map_err(strange)?;
-        let rules: Rules = serde_json::from_str(&rules).map_err(strange)?;
+        let group: RawSecurityGroup = serde_json::from_str(&group).map_err(strange)?;
+        let rules: RawSecurityGroupRules = serde_json::from_str(&rules).map_err(strange)?;
         if rules.rules.len() >= PAGE {
             return Err(StepError::failed(format!(
                 "the security group has {PAGE} rules or more: tidy it up in Scaleway's console first"
             )));
         }
-        Ok(Found {
+        Ok(FoundSecurityGroup {
             policy: group.security_group,
-            rules: rules.rules.into_iter().map(Rule::normal).collect(),
+            rules: rules
+                .rules
+                .into_iter()
+                .map(SecurityGroupRule::normalized)
+                .collect(),
         })
     }
 }
 
-/// One call of the API; blocks.
-fn call(
+/// Calls the API and returns the body of its answer; blocks.
+fn call_scaleway_api(
     method: &str,
     url: &str,
     token: &SecretString,
@@ -239,25 +255,25 @@ fn call(
         ),
         code => Err(format!(
             "{method} {url} answered {code}: {}",
-            crate::text::clean(text.chars().take(200).collect::<String>().as_str())
+            crate::text::clean_line(text.chars().take(200).collect::<String>().as_str())
         )),
     }
 }
 
 #[async_trait]
-impl Step for SecurityGroup {
+impl Step for SecurityGroupStep {
     fn name(&self) -> String {
         "scaleway".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let (wanted, found) = (self.wanted().await?, self.find().await?);
-        let name = crate::text::clean(&found.policy.name).into_owned();
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let (wanted, found) = (self.wanted_rules().await?, self.fetch_group().await?);
+        let name = crate::text::clean_line(&found.policy.name).into_owned();
         let mut lines = vec![match found.policy.inbound_default_policy.as_str() {
             "drop" => Change::same(format!("security group {name} drops what no rule accepts")),
             other => Change::modify(format!("default of security group {name}"), other, "drop"),
         }];
-        let ours: Vec<&Rule> = found
+        let ours: Vec<&SecurityGroupRule> = found
             .rules
             .iter()
             .filter(|r| r.direction == "inbound" && r.editable)
@@ -269,30 +285,31 @@ impl Step for SecurityGroup {
             });
         }
         for rule in ours.into_iter().filter(|r| !wanted.contains(r)) {
-            lines.push(Change::remove(rule.describe()).warn("config.toml does not name it"));
+            lines
+                .push(Change::remove(rule.describe()).with_warning("config.toml does not name it"));
         }
-        Ok(super::at::check(lines))
+        Ok(super::at::check_from_lines(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let found = self.find().await?;
-        let mut rules = self.wanted().await?;
-        // What goes out is not ours to judge.
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let found = self.fetch_group().await?;
+        let mut rules = self.wanted_rules().await?;
+        // Rules for outgoing traffic are kept.
         rules.extend(
             found
                 .rules
                 .into_iter()
                 .filter(|r| r.direction != "inbound" && r.editable),
         );
-        let token = self.token()?;
-        let (group, all) = (self.url(""), self.url("/rules"));
+        let token = self.read_token()?;
+        let (group, all) = (self.api_url(""), self.api_url("/rules"));
         let json = |value: serde_json::Value| Some(value.to_string());
         let put = json(serde_json::json!({ "rules": rules }));
         let patch = json(serde_json::json!({ "inbound_default_policy": "drop" }));
         // The rules first: with the new default alone everybody would be locked out.
         let done = tokio::task::spawn_blocking(move || {
-            call("PUT", &all, &token, put)?;
-            call("PATCH", &group, &token, patch)
+            call_scaleway_api("PUT", &all, &token, put)?;
+            call_scaleway_api("PATCH", &group, &token, patch)
         });
         done.await
             .map_err(|e| StepError::failed(e.to_string()))?

@@ -6,11 +6,11 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{FileSpec, compare_file};
-use super::facts::{Facts, Needs};
-use super::run::{Guarded, Run};
-use crate::config::{Config, NodeConfig, Reach};
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredFile, compare_desired_file};
+use super::facts::{FactQuery, NodeFacts};
+use super::run::{GuardedChange, NodeExecutor};
+use crate::config::{Config, NodeConfig, NodeConnection};
 use crate::job::{Change, ChangeKind, Check, StepError};
 
 /// The first file that names a keyword wins, cloud-init's 50-… included.
@@ -59,35 +59,35 @@ const SETTINGS: [(&str, &str, &str); 11] = [
     ("ClientAliveInterval", "60", "seconds; dead connections end"),
 ];
 
-fn file() -> FileSpec {
+fn desired_sshd_file() -> DesiredFile {
     let lines: String = SETTINGS
         .iter()
         .map(|(key, value, why)| format!("# {why}\n{key} {value}\n"))
         .collect();
-    FileSpec {
+    DesiredFile {
         path: PATH.into(),
         content: format!("# Kept by `matou provision`.\n{lines}"),
         mode: 0o644,
     }
 }
 
-/// Ports that sshd listens on.
-pub(super) fn ports(facts: &Facts) -> Vec<u16> {
+/// Returns the ports that sshd listens on; 22 when they are not known.
+pub(super) fn sshd_ports(facts: &NodeFacts) -> Vec<u16> {
     let ports: Vec<u16> = facts
-        .out("sshd")
+        .output("sshd")
         .lines()
         .filter_map(|l| l.strip_prefix("port ")?.trim().parse().ok())
         .collect();
     if ports.is_empty() { vec![22] } else { ports }
 }
 
-/// What `sshd -T` prints; needed by several concerns.
-pub(super) fn needs() -> Needs {
+/// Returns the query for what `sshd -T` prints, which several concerns read.
+pub(super) fn sshd_config_query() -> FactQuery {
     // Before its first start it wants this folder.
-    Needs::default().command("sshd", "[ -d /run/sshd ] || mkdir -p /run/sshd; sshd -T")
+    FactQuery::default().with_command("sshd", "[ -d /run/sshd ] || mkdir -p /run/sshd; sshd -T")
 }
 
-const SCRIPTS: Guarded = Guarded {
+const SCRIPTS: GuardedChange = GuardedChange {
     change: r#"set -e
 for_now "$1.new" "$1" ''
 sshd -t
@@ -103,52 +103,52 @@ rm -f "$1.before"
 "#,
 };
 
-/// See the module.
-pub struct Sshd;
+/// The concern `sshd`.
+pub struct SshdConcern;
 
 #[async_trait]
-impl Concern for Sshd {
+impl Concern for SshdConcern {
     fn name(&self) -> &'static str {
         "sshd"
     }
 
-    fn needs(&self, node: &NodeConfig, _: &Config) -> Needs {
-        let needs = needs().files([PATH]).command(
+    fn fact_query(&self, node: &NodeConfig, _: &Config) -> FactQuery {
+        let needs = sshd_config_query().with_files([PATH]).with_command(
             "sshd-include",
             "while read -r key value _; do case $key in [Ii]nclude) [ \"$value\" = '/etc/ssh/sshd_config.d/*.conf' ] && exit 0;; esac; done </etc/ssh/sshd_config; exit 1",
         );
         // Over SSH we came with a key.
         match node.reach {
-            Reach::Ssh(_) => needs,
-            Reach::Local => needs.command(
+            NodeConnection::Ssh(_) => needs,
+            NodeConnection::Local => needs.with_command(
                 "key-login",
                 "journalctl --unit=ssh --since=-30d --output=cat --quiet --grep='^Accepted publickey' --lines=1",
             ),
         }
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let node = &at.node.name;
-        if !at.facts.ok("sshd") {
+        if !at.facts.succeeded("sshd") {
             return Err(format!(
                 "sshd of {node} does not accept its configuration: run `sshd -t` there"
             ));
         }
-        if !at.facts.ok("sshd-include") {
+        if !at.facts.succeeded("sshd-include") {
             return Ok(Check::Change(vec![Change::decide(format!(
                 "/etc/ssh/sshd_config of {node} reads no sshd_config.d: write `Include /etc/ssh/sshd_config.d/*.conf` into its first line"
             ))]));
         }
-        let mut lines = vec![compare_file(at.facts, &file())];
+        let mut lines = vec![compare_desired_file(at.facts, &desired_sshd_file())];
         for (key, value, _) in SETTINGS {
             let key = key.to_ascii_lowercase();
             let found = at
                 .facts
-                .out("sshd")
+                .output("sshd")
                 .lines()
                 .find_map(|l| l.strip_prefix(&key)?.strip_prefix(' '))
                 .map(str::trim);
-            // Older name of the same.
+            // sshd prints prohibit-password by its older name.
             let same = |found: &str| {
                 found == value || (value == "prohibit-password" && found == "without-password")
             };
@@ -162,24 +162,24 @@ impl Concern for Sshd {
         // Over SSH we came with a key: passwords are never used. On this machine nobody has shown
         // yet that a key opens the door.
         if changes
-            && at.node.reach == Reach::Local
-            && at.facts.out("key-login").is_empty()
-            && !at.accepted("keys-only")
+            && at.node.reach == NodeConnection::Local
+            && at.facts.output("key-login").is_empty()
+            && !at.is_accepted("keys-only")
         {
-            let question = at.question("keys-only");
-            lines.push(Change::ask(
+            let question = at.accept_phrase("keys-only");
+            lines.push(Change::ask_to_accept(
                 format!("nobody has logged in to {node} with a key for 30 days: log in with yours, or type {question}"),
                 question,
-            ).warn("without a working key you would be locked out"));
+            ).with_warning("without a working key you would be locked out"));
         }
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, _: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        let file = file();
-        run.write(&format!("{PATH}.new"), &file.content, file.mode)
+    async fn apply(&self, _: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        let file = desired_sshd_file();
+        run.write_file(&format!("{PATH}.new"), &file.content, file.mode)
             .await?;
-        run.guarded("sshd", &SCRIPTS, &[PATH.to_owned()]).await
+        run.run_guarded("sshd", &SCRIPTS, &[PATH.to_owned()]).await
     }
 }
 
@@ -190,16 +190,16 @@ mod tests {
 
     #[test]
     fn what_sshd_really_does_counts_beside_the_file() {
-        let facts = Facts::of(&[
+        let facts = NodeFacts::of(&[
             (
                 "sshd",
                 "port 2222\npasswordauthentication yes\npermitrootlogin without-password",
             ),
             ("sshd-include", ""),
         ])
-        .with_file(PATH, 0o644, &file().content);
-        assert_eq!(ports(&facts), [2222]);
-        let plan = check_of(&Sshd, &config(""), facts).unwrap();
+        .with_file(PATH, 0o644, &desired_sshd_file().content);
+        assert_eq!(sshd_ports(&facts), [2222]);
+        let plan = check_of(&SshdConcern, &config(""), facts).unwrap();
         assert_eq!(
             lines(&plan),
             [
@@ -216,12 +216,12 @@ mod tests {
             std::path::Path::new("/f/config.toml"),
         )
         .unwrap();
-        let facts = Facts::of(&[("sshd", ""), ("sshd-include", "")]);
-        let plan = check_of(&Sshd, &local, facts.clone()).unwrap();
+        let facts = NodeFacts::of(&[("sshd", ""), ("sshd-include", "")]);
+        let plan = check_of(&SshdConcern, &local, facts.clone()).unwrap();
         assert!(lines(&plan)[1].starts_with("! nobody has logged in"));
         let seen = facts.with("key-login", "Accepted publickey for root", 0);
         assert!(
-            !lines(&check_of(&Sshd, &local, seen).unwrap())
+            !lines(&check_of(&SshdConcern, &local, seen).unwrap())
                 .join("")
                 .contains('!')
         );

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::Concern;
-use super::at::{At, check};
-use super::facts::Needs;
-use super::run::{Run, TENTATIVE};
+use super::at::{NodeView, check_from_lines};
+use super::facts::FactQuery;
+use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use crate::config::{Config, Filesystem, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::text::human_bytes;
@@ -20,12 +20,12 @@ const GROUP: &str = "matou";
 const VOLUME: &str = "data";
 const DEVICE: &str = "/dev/matou/data";
 
-/// Bytes that a disk may have more than LVM uses of it before it counts as grown: its metadata.
+/// Bytes of a disk that LVM may leave unused, as for metadata, before the disk counts as grown.
 const SLACK: u64 = 64 << 20;
 
-/// A disk that comes later than this after the start is not mounted at all, and nothing waits for it
-/// (`nofail`): the first matou wrote so little that a slow start lost the volume.
-const HASTY: &str = "x-systemd.device-timeout=30s";
+/// The option that the first matou wrote to /etc/fstab. It is too short: a disk that appears later
+/// after the start is not mounted at all (`nofail`), so a slow start lost the volume.
+const SHORT_DEVICE_TIMEOUT: &str = "x-systemd.device-timeout=30s";
 
 /// Carries out what is missing; every part may be done already. `$1` mount point, `$2` file system,
 /// then `wipe DEVICE` or `add DEVICE` for each new device.
@@ -86,21 +86,21 @@ fi
 
 /// Groups, devices and volumes by one process: each of LVM's programs reads all devices. A report
 /// without fields is refused.
-const LVM: &str = "lvm fullreport --reportformat=json --units=b \
+const LVM_REPORT_COMMAND: &str = "lvm fullreport --reportformat=json --units=b \
     --configreport vg --options=vg_name,vg_size,vg_free --configreport pv --options=pv_name,vg_name,pv_size \
     --configreport lv --options=lv_name,vg_name --configreport pvseg --options=pvseg_start --configreport seg --options=seg_start";
 
-/// See the module.
-pub struct Storage;
+/// The concern `storage`: the devices, volume and mount of the fleet's data.
+pub struct StorageConcern;
 
 #[derive(Debug, Deserialize)]
-struct Lsblk {
-    blockdevices: Vec<Block>,
+struct RawLsblk {
+    blockdevices: Vec<BlockDevice>,
 }
 
 /// A block device as lsblk tells it.
 #[derive(Debug, Clone, Deserialize)]
-struct Block {
+struct BlockDevice {
     path: String,
     #[serde(default)]
     size: u64,
@@ -111,25 +111,25 @@ struct Block {
     pttype: Option<String>,
     mountpoint: Option<String>,
     #[serde(default)]
-    children: Vec<Block>,
+    children: Vec<BlockDevice>,
 }
 
-impl Block {
-    fn all(&self) -> Vec<&Self> {
+impl BlockDevice {
+    fn all_devices(&self) -> Vec<&Self> {
         let mut all = vec![self];
-        all.extend(self.children.iter().flat_map(Self::all));
+        all.extend(self.children.iter().flat_map(Self::all_devices));
         all
     }
 
     /// Where it or a part of it is mounted.
-    fn used_at(&self) -> Option<&str> {
-        self.all()
+    fn find_mount_point(&self) -> Option<&str> {
+        self.all_devices()
             .into_iter()
             .find_map(|b| b.mountpoint.as_deref().filter(|m| !m.is_empty()))
     }
 
-    /// What it holds, for people.
-    fn content(&self) -> Option<String> {
+    /// Describes what the device holds, for people; `None` when it is empty.
+    fn describe_content(&self) -> Option<String> {
         let of = |b: &Self| {
             let label = b
                 .label
@@ -144,7 +144,7 @@ impl Block {
                         .map(|t| format!("a partition table ({t})"))
                 })
         };
-        let parts: Vec<String> = self.all().into_iter().filter_map(of).collect();
+        let parts: Vec<String> = self.all_devices().into_iter().filter_map(of).collect();
         match parts.is_empty() {
             false => Some(parts.join(", ")),
             true if !self.children.is_empty() => Some("partitions".into()),
@@ -155,57 +155,61 @@ impl Block {
 
 /// `lvm fullreport --reportformat json`: an entry for each group, and one for devices of none.
 #[derive(Debug, Deserialize)]
-struct Report {
-    report: Vec<Volumes>,
+struct RawLvmFullReport {
+    report: Vec<RawLvmReport>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Volumes {
-    pv: Vec<Physical>,
-    vg: Vec<Group>,
-    lv: Vec<Logical>,
+struct RawLvmReport {
+    pv: Vec<RawPhysicalVolume>,
+    vg: Vec<RawVolumeGroup>,
+    lv: Vec<RawLogicalVolume>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Physical {
+struct RawPhysicalVolume {
     pv_name: String,
     vg_name: String,
     pv_size: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Group {
+struct RawVolumeGroup {
     vg_name: String,
     vg_size: String,
     vg_free: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Logical {
+struct RawLogicalVolume {
     lv_name: String,
     vg_name: String,
 }
 
 /// What to do with a configured device.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum DeviceVerdict {
     Ours,
     Empty,
     /// It holds something, and its name was typed.
     Wipe,
 }
 
-/// What was found, and what follows from it.
-struct Found {
+/// The plan's lines, and the devices that are to be added.
+struct StorageFindings {
     lines: Vec<Change>,
     /// `wipe` or `add`, and the device.
     devices: Vec<(&'static str, String)>,
 }
 
-fn volumes(at: &At<'_>) -> Volumes {
-    let mut all = Volumes::default();
-    for one in at.facts.json::<Report>("lvm").map_or(vec![], |r| r.report) {
+fn parse_lvm_report(at: &NodeView<'_>) -> RawLvmReport {
+    let mut all = RawLvmReport::default();
+    for one in at
+        .facts
+        .parse_json::<RawLvmFullReport>("lvm")
+        .map_or(vec![], |r| r.report)
+    {
         all.pv.extend(one.pv);
         all.vg.extend(one.vg);
         all.lv.extend(one.lv);
@@ -213,23 +217,27 @@ fn volumes(at: &At<'_>) -> Volumes {
     all
 }
 
-fn look(at: &At<'_>) -> Result<Found, String> {
+fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, String> {
     let storage = &at.config().storage;
     let node = &at.node.name;
     let mount = storage.path.to_string_lossy();
     let blocks = at
         .facts
-        .json::<Lsblk>("lsblk")
+        .parse_json::<RawLsblk>("lsblk")
         .map_err(|e| format!("{node}: {e}"))?;
-    let all: Vec<&Block> = blocks.blockdevices.iter().flat_map(Block::all).collect();
-    let Volumes {
+    let all: Vec<&BlockDevice> = blocks
+        .blockdevices
+        .iter()
+        .flat_map(BlockDevice::all_devices)
+        .collect();
+    let RawLvmReport {
         pv: physical,
         vg: groups,
         lv: logical,
-    } = volumes(at);
+    } = parse_lvm_report(at);
     let mut lines = Vec::new();
     let mut devices = Vec::new();
-    let real: Vec<&str> = at.facts.out("devices").lines().collect();
+    let real: Vec<&str> = at.facts.output("devices").lines().collect();
     for (i, device) in storage.devices.iter().enumerate() {
         let written = device.to_string_lossy();
         // By-id links are resolved on the node.
@@ -244,7 +252,7 @@ fn look(at: &At<'_>) -> Result<Found, String> {
                 .iter()
                 .filter(|b| b.kind == "disk")
                 .map(|b| {
-                    let holds = b.content().unwrap_or_else(|| "empty".into());
+                    let holds = b.describe_content().unwrap_or_else(|| "empty".into());
                     format!("{} {} {holds}", b.path, human_bytes(b.size))
                 })
                 .collect();
@@ -270,7 +278,7 @@ fn look(at: &At<'_>) -> Result<Found, String> {
                 } else {
                     Change::same(format!("device {name}, {size}"))
                 });
-                Verdict::Ours
+                DeviceVerdict::Ours
             }
             Some(pv) if !pv.vg_name.is_empty() => {
                 return Err(format!(
@@ -279,24 +287,24 @@ fn look(at: &At<'_>) -> Result<Found, String> {
                 ));
             }
             // A physical volume without a group: an earlier run was interrupted.
-            Some(_) => Verdict::Empty,
+            Some(_) => DeviceVerdict::Empty,
             None => {
-                if let Some(place) = block.used_at() {
+                if let Some(place) = block.find_mount_point() {
                     return Err(format!(
                         "{name} of {node} is in use: mounted at {place}; name an unused device in [storage] devices"
                     ));
                 }
-                match block.content() {
-                    None => Verdict::Empty,
-                    Some(_) if at.accepted(&written) => Verdict::Wipe,
+                match block.describe_content() {
+                    None => DeviceVerdict::Empty,
+                    Some(_) if at.is_accepted(&written) => DeviceVerdict::Wipe,
                     Some(holds) => {
-                        let question = at.question(&written);
+                        let question = at.accept_phrase(&written);
                         lines.push(
-                            Change::ask(
+                            Change::ask_to_accept(
                                 format!("device {name}, {size}, holds {holds}: type {question} to wipe it"),
                                 question,
                             )
-                            .warn("everything on it is lost"),
+                            .with_warning("everything on it is lost"),
                         );
                         continue;
                     }
@@ -304,16 +312,16 @@ fn look(at: &At<'_>) -> Result<Found, String> {
             }
         };
         match verdict {
-            Verdict::Ours => {}
-            Verdict::Empty => {
+            DeviceVerdict::Ours => {}
+            DeviceVerdict::Empty => {
                 lines.push(Change::add(format!("device {name}, {size}")));
                 devices.push(("add", path.to_owned()));
             }
-            Verdict::Wipe => {
-                let holds = block.content().unwrap_or_default();
+            DeviceVerdict::Wipe => {
+                let holds = block.describe_content().unwrap_or_default();
                 lines.push(
                     Change::remove(format!("everything on {name}: {holds}"))
-                        .warn("its name was typed"),
+                        .with_warning("its name was typed"),
                 );
                 lines.push(Change::add(format!("device {name}, {size}")));
                 devices.push(("wipe", path.to_owned()));
@@ -338,13 +346,13 @@ fn look(at: &At<'_>) -> Result<Found, String> {
         (Some(_), true) => Change::modify(volume, "as it is", "grown by the new devices"),
         _ => Change::add(volume),
     });
-    let fs = at.facts.out("fstype");
+    let fs = at.facts.output("fstype");
     let wanted = storage.filesystem.as_str();
     lines.push(match fs {
         "" => Change::add(format!("file system {wanted}")),
         fs if fs == wanted => Change::same(format!("file system {fs}")),
         fs => Change::same(format!("file system {fs}"))
-            .warn(format!("{wanted} is configured; it is kept as it was made")),
+            .with_warning(format!("{wanted} is configured; it is kept as it was made")),
     });
     let fstab = at
         .facts
@@ -361,13 +369,13 @@ fn look(at: &At<'_>) -> Result<Found, String> {
             "{source} of {node} is mounted at {mount} already: unmount it, or choose another [storage] path"
         ));
     }
-    if !mounted && at.facts.out("hidden") == "yes" {
+    if !mounted && at.facts.output("hidden") == "yes" {
         return Err(format!(
             "{mount} of {node} holds files, which the mount would hide: move them away first"
         ));
     }
     lines.push(match (mounted, in_fstab) {
-        (true, Some(line)) if line.contains(HASTY) => {
+        (true, Some(line)) if line.contains(SHORT_DEVICE_TIMEOUT) => {
             Change::modify(format!("wait for {mount} at a start"), "30 s", "15 min")
         }
         (true, Some(_)) => Change::same(format!("mounted at {mount}, also after a reboot")),
@@ -375,10 +383,10 @@ fn look(at: &At<'_>) -> Result<Found, String> {
         (false, Some(_)) => Change::modify(mount, "not mounted", "mounted"),
         (false, None) => Change::add(format!("mount at {mount}, also after a reboot")),
     });
-    Ok(Found { lines, devices })
+    Ok(StorageFindings { lines, devices })
 }
 
-fn packages(config: &Config) -> Vec<&'static str> {
+fn storage_packages(config: &Config) -> Vec<&'static str> {
     match config.storage.filesystem {
         Filesystem::Ext4 => vec!["lvm2", "e2fsprogs"],
         Filesystem::Xfs => vec!["lvm2", "xfsprogs"],
@@ -386,58 +394,61 @@ fn packages(config: &Config) -> Vec<&'static str> {
 }
 
 #[async_trait]
-impl Concern for Storage {
+impl Concern for StorageConcern {
     fn name(&self) -> &'static str {
         "storage"
     }
 
-    fn applies(&self, node: &NodeConfig, config: &Config) -> bool {
+    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
         config.storage.node == node.name && config.storage.gluster.is_empty()
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
         let mount = config.storage.path.to_string_lossy().into_owned();
-        let mount = crate::host::quote([mount.as_str()]);
+        let mount = crate::host::quote_args([mount.as_str()]);
         let devices = &config.storage.devices;
-        let needs = Needs::default().command("folder", format!("[ -d {mount} ]"));
+        let needs = FactQuery::default().with_command("folder", format!("[ -d {mount} ]"));
         if devices.is_empty() {
             return needs;
         }
         let devices: Vec<_> = devices.iter().map(|d| d.to_string_lossy()).collect();
-        let devices = crate::host::quote(devices.iter().map(AsRef::as_ref));
+        let devices = crate::host::quote_args(devices.iter().map(AsRef::as_ref));
         needs
-            .files(["/etc/fstab"])
-            .command("mounts", "show /proc/self/mounts")
-            .command(
+            .with_files(["/etc/fstab"])
+            .with_command("mounts", "show /proc/self/mounts")
+            .with_command(
                 "hidden",
                 format!(
                     "for f in {mount}/* {mount}/.[!.]*; do [ ! -e \"$f\" ] || {{ echo yes; break; }}; done"
                 ),
             )
-            .command(
+            .with_command(
                 "lsblk",
                 "lsblk --json --bytes --output=PATH,SIZE,TYPE,FSTYPE,LABEL,PTTYPE,MOUNTPOINT,SERIAL",
             )
-            .command("devices", format!("readlink --canonicalize-missing -- {devices}"))
-            .command("lvm", LVM)
-            .command(
+            .with_command("devices", format!("readlink --canonicalize-missing -- {devices}"))
+            .with_command("lvm", LVM_REPORT_COMMAND)
+            .with_command(
                 "fstype",
                 format!("blkid --probe --match-tag TYPE --output value {DEVICE} || :"),
             )
     }
 
-    fn packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
+    fn required_packages(&self, _: &NodeConfig, config: &Config) -> Vec<String> {
         match config.storage.devices.is_empty() {
             true => Vec::new(),
-            false => packages(config).into_iter().map(str::to_owned).collect(),
+            false => storage_packages(config)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let storage = &at.config().storage;
         let mount = storage.path.to_string_lossy();
         if storage.devices.is_empty() {
-            return Ok(check(vec![match at.facts.ok("folder") {
+            return Ok(check_from_lines(vec![match at.facts.succeeded("folder") {
                 true => Change::same(format!("folder {mount}")),
                 false => Change::add(format!("folder {mount}")),
             }]));
@@ -448,32 +459,32 @@ impl Concern for Storage {
                 at.node.name
             ));
         }
-        let mut lines: Vec<Change> = packages(at.config())
+        let mut lines: Vec<Change> = storage_packages(at.config())
             .iter()
-            .map(|p| match at.facts.package(p) {
+            .map(|p| match at.facts.package_version(p) {
                 Some(version) => Change::same(format!("package {p} {version}")),
                 None => Change::add(format!("package {p}")),
             })
             .collect();
-        lines.extend(look(at)?.lines);
-        Ok(check(lines))
+        lines.extend(inspect_storage(at)?.lines);
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let storage = &at.config().storage;
         let mount = storage.path.to_string_lossy();
         if storage.devices.is_empty() {
             return run
-                .sh(&format!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
+                .run_script(&format!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
                 .await;
         }
-        let found = look(at).map_err(StepError::Failed)?;
-        let missing: Vec<&str> = packages(at.config())
+        let found = inspect_storage(at).map_err(StepError::Failed)?;
+        let missing: Vec<&str> = storage_packages(at.config())
             .into_iter()
-            .filter(|p| at.facts.package(p).is_none())
+            .filter(|p| at.facts.package_version(p).is_none())
             .collect();
         if !missing.is_empty() {
-            run.install(missing).await?;
+            run.install_packages(missing).await?;
         }
         if found.lines.iter().all(|l| l.kind == ChangeKind::Same) {
             return Ok(());
@@ -482,14 +493,14 @@ impl Concern for Storage {
         for (verb, device) in found.devices {
             args.extend([verb.to_owned(), device]);
         }
-        let script = format!("{TENTATIVE}{APPLY}");
-        run.lasting("storage", &script, &args).await
+        let script = format!("{TENTATIVE_FILE_FUNCTIONS}{APPLY}");
+        run.run_detached("storage", &script, &args).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_accepting, check_of, config, lines};
     use super::*;
 
@@ -511,8 +522,8 @@ mod tests {
         )
     }
 
-    fn facts(blocks: &str) -> Facts {
-        Facts::of(&[
+    fn facts(blocks: &str) -> NodeFacts {
+        NodeFacts::of(&[
             ("lsblk", &disks(blocks)),
             ("devices", "/dev/vdb\n/dev/vdc"),
             ("packages", "lvm2 ii 2\ne2fsprogs ii 1"),
@@ -523,7 +534,7 @@ mod tests {
     #[test]
     fn empty_devices_become_a_mounted_volume() {
         let blocks = [disk("/dev/vdb", ""), disk("/dev/vdc", "")].join(",");
-        let plan = check_of(&Storage, &config(TWO), facts(&blocks)).unwrap();
+        let plan = check_of(&StorageConcern, &config(TWO), facts(&blocks)).unwrap();
         insta::assert_snapshot!(lines(&plan).join("\n"), @r"
         = package lvm2 2
         = package e2fsprogs 1
@@ -538,20 +549,30 @@ mod tests {
     #[test]
     fn a_device_that_holds_something_is_wiped_only_after_its_name_was_typed() {
         let blocks = [disk("/dev/vdb", "xfs"), disk("/dev/vdc", "")].join(",");
-        let plan = check_of(&Storage, &config(TWO), facts(&blocks)).unwrap();
+        let plan = check_of(&StorageConcern, &config(TWO), facts(&blocks)).unwrap();
         assert_eq!(
             lines(&plan)[2],
             "! device /dev/vdb, 1.0 GiB, holds xfs \"old\": type n1:/dev/vdb to wipe it (everything on it is lost)"
         );
-        let plan =
-            check_accepting(&Storage, &config(TWO), facts(&blocks), &["n1:/dev/vdb"]).unwrap();
+        let plan = check_accepting(
+            &StorageConcern,
+            &config(TWO),
+            facts(&blocks),
+            &["n1:/dev/vdb"],
+        )
+        .unwrap();
         assert_eq!(
             lines(&plan)[2],
             "- everything on /dev/vdb: xfs \"old\" (its name was typed)"
         );
         // Another device's name is no answer.
-        let plan =
-            check_accepting(&Storage, &config(TWO), facts(&blocks), &["n1:/dev/vdc"]).unwrap();
+        let plan = check_accepting(
+            &StorageConcern,
+            &config(TWO),
+            facts(&blocks),
+            &["n1:/dev/vdc"],
+        )
+        .unwrap();
         assert!(lines(&plan)[2].starts_with('!'));
     }
 
@@ -559,9 +580,9 @@ mod tests {
     fn devices_in_use_and_missing_ones_are_never_touched() {
         let root = config("[storage]\ndevices = [\"/dev/vda\"]");
         let found = facts(&disk("/dev/vdb", "")).with("devices", "/dev/vda", 0);
-        let e = check_accepting(&Storage, &root, found, &["n1:/dev/vda"]).unwrap_err();
+        let e = check_accepting(&StorageConcern, &root, found, &["n1:/dev/vda"]).unwrap_err();
         assert!(e.contains("/dev/vda of n1 is in use: mounted at /"), "{e}");
-        let e = check_of(&Storage, &config(TWO), facts(&disk("/dev/vdb", ""))).unwrap_err();
+        let e = check_of(&StorageConcern, &config(TWO), facts(&disk("/dev/vdb", ""))).unwrap_err();
         assert!(
             e.contains("n1 has no device /dev/vdc; its disks are: /dev/vda 8.0 GiB ext4"),
             "{e}"
@@ -579,10 +600,10 @@ mod tests {
         let hasty =
             "UUID=1 /mnt/data ext4 defaults,noatime,nofail,x-systemd.device-timeout=30s 0 2\n";
         let old = found.clone().with_file("/etc/fstab", 0o644, hasty);
-        let plan = check_of(&Storage, &config(TWO), old).unwrap();
+        let plan = check_of(&StorageConcern, &config(TWO), old).unwrap();
         let last = lines(&plan).pop().unwrap();
         assert_eq!(last, "~ wait for /mnt/data at a start: 30 s → 15 min");
-        let plan = check_of(&Storage, &config(TWO), found).unwrap();
+        let plan = check_of(&StorageConcern, &config(TWO), found).unwrap();
         insta::assert_snapshot!(lines(&plan)[2..].join("\n"), @r"
         = device /dev/vdb, 1.0 GiB
         + device /dev/vdc, 1.0 GiB
@@ -596,7 +617,7 @@ mod tests {
     fn numbers_of_a_report_may_be_anything() {
         let blocks = [disk("/dev/vdb", "LVM2_member"), disk("/dev/vdc", "")].join(",");
         let found = facts(&blocks).with("lvm", r#"{"report":[{"vg":[{"vg_name":"matou","vg_size":"1B","vg_free":"2B"}],"pv":[{"pv_name":"/dev/vdb","vg_name":"matou","pv_size":"18446744073709551615B"}],"lv":[{"lv_name":"data","vg_name":"matou"}]}]}"#, 0);
-        let plan = check_of(&Storage, &config(TWO), found).unwrap();
+        let plan = check_of(&StorageConcern, &config(TWO), found).unwrap();
         assert!(lines(&plan).contains(&"~ volume matou/data: 0 B → 1 B".to_owned()));
     }
 
@@ -604,7 +625,7 @@ mod tests {
     fn files_below_the_mount_point_are_not_hidden() {
         let blocks = [disk("/dev/vdb", ""), disk("/dev/vdc", "")].join(",");
         let e = check_of(
-            &Storage,
+            &StorageConcern,
             &config(TWO),
             facts(&blocks).with("hidden", "yes", 0),
         )

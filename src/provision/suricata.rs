@@ -13,10 +13,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::{Desired, HARDENED, LOOKING};
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig, SuricataRules};
 use crate::job::{ChangeKind, Check, StepError};
 
@@ -36,9 +36,9 @@ const SOURCE: &str = "# Kept by `matou provision`: Suricata is in the backports 
 const PIN: &str = "# Kept by `matou provision`: nothing else comes from there by itself.\n\
     Package: suricata suricata-update libhtp2\nPin: release n=bookworm-backports\nPin-Priority: 500\n";
 
-/// Instead of what the package does: no start before there is a configuration, in the foreground,
-/// no more memory than it is worth, and sites come first.
-fn drop_in(rules: SuricataRules) -> String {
+/// Renders what replaces settings of the package's unit: it starts when there is a configuration,
+/// runs in the foreground, with a limit of memory, and has less weight than applications.
+fn render_suricata_drop_in(rules: SuricataRules) -> String {
     let (high, max) = match rules {
         SuricataRules::Update => ("768M", "1G"),
         _ => ("192M", "256M"),
@@ -67,7 +67,7 @@ const UPDATE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: n
     ExecStart=/bin/systemctl reload --no-block suricata.service\nTimeoutStartSec=15min\n";
 const UPDATE_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: newer rules for Suricata\n\n\
     [Timer]\nOnCalendar=04:20\nRandomizedDelaySec=1h\nOnActiveSec=1min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n";
-/// Rules that come with Suricata tell of odd packets, which are everyday.
+/// Disables rules that come with Suricata and report odd packets, which are everyday.
 const DISABLE: &str = "# Kept by `matou provision`.\nre:msg:\"SURICATA \n";
 
 /// Proves the configuration and the rules in the files named.
@@ -75,15 +75,16 @@ const PROVE: &str = r#"set -e
 t=$(mktemp -d); trap 'rm -rf "$t" "$1" "$2"' EXIT
 suricata -T -c "$1" -S "$2" -l "$t""#;
 
-/// See the module.
-pub struct Suricata;
+/// The concern `suricata`.
+pub struct SuricataConcern;
 
-fn wanted(config: &Config) -> SuricataRules {
+fn configured_suricata_rules(config: &Config) -> SuricataRules {
     config.provision.suricata
 }
 
-/// The network of an address; of IPv6 the node's own may change within it.
-fn home(ip: IpAddr, prefix: u8) -> String {
+/// Returns an address as Suricata's HOME_NET has it: of IPv6 the whole network, since the node's
+/// address may change within it.
+fn home_network(ip: IpAddr, prefix: u8) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => {
@@ -96,7 +97,7 @@ fn home(ip: IpAddr, prefix: u8) -> String {
     }
 }
 
-fn settings(at: &At<'_>) -> Result<String, String> {
+fn render_suricata_settings(at: &NodeView<'_>) -> Result<String, String> {
     let interface = at.facts.default_interface().ok_or_else(|| {
         format!(
             "{} has no default route: there is nothing to watch",
@@ -105,16 +106,16 @@ fn settings(at: &At<'_>) -> Result<String, String> {
     })?;
     let mut homes: BTreeSet<String> = at
         .fleet
-        .addresses()?
+        .node_addresses()?
         .into_iter()
         .map(|(_, ip)| ip.to_string())
         .collect();
     let own = at.facts.addresses().into_iter();
     homes.extend(
         own.filter(|a| a.interface == interface)
-            .map(|a| home(a.ip, a.prefix)),
+            .map(|a| home_network(a.ip, a.prefix)),
     );
-    let ssh: Vec<String> = super::sshd::ports(at.facts)
+    let ssh: Vec<String> = super::sshd::sshd_ports(at.facts)
         .iter()
         .map(u16::to_string)
         .collect();
@@ -129,124 +130,137 @@ fn settings(at: &At<'_>) -> Result<String, String> {
         .replace("@SSH@", &ssh.join(","))
         .replace("@SERVED@", &served.join(","))
         .replace("@INTERFACE@", &interface);
-    if wanted(at.config()) == SuricataRules::Update {
+    if configured_suricata_rules(at.config()) == SuricataRules::Update {
         text += &format!("  - {FETCHED}\n");
     }
     Ok(text)
 }
 
 /// Where the package comes from, when the distribution itself does not have it.
-fn source(at: &At<'_>) -> Desired {
-    match at.facts.os() {
-        os if os.id == "debian" && os.codename == "bookworm" => Desired::default()
-            .file(
+fn desired_suricata_source(at: &NodeView<'_>) -> DesiredState {
+    match at.facts.os_release() {
+        os if os.id == "debian" && os.codename == "bookworm" => DesiredState::default()
+            .with_file(
                 "/etc/apt/sources.list.d/matou-backports.sources",
                 0o644,
                 SOURCE,
             )
-            .file("/etc/apt/preferences.d/matou-backports", 0o644, PIN)
-            .after("apt-get -q update -o DPkg::Lock::Timeout=300"),
-        _ => Desired::default(),
+            .with_file("/etc/apt/preferences.d/matou-backports", 0o644, PIN)
+            .on_file_change("apt-get -q update -o DPkg::Lock::Timeout=300"),
+        _ => DesiredState::default(),
     }
 }
 
-fn packages(config: &Config) -> Desired {
-    let desired = Desired::default().packages(["suricata", "logrotate"]);
-    match wanted(config) {
-        SuricataRules::Update => desired.packages(["suricata-update"]),
+fn desired_suricata_packages(config: &Config) -> DesiredState {
+    let desired = DesiredState::default().with_packages(["suricata", "logrotate"]);
+    match configured_suricata_rules(config) {
+        SuricataRules::Update => desired.with_packages(["suricata-update"]),
         _ => desired,
     }
 }
 
 /// Its files and units; `settings` may be empty when only their names matter.
-fn parts(config: &Config, settings: &str) -> Desired {
+fn desired_suricata_files(config: &Config, settings: &str) -> DesiredState {
     let units = "/etc/systemd/system/";
-    let desired = Desired::default()
-        .file(DROP_IN, 0o644, drop_in(wanted(config)))
-        .file(RULES, 0o644, OWN_RULES)
-        .file(SETTINGS, 0o644, settings)
-        .file("/etc/logrotate.d/suricata", 0o644, ROTATE)
-        .file(
+    let desired = DesiredState::default()
+        .with_file(
+            DROP_IN,
+            0o644,
+            render_suricata_drop_in(configured_suricata_rules(config)),
+        )
+        .with_file(RULES, 0o644, OWN_RULES)
+        .with_file(SETTINGS, 0o644, settings)
+        .with_file("/etc/logrotate.d/suricata", 0o644, ROTATE)
+        .with_file(
             &format!("{units}matou-suricata-logs.service"),
             0o644,
-            format!("{LOGS}{HARDENED}{LOOKING}"),
+            format!("{LOGS}{HARDENED}{READ_ONLY_SYSTEM}"),
         )
-        .file(
+        .with_file(
             &format!("{units}matou-suricata-logs.timer"),
             0o644,
             LOGS_TIMER,
         )
-        .after("systemctl daemon-reload")
-        .unit(UNIT)
-        .steady_unit("matou-suricata-logs.timer");
-    match wanted(config) {
+        .on_file_change("systemctl daemon-reload")
+        .with_unit(UNIT)
+        .with_steady_unit("matou-suricata-logs.timer");
+    match configured_suricata_rules(config) {
         SuricataRules::Update => desired
-            .file("/etc/suricata/matou-disable.conf", 0o644, DISABLE)
-            .file(
+            .with_file("/etc/suricata/matou-disable.conf", 0o644, DISABLE)
+            .with_file(
                 &format!("{units}matou-suricata-rules.service"),
                 0o644,
-                format!("{UPDATE}{HARDENED}{LOOKING}ProtectHome=yes\n"),
+                format!("{UPDATE}{HARDENED}{READ_ONLY_SYSTEM}ProtectHome=yes\n"),
             )
-            .file(
+            .with_file(
                 &format!("{units}matou-suricata-rules.timer"),
                 0o644,
                 UPDATE_TIMER,
             )
-            .steady_unit("matou-suricata-rules.timer"),
+            .with_steady_unit("matou-suricata-rules.timer"),
         _ => desired,
     }
 }
 
 #[async_trait]
-impl Concern for Suricata {
+impl Concern for SuricataConcern {
     fn name(&self) -> &'static str {
         "suricata"
     }
 
-    fn applies(&self, _: &NodeConfig, config: &Config) -> bool {
-        wanted(config) != SuricataRules::Off
+    fn applies_to(&self, _: &NodeConfig, config: &Config) -> bool {
+        configured_suricata_rules(config) != SuricataRules::Off
     }
 
-    fn needs(&self, _: &NodeConfig, config: &Config) -> Needs {
-        parts(config, "").needs().and(super::sshd::needs()).files([
-            "/etc/apt/sources.list.d/matou-backports.sources",
-            "/etc/apt/preferences.d/matou-backports",
-        ])
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
+        desired_suricata_files(config, "")
+            .fact_query()
+            .merge(super::sshd::sshd_config_query())
+            .with_files([
+                "/etc/apt/sources.list.d/matou-backports.sources",
+                "/etc/apt/preferences.d/matou-backports",
+            ])
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        let mut lines = source(at).compare(at.facts);
-        lines.extend(packages(at.config()).compare(at.facts));
-        lines.extend(parts(at.config(), &settings(at)?).compare(at.facts));
-        Ok(check(lines))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        let mut lines = desired_suricata_source(at).compare(at.facts);
+        lines.extend(desired_suricata_packages(at.config()).compare(at.facts));
+        lines.extend(
+            desired_suricata_files(at.config(), &render_suricata_settings(at)?).compare(at.facts),
+        );
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let config = at.config();
-        let settings = settings(at).map_err(StepError::Failed)?;
-        source(at).apply(at, run).await?;
-        // In time for the package, which starts it.
-        let drop_in = Desired::default().file(DROP_IN, 0o644, drop_in(wanted(config)));
+        let settings = render_suricata_settings(at).map_err(StepError::Failed)?;
+        desired_suricata_source(at).apply(at, run).await?;
+        // Before the package is installed, which starts Suricata.
+        let drop_in = DesiredState::default().with_file(
+            DROP_IN,
+            0o644,
+            render_suricata_drop_in(configured_suricata_rules(config)),
+        );
         drop_in
-            .after("systemctl daemon-reload")
+            .on_file_change("systemctl daemon-reload")
             .apply(at, run)
             .await?;
-        packages(config).apply(at, run).await?;
-        if wanted(config) == SuricataRules::Update {
+        desired_suricata_packages(config).apply(at, run).await?;
+        if configured_suricata_rules(config) == SuricataRules::Update {
             let empty = "set -e; mkdir -p \"${1%/*}\"; [ -e \"$1\" ] || : >\"$1\"";
-            run.sh("a place for fetched rules", empty, [FETCHED])
+            run.run_script("a place for fetched rules", empty, [FETCHED])
                 .await?;
         }
-        let parts = parts(config, &settings);
+        let parts = desired_suricata_files(config, &settings);
         let changed = parts
             .compare(at.facts)
             .iter()
             .any(|l| l.kind != ChangeKind::Same);
         if changed {
             let new = |path: &str| format!("{path}.new");
-            run.write(&new(SETTINGS), &settings, 0o644).await?;
-            run.write(&new(RULES), OWN_RULES, 0o644).await?;
-            run.sh(
+            run.write_file(&new(SETTINGS), &settings, 0o644).await?;
+            run.write_file(&new(RULES), OWN_RULES, 0o644).await?;
+            run.run_script(
                 "prove Suricata's configuration",
                 PROVE,
                 [new(SETTINGS), new(RULES)],
@@ -259,7 +273,7 @@ impl Concern for Suricata {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_of, config, lines};
     use super::*;
 
@@ -268,9 +282,9 @@ mod tests {
         {"local":"203.0.113.5","prefixlen":24,"scope":"global"},
         {"local":"2001:db8:1:2:aaaa::5","prefixlen":64,"scope":"global"}]}]"#;
 
-    fn facts(os: &str) -> Facts {
+    fn facts(os: &str) -> NodeFacts {
         let route = "Iface Destination Gateway Flags RefCnt Use Metric Mask\neth0 00000000 010071CB 0003 0 0 0 00000000 0 0 0";
-        Facts::of(&[
+        NodeFacts::of(&[
             ("os", os),
             ("route", route),
             ("addresses", ADDRESSES),
@@ -281,7 +295,7 @@ mod tests {
     #[test]
     fn debian_12_gets_it_from_backports_others_from_their_own() {
         let on = config("[provision]\nsuricata = \"builtin\"");
-        let plan = lines(&check_of(&Suricata, &on, facts(BOOKWORM)).unwrap());
+        let plan = lines(&check_of(&SuricataConcern, &on, facts(BOOKWORM)).unwrap());
         let first = [
             "+ /etc/apt/sources.list.d/matou-backports.sources (6 lines)",
             "+ /etc/apt/preferences.d/matou-backports (4 lines)",
@@ -289,10 +303,10 @@ mod tests {
         ];
         assert_eq!(plan[..3], first);
         let trixie = facts("ID=debian\nVERSION_CODENAME=trixie");
-        let plan = lines(&check_of(&Suricata, &on, trixie).unwrap());
+        let plan = lines(&check_of(&SuricataConcern, &on, trixie).unwrap());
         assert!(plan[0] == "+ package suricata", "{plan:?}");
         let update = config("[provision]\nsuricata = \"update\"");
-        let plan = lines(&check_of(&Suricata, &update, facts(BOOKWORM)).unwrap());
+        let plan = lines(&check_of(&SuricataConcern, &update, facts(BOOKWORM)).unwrap());
         assert!(
             plan.contains(&"+ package suricata-update".to_owned()),
             "{plan:?}"
@@ -306,7 +320,7 @@ mod tests {
     #[test]
     fn it_costs_nothing_until_it_is_switched_on() {
         let off = config("");
-        assert!(!Suricata.applies(&off.nodes[0], &off));
+        assert!(!SuricataConcern.applies_to(&off.nodes[0], &off));
     }
 
     #[test]
@@ -315,14 +329,15 @@ mod tests {
             config("[provision]\nsuricata = \"builtin\"\nopen_ports = [\"8443/tcp\", \"53/udp\"]");
         let accepted = BTreeSet::new();
         let facts = facts(BOOKWORM);
-        let fleet = super::super::survey::Picture::of(&on, &accepted, [("n1", facts.clone())]);
-        let at = At {
+        let fleet =
+            super::super::survey::FleetFacts::from_facts(&on, &accepted, [("n1", facts.clone())]);
+        let at = NodeView {
             node: &on.nodes[0],
             facts: &facts,
             fleet: &fleet,
             packages: &[],
         };
-        let text = settings(&at).unwrap();
+        let text = render_suricata_settings(&at).unwrap();
         for line in [
             "HOME_NET: \"[10.0.0.1,10.0.0.2,10.0.0.3,2001:db8:1:2::/64,203.0.113.5]\"",
             "SSH_PORTS: \"[2222]\"",

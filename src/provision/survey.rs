@@ -4,39 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::facts::{Facts, Needs, nonce};
-use crate::config::{Config, NodeConfig, Reach};
+use super::facts::{FactQuery, NodeFacts, random_fact_nonce};
+use crate::config::{Config, NodeConfig, NodeConnection};
 use crate::docker::{NodeHandle, Nodes};
 
 /// A node's facts, or why there are none.
-pub type Known = Result<Arc<Facts>, String>;
+pub type FactsResult = Result<Arc<NodeFacts>, String>;
 
-/// Gathers facts, one round trip a node.
-pub struct Survey {
+/// Gathers facts, one round trip a node, and keeps them until they are forgotten.
+pub struct FactCache {
     config: Arc<Config>,
     accepted: BTreeSet<String>,
-    cells: BTreeMap<String, Cell>,
+    cells: BTreeMap<String, FactCacheEntry>,
 }
 
-struct Cell {
+struct FactCacheEntry {
     handle: NodeHandle,
-    needs: Needs,
-    /// Held while it is gathered, so that it is gathered once.
+    needs: FactQuery,
+    /// Held while facts are gathered, so that two who ask gather them once.
     gathering: tokio::sync::Mutex<()>,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<FactsResult>>,
 }
 
-impl Survey {
+impl FactCache {
     pub(super) fn new(
         config: Arc<Config>,
         nodes: &Nodes,
         accepted: BTreeSet<String>,
-        needs: impl Fn(&NodeConfig) -> Needs,
+        needs: impl Fn(&NodeConfig) -> FactQuery,
     ) -> Self {
         let cells = nodes
             .iter()
             .map(|handle| {
-                let cell = Cell {
+                let cell = FactCacheEntry {
                     handle: handle.clone(),
                     needs: needs(&handle.config),
                     gathering: tokio::sync::Mutex::default(),
@@ -52,13 +52,13 @@ impl Survey {
         }
     }
 
-    /// The fleet as it is now, as far as it is known.
-    pub(super) async fn picture(&self) -> Picture<'_> {
+    /// Returns the facts of all nodes, and gathers those that are not kept.
+    pub(super) async fn gather_facts(&self) -> FleetFacts<'_> {
         let gathering = self
             .cells
             .iter()
-            .map(|(name, cell)| async move { (name.as_str(), cell.get().await) });
-        Picture {
+            .map(|(name, cell)| async move { (name.as_str(), cell.get_or_gather().await) });
+        FleetFacts {
             config: &self.config,
             accepted: &self.accepted,
             facts: futures_util::future::join_all(gathering)
@@ -68,18 +68,18 @@ impl Survey {
         }
     }
 
-    pub(super) fn handle(&self, node: &str) -> Option<&NodeHandle> {
+    pub(super) fn node_handle(&self, node: &str) -> Option<&NodeHandle> {
         self.cells.get(node).map(|c| &c.handle)
     }
 
-    /// Something changed on the node.
-    pub(super) fn forget(&self, node: &str) {
+    /// Forgets the facts of a node that was changed.
+    pub(super) fn forget_node(&self, node: &str) {
         if let Some(cell) = self.cells.get(node) {
             cell.set(None);
         }
     }
 
-    /// Something changed everywhere.
+    /// Forgets the facts of all nodes.
     pub(super) fn forget_all(&self) {
         for cell in self.cells.values() {
             cell.set(None);
@@ -87,12 +87,12 @@ impl Survey {
     }
 }
 
-impl Cell {
-    fn set(&self, known: Option<Known>) {
+impl FactCacheEntry {
+    fn set(&self, known: Option<FactsResult>) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
-    async fn get(&self) -> Known {
+    async fn get_or_gather(&self) -> FactsResult {
         let _gathering = self.gathering.lock().await;
         let known = self
             .known
@@ -102,11 +102,13 @@ impl Cell {
         if let Some(known) = known {
             return known;
         }
-        let nonce = nonce();
+        let nonce = random_fact_nonce();
         let socket = self.handle.config.docker_socket.to_string_lossy();
-        let script = self.needs.script(&nonce, &socket);
+        let script = self.needs.gather_command(&nonce, &socket);
         let known = match self.handle.host.run_ok(&script).await {
-            Ok(output) => Ok(Arc::new(self.needs.parse(&nonce, &output.text()))),
+            Ok(output) => Ok(Arc::new(
+                self.needs.parse_output(&nonce, &output.stdout_text()),
+            )),
             Err(e) => Err(e.to_string()),
         };
         self.set(Some(known.clone()));
@@ -115,19 +117,19 @@ impl Cell {
 }
 
 /// The fleet at one moment: what was asked for, and what was found.
-pub struct Picture<'a> {
+pub struct FleetFacts<'a> {
     pub config: &'a Config,
-    /// What the operator accepted of what was asked.
+    /// What the operator accepted, as `NODE:WHAT`.
     pub accepted: &'a BTreeSet<String>,
-    facts: BTreeMap<&'a str, Known>,
+    facts: BTreeMap<&'a str, FactsResult>,
 }
 
-impl Picture<'_> {
+impl FleetFacts<'_> {
     /// A node's facts.
     ///
     /// # Errors
     /// Why it could not be asked.
-    pub fn facts(&self, node: &str) -> Result<&Facts, String> {
+    pub fn node_facts(&self, node: &str) -> Result<&NodeFacts, String> {
         match self.facts.get(node) {
             Some(Ok(facts)) => Ok(facts),
             Some(Err(e)) => Err(e.clone()),
@@ -140,15 +142,15 @@ impl Picture<'_> {
     ///
     /// # Errors
     /// When none of these is known, with what to write into config.toml.
-    pub fn address(&self, node: &NodeConfig) -> Result<IpAddr, String> {
+    pub fn node_address(&self, node: &NodeConfig) -> Result<IpAddr, String> {
         if let Some(ip) = node.advertise.as_deref().and_then(|a| a.parse().ok()) {
             return Ok(ip);
         }
         let configured = match &node.reach {
-            Reach::Ssh(ssh) => ssh.address.parse::<IpAddr>().ok(),
-            Reach::Local => None,
+            NodeConnection::Ssh(ssh) => ssh.address.parse::<IpAddr>().ok(),
+            NodeConnection::Local => None,
         };
-        let facts = match (self.facts(&node.name), configured, &node.advertise) {
+        let facts = match (self.node_facts(&node.name), configured, &node.advertise) {
             (Ok(facts), ..) => facts,
             (Err(_), Some(ip), None) => return Ok(ip),
             (Err(e), ..) => {
@@ -188,30 +190,30 @@ impl Picture<'_> {
             })
     }
 
-    /// Name and address of every node, in the order of config.toml.
+    /// Returns the name and address of every node, in the order of config.toml.
     ///
     /// # Errors
-    /// As [`Picture::address`].
-    pub fn addresses(&self) -> Result<Vec<(&str, IpAddr)>, String> {
+    /// As [`FleetFacts::node_address`], of the first node without an address.
+    pub fn node_addresses(&self) -> Result<Vec<(&str, IpAddr)>, String> {
         self.config
             .nodes
             .iter()
-            .map(|n| Ok((n.name.as_str(), self.address(n)?)))
+            .map(|n| Ok((n.name.as_str(), self.node_address(n)?)))
             .collect()
     }
 
     /// The configuration of a node.
-    pub fn node(&self, name: &str) -> Option<&NodeConfig> {
+    pub fn node_config(&self, name: &str) -> Option<&NodeConfig> {
         self.config.nodes.iter().find(|n| n.name == name)
     }
 }
 
-impl<'a> Picture<'a> {
-    /// A fleet that was not asked: of tests.
-    pub(super) fn of(
+impl<'a> FleetFacts<'a> {
+    /// Makes a fleet of given facts, for tests and fuzzing.
+    pub(super) fn from_facts(
         config: &'a Config,
         accepted: &'a BTreeSet<String>,
-        facts: impl IntoIterator<Item = (&'a str, Facts)>,
+        facts: impl IntoIterator<Item = (&'a str, NodeFacts)>,
     ) -> Self {
         Self {
             config,

@@ -5,9 +5,9 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::facts::Needs;
-use super::run::{Run, TENTATIVE};
+use super::at::{NodeView, check_from_lines};
+use super::facts::FactQuery;
+use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 use crate::text::human_bytes;
@@ -38,31 +38,31 @@ fi
 const REMOVE: &str = "set -e; if swapon --show=NAME --noheadings | grep -qx /swapfile; then swapoff /swapfile; fi\n\
     sed -i '\\|^/swapfile[[:space:]]|d' /etc/fstab; rm -f /swapfile";
 
-/// See the module.
-pub struct Swap;
+/// The concern `swap`: the swap file.
+pub struct SwapConcern;
 
 #[async_trait]
-impl Concern for Swap {
+impl Concern for SwapConcern {
     fn name(&self) -> &'static str {
         "swap"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default()
-            .command(
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        FactQuery::default()
+            .with_command(
                 "swap",
                 "while read -r name _ size _; do case $name in /*) echo \"$name $((size * 1024))\";; esac; done </proc/swaps",
             )
             // One that is in use has its header beside what the kernel counts.
-            .command(
+            .with_command(
                 "swapfile",
                 "while read -r name _ size _; do [ \"$name\" != /swapfile ] || { echo $((size * 1024 + 4096)); exit; }; done </proc/swaps\n\
                  [ -e /swapfile ] && stat -c %s /swapfile",
             )
-            .files(["/etc/fstab"])
+            .with_files(["/etc/fstab"])
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             let line = "swap is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));
@@ -70,7 +70,7 @@ impl Concern for Swap {
         let wanted = at.config().provision.swap;
         let active: Vec<(&str, u64)> = at
             .facts
-            .out("swap")
+            .output("swap")
             .lines()
             .filter_map(|l| {
                 let (name, size) = l.trim().split_once(char::is_whitespace)?;
@@ -88,10 +88,10 @@ impl Concern for Swap {
                 .lines()
                 .any(|l| l.split_whitespace().next() == Some(PATH))
         });
-        let file: u64 = at.facts.out("swapfile").parse().unwrap_or(0);
+        let file: u64 = at.facts.output("swapfile").parse().unwrap_or(0);
         if wanted == 0 {
             let left = ours.is_some() || in_fstab || file > 0;
-            return Ok(check(vec![if left {
+            return Ok(check_from_lines(vec![if left {
                 Change::remove(format!("swap file {PATH}"))
             } else {
                 Change::same("no swap file")
@@ -109,15 +109,18 @@ impl Concern for Swap {
             Some(_) => Change::modify("size of the swap file", human_bytes(file), size),
             None => Change::add(format!("swap file of {size}")),
         };
-        Ok(check(vec![line]))
+        Ok(check_from_lines(vec![line]))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         match at.config().provision.swap {
-            0 => run.sh("remove the swap file", REMOVE, [""; 0]).await,
+            0 => {
+                run.run_script("remove the swap file", REMOVE, [""; 0])
+                    .await
+            }
             size => {
-                let script = format!("{TENTATIVE}{MAKE}");
-                run.lasting("swap", &script, &[size.to_string()]).await
+                let script = format!("{TENTATIVE_FILE_FUNCTIONS}{MAKE}");
+                run.run_detached("swap", &script, &[size.to_string()]).await
             }
         }
     }
@@ -125,15 +128,15 @@ impl Concern for Swap {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::NodeFacts;
     use super::super::testing::{check_of, config, lines};
     use super::*;
 
     fn plan(more: &str, swap: &str, file: &str, fstab: &str) -> String {
-        let facts = Facts::of(&[("swap", swap), ("swapfile", file)])
+        let facts = NodeFacts::of(&[("swap", swap), ("swapfile", file)])
             .with("container", "", 1)
             .with_file("/etc/fstab", 0o644, fstab);
-        lines(&check_of(&Swap, &config(more), facts).unwrap()).join("\n")
+        lines(&check_of(&SwapConcern, &config(more), facts).unwrap()).join("\n")
     }
 
     #[test]

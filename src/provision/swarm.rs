@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::Concern;
-use super::at::{At, check};
-use super::drain::manager;
-use super::engine_facts::{Engine, Swarm, SwarmNode};
-use super::facts::{Facts, Needs};
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::drain::find_answering_manager;
+use super::engine_facts::{EngineFacts, EngineSwarmFacts, SwarmNodeFacts};
+use super::facts::{FactQuery, NodeFacts};
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::docker::DockerError;
 use crate::host::Command;
@@ -33,17 +33,17 @@ const POOLS: [&str; 4] = [
 ];
 
 /// How long a joining node may take to become active.
-const JOIN: Duration = Duration::from_secs(90);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long an engine that is of a swarm may take until it takes part in it.
-const TAKES_PART: Duration = Duration::from_secs(20);
+/// How long an engine may take to become active in its swarm.
+const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// See the module.
-pub struct Membership;
+/// The concern `swarm`: membership, role, labels and availability of a node.
+pub struct SwarmConcern;
 
-/// What stands in the way, or is to be done, for one node.
+/// How a node stands to the fleet's swarm, which decides what is to be done.
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum MembershipState {
     /// No engine yet.
     NoEngine,
     /// It makes the swarm.
@@ -52,8 +52,8 @@ enum State {
     Join,
     /// There is no swarm to join yet.
     Waits,
-    Member(SwarmNode),
-    /// A manager does not answer that may have a swarm.
+    Member(SwarmNodeFacts),
+    /// A manager that may have a swarm does not answer.
     Unknown,
     /// It belongs to a swarm of others.
     Foreign,
@@ -62,53 +62,58 @@ enum State {
     Failing(String),
 }
 
-fn state(at: &At<'_>) -> State {
+fn membership_state(at: &NodeView<'_>) -> MembershipState {
     let Some(engine) = at.facts.engine() else {
-        return State::NoEngine;
+        return MembershipState::NoEngine;
     };
-    let ours = managers(at);
+    let ours = fleet_swarm_managers(at);
     match engine.swarm.local_node_state.as_str() {
         "active" => {
             let id = &engine.swarm.node_id;
             let nodes = ours.first().map(|(_, e)| e.nodes.as_slice());
             match nodes.unwrap_or_default().iter().find(|n| n.id == *id) {
-                Some(node) => State::Member(node.clone()),
-                None if ours.is_empty() && silent_manager(at) => State::Unknown,
-                None => State::Foreign,
+                Some(node) => MembershipState::Member(node.clone()),
+                None if ours.is_empty() && has_silent_manager(at) => MembershipState::Unknown,
+                None => MembershipState::Foreign,
             }
         }
-        "locked" => State::Locked,
-        "pending" | "error" => beside_a_swarm(at, &engine.swarm, &ours),
-        _ if !ours.is_empty() => State::Join,
+        "locked" => MembershipState::Locked,
+        "pending" | "error" => unconnected_state(at, &engine.swarm, &ours),
+        _ if !ours.is_empty() => MembershipState::Join,
         // A second swarm beside one that is only out of reach would be worse than none.
-        _ if silent_manager(at) => State::Unknown,
-        _ if is_first_manager(at) => State::Init,
-        _ => State::Waits,
+        _ if has_silent_manager(at) => MembershipState::Unknown,
+        _ if is_first_manager(at) => MembershipState::Init,
+        _ => MembershipState::Waits,
     }
 }
 
-/// A node that is of a swarm and does not reach it: of one that is lost, when no manager of the
-/// fleet's knows it. A manager is never taken for one of those: it may be about to be elected.
-fn beside_a_swarm(at: &At<'_>, swarm: &Swarm, ours: &[(&NodeConfig, Engine)]) -> State {
-    let failing = State::Failing(swarm.error.clone());
+/// Returns the state of a node that has a swarm and does not reach it. The swarm is a foreign or
+/// lost one when no manager of the fleet knows the node; not so on a manager, which may be about to
+/// be elected.
+fn unconnected_state(
+    at: &NodeView<'_>,
+    swarm: &EngineSwarmFacts,
+    ours: &[(&NodeConfig, EngineFacts)],
+) -> MembershipState {
+    let failing = MembershipState::Failing(swarm.error.clone());
     if at.node.role == Role::Manager || swarm.node_id.is_empty() {
         return failing;
     }
     match ours.first() {
         Some((_, manager)) if manager.nodes.iter().any(|n| n.id == swarm.node_id) => failing,
-        None if silent_manager(at) => State::Unknown,
-        _ => State::Foreign,
+        None if has_silent_manager(at) => MembershipState::Unknown,
+        _ => MembershipState::Foreign,
     }
 }
 
-/// The fleet's swarm, by its managers and their engines: of several, the one of most nodes, since a
-/// swarm that somebody made by mistake has but one.
-fn managers<'a>(at: &'a At<'_>) -> Vec<(&'a NodeConfig, Engine)> {
+/// Returns the managers of the fleet's swarm, and their engines. Of several swarms it is the one
+/// with most nodes: one that somebody made by mistake has only one.
+fn fleet_swarm_managers<'a>(at: &'a NodeView<'_>) -> Vec<(&'a NodeConfig, EngineFacts)> {
     let mut managers: Vec<_> = at
         .config()
         .nodes
         .iter()
-        .filter_map(|n| Some((n, at.fleet.facts(&n.name).ok()?.engine()?)))
+        .filter_map(|n| Some((n, at.fleet.node_facts(&n.name).ok()?.engine()?)))
         .filter(|(_, e)| e.is_manager())
         .collect();
     managers.sort_by_key(|(_, e)| std::cmp::Reverse(e.nodes.len()));
@@ -120,11 +125,11 @@ fn managers<'a>(at: &'a At<'_>) -> Vec<(&'a NodeConfig, Engine)> {
     managers
 }
 
-/// A manager of config.toml does not answer, or does not take part yet: it may be of the swarm that
-/// this node is in.
-fn silent_manager(at: &At<'_>) -> bool {
+/// Returns whether a manager of config.toml does not answer, or is not active yet: it may be in the
+/// swarm that this node is in.
+fn has_silent_manager(at: &NodeView<'_>) -> bool {
     let mut managers = at.config().nodes.iter().filter(|n| n.role == Role::Manager);
-    managers.any(|n| match at.fleet.facts(&n.name) {
+    managers.any(|n| match at.fleet.node_facts(&n.name) {
         Err(_) => true,
         Ok(facts) => facts.engine().is_some_and(|e| {
             matches!(
@@ -135,19 +140,19 @@ fn silent_manager(at: &At<'_>) -> bool {
     })
 }
 
-fn is_first_manager(at: &At<'_>) -> bool {
+fn is_first_manager(at: &NodeView<'_>) -> bool {
     let first = at.config().nodes.iter().find(|n| n.role == Role::Manager);
     first.is_some_and(|n| n.name == at.node.name)
 }
 
-fn role(node: &NodeConfig) -> &'static str {
+fn wanted_role_name(node: &NodeConfig) -> &'static str {
     match node.role {
         Role::Manager => "manager",
         Role::Worker => "worker",
     }
 }
 
-fn pools(at: &At<'_>) -> Vec<String> {
+fn overlay_address_pools(at: &NodeView<'_>) -> Vec<String> {
     let configured = &at.config().provision.address_pools;
     if !configured.is_empty() {
         return configured.clone();
@@ -156,18 +161,18 @@ fn pools(at: &At<'_>) -> Vec<String> {
         .config()
         .nodes
         .iter()
-        .filter_map(|n| at.fleet.facts(&n.name).ok())
-        .flat_map(Facts::addresses)
+        .filter_map(|n| at.fleet.node_facts(&n.name).ok())
+        .flat_map(NodeFacts::addresses)
         .map(|a| a.ip)
         .collect();
     let free = POOLS
         .into_iter()
-        .find(|pool| !taken.iter().any(|ip| contains(pool, *ip)));
+        .find(|pool| !taken.iter().any(|ip| ipv4_network_contains(pool, *ip)));
     free.map(str::to_owned).into_iter().collect()
 }
 
 /// Whether an IPv4 network, as `10.0.0.0/8`, holds an address.
-fn contains(network: &str, ip: IpAddr) -> bool {
+fn ipv4_network_contains(network: &str, ip: IpAddr) -> bool {
     let Some((base, bits)) = network.split_once('/') else {
         return false;
     };
@@ -181,29 +186,31 @@ fn contains(network: &str, ip: IpAddr) -> bool {
 }
 
 #[async_trait]
-impl Concern for Membership {
+impl Concern for SwarmConcern {
     fn name(&self) -> &'static str {
         "swarm"
     }
 
-    /// Every node is asked about its swarm.
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        Needs::default()
+    /// Asks for nothing more: every node is asked about its engine and swarm.
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        FactQuery::default()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let node = at.node;
-        let lines = match state(at) {
-            State::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
-            State::Waits => return Ok(Check::Unknown("the swarm is not made yet".into())),
-            State::Unknown => {
+        let lines = match membership_state(at) {
+            MembershipState::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
+            MembershipState::Waits => {
+                return Ok(Check::Unknown("the swarm is not made yet".into()));
+            }
+            MembershipState::Unknown => {
                 return Ok(Check::Unknown(
                     "no manager answers that could tell its nodes".into(),
                 ));
             }
-            State::Init => {
-                let address = at.fleet.address(node)?;
-                let pools = match pools(at).as_slice() {
+            MembershipState::Init => {
+                let address = at.fleet.node_address(node)?;
+                let pools = match overlay_address_pools(at).as_slice() {
                     [] => "the engine's own".to_owned(),
                     pools => pools.join(", "),
                 };
@@ -212,65 +219,70 @@ impl Concern for Membership {
                     node.name
                 ))]
             }
-            State::Join => {
-                let address = at.fleet.address(node)?;
+            MembershipState::Join => {
+                let address = at.fleet.node_address(node)?;
                 vec![Change::add(format!(
                     "{} of the swarm, at {address}",
-                    role(node)
+                    wanted_role_name(node)
                 ))]
             }
-            State::Member(found) => member(at, &found)?,
-            State::Foreign => {
-                let question = at.question("leave-swarm");
-                let line = Change::ask(
+            MembershipState::Member(found) => compare_member(at, &found)?,
+            MembershipState::Foreign => {
+                let question = at.accept_phrase("leave-swarm");
+                let line = Change::ask_to_accept(
                     format!(
                         "{} belongs to another swarm: type {question} to take it out of that one",
                         node.name
                     ),
                     question,
                 );
-                let line = line.warn("what runs on it there is lost to that swarm");
-                match at.accepted("leave-swarm") {
+                let line = line.with_warning("what runs on it there is lost to that swarm");
+                match at.is_accepted("leave-swarm") {
                     true => vec![
                         Change::remove(format!("{} from the other swarm", node.name)),
-                        Change::add(format!("{} of the swarm", role(node))),
+                        Change::add(format!("{} of the swarm", wanted_role_name(node))),
                     ],
                     false => vec![line],
                 }
             }
-            State::Locked => vec![Change::decide(format!(
+            MembershipState::Locked => vec![Change::decide(format!(
                 "the swarm of {} is locked: run `docker swarm unlock` there with its key",
                 node.name
             ))],
-            State::Failing(why) => vec![Change::modify(
+            MembershipState::Failing(why) => vec![Change::modify(
                 format!("{} in the swarm", node.name),
                 match why.is_empty() {
                     true => "joining".to_owned(),
-                    false => crate::text::clean(&why).into_owned(),
+                    false => crate::text::clean_line(&why).into_owned(),
                 },
                 "active",
             )],
         };
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        let applied = apply(at, run).await;
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        let applied = apply_membership(at, run).await;
         // The managers' lists changed as well.
         run.forget_all();
         applied
     }
 }
 
-/// What differs on a member.
-fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
+/// Compares a member's role, labels and availability, and on the first manager the settings of the
+/// swarm.
+fn compare_member(at: &NodeView<'_>, found: &SwarmNodeFacts) -> Result<Vec<Change>, String> {
     let node = at.node;
     let mut lines = Vec::new();
-    lines.push(if found.role == role(node) {
+    lines.push(if found.role == wanted_role_name(node) {
         Change::same(format!("{} of the swarm", found.role))
     } else {
-        let change = Change::modify(format!("role of {}", node.name), &found.role, role(node));
-        quorum(at, found, change)?
+        let change = Change::modify(
+            format!("role of {}", node.name),
+            &found.role,
+            wanted_role_name(node),
+        );
+        check_role_quorum(at, found, change)?
     });
     for (key, value) in &node.labels {
         let label = format!("label {key}");
@@ -290,13 +302,13 @@ fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
     }
     if is_first_manager(at) {
         let wanted = at.config().provision.autolock;
-        let now = autolock(at.facts);
+        let now = reported_autolock(at.facts);
         if now != wanted {
             let say = |on| if on { "on" } else { "off" };
             lines.push(Change::modify("autolock", say(now), say(wanted)));
         }
         let wanted = at.config().provision.heartbeat;
-        if let Some(now) = heartbeat(at.facts)
+        if let Some(now) = reported_heartbeat(at.facts)
             && now != wanted
         {
             let say = |period: Duration| format!("{} s", period.as_secs_f64());
@@ -306,16 +318,23 @@ fn member(at: &At<'_>, found: &SwarmNode) -> Result<Vec<Change>, String> {
     Ok(lines)
 }
 
-/// Adds what a change of role means for the managers' majority.
-fn quorum(at: &At<'_>, found: &SwarmNode, change: Change) -> Result<Change, String> {
-    let lists = managers(at);
-    let nodes: &[SwarmNode] = lists.first().map_or(&[], |(_, e)| &e.nodes);
+/// Adds a warning to a change of role that makes the number of managers even.
+///
+/// # Errors
+/// When the managers that are left would have no majority.
+fn check_role_quorum(
+    at: &NodeView<'_>,
+    found: &SwarmNodeFacts,
+    change: Change,
+) -> Result<Change, String> {
+    let lists = fleet_swarm_managers(at);
+    let nodes: &[SwarmNodeFacts] = lists.first().map_or(&[], |(_, e)| &e.nodes);
     let count = nodes.iter().filter(|n| n.role == "manager").count();
     let reachable = nodes.iter().filter(|n| n.reachable).count();
     if found.role == "worker" {
         let after = count + 1;
         return Ok(match after % 2 {
-            0 => change.warn(format!(
+            0 => change.with_warning(format!(
                 "{after} managers bear the loss of no more than {} do: take an odd number",
                 after - 1
             )),
@@ -333,118 +352,127 @@ fn quorum(at: &At<'_>, found: &SwarmNode, change: Change) -> Result<Change, Stri
     Ok(change)
 }
 
-fn autolock(facts: &Facts) -> bool {
+fn reported_autolock(facts: &NodeFacts) -> bool {
     facts
-        .json::<serde_json::Value>("swarm-spec")
+        .parse_json::<serde_json::Value>("swarm-spec")
         .ok()
         .and_then(|v| v["Spec"]["EncryptionConfig"]["AutoLockManagers"].as_bool())
         .unwrap_or(false)
 }
 
-/// `None` where there was no swarm when it was asked.
-fn heartbeat(facts: &Facts) -> Option<Duration> {
-    let swarm: serde_json::Value = facts.json("swarm-spec").ok()?;
+/// Returns the swarm's heartbeat; `None` when there was no swarm as facts were gathered.
+fn reported_heartbeat(facts: &NodeFacts) -> Option<Duration> {
+    let swarm: serde_json::Value = facts.parse_json("swarm-spec").ok()?;
     let period = swarm["Spec"]["Dispatcher"]["HeartbeatPeriod"].as_u64()?;
     Some(Duration::from_nanos(period))
 }
 
-async fn apply(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
     let failed = |e: DockerError| StepError::failed(e.to_string());
     let docker = &run.cx.docker;
-    let mut now = state(at);
-    if now == State::Foreign {
-        // Its own container list stays; only the membership ends.
-        leave(run).await?;
-        now = match managers(at).iter().any(|(n, _)| n.name != at.node.name) {
-            true => State::Join,
-            false if is_first_manager(at) => State::Init,
-            false => State::Waits,
+    let mut now = membership_state(at);
+    if now == MembershipState::Foreign {
+        // Its containers stay; only the membership ends.
+        force_leave_swarm(run).await?;
+        now = match fleet_swarm_managers(at)
+            .iter()
+            .any(|(n, _)| n.name != at.node.name)
+        {
+            true => MembershipState::Join,
+            false if is_first_manager(at) => MembershipState::Init,
+            false => MembershipState::Waits,
         };
     }
-    if let State::Failing(why) = &now {
+    if let MembershipState::Failing(why) = &now {
         // A join that was given up goes on in the engine; a manager may be about to be elected.
-        match became_active(run).await {
+        match wait_for_membership(run).await {
             true => {}
             false if at.node.role == Role::Manager => {
                 return Err(StepError::failed(format!(
                     "{} is of a swarm that it can't reach ({}): look at `docker info` and `journalctl -u docker` there",
                     at.node.name,
-                    crate::text::clean(why)
+                    crate::text::clean_line(why)
                 )));
             }
             false => {
-                leave(run).await?;
-                now = State::Join;
+                force_leave_swarm(run).await?;
+                now = MembershipState::Join;
             }
         }
     }
     match now {
-        State::Init => {
-            let address = at.fleet.address(at.node).map_err(StepError::Failed)?;
+        MembershipState::Init => {
+            let address = at.fleet.node_address(at.node).map_err(StepError::Failed)?;
             docker
-                .init_swarm(&address.to_string(), pools(at))
+                .init_swarm(&address.to_string(), overlay_address_pools(at))
                 .await
                 .map_err(failed)?;
             run.cx.out.note("the swarm is made").await;
-            set(at, run).await
+            set_member_settings(at, run).await
         }
-        State::Join => {
-            join(at, run).await?;
-            set(at, run).await
+        MembershipState::Join => {
+            join_fleet_swarm(at, run).await?;
+            set_member_settings(at, run).await
         }
-        State::Member(_) | State::Failing(_) => set(at, run).await,
-        State::NoEngine => Err(StepError::failed(format!(
+        MembershipState::Member(_) | MembershipState::Failing(_) => {
+            set_member_settings(at, run).await
+        }
+        MembershipState::NoEngine => Err(StepError::failed(format!(
             "no engine answers on {}: look at `systemctl status docker` there",
             at.node.name
         ))),
-        State::Waits => Err(StepError::failed(
+        MembershipState::Waits => Err(StepError::failed(
             "there is no swarm to join: the first manager of config.toml makes it, and was not provisioned",
         )),
-        State::Unknown => Err(StepError::failed("no manager answers")),
-        State::Foreign | State::Locked => Err(StepError::failed("a decision is open")),
+        MembershipState::Unknown => Err(StepError::failed("no manager answers")),
+        MembershipState::Foreign | MembershipState::Locked => {
+            Err(StepError::failed("a decision is open"))
+        }
     }
 }
 
-async fn leave(run: &Run<'_>) -> Result<(), StepError> {
+async fn force_leave_swarm(run: &NodeExecutor<'_>) -> Result<(), StepError> {
     let leave = Command::new("docker")
         .args(["swarm", "leave", "--force"])
         .sudo();
-    run.streamed(&run.cx.host, &leave).await
+    run.run_streamed(&run.cx.host, &leave).await
 }
 
-/// Waits until the engine takes part in its swarm; false when that does not come.
-async fn became_active(run: &Run<'_>) -> bool {
+/// Waits until the engine is active in its swarm. Returns false when that takes too long.
+async fn wait_for_membership(run: &NodeExecutor<'_>) -> bool {
     let active = async {
         while !run
             .cx
             .docker
-            .engine()
+            .query_engine()
             .await
             .is_ok_and(|e| e.swarm_state == "active")
         {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    tokio::time::timeout(TAKES_PART, active).await.is_ok()
+    tokio::time::timeout(MEMBERSHIP_TIMEOUT, active)
+        .await
+        .is_ok()
 }
 
-async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
     let failed = |e: DockerError| StepError::failed(e.to_string());
-    let name = manager(at).ok_or_else(|| StepError::failed("no manager answers"))?;
+    let name = find_answering_manager(at).ok_or_else(|| StepError::failed("no manager answers"))?;
     let handle = run
         .survey
-        .handle(&name)
+        .node_handle(&name)
         .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
     let token: SecretString = handle
         .docker
-        .join_token(at.node.role)
+        .query_join_token(at.node.role)
         .await
         .map_err(failed)?;
-    let address = at.fleet.address(at.node).map_err(StepError::Failed)?;
+    let address = at.fleet.node_address(at.node).map_err(StepError::Failed)?;
     let mut addresses = Vec::new();
-    for (node, _) in managers(at) {
+    for (node, _) in fleet_swarm_managers(at) {
         if node.name != at.node.name {
-            let ip = at.fleet.address(node).map_err(StepError::Failed)?;
+            let ip = at.fleet.node_address(node).map_err(StepError::Failed)?;
             addresses.push(SocketAddr::new(ip, 2377).to_string());
         }
     }
@@ -455,12 +483,12 @@ async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         .docker
         .join_swarm(&address.to_string(), addresses.clone(), &token)
         .await;
-    // A request that was given up goes on in the engine: what it says of itself counts.
+    // The engine goes on with a request that timed out: only its own state tells.
     let active = async {
         loop {
-            if let Ok(engine) = run.cx.docker.engine().await
+            if let Ok(engine) = run.cx.docker.query_engine().await
                 && !engine.swarm_node_id.is_empty()
-                && handle.docker.swarm().await.is_ok_and(|s| {
+                && handle.docker.query_swarm().await.is_ok_and(|s| {
                     s.nodes
                         .iter()
                         .any(|n| n.id == engine.swarm_node_id && n.state == "ready")
@@ -472,26 +500,34 @@ async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         }
     };
     let patience = match &joined {
-        Ok(()) => JOIN,
+        Ok(()) => JOIN_TIMEOUT,
         // Refused at once, or still trying?
         Err(DockerError::Api {
             status: 500..,
             message,
             ..
         }) if !message.contains("imeout") => Duration::from_secs(1),
-        Err(_) => JOIN,
+        Err(_) => JOIN_TIMEOUT,
     };
     if tokio::time::timeout(patience, active).await.is_ok() {
         if at.node.role == Role::Worker {
             return Ok(());
         }
-        let id = run.cx.docker.engine().await.map_err(failed)?.swarm_node_id;
-        let settled = handle.docker.settled(&id, Role::Manager, &run.cx.docker);
+        let id = run
+            .cx
+            .docker
+            .query_engine()
+            .await
+            .map_err(failed)?
+            .swarm_node_id;
+        let settled = handle
+            .docker
+            .wait_for_role(&id, Role::Manager, &run.cx.docker);
         return settled.await.map_err(failed);
     }
     let why = match joined {
         Err(e) => e.to_string(),
-        Ok(()) => format!("it is not ready after {} s", JOIN.as_secs()),
+        Ok(()) => format!("it is not ready after {} s", JOIN_TIMEOUT.as_secs()),
     };
     Err(StepError::failed(format!(
         "{} does not join the swarm ({why}): is 2377/tcp of {} open to {address}? `matou provision` without --node opens it",
@@ -500,10 +536,11 @@ async fn join(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
     )))
 }
 
-/// Role, labels, availability, autolock, as a manager sets them.
-async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+/// Sets role, labels and availability through a manager; on the first manager also autolock and
+/// heartbeat of the swarm.
+async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
     let failed = |e: DockerError| StepError::failed(e.to_string());
-    let name = match manager(at) {
+    let name = match find_answering_manager(at) {
         Some(name) => name,
         // It has just made the swarm.
         None if is_first_manager(at) => at.node.name.clone(),
@@ -511,11 +548,17 @@ async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
     };
     let docker = run
         .survey
-        .handle(&name)
+        .node_handle(&name)
         .map(|h| h.docker.clone())
         .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
-    let id = run.cx.docker.engine().await.map_err(failed)?.swarm_node_id;
-    let swarm = docker.swarm().await.map_err(failed)?;
+    let id = run
+        .cx
+        .docker
+        .query_engine()
+        .await
+        .map_err(failed)?
+        .swarm_node_id;
+    let swarm = docker.query_swarm().await.map_err(failed)?;
     let found = swarm
         .nodes
         .iter()
@@ -523,35 +566,41 @@ async fn set(at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
         .ok_or_else(|| StepError::failed(format!("{name} does not know {}", at.node.name)))?;
     let labels: &BTreeMap<String, String> = &at.node.labels;
     if !labels.is_empty() {
-        docker.set_labels(&id, labels).await.map_err(failed)?;
+        docker.set_node_labels(&id, labels).await.map_err(failed)?;
     }
     if found.role != at.node.role {
-        docker.set_role(&id, at.node.role).await.map_err(failed)?;
+        docker
+            .set_node_role(&id, at.node.role)
+            .await
+            .map_err(failed)?;
         let says_so = async {
             // Only a manager answers what the swarm is.
-            while run.cx.docker.swarm().await.is_ok() != (at.node.role == Role::Manager)
-                || run.cx.docker.certified_role().await.ok().flatten() != Some(at.node.role)
+            while run.cx.docker.query_swarm().await.is_ok() != (at.node.role == Role::Manager)
+                || run.cx.docker.query_certified_role().await.ok().flatten() != Some(at.node.role)
             {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
-        tokio::time::timeout(JOIN, says_so)
+        tokio::time::timeout(JOIN_TIMEOUT, says_so)
             .await
             .map_err(|_| StepError::failed("the new role is not taken up"))?;
-        let settled = docker.settled(&id, at.node.role, &run.cx.docker);
+        let settled = docker.wait_for_role(&id, at.node.role, &run.cx.docker);
         settled.await.map_err(failed)?;
     }
     if let Some(wanted) = at.node.availability
         && found.availability != wanted
     {
         let to: Availability = wanted;
-        docker.set_availability(&id, to).await.map_err(failed)?;
+        docker
+            .set_node_availability(&id, to)
+            .await
+            .map_err(failed)?;
     }
     if is_first_manager(at) {
         let config = &at.config().provision;
-        let lock = autolock(at.facts) != config.autolock;
-        if lock || heartbeat(at.facts) != Some(config.heartbeat) {
-            let set = docker.set_swarm(config.autolock, config.heartbeat);
+        let lock = reported_autolock(at.facts) != config.autolock;
+        if lock || reported_heartbeat(at.facts) != Some(config.heartbeat) {
+            let set = docker.configure_swarm(config.autolock, config.heartbeat);
             set.await.map_err(failed)?;
             if lock && config.autolock {
                 run.cx
@@ -569,12 +618,12 @@ mod tests {
     use super::super::testing::{check_accepting, check_of, config, lines};
     use super::*;
 
-    fn engine(swarm: &str, nodes: &str) -> Facts {
+    fn engine(swarm: &str, nodes: &str) -> NodeFacts {
         engine_with(swarm, nodes, "")
     }
 
-    fn engine_with(swarm: &str, nodes: &str, spec: &str) -> Facts {
-        Facts::of(&[
+    fn engine_with(swarm: &str, nodes: &str, spec: &str) -> NodeFacts {
+        NodeFacts::of(&[
             ("swarm-spec", spec),
             (
                 "docker-info",
@@ -599,7 +648,7 @@ mod tests {
     #[test]
     fn the_first_manager_makes_the_swarm_beside_the_nodes_networks() {
         let plan = check_of(
-            &Membership,
+            &SwarmConcern,
             &config(""),
             engine(r#"{"LocalNodeState":"inactive"}"#, ""),
         )
@@ -615,7 +664,7 @@ mod tests {
     #[test]
     fn a_member_is_compared_and_a_foreign_swarm_is_a_decision() {
         let plan = check_of(
-            &Membership,
+            &SwarmConcern,
             &config(""),
             engine(ACTIVE, &format!("[{}]", node("a", "manager"))),
         )
@@ -623,9 +672,10 @@ mod tests {
         assert_eq!(lines(&plan), ["= manager of the swarm"]);
         // A worker of a swarm that none of our managers knows.
         let foreign = engine(r#"{"NodeID":"x","LocalNodeState":"active"}"#, "");
-        let plan = check_of(&Membership, &config(""), foreign.clone()).unwrap();
+        let plan = check_of(&SwarmConcern, &config(""), foreign.clone()).unwrap();
         assert!(lines(&plan)[0].starts_with("! n1 belongs to another swarm: type n1:leave-swarm"));
-        let plan = check_accepting(&Membership, &config(""), foreign, &["n1:leave-swarm"]).unwrap();
+        let plan =
+            check_accepting(&SwarmConcern, &config(""), foreign, &["n1:leave-swarm"]).unwrap();
         assert_eq!(
             lines(&plan),
             ["- n1 from the other swarm", "+ manager of the swarm"]
@@ -635,7 +685,7 @@ mod tests {
     #[test]
     fn a_role_that_is_none_is_no_reason_to_break_down() {
         let odd = engine(ACTIVE, &format!("[{}]", node("a", "neither")));
-        let said = check_of(&Membership, &config(""), odd).unwrap_err();
+        let said = check_of(&SwarmConcern, &config(""), odd).unwrap_err();
         assert!(said.contains("of the 0 managers"), "{said}");
     }
 
@@ -645,7 +695,7 @@ mod tests {
         let told = |config: &str| {
             let spec = r#"{"Spec":{"Dispatcher":{"HeartbeatPeriod":5000000000},"EncryptionConfig":{"AutoLockManagers":false}}}"#;
             let facts = engine_with(ACTIVE, &nodes, spec);
-            lines(&check_of(&Membership, &self::config(config), facts).unwrap())
+            lines(&check_of(&SwarmConcern, &self::config(config), facts).unwrap())
         };
         let same = "= manager of the swarm";
         assert_eq!(told("[provision]\nheartbeat = \"5 s\""), [same]);
@@ -667,41 +717,44 @@ mod tests {
         };
         let list = format!("[{},{}]", node("a", "manager"), node("b", "worker"));
         let no_swarm = engine(r#"{"LocalNodeState":"inactive"}"#, "");
-        let of = |node: &NodeConfig, of_n1: &Facts, of_n2: &Facts| {
+        let of = |node: &NodeConfig, of_n1: &NodeFacts, of_n2: &NodeFacts| {
             let config = config("");
             let facts = [("n1", of_n1.clone()), ("n2", of_n2.clone())];
             let accepted = std::collections::BTreeSet::new();
-            let picture = super::super::survey::Picture::of(&config, &accepted, facts);
+            let picture = super::super::survey::FleetFacts::from_facts(&config, &accepted, facts);
             let own = if node.name == "n1" { of_n1 } else { of_n2 };
-            state(&At {
+            membership_state(&NodeView {
                 node,
                 facts: own,
                 fleet: &picture,
                 packages: &[],
             })
         };
-        let failing = State::Failing(String::new());
+        let failing = MembershipState::Failing(String::new());
         // Its manager is a new server, or has made a new swarm.
-        assert_eq!(of(n2, &no_swarm, &pending("x")), State::Foreign);
+        assert_eq!(of(n2, &no_swarm, &pending("x")), MembershipState::Foreign);
         assert_eq!(
             of(n2, &engine(ACTIVE, &list), &pending("x")),
-            State::Foreign
+            MembershipState::Foreign
         );
         assert_eq!(of(n2, &engine(ACTIVE, &list), &pending("b")), failing);
         // A join that goes on has no id yet.
         assert_eq!(of(n2, &engine(ACTIVE, &list), &pending("")), failing);
         // A manager that starts again is waited for.
-        assert_eq!(of(n2, &pending("a"), &pending("x")), State::Unknown);
+        assert_eq!(
+            of(n2, &pending("a"), &pending("x")),
+            MembershipState::Unknown
+        );
         assert_eq!(of(n1, &pending("a"), &pending("x")), failing);
     }
 
     #[test]
     fn networks_hold_their_addresses() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(contains("10.240.0.0/16", ip("10.240.255.1")));
-        assert!(!contains("10.240.0.0/16", ip("10.241.0.1")));
-        assert!(contains("172.28.0.0/14", ip("172.31.1.1")));
-        assert!(contains("0.0.0.0/0", ip("1.2.3.4")));
-        assert!(!contains("nonsense", ip("1.2.3.4")));
+        assert!(ipv4_network_contains("10.240.0.0/16", ip("10.240.255.1")));
+        assert!(!ipv4_network_contains("10.240.0.0/16", ip("10.241.0.1")));
+        assert!(ipv4_network_contains("172.28.0.0/14", ip("172.31.1.1")));
+        assert!(ipv4_network_contains("0.0.0.0/0", ip("1.2.3.4")));
+        assert!(!ipv4_network_contains("nonsense", ip("1.2.3.4")));
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::facts::Facts;
-use super::survey::Picture;
-use super::{At, Concern};
+use super::facts::NodeFacts;
+use super::survey::FleetFacts;
+use super::{Concern, NodeView};
 use crate::config::Config;
 use crate::job::Check;
 
@@ -18,7 +18,7 @@ pub fn config(more: &str) -> Config {
 }
 
 /// What a concern says of n1 when these are its facts.
-pub fn check_of(concern: &dyn Concern, config: &Config, facts: Facts) -> Result<Check, String> {
+pub fn check_of(concern: &dyn Concern, config: &Config, facts: NodeFacts) -> Result<Check, String> {
     check_accepting(concern, config, facts, &[])
 }
 
@@ -26,12 +26,12 @@ pub fn check_of(concern: &dyn Concern, config: &Config, facts: Facts) -> Result<
 pub fn check_accepting(
     concern: &dyn Concern,
     config: &Config,
-    facts: Facts,
+    facts: NodeFacts,
     accepted: &[&str],
 ) -> Result<Check, String> {
     let accepted: BTreeSet<String> = accepted.iter().map(|a| (*a).to_owned()).collect();
-    let picture = Picture::of(config, &accepted, [("n1", facts.clone())]);
-    concern.check(&At {
+    let picture = FleetFacts::from_facts(config, &accepted, [("n1", facts.clone())]);
+    concern.check(&NodeView {
         node: &config.nodes[0],
         facts: &facts,
         fleet: &picture,

@@ -5,56 +5,61 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 
-/// Services that do the same; one that runs is kept.
-const OTHERS: [&str; 4] = [
+/// Other services that set the clock; one that runs is kept.
+const OTHER_TIME_SERVICES: [&str; 4] = [
     "chrony.service",
     "chronyd.service",
     "ntpsec.service",
     "ntp.service",
 ];
 
-fn desired() -> Desired {
-    Desired::default()
-        .packages(["systemd-timesyncd"])
-        .unit("systemd-timesyncd.service")
+fn desired_time_sync() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["systemd-timesyncd"])
+        .with_unit("systemd-timesyncd.service")
 }
 
-/// See the module.
-pub struct Time;
+/// The concern `time`: a service that sets the clock.
+pub struct TimeConcern;
 
 #[async_trait]
-impl Concern for Time {
+impl Concern for TimeConcern {
     fn name(&self) -> &'static str {
         "time"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        desired().needs().units(OTHERS)
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_time_sync()
+            .fact_query()
+            .with_units(OTHER_TIME_SERVICES)
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        desired().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_time_sync().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         if at.facts.is_container() {
             let line = "the clock is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));
         }
-        if let Some(other) = OTHERS.iter().find(|u| at.facts.unit(u).active == "active") {
+        if let Some(other) = OTHER_TIME_SERVICES
+            .iter()
+            .find(|u| at.facts.unit(u).active == "active")
+        {
             return Ok(Check::Done(vec![Change::same(format!("{other} runs"))]));
         }
-        Ok(check(desired().compare(at.facts)))
+        Ok(check_from_lines(desired_time_sync().compare(at.facts)))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        desired().apply(at, run).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_time_sync().apply(at, run).await
     }
 }

@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::Needs;
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::FactQuery;
+use super::run::NodeExecutor;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
 
@@ -27,36 +27,38 @@ Unattended-Upgrade::Automatic-Reboot "false";
 Unattended-Upgrade::MinimalSteps "true";
 "#;
 
-fn desired() -> Desired {
-    Desired::default()
-        .packages(["unattended-upgrades"])
-        .file("/etc/apt/apt.conf.d/52matou-upgrades", 0o644, SETTINGS)
-        .steady_unit("apt-daily.timer")
-        .steady_unit("apt-daily-upgrade.timer")
+fn desired_upgrade_settings() -> DesiredState {
+    DesiredState::default()
+        .with_packages(["unattended-upgrades"])
+        .with_file("/etc/apt/apt.conf.d/52matou-upgrades", 0o644, SETTINGS)
+        .with_steady_unit("apt-daily.timer")
+        .with_steady_unit("apt-daily-upgrade.timer")
 }
 
-/// See the module.
-pub struct Upgrades;
+/// The concern `upgrades`: security updates each night.
+pub struct UpgradesConcern;
 
 #[async_trait]
-impl Concern for Upgrades {
+impl Concern for UpgradesConcern {
     fn name(&self) -> &'static str {
         "upgrades"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        desired().needs()
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_upgrade_settings().fact_query()
     }
 
-    fn packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
-        desired().package_names()
+    fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
+        desired_upgrade_settings().package_names()
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
-        Ok(check(desired().compare(at.facts)))
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+        Ok(check_from_lines(
+            desired_upgrade_settings().compare(at.facts),
+        ))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
-        desired().apply(at, run).await
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        desired_upgrade_settings().apply(at, run).await
     }
 }

@@ -7,15 +7,15 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{At, check};
-use super::desired::Desired;
-use super::facts::{Needs, nonce};
-use super::run::Run;
+use super::at::{NodeView, check_from_lines};
+use super::desired::DesiredState;
+use super::facts::{FactQuery, random_fact_nonce};
+use super::run::NodeExecutor;
 use crate::config::{Config, Download, NodeConfig, StorageDriver};
 use crate::host::Command;
 use crate::job::{Change, Check, StepError};
 
-const PROVEN: &str = "/var/lib/matou/volumes";
+const PROOF_FILE: &str = "/var/lib/matou/volumes";
 const PLUGIN: &str = "/usr/local/bin/docker-volume-netshare";
 
 /// The plugin must be there before the engine starts containers. With `-a 1.44` it speaks to
@@ -25,13 +25,13 @@ const PLUGIN_UNIT: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Doc
     [Service]\nExecStart=/usr/local/bin/docker-volume-netshare nfs\nRestart=always\nRestartSec=2\n\n\
     [Install]\nWantedBy=multi-user.target\n";
 
-/// Its faults, as its sources show them.
+/// The plugin's faults, by its source code.
 const FAULTS: &str = "it is not kept any more: a second container on a node gets the whole share, and what it mounts is forgotten when it restarts; \
     driver = \"nfs\" with the same folders needs no copying";
 
-/// An image of this node's own shell, so that no registry is needed; then the test. `$1` name of
-/// the volume, then the options of `docker volume create`.
-const TEST: &str = r#"set -e
+/// Tests a volume with an image made of this node's own shell, so that no registry is needed. `$1`
+/// name of the volume, `$2` token, then the options of `docker volume create`.
+const TEST_VOLUME_SCRIPT: &str = r#"set -e
 volume=$1; token=$2; shift 2
 image=matou/probe:$token
 d=$(mktemp -d)
@@ -50,14 +50,15 @@ timeout 60 docker run --rm --network=none --volume "$volume:/v" "$image" "$sh" -
     echo "a container could not write to the volume (exit code $?)" >&2; exit 1; }
 "#;
 
-/// Mounts it by hand first, with a limit: an engine that waits for a mute server says nothing.
-const TEST_MOUNT: &str = r#"d=$(mktemp -d); trap 'rmdir "$d"' EXIT
+/// Mounts the share `$1` by hand first, with a time limit: an engine that waits for a server that
+/// does not answer says nothing.
+const TEST_MOUNT_SCRIPT: &str = r#"d=$(mktemp -d); trap 'rmdir "$d"' EXIT
 timeout 30 mount -t nfs4 -o soft,timeo=50,retrans=2,nfsvers=4.2 "$1" "$d" || { echo "$1 can't be mounted: is 2049/tcp of the storage node open to this one?" >&2; exit 1; }
 umount "$d"
 "#;
 
 /// Stores the download of `$1` as `$3` when its SHA-256 is `$2`.
-pub(super) const FETCH: &str = r#"set -e
+pub(super) const FETCH_PROGRAM_SCRIPT: &str = r#"set -e
 t=$(mktemp); trap 'rm -f "$t" "$t.out"' EXIT
 curl -fsSL --retry 3 --connect-timeout 10 --output "$t" -- "$1"
 got=$(sha256sum "$t" | cut -d' ' -f1)
@@ -69,37 +70,37 @@ mkdir -p /var/lib/matou
 echo "$2" >"/var/lib/matou/$(basename "$3").sha256"
 "#;
 
-/// See the module.
-pub struct Volumes;
+/// The concern `volumes`: the proof that volumes reach the node.
+pub struct VolumesConcern;
 
-fn plugin() -> Desired {
-    Desired::default()
-        .file(
+fn desired_netshare_plugin() -> DesiredState {
+    DesiredState::default()
+        .with_file(
             "/etc/systemd/system/docker-volume-netshare.service",
             0o644,
             PLUGIN_UNIT,
         )
-        .unit("docker-volume-netshare.service")
+        .with_unit("docker-volume-netshare.service")
 }
 
-fn plugin_download<'a>(at: &'a At<'_>) -> Result<&'a Download, String> {
+fn netshare_download<'a>(at: &'a NodeView<'_>) -> Result<&'a Download, String> {
     at.config().storage.netshare.as_ref().ok_or_else(|| {
         "the driver netshare needs [storage] netshare_url and netshare_sha256; driver = \"nfs\" needs nothing and serves the same folders".into()
     })
 }
 
-/// What was proven, when it was.
-fn proof(at: &At<'_>) -> Result<String, String> {
+/// Returns the content of the proof file when volumes are proven.
+fn volume_proof(at: &NodeView<'_>) -> Result<String, String> {
     let storage = &at.config().storage;
     let path = storage.path.display();
     let server = at
         .fleet
-        .node(&storage.node)
+        .node_config(&storage.node)
         .ok_or("the storage node is gone from config.toml")?;
     Ok(match storage.driver {
-        StorageDriver::Nfs => format!("nfs from {}:{path}\n", at.fleet.address(server)?),
+        StorageDriver::Nfs => format!("nfs from {}:{path}\n", at.fleet.node_address(server)?),
         StorageDriver::Netshare => {
-            format!("netshare from {}:{path}\n", at.fleet.address(server)?)
+            format!("netshare from {}:{path}\n", at.fleet.node_address(server)?)
         }
         StorageDriver::Shared => format!("shared at {path}\n"),
         StorageDriver::Local => String::new(),
@@ -107,19 +108,19 @@ fn proof(at: &At<'_>) -> Result<String, String> {
 }
 
 #[async_trait]
-impl Concern for Volumes {
+impl Concern for VolumesConcern {
     fn name(&self) -> &'static str {
         "volumes"
     }
 
-    fn needs(&self, _: &NodeConfig, _: &Config) -> Needs {
-        plugin()
-            .needs()
-            .files([PROVEN, "/var/lib/matou/docker-volume-netshare.sha256"])
-            .command("netshare", format!("[ -x {PLUGIN} ]"))
+    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+        desired_netshare_plugin()
+            .fact_query()
+            .with_files([PROOF_FILE, "/var/lib/matou/docker-volume-netshare.sha256"])
+            .with_command("netshare", format!("[ -x {PLUGIN} ]"))
     }
 
-    fn check(&self, at: &At<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
         let storage = &at.config().storage;
         if storage.driver == StorageDriver::Local {
             let line = "volumes stay on their node (driver local)";
@@ -130,19 +131,22 @@ impl Concern for Volumes {
         }
         let mut lines = Vec::new();
         if storage.driver == StorageDriver::Netshare {
-            let download = plugin_download(at)?;
+            let download = netshare_download(at)?;
             let have = at
                 .facts
                 .file("/var/lib/matou/docker-volume-netshare.sha256")
                 .is_some_and(|f| f.content.trim() == download.sha256);
-            lines.push(match have && at.facts.ok("netshare") {
+            lines.push(match have && at.facts.succeeded("netshare") {
                 true => Change::same(format!("{PLUGIN}: {FAULTS}")),
-                false => Change::add(PLUGIN).warn(FAULTS),
+                false => Change::add(PLUGIN).with_warning(FAULTS),
             });
-            lines.extend(plugin().compare(at.facts));
+            lines.extend(desired_netshare_plugin().compare(at.facts));
         }
-        let proof = proof(at)?;
-        let proven = at.facts.file(PROVEN).is_some_and(|f| f.content == proof);
+        let proof = volume_proof(at)?;
+        let proven = at
+            .facts
+            .file(PROOF_FILE)
+            .is_some_and(|f| f.content == proof);
         let driver = proof.trim();
         lines.push(match proven {
             true => Change::same(format!("volumes, {driver}, proven")),
@@ -151,33 +155,34 @@ impl Concern for Volumes {
                 storage.node
             )),
         });
-        Ok(check(lines))
+        Ok(check_from_lines(lines))
     }
 
-    async fn apply(&self, at: &At<'_>, run: &Run<'_>) -> Result<(), StepError> {
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let storage = &at.config().storage;
         if storage.driver == StorageDriver::Netshare {
-            let download = plugin_download(at).map_err(StepError::Failed)?;
-            run.sh(
+            let download = netshare_download(at).map_err(StepError::Failed)?;
+            run.run_script(
                 "fetch docker-volume-netshare",
-                FETCH,
+                FETCH_PROGRAM_SCRIPT,
                 [download.url.as_str(), &download.sha256, PLUGIN],
             )
             .await?;
-            plugin().apply(at, run).await?;
+            desired_netshare_plugin().apply(at, run).await?;
         }
-        let token = nonce().trim_start_matches('@')[..12].to_owned();
+        let token = random_fact_nonce().trim_start_matches('@')[..12].to_owned();
         let volume = format!("matou-test-{token}");
         let folder = format!("{}/{volume}", storage.path.display());
         let server = at
             .fleet
-            .node(&storage.node)
-            .and_then(|n| at.fleet.address(n).ok())
+            .node_config(&storage.node)
+            .and_then(|n| at.fleet.node_address(n).ok())
             .ok_or_else(|| StepError::failed("the storage node has no address"))?;
         let share = format!("{server}:{}", storage.path.display());
         let options: Vec<String> = match storage.driver {
             StorageDriver::Nfs => {
-                run.sh("try the mount", TEST_MOUNT, [&share]).await?;
+                run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
+                    .await?;
                 vec![
                     "--driver=local".into(),
                     "--opt=type=nfs".into(),
@@ -202,18 +207,20 @@ impl Concern for Volumes {
                 .sudo()
                 .timeout(std::time::Duration::from_secs(30))
         };
-        run.on(&storage.node, &on_storage("mkdir -p -- \"$1\""))
+        run.run_on_node(&storage.node, &on_storage("mkdir -p -- \"$1\""))
             .await?;
         let mut args = vec![volume.clone(), token.clone()];
         args.extend(options);
-        let written = run.sh("write through a container", TEST, args).await;
+        let written = run
+            .run_script("write through a container", TEST_VOLUME_SCRIPT, args)
+            .await;
         let seen = run
-            .on(
+            .run_on_node(
                 &storage.node,
                 &on_storage("cat -- \"$1/token\" 2>/dev/null || :"),
             )
             .await;
-        run.on(&storage.node, &on_storage("rm -rf -- \"$1\""))
+        run.run_on_node(&storage.node, &on_storage("rm -rf -- \"$1\""))
             .await?;
         written?;
         if seen? != token {
@@ -231,7 +238,7 @@ impl Concern for Volumes {
                 storage.node, at.node.name
             ))
             .await;
-        let proof = proof(at).map_err(StepError::Failed)?;
-        run.write(PROVEN, &proof, 0o644).await
+        let proof = volume_proof(at).map_err(StepError::Failed)?;
+        run.write_file(PROOF_FILE, &proof, 0o644).await
     }
 }

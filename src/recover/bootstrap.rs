@@ -9,30 +9,30 @@ use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
 use jiff::Timestamp;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::backup::{Clocks, FleetId, Restic, Snapshot};
-use crate::config::{Config, Repository};
-use crate::files::{LARGEST, read_text};
+use crate::backup::{ClockPair, FleetId, Restic, ResticSnapshot};
+use crate::config::{Config, RepositoryConfig};
+use crate::files::{MAX_CONFIG_BYTES, read_text};
 use crate::host::{Command, Host};
-use crate::job::Outcome;
-use crate::ops::Context;
+use crate::job::JobOutcome;
+use crate::ops::FleetContext;
 use crate::provision;
-use crate::text::visible;
+use crate::text::escape_line;
 
 use super::foreign;
 
 /// Most bytes that the fleet's configuration may have, unpacked.
-const MOST: u64 = 64 << 20;
+const MAX_UNPACKED_BYTES: u64 = 64 << 20;
 
 /// A new server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct NewServer {
     /// The node of config.toml whose place it takes; by order when there is none.
     pub name: Option<String>,
     /// Host name or address.
     pub address: String,
 }
 
-impl FromStr for Server {
+impl FromStr for NewServer {
     type Err = String;
 
     /// `NAME=ADDRESS`, or an address alone.
@@ -51,33 +51,33 @@ impl FromStr for Server {
     }
 }
 
-/// What replaces parts of the configuration that is in the repository.
+/// Which fleet to take out of a repository, and what replaces parts of its configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Bootstrap {
+pub struct BootstrapOptions {
     /// The fleet's name or id, when the repository holds several.
     pub fleet: Option<String>,
     /// The fleet's id, where it is known: it decides between several of one name.
     pub id: Option<FleetId>,
-    pub servers: Vec<Server>,
-    pub repository: Repository,
+    pub servers: Vec<NewServer>,
+    pub repository: RepositoryConfig,
     /// Keys of `[ssh]` that are not as they were.
     pub ssh: Vec<(&'static str, String)>,
     /// The operator's own settings, as in config.toml: what a repository has no say in.
     pub settings: String,
 }
 
-/// Writes config.toml, apps/ and stacks/ of the newest fleet snapshot into `folder`; answers with
-/// the path of config.toml and the snapshot's time.
+/// Writes config.toml, apps/ and stacks/ of the newest fleet snapshot into `folder`. Returns the
+/// path of config.toml and the snapshot.
 ///
 /// # Errors
 /// When the repository holds no fleet, or several and none is named; when the folder has a
 /// config.toml already.
-pub async fn bootstrap(
-    wanted: &Bootstrap,
+pub async fn bootstrap_fleet_folder(
+    wanted: &BootstrapOptions,
     folder: &Path,
     host: Option<Host>,
     say: &(dyn Fn(&str) + Sync),
-) -> Result<(PathBuf, Snapshot)> {
+) -> Result<(PathBuf, ResticSnapshot)> {
     let path = folder.join("config.toml");
     ensure!(
         !path.exists(),
@@ -86,11 +86,11 @@ pub async fn bootstrap(
     );
     let host = match host {
         Some(host) => host,
-        None => place(wanted, &path, say).await?,
+        None => find_restic_host(wanted, &path, say).await?,
     };
     say("reading the fleet's configuration from the repository");
-    let restic = Restic::of(&host, &wanted.repository).await?;
-    let snapshot = newest(&restic, wanted).await?;
+    let restic = Restic::for_repository(&host, &wanted.repository).await?;
+    let snapshot = find_newest_fleet_snapshot(&restic, wanted).await?;
     let inside = snapshot
         .paths
         .iter()
@@ -113,29 +113,29 @@ pub async fn bootstrap(
         .await?
         .stdout;
     let unpacked = tempfile::tempdir()?;
-    unpack(&archive, inside, unpacked.path())?;
-    let text = read_text(&unpacked.path().join("config.toml"), LARGEST)
+    unpack_fleet_files(&archive, inside, unpacked.path())?;
+    let text = read_text(&unpacked.path().join("config.toml"), MAX_CONFIG_BYTES)
         .wrap_err("the fleet's snapshot holds no config.toml that can be read")?;
-    let (text, mut left_out) = configure(&text, wanted)?;
-    left_out.extend(unnamed_files(&unpacked.path().join("apps")));
+    let (text, mut left_out) = rewrite_fleet_config(&text, wanted)?;
+    left_out.extend(remove_untrusted_app_files(&unpacked.path().join("apps")));
     let heading = "not taken, because the repository has no say in what this machine runs, reads and believes; what is yours comes with --settings:";
-    tell(heading, &left_out, say);
+    say_lines(heading, &left_out, say);
     let doc: DocumentMut = text.parse().wrap_err("the new config.toml is no TOML")?;
     let heading = "taken, and leaves something of the new servers open; look at it:";
-    tell(heading, &foreign::told(&doc), say);
+    say_lines(heading, &foreign::list_open_settings(&doc), say);
     crate::files::make_folder(folder)
         .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
-        copy(&unpacked.path().join(part), &folder.join(part))?;
+        copy_plain_folder(&unpacked.path().join(part), &folder.join(part))?;
     }
     // Last: a folder with a config.toml is whole.
     // The repository's location may hold a password.
-    crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)
+    crate::files::write_atomically(&path, text.as_bytes(), crate::files::PRIVATE_MODE)
         .wrap_err_with(|| format!("{} can't be written", path.display()))?;
     Ok((path, snapshot))
 }
 
-fn tell(heading: &str, lines: &[String], say: &(dyn Fn(&str) + Sync)) {
+fn say_lines(heading: &str, lines: &[String], say: &(dyn Fn(&str) + Sync)) {
     if !lines.is_empty() {
         say(heading);
     }
@@ -144,9 +144,13 @@ fn tell(heading: &str, lines: &[String], say: &(dyn Fn(&str) + Sync)) {
     }
 }
 
-/// Where restic runs while there is no fleet: on this machine, or else on the first new server,
-/// which gets it.
-async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Host> {
+/// Finds a host that runs restic while there is no fleet: this machine, or else the first new
+/// server, on which restic is installed then.
+async fn find_restic_host(
+    wanted: &BootstrapOptions,
+    path: &Path,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Host> {
     let quoted = |text: &str| toml_edit::Value::from(text).to_string();
     let mut text = String::from("[ssh]\n");
     for (key, setting) in &wanted.ssh {
@@ -159,9 +163,9 @@ async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> 
         "[[nodes]]\nname = \"first\"\nrole = \"manager\"\naddress = {}\n",
         quoted(server)
     );
-    let open = |nodes: &str| Context::open(Config::parse(&format!("{text}{nodes}"), path)?);
+    let open = |nodes: &str| FleetContext::open(Config::parse(&format!("{text}{nodes}"), path)?);
     let local = open(here)?;
-    let host = |cx: &Context| cx.nodes.iter().next().map(|n| n.host.clone());
+    let host = |cx: &FleetContext| cx.nodes.iter().next().map(|n| n.host.clone());
     if let Some(host) = host(&local)
         && host
             .run(&Command::new("restic").arg("version"))
@@ -174,51 +178,55 @@ async fn place(wanted: &Bootstrap, path: &Path, say: &(dyn Fn(&str) + Sync)) -> 
         "restic is not installed here: {server} gets it, and reads the repository"
     ));
     let cx = open(&there)?;
-    let options = provision::Options {
+    let options = provision::ProvisionOptions {
         only: vec!["restic".into()],
-        ..provision::Options::default()
+        ..provision::ProvisionOptions::default()
     };
-    let job = provision::job(&cx.config, &cx.nodes, &options).map_err(|e| eyre!(e))?;
+    let job = provision::provision_job(&cx.config, &cx.nodes, &options).map_err(|e| eyre!(e))?;
     let (events, _) = tokio::sync::mpsc::channel(1);
     match cx
         .runner
         .run(&job, None, events, Default::default())
         .await?
     {
-        Outcome::Done { .. } => {}
-        Outcome::Failed { reason } => bail!("restic can't be installed on {server}: {reason}"),
-        Outcome::Cancelled => bail!("cancelled"),
+        JobOutcome::Done { .. } => {}
+        JobOutcome::Failed { reason } => bail!("restic can't be installed on {server}: {reason}"),
+        JobOutcome::Cancelled => bail!("cancelled"),
     }
     host(&cx).ok_or_else(|| eyre!("no server was named"))
 }
 
 /// The newest snapshot of the fleet's configuration that is not dated in the future.
-async fn newest(restic: &Restic, wanted: &Bootstrap) -> Result<Snapshot> {
+async fn find_newest_fleet_snapshot(
+    restic: &Restic,
+    wanted: &BootstrapOptions,
+) -> Result<ResticSnapshot> {
     let clock = Command::new("date").arg("+%s").label("the clock");
-    let clock = restic.host().run_ok(&clock).await?.text();
+    let clock = restic.host().run_ok(&clock).await?.stdout_text();
     let storage = Timestamp::from_second(clock.trim().parse().wrap_err("no time")?)?;
-    let clocks = Clocks {
+    let clocks = ClockPair {
         here: Timestamp::now(),
         storage,
     };
-    let all = restic.snapshots(&[]).await?;
-    choose(all, wanted.fleet.as_deref(), wanted.id.as_ref(), clocks)
+    let all = restic.list_snapshots(&[]).await?;
+    choose_fleet_snapshot(all, wanted.fleet.as_deref(), wanted.id.as_ref(), clocks)
 }
 
-/// Of the fleet's snapshots the newest; `wanted` is a fleet's name or id, `own` decides between several of
-/// that name. Snapshots without an id are of the only fleet of their name.
-fn choose(
-    all: Vec<Snapshot>,
+/// Chooses the newest snapshot of a fleet's configuration. `wanted` is the fleet's name or id; the
+/// id `own` decides between several of that name. Snapshots without an id belong to the only fleet
+/// of their name.
+fn choose_fleet_snapshot(
+    all: Vec<ResticSnapshot>,
     wanted: Option<&str>,
     own: Option<&FleetId>,
-    clocks: Clocks,
-) -> Result<Snapshot> {
-    let mut fleets: BTreeMap<(String, Option<FleetId>), Vec<Snapshot>> = BTreeMap::new();
+    clocks: ClockPair,
+) -> Result<ResticSnapshot> {
+    let mut fleets: BTreeMap<(String, Option<FleetId>), Vec<ResticSnapshot>> = BTreeMap::new();
     for snapshot in all {
-        let Some(name) = snapshot.tag("fleet").map(str::to_owned) else {
+        let Some(name) = snapshot.tag_value("fleet").map(str::to_owned) else {
             continue;
         };
-        let key = (name, FleetId::of(&snapshot));
+        let key = (name, FleetId::from_snapshot(&snapshot));
         fleets.entry(key).or_default().push(snapshot);
     }
     let names: Vec<String> = fleets.keys().map(|(name, _)| name.clone()).collect();
@@ -238,8 +246,8 @@ fn choose(
         fleets.retain(|(_, id), _| id.as_ref() == own);
     }
     let said = |(name, id): &(String, Option<FleetId>)| match id {
-        Some(id) => format!("{} ({id})", visible(name)),
-        None => visible(name).into_owned(),
+        Some(id) => format!("{} ({id})", escape_line(name)),
+        None => escape_line(name).into_owned(),
     };
     let known: Vec<String> = fleets.keys().map(said).collect();
     let mut of_fleet = match (fleets.len(), fleets.into_values().next(), wanted) {
@@ -264,9 +272,9 @@ fn choose(
 }
 
 /// Unpacks plain files and folders of an archive below `inside`; nothing leaves `to`.
-fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
+fn unpack_fleet_files(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
     let prefix = inside.trim_matches('/');
-    let mut left = MOST;
+    let mut left = MAX_UNPACKED_BYTES;
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry.wrap_err("the fleet's configuration is no archive")?;
         let path = entry.path()?.into_owned();
@@ -284,7 +292,7 @@ fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
         let size = entry.size();
         ensure!(
             size <= left,
-            "the fleet's configuration is larger than {MOST} bytes"
+            "the fleet's configuration is larger than {MAX_UNPACKED_BYTES} bytes"
         );
         left -= size;
         let target = to.join(name);
@@ -297,22 +305,22 @@ fn unpack(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes files of applications that are none, or that name a file as their stack; answers with a line
-/// each.
-fn unnamed_files(apps: &Path) -> Vec<String> {
+/// Removes files of apps/ that are no application's, or that name a file as their stack. Returns a
+/// line for each.
+fn remove_untrusted_app_files(apps: &Path) -> Vec<String> {
     let mut told = Vec::new();
     for entry in std::fs::read_dir(apps).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let app = name.strip_suffix(".toml");
         let why = match app.is_some_and(crate::stack::is_app_name) {
             false => Some("it is no application's name".to_owned()),
-            true => match read_text(&entry.path(), LARGEST) {
-                Ok(text) => foreign::refused(&text),
+            true => match read_text(&entry.path(), MAX_CONFIG_BYTES) {
+                Ok(text) => foreign::explain_refused_app_file(&text),
                 Err(e) => Some(e.to_string()),
             },
         };
         if let Some(why) = why {
-            told.push(format!("apps/{}: {why}", visible(&name)));
+            told.push(format!("apps/{}: {why}", escape_line(&name)));
             let _ = match entry.path().is_dir() {
                 true => std::fs::remove_dir_all(entry.path()),
                 false => std::fs::remove_file(entry.path()),
@@ -324,7 +332,7 @@ fn unnamed_files(apps: &Path) -> Vec<String> {
 }
 
 /// Copies a folder of plain files, if it is there.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy_plain_folder(from: &Path, to: &Path) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(from) else {
         return Ok(());
     };
@@ -333,32 +341,33 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         let entry = entry?;
         let target = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
-            true => copy(&entry.path(), &target)?,
+            true => copy_plain_folder(&entry.path(), &target)?,
             false => {
                 let content = std::fs::read(entry.path())?;
-                crate::files::write(&target, &content, crate::files::READABLE)?;
+                crate::files::write_atomically(&target, &content, crate::files::READABLE_MODE)?;
             }
         }
     }
     Ok(())
 }
 
-/// The configuration with its servers, its repository and its way of logging in replaced, and without
-/// what a repository has no say in; that is told, a line each, and stands below as comments.
+/// Returns the configuration with its servers, its repository and its `[ssh]` keys replaced, and
+/// without what a repository has no say in. Also returns a line for each key that was left out;
+/// these stand as comments at the end of the configuration too.
 ///
 /// # Errors
 /// When it can't be read, or names more servers than there are places for.
-fn configure(text: &str, wanted: &Bootstrap) -> Result<(String, Vec<String>)> {
+fn rewrite_fleet_config(text: &str, wanted: &BootstrapOptions) -> Result<(String, Vec<String>)> {
     let mut doc: DocumentMut = text
         .parse()
         .wrap_err("config.toml of the fleet's snapshot is damaged")?;
-    let left_out = foreign::strip(&mut doc);
-    foreign::overlay(&mut doc, &wanted.settings).wrap_err("your settings are no TOML")?;
+    let left_out = foreign::strip_untrusted_keys(&mut doc);
+    foreign::overlay_settings(&mut doc, &wanted.settings).wrap_err("your settings are no TOML")?;
     let ssh = doc["ssh"].or_insert(Item::Table(Table::new()));
     for (key, text) in &wanted.ssh {
         ssh[key] = value(text.as_str());
     }
-    replace_nodes(&mut doc, &wanted.servers)?;
+    replace_node_addresses(&mut doc, &wanted.servers)?;
     let backup = doc["backup"].or_insert(Item::Table(Table::new()));
     let repository = &wanted.repository;
     if let Some(table) = backup.as_table_like_mut() {
@@ -386,18 +395,18 @@ fn configure(text: &str, wanted: &Bootstrap) -> Result<(String, Vec<String>)> {
     Ok((text, left_out))
 }
 
-fn name_of(node: &Table) -> Option<&str> {
+fn node_table_name(node: &Table) -> Option<&str> {
     node.get("name").and_then(Item::as_str)
 }
 
 /// Gives nodes the addresses of servers; nodes for which there is none are left out.
-fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
+fn replace_node_addresses(doc: &mut DocumentMut, servers: &[NewServer]) -> Result<()> {
     let nodes = doc["nodes"]
         .as_array_of_tables_mut()
         .ok_or_else(|| eyre!("config.toml of the fleet's snapshot has no [[nodes]]"))?;
     let names: Vec<String> = nodes
         .iter()
-        .map(|n| name_of(n).unwrap_or_default().to_owned())
+        .map(|n| node_table_name(n).unwrap_or_default().to_owned())
         .collect();
     let mut unnamed = servers.iter().filter(|s| s.name.is_none());
     for server in servers.iter().filter_map(|s| s.name.as_ref()) {
@@ -409,7 +418,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
     }
     let mut kept = Vec::new();
     for node in nodes.iter_mut() {
-        let name = name_of(node).unwrap_or_default().to_owned();
+        let name = node_table_name(node).unwrap_or_default().to_owned();
         let named = servers.iter().find(|s| s.name.as_deref() == Some(&name));
         if let Some(server) = named.or_else(|| unnamed.next()) {
             node["address"] = value(server.address.as_str());
@@ -425,7 +434,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
         );
     }
     ensure!(!kept.is_empty(), "name the new servers with --nodes");
-    nodes.retain(|n| kept.iter().any(|k| name_of(n) == Some(k)));
+    nodes.retain(|n| kept.iter().any(|k| node_table_name(n) == Some(k)));
     let manager = |n: &Table| n.get("role").and_then(Item::as_str) == Some("manager");
     if !nodes.iter().any(manager)
         && let Some(first) = nodes.get_mut(0)
@@ -433,7 +442,7 @@ fn replace_nodes(doc: &mut DocumentMut, servers: &[Server]) -> Result<()> {
         first["role"] = value("manager");
     }
     let first = nodes.iter().find(|n| manager(n));
-    let first = first.and_then(name_of).map(str::to_owned);
+    let first = first.and_then(node_table_name).map(str::to_owned);
     let storage = doc.get("storage").and_then(|s| s.get("node"));
     if let Some(node) = storage.and_then(Item::as_str)
         && !kept.iter().any(|k| k == node)
@@ -476,23 +485,23 @@ password_command = ["pass", "restic"]
 environment_file = "old.env"
 "#;
 
-    fn wanted(servers: &[&str]) -> Bootstrap {
-        Bootstrap {
+    fn wanted(servers: &[&str]) -> BootstrapOptions {
+        BootstrapOptions {
             servers: servers.iter().map(|s| s.parse().unwrap()).collect(),
-            repository: Repository {
+            repository: RepositoryConfig {
                 location: "s3:https://s3.example.org/b".into(),
                 password_file: Some("/keys/restic".into()),
-                ..Repository::default()
+                ..RepositoryConfig::default()
             },
             ssh: vec![("identity", "/keys/id".into())],
-            ..Bootstrap::default()
+            ..BootstrapOptions::default()
         }
     }
 
     #[test]
     fn servers_take_the_places_of_nodes_and_the_rest_stays() {
         let (text, left_out) =
-            configure(TEXT, &wanted(&["203.0.113.1", "store=203.0.113.2"])).unwrap();
+            rewrite_fleet_config(TEXT, &wanted(&["203.0.113.1", "store=203.0.113.2"])).unwrap();
         assert!(left_out.is_empty(), "{left_out:?}");
         for expected in [
             "# mine",
@@ -515,13 +524,17 @@ environment_file = "old.env"
 
     #[test]
     fn fewer_servers_are_enough_and_more_are_refused() {
-        let (text, _) = configure(TEXT, &wanted(&["203.0.113.1"])).unwrap();
+        let (text, _) = rewrite_fleet_config(TEXT, &wanted(&["203.0.113.1"])).unwrap();
         assert!(text.contains("node = \"master\""), "{text}");
         assert!(!text.contains("name = \"store\""), "{text}");
-        let (text, _) = configure(TEXT, &wanted(&["store=203.0.113.1"])).unwrap();
+        let (text, _) = rewrite_fleet_config(TEXT, &wanted(&["store=203.0.113.1"])).unwrap();
         let config = crate::config::Config::parse(&text, Path::new("/fleet/config.toml")).unwrap();
         assert_eq!(config.nodes[0].role, crate::model::Role::Manager);
-        let error = |servers: &[&str]| configure(TEXT, &wanted(servers)).unwrap_err().to_string();
+        let error = |servers: &[&str]| {
+            rewrite_fleet_config(TEXT, &wanted(servers))
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(
             error(&["a", "b", "c"]),
             "there is no place for c: the fleet had 2 nodes, master, store"
@@ -535,19 +548,19 @@ environment_file = "old.env"
     #[test]
     fn the_newest_of_one_fleet_is_chosen_and_none_from_the_future() {
         let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
-        let snapshot = |id: &str, name: &str, fleet: Option<&str>, hours| -> Snapshot {
+        let snapshot = |id: &str, name: &str, fleet: Option<&str>, hours| -> ResticSnapshot {
             let mut tags = vec![format!("fleet={name}")];
             tags.extend(fleet.map(|f| format!("fleet-id={f}")));
             let text = serde_json::json!({"id": id, "tags": tags, "time": at(hours)});
             serde_json::from_value(text).unwrap()
         };
         let (a, b) = ("00000000000000aa", "00000000000000bb");
-        let clocks = Clocks {
+        let clocks = ClockPair {
             here: at(9),
             storage: at(9),
         };
-        let chosen = |all: &[Snapshot], wanted| {
-            let chosen = choose(all.to_vec(), wanted, None, clocks);
+        let chosen = |all: &[ResticSnapshot], wanted| {
+            let chosen = choose_fleet_snapshot(all.to_vec(), wanted, None, clocks);
             chosen.map(|s| s.id).map_err(|e| e.to_string())
         };
         let one = [
@@ -573,7 +586,8 @@ environment_file = "old.env"
         }
         assert_eq!(chosen(&two, Some(a)), Ok("2".into()));
         assert_eq!(chosen(&two, Some(b)), Ok("4".into()));
-        let own = |id| choose(two.clone(), Some("f"), FleetId::read(id).as_ref(), clocks);
+        let own =
+            |id| choose_fleet_snapshot(two.clone(), Some("f"), FleetId::parse(id).as_ref(), clocks);
         assert_eq!(own(a).unwrap().id, "2");
         assert!(own("00000000000000cc").is_err());
         assert!(chosen(&two, Some("g")).is_err() && chosen(&[], None).is_err());
@@ -599,7 +613,7 @@ environment_file = "old.env"
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("to");
         std::fs::create_dir(&to).unwrap();
-        unpack(&archive, "/mnt/data/.matou/fleet", &to).unwrap();
+        unpack_fleet_files(&archive, "/mnt/data/.matou/fleet", &to).unwrap();
         assert_eq!(
             std::fs::read_to_string(to.join("config.toml")).unwrap(),
             "a"

@@ -8,27 +8,28 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use super::bootstrap::{Bootstrap, Server, bootstrap};
-use super::report::{Kind, Report, Timeline};
+use super::bootstrap::{BootstrapOptions, NewServer, bootstrap_fleet_folder};
+use super::report::{RecoveryKind, RecoveryReport, Timeline};
 use crate::backup::FleetId;
-use crate::backup::identity::Here;
+use crate::backup::identity::StorageIdentity;
 use crate::config::Config;
-use crate::job::{Event, Stream};
+use crate::job::{JobEvent, OutputStream};
 use crate::lab::{self, Lab, VmOptions};
-use crate::ops::{Context, recover};
+use crate::ops::{FleetContext, recover};
 
 /// The practice fleet's name.
-const NAME: &str = "drill";
+const LAB_NAME: &str = "drill";
 
 /// Concerns that are of no use on machines which live for minutes. `backup` above all: no timer of a
 /// drill may write to the repository.
-const OFF: [&str; 11] = [
+const CONCERNS_OFF: [&str; 11] = [
     "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "matou",
     "backup", "metrics",
 ];
 
-/// The same for containers, which have neither disks nor a kernel of their own.
-const OFF_IN_CONTAINERS: [&str; 5] = ["base", "storage", "nfs-server", "nfs-client", "gluster"];
+/// Further concerns that are off on containers, which have neither disks nor a kernel of their own.
+const CONCERNS_OFF_IN_CONTAINERS: [&str; 5] =
+    ["base", "storage", "nfs-server", "nfs-client", "gluster"];
 
 /// How a drill is made.
 #[derive(Debug, Clone, Default)]
@@ -41,19 +42,19 @@ pub struct DrillOptions {
     pub keep: bool,
 }
 
-/// Rebuilds the fleet of `config` on a practice fleet, which is removed afterwards. `say` is told
-/// what happens.
+/// Rebuilds the fleet of `config` on a practice fleet, which is removed afterwards unless
+/// [`DrillOptions::keep`] is set. Calls `say` with a line for what happens.
 ///
 /// # Errors
 /// When the drill could not be begun. What went wrong on the way is in the report.
-pub async fn drill(
+pub async fn run_drill(
     config: &Config,
     options: &DrillOptions,
     say: &(dyn Fn(&str) + Sync),
-) -> Result<Report> {
-    let lab = Lab::new(NAME)?.sharing(&config.storage.path);
+) -> Result<RecoveryReport> {
+    let lab = Lab::new(LAB_NAME)?.with_shared_folder(&config.storage.path);
     lab.down().await?;
-    let made = rebuild(config, options, &lab, say).await;
+    let made = rebuild_on_lab(config, options, &lab, say).await;
     if !options.keep {
         say("removing the practice fleet");
         lab.down().await?;
@@ -61,33 +62,33 @@ pub async fn drill(
     made
 }
 
-async fn rebuild(
+async fn rebuild_on_lab(
     config: &Config,
     options: &DrillOptions,
     lab: &Lab,
     say: &(dyn Fn(&str) + Sync),
-) -> Result<Report> {
+) -> Result<RecoveryReport> {
     let repository = config
         .backup
-        .primary()
+        .primary_repository()
         .ok_or_else(|| eyre!("there is no repository: set [backup] repository in config.toml"))?;
     let count = config.nodes.len();
     match options.vm {
         true => lab.up_vms(count, &VmOptions::default(), say).await?,
-        false => lab.up(count, lab::Kind::Docker, say).await?,
+        false => lab.up(count, lab::LabKind::Docker, say).await?,
     }
     for archive in &options.images {
         say(&format!("loading {}", archive.display()));
-        lab.load(archive).await?;
+        lab.load_images(archive).await?;
     }
     let path = lab.config_path();
     let beside = |name: &str| path.with_file_name(name).display().to_string();
-    let servers = lab.nodes().await?.into_iter().zip(&config.nodes);
-    let wanted = Bootstrap {
+    let servers = lab.list_nodes().await?.into_iter().zip(&config.nodes);
+    let wanted = BootstrapOptions {
         fleet: Some(config.fleet.name.clone()),
-        id: own_id(config).await,
+        id: query_fleet_id(config).await,
         servers: servers
-            .map(|(there, here)| Server {
+            .map(|(there, here)| NewServer {
                 name: Some(here.name.clone()),
                 address: there.address,
             })
@@ -99,10 +100,10 @@ async fn rebuild(
             ("known_hosts_file", beside("known_hosts")),
             ("known_hosts", "strict".into()),
         ],
-        settings: settings(config),
+        settings: render_operator_settings(config),
     };
-    // restic runs where it will run: the practice fleet's first node.
-    let first = Context::open(Config::read(&path)?)?;
+    // As in the recovery itself, restic runs on the first node of the practice fleet.
+    let first = FleetContext::open(Config::read_file(&path)?)?;
     let host = first
         .nodes
         .iter()
@@ -110,19 +111,19 @@ async fn rebuild(
         .map(|n| n.host.clone())
         .ok_or_else(|| eyre!("the practice fleet has no node"))?;
     let folder = path.with_file_name("fleet");
-    let (config_path, snapshot) = bootstrap(&wanted, &folder, Some(host), say).await?;
+    let (config_path, snapshot) = bootstrap_fleet_folder(&wanted, &folder, Some(host), say).await?;
     first.nodes.close().await;
     let text = std::fs::read_to_string(&config_path)?;
-    let text = adapt(&text, options.vm)?;
-    crate::files::write(&config_path, text.as_bytes(), crate::files::PRIVATE)?;
-    let cx = Context::open(Config::read(&config_path)?)?;
-    let report = run(&cx, FleetId::of(&snapshot), say).await;
+    let text = adapt_config_to_lab(&text, options.vm)?;
+    crate::files::write_atomically(&config_path, text.as_bytes(), crate::files::PRIVATE_MODE)?;
+    let cx = FleetContext::open(Config::read_file(&config_path)?)?;
+    let report = run_drill_recovery(&cx, FleetId::from_snapshot(&snapshot), say).await;
     cx.nodes.close().await;
     report
 }
 
-/// What this machine's configuration says, and none out of a repository does.
-fn settings(config: &Config) -> String {
+/// Returns those settings of this machine's configuration that are never taken from a repository.
+fn render_operator_settings(config: &Config) -> String {
     let mut doc = DocumentMut::new();
     let mut set = |table: &str, key: &str, text: String| {
         doc[table].or_insert(Item::Table(Table::new()))[key] = value(text);
@@ -142,22 +143,22 @@ fn settings(config: &Config) -> String {
     doc.to_string()
 }
 
-/// The fleet's id; none when its storage node can't be asked, because it is gone perhaps.
-async fn own_id(config: &Config) -> Option<FleetId> {
-    let cx = Context::open(config.clone()).ok()?;
-    let here = Here::read(&cx.config, &cx.nodes).await;
+/// Asks the storage node for the fleet's id; `None` when it does not answer.
+async fn query_fleet_id(config: &Config) -> Option<FleetId> {
+    let cx = FleetContext::open(config.clone()).ok()?;
+    let here = StorageIdentity::load(&cx.config, &cx.nodes).await;
     cx.nodes.close().await;
     here.ok()?.id
 }
 
-/// The configuration of the fleet, for machines of practice.
-fn adapt(text: &str, vm: bool) -> Result<String> {
+/// Returns the fleet's configuration adapted to the practice fleet.
+fn adapt_config_to_lab(text: &str, vm: bool) -> Result<String> {
     let mut doc: DocumentMut = text.parse().wrap_err("config.toml is damaged")?;
     doc.remove("scaleway");
     let provision = doc["provision"].or_insert(Item::Table(Table::new()));
-    let mut off: Array = OFF.into_iter().collect();
+    let mut off: Array = CONCERNS_OFF.into_iter().collect();
     if !vm {
-        off.extend(OFF_IN_CONTAINERS);
+        off.extend(CONCERNS_OFF_IN_CONTAINERS);
     }
     provision["off"] = value(off);
     provision["docker"] = value("distribution");
@@ -172,10 +173,14 @@ fn adapt(text: &str, vm: bool) -> Result<String> {
     Ok(doc.to_string())
 }
 
-async fn run(cx: &Context, id: Option<FleetId>, say: &(dyn Fn(&str) + Sync)) -> Result<Report> {
-    let findings = recover::Findings::default();
-    let options = recover::Options { isolated: true, id };
-    let job = recover::job(cx, &options, &findings)
+async fn run_drill_recovery(
+    cx: &FleetContext,
+    id: Option<FleetId>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<RecoveryReport> {
+    let findings = recover::RecoveryFindings::default();
+    let options = recover::RebuildOptions { isolated: true, id };
+    let job = recover::build_recovery_job(cx, &options, &findings)
         .await
         .map_err(|e| eyre!(e))?;
     let plan = cx.runner.plan(&job).await;
@@ -184,32 +189,32 @@ async fn run(cx: &Context, id: Option<FleetId>, say: &(dyn Fn(&str) + Sync)) -> 
     let running = cx.runner.run(&job, None, events, CancellationToken::new());
     let listening = async {
         while let Some(event) = arriving.recv().await {
-            timeline.take(&event);
-            if let Some(line) = line(&event) {
+            timeline.record_event(&event);
+            if let Some(line) = format_drill_event(&event) {
                 say(&line);
             }
         }
     };
     let (ended, ()) = tokio::join!(running, listening);
     ended?;
-    Ok(timeline.report(Kind::Drill, &cx.config.fleet.name, &findings))
+    Ok(timeline.build_report(RecoveryKind::Drill, &cx.config.fleet.name, &findings))
 }
 
-fn line(event: &Event) -> Option<String> {
+fn format_drill_event(event: &JobEvent) -> Option<String> {
     match event {
-        Event::Line {
+        JobEvent::Line {
             node,
             text,
-            stream: Stream::Note,
+            stream: OutputStream::Note,
             ..
         } => Some(format!("{node}:   {text}")),
-        Event::StepDone {
+        JobEvent::StepDone {
             node,
             step,
             changed: true,
             took,
         } => Some(format!("{node}: {step} ({:.1} s)", took.as_secs_f32())),
-        Event::StepFailed {
+        JobEvent::StepFailed {
             node, step, error, ..
         } => Some(format!("{node}: {step} FAILED: {error}")),
         _ => None,
@@ -225,13 +230,13 @@ mod tests {
         let text = "[fleet]\nname = \"f\"\n[[nodes]]\nname = \"a\"\naddress = \"192.0.2.1\"\nrole = \"manager\"\n\
             [storage]\ndriver = \"nfs\"\ndevices = [\"/dev/sdb\"]\n[scaleway]\nzone = \"fr-par-1\"\n\
             security_group = \"11111111-2222-3333-4444-555555555555\"\ntoken_file = \"t\"\n";
-        let adapted = adapt(text, false).unwrap();
+        let adapted = adapt_config_to_lab(text, false).unwrap();
         let config = Config::parse(&adapted, std::path::Path::new("/f/config.toml")).unwrap();
         assert!(config.scaleway.is_none());
         assert!(config.storage.devices.is_empty());
         assert_eq!(config.storage.driver, crate::config::StorageDriver::Shared);
         assert!(config.provision.off.contains(&"backup".to_owned()));
-        let vm = adapt(text, true).unwrap();
+        let vm = adapt_config_to_lab(text, true).unwrap();
         let config = Config::parse(&vm, std::path::Path::new("/f/config.toml")).unwrap();
         assert_eq!(config.storage.driver, crate::config::StorageDriver::Nfs);
         assert!(!config.provision.off.contains(&"nfs-server".to_owned()));

@@ -8,10 +8,10 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, TableLike};
 
 use crate::stack::AppFile;
-use crate::text::visible;
+use crate::text::escape_line;
 
 /// Keys that are data about the fleet. All others are left out, those of later versions too.
-const TAKEN: &[&str] = &[
+const TAKEN_KEYS: &[&str] = &[
     "alerts",
     "backup.append_only",
     "backup.check_parts",
@@ -60,8 +60,8 @@ const TAKEN: &[&str] = &[
     "theme",
 ];
 
-/// Keys that a recovery gives anew: that they are left out need not be told.
-const REPLACED: &[&str] = &[
+/// Keys that a recovery sets anew: that they are left out is not reported.
+const REPLACED_KEYS: &[&str] = &[
     "backup.environment_file",
     "backup.password_command",
     "backup.password_file",
@@ -75,35 +75,36 @@ const REPLACED: &[&str] = &[
     "ssh.known_hosts_file",
 ];
 
-/// Keys that are taken, and told because they leave something open.
-const TOLD: &[&str] = &[
+/// Keys that are taken, and reported because they leave something open.
+const REPORTED_KEYS: &[&str] = &[
     "provision.off",
     "provision.open_ports",
     "provision.ssh_from",
 ];
 
 /// Longest value that is shown, characters.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
-/// Leaves in the document what is [`TAKEN`]; answers with what was left out, a line each.
-pub(super) fn strip(doc: &mut DocumentMut) -> Vec<String> {
+/// Removes all keys from the document but [`TAKEN_KEYS`]. Returns a line for each that is left out.
+pub(super) fn strip_untrusted_keys(doc: &mut DocumentMut) -> Vec<String> {
     let mut left_out = Vec::new();
-    strip_table(doc.as_table_mut(), "", &mut left_out);
+    strip_untrusted_table(doc.as_table_mut(), "", &mut left_out);
     left_out
 }
 
-/// What of a configuration's text is taken, and what is left out, a line each; `None` of what is no TOML.
-pub(crate) fn taken(text: &str) -> Option<(String, Vec<String>)> {
+/// Returns what of a configuration's text is taken, and a line for each key that is left out;
+/// `None` when the text is no TOML.
+pub(crate) fn filter_untrusted_config(text: &str) -> Option<(String, Vec<String>)> {
     let mut doc: DocumentMut = text.parse().ok()?;
-    let left_out = strip(&mut doc);
+    let left_out = strip_untrusted_keys(&mut doc);
     Some((doc.to_string(), left_out))
 }
 
-/// What was taken and leaves something on the servers open, a line each.
-pub(super) fn told(doc: &DocumentMut) -> Vec<String> {
-    let found = TOLD.iter().filter_map(|path| {
+/// Lists the keys that were taken and leave something on the servers open, a line each.
+pub(super) fn list_open_settings(doc: &DocumentMut) -> Vec<String> {
+    let found = REPORTED_KEYS.iter().filter_map(|path| {
         let (table, key) = path.split_once('.')?;
-        Some(lines(path, doc.get(table)?.get(key)?))
+        Some(describe_config_item(path, doc.get(table)?.get(key)?))
     });
     found.flatten().collect()
 }
@@ -112,18 +113,21 @@ pub(super) fn told(doc: &DocumentMut) -> Vec<String> {
 ///
 /// # Errors
 /// The settings are no TOML.
-pub(super) fn overlay(doc: &mut DocumentMut, settings: &str) -> Result<(), toml_edit::TomlError> {
+pub(super) fn overlay_settings(
+    doc: &mut DocumentMut,
+    settings: &str,
+) -> Result<(), toml_edit::TomlError> {
     let settings: DocumentMut = settings.parse()?;
-    put(doc.as_table_mut(), settings.as_table());
+    merge_tables(doc.as_table_mut(), settings.as_table());
     Ok(())
 }
 
-fn put(over: &mut dyn TableLike, from: &dyn TableLike) {
+fn merge_tables(over: &mut dyn TableLike, from: &dyn TableLike) {
     for (key, item) in from.iter() {
         match (over.get_mut(key), item.as_table_like()) {
             (Some(old), Some(inner)) if old.is_table_like() => {
                 if let Some(old) = old.as_table_like_mut() {
-                    put(old, inner);
+                    merge_tables(old, inner);
                 }
             }
             _ => {
@@ -133,71 +137,75 @@ fn put(over: &mut dyn TableLike, from: &dyn TableLike) {
     }
 }
 
-fn strip_table(table: &mut dyn TableLike, above: &str, left_out: &mut Vec<String>) {
+fn strip_untrusted_table(table: &mut dyn TableLike, above: &str, left_out: &mut Vec<String>) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in keys {
         let path = match above {
             "" => key.clone(),
             above => format!("{above}.{key}"),
         };
-        if TAKEN.contains(&path.as_str()) {
+        if TAKEN_KEYS.contains(&path.as_str()) {
             continue;
         }
         let below = format!("{path}.");
-        let has_parts = TAKEN.iter().any(|t| t.starts_with(&below));
+        let has_parts = TAKEN_KEYS.iter().any(|t| t.starts_with(&below));
         match table.get_mut(&key) {
             Some(Item::ArrayOfTables(all)) if has_parts => {
                 for one in all.iter_mut() {
-                    strip_table(one, &path, left_out);
+                    strip_untrusted_table(one, &path, left_out);
                 }
             }
             Some(item) if has_parts && item.is_table_like() => {
                 if let Some(inner) = item.as_table_like_mut() {
-                    strip_table(inner, &path, left_out);
+                    strip_untrusted_table(inner, &path, left_out);
                 }
             }
             _ => {
                 let gone = table.remove(&key);
-                if !REPLACED.contains(&path.as_str()) {
-                    left_out.extend(gone.iter().flat_map(|item| lines(&path, item)));
+                if !REPLACED_KEYS.contains(&path.as_str()) {
+                    left_out.extend(
+                        gone.iter()
+                            .flat_map(|item| describe_config_item(&path, item)),
+                    );
                 }
             }
         }
     }
 }
 
-/// `key = value`, a line for each value below; names of tables where a value may hold a password.
-fn lines(path: &str, item: &Item) -> Vec<String> {
+/// Returns a line `key = value` for each value below an item. Of `[[tables]]` only the names: their
+/// values may hold a password.
+fn describe_config_item(path: &str, item: &Item) -> Vec<String> {
     if let Some(all) = item.as_array_of_tables() {
         let name = |t: &toml_edit::Table| t.get("name").and_then(Item::as_str).map(str::to_owned);
         let names = all.iter().map(|t| name(t).unwrap_or_default());
         return names
-            .map(|n| visible(&format!("[[{path}]] {n}")).into_owned())
+            .map(|n| escape_line(&format!("[[{path}]] {n}")).into_owned())
             .collect();
     }
     if let Some(table) = item.as_table_like() {
         let below = table.iter();
         return below
-            .flat_map(|(key, item)| lines(&format!("{path}.{key}"), item))
+            .flat_map(|(key, item)| describe_config_item(&format!("{path}.{key}"), item))
             .collect();
     }
     let value = item.to_string();
-    let value: String = value.trim().chars().take(SHOWN).collect();
-    vec![visible(&format!("{path} = {value}")).into_owned()]
+    let value: String = value.trim().chars().take(MAX_SHOWN_CHARS).collect();
+    vec![escape_line(&format!("{path} = {value}")).into_owned()]
 }
 
-/// Why an application's file out of a repository is left out, if it is.
-pub(super) fn refused(text: &str) -> Option<String> {
+/// Returns why an application's file out of a repository is refused; `None` when it is taken.
+pub(super) fn explain_refused_app_file(text: &str) -> Option<String> {
     let file: AppFile = match toml::from_str(text) {
         Ok(file) => file,
-        Err(e) => return Some(format!("it can't be read: {}", visible(e.message()))),
+        Err(e) => return Some(format!("it can't be read: {}", escape_line(e.message()))),
     };
     let is_name = Path::new(&file.stack).components().count() == 1
         && !file.stack.contains(['/', '\\'])
         && !file.stack.starts_with('.')
         && !file.stack.ends_with(".yml")
         && !file.stack.ends_with(".yaml");
-    (!is_name).then(|| format!("its stack is the file {}", visible(&file.stack)))
+    (!is_name).then(|| format!("its stack is the file {}", escape_line(&file.stack)))
 }
 
 #[cfg(test)]
@@ -258,7 +266,7 @@ remove = "j"
     #[test]
     fn what_runs_or_reads_something_here_is_left_out_and_told() {
         let mut doc: DocumentMut = HOSTILE.parse().unwrap();
-        let told = strip(&mut doc).join("\n");
+        let told = strip_untrusted_keys(&mut doc).join("\n");
         let kept = doc.to_string();
         for evil in [
             "evil",
@@ -271,7 +279,10 @@ remove = "j"
         ] {
             assert!(!kept.contains(evil), "{evil} in\n{kept}");
         }
-        assert_eq!(super::told(&doc), ["provision.off = [\"firewall\"]"]);
+        assert_eq!(
+            super::list_open_settings(&doc),
+            ["provision.off = [\"firewall\"]"]
+        );
         for good in [
             "name = \"sec\"",
             "user = \"root\"",
@@ -302,10 +313,10 @@ remove = "j"
     #[test]
     fn the_operators_settings_go_over_it_key_by_key() {
         let mut doc: DocumentMut = HOSTILE.parse().unwrap();
-        strip(&mut doc);
+        strip_untrusted_keys(&mut doc);
         let mine = "[ssh]\nconfig_file = \"/home/op/.ssh/config\"\n[edge]\nca_file = \"ca.pem\"\n\
                     [backup]\nrepository = \"/y\"\npassword_file = \"p\"\n[[backup.copies]]\nname = \"away\"\nrepository = \"/x\"\npassword_file = \"p\"\n";
-        overlay(&mut doc, mine).unwrap();
+        overlay_settings(&mut doc, mine).unwrap();
         let text = doc.to_string();
         for line in [
             "config_file = \"/home/op/.ssh/config\"",
@@ -317,7 +328,7 @@ remove = "j"
             assert!(text.contains(line), "{line} in\n{text}");
         }
         crate::config::Config::parse(&text, Path::new("/f/config.toml")).unwrap();
-        assert!(overlay(&mut doc, "[ssh").is_err());
+        assert!(overlay_settings(&mut doc, "[ssh").is_err());
     }
 
     /// Every key that can be written is one that was thought of.
@@ -335,7 +346,7 @@ remove = "j"
             .collect();
         let doc: Result<DocumentMut, _> = uncommented.parse();
         let mut doc = doc.unwrap_or_else(|_| example.parse().unwrap());
-        let told = strip(&mut doc);
+        let told = strip_untrusted_keys(&mut doc);
         let on_purpose = [
             "backup.copies",
             "backup.ping_file",
@@ -364,7 +375,7 @@ remove = "j"
 
     #[test]
     fn an_application_names_a_stack_and_no_file() {
-        assert_eq!(refused("stack = \"ghost\"\n"), None);
+        assert_eq!(explain_refused_app_file("stack = \"ghost\"\n"), None);
         for path in [
             "/home/op/.ssh/id_ed25519",
             "../x",
@@ -374,8 +385,8 @@ remove = "j"
             "",
         ] {
             let text = format!("stack = {path:?}\n");
-            assert!(refused(&text).is_some(), "{path}");
+            assert!(explain_refused_app_file(&text).is_some(), "{path}");
         }
-        assert!(refused("stack = 1").is_some());
+        assert!(explain_refused_app_file("stack = 1").is_some());
     }
 }

@@ -6,7 +6,7 @@ mod drill;
 mod foreign;
 mod report;
 
-pub use bootstrap::{Bootstrap, Server, bootstrap};
-pub use drill::{DrillOptions, drill};
-pub(crate) use foreign::taken;
-pub use report::{Kind, Phase, Report, Timeline, history};
+pub use bootstrap::{BootstrapOptions, NewServer, bootstrap_fleet_folder};
+pub use drill::{DrillOptions, run_drill};
+pub(crate) use foreign::filter_untrusted_config;
+pub use report::{RecoveryKind, RecoveryPhase, RecoveryReport, Timeline, list_recovery_reports};

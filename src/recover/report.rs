@@ -8,23 +8,23 @@ use color_eyre::eyre::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{state_dir, state_path};
-use crate::job::{Event, Outcome, Plan};
+use crate::config::{ensure_state_dir, state_path};
+use crate::job::{JobEvent, JobOutcome, Plan};
 use crate::model::Drill;
-use crate::ops::recover::{AppResult, Findings};
-use crate::text::{age, human_bytes};
+use crate::ops::recover::{AppResult, RecoveryFindings};
+use crate::text::{format_age, human_bytes};
 
 /// What a report is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum RecoveryKind {
     Recovery,
     Drill,
     Move,
 }
 
-impl Kind {
-    fn folder(self) -> &'static str {
+impl RecoveryKind {
+    fn folder_name(self) -> &'static str {
         match self {
             Self::Recovery => "recoveries",
             Self::Drill => "drills",
@@ -33,23 +33,23 @@ impl Kind {
     }
 }
 
-/// A part of the way, and how long it took.
+/// A part of a recovery, and how long it took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phase {
+pub struct RecoveryPhase {
     pub name: String,
     /// From the start of its first step to the end of its last.
     pub millis: u64,
 }
 
-/// The report.
+/// The report of a recovery, a drill or a move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    pub kind: Kind,
+pub struct RecoveryReport {
+    pub kind: RecoveryKind,
     pub fleet: String,
     pub began: Timestamp,
     /// Recovery time: from the start to the last answer.
     pub millis: u64,
-    pub phases: Vec<Phase>,
+    pub phases: Vec<RecoveryPhase>,
     pub apps: BTreeMap<String, AppResult>,
     /// What the operator has to do.
     pub by_hand: Vec<String>,
@@ -66,11 +66,11 @@ pub struct Timeline {
     running: BTreeMap<(String, String), Duration>,
     /// Start and end of each phase.
     phases: Vec<(&'static str, Duration, Duration)>,
-    outcome: Option<Outcome>,
+    outcome: Option<JobOutcome>,
 }
 
 /// The phase that a stage of the job belongs to.
-fn phase(stage: &str) -> &'static str {
+fn phase_of_stage(stage: &str) -> &'static str {
     match stage {
         "swarm" | "replaced nodes" => "swarm",
         "storage" | "distributed store" | "volumes" => "storage",
@@ -94,7 +94,9 @@ impl Timeline {
             for node in &stage.nodes {
                 for step in &node.steps {
                     let key = (node.node.clone(), step.step.clone());
-                    stages.entry(key).or_insert_with(|| phase(&stage.title));
+                    stages
+                        .entry(key)
+                        .or_insert_with(|| phase_of_stage(&stage.title));
                 }
             }
         }
@@ -108,13 +110,13 @@ impl Timeline {
     }
 
     /// Takes note of an event.
-    pub fn take(&mut self, event: &Event) {
+    pub fn record_event(&mut self, event: &JobEvent) {
         let now = self.began.elapsed();
         match event {
-            Event::StepStarted { node, step } => {
+            JobEvent::StepStarted { node, step } => {
                 self.running.insert((node.clone(), step.clone()), now);
             }
-            Event::StepDone { node, step, .. } | Event::StepFailed { node, step, .. } => {
+            JobEvent::StepDone { node, step, .. } | JobEvent::StepFailed { node, step, .. } => {
                 let key = (node.clone(), step.clone());
                 let from = self.running.remove(&key).unwrap_or(now);
                 let name = self.stages.get(&key).copied().unwrap_or("checks");
@@ -126,21 +128,26 @@ impl Timeline {
                     None => self.phases.push((name, from, now)),
                 }
             }
-            Event::Finished { outcome, .. } => self.outcome = Some(outcome.clone()),
+            JobEvent::Finished { outcome, .. } => self.outcome = Some(outcome.clone()),
             _ => {}
         }
     }
 
-    /// The report of what was listened to.
-    pub fn report(&self, kind: Kind, fleet: &str, findings: &Findings) -> Report {
+    /// Makes the report of the events so far.
+    pub fn build_report(
+        &self,
+        kind: RecoveryKind,
+        fleet: &str,
+        findings: &RecoveryFindings,
+    ) -> RecoveryReport {
         let took = self.began.elapsed();
         let failure = match &self.outcome {
-            Some(Outcome::Done { .. }) => None,
-            Some(Outcome::Failed { reason }) => Some(reason.to_string()),
-            Some(Outcome::Cancelled) => Some("cancelled".into()),
+            Some(JobOutcome::Done { .. }) => None,
+            Some(JobOutcome::Failed { reason }) => Some(reason.to_string()),
+            Some(JobOutcome::Cancelled) => Some("cancelled".into()),
             None => Some("it did not end".into()),
         };
-        Report {
+        RecoveryReport {
             kind,
             fleet: fleet.to_owned(),
             began: Timestamp::now() - took,
@@ -148,7 +155,7 @@ impl Timeline {
             phases: self
                 .phases
                 .iter()
-                .map(|(name, from, to)| Phase {
+                .map(|(name, from, to)| RecoveryPhase {
                     name: (*name).to_owned(),
                     millis: (*to - *from).as_millis() as u64,
                 })
@@ -160,16 +167,16 @@ impl Timeline {
     }
 }
 
-impl Report {
+impl RecoveryReport {
     /// How many applications are back, and how many there are.
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn count_apps(&self) -> (usize, usize) {
         let up = self.apps.values().filter(|a| a.up).count();
         (up, self.apps.len())
     }
 
-    /// In short, as the console shows it.
-    pub fn drill(&self) -> Drill {
-        let (up, all) = self.counts();
+    /// Returns the result in short, as the console shows it.
+    pub fn summarize_drill(&self) -> Drill {
+        let (up, all) = self.count_apps();
         Drill {
             at: self.began,
             took: Duration::from_millis(self.millis),
@@ -179,30 +186,30 @@ impl Report {
         }
     }
 
-    /// For people and for the record.
-    pub fn markdown(&self) -> String {
+    /// Renders the report as Markdown, for people.
+    pub fn render_markdown(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
         let title = match self.kind {
-            Kind::Recovery => "Recovery",
-            Kind::Drill => "Drill",
-            Kind::Move => "Move",
+            RecoveryKind::Recovery => "Recovery",
+            RecoveryKind::Drill => "Drill",
+            RecoveryKind::Move => "Move",
         };
-        let (up, all) = self.counts();
+        let (up, all) = self.count_apps();
         // Writing into a string does not fail.
         let _ = writeln!(text, "# {title} of {}\n", self.fleet);
         let _ = writeln!(
             text,
             "- began: {}\n- took: {}\n- applications: {up} of {all} are back",
             self.began.strftime("%F %T UTC"),
-            seconds(self.millis)
+            format_report_seconds(self.millis)
         );
         let worst = self.apps.values().filter_map(|a| a.data_of).min();
         if let Some(oldest) = worst {
             let _ = writeln!(
                 text,
                 "- oldest data: {} before the start ({})",
-                age(self.began, oldest),
+                format_age(self.began, oldest),
                 oldest.strftime("%F %T UTC")
             );
         }
@@ -211,7 +218,12 @@ impl Report {
         }
         let _ = writeln!(text, "\n| phase | took |\n| --- | --- |");
         for phase in &self.phases {
-            let _ = writeln!(text, "| {} | {} |", phase.name, seconds(phase.millis));
+            let _ = writeln!(
+                text,
+                "| {} | {} |",
+                phase.name,
+                format_report_seconds(phase.millis)
+            );
         }
         let _ = writeln!(
             text,
@@ -240,12 +252,13 @@ impl Report {
         text
     }
 
-    /// Keeps it in the state folder; answers with the path of the Markdown.
+    /// Saves the report in the state folder, as JSON and as Markdown. Returns the path of the
+    /// Markdown.
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn keep(&self) -> Result<PathBuf> {
-        let dir = state_dir()?.join(self.kind.folder());
+    pub fn save(&self) -> Result<PathBuf> {
+        let dir = ensure_state_dir()?.join(self.kind.folder_name());
         // The name may come out of a repository.
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() || "-_".contains(c) {
@@ -258,32 +271,32 @@ impl Report {
         let name = format!("{fleet}-{}", self.began.strftime("%Y%m%dT%H%M%SZ"));
         let write = |extension: &str, text: String| {
             let path = dir.join(format!("{name}.{extension}"));
-            crate::files::write(&path, text.as_bytes(), crate::files::PRIVATE)
+            crate::files::write_atomically(&path, text.as_bytes(), crate::files::PRIVATE_MODE)
                 .wrap_err_with(|| format!("the report {} can't be written", path.display()))?;
             Ok::<_, color_eyre::Report>(path)
         };
         write("json", serde_json::to_string_pretty(self)? + "\n")?;
-        write("md", self.markdown())
+        write("md", self.render_markdown())
     }
 }
 
-fn seconds(millis: u64) -> String {
+fn format_report_seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / 1000.0)
 }
 
-/// The reports of a fleet that were kept, the newest first. One that can't be read is left out.
-pub fn history(kind: Kind, fleet: &str) -> Vec<Report> {
+/// Lists the saved reports of a fleet, the newest first. One that can't be read is left out.
+pub fn list_recovery_reports(kind: RecoveryKind, fleet: &str) -> Vec<RecoveryReport> {
     let Ok(state) = state_path() else {
         return Vec::new();
     };
-    let entries = std::fs::read_dir(state.join(kind.folder()));
-    let mut reports: Vec<Report> = entries
+    let entries = std::fs::read_dir(state.join(kind.folder_name()));
+    let mut reports: Vec<RecoveryReport> = entries
         .into_iter()
         .flatten()
         .flatten()
         .filter(|e| e.path().extension().is_some_and(|x| x == "json"))
         .filter_map(|e| serde_json::from_slice(&std::fs::read(e.path()).ok()?).ok())
-        .filter(|r: &Report| r.fleet == fleet)
+        .filter(|r: &RecoveryReport| r.fleet == fleet)
         .collect();
     reports.sort_by_key(|r| std::cmp::Reverse(r.began));
     reports
@@ -294,7 +307,7 @@ mod tests {
     use super::*;
     use crate::job::{Check, Confirm, NodePlan, StagePlan, StepPlan};
 
-    fn report() -> Report {
+    fn report() -> RecoveryReport {
         let began = Timestamp::from_second(1_795_442_400).unwrap();
         let back = AppResult {
             snapshot: Some("0123456789abcdef".into()),
@@ -305,17 +318,17 @@ mod tests {
         };
         let lost = AppResult {
             failure: Some((
-                crate::ops::recover::Stuck::Restore,
+                crate::ops::recover::StuckAt::Restore,
                 "no snapshot | holds it".into(),
             )),
             ..AppResult::default()
         };
-        Report {
-            kind: Kind::Drill,
+        RecoveryReport {
+            kind: RecoveryKind::Drill,
             fleet: "chaton".into(),
             began,
             millis: 722_000,
-            phases: vec![Phase {
+            phases: vec![RecoveryPhase {
                 name: "restore".into(),
                 millis: 61_500,
             }],
@@ -328,7 +341,7 @@ mod tests {
     #[test]
     fn a_report_says_what_took_how_long_and_what_is_missing() {
         let report = report();
-        let text = report.markdown();
+        let text = report.render_markdown();
         for expected in [
             "# Drill of chaton",
             "- applications: 1 of 2 are back",
@@ -342,11 +355,14 @@ mod tests {
         }
         let now = report.began + jiff::SignedDuration::from_hours(145);
         assert_eq!(
-            report.drill().line(now),
+            report.summarize_drill().summary_line(now),
             "12 min, 1 of 2 applications answered, 6 d ago"
         );
         let json = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        assert_eq!(
+            serde_json::from_str::<RecoveryReport>(&json).unwrap(),
+            report
+        );
     }
 
     #[test]
@@ -372,11 +388,11 @@ mod tests {
             keep_going: true,
         };
         let mut timeline = Timeline::new(&plan);
-        let started = |node: &str, step: &str| Event::StepStarted {
+        let started = |node: &str, step: &str| JobEvent::StepStarted {
             node: node.into(),
             step: step.into(),
         };
-        let done = |node: &str, step: &str| Event::StepDone {
+        let done = |node: &str, step: &str| JobEvent::StepDone {
             node: node.into(),
             step: step.into(),
             changed: true,
@@ -390,9 +406,10 @@ mod tests {
             started("n1", "restore"),
             done("n1", "restore"),
         ] {
-            timeline.take(&event);
+            timeline.record_event(&event);
         }
-        let report = timeline.report(Kind::Recovery, "f", &Findings::default());
+        let report =
+            timeline.build_report(RecoveryKind::Recovery, "f", &RecoveryFindings::default());
         let names: Vec<&str> = report.phases.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["provision", "restore"]);
         assert_eq!(report.failure.as_deref(), Some("it did not end"));

@@ -9,27 +9,28 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Stored {
+struct DockerCliConfig {
     #[serde(default)]
-    auths: std::collections::HashMap<String, Login>,
+    auths: std::collections::HashMap<String, DockerCliLogin>,
 }
 
 #[derive(Deserialize)]
-struct Login {
+struct DockerCliLogin {
     auth: Option<String>,
 }
 
-/// The value of an `Authorization: Basic` header for a registry, if somebody logged in there.
-pub(super) fn stored(host: &str) -> Option<SecretString> {
+/// Reads the login for a registry, if somebody logged in there: what follows `Basic` in the header
+/// `Authorization`.
+pub(super) fn read_stored_login(host: &str) -> Option<SecretString> {
     let folder = std::env::var_os("DOCKER_CONFIG")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))?;
     let text = SecretString::from(std::fs::read_to_string(folder.join("config.json")).ok()?);
-    find(text.expose_secret(), host)
+    find_stored_login(text.expose_secret(), host)
 }
 
-fn find(text: &str, host: &str) -> Option<SecretString> {
-    let stored: Stored = serde_json::from_str(text).ok()?;
+fn find_stored_login(text: &str, host: &str) -> Option<SecretString> {
+    let stored: DockerCliConfig = serde_json::from_str(text).ok()?;
     let hub = ["https://index.docker.io/v1/", "docker.io"];
     let mine = |key: &str| match host {
         "docker.io" => hub.contains(&key),
@@ -56,11 +57,12 @@ mod tests {
     #[test]
     fn a_login_is_found_by_its_registry() {
         let text = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"},"ghcr.io":{"auth":"Yzpk"},"x.org":{}}}"#;
-        let found = |host: &str| find(text, host).map(|s| s.expose_secret().to_owned());
+        let found =
+            |host: &str| find_stored_login(text, host).map(|s| s.expose_secret().to_owned());
         assert_eq!(found("docker.io").as_deref(), Some("YTpi"));
         assert_eq!(found("ghcr.io").as_deref(), Some("Yzpk"));
         assert_eq!(found("x.org"), None);
         assert_eq!(found("other.org"), None);
-        assert!(find("{", "x.org").is_none());
+        assert!(find_stored_login("{", "x.org").is_none());
     }
 }

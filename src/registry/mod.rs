@@ -11,9 +11,11 @@ mod version;
 
 use std::time::Duration;
 
-pub use client::tags;
-pub use reference::{Reference, ReferenceError};
-pub use version::{Newer, Step, Tag, majors_between, newer};
+pub use client::list_image_tags;
+pub use reference::{ImageReference, ImageReferenceError};
+pub use version::{
+    NewerVersion, VersionStep, VersionTag, list_majors_between, list_newer_versions,
+};
 
 /// How long one answer of a registry may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     #[error(transparent)]
-    Reference(#[from] ReferenceError),
+    Reference(#[from] ImageReferenceError),
     /// No connection, or no answer in time.
     #[error("the registry {host} can't be reached: {reason}")]
     Unreachable { host: String, reason: String },

@@ -9,7 +9,7 @@ const HUB: &str = "docker.io";
 
 /// An image without its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub struct ImageReference {
     /// As written, without tag and digest: what a new tag is put behind.
     pub name: String,
     /// Host and port.
@@ -22,15 +22,16 @@ pub struct Reference {
 /// Why a text is no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no name of an image, as ghost:6.0.4-alpine or ghcr.io/owner/name:1.2")]
-pub struct ReferenceError(pub String);
+pub struct ImageReferenceError(pub String);
 
-impl Reference {
+impl ImageReference {
     /// Reads a reference; without a tag it is `latest`.
     ///
     /// # Errors
     /// When the text is no reference.
-    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
-        let wrong = || ReferenceError(crate::text::clean(text).chars().take(80).collect());
+    pub fn parse(text: &str) -> Result<Self, ImageReferenceError> {
+        let wrong =
+            || ImageReferenceError(crate::text::clean_line(text).chars().take(80).collect());
         let without_digest = text.split('@').next().unwrap_or_default();
         let last = without_digest.rfind('/').map_or(0, |i| i + 1);
         let (name, tag) = match without_digest[last..].split_once(':') {
@@ -60,7 +61,7 @@ impl Reference {
         };
         let fine = repository.split('/').all(component)
             && fine_host(host)
-            && is_tag(tag)
+            && is_image_tag(tag)
             && repository.len() <= 255;
         if !fine {
             return Err(wrong());
@@ -73,13 +74,14 @@ impl Reference {
         })
     }
 
-    /// The same image with another tag.
-    pub fn with(&self, tag: &str) -> String {
+    /// Returns the image's name with another tag.
+    pub fn with_tag(&self, tag: &str) -> String {
         format!("{}:{tag}", self.name)
     }
 
-    /// Where its registry's API is. As Docker does, this machine itself is asked without TLS.
-    pub(super) fn base(&self) -> String {
+    /// Returns the base URL of the image's registry. As in Docker, loopback addresses are asked
+    /// without TLS.
+    pub(super) fn registry_url(&self) -> String {
         let name = self.host.split(':').next().unwrap_or_default();
         match name {
             HUB | "index.docker.io" => "https://registry-1.docker.io".to_owned(),
@@ -91,7 +93,7 @@ impl Reference {
 }
 
 /// Whether a text can be a tag.
-pub(super) fn is_tag(text: &str) -> bool {
+pub(super) fn is_image_tag(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with(['.', '-'])
         && text
@@ -99,7 +101,7 @@ pub(super) fn is_tag(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for ImageReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.name, self.tag)
     }
@@ -129,7 +131,7 @@ mod tests {
             ("localhost:5000/x:1@sha256:00", "localhost:5000", "x", "1"),
             ("127.0.0.1:5000/x", "127.0.0.1:5000", "x", "latest"),
         ] {
-            let read = Reference::parse(text).unwrap();
+            let read = ImageReference::parse(text).unwrap();
             assert_eq!(
                 (
                     read.host.as_str(),
@@ -140,11 +142,11 @@ mod tests {
                 "{text}"
             );
         }
-        let read = Reference::parse("localhost:5000/x:1").unwrap();
-        assert_eq!(read.with("2"), "localhost:5000/x:2");
-        assert_eq!(read.base(), "http://localhost:5000");
+        let read = ImageReference::parse("localhost:5000/x:1").unwrap();
+        assert_eq!(read.with_tag("2"), "localhost:5000/x:2");
+        assert_eq!(read.registry_url(), "http://localhost:5000");
         assert_eq!(
-            Reference::parse("ghost").unwrap().base(),
+            ImageReference::parse("ghost").unwrap().registry_url(),
             "https://registry-1.docker.io"
         );
         for wrong in [
@@ -156,14 +158,14 @@ mod tests {
             "evil.org/../x:1",
             "h.org/x?y=1:1",
         ] {
-            assert!(Reference::parse(wrong).is_err(), "{wrong}");
+            assert!(ImageReference::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in "\\PC{0,60}") {
-            let _ = Reference::parse(&text);
+            let _ = ImageReference::parse(&text);
         }
     }
 }

@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 
 /// A tag that holds a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
+pub struct VersionTag {
     pub text: String,
     prefix: String,
     numbers: Vec<u64>,
-    /// The variant without its numbers, and those.
+    /// The variant without its numbers, which are in `variant_numbers`.
     variant: String,
     variant_numbers: Vec<u64>,
 }
 
-/// Words that say that a version is not finished.
-const UNFINISHED: [&str; 9] = [
+/// Words that mark a pre-release.
+const PRERELEASE_WORDS: [&str; 9] = [
     "alpha", "beta", "rc", "dev", "nightly", "preview", "pre", "snapshot", "canary",
 ];
 
-impl Tag {
+impl VersionTag {
     /// Reads a tag; `None` when it holds no version, as `latest`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.find(|c: char| c.is_ascii_digit())?;
@@ -40,7 +40,7 @@ impl Tag {
         for part in variant.split('-') {
             let word = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
             // `alpine3.20` and `alpine3.21` are one variant, `php8.2` and `php8.3` are not.
-            if word == "alpine" || UNFINISHED.contains(&word) {
+            if word == "alpine" || PRERELEASE_WORDS.contains(&word) {
                 let numbers = part[word.len()..].split('.').filter(|n| !n.is_empty());
                 for number in numbers {
                     variant_numbers.push(number.parse().ok()?);
@@ -65,40 +65,40 @@ impl Tag {
     }
 
     /// Whether both tags belong to one line of versions.
-    pub fn is_kin(&self, other: &Self) -> bool {
+    pub fn is_comparable_to(&self, other: &Self) -> bool {
         self.prefix == other.prefix
             && self.variant == other.variant
             && self.numbers.len() == other.numbers.len()
     }
 
-    /// By version; tags of one version by the numbers of their variant.
-    pub fn order(&self, other: &Self) -> Ordering {
+    /// Compares the versions; for equal ones the numbers of the variants.
+    pub fn compare_versions(&self, other: &Self) -> Ordering {
         self.numbers
             .cmp(&other.numbers)
             .then_with(|| self.variant_numbers.cmp(&other.variant_numbers))
     }
 
-    fn is_unfinished(&self) -> bool {
+    fn is_prerelease(&self) -> bool {
         let variant = self.variant.to_ascii_lowercase();
         variant
             .split(['-', '_'])
-            .any(|word| UNFINISHED.contains(&word))
+            .any(|word| PRERELEASE_WORDS.contains(&word))
     }
 }
 
 /// How far a newer version is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Step {
+pub enum VersionStep {
     Patch,
     Minor,
-    /// What it stored may be changed for good; the release notes say how.
+    /// The application may change its data for good; the release notes say how.
     Major,
 }
 
-impl Step {
+impl VersionStep {
     /// From one version to a newer one.
-    pub fn between(from: &Tag, to: &Tag) -> Self {
+    pub fn between(from: &VersionTag, to: &VersionTag) -> Self {
         if from.major() != to.major() {
             return Self::Major;
         }
@@ -108,7 +108,7 @@ impl Step {
         }
     }
 
-    /// As shown.
+    /// Returns the word that is shown.
     pub fn word(self) -> &'static str {
         match self {
             Self::Patch => "patch",
@@ -118,29 +118,32 @@ impl Step {
     }
 }
 
-/// A newer version that can be gone to in one step.
+/// A newer version that one update can lead to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Newer {
+pub struct NewerVersion {
     pub tag: String,
-    pub step: Step,
+    pub step: VersionStep,
 }
 
-/// What can be gone to from a tag, newest first: the newest of each minor version of the same
-/// major, and of the next major that there is. Later majors come after it, one at a time.
-pub fn newer<'a>(current: &Tag, tags: impl IntoIterator<Item = &'a str>) -> Vec<Newer> {
-    let mut all: Vec<Tag> = tags
+/// Lists the versions that one update can lead to, newest first: the newest of each minor version
+/// of the same major and of the next major that exists. No major is skipped.
+pub fn list_newer_versions<'a>(
+    current: &VersionTag,
+    tags: impl IntoIterator<Item = &'a str>,
+) -> Vec<NewerVersion> {
+    let mut all: Vec<VersionTag> = tags
         .into_iter()
-        .filter_map(Tag::parse)
-        .filter(|t| t.is_kin(current) && t.order(current).is_gt())
-        .filter(|t| current.is_unfinished() || !t.is_unfinished())
+        .filter_map(VersionTag::parse)
+        .filter(|t| t.is_comparable_to(current) && t.compare_versions(current).is_gt())
+        .filter(|t| current.is_prerelease() || !t.is_prerelease())
         .collect();
-    all.sort_by(|a, b| b.order(a).then_with(|| b.text.cmp(&a.text)));
+    all.sort_by(|a, b| b.compare_versions(a).then_with(|| b.text.cmp(&a.text)));
     let next = all
         .iter()
-        .map(Tag::major)
+        .map(VersionTag::major)
         .filter(|m| *m > current.major())
         .min();
-    let mut best: BTreeMap<(u64, Option<u64>), &Tag> = BTreeMap::new();
+    let mut best: BTreeMap<(u64, Option<u64>), &VersionTag> = BTreeMap::new();
     for tag in &all {
         if tag.major() == current.major() || Some(tag.major()) == next {
             let minor = tag.numbers.get(1).copied();
@@ -149,23 +152,23 @@ pub fn newer<'a>(current: &Tag, tags: impl IntoIterator<Item = &'a str>) -> Vec<
     }
     best.into_values()
         .rev()
-        .map(|tag| Newer {
+        .map(|tag| NewerVersion {
             tag: tag.text.clone(),
-            step: Step::between(current, tag),
+            step: VersionStep::between(current, tag),
         })
         .collect()
 }
 
-/// The majors between two versions that there are tags of: each is to be gone through.
-pub fn majors_between<'a>(
-    from: &Tag,
-    to: &Tag,
+/// Lists the majors between two versions that have tags: an update must go through each of them.
+pub fn list_majors_between<'a>(
+    from: &VersionTag,
+    to: &VersionTag,
     tags: impl IntoIterator<Item = &'a str>,
 ) -> Vec<u64> {
     let mut majors: Vec<u64> = tags
         .into_iter()
-        .filter_map(Tag::parse)
-        .filter(|t| t.is_kin(from) && !t.is_unfinished())
+        .filter_map(VersionTag::parse)
+        .filter(|t| t.is_comparable_to(from) && !t.is_prerelease())
         .map(|t| t.major())
         .filter(|m| *m > from.major() && *m < to.major())
         .collect();
@@ -178,15 +181,15 @@ pub fn majors_between<'a>(
 mod tests {
     use super::*;
 
-    fn of(current: &str, tags: &[&str]) -> Vec<(String, Step)> {
-        let current = Tag::parse(current).unwrap();
-        newer(&current, tags.iter().copied())
+    fn of(current: &str, tags: &[&str]) -> Vec<(String, VersionStep)> {
+        let current = VersionTag::parse(current).unwrap();
+        list_newer_versions(&current, tags.iter().copied())
             .into_iter()
             .map(|n| (n.tag, n.step))
             .collect()
     }
 
-    fn wanted(list: &[(&str, Step)]) -> Vec<(String, Step)> {
+    fn wanted(list: &[(&str, VersionStep)]) -> Vec<(String, VersionStep)> {
         list.iter().map(|(t, s)| ((*t).to_owned(), *s)).collect()
     }
 
@@ -212,48 +215,60 @@ mod tests {
         assert_eq!(
             of("6.0.4-alpine", &tags),
             wanted(&[
-                ("7.0.1-alpine", Step::Major),
-                ("6.1.0-alpine", Step::Minor),
+                ("7.0.1-alpine", VersionStep::Major),
+                ("6.1.0-alpine", VersionStep::Minor),
                 // The alpine that stands behind is a newer one of the same variant.
-                ("6.0.11-alpine3.20", Step::Patch),
+                ("6.0.11-alpine3.20", VersionStep::Patch),
             ])
         );
         assert_eq!(
             of("v3.7.8", &["v3.7.9", "3.7.10", "v3.8.0"]),
-            wanted(&[("v3.8.0", Step::Minor), ("v3.7.9", Step::Patch),])
+            wanted(&[
+                ("v3.8.0", VersionStep::Minor),
+                ("v3.7.9", VersionStep::Patch),
+            ])
         );
         assert_eq!(
             of("11.4", &["11.4.2", "11.8", "12", "12.1", "12.0", "10.11"]),
             wanted(&[
-                ("12.1", Step::Major),
-                ("12.0", Step::Major),
-                ("11.8", Step::Minor),
+                ("12.1", VersionStep::Major),
+                ("12.0", VersionStep::Major),
+                ("11.8", VersionStep::Minor),
             ])
         );
         let php = ["6.9.5-php8.3-apache", "6.9.5-php8.2-apache"];
         assert_eq!(
             of("6.9.4-php8.2-apache", &php),
-            wanted(&[("6.9.5-php8.2-apache", Step::Patch)])
+            wanted(&[("6.9.5-php8.2-apache", VersionStep::Patch)])
         );
-        assert_eq!(of("8", &["9", "10", "8"]), wanted(&[("9", Step::Major)]));
+        assert_eq!(
+            of("8", &["9", "10", "8"]),
+            wanted(&[("9", VersionStep::Major)])
+        );
         assert_eq!(
             of("2.0.0-rc1", &["2.0.0-rc2"]),
-            wanted(&[("2.0.0-rc2", Step::Patch)])
+            wanted(&[("2.0.0-rc2", VersionStep::Patch)])
         );
-        assert!(Tag::parse("latest").is_none());
-        assert!(Tag::parse("99999999999999999999").is_none());
+        assert!(VersionTag::parse("latest").is_none());
+        assert!(VersionTag::parse("99999999999999999999").is_none());
     }
 
     #[test]
     fn majors_that_would_be_skipped_are_named() {
-        let (from, to) = (Tag::parse("26.0").unwrap(), Tag::parse("29.1").unwrap());
+        let (from, to) = (
+            VersionTag::parse("26.0").unwrap(),
+            VersionTag::parse("29.1").unwrap(),
+        );
         assert_eq!(
-            majors_between(&from, &to, ["27.0", "28.1", "28.2", "29.0", "27"]),
+            list_majors_between(&from, &to, ["27.0", "28.1", "28.2", "29.0", "27"]),
             [27, 28]
         );
         // There is none between: PrestaShop went from 1.7 to 8.
-        let (from, to) = (Tag::parse("1.7").unwrap(), Tag::parse("8.0").unwrap());
-        assert_eq!(majors_between(&from, &to, ["1.6", "8.1"]), [0_u64; 0]);
+        let (from, to) = (
+            VersionTag::parse("1.7").unwrap(),
+            VersionTag::parse("8.0").unwrap(),
+        );
+        assert_eq!(list_majors_between(&from, &to, ["1.6", "8.1"]), [0_u64; 0]);
     }
 
     proptest::proptest! {
@@ -262,11 +277,11 @@ mod tests {
             current in "v?[0-9]{1,2}\\.[0-9]{1,2}(-alpine)?",
             tags in proptest::collection::vec("v?[0-9]{1,3}(\\.[0-9]{1,3}){0,2}(-(alpine|fpm|rc1))?", 0..20),
         ) {
-            let at = Tag::parse(&current).unwrap();
-            for offered in newer(&at, tags.iter().map(String::as_str)) {
-                let tag = Tag::parse(&offered.tag).unwrap();
-                proptest::prop_assert!(tag.is_kin(&at) && tag.order(&at).is_gt());
-                let between = majors_between(&at, &tag, tags.iter().map(String::as_str));
+            let at = VersionTag::parse(&current).unwrap();
+            for offered in list_newer_versions(&at, tags.iter().map(String::as_str)) {
+                let tag = VersionTag::parse(&offered.tag).unwrap();
+                proptest::prop_assert!(tag.is_comparable_to(&at) && tag.compare_versions(&at).is_gt());
+                let between = list_majors_between(&at, &tag, tags.iter().map(String::as_str));
                 proptest::prop_assert_eq!(between, Vec::<u64>::new());
             }
         }

@@ -1,7 +1,7 @@
 //! The console's loop.
 //!
-//! Keys come first: however many log lines and readings wait, a key press is taken before them,
-//! and a frame is drawn at most every [`FRAME`].
+//! Keys come first: a key press is handled before any log lines and readings that wait.
+//! A frame is drawn at most every [`FRAME_INTERVAL`].
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -14,67 +14,69 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::effects::{Effects, Step};
+use super::effects::{EffectRunner, LoopControl};
 use crate::collect::Collectors;
 use crate::model::{Datum, Fleet, Update};
-use crate::monitor::Store;
-use crate::ops::Context;
-use crate::ui::terminal::{Screen, Signal};
-use crate::ui::{self, App, Init, Msg};
+use crate::monitor::MonitorStore;
+use crate::ops::FleetContext;
+use crate::ui::terminal::{ConsoleSignal, Screen};
+use crate::ui::{self, App, AppInit, Msg};
 
 /// Shortest time between two frames: 30 a second are more than a person sees.
-const FRAME: Duration = Duration::from_millis(33);
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 
-/// Messages taken in before keys are looked at again.
-const BURST: usize = 64;
+/// Messages handled before the terminal is asked for keys again.
+const MAX_BURST: usize = 64;
 
-/// Messages that may wait. Who sends more waits until there is room: nothing is dropped.
-const QUEUE: usize = 256;
+/// Messages that may wait in a channel. A sender waits when it is full: nothing is dropped.
+const QUEUE_CAPACITY: usize = 256;
 
-/// Opens the console and returns when the operator leaves it.
-pub async fn run(cx: Context) -> Result<ExitCode> {
-    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE);
-    let config = cx.config.clone();
-    let fleet = Fleet::new(&config.fleet.name, cx.nodes.as_model());
-    let store = Store::new(&crate::config::state_path()?, &config.fleet.name);
+/// Opens the console. Returns when the operator leaves it.
+pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
+    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
+    let config = fleet.config.clone();
+    let picture = Fleet::new(&config.fleet.name, fleet.nodes.as_model());
+    let store = MonitorStore::new(&crate::config::state_path()?, &config.fleet.name);
     let mut warnings = config.warnings.clone();
-    if let Err(e) = crate::config::state_dir() {
+    if let Err(e) = crate::config::ensure_state_dir() {
         warnings.push(format!("nothing is remembered: {e:#}"));
     }
     let mut alerts = config.alerts;
-    // Without a file there is nothing that servers could differ from.
+    // Without a config.toml there is nothing to compare the nodes with.
     alerts.drift &= config.path.is_some();
-    let mut app = App::new(Init {
-        fleet,
-        catalogue: cx.catalogue.list(),
-        keymap: ui::KeyMap::with(&config.keys)
+    let mut app = App::new(AppInit {
+        fleet: picture,
+        catalogue: fleet.catalogue.list_entries(),
+        keymap: ui::KeyMap::with_overrides(&config.keys)
             .map_err(|(action, why)| config.key_error(&action, why))?,
-        theme: ui::Theme::of(&config.theme),
+        theme: ui::Theme::from_config(&config.theme),
         alerts,
-        ledger: store.ledger(),
+        ledger: store.load_ledger(),
         log_memory: config.logs.memory,
         zone: jiff::tz::TimeZone::system(),
         warnings,
         now: Timestamp::now(),
     });
-    let outside = cx.outside().map_err(|e| eyre!(e))?;
-    // Before the terminal is taken: a signal must not leave it so.
-    let mut signals = ui::terminal::signals()?;
+    let outside = fleet.probe_settings().map_err(|e| eyre!(e))?;
+    // Signals are watched before the terminal is taken: one that comes must give it back.
+    let mut signals = ui::terminal::watch_signals()?;
     let mut screen = Screen::enter(&config.theme)?;
     // The first frame needs no network.
     screen.draw(|frame| ui::view(&mut app, frame))?;
 
-    let (updates, mut readings) = mpsc::channel(QUEUE);
-    let collectors = Collectors::start(&cx.nodes, Some(outside), Some(config.clone()), updates);
-    let recorder = record(&store, messages.clone());
-    let mut effects = Effects::new(cx.clone(), collectors, store, messages.clone());
+    let (updates, mut readings) = mpsc::channel(QUEUE_CAPACITY);
+    let collectors = Collectors::start(&fleet.nodes, Some(outside), Some(config.clone()), updates);
+    let recorder = spawn_recorder(&store, messages.clone());
+    let mut effects = EffectRunner::new(fleet.clone(), collectors, store, messages.clone());
     let mut keys = EventStream::new();
     let mut drawn = Instant::now();
     let mut dirty = false;
 
     loop {
-        let frame_due = drawn + FRAME;
-        let tick_due = app.next_tick().map(|wait| Instant::now() + wait.max(FRAME));
+        let frame_due = drawn + FRAME_INTERVAL;
+        let tick_due = app
+            .next_tick()
+            .map(|wait| Instant::now() + wait.max(FRAME_INTERVAL));
         let mut queue: VecDeque<Msg> = VecDeque::new();
         tokio::select! {
             biased;
@@ -84,9 +86,9 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
                 Some(Err(_)) | None => queue.push_back(Msg::Terminate),
             },
             Some(signal) = signals.recv() => match signal {
-                Signal::Terminate => queue.push_back(Msg::Terminate),
+                ConsoleSignal::Terminate => queue.push_back(Msg::Terminate),
                 #[cfg(debug_assertions)]
-                Signal::Panic => panic!("asked to by SIGUSR1"),
+                ConsoleSignal::Panic => panic!("asked to by SIGUSR1"),
             },
             () = tokio::time::sleep_until(frame_due), if dirty => {
                 screen.draw(|frame| ui::view(&mut app, frame))?;
@@ -95,26 +97,26 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
             }
             Some(message) = arriving.recv() => {
                 queue.push_back(message);
-                while queue.len() < BURST && let Ok(message) = arriving.try_recv() {
+                while queue.len() < MAX_BURST && let Ok(message) = arriving.try_recv() {
                     queue.push_back(message);
                 }
             }
             Some(update) = readings.recv() => {
-                keep(&recorder, &update);
+                record_reading(&recorder, &update);
                 queue.push_back(Msg::Fleet(update));
-                while queue.len() < BURST && let Ok(update) = readings.try_recv() {
-                    keep(&recorder, &update);
+                while queue.len() < MAX_BURST && let Ok(update) = readings.try_recv() {
+                    record_reading(&recorder, &update);
                     queue.push_back(Msg::Fleet(update));
                 }
             }
-            () = sleep_until(tick_due) => queue.push_back(Msg::Tick),
+            () = sleep_until_due(tick_due) => queue.push_back(Msg::Tick),
         }
         while let Some(message) = queue.pop_front() {
             for effect in ui::update(&mut app, message, Timestamp::now()) {
                 match effects.carry_out(effect, &mut screen, &mut keys).await? {
-                    Step::Continue => {}
-                    Step::Answer(answer) => queue.push_back(*answer),
-                    Step::Quit => {
+                    LoopControl::Continue => {}
+                    LoopControl::Answer(answer) => queue.push_back(*answer),
+                    LoopControl::Quit => {
                         screen.leave()?;
                         effects.close().await;
                         return Ok(ExitCode::SUCCESS);
@@ -126,14 +128,18 @@ pub async fn run(cx: Context) -> Result<ExitCode> {
     }
 }
 
-/// Reads the history, then writes it, on a thread of its own; answers with where readings go.
-fn record(store: &Store, messages: mpsc::Sender<Msg>) -> std::sync::mpsc::SyncSender<Update> {
+/// Spawns a thread that reads the history, then records readings in it. Returns the sender of
+/// readings.
+fn spawn_recorder(
+    store: &MonitorStore,
+    messages: mpsc::Sender<Msg>,
+) -> std::sync::mpsc::SyncSender<Update> {
     let store = store.clone();
-    let (readings, arriving) = std::sync::mpsc::sync_channel::<Update>(QUEUE);
+    let (readings, arriving) = std::sync::mpsc::sync_channel::<Update>(QUEUE_CAPACITY);
     std::thread::spawn(move || {
-        let (week, trends) = store.history(Timestamp::now());
+        let (week, trends) = store.load_history(Timestamp::now());
         let _ = messages.blocking_send(Msg::History { week, trends });
-        let mut recorder = match store.record() {
+        let mut recorder = match store.open_recorder() {
             Ok(Some(recorder)) => recorder,
             // Another console writes it.
             Ok(None) => return,
@@ -143,7 +149,7 @@ fn record(store: &Store, messages: mpsc::Sender<Msg>) -> std::sync::mpsc::SyncSe
             }
         };
         for update in arriving {
-            if let Err(e) = recorder.take(&update) {
+            if let Err(e) = recorder.record_update(&update) {
                 tracing::warn!("the history is not written: {e}");
             }
         }
@@ -151,8 +157,8 @@ fn record(store: &Store, messages: mpsc::Sender<Msg>) -> std::sync::mpsc::SyncSe
     readings
 }
 
-/// Hands a reading to the history; one that would have to wait is left out.
-fn keep(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
+/// Hands a reading to the recorder. It is dropped when the recorder's queue is full.
+fn record_reading(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
     if matches!(
         update.datum,
         Datum::Probes(Ok(_)) | Datum::Metrics { reading: Ok(_), .. }
@@ -161,7 +167,7 @@ fn keep(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
     }
 }
 
-async fn sleep_until(due: Option<Instant>) {
+async fn sleep_until_due(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! What `update` asks for, done.
+//! Carries out the effects that `update` asks for.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,105 +11,109 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
-    AccessNews, Collectors, LogBatch, LogStore, Window, follow_access, follow_journal,
-    follow_service, read_all_bans, read_intrusions, silence_there,
+    AccessNews, Collectors, LogBatch, LogStore, LogWindow, follow_access, follow_journal,
+    follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
-use crate::job::{Event, JobId, RunError};
-use crate::model::{Link, Routes};
-use crate::monitor::Store;
-use crate::ops::{self, Context, Request, ShellTarget};
-use crate::ui::msg::{Effect, LogSource, Look, Msg, Seen, Ticket};
+use crate::job::{JobEvent, JobId, RunError};
+use crate::model::{AppRoutes, NodeLink};
+use crate::monitor::MonitorStore;
+use crate::ops::{self, FleetContext, Request, ShellTarget};
+use crate::ui::msg::{Effect, LogSource, Msg, SnapshotAnswer, SnapshotQuery, Ticket};
 use crate::ui::terminal::Screen;
 
-/// Lines of the past that a log view opens with, of each task.
-const TAIL: usize = 1000;
+/// Past lines that a log view opens with, of each task.
+const LOG_TAIL_LINES: usize = 1000;
 
-/// Requests of the past that an access log opens with.
-const REQUESTS: usize = 5000;
+/// Past requests that an access log opens with.
+const ACCESS_TAIL_REQUESTS: usize = 5000;
 
-/// How often the servers are compared with config.toml while nothing asks for it. It costs each of
-/// them a second or two of work.
-const COMPARE: Duration = Duration::from_secs(900);
+/// Pause between two comparisons of the nodes with config.toml. Each comparison costs a node a
+/// second or two of work.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(900);
 
-/// How long a job waits for the lock of an application.
-const WAIT: Duration = Duration::from_secs(24 * 3600);
+/// How long a job waits for the lock of an application or a node.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Compares the servers with config.toml, now and then.
-async fn compare(cx: Context, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
-    // The first look at the fleet comes first.
+/// Compares the nodes with config.toml from time to time, and at once when `now` is notified.
+async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
+    // The collectors' first readings go before.
     tokio::time::sleep(Duration::from_secs(3)).await;
     loop {
-        let options = crate::provision::Options::default();
-        let plan = match ops::build(&Request::Provision { options }, &cx).await {
-            Ok(job) => Ok(cx.runner.plan(&job).await),
+        let options = crate::provision::ProvisionOptions::default();
+        let plan = match ops::build_job(&Request::Provision { options }, &fleet).await {
+            Ok(job) => Ok(fleet.runner.plan(&job).await),
             Err(reason) => Err(reason),
         };
-        let audits = crate::provision::audit::all(&cx.config, &cx.nodes).await;
-        if messages.send(Msg::Checked { plan, audits }).await.is_err() {
+        let audits = crate::provision::audit::audit_nodes(&fleet.config, &fleet.nodes).await;
+        if messages.send(Msg::Compared { plan, audits }).await.is_err() {
             return;
         }
         tokio::select! {
             () = now.notified() => {}
-            () = tokio::time::sleep(COMPARE) => {}
+            () = tokio::time::sleep(COMPARE_INTERVAL) => {}
         }
     }
 }
 
-/// Asks for the jobs again that run on from an earlier console: that watches them.
-async fn find_again(cx: Context, messages: mpsc::Sender<Msg>) {
-    // A storage node that does not answer has other signs.
-    for request in ops::running(&cx).await.unwrap_or_default() {
+/// Finds jobs that an earlier console began and that still run, and has them watched.
+async fn find_running_jobs(fleet: FleetContext, messages: mpsc::Sender<Msg>) {
+    // Other parts of the screen show that the storage node does not answer.
+    for request in ops::list_running_backups(&fleet).await.unwrap_or_default() {
         if messages.send(Msg::FoundRunning { request }).await.is_err() {
             return;
         }
     }
 }
 
-/// Carries out effects; long ones run beside the loop and answer with messages.
-pub(super) struct Effects {
-    cx: Context,
+/// Carries out effects. Long ones run beside the loop and send their results as messages.
+pub(super) struct EffectRunner {
+    fleet: FleetContext,
     collectors: Collectors,
-    store: Store,
+    store: MonitorStore,
     messages: mpsc::Sender<Msg>,
-    /// The jobs, and whether each goes on when the console is closed.
+    /// How each job is cancelled, and whether it goes on when the console is closed.
     jobs: HashMap<JobId, (CancellationToken, bool)>,
     logs: HashMap<Ticket, CancellationToken>,
-    /// What is read of the repository.
-    look: Option<CancellationToken>,
+    /// Cancels the reading of a snapshot that is under way.
+    snapshot_read: Option<CancellationToken>,
     next_job: u64,
-    /// Asks for the servers to be compared with config.toml now.
-    check: Arc<Notify>,
+    /// Notified to compare the nodes with config.toml now.
+    compare_now: Arc<Notify>,
 }
 
-/// What the loop does next.
-pub(super) enum Step {
+/// What the loop does after an effect.
+pub(super) enum LoopControl {
     Continue,
-    /// A message that the effect answers at once.
+    /// Handles this message at once.
     Answer(Box<Msg>),
     Quit,
 }
 
-impl Effects {
+impl EffectRunner {
     pub(super) fn new(
-        cx: Context,
+        cx: FleetContext,
         collectors: Collectors,
-        store: Store,
+        store: MonitorStore,
         messages: mpsc::Sender<Msg>,
     ) -> Self {
-        // A job that waits for another is seen to, and can be cancelled.
-        cx.runner.set_wait(WAIT);
+        // The operator sees a job that waits for another, and can cancel it.
+        cx.runner.set_lock_wait(MAX_LOCK_WAIT);
         let check = Arc::new(Notify::new());
-        tokio::spawn(compare(cx.clone(), messages.clone(), check.clone()));
-        tokio::spawn(find_again(cx.clone(), messages.clone()));
+        tokio::spawn(compare_periodically(
+            cx.clone(),
+            messages.clone(),
+            check.clone(),
+        ));
+        tokio::spawn(find_running_jobs(cx.clone(), messages.clone()));
         Self {
-            cx,
-            check,
+            fleet: cx,
+            compare_now: check,
             collectors,
             store,
             messages,
             jobs: HashMap::new(),
             logs: HashMap::new(),
-            look: None,
+            snapshot_read: None,
             next_job: 0,
         }
     }
@@ -119,32 +123,32 @@ impl Effects {
         effect: Effect,
         screen: &mut Screen,
         keys: &mut EventStream,
-    ) -> Result<Step> {
+    ) -> Result<LoopControl> {
         match effect {
-            Effect::Quit => return Ok(Step::Quit),
+            Effect::Quit => return Ok(LoopControl::Quit),
             Effect::Suspend => {
                 screen.suspend()?;
-                return Ok(Step::Answer(Box::new(Msg::Resumed)));
+                return Ok(LoopControl::Answer(Box::new(Msg::Resumed)));
             }
             Effect::Redraw => screen.clear()?,
             Effect::Refresh => self.collectors.refresh(),
-            Effect::Check => self.check.notify_one(),
-            Effect::Newer { ticket, app } => {
-                let (cx, messages) = (self.cx.clone(), self.messages.clone());
+            Effect::Compare => self.compare_now.notify_one(),
+            Effect::FindNewerVersions { ticket, app } => {
+                let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
                 tokio::spawn(async move {
-                    let found = ops::newer(&cx, &app).await;
-                    let _ = messages.send(Msg::Newer { ticket, found }).await;
+                    let found = ops::query_newer_versions(&fleet, &app).await;
+                    let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
                 });
             }
             Effect::Bans { ticket } => {
-                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
                 tokio::spawn(async move {
                     let found = read_all_bans(&nodes).await;
                     let _ = messages.send(Msg::Bans { ticket, found }).await;
                 });
             }
             Effect::Intrusions { ticket } => {
-                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
                 tokio::spawn(async move {
                     let (found, bans) =
                         tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
@@ -156,98 +160,108 @@ impl Effects {
                     let _ = messages.send(message).await;
                 });
             }
-            Effect::Search { ticket, search } => {
-                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+            Effect::SearchLogs { ticket, search } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
                 tokio::spawn(async move {
                     let found = match LogStore::find(&nodes, search.app.as_deref()).await {
                         Ok(store) => store.search(&search).await,
                         Err(reason) => Err(reason),
                     };
-                    let _ = messages.send(Msg::Found { ticket, found }).await;
+                    let _ = messages.send(Msg::LogsFound { ticket, found }).await;
                 });
             }
-            Effect::Plan { ticket, request } => self.plan(ticket, request),
+            Effect::Plan { ticket, request } => self.spawn_plan(ticket, request),
             Effect::Run {
                 ticket,
                 request,
                 plan_hash,
-            } => self.run(ticket, request, Some(plan_hash)),
-            Effect::Watch { request } => self.run(Ticket(0), request, None),
+            } => self.spawn_job(ticket, request, Some(plan_hash)),
+            Effect::WatchJob { request } => self.spawn_job(Ticket(0), request, None),
             Effect::CancelJob(id) => {
                 if let Some((cancel, _)) = self.jobs.get(&id) {
                     cancel.cancel();
                 }
             }
-            Effect::FollowLogs { ticket, source } => self.follow(ticket, source),
-            Effect::FollowAccess { ticket, routes } => self.access(ticket, routes),
-            Effect::StopLogs(ticket) => {
+            Effect::FollowLogs { ticket, source } => self.spawn_log_follower(ticket, source),
+            Effect::FollowAccess { ticket, routes } => self.spawn_access_follower(ticket, routes),
+            Effect::StopFollowing(ticket) => {
                 if let Some(cancel) = self.logs.remove(&ticket) {
                     cancel.cancel();
                 }
             }
-            Effect::Look { ticket, look } => self.look(ticket, look),
-            Effect::Shell(target) => return self.shell(target, screen, keys).await,
-            Effect::Alarm { text, bell, notify } => screen.alarm(&text, bell, notify)?,
-            Effect::SilenceThere { labels, until } => {
-                let (nodes, messages) = (self.cx.nodes.clone(), self.messages.clone());
+            Effect::ReadSnapshot {
+                ticket,
+                query: look,
+            } => self.spawn_snapshot_read(ticket, look),
+            Effect::Shell(target) => return self.run_shell(target, screen, keys).await,
+            Effect::Alarm { text, bell, notify } => screen.ring_alarm(&text, bell, notify)?,
+            Effect::SilenceInAlertmanager { labels, until } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
                 tokio::spawn(async move {
-                    let answer = match silence_there(&nodes, &labels, until).await {
-                        Ok(()) => notice("Alertmanager tells nobody of it meanwhile", false),
-                        Err(e) => notice(format!("not silenced in Alertmanager: {e}"), true),
+                    let answer = match silence_in_alertmanager(&nodes, &labels, until).await {
+                        Ok(()) => {
+                            notice_message("Alertmanager tells nobody of it meanwhile", false)
+                        }
+                        Err(e) => {
+                            notice_message(format!("not silenced in Alertmanager: {e}"), true)
+                        }
                     };
                     let _ = messages.send(answer).await;
                 });
             }
-            Effect::Remember(ledger) => {
+            Effect::SaveLedger(ledger) => {
                 let (store, messages) = (self.store.clone(), self.messages.clone());
                 tokio::task::spawn_blocking(move || {
-                    if let Err(e) = store.keep(&ledger) {
+                    if let Err(e) = store.save_ledger(&ledger) {
                         let text = format!("what is said about alerts is not kept: {e}");
-                        let _ = messages.blocking_send(notice(text, true));
+                        let _ = messages.blocking_send(notice_message(text, true));
                     }
                 });
             }
             Effect::Copy(text) => {
-                let answer = match screen.copy(&text) {
-                    Ok(()) => notice("copied", false),
-                    Err(e) => notice(format!("not copied: {e}"), true),
+                let answer = match screen.copy_text(&text) {
+                    Ok(()) => notice_message("copied", false),
+                    Err(e) => notice_message(format!("not copied: {e}"), true),
                 };
-                return Ok(Step::Answer(Box::new(answer)));
+                return Ok(LoopControl::Answer(Box::new(answer)));
             }
             Effect::Save { path, text } => {
                 let messages = self.messages.clone();
                 tokio::spawn(async move {
-                    let answer = match save(&path, &text).await {
-                        Ok(path) => notice(format!("saved to {path}"), false),
-                        Err(e) => notice(format!("{} not saved: {e}", path.display()), true),
+                    let answer = match write_new_file(&path, &text).await {
+                        Ok(path) => notice_message(format!("saved to {path}"), false),
+                        Err(e) => {
+                            notice_message(format!("{} not saved: {e}", path.display()), true)
+                        }
                     };
                     // The console is being left.
                     let _ = messages.send(answer).await;
                 });
             }
         }
-        Ok(Step::Continue)
+        Ok(LoopControl::Continue)
     }
 
-    fn plan(&self, ticket: Ticket, request: Request) {
-        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+    fn spawn_plan(&self, ticket: Ticket, request: Request) {
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
-            let plan = match ops::build(&request, &cx).await {
-                Ok(job) => Ok(cx.runner.plan(&job).await),
+            let plan = match ops::build_job(&request, &fleet).await {
+                Ok(job) => Ok(fleet.runner.plan(&job).await),
                 Err(reason) => Err(reason),
             };
             let _ = messages.send(Msg::Planned { ticket, plan }).await;
         });
     }
 
-    fn run(&mut self, ticket: Ticket, request: Request, plan_hash: Option<String>) {
+    fn spawn_job(&mut self, ticket: Ticket, request: Request, plan_hash: Option<String>) {
         self.next_job += 1;
         let id = JobId(self.next_job);
         let cancel = CancellationToken::new();
-        self.jobs.insert(id, (cancel.clone(), request.lasts()));
-        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        self.jobs
+            .insert(id, (cancel.clone(), request.outlives_console()));
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
-            let job = match ops::build(&request, &cx).await {
+            let job = match ops::build_job(&request, &fleet).await {
                 Ok(job) => job,
                 Err(reason) => {
                     let plan = Err(reason);
@@ -255,7 +269,7 @@ impl Effects {
                     return;
                 }
             };
-            let (events, mut arriving) = mpsc::channel::<Event>(256);
+            let (events, mut arriving) = mpsc::channel::<JobEvent>(256);
             let forward = async {
                 let mut started = false;
                 while let Some(event) = arriving.recv().await {
@@ -268,17 +282,25 @@ impl Effects {
             };
             let running = async {
                 let title = request.title();
-                let held = cx.runner.hold(&job.holds, &title, &events, &cancel).await?;
+                let held = fleet
+                    .runner
+                    .take_locks(&job.holds, &title, &events, &cancel)
+                    .await?;
                 let mut job = job;
-                // What it was made from may be another by now.
-                if held.is_any() {
-                    job = match ops::build(&request, &cx).await {
+                // After waiting for a lock the fleet may differ from what the job was built for.
+                if held.holds_any() {
+                    job = match ops::build_job(&request, &fleet).await {
                         Ok(job) => job,
-                        Err(why) => return cx.runner.give_up(held, &title, why, &events).await,
+                        Err(why) => {
+                            return fleet.runner.abandon_job(held, &title, why, &events).await;
+                        }
                     };
                 }
                 let hash = plan_hash.as_deref();
-                cx.runner.run_held(&job, held, hash, events, cancel).await
+                fleet
+                    .runner
+                    .run_with_locks(&job, held, hash, events, cancel)
+                    .await
             };
             let (outcome, ()) = tokio::join!(running, forward);
             let plan = match outcome {
@@ -290,29 +312,34 @@ impl Effects {
         });
     }
 
-    /// Reads something of the repository; what was asked before is wanted no more.
-    fn look(&mut self, ticket: Ticket, look: Look) {
+    /// Begins to read something of a snapshot, and cancels the reading before.
+    fn spawn_snapshot_read(&mut self, ticket: Ticket, look: SnapshotQuery) {
         let cancel = CancellationToken::new();
-        if let Some(before) = self.look.replace(cancel.clone()) {
+        if let Some(before) = self.snapshot_read.replace(cancel.clone()) {
             before.cancel();
         }
-        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
-            let seen = seen(&cx, &look, &cancel).await;
+            let seen = read_snapshot_answer(&fleet, &look, &cancel).await;
             if !cancel.is_cancelled() {
-                let _ = messages.send(Msg::Looked { ticket, seen }).await;
+                let _ = messages
+                    .send(Msg::SnapshotRead {
+                        ticket,
+                        answer: seen,
+                    })
+                    .await;
             }
         });
     }
 
-    fn follow(&mut self, ticket: Ticket, source: LogSource) {
+    fn spawn_log_follower(&mut self, ticket: Ticket, source: LogSource) {
         let cancel = CancellationToken::new();
         self.logs.insert(ticket, cancel.clone());
-        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
             let (out, mut arriving) = mpsc::channel::<LogBatch>(8);
-            let window = Window {
-                tail: TAIL,
+            let window = LogWindow {
+                tail: LOG_TAIL_LINES,
                 follow: true,
             };
             let reading = async {
@@ -320,12 +347,12 @@ impl Effects {
                     LogSource::Services { ids, .. } => {
                         let each = ids
                             .iter()
-                            .map(|id| follow_service(&cx.nodes, id, window, out.clone()));
+                            .map(|id| follow_service(&fleet.nodes, id, window, out.clone()));
                         let ended = futures_util::future::join_all(each).await;
                         drop(out);
                         ended.into_iter().collect()
                     }
-                    LogSource::Journal { node, unit } => match cx.nodes.get(&node) {
+                    LogSource::Journal { node, unit } => match fleet.nodes.get(&node) {
                         Some(handle) => {
                             follow_journal(handle, unit.as_deref(), window, out, &cancel)
                                 .await
@@ -350,17 +377,17 @@ impl Effects {
         });
     }
 
-    fn access(&mut self, ticket: Ticket, routes: Routes) {
+    fn spawn_access_follower(&mut self, ticket: Ticket, routes: AppRoutes) {
         let cancel = CancellationToken::new();
         self.logs.insert(ticket, cancel.clone());
-        let (cx, messages) = (self.cx.clone(), self.messages.clone());
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
             let (out, mut arriving) = mpsc::channel::<AccessNews>(8);
-            let window = Window {
-                tail: REQUESTS,
+            let window = LogWindow {
+                tail: ACCESS_TAIL_REQUESTS,
                 follow: true,
             };
-            let reading = follow_access(&cx.nodes, &routes, window, out, &cancel);
+            let reading = follow_access(&fleet.nodes, &routes, window, out, &cancel);
             let forwarding = async {
                 while let Some(news) = arriving.recv().await {
                     let message = Msg::Access { ticket, news };
@@ -377,25 +404,30 @@ impl Effects {
         });
     }
 
-    /// The console steps aside until the shell ends.
-    async fn shell(
+    /// Gives the terminal to a shell until it ends.
+    async fn run_shell(
         &self,
         target: ShellTarget,
         screen: &mut Screen,
         keys: &mut EventStream,
-    ) -> Result<Step> {
+    ) -> Result<LoopControl> {
         let (ShellTarget::Node { node } | ShellTarget::Container { node, .. }) = &target;
-        let link = self.cx.nodes.get(node).map(|n| n.host.watch_link());
+        let link = self.fleet.nodes.get(node).map(|n| n.host.watch_link());
         if let Some(link) = link
-            && *link.borrow() != Link::Up
+            && *link.borrow() != NodeLink::Up
         {
             // Waiting for the connection would freeze the screen.
             let text = format!("{node} is not connected: no shell can be opened there now");
-            return Ok(Step::Answer(Box::new(notice(text, true))));
+            return Ok(LoopControl::Answer(Box::new(notice_message(text, true))));
         }
-        let argv = match ops::shell_command(&self.cx, &target).await {
+        let argv = match ops::build_shell_command(&self.fleet, &target).await {
             Ok(argv) => argv,
-            Err(e) => return Ok(Step::Answer(Box::new(notice(e.to_string(), true)))),
+            Err(e) => {
+                return Ok(LoopControl::Answer(Box::new(notice_message(
+                    e.to_string(),
+                    true,
+                ))));
+            }
         };
         // The stream's reader must not take keys that belong to the shell.
         *keys = EventStream::new();
@@ -405,48 +437,60 @@ impl Effects {
             .status()
             .await;
         screen.enter_again()?;
-        Ok(Step::Answer(Box::new(match status {
+        Ok(LoopControl::Answer(Box::new(match status {
             Ok(_) => Msg::Resumed,
-            Err(e) => notice(format!("the shell can't be started: {e}"), true),
+            Err(e) => notice_message(format!("the shell can't be started: {e}"), true),
         })))
     }
 
-    /// Cancels what runs and closes the connections.
+    /// Cancels everything but jobs that outlive the console, and closes the connections.
     pub(super) async fn close(self) {
         let jobs = self.jobs.values();
         let ended = jobs.filter(|(_, lasts)| !lasts).map(|(cancel, _)| cancel);
-        let looking = self.look.iter();
+        let looking = self.snapshot_read.iter();
         for cancel in self.logs.values().chain(ended).chain(looking) {
             cancel.cancel();
         }
         drop(self.collectors);
-        self.cx.nodes.close().await;
+        self.fleet.nodes.close().await;
     }
 }
 
-/// Reads what a view of a snapshot wants.
-async fn seen(cx: &Context, look: &Look, cancel: &CancellationToken) -> Result<Seen, String> {
+/// Reads the answer to a query about a snapshot from the repository.
+async fn read_snapshot_answer(
+    fleet: &FleetContext,
+    look: &SnapshotQuery,
+    cancel: &CancellationToken,
+) -> Result<SnapshotAnswer, String> {
     use crate::backup::listing;
-    let restic = crate::collect::primary_repository(&cx.config, &cx.nodes);
+    let restic = crate::collect::primary_repository(&fleet.config, &fleet.nodes);
     let restic = restic.await.map_err(|e| e.to_string())?;
     let read = match look {
-        Look::Folder { snapshot, path } => listing::folder(&restic, snapshot, path, cancel)
-            .await
-            .map(Seen::Entries),
-        Look::Search { snapshot, text } => listing::search(&restic, snapshot, text, cancel)
-            .await
-            .map(Seen::Entries),
-        Look::File { snapshot, path } => listing::head(&restic, snapshot, path, cancel)
-            .await
-            .map(Seen::Head),
-        Look::Changes { older, newer } => listing::changes(&restic, older, newer, cancel)
-            .await
-            .map(Seen::Changes),
+        SnapshotQuery::Folder { snapshot, path } => {
+            listing::list_snapshot_folder(&restic, snapshot, path, cancel)
+                .await
+                .map(SnapshotAnswer::Entries)
+        }
+        SnapshotQuery::Search { snapshot, text } => {
+            listing::search_snapshot(&restic, snapshot, text, cancel)
+                .await
+                .map(SnapshotAnswer::Entries)
+        }
+        SnapshotQuery::File { snapshot, path } => {
+            listing::preview_file(&restic, snapshot, path, cancel)
+                .await
+                .map(SnapshotAnswer::Head)
+        }
+        SnapshotQuery::Changes { older, newer } => {
+            listing::diff_snapshots(&restic, older, newer, cancel)
+                .await
+                .map(SnapshotAnswer::Changes)
+        }
     };
     read.map_err(|e| e.to_string())
 }
 
-fn notice(text: impl Into<String>, error: bool) -> Msg {
+fn notice_message(text: impl Into<String>, error: bool) -> Msg {
     Msg::Notice {
         text: text.into(),
         error,
@@ -454,7 +498,7 @@ fn notice(text: impl Into<String>, error: bool) -> Msg {
 }
 
 /// Writes a new file of mode 0600; an existing one is not overwritten.
-async fn save(path: &Path, text: &str) -> Result<String> {
+async fn write_new_file(path: &Path, text: &str) -> Result<String> {
     let mut file = tokio::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

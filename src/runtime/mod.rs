@@ -4,4 +4,4 @@
 mod console;
 mod effects;
 
-pub use console::run;
+pub use console::run_console;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StackError, Switches, is_app_name};
+use super::{EdgeSettings, StackError, is_app_name};
 
-/// Longest sentence that is shown of what the parser says, characters: it may hold what it read.
-const LONGEST: usize = 1000;
+/// Longest part of the parser's message that is shown, characters: it may quote the file.
+const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// One application as the operator versions it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,19 +22,19 @@ pub struct AppFile {
     pub place: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// Images in the place of those that the stack has, by service.
+    /// Images that replace those of the stack, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub edge: Switches,
+    pub edge: EdgeSettings,
 }
 
-fn is_default(switches: &Switches) -> bool {
-    *switches == Switches::default()
+fn is_default(switches: &EdgeSettings) -> bool {
+    *switches == EdgeSettings::default()
 }
 
 impl AppFile {
-    /// Where an application's file is.
+    /// Returns the path of an application's file.
     pub fn path(folder: &Path, app: &str) -> PathBuf {
         folder.join("apps").join(format!("{app}.toml"))
     }
@@ -45,7 +45,7 @@ impl AppFile {
     /// File and line of what is wrong in it.
     pub fn load(folder: &Path, app: &str) -> Result<Option<Self>, StackError> {
         let path = Self::path(folder, app);
-        let text = match crate::files::read_text(&path, crate::files::LARGEST) {
+        let text = match crate::files::read_text(&path, crate::files::MAX_CONFIG_BYTES) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => {
@@ -66,27 +66,27 @@ impl AppFile {
             line: e
                 .span()
                 .map_or(1, |s| text[..s.start].matches('\n').count() + 1),
-            message: e.message().chars().take(LONGEST).collect(),
+            message: e.message().chars().take(MAX_MESSAGE_CHARS).collect(),
         })
     }
 
-    /// Names of the applications that have files, sorted. Files that can be none's are passed over:
-    /// [`AppFile::strays`].
-    pub fn list(folder: &Path) -> Vec<String> {
-        let mut names = Self::stems(folder);
+    /// Lists the names of the applications that have files, sorted. Leaves out files whose names
+    /// are no application's, which [`AppFile::list_strays`] returns.
+    pub fn list_names(folder: &Path) -> Vec<String> {
+        let mut names = Self::list_stems(folder);
         names.retain(|name| is_app_name(name));
         names
     }
 
-    /// Files in apps/ that look like an application's but for their name (`._shop.toml`), sorted:
-    /// what is passed over is told.
-    pub fn strays(folder: &Path) -> Vec<String> {
-        let mut names = Self::stems(folder);
+    /// Lists the files in apps/ that end in `.toml` and whose names are no application's
+    /// (`._shop.toml`), sorted, so that the operator is told of them.
+    pub fn list_strays(folder: &Path) -> Vec<String> {
+        let mut names = Self::list_stems(folder);
         names.retain(|name| !is_app_name(name));
         names.iter().map(|n| format!("apps/{n}.toml")).collect()
     }
 
-    fn stems(folder: &Path) -> Vec<String> {
+    fn list_stems(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder.join("apps"));
         let mut names: Vec<String> = entries
             .into_iter()
@@ -101,16 +101,17 @@ impl AppFile {
         names
     }
 
-    /// Writes a file of the fleet folder whole or not at all, whatever happens to the machine.
+    /// Writes a file of the fleet folder atomically: after a crash it is the old one or the new
+    /// one.
     ///
     /// # Errors
     /// The disk's.
     pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-        crate::files::write(path, content, crate::files::READABLE)
+        crate::files::write_atomically(path, content, crate::files::READABLE_MODE)
     }
 
-    /// The file's text.
-    pub fn text(&self) -> String {
+    /// Returns the file's text, as TOML.
+    pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
 }
@@ -128,20 +129,20 @@ mod tests {
             place: Some("worker-01".into()),
             variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
             images: [("db".to_owned(), "mysql:8.4".to_owned())].into(),
-            edge: Switches {
+            edge: EdgeSettings {
                 rate_limit: Some(50),
-                ..Switches::default()
+                ..EdgeSettings::default()
             },
         };
         std::fs::create_dir(dir.path().join("apps")).unwrap();
-        std::fs::write(AppFile::path(dir.path(), "blog"), app.text()).unwrap();
+        std::fs::write(AppFile::path(dir.path(), "blog"), app.to_toml()).unwrap();
         assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), Some(app));
         for stray in ["._blog.toml", "blog copy.toml", ".toml", "notes.txt"] {
             std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();
         }
-        assert_eq!(AppFile::list(dir.path()), ["blog"]);
+        assert_eq!(AppFile::list_names(dir.path()), ["blog"]);
         let strays = ["apps/.toml", "apps/._blog.toml", "apps/blog copy.toml"];
-        assert_eq!(AppFile::strays(dir.path()), strays);
+        assert_eq!(AppFile::list_strays(dir.path()), strays);
         std::fs::write(
             AppFile::path(dir.path(), "blog"),
             "stack = \"x\"\nstakc = 1\n",

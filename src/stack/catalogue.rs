@@ -10,15 +10,15 @@ use serde::Deserialize;
 
 use super::StackError;
 use super::extension::{Extension, Variable};
-use super::files::Folder;
-use super::lint::{Finding, Severity};
+use super::files::StackFolder;
+use super::lint::{LintFinding, LintSeverity};
 use super::reach;
-use super::render::{Rendered, Target, render};
-use crate::config::nearest;
+use super::render::{RenderTarget, RenderedStack, render_stack_file};
+use crate::config::find_nearest_name;
 
-static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stacks");
+static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stacks");
 
-/// Most variables that a file may ask for when it is looked at: it is rendered once more for each.
+/// Most variables that linting fills in for a file: it is rendered once more for each.
 const MOST_REQUIRED: usize = 100;
 
 /// A stack of the catalogue.
@@ -32,31 +32,31 @@ pub struct CatalogueEntry {
 }
 
 #[derive(Debug, Deserialize)]
-struct Extended {
+struct RawStackFile {
     #[serde(rename = "x-matou", default)]
     extension: Extension,
 }
 
 /// A stack file.
 #[derive(Debug, Clone)]
-pub(super) struct Stack {
+pub(super) struct StackFile {
     pub name: String,
     /// As named in errors.
     pub file: String,
     pub text: String,
-    /// Where the files are that it names.
-    pub folder: Folder,
+    /// Where the files lie that the stack file names.
+    pub folder: StackFolder,
     pub extension: Extension,
 }
 
-impl Stack {
-    fn parse(name: &str, file: &str, folder: Folder, text: &str) -> Result<Self, StackError> {
-        reach::bounded(text).map_err(|message| StackError::At {
+impl StackFile {
+    fn parse(name: &str, file: &str, folder: StackFolder, text: &str) -> Result<Self, StackError> {
+        reach::check_yaml_limits(text).map_err(|message| StackError::At {
             file: file.to_owned(),
             line: 1,
             message,
         })?;
-        let extended: Extended = serde_yaml::from_str(text).map_err(|e| StackError::At {
+        let extended: RawStackFile = serde_yaml::from_str(text).map_err(|e| StackError::At {
             file: file.to_owned(),
             line: e.location().map_or(1, |l| l.line()),
             message: e.to_string(),
@@ -70,7 +70,7 @@ impl Stack {
         })
     }
 
-    fn entry(&self) -> CatalogueEntry {
+    fn catalogue_entry(&self) -> CatalogueEntry {
         let extension = self.extension.clone();
         CatalogueEntry {
             name: self.name.clone(),
@@ -88,7 +88,7 @@ impl Stack {
 /// All stacks, by name.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    stacks: BTreeMap<String, Stack>,
+    stacks: BTreeMap<String, StackFile>,
 }
 
 impl Catalogue {
@@ -98,17 +98,17 @@ impl Catalogue {
     /// File and line of what is wrong in a stack file.
     pub fn load(fleet_folder: Option<&Path>) -> Result<Self, StackError> {
         let mut stacks = BTreeMap::new();
-        for file in BUILT_IN.files() {
+        for file in BUILT_IN_STACKS.files() {
             let path = file.path();
             if path.extension().is_none_or(|e| e != "yml") {
                 continue;
             }
             let text = file.contents_utf8().unwrap_or_default();
-            insert(
+            insert_stack_file(
                 &mut stacks,
                 path,
                 &format!("stacks/{}", path.display()),
-                Folder::BuiltIn(&BUILT_IN),
+                StackFolder::BuiltIn(&BUILT_IN_STACKS),
                 text,
             )?;
         }
@@ -122,35 +122,38 @@ impl Catalogue {
                 .map_err(|e| StackError::Other(format!("the stacks folder can't be read: {e}")))?
                 .path();
             if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
-                let text = read(&path)?;
-                let folder = Folder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+                let text = read_stack_file(&path)?;
+                let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
                 let file = path.display().to_string();
-                insert(&mut stacks, &path, &file, folder, &text)?;
+                insert_stack_file(&mut stacks, &path, &file, folder, &text)?;
             }
         }
         Ok(Self { stacks })
     }
 
     /// What can be deployed, by name.
-    pub fn list(&self) -> Vec<CatalogueEntry> {
-        self.stacks.values().map(Stack::entry).collect()
+    pub fn list_entries(&self) -> Vec<CatalogueEntry> {
+        self.stacks
+            .values()
+            .map(StackFile::catalogue_entry)
+            .collect()
     }
 
-    /// The file of a stack as it is deployed under a name. `stack` is a name of the catalogue or
-    /// the path of a compose file.
+    /// Renders the compose file of a stack for an application of the name `app`. `stack` is a name
+    /// of the catalogue or the path of a compose file.
     ///
     /// # Errors
-    /// File and line; a variable or stack that does not exist, with the nearest that does; what
-    /// makes it impossible to deploy.
-    pub fn render(
+    /// File and line; a variable or stack that does not exist, with the name nearest to it; the
+    /// first finding that makes it impossible to deploy.
+    pub fn render_stack(
         &self,
         stack: &str,
         app: &str,
         variables: &BTreeMap<String, String>,
-        target: &Target<'_>,
-    ) -> Result<Rendered, StackError> {
-        let rendered = render(&*self.find(stack)?, app, variables, target)?;
-        let error = |f: &&Finding| f.severity == Severity::Error;
+        target: &RenderTarget<'_>,
+    ) -> Result<RenderedStack, StackError> {
+        let rendered = render_stack_file(&*self.find_stack(stack)?, app, variables, target)?;
+        let error = |f: &&LintFinding| f.severity == LintSeverity::Error;
         match rendered.findings.iter().find(error) {
             None => Ok(rendered),
             Some(first) => Err(StackError::At {
@@ -165,12 +168,16 @@ impl Catalogue {
     ///
     /// # Errors
     /// When there is no such stack, or it can't be read as one.
-    pub fn lint(&self, stack: &str, target: &Target<'_>) -> Result<Vec<Finding>, StackError> {
-        let stack = self.find(stack)?;
-        let mut variables = stack.extension.samples();
-        // A variable that only the file asks for has some value too.
+    pub fn lint_stack(
+        &self,
+        stack: &str,
+        target: &RenderTarget<'_>,
+    ) -> Result<Vec<LintFinding>, StackError> {
+        let stack = self.find_stack(stack)?;
+        let mut variables = stack.extension.sample_values();
+        // A variable that only the file requires, by `${NAME:?}`, gets a value too.
         for _ in 0..MOST_REQUIRED {
-            match render(&stack, "app", &variables, target) {
+            match render_stack_file(&stack, "app", &variables, target) {
                 Ok(rendered) => return Ok(rendered.findings),
                 Err(StackError::Required { name, .. }) if !variables.contains_key(&name) => {
                     variables.insert(name, "example.org".into());
@@ -180,8 +187,8 @@ impl Catalogue {
                     line,
                     message,
                 }) => {
-                    return Ok(vec![Finding {
-                        severity: Severity::Error,
+                    return Ok(vec![LintFinding {
+                        severity: LintSeverity::Error,
                         file,
                         line,
                         message,
@@ -196,25 +203,29 @@ impl Catalogue {
         )))
     }
 
-    /// What a stack adds to its compose file.
+    /// Returns the `x-matou` of a stack.
     ///
     /// # Errors
     /// When there is no such stack, or it can't be read as one.
-    pub fn extension(&self, stack: &str) -> Result<Extension, StackError> {
-        Ok(self.find(stack)?.extension.clone())
+    pub fn find_extension(&self, stack: &str) -> Result<Extension, StackError> {
+        Ok(self.find_stack(stack)?.extension.clone())
     }
 
-    /// Which variable a service's image is, as in `image: ${IMAGE:-ghost:6}`; `None` when it is
-    /// written out, or more than a variable.
+    /// Returns the variable that holds a service's image, as in `image: ${IMAGE:-ghost:6}`; `None`
+    /// when the image is written out, or is more than one variable.
     ///
     /// # Errors
     /// When there is no such stack, or it can't be read as one.
-    pub fn image_variable(&self, stack: &str, service: &str) -> Result<Option<String>, StackError> {
-        let stack = self.find(stack)?;
+    pub fn find_image_variable(
+        &self,
+        stack: &str,
+        service: &str,
+    ) -> Result<Option<String>, StackError> {
+        let stack = self.find_stack(stack)?;
         let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
         let _ = file.apply_merge();
-        reach::untag(&mut file);
+        reach::strip_yaml_tags(&mut file);
         let image = file["services"][service]["image"].as_str().unwrap_or("");
         let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
             return Ok(None);
@@ -228,28 +239,29 @@ impl Catalogue {
         Ok((whole && !name.is_empty()).then(|| name.to_owned()))
     }
 
-    /// The catalogue with one more stack, of that text; its files are in no folder.
+    /// Returns the catalogue with one more stack, made from `text`. It has no folder for other
+    /// files.
     ///
     /// # Errors
     /// File and line of what is wrong in it.
-    pub fn with(mut self, name: &str, text: &str) -> Result<Self, StackError> {
-        let folder = Folder::Path(std::path::PathBuf::from("/nonexistent"));
-        let stack = Stack::parse(name, &format!("{name}.yml"), folder, text)?;
+    pub fn with_stack(mut self, name: &str, text: &str) -> Result<Self, StackError> {
+        let folder = StackFolder::Path(std::path::PathBuf::from("/nonexistent"));
+        let stack = StackFile::parse(name, &format!("{name}.yml"), folder, text)?;
         self.stacks.insert(name.to_owned(), stack);
         Ok(self)
     }
 
-    fn find(&self, stack: &str) -> Result<Cow<'_, Stack>, StackError> {
+    fn find_stack(&self, stack: &str) -> Result<Cow<'_, StackFile>, StackError> {
         if let Some(known) = self.stacks.get(stack) {
             return Ok(Cow::Borrowed(known));
         }
         if stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml") {
             let path = Path::new(stack);
-            let folder = Folder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
-            return Stack::parse(stack, stack, folder, &read(path)?).map(Cow::Owned);
+            let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+            return StackFile::parse(stack, stack, folder, &read_stack_file(path)?).map(Cow::Owned);
         }
         let names = || self.stacks.keys().map(String::as_str);
-        let hint = nearest(stack, names()).map_or_else(
+        let hint = find_nearest_name(stack, names()).map_or_else(
             || format!("there are {}", names().collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean {near:?}?"),
         );
@@ -259,26 +271,29 @@ impl Catalogue {
     }
 }
 
-fn insert(
-    stacks: &mut BTreeMap<String, Stack>,
+fn insert_stack_file(
+    stacks: &mut BTreeMap<String, StackFile>,
     path: &Path,
     file: &str,
-    folder: Folder,
+    folder: StackFolder,
     text: &str,
 ) -> Result<(), StackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    stacks.insert(name.to_string(), Stack::parse(&name, file, folder, text)?);
+    stacks.insert(
+        name.to_string(),
+        StackFile::parse(&name, file, folder, text)?,
+    );
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String, StackError> {
+fn read_stack_file(path: &Path) -> Result<String, StackError> {
     let failed =
         |e: std::io::Error| StackError::Other(format!("{} can't be read: {e}", path.display()));
     // Before it is opened: a pipe would be waited for, and a device may have no end.
     let meta = std::fs::metadata(path).map_err(failed)?;
-    if !meta.is_file() || meta.len() > reach::LARGEST {
+    if !meta.is_file() || meta.len() > reach::MAX_STACK_BYTES {
         let what = match meta.is_file() {
-            true => format!("larger than {} KiB", reach::LARGEST >> 10),
+            true => format!("larger than {} KiB", reach::MAX_STACK_BYTES >> 10),
             false => "no file".into(),
         };
         return Err(StackError::Other(format!("{} is {what}", path.display())));

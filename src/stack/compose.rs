@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde_yaml::{Mapping, Value};
 
-use super::lint::{section, uses};
-use super::{Rendered, StackError, labels};
+use super::lint::{list_references, section_entries};
+use super::{RenderedStack, StackError, labels};
 
-/// The first port of the host at which what had a domain answers.
+/// First port of the host that is given to a service that the edge served under a domain.
 const FIRST_PORT: u32 = 8080;
 
 /// Keys of a service that mean nothing without the place they came from.
-const DROPPED: [&str; 6] = [
+const DROPPED_KEYS: [&str; 6] = [
     "build",
     "container_name",
     "credential_spec",
@@ -23,7 +23,7 @@ const DROPPED: [&str; 6] = [
 
 /// A compose file for one host, and what has to lie beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plain {
+pub struct PlainComposeFile {
     pub yaml: String,
     /// Names of volumes as the engine knew them; each is the folder `volumes/NAME`.
     pub volumes: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Plain {
     pub configs: Vec<(String, String)>,
     /// Services that answer at a port of this host: name, port of the host, port of the container.
     pub answers: Vec<(String, u32, String)>,
-    /// What is not the same as in the swarm; a sentence each.
+    /// What differs from the swarm; a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -41,18 +41,21 @@ pub struct Plain {
 ///
 /// # Errors
 /// When what was rendered is no compose file.
-pub fn plain(app: &str, rendered: &Rendered) -> Result<Plain, StackError> {
+pub fn render_plain_compose(
+    app: &str,
+    rendered: &RenderedStack,
+) -> Result<PlainComposeFile, StackError> {
     let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
     let mut file: Mapping = serde_yaml::from_str(&rendered.yaml).map_err(broken)?;
-    let mut out = Plain::default();
+    let mut out = PlainComposeFile::default();
     file.remove("version");
-    let volumes = volumes(app, &file);
-    let host_networks = networks(&mut file);
+    let volumes = volume_names_by_key(app, &file);
+    let host_networks = localize_networks(&mut file);
     let kept = |kind: &str, list: &mut Vec<(String, String)>| {
         let mut files = BTreeMap::new();
-        for (key, entry) in section(&file, kind) {
+        for (key, entry) in section_entries(&file, kind) {
             let name = entry.get("name").and_then(Value::as_str).unwrap_or(key);
-            let plain = file_name(key);
+            let plain = plain_file_name(key);
             list.push((plain.clone(), name.to_owned()));
             files.insert(key.to_owned(), plain);
         }
@@ -79,18 +82,18 @@ pub fn plain(app: &str, rendered: &Rendered) -> Result<Plain, StackError> {
         let Value::Mapping(service) = service else {
             continue;
         };
-        mounts(service, &volumes, &configs, &mut out);
-        let edge = labels::of(service);
+        rewrite_mounts(service, &volumes, &configs, &mut out);
+        let edge = labels::deploy_labels(service);
         comments.extend(
             edge.iter()
                 .filter(|(k, _)| k.starts_with("traefik."))
                 .map(|(k, v)| format!("# {name}: {k}={v}")),
         );
-        deploy(service);
-        ports(&name, service, &edge, &mut out);
-        joins(app, &name, service, &host_networks);
-        odds(&name, service, &mut out.notes);
-        for key in DROPPED {
+        reduce_deploy_section(service);
+        rewrite_ports(&name, service, &edge, &mut out);
+        rewrite_service_networks(app, &name, service, &host_networks);
+        remove_swarm_templates(&name, service, &mut out.notes);
+        for key in DROPPED_KEYS {
             service.remove(key);
         }
     }
@@ -102,7 +105,7 @@ pub fn plain(app: &str, rendered: &Rendered) -> Result<Plain, StackError> {
     );
     if !comments.is_empty() {
         out.yaml += "\n# Labels by which the edge (Traefik 3) knew it:\n";
-        // A label is one line, whatever is in it.
+        // A comment is one line, also when the label has several.
         for comment in comments {
             out.yaml += &comment.replace(['\n', '\r'], " ");
             out.yaml.push('\n');
@@ -111,8 +114,8 @@ pub fn plain(app: &str, rendered: &Rendered) -> Result<Plain, StackError> {
     Ok(out)
 }
 
-/// A name that is one plain file name on every host.
-fn file_name(key: &str) -> String {
+/// Makes a key a file name that is plain on every host.
+fn plain_file_name(key: &str) -> String {
     let plain = |c: char| match c.is_ascii_alphanumeric() || "_-.".contains(c) {
         true => c,
         false => '_',
@@ -125,8 +128,8 @@ fn file_name(key: &str) -> String {
 }
 
 /// Volumes of the file by their keys, as the engine knows them.
-fn volumes(app: &str, file: &Mapping) -> BTreeMap<String, String> {
-    section(file, "volumes")
+fn volume_names_by_key(app: &str, file: &Mapping) -> BTreeMap<String, String> {
+    section_entries(file, "volumes")
         .map(|(key, volume)| {
             let named = volume.get("name").and_then(Value::as_str);
             let name = named.map_or_else(|| format!("{app}_{key}"), str::to_owned);
@@ -135,8 +138,8 @@ fn volumes(app: &str, file: &Mapping) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Makes every network one of this host; answers with the keys of those that are the host's own.
-fn networks(file: &mut Mapping) -> Vec<String> {
+/// Makes every network one of this host. Returns the keys of those that are the host's own network.
+fn localize_networks(file: &mut Mapping) -> Vec<String> {
     let mut hosts = Vec::new();
     let Some(Value::Mapping(networks)) = file.get_mut("networks") else {
         return hosts;
@@ -158,17 +161,17 @@ fn networks(file: &mut Mapping) -> Vec<String> {
     hosts
 }
 
-/// Volumes become folders, configs files.
-fn mounts(
+/// Replaces volumes by folders and configs by files in the service's mounts.
+fn rewrite_mounts(
     service: &mut Mapping,
     volumes: &BTreeMap<String, String>,
     configs: &BTreeMap<String, String>,
-    out: &mut Plain,
+    out: &mut PlainComposeFile,
 ) {
     let mut list: Vec<Value> = Vec::new();
     let old = service.remove("volumes");
     for entry in old.iter().filter_map(Value::as_sequence).flatten() {
-        let text = |key: &str| entry.get(key).map(labels::text);
+        let text = |key: &str| entry.get(key).map(labels::scalar_text);
         let (source, target, read_only) = match entry {
             Value::String(short) => {
                 let mut parts = short.splitn(3, ':');
@@ -214,7 +217,7 @@ fn mounts(
     if !list.is_empty() {
         service.insert("volumes".into(), list.into());
     }
-    // A plain file has the owner and mode that it has.
+    // A secret that is a plain file keeps the owner and mode of that file.
     if let Some(Value::Sequence(secrets)) = service.get_mut("secrets") {
         for secret in secrets.iter_mut().filter_map(Value::as_mapping_mut) {
             for key in ["uid", "gid", "mode"] {
@@ -225,7 +228,7 @@ fn mounts(
 }
 
 /// What of `deploy` one host can do.
-fn deploy(service: &mut Mapping) {
+fn reduce_deploy_section(service: &mut Mapping) {
     let deploy = service.remove("deploy").unwrap_or_default();
     let condition = deploy
         .get("restart_policy")
@@ -253,8 +256,13 @@ fn deploy(service: &mut Mapping) {
     }
 }
 
-/// Ports that were published stay so; what only the edge reached answers on this host alone.
-fn ports(name: &str, service: &mut Mapping, edge: &super::Labels, out: &mut Plain) {
+/// Keeps published ports. A service that only the edge reached gets a port on 127.0.0.1.
+fn rewrite_ports(
+    name: &str,
+    service: &mut Mapping,
+    edge: &super::Labels,
+    out: &mut PlainComposeFile,
+) {
     if let Some(Value::Sequence(ports)) = service.get_mut("ports") {
         for port in ports.iter_mut().filter_map(Value::as_mapping_mut) {
             port.remove("mode");
@@ -278,13 +286,13 @@ fn ports(name: &str, service: &mut Mapping, edge: &super::Labels, out: &mut Plai
     out.answers.push((name.to_owned(), host, port.clone()));
 }
 
-/// A service is known by its own name and by the one it had in the swarm.
-fn joins(app: &str, name: &str, service: &mut Mapping, hosts: &[String]) {
+/// Gives a service its name in the swarm as an alias, beside its own.
+fn rewrite_service_networks(app: &str, name: &str, service: &mut Mapping, hosts: &[String]) {
     if service.contains_key("network_mode") {
         return;
     }
     let old = service.remove("networks");
-    let mut names: Vec<String> = uses(old.as_ref())
+    let mut names: Vec<String> = list_references(old.as_ref())
         .into_iter()
         .map(|(n, _)| n.to_owned())
         .collect();
@@ -311,13 +319,13 @@ fn joins(app: &str, name: &str, service: &mut Mapping, hosts: &[String]) {
     service.insert("networks".into(), joined.into());
 }
 
-/// What only Swarm fills in.
-fn odds(name: &str, service: &mut Mapping, notes: &mut Vec<String>) {
-    let template = |v: &Value| labels::text(v).contains("{{");
+/// Removes or notes values with templates that only Swarm fills in.
+fn remove_swarm_templates(name: &str, service: &mut Mapping, notes: &mut Vec<String>) {
+    let template = |v: &Value| labels::scalar_text(v).contains("{{");
     if service.get("hostname").is_some_and(template) {
         service.remove("hostname");
     }
-    let environment = labels::read(service.get("environment"));
+    let environment = labels::labels_from_value(service.get("environment"));
     for key in environment
         .iter()
         .filter(|(_, v)| v.contains("{{."))
@@ -368,12 +376,12 @@ configs:
   conf: {external: true, name: shop_conf_ab}
 "#;
 
-    fn made() -> (Plain, Value) {
-        let rendered = Rendered {
+    fn made() -> (PlainComposeFile, Value) {
+        let rendered = RenderedStack {
             yaml: STACK.to_owned(),
-            ..Rendered::default()
+            ..RenderedStack::default()
         };
-        let plain = plain("shop", &rendered).unwrap();
+        let plain = render_plain_compose("shop", &rendered).unwrap();
         let value = serde_yaml::from_str(&plain.yaml).unwrap();
         (plain, value)
     }
@@ -442,6 +450,6 @@ configs:
             plain.yaml
         );
         assert!(!plain.yaml.contains("deploy:\n      labels"));
-        assert_eq!(file_name("../a b"), "_.._a_b");
+        assert_eq!(plain_file_name("../a b"), "_.._a_b");
     }
 }

@@ -18,7 +18,12 @@ pub enum StackError {
 
 impl StackError {
     /// An error about what stands at the first occurrence of `needle` in the file.
-    pub(super) fn near(file: &str, text: &str, needle: &str, message: String) -> Self {
+    pub(super) fn at_first_occurrence(
+        file: &str,
+        text: &str,
+        needle: &str,
+        message: String,
+    ) -> Self {
         let at = text.find(needle).unwrap_or(0);
         Self::At {
             file: file.to_owned(),

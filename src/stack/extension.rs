@@ -1,5 +1,5 @@
-//! `x-matou`: what matou adds to a compose file. Docker ignores keys that begin with `x-`. The
-//! same is written down for editors in assets/x-matou.schema.json.
+//! `x-matou`: what matou adds to a compose file. Docker ignores keys that begin with `x-`.
+//! assets/x-matou.schema.json describes the same keys for editors.
 
 use serde::Deserialize;
 
@@ -37,11 +37,11 @@ pub enum VariableKind {
 }
 
 impl Variable {
-    /// Whether a value is of the variable's type; an empty one always is.
+    /// Checks that a value fits the variable's type. An empty value always does.
     ///
     /// # Errors
     /// One sentence that says what is wanted.
-    pub fn accepts(&self, value: &str) -> Result<(), String> {
+    pub fn check_value(&self, value: &str) -> Result<(), String> {
         let wanted = match self.kind {
             _ if value.is_empty() => return Ok(()),
             VariableKind::Text => return Ok(()),
@@ -53,7 +53,7 @@ impl Variable {
             VariableKind::Number => "a whole number",
             VariableKind::Boolean if matches!(value, "true" | "false") => return Ok(()),
             VariableKind::Boolean => "true or false",
-            VariableKind::Size if is_size(value) => return Ok(()),
+            VariableKind::Size if is_memory_size(value) => return Ok(()),
             VariableKind::Size => "an amount of memory, as 512M or 2G",
         };
         Err(format!(
@@ -63,7 +63,7 @@ impl Variable {
     }
 }
 
-/// A host name of at least two labels, by RFC 1123; `localhost` for trying.
+/// Whether it is a host name of at least two labels (RFC 1123), or `localhost`, for practice.
 pub(super) fn is_domain(text: &str) -> bool {
     let label = |l: &str| {
         !l.is_empty()
@@ -81,7 +81,7 @@ fn is_email(text: &str) -> bool {
         .is_some_and(|(name, domain)| plain(name) && is_domain(domain))
 }
 
-fn is_size(text: &str) -> bool {
+fn is_memory_size(text: &str) -> bool {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text[digits.len()..].to_ascii_lowercase();
     !digits.is_empty()
@@ -102,7 +102,7 @@ pub struct SecretSpec {
     #[serde(default)]
     pub help: String,
     /// Characters, without the prefix.
-    #[serde(default = "length")]
+    #[serde(default = "default_secret_length")]
     pub length: usize,
     #[serde(default)]
     pub alphabet: Alphabet,
@@ -114,7 +114,7 @@ pub struct SecretSpec {
     pub keep: bool,
 }
 
-fn length() -> usize {
+fn default_secret_length() -> usize {
     32
 }
 
@@ -161,8 +161,8 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Whether it is asked of a running service; the files of SQLite are of one moment when nothing
-    /// has them open.
+    /// Whether the dump needs a running service. Files of SQLite are consistent when nothing has
+    /// them open.
     pub fn needs_service(&self) -> bool {
         self.command.is_some() || self.engine != Some(DumpEngine::Sqlite)
     }
@@ -200,33 +200,33 @@ pub struct BackupSpec {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpCheck {
-    #[serde(default = "root")]
+    #[serde(default = "default_check_path")]
     pub path: String,
-    #[serde(default = "ok")]
+    #[serde(default = "default_check_status")]
     pub status: Vec<u16>,
     /// Seconds that the first answer may take after a deploy.
-    #[serde(default = "patience")]
+    #[serde(default = "default_check_limit")]
     pub within: u64,
 }
 
-fn root() -> String {
+fn default_check_path() -> String {
     "/".into()
 }
 
-fn ok() -> Vec<u16> {
+fn default_check_status() -> Vec<u16> {
     vec![200]
 }
 
-fn patience() -> u64 {
+fn default_check_limit() -> u64 {
     300
 }
 
 impl Default for HttpCheck {
     fn default() -> Self {
         Self {
-            path: root(),
-            status: ok(),
-            within: patience(),
+            path: default_check_path(),
+            status: default_check_status(),
+            within: default_check_limit(),
         }
     }
 }
@@ -260,19 +260,19 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// Values for the required variables, for trying a stack out.
-    pub(super) fn samples(&self) -> std::collections::BTreeMap<String, String> {
+    /// Returns values for the required variables, with which a stack can be rendered to be checked.
+    pub(super) fn sample_values(&self) -> std::collections::BTreeMap<String, String> {
         let needed = |v: &&Variable| v.default.is_none() && v.required;
         self.variables
             .iter()
             .filter(needed)
-            .map(|v| (v.name.clone(), v.kind.sample().to_owned()))
+            .map(|v| (v.name.clone(), v.kind.sample_value().to_owned()))
             .collect()
     }
 }
 
 impl VariableKind {
-    fn sample(self) -> &'static str {
+    fn sample_value(self) -> &'static str {
         match self {
             Self::Text => "example",
             Self::Domain => "app.example.org",
@@ -320,11 +320,13 @@ mod tests {
             (VariableKind::Boolean, "false", "no"),
             (VariableKind::Size, "512M", "big"),
         ] {
-            assert_eq!(variable(kind).accepts(good), Ok(()));
-            assert!(variable(kind).accepts(bad).is_err(), "{bad}");
+            assert_eq!(variable(kind).check_value(good), Ok(()));
+            assert!(variable(kind).check_value(bad).is_err(), "{bad}");
         }
         assert_eq!(
-            variable(VariableKind::Domain).accepts("a b").unwrap_err(),
+            variable(VariableKind::Domain)
+                .check_value("a b")
+                .unwrap_err(),
             "V = \"a b\" is wrong: it is a domain, as blog.example.org"
         );
     }

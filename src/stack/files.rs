@@ -1,6 +1,6 @@
-//! Configs and secrets that a compose file takes from files, and `env_file`: the engine's client
-//! would look for them on the manager, so their content travels with the deploy, under names that
-//! change with it, because Swarm can't change a config.
+//! Configs, secrets and `env_file` that a compose file takes from files. The engine's client would
+//! look for the files on the manager, so matou sends their content with the deploy. Swarm can't
+//! change a config or a secret, so their names hold a hash of the content.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use crate::text::clean;
+use crate::text::clean_line;
 
 /// Swarm's limits, bytes.
 const LARGEST_CONFIG: usize = 1_000 * 1024;
@@ -18,13 +18,13 @@ const LARGEST_SECRET: usize = 500 * 1024;
 
 /// Where the files beside a stack file are.
 #[derive(Debug, Clone)]
-pub(super) enum Folder {
+pub(super) enum StackFolder {
     BuiltIn(&'static Dir<'static>),
     Path(PathBuf),
 }
 
-impl Folder {
-    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+impl StackFolder {
+    fn read_file(&self, name: &str) -> Result<Vec<u8>, String> {
         let path = Path::new(name);
         match self {
             Self::BuiltIn(dir) => {
@@ -36,19 +36,19 @@ impl Folder {
                 let file = file.ok_or_else(|| format!("there is no file stacks/{name}"))?;
                 Ok(file.contents().to_vec())
             }
-            Self::Path(folder) => read_below(folder, path),
+            Self::Path(folder) => read_file_below(folder, path),
         }
     }
 }
 
-/// Reads a file that a stack file names. The stack file may be another's, from the internet or out of a
-/// repository: it gets what is in its own folder, and neither keys of the operator's nor devices.
+/// Reads a file that a stack file names, from the folder of the stack file only. A stack file may
+/// come from the internet or from a repository: it must not get the operator's keys, or devices.
 ///
 /// # Errors
 /// One sentence.
-fn read_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
+fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
-    // That of `own.yml` is an empty one.
+    // The folder of a bare `own.yml` is the empty path.
     let folder = match folder.as_os_str().is_empty() {
         true => Path::new("."),
         false => folder,
@@ -59,7 +59,7 @@ fn read_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
     if !real.starts_with(folder.canonicalize().map_err(failed)?) {
         return Err(format!(
             "{} is not in {}, where the stack file is: a stack gets files of its own folder alone; copy it there",
-            clean(&name.display().to_string()),
+            clean_line(&name.display().to_string()),
             folder.display()
         ));
     }
@@ -89,25 +89,25 @@ pub struct FileSecret {
     pub value: SecretString,
 }
 
-/// What stands in files.
+/// The configs and secrets of a stack that were read from files.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Carried {
+pub(super) struct ExternalizedFiles {
     pub configs: Vec<NeededConfig>,
     pub secrets: Vec<FileSecret>,
 }
 
-/// Turns configs and secrets with a file (or `content`) into external ones. `generated` takes the
-/// place of files of those names.
+/// Turns configs and secrets with `file` or `content` into external ones, and returns them. Files
+/// in `generated`, by path, replace those of the same paths.
 ///
 /// # Errors
 /// The section and name, and a sentence: a file that can't be read, or is too large.
-pub(super) fn carry(
+pub(super) fn externalize_files(
     app: &str,
     compose: &mut Mapping,
-    folder: &Folder,
+    folder: &StackFolder,
     generated: &BTreeMap<String, SecretString>,
-) -> Result<Carried, (String, String, String)> {
-    let mut carried = Carried::default();
+) -> Result<ExternalizedFiles, (String, String, String)> {
+    let mut carried = ExternalizedFiles::default();
     for (kind, largest) in [("configs", LARGEST_CONFIG), ("secrets", LARGEST_SECRET)] {
         let Some(Value::Mapping(section)) = compose.get_mut(kind) else {
             continue;
@@ -122,11 +122,11 @@ pub(super) fn carry(
                 (Some(Value::String(file)), _) => {
                     match generated.get(file.trim_start_matches("./")) {
                         Some(text) => text.expose_secret().as_bytes().to_vec(),
-                        None => folder.read(file).map_err(fail)?,
+                        None => folder.read_file(file).map_err(fail)?,
                     }
                 }
                 (None, Some(Value::String(text))) => text.clone().into_bytes(),
-                // The engine's client would look for it on the manager, as root.
+                // The engine's client would read such a file on the manager, as root.
                 (Some(_), _) => return Err(fail("`file` is the path of a file".into())),
                 (None, _) => continue,
             };
@@ -158,11 +158,11 @@ pub(super) fn carry(
     Ok(carried)
 }
 
-/// Puts what `env_file` names into `environment`, which goes before.
+/// Merges the variables of `env_file` into `environment`, whose own values win.
 ///
 /// # Errors
 /// One sentence: a file that can't be read, or a line without `=`.
-pub(super) fn environment(service: &mut Mapping, folder: &Folder) -> Result<(), String> {
+pub(super) fn merge_env_files(service: &mut Mapping, folder: &StackFolder) -> Result<(), String> {
     let files: Vec<String> = match service.remove("env_file") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::String(file)) => vec![file],
@@ -175,7 +175,7 @@ pub(super) fn environment(service: &mut Mapping, folder: &Folder) -> Result<(), 
     };
     let mut all = std::collections::BTreeMap::new();
     for file in files {
-        let bytes = folder.read(&file)?;
+        let bytes = folder.read_file(&file)?;
         let text = String::from_utf8_lossy(&bytes);
         for (i, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -185,10 +185,10 @@ pub(super) fn environment(service: &mut Mapping, folder: &Folder) -> Result<(), 
             let (name, value) = line
                 .split_once('=')
                 .ok_or_else(|| format!("{file}:{}: a line is NAME=VALUE", i + 1))?;
-            all.insert(name.trim().to_owned(), super::escape(value));
+            all.insert(name.trim().to_owned(), super::escape_dollars(value));
         }
     }
-    all.extend(super::labels::read(service.get("environment")));
+    all.extend(super::labels::labels_from_value(service.get("environment")));
     let map: Mapping = all.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
     service.insert("environment".into(), map.into());
     Ok(())

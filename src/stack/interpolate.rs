@@ -17,7 +17,7 @@ pub enum InterpolationError {
     TooDeep,
 }
 
-/// Longest text that variables make of a value, bytes: a default may be long, and used often.
+/// Longest text that a value may become, bytes: a long default may be used many times.
 pub(super) const LONGEST: usize = 1 << 20;
 
 /// Deepest nesting of variables.
@@ -26,15 +26,16 @@ const DEEPEST: usize = 32;
 /// Replaces the variables in one value.
 ///
 /// # Errors
-/// When a required variable is missing, or what stands behind a dollar sign is no variable.
+/// A required variable is missing, what follows a dollar sign is no variable, or the text gets too
+/// long or too deep.
 pub fn interpolate(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, InterpolationError> {
-    within(text, lookup, DEEPEST)
+    interpolate_within(text, lookup, DEEPEST)
 }
 
-fn within(
+fn interpolate_within(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
     deeper: usize,
@@ -48,14 +49,18 @@ fn within(
             out.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing_brace(after).ok_or_else(|| invalid(&format!("${rest}")))?;
+            let end =
+                find_closing_brace(after).ok_or_else(|| invalid_variable(&format!("${rest}")))?;
             let deeper = deeper.checked_sub(1).ok_or(InterpolationError::TooDeep)?;
-            out.push_str(&braced(&after[..end], lookup, deeper)?);
+            out.push_str(&interpolate_braced(&after[..end], lookup, deeper)?);
             rest = &after[end + 1..];
         } else {
             let name = leading_name(rest);
             if name.is_empty() {
-                return Err(invalid(&format!("${}", rest.chars().next().unwrap_or(' '))));
+                return Err(invalid_variable(&format!(
+                    "${}",
+                    rest.chars().next().unwrap_or(' ')
+                )));
             }
             out.push_str(&lookup(name).unwrap_or_default());
             rest = &rest[name.len()..];
@@ -68,17 +73,17 @@ fn within(
     Ok(out)
 }
 
-/// Makes every dollar sign one that Docker's own interpolation leaves alone.
-pub fn escape(text: &str) -> String {
+/// Doubles every dollar sign, so that Docker's own interpolation leaves the text alone.
+pub fn escape_dollars(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-fn invalid(what: &str) -> InterpolationError {
+fn invalid_variable(what: &str) -> InterpolationError {
     InterpolationError::Invalid(what.chars().take(40).collect())
 }
 
 /// Where the brace that was opened before `text` closes; braces of nested variables are skipped.
-fn closing_brace(text: &str) -> Option<usize> {
+fn find_closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0;
     let bytes = text.as_bytes();
     let mut i = 0;
@@ -106,8 +111,8 @@ fn leading_name(text: &str) -> &str {
     &text[..end]
 }
 
-/// The inside of `${…}`.
-fn braced(
+/// Interpolates what stands inside `${…}`.
+fn interpolate_braced(
     inside: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
     deeper: usize,
@@ -115,7 +120,7 @@ fn braced(
     let name = leading_name(inside);
     let operator = &inside[name.len()..];
     if name.is_empty() {
-        return Err(invalid(&format!("${{{inside}}}")));
+        return Err(invalid_variable(&format!("${{{inside}}}")));
     }
     let value = lookup(name);
     // With a colon, an empty value counts as a missing one.
@@ -128,19 +133,19 @@ fn braced(
     let kind = chars.next();
     let argument = chars.as_str();
     match kind {
-        // A lone colon is no operator.
-        None if inside.ends_with(':') => Err(invalid(&format!("${{{inside}}}"))),
+        // A colon without an operator is an error.
+        None if inside.ends_with(':') => Err(invalid_variable(&format!("${{{inside}}}"))),
         None => Ok(value),
         Some('-') if present => Ok(value),
-        Some('-') => within(argument, lookup, deeper),
+        Some('-') => interpolate_within(argument, lookup, deeper),
         Some('?') if present => Ok(value),
         Some('?') => Err(InterpolationError::Required {
             name: name.to_owned(),
-            message: within(argument, lookup, deeper)?,
+            message: interpolate_within(argument, lookup, deeper)?,
         }),
-        Some('+') if present => within(argument, lookup, deeper),
+        Some('+') if present => interpolate_within(argument, lookup, deeper),
         Some('+') => Ok(String::new()),
-        Some(_) => Err(invalid(&format!("${{{inside}}}"))),
+        Some(_) => Err(invalid_variable(&format!("${{{inside}}}"))),
     }
 }
 
@@ -212,7 +217,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_escaped_text_comes_back_unchanged(text in "\\PC{0,60}") {
-            prop_assert_eq!(with_a_set(&escape(&text)), Ok(text));
+            prop_assert_eq!(with_a_set(&escape_dollars(&text)), Ok(text));
         }
 
         #[test]

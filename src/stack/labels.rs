@@ -4,12 +4,12 @@ use serde_yaml::{Mapping, Value};
 
 use super::traefik1::Labels;
 
-/// Labels, whichever form they have.
-pub(super) fn read(value: Option<&Value>) -> Labels {
+/// Reads labels in either form.
+pub(super) fn labels_from_value(value: Option<&Value>) -> Labels {
     match value {
         Some(Value::Mapping(map)) => map
             .iter()
-            .filter_map(|(k, v)| Some((k.as_str()?.to_owned(), text(v))))
+            .filter_map(|(k, v)| Some((k.as_str()?.to_owned(), scalar_text(v))))
             .collect(),
         Some(Value::Sequence(list)) => list
             .iter()
@@ -23,8 +23,8 @@ pub(super) fn read(value: Option<&Value>) -> Labels {
     }
 }
 
-/// A scalar as Docker takes it for text.
-pub(super) fn text(value: &Value) -> String {
+/// Returns a scalar as the text that Docker takes it for.
+pub(super) fn scalar_text(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         Value::Null => String::new(),
@@ -35,13 +35,13 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// The labels that Traefik reads: those under `deploy`.
-pub(super) fn of(service: &Mapping) -> Labels {
-    read(service.get("deploy").and_then(|d| d.get("labels")))
+/// Returns the labels that Traefik reads: those under `deploy`.
+pub(super) fn deploy_labels(service: &Mapping) -> Labels {
+    labels_from_value(service.get("deploy").and_then(|d| d.get("labels")))
 }
 
-/// Puts labels in the place of those a service has.
-pub(super) fn set(service: &mut Mapping, labels: &Labels) {
+/// Replaces the labels under `deploy`.
+pub(super) fn set_deploy_labels(service: &mut Mapping, labels: &Labels) {
     let deploy = service
         .entry("deploy".into())
         .or_insert_with(|| Mapping::new().into());
@@ -57,8 +57,8 @@ pub(super) fn set(service: &mut Mapping, labels: &Labels) {
     }
 }
 
-/// `NAME`, `OPTION` of `traefik.http.routers.NAME.OPTION`.
-pub(super) fn router(label: &str) -> Option<(&str, &str)> {
+/// Splits `traefik.http.routers.NAME.OPTION` into `NAME` and `OPTION`.
+pub(super) fn split_router_label(label: &str) -> Option<(&str, &str)> {
     label
         .strip_prefix("traefik.http.routers.")
         .and_then(|rest| rest.split_once('.'))
@@ -72,6 +72,9 @@ mod tests {
     fn labels_of_both_forms() {
         let map: Value = serde_yaml::from_str("{a: 1, b: true, c: x=y, d: }").unwrap();
         let list: Value = serde_yaml::from_str("[a=1, b=true, c=x=y, d]").unwrap();
-        assert_eq!(read(Some(&map)), read(Some(&list)));
+        assert_eq!(
+            labels_from_value(Some(&map)),
+            labels_from_value(Some(&list))
+        );
     }
 }

@@ -6,34 +6,34 @@ use std::fmt;
 use serde_yaml::{Mapping, Value};
 
 use super::labels;
-use super::places::Places;
+use super::places::LineIndex;
 use super::traefik1;
-use crate::config::nearest;
+use crate::config::find_nearest_name;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Severity {
+pub enum LintSeverity {
     /// It can't be deployed, or not as it is meant.
     Error,
     Warning,
 }
 
-/// One thing that is not as it should be.
+/// Something in a stack file that is wrong, or should be better.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Finding {
-    pub severity: Severity,
+pub struct LintFinding {
+    pub severity: LintSeverity,
     pub file: String,
     /// Counted from 1.
     pub line: usize,
     pub message: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for LintFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+            LintSeverity::Error => "error",
+            LintSeverity::Warning => "warning",
         };
         write!(
             f,
@@ -45,7 +45,7 @@ impl fmt::Display for Finding {
 
 /// Keys of a service that `docker stack deploy` refuses.
 /// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED_KEYS: [(&str, &str); 8] = [
     ("extends", "write the service out"),
     ("volume_driver", "name the driver under volumes"),
     ("volumes_from", "name the volume in both services"),
@@ -58,7 +58,7 @@ const REFUSED: [(&str, &str); 8] = [
 
 /// Keys of a service that Swarm ignores.
 /// Source: docker/cli, cli/compose/types `UnsupportedProperties`, `DeprecatedProperties`.
-const IGNORED: [&str; 19] = [
+const IGNORED_KEYS: [&str; 19] = [
     "build",
     "cgroup_parent",
     "cgroupns_mode",
@@ -81,7 +81,7 @@ const IGNORED: [&str; 19] = [
 ];
 
 /// All other keys of a service in version 3.13 of the schema, which `docker stack deploy` reads.
-const SERVICE: [&str; 34] = [
+const SERVICE_KEYS: [&str; 34] = [
     "cap_add",
     "cap_drop",
     "command",
@@ -118,11 +118,11 @@ const SERVICE: [&str; 34] = [
     "working_dir",
 ];
 
-const TOP: [&str; 6] = [
+const TOP_LEVEL_KEYS: [&str; 6] = [
     "version", "services", "networks", "volumes", "secrets", "configs",
 ];
 
-const DEPLOY: [&str; 9] = [
+const DEPLOY_KEYS: [&str; 9] = [
     "mode",
     "endpoint_mode",
     "replicas",
@@ -134,26 +134,31 @@ const DEPLOY: [&str; 9] = [
     "placement",
 ];
 
-/// Most that is said of each severity: who has read so much knows.
-const MOST: usize = 1_000;
+/// Most findings of each severity; more are left out.
+const MAX_FINDINGS: usize = 1_000;
 
 /// Longest sentence, bytes: it may hold a value of the file.
-const LONGEST: usize = 2_000;
+const MAX_MESSAGE_BYTES: usize = 2_000;
 
 /// Most ports that a file may publish: those of three protocols.
 pub(super) const MOST_PORTS: usize = 3 * 65_535;
 
-/// What is said of more.
+/// What is said of a file that publishes more.
 pub(super) const TOO_MANY_PORTS: &str = "more ports are published than there are";
 
 /// Looks through a compose file whose variables were replaced and whose aliases were merged.
-pub(super) fn lint(file: &str, places: &Places, compose: &Mapping) -> Vec<Finding> {
+pub(super) fn lint_compose(file: &str, places: &LineIndex, compose: &Mapping) -> Vec<LintFinding> {
     let mut linter = Linter {
         file,
         places,
         compose,
         declared: ["networks", "secrets", "configs", "volumes"]
-            .map(|kind| (kind, section(compose, kind).map(|(n, _)| n).collect()))
+            .map(|kind| {
+                (
+                    kind,
+                    section_entries(compose, kind).map(|(n, _)| n).collect(),
+                )
+            })
             .into(),
         hosts: BTreeMap::new(),
         ports: BTreeMap::new(),
@@ -161,20 +166,20 @@ pub(super) fn lint(file: &str, places: &Places, compose: &Mapping) -> Vec<Findin
         said: [0; 2],
         found: Vec::new(),
     };
-    linter.top();
+    linter.check_top_level();
     let services = compose.get("services").and_then(Value::as_mapping);
     for (name, service) in services.into_iter().flatten() {
         let name = name.as_str().unwrap_or_default();
         match service {
-            Value::Mapping(service) => linter.service(name, service),
-            _ => linter.error(
+            Value::Mapping(service) => linter.check_service(name, service),
+            _ => linter.add_error(
                 &["services", name],
                 format!("the service {name} is no mapping with an image"),
             ),
         }
     }
     if services.is_none_or(Mapping::is_empty) {
-        linter.error(
+        linter.add_error(
             &["services"],
             "a stack file has a mapping `services:`".into(),
         );
@@ -187,66 +192,69 @@ pub(super) fn lint(file: &str, places: &Places, compose: &Mapping) -> Vec<Findin
 
 struct Linter<'a> {
     file: &'a str,
-    places: &'a Places,
+    places: &'a LineIndex,
     compose: &'a Mapping,
     /// Names at the top, by section.
     declared: BTreeMap<&'static str, BTreeSet<&'a str>>,
-    /// Rule of each router, with the router.
+    /// Router of each rule.
     hosts: BTreeMap<String, String>,
-    /// Published port and protocol, with the service.
+    /// Service of each published port and protocol.
     ports: BTreeMap<(u64, String), String>,
     /// How many there are, the same ones too.
     published: usize,
-    /// How much was said of each severity.
+    /// How many findings of each severity there were.
     said: [usize; 2],
-    found: Vec<Finding>,
+    found: Vec<LintFinding>,
 }
 
 impl Linter<'_> {
-    fn say(&mut self, severity: Severity, path: &[&str], message: String) {
+    fn add_finding(&mut self, severity: LintSeverity, path: &[&str], message: String) {
         let said = &mut self.said[severity as usize];
         *said += 1;
-        if *said > MOST {
+        if *said > MAX_FINDINGS {
             return;
         }
         let mut message = message;
-        if message.len() > LONGEST {
-            message.truncate(message.floor_char_boundary(LONGEST));
+        if message.len() > MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
             message.push('…');
         }
-        self.found.push(Finding {
+        self.found.push(LintFinding {
             severity,
             file: self.file.to_owned(),
-            line: self.places.line(path),
+            line: self.places.line_of(path),
             message,
         });
     }
 
-    fn error(&mut self, path: &[&str], message: String) {
-        self.say(Severity::Error, path, message);
+    fn add_error(&mut self, path: &[&str], message: String) {
+        self.add_finding(LintSeverity::Error, path, message);
     }
 
-    fn warn(&mut self, path: &[&str], message: String) {
-        self.say(Severity::Warning, path, message);
+    fn add_warning(&mut self, path: &[&str], message: String) {
+        self.add_finding(LintSeverity::Warning, path, message);
     }
 
-    fn top(&mut self) {
+    fn check_top_level(&mut self) {
         for key in self.compose.keys().filter_map(Value::as_str) {
-            if TOP.contains(&key) || key.starts_with("x-") {
+            if TOP_LEVEL_KEYS.contains(&key) || key.starts_with("x-") {
                 continue;
             }
-            let message = match (key, nearest(key, TOP)) {
+            let message = match (key, find_nearest_name(key, TOP_LEVEL_KEYS)) {
                 ("name" | "include", _) => format!(
                     "`docker stack deploy` does not know `{key}`: take it out, the application is named when it is deployed"
                 ),
                 (_, Some(near)) => format!("a stack file has no `{key}`: did you mean `{near}`?"),
-                _ => format!("a stack file has no `{key}`: it has {}", TOP.join(", ")),
+                _ => format!(
+                    "a stack file has no `{key}`: it has {}",
+                    TOP_LEVEL_KEYS.join(", ")
+                ),
             };
-            self.error(&[key], message);
+            self.add_error(&[key], message);
         }
-        for (name, config) in section(self.compose, "configs") {
+        for (name, config) in section_entries(self.compose, "configs") {
             if config.get("content").is_some() {
-                self.error(
+                self.add_error(
                     &["configs", name, "content"],
                     format!(
                         "`docker stack deploy` does not know `content` of the config {name}: give it a file"
@@ -256,42 +264,42 @@ impl Linter<'_> {
         }
     }
 
-    fn service(&mut self, name: &str, service: &Mapping) {
+    fn check_service(&mut self, name: &str, service: &Mapping) {
         for key in service.keys().filter_map(Value::as_str) {
             let path = ["services", name, key];
-            if let Some((_, instead)) = REFUSED.iter().find(|(k, _)| *k == key) {
-                self.error(&path, format!("Docker Swarm refuses `{key}`: {instead}"));
+            if let Some((_, instead)) = REFUSED_KEYS.iter().find(|(k, _)| *k == key) {
+                self.add_error(&path, format!("Docker Swarm refuses `{key}`: {instead}"));
             } else if key == "restart" {
-                self.warn(
+                self.add_warning(
                     &path,
                     "Docker Swarm goes by deploy.restart_policy, not by `restart`".into(),
                 );
-            } else if IGNORED.contains(&key) {
-                self.warn(&path, format!("Docker Swarm ignores `{key}`"));
-            } else if !SERVICE.contains(&key) && !key.starts_with("x-") {
-                let hint = nearest(key, SERVICE)
+            } else if IGNORED_KEYS.contains(&key) {
+                self.add_warning(&path, format!("Docker Swarm ignores `{key}`"));
+            } else if !SERVICE_KEYS.contains(&key) && !key.starts_with("x-") {
+                let hint = find_nearest_name(key, SERVICE_KEYS)
                     .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-                self.error(&path, format!("a service has no `{key}`{hint}"));
+                self.add_error(&path, format!("a service has no `{key}`{hint}"));
             }
         }
-        self.image(name, service);
-        self.references(name, service);
-        self.health(name, service);
-        self.ports(name, service);
-        self.deploy(name, service);
-        self.labels(name, service);
+        self.check_image(name, service);
+        self.check_references(name, service);
+        self.check_healthcheck(name, service);
+        self.check_ports(name, service);
+        self.check_deploy(name, service);
+        self.check_labels(name, service);
     }
 
-    fn image(&mut self, name: &str, service: &Mapping) {
+    fn check_image(&mut self, name: &str, service: &Mapping) {
         let path = ["services", name, "image"];
         match service.get("image").and_then(Value::as_str) {
-            None | Some("") => self.error(
+            None | Some("") => self.add_error(
                 &path,
                 format!("the service {name} has no image: Docker Swarm does not build"),
             ),
             Some(image) => {
-                if let Some(what) = unpinned(image) {
-                    self.warn(
+                if let Some(what) = find_unpinned_reason(image) {
+                    self.add_warning(
                         &path,
                         format!("the image {image} {what}: pin a version, so that a redeploy is no surprise"),
                     );
@@ -300,14 +308,14 @@ impl Linter<'_> {
         }
     }
 
-    /// Names that must be declared at the top.
-    fn references(&mut self, name: &str, service: &Mapping) {
+    /// Checks that networks, secrets, configs and volumes of a service are declared at the top.
+    fn check_references(&mut self, name: &str, service: &Mapping) {
         for kind in ["networks", "secrets", "configs"] {
-            for (used, key) in uses(service.get(kind)) {
+            for (used, key) in list_references(service.get(kind)) {
                 let implied = kind == "networks" && used == "default";
-                if !implied && !self.declares(kind, used) {
+                if !implied && !self.is_declared(kind, used) {
                     let path = ["services", name, kind, &key];
-                    self.error(
+                    self.add_error(
                         &path,
                         format!(
                             "{used} is not among the {kind} of the file: declare it under `{kind}:`"
@@ -316,10 +324,10 @@ impl Linter<'_> {
                 }
             }
         }
-        for (index, source) in named_volumes(service) {
-            if !self.declares("volumes", &source) {
+        for (index, source) in list_named_volumes(service) {
+            if !self.is_declared("volumes", &source) {
                 let path = ["services", name, "volumes", &index];
-                self.error(
+                self.add_error(
                     &path,
                     format!("the volume {source} is not declared: add it under `volumes:`"),
                 );
@@ -327,11 +335,11 @@ impl Linter<'_> {
         }
     }
 
-    fn declares(&self, kind: &str, name: &str) -> bool {
+    fn is_declared(&self, kind: &str, name: &str) -> bool {
         self.declared.get(kind).is_some_and(|d| d.contains(name))
     }
 
-    fn health(&mut self, name: &str, service: &Mapping) {
+    fn check_healthcheck(&mut self, name: &str, service: &Mapping) {
         let job = service
             .get("deploy")
             .and_then(|d| d.get("mode"))
@@ -341,14 +349,14 @@ impl Linter<'_> {
             .get("healthcheck")
             .is_some_and(|h| h.get("disable").is_some());
         if service.get("healthcheck").is_none() && !job {
-            self.warn(
+            self.add_warning(
                 &["services", name],
                 format!("{name} has no healthcheck: Swarm can't tell when it hangs (or say `healthcheck: {{disable: true}}` where the image can't)"),
             );
         } else if !disabled && !job {
             let test = service.get("healthcheck").and_then(|h| h.get("test"));
             if test.is_none() {
-                self.warn(
+                self.add_warning(
                     &["services", name, "healthcheck"],
                     format!("the healthcheck of {name} has no test"),
                 );
@@ -356,28 +364,28 @@ impl Linter<'_> {
         }
     }
 
-    fn ports(&mut self, name: &str, service: &Mapping) {
+    fn check_ports(&mut self, name: &str, service: &Mapping) {
         let ports = service.get("ports").and_then(Value::as_sequence);
         for (i, port) in ports.into_iter().flatten().enumerate() {
             let index = i.to_string();
             let path = ["services", name, "ports", &index];
-            match published(port) {
+            match parse_published_ports(port) {
                 Ok(published) => {
                     self.published += published.len();
                     if self.published > MOST_PORTS {
-                        self.error(&path, TOO_MANY_PORTS.into());
+                        self.add_error(&path, TOO_MANY_PORTS.into());
                         return;
                     }
                     for port in published {
                         if let Some(other) = self.ports.insert(port.clone(), name.to_owned()) {
-                            self.error(
+                            self.add_error(
                                 &path,
                                 format!("{other} publishes {}/{} already", port.0, port.1),
                             );
                         }
                     }
                 }
-                Err(text) => self.error(
+                Err(text) => self.add_error(
                     &path,
                     format!("`{text}` is no port: write \"8080:80\" in quotes"),
                 ),
@@ -385,17 +393,17 @@ impl Linter<'_> {
         }
     }
 
-    fn deploy(&mut self, name: &str, service: &Mapping) {
+    fn check_deploy(&mut self, name: &str, service: &Mapping) {
         let deploy = service.get("deploy").and_then(Value::as_mapping);
         for key in deploy
             .into_iter()
             .flat_map(Mapping::keys)
             .filter_map(Value::as_str)
         {
-            if !DEPLOY.contains(&key) && !key.starts_with("x-") {
-                let hint = nearest(key, DEPLOY)
+            if !DEPLOY_KEYS.contains(&key) && !key.starts_with("x-") {
+                let hint = find_nearest_name(key, DEPLOY_KEYS)
                     .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-                self.error(
+                self.add_error(
                     &["services", name, "deploy", key],
                     format!("`deploy` has no `{key}`{hint}"),
                 );
@@ -407,7 +415,7 @@ impl Linter<'_> {
         };
         for key in ["memory", "cpus"] {
             if limit(key).is_none() {
-                self.warn(
+                self.add_warning(
                     &["services", name, "deploy"],
                     format!("{name} has no limit of {key}: it can take the whole node (deploy.resources.limits.{key})"),
                 );
@@ -415,18 +423,18 @@ impl Linter<'_> {
         }
     }
 
-    fn labels(&mut self, name: &str, service: &Mapping) {
-        let outside = labels::read(service.get("labels"));
+    fn check_labels(&mut self, name: &str, service: &Mapping) {
+        let outside = labels::labels_from_value(service.get("labels"));
         if outside.keys().any(|l| l.starts_with("traefik.")) {
-            self.warn(
+            self.add_warning(
                 &["services", name, "labels"],
                 format!("Traefik reads labels of {name} under `deploy:`, not beside it"),
             );
         }
-        let labels = labels::of(service);
+        let labels = labels::deploy_labels(service);
         let path = ["services", name, "deploy", "labels"];
-        if let Some(old) = labels.keys().find(|l| traefik1::is_old(l)) {
-            self.warn(
+        if let Some(old) = labels.keys().find(|l| traefik1::is_traefik1_label(l)) {
+            self.add_warning(
                 &path,
                 format!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
             );
@@ -435,7 +443,7 @@ impl Linter<'_> {
         if labels.keys().any(|l| l.starts_with("traefik.docker."))
             && labels.keys().any(|l| l.starts_with("traefik.swarm."))
         {
-            self.error(
+            self.add_error(
                 &path,
                 format!("{name} has labels traefik.docker.* and traefik.swarm.*: Traefik skips such a service; keep traefik.swarm.*"),
             );
@@ -445,7 +453,7 @@ impl Linter<'_> {
         });
         let mut without_rule = BTreeSet::new();
         for (label, value) in &labels {
-            let Some((router, option)) = labels::router(label) else {
+            let Some((router, option)) = labels::split_router_label(label) else {
                 continue;
             };
             if !labels.contains_key(&format!("traefik.http.routers.{router}.rule")) {
@@ -455,7 +463,7 @@ impl Linter<'_> {
                 continue;
             }
             if !port {
-                self.error(
+                self.add_error(
                     &path,
                     format!("the router {router} leads to no port: add traefik.http.services.{router}.loadbalancer.server.port"),
                 );
@@ -465,14 +473,14 @@ impl Linter<'_> {
                 .map_or("", String::as_str);
             let rule = format!("{value} on {entry_points}");
             if let Some(other) = self.hosts.insert(rule, router.to_owned()) {
-                self.error(
+                self.add_error(
                     &path,
                     format!("the routers {other} and {router} have the same rule {value}"),
                 );
             }
         }
         for router in without_rule {
-            self.warn(
+            self.add_warning(
                 &path,
                 format!("the router {router} has no rule: is its name misspelt?"),
             );
@@ -481,7 +489,7 @@ impl Linter<'_> {
 }
 
 /// Why an image is not pinned, if it is not.
-fn unpinned(image: &str) -> Option<&'static str> {
+fn find_unpinned_reason(image: &str) -> Option<&'static str> {
     if image.contains('@') {
         return None;
     }
@@ -492,8 +500,8 @@ fn unpinned(image: &str) -> Option<&'static str> {
     }
 }
 
-/// The entries of a section at the top of the file.
-pub(super) fn section<'a>(
+/// Iterates over the entries of a section at the top of the file.
+pub(super) fn section_entries<'a>(
     compose: &'a Mapping,
     name: &str,
 ) -> impl Iterator<Item = (&'a str, &'a Value)> {
@@ -505,8 +513,8 @@ pub(super) fn section<'a>(
         .filter_map(|(k, v)| Some((k.as_str()?, v)))
 }
 
-/// Names used by a list or mapping of references, with their keys in the file.
-pub(super) fn uses(value: Option<&Value>) -> Vec<(&str, String)> {
+/// Lists the names in a list or mapping of references, with the key or index of each.
+pub(super) fn list_references(value: Option<&Value>) -> Vec<(&str, String)> {
     match value {
         Some(Value::Sequence(items)) => items
             .iter()
@@ -524,8 +532,8 @@ pub(super) fn uses(value: Option<&Value>) -> Vec<(&str, String)> {
     }
 }
 
-/// Named volumes that a service mounts, with their place in its list.
-pub(super) fn named_volumes(service: &Mapping) -> Vec<(String, String)> {
+/// Lists the named volumes that a service mounts, with the index of each.
+pub(super) fn list_named_volumes(service: &Mapping) -> Vec<(String, String)> {
     let volumes = service.get("volumes").and_then(Value::as_sequence);
     let mut named = Vec::new();
     for (i, volume) in volumes.into_iter().flatten().enumerate() {
@@ -554,8 +562,8 @@ pub(super) fn named_volumes(service: &Mapping) -> Vec<(String, String)> {
     named
 }
 
-/// Published ports of an entry of `ports`, with their protocol.
-pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
+/// Parses an entry of `ports`: the published ports, with their protocol. Fails with its text.
+pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, String> {
     match port {
         Value::Mapping(long) => {
             let protocol = long
@@ -583,12 +591,12 @@ pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
             let mut parts = ports.rsplitn(3, ':');
             let target = parts.next().unwrap_or_default();
             let Some(published) = parts.next() else {
-                return match range(target) {
+                return match parse_port_range(target) {
                     Some(_) => Ok(Vec::new()),
                     None => Err(short.clone()),
                 };
             };
-            match (range(target), range(published)) {
+            match (parse_port_range(target), parse_port_range(published)) {
                 (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.clone())).collect()),
                 _ => Err(short.clone()),
             }
@@ -597,7 +605,7 @@ pub(super) fn published(port: &Value) -> Result<Vec<(u64, String)>, String> {
     }
 }
 
-fn range(text: &str) -> Option<std::ops::RangeInclusive<u64>> {
+fn parse_port_range(text: &str) -> Option<std::ops::RangeInclusive<u64>> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
     (from <= to && to <= 65_535).then_some(from..=to)

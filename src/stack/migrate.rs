@@ -3,13 +3,13 @@
 
 use super::StackError;
 use super::labels;
-use super::places::Places;
+use super::places::LineIndex;
 use super::reach;
-use super::traefik1::{self, Labels, is_old};
+use super::traefik1::{self, Labels, is_traefik1_label};
 use serde_yaml::{Mapping, Value};
 
-/// The new text of a file and what is to be said of it; the text is the same when there was nothing
-/// to do. Variables stay variables.
+/// Returns the new text of a file, and notes for the operator. The text is unchanged when it has no
+/// labels of Traefik 1. Variables stay variables.
 ///
 /// # Errors
 /// File and line of what is wrong.
@@ -19,7 +19,7 @@ pub fn migrate_file(
     app: &str,
     resolver: &str,
 ) -> Result<(String, Vec<String>), StackError> {
-    reach::bounded(text).map_err(|message| StackError::At {
+    reach::check_yaml_limits(text).map_err(|message| StackError::At {
         file: file.to_owned(),
         line: 1,
         message,
@@ -29,7 +29,7 @@ pub fn migrate_file(
         line: e.location().map_or(1, |l| l.line()),
         message: e.to_string(),
     })?;
-    let places = Places::of(text);
+    let places = LineIndex::parse(text);
     let mut notes = Vec::new();
     let services = value.get("services").and_then(Value::as_mapping);
     let mut blocks = Vec::new();
@@ -37,19 +37,17 @@ pub fn migrate_file(
         let (Some(name), Some(service)) = (name.as_str(), service.as_mapping()) else {
             continue;
         };
-        let old = labels::of(service);
-        if !old.keys().any(|l| is_old(l)) {
+        let old = labels::deploy_labels(service);
+        if !old.keys().any(|l| is_traefik1_label(l)) {
             continue;
         }
-        let line = places.line(&["services", name, "deploy", "labels"]);
+        let line = places.line_of(&["services", name, "deploy", "labels"]);
         let id = format!("{app}-{name}");
-        let migrated =
-            traefik1::migrate(&old, traefik1::Target { id: &id, resolver }).map_err(|message| {
-                StackError::At {
-                    file: file.to_owned(),
-                    line,
-                    message,
-                }
+        let migrated = traefik1::migrate_labels(&old, traefik1::RouterTarget { id: &id, resolver })
+            .map_err(|message| StackError::At {
+                file: file.to_owned(),
+                line,
+                message,
             })?;
         notes.extend(
             migrated
@@ -61,22 +59,22 @@ pub fn migrate_file(
             .get("deploy")
             .and_then(|d| d.get("labels"))
             .is_some_and(Value::is_sequence);
-        blocks.push(Block {
+        blocks.push(LabelBlock {
             service: name.to_owned(),
             line,
             labels: migrated.labels,
             list,
         });
     }
-    // From the end, so that the lines of the others stay what they are.
+    // From the end of the file, so that the line numbers of the other blocks stay right.
     blocks.sort_by_key(|block| std::cmp::Reverse(block.line));
-    let mut lines = lines_of(text);
+    let mut lines = split_yaml_lines(text);
     for block in &blocks {
-        block.put(&mut lines, file)?;
+        block.replace_labels(&mut lines, file)?;
     }
     let new = lines.concat();
     if let Some(last) = blocks.last()
-        && !is_the_same_otherwise(value, &new, &blocks)
+        && !differs_only_in_labels(value, &new, &blocks)
     {
         return Err(StackError::At {
             file: file.to_owned(),
@@ -91,30 +89,30 @@ pub fn migrate_file(
 }
 
 /// New labels of a service, and the line of the old ones' key.
-struct Block {
+struct LabelBlock {
     service: String,
     line: usize,
     labels: Labels,
     list: bool,
 }
 
-impl Block {
+impl LabelBlock {
     /// Puts the new labels in the place of the old ones.
-    fn put(&self, lines: &mut Vec<String>, file: &str) -> Result<(), StackError> {
+    fn replace_labels(&self, lines: &mut Vec<String>, file: &str) -> Result<(), StackError> {
         let start = self.line.saturating_sub(1);
         let Some(first) = lines.get(start) else {
             return Ok(());
         };
-        let end = block_end(lines, start);
-        let usual = match ending(first) {
+        let end = find_block_end(lines, start);
+        let usual = match line_ending(first) {
             "" => "\n",
             ending => ending,
         };
-        let new = block(&self.labels, self.list, indentation(first), file)?;
+        let new = render_label_block(&self.labels, self.list, line_indentation(first), file)?;
         let mut new: Vec<String> = new.into_iter().map(|line| line + usual).collect();
         // A file without a newline at its end stays one.
         let last = &lines[end - 1];
-        if let (Some(new), "") = (new.last_mut(), ending(last)) {
+        if let (Some(new), "") = (new.last_mut(), line_ending(last)) {
             new.truncate(new.len() - usual.len());
         }
         lines.splice(start..end, new);
@@ -122,26 +120,27 @@ impl Block {
     }
 }
 
-/// Whether a new text says the same as the old one but for the labels that were put into it.
-fn is_the_same_otherwise(mut old: Value, new: &str, blocks: &[Block]) -> bool {
+/// Whether the new text differs from the old one only in the labels that were replaced.
+fn differs_only_in_labels(mut old: Value, new: &str, blocks: &[LabelBlock]) -> bool {
     let Ok(mut new) = serde_yaml::from_str::<Value>(new) else {
         return false;
     };
     let taken = |file: &mut Value, service: &str| {
         let service = file.get_mut("services")?.get_mut(service)?;
-        let labels = labels::of(service.as_mapping()?);
+        let labels = labels::deploy_labels(service.as_mapping()?);
         let deploy = service.get_mut("deploy")?.as_mapping_mut()?;
         deploy.remove("labels").map(|_| labels)
     };
-    let put = |block: &Block| {
+    let put = |block: &LabelBlock| {
         taken(&mut old, &block.service);
         taken(&mut new, &block.service).as_ref() == Some(&block.labels)
     };
     blocks.iter().all(put) && old == new
 }
 
-/// The lines of a text as YAML counts them, with their endings: a carriage return is one, too.
-fn lines_of(text: &str) -> Vec<String> {
+/// Splits a text into lines as YAML does, with their endings: a lone carriage return ends a line
+/// too.
+fn split_yaml_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['\r', '\n']) {
@@ -156,27 +155,27 @@ fn lines_of(text: &str) -> Vec<String> {
     lines
 }
 
-/// What a line ends in.
-fn ending(line: &str) -> &str {
+/// Returns the characters that end a line.
+fn line_ending(line: &str) -> &str {
     &line[line.trim_end_matches(['\r', '\n']).len()..]
 }
 
-fn indentation(line: &str) -> usize {
+fn line_indentation(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
 /// The line behind the block whose key stands in `start`; both counted from 0.
-fn block_end(lines: &[String], start: usize) -> usize {
-    let indent = indentation(&lines[start]);
+fn find_block_end(lines: &[String], start: usize) -> usize {
+    let indent = line_indentation(&lines[start]);
     let mut end = start + 1;
     for (i, line) in lines.iter().enumerate().skip(start + 1) {
         let text = line.trim();
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        // Items of a list may stand as far left as its key.
-        let inside = indentation(line) > indent
-            || (indentation(line) == indent && (text.starts_with("- ") || text == "-"));
+        // Items of a list may be indented no further than its key.
+        let inside = line_indentation(line) > indent
+            || (line_indentation(line) == indent && (text.starts_with("- ") || text == "-"));
         if !inside {
             break;
         }
@@ -185,7 +184,7 @@ fn block_end(lines: &[String], start: usize) -> usize {
     end
 }
 
-fn block(
+fn render_label_block(
     labels: &Labels,
     list: bool,
     indent: usize,

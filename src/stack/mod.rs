@@ -24,19 +24,19 @@ mod volumes;
 
 pub use app::AppFile;
 pub use catalogue::{Catalogue, CatalogueEntry};
-pub use compose::{Plain, plain};
+pub use compose::{PlainComposeFile, render_plain_compose};
 pub use error::StackError;
 pub use extension::{
     Alphabet, BackupSpec, Dump, DumpEngine, Extension, HttpCheck, SecretSpec, Variable,
     VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
-pub use interpolate::{InterpolationError, escape, interpolate};
-pub use lint::{Finding, Severity};
+pub use interpolate::{InterpolationError, escape_dollars, interpolate};
+pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use name::{check_app_name, is_app_name};
-pub use needs::{Needs, place_constraint};
-pub use render::{HASH_LABEL, NeededSecret, Rendered, RenderedService, Target};
-pub use switches::Switches;
-pub use traefik1::{Labels, Migrated, is_old, migrate};
-pub use volumes::{Definition, Volumes};
+pub use needs::{ServiceRequirements, place_constraint};
+pub use render::{HASH_LABEL, NeededSecret, RenderTarget, RenderedService, RenderedStack};
+pub use switches::EdgeSettings;
+pub use traefik1::{Labels, MigratedLabels, is_traefik1_label, migrate_labels};
+pub use volumes::{StackVolumes, VolumeDefinition};

@@ -1,15 +1,15 @@
-//! What an application may be called: one grammar for all of matou.
+//! Names of applications: one grammar for all of matou.
 
 /// Longest name of an application that matou deploys; services, networks and secrets add theirs.
 const LONGEST: usize = 40;
 
-/// Longest name of a swarm service, so of a stack that has one.
+/// Longest name of a swarm service, which the name of an application that runs is a part of.
 const LONGEST_THERE: usize = 63;
 
-/// Whether `app` may be the name of an application that runs or has a file: it becomes a part of
-/// paths, units and tags. What matou itself deploys is narrower ([`check_new`]).
+/// Whether `app` is a valid name of an application that runs or has a file. It becomes a part of
+/// paths, units and tags. Names that matou deploys are narrower ([`check_new_app_name`]).
 ///
-/// Swarm names services in this way; a stack's label may hold anything.
+/// Swarm allows these names for services; the label of a stack may hold any text.
 pub fn is_app_name(app: &str) -> bool {
     app.len() <= LONGEST_THERE
         && app.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -18,10 +18,10 @@ pub fn is_app_name(app: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// [`is_app_name`], with a sentence.
+/// Checks a name with [`is_app_name`].
 ///
 /// # Errors
-/// The name is none.
+/// A sentence: it is no name of an application.
 pub fn check_app_name(app: &str) -> Result<(), String> {
     match is_app_name(app) {
         true => Ok(()),
@@ -29,11 +29,11 @@ pub fn check_app_name(app: &str) -> Result<(), String> {
     }
 }
 
-/// Whether matou may deploy something as `app`.
+/// Checks that matou may deploy an application of this name.
 ///
 /// # Errors
-/// One sentence that says how it may be called.
-pub(super) fn check_new(app: &str) -> Result<(), String> {
+/// One sentence that says which names are allowed.
+pub(super) fn check_new_app_name(app: &str) -> Result<(), String> {
     let fine = app.len() <= LONGEST
         && app.starts_with(|c: char| c.is_ascii_lowercase())
         && !app.ends_with('-')
@@ -77,10 +77,13 @@ mod tests {
     #[test]
     fn what_is_deployed_can_be_named() {
         for name in ["shop", "a-b", "a1"] {
-            assert!(check_new(name).is_ok() && is_app_name(name), "{name}");
+            assert!(
+                check_new_app_name(name).is_ok() && is_app_name(name),
+                "{name}"
+            );
         }
         for name in ["Shop", "1a", "a_b", "a-", ""] {
-            assert!(check_new(name).is_err(), "{name:?}");
+            assert!(check_new_app_name(name).is_err(), "{name:?}");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What a service asks of the node it runs on: memory, processors, a place.
+//! What a service requires of its node: memory, processors, a place.
 
 use std::collections::BTreeMap;
 
 use serde_yaml::{Mapping, Value};
 
-use super::labels::text;
-use super::lint::uses;
+use super::labels::scalar_text;
+use super::lint::list_references;
 
-/// What one task of a service asks of its node and of the swarm.
+/// What one task of a service requires of its node and of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Needs {
+pub struct ServiceRequirements {
     /// Bytes that the scheduler keeps free for it; 0 for none.
     pub reserved_memory: u64,
     /// Billionths of a processor that the scheduler keeps free for it; 0 for none.
@@ -20,11 +20,14 @@ pub struct Needs {
     pub constraints: Vec<String>,
     /// External networks, as Swarm knows them.
     pub networks: Vec<String>,
-    /// It has an address of its own beside those of its tasks.
+    /// Whether it has a virtual IP address, beside those of its tasks.
     pub virtual_address: bool,
 }
 
-pub(super) fn of(service: &Mapping, externals: &BTreeMap<String, String>) -> Needs {
+pub(super) fn service_requirements(
+    service: &Mapping,
+    externals: &BTreeMap<String, String>,
+) -> ServiceRequirements {
     let deploy = |path: &[&str]| {
         let mut value = service.get("deploy")?;
         for key in path {
@@ -34,17 +37,21 @@ pub(super) fn of(service: &Mapping, externals: &BTreeMap<String, String>) -> Nee
     };
     let amount = |kind: &str| {
         let value = deploy(&["resources", kind, "memory"]);
-        value.and_then(|v| bytes(&text(v))).unwrap_or(0)
+        value
+            .and_then(|v| parse_memory_amount(&scalar_text(v)))
+            .unwrap_or(0)
     };
     let cpus = deploy(&["resources", "reservations", "cpus"]);
-    let cpus: f64 = cpus.and_then(|c| text(c).parse().ok()).unwrap_or(0.0);
+    let cpus: f64 = cpus
+        .and_then(|c| scalar_text(c).parse().ok())
+        .unwrap_or(0.0);
     let constraints = deploy(&["placement", "constraints"]).and_then(Value::as_sequence);
-    Needs {
+    ServiceRequirements {
         reserved_memory: amount("reservations"),
         reserved_cpus: (cpus.max(0.0) * 1e9) as u64,
         memory_limit: amount("limits"),
-        constraints: constraints.into_iter().flatten().map(text).collect(),
-        networks: uses(service.get("networks"))
+        constraints: constraints.into_iter().flatten().map(scalar_text).collect(),
+        networks: list_references(service.get("networks"))
             .into_iter()
             .filter_map(|(key, _)| externals.get(key).cloned())
             .collect(),
@@ -53,7 +60,7 @@ pub(super) fn of(service: &Mapping, externals: &BTreeMap<String, String>) -> Nee
 }
 
 /// An amount of memory as Docker reads it, `512M`, in bytes.
-pub fn bytes(amount: &str) -> Option<u64> {
+pub fn parse_memory_amount(amount: &str) -> Option<u64> {
     let digits = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match amount[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -75,10 +82,10 @@ pub fn place_constraint(place: &str) -> String {
     }
 }
 
-/// Adds a constraint to a service, in the place of another host's.
-pub(super) fn place(service: &mut Mapping, constraint: &str) {
-    let deploy = child(service, "deploy");
-    let placement = child(deploy, "placement");
+/// Adds a placement constraint to a service, which replaces one on a host name.
+pub(super) fn set_place_constraint(service: &mut Mapping, constraint: &str) {
+    let deploy = child_mapping(service, "deploy");
+    let placement = child_mapping(deploy, "placement");
     let list = placement
         .entry("constraints".into())
         .or_insert_with(|| Value::Sequence(Vec::new()));
@@ -87,14 +94,14 @@ pub(super) fn place(service: &mut Mapping, constraint: &str) {
     }
     if let Some(list) = list.as_sequence_mut() {
         list.retain(|c| {
-            let compact = text(c).replace(' ', "");
+            let compact = scalar_text(c).replace(' ', "");
             !compact.starts_with("node.hostname==")
         });
         list.push(constraint.into());
     }
 }
 
-fn child<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+fn child_mapping<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
     let value = parent
         .entry(key.into())
         .or_insert_with(|| Mapping::new().into());
@@ -115,10 +122,10 @@ mod tests {
         )
         .unwrap();
         let externals = [("front".to_owned(), "traefik-net".to_owned())].into();
-        place(&mut service, &place_constraint("b"));
+        set_place_constraint(&mut service, &place_constraint("b"));
         assert_eq!(
-            of(&service, &externals),
-            Needs {
+            service_requirements(&service, &externals),
+            ServiceRequirements {
                 reserved_memory: 3 << 29,
                 reserved_cpus: 500_000_000,
                 memory_limit: 512 << 20,
@@ -128,12 +135,12 @@ mod tests {
             }
         );
         let mut bare = Mapping::new();
-        place(&mut bare, &place_constraint("disk=ssd"));
+        set_place_constraint(&mut bare, &place_constraint("disk=ssd"));
         assert_eq!(
-            of(&bare, &externals).constraints,
+            service_requirements(&bare, &externals).constraints,
             ["node.labels.disk == ssd"]
         );
-        assert_eq!(bytes("lots"), None);
-        assert_eq!(bytes("2gb"), Some(2 << 30));
+        assert_eq!(parse_memory_amount("lots"), None);
+        assert_eq!(parse_memory_amount("2gb"), Some(2 << 30));
     }
 }

@@ -1,16 +1,16 @@
-//! A part of a stack: some of its services, everything else as it is.
+//! Parts of a rendered stack: some of its services, or all without access from outside.
 
 use serde_yaml::{Mapping, Value};
 
-use super::{HASH_LABEL, Rendered, StackError, labels};
+use super::{HASH_LABEL, RenderedStack, StackError, labels};
 
-impl Rendered {
-    /// Leaves only services of these names; networks, volumes and secrets stay declared, and the
-    /// engine makes of them what is used.
+impl RenderedStack {
+    /// Keeps only the services of these names. Networks, volumes and secrets stay declared; the
+    /// engine makes only those that are used.
     ///
     /// # Errors
     /// When what was rendered is no compose file.
-    pub fn only(&mut self, names: &[String]) -> Result<(), StackError> {
+    pub fn keep_services(&mut self, names: &[String]) -> Result<(), StackError> {
         let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
         let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
         if let Some(Value::Mapping(services)) = file.get_mut("services") {
@@ -24,11 +24,11 @@ impl Rendered {
         Ok(())
     }
 
-    /// Takes away what reaches in from outside: published ports and labels.
+    /// Removes what makes the services reachable from outside: published ports and labels.
     ///
     /// # Errors
-    /// As [`Rendered::only`].
-    pub fn shut(&mut self) -> Result<(), StackError> {
+    /// The rendered text is no compose file.
+    pub fn isolate_services(&mut self) -> Result<(), StackError> {
         let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
         let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
         let services = file.get_mut("services").and_then(Value::as_mapping_mut);
@@ -38,9 +38,9 @@ impl Rendered {
             if let (Value::Mapping(service), Some(known)) = (service, known) {
                 service.remove("ports");
                 service.remove("labels");
-                // By its hash it is known again.
+                // The hash stays, so that a later deploy can compare it.
                 let only = [(HASH_LABEL.to_owned(), known.hash.clone())].into();
-                labels::set(service, &only);
+                labels::set_deploy_labels(service, &only);
             }
         }
         self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
@@ -57,7 +57,7 @@ impl Rendered {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
-    use crate::stack::{Catalogue, Target};
+    use crate::stack::{Catalogue, RenderTarget};
 
     #[test]
     fn the_database_of_a_stack_alone() {
@@ -65,12 +65,17 @@ mod tests {
         let config = Config::this_machine();
         let variables = [("DOMAIN".to_owned(), "b.example.org".to_owned())].into();
         let mut rendered = catalogue
-            .render("ghost", "blog", &variables, &Target::of(&config))
+            .render_stack(
+                "ghost",
+                "blog",
+                &variables,
+                &RenderTarget::for_fleet(&config),
+            )
             .unwrap();
-        rendered.only(&["db".to_owned()]).unwrap();
+        rendered.keep_services(&["db".to_owned()]).unwrap();
         assert!(rendered.yaml.contains("db:") && !rendered.yaml.contains("traefik.enable"));
         assert_eq!(rendered.services.len(), 1);
-        rendered.shut().unwrap();
+        rendered.isolate_services().unwrap();
         assert!(!rendered.yaml.contains("traefik.enable") && !rendered.yaml.contains("ports"));
         assert!(rendered.yaml.contains(&rendered.services[0].hash));
     }

@@ -1,23 +1,23 @@
-//! Where things stand in a YAML file, so that what is said of them names the line.
+//! Lines of the keys and items of a YAML file, so that findings can name them.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScanError};
 
 /// Deepest nesting that is looked into.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
-/// Lines of a YAML document's keys and items, counted from 1. Each is known by what it is in and its
-/// own name: names may be long, and whole paths of all of them would be the square of the file.
+/// Lines of a YAML document's keys and items, counted from 1. Each is stored under its parent and
+/// its own name: with whole paths, memory would grow with the square of the file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct LineIndex {
     lines: Vec<usize>,
     inside: HashMap<(usize, Box<str>), usize>,
 }
 
-impl Places {
-    /// Reads a document; of one that is no YAML, as far as it goes.
-    pub fn of(text: &str) -> Self {
+impl LineIndex {
+    /// Indexes a document. One that is not valid YAML is indexed up to the error.
+    pub fn parse(text: &str) -> Self {
         let mut places = Self::default();
         let mut events = Parser::new_from_str(text);
         while let Some(Ok((event, span))) = events.next() {
@@ -27,16 +27,16 @@ impl Places {
             if places.lines.is_empty() {
                 places.lines.push(span.start.line());
             }
-            if places.node(event, 0, &mut events, 0).is_err() {
+            if places.index_node(event, 0, &mut events, 0).is_err() {
                 break;
             }
         }
         places
     }
 
-    /// The line of a key or item, named by the keys and indices that lead to it; where it does not
-    /// stand in the file itself (an alias, a merge), the line of what is nearest above it.
-    pub fn line(&self, path: &[&str]) -> usize {
+    /// Returns the line of a key or item, by the keys and indices that lead to it. For what is not
+    /// in the file itself (an alias, a merge), it returns the line of the nearest parent.
+    pub fn line_of(&self, path: &[&str]) -> usize {
         let mut at = 0;
         for name in path {
             match self.inside.get(&(at, (*name).into())) {
@@ -47,8 +47,8 @@ impl Places {
         self.lines.get(at).copied().unwrap_or(1)
     }
 
-    /// The place of a name within another; the line of one that comes again is that of the last.
-    fn within(&mut self, outer: usize, name: &str, line: usize) -> usize {
+    /// Returns the index of a name under its parent. A name that occurs again gets the later line.
+    fn index_entry(&mut self, outer: usize, name: &str, line: usize) -> usize {
         let next = self.lines.len();
         let at = *self.inside.entry((outer, name.into())).or_insert(next);
         match self.lines.get_mut(at) {
@@ -58,41 +58,41 @@ impl Places {
         at
     }
 
-    fn node<'a>(
+    fn index_node<'a>(
         &mut self,
         event: Event<'a>,
         at: usize,
         events: &mut Parser<'a, saphyr_parser::StrInput<'a>>,
         depth: usize,
-    ) -> Result<(), Stop> {
-        if depth > DEEPEST {
-            return Err(Stop);
+    ) -> Result<(), IndexingStopped> {
+        if depth > MAX_DEPTH {
+            return Err(IndexingStopped);
         }
         match event {
             Event::MappingStart(..) => loop {
-                let (event, span) = events.next().ok_or(Stop)??;
+                let (event, span) = events.next().ok_or(IndexingStopped)??;
                 let line = span.start.line();
                 let key = match event {
                     Event::MappingEnd => return Ok(()),
-                    Event::Scalar(key, ..) => self.within(at, &key, line),
+                    Event::Scalar(key, ..) => self.index_entry(at, &key, line),
                     // A key that is no scalar has no name.
                     other => {
-                        let key = self.within(at, "?", line);
-                        self.node(other, key, events, depth + 1)?;
+                        let key = self.index_entry(at, "?", line);
+                        self.index_node(other, key, events, depth + 1)?;
                         key
                     }
                 };
-                let (event, _) = events.next().ok_or(Stop)??;
-                self.node(event, key, events, depth + 1)?;
+                let (event, _) = events.next().ok_or(IndexingStopped)??;
+                self.index_node(event, key, events, depth + 1)?;
             },
             Event::SequenceStart(..) => {
                 for index in 0.. {
-                    let (event, span) = events.next().ok_or(Stop)??;
+                    let (event, span) = events.next().ok_or(IndexingStopped)??;
                     if event == Event::SequenceEnd {
                         break;
                     }
-                    let item = self.within(at, &index.to_string(), span.start.line());
-                    self.node(event, item, events, depth + 1)?;
+                    let item = self.index_entry(at, &index.to_string(), span.start.line());
+                    self.index_node(event, item, events, depth + 1)?;
                 }
                 Ok(())
             }
@@ -102,9 +102,9 @@ impl Places {
 }
 
 /// The document ended early, or is nested too deeply.
-struct Stop;
+struct IndexingStopped;
 
-impl From<ScanError> for Stop {
+impl From<ScanError> for IndexingStopped {
     fn from(_: ScanError) -> Self {
         Self
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn keys_items_and_what_is_merged_have_lines() {
         let text = "a: &x\n  b: 1\n  list:\n    - one\n    - {k: two}\nc:\n  <<: *x\n  d: |\n    long\n    text\n  e: 5\n";
-        let places = Places::of(text);
+        let places = LineIndex::parse(text);
         for (path, line) in [
             (&["a"][..], 1),
             (&["a", "b"], 2),
@@ -127,14 +127,14 @@ mod tests {
             (&["c", "b"], 6),
             (&["nothing"], 1),
         ] {
-            assert_eq!(places.line(path), line, "{path:?}");
+            assert_eq!(places.line_of(path), line, "{path:?}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in "[ab:\\-\\[\\]{}&*<\"'|>\n ]{0,80}") {
-            Places::of(&text);
+            LineIndex::parse(&text);
         }
     }
 }

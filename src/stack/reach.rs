@@ -1,6 +1,6 @@
-//! How far a stack file reaches: names that would become paths, folders of the nodes, matou's own
-//! files. A stack file may be anybody's, from the internet; what gives a container the node is told, and
-//! what it has no business with is refused.
+//! Limits on what a stack file may do: names that become paths, folders of the nodes, matou's own
+//! files. A stack file may come from anybody on the internet. What gives a container access to the
+//! node is reported; what no application needs is refused.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -11,22 +11,22 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Variant
 use serde_yaml::{Mapping, Value};
 
 use super::extension::Extension;
-use super::lint::section;
+use super::lint::section_entries;
 use crate::config::StorageConfig;
-use crate::text::visible;
+use crate::text::escape_line;
 
 /// Largest stack file, bytes.
-pub(super) const LARGEST: u64 = 1 << 20;
+pub(super) const MAX_STACK_BYTES: u64 = 1 << 20;
 
-/// Brackets that are not looked at one by one.
-const FEW: usize = 1_000;
+/// Up to so many brackets, nesting is not checked.
+const FEW_BRACKETS: usize = 1_000;
 
-/// Deepest nesting of a file of more brackets; the parser's time grows with its square, and it takes no
-/// deeper one in the end.
+/// Deepest nesting of a file with more brackets. The parser's time grows with the square of the
+/// depth, and it refuses deeper files anyway.
 const DEEPEST: usize = 128;
 
-/// Most that a file stands for when its aliases are written out: values, and sixteenths of its text.
-const MOST: usize = 1 << 20;
+/// Most that a file may expand to when its aliases are written out: values, and sixteenths of text.
+const MAX_EXPANSION: usize = 1 << 20;
 
 /// Longest time that an application has to answer after a deploy, seconds.
 const LONGEST_WAIT: u64 = 24 * 3600;
@@ -37,12 +37,12 @@ const LONGEST_SECRET: usize = 64 << 10;
 /// Longest name, as of a volume.
 const LONGEST: usize = 128;
 
-/// Folders of a node that are matou's, beside the one beside the data.
-const OURS: [&str; 3] = ["/etc/matou", "/run/matou", "/var/lib/matou"];
+/// matou's own folders on a node, beside the one in the data folder.
+const MATOU_FOLDERS: [&str; 3] = ["/etc/matou", "/run/matou", "/var/lib/matou"];
 
-/// Capabilities with which a container is not confined any more.
+/// Capabilities with which a container is no longer confined.
 /// Source: capabilities(7).
-const POWERS: [&str; 9] = [
+const BROAD_CAPABILITIES: [&str; 9] = [
     "ALL",
     "SYS_ADMIN",
     "SYS_MODULE",
@@ -56,7 +56,7 @@ const POWERS: [&str; 9] = [
 
 /// Templates that may stand in the name of a volume. Others can be made to say anything.
 /// Source: swarmkit, template/context.go.
-const FIELDS: [&str; 5] = [
+const NAME_TEMPLATES: [&str; 5] = [
     "{{.Node.Hostname}}",
     "{{.Node.ID}}",
     "{{.Service.Name}}",
@@ -64,24 +64,24 @@ const FIELDS: [&str; 5] = [
     "{{.Task.Slot}}",
 ];
 
-/// Where something is in the file, and a sentence.
-pub(super) type Said = (Vec<String>, String);
+/// Keys that lead to a place in the file, and a sentence about it.
+pub(super) type LocatedMessage = (Vec<String>, String);
 
-/// Whether text is small and flat enough to be parsed, and what it stands for small enough to be kept.
+/// Checks that a text is small and flat enough to parse, and its expansion small enough to keep.
 ///
 /// # Errors
 /// One sentence.
-pub(super) fn bounded(text: &str) -> Result<(), String> {
-    if text.len() as u64 > LARGEST {
-        return Err(format!("it is larger than {} KiB", LARGEST >> 10));
+pub(super) fn check_yaml_limits(text: &str) -> Result<(), String> {
+    if text.len() as u64 > MAX_STACK_BYTES {
+        return Err(format!("it is larger than {} KiB", MAX_STACK_BYTES >> 10));
     }
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
-    if opened > FEW && is_deep(text) {
+    if opened > FEW_BRACKETS && is_nested_too_deeply(text) {
         return Err(format!("it is nested more than {DEEPEST} deep"));
     }
-    let mut left = MOST;
-    let read = Counted(&mut left).deserialize(serde_yaml::Deserializer::from_str(text));
-    // What is wrong otherwise is told, with its line, by who reads it.
+    let mut left = MAX_EXPANSION;
+    let read = ExpansionCounter(&mut left).deserialize(serde_yaml::Deserializer::from_str(text));
+    // Other errors are reported, with their line, where the file is parsed.
     let repeats = |e: serde_yaml::Error| e.to_string().contains("repetition limit");
     match left == 0 || read.err().is_some_and(repeats) {
         true => Err("its aliases make more of it than can be kept".into()),
@@ -89,9 +89,9 @@ pub(super) fn bounded(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether brackets, as the parser of places finds them, are nested too deeply. Of what that one does not
-/// understand, brackets that close nothing can't be told from others: many are too many.
-fn is_deep(text: &str) -> bool {
+/// Whether brackets are nested too deeply, as the YAML parser sees them. After a syntax error,
+/// brackets in plain text can't be told from others: there, many count as too many.
+fn is_nested_too_deeply(text: &str) -> bool {
     let mut depth = 0_usize;
     let mut read = 0;
     for event in Parser::new_from_str(text) {
@@ -104,7 +104,7 @@ fn is_deep(text: &str) -> bool {
             Ok(_) => {}
             Err(_) => {
                 let rest = text.chars().skip(read);
-                return rest.filter(|c| matches!(c, '[' | '{')).count() > FEW;
+                return rest.filter(|c| matches!(c, '[' | '{')).count() > FEW_BRACKETS;
             }
         }
         if depth > DEEPEST {
@@ -114,11 +114,11 @@ fn is_deep(text: &str) -> bool {
     false
 }
 
-/// Reads YAML and keeps nothing, until there is no room left.
-struct Counted<'a>(&'a mut usize);
+/// Counts what YAML expands to, without keeping it, and stops at the limit.
+struct ExpansionCounter<'a>(&'a mut usize);
 
-impl Counted<'_> {
-    fn take<E: de::Error>(&mut self, text: usize) -> Result<(), E> {
+impl ExpansionCounter<'_> {
+    fn use_room<E: de::Error>(&mut self, text: usize) -> Result<(), E> {
         *self.0 = self.0.saturating_sub(1 + text / 16);
         match *self.0 {
             0 => Err(E::custom("too much")),
@@ -127,7 +127,7 @@ impl Counted<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Counted<'_> {
+impl<'de> DeserializeSeed<'de> for ExpansionCounter<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -135,7 +135,7 @@ impl<'de> DeserializeSeed<'de> for Counted<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Counted<'_> {
+impl<'de> Visitor<'de> for ExpansionCounter<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,87 +143,88 @@ impl<'de> Visitor<'de> for Counted<'_> {
     }
 
     fn visit_unit<E: de::Error>(mut self) -> Result<(), E> {
-        self.take(0)
+        self.use_room(0)
     }
 
     fn visit_bool<E: de::Error>(mut self, _: bool) -> Result<(), E> {
-        self.take(0)
+        self.use_room(0)
     }
 
     fn visit_i64<E: de::Error>(mut self, _: i64) -> Result<(), E> {
-        self.take(0)
+        self.use_room(0)
     }
 
     fn visit_u64<E: de::Error>(mut self, _: u64) -> Result<(), E> {
-        self.take(0)
+        self.use_room(0)
     }
 
     fn visit_f64<E: de::Error>(mut self, _: f64) -> Result<(), E> {
-        self.take(0)
+        self.use_room(0)
     }
 
     fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
-        self.take(text.len())
+        self.use_room(text.len())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut all: A) -> Result<(), A::Error> {
-        self.take(0)?;
-        while all.next_element_seed(Counted(self.0))?.is_some() {}
+        self.use_room(0)?;
+        while all.next_element_seed(ExpansionCounter(self.0))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut all: A) -> Result<(), A::Error> {
-        self.take(0)?;
-        while all.next_key_seed(Counted(self.0))?.is_some() {
-            all.next_value_seed(Counted(self.0))?;
+        self.use_room(0)?;
+        while all.next_key_seed(ExpansionCounter(self.0))?.is_some() {
+            all.next_value_seed(ExpansionCounter(self.0))?;
         }
         Ok(())
     }
 
     /// A value with a tag.
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
-        let ((), inner) = tagged.variant_seed(Counted(self.0))?;
-        inner.newtype_variant_seed(Counted(self.0))
+        let ((), inner) = tagged.variant_seed(ExpansionCounter(self.0))?;
+        inner.newtype_variant_seed(ExpansionCounter(self.0))
     }
 }
 
-/// Takes tags (`!x value`) off: the engine's client passes over them, so nothing may be hidden by one.
-pub(super) fn untag(value: &mut Value) {
+/// Removes tags (`!x value`). The engine's client ignores them, so nothing may be hidden behind
+/// one.
+pub(super) fn strip_yaml_tags(value: &mut Value) {
     while let Value::Tagged(tagged) = value {
         *value = std::mem::take(&mut tagged.value);
     }
     match value {
-        Value::Sequence(all) => all.iter_mut().for_each(untag),
-        Value::Mapping(all) => all.values_mut().for_each(untag),
+        Value::Sequence(all) => all.iter_mut().for_each(strip_yaml_tags),
+        Value::Mapping(all) => all.values_mut().for_each(strip_yaml_tags),
         _ => {}
     }
 }
 
-/// Refuses names that would leave their folder, and what is matou's own.
+/// Refuses names that would leave their folder, and mounts of matou's own folders.
 ///
 /// # Errors
-/// The place of the first, and a sentence.
-pub(super) fn check(
+/// The place of the first that is refused, and a sentence.
+pub(super) fn check_names_and_mounts(
     extension: &Extension,
     file: &Mapping,
     storage: &StorageConfig,
-) -> Result<(), Said> {
+) -> Result<(), LocatedMessage> {
     let at = |path: &[&str], message: String| {
         Err((path.iter().map(|p| (*p).to_owned()).collect(), message))
     };
     for kind in ["services", "volumes", "networks", "secrets", "configs"] {
-        for (key, entry) in section(file, kind) {
+        for (key, entry) in section_entries(file, kind) {
             let named = entry.get("name").and_then(Value::as_str);
             for name in [Some(key), named].into_iter().flatten() {
-                if !is_name(name) {
-                    return at(&[kind, key], no_name(name));
+                if !is_object_name(name) {
+                    return at(&[kind, key], invalid_name_message(name));
                 }
             }
         }
     }
     for spec in &extension.secrets {
-        if !is_name(&spec.name) {
-            return at(&["x-matou", "secrets"], no_name(&spec.name));
+        if !is_object_name(&spec.name) {
+            return at(&["x-matou", "secrets"], invalid_name_message(&spec.name));
         }
         if spec.length > LONGEST_SECRET {
             let message = format!("a secret has {LONGEST_SECRET} characters at most");
@@ -246,23 +247,23 @@ pub(super) fn check(
         if !path.is_absolute() || !plain || dump.file.contains(char::is_control) {
             let message = format!(
                 "{} is no path of a dump: an absolute one in the container, without `..`",
-                visible(&dump.file)
+                escape_line(&dump.file)
             );
             return at(&["x-matou", "backup", "dumps"], message);
         }
     }
-    if let Some((place, source)) = unclear(file) {
+    if let Some((place, source)) = find_unclear_source(file) {
         let message = format!(
             "{} does not say where it leads: write a whole path, which begins with /, without templates",
-            visible(&source)
+            escape_line(&source)
         );
         return Err((place, message));
     }
-    for (place, source, _) in mounted(file) {
-        if is_ours(&source, storage) {
+    for (place, source, _) in list_mounted_folders(file) {
+        if is_matou_folder(&source, storage) {
             let message = format!(
                 "{} is matou's own on the node: no container gets it",
-                visible(&source.display().to_string())
+                escape_line(&source.display().to_string())
             );
             return Err((place, message));
         }
@@ -270,12 +271,12 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What gives a container more than its own data.
-pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
+/// Lists what gives a container access to its node, beyond its own data.
+pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<LocatedMessage> {
     let mut told = Vec::new();
-    for (place, source, read_only) in mounted(file) {
+    for (place, source, read_only) in list_mounted_folders(file) {
         let how = if read_only { "to read" } else { "to write" };
-        let shown = visible(&source.display().to_string()).into_owned();
+        let shown = escape_line(&source.display().to_string()).into_owned();
         let inside = |folder: &Path| folder.starts_with(&source);
         let more = if source.ends_with("docker.sock") {
             ": who is in it commands the engine, and has the node"
@@ -291,13 +292,13 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
             format!("{name} gets the node's own {shown}, {how}{more}"),
         ));
     }
-    for (name, service) in section(file, "services") {
+    for (name, service) in section_entries(file, "services") {
         let at = |key: &str| vec!["services".to_owned(), name.to_owned(), key.to_owned()];
         let added = service.get("cap_add").and_then(Value::as_sequence);
         for capability in added.into_iter().flatten().filter_map(Value::as_str) {
             let upper = capability.trim().to_ascii_uppercase();
             let short = upper.trim_start_matches("CAP_");
-            if POWERS.contains(&short) {
+            if BROAD_CAPABILITIES.contains(&short) {
                 told.push((
                     at("cap_add"),
                     format!("{name} gets {short}: it is not confined to its container"),
@@ -312,7 +313,7 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
             });
             named.unwrap_or(network) == "host"
         };
-        let networks = super::lint::uses(service.get("networks"));
+        let networks = super::lint::list_references(service.get("networks"));
         if networks.iter().any(|(network, _)| is_host(network)) {
             told.push((
                 at("networks"),
@@ -323,17 +324,17 @@ pub(super) fn told(file: &Mapping, storage: &StorageConfig) -> Vec<Said> {
     told
 }
 
-/// What a service mounts: the source, with its place, and whether it can only be read.
-struct Mount<'a> {
+/// A bind mount of a service: its place in the file, the source, and whether it is read-only.
+struct BindMount<'a> {
     place: Vec<String>,
     source: &'a str,
     read_only: bool,
 }
 
-/// Every source that is no named volume.
-fn binds(file: &Mapping) -> Vec<Mount<'_>> {
+/// Lists all mounts of services whose source is no named volume.
+fn list_bind_mounts(file: &Mapping) -> Vec<BindMount<'_>> {
     let mut found = Vec::new();
-    for (name, service) in section(file, "services") {
+    for (name, service) in section_entries(file, "services") {
         let volumes = service.get("volumes").and_then(Value::as_sequence);
         for (index, volume) in volumes.into_iter().flatten().enumerate() {
             let (source, read_only) = match volume {
@@ -355,7 +356,7 @@ fn binds(file: &Mapping) -> Vec<Mount<'_>> {
             if let Some(source) = source {
                 let index = index.to_string();
                 let place = ["services", name, "volumes", &index].map(str::to_owned);
-                found.push(Mount {
+                found.push(BindMount {
                     place: place.into(),
                     source,
                     read_only,
@@ -366,24 +367,24 @@ fn binds(file: &Mapping) -> Vec<Mount<'_>> {
     found
 }
 
-/// Options of a volume's driver, with the place of the volume's.
-fn driver_options(file: &Mapping) -> impl Iterator<Item = (Vec<String>, &Mapping)> {
-    section(file, "volumes").filter_map(|(name, volume)| {
+/// Iterates over the driver options of volumes, with their places in the file.
+fn volume_driver_options(file: &Mapping) -> impl Iterator<Item = (Vec<String>, &Mapping)> {
+    section_entries(file, "volumes").filter_map(|(name, volume)| {
         let options = volume.get("driver_opts")?.as_mapping()?;
         let place = ["volumes", name, "driver_opts"].map(str::to_owned);
         Some((place.into(), options))
     })
 }
 
-/// The first source of which nobody can say where it leads: what is relative begins in a folder of the
-/// manager's, and the engine fills templates in on the node.
-fn unclear(file: &Mapping) -> Option<(Vec<String>, String)> {
-    let bind = binds(file)
+/// Finds the first source whose target is not clear: a relative one begins in a folder of the
+/// manager, and a template is filled in by the engine on the node.
+fn find_unclear_source(file: &Mapping) -> Option<(Vec<String>, String)> {
+    let bind = list_bind_mounts(file)
         .into_iter()
         .find(|m| !m.source.starts_with('/') || m.source.contains("{{"))
         .map(|m| (m.place, m.source.to_owned()));
     bind.or_else(|| {
-        driver_options(file).find_map(|(place, options)| {
+        volume_driver_options(file).find_map(|(place, options)| {
             let values = options.values().filter_map(Value::as_str);
             let template = values.into_iter().find(|v| v.contains("{{"))?;
             Some((place, template.to_owned()))
@@ -391,13 +392,13 @@ fn unclear(file: &Mapping) -> Option<(Vec<String>, String)> {
     })
 }
 
-/// Folders of nodes that are mounted, with their places, and whether they can only be read.
-fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
-    let mut found: Vec<_> = binds(file)
+/// Lists the folders of nodes that are mounted, with their places, and whether they are read-only.
+fn list_mounted_folders(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
+    let mut found: Vec<_> = list_bind_mounts(file)
         .into_iter()
-        .map(|m| (m.place, plain(Path::new(m.source)), m.read_only))
+        .map(|m| (m.place, normalize_path(Path::new(m.source)), m.read_only))
         .collect();
-    for (place, options) in driver_options(file) {
+    for (place, options) in volume_driver_options(file) {
         let text = |key: &str| options.get(key).and_then(Value::as_str).unwrap_or_default();
         if text("type") == "tmpfs" {
             continue;
@@ -406,18 +407,19 @@ fn mounted(file: &Mapping) -> Vec<(Vec<String>, PathBuf, bool)> {
         let layers = layers
             .filter(|(key, _)| matches!(*key, "lowerdir" | "upperdir" | "workdir"))
             .flat_map(|(_, folders)| folders.split(':'));
-        // `:/folder` and `host:/folder` of NFS; what is relative begins in the engine's folder, `/`.
+        // `:/folder` and `host:/folder` are NFS. A relative path begins in the engine's folder,
+        // `/`.
         let sources = [text("device"), text("share")].map(|s| s.rsplit(':').next().unwrap_or(s));
         for source in sources.into_iter().chain(layers).filter(|s| !s.is_empty()) {
-            let path = plain(&Path::new("/").join(source));
+            let path = normalize_path(&Path::new("/").join(source));
             found.push((place.clone(), path, false));
         }
     }
     found
 }
 
-/// The path without `.` and `..`, as the kernel goes where no links are.
-fn plain(path: &Path) -> PathBuf {
+/// Removes `.` and `..` from a path, without following links.
+fn normalize_path(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
         match component {
@@ -431,16 +433,17 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
-fn is_ours(path: &Path, storage: &StorageConfig) -> bool {
-    path.starts_with(storage.path.join(".matou")) || OURS.iter().any(|o| path.starts_with(o))
+fn is_matou_folder(path: &Path, storage: &StorageConfig) -> bool {
+    path.starts_with(storage.path.join(".matou"))
+        || MATOU_FOLDERS.iter().any(|o| path.starts_with(o))
 }
 
-/// What the engine takes as a name of a volume.
+/// Whether the engine accepts it as the name of a volume.
 /// Source: moby, daemon/names `RestrictedNameChars`.
-fn is_name(name: &str) -> bool {
+fn is_object_name(name: &str) -> bool {
     // The engine fills these in, with what is a name itself.
     let mut name = name.to_owned();
-    for field in FIELDS {
+    for field in NAME_TEMPLATES {
         name = name.replace(field, "x");
     }
     name.len() <= LONGEST
@@ -450,10 +453,10 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-fn no_name(name: &str) -> String {
+fn invalid_name_message(name: &str) -> String {
     format!(
         "{:?} is no name: use letters, digits, `_`, `.` and `-`, a letter or digit first, at most {LONGEST}",
-        visible(name)
+        escape_line(name)
     )
 }
 
@@ -463,7 +466,7 @@ mod tests {
 
     fn judged(text: &str) -> (Result<(), String>, Vec<String>) {
         let mut file: Value = serde_yaml::from_str(text).unwrap();
-        untag(&mut file);
+        strip_yaml_tags(&mut file);
         let Value::Mapping(file) = file else {
             panic!("{text}")
         };
@@ -476,10 +479,13 @@ mod tests {
             .unwrap()
             .storage;
         assert_eq!(storage.path, Path::new("/mnt/data"));
-        let said = |(place, text): Said| format!("{}: {text}", place.join("."));
+        let said = |(place, text): LocatedMessage| format!("{}: {text}", place.join("."));
         (
-            check(&extension, &file, &storage).map_err(said),
-            told(&file, &storage).into_iter().map(said).collect(),
+            check_names_and_mounts(&extension, &file, &storage).map_err(said),
+            list_node_access(&file, &storage)
+                .into_iter()
+                .map(said)
+                .collect(),
         )
     }
 
@@ -556,32 +562,32 @@ mod tests {
 
     #[test]
     fn depth_and_size_are_bounded() {
-        assert!(bounded("services: {a: {image: x}}\n").is_ok());
-        assert!(bounded(&"[".repeat(100_000)).is_err());
-        assert!(bounded(&"a: 1\n".repeat(300_000)).is_err());
+        assert!(check_yaml_limits("services: {a: {image: x}}\n").is_ok());
+        assert!(check_yaml_limits(&"[".repeat(100_000)).is_err());
+        assert!(check_yaml_limits(&"a: 1\n".repeat(300_000)).is_err());
         // Brackets in quotes close nothing.
-        assert!(bounded(&"[\"]\",\n".repeat(100_000)).is_err());
+        assert!(check_yaml_limits(&"[\"]\",\n".repeat(100_000)).is_err());
         // Many that are flat are fine, also in text that only looks like brackets.
-        assert!(bounded(&"- {a: [1]}\n".repeat(50_000)).is_ok());
-        assert!(bounded(&format!("a: |\n{}", "  [[[[\n".repeat(10_000))).is_ok());
+        assert!(check_yaml_limits(&"- {a: [1]}\n".repeat(50_000)).is_ok());
+        assert!(check_yaml_limits(&format!("a: |\n{}", "  [[[[\n".repeat(10_000))).is_ok());
     }
 
     #[test]
     fn what_aliases_stand_for_is_bounded() {
         let few = "x: &a {image: y:1}\nservices: {a: *a, b: *a, c: {<<: *a}}\n";
-        assert!(bounded(few).is_ok());
+        assert!(check_yaml_limits(few).is_ok());
         let list = format!("a: &a [{}]\n", "1,".repeat(10_000));
         let many = format!("{list}b: [{}]\n", "*a,".repeat(10_000));
-        assert!(bounded(&many).unwrap_err().contains("aliases"));
+        assert!(check_yaml_limits(&many).unwrap_err().contains("aliases"));
         let text = format!(
             "a: &a {}\nb: [{}]\n",
             "x".repeat(500_000),
             "*a,".repeat(10_000)
         );
-        assert!(bounded(&text).unwrap_err().contains("aliases"));
+        assert!(check_yaml_limits(&text).unwrap_err().contains("aliases"));
         let laugh = |i: u32| format!("a{i}: &a{i} [{}]\n", format!("*a{},", i - 1).repeat(9));
         let laughs: String = (1..20).map(laugh).collect();
-        let laughs = bounded(&format!("a0: &a0 lol\n{laughs}"));
+        let laughs = check_yaml_limits(&format!("a0: &a0 lol\n{laughs}"));
         assert!(laughs.unwrap_err().contains("aliases"));
     }
 }

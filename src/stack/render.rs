@@ -1,4 +1,4 @@
-//! From a stack file to the file that `docker stack deploy` gets.
+//! Renders a stack file into the compose file for `docker stack deploy`.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,28 @@ use secrecy::SecretString;
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use super::catalogue::Stack;
+use super::catalogue::StackFile;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
-use super::interpolate::{InterpolationError, escape, interpolate};
-use super::lint::{Finding, MOST_PORTS, Severity, TOO_MANY_PORTS, lint, published, section, uses};
-use super::needs::{self, Needs};
-use super::places::Places;
+use super::interpolate::{InterpolationError, escape_dollars, interpolate};
+use super::lint::{
+    LintFinding, LintSeverity, MOST_PORTS, TOO_MANY_PORTS, lint_compose, list_references,
+    parse_published_ports, section_entries,
+};
+use super::needs::{self, ServiceRequirements};
+use super::places::LineIndex;
 use super::reach;
-use super::switches::Switches;
+use super::switches::EdgeSettings;
 use super::traefik1::Labels;
-use super::volumes::{self, Volumes};
+use super::volumes::{self, StackVolumes};
 use super::{AppFile, StackError, labels, traefik1};
-use crate::config::{Config, EdgeConfig, StorageConfig, nearest};
+use crate::config::{Config, EdgeConfig, StorageConfig, find_nearest_name};
 
 /// Label on each service with the hash of what was deployed.
 pub const HASH_LABEL: &str = "org.matou.hash";
 
 /// Compose file version for files that name none: engines before 23 refuse those.
-const VERSION: &str = "3.8";
+const COMPOSE_VERSION: &str = "3.8";
 
 /// Most text of all services together with what they refer to, bytes.
 const MOST_HASHED: usize = 64 << 20;
@@ -32,9 +35,9 @@ const MOST_HASHED: usize = 64 << 20;
 /// Most text in all values together, bytes.
 const MOST_TEXT: usize = 8 << 20;
 
-/// Keys whose values are numbers or booleans also when they come from a variable, which is text.
+/// Keys whose values are numbers or booleans, also when they come from a variable, which is text.
 /// Source: docker/cli, cli/compose/loader/interpolate.go.
-const TYPED: [&str; 21] = [
+const TYPED_KEYS: [&str; 21] = [
     "attachable",
     "disable",
     "external",
@@ -60,38 +63,38 @@ const TYPED: [&str; 21] = [
 
 /// What a stack is rendered for.
 #[derive(Debug, Clone)]
-pub struct Target<'a> {
+pub struct RenderTarget<'a> {
     pub storage: &'a StorageConfig,
     pub edge: &'a EdgeConfig,
     /// The version in use of each generated secret; the first where there is none.
     pub secrets: BTreeMap<String, u32>,
-    pub switches: Switches,
+    pub edge_settings: EdgeSettings,
     /// Images in the place of those of the file, by service.
     pub images: BTreeMap<String, String>,
-    /// Where every service runs, as [`place_constraint`] takes it.
+    /// Where every service runs, in the form that [`place_constraint`] takes.
     pub place: Option<String>,
     /// Files that were written from the fleet, by their paths beside the stack file.
     pub files: BTreeMap<String, SecretString>,
 }
 
-impl<'a> Target<'a> {
-    /// For an application as its file says.
-    pub fn of_app(config: &'a Config, file: &AppFile) -> Self {
+impl<'a> RenderTarget<'a> {
+    /// Makes the target of an application, from its file.
+    pub fn for_app(config: &'a Config, file: &AppFile) -> Self {
         Self {
-            switches: file.edge.clone(),
+            edge_settings: file.edge.clone(),
             images: file.images.clone(),
             place: file.place.clone(),
-            ..Self::of(config)
+            ..Self::for_fleet(config)
         }
     }
 
     /// The fleet of a configuration, for an application that has no secrets yet.
-    pub fn of(config: &'a Config) -> Self {
+    pub fn for_fleet(config: &'a Config) -> Self {
         Self {
             storage: &config.storage,
             edge: &config.edge,
             secrets: BTreeMap::new(),
-            switches: Switches::default(),
+            edge_settings: EdgeSettings::default(),
             images: BTreeMap::new(),
             place: None,
             files: BTreeMap::new(),
@@ -101,30 +104,30 @@ impl<'a> Target<'a> {
 
 /// A stack, ready for the engine.
 #[derive(Debug, Clone, Default)]
-pub struct Rendered {
+pub struct RenderedStack {
     pub yaml: String,
     pub services: Vec<RenderedService>,
     /// What is not as it should be.
-    pub findings: Vec<Finding>,
-    /// What was turned into something else on the way; a sentence each.
+    pub findings: Vec<LintFinding>,
+    /// What was changed in the file on the way; a sentence each.
     pub notes: Vec<String>,
-    pub volumes: Volumes,
+    pub volumes: StackVolumes,
     /// Swarm configs and secrets with the content of files.
     pub configs: Vec<NeededConfig>,
     pub file_secrets: Vec<FileSecret>,
-    /// Secrets that are made when they are not there.
+    /// Secrets that are generated when they do not exist yet.
     pub secrets: Vec<NeededSecret>,
     /// External networks, as Swarm knows them.
     pub networks: Vec<String>,
     /// How many networks the engine makes for the stack.
     pub own_networks: usize,
-    /// Folders of the nodes that are mounted as they are; the engine does not make them.
+    /// Folders of the nodes that are mounted as bind mounts; the engine does not make them.
     pub binds: Vec<std::path::PathBuf>,
     /// Host names of all routers.
     pub domains: Vec<String>,
     /// Published ports with their protocols.
     pub ports: Vec<(u64, String)>,
-    /// What the application answers when it is well, when it has a domain.
+    /// The check by which the application is well; `None` without a domain.
     pub check: Option<HttpCheck>,
 }
 
@@ -145,32 +148,37 @@ pub struct RenderedService {
     pub image: String,
     /// `None` for a global service.
     pub replicas: Option<u64>,
-    /// What it asks of its node.
-    pub needs: Needs,
-    /// Of everything the file says of the service.
+    /// What one task requires of its node.
+    pub requirements: ServiceRequirements,
+    /// Hash of everything that the file says of the service.
     pub hash: String,
     /// Labels and environment, for comparing.
     pub labels: Labels,
     pub environment: Labels,
 }
 
-pub(super) fn render(
-    stack: &Stack,
+pub(super) fn render_stack_file(
+    stack: &StackFile,
     app: &str,
     variables: &BTreeMap<String, String>,
-    target: &Target<'_>,
-) -> Result<Rendered, StackError> {
-    check_app_name(app)?;
+    target: &RenderTarget<'_>,
+) -> Result<RenderedStack, StackError> {
+    require_new_app_name(app)?;
     check_variables(stack, variables)?;
     let mut value: Value = serde_yaml::from_str(&stack.text)
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
     value
         .apply_merge()
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-    reach::untag(&mut value);
+    reach::strip_yaml_tags(&mut value);
     let Value::Mapping(mut file) = value else {
         let message = "a stack file begins with `services:`".to_owned();
-        return Err(StackError::near(&stack.file, &stack.text, "", message));
+        return Err(StackError::at_first_occurrence(
+            &stack.file,
+            &stack.text,
+            "",
+            message,
+        ));
     };
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
     let lookup = |name: &str| {
@@ -182,31 +190,31 @@ pub(super) fn render(
             .get(name)
             .cloned()
             .or_else(declared)
-            .or_else(|| built_in(name, app, target.edge))
+            .or_else(|| built_in_variable(name, app, target.edge))
     };
     let mut room = MOST_TEXT;
     for (key, value) in &mut file {
         if key.as_str() != Some("version") {
-            substitute(value, key.as_str().unwrap_or(""), &lookup, &mut room)
-                .map_err(|e| located(stack, &e))?;
+            interpolate_values(value, key.as_str().unwrap_or(""), &lookup, &mut room)
+                .map_err(|e| locate_interpolation_error(stack, &e))?;
         }
     }
-    octal_modes(&mut file);
-    let places = Places::of(&stack.text);
+    convert_octal_modes(&mut file);
+    let places = LineIndex::parse(&stack.text);
     let at = |path: &[&str], message: String| StackError::At {
         file: stack.file.clone(),
-        line: places.line(path),
+        line: places.line_of(path),
         message,
     };
-    let mut out = Rendered {
-        findings: lint(&stack.file, &places, &file),
-        ..Rendered::default()
+    let mut out = RenderedStack {
+        findings: lint_compose(&stack.file, &places, &file),
+        ..RenderedStack::default()
     };
-    let said = |(place, message): reach::Said| {
+    let said = |(place, message): reach::LocatedMessage| {
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
-        (places.line(&place), message)
+        (places.line_of(&place), message)
     };
-    reach::check(&stack.extension, &file, target.storage).map_err(|e| {
+    reach::check_names_and_mounts(&stack.extension, &file, target.storage).map_err(|e| {
         let (line, message) = said(e);
         let file = stack.file.clone();
         StackError::At {
@@ -215,11 +223,14 @@ pub(super) fn render(
             message,
         }
     })?;
-    // What comes with matou was looked at.
-    if !matches!(stack.folder, files::Folder::BuiltIn(_)) {
-        for (line, message) in reach::told(&file, target.storage).into_iter().map(said) {
-            out.findings.push(Finding {
-                severity: Severity::Warning,
+    // Built-in stacks are known, and need no warnings.
+    if !matches!(stack.folder, files::StackFolder::BuiltIn(_)) {
+        for (line, message) in reach::list_node_access(&file, target.storage)
+            .into_iter()
+            .map(said)
+        {
+            out.findings.push(LintFinding {
+                severity: LintSeverity::Warning,
                 file: stack.file.clone(),
                 line,
                 message,
@@ -227,22 +238,22 @@ pub(super) fn render(
         }
     }
     file.entry("version".into())
-        .or_insert_with(|| VERSION.into());
-    let carried = files::carry(app, &mut file, &stack.folder, &target.files).map_err(
+        .or_insert_with(|| COMPOSE_VERSION.into());
+    let carried = files::externalize_files(app, &mut file, &stack.folder, &target.files).map_err(
         |(kind, name, message)| {
             let text = format!("{name} of {kind}: {message}");
             at(&[&kind, &name, "file"], text)
         },
     )?;
     (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
-    out.secrets = secrets(stack, app, &mut file, target)
+    out.secrets = name_generated_secrets(stack, app, &mut file, target)
         .map_err(|(name, message)| at(&["secrets", &name], message))?;
-    out.volumes = volumes::render(app, &mut file, target.storage);
+    out.volumes = volumes::render_volumes(app, &mut file, target.storage);
     out.notes.append(&mut out.volumes.notes);
-    out.networks = networks(&file);
-    out.own_networks = own_networks(&file);
-    out.binds = binds(&file);
-    services(stack, app, &mut file, target, &places, &mut out)?;
+    out.networks = list_external_networks(&file);
+    out.own_networks = count_own_networks(&file);
+    out.binds = list_bind_folders(&file);
+    render_services(stack, app, &mut file, target, &places, &mut out)?;
     out.check =
         (!out.domains.is_empty()).then(|| stack.extension.check.clone().unwrap_or_default());
     out.yaml = serde_yaml::to_string(&file)
@@ -250,8 +261,8 @@ pub(super) fn render(
     Ok(out)
 }
 
-/// Variables that every stack has without declaring them.
-fn built_in(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
+/// Returns a variable that every stack has without declaring it.
+fn built_in_variable(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
     Some(match name {
         "APP" => app.to_owned(),
         // What the edge serves.
@@ -262,15 +273,15 @@ fn built_in(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
     })
 }
 
-/// Names of [`built_in`].
-const BUILT_IN: [&str; 4] = ["APP", "SCHEME", "RESOLVER", "ACME_EMAIL"];
+/// Names that [`built_in_variable`] knows.
+const BUILT_IN_VARIABLES: [&str; 4] = ["APP", "SCHEME", "RESOLVER", "ACME_EMAIL"];
 
-/// Gives the secrets that matou makes their names of this application and version.
-fn secrets(
-    stack: &Stack,
+/// Names the secrets that matou generates after this application and version. Returns them.
+fn name_generated_secrets(
+    stack: &StackFile,
     app: &str,
     file: &mut Mapping,
-    target: &Target<'_>,
+    target: &RenderTarget<'_>,
 ) -> Result<Vec<NeededSecret>, (String, String)> {
     let mut needed = Vec::new();
     for spec in &stack.extension.secrets {
@@ -298,13 +309,13 @@ fn secrets(
 }
 
 /// External networks, as Swarm knows them.
-fn networks(file: &Mapping) -> Vec<String> {
-    external_names(file).into_values().collect()
+fn list_external_networks(file: &Mapping) -> Vec<String> {
+    external_networks_by_key(file).into_values().collect()
 }
 
-/// External networks by their key in the file; `external: {name: x}` is how older files say it.
-fn external_names(file: &Mapping) -> BTreeMap<String, String> {
-    section(file, "networks")
+/// Returns the external networks by their key in the file. Older files write `external: {name: x}`.
+fn external_networks_by_key(file: &Mapping) -> BTreeMap<String, String> {
+    section_entries(file, "networks")
         .filter_map(|(key, network)| {
             let external = network.get("external")?;
             let named = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
@@ -318,17 +329,20 @@ fn external_names(file: &Mapping) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Networks that are made with the stack: those declared, and the one of services that name none.
-fn own_networks(file: &Mapping) -> usize {
-    let declared = section(file, "networks").count() - external_names(file).len();
-    let default = section(file, "services").any(|(_, s)| uses(s.get("networks")).is_empty());
+/// Counts the networks that are made with the stack: those declared, and the default network when a
+/// service names none.
+fn count_own_networks(file: &Mapping) -> usize {
+    let declared = section_entries(file, "networks").count() - external_networks_by_key(file).len();
+    let default = section_entries(file, "services")
+        .any(|(_, s)| list_references(s.get("networks")).is_empty());
     declared + usize::from(default)
 }
 
-/// Absolute paths of nodes that services mount. What has a file's ending is taken for a file.
-fn binds(file: &Mapping) -> Vec<std::path::PathBuf> {
+/// Lists the absolute paths of nodes that services mount. A path with a file's extension is taken
+/// for a file, and left out.
+fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
-    for (_, service) in section(file, "services") {
+    for (_, service) in section_entries(file, "services") {
         let volumes = service.get("volumes").and_then(Value::as_sequence);
         for volume in volumes.into_iter().flatten() {
             let source = match volume {
@@ -348,17 +362,17 @@ fn binds(file: &Mapping) -> Vec<std::path::PathBuf> {
     found
 }
 
-fn check_app_name(app: &str) -> Result<(), StackError> {
-    super::name::check_new(app).map_err(StackError::Other)
+fn require_new_app_name(app: &str) -> Result<(), StackError> {
+    super::name::check_new_app_name(app).map_err(StackError::Other)
 }
 
-/// A misspelt variable must not be ignored: its default would be deployed.
-fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<(), StackError> {
+/// Checks the given variables. A misspelt name is an error: else the default would be deployed.
+fn check_variables(stack: &StackFile, given: &BTreeMap<String, String>) -> Result<(), StackError> {
     let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
     for name in given.keys() {
-        let known = declared().any(|d| d == name) || BUILT_IN.contains(&name.as_str());
-        if !known && !mentions(&stack.text, name) {
-            let hint = nearest(name, declared())
+        let known = declared().any(|d| d == name) || BUILT_IN_VARIABLES.contains(&name.as_str());
+        if !known && !mentions_variable(&stack.text, name) {
+            let hint = find_nearest_name(name, declared())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             return Err(StackError::Other(format!(
                 "the stack {} has no variable {name}{hint}",
@@ -377,14 +391,14 @@ fn check_variables(stack: &Stack, given: &BTreeMap<String, String>) -> Result<()
             });
         }
         if let Some(value) = given.get(&variable.name) {
-            variable.accepts(value).map_err(StackError::Other)?;
+            variable.check_value(value).map_err(StackError::Other)?;
         }
     }
     Ok(())
 }
 
 /// Whether `$NAME` or `${NAME` stands in the text.
-fn mentions(text: &str, name: &str) -> bool {
+fn mentions_variable(text: &str, name: &str) -> bool {
     let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split('$').skip(1).any(|rest| {
         let rest = rest.strip_prefix('{').unwrap_or(rest);
@@ -393,18 +407,18 @@ fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-fn located(stack: &Stack, error: &InterpolationError) -> StackError {
+fn locate_interpolation_error(stack: &StackFile, error: &InterpolationError) -> StackError {
     let needle = match error {
         InterpolationError::Required { name, .. } => format!("${{{name}"),
         InterpolationError::Invalid(what) => what.clone(),
         InterpolationError::TooLong | InterpolationError::TooDeep => "$".to_owned(),
     };
-    StackError::near(&stack.file, &stack.text, &needle, error.to_string())
+    StackError::at_first_occurrence(&stack.file, &stack.text, &needle, error.to_string())
 }
 
-/// Makes numbers of the permissions of configs and secrets: docker's client reads `0400` as an octal
-/// number, and refuses the text that it is for the YAML of today.
-fn octal_modes(file: &mut Mapping) {
+/// Converts the octal `mode` of configs and secrets (`0400`) to a number. Today's YAML takes it for
+/// text, which the engine's client refuses.
+fn convert_octal_modes(file: &mut Mapping) {
     let services = file.get_mut("services").and_then(Value::as_mapping_mut);
     for service in services.into_iter().flat_map(|s| s.values_mut()) {
         for kind in ["configs", "secrets"] {
@@ -420,8 +434,8 @@ fn octal_modes(file: &mut Mapping) {
     }
 }
 
-/// Interpolates every string value; keys are left alone, as Docker leaves them.
-fn substitute(
+/// Interpolates every string value. Keys stay as they are, as Docker leaves them.
+fn interpolate_values(
     value: &mut Value,
     key: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -433,48 +447,49 @@ fn substitute(
             *room = room
                 .checked_sub(new.len())
                 .ok_or(InterpolationError::TooLong)?;
-            if new != *text && TYPED.contains(&key) {
+            if new != *text && TYPED_KEYS.contains(&key) {
                 // The text of a number or boolean; anything else stays text.
                 *value = match serde_yaml::from_str(&new) {
                     Ok(typed @ (Value::Number(_) | Value::Bool(_))) => typed,
-                    _ => Value::String(escape(&new)),
+                    _ => Value::String(escape_dollars(&new)),
                 };
             } else {
-                // Docker interpolates what it gets once more.
-                *text = escape(&new);
+                // Docker interpolates the rendered file once more.
+                *text = escape_dollars(&new);
             }
         }
         Value::Sequence(items) => {
             for item in items {
-                substitute(item, key, lookup, room)?;
+                interpolate_values(item, key, lookup, room)?;
             }
         }
         Value::Mapping(map) => {
             for (key, value) in map {
-                substitute(value, key.as_str().unwrap_or(""), lookup, room)?;
+                interpolate_values(value, key.as_str().unwrap_or(""), lookup, room)?;
             }
         }
-        Value::Tagged(tagged) => substitute(&mut tagged.value, key, lookup, room)?,
+        Value::Tagged(tagged) => interpolate_values(&mut tagged.value, key, lookup, room)?,
         _ => {}
     }
     Ok(())
 }
 
-/// Lists the services, and gives each the labels that Traefik and matou go by.
-fn services(
-    stack: &Stack,
+/// Gives each service its labels, and adds it to the rendered stack's list.
+fn render_services(
+    stack: &StackFile,
     app: &str,
     file: &mut Mapping,
-    target: &Target<'_>,
-    places: &Places,
-    out: &mut Rendered,
+    target: &RenderTarget<'_>,
+    places: &LineIndex,
+    out: &mut RenderedStack,
 ) -> Result<(), StackError> {
-    // What a service refers to is part of it: a secret of a new version, a config of new content.
+    // The hash of a service includes what it refers to: a new version of a secret, or new content
+    // of a config, changes it.
     let declared: Vec<(&str, Mapping)> = ["configs", "secrets", "networks"]
         .into_iter()
         .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
         .collect();
-    let externals = external_names(file);
+    let externals = external_networks_by_key(file);
     let mut hashed = 0;
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
@@ -483,7 +498,7 @@ fn services(
         let name = name.as_str().unwrap_or_default().to_owned();
         let at = |path: &[&str], message: String| StackError::At {
             file: stack.file.clone(),
-            line: places.line(path),
+            line: places.line_of(path),
             message,
         };
         let Value::Mapping(service) = service else {
@@ -493,11 +508,11 @@ fn services(
             service.insert("image".into(), image.as_str().into());
         }
         if let Some(place) = &target.place {
-            needs::place(service, &needs::place_constraint(place));
+            needs::set_place_constraint(service, &needs::place_constraint(place));
         }
-        files::environment(service, &stack.folder)
+        files::merge_env_files(service, &stack.folder)
             .map_err(|message| at(&["services", &name, "env_file"], message))?;
-        // Docker interpolates labels once more; they are looked at without its escapes.
+        // Docker interpolates labels once more, so they are compared without its escapes.
         let plain = |labels: Labels| -> Labels {
             labels
                 .into_iter()
@@ -505,32 +520,36 @@ fn services(
                 .collect()
         };
         let id = format!("{app}-{name}");
-        let old = plain(labels::of(service));
+        let old = plain(labels::deploy_labels(service));
         let path = ["services", name.as_str(), "deploy", "labels"];
-        let migrated = traefik1::migrate(
+        let migrated = traefik1::migrate_labels(
             &old,
-            traefik1::Target {
+            traefik1::RouterTarget {
                 id: &id,
                 resolver: &target.edge.resolver,
             },
         )
         .map_err(|message| at(&path, message))?;
-        if old.keys().any(|l| traefik1::is_old(l)) {
+        if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
             out.notes.push(format!(
                 "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
             ));
         }
         out.notes.extend(migrated.notes);
         let mut labels = migrated.labels;
-        target.switches.apply(app, &mut labels);
-        out.domains.extend(crate::model::domains(&labels));
-        let escaped = labels.iter().map(|(k, v)| (k.clone(), escape(v))).collect();
-        labels::set(service, &escaped);
+        target.edge_settings.apply_to_labels(app, &mut labels);
+        out.domains
+            .extend(crate::model::domains_from_labels(&labels));
+        let escaped = labels
+            .iter()
+            .map(|(k, v)| (k.clone(), escape_dollars(v)))
+            .collect();
+        labels::set_deploy_labels(service, &escaped);
 
         let mut text = serde_yaml::to_string(service)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
         for (kind, section) in &declared {
-            for (used, _) in uses(service.get(*kind)) {
+            for (used, _) in list_references(service.get(*kind)) {
                 let entry = section.get(used).unwrap_or(&Value::Null);
                 text.push_str(&serde_yaml::to_string(entry).unwrap_or_default());
             }
@@ -544,25 +563,26 @@ fn services(
         let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let mut stamped = escaped.clone();
         stamped.insert(HASH_LABEL.into(), hash.clone());
-        labels::set(service, &stamped);
+        labels::set_deploy_labels(service, &stamped);
 
         let deploy = |key: &str| service.get("deploy").and_then(|d| d.get(key));
         let global = deploy("mode").and_then(Value::as_str) == Some("global");
         let replicas = deploy("replicas").and_then(Value::as_u64).unwrap_or(1);
         let ports = service.get("ports").and_then(Value::as_sequence);
         for port in ports.into_iter().flatten() {
-            out.ports.extend(published(port).unwrap_or_default());
+            out.ports
+                .extend(parse_published_ports(port).unwrap_or_default());
             if out.ports.len() > MOST_PORTS {
                 return Err(at(&["services", &name, "ports"], TOO_MANY_PORTS.into()));
             }
         }
         out.services.push(RenderedService {
-            image: labels::text(service.get("image").unwrap_or(&Value::Null)),
+            image: labels::scalar_text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),
-            needs: needs::of(service, &externals),
+            requirements: needs::service_requirements(service, &externals),
             hash,
             labels,
-            environment: plain(labels::read(service.get("environment"))),
+            environment: plain(labels::labels_from_value(service.get("environment"))),
             name,
         });
     }

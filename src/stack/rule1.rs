@@ -1,20 +1,20 @@
-//! Rules of Traefik 1, `Host:a.org;PathPrefix:/x`, as Traefik 3 says them.
+//! Translates rules of Traefik 1, `Host:a.org;PathPrefix:/x`, to Traefik 3.
 //!
 //! Source: <https://doc.traefik.io/traefik/v1.7/basics/#matchers>.
 
-/// A rule of Traefik 3 with what it needs beside it.
+/// A rule of Traefik 3, and the options of the middlewares that it needs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct MigratedRule {
     pub rule: String,
     /// Name, option and value.
     pub middlewares: Vec<(&'static str, &'static str, String)>,
 }
 
-/// `Host:a,b;PathPrefixStrip:/x` as Traefik 3 says it.
-pub(super) fn rule(old: &str) -> Result<Rule, String> {
-    let mut out = Rule::default();
+/// Translates a rule such as `Host:a,b;PathPrefixStrip:/x`. Fails with a sentence.
+pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, String> {
+    let mut out = MigratedRule::default();
     let mut parts = Vec::new();
-    for part in split(old, ';') {
+    for part in split_outside_braces(old, ';') {
         let part = part.trim();
         if part.is_empty() {
             continue;
@@ -22,7 +22,10 @@ pub(super) fn rule(old: &str) -> Result<Rule, String> {
         let (name, values) = part
             .split_once(':')
             .ok_or_else(|| format!("`{part}` is no rule of Traefik 1: write MATCHER:VALUE"))?;
-        let values: Vec<&str> = split(values, ',').into_iter().map(str::trim).collect();
+        let values: Vec<&str> = split_outside_braces(values, ',')
+            .into_iter()
+            .map(str::trim)
+            .collect();
         let either = |matcher: &str, of: &dyn Fn(&str) -> String| {
             let all: Vec<String> = values
                 .iter()
@@ -37,13 +40,19 @@ pub(super) fn rule(old: &str) -> Result<Rule, String> {
         let pattern = values.iter().any(|v| v.contains('{'));
         let joined = || values.join(",");
         match (name.trim().to_ascii_lowercase().as_str(), pattern) {
-            ("host", _) => parts.push(either("Host", &|v| v.to_ascii_lowercase_outside_holes())),
-            ("hostregexp", _) => parts.push(either("HostRegexp", &|v| regexp(v, "[^.]+", true))),
+            ("host", _) => parts.push(either("Host", &|v| v.to_lowercase_host())),
+            ("hostregexp", _) => parts.push(either("HostRegexp", &|v| {
+                template_to_regex(v, "[^.]+", true)
+            })),
             ("path", false) => parts.push(either("Path", &same)),
-            ("path", true) => parts.push(either("PathRegexp", &|v| regexp(v, "[^/]+", true))),
+            ("path", true) => parts.push(either("PathRegexp", &|v| {
+                template_to_regex(v, "[^/]+", true)
+            })),
             ("pathprefix", false) => parts.push(either("PathPrefix", &same)),
             ("pathprefix", true) => {
-                parts.push(either("PathRegexp", &|v| regexp(v, "[^/]+", false)));
+                parts.push(either("PathRegexp", &|v| {
+                    template_to_regex(v, "[^/]+", false)
+                }));
             }
             ("pathstrip", _) => {
                 parts.push(either("Path", &same));
@@ -57,9 +66,13 @@ pub(super) fn rule(old: &str) -> Result<Rule, String> {
             }
             (strip @ ("pathstripregex" | "pathprefixstripregex"), _) => {
                 let whole = strip == "pathstripregex";
-                parts.push(either("PathRegexp", &|v| regexp(v, "[^/]+", whole)));
-                let patterns: Vec<String> =
-                    values.iter().map(|v| regexp(v, "[^/]+", false)).collect();
+                parts.push(either("PathRegexp", &|v| {
+                    template_to_regex(v, "[^/]+", whole)
+                }));
+                let patterns: Vec<String> = values
+                    .iter()
+                    .map(|v| template_to_regex(v, "[^/]+", false))
+                    .collect();
                 out.middlewares
                     .push(("strip", "stripprefixregex.regex", patterns.join(",")));
             }
@@ -110,13 +123,13 @@ pub(super) fn rule(old: &str) -> Result<Rule, String> {
     Ok(out)
 }
 
-trait OutsideHoles {
-    fn to_ascii_lowercase_outside_holes(&self) -> String;
+trait LowercaseHost {
+    fn to_lowercase_host(&self) -> String;
 }
 
-impl OutsideHoles for str {
-    /// Host names in lower case; `${VARIABLES}` as they are.
-    fn to_ascii_lowercase_outside_holes(&self) -> String {
+impl LowercaseHost for str {
+    /// Returns a host name in lower case. One with `${VARIABLES}` is unchanged.
+    fn to_lowercase_host(&self) -> String {
         match self.contains('$') {
             true => self.to_owned(),
             false => self.to_ascii_lowercase(),
@@ -125,7 +138,7 @@ impl OutsideHoles for str {
 }
 
 /// Splits outside of braces, since patterns may hold the separator.
-fn split(text: &str, at: char) -> Vec<&str> {
+fn split_outside_braces(text: &str, at: char) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (i, c) in text.char_indices() {
         match c {
@@ -142,8 +155,8 @@ fn split(text: &str, at: char) -> Vec<&str> {
     parts
 }
 
-/// `/x/{id:[0-9]+}` as a regular expression of Go; `{id}` stands for `any`.
-fn regexp(template: &str, any: &str, whole: bool) -> String {
+/// Turns `/x/{id:[0-9]+}` into a regular expression of Go. `{id}` without a pattern becomes `any`.
+fn template_to_regex(template: &str, any: &str, whole: bool) -> String {
     let mut out = String::from("^");
     let mut rest = template;
     while let Some(at) = rest.find('{') {
@@ -156,7 +169,7 @@ fn regexp(template: &str, any: &str, whole: bool) -> String {
             continue;
         }
         out.push_str(&regex::escape(&rest[..at]));
-        let end = closing(&rest[at..]).map_or(rest.len(), |e| at + e);
+        let end = find_pattern_end(&rest[at..]).map_or(rest.len(), |e| at + e);
         let inside = rest.get(at + 1..end).unwrap_or_default();
         match inside.split_once(':') {
             Some((_, pattern)) if pattern.contains('|') => {
@@ -171,12 +184,12 @@ fn regexp(template: &str, any: &str, whole: bool) -> String {
     if whole {
         out.push('$');
     }
-    // Not special to Go outside a class, and easier to read without.
+    // `-` is not special to Go outside a class, and is easier to read without the backslash.
     out.replace("\\-", "-")
 }
 
-/// Where the brace at the beginning closes; a pattern may hold `{2,3}`.
-fn closing(text: &str) -> Option<usize> {
+/// Finds the brace that closes the first one of `text`. A pattern may hold `{2,3}`.
+fn find_pattern_end(text: &str) -> Option<usize> {
     let mut depth = 0;
     for (i, c) in text.char_indices() {
         match c {
@@ -225,9 +238,9 @@ mod tests {
             ("HeadersRegexp:X-A,b.*", "HeaderRegexp(`X-A`, `b.*`)"),
             ("Query:a=b", "Query(`a`, `b`)"),
         ] {
-            assert_eq!(rule(old).unwrap().rule, new, "{old}");
+            assert_eq!(migrate_rule(old).unwrap().rule, new, "{old}");
         }
-        let strip = rule("Host:a.org;PathPrefixStrip:/x,/y").unwrap();
+        let strip = migrate_rule("Host:a.org;PathPrefixStrip:/x,/y").unwrap();
         assert_eq!(
             strip.rule,
             "Host(`a.org`) && (PathPrefix(`/x`) || PathPrefix(`/y`))"
@@ -236,21 +249,21 @@ mod tests {
             strip.middlewares,
             [("strip", "stripprefix.prefixes", "/x,/y".to_owned())]
         );
-        let strip = rule("PathPrefixStripRegex:/{v:v[0-9]}/").unwrap();
+        let strip = migrate_rule("PathPrefixStripRegex:/{v:v[0-9]}/").unwrap();
         assert_eq!(strip.middlewares[0].2, "^/v[0-9]/");
-        let replace = rule("Host:a;ReplacePathRegex:^/a/(.*) /$1").unwrap();
+        let replace = migrate_rule("Host:a;ReplacePathRegex:^/a/(.*) /$1").unwrap();
         assert_eq!(replace.middlewares[0].2, "^/a/(.*)");
         assert_eq!(
-            rule("Hots:a").unwrap_err(),
+            migrate_rule("Hots:a").unwrap_err(),
             "`hots` is no matcher of Traefik 1"
         );
-        assert!(rule("a.org").unwrap_err().contains("MATCHER:VALUE"));
+        assert!(migrate_rule("a.org").unwrap_err().contains("MATCHER:VALUE"));
     }
 
     proptest::proptest! {
         #[test]
         fn hosts_are_kept(hosts in proptest::collection::vec("[a-z]{1,8}\\.[a-z]{2,3}", 1..4)) {
-            let new = rule(&format!("Host:{}", hosts.join(","))).unwrap().rule;
+            let new = migrate_rule(&format!("Host:{}", hosts.join(","))).unwrap().rule;
             for host in hosts {
                 assert!(new.contains(&format!("Host(`{host}`)")));
             }

@@ -1,15 +1,15 @@
-//! What can be switched on and off for an application at the edge: security headers, a password,
-//! a limit of requests. Each is a middleware of Traefik that its routers go through.
+//! Edge settings of an application: security headers, a password, a limit of requests. Each is a
+//! middleware of Traefik that the application's routers use.
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::router;
+use super::labels::split_router_label;
 use super::traefik1::Labels;
 
-/// The switches of one application; what is `None` is left as the stack file has it.
+/// The edge settings of one application. What is `None` stays as the stack file has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Switches {
+pub struct EdgeSettings {
     /// HSTS and its kin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<bool>,
@@ -22,7 +22,7 @@ pub struct Switches {
 }
 
 /// Headers that every site behind https can have.
-const HEADERS: [(&str, &str); 5] = [
+const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("stsseconds", "31536000"),
     ("contenttypenosniff", "true"),
     ("referrerpolicy", "strict-origin-when-cross-origin"),
@@ -33,12 +33,12 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-impl Switches {
-    /// Sets the switches in a service's labels.
-    pub fn apply(&self, app: &str, labels: &mut Labels) {
+impl EdgeSettings {
+    /// Applies the settings to a service's labels. `app` is the application's name.
+    pub fn apply_to_labels(&self, app: &str, labels: &mut Labels) {
         let routers: Vec<String> = labels
             .keys()
-            .filter_map(|l| router(l))
+            .filter_map(|l| split_router_label(l))
             .filter(|(_, option)| *option == "rule")
             .map(|(name, _)| name.to_owned())
             .collect();
@@ -70,7 +70,7 @@ impl Switches {
         };
         let owned = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         if let Some(on) = self.headers {
-            let options = HEADERS.map(|(k, v)| owned(&format!("headers.{k}"), v));
+            let options = SECURITY_HEADERS.map(|(k, v)| owned(&format!("headers.{k}"), v));
             set("headers", on.then(|| options.to_vec()));
         }
         if let Some(users) = &self.basic_auth {
@@ -110,13 +110,13 @@ mod tests {
             ("traefik.http.middlewares.own.compress", "true"),
         ]);
         let mut now = before.clone();
-        let on = Switches {
+        let on = EdgeSettings {
             headers: Some(true),
             basic_auth: Some(vec!["u:$apr1$x".into()]),
             rate_limit: Some(50),
         };
-        on.apply("a", &mut now);
-        on.apply("a", &mut now);
+        on.apply_to_labels("a", &mut now);
+        on.apply_to_labels("a", &mut now);
         assert_eq!(
             now["traefik.http.routers.a.middlewares"],
             "own,a-headers,a-auth,a-limit"
@@ -125,14 +125,14 @@ mod tests {
             now["traefik.http.middlewares.a-limit.ratelimit.burst"],
             "100"
         );
-        let off = Switches {
+        let off = EdgeSettings {
             headers: Some(false),
             basic_auth: Some(Vec::new()),
             rate_limit: Some(0),
         };
-        off.apply("a", &mut now);
+        off.apply_to_labels("a", &mut now);
         assert_eq!(now, before);
-        Switches::default().apply("a", &mut now);
+        EdgeSettings::default().apply_to_labels("a", &mut now);
         assert_eq!(now, before);
     }
 }

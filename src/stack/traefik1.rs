@@ -6,67 +6,70 @@
 
 use std::collections::BTreeMap;
 
-use super::rule1::rule;
+use super::rule1::migrate_rule;
 
 /// Labels of a service, by name.
 pub type Labels = BTreeMap<String, String>;
 
-/// Where migrated routers go.
+/// Names that migrated routers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct RouterTarget<'a> {
     /// Name of the router and service; no dots.
     pub id: &'a str,
     /// Traefik's certificate resolver.
     pub resolver: &'a str,
 }
 
-/// What became of a service's labels.
+/// The migrated labels of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Migrated {
+pub struct MigratedLabels {
     pub labels: Labels,
-    /// What has no equal, and what to do about it; a sentence each.
+    /// What has no equivalent in Traefik 3, and what to do about it; a sentence each.
     pub notes: Vec<String>,
 }
 
 /// First words after `traefik.` that only Traefik 1 knows.
-const OLD: [&str; 7] = [
+const TRAEFIK1_WORDS: [&str; 7] = [
     "port", "protocol", "weight", "backend", "frontend", "domain", "tags",
 ];
 
-/// First words that are no segment of Traefik 1.
-const NEW: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swarm"];
+/// First words after `traefik.` that are never the name of a segment of Traefik 1.
+const NEWER_WORDS: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swarm"];
 
 /// Whether a label is one of Traefik 1.
-pub fn is_old(label: &str) -> bool {
+pub fn is_traefik1_label(label: &str) -> bool {
     let Some(rest) = label.strip_prefix("traefik.") else {
         return false;
     };
     let mut words = rest.split('.');
     let first = words.next().unwrap_or_default();
-    if NEW.contains(&first) {
+    if NEWER_WORDS.contains(&first) {
         return false;
     }
-    OLD.contains(&first) || words.next().is_some_and(|second| OLD.contains(&second))
+    TRAEFIK1_WORDS.contains(&first)
+        || words
+            .next()
+            .is_some_and(|second| TRAEFIK1_WORDS.contains(&second))
 }
 
-/// Turns a service's labels into those of Traefik 3; labels of others stay as they are.
+/// Migrates a service's labels to Traefik 3. Other labels stay as they are.
 ///
 /// # Errors
-/// A rule that is none of Traefik 1, in one sentence.
-pub fn migrate(labels: &Labels, target: Target<'_>) -> Result<Migrated, String> {
-    let mut out = Migrated::default();
+/// One sentence about a rule that Traefik 1 does not know.
+pub fn migrate_labels(labels: &Labels, target: RouterTarget<'_>) -> Result<MigratedLabels, String> {
+    let mut out = MigratedLabels::default();
     let mut segments: BTreeMap<&str, BTreeMap<String, &str>> = BTreeMap::new();
     for (label, value) in labels {
         match label.strip_prefix("traefik.") {
             Some(_) if label == "traefik.docker.network" => {
-                out.set("traefik.swarm.network", value);
+                out.set_label("traefik.swarm.network", value);
             }
             Some("docker.lbswarm" | "backend.loadbalancer.swarm") => {
-                out.set("traefik.swarm.lbswarm", value);
+                out.set_label("traefik.swarm.lbswarm", value);
             }
-            Some(rest) if is_old(label) => {
+            Some(rest) if is_traefik1_label(label) => {
                 let (first, after) = rest.split_once('.').unwrap_or((rest, ""));
-                let (segment, key) = match OLD.contains(&first) {
+                let (segment, key) = match TRAEFIK1_WORDS.contains(&first) {
                     true => ("", rest),
                     false => (first, after),
                 };
@@ -74,9 +77,9 @@ pub fn migrate(labels: &Labels, target: Target<'_>) -> Result<Migrated, String> 
                 segments
                     .entry(segment)
                     .or_default()
-                    .insert(lowered(key), value);
+                    .insert(lowercase_option(key), value);
             }
-            _ => out.set(label, value),
+            _ => out.set_label(label, value),
         }
     }
     let shared = segments.get("").cloned().unwrap_or_default();
@@ -87,7 +90,7 @@ pub fn migrate(labels: &Labels, target: Target<'_>) -> Result<Migrated, String> 
         .iter()
         .any(|(s, keys)| !s.is_empty() && routed(keys));
     for (segment, keys) in &segments {
-        // With segments, what stands outside them is their default.
+        // Where there are segments, options outside of them are their defaults.
         if segment.is_empty() && segmented && !keys.contains_key("frontend.rule") {
             continue;
         }
@@ -101,128 +104,128 @@ pub fn migrate(labels: &Labels, target: Target<'_>) -> Result<Migrated, String> 
             "" => target.id.to_owned(),
             segment => format!("{}-{segment}", target.id),
         };
-        Part {
+        RouterMigration {
             id: &id,
             resolver: target.resolver,
             middlewares: Vec::new(),
             out: &mut out,
         }
-        .migrate(&all)?;
+        .migrate_router(&all)?;
     }
     Ok(out)
 }
 
 /// Options are compared in lower case; names that the user chose (of headers, rate sets, pages)
 /// keep theirs.
-fn lowered(key: &str) -> String {
+fn lowercase_option(key: &str) -> String {
     key.to_ascii_lowercase()
 }
 
-impl Migrated {
-    fn set(&mut self, label: impl Into<String>, value: impl Into<String>) {
+impl MigratedLabels {
+    fn set_label(&mut self, label: impl Into<String>, value: impl Into<String>) {
         self.labels.insert(label.into(), value.into());
     }
-    fn note(&mut self, note: impl Into<String>) {
+    fn add_note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 }
 
-/// One router with its service.
-struct Part<'a> {
+/// The migration of one router and its service.
+struct RouterMigration<'a> {
     id: &'a str,
     resolver: &'a str,
     middlewares: Vec<String>,
-    out: &'a mut Migrated,
+    out: &'a mut MigratedLabels,
 }
 
-impl Part<'_> {
-    fn router(&mut self, key: &str, value: impl Into<String>) {
+impl RouterMigration<'_> {
+    fn set_router_option(&mut self, key: &str, value: impl Into<String>) {
         let label = format!("traefik.http.routers.{}.{key}", self.id);
-        self.out.set(label, value);
+        self.out.set_label(label, value);
     }
 
-    fn service(&mut self, key: &str, value: impl Into<String>) {
+    fn set_service_option(&mut self, key: &str, value: impl Into<String>) {
         let label = format!("traefik.http.services.{}.loadbalancer.{key}", self.id);
-        self.out.set(label, value);
+        self.out.set_label(label, value);
     }
 
     /// Sets an option of the middleware `ID-NAME`, and has the router use it.
-    fn middleware(&mut self, name: &str, key: &str, value: impl Into<String>) {
+    fn set_middleware_option(&mut self, name: &str, key: &str, value: impl Into<String>) {
         let name = format!("{}-{name}", self.id);
         self.out
-            .set(format!("traefik.http.middlewares.{name}.{key}"), value);
+            .set_label(format!("traefik.http.middlewares.{name}.{key}"), value);
         if !self.middlewares.contains(&name) {
             self.middlewares.push(name);
         }
     }
 
-    fn migrate(mut self, keys: &BTreeMap<String, &str>) -> Result<(), String> {
+    fn migrate_router(mut self, keys: &BTreeMap<String, &str>) -> Result<(), String> {
         let mut entry_points = vec!["websecure".to_owned()];
         for (key, value) in keys {
             let (key, value) = (key.as_str(), *value);
             match key {
-                "port" => self.service("server.port", value),
-                "protocol" => self.service("server.scheme", value),
+                "port" => self.set_service_option("server.port", value),
+                "protocol" => self.set_service_option("server.scheme", value),
                 "frontend.rule" => {
-                    let rule = rule(value)?;
-                    self.router("rule", rule.rule);
+                    let rule = migrate_rule(value)?;
+                    self.set_router_option("rule", rule.rule);
                     for (name, key, value) in rule.middlewares {
-                        self.middleware(name, key, value);
+                        self.set_middleware_option(name, key, value);
                     }
                 }
                 "frontend.entrypoints" => {
-                    entry_points = value.split(',').map(|e| entry_point(e.trim())).collect();
+                    entry_points = value.split(',').map(|e| migrate_entry_point(e.trim())).collect();
                     // The redirect of the entry point itself answers http.
                     if entry_points.iter().any(|e| e == "websecure") {
                         entry_points.retain(|e| e != "web");
                     }
                 }
-                "frontend.priority" => self.router("priority", value),
-                "frontend.passhostheader" => self.service("passhostheader", value),
+                "frontend.priority" => self.set_router_option("priority", value),
+                "frontend.passhostheader" => self.set_service_option("passhostheader", value),
                 "backend.responseforwarding.flushinterval" => {
-                    self.service("responseforwarding.flushinterval", value);
+                    self.set_service_option("responseforwarding.flushinterval", value);
                 }
                 "backend.circuitbreaker.expression" | "backend.circuitbreaker" => {
-                    self.middleware("breaker", "circuitbreaker.expression", value);
+                    self.set_middleware_option("breaker", "circuitbreaker.expression", value);
                 }
                 "backend.maxconn.amount" => {
-                    self.middleware("connections", "inflightreq.amount", value);
+                    self.set_middleware_option("connections", "inflightreq.amount", value);
                 }
-                "backend.maxconn.extractorfunc" => self.extractor(value),
+                "backend.maxconn.extractorfunc" => self.migrate_extractor(value),
                 "frontend.auth.basic" | "frontend.auth.basic.users" => {
-                    self.middleware("auth", "basicauth.users", value);
+                    self.set_middleware_option("auth", "basicauth.users", value);
                 }
                 "frontend.auth.headerfield" => {
                     let kind = ["basic", "digest"]
                         .into_iter()
                         .find(|k| keys.keys().any(|o| o.starts_with(&format!("frontend.auth.{k}"))))
                         .unwrap_or("basic");
-                    self.middleware("auth", &format!("{kind}auth.headerfield"), value);
+                    self.set_middleware_option("auth", &format!("{kind}auth.headerfield"), value);
                 }
                 "frontend.redirect.entrypoint" => {
-                    let scheme = if entry_point(value) == "websecure" { "https" } else { "http" };
-                    self.middleware("redirect", "redirectscheme.scheme", scheme);
+                    let scheme = if migrate_entry_point(value) == "websecure" { "https" } else { "http" };
+                    self.set_middleware_option("redirect", "redirectscheme.scheme", scheme);
                     if keys.get("frontend.redirect.permanent").is_some_and(|v| *v == "true") {
-                        self.middleware("redirect", "redirectscheme.permanent", "true");
+                        self.set_middleware_option("redirect", "redirectscheme.permanent", "true");
                     }
                 }
                 "frontend.redirect.permanent" if keys.contains_key("frontend.redirect.entrypoint") => {}
                 "frontend.whitelist.sourcerange" | "frontend.whitelistsourcerange" => {
-                    self.middleware("allow", "ipallowlist.sourcerange", value);
+                    self.set_middleware_option("allow", "ipallowlist.sourcerange", value);
                 }
                 "frontend.whitelist.usexforwardedfor" => {
                     if value == "true" {
-                        self.middleware("allow", "ipallowlist.ipstrategy.depth", "1");
+                        self.set_middleware_option("allow", "ipallowlist.ipstrategy.depth", "1");
                     }
                 }
                 "frontend.passtlsclientcert.pem" | "frontend.passtlscert" => {
-                    self.middleware("clientcert", "passtlsclientcert.pem", value);
+                    self.set_middleware_option("clientcert", "passtlsclientcert.pem", value);
                 }
-                "weight" => self.out.note(format!(
+                "weight" => self.out.add_note(format!(
                     "the weight {value} of {} has no label in Traefik 3: weights belong to a weighted service in a file",
                     self.id
                 )),
-                "domain" | "tags" | "backend" => self.out.note(format!(
+                "domain" | "tags" | "backend" => self.out.add_note(format!(
                     "traefik.{key} is dropped: {}",
                     match key {
                         "domain" => "the rule names the domain",
@@ -232,68 +235,68 @@ impl Part<'_> {
                 )),
                 "backend.loadbalancer.method" => {
                     if !value.eq_ignore_ascii_case("wrr") {
-                        self.out.note(format!(
+                        self.out.add_note(format!(
                             "the load balancing {value} is gone: Traefik 3 takes turns"
                         ));
                     }
                 }
                 "backend.loadbalancer.sticky" | "backend.loadbalancer.stickiness" => {
                     if value == "true" {
-                        self.service("sticky.cookie", "true");
+                        self.set_service_option("sticky.cookie", "true");
                     }
                 }
-                _ => self.prefixed(key, value, keys),
+                _ => self.migrate_prefixed_option(key, value, keys),
             }
         }
         if !keys.contains_key("frontend.rule") {
-            self.out.note(format!(
+            self.out.add_note(format!(
                 "{} has no rule: Traefik 1 made one from its name and domain; write traefik.http.routers.{}.rule",
                 self.id, self.id
             ));
         }
-        self.router("entrypoints", entry_points.join(","));
+        self.set_router_option("entrypoints", entry_points.join(","));
         if entry_points.iter().any(|e| e == "websecure") {
             let resolver = self.resolver;
-            self.router("tls.certresolver", resolver);
+            self.set_router_option("tls.certresolver", resolver);
         }
-        self.router("service", self.id.to_owned());
+        self.set_router_option("service", self.id.to_owned());
         if !self.middlewares.is_empty() {
             let names = self.middlewares.join(",");
-            self.router("middlewares", names);
+            self.set_router_option("middlewares", names);
         }
         Ok(())
     }
 
-    /// Families of options that share a beginning.
-    fn prefixed(&mut self, key: &str, value: &str, keys: &BTreeMap<String, &str>) {
+    /// Migrates options that belong to a family with a common prefix.
+    fn migrate_prefixed_option(&mut self, key: &str, value: &str, keys: &BTreeMap<String, &str>) {
         let after = |prefix: &str| key.strip_prefix(prefix);
         if let Some(option) = after("backend.healthcheck.") {
-            self.service(&format!("healthcheck.{option}"), value);
+            self.set_service_option(&format!("healthcheck.{option}"), value);
         } else if let Some(option) = after("backend.loadbalancer.stickiness.") {
             let option = match option {
                 "cookiename" => "name",
                 option => option,
             };
-            self.service(&format!("sticky.cookie.{option}"), value);
+            self.set_service_option(&format!("sticky.cookie.{option}"), value);
         } else if let Some(option) = after("backend.buffering.") {
-            self.middleware("buffering", &format!("buffering.{option}"), value);
+            self.set_middleware_option("buffering", &format!("buffering.{option}"), value);
         } else if let Some(option) = after("frontend.auth.basic.") {
-            self.middleware("auth", &format!("basicauth.{option}"), value);
+            self.set_middleware_option("auth", &format!("basicauth.{option}"), value);
         } else if let Some(option) = after("frontend.auth.digest.") {
-            self.middleware("auth", &format!("digestauth.{option}"), value);
+            self.set_middleware_option("auth", &format!("digestauth.{option}"), value);
         } else if let Some(option) = after("frontend.auth.forward.") {
-            self.middleware("auth", &format!("forwardauth.{option}"), value);
+            self.set_middleware_option("auth", &format!("forwardauth.{option}"), value);
         } else if let Some(option) = after("frontend.redirect.") {
-            self.middleware("redirect", &format!("redirectregex.{option}"), value);
+            self.set_middleware_option("redirect", &format!("redirectregex.{option}"), value);
         } else if let Some(option) = after("frontend.passtlsclientcert.infos.") {
-            self.middleware(
+            self.set_middleware_option(
                 "clientcert",
                 &format!("passtlsclientcert.info.{option}"),
                 value,
             );
         } else if let Some(rest) = after("frontend.ratelimit.rateset.") {
             let (set, option) = rest.split_once('.').unwrap_or((rest, ""));
-            self.middleware(
+            self.set_middleware_option(
                 &format!("limit-{set}"),
                 &format!("ratelimit.{option}"),
                 value,
@@ -305,9 +308,9 @@ impl Part<'_> {
                 .filter_map(|k| Some(k.split_once('.')?.0.to_owned()))
                 .collect();
             for set in sets {
-                if let Some(criterion) = criterion(value) {
+                if let Some(criterion) = source_criterion(value) {
                     let key = format!("ratelimit.sourcecriterion.{}", criterion.0);
-                    self.middleware(&format!("limit-{set}"), &key, criterion.1);
+                    self.set_middleware_option(&format!("limit-{set}"), &key, criterion.1);
                 }
             }
         } else if let Some(rest) = after("frontend.errors.") {
@@ -316,43 +319,43 @@ impl Part<'_> {
                 "backend" => "service",
                 option => option,
             };
-            self.middleware(
+            self.set_middleware_option(
                 &format!("errors-{page}"),
                 &format!("errors.{option}"),
                 value,
             );
         } else if let Some(option) = after("frontend.headers.") {
-            self.header(option, value);
+            self.migrate_header(option, value);
         } else {
-            self.out.note(format!(
+            self.out.add_note(format!(
                 "traefik.{key} has no equal in Traefik 3, and is dropped"
             ));
         }
     }
 
-    fn header(&mut self, option: &str, value: &str) {
+    fn migrate_header(&mut self, option: &str, value: &str) {
         match option {
             "customrequestheaders" | "customresponseheaders" => {
                 for (name, value) in value.split("||").filter_map(|h| h.split_once(':')) {
                     let key = format!("headers.{option}.{}", name.trim());
-                    self.middleware("headers", &key, value.trim());
+                    self.set_middleware_option("headers", &key, value.trim());
                 }
             }
             "sslproxyheaders" => {
                 for (name, value) in value.split("||").filter_map(|h| h.split_once(':')) {
                     let key = format!("headers.sslproxyheaders.{}", name.trim());
-                    self.middleware("headers", &key, value.trim());
+                    self.set_middleware_option("headers", &key, value.trim());
                 }
             }
             // Both redirect to https for good or for now.
             "sslredirect" | "ssltemporaryredirect" => {
                 if value == "true" {
-                    self.middleware("https", "redirectscheme.scheme", "https");
+                    self.set_middleware_option("https", "redirectscheme.scheme", "https");
                     let permanent = (option == "sslredirect").to_string();
-                    self.middleware("https", "redirectscheme.permanent", permanent);
+                    self.set_middleware_option("https", "redirectscheme.permanent", permanent);
                 }
             }
-            "sslhost" | "sslforcehost" => self.out.note(format!(
+            "sslhost" | "sslforcehost" => self.out.add_note(format!(
                 "headers.{option} is gone: redirect to the other host by a redirectregex middleware"
             )),
             "allowedhosts"
@@ -370,29 +373,29 @@ impl Part<'_> {
             | "contentsecuritypolicy"
             | "publickey"
             | "referrerpolicy" => {
-                self.middleware("headers", &format!("headers.{option}"), value);
+                self.set_middleware_option("headers", &format!("headers.{option}"), value);
             }
-            _ => self.out.note(format!(
+            _ => self.out.add_note(format!(
                 "headers.{option} has no equal in Traefik 3, and is dropped"
             )),
         }
     }
 
-    fn extractor(&mut self, value: &str) {
-        match criterion(value) {
+    fn migrate_extractor(&mut self, value: &str) {
+        match source_criterion(value) {
             Some((key, value)) => {
                 let key = format!("inflightreq.sourcecriterion.{key}");
-                self.middleware("connections", &key, value);
+                self.set_middleware_option("connections", &key, value);
             }
-            None => self.out.note(format!(
+            None => self.out.add_note(format!(
                 "the extractor {value} has no equal in Traefik 3: requests are told apart by address"
             )),
         }
     }
 }
 
-/// How requests are told apart.
-fn criterion(extractor: &str) -> Option<(String, String)> {
+/// Returns the option and value of the source criterion by which requests are told apart.
+fn source_criterion(extractor: &str) -> Option<(String, String)> {
     match extractor.to_ascii_lowercase().as_str() {
         "client.ip" => Some(("ipstrategy.depth".into(), "0".into())),
         "request.host" => Some(("requesthost".into(), "true".into())),
@@ -402,8 +405,8 @@ fn criterion(extractor: &str) -> Option<(String, String)> {
     }
 }
 
-/// The entry points of the edge stack.
-fn entry_point(old: &str) -> String {
+/// Returns the edge stack's name of an entry point of Traefik 1.
+fn migrate_entry_point(old: &str) -> String {
     match old {
         "http" => "web".into(),
         "https" => "websecure".into(),
@@ -415,21 +418,21 @@ fn entry_point(old: &str) -> String {
 mod tests {
     use super::*;
 
-    const TARGET: Target<'static> = Target {
+    const TARGET: RouterTarget<'static> = RouterTarget {
         id: "blog-web",
         resolver: "le",
     };
 
-    fn migrated(labels: &[(&str, &str)]) -> Migrated {
+    fn migrated(labels: &[(&str, &str)]) -> MigratedLabels {
         let labels = labels
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        migrate(&labels, TARGET).unwrap()
+        migrate_labels(&labels, TARGET).unwrap()
     }
 
     /// Labels of the router `blog-web`, shortened: R, S and M stand for their beginnings.
-    fn short(migrated: &Migrated) -> Vec<String> {
+    fn short(migrated: &MigratedLabels) -> Vec<String> {
         migrated
             .labels
             .iter()
@@ -462,7 +465,10 @@ mod tests {
             ]
         );
         assert!(new.notes.is_empty());
-        assert_eq!(migrate(&new.labels, TARGET).unwrap().labels, new.labels);
+        assert_eq!(
+            migrate_labels(&new.labels, TARGET).unwrap().labels,
+            new.labels
+        );
     }
 
     #[test]
@@ -551,10 +557,10 @@ mod tests {
             value in "[A-Za-z:;,{}()$`|/.^*+\\\\]{0,30}",
         ) {
             let labels: Labels = keys.into_iter().map(|k| (k, value.clone())).collect();
-            if let Ok(new) = migrate(&labels, TARGET) {
-                assert!(new.labels.keys().all(|k| !is_old(k)), "{new:?}");
+            if let Ok(new) = migrate_labels(&labels, TARGET) {
+                assert!(new.labels.keys().all(|k| !is_traefik1_label(k)), "{new:?}");
                 // What was migrated is not migrated again.
-                assert_eq!(migrate(&new.labels, TARGET).unwrap().labels, new.labels);
+                assert_eq!(migrate_labels(&new.labels, TARGET).unwrap().labels, new.labels);
             }
         }
     }

@@ -1,51 +1,55 @@
-//! How the named volumes of a stack reach every node: `[storage] driver` decides, and a volume that
-//! names a driver of its own keeps it.
+//! How the named volumes of a stack reach every node. `[storage] driver` decides; a volume with a
+//! driver of its own keeps it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
-use super::labels::text;
+use super::labels::scalar_text;
 use crate::config::{StorageConfig, StorageDriver};
 
 /// The volumes of a rendered stack.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Volumes {
+pub struct StackVolumes {
     /// As the engine names them, with the folder on the storage node that holds each, if one does.
     pub named: Vec<(String, Option<PathBuf>)>,
-    /// How the engine is told to mount each.
-    pub definitions: Vec<Definition>,
+    /// How the engine mounts each volume.
+    pub definitions: Vec<VolumeDefinition>,
     /// What was done to the file; a sentence each.
     pub notes: Vec<String>,
 }
 
-/// How the engine is told to mount a volume.
+/// How the engine mounts a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Definition {
+pub struct VolumeDefinition {
     /// As the engine names it.
     pub name: String,
     pub driver: String,
     pub options: BTreeMap<String, String>,
 }
 
-impl Definition {
-    fn of(name: &str, volume: &Mapping) -> Self {
+impl VolumeDefinition {
+    fn from_volume(name: &str, volume: &Mapping) -> Self {
         let options = volume.get("driver_opts").and_then(Value::as_mapping);
         let options = options.into_iter().flatten();
-        // Docker's own interpolation takes its escapes out.
-        let plain = |v: &Value| text(v).replace("$$", "$");
+        // Docker's own interpolation removes these escapes.
+        let plain = |v: &Value| scalar_text(v).replace("$$", "$");
         Self {
             name: name.to_owned(),
-            driver: volume.get("driver").map_or("local".into(), text),
-            options: options.map(|(k, v)| (text(k), plain(v))).collect(),
+            driver: volume.get("driver").map_or("local".into(), scalar_text),
+            options: options.map(|(k, v)| (scalar_text(k), plain(v))).collect(),
         }
     }
 }
 
-/// Gives every volume of the file the fleet's driver.
-pub(super) fn render(app: &str, compose: &mut Mapping, storage: &StorageConfig) -> Volumes {
-    let mut out = Volumes::default();
+/// Gives the volumes of the file the fleet's driver. Returns how each is mounted.
+pub(super) fn render_volumes(
+    app: &str,
+    compose: &mut Mapping,
+    storage: &StorageConfig,
+) -> StackVolumes {
+    let mut out = StackVolumes::default();
     let Some(Value::Mapping(volumes)) = compose.get_mut("volumes") else {
         return out;
     };
@@ -67,35 +71,40 @@ pub(super) fn render(app: &str, compose: &mut Mapping, storage: &StorageConfig) 
             .get("name")
             .and_then(Value::as_str)
             .map_or_else(|| format!("{app}_{key}"), str::to_owned);
-        let folder = match Share::of(volume, &name) {
-            Some(share) => share.render(&name, volume, storage, &mut out.notes),
+        let folder = match NetshareVolume::parse(volume, &name) {
+            Some(share) => share.render_volume(&name, volume, storage, &mut out.notes),
             None if volume.contains_key("driver") || volume.contains_key("driver_opts") => {
-                own_folder(volume)
+                own_driver_folder(volume)
             }
-            None => ours(volume, storage, &name),
+            None => apply_fleet_driver(volume, storage, &name),
         };
-        out.definitions.push(Definition::of(&name, volume));
+        out.definitions
+            .push(VolumeDefinition::from_volume(&name, volume));
         out.named.push((name, folder));
     }
     out
 }
 
-/// The fleet's own driver.
-fn ours(volume: &mut Mapping, storage: &StorageConfig, name: &str) -> Option<PathBuf> {
+/// Gives a volume the fleet's driver. Returns its folder on the storage node.
+fn apply_fleet_driver(
+    volume: &mut Mapping,
+    storage: &StorageConfig,
+    name: &str,
+) -> Option<PathBuf> {
     let folder = storage.path.join(name);
     match storage.driver {
         StorageDriver::Local => return None,
-        StorageDriver::Nfs => nfs(volume, &storage.node, &folder),
-        StorageDriver::Shared => bind(volume, &folder),
+        StorageDriver::Nfs => set_nfs_driver(volume, &storage.node, &folder),
+        StorageDriver::Shared => set_bind_driver(volume, &folder),
         StorageDriver::Netshare => {
             let share = format!("{}:{}", storage.node, folder.display());
-            driver(volume, "nfs", [("share", share)]);
+            set_driver(volume, "nfs", [("share", share)]);
         }
     }
     Some(folder)
 }
 
-fn driver<const N: usize>(volume: &mut Mapping, driver: &str, options: [(&str, String); N]) {
+fn set_driver<const N: usize>(volume: &mut Mapping, driver: &str, options: [(&str, String); N]) {
     volume.insert("driver".into(), driver.into());
     let options: Mapping = options
         .into_iter()
@@ -104,9 +113,9 @@ fn driver<const N: usize>(volume: &mut Mapping, driver: &str, options: [(&str, S
     volume.insert("driver_opts".into(), options.into());
 }
 
-/// NFS by Docker's own driver. The server goes by its name: the address behind it may change.
-fn nfs(volume: &mut Mapping, server: &str, folder: &Path) {
-    driver(
+/// Mounts NFS by Docker's local driver. The server is named, as its address may change.
+fn set_nfs_driver(volume: &mut Mapping, server: &str, folder: &Path) {
+    set_driver(
         volume,
         "local",
         [
@@ -118,8 +127,8 @@ fn nfs(volume: &mut Mapping, server: &str, folder: &Path) {
 }
 
 /// A folder that is mounted at the same path on every node.
-fn bind(volume: &mut Mapping, folder: &Path) {
-    driver(
+fn set_bind_driver(volume: &mut Mapping, folder: &Path) {
+    set_driver(
         volume,
         "local",
         [
@@ -130,21 +139,21 @@ fn bind(volume: &mut Mapping, folder: &Path) {
     );
 }
 
-/// The folder of a volume that the file gave a driver, when it is one of the local driver.
-fn own_folder(volume: &Mapping) -> Option<PathBuf> {
+/// Returns the folder that a volume's own driver options name.
+fn own_driver_folder(volume: &Mapping) -> Option<PathBuf> {
     let device = volume.get("driver_opts")?.get("device")?.as_str()?;
     let path = device.rsplit(':').next()?;
     path.starts_with('/').then(|| PathBuf::from(path))
 }
 
 /// A volume of the plugin docker-volume-netshare, as stack files of its time name it.
-struct Share {
+struct NetshareVolume {
     server: String,
     folder: PathBuf,
 }
 
-impl Share {
-    fn of(volume: &Mapping, name: &str) -> Option<Self> {
+impl NetshareVolume {
+    fn parse(volume: &Mapping, name: &str) -> Option<Self> {
         if volume.get("driver").and_then(Value::as_str) != Some("nfs") {
             return None;
         }
@@ -152,7 +161,10 @@ impl Share {
         let share = options.get("share")?.as_str()?;
         let (server, path) = share.split_once(':')?;
         // With `create`, the plugin makes a folder of the volume's name in the share.
-        let creates = options.get("create").map(text).is_some_and(|c| c == "true");
+        let creates = options
+            .get("create")
+            .map(scalar_text)
+            .is_some_and(|c| c == "true");
         let path = Path::new(path.trim_end_matches('/'));
         Some(Self {
             server: server.to_owned(),
@@ -164,7 +176,7 @@ impl Share {
         })
     }
 
-    fn render(
+    fn render_volume(
         &self,
         name: &str,
         volume: &mut Mapping,
@@ -174,7 +186,7 @@ impl Share {
         match storage.driver {
             StorageDriver::Netshare => Some(self.folder.clone()),
             StorageDriver::Nfs => {
-                nfs(volume, &self.server, &self.folder);
+                set_nfs_driver(volume, &self.server, &self.folder);
                 notes.push(format!(
                     "the volume {name} leaves the plugin netshare: Docker's own driver serves the same folder {}:{}",
                     self.server,
@@ -184,7 +196,7 @@ impl Share {
             }
             StorageDriver::Shared => {
                 let folder = storage.path.join(name);
-                bind(volume, &folder);
+                set_bind_driver(volume, &folder);
                 notes.push(format!(
                     "the volume {name} leaves the plugin netshare: this fleet keeps it in {}",
                     folder.display()

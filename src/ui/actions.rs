@@ -4,119 +4,128 @@ use super::browser;
 use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
-    Alerts, Bans, Catalogue, Form, Help, Intrusions, JobsView, Menu, Overlay, Palette, PlanView,
-    Quit, Restore, Search, Versions,
+    AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
+    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, Overlay, PaletteOverlay, PlanOverlay,
+    QuitOverlay, RestoreOverlay, VersionsOverlay,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
-use crate::model::{Availability, Mode, Role, Service, Task};
+use crate::model::{Availability, Role, Service, ServiceMode, Task};
 use crate::ops::{Request, ShellTarget};
-use crate::provision::Options;
+use crate::provision::ProvisionOptions;
 
 /// Carries an action out.
-pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
+pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
-        Action::Pane1 => go(app, Pane::Nodes),
-        Action::Pane2 => go(app, Pane::Services),
-        Action::Pane3 => go(app, Pane::Volumes),
-        Action::Pane4 => go(app, Pane::Certificates),
-        Action::Pane5 => go(app, Pane::Backups),
-        Action::NextPane => go(app, neighbour(app.pane, 1)),
-        Action::PreviousPane => go(app, neighbour(app.pane, 4)),
+        Action::Pane1 => focus_pane(app, Pane::Nodes),
+        Action::Pane2 => focus_pane(app, Pane::Services),
+        Action::Pane3 => focus_pane(app, Pane::Volumes),
+        Action::Pane4 => focus_pane(app, Pane::Certificates),
+        Action::Pane5 => focus_pane(app, Pane::Backups),
+        Action::NextPane => focus_pane(app, pane_after(app.pane, 1)),
+        Action::PreviousPane => focus_pane(app, pane_after(app.pane, 4)),
         Action::NextTab => turn_tab(app, true),
         Action::PreviousTab => turn_tab(app, false),
-        Action::Open => open(app),
-        Action::Back => back(app),
-        Action::Up => step(app, -1),
-        Action::Down => step(app, 1),
-        Action::Top => step(app, isize::MIN),
-        Action::Bottom => step(app, isize::MAX),
-        Action::HalfPageUp => step(app, -half_page(app)),
-        Action::HalfPageDown => step(app, half_page(app)),
+        Action::Open => open_selected(app),
+        Action::Back => go_back(app),
+        Action::Up => move_or_scroll(app, -1),
+        Action::Down => move_or_scroll(app, 1),
+        Action::Top => move_or_scroll(app, isize::MIN),
+        Action::Bottom => move_or_scroll(app, isize::MAX),
+        Action::HalfPageUp => move_or_scroll(app, -half_page_rows(app)),
+        Action::HalfPageDown => move_or_scroll(app, half_page_rows(app)),
         Action::Filter => {
             app.focus = Focus::List;
             app.filtering = true;
         }
         Action::Zoom => app.zoom = !app.zoom,
-        Action::Palette => app.overlays.push(Overlay::Palette(Palette::default())),
-        Action::Help => app.overlays.push(Overlay::Help(Help::default())),
-        Action::Jobs => app.overlays.push(Overlay::Jobs(JobsView::default())),
-        Action::Alerts => app.overlays.push(Overlay::Alerts(Alerts::default())),
+        Action::Palette => app
+            .overlays
+            .push(Overlay::Palette(PaletteOverlay::default())),
+        Action::Help => app.overlays.push(Overlay::Help(HelpOverlay::default())),
+        Action::Jobs => app.overlays.push(Overlay::Jobs(JobsOverlay::default())),
+        Action::Alerts => app.overlays.push(Overlay::Alerts(AlertsOverlay::default())),
         Action::Bans => {
-            let (view, effect) = Bans::ask(app);
+            let (view, effect) = BansOverlay::open(app);
             app.overlays.push(Overlay::Bans(view));
             return vec![effect];
         }
         Action::Search => {
-            let search = Search::of(application(app));
+            let search = LogSearchOverlay::for_app(selected_app(app));
             app.overlays.push(Overlay::Search(search));
         }
         Action::Intrusions => {
-            let (view, effect) = Intrusions::ask(app);
+            let (view, effect) = IntrusionsOverlay::open(app);
             app.overlays.push(Overlay::Intrusions(view));
             return vec![effect];
         }
-        Action::Deploy => app.overlays.push(Overlay::Catalogue(Catalogue::default())),
-        Action::Scale => return scale(app),
-        Action::Restart => return restart(app),
-        Action::Update => return newer(app),
-        Action::Place => return form(app, Form::place),
-        Action::Switch => return form(app, Form::switch),
-        Action::Move => return form(app, |app| Form::move_to(vec![app.to_owned()])),
+        Action::Deploy => app
+            .overlays
+            .push(Overlay::Catalogue(CatalogueOverlay::default())),
+        Action::Scale => return open_scale_form(app),
+        Action::Restart => return open_restart_plan(app),
+        Action::Update => return open_newer_versions(app),
+        Action::Place => return open_app_form(app, FormOverlay::for_placement),
+        Action::Switch => return open_app_form(app, FormOverlay::for_edge_settings),
+        Action::Move => {
+            return open_app_form(app, |app| FormOverlay::for_move(vec![app.to_owned()]));
+        }
         Action::MoveAll => {
-            app.overlays.push(Overlay::Form(Form::move_to(Vec::new())));
+            app.overlays
+                .push(Overlay::Form(FormOverlay::for_move(Vec::new())));
         }
-        Action::RenewCertificate => return renew(app),
-        Action::Redeploy => return on_application(app, Request::redeploy),
-        Action::Rollback => return rollback(app),
-        Action::Remove => return on_application(app, Request::remove),
-        Action::Export => return on_application(app, Request::export),
-        Action::Erase => return on_application(app, |app| Request::Erase { app }),
+        Action::RenewCertificate => return open_renewal_plan(app),
+        Action::Redeploy => return open_app_plan(app, Request::redeploy),
+        Action::Rollback => return open_rollback_plan(app),
+        Action::Remove => return open_app_plan(app, Request::remove),
+        Action::Export => return open_app_plan(app, Request::export),
+        Action::Erase => return open_app_plan(app, |app| Request::Erase { app }),
         Action::Backup => {
-            return on_application(app, |app| Request::Backup { apps: vec![app] });
+            return open_app_plan(app, |app| Request::Backup { apps: vec![app] });
         }
-        Action::BackupAll => return plan(app, Request::Backup { apps: Vec::new() }),
-        Action::Restore => restore(app, None),
-        Action::Recover => return plan(app, Request::Recover),
-        Action::RestoreUndo => return on_application(app, |app| Request::RestoreUndo { app }),
+        Action::BackupAll => return open_plan(app, Request::Backup { apps: Vec::new() }),
+        Action::Restore => open_restore(app, None),
+        Action::Recover => return open_plan(app, Request::Recover),
+        Action::RestoreUndo => return open_app_plan(app, |app| Request::RestoreUndo { app }),
         Action::RestoreForget => {
-            return on_application(app, |app| Request::RestoreForget { app });
+            return open_app_plan(app, |app| Request::RestoreForget { app });
         }
         Action::Verify => {
-            return on_application(app, |app| Request::Verify { apps: vec![app] });
+            return open_app_plan(app, |app| Request::Verify { apps: vec![app] });
         }
-        Action::Provision => return provision(app, true),
-        Action::ProvisionAll => return provision(app, false),
+        Action::Provision => return open_provision_plan(app, true),
+        Action::ProvisionAll => return open_provision_plan(app, false),
         Action::NodeMenu => {
-            if let Some(node) = node(app) {
-                app.overlays.push(Overlay::Menu(Menu::of(&node)));
+            if let Some(node) = selected_node(app) {
+                app.overlays
+                    .push(Overlay::Menu(NodeMenuOverlay::for_node(&node)));
             }
         }
         Action::Promote => {
-            return on_node(app, |node| Request::Role {
+            return open_node_plan(app, |node| Request::Role {
                 node,
                 to: Role::Manager,
             });
         }
         Action::Demote => {
-            return on_node(app, |node| Request::Role {
+            return open_node_plan(app, |node| Request::Role {
                 node,
                 to: Role::Worker,
             });
         }
-        Action::Leave => return on_node(app, |node| Request::Leave { node }),
-        Action::RemoveNode => return on_node(app, |node| Request::RemoveNode { node }),
-        Action::Reboot => return on_node(app, |node| Request::Reboot { node }),
-        Action::Upgrade => return on_node(app, |node| Request::Upgrade { node }),
-        Action::Drain => return availability(app, Availability::Drain),
-        Action::Activate => return availability(app, Availability::Active),
-        Action::Pause => return availability(app, Availability::Pause),
+        Action::Leave => return open_node_plan(app, |node| Request::Leave { node }),
+        Action::RemoveNode => return open_node_plan(app, |node| Request::RemoveNode { node }),
+        Action::Reboot => return open_node_plan(app, |node| Request::Reboot { node }),
+        Action::Upgrade => return open_node_plan(app, |node| Request::Upgrade { node }),
+        Action::Drain => return open_availability_plan(app, Availability::Drain),
+        Action::Activate => return open_availability_plan(app, Availability::Active),
+        Action::Pause => return open_availability_plan(app, Availability::Pause),
         Action::Logs => {
             if app.tabs().contains(&Tab::Logs) {
                 app.tab = Tab::Logs;
                 app.focus = Focus::Detail;
             } else {
-                app.say("select a service or a node to see its log", false);
+                app.show_notice("select a service or a node to see its log", false);
             }
         }
         Action::Access => {
@@ -124,12 +133,12 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
                 app.tab = Tab::Access;
                 app.focus = Focus::Detail;
             } else {
-                app.say("select an application to see its requests (pane 2)", false);
+                app.show_notice("select an application to see its requests (pane 2)", false);
             }
         }
-        Action::Shell => return shell(app),
+        Action::Shell => return open_shell(app),
         Action::Copy => {
-            // Of a certificate its chain is what is wanted elsewhere.
+            // Of a certificate the whole chain is copied, as PEM.
             let pem = |at: usize| {
                 let certificates = app.fleet.certificates.value()?;
                 let served = certificates.get(at)?.nodes.iter();
@@ -137,7 +146,7 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
                 served.next().map(|s| s.pem.clone())
             };
             return app
-                .selected()
+                .selected_row()
                 .map(|r| match r.kind {
                     RowKind::Certificate(at) => pem(at).unwrap_or_else(|| r.name.clone()),
                     _ => r.name.clone(),
@@ -149,19 +158,19 @@ pub(super) fn run(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Refresh => return vec![Effect::Refresh],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Interrupt => app.overlays.push(Overlay::Quit(Quit::default())),
-        Action::Quit => return quit(app),
+        Action::Interrupt => app.overlays.push(Overlay::Quit(QuitOverlay::default())),
+        Action::Quit => return go_back_or_quit(app),
     }
     Vec::new()
 }
 
-fn go(app: &mut App, pane: Pane) {
+fn focus_pane(app: &mut App, pane: Pane) {
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
 }
 
-fn neighbour(pane: Pane, by: usize) -> Pane {
+fn pane_after(pane: Pane, by: usize) -> Pane {
     Pane::ALL[(pane.index() + by) % Pane::ALL.len()]
 }
 
@@ -173,18 +182,18 @@ fn turn_tab(app: &mut App, forward: bool) {
     app.detail_top = 0;
 }
 
-fn half_page(app: &App) -> isize {
+fn half_page_rows(app: &App) -> isize {
     let area = match app.focus {
-        Focus::List => app.list().area,
+        Focus::List => app.focused_list().area,
         Focus::Detail => app.detail_area,
     };
     (isize::try_from(area.height).unwrap_or(0) / 2).max(1)
 }
 
-fn step(app: &mut App, by: isize) {
+fn move_or_scroll(app: &mut App, by: isize) {
     match app.focus {
         Focus::List => {
-            app.list_mut().move_by(by);
+            app.focused_list_mut().move_by(by);
             app.detail_top = 0;
         }
         Focus::Detail => scroll_detail(app, by),
@@ -196,13 +205,13 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
     if app.shown_tab() == Tab::Logs
         && let Some(log) = &mut app.log
     {
-        log.view.scroll(by as i64);
+        log.view.scroll_by(by as i64);
         return;
     }
     if app.shown_tab() == Tab::Access
         && let Some(access) = &mut app.access
     {
-        access.view.scroll(by);
+        access.view.scroll_by(by);
         return;
     }
     let last = app
@@ -211,22 +220,22 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
     app.detail_top = app.detail_top.saturating_add_signed(by).min(last);
 }
 
-/// Opens a row's children first, then goes to the right side.
-fn open(app: &mut App) {
+/// Shows a row's children; when it has none or they are shown, focuses the right side.
+fn open_selected(app: &mut App) {
     if app.focus == Focus::Detail {
         return;
     }
-    match app.selected().map(|r| r.open) {
-        Some(Some(false)) => toggle(app),
+    match app.selected_row().map(|r| r.open) {
+        Some(Some(false)) => toggle_selected(app),
         Some(_) => app.focus = Focus::Detail,
         None => {}
     }
 }
 
 /// Shows or hides the children of the selected row.
-pub(super) fn toggle(app: &mut App) {
+pub(super) fn toggle_selected(app: &mut App) {
     let Some(key) = app
-        .selected()
+        .selected_row()
         .filter(|r| r.open.is_some())
         .map(|r| r.key.clone())
     else {
@@ -242,52 +251,52 @@ pub(super) fn toggle(app: &mut App) {
     app.refresh_list(pane);
 }
 
-/// Goes back by one; does nothing where there is nothing to go back from.
-fn back(app: &mut App) {
-    went_back(app);
+/// Goes one step back, if there is one.
+fn go_back(app: &mut App) {
+    try_go_back(app);
 }
 
-/// Whether there was something to go back from.
-fn went_back(app: &mut App) -> bool {
+/// Goes one step back. Returns false when there is none.
+fn try_go_back(app: &mut App) -> bool {
     if app.focus == Focus::Detail {
         app.focus = Focus::List;
-    } else if !app.list().filter.value().is_empty() {
-        app.list_mut().filter.reset();
+    } else if !app.focused_list().filter.value().is_empty() {
+        app.focused_list_mut().filter.reset();
         let pane = app.pane;
         app.refresh_list(pane);
     } else if app.zoom {
         app.zoom = false;
-    } else if app.selected().is_some_and(|r| r.open == Some(true)) {
-        toggle(app);
-    } else if let Some(depth) = app.selected().map(|r| r.depth).filter(|d| *d > 0) {
-        let list = app.list_mut();
+    } else if app.selected_row().is_some_and(|r| r.open == Some(true)) {
+        toggle_selected(app);
+    } else if let Some(depth) = app.selected_row().map(|r| r.depth).filter(|d| *d > 0) {
+        let list = app.focused_list_mut();
         let parent = list.rows[..list.at].iter().rposition(|r| r.depth < depth);
-        list.select(parent.unwrap_or(0));
+        list.select_row(parent.unwrap_or(0));
     } else {
         return false;
     }
     true
 }
 
-fn quit(app: &mut App) -> Vec<Effect> {
-    if app.focus == Focus::Detail || app.zoom || !app.list().filter.value().is_empty() {
-        went_back(app);
+fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
+    if app.focus == Focus::Detail || app.zoom || !app.focused_list().filter.value().is_empty() {
+        try_go_back(app);
         return Vec::new();
     }
-    if app.jobs.running() == 0 {
+    if app.jobs.count_running() == 0 {
         return vec![Effect::Quit];
     }
-    app.overlays.push(Overlay::Quit(Quit::default()));
+    app.overlays.push(Overlay::Quit(QuitOverlay::default()));
     Vec::new()
 }
 
-/// The service that is selected, or the only one of the selected application.
-fn service(app: &mut App) -> Option<Service> {
-    let place = match app.selected().map(|r| &r.kind) {
+/// Returns the selected service, or the only one of the selected application; else shows a notice.
+fn selected_service(app: &mut App) -> Option<Service> {
+    let place = match app.selected_row().map(|r| &r.kind) {
         Some(RowKind::Service(at) | RowKind::Task { service: at, .. }) => Some(*at),
         Some(RowKind::App { services }) if services.len() == 1 => services.first().copied(),
         Some(RowKind::App { .. }) => {
-            app.say(
+            app.show_notice(
                 "this application has several services: open it with Enter and select one",
                 false,
             );
@@ -298,25 +307,25 @@ fn service(app: &mut App) -> Option<Service> {
     let swarm = app.fleet.swarm.value();
     let found = place.and_then(|at| swarm?.services.get(at)).cloned();
     if found.is_none() {
-        app.say("select a service first (pane 2)", false);
+        app.show_notice("select a service first (pane 2)", false);
     }
     found
 }
 
-fn plan(app: &mut App, request: Request) -> Vec<Effect> {
-    let (view, effect) = PlanView::ask(app, request);
+fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
+    let (view, effect) = PlanOverlay::open(app, request);
     app.overlays.push(Overlay::Plan(view));
     vec![effect]
 }
 
-fn scale(app: &mut App) -> Vec<Effect> {
-    if let Some(service) = service(app) {
+fn open_scale_form(app: &mut App) -> Vec<Effect> {
+    if let Some(service) = selected_service(app) {
         match service.mode {
-            Mode::Replicated(now) => {
-                let form = Form::scale(&service.name, now);
+            ServiceMode::Replicated(now) => {
+                let form = FormOverlay::for_scale(&service.name, now);
                 app.overlays.push(Overlay::Form(form));
             }
-            _ => app.say(
+            _ => app.show_notice(
                 "a global service runs once on every node that fits: it can't be scaled",
                 false,
             ),
@@ -325,9 +334,9 @@ fn scale(app: &mut App) -> Vec<Effect> {
     Vec::new()
 }
 
-fn restart(app: &mut App) -> Vec<Effect> {
-    match service(app) {
-        Some(service) => plan(
+fn open_restart_plan(app: &mut App) -> Vec<Effect> {
+    match selected_service(app) {
+        Some(service) => open_plan(
             app,
             Request::Restart {
                 service: service.name,
@@ -337,9 +346,9 @@ fn restart(app: &mut App) -> Vec<Effect> {
     }
 }
 
-fn rollback(app: &mut App) -> Vec<Effect> {
-    match service(app) {
-        Some(service) => plan(
+fn open_rollback_plan(app: &mut App) -> Vec<Effect> {
+    match selected_service(app) {
+        Some(service) => open_plan(
             app,
             Request::Rollback {
                 service: service.name,
@@ -349,92 +358,92 @@ fn rollback(app: &mut App) -> Vec<Effect> {
     }
 }
 
-/// Asks for a plan about the selected application.
-fn on_application(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> {
-    match application(app) {
-        Some(name) => plan(app, request(name)),
+/// Opens the plan of a request about the selected application.
+fn open_app_plan(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> {
+    match selected_app(app) {
+        Some(name) => open_plan(app, request(name)),
         None => {
-            app.say("select an application first (pane 2, or 5)", false);
+            app.show_notice("select an application first (pane 2, or 5)", false);
             Vec::new()
         }
     }
 }
 
-/// Lists newer versions of the selected application.
-fn newer(app: &mut App) -> Vec<Effect> {
-    match application(app) {
+/// Opens the list of newer versions of the selected application.
+fn open_newer_versions(app: &mut App) -> Vec<Effect> {
+    match selected_app(app) {
         Some(name) => {
-            let (view, effect) = Versions::ask(app, name);
+            let (view, effect) = VersionsOverlay::open(app, name);
             app.overlays.push(Overlay::Versions(view));
             vec![effect]
         }
         None => {
-            app.say("select an application first (pane 2)", false);
+            app.show_notice("select an application first (pane 2)", false);
             Vec::new()
         }
     }
 }
 
 /// Opens a form about the selected application.
-fn form(app: &mut App, of: fn(&str) -> Form) -> Vec<Effect> {
-    match application(app) {
+fn open_app_form(app: &mut App, of: fn(&str) -> FormOverlay) -> Vec<Effect> {
+    match selected_app(app) {
         Some(name) => app.overlays.push(Overlay::Form(of(&name))),
-        None => app.say("select an application first (pane 2)", false),
+        None => app.show_notice("select an application first (pane 2)", false),
     }
     Vec::new()
 }
 
-/// Has the selected certificate issued anew.
-fn renew(app: &mut App) -> Vec<Effect> {
-    let domain = app.selected().and_then(|row| match &row.kind {
+/// Opens the plan that has the selected certificate issued anew.
+fn open_renewal_plan(app: &mut App) -> Vec<Effect> {
+    let domain = app.selected_row().and_then(|row| match &row.kind {
         RowKind::Certificate(_) => Some(row.name.clone()),
         _ => None,
     });
     match domain {
-        Some(domain) => plan(app, Request::RenewCertificate { domain }),
+        Some(domain) => open_plan(app, Request::RenewCertificate { domain }),
         None => {
-            app.say("select a certificate first (pane 4)", false);
+            app.show_notice("select a certificate first (pane 4)", false);
             Vec::new()
         }
     }
 }
 
-/// Asks what of the selected application or snapshot is restored, and where to; `path` is a file
-/// or folder of it that was chosen already.
-pub(super) fn restore(app: &mut App, path: Option<String>) {
-    let chosen = match application(app) {
-        Some(_) if browser::snapshot(app).is_some() => browser::snapshot(app),
+/// Opens the choice of what is restored of the selected application or snapshot, and where to.
+/// `path` is a file or folder of it that is chosen already.
+pub(super) fn open_restore(app: &mut App, path: Option<String>) {
+    let chosen = match selected_app(app) {
+        Some(_) if browser::selected_snapshot(app).is_some() => browser::selected_snapshot(app),
         Some(name) => {
             let all = app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
             // The newest comes first.
             all.iter()
-                .find(|s| s.app.as_ref() == Some(&name) && s.is_sound())
+                .find(|s| s.app.as_ref() == Some(&name) && s.can_be_newest())
         }
         None => {
             let text = "select an application or one of its snapshots first (pane 2, or 5)";
-            app.say(text, false);
+            app.show_notice(text, false);
             return;
         }
     };
     match chosen.cloned() {
         Some(snapshot) => {
-            let view = Restore::of(app, &snapshot, path);
+            let view = RestoreOverlay::for_snapshot(app, &snapshot, path);
             app.overlays.push(Overlay::Restore(view));
         }
-        None => app.say("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
+        None => app.show_notice("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
     }
 }
 
-/// The application of the selected row.
-fn application(app: &App) -> Option<String> {
+/// Returns the application that the selected row belongs to.
+fn selected_app(app: &App) -> Option<String> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-    app.selected().and_then(|row| match &row.kind {
+    app.selected_row().and_then(|row| match &row.kind {
         RowKind::App { .. } => Some(row.name.clone()),
-        RowKind::Saved { first, count } => {
+        RowKind::SnapshotGroup { first, count } => {
             let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
             match (count, snapshot) {
                 (0, _) => Some(row.name.clone()),
-                // Of another fleet's only what is chosen itself.
+                // Of another fleet only a snapshot that is selected itself counts.
                 (_, snapshot) => snapshot.filter(|s| s.other_fleet.is_none())?.app.clone(),
             }
         }
@@ -452,45 +461,45 @@ fn application(app: &App) -> Option<String> {
     })
 }
 
-/// The selected node.
-fn node(app: &mut App) -> Option<String> {
-    let name = app.selected().and_then(|row| match &row.kind {
+/// Returns the selected node; else shows a notice.
+fn selected_node(app: &mut App) -> Option<String> {
+    let name = app.selected_row().and_then(|row| match &row.kind {
         RowKind::Node(_) => Some(row.name.clone()),
         _ => None,
     });
     if name.is_none() {
-        app.say("select a node first (pane 1)", false);
+        app.show_notice("select a node first (pane 1)", false);
     }
     name
 }
 
-fn availability(app: &mut App, to: Availability) -> Vec<Effect> {
-    on_node(app, |node| Request::Availability { node, to })
+fn open_availability_plan(app: &mut App, to: Availability) -> Vec<Effect> {
+    open_node_plan(app, |node| Request::Availability { node, to })
 }
 
-/// A job on the selected node.
-fn on_node(app: &mut App, request: impl Fn(String) -> Request) -> Vec<Effect> {
-    match node(app) {
-        Some(node) => plan(app, request(node)),
+/// Opens the plan of a request about the selected node.
+fn open_node_plan(app: &mut App, request: impl Fn(String) -> Request) -> Vec<Effect> {
+    match selected_node(app) {
+        Some(node) => open_plan(app, request(node)),
         None => Vec::new(),
     }
 }
 
-/// The selected node made what config.toml says, or all of them.
-fn provision(app: &mut App, selected: bool) -> Vec<Effect> {
+/// Opens the plan of provisioning: of the selected node when `selected` is true, else of all.
+fn open_provision_plan(app: &mut App, selected: bool) -> Vec<Effect> {
     let nodes = app
-        .selected()
+        .selected_row()
         .filter(|row| selected && matches!(row.kind, RowKind::Node(_)))
         .map(|row| row.name.clone());
-    let options = Options {
+    let options = ProvisionOptions {
         nodes: nodes.into_iter().collect(),
-        ..Options::default()
+        ..ProvisionOptions::default()
     };
-    plan(app, Request::Provision { options })
+    open_plan(app, Request::Provision { options })
 }
 
-fn shell(app: &mut App) -> Vec<Effect> {
-    let Some(row) = app.selected() else {
+fn open_shell(app: &mut App) -> Vec<Effect> {
+    let Some(row) = app.selected_row() else {
         return Vec::new();
     };
     let swarm = app.fleet.swarm.value();
@@ -527,7 +536,7 @@ fn shell(app: &mut App) -> Vec<Effect> {
     match target {
         Some(target) => vec![Effect::Shell(target)],
         None => {
-            app.say("no running container here to open a shell in", false);
+            app.show_notice("no running container here to open a shell in", false);
             Vec::new()
         }
     }
@@ -535,7 +544,7 @@ fn shell(app: &mut App) -> Vec<Effect> {
 
 impl App {
     /// Selects a row by its key, in whatever pane it is.
-    pub(super) fn go_to(&mut self, key: &str) {
+    pub(super) fn go_to_row(&mut self, key: &str) {
         let pane = match key.split('/').next() {
             Some("node") => Pane::Nodes,
             Some("service" | "app" | "task") => Pane::Services,
@@ -544,8 +553,8 @@ impl App {
             Some("repository" | "saved" | "snapshot") => Pane::Backups,
             _ => return,
         };
-        go(self, pane);
-        self.list_mut().filter.reset();
+        focus_pane(self, pane);
+        self.focused_list_mut().filter.reset();
         if let Some(id) = key.strip_prefix("service/") {
             let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
             if let Some(service) = services.iter().find(|s| s.id == id) {
@@ -557,9 +566,9 @@ impl App {
             }
         }
         self.refresh_list(pane);
-        let list = self.list_mut();
+        let list = self.focused_list_mut();
         if let Some(at) = list.rows.iter().position(|r| r.key == key) {
-            list.select(at);
+            list.select_row(at);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What is in a snapshot: its folders, read when they are opened, a search, the beginning of a file.
-//! What was read is kept: a snapshot never changes.
+//! Shows what is in a snapshot: its folders, a search, the beginning of a file. Each is read when
+//! it is opened, and kept, as a snapshot never changes.
 
 use std::collections::VecDeque;
 
@@ -11,35 +11,41 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::msg::{Effect, Look, Seen, Ticket};
-use super::panes::{RowKind, wrap};
+use super::msg::{Effect, SnapshotAnswer, SnapshotQuery, Ticket};
+use super::panes::{RowKind, wrap_text};
 use super::state::{App, Tab};
-use crate::model::{Changes, Entry, EntryKind, Listing, Preview, Snapshot};
-use crate::text::{clean, fit, human_bytes, truncate};
+use crate::model::{
+    EntryKind, FilePreview, Snapshot, SnapshotChanges, SnapshotEntry, SnapshotListing,
+};
+use crate::text::{clean_line, fit_to_width, human_bytes, truncate_to_width};
 
-/// Answers that are kept.
-const KEPT: usize = 16;
+/// Answers that are kept; the oldest go first.
+const MAX_CACHED_ANSWERS: usize = 16;
 
-/// Answers of the repository, and the question that is open.
+/// Answers about snapshots, and the query that is under way.
 #[derive(Default)]
-pub(super) struct Looks {
-    seen: VecDeque<(Look, Result<Seen, String>)>,
-    asked: Option<(Ticket, Look)>,
+pub(super) struct SnapshotQueryCache {
+    answers: VecDeque<(SnapshotQuery, Result<SnapshotAnswer, String>)>,
+    asked: Option<(Ticket, SnapshotQuery)>,
 }
 
-impl Looks {
-    pub(super) fn get(&self, look: &Look) -> Option<&Result<Seen, String>> {
-        self.seen.iter().find(|(l, _)| l == look).map(|(_, s)| s)
+impl SnapshotQueryCache {
+    pub(super) fn get(&self, look: &SnapshotQuery) -> Option<&Result<SnapshotAnswer, String>> {
+        self.answers.iter().find(|(l, _)| l == look).map(|(_, s)| s)
     }
 
-    /// Takes an answer; false when nobody waits for it any more.
-    pub(super) fn take(&mut self, ticket: Ticket, seen: Result<Seen, String>) -> bool {
+    /// Keeps an answer. Returns false when its query is not the one under way.
+    pub(super) fn take_answer(
+        &mut self,
+        ticket: Ticket,
+        seen: Result<SnapshotAnswer, String>,
+    ) -> bool {
         match self.asked.take() {
             Some((asked, look)) if asked == ticket => {
-                if self.seen.len() == KEPT {
-                    self.seen.pop_front();
+                if self.answers.len() == MAX_CACHED_ANSWERS {
+                    self.answers.pop_front();
                 }
-                self.seen.push_back((look, seen));
+                self.answers.push_back((look, seen));
                 true
             }
             other => {
@@ -49,34 +55,34 @@ impl Looks {
         }
     }
 
-    /// A failure is asked for again.
+    /// Drops failures, so that their queries are asked again.
     pub(super) fn forget_failures(&mut self) {
-        self.seen.retain(|(_, s)| s.is_ok());
+        self.answers.retain(|(_, s)| s.is_ok());
     }
 }
 
-/// Where one is in a snapshot.
-pub(super) struct Browser {
+/// The place in a snapshot that is shown.
+pub(super) struct SnapshotBrowser {
     /// Full id of the snapshot.
     snapshot: String,
-    /// Opened folders, from the outermost; the snapshot's own list of folders is none of them.
-    folders: Vec<Folder>,
-    /// Place in the snapshot's own list.
+    /// Opened folders, the outermost first; empty while the snapshot's own folders are listed.
+    folders: Vec<OpenedFolder>,
+    /// Index of the selected row in the list of the snapshot's own folders.
     at: usize,
     top: usize,
-    /// A search that is typed, or was.
-    search: Option<Search>,
-    /// A file whose beginning is shown.
-    file: Option<(Entry, usize)>,
+    /// The search that is typed, or whose hits are shown.
+    search: Option<SnapshotSearch>,
+    /// The file whose beginning is shown, and its first visible line.
+    file: Option<(SnapshotEntry, usize)>,
 }
 
-struct Folder {
+struct OpenedFolder {
     path: String,
     at: usize,
     top: usize,
 }
 
-struct Search {
+struct SnapshotSearch {
     input: Input,
     typing: bool,
     at: usize,
@@ -84,7 +90,7 @@ struct Search {
 }
 
 /// What a key did.
-pub(super) enum Outcome {
+pub(super) enum BrowserOutcome {
     Handled,
     Copy(String),
     /// The path is to be restored.
@@ -92,7 +98,7 @@ pub(super) enum Outcome {
     Ignored,
 }
 
-impl Browser {
+impl SnapshotBrowser {
     fn new(snapshot: &str) -> Self {
         Self {
             snapshot: snapshot.to_owned(),
@@ -104,20 +110,20 @@ impl Browser {
         }
     }
 
-    /// What has to be read for what is shown; `None` when the snapshot itself says it.
-    fn look(&self) -> Option<Look> {
+    /// Returns the query for what is shown; `None` when nothing has to be read.
+    fn needed_query(&self) -> Option<SnapshotQuery> {
         let snapshot = self.snapshot.clone();
         if let Some((entry, _)) = &self.file {
             let path = entry.path.clone();
-            return Some(Look::File { snapshot, path });
+            return Some(SnapshotQuery::File { snapshot, path });
         }
         match (&self.search, self.folders.last()) {
             (Some(s), _) if s.typing || s.input.value().is_empty() => None,
-            (Some(s), _) => Some(Look::Search {
+            (Some(s), _) => Some(SnapshotQuery::Search {
                 snapshot,
                 text: s.input.value().to_owned(),
             }),
-            (None, Some(folder)) => Some(Look::Folder {
+            (None, Some(folder)) => Some(SnapshotQuery::Folder {
                 snapshot,
                 path: folder.path.clone(),
             }),
@@ -125,8 +131,8 @@ impl Browser {
         }
     }
 
-    /// Place and first visible line of the list that is shown.
-    fn place(&mut self) -> (&mut usize, &mut usize) {
+    /// Returns the selected and the first visible line of the list that is shown.
+    fn list_position_mut(&mut self) -> (&mut usize, &mut usize) {
         match (&mut self.search, self.folders.last_mut()) {
             (Some(s), _) => (&mut s.at, &mut s.top),
             (None, Some(f)) => (&mut f.at, &mut f.top),
@@ -147,79 +153,86 @@ impl Browser {
 }
 
 /// The selected snapshot.
-pub(super) fn snapshot(app: &App) -> Option<&Snapshot> {
-    match app.selected().map(|r| &r.kind) {
+pub(super) fn selected_snapshot(app: &App) -> Option<&Snapshot> {
+    match app.selected_row().map(|r| &r.kind) {
         Some(RowKind::Snapshot(at)) => app.fleet.snapshots.value()?.get(*at),
         _ => None,
     }
 }
 
-/// The snapshot of the same application before the one at a place of the list.
-pub(super) fn before(app: &App, at: usize) -> Option<&Snapshot> {
+/// Returns the snapshot of the same application before the one at index `at`.
+pub(super) fn previous_snapshot(app: &App, at: usize) -> Option<&Snapshot> {
     let all = app.fleet.snapshots.value()?;
     let next = all.get(at + 1)?;
-    next.is_beside(all.get(at)?).then_some(next)
+    next.is_same_group(all.get(at)?).then_some(next)
 }
 
-/// Asks for what is shown and not read yet.
-pub(super) fn follow(app: &mut App) -> Vec<Effect> {
+/// Asks for what is shown, unless it was read or asked for already.
+pub(super) fn query_shown_content(app: &mut App) -> Vec<Effect> {
     let tab = app.shown_tab();
-    let Some(id) = snapshot(app).map(|s| s.id.clone()) else {
+    let Some(id) = selected_snapshot(app).map(|s| s.id.clone()) else {
         return Vec::new();
     };
     let look = match tab {
         Tab::Files => {
             let browser = match &mut app.browser {
                 Some(browser) if browser.snapshot == id => browser,
-                slot => slot.insert(Browser::new(&id)),
+                slot => slot.insert(SnapshotBrowser::new(&id)),
             };
-            browser.look()
+            browser.needed_query()
         }
-        Tab::Changes => changes_look(app),
+        Tab::Changes => changes_query(app),
         _ => None,
     };
     let Some(look) = look else {
         return Vec::new();
     };
-    let asked = app.looks.asked.as_ref().is_some_and(|(_, l)| *l == look);
-    if asked || app.looks.get(&look).is_some() {
+    let asked = app
+        .query_cache
+        .asked
+        .as_ref()
+        .is_some_and(|(_, l)| *l == look);
+    if asked || app.query_cache.get(&look).is_some() {
         return Vec::new();
     }
-    let ticket = app.ticket();
-    app.looks.asked = Some((ticket, look.clone()));
-    vec![Effect::Look { ticket, look }]
+    let ticket = app.issue_ticket();
+    app.query_cache.asked = Some((ticket, look.clone()));
+    vec![Effect::ReadSnapshot {
+        ticket,
+        query: look,
+    }]
 }
 
-/// The question whose answer the tab of changes shows.
-fn changes_look(app: &App) -> Option<Look> {
-    let Some(RowKind::Snapshot(at)) = app.selected().map(|r| &r.kind) else {
+/// Returns the query of the tab of changes: the selected snapshot against the one before.
+fn changes_query(app: &App) -> Option<SnapshotQuery> {
+    let Some(RowKind::Snapshot(at)) = app.selected_row().map(|r| &r.kind) else {
         return None;
     };
     let newer = app.fleet.snapshots.value()?.get(*at)?.id.clone();
-    let older = before(app, *at)?.id.clone();
-    Some(Look::Changes { older, newer })
+    let older = previous_snapshot(app, *at)?.id.clone();
+    Some(SnapshotQuery::Changes { older, newer })
 }
 
-/// What changed against the snapshot before, as far as it was read.
-pub(super) fn changes(app: &App) -> Option<&Result<Seen, String>> {
-    app.looks.get(&changes_look(app)?)
+/// Returns what changed since the snapshot before; `None` until it was read.
+pub(super) fn cached_changes(app: &App) -> Option<&Result<SnapshotAnswer, String>> {
+    app.query_cache.get(&changes_query(app)?)
 }
 
-/// Entries that are shown, borrowed from what was read.
-enum Shown<'a> {
-    Entries(&'a Listing),
+/// What the browser shows now, borrowed from what was read.
+enum BrowserContent<'a> {
+    Entries(&'a SnapshotListing),
     /// The folders of the snapshot itself.
-    Roots(Vec<Entry>),
+    Roots(Vec<SnapshotEntry>),
     Waiting,
     Failed(&'a str),
     Nothing,
 }
 
-fn roots(snapshot: &Snapshot) -> Vec<Entry> {
+fn snapshot_roots(snapshot: &Snapshot) -> Vec<SnapshotEntry> {
     snapshot
         .paths
         .iter()
-        .map(|path| Entry {
+        .map(|path| SnapshotEntry {
             kind: EntryKind::Folder,
             path: path.clone(),
             size: 0,
@@ -231,48 +244,52 @@ fn roots(snapshot: &Snapshot) -> Vec<Entry> {
         .collect()
 }
 
-fn shown<'a>(app: &'a App, browser: &Browser) -> Shown<'a> {
-    let Some(look) = browser.look() else {
-        return match (&browser.search, snapshot(app)) {
-            (None, Some(s)) => Shown::Roots(roots(s)),
-            _ => Shown::Nothing,
+fn browser_content<'a>(app: &'a App, browser: &SnapshotBrowser) -> BrowserContent<'a> {
+    let Some(look) = browser.needed_query() else {
+        return match (&browser.search, selected_snapshot(app)) {
+            (None, Some(s)) => BrowserContent::Roots(snapshot_roots(s)),
+            _ => BrowserContent::Nothing,
         };
     };
-    match app.looks.get(&look) {
-        None => Shown::Waiting,
-        Some(Ok(Seen::Entries(listing))) => Shown::Entries(listing),
-        Some(Ok(_)) => Shown::Nothing,
-        Some(Err(reason)) => Shown::Failed(reason),
+    match app.query_cache.get(&look) {
+        None => BrowserContent::Waiting,
+        Some(Ok(SnapshotAnswer::Entries(listing))) => BrowserContent::Entries(listing),
+        Some(Ok(_)) => BrowserContent::Nothing,
+        Some(Err(reason)) => BrowserContent::Failed(reason),
     }
 }
 
-fn entry_at(app: &App, browser: &Browser, at: usize) -> Option<Entry> {
-    match shown(app, browser) {
-        Shown::Entries(listing) => listing.entries.get(at).cloned(),
-        Shown::Roots(roots) => roots.get(at).cloned(),
+fn browser_entry_at(app: &App, browser: &SnapshotBrowser, at: usize) -> Option<SnapshotEntry> {
+    match browser_content(app, browser) {
+        BrowserContent::Entries(listing) => listing.entries.get(at).cloned(),
+        BrowserContent::Roots(roots) => roots.get(at).cloned(),
         _ => None,
     }
 }
 
-fn count(app: &App, browser: &Browser) -> usize {
-    match shown(app, browser) {
-        Shown::Entries(listing) => listing.entries.len(),
-        Shown::Roots(roots) => roots.len(),
+fn count_browser_entries(app: &App, browser: &SnapshotBrowser) -> usize {
+    match browser_content(app, browser) {
+        BrowserContent::Entries(listing) => listing.entries.len(),
+        BrowserContent::Roots(roots) => roots.len(),
         _ => 0,
     }
 }
 
 /// Handles a key while the files of a snapshot have the focus.
-pub(super) fn key(app: &mut App, key: KeyEvent) -> Outcome {
+pub(super) fn handle_files_key(app: &mut App, key: KeyEvent) -> BrowserOutcome {
     let Some(mut browser) = app.browser.take() else {
-        return Outcome::Ignored;
+        return BrowserOutcome::Ignored;
     };
-    let outcome = browser_key(app, &mut browser, key);
+    let outcome = handle_browser_key(app, &mut browser, key);
     app.browser = Some(browser);
     outcome
 }
 
-fn browser_key(app: &mut App, browser: &mut Browser, key: KeyEvent) -> Outcome {
+fn handle_browser_key(
+    app: &mut App,
+    browser: &mut SnapshotBrowser,
+    key: KeyEvent,
+) -> BrowserOutcome {
     if let Some(search) = &mut browser.search
         && search.typing
     {
@@ -281,38 +298,38 @@ fn browser_key(app: &mut App, browser: &mut Browser, key: KeyEvent) -> Outcome {
             KeyCode::Enter if search.input.value().trim().is_empty() => browser.search = None,
             KeyCode::Enter => {
                 search.typing = false;
-                app.looks.forget_failures();
+                app.query_cache.forget_failures();
             }
             _ => {
                 search.input.handle_event(&TerminalEvent::Key(key));
             }
         }
-        return Outcome::Handled;
+        return BrowserOutcome::Handled;
     }
     if let Some((entry, top)) = &mut browser.file {
         let page = usize::from(app.detail_area.height).saturating_sub(2).max(1);
         match key.code {
             KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => browser.file = None,
-            KeyCode::Char('r') => return Outcome::Restore(entry.path.clone()),
-            KeyCode::Char('y') => return Outcome::Copy(entry.path.clone()),
+            KeyCode::Char('r') => return BrowserOutcome::Restore(entry.path.clone()),
+            KeyCode::Char('y') => return BrowserOutcome::Copy(entry.path.clone()),
             KeyCode::Down | KeyCode::Char('j') => *top += 1,
             KeyCode::Up | KeyCode::Char('k') => *top = top.saturating_sub(1),
             KeyCode::PageDown => *top += page,
             KeyCode::PageUp => *top = top.saturating_sub(page),
             KeyCode::Home | KeyCode::Char('g') => *top = 0,
-            _ => return Outcome::Ignored,
+            _ => return BrowserOutcome::Ignored,
         }
-        return Outcome::Handled;
+        return BrowserOutcome::Handled;
     }
-    let count = count(app, browser);
+    let count = count_browser_entries(app, browser);
     let page = usize::from(app.detail_area.height).saturating_sub(2).max(1);
-    let at = *browser.place().0;
-    let selected = entry_at(app, browser, at);
+    let at = *browser.list_position_mut().0;
+    let selected = browser_entry_at(app, browser, at);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     let to = match key.code {
         KeyCode::Char('d') if control => at + page / 2,
         KeyCode::Char('u') if control => at.saturating_sub(page / 2),
-        _ if control => return Outcome::Ignored,
+        _ if control => return BrowserOutcome::Ignored,
         KeyCode::Down | KeyCode::Char('j') => at + 1,
         KeyCode::Up | KeyCode::Char('k') => at.saturating_sub(1),
         KeyCode::PageDown => at + page,
@@ -320,67 +337,73 @@ fn browser_key(app: &mut App, browser: &mut Browser, key: KeyEvent) -> Outcome {
         KeyCode::Home | KeyCode::Char('g') => 0,
         KeyCode::End | KeyCode::Char('G') => count,
         KeyCode::Enter | KeyCode::Right => {
-            open(app, browser, selected);
-            return Outcome::Handled;
+            open_browser_entry(app, browser, selected);
+            return BrowserOutcome::Handled;
         }
-        KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => return up(browser),
+        KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => return leave_browser_folder(browser),
         KeyCode::Char('/') => {
-            browser.search = Some(Search {
+            browser.search = Some(SnapshotSearch {
                 input: Input::default(),
                 typing: true,
                 at: 0,
                 top: 0,
             });
-            return Outcome::Handled;
+            return BrowserOutcome::Handled;
         }
         KeyCode::Char('r') => {
-            return selected.map_or(Outcome::Handled, |e| Outcome::Restore(e.path));
+            return selected.map_or(BrowserOutcome::Handled, |e| BrowserOutcome::Restore(e.path));
         }
-        KeyCode::Char('y') => return selected.map_or(Outcome::Handled, |e| Outcome::Copy(e.path)),
-        _ => return Outcome::Ignored,
+        KeyCode::Char('y') => {
+            return selected.map_or(BrowserOutcome::Handled, |e| BrowserOutcome::Copy(e.path));
+        }
+        _ => return BrowserOutcome::Ignored,
     };
-    *browser.place().0 = to.min(count.saturating_sub(1));
-    Outcome::Handled
+    *browser.list_position_mut().0 = to.min(count.saturating_sub(1));
+    BrowserOutcome::Handled
 }
 
-fn open(app: &mut App, browser: &mut Browser, selected: Option<Entry>) {
-    // What could not be read is read again.
-    app.looks.forget_failures();
+fn open_browser_entry(
+    app: &mut App,
+    browser: &mut SnapshotBrowser,
+    selected: Option<SnapshotEntry>,
+) {
+    // A folder or file whose reading failed is read again.
+    app.query_cache.forget_failures();
     match selected {
         Some(entry) if entry.kind == EntryKind::Folder => {
             browser.search = None;
-            browser.folders.push(Folder {
+            browser.folders.push(OpenedFolder {
                 path: entry.path,
                 at: 0,
                 top: 0,
             });
         }
         Some(entry) if entry.kind == EntryKind::File => browser.file = Some((entry, 0)),
-        Some(_) => app.say("only files have a content to be shown", false),
+        Some(_) => app.show_notice("only files have a content to be shown", false),
         None => {}
     }
 }
 
-fn up(browser: &mut Browser) -> Outcome {
+fn leave_browser_folder(browser: &mut SnapshotBrowser) -> BrowserOutcome {
     if browser.search.take().is_some() || browser.folders.pop().is_some() {
-        Outcome::Handled
+        BrowserOutcome::Handled
     } else {
-        Outcome::Ignored
+        BrowserOutcome::Ignored
     }
 }
 
 /// Draws the tab.
-pub(super) fn draw(app: &mut App, frame: &mut Frame, area: Rect) {
+pub(super) fn draw_browser(app: &mut App, frame: &mut Frame, area: Rect) {
     let Some(mut browser) = app.browser.take() else {
         return;
     };
     app.detail_lines = 0;
     let theme = app.theme;
-    let mut title = theme.text(&clean(&browser.title()));
+    let mut title = theme.drawable_text(&clean_line(&browser.title()));
     if browser.search.as_ref().is_some_and(|s| s.typing) {
         title.push('_');
     }
-    let title = truncate(&title, area.width.into(), theme.ellipsis()).into_owned();
+    let title = truncate_to_width(&title, area.width.into(), theme.ellipsis()).into_owned();
     let title = Line::styled(title, theme.title());
     frame
         .buffer_mut()
@@ -391,15 +414,18 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame, area: Rect) {
         ..area
     };
     if browser.file.is_some() {
-        draw_file(app, &mut browser, frame, body);
+        draw_file_preview(app, &mut browser, frame, body);
     } else {
-        draw_entries(app, &mut browser, frame, body);
+        draw_browser_entries(app, &mut browser, frame, body);
     }
     app.browser = Some(browser);
 }
 
-fn say(app: &App, frame: &mut Frame, area: Rect, text: &str, style: Style) {
-    let lines = wrap(&app.theme.text(&clean(text)), area.width.into());
+fn draw_browser_text(app: &App, frame: &mut Frame, area: Rect, text: &str, style: Style) {
+    let lines = wrap_text(
+        &app.theme.drawable_text(&clean_line(text)),
+        area.width.into(),
+    );
     for (y, line) in (area.y..area.bottom()).zip(lines) {
         frame
             .buffer_mut()
@@ -407,22 +433,26 @@ fn say(app: &App, frame: &mut Frame, area: Rect, text: &str, style: Style) {
     }
 }
 
-fn draw_entries(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect) {
+fn draw_browser_entries(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let typing = browser.search.as_ref().is_some_and(|s| s.typing);
-    let (entries, left_out): (&[Entry], u64) = match &shown(app, browser) {
-        Shown::Entries(listing) => (&listing.entries, listing.left_out),
-        Shown::Roots(roots) => {
-            return draw_lines(app, browser, roots, 0, frame, area);
+    let (entries, left_out): (&[SnapshotEntry], u64) = match &browser_content(app, browser) {
+        BrowserContent::Entries(listing) => (&listing.entries, listing.left_out),
+        BrowserContent::Roots(roots) => {
+            return draw_entry_list(app, browser, roots, 0, frame, area);
         }
-        Shown::Waiting => return say(app, frame, area, "reading …", theme.dim()),
-        Shown::Failed(reason) => return say(app, frame, area, reason, theme.removed()),
-        Shown::Nothing => {
+        BrowserContent::Waiting => {
+            return draw_browser_text(app, frame, area, "reading …", theme.dim());
+        }
+        BrowserContent::Failed(reason) => {
+            return draw_browser_text(app, frame, area, reason, theme.removed());
+        }
+        BrowserContent::Nothing => {
             let text = match typing {
                 true => "part of a name or path; Enter searches the whole snapshot",
                 false => "nothing here",
             };
-            return say(app, frame, area, text, theme.dim());
+            return draw_browser_text(app, frame, area, text, theme.dim());
         }
     };
     if entries.is_empty() {
@@ -430,15 +460,15 @@ fn draw_entries(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect)
             Some(_) => "nothing of that name is in this snapshot",
             None => "an empty folder",
         };
-        return say(app, frame, area, text, theme.dim());
+        return draw_browser_text(app, frame, area, text, theme.dim());
     }
-    draw_lines(app, browser, entries, left_out, frame, area);
+    draw_entry_list(app, browser, entries, left_out, frame, area);
 }
 
-fn draw_lines(
+fn draw_entry_list(
     app: &App,
-    browser: &mut Browser,
-    entries: &[Entry],
+    browser: &mut SnapshotBrowser,
+    entries: &[SnapshotEntry],
     left_out: u64,
     frame: &mut Frame,
     area: Rect,
@@ -447,7 +477,7 @@ fn draw_lines(
     let whole = browser.search.is_some() || browser.folders.is_empty();
     let more = u16::from(left_out > 0);
     let height = usize::from(area.height.saturating_sub(more)).max(1);
-    let (at, top) = browser.place();
+    let (at, top) = browser.list_position_mut();
     *at = (*at).min(entries.len().saturating_sub(1));
     if *at < *top {
         *top = *at;
@@ -479,7 +509,7 @@ fn draw_lines(
     }
 }
 
-fn entry_line(app: &App, entry: &Entry, whole: bool, columns: usize) -> Line<'static> {
+fn entry_line(app: &App, entry: &SnapshotEntry, whole: bool, columns: usize) -> Line<'static> {
     let theme = app.theme;
     let (mark, size) = match entry.kind {
         EntryKind::Folder => ("/", String::new()),
@@ -498,28 +528,28 @@ fn entry_line(app: &App, entry: &Entry, whole: bool, columns: usize) -> Line<'st
         true => &entry.path,
         false => entry.name(),
     };
-    let name = format!("{}{mark}", theme.text(&clean(name)));
+    let name = format!("{}{mark}", theme.drawable_text(&clean_line(name)));
     let room = columns.saturating_sub(right.len());
     let style = match entry.kind {
         EntryKind::Folder => theme.title(),
         _ => Style::new(),
     };
     Line::from(vec![
-        Span::styled(fit(&name, room, theme.ellipsis()), style),
+        Span::styled(fit_to_width(&name, room, theme.ellipsis()), style),
         Span::styled(right, theme.dim()),
     ])
 }
 
-fn draw_file(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect) {
+fn draw_file_preview(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
-    let look = browser.look();
+    let look = browser.needed_query();
     let Some((entry, top)) = &mut browser.file else {
         return;
     };
-    let preview = match look.and_then(|l| app.looks.get(&l)) {
-        None => return say(app, frame, area, "reading …", theme.dim()),
-        Some(Err(reason)) => return say(app, frame, area, reason, theme.removed()),
-        Some(Ok(Seen::Head(preview))) => preview,
+    let preview = match look.and_then(|l| app.query_cache.get(&l)) {
+        None => return draw_browser_text(app, frame, area, "reading …", theme.dim()),
+        Some(Err(reason)) => return draw_browser_text(app, frame, area, reason, theme.removed()),
+        Some(Ok(SnapshotAnswer::Head(preview))) => preview,
         Some(Ok(_)) => return,
     };
     if preview.head.contains(&0) {
@@ -527,17 +557,17 @@ fn draw_file(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect) {
             "{} that are no text; r restores it",
             human_bytes(entry.size)
         );
-        return say(app, frame, area, &text, theme.dim());
+        return draw_browser_text(app, frame, area, &text, theme.dim());
     }
     let text = String::from_utf8_lossy(&preview.head);
     let lines: Vec<&str> = text.lines().collect();
     let height = usize::from(area.height);
-    let note = end_note(preview, entry);
+    let note = preview_end_note(preview, entry);
     let total = lines.len() + usize::from(note.is_some());
     *top = (*top).min(total.saturating_sub(height));
     for (y, i) in (area.y..area.bottom()).zip(*top..total) {
         let (line, style) = match lines.get(i) {
-            Some(line) => (theme.text(&clean(line)), Style::new()),
+            Some(line) => (theme.drawable_text(&clean_line(line)), Style::new()),
             None => (note.clone().unwrap_or_default(), theme.dim()),
         };
         frame
@@ -546,7 +576,7 @@ fn draw_file(app: &App, browser: &mut Browser, frame: &mut Frame, area: Rect) {
     }
 }
 
-fn end_note(preview: &Preview, entry: &Entry) -> Option<String> {
+fn preview_end_note(preview: &FilePreview, entry: &SnapshotEntry) -> Option<String> {
     match (preview.cut, preview.head.is_empty()) {
         (true, _) => Some(format!(
             "the first {} of {}",
@@ -558,8 +588,8 @@ fn end_note(preview: &Preview, entry: &Entry) -> Option<String> {
     }
 }
 
-/// One line about what changed.
-pub(super) fn summary(changes: &Changes) -> String {
+/// Formats the counts of changes as one line.
+pub(super) fn format_snapshot_changes(changes: &SnapshotChanges) -> String {
     format!(
         "+{} -{} ~{} files, {} new data",
         changes.added,

@@ -2,36 +2,37 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{App, Init, KeyMap, Msg, Theme};
+use super::{App, AppInit, KeyMap, Msg, Theme};
 use crate::config::{AlertsConfig, Config};
 use crate::model::{
-    Availability, Backups, Certificate, ChainLink, Datum, Drill, Engine, Fleet, Link, Metrics,
-    Mode, Node, Proof, Repository, RepositoryLock, Role, Schedule, ServedCertificate, Service,
-    Snapshot, StoredCertificate, Swarm, SwarmNode, Task, Unfinished, Update, Volume,
+    Availability, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill, EngineInfo, Fleet,
+    Metrics, Node, NodeLink, Proof, Repository, RepositoryLock, Role, ServedCertificate, Service,
+    ServiceMode, Snapshot, StoredCertificate, Swarm, SwarmNode, Task, UnfinishedRestore, Update,
+    Volume,
 };
 use crate::stack::{Catalogue, CatalogueEntry};
 
-/// The moment at which everything happens.
+/// The time at which the console of the fixtures stands.
 pub const NOW: Timestamp = Timestamp::constant(1_795_442_400, 0);
 
-fn ago(seconds: i64) -> Timestamp {
+fn seconds_ago(seconds: i64) -> Timestamp {
     NOW - SignedDuration::from_secs(seconds)
 }
 
-fn alerts() -> AlertsConfig {
+fn example_alerts_config() -> AlertsConfig {
     Config::this_machine().alerts
 }
 
-/// The console on a fleet.
-pub fn app(fleet: Fleet, theme: Theme) -> App {
-    app_with(fleet, theme, alerts())
+/// Returns the console of a fleet.
+pub fn example_app(fleet: Fleet, theme: Theme) -> App {
+    example_app_with_alerts(fleet, theme, example_alerts_config())
 }
 
-/// The same, with other limits and ways of telling.
-pub fn app_with(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
-    App::new(Init {
+/// Returns the console of a fleet, with these limits and notifications of alerts.
+pub fn example_app_with_alerts(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
+    App::new(AppInit {
         fleet,
-        catalogue: catalogue(),
+        catalogue: example_catalogue(),
         keymap: KeyMap::default(),
         theme,
         alerts,
@@ -49,20 +50,20 @@ pub const THEME: Theme = Theme {
     colour: true,
 };
 
-fn catalogue() -> Vec<CatalogueEntry> {
-    Catalogue::load(None).map_or_else(|_| Vec::new(), |c| c.list())
+fn example_catalogue() -> Vec<CatalogueEntry> {
+    Catalogue::load(None).map_or_else(|_| Vec::new(), |c| c.list_entries())
 }
 
-fn node(name: &str, role: Role, load: Metrics) -> Node {
+fn example_node(name: &str, role: Role, load: Metrics) -> Node {
     let mut node = Node {
         name: name.into(),
         address: format!("root@{name}.example.org"),
         role,
         configured: true,
-        link: Link::Up,
+        link: NodeLink::Up,
         ..Node::default()
     };
-    let engine = Engine {
+    let engine = EngineInfo {
         version: "29.1.3".into(),
         api: "1.52".into(),
         os: "Debian GNU/Linux 13 (trixie)".into(),
@@ -85,7 +86,7 @@ fn node(name: &str, role: Role, load: Metrics) -> Node {
     node
 }
 
-fn load(cpu: f32, memory: u64, disk: u64) -> Metrics {
+fn example_metrics(cpu: f32, memory: u64, disk: u64) -> Metrics {
     Metrics {
         cpu,
         memory_used: (8 << 30) / 100 * memory,
@@ -101,7 +102,7 @@ fn load(cpu: f32, memory: u64, disk: u64) -> Metrics {
     }
 }
 
-fn swarm_node(name: &str, role: Role) -> SwarmNode {
+fn example_swarm_node(name: &str, role: Role) -> SwarmNode {
     SwarmNode {
         id: format!("id-{name}"),
         hostname: name.into(),
@@ -115,13 +116,13 @@ fn swarm_node(name: &str, role: Role) -> SwarmNode {
     }
 }
 
-fn service(stack: &str, name: &str, image: &str, running: u64, wanted: u64) -> Service {
+fn example_service(stack: &str, name: &str, image: &str, running: u64, wanted: u64) -> Service {
     Service {
         id: format!("s-{stack}-{name}"),
         name: format!("{stack}_{name}"),
         stack: Some(stack.into()),
         image: image.into(),
-        mode: Mode::Replicated(wanted),
+        mode: ServiceMode::Replicated(wanted),
         wanted,
         running,
         domains: match name {
@@ -132,14 +133,14 @@ fn service(stack: &str, name: &str, image: &str, running: u64, wanted: u64) -> S
         labels: [("traefik.enable".to_owned(), "true".to_owned())].into(),
         environment: [].into(),
         volumes: vec![format!("{stack}_{name}-data")],
-        created_at: Some(ago(400_000)),
-        updated_at: Some(ago(200_000)),
+        created_at: Some(seconds_ago(400_000)),
+        updated_at: Some(seconds_ago(200_000)),
         update: None,
         version: 7,
     }
 }
 
-fn task(service: &Service, slot: u64, node: &str, state: &str, error: &str) -> Task {
+fn example_task(service: &Service, slot: u64, node: &str, state: &str, error: &str) -> Task {
     Task {
         id: format!("t-{}-{slot}-{state}", service.id),
         service_id: service.id.clone(),
@@ -155,33 +156,33 @@ fn task(service: &Service, slot: u64, node: &str, state: &str, error: &str) -> T
         container_id: Some(format!("c-{}-{slot}", service.id)),
         image: service.image.clone(),
         outdated: false,
-        since: Some(ago(7200)),
+        since: Some(seconds_ago(7200)),
     }
 }
 
-/// A fleet of three with everything that can be seen: a node that is lost, a service that is
-/// short of a task, volumes, certificates, snapshots.
-pub fn fleet() -> Fleet {
+/// Returns a fleet of three nodes in which everything is to be seen: a node that is lost, a service
+/// that is short of a task, volumes, certificates, snapshots.
+pub fn example_fleet() -> Fleet {
     let nodes = vec![
-        node("master", Role::Manager, load(12.0, 41, 63)),
-        node("worker-01", Role::Worker, load(3.0, 22, 18)),
-        node("worker-02", Role::Worker, load(44.0, 80, 97)),
+        example_node("master", Role::Manager, example_metrics(12.0, 41, 63)),
+        example_node("worker-01", Role::Worker, example_metrics(3.0, 22, 18)),
+        example_node("worker-02", Role::Worker, example_metrics(44.0, 80, 97)),
     ];
     let mut fleet = Fleet::new("chaton", nodes);
-    let blog = service("blog", "web", "ghost:6.0.4-alpine", 1, 1);
-    let shop = service("shop", "web", "prestashop/prestashop:9.0", 1, 2);
-    let db = service("shop", "db", "mariadb:11.4", 1, 1);
+    let blog = example_service("blog", "web", "ghost:6.0.4-alpine", 1, 1);
+    let shop = example_service("shop", "web", "prestashop/prestashop:9.0", 1, 2);
+    let db = example_service("shop", "db", "mariadb:11.4", 1, 1);
     let tasks = vec![
-        task(&blog, 1, "worker-01", "running", ""),
-        task(&db, 1, "worker-02", "running", ""),
-        task(&shop, 1, "worker-01", "running", ""),
-        task(&shop, 2, "worker-02", "failed", "task: non-zero exit (1)"),
+        example_task(&blog, 1, "worker-01", "running", ""),
+        example_task(&db, 1, "worker-02", "running", ""),
+        example_task(&shop, 1, "worker-01", "running", ""),
+        example_task(&shop, 2, "worker-02", "failed", "task: non-zero exit (1)"),
     ];
     let mut swarm = Swarm {
         nodes: vec![
-            swarm_node("master", Role::Manager),
-            swarm_node("worker-01", Role::Worker),
-            swarm_node("worker-02", Role::Worker),
+            example_swarm_node("master", Role::Manager),
+            example_swarm_node("worker-01", Role::Worker),
+            example_swarm_node("worker-02", Role::Worker),
         ],
         services: vec![blog, db, shop],
         tasks,
@@ -192,27 +193,29 @@ pub fn fleet() -> Fleet {
     apply(Datum::Volumes {
         node: "worker-01".into(),
         reading: Ok(vec![
-            volume("blog_web-data", "blog", &["blog_web.1"]),
-            volume("old_data", "old", &[]),
+            example_volume("blog_web-data", "blog", &["blog_web.1"]),
+            example_volume("old_data", "old", &[]),
         ]),
     });
-    apply(Datum::Snapshots(Ok((0..41).map(snapshot).collect())));
-    apply(Datum::Backups(Ok(backups())));
+    apply(Datum::Snapshots(Ok((0..41)
+        .map(example_snapshot)
+        .collect())));
+    apply(Datum::Backups(Ok(example_backups())));
     apply(Datum::Certificates(Ok(vec![
-        certificate("blog.example.org", 60),
-        certificate("shop.example.org", 12),
+        example_certificate("blog.example.org", 60),
+        example_certificate("shop.example.org", 12),
     ])));
     apply(Datum::Link {
         node: "worker-02".into(),
-        link: Link::Down {
+        link: NodeLink::Down {
             reason: "worker-02.example.org port 22 does not answer: is the server up?".into(),
-            since: ago(600),
+            since: seconds_ago(600),
         },
     });
     fleet
 }
 
-fn volume(name: &str, stack: &str, users: &[&str]) -> Volume {
+fn example_volume(name: &str, stack: &str, users: &[&str]) -> Volume {
     Volume {
         name: name.into(),
         driver: "local".into(),
@@ -220,14 +223,14 @@ fn volume(name: &str, stack: &str, users: &[&str]) -> Volume {
         options: [("type".to_owned(), "nfs".to_owned())].into(),
         stack: Some(stack.into()),
         users: users.iter().map(|u| (*u).to_owned()).collect(),
-        created_at: Some(ago(300_000)),
+        created_at: Some(seconds_ago(300_000)),
     }
 }
 
-fn snapshot(i: u32) -> Snapshot {
+fn example_snapshot(i: u32) -> Snapshot {
     Snapshot {
         id: format!("{i:08x}{:056x}", 7),
-        at: ago(21_600 + i64::from(i) * 86_400),
+        at: seconds_ago(21_600 + i64::from(i) * 86_400),
         app: Some(if i.is_multiple_of(2) { "blog" } else { "shop" }.into()),
         host: "master".into(),
         other_fleet: None,
@@ -243,10 +246,10 @@ fn snapshot(i: u32) -> Snapshot {
     }
 }
 
-fn backups() -> Backups {
+fn example_backups() -> Backups {
     let proof = Proof {
         app: "blog".into(),
-        at: ago(3 * 86_400),
+        at: seconds_ago(3 * 86_400),
         snapshot: format!("{:08x}{:056x}", 6, 7),
         files: 20_000,
         bytes: 1_900_000_000,
@@ -257,7 +260,7 @@ fn backups() -> Backups {
     };
     Backups {
         drill: Some(Drill {
-            at: ago(6 * 86_400),
+            at: seconds_ago(6 * 86_400),
             took: std::time::Duration::from_secs(722),
             up: 11,
             all: 11,
@@ -269,48 +272,48 @@ fn backups() -> Backups {
             restic: "0.18.0".into(),
             locks: vec![RepositoryLock {
                 who: "root@master".into(),
-                since: ago(9000),
+                since: seconds_ago(9000),
                 exclusive: false,
                 stale: true,
             }],
             growth: (0..30)
                 .map(|i: i64| {
                     (
-                        ago((30 - i) * 86_400),
+                        seconds_ago((30 - i) * 86_400),
                         (40 << 30) + (i * i * 10_000_000) as u64,
                     )
                 })
                 .collect(),
-            check: Some((ago(5 * 86_400), Ok("1/12 of its data read".into()))),
+            check: Some((seconds_ago(5 * 86_400), Ok("1/12 of its data read".into()))),
             problem: None,
         }],
-        schedule: Some(Schedule {
-            last: Some(ago(21_600)),
+        schedule: Some(BackupSchedule {
+            last: Some(seconds_ago(21_600)),
             failed: None,
-            next: Some(ago(-64_800)),
+            next: Some(seconds_ago(-64_800)),
             missed: None,
         }),
         proofs: [("blog".to_owned(), proof)].into(),
-        restores: vec![Unfinished {
+        restores: vec![UnfinishedRestore {
             app: "shop".into(),
-            at: ago(7200),
+            at: seconds_ago(7200),
             interrupted: false,
             kept: Some(900_000_000),
         }],
     }
 }
 
-fn certificate(domain: &str, days: i64) -> Certificate {
+fn example_certificate(domain: &str, days: i64) -> Certificate {
     let served = ServedCertificate {
         issuer: "Let's Encrypt R13".into(),
         names: vec![domain.into()],
-        not_before: ago((90 - days) * 86_400 - 3600),
-        not_after: ago(-days * 86_400 - 3600),
+        not_before: seconds_ago((90 - days) * 86_400 - 3600),
+        not_after: seconds_ago(-days * 86_400 - 3600),
         problem: None,
         pem: "-----BEGIN CERTIFICATE-----\n".into(),
         chain: vec![
-            link(domain, "R13", days, "EC 256"),
-            link("R13", "ISRG Root X1", 500, "RSA 2048"),
+            example_chain_link(domain, "R13", days, "EC 256"),
+            example_chain_link("R13", "ISRG Root X1", 500, "RSA 2048"),
         ],
     };
     Certificate {
@@ -319,29 +322,29 @@ fn certificate(domain: &str, days: i64) -> Certificate {
         nodes: vec![("master".into(), Ok(served))],
         stored: Some(vec![StoredCertificate {
             resolver: "le".into(),
-            not_after: Some(ago(-days * 86_400 - 3600)),
+            not_after: Some(seconds_ago(-days * 86_400 - 3600)),
         }]),
         orphan: false,
     }
 }
 
-fn link(subject: &str, issuer: &str, days: i64, key: &str) -> ChainLink {
+fn example_chain_link(subject: &str, issuer: &str, days: i64, key: &str) -> ChainLink {
     ChainLink {
         subject: subject.into(),
         issuer: issuer.into(),
-        not_after: ago(-days * 86_400 - 3600),
+        not_after: seconds_ago(-days * 86_400 - 3600),
         serial: "05:4f:9b:21".into(),
         key: key.into(),
     }
 }
 
-/// The fleet with a certificate that is stored and that no router asks for, and with one that is
-/// asked for and not stored.
-pub fn fleet_with_orphan() -> Fleet {
-    let mut fleet = fleet();
+/// Returns the example fleet with one certificate that is stored though no router asks for it, and
+/// one that a router asks for and that is not stored.
+pub fn example_fleet_with_orphan() -> Fleet {
+    let mut fleet = example_fleet();
     let mut all = fleet.certificates.value().cloned().unwrap_or_default();
     all[1].stored = Some(Vec::new());
-    let mut orphan = certificate("old.example.org", 30);
+    let mut orphan = example_certificate("old.example.org", 30);
     orphan.service = String::new();
     orphan.nodes = Vec::new();
     orphan.orphan = true;
@@ -353,41 +356,43 @@ pub fn fleet_with_orphan() -> Fleet {
     fleet
 }
 
-/// A fleet at the end of its growth: 20 nodes, 500 services, 2,000 tasks, 10,000 snapshots, every
-/// application opened.
-pub fn large() -> App {
+/// Returns the console of the largest fleet that is supported: 20 nodes, 500 services, 2,000 tasks,
+/// 10,000 snapshots, every application opened.
+pub fn large_example_app() -> App {
     let nodes = (0..20)
         .map(|i| {
-            node(
+            example_node(
                 &format!("node-{i:02}"),
                 Role::Worker,
-                load(i as f32, 40, 50),
+                example_metrics(i as f32, 40, 50),
             )
         })
         .collect();
     let mut fleet = Fleet::new("large", nodes);
-    let snapshots = (0..10_000).map(snapshot).collect();
+    let snapshots = (0..10_000).map(example_snapshot).collect();
     fleet.apply(Update {
         at: NOW,
         datum: Datum::Snapshots(Ok(snapshots)),
     });
-    let mut app = app(fleet, THEME);
+    let mut app = example_app(fleet, THEME);
     app.opened = (0..500).map(|i| format!("app/app{i:03}")).collect();
-    super::update(&mut app, large_swarm(), NOW);
+    super::update(&mut app, large_example_swarm(), NOW);
     app
 }
 
 /// A reading of the large fleet's swarm.
-pub fn large_swarm() -> Msg {
+pub fn large_example_swarm() -> Msg {
     let services: Vec<Service> = (0..500)
-        .map(|i| service(&format!("app{i:03}"), "web", "nginx:1.29", 4, 4))
+        .map(|i| example_service(&format!("app{i:03}"), "web", "nginx:1.29", 4, 4))
         .collect();
     let tasks = services
         .iter()
-        .flat_map(|s| (1..=4).map(|slot| task(s, slot, &format!("node-{slot:02}"), "running", "")))
+        .flat_map(|s| {
+            (1..=4).map(|slot| example_task(s, slot, &format!("node-{slot:02}"), "running", ""))
+        })
         .collect();
     let nodes = (0..20)
-        .map(|i| swarm_node(&format!("node-{i:02}"), Role::Worker))
+        .map(|i| example_swarm_node(&format!("node-{i:02}"), Role::Worker))
         .collect();
     let swarm = Swarm {
         nodes,

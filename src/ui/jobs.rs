@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use crate::job::{Event, JobId, Outcome, Stream};
+use crate::job::{JobEvent, JobId, JobOutcome, OutputStream};
 use crate::ops::Request;
 use crate::text::human_bytes;
 
 /// Lines of output kept of a job.
-const LINES: usize = 2000;
+const MAX_OUTPUT_LINES: usize = 2000;
 
 /// Ended jobs kept.
-const PAST: usize = 50;
+const MAX_ENDED_JOBS: usize = 50;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepState {
@@ -35,38 +35,38 @@ pub(super) struct JobView {
     pub request: Request,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<JobOutcome>,
     pub steps: Vec<StepView>,
-    pub lines: VecDeque<(Stream, String)>,
-    /// Done and total of the newest progress, and both in words.
+    pub lines: VecDeque<(OutputStream, String)>,
+    /// Done and total of the newest progress, and a text that says both.
     pub progress: Option<(u64, u64, String)>,
 }
 
 impl JobView {
-    /// Seconds that it runs, or ran.
-    pub(super) fn seconds(&self, now: Timestamp) -> i64 {
+    /// Returns for how many seconds the job runs, or ran.
+    pub(super) fn elapsed_seconds(&self, now: Timestamp) -> i64 {
         self.ended.unwrap_or(now).as_second() - self.started.as_second()
     }
 
     /// One word about its state.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn state_word(&self) -> &'static str {
         match &self.outcome {
             None => "running",
-            Some(Outcome::Done { changed: 0 }) => "nothing to do",
-            Some(Outcome::Done { .. }) => "done",
-            Some(Outcome::Failed { .. }) => "failed",
-            Some(Outcome::Cancelled) => "cancelled",
+            Some(JobOutcome::Done { changed: 0 }) => "nothing to do",
+            Some(JobOutcome::Done { .. }) => "done",
+            Some(JobOutcome::Failed { .. }) => "failed",
+            Some(JobOutcome::Cancelled) => "cancelled",
         }
     }
 
-    fn line(&mut self, stream: Stream, text: String) {
-        if self.lines.len() == LINES {
+    fn push_line(&mut self, stream: OutputStream, text: String) {
+        if self.lines.len() == MAX_OUTPUT_LINES {
             self.lines.pop_front();
         }
         self.lines.push_back((stream, text));
     }
 
-    fn step_ended(&mut self, node: &str, step: &str, state: StepState) {
+    fn end_step(&mut self, node: &str, step: &str, state: StepState) {
         let running = self
             .steps
             .iter_mut()
@@ -78,18 +78,18 @@ impl JobView {
         self.progress = None;
     }
 
-    fn take(&mut self, event: Event, now: Timestamp) {
+    fn take_event(&mut self, event: JobEvent, now: Timestamp) {
         match event {
-            Event::Planned { .. } | Event::Started { .. } => {}
-            Event::StepStarted { node, step } => self.steps.push(StepView {
+            JobEvent::Planned { .. } | JobEvent::Started { .. } => {}
+            JobEvent::StepStarted { node, step } => self.steps.push(StepView {
                 node,
                 step,
                 state: StepState::Running,
             }),
-            Event::Line {
+            JobEvent::Line {
                 node, stream, text, ..
-            } => self.line(stream, format!("{node}  {text}")),
-            Event::Progress {
+            } => self.push_line(stream, format!("{node}  {text}")),
+            JobEvent::Progress {
                 done,
                 total,
                 unit,
@@ -105,21 +105,21 @@ impl JobView {
                 }
                 self.progress = Some((done, total, said));
             }
-            Event::StepDone {
+            JobEvent::StepDone {
                 node,
                 step,
                 changed,
                 ..
-            } => self.step_ended(&node, &step, StepState::Done { changed }),
-            Event::StepFailed {
+            } => self.end_step(&node, &step, StepState::Done { changed }),
+            JobEvent::StepFailed {
                 node, step, error, ..
             } => {
                 for line in error.lines() {
-                    self.line(Stream::Stderr, format!("{node}  {line}"));
+                    self.push_line(OutputStream::Stderr, format!("{node}  {line}"));
                 }
-                self.step_ended(&node, &step, StepState::Failed);
+                self.end_step(&node, &step, StepState::Failed);
             }
-            Event::Finished { outcome, .. } => {
+            JobEvent::Finished { outcome, .. } => {
                 self.ended = Some(now);
                 self.outcome = Some(outcome);
                 self.progress = None;
@@ -130,19 +130,20 @@ impl JobView {
 
 /// All jobs of this console, newest first.
 #[derive(Debug, Default)]
-pub(super) struct Jobs {
+pub(super) struct JobList {
     pub all: VecDeque<JobView>,
-    /// Asked for because they run already: they do not open the list.
-    pub found: Vec<Request>,
+    /// Requests of jobs that ran before this console was opened. Their start does not open the list
+    /// of jobs.
+    pub already_running: Vec<Request>,
 }
 
-impl Jobs {
-    pub(super) fn running(&self) -> usize {
+impl JobList {
+    pub(super) fn count_running(&self) -> usize {
         self.all.iter().filter(|j| j.outcome.is_none()).count()
     }
 
     /// The newest job that runs.
-    pub(super) fn current(&self) -> Option<&JobView> {
+    pub(super) fn newest_running(&self) -> Option<&JobView> {
         self.all.iter().find(|j| j.outcome.is_none())
     }
 
@@ -150,8 +151,8 @@ impl Jobs {
         self.all.iter().find(|j| j.id == id)
     }
 
-    pub(super) fn start(&mut self, id: JobId, request: Request, now: Timestamp) {
-        while self.all.len() >= PAST
+    pub(super) fn add_started(&mut self, id: JobId, request: Request, now: Timestamp) {
+        while self.all.len() >= MAX_ENDED_JOBS
             && let Some(at) = self.all.iter().rposition(|j| j.outcome.is_some())
         {
             self.all.remove(at);
@@ -168,11 +169,16 @@ impl Jobs {
         });
     }
 
-    /// Takes an event; answers with the outcome when it ended the job.
-    pub(super) fn take(&mut self, id: JobId, event: Event, now: Timestamp) -> Option<&JobView> {
+    /// Applies an event to its job. Returns the job when the event ended it.
+    pub(super) fn take_event(
+        &mut self,
+        id: JobId,
+        event: JobEvent,
+        now: Timestamp,
+    ) -> Option<&JobView> {
         let job = self.all.iter_mut().find(|j| j.id == id)?;
-        let ends = matches!(event, Event::Finished { .. });
-        job.take(event, now);
+        let ends = matches!(event, JobEvent::Finished { .. });
+        job.take_event(event, now);
         ends.then_some(&*job)
     }
 }

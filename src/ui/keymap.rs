@@ -1,11 +1,11 @@
-//! Keys as data: one table from which bindings, help, palette and hints are made.
+//! Keys as data: bindings, help, palette and hints are made from one table.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::config::nearest;
+use crate::config::find_nearest_name;
 
 /// What a key can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,26 +80,26 @@ pub enum Action {
     Interrupt,
 }
 
-/// One line of the table.
-pub struct Binding {
+/// An action with its name, its default keys and its help.
+pub struct KeyBinding {
     pub action: Action,
-    /// As in `[keys]` and the palette.
+    /// Its name in `[keys]` and the palette.
     pub name: &'static str,
     pub keys: &'static [&'static str],
     pub help: &'static str,
     /// Heading in the help.
-    pub group: Group,
+    pub group: ActionGroup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub enum ActionGroup {
     Jobs,
     Look,
     Move,
     Console,
 }
 
-impl Group {
+impl ActionGroup {
     pub const ALL: [Self; 4] = [Self::Jobs, Self::Look, Self::Move, Self::Console];
 
     pub fn title(self) -> &'static str {
@@ -112,14 +112,14 @@ impl Group {
     }
 }
 
-const fn b(
+const fn bind_action(
     action: Action,
     name: &'static str,
     keys: &'static [&'static str],
-    group: Group,
+    group: ActionGroup,
     help: &'static str,
-) -> Binding {
-    Binding {
+) -> KeyBinding {
+    KeyBinding {
         action,
         name,
         keys,
@@ -129,466 +129,490 @@ const fn b(
 }
 
 /// Every action, in the order in which help shows it.
-pub const TABLE: &[Binding] = &[
-    b(
+pub const KEY_TABLE: &[KeyBinding] = &[
+    bind_action(
         Action::Deploy,
         "deploy",
         &["d"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "deploy an application from the catalogue",
     ),
-    b(
+    bind_action(
         Action::Scale,
         "scale",
         &["s"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "set how many tasks the selected service runs",
     ),
-    b(
+    bind_action(
         Action::Restart,
         "restart",
         &["S"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "replace the tasks of the selected service",
     ),
-    b(
+    bind_action(
         Action::Update,
         "update",
         &["u"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "newer versions of the selected application",
     ),
-    b(
+    bind_action(
         Action::Redeploy,
         "redeploy",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "deploy the selected application again, from its file",
     ),
-    b(
+    bind_action(
         Action::Place,
         "place",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "move the selected application to another node",
     ),
-    b(
+    bind_action(
         Action::Switch,
         "switch",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "security headers and a limit before the selected application",
     ),
-    b(
+    bind_action(
         Action::RenewCertificate,
         "renew",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "have the selected certificate issued anew",
     ),
-    b(
+    bind_action(
         Action::Rollback,
         "rollback",
         &["U"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "take the selected service back to what it was",
     ),
-    b(
+    bind_action(
         Action::Remove,
         "remove",
         &["x"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "remove the selected application; volumes stay",
     ),
-    b(
+    bind_action(
         Action::Export,
         "export",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "write the selected application into an archive for another host",
     ),
-    b(
+    bind_action(
         Action::Erase,
         "erase",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "destroy the selected application, its data and its snapshots",
     ),
-    b(
+    bind_action(
         Action::Backup,
         "backup",
         &["b"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "back up the selected application",
     ),
-    b(
+    bind_action(
         Action::BackupAll,
         "backup-all",
         &["B"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "back up every application and the fleet's own files",
     ),
-    b(
+    bind_action(
         Action::Restore,
         "restore",
         &["r"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "restore the selected application, snapshot, file or folder",
     ),
-    b(
+    bind_action(
         Action::RestoreUndo,
         "restore-undo",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "bring back what a restore of the selected application replaced",
     ),
-    b(
+    bind_action(
         Action::RestoreForget,
         "restore-forget",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "let go what a restore of the selected application replaced",
     ),
-    b(
+    bind_action(
         Action::Verify,
         "verify",
         &["v"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "prove that the selected application can be restored",
     ),
-    b(
+    bind_action(
         Action::Recover,
         "recover",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "rebuild the fleet out of its repository, or what was lost of it",
     ),
-    b(
+    bind_action(
         Action::Move,
         "move",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "move the selected application to the servers of another config.toml",
     ),
-    b(
+    bind_action(
         Action::MoveAll,
         "move-all",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "move all of the fleet to the servers of another config.toml",
     ),
-    b(
+    bind_action(
         Action::Provision,
         "provision",
         &["p"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "make the selected node, or all, what config.toml says",
     ),
-    b(
+    bind_action(
         Action::ProvisionAll,
         "provision-all",
         &["P"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "make all nodes what config.toml says",
     ),
-    b(
+    bind_action(
         Action::NodeMenu,
         "node-menu",
         &["m"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "drain, promote, reboot, upgrade the selected node",
     ),
-    b(
+    bind_action(
         Action::Promote,
         "promote",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "make the selected node a manager",
     ),
-    b(
+    bind_action(
         Action::Demote,
         "demote",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "make the selected manager a worker",
     ),
-    b(
+    bind_action(
         Action::Reboot,
         "reboot",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "reboot the selected node, drained",
     ),
-    b(
+    bind_action(
         Action::Upgrade,
         "upgrade",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "bring the selected node's packages up to date",
     ),
-    b(
+    bind_action(
         Action::Leave,
         "leave",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "take the selected node out of the swarm",
     ),
-    b(
+    bind_action(
         Action::RemoveNode,
         "remove-node",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "strike the selected node off, which is lost",
     ),
-    b(
+    bind_action(
         Action::Drain,
         "drain",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "move every task away from the selected node",
     ),
-    b(
+    bind_action(
         Action::Activate,
         "activate",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "let the selected node take tasks again",
     ),
-    b(
+    bind_action(
         Action::Pause,
         "pause",
         &[],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "place no new tasks on the selected node",
     ),
-    b(
+    bind_action(
         Action::Jobs,
         "jobs",
         &["J"],
-        Group::Jobs,
+        ActionGroup::Jobs,
         "running and past jobs with their output",
     ),
-    b(
+    bind_action(
         Action::Logs,
         "logs",
         &["l"],
-        Group::Look,
+        ActionGroup::Look,
         "follow the log of the selected service or node",
     ),
-    b(
+    bind_action(
         Action::Access,
         "access",
         &["A"],
-        Group::Look,
+        ActionGroup::Look,
         "requests to the selected application, live",
     ),
-    b(
+    bind_action(
         Action::Search,
         "search",
         &["L"],
-        Group::Look,
+        ActionGroup::Look,
         "search the log store, of the selected application or all",
     ),
-    b(
+    bind_action(
         Action::Shell,
         "shell",
         &["e"],
-        Group::Look,
+        ActionGroup::Look,
         "open a shell in the container or on the node",
     ),
-    b(
+    bind_action(
         Action::Alerts,
         "alerts",
         &["a"],
-        Group::Look,
+        ActionGroup::Look,
         "what is not as it should be",
     ),
-    b(
+    bind_action(
         Action::Bans,
         "bans",
         &["f"],
-        Group::Look,
+        ActionGroup::Look,
         "addresses that fail2ban shuts out; lets them in again",
     ),
-    b(
+    bind_action(
         Action::Intrusions,
         "intrusions",
         &["I"],
-        Group::Look,
+        ActionGroup::Look,
         "who tried to get in, as Suricata saw it",
     ),
-    b(
+    bind_action(
         Action::Filter,
         "filter",
         &["/"],
-        Group::Look,
+        ActionGroup::Look,
         "show only what matches",
     ),
-    b(
+    bind_action(
         Action::Copy,
         "copy",
         &["y"],
-        Group::Look,
+        ActionGroup::Look,
         "copy the selected name to the clipboard",
     ),
-    b(
+    bind_action(
         Action::Refresh,
         "refresh",
         &["ctrl-r"],
-        Group::Look,
+        ActionGroup::Look,
         "read the fleet again now",
     ),
-    b(
+    bind_action(
         Action::Zoom,
         "zoom",
         &["z"],
-        Group::Look,
+        ActionGroup::Look,
         "give the focused pane the whole screen",
     ),
-    b(Action::Up, "up", &["k", "up"], Group::Move, "up"),
-    b(Action::Down, "down", &["j", "down"], Group::Move, "down"),
-    b(
+    bind_action(Action::Up, "up", &["k", "up"], ActionGroup::Move, "up"),
+    bind_action(
+        Action::Down,
+        "down",
+        &["j", "down"],
+        ActionGroup::Move,
+        "down",
+    ),
+    bind_action(
         Action::Top,
         "top",
         &["g", "home"],
-        Group::Move,
+        ActionGroup::Move,
         "to the first line",
     ),
-    b(
+    bind_action(
         Action::Bottom,
         "bottom",
         &["G", "end"],
-        Group::Move,
+        ActionGroup::Move,
         "to the last line",
     ),
-    b(
+    bind_action(
         Action::HalfPageUp,
         "half-page-up",
         &["ctrl-u", "pageup"],
-        Group::Move,
+        ActionGroup::Move,
         "half a page up",
     ),
-    b(
+    bind_action(
         Action::HalfPageDown,
         "half-page-down",
         &["ctrl-d", "pagedown"],
-        Group::Move,
+        ActionGroup::Move,
         "half a page down",
     ),
-    b(
+    bind_action(
         Action::Open,
         "open",
         &["enter", "right"],
-        Group::Move,
+        ActionGroup::Move,
         "open the selected line, go in",
     ),
-    b(
+    bind_action(
         Action::Back,
         "back",
         &["esc", "left"],
-        Group::Move,
+        ActionGroup::Move,
         "go back",
     ),
-    b(
+    bind_action(
         Action::NextPane,
         "next-pane",
         &["tab"],
-        Group::Move,
+        ActionGroup::Move,
         "next pane",
     ),
-    b(
+    bind_action(
         Action::PreviousPane,
         "previous-pane",
         &["shift-tab"],
-        Group::Move,
+        ActionGroup::Move,
         "previous pane",
     ),
-    b(
+    bind_action(
         Action::NextTab,
         "next-tab",
         &["]"],
-        Group::Move,
+        ActionGroup::Move,
         "next tab on the right",
     ),
-    b(
+    bind_action(
         Action::PreviousTab,
         "previous-tab",
         &["["],
-        Group::Move,
+        ActionGroup::Move,
         "previous tab on the right",
     ),
-    b(Action::Pane1, "nodes", &["1"], Group::Move, "nodes"),
-    b(Action::Pane2, "services", &["2"], Group::Move, "services"),
-    b(Action::Pane3, "volumes", &["3"], Group::Move, "volumes"),
-    b(
+    bind_action(Action::Pane1, "nodes", &["1"], ActionGroup::Move, "nodes"),
+    bind_action(
+        Action::Pane2,
+        "services",
+        &["2"],
+        ActionGroup::Move,
+        "services",
+    ),
+    bind_action(
+        Action::Pane3,
+        "volumes",
+        &["3"],
+        ActionGroup::Move,
+        "volumes",
+    ),
+    bind_action(
         Action::Pane4,
         "certificates",
         &["4"],
-        Group::Move,
+        ActionGroup::Move,
         "certificates",
     ),
-    b(Action::Pane5, "backups", &["5"], Group::Move, "backups"),
-    b(
+    bind_action(
+        Action::Pane5,
+        "backups",
+        &["5"],
+        ActionGroup::Move,
+        "backups",
+    ),
+    bind_action(
         Action::Help,
         "help",
         &["?", "f1"],
-        Group::Console,
+        ActionGroup::Console,
         "this help",
     ),
-    b(
+    bind_action(
         Action::Palette,
         "palette",
         &[":", "ctrl-p"],
-        Group::Console,
+        ActionGroup::Console,
         "every action by name",
     ),
-    b(
+    bind_action(
         Action::Suspend,
         "suspend",
         &["ctrl-z"],
-        Group::Console,
+        ActionGroup::Console,
         "suspend; `fg` comes back",
     ),
-    b(
+    bind_action(
         Action::Redraw,
         "redraw",
         &["ctrl-l"],
-        Group::Console,
+        ActionGroup::Console,
         "draw the screen anew",
     ),
-    b(
+    bind_action(
         Action::Interrupt,
         "interrupt",
         &["ctrl-c"],
-        Group::Console,
+        ActionGroup::Console,
         "cancel what is open, else ask to quit",
     ),
-    b(
+    bind_action(
         Action::Quit,
         "quit",
         &["q"],
-        Group::Console,
+        ActionGroup::Console,
         "go back, then quit",
     ),
 ];
 
-/// The action of a name, as in `[keys]`.
-pub(super) fn named(name: &str) -> Option<Action> {
-    TABLE.iter().find(|b| b.name == name).map(|b| b.action)
+/// Finds an action by its name in `[keys]`.
+pub(super) fn find_action(name: &str) -> Option<Action> {
+    KEY_TABLE.iter().find(|b| b.name == name).map(|b| b.action)
 }
 
-/// A key with its modifiers, comparable.
+/// A key with its modifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct KeyChord {
     code: KeyCode,
     modifiers: KeyModifiers,
 }
 
-impl From<KeyEvent> for Key {
+impl From<KeyEvent> for KeyChord {
     fn from(event: KeyEvent) -> Self {
         let mut modifiers = event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT);
         let code = match event.code {
-            // The letter says already whether shift was held.
+            // A letter's case tells already whether shift was held.
             KeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => {
                 KeyCode::Char(c.to_ascii_lowercase())
             }
@@ -603,8 +627,8 @@ impl From<KeyEvent> for Key {
     }
 }
 
-/// Named keys.
-const NAMES: [(&str, KeyCode); 15] = [
+/// Names of keys that are no characters.
+const KEY_NAMES: [(&str, KeyCode); 15] = [
     ("enter", KeyCode::Enter),
     ("esc", KeyCode::Esc),
     ("tab", KeyCode::Tab),
@@ -622,15 +646,15 @@ const NAMES: [(&str, KeyCode); 15] = [
     ("pagedown", KeyCode::PageDown),
 ];
 
-/// Reads a key as it is written in `[keys]`: `d`, `G`, `?`, `f5`, `ctrl-d`, `shift-tab`, `alt-x`.
+/// Parses a key as it is written in `[keys]`: `d`, `G`, `?`, `f5`, `ctrl-d`, `shift-tab`, `alt-x`.
 ///
 /// # Errors
-/// What is allowed.
-pub fn parse_key(text: &str) -> Result<Key, String> {
+/// A sentence that lists what is allowed.
+pub fn parse_key(text: &str) -> Result<KeyChord, String> {
     let allowed = || {
         format!(
             "{text:?} is no key: write a character, or one of {}, f1 to f12, with ctrl-, alt- or shift- before it",
-            NAMES.map(|(name, _)| name).join(", ")
+            KEY_NAMES.map(|(name, _)| name).join(", ")
         )
     };
     let mut modifiers = KeyModifiers::NONE;
@@ -648,7 +672,7 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
     let mut chars = rest.chars();
     let code = match (chars.next(), chars.next()) {
         (Some(c), None) if !c.is_control() => KeyCode::Char(c),
-        _ => NAMES
+        _ => KEY_NAMES
             .iter()
             .find(|(name, _)| *name == rest)
             .map(|(_, code)| *code)
@@ -662,15 +686,15 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
         return Err(format!("{text:?}: write the shifted character itself"));
     }
     if code == KeyCode::Tab && modifiers == KeyModifiers::SHIFT {
-        return Ok(Key {
+        return Ok(KeyChord {
             code: KeyCode::BackTab,
             modifiers: KeyModifiers::NONE,
         });
     }
-    Ok(Key { code, modifiers })
+    Ok(KeyChord { code, modifiers })
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for KeyChord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.modifiers.contains(KeyModifiers::CONTROL) {
             f.write_str("Ctrl-")?;
@@ -687,7 +711,7 @@ impl fmt::Display for Key {
             KeyCode::BackTab => f.write_str("Shift-Tab"),
             KeyCode::F(n) => write!(f, "F{n}"),
             code => {
-                let name = NAMES
+                let name = KEY_NAMES
                     .iter()
                     .find(|(_, c)| *c == code)
                     .map_or("?", |(n, _)| n);
@@ -702,36 +726,38 @@ impl fmt::Display for Key {
 /// The keys in force.
 #[derive(Debug, Clone)]
 pub struct KeyMap {
-    bindings: Vec<(Key, Action)>,
+    bindings: Vec<(KeyChord, Action)>,
 }
 
 impl Default for KeyMap {
     fn default() -> Self {
         // The table is checked by a test.
-        Self::with(&BTreeMap::new()).unwrap_or(Self {
+        Self::with_overrides(&BTreeMap::new()).unwrap_or(Self {
             bindings: Vec::new(),
         })
     }
 }
 
 impl KeyMap {
-    /// The table's keys, with those of `[keys]` instead where it names an action.
+    /// Makes the key map: the keys of `[keys]` for actions named there, the table's for all others.
     ///
     /// # Errors
-    /// One sentence that names the action: an unknown one, with the nearest that exists; a key
-    /// that can't be read; a key that two actions want.
-    pub fn with(overrides: &BTreeMap<String, Vec<String>>) -> Result<Self, (String, String)> {
+    /// The action's name and one sentence: there is no such action, with the nearest that exists; a
+    /// key can't be parsed; two actions want the same key.
+    pub fn with_overrides(
+        overrides: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Self, (String, String)> {
         for name in overrides.keys() {
-            if !TABLE.iter().any(|b| b.name == name) {
-                let near = nearest(name, TABLE.iter().map(|b| b.name));
+            if !KEY_TABLE.iter().any(|b| b.name == name) {
+                let near = find_nearest_name(name, KEY_TABLE.iter().map(|b| b.name));
                 let hint = near.map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
                 return Err((name.clone(), format!("there is no action {name:?}{hint}")));
             }
         }
-        let mut bindings: Vec<(Key, Action)> = Vec::new();
+        let mut bindings: Vec<(KeyChord, Action)> = Vec::new();
         // Own keys first: they win over another action's default.
         for own in [true, false] {
-            for binding in TABLE {
+            for binding in KEY_TABLE {
                 let chosen = overrides.get(binding.name);
                 if chosen.is_some() != own {
                     continue;
@@ -742,7 +768,7 @@ impl KeyMap {
                     let key = parse_key(&text).map_err(named)?;
                     match bindings.iter().find(|(k, _)| *k == key) {
                         Some((_, other)) if own => {
-                            let other = name_of(*other);
+                            let other = action_name(*other);
                             let both = format!("{text:?} is the key of {other:?} too");
                             return Err(named(both));
                         }
@@ -755,17 +781,17 @@ impl KeyMap {
         Ok(Self { bindings })
     }
 
-    /// What the key asks for.
-    pub fn action(&self, event: KeyEvent) -> Option<Action> {
-        let key = Key::from(event);
+    /// Finds the action of a key.
+    pub fn find_action(&self, event: KeyEvent) -> Option<Action> {
+        let key = KeyChord::from(event);
         self.bindings
             .iter()
             .find(|(k, _)| *k == key)
             .map(|(_, a)| *a)
     }
 
-    /// The keys of an action, for people.
-    pub fn keys(&self, action: Action) -> String {
+    /// Formats all keys of an action, with spaces between them.
+    pub fn format_keys(&self, action: Action) -> String {
         let keys: Vec<String> = self
             .bindings
             .iter()
@@ -775,8 +801,8 @@ impl KeyMap {
         keys.join(" ")
     }
 
-    /// The first key of an action.
-    pub fn key(&self, action: Action) -> Option<String> {
+    /// Returns the first key of an action, formatted.
+    pub fn first_key(&self, action: Action) -> Option<String> {
         self.bindings
             .iter()
             .find(|(_, a)| *a == action)
@@ -784,8 +810,8 @@ impl KeyMap {
     }
 }
 
-fn name_of(action: Action) -> &'static str {
-    TABLE
+fn action_name(action: Action) -> &'static str {
+    KEY_TABLE
         .iter()
         .find(|b| b.action == action)
         .map_or("", |b| b.name)
@@ -797,13 +823,13 @@ mod tests {
 
     #[test]
     fn every_default_key_is_read_and_belongs_to_one_action() {
-        let map = KeyMap::with(&BTreeMap::new()).unwrap();
-        let written: usize = TABLE.iter().map(|b| b.keys.len()).sum();
+        let map = KeyMap::with_overrides(&BTreeMap::new()).unwrap();
+        let written: usize = KEY_TABLE.iter().map(|b| b.keys.len()).sum();
         assert_eq!(map.bindings.len(), written, "a default key stands twice");
-        let mut names: Vec<_> = TABLE.iter().map(|b| b.name).collect();
+        let mut names: Vec<_> = KEY_TABLE.iter().map(|b| b.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), TABLE.len(), "a name stands twice");
+        assert_eq!(names.len(), KEY_TABLE.len(), "a name stands twice");
     }
 
     #[test]
@@ -830,20 +856,20 @@ mod tests {
     fn own_keys_replace_defaults_and_conflicts_are_named() {
         let own = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
-            KeyMap::with(
+            KeyMap::with_overrides(
                 &pairs
                     .map(|(a, k)| ((*a).to_owned(), vec![(*k).to_owned()]))
                     .collect(),
             )
         };
         let map = own(&[("deploy", "n")]).unwrap();
-        assert_eq!(map.keys(Action::Deploy), "n");
+        assert_eq!(map.format_keys(Action::Deploy), "n");
         let event = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        assert_eq!(map.action(event('n')), Some(Action::Deploy));
-        assert_eq!(map.action(event('d')), None);
+        assert_eq!(map.find_action(event('n')), Some(Action::Deploy));
+        assert_eq!(map.find_action(event('d')), None);
         // A default gives way to an own key.
         let map = own(&[("deploy", "s")]).unwrap();
-        assert_eq!(map.action(event('s')), Some(Action::Deploy));
+        assert_eq!(map.find_action(event('s')), Some(Action::Deploy));
         let (action, message) = own(&[("deplyo", "n")]).unwrap_err();
         assert_eq!(action, "deplyo");
         assert!(message.contains("did you mean \"deploy\""), "{message}");

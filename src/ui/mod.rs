@@ -22,7 +22,7 @@ pub use access::AccessView;
 pub use keymap::KeyMap;
 pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
 pub use msg::{Effect, Msg};
-pub use state::{App, Init, Pane};
+pub use state::{App, AppInit, Pane};
 pub use theme::Theme;
 pub use update::update;
 pub use view::view;

@@ -1,4 +1,4 @@
-//! What reaches the console, and what it asks for.
+//! Messages to the console, and the effects it asks for.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use crossterm::event::Event as TerminalEvent;
 use jiff::Timestamp;
 
 use crate::collect::AccessNews;
-use crate::config::Notify;
-use crate::job::{Event, JobId, Plan};
+use crate::config::NotifyMethod;
+use crate::job::{JobEvent, JobId, Plan};
 use crate::model::{
-    Changes, Listing, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions, Preview, Routes,
-    Update,
+    AppRoutes, FilePreview, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions,
+    SnapshotChanges, SnapshotListing, Update,
 };
-use crate::monitor::{Ledger, Trends, Week};
+use crate::monitor::{AlertLedger, AnswerHistory, DiskTrends};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
-use crate::provision::audit::Audit;
+use crate::provision::audit::NodeAudit;
 
-/// Ties the answer to a question: a plan to its request, log lines to their view.
+/// Number that ties an answer to its question: a plan to its request, log lines to their view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -30,12 +30,12 @@ pub enum LogSource {
     Journal { node: String, unit: Option<String> },
 }
 
-/// What is to be read from the repository.
+/// A question about the snapshots of the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum SnapshotQuery {
     /// One folder of a snapshot.
     Folder { snapshot: String, path: String },
-    /// Everything in a snapshot whose path holds the text, whatever the case.
+    /// All files and folders of a snapshot whose path contains the text, in any case.
     Search { snapshot: String, text: String },
     /// The beginning of a file.
     File { snapshot: String, path: String },
@@ -43,12 +43,12 @@ pub enum Look {
     Changes { older: String, newer: String },
 }
 
-/// What was read.
+/// The answer to a [`SnapshotQuery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    Entries(Listing),
-    Head(Preview),
-    Changes(Changes),
+pub enum SnapshotAnswer {
+    Entries(SnapshotListing),
+    Head(FilePreview),
+    Changes(SnapshotChanges),
 }
 
 /// Everything that can change the screen.
@@ -63,8 +63,8 @@ pub enum Msg {
         ticket: Ticket,
         plan: Result<Plan, String>,
     },
-    /// Newer versions that [`Effect::Newer`] asked for.
-    Newer {
+    /// Newer versions that [`Effect::FindNewerVersions`] asked for.
+    NewerVersions {
         ticket: Ticket,
         found: Result<Vec<ServiceVersions>, String>,
     },
@@ -79,33 +79,33 @@ pub enum Msg {
         found: Vec<NodeIntrusions>,
         bans: Vec<NodeBans>,
     },
-    /// What [`Effect::Search`] found.
-    Found {
+    /// What [`Effect::SearchLogs`] found.
+    LogsFound {
         ticket: Ticket,
         found: Result<Vec<LogRecord>, String>,
     },
-    /// What provisioning would change, and what an audit finds; read from time to time.
-    Checked {
+    /// The nodes compared with config.toml: a plan of provisioning, and an audit of each node.
+    Compared {
         plan: Result<Plan, String>,
-        audits: Vec<(String, Result<Audit, String>)>,
+        audits: Vec<(String, Result<NodeAudit, String>)>,
     },
-    /// What was recorded before the console was opened.
+    /// The history that was recorded before the console was opened.
     History {
-        week: Week,
-        trends: Trends,
+        week: AnswerHistory,
+        trends: DiskTrends,
     },
-    /// Work that an earlier console began and that runs on.
+    /// A job that an earlier console began and that still runs.
     FoundRunning {
         request: Request,
     },
-    /// A job that [`Effect::Run`] or [`Effect::Watch`] started.
+    /// A job that [`Effect::Run`] or [`Effect::WatchJob`] started.
     JobStarted {
         id: JobId,
         request: Request,
     },
     Job {
         id: JobId,
-        event: Event,
+        event: JobEvent,
     },
     /// Lines of a log that [`Effect::FollowLogs`] opened, oldest first, in bursts.
     Log {
@@ -122,10 +122,10 @@ pub enum Msg {
         ticket: Ticket,
         reason: String,
     },
-    /// What [`Effect::Look`] asked for.
-    Looked {
+    /// The answer that [`Effect::ReadSnapshot`] asked for.
+    SnapshotRead {
         ticket: Ticket,
-        seen: Result<Seen, String>,
+        answer: Result<SnapshotAnswer, String>,
     },
     /// An effect could not be carried out, or has something to say.
     Notice {
@@ -148,13 +148,13 @@ pub enum Effect {
     Suspend,
     /// Clear and draw everything again.
     Redraw,
-    /// Read now instead of at the next poll.
+    /// Wake the collectors before their next poll.
     Refresh,
-    /// Compare the servers with config.toml again; answered by [`Msg::Checked`].
-    Check,
+    /// Compare the nodes with config.toml again; answered by [`Msg::Compared`].
+    Compare,
     /// Ask the registries for newer versions of an application's images; answered by
-    /// [`Msg::Newer`].
-    Newer {
+    /// [`Msg::NewerVersions`].
+    FindNewerVersions {
         ticket: Ticket,
         app: String,
     },
@@ -167,8 +167,8 @@ pub enum Effect {
     Intrusions {
         ticket: Ticket,
     },
-    /// Search the log store; answered by [`Msg::Found`].
-    Search {
+    /// Search the log store; answered by [`Msg::LogsFound`].
+    SearchLogs {
         ticket: Ticket,
         search: LogSearch,
     },
@@ -177,8 +177,8 @@ pub enum Effect {
         ticket: Ticket,
         request: Request,
     },
-    /// Watch work to its end that runs already.
-    Watch {
+    /// Watch a job that runs already, until it ends.
+    WatchJob {
         request: Request,
     },
     /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
@@ -189,39 +189,39 @@ pub enum Effect {
         plan_hash: String,
     },
     CancelJob(JobId),
-    /// Answered by [`Msg::Log`] until [`Effect::StopLogs`].
+    /// Follow a log; answered by [`Msg::Log`] until [`Effect::StopFollowing`].
     FollowLogs {
         ticket: Ticket,
         source: LogSource,
     },
-    /// Answered by [`Msg::Access`] until [`Effect::StopLogs`].
+    /// Follow an access log; answered by [`Msg::Access`] until [`Effect::StopFollowing`].
     FollowAccess {
         ticket: Ticket,
-        routes: Routes,
+        routes: AppRoutes,
     },
-    StopLogs(Ticket),
-    /// Read something of the repository; answered by [`Msg::Looked`]. A newer one ends an older
-    /// one.
-    Look {
+    StopFollowing(Ticket),
+    /// Read something of a snapshot; answered by [`Msg::SnapshotRead`]. A newer query cancels the
+    /// one before.
+    ReadSnapshot {
         ticket: Ticket,
-        look: Look,
+        query: SnapshotQuery,
     },
-    /// The console steps aside and comes back; answered by [`Msg::Resumed`].
+    /// Give the terminal to a shell; answered by [`Msg::Resumed`] when it ends.
     Shell(ShellTarget),
-    /// An alert began: ring, and show it on the desktop.
+    /// Ring the bell and show a desktop notification: an alert began.
     Alarm {
         text: String,
         bell: bool,
-        notify: Notify,
+        notify: NotifyMethod,
     },
-    /// Silence an alert of Alertmanager there.
-    SilenceThere {
+    /// Silence an alert in Alertmanager too.
+    SilenceInAlertmanager {
         labels: BTreeMap<String, String>,
         until: Timestamp,
     },
-    /// Keep what was said about alerts.
-    Remember(Ledger),
-    /// To the clipboard, by OSC 52.
+    /// Save what the console remembers of alerts.
+    SaveLedger(AlertLedger),
+    /// Copy to the clipboard, by OSC 52.
     Copy(String),
     /// Write a file; answered by [`Msg::Notice`].
     Save {

@@ -8,25 +8,27 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::access::AccessView;
-use super::browser::{Browser, Looks};
-use super::jobs::Jobs;
+use super::browser::{SnapshotBrowser, SnapshotQueryCache};
+use super::jobs::JobList;
 use super::keymap::KeyMap;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlays::Overlay;
-use super::panes::{Row, RowKind, rows};
+use super::panes::{PaneRow, RowKind, pane_rows};
 use super::theme::Theme;
 use crate::config::AlertsConfig;
 use crate::job::Plan;
-use crate::model::{Fleet, Routes};
-use crate::monitor::{self, Alert, Engine, Facts, Ledger, News, Trends, Week};
-use crate::provision::audit::Audit;
+use crate::model::{AppRoutes, Fleet};
+use crate::monitor::{
+    self, Alert, AlertChanges, AlertEngine, AlertInputs, AlertLedger, AnswerHistory, DiskTrends,
+};
+use crate::provision::audit::NodeAudit;
 use crate::stack::CatalogueEntry;
 
 /// Notices kept for the last line.
-const NOTICES: usize = 20;
+const MAX_NOTICES: usize = 20;
 
-/// A list on the left.
+/// One of the lists on the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pane {
     Nodes,
@@ -103,14 +105,14 @@ pub enum Focus {
 
 /// The state of one pane's list.
 #[derive(Debug, Default)]
-pub(super) struct List {
-    /// After the filter.
-    pub rows: Vec<Row>,
-    /// Before the filter: what the title counts.
+pub(super) struct PaneList {
+    /// The rows that the filter keeps.
+    pub rows: Vec<PaneRow>,
+    /// Number of things without the filter; the title shows it.
     pub total: usize,
-    /// Identity of the selected row: a refresh does not move it.
+    /// Key of the selected row: the selection stays on it when rows change.
     pub selected: Option<String>,
-    /// Its place among `rows`.
+    /// Index of the selected row in `rows`.
     pub at: usize,
     /// First visible row.
     pub top: usize,
@@ -119,22 +121,22 @@ pub(super) struct List {
     pub area: Rect,
 }
 
-impl List {
-    pub(super) fn row(&self) -> Option<&Row> {
+impl PaneList {
+    pub(super) fn selected_row(&self) -> Option<&PaneRow> {
         self.rows.get(self.at)
     }
 
-    pub(super) fn select(&mut self, at: usize) {
+    pub(super) fn select_row(&mut self, at: usize) {
         self.at = at.min(self.rows.len().saturating_sub(1));
         self.selected = self.rows.get(self.at).map(|r| r.key.clone());
     }
 
     pub(super) fn move_by(&mut self, by: isize) {
-        self.select(self.at.saturating_add_signed(by));
+        self.select_row(self.at.saturating_add_signed(by));
     }
 
     /// Takes new rows; the selection stays on the same thing, or near where it was.
-    pub(super) fn replace(&mut self, rows: Vec<Row>, total: usize) {
+    pub(super) fn replace_rows(&mut self, rows: Vec<PaneRow>, total: usize) {
         self.rows = rows;
         self.total = total;
         let found = self
@@ -143,7 +145,7 @@ impl List {
             .and_then(|key| self.rows.iter().position(|r| r.key == *key));
         match found {
             Some(at) => self.at = at,
-            None => self.select(self.at),
+            None => self.select_row(self.at),
         }
     }
 
@@ -159,28 +161,28 @@ impl List {
 }
 
 /// A log that is followed.
-pub(super) struct OpenLog {
+pub(super) struct FollowedLog {
     pub ticket: Ticket,
     pub source: LogSource,
     pub view: LogView,
 }
 
 /// An access log that is followed.
-pub(super) struct OpenAccess {
+pub(super) struct FollowedAccessLog {
     pub ticket: Ticket,
-    pub routes: Routes,
+    pub routes: AppRoutes,
     pub view: AccessView,
 }
 
-/// The servers compared with config.toml.
+/// The result of the last comparison of the nodes with config.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Checked {
+pub(super) struct ConfigComparison {
     pub at: Timestamp,
     pub plan: Result<Plan, String>,
-    pub audits: Vec<(String, Result<Audit, String>)>,
+    pub audits: Vec<(String, Result<NodeAudit, String>)>,
 }
 
-/// What the last line says instead of key hints.
+/// A sentence that the last line shows instead of key hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notice {
     pub text: String,
@@ -188,17 +190,17 @@ pub(super) struct Notice {
 }
 
 /// What the console starts with.
-pub struct Init {
+pub struct AppInit {
     pub fleet: Fleet,
     pub catalogue: Vec<CatalogueEntry>,
     pub keymap: KeyMap,
     pub theme: Theme,
     pub alerts: AlertsConfig,
-    /// What was said about alerts before.
-    pub ledger: Ledger,
+    /// What earlier consoles remembered of alerts.
+    pub ledger: AlertLedger,
     /// Bytes of log lines that a log view keeps.
     pub log_memory: usize,
-    /// Times of day are shown in it.
+    /// Time zone of the times of day on the screen.
     pub zone: TimeZone,
     pub warnings: Vec<String>,
     pub now: Timestamp,
@@ -207,8 +209,8 @@ pub struct Init {
 /// The console's state.
 pub struct App {
     pub(super) fleet: Fleet,
-    /// What provisioning would change; `None` before it was compared.
-    pub(super) checked: Option<Checked>,
+    /// The nodes compared with config.toml; `None` before the first comparison.
+    pub(super) comparison: Option<ConfigComparison>,
     pub(super) catalogue: Vec<CatalogueEntry>,
     pub(super) keymap: KeyMap,
     pub(super) theme: Theme,
@@ -222,34 +224,34 @@ pub struct App {
     pub(super) focus: Focus,
     pub(super) tab: Tab,
     pub(super) zoom: bool,
-    pub(super) lists: [List; 5],
-    /// Applications whose services are shown, services whose tasks are shown.
+    pub(super) lists: [PaneList; 5],
+    /// Keys of the rows whose children are shown: applications, services, groups of snapshots.
     pub(super) opened: Vec<String>,
     /// The filter of the focused list is being typed.
     pub(super) filtering: bool,
     pub(super) detail_top: usize,
-    /// Lines of the detail that was drawn last, and where.
+    /// Number of lines of the detail as drawn last, and where it was drawn.
     pub(super) detail_lines: usize,
     pub(super) detail_area: Rect,
     pub(super) tab_areas: Vec<(Rect, Tab)>,
 
     pub(super) overlays: Vec<Overlay>,
-    pub(super) log: Option<OpenLog>,
-    pub(super) access: Option<OpenAccess>,
+    pub(super) log: Option<FollowedLog>,
+    pub(super) access: Option<FollowedAccessLog>,
     /// What is in the selected snapshot.
-    pub(super) browser: Option<Browser>,
-    pub(super) looks: Looks,
-    pub(super) jobs: Jobs,
+    pub(super) browser: Option<SnapshotBrowser>,
+    pub(super) query_cache: SnapshotQueryCache,
+    pub(super) jobs: JobList,
     pub(super) alerts: Vec<Alert>,
-    pub(super) engine: Engine,
+    pub(super) alert_engine: AlertEngine,
     /// How disks filled of late.
-    pub(super) trends: Trends,
+    pub(super) trends: DiskTrends,
     /// What applications answered of late.
-    pub(super) week: Week,
-    /// Servers that differ from config.toml.
+    pub(super) week: AnswerHistory,
+    /// Names of the nodes that differ from config.toml.
     pub(super) drift: Vec<String>,
-    /// Something that alerts depend on changed.
-    pub(super) to_look: bool,
+    /// Something that alerts depend on has changed: they are to be evaluated.
+    pub(super) alerts_due: bool,
     pub(super) notices: VecDeque<Notice>,
     pub(super) notice: Option<Notice>,
 
@@ -260,10 +262,10 @@ pub struct App {
 
 impl App {
     /// The console before anything was read.
-    pub fn new(init: Init) -> Self {
+    pub fn new(init: AppInit) -> Self {
         let mut app = Self {
             fleet: init.fleet,
-            checked: None,
+            comparison: None,
             catalogue: init.catalogue,
             keymap: init.keymap,
             theme: init.theme,
@@ -287,14 +289,14 @@ impl App {
             log: None,
             access: None,
             browser: None,
-            looks: Looks::default(),
-            jobs: Jobs::default(),
+            query_cache: SnapshotQueryCache::default(),
+            jobs: JobList::default(),
             alerts: Vec::new(),
-            engine: Engine::new(init.ledger),
-            trends: Trends::default(),
-            week: Week::default(),
+            alert_engine: AlertEngine::new(init.ledger),
+            trends: DiskTrends::default(),
+            week: AnswerHistory::default(),
             drift: Vec::new(),
-            to_look: false,
+            alerts_due: false,
             notices: VecDeque::new(),
             notice: None,
             next_ticket: 0,
@@ -302,57 +304,58 @@ impl App {
             ticks: 0,
         };
         for warning in init.warnings {
-            app.say(warning, true);
+            app.show_notice(warning, true);
         }
         app.refresh_lists();
-        app.look();
-        // Nothing was said yet.
-        app.engine.take_changes();
+        app.evaluate_alerts();
+        // The ledger is as it was loaded: there is nothing to save.
+        app.alert_engine.take_changes();
         app
     }
 
-    /// Whether something visible changed since this was asked last.
+    /// Returns whether something visible changed since the last call.
     pub fn take_dirty(&mut self) -> bool {
         std::mem::take(&mut self.dirty)
     }
 
-    /// When the screen changes by itself: a spinner turns, an age grows. `None`: never.
+    /// Returns the time until the screen changes by itself, as a spinner turns or an age grows.
+    /// `None`: never.
     pub fn next_tick(&self) -> Option<std::time::Duration> {
-        if self.jobs.running() > 0 {
+        if self.jobs.count_running() > 0 {
             return Some(std::time::Duration::from_millis(250));
         }
-        if self.engine.is_waiting() {
+        if self.alert_engine.is_waiting() {
             return Some(std::time::Duration::from_secs(5));
         }
         // Ages are shown in minutes at the finest.
         Some(std::time::Duration::from_secs(30))
     }
 
-    pub(super) fn list(&self) -> &List {
+    pub(super) fn focused_list(&self) -> &PaneList {
         &self.lists[self.pane.index()]
     }
 
-    pub(super) fn list_mut(&mut self) -> &mut List {
+    pub(super) fn focused_list_mut(&mut self) -> &mut PaneList {
         &mut self.lists[self.pane.index()]
     }
 
     /// The selected row of the focused pane.
-    pub(super) fn selected(&self) -> Option<&Row> {
-        self.list().row()
+    pub(super) fn selected_row(&self) -> Option<&PaneRow> {
+        self.focused_list().selected_row()
     }
 
-    pub(super) fn ticket(&mut self) -> Ticket {
+    pub(super) fn issue_ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
     }
 
     /// Shows a sentence in the last line until the next key.
-    pub(super) fn say(&mut self, text: impl AsRef<str>, error: bool) {
+    pub(super) fn show_notice(&mut self, text: impl AsRef<str>, error: bool) {
         let notice = Notice {
-            text: crate::text::clean(text.as_ref()).into_owned(),
+            text: crate::text::clean_line(text.as_ref()).into_owned(),
             error,
         };
-        if self.notices.len() == NOTICES {
+        if self.notices.len() == MAX_NOTICES {
             self.notices.pop_front();
         }
         self.notices.push_back(notice.clone());
@@ -367,26 +370,26 @@ impl App {
         }
     }
 
-    /// Finds what is not as it should be now.
-    pub(super) fn look(&mut self) -> News {
-        self.to_look = false;
-        let findings = monitor::findings(Facts {
+    /// Evaluates the alerts. Returns which began and which ended.
+    pub(super) fn evaluate_alerts(&mut self) -> AlertChanges {
+        self.alerts_due = false;
+        let findings = monitor::evaluate_rules(AlertInputs {
             fleet: &self.fleet,
             limits: &self.thresholds,
             trends: &self.trends,
             drift: &self.drift,
-            backups: &monitor::ages(&self.fleet),
+            backups: &monitor::backup_ages(&self.fleet),
             now: self.now,
         });
-        let news = self.engine.look(findings, self.now);
-        self.alerts = self.engine.alerts(self.now);
+        let news = self.alert_engine.take_findings(findings, self.now);
+        self.alerts = self.alert_engine.alerts(self.now);
         news
     }
 
     pub(super) fn refresh_list(&mut self, pane: Pane) {
         let filter = self.lists[pane.index()].filter.value().to_owned();
-        let (rows, total) = rows(pane, &self.fleet, &self.opened, &filter);
-        self.lists[pane.index()].replace(rows, total);
+        let (rows, total) = pane_rows(pane, &self.fleet, &self.opened, &filter);
+        self.lists[pane.index()].replace_rows(rows, total);
     }
 
     /// The tabs of what is selected.
@@ -403,7 +406,10 @@ impl App {
             ],
             Pane::Services => &[Tab::Overview, Tab::Logs, Tab::Labels, Tab::Access],
             Pane::Backups
-                if matches!(self.selected().map(|r| &r.kind), Some(RowKind::Snapshot(_))) =>
+                if matches!(
+                    self.selected_row().map(|r| &r.kind),
+                    Some(RowKind::Snapshot(_))
+                ) =>
             {
                 &[Tab::Overview, Tab::Files, Tab::Changes]
             }
@@ -411,7 +417,7 @@ impl App {
         }
     }
 
-    /// The tab that is shown: the chosen one, where what is selected has it.
+    /// Returns the chosen tab where the selected row has it, else the overview.
     pub(super) fn shown_tab(&self) -> Tab {
         if self.tabs().contains(&self.tab) {
             self.tab
@@ -420,7 +426,7 @@ impl App {
         }
     }
 
-    /// Two columns, when there is room for both.
+    /// Returns whether both sides are shown beside each other.
     pub(super) fn is_wide(&self) -> bool {
         self.size.0 >= 100 && !self.zoom
     }

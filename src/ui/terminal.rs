@@ -1,4 +1,4 @@
-//! The terminal: entering and leaving it, drawing without needless bytes, suspending.
+//! The terminal: takes and releases it, draws without needless bytes, suspends the program.
 // The console draws cells, which hold no control characters; the command line prints through `out`.
 #![allow(clippy::disallowed_methods)]
 
@@ -22,12 +22,12 @@ use ratatui::{Frame, Terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{Notify, ThemeConfig};
+use crate::config::{NotifyMethod, ThemeConfig};
 
-/// Most text that is handed to the terminal's clipboard; many terminals take no more.
-const LONGEST_COPY: usize = 74_000;
+/// Longest text in bytes that is copied; many terminals take no more.
+const MAX_COPY_BYTES: usize = 74_000;
 
-/// The terminal is in our hands: a panic must give it back.
+/// Whether the console holds the terminal: a panic must release it.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// # Errors
@@ -40,10 +40,10 @@ pub fn check_terminal() -> Result<()> {
     Ok(())
 }
 
-/// Gives the terminal back before a panic is reported.
+/// Installs a hook that releases the terminal before a panic is reported.
 ///
-/// Panics of other threads are jobs' and collectors': they are caught or told there, and must not
-/// write over the screen.
+/// Panics of other threads belong to jobs and collectors, which catch or report them; they must
+/// not write over the screen.
 ///
 /// # Errors
 /// When a hook is installed already.
@@ -57,7 +57,7 @@ pub fn install_panic_hook() -> Result<()> {
     };
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().name() == Some("main") {
-            give_back();
+            release_terminal();
             panic(info);
         } else if ENTERED.load(Ordering::Relaxed) {
             tracing::error!("{info}");
@@ -68,8 +68,8 @@ pub fn install_panic_hook() -> Result<()> {
     Ok(())
 }
 
-/// Leaves whatever was entered; called again, it does nothing.
-fn give_back() {
+/// Releases the terminal; does nothing when that is done.
+fn release_terminal() {
     if ENTERED.swap(false, Ordering::Relaxed) {
         // There is nobody left to tell when this fails.
         let _ = execute!(
@@ -86,7 +86,7 @@ fn give_back() {
 
 /// What a signal asks of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum ConsoleSignal {
     /// SIGTERM, or SIGHUP when the link is lost.
     Terminate,
     /// SIGUSR1, in debug builds only: proves that a panic gives the terminal back.
@@ -94,17 +94,17 @@ pub enum Signal {
     Panic,
 }
 
-/// Tells of signals as they come.
+/// Watches signals. Returns the channel on which they arrive.
 ///
 /// # Errors
 /// When they can't be watched.
-pub fn signals() -> Result<mpsc::Receiver<Signal>> {
+pub fn watch_signals() -> Result<mpsc::Receiver<ConsoleSignal>> {
     let (told, listening) = mpsc::channel(1);
     let watched = [
-        (SignalKind::terminate(), Signal::Terminate),
-        (SignalKind::hangup(), Signal::Terminate),
+        (SignalKind::terminate(), ConsoleSignal::Terminate),
+        (SignalKind::hangup(), ConsoleSignal::Terminate),
         #[cfg(debug_assertions)]
-        (SignalKind::user_defined1(), Signal::Panic),
+        (SignalKind::user_defined1(), ConsoleSignal::Panic),
     ];
     for (kind, meaning) in watched {
         let mut coming = signal(kind)?;
@@ -132,7 +132,7 @@ impl Screen {
     /// # Errors
     /// When it can't be switched.
     pub fn enter(theme: &ThemeConfig) -> Result<Self> {
-        take(theme.mouse)?;
+        acquire_terminal(theme.mouse)?;
         let backend = QuietBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
         Ok(Self {
             terminal: Terminal::new(backend)?,
@@ -164,7 +164,7 @@ impl Screen {
     /// When what was drawn last can't be written.
     pub fn leave(&mut self) -> Result<()> {
         self.terminal.flush()?;
-        give_back();
+        release_terminal();
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Screen {
     /// # Errors
     /// When it can't be switched.
     pub fn enter_again(&mut self) -> Result<()> {
-        take(self.mouse)?;
+        acquire_terminal(self.mouse)?;
         self.terminal.backend_mut().cursor_hidden = false;
         self.clear()
     }
@@ -195,9 +195,9 @@ impl Screen {
     ///
     /// # Errors
     /// When it is too long, or the terminal is gone.
-    pub fn copy(&mut self, text: &str) -> Result<()> {
+    pub fn copy_text(&mut self, text: &str) -> Result<()> {
         ensure!(
-            text.len() <= LONGEST_COPY,
+            text.len() <= MAX_COPY_BYTES,
             "too long for the terminal's clipboard, save it instead"
         );
         let out = self.terminal.backend_mut();
@@ -212,21 +212,21 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn alarm(&mut self, text: &str, bell: bool, notify: Notify) -> Result<()> {
+    pub fn ring_alarm(&mut self, text: &str, bell: bool, notify: NotifyMethod) -> Result<()> {
         let out = self.terminal.backend_mut();
-        out.write_all(sequence(text, bell, notify).as_bytes())?;
+        out.write_all(alarm_sequence(text, bell, notify).as_bytes())?;
         Write::flush(&mut out.inner)?;
         Ok(())
     }
 }
 
 /// OSC 9 (iTerm2) or OSC 777 (rxvt-unicode), closed with ST; the text can't close it earlier.
-fn sequence(text: &str, bell: bool, notify: Notify) -> String {
-    let text = crate::text::clean(text);
+fn alarm_sequence(text: &str, bell: bool, notify: NotifyMethod) -> String {
+    let text = crate::text::clean_line(text);
     let mut sequence = match notify {
-        Notify::Off => String::new(),
-        Notify::Osc9 => format!("\x1b]9;{text}\x1b\\"),
-        Notify::Osc777 => format!("\x1b]777;notify;matou;{}\x1b\\", text.replace(';', ",")),
+        NotifyMethod::Off => String::new(),
+        NotifyMethod::Osc9 => format!("\x1b]9;{text}\x1b\\"),
+        NotifyMethod::Osc777 => format!("\x1b]777;notify;matou;{}\x1b\\", text.replace(';', ",")),
     };
     if bell {
         sequence.push('\x07');
@@ -236,11 +236,11 @@ fn sequence(text: &str, bell: bool, notify: Notify) -> String {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        release_terminal();
     }
 }
 
-fn take(mouse: bool) -> Result<()> {
+fn acquire_terminal(mouse: bool) -> Result<()> {
     enable_raw_mode()?;
     ENTERED.store(true, Ordering::Relaxed);
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
@@ -267,7 +267,7 @@ impl<W: Write> QuietBackend<W> {
         }
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn begin_update(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.writing, true) {
             queue!(self.inner, BeginSynchronizedUpdate)?;
         }
@@ -296,7 +296,7 @@ impl<W: Write> Backend for QuietBackend<W> {
         if content.peek().is_none() {
             return Ok(());
         }
-        self.begin()?;
+        self.begin_update()?;
         self.inner.draw(content)
     }
 
@@ -304,7 +304,7 @@ impl<W: Write> Backend for QuietBackend<W> {
         if std::mem::replace(&mut self.cursor_hidden, true) {
             return Ok(());
         }
-        self.begin()?;
+        self.begin_update()?;
         self.inner.hide_cursor()
     }
 
@@ -313,24 +313,24 @@ impl<W: Write> Backend for QuietBackend<W> {
         self.inner.show_cursor()
     }
 
-    /// Asking the terminal would wait for an answer that the key reader takes, and on a slow link
-    /// for long; nothing is drawn from where the cursor is.
+    /// Returns the origin without asking the terminal. Its answer would be taken by the key reader,
+    /// and slow on a slow link. Nothing is drawn relative to the cursor.
     fn get_cursor_position(&mut self) -> io::Result<Position> {
         Ok(Position::ORIGIN)
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        self.begin()?;
+        self.begin_update()?;
         self.inner.set_cursor_position(position)
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.begin()?;
+        self.begin_update()?;
         self.inner.clear()
     }
 
     fn clear_region(&mut self, kind: ClearType) -> io::Result<()> {
-        self.begin()?;
+        self.begin_update()?;
         self.inner.clear_region(kind)
     }
 
@@ -360,11 +360,11 @@ mod tests {
     #[test]
     fn a_notification_is_one_sequence_whatever_its_text() {
         let text = "blog: \x1b\\\x07 down;x";
-        assert_eq!(sequence(text, false, Notify::Off), "");
-        let osc9 = sequence(text, true, Notify::Osc9);
+        assert_eq!(alarm_sequence(text, false, NotifyMethod::Off), "");
+        let osc9 = alarm_sequence(text, true, NotifyMethod::Osc9);
         assert!(osc9.starts_with("\x1b]9;blog: ") && osc9.ends_with("down;x\x1b\\\x07"));
         assert_eq!(osc9.matches('\x1b').count(), 2);
-        let osc777 = sequence(text, false, Notify::Osc777);
+        let osc777 = alarm_sequence(text, false, NotifyMethod::Osc777);
         assert!(osc777.starts_with("\x1b]777;notify;matou;blog: "));
         assert_eq!(
             (osc777.matches('\x1b').count(), osc777.matches(';').count()),

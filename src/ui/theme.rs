@@ -1,12 +1,12 @@
-//! Colours and glyphs. State is never told by colour alone: each has a glyph, and a word beside it.
+//! Colours and glyphs. No state is shown by colour alone: each has a glyph, and a word beside it.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
 use crate::config::{Colours, ThemeConfig};
-use crate::monitor::Severity;
+use crate::monitor::AlertSeverity;
 
-/// How something is.
+/// How well something is, as its colour and glyph show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     Good,
@@ -17,11 +17,11 @@ pub enum Health {
     Bad,
 }
 
-impl From<Severity> for Health {
-    fn from(severity: Severity) -> Self {
+impl From<AlertSeverity> for Health {
+    fn from(severity: AlertSeverity) -> Self {
         match severity {
-            Severity::Warning => Self::Partly,
-            Severity::Critical => Self::Bad,
+            AlertSeverity::Warning => Self::Partly,
+            AlertSeverity::Critical => Self::Bad,
         }
     }
 }
@@ -35,7 +35,7 @@ pub struct Theme {
 
 impl Theme {
     /// The configured theme; `NO_COLOR` and a dumb terminal are honoured.
-    pub fn of(config: &ThemeConfig) -> Self {
+    pub fn from_config(config: &ThemeConfig) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var("TERM").is_ok_and(|t| t == "dumb");
         Self {
@@ -48,7 +48,7 @@ impl Theme {
         }
     }
 
-    fn colour(self, colour: Color) -> Style {
+    fn foreground(self, colour: Color) -> Style {
         if self.colour {
             Style::new().fg(colour)
         } else {
@@ -56,16 +56,16 @@ impl Theme {
         }
     }
 
-    pub fn health(self, health: Health) -> Style {
+    pub fn health_style(self, health: Health) -> Style {
         match health {
-            Health::Good => self.colour(Color::Green),
-            Health::Partly => self.colour(Color::Yellow),
-            Health::Bad => self.colour(Color::Red).add_modifier(Modifier::BOLD),
+            Health::Good => self.foreground(Color::Green),
+            Health::Partly => self.foreground(Color::Yellow),
+            Health::Bad => self.foreground(Color::Red).add_modifier(Modifier::BOLD),
             Health::Unknown | Health::Ended => self.dim(),
         }
     }
 
-    pub fn glyph(self, health: Health) -> &'static str {
+    pub fn health_glyph(self, health: Health) -> &'static str {
         match (health, self.ascii) {
             (Health::Good, false) => "●",
             (Health::Partly, false) => "◐",
@@ -86,11 +86,11 @@ impl Theme {
 
     /// What has the focus.
     pub fn focus(self) -> Style {
-        self.colour(Color::Cyan).add_modifier(Modifier::BOLD)
+        self.foreground(Color::Cyan).add_modifier(Modifier::BOLD)
     }
 
     pub fn key(self) -> Style {
-        self.colour(Color::Cyan)
+        self.foreground(Color::Cyan)
     }
 
     /// What is old, or of less weight.
@@ -108,18 +108,18 @@ impl Theme {
     }
 
     pub fn added(self) -> Style {
-        self.colour(Color::Green)
+        self.foreground(Color::Green)
     }
 
     pub fn changed(self) -> Style {
-        self.colour(Color::Yellow)
+        self.foreground(Color::Yellow)
     }
 
     pub fn removed(self) -> Style {
-        self.colour(Color::Red)
+        self.foreground(Color::Red)
     }
 
-    pub fn found(self) -> Style {
+    pub fn match_style(self) -> Style {
         if self.colour {
             Style::new().fg(Color::Black).bg(Color::Yellow)
         } else {
@@ -139,15 +139,15 @@ impl Theme {
         if self.ascii { "-" } else { "─" }
     }
 
-    pub fn leader(self) -> &'static str {
+    pub fn leader_glyph(self) -> &'static str {
         if self.ascii { "!" } else { "★" }
     }
 
-    pub fn alert(self) -> &'static str {
+    pub fn alert_glyph(self) -> &'static str {
         if self.ascii { "!" } else { "▲" }
     }
 
-    pub fn marker(self) -> &'static str {
+    pub fn cursor_glyph(self) -> &'static str {
         if self.ascii { ">" } else { "▸" }
     }
 
@@ -155,7 +155,7 @@ impl Theme {
         if self.ascii { "->" } else { "→" }
     }
 
-    pub fn opened(self, open: bool) -> &'static str {
+    pub fn fold_glyph(self, open: bool) -> &'static str {
         match (open, self.ascii) {
             (true, false) => "▾",
             (false, false) => "▸",
@@ -165,7 +165,7 @@ impl Theme {
     }
 
     /// Filled and empty part of a progress bar.
-    pub fn bar(self) -> (&'static str, &'static str) {
+    pub fn bar_glyphs(self) -> (&'static str, &'static str) {
         if self.ascii {
             ("#", ".")
         } else {
@@ -173,7 +173,7 @@ impl Theme {
         }
     }
 
-    pub fn spinner(self, frame: u64) -> &'static str {
+    pub fn spinner_glyph(self, frame: u64) -> &'static str {
         let frames = if self.ascii {
             ["|", "/", "-", "\\"]
         } else {
@@ -183,7 +183,7 @@ impl Theme {
     }
 
     /// Eight heights of a sparkline.
-    pub fn heights(self) -> [&'static str; 8] {
+    pub fn bar_heights(self) -> [&'static str; 8] {
         if self.ascii {
             ["_", ".", ".", "-", "-", "=", "=", "#"]
         } else {
@@ -208,8 +208,8 @@ impl Theme {
         }
     }
 
-    /// Text of our own in the characters that may be drawn.
-    pub fn text(self, text: &str) -> String {
+    /// Returns text in the characters that may be drawn: ASCII only where the theme says so.
+    pub fn drawable_text(self, text: &str) -> String {
         if self.ascii {
             text.chars()
                 .map(|c| match c {

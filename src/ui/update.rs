@@ -1,4 +1,4 @@
-//! Takes a message into the state. Pure: what needs the outside is answered as an [`Effect`].
+//! Applies messages to the state. Pure: what needs the outside is returned as an [`Effect`].
 
 use crossterm::event::{
     Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
@@ -14,25 +14,25 @@ use super::browser;
 use super::keymap::Action;
 use super::log::{LogOutcome, LogView};
 use super::msg::{Effect, LogSource, Msg};
-use super::overlays::{JobsView, Message, Overlay, Quit};
+use super::overlays::{JobsOverlay, MessageOverlay, Overlay, QuitOverlay};
 use super::panes::RowKind;
-use super::state::{App, Checked, Focus, OpenAccess, OpenLog, Pane, Tab};
+use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
 use crate::collect::AccessNews;
-use crate::config::Notify;
-use crate::job::Outcome;
-use crate::model::{Datum, Routes, Update};
-use crate::monitor::{Alert, Kind, Sample};
+use crate::config::NotifyMethod;
+use crate::job::JobOutcome;
+use crate::model::{AppRoutes, Datum, Update};
+use crate::monitor::{Alert, AlertKind, AnswerSample};
 
 /// Rows that one turn of the wheel moves.
-const WHEEL: isize = 3;
+const WHEEL_ROWS: isize = 3;
 
-/// Takes a message; answers with what is to be done outside.
+/// Applies a message to the state. Returns what is to be done outside.
 pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     app.now = now;
     let mut effects = match msg {
-        Msg::Terminal(event) => terminal(app, event),
+        Msg::Terminal(event) => handle_terminal_event(app, event),
         Msg::Fleet(update) => {
-            fleet(app, update);
+            apply_fleet_update(app, update);
             Vec::new()
         }
         Msg::Planned { ticket, plan } => {
@@ -40,27 +40,27 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 Overlay::Plan(view) if view.ticket == ticket => Some(view),
                 _ => None,
             });
-            // Without a view nobody waits for it any more.
+            // Without its overlay nobody waits for the plan any more.
             if let Some(view) = view {
-                view.take(plan);
+                view.take_plan(plan);
                 app.dirty = true;
             }
             Vec::new()
         }
-        Msg::Newer { ticket, found } => {
+        Msg::NewerVersions { ticket, found } => {
             let view = app.overlays.iter_mut().find_map(|o| match o {
                 Overlay::Versions(view) if view.ticket == ticket => Some(view),
                 _ => None,
             });
             if let Some(view) = view {
-                view.take(found);
+                view.take_versions(found);
                 app.dirty = true;
             }
             Vec::new()
         }
         Msg::Bans { ticket, found } => {
-            let near = match app.selected().map(|r| &r.kind) {
-                Some(RowKind::Node(_)) => app.selected().map(|r| r.name.clone()),
+            let near = match app.selected_row().map(|r| &r.kind) {
+                Some(RowKind::Node(_)) => app.selected_row().map(|r| r.name.clone()),
                 _ => None,
             };
             let view = app.overlays.iter_mut().find_map(|o| match o {
@@ -68,7 +68,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 _ => None,
             });
             if let Some(view) = view {
-                view.take(found, near.as_deref());
+                view.take_bans(found, near.as_deref());
                 app.dirty = true;
             }
             Vec::new()
@@ -83,85 +83,85 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 _ => None,
             });
             if let Some(view) = view {
-                view.take(&found, bans);
+                view.take_intrusions(&found, bans);
                 app.dirty = true;
             }
             Vec::new()
         }
-        Msg::Found { ticket, found } => {
+        Msg::LogsFound { ticket, found } => {
             let view = app.overlays.iter_mut().find_map(|o| match o {
                 Overlay::Search(view) if view.ticket == ticket => Some(view),
                 _ => None,
             });
             if let Some(view) = view {
-                view.take(found);
+                view.take_records(found);
                 app.dirty = true;
             }
             Vec::new()
         }
-        Msg::Checked { plan, audits } => {
+        Msg::Compared { plan, audits } => {
             let same = app
-                .checked
+                .comparison
                 .as_ref()
                 .is_some_and(|c| c.plan == plan && c.audits == audits);
-            // Only its age differs then.
+            // When both are the same, only the time of the comparison changes.
             app.dirty |= !same;
-            app.checked = Some(Checked {
+            app.comparison = Some(ConfigComparison {
                 at: now,
                 plan,
                 audits,
             });
-            app.drift = super::panes::drifted(app);
-            app.to_look = true;
+            app.drift = super::panes::drifted_nodes(app);
+            app.alerts_due = true;
             Vec::new()
         }
         Msg::History { week, trends } => {
             (app.week, app.trends) = (week, trends);
-            app.to_look = true;
+            app.alerts_due = true;
             app.dirty = true;
             Vec::new()
         }
         Msg::JobStarted { id, request } => {
-            // The plan and the form it came from have done their work; its output takes over.
+            // The plan, and the form it came from, are closed; the output of the job replaces them.
             app.overlays.retain(|o| match o {
                 Overlay::Plan(view) => *view.request() != request,
                 Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
                 _ => true,
             });
-            let found = app.jobs.found.iter().position(|f| *f == request);
-            app.jobs.start(id, request, now);
+            let found = app.jobs.already_running.iter().position(|f| *f == request);
+            app.jobs.add_started(id, request, now);
             match found {
-                Some(at) => drop(app.jobs.found.remove(at)),
-                None => app.overlays.push(Overlay::Jobs(JobsView::of(id))),
+                Some(at) => drop(app.jobs.already_running.remove(at)),
+                None => app.overlays.push(Overlay::Jobs(JobsOverlay::for_job(id))),
             }
             app.dirty = true;
             Vec::new()
         }
         Msg::FoundRunning { request } => {
-            app.say(format!("{} runs on from before", request.title()), false);
-            app.jobs.found.push(request.clone());
-            vec![Effect::Watch { request }]
+            app.show_notice(format!("{} runs on from before", request.title()), false);
+            app.jobs.already_running.push(request.clone());
+            vec![Effect::WatchJob { request }]
         }
         Msg::Job { id, event } => {
             app.dirty = true;
-            let ended = app.jobs.take(id, event, now).map(|job| {
+            let ended = app.jobs.take_event(id, event, now).map(|job| {
                 let title = job.request.title();
                 match &job.outcome {
-                    Some(Outcome::Failed { reason }) => (format!("{title}: {reason}"), true),
-                    _ => (format!("{title}: {}", job.word()), false),
+                    Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
+                    _ => (format!("{title}: {}", job.state_word()), false),
                 }
             });
             if let Some((text, error)) = ended {
-                app.say(text, error);
+                app.show_notice(text, error);
             }
             let leaving = app
                 .overlays
                 .iter()
-                .any(|o| matches!(o, Overlay::Quit(Quit { waiting: true })));
-            match app.jobs.running() {
+                .any(|o| matches!(o, Overlay::Quit(QuitOverlay { waiting: true })));
+            match app.jobs.count_running() {
                 0 if leaving => vec![Effect::Quit],
-                // What a job changed is compared again.
-                0 => vec![Effect::Check],
+                // After the last job the nodes are compared again.
+                0 => vec![Effect::Compare],
                 _ => Vec::new(),
             }
         }
@@ -177,7 +177,9 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 match news {
                     AccessNews::Requests(requests) => access.view.push(requests),
                     AccessNews::Note(text) => {
-                        access.view.note(crate::text::clean(&text).into_owned());
+                        access
+                            .view
+                            .set_note(crate::text::clean_line(&text).into_owned());
                     }
                 }
                 app.dirty = true;
@@ -186,21 +188,27 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::LogEnded { ticket, reason } => {
             if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
-                access.view.end(crate::text::clean(&reason).into_owned());
+                access
+                    .view
+                    .mark_ended(crate::text::clean_line(&reason).into_owned());
                 app.dirty = true;
             }
             if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
-                log.view.end(crate::text::clean(&reason).into_owned());
+                log.view
+                    .mark_ended(crate::text::clean_line(&reason).into_owned());
                 app.dirty = true;
             }
             Vec::new()
         }
-        Msg::Looked { ticket, seen } => {
-            app.dirty |= app.looks.take(ticket, seen);
+        Msg::SnapshotRead {
+            ticket,
+            answer: seen,
+        } => {
+            app.dirty |= app.query_cache.take_answer(ticket, seen);
             Vec::new()
         }
         Msg::Notice { text, error } => {
-            app.say(text, error);
+            app.show_notice(text, error);
             Vec::new()
         }
         Msg::Resumed => {
@@ -209,58 +217,60 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Tick => {
             app.ticks += 1;
-            app.to_look = true;
+            app.alerts_due = true;
             app.dirty = true;
             Vec::new()
         }
         Msg::Terminate => vec![Effect::Quit],
     };
-    effects.extend(follow_selection(app));
-    effects.extend(follow_access(app));
-    effects.extend(watch(app));
-    effects.extend(browser::follow(app));
+    effects.extend(follow_selected_log(app));
+    effects.extend(follow_selected_access_log(app));
+    effects.extend(announce_alert_changes(app));
+    effects.extend(browser::query_shown_content(app));
     effects
 }
 
-/// What began is told, what is over too, and what was said about alerts is kept.
-fn watch(app: &mut App) -> Vec<Effect> {
+/// Evaluates alerts when that is due. Alarms for those that began, shows a notice for one that
+/// ended, and saves the ledger when it changed.
+fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if app.to_look {
-        let news = app.look();
+    if app.alerts_due {
+        let news = app.evaluate_alerts();
         if let Some(first) = news.began.first() {
-            effects.extend(alarm(app, first, news.began.len()));
+            effects.extend(alarm_effect(app, first, news.began.len()));
         }
-        // What Alertmanager told of may have been found by looking ourselves meanwhile.
-        let still =
-            |over: &Alert| over.kind == Kind::Told && app.alerts.iter().any(|a| a.row == over.row);
+        // An alert of Alertmanager may have given way to the console's own about the same row.
+        let still = |over: &Alert| {
+            over.kind == AlertKind::Told && app.alerts.iter().any(|a| a.row == over.row)
+        };
         let mut ended = news.ended.iter();
         let told = ended.find(|a| a.silence.is_none() && !still(a));
         if let Some(over) = told
             && app.notice.is_none()
         {
-            app.say(format!("over: {}: {}", over.what, over.why), false);
+            app.show_notice(format!("over: {}: {}", over.what, over.why), false);
         }
     }
-    effects.extend(app.engine.take_changes().map(Effect::Remember));
+    effects.extend(app.alert_engine.take_changes().map(Effect::SaveLedger));
     effects
 }
 
-fn alarm(app: &App, first: &Alert, count: usize) -> Option<Effect> {
+fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
     let (bell, notify) = (app.thresholds.bell, app.thresholds.notify);
     let more = match count {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
     let text = format!("{}: {}: {}{more}", app.fleet.name, first.what, first.why);
-    (bell || notify != Notify::Off).then(|| Effect::Alarm {
-        text: crate::text::clean(&text).into_owned(),
+    (bell || notify != NotifyMethod::Off).then(|| Effect::Alarm {
+        text: crate::text::clean_line(&text).into_owned(),
         bell,
         notify,
     })
 }
 
-/// Takes a reading; what reads the same as before is not drawn again.
-fn fleet(app: &mut App, update: Update) {
+/// Applies an update of a collector. Nothing is drawn when its reading equals the one before.
+fn apply_fleet_update(app: &mut App, update: Update) {
     let same = match &update.datum {
         Datum::Swarm(Ok(new)) => {
             app.fleet.swarm.value() == Some(new) && app.fleet.swarm.error().is_none()
@@ -270,14 +280,14 @@ fn fleet(app: &mut App, update: Update) {
             reading: Ok(new),
         } => app
             .fleet
-            .node(node)
+            .find_node(node)
             .is_some_and(|n| n.volumes.value() == Some(new) && n.volumes.error().is_none()),
         Datum::Engine {
             node,
             reading: Ok(new),
         } => app
             .fleet
-            .node(node)
+            .find_node(node)
             .is_some_and(|n| n.engine.value() == Some(new) && n.engine.error().is_none()),
         Datum::Snapshots(Ok(new)) => {
             app.fleet.snapshots.value() == Some(new) && app.fleet.snapshots.error().is_none()
@@ -285,7 +295,7 @@ fn fleet(app: &mut App, update: Update) {
         Datum::Backups(Ok(new)) => {
             app.fleet.backups.value() == Some(new) && app.fleet.backups.error().is_none()
         }
-        // The load comes with it, and is drawn.
+        // The reading of the load comes with it, and has the screen drawn.
         Datum::Disks { .. } => true,
         _ => false,
     };
@@ -299,23 +309,24 @@ fn fleet(app: &mut App, update: Update) {
         | Datum::Metrics { .. }
         | Datum::Disks { .. }
         | Datum::Probes(_)
-        | Datum::Told(_) => None,
+        | Datum::ExternalAlerts(_) => None,
     };
     match &update.datum {
         Datum::Metrics {
             node,
             reading: Ok(m),
         } => {
-            app.trends.add(node, update.at, m.disk_used);
-            for disk in app.fleet.node(node).into_iter().flat_map(|n| &n.disks) {
-                let place = crate::monitor::place(node, &disk.mount);
-                app.trends.add(&place, update.at, disk.used);
+            app.trends.add_reading(node, update.at, m.disk_used);
+            for disk in app.fleet.find_node(node).into_iter().flat_map(|n| &n.disks) {
+                let place = crate::monitor::disk_trend_key(node, &disk.mount);
+                app.trends.add_reading(&place, update.at, disk.used);
             }
         }
         Datum::Probes(Ok(probes)) => {
             for probe in probes {
                 let at = update.at.as_second();
-                app.week.add(&probe.domain, at, Sample::of(probe));
+                app.week
+                    .add_answer(&probe.domain, at, AnswerSample::of(probe));
             }
         }
         _ => {}
@@ -327,7 +338,7 @@ fn fleet(app: &mut App, update: Update) {
     if let Some(pane) = pane {
         app.refresh_list(pane);
     }
-    // An application that was never backed up is listed too.
+    // The pane of backups lists applications that were never backed up too.
     if pane == Some(Pane::Services) {
         app.refresh_list(Pane::Backups);
     }
@@ -335,23 +346,23 @@ fn fleet(app: &mut App, update: Update) {
     if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
         app.refresh_list(Pane::Nodes);
     }
-    app.to_look = true;
+    app.alerts_due = true;
     app.dirty = true;
 }
 
-fn terminal(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
+fn handle_terminal_event(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
     match event {
         TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
             app.dirty = true;
-            self::key(app, key)
+            self::handle_key_event(app, key)
         }
         TerminalEvent::Mouse(mouse) => {
-            self::mouse(app, mouse);
+            self::handle_mouse_event(app, mouse);
             Vec::new()
         }
         TerminalEvent::Paste(text) => {
             app.dirty = true;
-            paste(app, &text);
+            insert_pasted_text(app, &text);
             Vec::new()
         }
         TerminalEvent::Resize(..) => {
@@ -362,15 +373,15 @@ fn terminal(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
     }
 }
 
-fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
-    let action = app.keymap.action(key);
+fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
+    let action = app.keymap.find_action(key);
     // These work everywhere, also while text is typed.
     match action {
         Some(Action::Redraw) => return vec![Effect::Redraw],
         Some(Action::Suspend) => return vec![Effect::Suspend],
         Some(Action::Interrupt) => {
             if app.overlays.pop().is_none() {
-                app.overlays.push(Overlay::Quit(Quit::default()));
+                app.overlays.push(Overlay::Quit(QuitOverlay::default()));
             }
             return Vec::new();
         }
@@ -378,10 +389,10 @@ fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     }
     let notice = app.notice.take();
     if let Some(mut overlay) = app.overlays.pop() {
-        return overlay_key(app, &mut overlay, key).map_or_else(
+        return handle_overlay_key(app, &mut overlay, key).map_or_else(
             |effects| effects,
             |effects| {
-                // It stays, under what it opened.
+                // It stays, below the one that it opened.
                 let at = app.overlays.len() - usize::from(effects.1);
                 app.overlays.insert(at, overlay);
                 effects.0
@@ -389,30 +400,30 @@ fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         );
     }
     if app.filtering {
-        filter_key(app, key);
+        handle_filter_key(app, key);
         return Vec::new();
     }
     if app.focus == Focus::Detail
         && app.shown_tab() == Tab::Logs
-        && let Some(effects) = log_key(app, key)
+        && let Some(effects) = handle_log_key(app, key)
     {
         return effects;
     }
     if app.focus == Focus::Detail
         && app.shown_tab() == Tab::Access
-        && let Some(effects) = access_key(app, key)
+        && let Some(effects) = handle_access_key(app, key)
     {
         return effects;
     }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
-        match browser::key(app, key) {
-            browser::Outcome::Handled => return Vec::new(),
-            browser::Outcome::Copy(path) => return vec![Effect::Copy(path)],
-            browser::Outcome::Restore(path) => {
-                actions::restore(app, Some(path));
+        match browser::handle_files_key(app, key) {
+            browser::BrowserOutcome::Handled => return Vec::new(),
+            browser::BrowserOutcome::Copy(path) => return vec![Effect::Copy(path)],
+            browser::BrowserOutcome::Restore(path) => {
+                actions::open_restore(app, Some(path));
                 return Vec::new();
             }
-            browser::Outcome::Ignored => {}
+            browser::BrowserOutcome::Ignored => {}
         }
     }
     match action {
@@ -420,22 +431,23 @@ fn key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         Some(Action::Open) if notice.as_ref().is_some_and(|n| n.error) => {
             let text = notice.map_or_else(String::new, |n| n.text);
             app.overlays
-                .push(Overlay::Message(Message::new("What happened", text)));
+                .push(Overlay::Message(MessageOverlay::new("What happened", text)));
             Vec::new()
         }
-        Some(action) => actions::run(app, action),
+        Some(action) => actions::run_action(app, action),
         None => Vec::new(),
     }
 }
 
-/// `Ok` when the overlay stays, with whether it opened another; `Err` when it is closed.
+/// Hands a key to an overlay. Returns `Ok` when it stays, with whether it opened another; `Err`
+/// when it is to be closed.
 #[allow(clippy::result_large_err)]
-fn overlay_key(
+fn handle_overlay_key(
     app: &mut App,
     overlay: &mut Overlay,
     key: KeyEvent,
 ) -> Result<(Vec<Effect>, bool), Vec<Effect>> {
-    let reply = overlay.key(app, key);
+    let reply = overlay.handle_key(app, key);
     let opened = reply.open.is_some();
     app.overlays.extend(reply.open);
     let mut effects = reply.effects;
@@ -443,31 +455,31 @@ fn overlay_key(
         return Ok((effects, opened));
     }
     if let Some(action) = reply.action {
-        effects.extend(actions::run(app, action));
+        effects.extend(actions::run_action(app, action));
     }
     Err(effects)
 }
 
-fn filter_key(app: &mut App, key: KeyEvent) {
+fn handle_filter_key(app: &mut App, key: KeyEvent) {
     match key.code {
         KeyCode::Enter | KeyCode::Down | KeyCode::Up => app.filtering = false,
         KeyCode::Esc => {
             app.filtering = false;
-            app.list_mut().filter.reset();
+            app.focused_list_mut().filter.reset();
         }
         _ => {
             let event = TerminalEvent::Key(key);
-            app.list_mut().filter.handle_event(&event);
+            app.focused_list_mut().filter.handle_event(&event);
         }
     }
     let pane = app.pane;
     app.refresh_list(pane);
 }
 
-/// `None` when the log view has no use for the key.
-fn log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+/// Hands a key to the log view. Returns `None` when the view ignores it.
+fn handle_log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
     let log = app.log.as_mut()?;
-    match log.view.key(key) {
+    match log.view.handle_key(key) {
         LogOutcome::Handled => Some(Vec::new()),
         LogOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
         LogOutcome::Save(text) => {
@@ -475,42 +487,42 @@ fn log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
                 LogSource::Services { name, .. } => name.clone(),
                 LogSource::Journal { node, .. } => format!("{node}-journal"),
             };
-            Some(vec![save(app, &name, text)])
+            Some(vec![save_log_effect(app, &name, text)])
         }
         LogOutcome::Ignored => None,
     }
 }
 
-/// `None` when the access log has no use for the key.
-fn access_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+/// Hands a key to the access log. Returns `None` when the view ignores it.
+fn handle_access_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
     let access = app.access.as_mut()?;
-    match access.view.key(key) {
+    match access.view.handle_key(key) {
         AccessOutcome::Handled => Some(Vec::new()),
         AccessOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
         AccessOutcome::Save(text) => {
             let name = format!("{}-access", access.routes.name);
-            Some(vec![save(app, &name, text)])
+            Some(vec![save_log_effect(app, &name, text)])
         }
         AccessOutcome::Ignored => None,
     }
 }
 
-/// A file named after what it is of, and the time.
-fn save(app: &App, name: &str, text: String) -> Effect {
+/// Returns the effect that saves a text to a file, named after `name` and the time.
+fn save_log_effect(app: &App, name: &str, text: String) -> Effect {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = name.replace(|c| !plain(c), "-");
     let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
     Effect::Save { path, text }
 }
 
-fn paste(app: &mut App, text: &str) {
+fn insert_pasted_text(app: &mut App, text: &str) {
     match app.overlays.last_mut() {
-        Some(Overlay::Form(form)) => form.paste(text),
+        Some(Overlay::Form(form)) => form.insert_text(text),
         Some(_) => {}
         None if app.filtering => {
-            for c in crate::text::clean(text.trim()).chars() {
+            for c in crate::text::clean_line(text.trim()).chars() {
                 let insert = tui_input::InputRequest::InsertChar(c);
-                app.list_mut().filter.handle(insert);
+                app.focused_list_mut().filter.handle(insert);
             }
             let pane = app.pane;
             app.refresh_list(pane);
@@ -519,17 +531,17 @@ fn paste(app: &mut App, text: &str) {
     }
 }
 
-fn mouse(app: &mut App, mouse: MouseEvent) {
+fn handle_mouse_event(app: &mut App, mouse: MouseEvent) {
     let by = match mouse.kind {
-        MouseEventKind::ScrollUp => Some(-WHEEL),
-        MouseEventKind::ScrollDown => Some(WHEEL),
+        MouseEventKind::ScrollUp => Some(-WHEEL_ROWS),
+        MouseEventKind::ScrollDown => Some(WHEEL_ROWS),
         MouseEventKind::Down(MouseButton::Left) => None,
         _ => return,
     };
     app.dirty = true;
     if let Some(mut overlay) = app.overlays.pop() {
         if let Some(by) = by {
-            overlay.wheel(app, by);
+            overlay.turn_wheel(app, by);
         }
         app.overlays.push(overlay);
         return;
@@ -541,7 +553,7 @@ fn mouse(app: &mut App, mouse: MouseEvent) {
     match (by, pane) {
         (Some(by), Some(pane)) => app.lists[pane.index()].move_by(by),
         (Some(by), None) => actions::scroll_detail(app, by),
-        (None, Some(pane)) => click(app, pane, at),
+        (None, Some(pane)) => click_list_row(app, pane, at),
         (None, None) => {
             let tab = app.tab_areas.iter().find(|(area, _)| area.contains(at));
             if let Some((_, tab)) = tab {
@@ -555,7 +567,7 @@ fn mouse(app: &mut App, mouse: MouseEvent) {
     }
 }
 
-fn click(app: &mut App, pane: Pane, at: Position) {
+fn click_list_row(app: &mut App, pane: Pane, at: Position) {
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
@@ -564,17 +576,17 @@ fn click(app: &mut App, pane: Pane, at: Position) {
     let row = usize::from(at.y.saturating_sub(list.area.y + 1)) + list.top;
     if at.y > list.area.y && row < list.rows.len() {
         let again = list.at == row;
-        list.select(row);
+        list.select_row(row);
         if again {
-            actions::toggle(app);
+            actions::toggle_selected(app);
         }
     }
 }
 
-/// While the log tab is shown, the log of what is selected is followed, and no other.
-fn follow_selection(app: &mut App) -> Vec<Effect> {
+/// Follows the log of the selected row while the tab of logs is shown, and stops any other.
+fn follow_selected_log(app: &mut App) -> Vec<Effect> {
     let wanted = (app.shown_tab() == Tab::Logs)
-        .then(|| source(app))
+        .then(|| selected_log_source(app))
         .flatten();
     if app.log.as_ref().map(|l| &l.source) == wanted.as_ref() {
         return Vec::new();
@@ -582,16 +594,16 @@ fn follow_selection(app: &mut App) -> Vec<Effect> {
     let mut effects: Vec<Effect> = app
         .log
         .take()
-        .map(|l| Effect::StopLogs(l.ticket))
+        .map(|l| Effect::StopFollowing(l.ticket))
         .into_iter()
         .collect();
     if let Some(source) = wanted {
-        let ticket = app.ticket();
+        let ticket = app.issue_ticket();
         effects.push(Effect::FollowLogs {
             ticket,
             source: source.clone(),
         });
-        app.log = Some(OpenLog {
+        app.log = Some(FollowedLog {
             ticket,
             source,
             view: LogView::new(app.log_memory),
@@ -600,23 +612,24 @@ fn follow_selection(app: &mut App) -> Vec<Effect> {
     effects
 }
 
-/// While the tab is shown, the requests to what is selected are followed, and no others.
-fn follow_access(app: &mut App) -> Vec<Effect> {
+/// Follows the requests to the selected row while the tab of requests is shown, and stops any
+/// others.
+fn follow_selected_access_log(app: &mut App) -> Vec<Effect> {
     let wanted = (app.shown_tab() == Tab::Access)
-        .then(|| routes(app))
+        .then(|| selected_routes(app))
         .flatten();
     if app.access.as_ref().map(|a| &a.routes) == wanted.as_ref() {
         return Vec::new();
     }
-    let before = app.access.take().map(|a| Effect::StopLogs(a.ticket));
+    let before = app.access.take().map(|a| Effect::StopFollowing(a.ticket));
     let mut effects: Vec<Effect> = before.into_iter().collect();
     if let Some(routes) = wanted {
-        let ticket = app.ticket();
+        let ticket = app.issue_ticket();
         effects.push(Effect::FollowAccess {
             ticket,
             routes: routes.clone(),
         });
-        app.access = Some(OpenAccess {
+        app.access = Some(FollowedAccessLog {
             ticket,
             routes,
             view: AccessView::new(app.zone.clone()),
@@ -625,9 +638,9 @@ fn follow_access(app: &mut App) -> Vec<Effect> {
     effects
 }
 
-/// The routes to what is selected.
-fn routes(app: &App) -> Option<Routes> {
-    let row = app.selected()?;
+/// Returns the routes to the selected row.
+fn selected_routes(app: &App) -> Option<AppRoutes> {
+    let row = app.selected_row()?;
     let all = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     let places = match &row.kind {
         RowKind::App { services } => services.as_slice(),
@@ -639,11 +652,11 @@ fn routes(app: &App) -> Option<Routes> {
         (RowKind::Task { .. }, Some(service)) => &service.name,
         _ => &row.name,
     };
-    Routes::of(name, &services)
+    AppRoutes::from_services(name, &services)
 }
 
-fn source(app: &App) -> Option<LogSource> {
-    let row = app.selected()?;
+fn selected_log_source(app: &App) -> Option<LogSource> {
+    let row = app.selected_row()?;
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     let of = |places: &[usize], name: &str| LogSource::Services {
         ids: places

@@ -12,49 +12,51 @@ use super::log::LogStyle;
 use super::panes::{self, RowKind};
 use super::state::{App, Focus, Pane, Tab};
 use super::theme::Health;
-use crate::text::{ago, clean, fit, plural, truncate, width};
+use crate::text::{
+    clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
+};
 
 /// The smallest screen with room for a pane.
-const SMALLEST: (u16, u16) = (40, 10);
+const SMALLEST_SCREEN: (u16, u16) = (40, 10);
 
 /// Columns of the left side, when both sides are shown.
-const LEFT: u16 = 42;
+const LEFT_COLUMNS: u16 = 42;
 
 /// Draws everything.
 pub fn view(app: &mut App, frame: &mut Frame) {
     let area = frame.area();
     app.size = (area.width, area.height);
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let text = format!("matou needs {}x{}", SMALLEST.0, SMALLEST.1);
-        let line = Line::raw(truncate(&text, area.width.into(), "").into_owned());
+    if area.width < SMALLEST_SCREEN.0 || area.height < SMALLEST_SCREEN.1 {
+        let text = format!("matou needs {}x{}", SMALLEST_SCREEN.0, SMALLEST_SCREEN.1);
+        let line = Line::raw(truncate_to_width(&text, area.width.into(), "").into_owned());
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &line, area.width);
         return;
     }
-    let job = app.jobs.current().is_some();
+    let job = app.jobs.newest_running().is_some();
     let footer = 1 + u16::from(job);
-    header(app, frame, Rect { height: 1, ..area });
+    draw_header(app, frame, Rect { height: 1, ..area });
     let body = Rect {
         y: area.y + 1,
         height: area.height - 1 - footer,
         ..area
     };
-    self::body(app, frame, body);
-    if let Some(current) = app.jobs.current() {
+    self::draw_body(app, frame, body);
+    if let Some(current) = app.jobs.newest_running() {
         let line = Rect {
             y: area.bottom() - 2,
             height: 1,
             ..area
         };
-        job_line(app, current, frame, line);
+        draw_job_line(app, current, frame, line);
     }
     let last = Rect {
         y: area.bottom() - 1,
         height: 1,
         ..area
     };
-    last_line(app, frame, last);
+    draw_last_line(app, frame, last);
     let mut overlays = std::mem::take(&mut app.overlays);
     for overlay in &mut overlays {
         overlay.draw(app, frame, area);
@@ -62,7 +64,7 @@ pub fn view(app: &mut App, frame: &mut Frame) {
     app.overlays = overlays;
 }
 
-fn header(app: &App, frame: &mut Frame, area: Rect) {
+fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let fleet = &app.fleet;
     let answering = fleet
@@ -77,52 +79,57 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
             .iter()
             .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted));
         let apps = app.lists[Pane::Services.index()].total;
-        parts.push(format!("{} {running}/{wanted} tasks", plural(apps, "app")));
+        parts.push(format!(
+            "{} {running}/{wanted} tasks",
+            format_plural(apps, "app")
+        ));
         if let (true, Some(at)) = (fleet.swarm.is_stale(), fleet.swarm.read_at()) {
-            parts.push(format!("read {}", ago(app.now, at)));
+            parts.push(format!("read {}", format_ago(app.now, at)));
         }
     }
     if let Some(certificates) = fleet.certificates.value() {
-        parts.push(plural(certificates.len(), "cert"));
+        parts.push(format_plural(certificates.len(), "cert"));
     }
     if let Some(newest) = fleet
         .snapshots
         .value()
-        .and_then(|s| s.iter().filter(|s| s.is_sound()).map(|s| s.at).max())
+        .and_then(|s| s.iter().filter(|s| s.can_be_newest()).map(|s| s.at).max())
     {
-        parts.push(format!("backup {}", ago(app.now, newest)));
+        parts.push(format!("backup {}", format_ago(app.now, newest)));
     }
     let told = || app.alerts.iter().filter(|a| a.silence.is_none());
     let alerts = match told().count() {
-        0 if fleet.swarm.read_at().is_none() => theme.text(" reading … "),
+        0 if fleet.swarm.read_at().is_none() => theme.drawable_text(" reading … "),
         0 => " all well ".to_owned(),
-        n => format!(" {} {} ", theme.alert(), plural(n, "alert")),
+        n => format!(" {} {} ", theme.alert_glyph(), format_plural(n, "alert")),
     };
     let worst = told().next().map_or(Health::Good, |a| a.severity.into());
-    let name = theme.text(&clean(&fleet.name));
+    let name = theme.drawable_text(&clean_line(&fleet.name));
     let mut spans = vec![
         Span::styled(" matou ", theme.focus()),
         Span::styled(format!(" {name} "), theme.title()),
         Span::styled(theme.rule(), theme.dim()),
     ];
-    let used = 7 + width(&name) + 3 + width(&alerts);
+    let used = 7 + display_width(&name) + 3 + display_width(&alerts);
     let room = usize::from(area.width).saturating_sub(used);
     // What does not fit is left out whole, the least important first.
-    while parts.len() > 1 && width(&parts.join(theme.separator())) + 2 > room {
+    while parts.len() > 1 && display_width(&parts.join(theme.separator())) + 2 > room {
         parts.pop();
     }
     let text = format!(" {} ", parts.join(theme.separator()));
-    let text = truncate(&text, room, theme.ellipsis()).into_owned();
-    let rule = theme.rule().repeat(room.saturating_sub(width(&text)));
+    let text = truncate_to_width(&text, room, theme.ellipsis()).into_owned();
+    let rule = theme
+        .rule()
+        .repeat(room.saturating_sub(display_width(&text)));
     spans.push(Span::raw(text));
     spans.push(Span::styled(rule, theme.dim()));
-    spans.push(Span::styled(alerts, theme.health(worst)));
+    spans.push(Span::styled(alerts, theme.health_style(worst)));
     frame
         .buffer_mut()
         .set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-fn body(app: &mut App, frame: &mut Frame, area: Rect) {
+fn draw_body(app: &mut App, frame: &mut Frame, area: Rect) {
     for list in &mut app.lists {
         list.area = Rect::default();
     }
@@ -130,7 +137,7 @@ fn body(app: &mut App, frame: &mut Frame, area: Rect) {
     app.tab_areas.clear();
     if app.is_wide() {
         let left = Rect {
-            width: LEFT.min(area.width / 2),
+            width: LEFT_COLUMNS.min(area.width / 2),
             ..area
         };
         let right = Rect {
@@ -138,20 +145,21 @@ fn body(app: &mut App, frame: &mut Frame, area: Rect) {
             width: area.width - left.width,
             ..area
         };
-        lists(app, frame, left);
-        detail(app, frame, right);
+        draw_panes(app, frame, left);
+        draw_detail(app, frame, right);
     } else if app.focus == Focus::Detail {
-        detail(app, frame, area);
+        draw_detail(app, frame, area);
     } else if app.zoom {
         let pane = app.pane;
-        list(app, pane, frame, area);
+        draw_pane(app, pane, frame, area);
     } else {
-        lists(app, frame, area);
+        draw_panes(app, frame, area);
     }
 }
 
-/// Heights of the five panes: one line for a folded one; the focused one first gets what it needs.
-fn heights(app: &App, height: u16) -> [u16; 5] {
+/// Returns the heights of the five panes. A folded pane has one line; the focused one gets what it
+/// needs first.
+fn pane_heights(app: &App, height: u16) -> [u16; 5] {
     let mut heights = [1u16; 5];
     let mut left = height.saturating_sub(5);
     let needs = |pane: Pane| {
@@ -166,7 +174,7 @@ fn heights(app: &App, height: u16) -> [u16; 5] {
             (height / 4).max(4)
         };
         let more = needs(pane).min(most).min(left);
-        // Title, one row and the lower border are the least worth opening.
+        // A pane is opened for a title, one row and the lower border at least.
         if more >= 2 {
             heights[pane.index()] += more;
             left -= more;
@@ -176,20 +184,20 @@ fn heights(app: &App, height: u16) -> [u16; 5] {
     heights
 }
 
-fn lists(app: &mut App, frame: &mut Frame, area: Rect) {
+fn draw_panes(app: &mut App, frame: &mut Frame, area: Rect) {
     let mut y = area.y;
-    let heights = heights(app, area.height);
+    let heights = pane_heights(app, area.height);
     for (pane, height) in Pane::ALL.into_iter().zip(heights) {
         let height = height.min(area.bottom().saturating_sub(y));
         let place = Rect { y, height, ..area };
         if height > 0 {
-            list(app, pane, frame, place);
+            draw_pane(app, pane, frame, place);
         }
         y += height;
     }
 }
 
-fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
+fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let at = pane.index();
     let focused = app.pane == pane && app.focus == Focus::List;
@@ -198,9 +206,9 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     let filter = shown.filter.value();
     let mut title = format!(" {} {} ", at + 1, pane.title());
     if app.filtering && focused {
-        title += &format!("/{}_ ", clean(filter));
+        title += &format!("/{}_ ", clean_line(filter));
     } else if !filter.is_empty() {
-        title += &format!("/{} ", clean(filter));
+        title += &format!("/{} ", clean_line(filter));
     }
     let count = match filter.is_empty() {
         true => format!(" {} ", shown.total),
@@ -210,11 +218,12 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     app.lists[at].area = area;
     if area.height < 3 {
         // Folded: the title alone.
-        let room = usize::from(area.width).saturating_sub(2 + width(&count));
-        let title = truncate(&theme.text(&title), room, theme.ellipsis()).into_owned();
+        let room = usize::from(area.width).saturating_sub(2 + display_width(&count));
+        let title =
+            truncate_to_width(&theme.drawable_text(&title), room, theme.ellipsis()).into_owned();
         let rule = border
             .horizontal_top
-            .repeat(room.saturating_sub(width(&title)));
+            .repeat(room.saturating_sub(display_width(&title)));
         let line = Line::from(vec![
             Span::styled(border.top_left, style),
             Span::styled(title, style),
@@ -230,7 +239,7 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     let block = Block::bordered()
         .border_set(border)
         .border_style(style)
-        .title(theme.text(&title))
+        .title(theme.drawable_text(&title))
         .title(Line::from(count).right_aligned());
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -238,8 +247,8 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     app.lists[at].scroll_into_view(height);
     let shown = &app.lists[at];
     if shown.rows.is_empty() {
-        let text = theme.text(&clean(&panes::empty(app, pane)));
-        let lines = panes::wrap(&text, inner.width.into());
+        let text = theme.drawable_text(&clean_line(&panes::empty_pane_text(app, pane)));
+        let lines = panes::wrap_text(&text, inner.width.into());
         for (y, line) in (inner.y..inner.bottom()).zip(lines) {
             frame
                 .buffer_mut()
@@ -250,7 +259,7 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     for (y, (i, row)) in
         (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(shown.top))
     {
-        let line = panes::line(app, row, inner.width.into());
+        let line = panes::row_line(app, row, inner.width.into());
         frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
         if i == shown.at && app.pane == pane {
             let place = Rect::new(inner.x, y, inner.width, 1);
@@ -272,21 +281,26 @@ fn list(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     }
 }
 
-fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
+fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
     let style = if focused { theme.focus() } else { theme.dim() };
-    let name = app.selected().map_or_else(
+    let name = app.selected_row().map_or_else(
         || app.pane.title().to_owned(),
         |r| match r.kind {
-            // An id is told by its first digits.
+            // Of a snapshot's id the first digits are shown.
             RowKind::Snapshot(_) => r.name.chars().take(8).collect(),
             _ => r.name.clone(),
         },
     );
-    let name = truncate(&theme.text(&clean(&name)), 24, theme.ellipsis()).into_owned();
+    let name = truncate_to_width(
+        &theme.drawable_text(&clean_line(&name)),
+        24,
+        theme.ellipsis(),
+    )
+    .into_owned();
     let mut spans = vec![Span::styled(format!(" {name} "), theme.title())];
-    let mut x = area.x + 1 + width(&name) as u16 + 2;
+    let mut x = area.x + 1 + display_width(&name) as u16 + 2;
     let shown = app.shown_tab();
     for tab in app.tabs() {
         let text = format!(" {} ", tab.title());
@@ -307,14 +321,14 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         .title(Line::from(spans));
     let logs = shown == Tab::Logs;
     let status = match (&app.log, &app.access) {
-        (Some(log), _) if logs => Some(log.view.status()),
-        (_, Some(access)) if shown == Tab::Access => Some(access.view.status()),
+        (Some(log), _) if logs => Some(log.view.status_line()),
+        (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
         _ => None,
     };
     if let Some(status) = status {
-        let status = theme.text(&clean(&status));
+        let status = theme.drawable_text(&clean_line(&status));
         let room = usize::from(area.width).saturating_sub(6);
-        let status = format!(" {} ", truncate(&status, room, theme.ellipsis()));
+        let status = format!(" {} ", truncate_to_width(&status, room, theme.ellipsis()));
         block = block.title_bottom(Line::from(status).right_aligned());
     }
     let inner = block.inner(area).inner(Margin::new(1, 0));
@@ -325,21 +339,21 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
             error: theme.removed(),
             warning: theme.changed(),
             dim: theme.dim(),
-            found: theme.found(),
+            found: theme.match_style(),
             colour: theme.colour,
             ascii: theme.ascii,
         };
         if let Some(log) = &mut app.log {
-            log.view.render(inner, frame.buffer_mut(), &style);
+            log.view.draw(inner, frame.buffer_mut(), &style);
         }
         return;
     }
     if shown == Tab::Access {
         let now = app.now;
         match &mut app.access {
-            Some(access) => access.view.render(inner, frame.buffer_mut(), theme, now),
+            Some(access) => access.view.draw(inner, frame.buffer_mut(), theme, now),
             None => {
-                let text = match app.list().row() {
+                let text = match app.focused_list().selected_row() {
                     Some(_) => "no router of the edge leads here: it has no domain",
                     None => "no application is selected",
                 };
@@ -355,19 +369,19 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
         return;
     }
     if shown == Tab::Files {
-        super::browser::draw(app, frame, inner);
+        super::browser::draw_browser(app, frame, inner);
         return;
     }
     if shown == Tab::Load {
         app.detail_lines = 0;
-        if let Some(RowKind::Node(at)) = app.selected().map(|r| &r.kind)
+        if let Some(RowKind::Node(at)) = app.selected_row().map(|r| &r.kind)
             && let Some(node) = app.fleet.nodes.get(*at)
         {
             panes::charts(app, node, frame, inner);
         }
         return;
     }
-    let lines = panes::detail(app, shown, inner.width.into());
+    let lines = panes::selected_detail(app, shown, inner.width.into());
     app.detail_lines = lines.len();
     let height = usize::from(inner.height);
     app.detail_top = app.detail_top.min(lines.len().saturating_sub(height));
@@ -384,23 +398,27 @@ fn detail(app: &mut App, frame: &mut Frame, area: Rect) {
     }
 }
 
-fn job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
+fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let step = job.steps.last().map_or("", |s| &s.step);
-    let title = theme.text(&clean(&job.request.title()));
-    let mut text = format!(" {} {title}  {}", theme.spinner(app.ticks), clean(step));
+    let title = theme.drawable_text(&clean_line(&job.request.title()));
+    let mut text = format!(
+        " {} {title}  {}",
+        theme.spinner_glyph(app.ticks),
+        clean_line(step)
+    );
     if let Some((done, total, said)) = &job.progress {
-        let (full, empty) = theme.bar();
+        let (full, empty) = theme.bar_glyphs();
         let filled = (done * 10 / (*total).max(1)).min(10) as usize;
         let bar = full.repeat(filled) + &empty.repeat(10 - filled);
-        text += &format!("  {bar} {}", clean(said));
+        text += &format!("  {bar} {}", clean_line(said));
     }
-    text += &format!("  {} s", job.seconds(app.now));
-    let key = app.keymap.key(Action::Jobs).unwrap_or_default();
-    let right = format!("{key} jobs: {} running ", app.jobs.running());
-    let room = usize::from(area.width).saturating_sub(width(&right));
+    text += &format!("  {} s", job.elapsed_seconds(app.now));
+    let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
+    let right = format!("{key} jobs: {} running ", app.jobs.count_running());
+    let room = usize::from(area.width).saturating_sub(display_width(&right));
     let line = Line::from(vec![
-        Span::styled(fit(&text, room, theme.ellipsis()), theme.focus()),
+        Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
         Span::styled(right, theme.dim()),
     ]);
     frame
@@ -408,8 +426,8 @@ fn job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
         .set_line(area.x, area.y, &line, area.width);
 }
 
-/// A notice, or the keys that matter for what is selected.
-fn last_line(app: &App, frame: &mut Frame, area: Rect) {
+/// Draws a notice, or the keys that matter for the selected row.
+fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     if let Some(notice) = &app.notice {
         let style = if notice.error {
@@ -419,7 +437,8 @@ fn last_line(app: &App, frame: &mut Frame, area: Rect) {
         };
         let hint = if notice.error { "  (Enter: more)" } else { "" };
         let room = usize::from(area.width).saturating_sub(1 + hint.len());
-        let text = truncate(&theme.text(&notice.text), room, theme.ellipsis()).into_owned();
+        let text = truncate_to_width(&theme.drawable_text(&notice.text), room, theme.ellipsis())
+            .into_owned();
         let line = Line::from(vec![
             Span::styled(format!(" {text}"), style),
             Span::styled(hint, theme.dim()),
@@ -431,8 +450,8 @@ fn last_line(app: &App, frame: &mut Frame, area: Rect) {
     }
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
-    for (key, text) in hints(app) {
-        used += width(&key) + text.len() + 3;
+    for (key, text) in key_hints(app) {
+        used += display_width(&key) + text.len() + 3;
         if used > usize::from(area.width) {
             break;
         }
@@ -444,7 +463,7 @@ fn last_line(app: &App, frame: &mut Frame, area: Rect) {
         .set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-fn hints(app: &App) -> Vec<(String, &'static str)> {
+fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Logs {
         let fixed = [
             ("f", "follow"),
@@ -480,7 +499,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
-    let selected = app.selected().map(|r| &r.kind);
+    let selected = app.selected_row().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
         Some(RowKind::Node(_)) => &[
             (Action::Provision, "provision"),
@@ -501,7 +520,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Shell, "shell"),
             (Action::Remove, "remove"),
         ],
-        Some(RowKind::Repository(_) | RowKind::Saved { .. } | RowKind::Snapshot(_)) => &[
+        Some(RowKind::Repository(_) | RowKind::SnapshotGroup { .. } | RowKind::Snapshot(_)) => &[
             (Action::Restore, "restore"),
             (Action::Backup, "back up"),
             (Action::BackupAll, "back up all"),
@@ -520,6 +539,6 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         .iter()
         .chain(about)
         .chain(&always[1..])
-        .filter_map(|(action, text)| Some((app.keymap.key(*action)?, *text)))
+        .filter_map(|(action, text)| Some((app.keymap.first_key(*action)?, *text)))
         .collect()
 }

@@ -53,7 +53,7 @@ pub fn restic(fleet: &Fleet) {
         .expect("a folder")
         .to_string_lossy()
         .into_owned();
-    for node in fleet.wait(fleet.lab.nodes()) {
+    for node in fleet.wait(fleet.lab.list_nodes()) {
         sh(
             "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \
              'cat >/usr/local/bin/restic; chmod 755 /usr/local/bin/restic; restic version' <\"$3\" >&2",

@@ -163,7 +163,7 @@ impl World {
             .status()
             .expect("matou starts");
         assert!(saved.success());
-        self.fleet.wait(self.fleet.lab.load(&self.registry));
+        self.fleet.wait(self.fleet.lab.load_images(&self.registry));
     }
 
     /// What the operator wrote into config.toml beside the nodes.

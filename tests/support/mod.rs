@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use matou::lab::{Kind, Lab};
+use matou::lab::{Lab, LabKind};
 
 /// The practice fleet that the end-to-end tests share; `scripts/test.sh` removes it afterwards.
 pub const FLEET: &str = "test";
@@ -28,7 +28,7 @@ pub fn fleet() -> (Lab, PathBuf) {
     let lab = Lab::new(FLEET).expect("a state folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime
-        .block_on(lab.up(3, Kind::Swarm, &|phase| eprintln!("lab: {phase}")))
+        .block_on(lab.up(3, LabKind::Swarm, &|phase| eprintln!("lab: {phase}")))
         .expect("the practice fleet comes up");
     let config = lab.config_path();
     (lab, config)
@@ -128,8 +128,10 @@ impl Fleet {
     /// A swarm of so many servers that share a folder of data, with the restic that is to be tried.
     pub fn with_shared_data(name: &str, nodes: usize) -> Self {
         let mut fleet = Self::new(name);
-        fleet.lab = Lab::new(name).expect("a state folder").shared();
-        fleet.wait(fleet.lab.up(nodes, Kind::Swarm, &|_| {}));
+        fleet.lab = Lab::new(name)
+            .expect("a state folder")
+            .with_shared_volumes();
+        fleet.wait(fleet.lab.up(nodes, LabKind::Swarm, &|_| {}));
         backup::restic(&fleet);
         fleet
     }
@@ -169,7 +171,7 @@ impl Fleet {
     }
 
     pub fn address(&self, node: &str) -> String {
-        let nodes = self.wait(self.lab.nodes());
+        let nodes = self.wait(self.lab.list_nodes());
         let found = nodes.into_iter().find(|n| n.name == node);
         found.expect("the node is there").address
     }
@@ -180,8 +182,8 @@ impl Fleet {
 
     /// Loads the images of the practice applications.
     pub fn practice_images(&self) {
-        let nodes = self.wait(self.lab.nodes()).len();
-        self.wait(self.lab.up(nodes, Kind::Swarm, &|_| {}));
+        let nodes = self.wait(self.lab.list_nodes()).len();
+        self.wait(self.lab.up(nodes, LabKind::Swarm, &|_| {}));
     }
 }
 

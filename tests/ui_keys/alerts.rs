@@ -1,8 +1,8 @@
 //! Alerts: ignored, cured, rung for.
 
 use jiff::SignedDuration;
-use matou::config::{Config, Notify};
-use matou::model::{Datum, Link, Update};
+use matou::config::{Config, NotifyMethod};
+use matou::model::{Datum, NodeLink, Update};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg, update};
@@ -20,7 +20,7 @@ fn an_alert_is_ignored_for_a_time_and_kept_so() {
     assert_eq!(c.press("z"), []);
     c.shows("3 alerts");
     let effects = c.press("i8");
-    let [Effect::Remember(ledger)] = &effects[..] else {
+    let [Effect::SaveLedger(ledger)] = &effects[..] else {
         panic!("{effects:?}");
     };
     let until = ledger.silences.values().next().and_then(|s| s.until);
@@ -47,7 +47,7 @@ fn the_key_of_the_cure_goes_there_and_does_it() {
 #[test]
 fn an_alert_that_begins_rings_once_where_it_is_wanted() {
     let down = |c: &mut Console| {
-        let link = Link::Down {
+        let link = NodeLink::Down {
             reason: "no route to host".into(),
             since: NOW - SignedDuration::from_mins(5),
         };
@@ -67,20 +67,24 @@ fn an_alert_that_begins_rings_once_where_it_is_wanted() {
     assert_eq!(alarms(&down(&mut quiet)), 0);
     let mut config = Config::this_machine().alerts;
     config.bell = true;
-    let mut c = Console(fixture::app_with(fixture::fleet(), THEME, config));
+    let mut c = Console(fixture::example_app_with_alerts(
+        fixture::example_fleet(),
+        THEME,
+        config,
+    ));
     let effects = down(&mut c);
     assert_eq!(alarms(&effects), 1);
     let text = "chaton: worker-01: no route to host";
     assert!(effects.contains(&Effect::Alarm {
         text: text.into(),
         bell: true,
-        notify: Notify::Off,
+        notify: NotifyMethod::Off,
     }));
     assert_eq!(alarms(&down(&mut c)), 0);
     // And that it is over is told.
     let up = Datum::Link {
         node: "worker-01".into(),
-        link: Link::Up,
+        link: NodeLink::Up,
     };
     c.take(Msg::Fleet(Update { at: NOW, datum: up }));
     update(&mut c.0, Msg::Tick, NOW + SignedDuration::from_secs(11));

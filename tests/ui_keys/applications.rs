@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use matou::job::{Change, Check, Confirm, JobId};
 use matou::ops::{Request, ServiceVersions};
-use matou::registry::{Newer, Step};
-use matou::stack::Switches;
+use matou::registry::{NewerVersion, VersionStep};
+use matou::stack::EdgeSettings;
 use matou::ui::fixture::NOW;
 use matou::ui::{Effect, Msg, update};
 
@@ -153,11 +153,11 @@ fn applications_are_deployed_again_and_services_taken_back() {
 fn newer_versions_are_listed_and_chosen() {
     let mut c = Console::new();
     let ticket = match c.press("2ju").as_slice() {
-        [Effect::Newer { ticket, app }] if app == "shop" => *ticket,
+        [Effect::FindNewerVersions { ticket, app }] if app == "shop" => *ticket,
         other => panic!("{other:?}"),
     };
     c.shows("asking the registries");
-    let newer = |tag: &str, step| Newer {
+    let newer = |tag: &str, step| NewerVersion {
         tag: tag.into(),
         step,
     };
@@ -170,10 +170,13 @@ fn newer_versions_are_listed_and_chosen() {
         ServiceVersions {
             service: "web".into(),
             image: "prestashop/prestashop:9.0".into(),
-            newer: Ok(vec![newer("10.0", Step::Major), newer("9.1", Step::Minor)]),
+            newer: Ok(vec![
+                newer("10.0", VersionStep::Major),
+                newer("9.1", VersionStep::Minor),
+            ]),
         },
     ];
-    c.take(Msg::Newer {
+    c.take(Msg::NewerVersions {
         ticket,
         found: Ok(found.clone()),
     });
@@ -193,7 +196,7 @@ fn newer_versions_are_listed_and_chosen() {
     c.press("2ju");
     assert_eq!(asked(&c.press("\n")).1, Request::redeploy("shop".into()));
     // An answer that comes late goes nowhere.
-    c.take(Msg::Newer {
+    c.take(Msg::NewerVersions {
         ticket,
         found: Ok(found),
     });
@@ -225,10 +228,10 @@ fn applications_are_placed_switched_and_certificates_renewed() {
     assert_eq!(c.press("yes\n\n\n"), []);
     c.shows("headers are on or off");
     let (_, request) = asked(&c.press("\u{8}\u{8}\u{8}on\n50\n\n"));
-    let switches = Switches {
+    let switches = EdgeSettings {
         headers: Some(true),
         rate_limit: Some(50),
-        ..Switches::default()
+        ..EdgeSettings::default()
     };
     let app = "blog".to_owned();
     assert_eq!(request, Request::Switch { app, switches });

@@ -1,10 +1,10 @@
 //! Backups: snapshots browsed, restores and proofs asked for.
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
-use matou::model::{Datum, Entry, EntryKind, Listing, Update};
-use matou::ops::{Request, RestoreTo, RestoreWhat};
+use matou::model::{Datum, EntryKind, SnapshotEntry, SnapshotListing, Update};
+use matou::ops::{Request, RestoreDestination, RestoreScope};
 use matou::ui::fixture::{self, NOW};
-use matou::ui::msg::{Look, Seen};
+use matou::ui::msg::{SnapshotAnswer, SnapshotQuery};
 use matou::ui::{App, Effect, Msg, update, view};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -21,14 +21,14 @@ fn restoring_goes_from_what_to_where_to_plan() {
     assert_eq!(c.press("\n"), []);
     c.shows("where to?");
     let (_, request) = asked(&c.press("\n"));
-    let newest = fixture::fleet().snapshots.value().expect("read")[0].clone();
+    let newest = fixture::example_fleet().snapshots.value().expect("read")[0].clone();
     assert_eq!(
         request,
         Request::Restore {
             app: "blog".into(),
             snapshot: Some(newest.id.clone()),
-            what: RestoreWhat::App,
-            to: RestoreTo::Place,
+            what: RestoreScope::App,
+            to: RestoreDestination::Place,
         }
     );
     c.press("\u{1b}");
@@ -38,7 +38,7 @@ fn restoring_goes_from_what_to_where_to_plan() {
     c.press("\tblog2.example.org");
     let (_, request) = asked(&c.press("\n"));
     let Request::Restore {
-        to: RestoreTo::Beside { app, variables },
+        to: RestoreDestination::Beside { app, variables },
         ..
     } = request
     else {
@@ -53,13 +53,19 @@ fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
     let mut c = Console::new();
     c.press("5j\nj]\n/CONF");
     let effects = c.press("\n");
-    let [Effect::Look { ticket, look }] = &effects[..] else {
+    let [
+        Effect::ReadSnapshot {
+            ticket,
+            query: look,
+        },
+    ] = &effects[..]
+    else {
         panic!("nothing was asked: {effects:?}");
     };
-    assert!(matches!(look, Look::Search { text, .. } if text == "CONF"));
+    assert!(matches!(look, SnapshotQuery::Search { text, .. } if text == "CONF"));
     let path = "/mnt/data/blog_web-data/conf.ini";
-    let found = Listing {
-        entries: vec![Entry {
+    let found = SnapshotListing {
+        entries: vec![SnapshotEntry {
             kind: EntryKind::File,
             path: path.into(),
             size: 3,
@@ -70,8 +76,11 @@ fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
         }],
         left_out: 0,
     };
-    let (ticket, seen) = (*ticket, Ok(Seen::Entries(found)));
-    c.take(Msg::Looked { ticket, seen });
+    let (ticket, seen) = (*ticket, Ok(SnapshotAnswer::Entries(found)));
+    c.take(Msg::SnapshotRead {
+        ticket,
+        answer: seen,
+    });
     c.shows(path);
     c.press("r");
     c.shows("where to?");
@@ -84,8 +93,8 @@ fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
     let Request::Restore { what, to, .. } = request else {
         panic!("{request:?}");
     };
-    assert_eq!(what, RestoreWhat::Path { path: path.into() });
-    let to_folder = RestoreTo::Folder {
+    assert_eq!(what, RestoreScope::Path { path: path.into() });
+    let to_folder = RestoreDestination::Folder {
         path: "/srv/back".into(),
     };
     assert_eq!(to, to_folder);
@@ -95,25 +104,25 @@ fn a_file_is_found_in_a_snapshot_and_restored_into_a_folder() {
 fn what_was_read_of_a_snapshot_is_kept_and_an_old_answer_is_none() {
     let mut c = Console::new();
     let effects = c.press("5j\nj]\nj\n");
-    let Some(Effect::Look { ticket, .. }) = effects.last() else {
+    let Some(Effect::ReadSnapshot { ticket, .. }) = effects.last() else {
         panic!("nothing was asked: {effects:?}");
     };
-    let (ticket, listing) = (*ticket, Listing::default());
+    let (ticket, listing) = (*ticket, SnapshotListing::default());
     // Meanwhile another folder is wanted.
     let effects = c.press("\u{1b}j\n");
-    let Some(Effect::Look { ticket: other, .. }) = effects.last() else {
+    let Some(Effect::ReadSnapshot { ticket: other, .. }) = effects.last() else {
         panic!("nothing was asked: {effects:?}");
     };
-    let seen = || Ok(Seen::Entries(listing.clone()));
-    c.take(Msg::Looked {
+    let seen = || Ok(SnapshotAnswer::Entries(listing.clone()));
+    c.take(Msg::SnapshotRead {
         ticket,
-        seen: seen(),
+        answer: seen(),
     });
     c.shows("reading");
     let ticket = *other;
-    c.take(Msg::Looked {
+    c.take(Msg::SnapshotRead {
         ticket,
-        seen: seen(),
+        answer: seen(),
     });
     c.shows("an empty folder");
     // Going back and in again asks for nothing.
@@ -142,7 +151,7 @@ fn ten_thousand_snapshots_are_no_pause() {
         let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
         std::time::Duration::from(nix::time::clock_gettime(clock).expect("a clock"))
     };
-    let mut app = fixture::large();
+    let mut app = fixture::large_example_app();
     let mut terminal = Terminal::new(TestBackend::new(160, 48)).expect("a backend");
     let press = |app: &mut App, c| {
         let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
@@ -177,7 +186,7 @@ fn ten_thousand_snapshots_are_no_pause() {
 #[test]
 fn what_is_another_fleets_or_from_the_future_is_told_and_not_taken_unseen() {
     let mut c = Console::new();
-    let fleet = fixture::fleet();
+    let fleet = fixture::example_fleet();
     let mut all = fleet.snapshots.value().expect("read").clone();
     let newest = all[0].clone();
     let later = |id: char, hours| matou::model::Snapshot {
@@ -226,7 +235,7 @@ fn what_is_another_fleets_or_from_the_future_is_told_and_not_taken_unseen() {
 
 /// As many as a repository has after years, in no order.
 fn app_snapshots() -> Vec<matou::model::Snapshot> {
-    let one = fixture::fleet().snapshots.value().expect("read")[0].clone();
+    let one = fixture::example_fleet().snapshots.value().expect("read")[0].clone();
     (0..10_000u32)
         .map(|i| {
             let mut s = one.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use matou::collect::AccessNews;
-use matou::model::{Access, LogRecord};
+use matou::model::{AccessRecord, LogRecord};
 use matou::ui::fixture::NOW;
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg};
@@ -28,10 +28,10 @@ fn a_log_is_followed_while_it_is_seen() {
     );
     // Another selection: another log.
     let effects = c.press("\u{1b}j");
-    assert_eq!(effects[0], Effect::StopLogs(*ticket));
+    assert_eq!(effects[0], Effect::StopFollowing(*ticket));
     assert!(matches!(effects[1], Effect::FollowLogs { .. }));
     // Another tab: none.
-    assert!(matches!(c.press("[")[..], [Effect::StopLogs(_)]));
+    assert!(matches!(c.press("[")[..], [Effect::StopFollowing(_)]));
     // A node's journal.
     let effects = c.press("1l");
     let node = "master".to_owned();
@@ -58,7 +58,7 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
         (&*routes.name, &*routes.hosts),
         ("blog", &["blog.example.org".to_owned()][..])
     );
-    let request = |i: i64, status| Access {
+    let request = |i: i64, status| AccessRecord {
         at: NOW - SignedDuration::from_secs(600 - i),
         status,
         method: "GET".into(),
@@ -111,7 +111,7 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     );
     // Another selection, other requests.
     let effects = c.press("\u{1b}\u{1b}j");
-    assert_eq!(effects[0], Effect::StopLogs(ticket));
+    assert_eq!(effects[0], Effect::StopFollowing(ticket));
     assert!(matches!(&effects[1], Effect::FollowAccess { routes, .. } if routes.name == "shop"));
     // By its name too.
     let mut c = Console::new();
@@ -127,7 +127,7 @@ fn the_log_store_is_asked_for_what_was_typed() {
     let mut c = Console::new();
     // `q` is a letter while a query is typed.
     let effects = c.press("2Lq error\n");
-    let [Effect::Search { ticket, search }] = &effects[..] else {
+    let [Effect::SearchLogs { ticket, search }] = &effects[..] else {
         panic!("{effects:?}");
     };
     assert_eq!(search.query, "q error");
@@ -135,7 +135,7 @@ fn the_log_store_is_asked_for_what_was_typed() {
     let late = *ticket;
     // Tab asks for all; the answer to the first question is late then.
     let effects = c.press("\t");
-    let [Effect::Search { ticket, search }] = &effects[..] else {
+    let [Effect::SearchLogs { ticket, search }] = &effects[..] else {
         panic!("{effects:?}");
     };
     assert_eq!(search.app, None);
@@ -146,12 +146,12 @@ fn the_log_store_is_asked_for_what_was_typed() {
         line: line.into(),
         fields: vec![("PRIORITY".into(), "6".into())],
     };
-    c.take(Msg::Found {
+    c.take(Msg::LogsFound {
         ticket: late,
         found: Ok(vec![record("of the first question")]),
     });
     c.shows("asking the log store");
-    c.take(Msg::Found {
+    c.take(Msg::LogsFound {
         ticket: *ticket,
         found: Ok(vec![record("older line"), record("newest line")]),
     });
@@ -162,5 +162,5 @@ fn the_log_store_is_asked_for_what_was_typed() {
     // Back to the query, which stands there as it was.
     c.press("\u{1b}/s");
     c.shows("/ q errors");
-    assert!(matches!(c.press("\n")[..], [Effect::Search { .. }]));
+    assert!(matches!(c.press("\n")[..], [Effect::SearchLogs { .. }]));
 }

@@ -21,11 +21,11 @@ struct Console(App);
 
 impl Console {
     fn new() -> Self {
-        Self::on(fixture::fleet())
+        Self::on(fixture::example_fleet())
     }
 
     fn on(fleet: Fleet) -> Self {
-        let mut console = Self(fixture::app(fleet, THEME));
+        let mut console = Self(fixture::example_app(fleet, THEME));
         // The mouse needs to know where things are.
         console.screen();
         console

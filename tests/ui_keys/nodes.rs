@@ -54,7 +54,7 @@ fn a_decision_is_taken_by_typing_it_and_makes_a_new_plan() {
     let mut c = Console::new();
     let (ticket, _) = asked(&c.press("1p"));
     let mut open = plan(Confirm::Ask, "swap file of 2 GiB");
-    let question = Change::ask("/dev/sdb holds data", "/dev/sdb");
+    let question = Change::ask_to_accept("/dev/sdb holds data", "/dev/sdb");
     open.stages[0].nodes[0].steps[0].check = Ok(Check::Change(vec![question]));
     c.take(Msg::Planned {
         ticket,

@@ -4,7 +4,7 @@ use crossterm::event::{
     Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
 };
-use matou::job::{Confirm, Event, JobId, Outcome};
+use matou::job::{Confirm, JobEvent, JobId, JobOutcome};
 use matou::model::{Datum, Update};
 use matou::ops::{Request, ShellTarget};
 use matou::ui::fixture::{self, NOW};
@@ -18,7 +18,11 @@ fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     let mut c = Console::new();
     c.press("2j");
     c.shows("● ▸ blog");
-    let mut swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let mut swarm = fixture::example_fleet()
+        .swarm
+        .value()
+        .expect("read")
+        .clone();
     let mut new = swarm.services[0].clone();
     new.id = "s-aaa".into();
     new.name = "aaa_web".into();
@@ -53,8 +57,8 @@ fn leaving_asks_while_a_job_runs() {
     c.shows("A job runs");
     assert_eq!(c.press("c"), [Effect::CancelJob(id)]);
     let took = std::time::Duration::ZERO;
-    let finished = Event::Finished {
-        outcome: Outcome::Cancelled,
+    let finished = JobEvent::Finished {
+        outcome: JobOutcome::Cancelled,
         took,
     };
     assert_eq!(
@@ -134,7 +138,11 @@ fn the_mouse_selects_rows_tabs_and_turns_lists() {
 fn a_reading_that_says_the_same_is_not_drawn() {
     let mut c = Console::new();
     c.0.take_dirty();
-    let swarm = fixture::fleet().swarm.value().expect("read").clone();
+    let swarm = fixture::example_fleet()
+        .swarm
+        .value()
+        .expect("read")
+        .clone();
     let datum = Datum::Swarm(Ok(swarm.clone()));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
     assert!(!c.0.take_dirty());

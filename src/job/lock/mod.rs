@@ -1,9 +1,9 @@
 //! Named locks on a host, so that two consoles don't change one application, or one server, at the
 //! same time: who holds one, for what and since when is there for all of them to read.
 //!
-//! They are held by a process on the host that ends with the connection: a console that was killed
-//! leaves no lock behind. One whose machine sleeps, or whose line is dead, is not heard any more: its
-//! lock is another's after [`SILENT`], and it stops its job when it wakes.
+//! A process on the host holds them, and ends with the connection: a console that was killed leaves
+//! no lock behind. A console that sleeps, or whose line is dead, sends no sign of life: after
+//! [`SILENCE_LIMIT`] somebody else may take its lock, and it stops its job when it wakes.
 
 mod name;
 
@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::host::{Command, Host, Stream};
+use crate::host::{Command, Host, OutputStream};
 
 pub use name::LockName;
 
@@ -27,31 +27,31 @@ const BUSY: i32 = 75;
 const SCRIPT: &str = include_str!("hold.sh");
 
 /// How often a sign of life is sent.
-const BEAT: Duration = Duration::from_secs(10);
+const BEAT_PERIOD: Duration = Duration::from_secs(10);
 
 /// Without a sign of life for so long a lock is another's.
-const SILENT: Duration = Duration::from_secs(45);
+const SILENCE_LIMIT: Duration = Duration::from_secs(45);
 
 /// A holder gives itself up earlier: what it does may take a moment to stop.
-const GIVEN_UP: Duration = Duration::from_secs(38);
+const GIVE_UP_LIMIT: Duration = Duration::from_secs(38);
 
 /// How often a holder looks at the clock.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a lock is waited for when nobody says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(8);
 
-/// What is wanted of one host.
+/// The locks that are wanted on one host.
 #[derive(Clone)]
-pub struct Hold {
+pub struct LockRequest {
     pub host: Host,
     /// Taken all or none, so that two jobs never wait for each other.
     pub names: Vec<LockName>,
 }
 
-impl Hold {
+impl LockRequest {
     /// The locks of some applications.
-    pub fn of_apps(host: &Host, apps: impl IntoIterator<Item = String>) -> Self {
+    pub fn for_apps(host: &Host, apps: impl IntoIterator<Item = String>) -> Self {
         let mut names: Vec<LockName> = apps.into_iter().map(LockName::App).collect();
         names.sort();
         names.dedup();
@@ -64,7 +64,7 @@ impl Hold {
 
 /// Who holds a lock, as others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct LockHolder {
     /// `ana@laptop`
     pub who: String,
     /// Title of its job.
@@ -74,9 +74,9 @@ pub struct Holder {
     pub silent: u64,
 }
 
-impl Holder {
+impl LockHolder {
     /// The fields of a line of the script after the lock's name.
-    fn read(fields: &[&str]) -> Self {
+    fn from_fields(fields: &[&str]) -> Self {
         let field = |i: usize| fields.get(i).copied().unwrap_or_default().to_owned();
         Self {
             silent: field(0).parse().unwrap_or_default(),
@@ -87,26 +87,32 @@ impl Holder {
     }
 }
 
-/// What is told while a lock is taken.
+/// What the script says while a lock is taken, and holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
-    Busy(LockName, Holder),
-    Taken(LockName, Holder),
+enum LockMessage {
+    Busy(LockName, LockHolder),
+    Taken(LockName, LockHolder),
     Held,
     Other(String),
 }
 
-impl Said {
-    fn read(line: &[u8]) -> Self {
+impl LockMessage {
+    fn parse(line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
         let fields: Vec<&str> = text.split('\t').collect();
-        let clean = |s: &str| crate::text::plain(s.as_bytes());
+        let clean = |s: &str| crate::text::clean_bytes(s.as_bytes());
         let fields: Vec<String> = fields.into_iter().map(clean).collect();
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         match fields.as_slice() {
             ["held"] => Self::Held,
-            ["busy", name, rest @ ..] => Self::Busy(LockName::read(name), Holder::read(rest)),
-            ["taken", name, rest @ ..] => Self::Taken(LockName::read(name), Holder::read(rest)),
+            ["busy", name, rest @ ..] => Self::Busy(
+                LockName::from_file_name(name),
+                LockHolder::from_fields(rest),
+            ),
+            ["taken", name, rest @ ..] => Self::Taken(
+                LockName::from_file_name(name),
+                LockHolder::from_fields(rest),
+            ),
             _ => Self::Other(fields.join(" ")),
         }
     }
@@ -123,7 +129,7 @@ pub enum LockError {
 }
 
 /// Seconds that pass also while the machine sleeps.
-fn now() -> Duration {
+fn boot_clock() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or_else(
         |_| Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)),
         Duration::from,
@@ -131,11 +137,11 @@ fn now() -> Duration {
 }
 
 /// Held locks of one host; dropping gives them back.
-pub struct Lock {
+pub struct JobLock {
     /// For people.
     what: String,
-    /// Without it nothing goes on. That of a server is no such one: changing sshd or a firewall may
-    /// cost the connection, and the steps see to that.
+    /// The job must not go on without it. A server's lock does not bind: changing sshd or a
+    /// firewall may cost the connection, and the steps see to that.
     binds: bool,
     lost: CancellationToken,
     /// When the last sign of life was sent that was answered.
@@ -144,14 +150,14 @@ pub struct Lock {
     ended: Option<oneshot::Receiver<()>>,
 }
 
-impl Lock {
-    /// Takes the locks, waiting at most `wait` for others; `told` gets a sentence when there is
-    /// something to wait for, or a lock of somebody who is gone was taken.
+impl JobLock {
+    /// Takes the locks, and waits at most `wait` for others. `told` gets a sentence when there is
+    /// something to wait for, or when the lock of a holder that fell silent was taken over.
     ///
     /// # Errors
     /// Who holds one, for what and since when; or why the host can't be asked.
     pub async fn take(
-        hold: &Hold,
+        hold: &LockRequest,
         title: &str,
         wait: Duration,
         told: &mpsc::Sender<String>,
@@ -163,37 +169,41 @@ impl Lock {
         let (input, live) = mpsc::channel::<Vec<u8>>(4);
         let command = Command::sh(SCRIPT)
             .arg(FOLDER)
-            .arg(token())
+            .arg(random_lock_token())
             .arg(wait.as_secs().to_string())
-            .arg(SILENT.as_secs().to_string())
-            .arg(content(title))
-            .args(names.iter().map(LockName::file))
+            .arg(SILENCE_LIMIT.as_secs().to_string())
+            .arg(lock_file_content(title))
+            .args(names.iter().map(LockName::file_name))
             .live_stdin(live)
             .sudo()
             .label("hold the lock");
         let stop = CancellationToken::new();
         // Also when this is dropped while it waits.
         let stopping = stop.clone().drop_guard();
-        let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(8);
+        let (lines, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(8);
         let (done, ended) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
         tokio::spawn({
             let (host, stop) = (host.clone(), stop.clone());
             async move {
-                let result = host.stream(&command, lines, &stop).await;
+                let result = host.stream_lines(&command, lines, &stop).await;
                 let _ = exit.send(result);
                 let _ = done.send(());
             }
         });
         // What came last is older than the lock: it may have been taken while this machine slept.
-        let mut heard = now();
+        let mut heard = boot_clock();
         let (mut busy, mut said) = (None, String::new());
         let mut waiting = Vec::new();
         loop {
             let Some((_, line)) = arriving.recv().await else {
                 let why = match (exited.await, busy) {
                     (Ok(Ok(BUSY)), Some((name, holder))) => {
-                        return Err(LockError::Busy(refused(&name, &holder, host.name())));
+                        return Err(LockError::Busy(format_lock_refused(
+                            &name,
+                            &holder,
+                            host.name(),
+                        )));
                     }
                     (Ok(Err(e)), _) => e.to_string(),
                     _ if said.is_empty() => format!(
@@ -204,35 +214,39 @@ impl Lock {
                 };
                 return Err(LockError::Failed(why));
             };
-            let said_now = Said::read(&line);
-            if said_now != Said::Held {
-                heard = now();
+            let said_now = LockMessage::parse(&line);
+            if said_now != LockMessage::Held {
+                heard = boot_clock();
             }
             match said_now {
-                Said::Held => break,
-                Said::Busy(name, holder) => {
+                LockMessage::Held => break,
+                LockMessage::Busy(name, holder) => {
                     // Again when it is another one, or is not heard any more.
                     let mark = (
                         name.clone(),
                         holder.since.clone(),
-                        holder.silent >= BEAT.as_secs() * 2,
+                        holder.silent >= BEAT_PERIOD.as_secs() * 2,
                     );
                     if !waiting.contains(&mark) {
                         waiting.push(mark);
-                        let _ = told.send(in_use(&name, &holder, host.name(), wait)).await;
+                        let _ = told
+                            .send(format_lock_in_use(&name, &holder, host.name(), wait))
+                            .await;
                     }
                     busy = Some((name, holder));
                 }
-                Said::Taken(name, holder) => {
-                    let _ = told.send(taken(&name, &holder, host.name())).await;
+                LockMessage::Taken(name, holder) => {
+                    let _ = told
+                        .send(format_lock_taken_over(&name, &holder, host.name()))
+                        .await;
                 }
-                Said::Other(text) => said = text,
+                LockMessage::Other(text) => said = text,
             }
         }
         stopping.disarm();
         let what = match names.as_slice() {
-            [one] => one.words(host.name()),
-            some => format!("{} and others", some[0].words(host.name())),
+            [one] => one.display_name(host.name()),
+            some => format!("{} and others", some[0].display_name(host.name())),
         };
         let lock = Self {
             what,
@@ -242,7 +256,7 @@ impl Lock {
             release: CancellationToken::new(),
             ended: Some(ended),
         };
-        tokio::spawn(keep(
+        tokio::spawn(keep_lock_alive(
             input,
             arriving,
             stop,
@@ -254,23 +268,23 @@ impl Lock {
     }
 
     /// Whether a job stops when it is lost.
-    pub(super) fn binds(&self) -> bool {
+    pub(super) fn is_binding(&self) -> bool {
         self.binds
     }
 
-    /// Whether it is another's by now, or may be.
+    /// Whether somebody else holds it by now, or may hold it.
     pub fn is_lost(&self) -> bool {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lost.is_cancelled() || now().saturating_sub(heard) > GIVEN_UP
+        self.lost.is_cancelled() || boot_clock().saturating_sub(heard) > GIVE_UP_LIMIT
     }
 
     /// Cancelled when it is lost.
-    pub fn lost(&self) -> &CancellationToken {
+    pub fn lost_token(&self) -> &CancellationToken {
         &self.lost
     }
 
     /// A sentence for a job that is stopped because of it.
-    pub fn loss(&self) -> String {
+    pub fn loss_reason(&self) -> String {
         format!(
             "the lock of {} was lost: this machine slept, or its line to the server was dead, and somebody else may work there now; look at what is there, then run it again",
             self.what
@@ -286,23 +300,23 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for JobLock {
     fn drop(&mut self) {
         self.release.cancel();
     }
 }
 
 /// Sends signs of life until the lock is given back or lost.
-async fn keep(
+async fn keep_lock_alive(
     input: mpsc::Sender<Vec<u8>>,
-    mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>,
+    mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
     stop: CancellationToken,
     lost: CancellationToken,
     heard: Arc<Mutex<Duration>>,
     release: CancellationToken,
 ) {
-    let mut look = tokio::time::interval(LOOK);
-    let mut sent = now().saturating_sub(BEAT);
+    let mut look = tokio::time::interval(LOOK_PERIOD);
+    let mut sent = boot_clock().saturating_sub(BEAT_PERIOD);
     loop {
         tokio::select! {
             biased;
@@ -325,12 +339,12 @@ async fn keep(
             }
             _ = look.tick() => {
                 let heard = *heard.lock().unwrap_or_else(PoisonError::into_inner);
-                if now().saturating_sub(heard) > GIVEN_UP {
+                if boot_clock().saturating_sub(heard) > GIVE_UP_LIMIT {
                     lost.cancel();
                     break;
                 }
-                if now().saturating_sub(sent) >= BEAT && input.try_send(b"b".to_vec()).is_ok() {
-                    sent = now();
+                if boot_clock().saturating_sub(sent) >= BEAT_PERIOD && input.try_send(b"b".to_vec()).is_ok() {
+                    sent = boot_clock();
                 }
             }
         }
@@ -338,15 +352,15 @@ async fn keep(
     stop.cancel();
 }
 
-/// Nobody else's.
-fn token() -> String {
+/// Makes a token that no other lock has.
+fn random_lock_token() -> String {
     use rand::RngExt as _;
     let number: u64 = rand::rng().random();
     format!("{number:016x}")
 }
 
 /// Who this is, for others to read: `ana@laptop`.
-pub fn myself() -> String {
+pub fn operator_name() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid());
     let user = user.ok().flatten();
     let user = user.map_or_else(|| "somebody".into(), |u| u.name);
@@ -354,19 +368,19 @@ pub fn myself() -> String {
     format!("{user}@{}", here.to_string_lossy())
 }
 
-fn content(title: &str) -> String {
+fn lock_file_content(title: &str) -> String {
     let since = jiff::Timestamp::now().strftime("%F %T UTC");
-    let title = crate::text::plain(title.as_bytes()).replace(['\t', '\n'], " ");
-    format!("{}\n{title}\n{since}", myself())
+    let title = crate::text::clean_bytes(title.as_bytes()).replace(['\t', '\n'], " ");
+    format!("{}\n{title}\n{since}", operator_name())
 }
 
-fn job(holder: &Holder) -> String {
+fn format_lock_holder(holder: &LockHolder) -> String {
     format!("{} ({}, since {})", holder.who, holder.what, holder.since)
 }
 
-fn in_use(name: &LockName, holder: &Holder, host: &str, wait: Duration) -> String {
+fn format_lock_in_use(name: &LockName, holder: &LockHolder, host: &str, wait: Duration) -> String {
     let silent = match holder.silent {
-        s if s >= BEAT.as_secs() * 2 => format!(", silent for {s} s"),
+        s if s >= BEAT_PERIOD.as_secs() * 2 => format!(", silent for {s} s"),
         _ => String::new(),
     };
     let limit = match wait.as_secs() {
@@ -376,25 +390,25 @@ fn in_use(name: &LockName, holder: &Holder, host: &str, wait: Duration) -> Strin
     };
     format!(
         "{} is in use by {}{silent}: waiting, at most {limit}",
-        name.words(host),
-        job(holder)
+        name.display_name(host),
+        format_lock_holder(holder)
     )
     .replace("at most until", "until")
 }
 
-fn refused(name: &LockName, holder: &Holder, host: &str) -> String {
+fn format_lock_refused(name: &LockName, holder: &LockHolder, host: &str) -> String {
     format!(
         "another matou works on {}: {}; nothing was done: wait until it is done, or run it with --wait",
-        name.words(host),
-        job(holder)
+        name.display_name(host),
+        format_lock_holder(holder)
     )
 }
 
-fn taken(name: &LockName, holder: &Holder, host: &str) -> String {
+fn format_lock_taken_over(name: &LockName, holder: &LockHolder, host: &str) -> String {
     format!(
         "the lock of {} (held by {}) has been silent for {} s: it is taken; that job did not end as it should",
-        name.words(host),
-        job(holder),
+        name.display_name(host),
+        format_lock_holder(holder),
         holder.silent
     )
 }
@@ -406,19 +420,19 @@ mod tests {
     #[test]
     fn what_the_script_says_is_read_and_made_safe() {
         let line = b"busy\tapp-shop\t3\tana@x\tdeploy shop\x1b[2J\t2026-01-02 03:04:05 UTC\t";
-        let Said::Busy(name, holder) = Said::read(line) else {
+        let LockMessage::Busy(name, holder) = LockMessage::parse(line) else {
             panic!("not read");
         };
         assert_eq!(name, LockName::App("shop".into()));
         assert!(!holder.what.contains('\x1b'), "{holder:?}");
-        let said = in_use(&name, &holder, "n1", PATIENCE);
+        let said = format_lock_in_use(&name, &holder, "n1", DEFAULT_LOCK_WAIT);
         assert!(
             said.starts_with("shop is in use by ana@x (deploy shop"),
             "{said}"
         );
         assert!(said.ends_with("waiting, at most 8 s"), "{said}");
-        assert_eq!(Said::read(b"held"), Said::Held);
-        let other = Said::read(b"mkdir: no");
-        assert_eq!(other, Said::Other("mkdir: no".into()));
+        assert_eq!(LockMessage::parse(b"held"), LockMessage::Held);
+        let other = LockMessage::parse(b"mkdir: no");
+        assert_eq!(other, LockMessage::Other("mkdir: no".into()));
     }
 }

@@ -14,7 +14,7 @@ pub enum LockName {
 impl LockName {
     /// Its file in the folder of locks: a stack's label may hold anything, so all but plain
     /// characters are written as their bytes.
-    pub(super) fn file(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         match self {
             Self::Host => "host".into(),
             Self::App(app) => {
@@ -35,8 +35,8 @@ impl LockName {
         }
     }
 
-    /// The other way round; good enough to be shown.
-    pub(super) fn read(file: &str) -> Self {
+    /// The name that a file stands for. Escaped characters stay escaped: it is only shown.
+    pub(super) fn from_file_name(file: &str) -> Self {
         match file.strip_prefix("app-") {
             Some(app) => Self::App(app.to_owned()),
             None => Self::Host,
@@ -44,7 +44,7 @@ impl LockName {
     }
 
     /// For people; `host` is the server's name.
-    pub(super) fn words(&self, host: &str) -> String {
+    pub(super) fn display_name(&self, host: &str) -> String {
         match self {
             Self::App(app) => app.clone(),
             Self::Host => host.to_owned(),
@@ -58,11 +58,14 @@ mod tests {
 
     #[test]
     fn every_name_is_one_plain_file() {
-        let file = |app: &str| LockName::App(app.into()).file();
+        let file = |app: &str| LockName::App(app.into()).file_name();
         assert_eq!(file("shop-2"), "app-shop-2");
         assert_eq!(file("../my app"), "app-%2e%2e%2fmy%20app");
         assert_ne!(file("a b"), file("a_b"));
         assert_eq!(file(&"é".repeat(500)).len(), 200);
-        assert_eq!(LockName::read("app-shop"), LockName::App("shop".into()));
+        assert_eq!(
+            LockName::from_file_name("app-shop"),
+            LockName::App("shop".into())
+        );
     }
 }

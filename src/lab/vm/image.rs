@@ -20,7 +20,7 @@ iproute2,procps,linux-image-cloud-amd64,initramfs-tools";
 
 /// The distribution of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Release {
+pub enum DebianRelease {
     /// Debian 12
     #[default]
     Bookworm,
@@ -28,7 +28,7 @@ pub enum Release {
     Trixie,
 }
 
-impl Release {
+impl DebianRelease {
     fn codename(self) -> &'static str {
         match self {
             Self::Bookworm => "bookworm",
@@ -39,13 +39,13 @@ impl Release {
 
 /// A base image in the cache folder.
 #[derive(Debug, Clone)]
-pub(super) struct Image {
+pub(super) struct VmImage {
     /// Holds `root.img`, `kernel` and `initrd`.
     pub folder: PathBuf,
 }
 
-impl Image {
-    pub(super) fn file(&self, name: &str) -> String {
+impl VmImage {
+    pub(super) fn file_path(&self, name: &str) -> String {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 }
@@ -84,12 +84,12 @@ rm -rf "$d/root"
 "#;
 
 /// Makes the base image if it is not there.
-pub(super) async fn base(
+pub(super) async fn prepare_vm_image(
     here: &Host,
-    release: Release,
+    release: DebianRelease,
     more: &[String],
     say: &dyn Fn(&str),
-) -> Result<Image> {
+) -> Result<VmImage> {
     let mut name = format!("vm-{}-{VERSION}", release.codename());
     let mut packages = PACKAGES.to_owned();
     if !more.is_empty() {
@@ -97,8 +97,8 @@ pub(super) async fn base(
         let hash = Sha256::digest(packages.as_bytes());
         name += &format!("-{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2]);
     }
-    let folder = super::super::image::cache_dir()?.join(&name);
-    let image = Image { folder };
+    let folder = super::super::image::lab_cache_dir()?.join(&name);
+    let image = VmImage { folder };
     if image.folder.join("root.img").exists() {
         return Ok(image);
     }

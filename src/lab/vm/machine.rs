@@ -6,9 +6,9 @@ use std::time::Duration;
 use color_eyre::eyre::{Context as _, Result, bail, eyre};
 use serde_json::json;
 
-use super::super::Server;
-use super::image::Image;
-use super::network::Tap;
+use super::super::LabServer;
+use super::image::VmImage;
+use super::network::TapDevice;
 use super::qmp;
 use crate::host::{Command, Host};
 
@@ -51,9 +51,9 @@ done
 chown -R ops:ops /home/ops/.ssh
 "#;
 
-/// What of a machine does not change: written when it is made.
+/// What never changes of a machine; written when it is made.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Record {
+struct VmRecord {
     address: String,
     host_key: String,
     memory: u32,
@@ -61,18 +61,18 @@ struct Record {
 }
 
 /// An extra disk.
-pub(super) struct Disk {
+pub(super) struct VmDisk {
     pub serial: String,
     path: PathBuf,
 }
 
-pub(super) struct Machine<'a> {
+pub(super) struct VirtualMachine<'a> {
     here: &'a Host,
     folder: PathBuf,
     name: String,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> VirtualMachine<'a> {
     pub(super) fn new(here: &'a Host, folder: PathBuf, name: &str) -> Self {
         Self {
             here,
@@ -81,29 +81,29 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn path(&self, name: &str) -> String {
+    fn file_path(&self, name: &str) -> String {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    fn record(&self) -> Result<Record> {
+    fn read_record(&self) -> Result<VmRecord> {
         let text = std::fs::read(self.folder.join("machine.json"))
             .wrap_err_with(|| format!("{} is half made: run `matou lab down` first", self.name))?;
         Ok(serde_json::from_slice(&text)?)
     }
 
-    /// How it is reached.
-    pub(super) fn server(&self) -> Result<Server> {
-        let record = self.record()?;
-        Ok(Server {
+    /// Reads how the machine is reached.
+    pub(super) fn read_server(&self) -> Result<LabServer> {
+        let record = self.read_record()?;
+        Ok(LabServer {
             name: self.name.clone(),
             address: record.address,
             host_key: record.host_key,
         })
     }
 
-    pub(super) fn image(&self) -> Result<Image> {
-        let folder = self.record()?.image;
-        Ok(Image { folder })
+    pub(super) fn read_image(&self) -> Result<VmImage> {
+        let folder = self.read_record()?.image;
+        Ok(VmImage { folder })
     }
 
     /// Its number, from 0.
@@ -114,10 +114,10 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| eyre!("{} is no name of a machine", self.name))
     }
 
-    /// Makes its folder, host key and root disk, what of them is missing.
-    pub(super) async fn make(
+    /// Makes its folder, host key and root disk, unless the machine is complete.
+    pub(super) async fn create(
         &self,
-        image: &Image,
+        image: &VmImage,
         address: &str,
         memory: u32,
         key: &str,
@@ -131,7 +131,7 @@ impl<'a> Machine<'a> {
         std::fs::create_dir_all(&self.folder)?;
         let keygen = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-C", &self.name, "-f"])
-            .arg(self.path("host_key"));
+            .arg(self.file_path("host_key"));
         self.here.run_ok(&keygen).await?;
         let private = std::fs::read_to_string(self.folder.join("host_key"))?;
         let public = std::fs::read_to_string(self.folder.join("host_key.pub"))?;
@@ -144,10 +144,10 @@ impl<'a> Machine<'a> {
         std::fs::write(self.folder.join("setup"), setup)?;
         let overlay = Command::new("qemu-img")
             .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
-            .arg(image.file("root.img"))
-            .arg(self.path("root.qcow2"));
+            .arg(image.file_path("root.img"))
+            .arg(self.file_path("root.qcow2"));
         self.here.run_ok(&overlay).await?;
-        let record = Record {
+        let record = VmRecord {
             address: address.to_owned(),
             host_key,
             memory,
@@ -162,14 +162,14 @@ impl<'a> Machine<'a> {
     }
 
     /// Its extra disks, in order.
-    pub(super) fn disks(&self) -> Result<Vec<Disk>> {
+    pub(super) fn list_disks(&self) -> Result<Vec<VmDisk>> {
         let mut disks = Vec::new();
         for number in 1.. {
             let path = self.folder.join(format!("data{number}.img"));
             if !path.exists() {
                 break;
             }
-            disks.push(Disk {
+            disks.push(VmDisk {
                 serial: format!("{}-data{number}", self.name),
                 path,
             });
@@ -178,8 +178,8 @@ impl<'a> Machine<'a> {
     }
 
     /// Makes one more empty disk.
-    pub(super) async fn new_disk(&self, size: &str) -> Result<Disk> {
-        let number = self.disks()?.len() + 1;
+    pub(super) async fn create_disk(&self, size: &str) -> Result<VmDisk> {
+        let number = self.list_disks()?.len() + 1;
         if number > SLOTS {
             bail!("a machine has at most {SLOTS} extra disks");
         }
@@ -189,20 +189,21 @@ impl<'a> Machine<'a> {
             .arg(path.to_string_lossy())
             .arg(size);
         self.here.run_ok(&create).await?;
-        Ok(Disk {
+        Ok(VmDisk {
             serial: format!("{}-data{number}", self.name),
             path,
         })
     }
 
-    fn pid(&self) -> Option<i32> {
+    fn read_pid(&self) -> Option<i32> {
         let text = std::fs::read_to_string(self.folder.join("pid")).ok()?;
         text.trim().parse().ok()
     }
 
-    /// Whether its QEMU process is there; the number could be somebody else's by now.
-    pub(super) fn runs(&self) -> bool {
-        self.pid().is_some_and(|pid| {
+    /// Returns whether its QEMU process runs. The command line is looked at, since the process
+    /// number could be somebody else's by now.
+    pub(super) fn is_running(&self) -> bool {
+        self.read_pid().is_some_and(|pid| {
             let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let folder = self.folder.as_os_str().as_encoded_bytes();
             cmdline.windows(folder.len()).any(|w| w == folder)
@@ -211,12 +212,12 @@ impl<'a> Machine<'a> {
 
     pub(super) async fn start(
         &self,
-        image: &Image,
-        tap: &Tap,
+        image: &VmImage,
+        tap: &TapDevice,
         index: usize,
         accelerator: &str,
     ) -> Result<()> {
-        let record = self.record()?;
+        let record = self.read_record()?;
         let drive = |id: &str, path: &str, format: &str| {
             // A killed process loses nothing that the kernel has; only the machine's own
             // power cut would, and that is not what is practised.
@@ -228,20 +229,23 @@ impl<'a> Machine<'a> {
             .args(["-name", &self.name, "-machine", "q35", "-smp", processors])
             .args(["-m", &record.memory.to_string(), "-display", "none"])
             .args(["-accel", accelerator, "-cpu", "max"])
-            .args(["-kernel", &image.file("kernel"), "-initrd"])
-            .arg(image.file("initrd"))
+            .args(["-kernel", &image.file_path("kernel"), "-initrd"])
+            .arg(image.file_path("initrd"))
             .arg("-append")
             .arg("root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off quiet")
             .arg("-serial")
-            .arg(format!("file:{}", self.path("console")))
+            .arg(format!("file:{}", self.file_path("console")))
             .arg("-qmp")
-            .arg(format!("unix:{},server=on,wait=off", self.path("qmp")))
+            .arg(format!("unix:{},server=on,wait=off", self.file_path("qmp")))
             .args([
                 "-fw_cfg",
-                &format!("name=opt/matou/setup,file={}", self.path("setup")),
+                &format!("name=opt/matou/setup,file={}", self.file_path("setup")),
             ])
             .args(["-device", "virtio-rng-pci"])
-            .args(["-drive", &drive("root", &self.path("root.qcow2"), "qcow2")])
+            .args([
+                "-drive",
+                &drive("root", &self.file_path("root.qcow2"), "qcow2"),
+            ])
             .args(["-device", "virtio-blk-pci,drive=root,serial=root"])
             .args(["-netdev", "user,id=wan,ipv6=off", "-device"])
             .arg(format!(
@@ -257,7 +261,7 @@ impl<'a> Machine<'a> {
                 "-device",
                 &format!("virtio-net-pci,netdev=fleet,mac={}", tap.mac),
             ]);
-        let disks = self.disks()?;
+        let disks = self.list_disks()?;
         for slot in 1..=SLOTS {
             let port = format!("pcie-root-port,id=slot{slot},chassis={slot},slot={slot}");
             qemu = qemu.args(["-device", &port]);
@@ -274,22 +278,22 @@ impl<'a> Machine<'a> {
         }
         let qemu = qemu
             .args(["-daemonize", "-pidfile"])
-            .arg(self.path("pid"))
+            .arg(self.file_path("pid"))
             .label(format!("start {}", self.name));
         self.here.run_ok(&qemu).await?;
         Ok(())
     }
 
     /// Plugs a new disk into the running machine.
-    pub(super) async fn plug(&self, disk: &Disk) -> Result<()> {
-        let number = self.disks()?.len();
+    pub(super) async fn plug_disk(&self, disk: &VmDisk) -> Result<()> {
+        let number = self.list_disks()?.len();
         let node = format!("data{number}");
         let file = disk.path.to_string_lossy();
         let add = json!({ "driver": "raw", "node-name": node, "discard": "unmap",
             "file": { "driver": "file", "filename": file } });
         let plug = json!({ "driver": "virtio-blk-pci", "drive": node, "id": node,
             "bus": format!("slot{number}"), "serial": disk.serial });
-        qmp::run(
+        qmp::run_qmp_commands(
             &self.folder.join("qmp"),
             &[("blockdev-add", add), ("device_add", plug)],
         )
@@ -299,12 +303,12 @@ impl<'a> Machine<'a> {
     /// Ends its process at once.
     pub(super) async fn kill(&self) -> Result<()> {
         use nix::sys::signal::{Signal, kill};
-        let Some(pid) = self.pid().filter(|_| self.runs()) else {
+        let Some(pid) = self.read_pid().filter(|_| self.is_running()) else {
             return Ok(());
         };
         kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL)?;
         for _ in 0..100 {
-            if !self.runs() {
+            if !self.is_running() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -313,21 +317,21 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// QEMU's words for a machine without hardware that helps.
+/// QEMU's accelerator where there is no hardware virtualisation.
 const EMULATED: &str = "tcg,thread=multi";
 
-/// `kvm` where a kernel really boots with it, else emulation. /dev/kvm being there is no proof: a
-/// kernel may hang early. What was found is remembered until this machine boots anew.
-pub(super) async fn accelerator(
+/// Returns `kvm` where a kernel really boots with it, else [`EMULATED`]. That /dev/kvm exists is no
+/// proof: a kernel may hang early. The result is remembered until this machine boots anew.
+pub(super) async fn detect_accelerator(
     here: &Host,
-    image: &Image,
+    image: &VmImage,
     say: &dyn Fn(&str),
 ) -> Result<&'static str> {
     if !Path::new("/dev/kvm").exists() {
         return Ok(EMULATED);
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let memo = super::super::image::cache_dir()?.join("kvm");
+    let memo = super::super::image::lab_cache_dir()?.join("kvm");
     let known = std::fs::read_to_string(&memo).unwrap_or_default();
     let answer = |works: bool| if works { "kvm" } else { EMULATED };
     if let Some(works) = known.strip_prefix(boot.as_str()) {
@@ -341,7 +345,7 @@ pub(super) async fn accelerator(
             "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512",
         ])
         .args(["-display", "none", "-no-reboot", "-kernel"])
-        .arg(image.file("kernel"))
+        .arg(image.file_path("kernel"))
         .arg("-append")
         .arg("console=ttyS0 panic=-1 rdinit=/none root=/dev/none")
         .label("try hardware virtualisation");

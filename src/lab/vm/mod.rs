@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure};
 
-use super::{LabNode, Server};
+use super::{LabNode, LabServer};
 use crate::host::{Command, Host};
 
-pub use image::Release;
-use machine::Machine;
-use network::Network;
+pub use image::DebianRelease;
+use machine::VirtualMachine;
+use network::VmNetwork;
 
 /// Programs that virtual machines need beside those of every practice fleet, and their packages.
-pub(super) const NEEDED: [(&str, &str); 5] = [
+pub(super) const VM_PROGRAMS: [(&str, &str); 5] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
     ("mmdebstrap", "mmdebstrap"),
@@ -28,12 +28,12 @@ pub(super) const NEEDED: [(&str, &str); 5] = [
 ];
 
 /// How long a machine may take to boot, without hardware virtualisation and several at once.
-const BOOT: Duration = Duration::from_secs(420);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(420);
 
 /// What virtual machines are made like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VmOptions {
-    pub release: Release,
+    pub release: DebianRelease,
     /// MiB.
     pub memory: u32,
     /// Empty disks of the first machine.
@@ -48,7 +48,7 @@ pub struct VmOptions {
 impl Default for VmOptions {
     fn default() -> Self {
         Self {
-            release: Release::Bookworm,
+            release: DebianRelease::Bookworm,
             memory: 1536,
             disks: 0,
             disk_size: "1G".into(),
@@ -58,14 +58,14 @@ impl Default for VmOptions {
 }
 
 /// The machines of one practice fleet.
-pub(super) struct Vms<'a> {
+pub(super) struct VmFleet<'a> {
     here: &'a Host,
     lab: &'a str,
     /// The fleet's folder.
     dir: &'a Path,
 }
 
-impl<'a> Vms<'a> {
+impl<'a> VmFleet<'a> {
     pub(super) fn new(here: &'a Host, lab: &'a str, dir: &'a Path) -> Self {
         Self { here, lab, dir }
     }
@@ -75,73 +75,74 @@ impl<'a> Vms<'a> {
     }
 
     /// Whether this fleet is one of virtual machines.
-    pub(super) fn exist(&self) -> bool {
+    pub(super) fn exists(&self) -> bool {
         self.folder().is_dir()
     }
 
-    /// Makes and starts what is missing; answers with all machines, in order.
+    /// Makes and starts what is missing. Returns all machines, in order.
     pub(super) async fn up(
         &self,
         nodes: usize,
         options: &VmOptions,
         key: &str,
         say: &dyn Fn(&str),
-    ) -> Result<Vec<Server>> {
+    ) -> Result<Vec<LabServer>> {
         ensure!(
             std::env::consts::ARCH == "x86_64",
             "virtual machines are made on x86_64 only"
         );
-        let image = image::base(self.here, options.release, &options.packages, say).await?;
-        let accelerator = machine::accelerator(self.here, &image, say).await?;
+        let image =
+            image::prepare_vm_image(self.here, options.release, &options.packages, say).await?;
+        let accelerator = machine::detect_accelerator(self.here, &image, say).await?;
         std::fs::create_dir_all(self.folder())?;
-        let network = Network::up(self.here, self.lab, &self.folder()).await?;
+        let network = VmNetwork::create(self.here, self.lab, &self.folder()).await?;
         say(&format!("starting {nodes} machines ({accelerator})"));
         let mut servers = Vec::new();
         for i in 0..nodes {
             let machine = self.machine(&format!("n{}", i + 1));
             machine
-                .make(&image, &network.address(i), options.memory, key)
+                .create(&image, &network.machine_address(i), options.memory, key)
                 .await?;
             if i == 0 {
-                for _ in machine.disks()?.len()..options.disks {
-                    machine.new_disk(&options.disk_size).await?;
+                for _ in machine.list_disks()?.len()..options.disks {
+                    machine.create_disk(&options.disk_size).await?;
                 }
             }
-            if !machine.runs() {
-                let tap = network.tap(self.here, i).await?;
+            if !machine.is_running() {
+                let tap = network.create_tap(self.here, i).await?;
                 machine.start(&image, &tap, i, accelerator).await?;
             }
-            servers.push(machine.server()?);
+            servers.push(machine.read_server()?);
         }
-        let booting = servers.iter().map(|s| answers(s, BOOT));
+        let booting = servers.iter().map(|s| wait_for_sshd(s, BOOT_TIMEOUT));
         futures_util::future::try_join_all(booting).await?;
-        let booted = servers.iter().map(|s| self.has_booted(s));
+        let booted = servers.iter().map(|s| self.wait_for_boot(s));
         futures_util::future::try_join_all(booted).await?;
         Ok(servers)
     }
 
-    /// Waits until a machine lets somebody in, and has started what it starts at boot: until then it is
-    /// too busy to answer in time.
-    async fn has_booted(&self, server: &Server) -> Result<()> {
+    /// Waits until a machine accepts log-ins and its boot is complete. Until then it is too busy to
+    /// answer in time.
+    async fn wait_for_boot(&self, server: &LabServer) -> Result<()> {
         let wait = Command::sh(
             "until ssh -i \"$1\" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR \
              -o BatchMode=yes -o ConnectTimeout=30 \"root@$2\" 'systemctl is-system-running --wait >/dev/null; :' </dev/null; do sleep 3; done",
         )
         .arg(self.dir.join("id_ed25519").display().to_string())
         .arg(&server.address)
-        .timeout(BOOT)
+        .timeout(BOOT_TIMEOUT)
         .label(format!("wait until {} has booted", server.name));
         self.here.run_ok(&wait).await?;
         Ok(())
     }
 
-    fn machine(&self, name: &str) -> Machine<'_> {
-        Machine::new(self.here, self.folder().join(name), name)
+    fn machine(&self, name: &str) -> VirtualMachine<'_> {
+        VirtualMachine::new(self.here, self.folder().join(name), name)
     }
 
     /// The machine of that name.
-    fn find(&self, name: &str) -> Result<Machine<'_>> {
-        let names: Vec<String> = self.list()?.into_iter().map(|n| n.name).collect();
+    fn find_machine(&self, name: &str) -> Result<VirtualMachine<'_>> {
+        let names: Vec<String> = self.list_nodes()?.into_iter().map(|n| n.name).collect();
         if !names.iter().any(|n| n == name) {
             bail!(
                 "there is no machine {name:?} in the practice fleet, only {}",
@@ -151,7 +152,7 @@ impl<'a> Vms<'a> {
         Ok(self.machine(name))
     }
 
-    pub(super) fn list(&self) -> Result<Vec<LabNode>> {
+    pub(super) fn list_nodes(&self) -> Result<Vec<LabNode>> {
         let mut nodes = Vec::new();
         let folder = self.folder();
         for entry in std::fs::read_dir(&folder)
@@ -162,8 +163,12 @@ impl<'a> Vms<'a> {
                 continue;
             };
             let machine = self.machine(name);
-            if let Ok(server) = machine.server() {
-                let state = if machine.runs() { "running" } else { "exited" };
+            if let Ok(server) = machine.read_server() {
+                let state = if machine.is_running() {
+                    "running"
+                } else {
+                    "exited"
+                };
                 nodes.push(LabNode {
                     name: server.name,
                     address: server.address,
@@ -176,37 +181,36 @@ impl<'a> Vms<'a> {
     }
 
     /// Ends a machine as a power cut does.
-    pub(super) async fn kill(&self, name: &str) -> Result<()> {
-        self.find(name)?.kill().await
+    pub(super) async fn kill_machine(&self, name: &str) -> Result<()> {
+        self.find_machine(name)?.kill().await
     }
 
     /// Boots a machine that was killed, and waits until it answers.
-    pub(super) async fn start(&self, name: &str) -> Result<()> {
-        let machine = self.find(name)?;
-        if !machine.runs() {
-            let image = machine.image()?;
-            let accelerator = machine::accelerator(self.here, &image, &|_| {}).await?;
-            let network = Network::up(self.here, self.lab, &self.folder()).await?;
+    pub(super) async fn start_machine(&self, name: &str) -> Result<()> {
+        let machine = self.find_machine(name)?;
+        if !machine.is_running() {
+            let image = machine.read_image()?;
+            let accelerator = machine::detect_accelerator(self.here, &image, &|_| {}).await?;
+            let network = VmNetwork::create(self.here, self.lab, &self.folder()).await?;
             let index = machine.index()?;
-            let tap = network.tap(self.here, index).await?;
+            let tap = network.create_tap(self.here, index).await?;
             machine.start(&image, &tap, index, accelerator).await?;
         }
-        answers(&machine.server()?, BOOT).await
+        wait_for_sshd(&machine.read_server()?, BOOT_TIMEOUT).await
     }
 
-    /// Plugs one more empty disk into a machine, running or not; answers with its serial number.
+    /// Plugs one more empty disk into a machine, running or not. Returns its serial number.
     pub(super) async fn add_disk(&self, name: &str, size: &str) -> Result<String> {
-        let machine = self.find(name)?;
-        let disk = machine.new_disk(size).await?;
-        if machine.runs() {
-            machine.plug(&disk).await?;
+        let machine = self.find_machine(name)?;
+        let disk = machine.create_disk(size).await?;
+        if machine.is_running() {
+            machine.plug_disk(&disk).await?;
         }
         Ok(disk.serial)
     }
 
-    /// Ends all machines and removes their network; the folder is the caller's to remove.
     /// Removes a machine with its disks.
-    pub(super) async fn lose(&self, name: &str) -> Result<()> {
+    pub(super) async fn delete_machine(&self, name: &str) -> Result<()> {
         self.machine(name).kill().await?;
         let folder = self.folder().join(name);
         std::fs::remove_dir_all(&folder)
@@ -214,9 +218,9 @@ impl<'a> Vms<'a> {
     }
 
     /// Loads an image archive on every machine.
-    pub(super) async fn load(&self, archive: &Path) -> Result<()> {
+    pub(super) async fn load_images(&self, archive: &Path) -> Result<()> {
         let beside = |name: &str| self.dir.join(name).display().to_string();
-        for node in self.list()? {
+        for node in self.list_nodes()? {
             let load = Command::sh(
                 "exec ssh -i \"$1\" -o UserKnownHostsFile=\"$2\" -o BatchMode=yes \"root@$3\" docker load --quiet <\"$4\"",
             )
@@ -230,15 +234,15 @@ impl<'a> Vms<'a> {
     }
 
     pub(super) async fn down(&self) -> Result<()> {
-        for node in self.list()? {
+        for node in self.list_nodes()? {
             self.machine(&node.name).kill().await?;
         }
-        Network::down(self.here, &self.folder()).await
+        VmNetwork::remove(self.here, &self.folder()).await
     }
 }
 
-/// Waits until sshd says its name.
-async fn answers(server: &Server, limit: Duration) -> Result<()> {
+/// Waits until sshd sends its banner.
+async fn wait_for_sshd(server: &LabServer, limit: Duration) -> Result<()> {
     use tokio::io::AsyncReadExt;
     let asking = async {
         loop {

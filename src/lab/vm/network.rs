@@ -33,21 +33,21 @@ ip link show dev "$1" >/dev/null 2>&1 && ip link delete dev "$1"
 true
 "#;
 
-pub(super) struct Network {
+pub(super) struct VmNetwork {
     bridge: String,
     /// First three numbers of its addresses.
     prefix: String,
 }
 
 /// A device on the bridge.
-pub(super) struct Tap {
+pub(super) struct TapDevice {
     pub name: String,
     pub mac: String,
 }
 
-impl Network {
-    /// Makes it if it is not there; the same name gives the same addresses.
-    pub(super) async fn up(here: &Host, lab: &str, folder: &Path) -> Result<Self> {
+impl VmNetwork {
+    /// Makes the network if it is missing. The same name gives the same addresses.
+    pub(super) async fn create(here: &Host, lab: &str, folder: &Path) -> Result<Self> {
         let hash = Sha256::digest(lab.as_bytes());
         let network = Self {
             // Names of interfaces are short.
@@ -64,12 +64,12 @@ impl Network {
     }
 
     /// The address of the machine with that number, from 0.
-    pub(super) fn address(&self, index: usize) -> String {
+    pub(super) fn machine_address(&self, index: usize) -> String {
         format!("{}.{}", self.prefix, 11 + index)
     }
 
     /// The device of the machine with that number.
-    pub(super) async fn tap(&self, here: &Host, index: usize) -> Result<Tap> {
+    pub(super) async fn create_tap(&self, here: &Host, index: usize) -> Result<TapDevice> {
         let hash = self.bridge.trim_start_matches("mtb").to_owned();
         let name = format!("mtt{hash}n{}", index + 1);
         let make = Command::sh(TAP)
@@ -79,14 +79,14 @@ impl Network {
         let (a, b) = hash
             .split_at_checked(2)
             .ok_or_else(|| eyre!("the bridge has a strange name"))?;
-        Ok(Tap {
+        Ok(TapDevice {
             name,
             mac: format!("52:54:00:{a}:{b}:{:02x}", index + 1),
         })
     }
 
     /// Removes the network whose name stands in the folder.
-    pub(super) async fn down(here: &Host, folder: &Path) -> Result<()> {
+    pub(super) async fn remove(here: &Host, folder: &Path) -> Result<()> {
         let Ok(bridge) = std::fs::read_to_string(folder.join(FILE)) else {
             return Ok(());
         };

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-/// Seconds for one answer.
+/// How long all commands of a call may take together.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Carries out commands one after the other.
 ///
 /// # Errors
 /// QEMU's own words for the first that fails.
-pub(super) async fn run(socket: &Path, commands: &[(&str, Value)]) -> Result<()> {
+pub(super) async fn run_qmp_commands(socket: &Path, commands: &[(&str, Value)]) -> Result<()> {
     let talk = async {
         let stream = UnixStream::connect(socket)
             .await

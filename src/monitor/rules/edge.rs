@@ -1,15 +1,15 @@
 //! Applications that do not answer, and certificates that end.
 
-use super::{Facts, Finding, Kind, Severity};
+use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
 use crate::model::CertificateState;
 
-pub(super) fn answers(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let probes = &facts.fleet.probes;
+pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let probes = &inputs.fleet.probes;
     if let Some(reason) = probes.error() {
         found.push(Finding {
             key: "edge".into(),
-            kind: Kind::Edge,
-            severity: Severity::Critical,
+            kind: AlertKind::Edge,
+            severity: AlertSeverity::Critical,
             what: "edge".into(),
             why: reason.to_owned(),
             since: probes.read_at(),
@@ -25,8 +25,8 @@ pub(super) fn answers(facts: Facts<'_>, found: &mut Vec<Finding>) {
         };
         found.push(Finding {
             key: format!("app/{}/http/{}", probe.app, probe.domain),
-            kind: Kind::Http,
-            severity: Severity::Critical,
+            kind: AlertKind::Http,
+            severity: AlertSeverity::Critical,
             what: probe.app.clone(),
             why,
             since: None,
@@ -37,19 +37,19 @@ pub(super) fn answers(facts: Facts<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-pub(super) fn certificates(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let most = facts.limits.certificate_days;
-    let certificates = &facts.fleet.certificates;
+pub(super) fn add_certificate_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let most = inputs.limits.certificate_days;
+    let certificates = &inputs.fleet.certificates;
     for certificate in certificates.value().into_iter().flatten() {
-        let Some(problem) = certificate.problem(facts.now, most) else {
+        let Some(problem) = certificate.problem(inputs.now, most) else {
             continue;
         };
         found.push(Finding {
             key: format!("certificate/{}", certificate.domain),
-            kind: Kind::Certificate,
-            severity: match certificate.state(facts.now, most) {
-                CertificateState::Late | CertificateState::Good => Severity::Warning,
-                CertificateState::Ending | CertificateState::Refused => Severity::Critical,
+            kind: AlertKind::Certificate,
+            severity: match certificate.state_at(inputs.now, most) {
+                CertificateState::Late | CertificateState::Good => AlertSeverity::Warning,
+                CertificateState::Ending | CertificateState::Refused => AlertSeverity::Critical,
             },
             what: certificate.domain.clone(),
             why: format!("certificate: {problem}"),

@@ -1,4 +1,4 @@
-//! What is wrong in the picture of the fleet now. Whether it is believed is the engine's affair.
+//! Finds what is wrong in the picture of the fleet now. The engine decides which of it is an alert.
 
 mod edge;
 mod nodes;
@@ -10,17 +10,17 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backups::{BackupAge, ahead, missed, state};
-use super::trend::Trends;
+use super::backups::{BackupAge, find_backup_problems, find_future_snapshots, find_missed_backups};
+use super::trend::DiskTrends;
 use crate::config::AlertsConfig;
 use crate::model::{Fleet, Task};
 
-pub use nodes::place;
+pub use nodes::disk_trend_key;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum AlertSeverity {
     /// It will get worse, or something is less than it should be.
     Warning,
     /// Somebody is not served, or will not be if another thing fails.
@@ -30,7 +30,7 @@ pub enum Severity {
 /// What sort of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum AlertKind {
     /// No manager answers.
     Swarm,
     /// The console can't reach a node, or its engine.
@@ -44,7 +44,7 @@ pub enum Kind {
     Quorum,
     Replicas,
     CrashLoop,
-    /// Alertmanager alerts of it, and nothing of the above.
+    /// An alert of Alertmanager that no rule of ours found.
     Told,
     /// Alertmanager does not answer.
     Alertmanager,
@@ -57,9 +57,9 @@ pub enum Kind {
     Backup,
 }
 
-impl Kind {
+impl AlertKind {
     /// Seconds that it must last before it is an alert.
-    pub fn hold(self) -> i64 {
+    pub fn hold_seconds(self) -> i64 {
         match self {
             Self::Cpu => 120,
             Self::Memory => 60,
@@ -68,7 +68,7 @@ impl Kind {
             Self::Alertmanager => 60,
             // Two samples.
             Self::Disk => 5,
-            // Asked three times, slow by themselves, or seen by somebody who waited already.
+            // Asked three times, changing slowly, or from somebody who waited already.
             Self::NodeDown
             | Self::DiskTrend
             | Self::Quorum
@@ -83,7 +83,7 @@ impl Kind {
     }
 
     /// Seconds that it must be gone before the alert is over.
-    pub fn release(self) -> i64 {
+    pub fn release_seconds(self) -> i64 {
         match self {
             Self::Cpu | Self::Memory => 60,
             Self::Replicas | Self::NodeDown | Self::Unreachable => 10,
@@ -97,8 +97,8 @@ impl Kind {
 pub struct Finding {
     /// Identity over readings, as `node/worker-01/disk`.
     pub key: String,
-    pub kind: Kind,
-    pub severity: Severity,
+    pub kind: AlertKind,
+    pub severity: AlertSeverity,
     /// What is concerned: a node, an application, a service, a domain.
     pub what: String,
     /// The reason in one sentence.
@@ -113,31 +113,31 @@ pub struct Finding {
     pub near: bool,
 }
 
-/// What the keys of Alertmanager's alerts begin with; its own identity follows.
-pub const TOLD: &str = "alertmanager/";
+/// Prefix of the keys of Alertmanager's alerts; their fingerprint follows.
+pub const ALERTMANAGER_KEY_PREFIX: &str = "alertmanager/";
 
-/// What is looked at.
+/// What the rules look at.
 #[derive(Clone, Copy)]
-pub struct Facts<'a> {
+pub struct AlertInputs<'a> {
     pub fleet: &'a Fleet,
     pub limits: &'a AlertsConfig,
     /// How the nodes' disks fill.
-    pub trends: &'a Trends,
+    pub trends: &'a DiskTrends,
     /// Servers that are not what config.toml says.
     pub drift: &'a [String],
     pub backups: &'a [BackupAge],
     pub now: Timestamp,
 }
 
-/// All that is wrong now.
-pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
+/// Applies all rules. Returns all that is wrong now.
+pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    swarm(facts, &mut found);
-    for node in &facts.fleet.nodes {
-        nodes::node(facts, node, &mut found);
+    add_swarm_finding(inputs, &mut found);
+    for node in &inputs.fleet.nodes {
+        nodes::add_node_findings(inputs, node, &mut found);
     }
-    if let Some(swarm) = facts.fleet.swarm.value() {
-        nodes::quorum(swarm, &mut found);
+    if let Some(swarm) = inputs.fleet.swarm.value() {
+        nodes::add_quorum_finding(swarm, &mut found);
         let mut troubled: HashMap<&str, Vec<&Task>> = HashMap::new();
         for task in &swarm.tasks {
             if !task.error.is_empty() || matches!(task.state.as_str(), "failed" | "rejected") {
@@ -146,31 +146,41 @@ pub fn findings(facts: Facts<'_>) -> Vec<Finding> {
         }
         for service in &swarm.services {
             let tasks = troubled.get(service.id.as_str()).map_or(&[][..], |t| t);
-            services::service(facts.now, service, tasks, &mut found);
+            services::add_service_findings(inputs.now, service, tasks, &mut found);
         }
     }
-    edge::answers(facts, &mut found);
-    edge::certificates(facts, &mut found);
-    drift(facts, &mut found);
-    told::told(facts, &mut found);
-    found.extend(missed(facts.backups, facts.limits.backup_hours, facts.now));
-    found.extend(ahead(facts.fleet));
-    if let Some(backups) = facts.fleet.backups.value() {
-        found.extend(state(backups));
+    edge::add_answer_findings(inputs, &mut found);
+    edge::add_certificate_findings(inputs, &mut found);
+    add_drift_finding(inputs, &mut found);
+    told::add_external_findings(inputs, &mut found);
+    found.extend(find_missed_backups(
+        inputs.backups,
+        inputs.limits.backup_hours,
+        inputs.now,
+    ));
+    found.extend(find_future_snapshots(inputs.fleet));
+    if let Some(backups) = inputs.fleet.backups.value() {
+        found.extend(find_backup_problems(backups));
     }
     found
 }
 
-fn swarm(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    if let Some(reason) = facts.fleet.swarm.error() {
+fn add_swarm_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    if let Some(reason) = inputs.fleet.swarm.error() {
         found.push(Finding {
             key: "swarm".into(),
-            kind: Kind::Swarm,
-            severity: Severity::Critical,
+            kind: AlertKind::Swarm,
+            severity: AlertSeverity::Critical,
             what: "swarm".into(),
             why: reason.to_owned(),
-            // What was never read has never been well: there is nothing to wait for.
-            since: Some(facts.fleet.swarm.read_at().unwrap_or(Timestamp::UNIX_EPOCH)),
+            // A swarm that was never read is an alert at once: there is nothing to wait for.
+            since: Some(
+                inputs
+                    .fleet
+                    .swarm
+                    .read_at()
+                    .unwrap_or(Timestamp::UNIX_EPOCH),
+            ),
             row: String::new(),
             cure: "provision-all",
             near: false,
@@ -178,18 +188,18 @@ fn swarm(facts: Facts<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-fn drift(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let Some(first) = facts.drift.first().filter(|_| facts.limits.drift) else {
+fn add_drift_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let Some(first) = inputs.drift.first().filter(|_| inputs.limits.drift) else {
         return;
     };
-    let why = match facts.drift {
+    let why = match inputs.drift {
         [one] => format!("{one} is not what config.toml says"),
         some => format!("{} are not what config.toml says", some.join(", ")),
     };
     found.push(Finding {
         key: "drift".into(),
-        kind: Kind::Drift,
-        severity: Severity::Warning,
+        kind: AlertKind::Drift,
+        severity: AlertSeverity::Warning,
         what: "drift".into(),
         why,
         since: None,
@@ -204,8 +214,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::model::{
-        Answered, Datum, Disk, Link, Metrics, Mode, Node, Probe, Role, Service, Swarm, SwarmNode,
-        Update,
+        Datum, Disk, Metrics, Node, NodeLink, Probe, ProbeAnswer, Role, Service, ServiceMode,
+        Swarm, SwarmNode, Update,
     };
 
     const NOW: i64 = 1_000_000;
@@ -218,7 +228,7 @@ mod tests {
         Node {
             name: name.into(),
             configured: true,
-            link: Link::Up,
+            link: NodeLink::Up,
             ..Node::default()
         }
     }
@@ -240,7 +250,7 @@ mod tests {
             name: "blog_web".into(),
             stack: Some("blog".into()),
             image: "x:1".into(),
-            mode: Mode::Replicated(wanted),
+            mode: ServiceMode::Replicated(wanted),
             wanted,
             running,
             domains: vec!["blog.org".into()],
@@ -289,17 +299,17 @@ mod tests {
     }
 
     fn found(fleet: &Fleet) -> Vec<Finding> {
-        findings(Facts {
+        evaluate_rules(AlertInputs {
             fleet,
             limits: &Config::this_machine().alerts,
-            trends: &Trends::default(),
+            trends: &DiskTrends::default(),
             drift: &[],
             backups: &[],
             now: at(0),
         })
     }
 
-    fn kinds(fleet: &Fleet) -> Vec<(Kind, Severity)> {
+    fn kinds(fleet: &Fleet) -> Vec<(AlertKind, AlertSeverity)> {
         let found = found(fleet);
         found.iter().map(|f| (f.kind, f.severity)).collect()
     }
@@ -329,7 +339,7 @@ mod tests {
             assert_eq!(found.first().map(|f| f.near), wanted, "{cpu}");
         }
         let full = found(&fleet(vec![metrics(0.0, 96)]));
-        assert_eq!(full[0].severity, Severity::Critical);
+        assert_eq!(full[0].severity, AlertSeverity::Critical);
         assert_eq!(full[0].why, "disk at 96 %; 95 % is the limit");
     }
 
@@ -353,7 +363,7 @@ mod tests {
     fn what_is_not_read_any_more_begins_no_alert() {
         let lost = Datum::Link {
             node: "n1".into(),
-            link: Link::Down {
+            link: NodeLink::Down {
                 reason: "no route".into(),
                 since: at(30),
             },
@@ -361,9 +371,9 @@ mod tests {
         let found = found(&fleet(vec![metrics(99.0, 0), lost]));
         assert_eq!(
             (found[0].kind, found[0].since),
-            (Kind::Unreachable, Some(at(30)))
+            (AlertKind::Unreachable, Some(at(30)))
         );
-        assert!(found[1].kind == Kind::Cpu && found[1].near);
+        assert!(found[1].kind == AlertKind::Cpu && found[1].near);
     }
 
     #[test]
@@ -373,10 +383,10 @@ mod tests {
             (vec![up], None),
             (vec![up, up, up], None),
             (vec![up, up, up, up, lost], None),
-            (vec![up, up], Some(Severity::Warning)),
-            (vec![up, up, lost], Some(Severity::Critical)),
-            (vec![up, lost, lost], Some(Severity::Critical)),
-            (vec![up, up, up, lost, lost], Some(Severity::Critical)),
+            (vec![up, up], Some(AlertSeverity::Warning)),
+            (vec![up, up, lost], Some(AlertSeverity::Critical)),
+            (vec![up, lost, lost], Some(AlertSeverity::Critical)),
+            (vec![up, up, up, lost, lost], Some(AlertSeverity::Critical)),
         ] {
             let nodes = managers
                 .iter()
@@ -384,7 +394,7 @@ mod tests {
                 .map(|(i, r)| manager(&format!("n{i}"), r));
             let fleet = fleet(vec![swarm(nodes.collect(), vec![], vec![])]);
             let found = found(&fleet);
-            let quorum = found.iter().find(|f| f.kind == Kind::Quorum);
+            let quorum = found.iter().find(|f| f.kind == AlertKind::Quorum);
             assert_eq!(quorum.map(|f| f.severity), wanted, "{managers:?}");
         }
     }
@@ -396,7 +406,10 @@ mod tests {
         // Nobody misses what was switched off.
         assert_eq!(kinds(&with(service(0, 0), vec![])), []);
         let short = with(service(1, 2), vec![task(2, "failed", 700)]);
-        assert_eq!(kinds(&short), [(Kind::Replicas, Severity::Warning)]);
+        assert_eq!(
+            kinds(&short),
+            [(AlertKind::Replicas, AlertSeverity::Warning)]
+        );
         assert_eq!(
             found(&short)[0].why,
             "1 of 2 tasks run: task: non-zero exit (1)"
@@ -406,13 +419,22 @@ mod tests {
         // Two of each of two slots are no loop, three of one are, unless they are long ago.
         tasks.extend(failures(2));
         let two = with(service(0, 2), tasks.clone());
-        assert_eq!(kinds(&two), [(Kind::Replicas, Severity::Critical)]);
+        assert_eq!(
+            kinds(&two),
+            [(AlertKind::Replicas, AlertSeverity::Critical)]
+        );
         tasks.push(task(2, "rejected", 601));
         let long = with(service(0, 2), tasks.clone());
-        assert_eq!(kinds(&long), [(Kind::Replicas, Severity::Critical)]);
+        assert_eq!(
+            kinds(&long),
+            [(AlertKind::Replicas, AlertSeverity::Critical)]
+        );
         tasks.push(task(2, "rejected", 600));
         let looping = with(service(0, 2), tasks);
-        assert_eq!(kinds(&looping), [(Kind::CrashLoop, Severity::Critical)]);
+        assert_eq!(
+            kinds(&looping),
+            [(AlertKind::CrashLoop, AlertSeverity::Critical)]
+        );
         // While it is being updated tasks come and go.
         let mut updated = service(1, 2);
         updated.update = Some(("updating".into(), String::new()));
@@ -420,7 +442,7 @@ mod tests {
         updated.updated_at = Some(at(700));
         assert_eq!(
             kinds(&with(updated, vec![])),
-            [(Kind::Replicas, Severity::Warning)]
+            [(AlertKind::Replicas, AlertSeverity::Warning)]
         );
     }
 
@@ -434,7 +456,7 @@ mod tests {
             outcome,
         };
         let answered = |status, well| {
-            Ok(Answered {
+            Ok(ProbeAnswer {
                 node: "n1".into(),
                 status,
                 millis: 5,
@@ -459,13 +481,13 @@ mod tests {
             datum: Datum::Probes(Err("no node takes https".into())),
         });
         let found = self::found(&fleet);
-        assert_eq!(found[0].kind, Kind::Edge);
+        assert_eq!(found[0].kind, AlertKind::Edge);
         assert!(found[1..].iter().all(|f| f.near));
     }
 
     #[test]
     fn alertmanagers_alerts_stand_beside_our_own_and_not_twice() {
-        let alert = |name: &str, label: (&str, &str), severity: &str| crate::model::Told {
+        let alert = |name: &str, label: (&str, &str), severity: &str| crate::model::ExternalAlert {
             fingerprint: name.into(),
             summary: format!("{name} it is"),
             since: Some(at(60)),
@@ -479,7 +501,7 @@ mod tests {
             alert("NodeDisk", ("instance", "n2"), "critical"),
             alert("TargetDown", ("instance", "n1"), "warning"),
         ];
-        let mut fleet = fleet(vec![metrics(0.0, 96), Datum::Told(Ok(told))]);
+        let mut fleet = fleet(vec![metrics(0.0, 96), Datum::ExternalAlerts(Ok(told))]);
         let found = found(&fleet);
         let seen: Vec<(&str, &str)> = found
             .iter()
@@ -494,22 +516,22 @@ mod tests {
         );
         fleet.apply(Update {
             at: at(0),
-            datum: Datum::Told(Err("no answer".into())),
+            datum: Datum::ExternalAlerts(Err("no answer".into())),
         });
         let found = self::found(&fleet);
-        assert_eq!(found[1].kind, Kind::Alertmanager);
+        assert_eq!(found[1].kind, AlertKind::Alertmanager);
         assert!(found[2..].iter().all(|f| f.near));
     }
 
     #[test]
     fn a_disk_that_fills_is_told_before_it_is_full() {
-        let mut trends = Trends::default();
+        let mut trends = DiskTrends::default();
         for minute in 0..60 {
-            trends.add("n1", at((60 - minute) * 60), 50 + minute as u64 / 4);
+            trends.add_reading("n1", at((60 - minute) * 60), 50 + minute as u64 / 4);
         }
         let fleet = fleet(vec![metrics(0.0, 65)]);
         let config = Config::this_machine().alerts;
-        let facts = Facts {
+        let facts = AlertInputs {
             fleet: &fleet,
             limits: &config,
             trends: &trends,
@@ -517,7 +539,7 @@ mod tests {
             backups: &[],
             now: at(0),
         };
-        let found = findings(facts);
+        let found = evaluate_rules(facts);
         assert_eq!(
             found[0].why,
             "the disk will be full in 2 h, as it fills now; 65 % are in use"
@@ -526,6 +548,6 @@ mod tests {
         let mut patient = config;
         (patient.disk_full_hours, patient.drift) = (2, false);
         let limits = &patient;
-        assert_eq!(findings(Facts { limits, ..facts }), []);
+        assert_eq!(evaluate_rules(AlertInputs { limits, ..facts }), []);
     }
 }

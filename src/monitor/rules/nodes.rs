@@ -1,12 +1,13 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
-use super::{Facts, Finding, Kind, Severity};
-use crate::model::{Disk, Link, Node, Role, Swarm};
+use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
+use crate::model::{Disk, Node, NodeLink, Role, Swarm};
 
-/// Below its limit by this many percent, a load is no longer high: it does not come and go.
+/// A load must fall this many percent below its limit to be no longer high, so that an alert does
+/// not come and go.
 const MARGIN: f32 = 5.0;
 
-pub(super) fn node(facts: Facts<'_>, node: &Node, found: &mut Vec<Finding>) {
+pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mut Vec<Finding>) {
     let base = |sort: &str, kind, severity, why: String| Finding {
         key: format!("node/{}/{sort}", node.name),
         kind,
@@ -18,7 +19,7 @@ pub(super) fn node(facts: Facts<'_>, node: &Node, found: &mut Vec<Finding>) {
         cure: "shell",
         near: false,
     };
-    if let Link::Down { reason, since } = &node.link
+    if let NodeLink::Down { reason, since } = &node.link
         && node.configured
     {
         found.push(Finding {
@@ -26,16 +27,21 @@ pub(super) fn node(facts: Facts<'_>, node: &Node, found: &mut Vec<Finding>) {
             cure: "node-menu",
             ..base(
                 "link",
-                Kind::Unreachable,
-                Severity::Critical,
+                AlertKind::Unreachable,
+                AlertSeverity::Critical,
                 reason.clone(),
             )
         });
     } else if let Some(reason) = node.engine.error() {
         let why = reason.to_owned();
-        found.push(base("engine", Kind::Unreachable, Severity::Critical, why));
+        found.push(base(
+            "engine",
+            AlertKind::Unreachable,
+            AlertSeverity::Critical,
+            why,
+        ));
     }
-    if let Some(seen) = facts.fleet.swarm_node(node)
+    if let Some(seen) = inputs.fleet.find_swarm_node(node)
         && seen.state != "ready"
     {
         let why = match seen.message.as_str() {
@@ -44,22 +50,22 @@ pub(super) fn node(facts: Facts<'_>, node: &Node, found: &mut Vec<Finding>) {
         };
         found.push(Finding {
             cure: "node-menu",
-            ..base("swarm", Kind::NodeDown, Severity::Critical, why)
+            ..base("swarm", AlertKind::NodeDown, AlertSeverity::Critical, why)
         });
     }
-    load(facts, node, &base, found);
+    add_load_findings(inputs, node, &base, found);
 }
 
-fn load(
-    facts: Facts<'_>,
+fn add_load_findings(
+    inputs: AlertInputs<'_>,
     node: &Node,
-    base: &dyn Fn(&str, Kind, Severity, String) -> Finding,
+    base: &dyn Fn(&str, AlertKind, AlertSeverity, String) -> Finding,
     found: &mut Vec<Finding>,
 ) {
     let Some(m) = node.metrics.value() else {
         return;
     };
-    let limits = facts.limits;
+    let limits = inputs.limits;
     let high = |value: f32, limit: u8| {
         let limit = f32::from(limit);
         let near = value < limit || node.metrics.is_stale();
@@ -67,14 +73,24 @@ fn load(
         (value >= limit - MARGIN).then_some((near, why))
     };
     for (sort, kind, value, limit) in [
-        ("CPU", Kind::Cpu, m.cpu, limits.cpu),
-        ("memory", Kind::Memory, m.memory_percent(), limits.memory),
+        ("CPU", AlertKind::Cpu, m.cpu, limits.cpu),
+        (
+            "memory",
+            AlertKind::Memory,
+            m.memory_percent(),
+            limits.memory,
+        ),
     ] {
         if let Some((near, why)) = high(value, limit) {
             let why = format!("{sort} {why}");
             found.push(Finding {
                 near,
-                ..base(&sort.to_ascii_lowercase(), kind, Severity::Warning, why)
+                ..base(
+                    &sort.to_ascii_lowercase(),
+                    kind,
+                    AlertSeverity::Warning,
+                    why,
+                )
             });
         }
     }
@@ -90,19 +106,19 @@ fn load(
             mount => (
                 format!("disk {mount}"),
                 format!("disk{mount}"),
-                place(&node.name, mount),
+                disk_trend_key(&node.name, mount),
             ),
         };
-        let full = high(disk.percent(), limits.disk);
+        let full = high(disk.used_percent(), limits.disk);
         let begins = matches!(&full, Some((false, _)));
         if let Some((near, why)) = full {
             let why = format!("{what} {why}");
             found.push(Finding {
                 near,
-                ..base(&sort, Kind::Disk, Severity::Critical, why)
+                ..base(&sort, AlertKind::Disk, AlertSeverity::Critical, why)
             });
         }
-        let hours = facts.trends.hours_to_full(&place, disk.total, facts.now);
+        let hours = inputs.trends.hours_to_full(&place, disk.total, inputs.now);
         if let Some(hours) = hours
             && !begins
             && hours <= f64::from(limits.disk_full_hours)
@@ -113,21 +129,26 @@ fn load(
             };
             let why = format!(
                 "the {what} will be full in {left}, as it fills now; {:.0} % are in use",
-                disk.percent()
+                disk.used_percent()
             );
             let sort = format!("{sort}-trend");
-            found.push(base(&sort, Kind::DiskTrend, Severity::Warning, why));
+            found.push(base(
+                &sort,
+                AlertKind::DiskTrend,
+                AlertSeverity::Warning,
+                why,
+            ));
         }
     }
 }
 
-/// The name of a node's disk among the trends.
-pub fn place(node: &str, mount: &str) -> String {
+/// Returns the key of a node's disk in `DiskTrends`.
+pub fn disk_trend_key(node: &str, mount: &str) -> String {
     format!("{node} {mount}")
 }
 
-/// Managers decide by majority: what is left when another one fails.
-pub(super) fn quorum(swarm: &Swarm, found: &mut Vec<Finding>) {
+/// Finds whether the managers have lost their majority, or would with the next one that fails.
+pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
     let managers = || swarm.nodes.iter().filter(|n| n.role == Role::Manager);
     let all = managers().count();
     let reachable = managers().filter(|n| n.reachability == "reachable").count();
@@ -137,21 +158,21 @@ pub(super) fn quorum(swarm: &Swarm, found: &mut Vec<Finding>) {
     }
     let (severity, why) = if reachable < majority {
         (
-            Severity::Critical,
+            AlertSeverity::Critical,
             format!(
                 "{reachable} of {all} managers are reachable, {majority} are needed: the swarm can't be changed"
             ),
         )
     } else if reachable < all {
         (
-            Severity::Critical,
+            AlertSeverity::Critical,
             format!(
                 "{reachable} of {all} managers are reachable: when another one is lost, the swarm can't be changed"
             ),
         )
     } else {
         (
-            Severity::Warning,
+            AlertSeverity::Warning,
             format!("{all} managers stand the loss of none: make it {}", all + 1),
         )
     };
@@ -163,7 +184,7 @@ pub(super) fn quorum(swarm: &Swarm, found: &mut Vec<Finding>) {
     let row = lost.or_else(|| managers().next());
     found.push(Finding {
         key: "swarm/quorum".into(),
-        kind: Kind::Quorum,
+        kind: AlertKind::Quorum,
         severity,
         what: "quorum".into(),
         why,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Finding, Kind, Severity};
+use super::{AlertKind, AlertSeverity, Finding};
 use crate::model::{Service, Task};
 
 /// Tasks that failed within this time count as a loop, seconds.
@@ -11,17 +11,17 @@ const LOOP_WINDOW: i64 = 600;
 /// How many failures of one place are a loop.
 const LOOP: usize = 3;
 
-/// An update that goes on is given this long before missing tasks are told, seconds.
+/// How long tasks may be missing while a service is updated, seconds.
 const UPDATE: i64 = 600;
 
-/// A service with those of its tasks that failed or have an error.
-pub(super) fn service(
+/// Checks a service; `tasks` are those of its tasks that failed or have an error.
+pub(super) fn add_service_findings(
     now: Timestamp,
     service: &Service,
     tasks: &[&Task],
     found: &mut Vec<Finding>,
 ) {
-    let crashes = crashes(tasks, now);
+    let crashes = find_crash_loop(tasks, now);
     let missing = service.running < service.wanted;
     let base = |sort: &str, kind, severity, why: String, since| Finding {
         key: format!("service/{}/{sort}", service.name),
@@ -35,16 +35,16 @@ pub(super) fn service(
         near: false,
     };
     let severity = match service.running {
-        0 if missing => Severity::Critical,
-        _ => Severity::Warning,
+        0 if missing => AlertSeverity::Critical,
+        _ => AlertSeverity::Warning,
     };
     if let Some((times, last)) = crashes {
         let minutes = LOOP_WINDOW / 60;
         let why = format!(
             "its tasks failed {times} times in {minutes} min: {}",
-            reason(last)
+            task_failure_reason(last)
         );
-        found.push(base("crashes", Kind::CrashLoop, severity, why, None));
+        found.push(base("crashes", AlertKind::CrashLoop, severity, why, None));
         return;
     }
     let updating = matches!(&service.update, Some((state, _)) if state == "updating" || state == "rollback_started")
@@ -59,12 +59,12 @@ pub(super) fn service(
     let error = last.map_or_else(String::new, |t| format!(": {}", t.error));
     let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
     let since = last.and_then(|t| t.since);
-    found.push(base("tasks", Kind::Replicas, severity, why, since));
+    found.push(base("tasks", AlertKind::Replicas, severity, why, since));
 }
 
-/// How often tasks failed of late, with the newest of them, when that is a loop: three times in
-/// one slot (of a global service: on one node).
-fn crashes<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a Task)> {
+/// Returns how many tasks failed of late, and the newest of them, if three failed in one slot (of a
+/// global service: on one node).
+fn find_crash_loop<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a Task)> {
     let failed: Vec<&Task> = tasks
         .iter()
         .copied()
@@ -87,7 +87,7 @@ fn crashes<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a Task)> 
     (worst >= LOOP).then_some((failed.len(), newest))
 }
 
-fn reason(task: &Task) -> &str {
+fn task_failure_reason(task: &Task) -> &str {
     match task.error.as_str() {
         "" => &task.message,
         error => error,

@@ -1,15 +1,15 @@
-//! What Alertmanager tells.
+//! Alerts of Alertmanager.
 
-use super::{Facts, Finding, Kind, Severity, TOLD};
+use super::{ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, Finding};
 
-/// What Alertmanager alerts of, unless it is found already by looking ourselves.
-pub(super) fn told(facts: Facts<'_>, found: &mut Vec<Finding>) {
-    let told = &facts.fleet.told;
+/// Adds Alertmanager's alerts, but for those that our own rules found already.
+pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let told = &inputs.fleet.told;
     if let Some(reason) = told.error() {
         found.push(Finding {
             key: "alertmanager".into(),
-            kind: Kind::Alertmanager,
-            severity: Severity::Warning,
+            kind: AlertKind::Alertmanager,
+            severity: AlertSeverity::Warning,
             what: "alertmanager".into(),
             why: reason.to_owned(),
             since: told.read_at(),
@@ -27,20 +27,20 @@ pub(super) fn told(facts: Facts<'_>, found: &mut Vec<Finding>) {
             ("", node) => format!("node/{node}"),
             (app, _) => format!("app/{app}"),
         };
-        let same = |kinds: &[Kind]| {
+        let same = |kinds: &[AlertKind]| {
             let mut own = found[..own].iter();
             own.any(|f| !f.near && kinds.contains(&f.kind) && f.row == row)
         };
         let known = match name {
             // The first is always on, the second is what `matou check` found.
             "Watchdog" | "MatouAlert" => true,
-            "ApplicationDown" => same(&[Kind::Http]),
-            "NodeDown" => same(&[Kind::Unreachable, Kind::NodeDown]),
-            "NodeCpu" => same(&[Kind::Cpu]),
-            "NodeMemory" => same(&[Kind::Memory]),
-            "NodeDisk" => same(&[Kind::Disk]),
-            "NodeDiskFilling" => same(&[Kind::DiskTrend]),
-            "BackupMissed" => same(&[Kind::Backup]),
+            "ApplicationDown" => same(&[AlertKind::Http]),
+            "NodeDown" => same(&[AlertKind::Unreachable, AlertKind::NodeDown]),
+            "NodeCpu" => same(&[AlertKind::Cpu]),
+            "NodeMemory" => same(&[AlertKind::Memory]),
+            "NodeDisk" => same(&[AlertKind::Disk]),
+            "NodeDiskFilling" => same(&[AlertKind::DiskTrend]),
+            "BackupMissed" => same(&[AlertKind::Backup]),
             _ => false,
         };
         if known {
@@ -51,11 +51,11 @@ pub(super) fn told(facts: Facts<'_>, found: &mut Vec<Finding>) {
             summary => format!("{summary} (Prometheus)"),
         };
         found.push(Finding {
-            key: format!("{TOLD}{}", alert.fingerprint),
-            kind: Kind::Told,
+            key: format!("{ALERTMANAGER_KEY_PREFIX}{}", alert.fingerprint),
+            kind: AlertKind::Told,
             severity: match alert.label("severity") {
-                "critical" => Severity::Critical,
-                _ => Severity::Warning,
+                "critical" => AlertSeverity::Critical,
+                _ => AlertSeverity::Warning,
             },
             what: [app, node, name]
                 .into_iter()

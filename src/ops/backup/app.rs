@@ -8,34 +8,34 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::work::{Work, failed};
+use super::work::{BackupContext, backup_step_error};
 use super::{dump, files, merge, unit};
 use crate::backup::{
-    AppReport, BackupError, Ending, FLEET, FleetId, Guard, Layout, MANIFEST, Manifest, RAN_WITHOUT,
-    Summary, data, identity,
+    AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
+    Manifest, RepositoryAccess, ResticSummary, identity, matou_folder,
 };
-use crate::host::{Command, Confined, Lasting};
-use crate::job::{Change, Check, Cx, Hold, Lock, Step, StepError};
+use crate::host::{Command, ConfinedFolders, DetachedUnit};
+use crate::job::{Change, Check, JobLock, LockRequest, Step, StepContext, StepError};
 use crate::model::Swarm;
-use crate::ops::restore::{Journal, check_settled};
-use crate::stack::{AppFile, Target};
+use crate::ops::restore::{SwapLog, check_restore_settled};
+use crate::stack::{AppFile, RenderTarget};
 use crate::text::human_bytes;
 
 /// How long one application may take: the first backup of a large one over a slow line.
-const PATIENCE: Duration = Duration::from_secs(48 * 3600);
+const BACKUP_TIMEOUT: Duration = Duration::from_secs(48 * 3600);
 
-/// Exit code of [`BODY`] when a folder is not there.
-const MISSING: i32 = 74;
+/// Exit code of [`BACKUP_SCRIPT`] when a folder is not there.
+const EXIT_MISSING_FOLDER: i32 = 74;
 
-/// Exit code of [`BODY`] when the snapshot could not be read again.
-const UNREAD: i32 = 76;
+/// Exit code of [`BACKUP_SCRIPT`] when the snapshot could not be read again.
+const EXIT_UNREADABLE: i32 = 76;
 
-/// Backs up, then reads the manifest `$1` of the new snapshot again from the repository and compares
-/// it with the one on the disk: the snapshot, the index, its trees and a part of its data are really
-/// there.
+/// Backs up, then proves the snapshot: reads its manifest `$1` back from the repository and
+/// compares it with the one on the disk. That shows that the snapshot, the index, its trees and a
+/// part of its data are there.
 ///
-/// Every folder is looked at first: 0.14 passes over one that is not there, and ends well.
-const BODY: &str = r#"m=$1; shift; n=; for p; do
+/// Checks first that every folder exists: restic 0.14 skips a missing one and still succeeds.
+const BACKUP_SCRIPT: &str = r#"m=$1; shift; n=; for p; do
     [ -z "$n" ] || [ ! -L "$p" ] || { echo "the folder $p is a link, of which nothing but itself would be backed up: mount there what it leads to (mount --bind)" >&2; exit 74; }
     [ -z "$n" ] || [ -d "$p" ] || { echo "the folder $p is not there" >&2; exit 74; }
     [ "$p" != -- ] || n=1
@@ -52,30 +52,30 @@ echo "{\"message_type\":\"matou_read\",\"snapshot_id\":\"$id\"}"
 exit $c"#;
 
 /// The unit of an application's backup.
-pub(super) fn unit_name(app: &str) -> String {
-    format!("{}{app}", super::UNIT)
+pub(super) fn app_backup_unit(app: &str) -> String {
+    format!("{}{app}", super::APP_UNIT_PREFIX)
 }
 
 /// Makes a snapshot of one application.
-pub(super) struct App {
+pub(super) struct BackUpApp {
     pub app: String,
-    pub work: Work,
+    pub work: BackupContext,
     /// It is a part of a job that holds the application's lock.
-    pub locked: bool,
-    /// Nothing of it runs but its database servers: the files of SQLite are of one moment by
-    /// themselves.
+    pub already_locked: bool,
+    /// Nothing of the application runs but its database servers, so files of SQLite are consistent
+    /// without a dump.
     pub stopped: bool,
-    /// The plan tells when its last snapshot was made: somebody reads it before it is run.
-    pub compared: bool,
+    /// The plan says when the last snapshot was made. False where nobody reads the plan.
+    pub tells_last_snapshot: bool,
 }
 
 /// Makes the snapshot of the fleet's own files.
-pub(super) struct Fleet {
-    pub work: Work,
+pub(super) struct BackUpFleet {
+    pub work: BackupContext,
 }
 
 /// A snapshot that is to be made.
-struct Source {
+struct BackupSource {
     /// Empty for the fleet.
     app: String,
     unit: String,
@@ -85,13 +85,13 @@ struct Source {
     one_file_system: bool,
     /// Read again from the repository: what it holds must be what was written.
     manifest: PathBuf,
-    /// Where root follows no link meanwhile.
-    confined: Confined,
+    /// Folders in which root follows no link while the snapshot is made.
+    confined: ConfinedFolders,
 }
 
-impl Source {
-    /// Arguments of [`BODY`].
-    fn args(&self, fleet: &str, id: &FleetId) -> Vec<String> {
+impl BackupSource {
+    /// Returns the arguments of [`BACKUP_SCRIPT`].
+    fn restic_args(&self, fleet: &str, id: &FleetId) -> Vec<String> {
         let manifest = self.manifest.display().to_string();
         let id = id.tag();
         let tags = [
@@ -113,52 +113,57 @@ impl Source {
     }
 }
 
-impl App {
-    async fn layout(&self) -> Result<Layout, BackupError> {
-        let cx = &self.work.cx;
-        Layout::of(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
+impl BackUpApp {
+    async fn load_app_storage(&self) -> Result<AppStorage, BackupError> {
+        let cx = &self.work.fleet;
+        AppStorage::load(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
     }
 
-    /// When its last snapshot was made, as far as that is asked and can be told.
-    async fn last(&self) -> Option<Timestamp> {
-        if !self.compared {
+    /// Returns when the last snapshot was made. `None` if the plan does not say it, or it is not
+    /// known.
+    async fn last_snapshot_time(&self) -> Option<Timestamp> {
+        if !self.tells_last_snapshot {
             return None;
         }
-        let (view, all) = self.work.seen().await.ok()?;
+        let (view, all) = self.work.planned_view().await.ok()?;
         let last = view.candidates(&self.app, all).ok()?;
         last.first().map(|s| s.time)
     }
 
-    fn source(&self, layout: &Layout, secrets: bool) -> Source {
+    fn backup_source(&self, layout: &AppStorage, secrets: bool) -> BackupSource {
         let mut paths: Vec<PathBuf> = layout.volumes.iter().map(|v| v.folder.clone()).collect();
         if secrets {
             paths.push(layout.secrets.clone());
         }
         paths.push(layout.dumps.clone());
-        Source {
+        BackupSource {
             app: self.app.clone(),
-            unit: unit_name(&self.app),
+            unit: app_backup_unit(&self.app),
             tag: format!("app={}", self.app),
             paths,
             exclude: layout.spec.exclude.clone(),
             one_file_system: layout.spec.one_file_system,
             manifest: layout.dumps.join(MANIFEST),
-            confined: layout.confined(&self.work.cx.config),
+            confined: layout.confined_folders(&self.work.fleet.config),
         }
     }
 
-    /// [`App::back_up`] with the application's lock: what is deployed or restored just now is no
-    /// state to keep.
-    async fn back_up_alone(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
-        // One that runs already is watched, beside the one who holds the lock for it.
-        if is_running(&self.work, &unit_name(&self.app)).await? {
+    /// Takes the application's lock, then does [`BackUpApp::back_up`]: nothing is deployed or
+    /// restored meanwhile.
+    async fn back_up_with_lock(
+        &self,
+        cx: &StepContext,
+        report: &mut AppBackupReport,
+    ) -> Result<(), StepError> {
+        // A backup that runs already is watched; whoever began it holds the lock.
+        if is_unit_running(&self.work, &app_backup_unit(&self.app)).await? {
             return self.back_up(cx, report).await;
         }
-        let hold = Hold::of_apps(&self.work.storage.host, [self.app.clone()]);
+        let hold = LockRequest::for_apps(&self.work.storage.host, [self.app.clone()]);
         let (told, mut lines) = tokio::sync::mpsc::channel::<String>(4);
-        let wait = self.work.cx.runner.wait();
+        let wait = self.work.fleet.runner.lock_wait();
         let title = format!("back up {}", self.app);
-        let taking = async move { Lock::take(&hold, &title, wait, &told).await };
+        let taking = async move { JobLock::take(&hold, &title, wait, &told).await };
         let telling = async {
             while let Some(line) = lines.recv().await {
                 cx.out.note(line).await;
@@ -170,28 +175,32 @@ impl App {
         let lock = lock.map_err(|e| StepError::failed(e.to_string()))?;
         let result = tokio::select! {
             result = self.back_up(cx, report) => result,
-            () = lock.lost().cancelled() => Err(StepError::failed(lock.loss())),
+            () = lock.lost_token().cancelled() => Err(StepError::failed(lock.loss_reason())),
         };
         lock.release().await;
         result
     }
 
     /// Dumps, manifest, snapshot.
-    async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+    async fn back_up(
+        &self,
+        cx: &StepContext,
+        report: &mut AppBackupReport,
+    ) -> Result<(), StepError> {
         // One that is stopped for a move has no other state than that.
         if !self.stopped {
-            let data = data(&self.work.cx.config);
-            let journal = Journal::new(&self.work.storage.host, &data, &self.app);
-            check_settled(&journal, &self.app).await?;
+            let data = matou_folder(&self.work.fleet.config);
+            let journal = SwapLog::new(&self.work.storage.host, &data, &self.app);
+            check_restore_settled(&journal, &self.app).await?;
         }
-        let layout = self.layout().await.map_err(failed)?;
-        let unit = unit_name(&self.app);
+        let layout = self.load_app_storage().await.map_err(backup_step_error)?;
+        let unit = app_backup_unit(&self.app);
         let (running, secrets) = tokio::try_join!(
-            is_running(&self.work, &unit),
-            exists(&self.work, &layout.secrets)
+            is_unit_running(&self.work, &unit),
+            folder_exists(&self.work, &layout.secrets)
         )?;
-        let source = self.source(&layout, secrets);
-        let missed = self.missed(&layout).await?;
+        let source = self.backup_source(&layout, secrets);
+        let missed = self.find_missed_dumps(&layout).await?;
         if running {
             cx.out
                 .note(format!(
@@ -200,9 +209,10 @@ impl App {
                 ))
                 .await;
         } else {
-            self.prepare(cx, &layout, &missed, report).await?;
+            self.write_dumps_and_manifest(cx, &layout, &missed, report)
+                .await?;
         }
-        snapshot(&self.work, cx, &source, running, report).await?;
+        make_snapshot(&self.work, cx, &source, running, report).await?;
         match missed.as_slice() {
             [] => Ok(()),
             some => Err(StepError::failed(format!(
@@ -214,9 +224,9 @@ impl App {
         }
     }
 
-    /// Services of an application without a file that its earlier backups had dumps of: the manifest
-    /// of the last one tells.
-    async fn missed(&self, layout: &Layout) -> Result<Vec<String>, StepError> {
+    /// Returns the services whose dumps the last manifest lists, if the application has no
+    /// application file any more. Without that file no dump can be made.
+    async fn find_missed_dumps(&self, layout: &AppStorage) -> Result<Vec<String>, StepError> {
         if layout.file.is_some() {
             return Ok(Vec::new());
         }
@@ -226,7 +236,7 @@ impl App {
             .sudo()
             .timeout(Duration::from_secs(20))
             .label(format!("read {}", manifest.display()));
-        let text = self.work.storage.host.run_ok(&read).await?.text();
+        let text = self.work.storage.host.run_ok(&read).await?.stdout_text();
         let Ok(last) = serde_json::from_str::<Manifest>(&text) else {
             return Ok(Vec::new());
         };
@@ -238,21 +248,22 @@ impl App {
     }
 
     /// Makes the dumps and writes down what the snapshot will hold.
-    async fn prepare(
+    async fn write_dumps_and_manifest(
         &self,
-        cx: &Cx,
-        layout: &Layout,
+        cx: &StepContext,
+        layout: &AppStorage,
         missed: &[String],
-        report: &mut AppReport,
+        report: &mut AppBackupReport,
     ) -> Result<(), StepError> {
-        let nodes = &self.work.cx.nodes;
-        let swarm = swarm(&self.work).await?;
+        let nodes = &self.work.fleet.nodes;
+        let swarm = query_swarm_for_backup(&self.work).await?;
         let mut dumps = Vec::new();
         for dump in &layout.spec.dumps {
             if self.stopped && !dump.needs_service() {
                 continue;
             }
-            let made = dump::make(dump, layout, &swarm, &self.work.cx.config, nodes, cx).await;
+            let made =
+                dump::make_dump(dump, layout, &swarm, &self.work.fleet.config, nodes, cx).await;
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
@@ -267,41 +278,46 @@ impl App {
                 ))
                 .await;
         }
-        let (stack, mut kept) = self.stack(layout).map_err(StepError::Failed)?;
+        let (stack, mut kept) = self
+            .collect_stack_files(layout)
+            .map_err(StepError::Failed)?;
         let manifest = Manifest {
             app: self.app.clone(),
-            fleet: self.work.fleet().to_owned(),
+            fleet: self.work.fleet_name().to_owned(),
             time: Timestamp::now(),
             volumes: layout.volumes.clone(),
             dumps,
-            images: images(&self.app, &swarm),
+            images: list_running_images(&self.app, &swarm),
             missed: missed.to_vec(),
             stack,
         };
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
         kept.push((MANIFEST.to_owned(), text.into_bytes()));
-        files::put(&self.work.storage.host, &layout.dumps, &kept, &[])
+        files::replace_folder_files(&self.work.storage.host, &layout.dumps, &kept, &[])
             .await
             .map_err(StepError::Failed)
     }
 
     /// The hash of the rendered stack, and the files that make the application.
-    fn stack(&self, layout: &Layout) -> Result<(String, Vec<files::File>), String> {
+    fn collect_stack_files(
+        &self,
+        layout: &AppStorage,
+    ) -> Result<(String, Vec<files::PackedFile>), String> {
         let Some(file) = &layout.file else {
             return Ok((String::new(), Vec::new()));
         };
-        let cx = &self.work.cx;
-        let target = Target {
-            switches: file.edge.clone(),
-            ..Target::of(&cx.config)
+        let cx = &self.work.fleet;
+        let target = RenderTarget {
+            edge_settings: file.edge.clone(),
+            ..RenderTarget::for_fleet(&cx.config)
         };
         let rendered = cx
             .catalogue
-            .render(&file.stack, &self.app, &file.variables, &target)
+            .render_stack(&file.stack, &self.app, &file.variables, &target)
             .map_err(|e| e.to_string())?;
-        let hash = crate::text::sha256(&rendered.yaml);
-        let mut kept = vec![(format!("{}.toml", self.app), file.text().into_bytes())];
-        if let Some(text) = own_stack(file, cx.config.folder().as_deref())? {
+        let hash = crate::text::sha256_hex(&rendered.yaml);
+        let mut kept = vec![(format!("{}.toml", self.app), file.to_toml().into_bytes())];
+        if let Some(text) = read_own_stack(file, cx.config.folder().as_deref())? {
             kept.push(("stack.yml".into(), text));
         }
         Ok((hash, kept))
@@ -309,11 +325,11 @@ impl App {
 }
 
 /// The stack file of an application, when it is none of those that are built in.
-pub(in crate::ops) fn own_stack(
+pub(in crate::ops) fn read_own_stack(
     file: &AppFile,
     folder: Option<&std::path::Path>,
 ) -> Result<Option<Vec<u8>>, String> {
-    let path = match (files::is_path(&file.stack), folder) {
+    let path = match (files::is_compose_path(&file.stack), folder) {
         (true, _) => PathBuf::from(&file.stack),
         (false, Some(folder)) => {
             let stacks = folder.join("stacks");
@@ -334,7 +350,7 @@ pub(in crate::ops) fn own_stack(
 }
 
 /// Services and the images their tasks run.
-fn images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
+fn list_running_images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
     let mut images = BTreeMap::new();
     for service in &swarm.services {
         if service.stack.as_deref().unwrap_or(&service.name) != app {
@@ -350,19 +366,19 @@ fn images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
     images.into_iter().collect()
 }
 
-async fn swarm(work: &Work) -> Result<Swarm, StepError> {
+async fn query_swarm_for_backup(work: &BackupContext) -> Result<Swarm, StepError> {
     let failed = |e: crate::docker::DockerError| StepError::failed(e.to_string());
-    let manager = work.cx.nodes.manager().await.map_err(failed)?;
-    manager.docker.swarm().await.map_err(failed)
+    let manager = work.fleet.nodes.find_manager().await.map_err(failed)?;
+    manager.docker.query_swarm().await.map_err(failed)
 }
 
 /// Whether the unit runs, begun by a console that is gone.
-async fn is_running(work: &Work, unit: &str) -> Result<bool, StepError> {
-    let units = work.storage.host.lasting(unit).await?;
+async fn is_unit_running(work: &BackupContext, unit: &str) -> Result<bool, StepError> {
+    let units = work.storage.host.list_detached_units(unit).await?;
     Ok(units.iter().any(|u| u == unit))
 }
 
-async fn exists(work: &Work, folder: &std::path::Path) -> Result<bool, StepError> {
+async fn folder_exists(work: &BackupContext, folder: &std::path::Path) -> Result<bool, StepError> {
     let test = Command::new("test")
         .arg("-d")
         .arg(folder.display().to_string())
@@ -371,44 +387,53 @@ async fn exists(work: &Work, folder: &std::path::Path) -> Result<bool, StepError
     Ok(work.storage.host.run(&test).await?.code == 0)
 }
 
-/// Runs restic and judges: exit code, summary, nothing skipped, and the manifest read again from
-/// the repository and found to be the one on the disk ([`BODY`]). One that has `begun` is watched.
-async fn snapshot(
-    work: &Work,
-    cx: &Cx,
-    source: &Source,
+/// Runs restic and checks the result: the exit code, the summary, that nothing was skipped, and
+/// that the manifest was read back ([`BACKUP_SCRIPT`]). When `begun`, watches the unit that runs
+/// already.
+async fn make_snapshot(
+    work: &BackupContext,
+    cx: &StepContext,
+    source: &BackupSource,
     begun: bool,
-    report: &mut AppReport,
+    report: &mut AppBackupReport,
 ) -> Result<(), StepError> {
     let restic = &work.primary;
     let what = match source.app.as_str() {
         "" => "the fleet's own files".to_owned(),
         app => app.to_owned(),
     };
-    let id = work.id().await.map_err(failed)?;
-    let args = source.args(work.fleet(), id);
-    let lasting = Lasting {
+    let id = work.fleet_id().await.map_err(backup_step_error)?;
+    let args = source.restic_args(work.fleet_name(), id);
+    let lasting = DetachedUnit {
         begun,
-        ..source
-            .confined
-            .unit(restic.lasting(&source.unit, Guard::Shared, BODY, args))
+        ..source.confined.confine_unit(restic.detached_unit(
+            &source.unit,
+            RepositoryAccess::Shared,
+            BACKUP_SCRIPT,
+            args,
+        ))
     };
-    let ended = unit::back_up(cx, restic, &lasting).await.map_err(failed)?;
+    let ended = unit::run_backup_unit(cx, restic, &lasting)
+        .await
+        .map_err(backup_step_error)?;
     if cx.cancel.is_cancelled() {
         return Err(StepError::Cancelled);
     }
-    if ended.code == MISSING {
+    if ended.code == EXIT_MISSING_FOLDER {
         return Err(StepError::failed(format!(
             "{}; is the disk mounted?",
             ended.said
         )));
     }
-    if ended.code == UNREAD {
-        let why = restic.error(&["dump"], 1, &ended.said);
-        return Err(unread(&ended.summary.unwrap_or_default(), &why.to_string()));
+    if ended.code == EXIT_UNREADABLE {
+        let why = restic.error_of_exit(&["dump"], 1, &ended.said);
+        return Err(unreadable_snapshot(
+            &ended.summary.unwrap_or_default(),
+            &why.to_string(),
+        ));
     }
-    if ended.code != 0 && ended.code != RAN_WITHOUT {
-        let error = restic.error(&["backup"], ended.code, &ended.said);
+    if ended.code != 0 && ended.code != INCOMPLETE {
+        let error = restic.error_of_exit(&["backup"], ended.code, &ended.said);
         return Err(StepError::failed(error.to_string()));
     }
     if let Some(skipped) = ended.skipped.first() {
@@ -420,16 +445,16 @@ async fn snapshot(
         .summary
         .filter(|s| !s.snapshot_id.is_empty())
         .ok_or_else(|| StepError::failed("restic told no snapshot"))?;
-    fill(report, &summary);
-    if ended.read.as_ref() != Some(&summary.snapshot_id) {
-        return Err(unread(&summary, "nobody tried it"));
+    fill_report(report, &summary);
+    if ended.reread_snapshot.as_ref() != Some(&summary.snapshot_id) {
+        return Err(unreadable_snapshot(&summary, "nobody tried it"));
     }
-    if ended.code == RAN_WITHOUT || ended.failed_files > 0 {
-        report.result = Ending::Warning;
+    if ended.code == INCOMPLETE || ended.failed_files > 0 {
+        report.result = BackupResult::Warning;
         report.errors = ended.errors;
         cx.out
-            .line(
-                crate::job::Stream::Stderr,
+            .send_line(
+                crate::job::OutputStream::Stderr,
                 format!(
                     "WARNING: {} files of {what} could not be read and are not in the snapshot {}",
                     ended.failed_files.max(1),
@@ -438,12 +463,12 @@ async fn snapshot(
             )
             .await;
     } else {
-        report.result = Ending::Done;
+        report.result = BackupResult::Done;
     }
     cx.out
         .note(format!(
             "snapshot {} of {what}: {} files, {}, {} of it new",
-            crate::text::clean(&summary.snapshot_id),
+            crate::text::clean_line(&summary.snapshot_id),
             summary.total_files_processed,
             human_bytes(summary.total_bytes_processed),
             human_bytes(summary.data_added)
@@ -452,24 +477,24 @@ async fn snapshot(
     Ok(())
 }
 
-fn fill(report: &mut AppReport, summary: &Summary) {
+fn fill_report(report: &mut AppBackupReport, summary: &ResticSummary) {
     report.snapshot.clone_from(&summary.snapshot_id);
     report.files = summary.total_files_processed;
     report.bytes = summary.total_bytes_processed;
     report.added = summary.data_added;
 }
 
-fn unread(summary: &Summary, why: &str) -> StepError {
+fn unreadable_snapshot(summary: &ResticSummary, why: &str) -> StepError {
     StepError::failed(format!(
         "the snapshot {} can't be read again from the repository: {why}",
-        crate::text::clean(&summary.snapshot_id)
+        crate::text::clean_line(&summary.snapshot_id)
     ))
 }
 
-pub(super) fn report(app: &str) -> AppReport {
-    AppReport {
+pub(super) fn new_app_report(app: &str) -> AppBackupReport {
+    AppBackupReport {
         app: app.to_owned(),
-        result: Ending::Failed,
+        result: BackupResult::Failed,
         snapshot: String::new(),
         files: 0,
         bytes: 0,
@@ -480,10 +505,10 @@ pub(super) fn report(app: &str) -> AppReport {
     }
 }
 
-/// Puts how it went into the report of the run.
-pub(super) fn told(
-    work: &Work,
-    mut report: AppReport,
+/// Adds the result of one item to the report of the run, and returns it.
+pub(super) fn record_app_result(
+    work: &BackupContext,
+    mut report: AppBackupReport,
     begun: Instant,
     result: Result<(), StepError>,
 ) -> Result<(), StepError> {
@@ -497,21 +522,21 @@ pub(super) fn told(
         other => StepError::failed(format!("{what} NOT backed up: {other}")),
     });
     if let Err(e) = &result {
-        report.result = Ending::Failed;
-        report.errors = vec![work.cx.journal.redactor().redact(&e.to_string())];
+        report.result = BackupResult::Failed;
+        report.errors = vec![work.fleet.journal.redactor().redact(&e.to_string())];
     }
     work.report().apps.push(report);
     result
 }
 
 #[async_trait]
-impl Step for App {
+impl Step for BackUpApp {
     fn name(&self) -> String {
         format!("backup {}", self.app)
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        BACKUP_TIMEOUT
     }
 
     /// The others are backed up all the same.
@@ -519,10 +544,10 @@ impl Step for App {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let line = match self.layout().await {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let line = match self.load_app_storage().await {
             Err(why) => Change::add(format!("snapshot of {}", self.app))
-                .warn(format!("it will FAIL: {why}")),
+                .with_warning(format!("it will FAIL: {why}")),
             Ok(layout) => {
                 let dumps = match layout.spec.dumps.as_slice() {
                     [] => String::new(),
@@ -531,9 +556,9 @@ impl Step for App {
                         format!(", dump of {}", names.join(", "))
                     }
                 };
-                let volumes = crate::text::plural(layout.volumes.len(), "volume");
+                let volumes = crate::text::format_plural(layout.volumes.len(), "volume");
                 let what = format!("snapshot of {}: {volumes}{dumps}", self.app);
-                match self.last().await {
+                match self.last_snapshot_time().await {
                     Some(last) => {
                         Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")
                     }
@@ -544,74 +569,78 @@ impl Step for App {
         Ok(Check::Change(vec![line]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let (begun, mut report) = (Instant::now(), report(&self.app));
-        let result = match self.locked {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let (begun, mut report) = (Instant::now(), new_app_report(&self.app));
+        let result = match self.already_locked {
             true => self.back_up(cx, &mut report).await,
-            false => self.back_up_alone(cx, &mut report).await,
+            false => self.back_up_with_lock(cx, &mut report).await,
         };
-        told(&self.work, report, begun, result)
+        record_app_result(&self.work, report, begun, result)
     }
 
-    /// Proven by [`snapshot`].
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Proven by [`make_snapshot`].
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-impl Fleet {
-    async fn back_up(&self, cx: &Cx, report: &mut AppReport) -> Result<(), StepError> {
+impl BackUpFleet {
+    async fn back_up(
+        &self,
+        cx: &StepContext,
+        report: &mut AppBackupReport,
+    ) -> Result<(), StepError> {
         let work = &self.work;
-        let config = &work.cx.config;
-        let (host, folder) = (&work.storage.host, data(config).join(FLEET));
+        let config = &work.fleet.config;
+        let (host, folder) = (&work.storage.host, matou_folder(config).join(FLEET));
         let manifest = folder.join(MANIFEST);
-        if super::has_files(&work.cx) {
-            let left = merge::plan(config, host, None).await;
-            for other in left.map_err(StepError::Failed)?.left {
-                cx.out.note(other.line()).await;
+        if super::has_local_files(&work.fleet) {
+            let left = merge::plan_fleet_files_push(config, host, None).await;
+            for other in left.map_err(StepError::Failed)?.untouched {
+                cx.out.note(other.describe()).await;
             }
-            let pushed = merge::push(config, host, None).await;
+            let pushed = merge::push_fleet_files(config, host, None).await;
             pushed.map_err(StepError::Failed)?;
         }
         // The id lies among the files that are backed up.
-        let id = work.id().await.map_err(failed)?;
-        let swarm = identity::swarm(&work.cx.nodes).await;
+        let id = work.fleet_id().await.map_err(backup_step_error)?;
+        let swarm = identity::query_swarm_id(&work.fleet.nodes).await;
         let text = serde_json::json!({
             "fleet": config.fleet.name, "id": id.to_string(), "swarm": swarm, "time": Timestamp::now(),
         });
-        let certificates = self.certificates().await;
-        // Where certificates are kept is known by Traefik's volumes alone.
+        let certificates = self.find_certificate_stores().await;
+        // Certificate stores lie in volumes of Traefik: root follows no link there either.
         let volumes = certificates.iter().filter_map(|p| p.parent());
-        let command = crate::backup::confined(config)
-            .and(volumes)
-            .sh(files::GATHER)
+        let command = crate::backup::confined_data_folder(config)
+            .with_folders(volumes)
+            .sh(files::GATHER_FLEET_FILES)
             .arg(folder.display().to_string())
             .args(certificates.iter().map(|p| p.display().to_string()))
             .stdin(format!("{text}\n").into_bytes())
             .timeout(Duration::from_secs(60))
             .label("gather the fleet's own files");
         host.run_ok(&command).await?;
-        let source = Source {
+        let source = BackupSource {
             app: String::new(),
             unit: super::FLEET_UNIT.into(),
             tag: format!("fleet={}", config.fleet.name),
-            paths: vec![folder, data(config).join("secrets")],
+            paths: vec![folder, matou_folder(config).join("secrets")],
             exclude: Vec::new(),
             one_file_system: false,
             manifest,
-            confined: crate::backup::confined(config),
+            confined: crate::backup::confined_data_folder(config),
         };
-        snapshot(work, cx, &source, false, report).await
+        make_snapshot(work, cx, &source, false, report).await
     }
 
     /// Where Traefik's acme.json may be.
-    async fn certificates(&self) -> Vec<PathBuf> {
-        let cx = &self.work.cx;
+    async fn find_certificate_stores(&self) -> Vec<PathBuf> {
+        let cx = &self.work.fleet;
         let Some(folder) = cx.config.folder() else {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for app in AppFile::list(&folder) {
+        for app in AppFile::list_names(&folder) {
             let traefik = AppFile::load(&folder, &app)
                 .ok()
                 .flatten()
@@ -619,7 +648,7 @@ impl Fleet {
             if !traefik {
                 continue;
             }
-            if let Ok(layout) = Layout::of(&app, &cx.config, &cx.nodes, &cx.catalogue).await {
+            if let Ok(layout) = AppStorage::load(&app, &cx.config, &cx.nodes, &cx.catalogue).await {
                 found.extend(layout.volumes.iter().map(|v| v.folder.join("acme.json")));
             }
         }
@@ -628,31 +657,31 @@ impl Fleet {
 }
 
 #[async_trait]
-impl Step for Fleet {
+impl Step for BackUpFleet {
     fn name(&self) -> String {
         "backup of the fleet".into()
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        BACKUP_TIMEOUT
     }
 
     fn is_independent(&self) -> bool {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let line = "snapshot of the fleet's own files: configuration, secrets, certificates";
         Ok(Check::Change(vec![Change::add(line)]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let (begun, mut report) = (Instant::now(), report(""));
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let (begun, mut report) = (Instant::now(), new_app_report(""));
         let result = self.back_up(cx, &mut report).await;
-        told(&self.work, report, begun, result)
+        record_app_result(&self.work, report, begun, result)
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::backup::{Layout, ManifestDump};
+use crate::backup::{AppStorage, ManifestDump};
 use crate::config::Config;
 use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
-use crate::job::{Cx, Stream};
+use crate::job::{OutputStream, StepContext};
 use crate::model::Swarm;
 use crate::stack::{Dump, DumpEngine};
 
 /// How long one dump may take.
-const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+const DUMP_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
 /// What every dump begins with: `$1` is the file, `$2` database, `$3` user, `$4` secret, `$5` the
 /// stack's own line. What is not whole never gets the file's name.
-const BEGIN: &str = r#"set -e; umask 077
+const SCRIPT_HEAD: &str = r#"set -e; umask 077
 out=$1 database=$2 user=$3 secret=$4 line=$5
 say() { echo "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -38,8 +38,9 @@ trap 'rm -f "$tmp" "$tmp".*' EXIT
 find "$(dirname "$out")" -maxdepth 1 -name "$(basename "$out").*.part" -mmin +1440 -exec rm -f {} + 2>/dev/null || :
 "#;
 
-/// How it ends: not empty, on the disk, then its name; then its size is told.
-const END: &str = r#"
+/// How every dump script ends: checks that the dump is not empty, syncs it to the disk, gives it
+/// its name, and prints its size in bytes.
+const SCRIPT_TAIL: &str = r#"
 [ -s "$tmp" ] || say "the dump is empty"
 sync "$tmp" 2>/dev/null || sync
 mv -f "$tmp" "$out"
@@ -101,7 +102,7 @@ sh -c "$line" >"$tmp" </dev/null
 "#;
 
 /// The engine's name in the manifest.
-fn name(dump: &Dump) -> &'static str {
+fn dump_engine_name(dump: &Dump) -> &'static str {
     match (dump.engine, &dump.command) {
         (_, Some(_)) | (None, None) => "command",
         (Some(DumpEngine::Mariadb), _) => "mariadb",
@@ -112,8 +113,8 @@ fn name(dump: &Dump) -> &'static str {
     }
 }
 
-fn script(dump: &Dump) -> Result<String, String> {
-    let body = match (name(dump), &dump.command) {
+fn dump_script(dump: &Dump) -> Result<String, String> {
+    let body = match (dump_engine_name(dump), &dump.command) {
         ("mariadb" | "mysql", _) => MYSQL,
         ("postgresql", _) => POSTGRESQL,
         ("mongodb", _) => MONGODB,
@@ -124,22 +125,22 @@ fn script(dump: &Dump) -> Result<String, String> {
         (_, Some(_)) => COMMAND,
         _ => return Err("a dump needs an engine or a command".into()),
     };
-    Ok(format!("{BEGIN}{body}{END}"))
+    Ok(format!("{SCRIPT_HEAD}{body}{SCRIPT_TAIL}"))
 }
 
 /// A container that runs, and its node.
-struct Container<'a> {
+struct DumpContainer<'a> {
     node: &'a NodeHandle,
     id: String,
     /// Volumes and where they are mounted.
     mounts: Vec<(String, String)>,
 }
 
-async fn container<'a>(
+async fn find_dump_container<'a>(
     service: &str,
     swarm: &Swarm,
     nodes: &'a Nodes,
-) -> Result<Container<'a>, String> {
+) -> Result<DumpContainer<'a>, String> {
     let found = swarm
         .services
         .iter()
@@ -155,7 +156,7 @@ async fn container<'a>(
         )
     })?;
     let node = nodes
-        .name_of(swarm, &task.node_id)
+        .find_name(swarm, &task.node_id)
         .and_then(|n| nodes.get(&n))
         .ok_or_else(|| format!("{service} runs on a node that is not in config.toml: add it"))?;
     let id = task.container_id.clone().unwrap_or_default();
@@ -174,8 +175,8 @@ async fn container<'a>(
         let (volume, at) = line.split_once('\t')?;
         Some((volume.to_owned(), at.to_owned()))
     };
-    Ok(Container {
-        mounts: out.text().lines().filter_map(pair).collect(),
+    Ok(DumpContainer {
+        mounts: out.stdout_text().lines().filter_map(pair).collect(),
         node,
         id,
     })
@@ -185,19 +186,19 @@ async fn container<'a>(
 ///
 /// # Errors
 /// One sentence: why there is no whole dump.
-pub(in crate::ops) async fn make(
+pub(in crate::ops) async fn make_dump(
     dump: &Dump,
-    layout: &Layout,
+    layout: &AppStorage,
     swarm: &Swarm,
     config: &Config,
     nodes: &Nodes,
-    cx: &Cx,
+    cx: &StepContext,
 ) -> Result<ManifestDump, String> {
-    let script = script(dump)?;
+    let script = dump_script(dump)?;
     let service = format!("{}_{}", layout.app, dump.service);
-    let container = container(&service, swarm, nodes).await?;
+    let container = find_dump_container(&service, swarm, nodes).await?;
     let path = layout
-        .on_storage(&container.mounts, &dump.file)
+        .path_on_storage(&container.mounts, &dump.file)
         .ok_or_else(|| {
             format!(
                 "the dump's file {} is in no volume of {service}, so no backup would hold it: name a path within one",
@@ -213,26 +214,29 @@ pub(in crate::ops) async fn make(
         .arg(text(&dump.secret))
         .arg(text(&dump.command))
         .sudo()
-        .timeout(PATIENCE)
+        .timeout(DUMP_TIMEOUT)
         .label(format!("dump of {service}"));
     cx.out
         .note(format!(
             "dump of {service} ({}) on {}",
-            name(dump),
+            dump_engine_name(dump),
             container.node.config.name
         ))
         .await;
-    let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
-    let running = container.node.host.stream(&command, lines, &cx.cancel);
+    let (lines, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
+    let running = container
+        .node
+        .host
+        .stream_lines(&command, lines, &cx.cancel);
     let reading = async {
         let (mut size, mut last) = (None, Vec::new());
         while let Some((stream, line)) = arriving.recv().await {
-            let text = crate::text::plain(&line);
-            if stream == Stream::Stdout {
+            let text = crate::text::clean_bytes(&line);
+            if stream == OutputStream::Stdout {
                 size = text.trim().parse::<u64>().ok();
                 continue;
             }
-            cx.out.line(stream, &text).await;
+            cx.out.send_line(stream, &text).await;
             if last.len() == 4 {
                 last.remove(0);
             }
@@ -248,10 +252,10 @@ pub(in crate::ops) async fn make(
             last.join(" / ")
         )
     })?;
-    seen(layout, config, &path, size, nodes).await?;
+    check_dump_on_storage(layout, config, &path, size, nodes).await?;
     Ok(ManifestDump {
         service: dump.service.clone(),
-        engine: name(dump).to_owned(),
+        engine: dump_engine_name(dump).to_owned(),
         database: dump.database.clone(),
         file: dump.file.clone(),
         path,
@@ -259,10 +263,11 @@ pub(in crate::ops) async fn make(
     })
 }
 
-/// The storage node sees the whole file: a volume that is another one there would be backed up
-/// without it. What is no regular file of one name was put there by somebody in the container.
-async fn seen(
-    layout: &Layout,
+/// Checks that the storage node sees the complete dump. The volume could be another one there, so
+/// the backup would lack the dump. Anything but a regular file with one name was put there by
+/// somebody in the container.
+async fn check_dump_on_storage(
+    layout: &AppStorage,
     config: &Config,
     path: &Path,
     size: u64,
@@ -270,13 +275,13 @@ async fn seen(
 ) -> Result<(), String> {
     let storage = nodes.get(&layout.node).ok_or("the storage node is gone")?;
     let stat = layout
-        .confined(config)
+        .confined_folders(config)
         .sh("exec stat -c '%h %s %F' -- \"$1\"")
         .arg(path.display().to_string())
         .timeout(Duration::from_secs(30))
         .label(format!("look at {}", path.display()));
     let found = storage.host.run(&stat).await.map_err(|e| e.to_string())?;
-    let text = found.text();
+    let text = found.stdout_text();
     let mut words = text.trim().splitn(3, ' ');
     let (links, there) = (
         words.next(),
@@ -300,7 +305,7 @@ async fn seen(
             "{} does not see the dump {}: the volume is not the same there, or a folder above the dump is a link; does the fleet's storage reach every node? {}",
             layout.node,
             path.display(),
-            crate::text::plain(&found.stderr)
+            crate::text::clean_bytes(&found.stderr)
         )),
     }
 }
@@ -326,7 +331,7 @@ mod tests {
     fn run(dump: &Dump) -> std::process::Output {
         let text = |v: &Option<String>| v.clone().unwrap_or_default();
         std::process::Command::new("sh")
-            .args(["-c", &script(dump).unwrap(), "sh", &dump.file])
+            .args(["-c", &dump_script(dump).unwrap(), "sh", &dump.file])
             .args([text(&dump.database), text(&dump.user), text(&dump.secret)])
             .arg(text(&dump.command))
             .output()
@@ -357,15 +362,15 @@ mod tests {
             DumpEngine::Postgresql,
             DumpEngine::Mongodb,
         ] {
-            let text = script(&dump(Some(engine), None, file)).unwrap();
+            let text = dump_script(&dump(Some(engine), None, file)).unwrap();
             let out = std::process::Command::new("sh")
                 .args(["-n", "-c", &text])
                 .output()
                 .unwrap();
             assert!(out.status.success(), "{engine:?}: {out:?}");
         }
-        assert!(script(&dump(Some(DumpEngine::Sqlite), None, file)).is_err());
-        assert!(script(&dump(None, None, file)).is_err());
+        assert!(dump_script(&dump(Some(DumpEngine::Sqlite), None, file)).is_err());
+        assert!(dump_script(&dump(None, None, file)).is_err());
         let missing = Dump {
             secret: Some("no_such".into()),
             ..dump(Some(DumpEngine::Postgresql), None, file)

@@ -1,21 +1,20 @@
-//! The fleet's own files on the storage node: config.toml, apps/, stacks/, so that they are in a
-//! backup and a manager knows at night what the operator's machine knew. Never a secret of a
-//! repository.
+//! The fleet files on the storage node: config.toml, apps/, stacks/. There they are backed up, and
+//! a manager finds them for the nightly backup. They never hold a secret of a repository.
 
 use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretBox;
 
-use crate::backup::{FLEET, data};
+use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
 use crate::host::{Command, Host};
 use crate::stack::AppFile;
 
-/// Makes the folder `$1` what comes as an archive, but for the files named after it, which stay as
-/// they are. Each file is replaced in one step, so one who reads meanwhile, a backup perhaps, finds
-/// the old or the new one; those who write or compare at the same moment wait for each other.
-const PUT: &str = r#"set -e; umask 077; d=$1; shift
+/// Makes the folder `$1` hold what the archive on standard input holds. The files named in the
+/// other arguments stay. Each file is replaced in one step, so a reader finds the old one or the
+/// new one. Writers, and readers that compare, wait for each other.
+const REPLACE_FOLDER: &str = r#"set -e; umask 077; d=$1; shift
 mkdir -p -m 700 -- "$d"
 exec 9<"$d"; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
@@ -34,37 +33,37 @@ cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
     done' "$d" {} +"#;
 
 /// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
-const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
+const PRINT_APPS_AND_STACKS: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
 flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 set --; for d in apps stacks; do [ ! -d $d ] || set -- "$@" $d; done
 [ $# = 0 ] || tar -c -f - -- "$@""#;
 
-/// Puts what comes as the manifest into the fleet's folder `$1`, and beside it the certificates in the
-/// last of the other files that is there.
-pub(super) const GATHER: &str = r#"set -e; umask 077; d=$1; shift
+/// Writes standard input as the manifest of the fleet folder `$1`. Copies the certificate store
+/// beside it: the last one of the other arguments that exists.
+pub(super) const GATHER_FLEET_FILES: &str = r#"set -e; umask 077; d=$1; shift
 mkdir -p -m 700 -- "$d" "$(dirname -- "$d")/secrets"; exec 9<"$d"
 flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 for f; do [ ! -f "$f" ] || { cp -- "$f" "$d/acme.json.new"; mv -f -T -- "$d/acme.json.new" "$d/acme.json"; }; done
 cat >"$d/manifest.json.new"; mv -f -T -- "$d/manifest.json.new" "$d/manifest.json""#;
 
 /// A relative path and what it holds.
-pub(super) type File = (String, Vec<u8>);
+pub(super) type PackedFile = (String, Vec<u8>);
 
-/// Files that a manager's copy of config.toml begins with, by which it is known.
-const MADE: &str = "# Made by `matou provision`";
+/// How a manager's copy of config.toml begins, by which it is recognized.
+const PROVISIONED_MARK: &str = "# Made by `matou provision`";
 
 /// Makes a folder of the node hold these files and, of those it held, the ones named in `stay`.
 ///
 /// # Errors
 /// One sentence; an archive that did not arrive whole changes nothing.
-pub(super) async fn put(
+pub(super) async fn replace_folder_files(
     host: &Host,
     folder: &Path,
-    files: &[File],
+    files: &[PackedFile],
     stay: &[&str],
 ) -> Result<(), String> {
-    let archive = archive(files).map_err(|e| format!("the files can't be packed: {e}"))?;
-    let command = Command::sh(PUT)
+    let archive = pack_files(files).map_err(|e| format!("the files can't be packed: {e}"))?;
+    let command = Command::sh(REPLACE_FOLDER)
         .arg(folder.display().to_string())
         .args(stay.iter().map(|name| (*name).to_owned()))
         .secret_stdin(SecretBox::new(Box::new(archive)))
@@ -75,7 +74,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-pub(super) fn archive(files: &[File]) -> std::io::Result<Vec<u8>> {
+pub(super) fn pack_files(files: &[PackedFile]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let now = jiff::Timestamp::now().as_second();
     let end = (".whole".to_owned(), Vec::new());
@@ -90,10 +89,10 @@ pub(super) fn archive(files: &[File]) -> std::io::Result<Vec<u8>> {
 }
 
 /// Whether config.toml is the copy that provisioning wrote to a manager.
-pub(super) fn is_managers(config: &Config) -> bool {
+pub(super) fn is_manager_copy(config: &Config) -> bool {
     let path = config.path.as_ref();
     let text = path.and_then(|p| std::fs::read_to_string(p).ok());
-    text.is_some_and(|t| t.starts_with(MADE))
+    text.is_some_and(|t| t.starts_with(PROVISIONED_MARK))
 }
 
 /// The operator's files: config.toml without passwords that stand in a location, apps/*.toml,
@@ -101,7 +100,7 @@ pub(super) fn is_managers(config: &Config) -> bool {
 ///
 /// # Errors
 /// A file that can't be read.
-pub(super) fn collect(config: &Config) -> Result<Vec<File>, String> {
+pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, String> {
     let mut files = Vec::new();
     let (Some(path), Some(folder)) = (&config.path, config.folder()) else {
         return Ok(files);
@@ -111,17 +110,18 @@ pub(super) fn collect(config: &Config) -> Result<Vec<File>, String> {
     };
     let mut text = String::from_utf8_lossy(&read(path)?).into_owned();
     for repository in &config.backup.repositories {
-        text = text.replace(&repository.location, &repository.shown());
+        text = text.replace(&repository.location, &repository.shown_location());
     }
     files.push(("config.toml".to_owned(), text.into_bytes()));
-    for app in AppFile::list(&folder) {
+    for app in AppFile::list_names(&folder) {
         let loaded = AppFile::load(&folder, &app).map_err(|e| e.to_string())?;
         let Some(mut file) = loaded else { continue };
-        if is_path(&file.stack) {
+        if is_compose_path(&file.stack) {
             let own = format!("app-{app}");
             let content = read(Path::new(&file.stack))?;
-            // apps/ may be another's, out of a git repository: no key of the operator's travels.
-            if !is_compose(&content) {
+            // apps/ may come from somebody else's git repository: it must not make matou send a
+            // private key.
+            if !is_compose_file(&content) {
                 return Err(format!(
                     "{} is no compose file: correct `stack` in {}",
                     file.stack,
@@ -131,36 +131,36 @@ pub(super) fn collect(config: &Config) -> Result<Vec<File>, String> {
             files.push((format!("stacks/{own}.yml"), content));
             file.stack = own;
         }
-        files.push((format!("apps/{app}.toml"), file.text().into_bytes()));
+        files.push((format!("apps/{app}.toml"), file.to_toml().into_bytes()));
     }
-    // Beside stacks/ lie passwords and keys.
+    // Passwords and keys lie beside stacks/: links to them are not followed.
     let stacks = folder.join("stacks");
     if let Ok(root) = stacks.canonicalize() {
-        add(&stacks, "stacks", &root, &mut files, 0)?;
+        collect_folder_files(&stacks, "stacks", &root, &mut files, 0)?;
     }
     Ok(files)
 }
 
 /// Whether a file has services.
-fn is_compose(content: &[u8]) -> bool {
+fn is_compose_file(content: &[u8]) -> bool {
     let yaml: Result<serde_yaml::Value, _> = serde_yaml::from_slice(content);
     yaml.is_ok_and(|v| v.get("services").is_some_and(serde_yaml::Value::is_mapping))
 }
 
 /// A compose file, not a name of the catalogue.
-pub(super) fn is_path(stack: &str) -> bool {
+pub(super) fn is_compose_path(stack: &str) -> bool {
     stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml")
 }
 
 /// Deepest folder below stacks/ that is taken along.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// Takes the files of a folder; what is reached by a link that leads out of `root` stays where it is.
-fn add(
+fn collect_folder_files(
     folder: &Path,
     name: &str,
     root: &Path,
-    files: &mut Vec<File>,
+    files: &mut Vec<PackedFile>,
     depth: usize,
 ) -> Result<(), String> {
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -172,8 +172,8 @@ fn add(
         if !path.canonicalize().is_ok_and(|real| real.starts_with(root)) {
             continue;
         }
-        if path.is_dir() && depth < DEEPEST {
-            add(&path, &name, root, files, depth + 1)?;
+        if path.is_dir() && depth < MAX_DEPTH {
+            collect_folder_files(&path, &name, root, files, depth + 1)?;
         } else if path.is_file() {
             let content = std::fs::read(&path)
                 .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
@@ -183,17 +183,16 @@ fn add(
     Ok(())
 }
 
-/// The other way round, on a manager: apps/ and stacks/ as the operator's machine left them on the
-/// storage node.
+/// Copies apps/ and stacks/ from the storage node to a manager's fleet folder.
 ///
 /// # Errors
 /// One sentence.
-pub(super) async fn fetch(config: &Config, storage: &Host) -> Result<(), String> {
+pub(super) async fn fetch_apps_and_stacks(config: &Config, storage: &Host) -> Result<(), String> {
     let Some(folder) = config.folder() else {
         return Ok(());
     };
-    let from = data(config).join(FLEET);
-    let read = Command::sh(READ)
+    let from = matou_folder(config).join(FLEET);
+    let read = Command::sh(PRINT_APPS_AND_STACKS)
         .arg(from.display().to_string())
         .sudo()
         .timeout(Duration::from_secs(120))
@@ -205,7 +204,7 @@ pub(super) async fn fetch(config: &Config, storage: &Host) -> Result<(), String>
     let failed = |e: std::io::Error| format!("apps/ and stacks/ can't be written: {e}");
     let new = tempfile::tempdir_in(&folder).map_err(failed)?;
     let mut archive = tar::Archive::new(out.stdout.as_slice());
-    // What others may write there they may not write here.
+    // Group and others may not write to the unpacked files, whatever their mode there is.
     archive.set_mask(0o022);
     archive.unpack(new.path()).map_err(failed)?;
     for name in ["apps", "stacks"] {
@@ -253,8 +252,8 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         std::fs::write(&other, "services: {}\n").unwrap();
         let app = format!("stack = \"{}\"\n", other.display());
         std::fs::write(at("apps/blog.toml"), app).unwrap();
-        let config = Config::read(&at("config.toml")).unwrap();
-        let files = collect(&config).unwrap();
+        let config = Config::read_file(&at("config.toml")).unwrap();
+        let files = collect_fleet_files(&config).unwrap();
         let mut names: Vec<&str> = files.iter().map(|(n, _)| n.as_str()).collect();
         names.sort();
         assert_eq!(
@@ -271,7 +270,7 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         let app = format!("stack = {:?}\n", key.path().with_extension("yml"));
         std::fs::write(key.path().with_extension("yml"), "-----BEGIN KEY-----").unwrap();
         std::fs::write(at("apps/evil.toml"), app).unwrap();
-        let refused = collect(&config).unwrap_err();
+        let refused = collect_fleet_files(&config).unwrap_err();
         assert!(refused.contains("is no compose file"), "{refused}");
         std::fs::remove_file(key.path().with_extension("yml")).unwrap();
         let all: Vec<u8> = files.into_iter().flat_map(|(_, c)| c).collect();
@@ -280,7 +279,7 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
             !all.contains("hunter") && all.contains("stack = \"app-blog\""),
             "{all}"
         );
-        assert!(!is_managers(&config));
+        assert!(!is_manager_copy(&config));
     }
 
     /// Runs a script as a node's shell does, with an archive as its input.
@@ -306,11 +305,11 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
     }
 
     fn files(names: &[&str]) -> Vec<u8> {
-        let files: Vec<File> = names
+        let files: Vec<PackedFile> = names
             .iter()
             .map(|n| ((*n).to_owned(), n.as_bytes().to_vec()))
             .collect();
-        archive(&files).unwrap()
+        pack_files(&files).unwrap()
     }
 
     #[test]
@@ -323,14 +322,26 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
             list.lines().map(str::to_owned).collect::<Vec<_>>()
         };
         let put = [d, ADDED[0], ADDED[1]];
-        done(PUT, &put, &files(&["apps/a.toml", "stacks/x/-y", "-z q"]));
+        done(
+            REPLACE_FOLDER,
+            &put,
+            &files(&["apps/a.toml", "stacks/x/-y", "-z q"]),
+        );
         assert_eq!(names(), ["./-z q", "./apps/a.toml", "./stacks/x/-y"]);
         let store = dir.path().join("store");
         std::fs::write(&store, "certificates").unwrap();
-        done(GATHER, &[d, "/nowhere", store.to_str().unwrap()], b"{}");
+        done(
+            GATHER_FLEET_FILES,
+            &[d, "/nowhere", store.to_str().unwrap()],
+            b"{}",
+        );
         assert_eq!(done(LIST, &[d], b"").lines().count(), 3);
         // A folder where a file was and the other way round.
-        done(PUT, &put, &files(&["apps", "stacks/x", "-z q/1"]));
+        done(
+            REPLACE_FOLDER,
+            &put,
+            &files(&["apps", "stacks/x", "-z q/1"]),
+        );
         let now = [
             "./-z q/1",
             "./acme.json",
@@ -341,10 +352,10 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         assert_eq!(names(), now);
         // What did not arrive whole changes nothing.
         let whole = files(&["apps/b.toml"]);
-        assert!(!run(PUT, &put, &whole[..600]).status.success());
-        assert!(!run(PUT, &put, b"").status.success());
+        assert!(!run(REPLACE_FOLDER, &put, &whole[..600]).status.success());
+        assert!(!run(REPLACE_FOLDER, &put, b"").status.success());
         assert_eq!(names(), now);
-        done(PUT, &[d], &files(&[MANIFEST]));
+        done(REPLACE_FOLDER, &[d], &files(&[MANIFEST]));
         assert_eq!(names(), ["./manifest.json"]);
         assert!(!dir.path().join("fl eet.new").exists());
     }
@@ -357,13 +368,13 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         let d = folder.to_str().unwrap();
         let put = [d, ADDED[0], ADDED[1]];
         let sent = files(&["apps/a.toml", "apps/b.toml", "config.toml"]);
-        done(PUT, &put, &sent);
-        done(GATHER, &[d], b"{}");
+        done(REPLACE_FOLDER, &put, &sent);
+        done(GATHER_FLEET_FILES, &[d], b"{}");
         let read = |name: &str| std::fs::read(folder.join(name)).is_ok();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for _ in 0..50 {
-                    done(PUT, &put, &sent);
+                    done(REPLACE_FOLDER, &put, &sent);
                 }
             });
             let reader = scope.spawn(move || {

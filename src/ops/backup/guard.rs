@@ -1,27 +1,30 @@
-//! Whether a repository looks as it should before anything is forgotten or pruned there.
+//! Anomalies of a repository that stop forgetting and pruning: snapshots dated in the future, and
+//! snapshots that matou did not forget and that are gone.
 
 use std::time::Duration;
 
-use super::work::{Work, failed};
-use crate::backup::{BackupError, Counted, Fewer, Restic, Snapshot, reports};
+use super::work::{BackupContext, backup_step_error};
+use crate::backup::{
+    BackupError, Restic, ResticSnapshot, SnapshotCounts, SnapshotLoss, read_backup_reports,
+};
 use crate::host::{Command, Host};
 use crate::job::{Change, StepError};
 
 /// Folder of what was counted after a forget by hand, a file a repository, on the manager.
-const COUNTED: &str = "/var/lib/matou/counted";
+const COUNTS_FOLDER: &str = "/var/lib/matou/counted";
 
 /// Reports that are looked through for the last count.
-const LOOKED: usize = 40;
+const MAX_REPORTS: usize = 40;
 
-/// What is not as it should be.
+/// What is wrong with a repository.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct RepositoryAnomalies {
     /// Dated in the future.
-    pub ahead: Vec<Snapshot>,
-    pub fewer: Vec<Fewer>,
+    pub ahead: Vec<ResticSnapshot>,
+    pub fewer: Vec<SnapshotLoss>,
 }
 
-impl Found {
+impl RepositoryAnomalies {
     /// What is typed to let the ones dated in the future go.
     fn ahead_word(&self, repository: &str) -> String {
         format!("{repository}:ahead-{}", self.ahead.len())
@@ -34,24 +37,24 @@ impl Found {
     }
 
     /// Whether the operator lets the ones dated in the future go.
-    pub fn lets_ahead_go(&self, repository: &str, accept: &[String]) -> bool {
+    pub fn accepts_ahead(&self, repository: &str, accept: &[String]) -> bool {
         !self.ahead.is_empty() && accept.contains(&self.ahead_word(repository))
     }
 
     /// What must be decided before anything is forgotten, and was not.
-    pub fn questions(&self, repository: &str, accept: &[String]) -> Vec<Change> {
+    pub fn open_questions(&self, repository: &str, accept: &[String]) -> Vec<Change> {
         let mut lines = Vec::new();
         if let Some(latest) = self.ahead.iter().max_by_key(|s| s.time) {
             let what = format!(
                 "{repository}: {} dated in the future, up to {}: a clock was wrong, or somebody wants the policy to keep them and not the others; look at them first (`matou snapshots`), then `matou repo forget --repository {repository} --accept {}` lets them go",
-                snapshots(self.ahead.len(), "is", "are"),
+                format_snapshot_count(self.ahead.len(), "is", "are"),
                 latest.time.strftime("%F %R UTC"),
                 self.ahead_word(repository)
             );
             lines.push((what, self.ahead_word(repository)));
         }
         if !self.fewer.is_empty() {
-            let each: Vec<String> = self.fewer.iter().map(words).collect();
+            let each: Vec<String> = self.fewer.iter().map(format_snapshot_loss).collect();
             let word = self.fewer_word(repository);
             let what = format!(
                 "{repository}: snapshots are gone since the last night that matou did not forget: {}; find out who removed them (what is not pruned can be brought back: `restic recover`), then `matou repo forget --repository {repository} --accept {word}` goes on with what is left",
@@ -60,18 +63,19 @@ impl Found {
             lines.push((what, word));
         }
         let open = lines.into_iter().filter(|(_, word)| !accept.contains(word));
-        open.map(|(what, word)| Change::ask(what, word)).collect()
+        open.map(|(what, word)| Change::ask_to_accept(what, word))
+            .collect()
     }
 }
 
-fn snapshots(n: usize, is: &str, are: &str) -> String {
+fn format_snapshot_count(n: usize, is: &str, are: &str) -> String {
     match n {
         1 => format!("1 snapshot {is}"),
         n => format!("{n} snapshots {are}"),
     }
 }
 
-fn words(fewer: &Fewer) -> String {
+fn format_snapshot_loss(fewer: &SnapshotLoss) -> String {
     let of = match fewer.app.as_str() {
         "" => "the fleet's own files",
         app => app,
@@ -79,27 +83,42 @@ fn words(fewer: &Fewer) -> String {
     format!("{} of {} of {of} left", fewer.now, fewer.before)
 }
 
-/// This fleet's snapshots of a repository.
+/// Lists this fleet's snapshots of a repository.
 ///
 /// # Errors
-/// As [`Restic::snapshots`].
-pub(super) async fn own(work: &Work, restic: &Restic) -> Result<Vec<Snapshot>, BackupError> {
-    let all = restic.snapshots(&["matou"]).await?;
-    let view = work.view(restic, &all).await?;
+/// Those of [`Restic::list_snapshots`].
+pub(super) async fn list_own_snapshots(
+    work: &BackupContext,
+    restic: &Restic,
+) -> Result<Vec<ResticSnapshot>, BackupError> {
+    let all = restic.list_snapshots(&["matou"]).await?;
+    let view = work.snapshot_view(restic, &all).await?;
     Ok(all.into_iter().filter(|s| view.is_ours(s)).collect())
 }
 
-/// Looks at a repository as it is now.
+/// Compares a repository with the last count, and finds snapshots dated in the future.
 ///
 /// # Errors
 /// The repository, or the manager that keeps the reports, can't be asked.
-pub(super) async fn look(work: &Work, restic: &Restic) -> Result<Found, StepError> {
-    let (all, before) = tokio::join!(own(work, restic), last(work, restic.name()));
-    let (all, before) = (all.map_err(failed)?, before.map_err(failed)?);
-    let view = work.view(restic, &all).await.map_err(failed)?;
-    Ok(Found {
-        ahead: view.ahead(&all).into_iter().cloned().collect(),
-        fewer: before.map(|b| b.fallen(&all)).unwrap_or_default(),
+pub(super) async fn find_anomalies(
+    work: &BackupContext,
+    restic: &Restic,
+) -> Result<RepositoryAnomalies, StepError> {
+    let (all, before) = tokio::join!(
+        list_own_snapshots(work, restic),
+        read_last_counts(work, restic.name())
+    );
+    let (all, before) = (
+        all.map_err(backup_step_error)?,
+        before.map_err(backup_step_error)?,
+    );
+    let view = work
+        .snapshot_view(restic, &all)
+        .await
+        .map_err(backup_step_error)?;
+    Ok(RepositoryAnomalies {
+        ahead: view.dated_ahead(&all).into_iter().cloned().collect(),
+        fewer: before.map(|b| b.find_losses(&all)).unwrap_or_default(),
     })
 }
 
@@ -107,37 +126,50 @@ pub(super) async fn look(work: &Work, restic: &Restic) -> Result<Found, StepErro
 ///
 /// # Errors
 /// When the manager can't be asked.
-pub(super) async fn last(work: &Work, repository: &str) -> Result<Option<Counted>, BackupError> {
-    let Some(manager) = manager(work) else {
+pub(super) async fn read_last_counts(
+    work: &BackupContext,
+    repository: &str,
+) -> Result<Option<SnapshotCounts>, BackupError> {
+    let Some(manager) = counts_manager(work) else {
         return Ok(None);
     };
     let read = Command::sh("cat -- \"$1/$2.json\" 2>/dev/null || :")
-        .arg(COUNTED)
+        .arg(COUNTS_FOLDER)
         .arg(repository)
         .sudo()
         .timeout(Duration::from_secs(30))
         .label("read what was counted");
-    let (nights, by_hand) = tokio::join!(reports(&manager, LOOKED), manager.run_ok(&read));
+    let (nights, by_hand) = tokio::join!(
+        read_backup_reports(&manager, MAX_REPORTS),
+        manager.run_ok(&read)
+    );
     let night = nights?
         .into_iter()
         .find_map(|mut r| r.counted.remove(repository));
-    let by_hand = serde_json::from_str::<Counted>(&by_hand?.text()).ok();
+    let by_hand = serde_json::from_str::<SnapshotCounts>(&by_hand?.stdout_text()).ok();
     Ok(night.into_iter().chain(by_hand).max_by_key(|c| c.at))
 }
 
-/// Keeps what is there after the operator forgot by hand: the next night compares with it.
+/// Writes down how many snapshots are left after a `forget` by hand. The next nightly backup
+/// compares with it.
 ///
 /// # Errors
 /// The repository or the manager can't be asked.
-pub(super) async fn remember(work: &Work, restic: &Restic) -> Result<(), BackupError> {
-    let Some(manager) = manager(work) else {
+pub(super) async fn keep_snapshot_counts(
+    work: &BackupContext,
+    restic: &Restic,
+) -> Result<(), BackupError> {
+    let Some(manager) = counts_manager(work) else {
         return Ok(());
     };
-    let counted = Counted::count(&own(work, restic).await?, jiff::Timestamp::now());
+    let counted = SnapshotCounts::count_snapshots(
+        &list_own_snapshots(work, restic).await?,
+        jiff::Timestamp::now(),
+    );
     let text = serde_json::to_string(&counted).unwrap_or_default() + "\n";
     let script = "set -e; umask 077; mkdir -p -- \"$1\"; cat >\"$1/$2.new\"; [ \"$(wc -c <\"$1/$2.new\")\" -eq \"$3\" ]; mv -f -- \"$1/$2.new\" \"$1/$2.json\"";
     let write = Command::sh(script)
-        .arg(COUNTED)
+        .arg(COUNTS_FOLDER)
         .arg(restic.name())
         .arg(text.len().to_string())
         .stdin(text.into_bytes())
@@ -148,8 +180,8 @@ pub(super) async fn remember(work: &Work, restic: &Restic) -> Result<(), BackupE
     Ok(())
 }
 
-fn manager(work: &Work) -> Option<Host> {
-    super::night::manager(&work.cx)
+fn counts_manager(work: &BackupContext) -> Option<Host> {
+    super::night::find_report_manager(&work.fleet)
 }
 
 #[cfg(test)]
@@ -159,15 +191,15 @@ mod tests {
     #[test]
     fn a_decision_is_about_what_was_seen() {
         let ahead = r#"{"time":"2031-01-01T00:00:00Z","id":"ab"}"#;
-        let found = Found {
+        let found = RepositoryAnomalies {
             ahead: vec![serde_json::from_str(ahead).unwrap()],
-            fewer: vec![Fewer {
+            fewer: vec![SnapshotLoss {
                 app: "shop".into(),
                 before: 9,
                 now: 2,
             }],
         };
-        let lines = found.questions("main", &[]);
+        let lines = found.open_questions("main", &[]);
         assert!(
             lines[0]
                 .what
@@ -179,11 +211,15 @@ mod tests {
             lines[1]
         );
         let accept = ["main:ahead-1".to_owned(), "main:fewer-6".to_owned()];
-        let open = found.questions("main", &accept);
+        let open = found.open_questions("main", &accept);
         assert_eq!(open.len(), 1, "{open:?}");
         assert_eq!(open[0].accept.as_deref(), Some("main:fewer-7"));
-        assert!(found.lets_ahead_go("main", &accept));
-        assert!(!found.lets_ahead_go("away", &accept));
-        assert!(Found::default().questions("main", &[]).is_empty());
+        assert!(found.accepts_ahead("main", &accept));
+        assert!(!found.accepts_ahead("away", &accept));
+        assert!(
+            RepositoryAnomalies::default()
+                .open_questions("main", &[])
+                .is_empty()
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! The fleet's files on the storage node are merged by application: what one operator deploys is
-//! brought there, what another has there is left as it is and told. Only removing an application
-//! takes its file away.
+//! Merges the fleet files of several operators on the storage node, application by application. A
+//! deploy brings the files of its own application. Differences of other applications are reported
+//! and left as they are. Only removing an application removes its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use secrecy::SecretBox;
 
-use super::files::{self, File};
-use crate::backup::{FLEET, data};
+use super::files::{self, PackedFile};
+use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
 use crate::host::{Command, Host};
-use crate::job::myself;
+use crate::job::operator_name;
 use crate::stack::AppFile;
 
-/// Merges what comes as an archive into the folder `$1`: what is below replace/ takes the place of
-/// what is there, what is below add/ only comes where nothing is. `$2` is written down as the word on
-/// the application `$3`, where that is not empty. Each file is on the disk before it has its name.
-const MERGE: &str = r#"set -e; umask 077; d=$1
+/// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing
+/// ones; files below add/ are only added. Writes `$2` as the author note of the application `$3`,
+/// unless that is empty. Each file is synced to the disk before it gets its name.
+const MERGE_FILES: &str = r#"set -e; umask 077; d=$1
 mkdir -p -m 700 -- "$d"
 exec 9<"$d"; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
@@ -37,26 +37,26 @@ for how in replace add; do
 done
 cd -- "$d"; find . -type d -exec sync -- {} +"#;
 
-/// Takes the application `$3` out of the folder `$1`, with the word `$2` on it.
-const STRIKE: &str = r#"set -e; umask 077; cd -- "$1" 2>/dev/null || exit 0
+/// Removes the application file of `$3` from the folder `$1`, and writes `$2` as its author note.
+const REMOVE_APP: &str = r#"set -e; umask 077; cd -- "$1" 2>/dev/null || exit 0
 exec 9<.; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 mkdir -p -- written; printf '%s\n' "$2" >"written/$3.new"; sync -- "written/$3.new"; mv -f -T -- "written/$3.new" "written/$3"
 rm -f -- "apps/$3.toml"; [ ! -d apps ] || sync -- apps"#;
 
 /// Prints the operators' files of the folder `$1` as an archive; nothing where there are none.
-const READ: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
+const PRINT_FLEET_FILES: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
 flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
 set --; for d in config.toml apps stacks written; do [ ! -e $d ] || set -- "$@" $d; done
 [ $# = 0 ] || tar -c -f - -- "$@""#;
 
 /// What an application is here and on the storage node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AppFilesState {
     Same,
     /// In this folder alone.
-    Here,
+    LocalOnly,
     /// On the storage node alone.
-    There,
+    StoredOnly,
     /// In both, and not the same.
     Differs,
     /// In this folder, and removed from the fleet.
@@ -65,33 +65,33 @@ pub enum Standing {
 
 /// One application's files compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compared {
+pub struct AppFilesComparison {
     pub app: String,
-    pub standing: Standing,
+    pub state: AppFilesState,
     /// Who wrote or removed it on the storage node, and when, where that is known.
-    pub word: Option<String>,
+    pub author_note: Option<String>,
 }
 
-impl Compared {
+impl AppFilesComparison {
     /// A line for people.
-    pub fn line(&self) -> String {
+    pub fn describe(&self) -> String {
         let app = &self.app;
         let word = self
-            .word
+            .author_note
             .as_deref()
             .map_or_else(String::new, |w| format!(" ({w})"));
-        match self.standing {
-            Standing::Same => format!("{app} is the same here and on the storage node"),
-            Standing::Here => format!(
+        match self.state {
+            AppFilesState::Same => format!("{app} is the same here and on the storage node"),
+            AppFilesState::LocalOnly => format!(
                 "{app} is in this folder alone: the next deploy of it, or `matou backup --all`, brings it"
             ),
-            Standing::There => format!(
+            AppFilesState::StoredOnly => format!(
                 "{app} is on the storage node alone{word}, and stays there: `matou files --take {app}` brings it here"
             ),
-            Standing::Differs => format!(
+            AppFilesState::Differs => format!(
                 "{app} is another one on the storage node{word}, and stays so: `matou files --take {app}` brings it here, a deploy of it brings this one there"
             ),
-            Standing::Removed => {
+            AppFilesState::Removed => {
                 format!("{app} is in this folder, and was removed from the fleet{word}")
             }
         }
@@ -100,25 +100,26 @@ impl Compared {
 
 /// The operators' files on the storage node.
 #[derive(Debug, Default)]
-pub struct There(BTreeMap<String, Vec<u8>>);
+pub struct StoredFleetFiles(BTreeMap<String, Vec<u8>>);
 
-impl There {
+impl StoredFleetFiles {
     /// Reads them.
     ///
     /// # Errors
     /// One sentence.
-    pub async fn read(config: &Config, storage: &Host) -> Result<Self, String> {
-        let from = data(config).join(FLEET);
-        let read = Command::sh(READ)
+    pub async fn load(config: &Config, storage: &Host) -> Result<Self, String> {
+        let from = matou_folder(config).join(FLEET);
+        let read = Command::sh(PRINT_FLEET_FILES)
             .arg(from.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(120))
             .label(format!("read {}", from.display()));
         let out = storage.run_ok(&read).await.map_err(|e| e.to_string())?;
-        Self::unpack(&out.stdout).map_err(|e| format!("the fleet's files can't be read: {e}"))
+        Self::unpack_archive(&out.stdout)
+            .map_err(|e| format!("the fleet's files can't be read: {e}"))
     }
 
-    fn unpack(archive: &[u8]) -> std::io::Result<Self> {
+    fn unpack_archive(archive: &[u8]) -> std::io::Result<Self> {
         let mut found = BTreeMap::new();
         let mut archive = tar::Archive::new(archive);
         for entry in archive.entries()? {
@@ -134,7 +135,7 @@ impl There {
         Ok(Self(found))
     }
 
-    fn apps(&self) -> BTreeSet<String> {
+    fn list_apps(&self) -> BTreeSet<String> {
         let names = self.0.keys();
         let apps = names.filter_map(|n| n.strip_prefix("apps/")?.strip_suffix(".toml"));
         apps.filter(|a| crate::stack::is_app_name(a))
@@ -143,54 +144,57 @@ impl There {
     }
 
     /// Whether an application has a file there.
-    pub fn has(&self, app: &str) -> bool {
+    pub fn has_app(&self, app: &str) -> bool {
         self.0.contains_key(&format!("apps/{app}.toml"))
     }
 
-    fn word(&self, app: &str) -> Option<String> {
+    fn author_note(&self, app: &str) -> Option<String> {
         let word = self.0.get(&format!("written/{app}"))?;
-        Some(crate::text::plain(word.trim_ascii()))
+        Some(crate::text::clean_bytes(word.trim_ascii()))
     }
 
     fn is_removed(&self, app: &str) -> bool {
-        self.word(app).is_some_and(|w| w.starts_with(REMOVED))
+        self.author_note(app)
+            .is_some_and(|w| w.starts_with(REMOVED_BY))
             && !self.0.contains_key(&format!("apps/{app}.toml"))
     }
 
     /// The files of an application: its own, and its stack's.
-    fn of(&self, app: &str) -> Vec<File> {
-        let all: Vec<File> = self.0.clone().into_iter().collect();
-        part(&all, app)
+    fn app_files(&self, app: &str) -> Vec<PackedFile> {
+        let all: Vec<PackedFile> = self.0.clone().into_iter().collect();
+        select_app_files(&all, app)
     }
 
-    /// How the applications here and there stand to each other, by name.
-    pub fn compare(&self, mine: &Mine) -> Vec<Compared> {
-        let there = self.apps();
+    /// Compares all applications here and there, sorted by name.
+    pub fn compare_with_local(&self, mine: &LocalFleetFiles) -> Vec<AppFilesComparison> {
+        let there = self.list_apps();
         let all: BTreeSet<&String> = there.iter().chain(&mine.apps).collect();
         let compared = all.into_iter().map(|app| {
             let standing = match (mine.apps.contains(app), there.contains(app)) {
-                (true, true) if part(&mine.files, app) == self.of(app) => Standing::Same,
-                (true, true) => Standing::Differs,
-                (false, _) => Standing::There,
-                (true, false) if self.is_removed(app) => Standing::Removed,
-                (true, false) => Standing::Here,
+                (true, true) if select_app_files(&mine.files, app) == self.app_files(app) => {
+                    AppFilesState::Same
+                }
+                (true, true) => AppFilesState::Differs,
+                (false, _) => AppFilesState::StoredOnly,
+                (true, false) if self.is_removed(app) => AppFilesState::Removed,
+                (true, false) => AppFilesState::LocalOnly,
             };
-            Compared {
+            AppFilesComparison {
                 app: app.clone(),
-                standing,
-                word: self.word(app),
+                state: standing,
+                author_note: self.author_note(app),
             }
         });
         compared.collect()
     }
 
-    /// Writes an application's files into the fleet folder. What differs here is kept beside, as
-    /// `FILE.before`; answers with what was written and what was kept.
+    /// Writes an application's files into the fleet folder. A file that differs is kept as
+    /// `FILE.before`. Returns a line for each file that was written or kept.
     ///
     /// # Errors
     /// There is no such application, or a file can't be written.
-    pub fn take(&self, app: &str, folder: &Path) -> Result<Vec<String>, String> {
-        let files = self.of(app);
+    pub fn take_app(&self, app: &str, folder: &Path) -> Result<Vec<String>, String> {
+        let files = self.app_files(app);
         if files.is_empty() {
             return Err(format!("the storage node has no file of {app}"));
         }
@@ -199,7 +203,7 @@ impl There {
             .iter()
             .find(|(n, _)| n.starts_with("apps/"))
             .and_then(|(_, text)| toml::from_str(&String::from_utf8_lossy(text)).ok());
-        if own.is_none_or(|f| files::is_path(&f.stack)) {
+        if own.is_none_or(|f| files::is_compose_path(&f.stack)) {
             return Err(format!(
                 "apps/{app}.toml on the storage node names a file of another machine, or can't be read: nothing was taken"
             ));
@@ -229,32 +233,34 @@ impl There {
     }
 }
 
-/// What the word on a removed application begins with.
-const REMOVED: &str = "removed by";
+/// How the author note of a removed application begins.
+const REMOVED_BY: &str = "removed by";
 
 /// The operator's files on this machine.
 #[derive(Debug)]
-pub struct Mine {
+pub struct LocalFleetFiles {
     apps: BTreeSet<String>,
-    files: Vec<File>,
+    files: Vec<PackedFile>,
 }
 
-impl Mine {
+impl LocalFleetFiles {
     /// Reads them; nothing without config.toml.
     ///
     /// # Errors
     /// A file that can't be read.
-    pub fn read(config: &Config) -> Result<Self, String> {
+    pub fn load(config: &Config) -> Result<Self, String> {
         let folder = config.folder();
         Ok(Self {
-            apps: folder.map_or_else(BTreeSet::new, |f| AppFile::list(&f).into_iter().collect()),
-            files: files::collect(config)?,
+            apps: folder.map_or_else(BTreeSet::new, |f| {
+                AppFile::list_names(&f).into_iter().collect()
+            }),
+            files: files::collect_fleet_files(config)?,
         })
     }
 }
 
 /// The files of an application, of all files: its own, its stack, and what its stack names.
-fn part(all: &[File], app: &str) -> Vec<File> {
+fn select_app_files(all: &[PackedFile], app: &str) -> Vec<PackedFile> {
     let own = format!("apps/{app}.toml");
     let Some((_, text)) = all.iter().find(|(n, _)| *n == own) else {
         return Vec::new();
@@ -272,7 +278,7 @@ fn part(all: &[File], app: &str) -> Vec<File> {
         let rest = n.strip_prefix("stacks/").filter(|r| !r.is_empty());
         rest.is_some_and(|r| texts.iter().any(|t| t.contains(r)))
     };
-    let mut files: Vec<File> = all
+    let mut files: Vec<PackedFile> = all
         .iter()
         .filter(|(n, _)| *n == own || is_stack(n) || named(n))
         .cloned()
@@ -282,17 +288,18 @@ fn part(all: &[File], app: &str) -> Vec<File> {
 }
 
 /// What one push brings.
-struct Push {
-    replace: Vec<File>,
+struct FleetFilesPush {
+    replace: Vec<PackedFile>,
     /// Only where nothing is.
-    add: Vec<File>,
+    add: Vec<PackedFile>,
 }
 
-impl Push {
-    /// For a deploy of `app`, or, without, for a backup of everything.
-    fn of(mine: &Mine, there: &There, app: Option<&str>) -> Self {
-        let same = |(name, content): &&File| there.0.get(name) == Some(content);
-        let mut replace: Vec<File> = app.map_or_else(Vec::new, |app| part(&mine.files, app));
+impl FleetFilesPush {
+    /// Compares both sides for a deploy of `app`, or, if `None`, for a backup of everything.
+    fn new(mine: &LocalFleetFiles, there: &StoredFleetFiles, app: Option<&str>) -> Self {
+        let same = |(name, content): &&PackedFile| there.0.get(name) == Some(content);
+        let mut replace: Vec<PackedFile> =
+            app.map_or_else(Vec::new, |app| select_app_files(&mine.files, app));
         replace.extend(
             mine.files
                 .iter()
@@ -300,7 +307,7 @@ impl Push {
                 .cloned(),
         );
         replace.retain(|file| !same(&file));
-        let mut add: Vec<File> = Vec::new();
+        let mut add: Vec<PackedFile> = Vec::new();
         let wanted = |name: &str| match name.strip_prefix("apps/") {
             None => true,
             // A deploy brings its own.
@@ -326,55 +333,67 @@ impl Push {
 }
 
 /// What a push would do, and what it leaves as it is.
-pub struct Planned {
+pub struct FleetFilesPlan {
     pub is_done: bool,
-    /// Applications that are there alone, or are other ones there; what is deployed is none of them.
-    pub left: Vec<Compared>,
+    /// Applications that are on the storage node alone, or differ there; without the one that is
+    /// deployed.
+    pub untouched: Vec<AppFilesComparison>,
 }
 
-/// Compares.
+/// Plans a push without changing anything.
 ///
 /// # Errors
 /// One sentence.
-pub(super) async fn plan(
+pub(super) async fn plan_fleet_files_push(
     config: &Config,
     storage: &Host,
     app: Option<&str>,
-) -> Result<Planned, String> {
-    let there = There::read(config, storage).await?;
-    let mine = Mine::read(config)?;
-    let left = there.compare(&mine).into_iter().filter(|c| {
-        Some(c.app.as_str()) != app && !matches!(c.standing, Standing::Same | Standing::Here)
+) -> Result<FleetFilesPlan, String> {
+    let there = StoredFleetFiles::load(config, storage).await?;
+    let mine = LocalFleetFiles::load(config)?;
+    let left = there.compare_with_local(&mine).into_iter().filter(|c| {
+        Some(c.app.as_str()) != app
+            && !matches!(c.state, AppFilesState::Same | AppFilesState::LocalOnly)
     });
-    Ok(Planned {
-        is_done: Push::of(&mine, &there, app).is_done(),
-        left: left.collect(),
+    Ok(FleetFilesPlan {
+        is_done: FleetFilesPush::new(&mine, &there, app).is_done(),
+        untouched: left.collect(),
     })
 }
 
-/// Brings the files of an application, or what is missing there of all, and config.toml.
+/// Sends config.toml and the files of `app`, or, if `None`, what is missing on the storage node of
+/// all applications.
 ///
 /// # Errors
-/// One sentence; what did not arrive whole changes nothing.
-pub(super) async fn push(config: &Config, storage: &Host, app: Option<&str>) -> Result<(), String> {
-    let there = There::read(config, storage).await?;
-    let push = Push::of(&Mine::read(config)?, &there, app);
-    // A word that tells of a removal is no longer true when it is deployed again.
-    if push.is_done() && !app.is_some_and(|a| there.word(a).is_none_or(|w| w.starts_with(REMOVED)))
+/// One sentence; an archive that arrives incomplete changes nothing.
+pub(super) async fn push_fleet_files(
+    config: &Config,
+    storage: &Host,
+    app: Option<&str>,
+) -> Result<(), String> {
+    let there = StoredFleetFiles::load(config, storage).await?;
+    let push = FleetFilesPush::new(&LocalFleetFiles::load(config)?, &there, app);
+    // The author note of a removal is replaced when the application is deployed again.
+    if push.is_done()
+        && !app.is_some_and(|a| {
+            there
+                .author_note(a)
+                .is_none_or(|w| w.starts_with(REMOVED_BY))
+        })
     {
         return Ok(());
     }
-    let below = |name: &str, files: Vec<File>| -> Vec<File> {
+    let below = |name: &str, files: Vec<PackedFile>| -> Vec<PackedFile> {
         let files = files.into_iter();
         files.map(|(n, c)| (format!("{name}/{n}"), c)).collect()
     };
     let mut all = below("replace", push.replace);
     all.extend(below("add", push.add));
-    let archive = files::archive(&all).map_err(|e| format!("the files can't be packed: {e}"))?;
-    let folder = data(config).join(FLEET);
-    let command = Command::sh(MERGE)
+    let archive = files::pack_files(&all).map_err(|e| format!("the files can't be packed: {e}"))?;
+    let folder = matou_folder(config).join(FLEET);
+    let command = Command::sh(MERGE_FILES)
         .arg(folder.display().to_string())
-        .arg(word("written by"))
+        .arg(format_author_note("written by"))
         .arg(app.unwrap_or_default())
         .secret_stdin(SecretBox::new(Box::new(archive)))
         .sudo()
@@ -388,11 +407,15 @@ pub(super) async fn push(config: &Config, storage: &Host, app: Option<&str>) -> 
 ///
 /// # Errors
 /// One sentence.
-pub(super) async fn strike(config: &Config, storage: &Host, app: &str) -> Result<(), String> {
-    let folder = data(config).join(FLEET);
-    let command = Command::sh(STRIKE)
+pub(super) async fn remove_from_fleet_files(
+    config: &Config,
+    storage: &Host,
+    app: &str,
+) -> Result<(), String> {
+    let folder = matou_folder(config).join(FLEET);
+    let command = Command::sh(REMOVE_APP)
         .arg(folder.display().to_string())
-        .arg(word(REMOVED))
+        .arg(format_author_note(REMOVED_BY))
         .arg(app)
         .sudo()
         .timeout(Duration::from_secs(60))
@@ -401,29 +424,29 @@ pub(super) async fn strike(config: &Config, storage: &Host, app: &str) -> Result
     Ok(())
 }
 
-fn word(what: &str) -> String {
+fn format_author_note(what: &str) -> String {
     let now = jiff::Timestamp::now().strftime("%F %T UTC");
-    format!("{what} {} at {now}", myself())
+    format!("{what} {} at {now}", operator_name())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn files(list: &[(&str, &str)]) -> Vec<File> {
+    fn files(list: &[(&str, &str)]) -> Vec<PackedFile> {
         let list = list.iter();
         list.map(|(n, c)| ((*n).to_owned(), c.as_bytes().to_vec()))
             .collect()
     }
 
-    fn there(list: &[(&str, &str)]) -> There {
-        There(files(list).into_iter().collect())
+    fn there(list: &[(&str, &str)]) -> StoredFleetFiles {
+        StoredFleetFiles(files(list).into_iter().collect())
     }
 
-    fn mine(list: &[(&str, &str)]) -> Mine {
+    fn mine(list: &[(&str, &str)]) -> LocalFleetFiles {
         let files = files(list);
-        let apps = There(files.clone().into_iter().collect()).apps();
-        Mine { apps, files }
+        let apps = StoredFleetFiles(files.clone().into_iter().collect()).list_apps();
+        LocalFleetFiles { apps, files }
     }
 
     #[test]
@@ -448,8 +471,8 @@ mod tests {
             ("stacks/shared.yml", "mine"),
             ("stacks/unused.yml", "u"),
         ]);
-        let names = |files: &[File]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
-        let push = Push::of(&here, &there, Some("shop"));
+        let names = |files: &[PackedFile]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
+        let push = FleetFilesPush::new(&here, &there, Some("shop"));
         let replaced = [
             "apps/shop.toml",
             "stacks/s.yml",
@@ -458,19 +481,19 @@ mod tests {
         ];
         assert_eq!(names(&push.replace), replaced);
         assert_eq!(names(&push.add), ["stacks/unused.yml"]);
-        let push = Push::of(&here, &there, None);
+        let push = FleetFilesPush::new(&here, &there, None);
         assert_eq!(names(&push.replace), ["config.toml"]);
         let added = names(&push.add);
         assert!(added.contains(&"apps/fresh.toml".to_owned()), "{added:?}");
         assert!(!added.contains(&"apps/gone.toml".to_owned()), "{added:?}");
-        let compared = there.compare(&here);
-        let standing = |app: &str| compared.iter().find(|c| c.app == app).unwrap().standing;
-        assert_eq!(standing("new"), Standing::There);
-        assert_eq!(standing("other"), Standing::Differs);
-        assert_eq!(standing("gone"), Standing::Removed);
-        assert_eq!(standing("fresh"), Standing::Here);
+        let compared = there.compare_with_local(&here);
+        let standing = |app: &str| compared.iter().find(|c| c.app == app).unwrap().state;
+        assert_eq!(standing("new"), AppFilesState::StoredOnly);
+        assert_eq!(standing("other"), AppFilesState::Differs);
+        assert_eq!(standing("gone"), AppFilesState::Removed);
+        assert_eq!(standing("fresh"), AppFilesState::LocalOnly);
         assert!(
-            compared[2].line().contains("written by ana@x at T"),
+            compared[2].describe().contains("written by ana@x at T"),
             "{compared:?}"
         );
     }
@@ -481,7 +504,7 @@ mod tests {
         let there = there(&[("apps/new.toml", "stack = \"n\"\n"), ("stacks/n.yml", "n")]);
         std::fs::create_dir(dir.path().join("stacks")).unwrap();
         std::fs::write(dir.path().join("stacks/n.yml"), "mine").unwrap();
-        let said = there.take("new", dir.path()).unwrap();
+        let said = there.take_app("new", dir.path()).unwrap();
         assert_eq!(said.len(), 3, "{said:?}");
         let read = |n: &str| std::fs::read_to_string(dir.path().join(n)).unwrap();
         assert_eq!(read("apps/new.toml"), "stack = \"n\"\n");
@@ -492,8 +515,8 @@ mod tests {
             ),
             ("n", "mine")
         );
-        assert!(there.take("new", dir.path()).unwrap().is_empty());
-        assert!(there.take("none", dir.path()).is_err());
+        assert!(there.take_app("new", dir.path()).unwrap().is_empty());
+        assert!(there.take_app("none", dir.path()).is_err());
     }
 
     fn sh(script: &str, args: &[&str], input: &[u8]) -> std::process::Output {
@@ -516,10 +539,15 @@ mod tests {
         let folder = dir.path().join("fl eet");
         let d = folder.to_str().unwrap();
         let merge = |list: &[(&str, &str)], by: &str, app: &str| {
-            let out = sh(MERGE, &[d, by, app], &files::archive(&files(list)).unwrap());
+            let out = sh(
+                MERGE_FILES,
+                &[d, by, app],
+                &files::pack_files(&files(list)).unwrap(),
+            );
             assert!(out.status.success(), "{out:?}");
         };
-        let read = || There::unpack(&sh(READ, &[d], b"").stdout).unwrap();
+        let read =
+            || StoredFleetFiles::unpack_archive(&sh(PRINT_FLEET_FILES, &[d], b"").stdout).unwrap();
         merge(
             &[("replace/apps/a.toml", "1"), ("add/stacks/x/-y", "1")],
             "written by b",
@@ -531,17 +559,25 @@ mod tests {
             "c",
         );
         let now = read();
-        assert_eq!(now.apps().into_iter().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(now.list_apps().into_iter().collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(now.0["stacks/x/-y"], b"1");
-        assert_eq!(now.word("a").as_deref(), Some("written by b"));
+        assert_eq!(now.author_note("a").as_deref(), Some("written by b"));
         // What did not arrive whole changes nothing.
-        let whole = files::archive(&files(&[("replace/apps/a.toml", "2")])).unwrap();
-        assert!(!sh(MERGE, &[d, "x", "a"], &whole[..600]).status.success());
+        let whole = files::pack_files(&files(&[("replace/apps/a.toml", "2")])).unwrap();
+        assert!(
+            !sh(MERGE_FILES, &[d, "x", "a"], &whole[..600])
+                .status
+                .success()
+        );
         assert_eq!(read().0["apps/a.toml"], b"1");
-        assert!(sh(STRIKE, &[d, "removed by b", "a"], b"").status.success());
+        assert!(
+            sh(REMOVE_APP, &[d, "removed by b", "a"], b"")
+                .status
+                .success()
+        );
         let now = read();
         assert!(now.is_removed("a") && !now.is_removed("c"));
-        assert_eq!(now.apps().into_iter().collect::<Vec<_>>(), ["c"]);
+        assert_eq!(now.list_apps().into_iter().collect::<Vec<_>>(), ["c"]);
         assert!(read().0.len() > 2 && !dir.path().join("fl eet.new").exists());
     }
 }

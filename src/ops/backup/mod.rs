@@ -13,23 +13,26 @@ mod unit;
 mod with;
 mod work;
 
-use super::{Context, Request};
-use crate::backup::{BackupError, Restic, Snapshot};
+use super::{FleetContext, Request};
+use crate::backup::{BackupError, Restic, ResticSnapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
 use crate::stack::check_app_name;
 
-pub use merge::{Mine as FilesHere, Planned as PlannedFiles, Standing, There as FilesThere};
-pub use night::{night, take_over};
+pub use merge::{
+    AppFilesState, FleetFilesPlan as PlannedFiles, LocalFleetFiles as FilesHere,
+    StoredFleetFiles as FilesThere,
+};
+pub use night::{run_nightly_backup, take_over_fleet_files};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
-pub(crate) use unit::told;
+pub(crate) use unit::format_restic_progress;
 
-pub(super) use app::own_stack;
-pub(super) use dump::make as dump;
-pub(super) use unit::{alone, run as run_unit};
-use work::Work;
+pub(super) use app::read_own_stack;
+pub(super) use dump::make_dump as dump;
+pub(super) use unit::{run_restic_exclusively, run_restic_unit as run_unit};
+use work::BackupContext;
 
 /// What the units of applications' backups begin with; the application's name follows.
-pub const UNIT: &str = "matou-backup-app-";
+pub const APP_UNIT_PREFIX: &str = "matou-backup-app-";
 
 /// The unit of the backup of the fleet's own files.
 const FLEET_UNIT: &str = "matou-backup-fleet";
@@ -39,27 +42,37 @@ const FLEET_UNIT: &str = "matou-backup-fleet";
 /// # Errors
 /// One sentence: no repository is configured, its password can't be had, there is no such
 /// application or repository.
-pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
-    let work = Work::of(cx).await.map_err(|e| e.to_string())?;
+pub(super) async fn build_backup_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+    let work = BackupContext::open(cx).await.map_err(|e| e.to_string())?;
     let (confirm, steps) = match request {
-        Request::Backup { apps } => (Confirm::None, backup(&work, apps).await?),
+        Request::Backup { apps } => (Confirm::None, backup_steps(&work, apps).await?),
         Request::Repo {
             what,
             repository,
             with: Some(file),
             accept,
-        } => return with::job(&work, request.title(), what, repository, file, accept).await,
+        } => {
+            return with::build_operator_key_job(
+                &work,
+                request.title(),
+                what,
+                repository,
+                file,
+                accept,
+            )
+            .await;
+        }
         Request::Repo {
             what,
             repository,
             with: None,
             accept,
         } => {
-            let chosen = chosen(&work, what, repository)?;
+            let chosen = choose_repositories(&work, what, repository)?;
             if matches!(what, RepoWork::Forget | RepoWork::Prune)
                 && chosen.iter().all(Restic::is_append_only)
             {
-                return Err(repo::left_alone(&chosen[0], what));
+                return Err(repo::explain_append_only(&chosen[0], what));
             }
             let confirm = match what {
                 RepoWork::Unlock { all: true } => Confirm::TypeName(chosen[0].name().to_owned()),
@@ -69,8 +82,10 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             };
             let step = |r: &Restic| -> Box<dyn Step> {
                 match what {
-                    RepoWork::Attack => Box::new(attack::Attack::new(&work, r)),
-                    _ => Box::new(repo::Repo::new(&work, r, what.clone()).accepting(accept)),
+                    RepoWork::Attack => Box::new(attack::AttackRepository::new(&work, r)),
+                    _ => Box::new(
+                        repo::RepositoryStep::new(&work, r, what.clone()).with_accepted(accept),
+                    ),
                 }
             };
             let steps = chosen.iter().map(step).collect();
@@ -78,10 +93,15 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
         }
         other => return Err(format!("{} is no work on backups", other.title())),
     };
-    Ok(job(&work, request.title(), confirm, steps))
+    Ok(storage_node_job(&work, request.title(), confirm, steps))
 }
 
-fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) -> Job {
+fn storage_node_job(
+    work: &BackupContext,
+    title: String,
+    confirm: Confirm,
+    steps: Vec<Box<dyn Step>>,
+) -> Job {
     let stage = Stage {
         title: title.clone(),
         tracks: vec![Track {
@@ -94,128 +114,147 @@ fn job(work: &Work, title: String, confirm: Confirm, steps: Vec<Box<dyn Step>>) 
     Job::new(title, confirm, vec![stage])
 }
 
-/// A job that backs up one application at once: restic itself tells what is wrong with the
-/// repository, and the plan, which nobody waits for, does not tell of the snapshot before.
+/// Builds a job that backs up one application. Its plan, which nobody waits for, does not say when
+/// the last snapshot was made; errors of the repository come from restic itself.
 ///
 /// # Errors
-/// As [`build`].
-pub(super) async fn at_once(app: &str, cx: &Context) -> Result<Job, String> {
+/// Those of [`build_backup_job`].
+pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result<Job, String> {
     let apps = vec![app.to_owned()];
     let title = Request::Backup { apps }.title();
-    one(app, cx, title, Part::Alone).await
+    build_single_backup_job(app, cx, title, AppBackupMode::Alone).await
 }
 
-/// The same as a part of a job that holds the application's lock.
+/// Builds a job that backs up one application, as a part of a job that holds its lock.
 ///
 /// # Errors
-/// As [`build`].
-pub(super) async fn of_running(app: &str, cx: &Context) -> Result<Job, String> {
-    one(app, cx, format!("back up {app}"), Part::Inside).await
+/// Those of [`build_backup_job`].
+pub(super) async fn build_running_app_backup(app: &str, cx: &FleetContext) -> Result<Job, String> {
+    build_single_backup_job(app, cx, format!("back up {app}"), AppBackupMode::Inside).await
 }
 
-/// As [`of_running`], for an application of which nothing runs but the services that its dumps need.
+/// Builds a job that backs up a stopped application, as a part of a job that holds its lock. Only
+/// the services that its dumps need run.
 ///
 /// # Errors
-/// As [`build`].
-pub(super) async fn of_stopped(app: &str, cx: &Context) -> Result<Job, String> {
-    one(app, cx, format!("back up {app}, stopped"), Part::Stopped).await
+/// Those of [`build_backup_job`].
+pub(super) async fn build_stopped_app_backup(app: &str, cx: &FleetContext) -> Result<Job, String> {
+    build_single_backup_job(
+        app,
+        cx,
+        format!("back up {app}, stopped"),
+        AppBackupMode::Stopped,
+    )
+    .await
 }
 
-/// What a backup of one application is a part of.
+/// What job the backup of one application belongs to.
 #[derive(PartialEq)]
-enum Part {
+enum AppBackupMode {
     Alone,
-    /// Of a job that holds its lock.
+    /// To a job that holds the application's lock.
     Inside,
-    /// Of a job that holds its lock and has stopped it.
+    /// To a job that holds the application's lock and has stopped it.
     Stopped,
 }
 
-async fn one(app: &str, cx: &Context, title: String, part: Part) -> Result<Job, String> {
+async fn build_single_backup_job(
+    app: &str,
+    cx: &FleetContext,
+    title: String,
+    part: AppBackupMode,
+) -> Result<Job, String> {
     check_app_name(app)?;
-    let work = Work::of(cx).await.map_err(|e| e.to_string())?;
-    let restic = repo::Reachable {
+    let work = BackupContext::open(cx).await.map_err(|e| e.to_string())?;
+    let restic = repo::CheckRepositoryReachable {
         work: work.clone(),
-        listed: false,
+        lists_snapshots: false,
     };
-    let step = app::App {
+    let step = app::BackUpApp {
         app: app.to_owned(),
         work: work.clone(),
-        locked: part != Part::Alone,
-        stopped: part == Part::Stopped,
-        compared: false,
+        already_locked: part != AppBackupMode::Alone,
+        stopped: part == AppBackupMode::Stopped,
+        tells_last_snapshot: false,
     };
     let steps: Vec<Box<dyn Step>> = vec![Box::new(restic), Box::new(step)];
-    Ok(job(&work, title, Confirm::None, steps))
+    Ok(storage_node_job(&work, title, Confirm::None, steps))
 }
 
 /// Every repository, the first one first; none when none is configured.
 ///
 /// # Errors
 /// A password can't be had.
-pub(super) async fn every_repository(cx: &Context) -> Result<Vec<Restic>, BackupError> {
-    match Work::of(cx).await {
+pub(super) async fn open_all_repositories(cx: &FleetContext) -> Result<Vec<Restic>, BackupError> {
+    match BackupContext::open(cx).await {
         Ok(work) => Ok(std::iter::once(work.primary).chain(work.copies).collect()),
         Err(BackupError::NotConfigured) => Ok(Vec::new()),
         Err(e) => Err(e),
     }
 }
 
-/// Keeps how many snapshots a repository holds now that some were forgotten on purpose: the next night
-/// does not take it for a loss.
+/// Writes down how many snapshots a repository holds after some were forgotten on purpose, so that
+/// the next nightly backup does not report a loss.
 ///
 /// # Errors
 /// The repository or the manager can't be asked.
-pub(super) async fn remember_count(cx: &Context, restic: &Restic) -> Result<(), BackupError> {
-    guard::remember(&Work::of(cx).await?, restic).await
+pub(super) async fn record_snapshot_counts(
+    cx: &FleetContext,
+    restic: &Restic,
+) -> Result<(), BackupError> {
+    guard::keep_snapshot_counts(&BackupContext::open(cx).await?, restic).await
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
-async fn backup(work: &Work, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::Reachable {
+async fn backup_steps(work: &BackupContext, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::CheckRepositoryReachable {
         work: work.clone(),
-        listed: true,
+        lists_snapshots: true,
     })];
     let found = match apps {
-        [] => odd::every(work).await,
+        [] => odd::find_backup_scope(work).await,
         some => {
             for app in some {
                 check_app_name(app)?;
             }
-            odd::Found {
+            odd::BackupScope {
                 apps: some.to_vec(),
-                ..odd::Found::default()
+                ..odd::BackupScope::default()
             }
         }
     };
     if !found.strays.is_empty() {
-        steps.push(Box::new(odd::Strays(found.strays)));
+        steps.push(Box::new(odd::ReportStrayFiles(found.strays)));
     }
     for app in found.apps {
-        steps.push(Box::new(app::App {
+        steps.push(Box::new(app::BackUpApp {
             app,
             work: work.clone(),
-            locked: false,
+            already_locked: false,
             stopped: false,
-            compared: true,
+            tells_last_snapshot: true,
         }));
     }
     for (app, why) in found.failed {
-        steps.push(Box::new(odd::Failed {
+        steps.push(Box::new(odd::RefuseAppBackup {
             app,
             why,
             work: work.clone(),
         }));
     }
     if apps.is_empty() {
-        steps.push(Box::new(app::Fleet { work: work.clone() }));
+        steps.push(Box::new(app::BackUpFleet { work: work.clone() }));
     }
     Ok(steps)
 }
 
-/// The repositories that a request is about: the named one, all that are checked or made, all
-/// copies that are copied to.
-fn chosen(work: &Work, what: &RepoWork, name: &str) -> Result<Vec<Restic>, String> {
+/// Returns the repositories that a request is about: the named one. Without a name: all, for `copy`
+/// all copies, for `unlock` the primary one.
+fn choose_repositories(
+    work: &BackupContext,
+    what: &RepoWork,
+    name: &str,
+) -> Result<Vec<Restic>, String> {
     let all = || std::iter::once(&work.primary).chain(&work.copies);
     if name.is_empty() {
         let chosen: Vec<Restic> = match what {
@@ -243,8 +282,11 @@ fn chosen(work: &Work, what: &RepoWork, name: &str) -> Result<Vec<Restic>, Strin
 ///
 /// # Errors
 /// There is none.
-fn located<'a>(work: &'a Work, name: &str) -> Result<&'a crate::config::Repository, String> {
-    let found = work.cx.config.backup.repository(name);
+fn find_configured_repository<'a>(
+    work: &'a BackupContext,
+    name: &str,
+) -> Result<&'a crate::config::RepositoryConfig, String> {
+    let found = work.fleet.config.backup.find_repository(name);
     found.ok_or_else(|| format!("there is no repository {name:?}"))
 }
 
@@ -252,22 +294,25 @@ fn located<'a>(work: &'a Work, name: &str) -> Result<&'a crate::config::Reposito
 ///
 /// # Errors
 /// No repository is configured, or a password can't be had.
-pub async fn repositories(
-    cx: &Context,
+pub async fn query_repository_states(
+    cx: &FleetContext,
 ) -> Result<Vec<(String, Result<RepositoryState, BackupError>)>, BackupError> {
-    let work = Work::of(cx).await?;
+    let work = BackupContext::open(cx).await?;
     let mut states = Vec::new();
     for restic in std::iter::once(&work.primary).chain(&work.copies) {
-        states.push((restic.name().to_owned(), repo::state(restic).await));
+        states.push((
+            restic.name().to_owned(),
+            repo::query_repository_state(restic).await,
+        ));
     }
     Ok(states)
 }
 
 /// A snapshot in a list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Listed {
+pub struct ListedSnapshot {
     #[serde(flatten)]
-    pub snapshot: Snapshot,
+    pub snapshot: ResticSnapshot,
     /// The fleet that made it, when that is another one.
     pub other_fleet: Option<String>,
     /// It is dated in the future: a clock was wrong.
@@ -278,23 +323,26 @@ pub struct Listed {
 ///
 /// # Errors
 /// [`BackupError`].
-pub async fn snapshots(cx: &Context, app: Option<&str>) -> Result<Vec<Listed>, BackupError> {
-    let work = Work::of(cx).await?;
-    let all = work.primary.snapshots(&[]).await?;
-    let view = work.view(&work.primary, &all).await?;
-    let wanted = |s: &Snapshot| app.is_none_or(|app| s.app() == Some(app));
-    let listed = |snapshot: Snapshot| Listed {
-        other_fleet: view.owner(&snapshot).other().map(str::to_owned),
+pub async fn list_primary_snapshots(
+    cx: &FleetContext,
+    app: Option<&str>,
+) -> Result<Vec<ListedSnapshot>, BackupError> {
+    let work = BackupContext::open(cx).await?;
+    let all = work.primary.list_snapshots(&[]).await?;
+    let view = work.snapshot_view(&work.primary, &all).await?;
+    let wanted = |s: &ResticSnapshot| app.is_none_or(|app| s.app() == Some(app));
+    let listed = |snapshot: ResticSnapshot| ListedSnapshot {
+        other_fleet: view.owner(&snapshot).other_fleet().map(str::to_owned),
         ahead: view.is_ahead(&snapshot),
         snapshot,
     };
     Ok(all.into_iter().filter(wanted).map(listed).collect())
 }
 
-/// Whether there are files of an operator here that are brought to the storage node: not without
-/// config.toml, and not on a manager, whose copy is the storage node's.
-fn has_files(cx: &Context) -> bool {
-    cx.config.path.is_some() && !files::is_managers(&cx.config)
+/// Whether this machine has fleet files to send to the storage node. False without a config.toml,
+/// and on a manager, whose files come from the storage node.
+fn has_local_files(cx: &FleetContext) -> bool {
+    cx.config.path.is_some() && !files::is_manager_copy(&cx.config)
 }
 
 /// What bringing the files of an application to the storage node would do; `None` where there is
@@ -302,12 +350,17 @@ fn has_files(cx: &Context) -> bool {
 ///
 /// # Errors
 /// One sentence.
-pub async fn plan_files(cx: &Context, app: &str) -> Result<Option<PlannedFiles>, String> {
-    if !has_files(cx) {
+pub async fn plan_app_files_push(
+    cx: &FleetContext,
+    app: &str,
+) -> Result<Option<PlannedFiles>, String> {
+    if !has_local_files(cx) {
         return Ok(None);
     }
-    let storage = super::holds::storage(cx)?;
-    merge::plan(&cx.config, storage, Some(app)).await.map(Some)
+    let storage = super::holds::find_storage_host(cx)?;
+    merge::plan_fleet_files_push(&cx.config, storage, Some(app))
+        .await
+        .map(Some)
 }
 
 /// Brings an application's file and stack to the storage node, where the manager's nightly backup
@@ -315,9 +368,12 @@ pub async fn plan_files(cx: &Context, app: &str) -> Result<Option<PlannedFiles>,
 ///
 /// # Errors
 /// One sentence.
-pub async fn push_files(cx: &Context, app: &str) -> Result<(), String> {
-    match has_files(cx) {
-        true => merge::push(&cx.config, super::holds::storage(cx)?, Some(app)).await,
+pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), String> {
+    match has_local_files(cx) {
+        true => {
+            merge::push_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, Some(app))
+                .await
+        }
         false => Ok(()),
     }
 }
@@ -326,40 +382,40 @@ pub async fn push_files(cx: &Context, app: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// One sentence.
-pub async fn strike_files(cx: &Context, app: &str) -> Result<(), String> {
+pub async fn remove_app_files(cx: &FleetContext, app: &str) -> Result<(), String> {
     crate::stack::check_app_name(app)?;
-    merge::strike(&cx.config, super::holds::storage(cx)?, app).await
+    merge::remove_from_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, app).await
 }
 
 /// The operators' files on the storage node and those here.
 ///
 /// # Errors
 /// One sentence.
-pub async fn both_files(cx: &Context) -> Result<(FilesThere, FilesHere), String> {
-    let there = FilesThere::read(&cx.config, super::holds::storage(cx)?).await?;
-    Ok((there, FilesHere::read(&cx.config)?))
+pub async fn load_fleet_files(cx: &FleetContext) -> Result<(FilesThere, FilesHere), String> {
+    let there = FilesThere::load(&cx.config, super::holds::find_storage_host(cx)?).await?;
+    Ok((there, FilesHere::load(&cx.config)?))
 }
 
-/// Backups that run on the storage node now, begun by a console that is gone or by another one:
-/// asking for them again watches them to their end.
+/// Lists the requests whose units run on the storage node now, begun by another console or one that
+/// has ended. Making such a request again watches its unit to the end.
 ///
 /// # Errors
-/// When the storage node can't be asked.
-pub async fn running(cx: &Context) -> Result<Vec<Request>, BackupError> {
-    if cx.config.backup.primary().is_none() {
+/// The storage node can't be asked.
+pub async fn list_running_backups(cx: &FleetContext) -> Result<Vec<Request>, BackupError> {
+    if cx.config.backup.primary_repository().is_none() {
         return Ok(Vec::new());
     }
     let Some(storage) = cx.nodes.get(&cx.config.storage.node) else {
         return Ok(Vec::new());
     };
-    let units = storage.host.lasting("matou-").await?;
+    let units = storage.host.list_detached_units("matou-").await?;
     let known = |unit: &String| -> Option<Request> {
-        if let Some(app) = unit.strip_prefix(UNIT) {
+        if let Some(app) = unit.strip_prefix(APP_UNIT_PREFIX) {
             let apps = vec![app.to_owned()];
             return Some(Request::Backup { apps });
         }
         let (what, name) = unit.strip_prefix("matou-")?.split_once('-')?;
-        cx.config.backup.repository(name)?;
+        cx.config.backup.find_repository(name)?;
         let what = match what {
             "check" => RepoWork::Check {
                 data: CheckData::None,

@@ -1,91 +1,94 @@
-//! The night on the manager: everything backed up, old snapshots forgotten, a part of the data
-//! checked, copies filled, once a week pruned; told by a report, the journal, and an address that
-//! waits for it.
+//! The nightly backup on the manager: backs up everything, forgets old snapshots, checks a part of
+//! the data, fills the copies, prunes once a week. The result goes to a report, the journal, and
+//! the address in `ping_file`.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::repo::{self, CheckData, Repo, RepoWork};
-use super::work::Work;
-use super::{backup, files, guard, job};
-use crate::backup::{Counted, Ending, Report, Restic, reports};
+use super::repo::{self, CheckData, RepoWork, RepositoryStep};
+use super::work::BackupContext;
+use super::{backup_steps, files, guard, storage_node_job};
+use crate::backup::{BackupReport, BackupResult, Restic, SnapshotCounts, read_backup_reports};
 use crate::host::Host;
-use crate::job::{ChangeKind, Check, Confirm, Event, Outcome, Step, StepError};
-use crate::ops::Context;
+use crate::job::{ChangeKind, Check, Confirm, JobEvent, JobOutcome, Step, StepError};
+use crate::ops::FleetContext;
 
 /// A repository is pruned again after this long.
-const PRUNED: jiff::SignedDuration = jiff::SignedDuration::from_hours(6 * 24 + 12);
+const PRUNE_INTERVAL: jiff::SignedDuration = jiff::SignedDuration::from_hours(6 * 24 + 12);
 
-/// How long an application is waited for that somebody deploys or restores at night; then it alone
-/// has failed.
-const WAIT: Duration = Duration::from_secs(600);
+/// How long to wait for an application that is being deployed or restored. After that its backup
+/// alone fails.
+const APP_LOCK_WAIT: Duration = Duration::from_secs(600);
 
 /// How long the address of `ping_file` may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// On a manager, takes over apps/ and stacks/ as the operator's machine left them on the storage
-/// node; the context must be opened again afterwards. Elsewhere it does nothing. Answers whether it
-/// did.
+/// Copies apps/ and stacks/ from the storage node if this machine is a manager. The fleet must be
+/// opened again afterwards. Returns whether it copied them.
 ///
 /// # Errors
 /// One sentence.
-pub async fn take_over(cx: &Context) -> Result<bool, String> {
-    if !files::is_managers(&cx.config) {
+pub async fn take_over_fleet_files(cx: &FleetContext) -> Result<bool, String> {
+    if !files::is_manager_copy(&cx.config) {
         return Ok(false);
     }
     let storage = cx.nodes.get(&cx.config.storage.node);
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::fetch(&cx.config, &storage.host).await?;
+    files::fetch_apps_and_stacks(&cx.config, &storage.host).await?;
     Ok(true)
 }
 
 /// Runs the whole night; `events` are told to the caller. The report is written on the manager
 /// whatever happens, also when there is no repository to reach.
-pub async fn night(cx: &Context, events: mpsc::Sender<Event>, cancel: CancellationToken) -> Report {
-    let mut report = Report::new(&cx.config.fleet.name);
-    cx.runner.set_wait(WAIT);
-    let manager = manager(cx);
-    match Work::of(cx).await {
+pub async fn run_nightly_backup(
+    cx: &FleetContext,
+    events: mpsc::Sender<JobEvent>,
+    cancel: CancellationToken,
+) -> BackupReport {
+    let mut report = BackupReport::new(&cx.config.fleet.name);
+    cx.runner.set_lock_wait(APP_LOCK_WAIT);
+    let manager = find_report_manager(cx);
+    match BackupContext::open(cx).await {
         Err(e) => report.failures.push(e.to_string()),
         Ok(work) => {
-            let outcome = run(&work, manager.as_ref(), events, cancel).await;
-            count(&work).await;
+            let outcome = run_nightly_job(&work, manager.as_ref(), events, cancel).await;
+            record_nightly_counts(&work).await;
             let mut done = work.report().clone();
             done.started = report.started;
             report = done;
             match outcome {
-                Ok(Outcome::Done { .. }) => {}
-                Ok(Outcome::Failed { reason }) => report.failures.push(reason.into()),
-                Ok(Outcome::Cancelled) => report.failures.push("it was cancelled".into()),
+                Ok(JobOutcome::Done { .. }) => {}
+                Ok(JobOutcome::Failed { reason }) => report.failures.push(reason.into()),
+                Ok(JobOutcome::Cancelled) => report.failures.push("it was cancelled".into()),
                 Err(reason) => report.failures.push(reason),
             }
             if report.failures.is_empty() {
-                let stats = repo::size(&work.primary).await;
+                let stats = repo::query_repository_stats(&work.primary).await;
                 report.size = stats.ok().map(|s| s.total_size);
             }
         }
     }
     report.finish();
-    if report.result != Ending::Failed
+    if report.result != BackupResult::Failed
         && let Some(file) = &cx.config.backup.ping_file
     {
-        report.pinged = Some(ping(file).await);
+        report.pinged = Some(send_success_ping(file).await);
     }
     if let Some(manager) = &manager
-        && let Err(e) = report.write(manager).await
+        && let Err(e) = report.write_to_manager(manager).await
     {
         report
             .failures
             .push(format!("the report can't be written: {e}"));
-        report.result = Ending::Failed;
+        report.result = BackupResult::Failed;
     }
     report
 }
 
 /// The manager that reports are kept on: the first of config.toml, where the timer is.
-pub(super) fn manager(cx: &Context) -> Option<Host> {
+pub(super) fn find_report_manager(cx: &FleetContext) -> Option<Host> {
     let first = cx
         .nodes
         .iter()
@@ -93,18 +96,18 @@ pub(super) fn manager(cx: &Context) -> Option<Host> {
     first.map(|n| n.host.clone())
 }
 
-async fn run(
-    work: &Work,
+async fn run_nightly_job(
+    work: &BackupContext,
     manager: Option<&Host>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<JobEvent>,
     cancel: CancellationToken,
-) -> Result<Outcome, String> {
+) -> Result<JobOutcome, String> {
     let before = match manager {
-        Some(manager) => reports(manager, 40).await.unwrap_or_default(),
+        Some(manager) => read_backup_reports(manager, 40).await.unwrap_or_default(),
         None => Vec::new(),
     };
-    let mut steps = backup(work, &[]).await?;
-    let parts = work.cx.config.backup.check_parts;
+    let mut steps = backup_steps(work, &[]).await?;
+    let parts = work.fleet.config.backup.check_parts;
     for restic in std::iter::once(&work.primary).chain(&work.copies) {
         let mut todo = Vec::new();
         if restic.name() != work.primary.name() {
@@ -112,44 +115,44 @@ async fn run(
         }
         if !restic.is_append_only() {
             todo.push(RepoWork::Forget);
-            if is_due(&before, restic.name()) {
+            if is_prune_due(&before, restic.name()) {
                 todo.push(RepoWork::Prune);
             }
         }
         todo.push(RepoWork::Check {
-            data: CheckData::tonight(parts),
+            data: CheckData::tonights_part(parts),
         });
         let step = |what| {
-            let mut repo = Repo::new(work, restic, what);
+            let mut repo = RepositoryStep::new(work, restic, what);
             repo.nightly = true;
-            Box::new(Later(repo)) as Box<dyn Step>
+            Box::new(NightlyRepositoryStep(repo)) as Box<dyn Step>
         };
         steps.extend(todo.into_iter().map(step));
         if restic.is_append_only() {
-            steps.push(Box::new(LeftAlone {
+            steps.push(Box::new(CheckAppendOnlyRepository {
                 work: work.clone(),
                 restic: restic.clone(),
             }));
         }
     }
-    let title = format!("nightly backup of {}", work.fleet());
-    let job = job(work, title, Confirm::None, steps);
-    let runner = &work.cx.runner;
+    let title = format!("nightly backup of {}", work.fleet_name());
+    let job = storage_node_job(work, title, Confirm::None, steps);
+    let runner = &work.fleet.runner;
     let outcome = runner.run(&job, None, events, cancel).await;
     outcome.map_err(|e| e.to_string())
 }
 
 /// Whether a repository was not pruned for a week.
-fn is_due(before: &[Report], name: &str) -> bool {
+fn is_prune_due(before: &[BackupReport], name: &str) -> bool {
     let last = before.iter().find(|r| r.pruned.iter().any(|p| p == name));
-    last.is_none_or(|r| jiff::Timestamp::now().duration_since(r.started) > PRUNED)
+    last.is_none_or(|r| jiff::Timestamp::now().duration_since(r.started) > PRUNE_INTERVAL)
 }
 
-/// What can be told only when the backups before it are made.
-struct Later(Repo);
+/// Work on a repository that can be planned only after the backups.
+struct NightlyRepositoryStep(RepositoryStep);
 
 #[async_trait::async_trait]
-impl Step for Later {
+impl Step for NightlyRepositoryStep {
     fn name(&self) -> String {
         self.0.name()
     }
@@ -162,13 +165,14 @@ impl Step for Later {
         true
     }
 
-    async fn check(&self, _: &crate::job::Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &crate::job::StepContext) -> Result<Check, StepError> {
         let why = "it is seen when the backups are made";
         Ok(Check::Unknown(why.into()))
     }
 
-    /// Nobody is asked at night: what there is to do is done.
-    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
+    /// Does what there is to do without asking. Decisions that only the operator can take fail the
+    /// step.
+    async fn apply(&self, cx: &crate::job::StepContext) -> Result<(), StepError> {
         let repo = &self.0;
         let name = repo.restic.name().to_owned();
         let is_held = repo.work.report().held.contains(&name);
@@ -192,20 +196,20 @@ impl Step for Later {
         repo.apply(cx).await
     }
 
-    async fn verify(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
+    async fn verify(&self, cx: &crate::job::StepContext) -> Result<(), StepError> {
         self.0.verify(cx).await
     }
 }
 
-/// Tells of a repository where the night forgets nothing. That is as it should be; what is not
-/// would be snapshots that are gone there all the same.
-struct LeftAlone {
-    work: Work,
+/// Checks an append-only repository, where the nightly backup forgets nothing. Fails if snapshots
+/// are gone or dated in the future.
+struct CheckAppendOnlyRepository {
+    work: BackupContext,
     restic: Restic,
 }
 
 #[async_trait::async_trait]
-impl Step for LeftAlone {
+impl Step for CheckAppendOnlyRepository {
     fn name(&self) -> String {
         format!("look at {}", self.restic.name())
     }
@@ -218,11 +222,11 @@ impl Step for LeftAlone {
         true
     }
 
-    async fn check(&self, _: &crate::job::Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &crate::job::StepContext) -> Result<Check, StepError> {
         Ok(Check::Unknown("it is seen when it is filled".into()))
     }
 
-    async fn apply(&self, cx: &crate::job::Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &crate::job::StepContext) -> Result<(), StepError> {
         let name = self.restic.name();
         let note = format!(
             "{name} is append-only: nothing is forgotten or pruned there by the fleet's own credentials"
@@ -230,16 +234,16 @@ impl Step for LeftAlone {
         cx.out.note(&note).await;
         self.work.report().notes.push(note);
         let now = jiff::Timestamp::now();
-        let locks = repo::locks(&self.restic).await;
-        for lock in locks.map_err(super::work::failed)? {
+        let locks = repo::list_repository_locks(&self.restic).await;
+        for lock in locks.map_err(super::work::backup_step_error)? {
             if lock.is_stale(now) {
-                let note = format!("{name}: {}: it is left there", lock.words());
+                let note = format!("{name}: {}: it is left there", lock.describe());
                 cx.out.note(&note).await;
                 self.work.report().notes.push(note);
             }
         }
-        let found = guard::look(&self.work, &self.restic).await?;
-        let open = found.questions(name, &[]);
+        let found = guard::find_anomalies(&self.work, &self.restic).await?;
+        let open = found.open_questions(name, &[]);
         if open.is_empty() {
             return Ok(());
         }
@@ -251,24 +255,27 @@ impl Step for LeftAlone {
         )))
     }
 
-    async fn verify(&self, _: &crate::job::Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &crate::job::StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-/// Puts into the report how many snapshots there are, for the next night. Where they fell, or can't
-/// be counted, what was counted before stays what is compared with.
-async fn count(work: &Work) {
+/// Adds the number of snapshots to the report, for the next night to compare with. Keeps the last
+/// count if snapshots are missing, or can't be counted.
+async fn record_nightly_counts(work: &BackupContext) {
     for restic in std::iter::once(&work.primary).chain(&work.copies) {
         let name = restic.name();
         let is_held = work.report().held.iter().any(|h| h == name);
         let now = match is_held {
             true => None,
-            false => guard::own(work, restic).await.ok(),
+            false => guard::list_own_snapshots(work, restic).await.ok(),
         };
         let counted = match now {
-            Some(all) => Some(Counted::count(&all, jiff::Timestamp::now())),
-            None => guard::last(work, name).await.ok().flatten(),
+            Some(all) => Some(SnapshotCounts::count_snapshots(
+                &all,
+                jiff::Timestamp::now(),
+            )),
+            None => guard::read_last_counts(work, name).await.ok().flatten(),
         };
         if let Some(counted) = counted {
             work.report().counted.insert(name.to_owned(), counted);
@@ -276,15 +283,15 @@ async fn count(work: &Work) {
     }
 }
 
-/// Tells the address that the night was good. It is a secret: nothing of it is told.
-async fn ping(file: &std::path::Path) -> bool {
+/// Requests the URL in `file` to report success. The URL is a secret and is never shown.
+async fn send_success_ping(file: &std::path::Path) -> bool {
     let Ok(url) = tokio::fs::read_to_string(file).await else {
         return false;
     };
     let url = url.trim().to_owned();
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(PING_TIMEOUT))
             .build()
             .into();
         agent.get(&url).call().is_ok()
@@ -299,24 +306,24 @@ mod tests {
     #[test]
     fn a_repository_is_pruned_once_a_week() {
         let report = |days: i64, pruned: &[&str]| {
-            let mut report = Report::new("f");
+            let mut report = BackupReport::new("f");
             report.started -= jiff::SignedDuration::from_hours(days * 24);
             report.pruned = pruned.iter().map(|p| (*p).to_owned()).collect();
             report
         };
         let before = [report(1, &[]), report(3, &["main"]), report(8, &["away"])];
-        assert!(!is_due(&before, "main"));
-        assert!(is_due(&before, "away"));
-        assert!(is_due(&[], "main"));
+        assert!(!is_prune_due(&before, "main"));
+        assert!(is_prune_due(&before, "away"));
+        assert!(is_prune_due(&[], "main"));
     }
 
     #[tokio::test]
     async fn an_address_that_does_not_answer_is_told_by_false() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ping");
-        assert!(!ping(&file).await);
+        assert!(!send_success_ping(&file).await);
         std::fs::write(&file, "http://127.0.0.1:9/x\n").unwrap();
-        assert!(!ping(&file).await);
+        assert!(!send_success_ping(&file).await);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         std::fs::write(
             &file,
@@ -333,7 +340,7 @@ mod tests {
                 .unwrap();
             String::from_utf8_lossy(&buffer[..n]).into_owned()
         });
-        assert!(ping(&file).await);
+        assert!(send_success_ping(&file).await);
         assert!(served.join().unwrap().starts_with("GET /ok "));
     }
 }

@@ -1,20 +1,20 @@
-//! What a backup of everything is about, and what of it can't be backed up: that is one failed item
-//! of the run each, and stops no other.
+//! What a backup of everything covers, and what can't be backed up. Each such item fails on its own
+//! and stops no other.
 
 use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::app::{report, told};
-use super::work::Work;
-use crate::backup::{names, odd_names};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use super::app::{new_app_report, record_app_result};
+use super::work::BackupContext;
+use crate::backup::{list_app_names, list_odd_app_names};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
 use crate::stack::AppFile;
 
 /// What is on the fleet.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct BackupScope {
     /// Applications, sorted.
     pub apps: Vec<String>,
     /// Files in apps/ that are no application's.
@@ -25,26 +25,30 @@ pub(super) struct Found {
 
 /// Everything that has something to back up. When no manager answers, that is what has a file in
 /// apps/.
-pub(super) async fn every(work: &Work) -> Found {
-    let cx = &work.cx;
+pub(super) async fn find_backup_scope(work: &BackupContext) -> BackupScope {
+    let cx = &work.fleet;
     let folder = cx.config.folder();
-    let mut found = Found {
-        strays: folder.map_or_else(Vec::new, |f| AppFile::strays(&f)),
-        ..Found::default()
+    let mut found = BackupScope {
+        strays: folder.map_or_else(Vec::new, |f| AppFile::list_strays(&f)),
+        ..BackupScope::default()
     };
     let swarm = async {
-        let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-        manager.docker.swarm().await.map_err(|e| e.to_string())
+        let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+        manager
+            .docker
+            .query_swarm()
+            .await
+            .map_err(|e| e.to_string())
     };
     match swarm.await {
         Ok(swarm) => {
-            found.apps = names(&cx.config, &swarm);
+            found.apps = list_app_names(&cx.config, &swarm);
             let why = "no backup can be made under this name: deploy it as a stack that is called by letters, digits, - and _";
-            let odd = odd_names(&swarm).into_iter();
+            let odd = list_odd_app_names(&swarm).into_iter();
             found.failed = odd.map(|name| (name, why.to_owned())).collect();
         }
         Err(why) => {
-            found.apps = names(&cx.config, &Swarm::default());
+            found.apps = list_app_names(&cx.config, &Swarm::default());
             let why = format!("what runs without a file in apps/ can't be listed: {why}");
             found.failed.push(("whatever else runs".to_owned(), why));
         }
@@ -53,16 +57,16 @@ pub(super) async fn every(work: &Work) -> Found {
 }
 
 /// Files that were passed over are told.
-pub(super) struct Strays(pub Vec<String>);
+pub(super) struct ReportStrayFiles(pub Vec<String>);
 
-impl Strays {
-    fn said(name: &str) -> String {
+impl ReportStrayFiles {
+    fn describe_stray(name: &str) -> String {
         format!("{name:?} is no application's file, by its name: passed over")
     }
 }
 
 #[async_trait]
-impl Step for Strays {
+impl Step for ReportStrayFiles {
     fn name(&self) -> String {
         "files in apps/".into()
     }
@@ -71,49 +75,49 @@ impl Step for Strays {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let lines = self.0.iter().map(|n| Change::same(Self::said(n)));
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let lines = self.0.iter().map(|n| Change::same(Self::describe_stray(n)));
         Ok(Check::Change(lines.collect()))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         for name in &self.0 {
-            cx.out.note(Self::said(name)).await;
+            cx.out.note(Self::describe_stray(name)).await;
         }
         Ok(())
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-/// Something that can't be backed up: it fails, by its name.
-pub(super) struct Failed {
+/// A step that always fails: says that something can't be backed up, and why.
+pub(super) struct RefuseAppBackup {
     pub app: String,
     pub why: String,
-    pub work: Work,
+    pub work: BackupContext,
 }
 
 #[async_trait]
-impl Step for Failed {
+impl Step for RefuseAppBackup {
     fn name(&self) -> String {
-        format!("backup {}", crate::text::clean(&self.app))
+        format!("backup {}", crate::text::clean_line(&self.app))
     }
 
     fn is_independent(&self) -> bool {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let line = Change::add(format!("snapshot of {:?}", self.app));
-        let line = line.warn(format!("it will FAIL: {}", self.why));
+        let line = line.with_warning(format!("it will FAIL: {}", self.why));
         Ok(Check::Change(vec![line]))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        let report = report(&format!("{:?}", self.app));
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let report = new_app_report(&format!("{:?}", self.app));
         let result = Err(StepError::failed(self.why.clone()));
-        told(&self.work, report, Instant::now(), result)
+        record_app_result(&self.work, report, Instant::now(), result)
     }
 }

@@ -6,22 +6,22 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::guard::{self, Found};
+use super::guard::{self, RepositoryAnomalies};
 use super::unit;
 use super::with;
-use super::work::{Work, failed};
+use super::work::{BackupContext, backup_step_error};
 use crate::backup::{
-    BackupError, ForgetGroup, Forgotten, Guard, Restic, Snapshot, Stats, forget_args, forgotten,
-    questions,
+    BackupError, ForgetGroup, ForgottenSnapshots, RepositoryAccess, RepositoryStats, Restic,
+    ResticSnapshot, collect_forgotten, forget_args, forget_queries,
 };
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::text::human_bytes;
 
 /// Longest that checking, pruning or copying may take.
-const PATIENCE: Duration = Duration::from_secs(48 * 3600);
+const REPOSITORY_TIMEOUT: Duration = Duration::from_secs(48 * 3600);
 
 /// Snapshots that one call of `forget` or `copy` names.
-const AT_ONCE: usize = 500;
+const IDS_PER_CALL: usize = 500;
 
 /// What is done with a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub enum RepoWork {
 pub enum CheckData {
     /// Nothing but indexes and trees.
     None,
-    /// One part of so many.
+    /// The `part`th of `of` parts.
     Part {
         part: u32,
         of: u32,
@@ -59,16 +59,16 @@ pub enum CheckData {
 
 impl CheckData {
     /// Tonight's part.
-    pub fn tonight(parts: u32) -> Self {
+    pub fn tonights_part(parts: u32) -> Self {
         let parts = parts.max(1);
         let day = jiff::Timestamp::now().as_second().div_euclid(86_400);
         let part = u32::try_from(day.rem_euclid(i64::from(parts))).unwrap_or(0) + 1;
         Self::Part { part, of: parts }
     }
 
-    /// Where nothing is ever deleted a check needs no lock, and may not be able to take its own
-    /// away again.
-    fn args(self, append_only: bool) -> Vec<String> {
+    /// Returns the arguments of restic. In an append-only repository a check takes no lock: it
+    /// needs none, and could not remove it.
+    fn restic_args(self, append_only: bool) -> Vec<String> {
         let mut args = vec!["check".to_owned()];
         if append_only {
             args.push("--no-lock".into());
@@ -81,7 +81,7 @@ impl CheckData {
         args
     }
 
-    fn words(self) -> String {
+    fn describe(self) -> String {
         match self {
             Self::None => "indexes and trees".into(),
             Self::Part { part, of } => {
@@ -93,8 +93,8 @@ impl CheckData {
 }
 
 impl RepoWork {
-    /// As in a title.
-    pub(in crate::ops) fn words(&self) -> &'static str {
+    /// Returns the verb for titles.
+    pub(in crate::ops) fn title_verb(&self) -> &'static str {
         match self {
             Self::Init => "make",
             Self::Check { .. } => "check",
@@ -108,24 +108,26 @@ impl RepoWork {
 }
 
 /// A step on one repository.
-pub(super) struct Repo {
-    pub work: Work,
+pub(super) struct RepositoryStep {
+    pub work: BackupContext,
     pub restic: Restic,
     pub what: RepoWork,
-    /// It counts what is left at the end of the night, by hand at once.
+    /// Part of a nightly backup, which counts the snapshots at its end. Otherwise they are counted
+    /// at once.
     pub nightly: bool,
     /// Decisions that were taken.
     accept: Vec<String>,
-    /// The repository by the fleet's way, where `restic` goes another.
-    fleets: Option<Restic>,
-    /// Whether it looks as it should, read once.
-    found: OnceCell<Found>,
+    /// The repository with the fleet's credentials, if `restic` uses other ones.
+    fleet_access: Option<Restic>,
+    /// Its anomalies, loaded once.
+    anomalies: OnceCell<RepositoryAnomalies>,
     /// What would be forgotten, read once: exactly what was shown is removed.
-    doomed: OnceCell<Vec<Forgotten>>,
+    to_forget: OnceCell<Vec<ForgottenSnapshots>>,
 }
 
-/// Why the fleet's own credentials forget nothing in an append-only repository, and what does.
-pub(super) fn left_alone(restic: &Restic, what: &RepoWork) -> String {
+/// Explains why the fleet's own credentials can't forget in an append-only repository, and what
+/// can.
+pub(super) fn explain_append_only(restic: &Restic, what: &RepoWork) -> String {
     let (name, verb) = match what {
         RepoWork::Prune => (restic.name(), "prune"),
         _ => (restic.name(), "forget"),
@@ -157,14 +159,14 @@ impl LockFile {
         now.duration_since(self.time) > jiff::SignedDuration::from_mins(30)
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let now = jiff::Timestamp::now();
-        crate::text::clean(&format!(
+        crate::text::clean_line(&format!(
             "lock of process {} on {} ({}), {} old{}",
             self.pid,
             self.hostname,
             self.username,
-            crate::text::age(now, self.time),
+            crate::text::format_age(now, self.time),
             match self.is_stale(now) {
                 true => ", stale",
                 false => "",
@@ -193,8 +195,11 @@ pub struct RepositoryState {
 ///
 /// # Errors
 /// [`BackupError`].
-pub(super) async fn locks(restic: &Restic) -> Result<Vec<LockFile>, BackupError> {
-    let ids = restic.run(&["list", "locks", "--no-lock"]).await?.text();
+pub(super) async fn list_repository_locks(restic: &Restic) -> Result<Vec<LockFile>, BackupError> {
+    let ids = restic
+        .run(&["list", "locks", "--no-lock"])
+        .await?
+        .stdout_text();
     let mut found = Vec::new();
     for id in ids.lines().filter(|l| l.len() >= 16) {
         // One that has just gone is none.
@@ -214,7 +219,9 @@ pub(super) async fn locks(restic: &Restic) -> Result<Vec<LockFile>, BackupError>
 ///
 /// # Errors
 /// [`BackupError`].
-pub(super) async fn size(restic: &Restic) -> Result<Stats, BackupError> {
+pub(super) async fn query_repository_stats(
+    restic: &Restic,
+) -> Result<RepositoryStats, BackupError> {
     let args = ["stats", "--mode", "raw-data", "--json", "--no-lock"];
     let out = restic.run(&args).await?;
     serde_json::from_slice(&out.stdout)
@@ -225,43 +232,45 @@ pub(super) async fn size(restic: &Restic) -> Result<Stats, BackupError> {
 ///
 /// # Errors
 /// [`BackupError`].
-pub(super) async fn state(restic: &Restic) -> Result<RepositoryState, BackupError> {
-    let version = restic.version().await?;
-    let stats = size(restic).await?;
+pub(super) async fn query_repository_state(
+    restic: &Restic,
+) -> Result<RepositoryState, BackupError> {
+    let version = restic.check_version().await?;
+    let stats = query_repository_stats(restic).await?;
     Ok(RepositoryState {
         name: restic.name().to_owned(),
-        location: restic.shown().to_owned(),
+        location: restic.shown_location().to_owned(),
         restic: version.to_string(),
-        snapshots: restic.snapshots(&[]).await?.len() as u64,
+        snapshots: restic.list_snapshots(&[]).await?.len() as u64,
         size: stats.total_size,
         append_only: restic.is_append_only(),
-        locks: locks(restic).await?,
+        locks: list_repository_locks(restic).await?,
     })
 }
 
-impl Repo {
-    pub fn new(work: &Work, restic: &Restic, what: RepoWork) -> Self {
+impl RepositoryStep {
+    pub fn new(work: &BackupContext, restic: &Restic, what: RepoWork) -> Self {
         Self {
             work: work.clone(),
             restic: restic.clone(),
             what,
             nightly: false,
             accept: Vec::new(),
-            fleets: None,
-            found: OnceCell::new(),
-            doomed: OnceCell::new(),
+            fleet_access: None,
+            anomalies: OnceCell::new(),
+            to_forget: OnceCell::new(),
         }
     }
 
-    /// With decisions that were taken.
-    pub fn accepting(mut self, accept: &[String]) -> Self {
+    /// Sets the decisions that the operator has taken.
+    pub fn with_accepted(mut self, accept: &[String]) -> Self {
         self.accept = accept.to_vec();
         self
     }
 
-    /// Of a repository that the fleet reaches as `fleets`.
-    pub fn with_fleets(mut self, fleets: Restic) -> Self {
-        self.fleets = Some(fleets);
+    /// Sets how the fleet itself reaches this repository.
+    pub fn with_fleet_access(mut self, fleets: Restic) -> Self {
+        self.fleet_access = Some(fleets);
         self
     }
 
@@ -269,41 +278,51 @@ impl Repo {
         self.restic.name() == self.work.primary.name()
     }
 
-    fn place(&self) -> String {
-        format!("{} ({})", self.restic.name(), self.restic.shown())
+    fn describe_repository(&self) -> String {
+        format!("{} ({})", self.restic.name(), self.restic.shown_location())
     }
 
-    async fn doomed(&self) -> Result<&Vec<Forgotten>, StepError> {
-        self.doomed.get_or_try_init(|| self.judge()).await
+    async fn snapshots_to_forget(&self) -> Result<&Vec<ForgottenSnapshots>, StepError> {
+        self.to_forget
+            .get_or_try_init(|| self.find_snapshots_to_forget())
+            .await
     }
 
-    async fn found(&self) -> Result<&Found, StepError> {
-        let look = || guard::look(&self.work, &self.restic);
-        self.found.get_or_try_init(look).await
+    async fn load_anomalies(&self) -> Result<&RepositoryAnomalies, StepError> {
+        let look = || guard::find_anomalies(&self.work, &self.restic);
+        self.anomalies.get_or_try_init(look).await
     }
 
     /// What must be decided before anything is removed.
-    async fn open(&self) -> Result<Vec<Change>, StepError> {
-        if let Some(fleets) = &self.fleets {
-            with::is_the_same(fleets, &self.restic).await?;
+    async fn list_open_questions(&self) -> Result<Vec<Change>, StepError> {
+        if let Some(fleets) = &self.fleet_access {
+            with::check_same_repository(fleets, &self.restic).await?;
         }
-        let found = self.found().await?;
-        Ok(found.questions(self.restic.name(), &self.accept))
+        let found = self.load_anomalies().await?;
+        Ok(found.open_questions(self.restic.name(), &self.accept))
     }
 
-    async fn judge(&self) -> Result<Vec<Forgotten>, StepError> {
-        let all = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
-        let view = self.work.view(&self.restic, &all).await.map_err(failed)?;
-        let found = self.found().await?;
-        if found.lets_ahead_go(self.restic.name(), &self.accept) {
-            let own: Vec<Snapshot> = all.into_iter().filter(|s| view.is_ours(s)).collect();
-            return only(&own, &found.ahead).map_err(StepError::Failed);
+    async fn find_snapshots_to_forget(&self) -> Result<Vec<ForgottenSnapshots>, StepError> {
+        let all = self
+            .restic
+            .list_snapshots(&["matou"])
+            .await
+            .map_err(backup_step_error)?;
+        let view = self
+            .work
+            .snapshot_view(&self.restic, &all)
+            .await
+            .map_err(backup_step_error)?;
+        let found = self.load_anomalies().await?;
+        if found.accepts_ahead(self.restic.name(), &self.accept) {
+            let own: Vec<ResticSnapshot> = all.into_iter().filter(|s| view.is_ours(s)).collect();
+            return select_ahead_snapshots(&own, &found.ahead).map_err(StepError::Failed);
         }
         let mut doomed = Vec::new();
-        for question in questions(&view, &all) {
-            let args = forget_args(&question, &self.work.cx.config.backup.keep);
+        for question in forget_queries(&view, &all) {
+            let args = forget_args(&question, &self.work.fleet.config.backup.keep);
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let out = self.restic.run(&args).await.map_err(failed)?;
+            let out = self.restic.run(&args).await.map_err(backup_step_error)?;
             // No snapshot: nothing is printed.
             let groups = match out.stdout.trim_ascii() {
                 b"" => Vec::new(),
@@ -315,40 +334,45 @@ impl Repo {
                     })?
                     .unwrap_or_default(),
             };
-            doomed.extend(forgotten(&view, &question.of, groups).map_err(StepError::Failed)?);
+            doomed
+                .extend(collect_forgotten(&view, &question.of, groups).map_err(StepError::Failed)?);
         }
         Ok(doomed)
     }
 
     /// Snapshots of this fleet that the copy lacks: a copied one keeps time and tree.
-    async fn lacking(&self) -> Result<Vec<Snapshot>, StepError> {
+    async fn find_missing_snapshots(&self) -> Result<Vec<ResticSnapshot>, StepError> {
         let (from, to) = tokio::join!(
-            self.work.primary.snapshots(&["matou"]),
-            self.restic.snapshots(&["matou"])
+            self.work.primary.list_snapshots(&["matou"]),
+            self.restic.list_snapshots(&["matou"])
         );
-        let (from, to) = (from.map_err(failed)?, to.map_err(failed)?);
-        let view = self.work.view(&self.work.primary, &from);
-        let view = view.await.map_err(failed)?;
-        let there = |s: &Snapshot| to.iter().any(|t| t.time == s.time && t.tree == s.tree);
+        let (from, to) = (
+            from.map_err(backup_step_error)?,
+            to.map_err(backup_step_error)?,
+        );
+        let view = self.work.snapshot_view(&self.work.primary, &from);
+        let view = view.await.map_err(backup_step_error)?;
+        let there = |s: &ResticSnapshot| to.iter().any(|t| t.time == s.time && t.tree == s.tree);
         Ok(from
             .into_iter()
             .filter(|s| view.is_ours(s) && !there(s))
             .collect())
     }
 
-    async fn init(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn init_repository(&self, cx: &StepContext) -> Result<(), StepError> {
         let repository = &self.restic;
         let (restic, args): (_, &[&str]) = match self.is_primary() {
             true => (repository.clone(), &["init"]),
-            // The same cuts, or nothing of a copy would be shared with what is there.
+            // The copy must cut files into the same chunks, or it would share no data with what is
+            // there.
             false => (
                 repository.copying_from(&self.work.primary),
                 &["init", "--copy-chunker-params"],
             ),
         };
-        restic.run(args).await.map_err(failed)?;
+        restic.run(args).await.map_err(backup_step_error)?;
         if self.is_primary() {
-            self.work.id().await.map_err(failed)?;
+            self.work.fleet_id().await.map_err(backup_step_error)?;
         }
         cx.out
             .note("keep its password in a second place: without it nobody can read the backups")
@@ -356,47 +380,57 @@ impl Repo {
         Ok(())
     }
 
-    async fn unlock(&self, cx: &Cx, all: bool) -> Result<(), StepError> {
+    async fn remove_locks(&self, cx: &StepContext, all: bool) -> Result<(), StepError> {
         let args: &[&str] = match all {
             true => &["unlock", "--remove-all"],
             false => &["unlock"],
         };
-        self.restic.run(args).await.map_err(failed)?;
-        for left in locks(&self.restic).await.map_err(failed)? {
+        self.restic.run(args).await.map_err(backup_step_error)?;
+        for left in list_repository_locks(&self.restic)
+            .await
+            .map_err(backup_step_error)?
+        {
             cx.out
-                .note(format!("{} stays: restic takes it for alive", left.words()))
+                .note(format!(
+                    "{} stays: restic takes it for alive",
+                    left.describe()
+                ))
                 .await;
         }
         Ok(())
     }
 
-    async fn forget(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn forget_snapshots(&self, cx: &StepContext) -> Result<(), StepError> {
         let mut gone = 0;
         let ids: Vec<String> = self
-            .doomed()
+            .snapshots_to_forget()
             .await?
             .iter()
             .flat_map(|f| f.remove.iter().map(|s| s.id.clone()))
             .collect();
-        for some in ids.chunks(AT_ONCE) {
+        for some in ids.chunks(IDS_PER_CALL) {
             let mut args = vec!["forget".to_owned()];
             args.extend(some.iter().cloned());
-            unit::alone(cx, &self.restic, "forget", &args)
+            unit::run_restic_exclusively(cx, &self.restic, "forget", &args)
                 .await
-                .map_err(failed)?;
+                .map_err(backup_step_error)?;
             gone += some.len();
         }
         self.work.report().forgotten += gone;
         Ok(())
     }
 
-    async fn prune(&self, cx: &Cx) -> Result<(), StepError> {
-        let before = size(&self.restic).await.map_err(failed)?;
-        let args = ["prune".to_owned()];
-        unit::alone(cx, &self.restic, "prune", &args)
+    async fn prune_repository(&self, cx: &StepContext) -> Result<(), StepError> {
+        let before = query_repository_stats(&self.restic)
             .await
-            .map_err(failed)?;
-        let after = size(&self.restic).await.map_err(failed)?;
+            .map_err(backup_step_error)?;
+        let args = ["prune".to_owned()];
+        unit::run_restic_exclusively(cx, &self.restic, "prune", &args)
+            .await
+            .map_err(backup_step_error)?;
+        let after = query_repository_stats(&self.restic)
+            .await
+            .map_err(backup_step_error)?;
         cx.out
             .note(format!(
                 "{} → {}",
@@ -409,26 +443,28 @@ impl Repo {
         Ok(())
     }
 
-    async fn copy(&self, cx: &Cx) -> Result<(), StepError> {
-        let lacking = self.lacking().await?;
+    async fn copy_missing_snapshots(&self, cx: &StepContext) -> Result<(), StepError> {
+        let lacking = self.find_missing_snapshots().await?;
         let restic = self.restic.copying_from(&self.work.primary);
         let name = format!("matou-copy-{}", self.restic.name());
-        for some in lacking.chunks(AT_ONCE) {
+        for some in lacking.chunks(IDS_PER_CALL) {
             let ids: Vec<String> = some.iter().map(|s| s.id.clone()).collect();
             let body = "restic copy $limits \"$@\"";
-            let lasting = restic.lasting(&name, Guard::Shared, body, ids);
-            let ended = unit::run(cx, &restic, &lasting).await.map_err(failed)?;
+            let lasting = restic.detached_unit(&name, RepositoryAccess::Shared, body, ids);
+            let ended = unit::run_restic_unit(cx, &restic, &lasting)
+                .await
+                .map_err(backup_step_error)?;
             if ended.code != 0 {
-                let error = restic.error(&["copy"], ended.code, &ended.said);
-                return Err(failed(error));
+                let error = restic.error_of_exit(&["copy"], ended.code, &ended.said);
+                return Err(backup_step_error(error));
             }
         }
-        let left = self.lacking().await?;
+        let left = self.find_missing_snapshots().await?;
         if !left.is_empty() {
             return Err(StepError::failed(format!(
                 "{} snapshots are still not in {}: run `matou repo copy` again",
                 left.len(),
-                self.place()
+                self.describe_repository()
             )));
         }
         let copied = (self.restic.name().to_owned(), lacking.len());
@@ -438,25 +474,28 @@ impl Repo {
 }
 
 #[async_trait]
-impl Step for Repo {
+impl Step for RepositoryStep {
     fn name(&self) -> String {
-        format!("{} {}", self.what.words(), self.restic.name())
+        format!("{} {}", self.what.title_verb(), self.restic.name())
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        REPOSITORY_TIMEOUT
     }
 
     fn is_independent(&self) -> bool {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let place = self.place();
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let place = self.describe_repository();
         Ok(match &self.what {
             RepoWork::Init => {
-                self.restic.version().await.map_err(failed)?;
-                match self.restic.snapshots(&[]).await {
+                self.restic
+                    .check_version()
+                    .await
+                    .map_err(backup_step_error)?;
+                match self.restic.list_snapshots(&[]).await {
                     Ok(all) => Check::Done(vec![Change::same(format!(
                         "repository {place}: {} snapshots",
                         all.len()
@@ -464,20 +503,25 @@ impl Step for Repo {
                     Err(BackupError::NoRepository { .. }) => {
                         Check::Change(vec![Change::add(format!("repository {place}"))])
                     }
-                    Err(e) => return Err(failed(e)),
+                    Err(e) => return Err(backup_step_error(e)),
                 }
             }
             RepoWork::Check { data } => {
-                self.restic.version().await.map_err(failed)?;
-                let line = format!("{} of {place} are checked", data.words());
+                self.restic
+                    .check_version()
+                    .await
+                    .map_err(backup_step_error)?;
+                let line = format!("{} of {place} are checked", data.describe());
                 Check::Change(vec![Change::add(line)])
             }
             RepoWork::Unlock { all } => {
-                let locks = locks(&self.restic).await.map_err(failed)?;
+                let locks = list_repository_locks(&self.restic)
+                    .await
+                    .map_err(backup_step_error)?;
                 let line = |lock: &LockFile| {
-                    let change = Change::remove(lock.words());
+                    let change = Change::remove(lock.describe());
                     match all {
-                        true => change.warn("whoever works there loses what it does"),
+                        true => change.with_warning("whoever works there loses what it does"),
                         false => change,
                     }
                 };
@@ -487,18 +531,19 @@ impl Step for Repo {
                 }
             }
             RepoWork::Forget | RepoWork::Prune if self.restic.is_append_only() => {
-                let line = Change::same(left_alone(&self.restic, &self.what));
+                let line = Change::same(explain_append_only(&self.restic, &self.what));
                 Check::Done(vec![line])
             }
             RepoWork::Forget => {
-                let mut lines = self.open().await?;
+                let mut lines = self.list_open_questions().await?;
                 let doomed = match lines.is_empty() {
-                    true => self.doomed().await?.as_slice(),
-                    // What the policy says of such a repository is of no use.
+                    true => self.snapshots_to_forget().await?.as_slice(),
+                    // The policy says nothing useful while snapshots are missing or dated in the
+                    // future.
                     false => &[],
                 };
-                let settled = lines.is_empty() && !self.found().await?.fewer.is_empty();
-                lines.extend(doomed.iter().flat_map(self::lines));
+                let settled = lines.is_empty() && !self.load_anomalies().await?.fewer.is_empty();
+                lines.extend(doomed.iter().flat_map(self::forget_plan_lines));
                 if settled {
                     let line = "what is left is what the next night compares with";
                     lines.push(Change::add(format!("{place}: {line}")));
@@ -512,15 +557,16 @@ impl Step for Repo {
             }
             RepoWork::Prune => {
                 let line = format!("{place}: data that no snapshot needs");
-                let mut lines = self.open().await?;
-                // What is dated ahead loses nothing by it.
+                let mut lines = self.list_open_questions().await?;
+                // Pruning removes nothing of snapshots dated in the future, so they need no
+                // decision.
                 lines.retain(|l| l.accept.as_ref().is_none_or(|a| !a.contains(":ahead-")));
                 lines.push(Change::remove(line));
                 Check::Change(lines)
             }
             RepoWork::Attack => Check::Done(Vec::new()),
             RepoWork::Copy => {
-                let lacking = self.lacking().await?;
+                let lacking = self.find_missing_snapshots().await?;
                 match lacking.len() {
                     0 => Check::Done(vec![Change::same(format!("{place} has every snapshot"))]),
                     n => Check::Change(vec![Change::add(format!("{n} snapshots in {place}"))]),
@@ -529,19 +575,19 @@ impl Step for Repo {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let name = self.restic.name().to_owned();
         match &self.what {
-            RepoWork::Init => self.init(cx).await,
+            RepoWork::Init => self.init_repository(cx).await,
             RepoWork::Check { data } => {
-                let ended = unit::alone(
+                let ended = unit::run_restic_exclusively(
                     cx,
                     &self.restic,
                     "check",
-                    &data.args(self.restic.is_append_only()),
+                    &data.restic_args(self.restic.is_append_only()),
                 )
                 .await;
-                ended.map_err(failed)?;
+                ended.map_err(backup_step_error)?;
                 let part = match data {
                     CheckData::Part { part, of } => format!("{part}/{of} of {name}"),
                     CheckData::All => format!("all of {name}"),
@@ -550,30 +596,40 @@ impl Step for Repo {
                 self.work.report().checked.push(part);
                 Ok(())
             }
-            RepoWork::Unlock { all } => self.unlock(cx, *all).await,
-            RepoWork::Forget => self.forget(cx).await,
-            RepoWork::Prune => self.prune(cx).await,
-            RepoWork::Copy => self.copy(cx).await,
+            RepoWork::Unlock { all } => self.remove_locks(cx, *all).await,
+            RepoWork::Forget => self.forget_snapshots(cx).await,
+            RepoWork::Prune => self.prune_repository(cx).await,
+            RepoWork::Copy => self.copy_missing_snapshots(cx).await,
             // A step of its own.
             RepoWork::Attack => Ok(()),
         }
     }
 
-    async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
         match &self.what {
             RepoWork::Init => match self.check(cx).await? {
                 Check::Done(_) => Ok(()),
                 _ => Err(StepError::failed("the repository is not there afterwards")),
             },
             RepoWork::Forget => {
-                let there = self.restic.snapshots(&["matou"]).await.map_err(failed)?;
-                let view = self.work.view(&self.restic, &there).await.map_err(failed)?;
+                let there = self
+                    .restic
+                    .list_snapshots(&["matou"])
+                    .await
+                    .map_err(backup_step_error)?;
+                let view = self
+                    .work
+                    .snapshot_view(&self.restic, &there)
+                    .await
+                    .map_err(backup_step_error)?;
                 if !self.nightly {
-                    let kept = guard::remember(&self.work, &self.restic).await;
-                    kept.map_err(failed)?;
+                    let kept = guard::keep_snapshot_counts(&self.work, &self.restic).await;
+                    kept.map_err(backup_step_error)?;
                 }
-                for group in self.doomed().await? {
-                    let of = |s: &&Snapshot| s.app().unwrap_or("the fleet's own files") == group.of;
+                for group in self.snapshots_to_forget().await? {
+                    let of = |s: &&ResticSnapshot| {
+                        s.app().unwrap_or("the fleet's own files") == group.of
+                    };
                     if !there.iter().any(|s| view.is_ours(s) && of(&s)) {
                         return Err(StepError::failed(format!(
                             "no snapshot of {} is left",
@@ -583,16 +639,20 @@ impl Step for Repo {
                 }
                 Ok(())
             }
-            // Their own exit codes tell; a lock that stays was told.
+            // The exit code of restic was checked already; a lock that stays was reported.
             _ => Ok(()),
         }
     }
 }
 
-/// The snapshots dated in the future alone, where others of the same application are left.
-fn only(all: &[Snapshot], ahead: &[Snapshot]) -> Result<Vec<Forgotten>, String> {
-    let of = |s: &Snapshot| s.app().unwrap_or("the fleet's own files").to_owned();
-    let mut groups: std::collections::BTreeMap<String, Vec<Snapshot>> = Default::default();
+/// Selects the snapshots dated in the future for removal. Fails if an application has no other
+/// snapshot.
+fn select_ahead_snapshots(
+    all: &[ResticSnapshot],
+    ahead: &[ResticSnapshot],
+) -> Result<Vec<ForgottenSnapshots>, String> {
+    let of = |s: &ResticSnapshot| s.app().unwrap_or("the fleet's own files").to_owned();
+    let mut groups: std::collections::BTreeMap<String, Vec<ResticSnapshot>> = Default::default();
     for snapshot in ahead {
         groups
             .entry(of(snapshot))
@@ -607,7 +667,7 @@ fn only(all: &[Snapshot], ahead: &[Snapshot]) -> Result<Vec<Forgotten>, String> 
                 "all snapshots of {name} are dated in the future: correct the clock and make a backup of it first"
             ));
         }
-        doomed.push(Forgotten {
+        doomed.push(ForgottenSnapshots {
             of: name,
             remove,
             kept,
@@ -617,14 +677,14 @@ fn only(all: &[Snapshot], ahead: &[Snapshot]) -> Result<Vec<Forgotten>, String> 
 }
 
 /// A line for each snapshot that goes, and one for what stays.
-fn lines(group: &Forgotten) -> Vec<Change> {
+fn forget_plan_lines(group: &ForgottenSnapshots) -> Vec<Change> {
     let mut lines: Vec<Change> = group
         .remove
         .iter()
         .map(|s| {
             Change::remove(format!(
                 "snapshot {} of {}, {}",
-                crate::text::clean(&s.short_id),
+                crate::text::clean_line(&s.short_id),
                 group.of,
                 s.time.strftime("%F %R UTC")
             ))
@@ -637,15 +697,16 @@ fn lines(group: &Forgotten) -> Vec<Change> {
     lines
 }
 
-/// A restic that is known; and the repository answers, with the right password.
-pub(super) struct Reachable {
-    pub work: Work,
+/// Checks that restic is installed in a known version, and that the repository opens with its
+/// password.
+pub(super) struct CheckRepositoryReachable {
+    pub work: BackupContext,
     /// Its snapshots are listed; what is wrong with it is told before anything is begun.
-    pub listed: bool,
+    pub lists_snapshots: bool,
 }
 
 #[async_trait]
-impl Step for Reachable {
+impl Step for CheckRepositoryReachable {
     fn name(&self) -> String {
         "repository".into()
     }
@@ -654,25 +715,25 @@ impl Step for Reachable {
         Duration::from_secs(900)
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let restic = &self.work.primary;
         let listed = async {
-            match self.listed {
-                true => self.work.snapshots().await.map(|_| ()),
+            match self.lists_snapshots {
+                true => self.work.planned_snapshots().await.map(|_| ()),
                 false => Ok(()),
             }
         };
-        let (version, listed) = tokio::join!(self.work.version(), listed);
-        // A restic that is missing or too old is why the other failed.
-        let version = version.map_err(failed)?;
-        listed.map_err(failed)?;
+        let (version, listed) = tokio::join!(self.work.restic_version(), listed);
+        // If restic is missing or too old, that is the cause of both errors.
+        let version = version.map_err(backup_step_error)?;
+        listed.map_err(backup_step_error)?;
         Ok(Check::Done(vec![Change::same(format!(
             "restic {version}, repository {}",
-            restic.shown()
+            restic.shown_location()
         ))]))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

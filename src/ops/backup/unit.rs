@@ -5,30 +5,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::backup::{
-    BackupError, Guard, IN_VAIN, Message, Restic, Status, Summary, Trying, read_message,
+    BackupError, GAVE_UP, RepositoryAccess, Restic, ResticMessage, ResticStatus, ResticSummary,
+    RetryWatch, parse_restic_message,
 };
-use crate::host::Lasting;
-use crate::job::{Cx, Stream};
-use crate::text::{coarse, human_bytes};
+use crate::host::DetachedUnit;
+use crate::job::{OutputStream, StepContext};
+use crate::text::{format_seconds, human_bytes};
 
 /// Lines and files' errors that are kept for telling.
-const KEPT: usize = 60;
+const MAX_KEPT_LINES: usize = 60;
 
 /// Shortest time between two progress events.
-const OFTEN: Duration = Duration::from_millis(400);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How a unit ended.
 #[derive(Debug, Default)]
-pub(in crate::ops) struct Ended {
+pub(in crate::ops) struct ResticOutcome {
     pub code: i32,
-    pub summary: Option<Summary>,
+    pub summary: Option<ResticSummary>,
     /// The snapshot whose manifest was read again from the repository.
-    pub read: Option<String>,
+    pub reread_snapshot: Option<String>,
     /// Files that could not be read, the first of them.
     pub errors: Vec<String>,
     /// How many there were.
     pub failed_files: usize,
-    /// Sources that were not there: 0.14 says so and ends well.
+    /// Folders that were missing; restic 0.14 skips them and still succeeds.
     pub skipped: Vec<String>,
     /// The last lines that were no progress.
     pub said: String,
@@ -38,94 +39,102 @@ pub(in crate::ops) struct Ended {
 ///
 /// # Errors
 /// When it could not be run, was cancelled, or the connection broke.
-pub(in crate::ops) async fn run(
-    cx: &Cx,
+pub(in crate::ops) async fn run_restic_unit(
+    cx: &StepContext,
     restic: &Restic,
-    work: &Lasting,
-) -> Result<Ended, BackupError> {
-    watch(cx, restic, Running::Unit(work), None).await
+    work: &DetachedUnit,
+) -> Result<ResticOutcome, BackupError> {
+    watch_restic(cx, restic, WatchedRestic::Unit(work), None).await
 }
 
 /// What is watched: a unit of the node, or a call on the operator's machine.
-enum Running<'a> {
-    Unit(&'a Lasting),
+enum WatchedRestic<'a> {
+    Unit(&'a DetachedUnit),
     Here(&'a [&'a str]),
 }
 
-/// The same for a backup: a repository that can't even be opened is not tried for a quarter of an
-/// hour. What fails later is tried as long as restic likes.
+/// Runs a backup as a unit. Gives up early if the repository can't be opened, which restic would
+/// retry for 15 minutes. Later failures are retried as long as restic does.
 ///
 /// # Errors
-/// As [`run`].
-pub(super) async fn back_up(
-    cx: &Cx,
+/// Those of [`run_restic_unit`].
+pub(super) async fn run_backup_unit(
+    cx: &StepContext,
     restic: &Restic,
-    work: &Lasting,
-) -> Result<Ended, BackupError> {
-    watch(cx, restic, Running::Unit(work), Some(Trying::default())).await
+    work: &DetachedUnit,
+) -> Result<ResticOutcome, BackupError> {
+    watch_restic(
+        cx,
+        restic,
+        WatchedRestic::Unit(work),
+        Some(RetryWatch::default()),
+    )
+    .await
 }
 
-async fn watch(
-    cx: &Cx,
+async fn watch_restic(
+    cx: &StepContext,
     restic: &Restic,
-    work: Running<'_>,
-    mut opening: Option<Trying>,
-) -> Result<Ended, BackupError> {
-    let (lines, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(256);
+    work: WatchedRestic<'_>,
+    mut opening: Option<RetryWatch>,
+) -> Result<ResticOutcome, BackupError> {
+    let (lines, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(256);
     let end = cx.cancel.child_token();
     let running = async {
         match work {
-            Running::Unit(work) => Ok(restic.host().last_as(work, lines, &end).await?),
-            Running::Here(args) => restic.stream(args, lines, &end).await,
+            WatchedRestic::Unit(work) => {
+                Ok(restic.host().run_detached_unit(work, lines, &end).await?)
+            }
+            WatchedRestic::Here(args) => restic.stream_lines(args, lines, &end).await,
         }
     };
     let reading = async {
-        let mut ended = Ended::default();
+        let mut ended = ResticOutcome::default();
         let mut said: Vec<String> = Vec::new();
         let mut told: Option<Instant> = None;
         while let Some((_, line)) = arriving.recv().await {
-            match read_message(&line) {
-                Some(Message::Status(status)) => {
+            match parse_restic_message(&line) {
+                Some(ResticMessage::Status(status)) => {
                     opening = None;
-                    if told.is_none_or(|t| t.elapsed() >= OFTEN) {
+                    if told.is_none_or(|t| t.elapsed() >= PROGRESS_INTERVAL) {
                         told = Some(Instant::now());
-                        progress(cx, &status).await;
+                        send_restic_progress(cx, &status).await;
                     }
                     continue;
                 }
-                Some(Message::Summary(summary)) => {
+                Some(ResticMessage::Summary(summary)) => {
                     ended.summary = Some(summary);
                     continue;
                 }
-                Some(Message::MatouRead { snapshot_id }) => {
-                    ended.read = Some(snapshot_id);
+                Some(ResticMessage::MatouRead { snapshot_id }) => {
+                    ended.reread_snapshot = Some(snapshot_id);
                     continue;
                 }
-                Some(Message::Error(error)) => {
-                    let text = restic.without_secrets(&error.text());
+                Some(ResticMessage::Error(error)) => {
+                    let text = restic.without_secrets(&error.to_sentence());
                     ended.failed_files += 1;
-                    if ended.errors.len() < KEPT {
-                        cx.out.line(Stream::Stderr, &text).await;
+                    if ended.errors.len() < MAX_KEPT_LINES {
+                        cx.out.send_line(OutputStream::Stderr, &text).await;
                         ended.errors.push(text);
                     }
                     continue;
                 }
-                Some(Message::Other) => continue,
-                Some(Message::ExitError { .. }) | None => {}
+                Some(ResticMessage::Other) => continue,
+                Some(ResticMessage::ExitError { .. }) | None => {}
             }
-            let raw = crate::text::plain(&line);
+            let raw = crate::text::clean_bytes(&line);
             let text = restic.without_secrets(&raw);
             if text.contains("does not exist, skipping") {
                 ended.skipped.push(text.clone());
             }
             if let Some(trying) = &mut opening
-                && trying.is_in_vain(text.as_bytes())
+                && trying.has_given_up(text.as_bytes())
             {
                 end.cancel();
             }
             if !text.trim().is_empty() {
-                cx.out.line(Stream::Stdout, &text).await;
-                if said.len() == KEPT {
+                cx.out.send_line(OutputStream::Stdout, &text).await;
+                if said.len() == MAX_KEPT_LINES {
                     said.remove(0);
                 }
                 said.push(text);
@@ -136,21 +145,21 @@ async fn watch(
     };
     let (code, mut ended) = tokio::join!(running, reading);
     ended.code = match code {
-        Err(_) if end.is_cancelled() && !cx.cancel.is_cancelled() => IN_VAIN,
+        Err(_) if end.is_cancelled() && !cx.cancel.is_cancelled() => GAVE_UP,
         code => code?,
     };
     Ok(ended)
 }
 
-async fn progress(cx: &Cx, status: &Status) {
-    let detail = told(status);
+async fn send_restic_progress(cx: &StepContext, status: &ResticStatus) {
+    let detail = format_restic_progress(status);
     cx.out
-        .progress_with(status.bytes_done, status.total_bytes, "bytes", &detail)
+        .send_detailed_progress(status.bytes_done, status.total_bytes, "bytes", &detail)
         .await;
 }
 
-/// More than its numbers say, as `12 of 34 files, 40 MiB/s, 2 min left`.
-pub(crate) fn told(status: &Status) -> String {
+/// Formats what the progress bar does not show, as `12 of 34 files, 40 MiB/s, 2 min left`.
+pub(crate) fn format_restic_progress(status: &ResticStatus) -> String {
     let mut detail = match status.total_files {
         0 => String::new(),
         total => format!("{} of {total} files", status.files_done),
@@ -161,40 +170,41 @@ pub(crate) fn told(status: &Status) -> String {
     }
     if let Some(left) = status.seconds_remaining.filter(|l| *l > 0) {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
-        detail += &format!(", {} left", coarse(left));
+        detail += &format!(", {} left", format_seconds(left));
     }
     detail
 }
 
-/// Runs a command of restic that needs the repository alone. A lock that a killed run left behind
-/// is removed once when restic knows it to be stale; that is told.
+/// Runs a restic command that needs an exclusive lock. If the repository is locked, removes stale
+/// locks once, says so, and tries again.
 ///
 /// # Errors
-/// [`BackupError`] of every exit code but 0.
-pub(in crate::ops) async fn alone(
-    cx: &Cx,
+/// [`BackupError`] for every exit code but 0.
+pub(in crate::ops) async fn run_restic_exclusively(
+    cx: &StepContext,
     restic: &Restic,
     name: &str,
     args: &[String],
-) -> Result<Ended, BackupError> {
+) -> Result<ResticOutcome, BackupError> {
     let unit = format!("matou-{name}-{}", restic.name());
     let body = "restic \"$@\"";
     let mut unlocked = false;
     loop {
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
-        let ended = match restic.is_here() {
-            true => watch(cx, restic, Running::Here(&words), None).await?,
+        let ended = match restic.is_local() {
+            true => watch_restic(cx, restic, WatchedRestic::Here(&words), None).await?,
             false => {
-                let work = restic.lasting(&unit, Guard::Exclusive, body, args.to_vec());
-                run(cx, restic, &work).await?
+                let work =
+                    restic.detached_unit(&unit, RepositoryAccess::Exclusive, body, args.to_vec());
+                run_restic_unit(cx, restic, &work).await?
             }
         };
         if ended.code == 0 {
             return Ok(ended);
         }
-        let error = restic.error(&words, ended.code, &ended.said);
+        let error = restic.error_of_exit(&words, ended.code, &ended.said);
         match &error {
-            // Where nothing is deleted, no lock is either.
+            // An append-only repository refuses to remove a lock too.
             BackupError::Locked { lock, .. }
                 if !restic.is_append_only() && !std::mem::replace(&mut unlocked, true) =>
             {

@@ -1,13 +1,13 @@
-//! Forgetting where the fleet's own credentials can't delete: restic runs on the operator's machine,
-//! with a key that no server ever sees.
+//! Work on a repository where the fleet's own credentials can't delete. restic runs on the
+//! operator's machine, with a key that no server ever sees.
 
 use std::path::Path;
 
-use super::repo::{Repo, RepoWork};
-use super::work::Work;
-use super::{chosen, located};
+use super::repo::{RepoWork, RepositoryStep};
+use super::work::BackupContext;
+use super::{choose_repositories, find_configured_repository};
 use crate::backup::{BackupError, Restic};
-use crate::config::{Reach, runtime_dir};
+use crate::config::{NodeConnection, ensure_runtime_dir};
 use crate::host::{Host, HostOptions};
 use crate::job::{Confirm, Job, Stage, StepError, Track};
 
@@ -15,8 +15,8 @@ use crate::job::{Confirm, Job, Stage, StepError, Track};
 ///
 /// # Errors
 /// One sentence: the repository is not named, the file can't be used, restic is not installed here.
-pub(super) async fn job(
-    work: &Work,
+pub(super) async fn build_operator_key_job(
+    work: &BackupContext,
     title: String,
     what: &RepoWork,
     name: &str,
@@ -26,28 +26,28 @@ pub(super) async fn job(
     if name.is_empty() {
         return Err("--with is about one repository: name it with --repository NAME".into());
     }
-    let fleets = chosen(work, what, name)?.remove(0);
-    is_kept_here(work, file)?;
-    let cx = &work.cx;
+    let fleets = choose_repositories(work, what, name)?.remove(0);
+    check_key_stays_here(work, file)?;
+    let cx = &work.fleet;
     let options = HostOptions {
         docker_socket: work.storage.config.docker_socket.clone(),
-        runtime_dir: runtime_dir().map_err(|e| e.to_string())?,
+        runtime_dir: ensure_runtime_dir().map_err(|e| e.to_string())?,
         recorder: Some(std::sync::Arc::new(cx.journal.clone())),
     };
-    let host = Host::new("this machine", &Reach::Local, options);
-    let repository = located(work, name)?;
-    let restic = Restic::here(&host, repository, file).await;
+    let host = Host::new("this machine", &NodeConnection::Local, options);
+    let repository = find_configured_repository(work, name)?;
+    let restic = Restic::on_this_machine(&host, repository, file).await;
     let restic = restic.map_err(|e| e.to_string())?;
     for secret in restic.secrets() {
-        cx.journal.redactor().add(secret.clone());
+        cx.journal.redactor().add_secret(secret.clone());
     }
-    restic.version().await.map_err(|e| match e {
+    restic.check_version().await.map_err(|e| match e {
         BackupError::Missing { .. } => "restic is not installed on this machine: install it here (`apt install restic`); the key that may delete is given to no server".into(),
         other => other.to_string(),
     })?;
-    let repo = Repo::new(work, &restic, what.clone())
-        .accepting(accept)
-        .with_fleets(fleets);
+    let repo = RepositoryStep::new(work, &restic, what.clone())
+        .with_accepted(accept)
+        .with_fleet_access(fleets);
     let confirm = match what {
         RepoWork::Unlock { all: true } => Confirm::TypeName(name.to_owned()),
         _ => Confirm::Ask,
@@ -64,8 +64,8 @@ pub(super) async fn job(
     Ok(Job::new(title, confirm, vec![stage]))
 }
 
-/// A key that is not to be on the fleet lies in no file that goes there, and nobody else reads it.
-fn is_kept_here(work: &Work, file: &Path) -> Result<(), String> {
+/// Checks that the file with the key is sent to no server, and that nobody else can read it.
+fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let found = std::fs::canonicalize(file).and_then(|path| Ok((path.metadata()?, path)));
@@ -75,7 +75,7 @@ fn is_kept_here(work: &Work, file: &Path) -> Result<(), String> {
             "{shown} holds a key that may delete and others can read it: run `chmod 600 {shown}`"
         ));
     }
-    let config = &work.cx.config;
+    let config = &work.fleet.config;
     let files = config.backup.repositories.iter();
     let mut files = files.flat_map(|r| [&r.password_file, &r.environment_file]);
     let same = files.any(|f| {
@@ -96,33 +96,33 @@ fn is_kept_here(work: &Work, file: &Path) -> Result<(), String> {
     }
 }
 
-/// That both ways lead to the same repository: its id is in it.
+/// Checks by its id that both credentials lead to the same repository.
 ///
 /// # Errors
-/// One of them can't be read, or they are two.
-pub(super) async fn is_the_same(fleets: &Restic, here: &Restic) -> Result<(), StepError> {
-    let (there, mine) = tokio::join!(id(fleets), id(here));
-    let failed = super::work::failed;
+/// One of them can't be read, or they are two repositories.
+pub(super) async fn check_same_repository(fleets: &Restic, here: &Restic) -> Result<(), StepError> {
+    let (there, mine) = tokio::join!(read_repository_id(fleets), read_repository_id(here));
+    let failed = super::work::backup_step_error;
     match there.map_err(failed)? == mine.map_err(failed)? {
         true => Ok(()),
         false => Err(StepError::failed(format!(
             "{} is another repository than {}: correct RESTIC_REPOSITORY in the file",
-            here.shown(),
-            fleets.shown()
+            here.shown_location(),
+            fleets.shown_location()
         ))),
     }
 }
 
-async fn id(restic: &Restic) -> Result<String, BackupError> {
+async fn read_repository_id(restic: &Restic) -> Result<String, BackupError> {
     #[derive(serde::Deserialize)]
-    struct Config {
+    struct RawRepositoryConfig {
         id: String,
     }
     let out = restic.run(&["cat", "config", "--no-lock"]).await?;
-    let config: Config = serde_json::from_slice(&out.stdout).map_err(|e| {
+    let config: RawRepositoryConfig = serde_json::from_slice(&out.stdout).map_err(|e| {
         BackupError::Wrong(format!(
             "the repository {} can't be understood: {e}",
-            restic.shown()
+            restic.shown_location()
         ))
     })?;
     Ok(config.id)

@@ -4,33 +4,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::backup::{BackupError, FleetId, Report, Restic, Snapshot, Version, View, identity};
-use crate::config::Repository;
+use crate::backup::{
+    BackupError, BackupReport, FleetId, Restic, ResticSnapshot, ResticVersion, SnapshotView,
+    identity,
+};
+use crate::config::RepositoryConfig;
 use crate::docker::NodeHandle;
 use crate::job::StepError;
-use crate::ops::Context;
+use crate::ops::FleetContext;
 
 /// One run: its repositories and what it has done so far. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Work {
-    pub cx: Context,
+pub(super) struct BackupContext {
+    pub fleet: FleetContext,
     /// Where the data is, and restic runs.
     pub storage: NodeHandle,
     pub primary: Restic,
     /// Filled by `restic copy`.
     pub copies: Vec<Restic>,
     /// The primary repository's snapshots, read once for the plan.
-    snapshots: Arc<OnceCell<Vec<Snapshot>>>,
-    version: Arc<OnceCell<Version>>,
+    snapshots: Arc<OnceCell<Vec<ResticSnapshot>>>,
+    version: Arc<OnceCell<ResticVersion>>,
     id: Arc<OnceCell<FleetId>>,
     /// What this fleet sees in `snapshots`.
-    seen: Arc<OnceCell<View>>,
-    report: Arc<Mutex<Report>>,
+    planned_view: Arc<OnceCell<SnapshotView>>,
+    report: Arc<Mutex<BackupReport>>,
 }
 
-impl Work {
+impl BackupContext {
     /// Reads the secrets of all repositories; nothing is connected yet.
-    pub async fn of(cx: &Context) -> Result<Self, BackupError> {
+    pub async fn open(cx: &FleetContext) -> Result<Self, BackupError> {
         let config = &cx.config;
         let storage = cx.nodes.get(&config.storage.node).ok_or_else(|| {
             BackupError::Wrong(format!(
@@ -40,7 +43,7 @@ impl Work {
         })?;
         let mut all = Vec::new();
         for repository in &config.backup.repositories {
-            all.push(restic(cx, storage, repository).await?);
+            all.push(open_restic(cx, storage, repository).await?);
         }
         let mut all = all.into_iter();
         Ok(Self {
@@ -50,39 +53,46 @@ impl Work {
             snapshots: Arc::default(),
             version: Arc::default(),
             id: Arc::default(),
-            seen: Arc::default(),
-            report: Arc::new(Mutex::new(Report::new(&config.fleet.name))),
-            cx: cx.clone(),
+            planned_view: Arc::default(),
+            report: Arc::new(Mutex::new(BackupReport::new(&config.fleet.name))),
+            fleet: cx.clone(),
         })
     }
 
     /// The fleet's name: restic's `--host` of all its snapshots.
-    pub fn fleet(&self) -> &str {
-        &self.cx.config.fleet.name
+    pub fn fleet_name(&self) -> &str {
+        &self.fleet.config.fleet.name
     }
 
     /// The snapshots as the plan saw them.
-    pub async fn snapshots(&self) -> Result<&Vec<Snapshot>, BackupError> {
+    pub async fn planned_snapshots(&self) -> Result<&Vec<ResticSnapshot>, BackupError> {
         self.snapshots
-            .get_or_try_init(|| self.primary.snapshots(&["matou"]))
+            .get_or_try_init(|| self.primary.list_snapshots(&["matou"]))
             .await
     }
 
-    /// What this fleet sees in a repository of which all snapshots are given.
+    /// Returns what this fleet sees of `all` snapshots of a repository: which are its own, which
+    /// are dated in the future.
     ///
     /// # Errors
-    /// When the storage node or the repository can't be asked.
-    pub async fn view(&self, restic: &Restic, all: &[Snapshot]) -> Result<View, BackupError> {
-        identity::view(&self.cx.config, &self.cx.nodes, restic, all).await
+    /// The storage node or the repository can't be asked.
+    pub async fn snapshot_view(
+        &self,
+        restic: &Restic,
+        all: &[ResticSnapshot],
+    ) -> Result<SnapshotView, BackupError> {
+        identity::load_snapshot_view(&self.fleet.config, &self.fleet.nodes, restic, all).await
     }
 
-    /// The same of the snapshots as the plan saw them.
+    /// Returns what this fleet sees of [`BackupContext::planned_snapshots`], and these.
     ///
     /// # Errors
-    /// As [`Work::view`].
-    pub async fn seen(&self) -> Result<(&View, &Vec<Snapshot>), BackupError> {
-        let all = self.snapshots().await?;
-        let seen = self.seen.get_or_try_init(|| self.view(&self.primary, all));
+    /// Those of [`BackupContext::snapshot_view`].
+    pub async fn planned_view(&self) -> Result<(&SnapshotView, &Vec<ResticSnapshot>), BackupError> {
+        let all = self.planned_snapshots().await?;
+        let seen = self
+            .planned_view
+            .get_or_try_init(|| self.snapshot_view(&self.primary, all));
         Ok((seen.await?, all))
     }
 
@@ -91,49 +101,52 @@ impl Work {
     ///
     /// # Errors
     /// When the storage node or the repository can't be asked.
-    pub async fn id(&self) -> Result<&FleetId, BackupError> {
-        self.id.get_or_try_init(|| self.make_id()).await
+    pub async fn fleet_id(&self) -> Result<&FleetId, BackupError> {
+        self.id.get_or_try_init(|| self.make_fleet_id()).await
     }
 
-    async fn make_id(&self) -> Result<FleetId, BackupError> {
-        let (config, nodes) = (&self.cx.config, &self.cx.nodes);
-        if let Some(id) = identity::Here::read(config, nodes).await?.id {
+    async fn make_fleet_id(&self) -> Result<FleetId, BackupError> {
+        let (config, nodes) = (&self.fleet.config, &self.fleet.nodes);
+        if let Some(id) = identity::StorageIdentity::load(config, nodes).await?.id {
             return Ok(id);
         }
-        let all = self.primary.snapshots(&["matou"]).await?;
-        let swarm = identity::swarm(nodes).await;
-        let found = identity::found(self.fleet(), &self.primary, &all, &swarm).await?;
+        let all = self.primary.list_snapshots(&["matou"]).await?;
+        let swarm = identity::query_swarm_id(nodes).await;
+        let found =
+            identity::find_lost_fleet_id(self.fleet_name(), &self.primary, &all, &swarm).await?;
         let id = found.unwrap_or_else(FleetId::random);
-        identity::keep(config, &self.storage.host, &id).await
+        identity::keep_fleet_id(config, &self.storage.host, &id).await
     }
 
     /// restic's version on the storage node, asked once.
-    pub async fn version(&self) -> Result<Version, BackupError> {
-        let asked = self.version.get_or_try_init(|| self.primary.version());
+    pub async fn restic_version(&self) -> Result<ResticVersion, BackupError> {
+        let asked = self
+            .version
+            .get_or_try_init(|| self.primary.check_version());
         asked.await.copied()
     }
 
     /// What was done so far.
-    pub fn report(&self) -> MutexGuard<'_, Report> {
+    pub fn report(&self) -> MutexGuard<'_, BackupReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// restic for one repository on the storage node, its secrets known to the journal's redactor.
-pub(super) async fn restic(
-    cx: &Context,
+pub(super) async fn open_restic(
+    cx: &FleetContext,
     storage: &NodeHandle,
-    repository: &Repository,
+    repository: &RepositoryConfig,
 ) -> Result<Restic, BackupError> {
-    let restic = Restic::of(&storage.host, repository).await?;
+    let restic = Restic::for_repository(&storage.host, repository).await?;
     for secret in restic.secrets() {
-        cx.journal.redactor().add(secret.clone());
+        cx.journal.redactor().add_secret(secret.clone());
     }
-    Ok(restic.limited(&cx.config.backup))
+    Ok(restic.with_limits(&cx.config.backup))
 }
 
 /// A failure of restic as a step's.
-pub(super) fn failed(error: BackupError) -> StepError {
+pub(super) fn backup_step_error(error: BackupError) -> StepError {
     match error {
         BackupError::Cancelled => StepError::Cancelled,
         BackupError::Host(e) => StepError::Host(e),

@@ -5,38 +5,42 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::edge::{Answer, Edge, Served, get};
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::hint;
-use crate::ops::tasks::read;
+use crate::edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::model::status_hint;
+use crate::ops::tasks::query_swarm;
 use crate::stack::HttpCheck;
 
 /// How often it is asked while waiting.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How long a certificate is waited for; an application that answers without a good one is deployed
-/// all the same, and its certificate is watched.
-const CERTIFICATE: Duration = Duration::from_secs(60);
+/// How long to wait for a good certificate. An application that answers without one counts as
+/// deployed all the same; its certificate is watched from then on.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(60);
 
-pub(super) struct Answers {
+pub(super) struct WaitForAnswers {
     pub domains: Vec<String>,
     pub check: HttpCheck,
-    pub edge: Edge,
+    pub edge: EdgeEndpoints,
 }
 
-impl Answers {
+impl WaitForAnswers {
     /// Whether something takes https for the fleet.
-    async fn has_edge(&self, cx: &Cx) -> Result<bool, StepError> {
-        let swarm = read(cx).await?;
+    async fn has_edge(&self, cx: &StepContext) -> Result<bool, StepError> {
+        let swarm = query_swarm(cx).await?;
         let https = |p: &String| p.starts_with(&format!("{}:", self.edge.port));
         Ok(swarm.services.iter().any(|s| s.ports.iter().any(https)))
     }
 
-    /// The first answer that any node gives.
-    async fn ask(&self, domain: &str) -> Result<(Answer, Served), String> {
+    /// Asks the nodes one after another and returns the first answer; the last node's error if none
+    /// answers.
+    async fn query_any_node(
+        &self,
+        domain: &str,
+    ) -> Result<(HttpsAnswer, PresentedCertificate), String> {
         let mut last = "there is no node to ask".to_owned();
         for (_, address) in &self.edge.nodes {
-            match get(
+            match get_with_certificate(
                 address,
                 self.edge.port,
                 domain,
@@ -52,9 +56,12 @@ impl Answers {
         Err(last)
     }
 
-    /// What a domain answers, when it is what the check asks for.
-    async fn answer(&self, domain: &str) -> Result<(Answer, Served), String> {
-        let (answer, served) = self.ask(domain).await?;
+    /// Returns what a domain answers. Fails with a sentence when the check expects another answer.
+    async fn check_domain(
+        &self,
+        domain: &str,
+    ) -> Result<(HttpsAnswer, PresentedCertificate), String> {
+        let (answer, served) = self.query_any_node(domain).await?;
         let status = answer.status;
         if answer.is_well(domain, &self.check.status) {
             return Ok((answer, served));
@@ -62,13 +69,13 @@ impl Answers {
         Err(format!(
             "https://{domain}{} answers {status}{}",
             self.check.path,
-            hint(status)
+            status_hint(status)
         ))
     }
 }
 
 #[async_trait]
-impl Step for Answers {
+impl Step for WaitForAnswers {
     fn name(&self) -> String {
         "answer".into()
     }
@@ -77,15 +84,15 @@ impl Step for Answers {
         Duration::from_secs(self.check.within + 30)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if !self.has_edge(cx).await? {
             let line = Change::same("no answer is asked for")
-                .warn("nothing takes https for the fleet: deploy the stack traefik");
+                .with_warning("nothing takes https for the fleet: deploy the stack traefik");
             return Ok(Check::Done(vec![line]));
         }
         let mut lines = Vec::new();
         for domain in &self.domains {
-            lines.push(match self.answer(domain).await {
+            lines.push(match self.check_domain(domain).await {
                 Ok((_, served)) => {
                     let line = Change::same(format!("https://{domain} answers"));
                     match served.problem {
@@ -100,32 +107,34 @@ impl Step for Answers {
                 Err(reason) => Change::modify(format!("https://{domain}"), reason, "answers"),
             });
         }
-        Ok(super::changed(lines))
+        Ok(super::check_from_changes(lines))
     }
 
-    /// That the application answers is what counts: a certificate may come later.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Looks at the answer alone: a good certificate may come later.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         for domain in &self.domains {
-            self.answer(domain).await.map_err(StepError::failed)?;
+            self.check_domain(domain).await.map_err(StepError::failed)?;
         }
         Ok(())
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let begun = Instant::now();
         let patience = Duration::from_secs(self.check.within);
         for domain in &self.domains {
             let mut told = String::new();
             loop {
-                let reason = match self.answer(domain).await {
+                let reason = match self.check_domain(domain).await {
                     Ok((_, served))
-                        if served.problem.is_some() && begun.elapsed() < CERTIFICATE =>
+                        if served.problem.is_some() && begun.elapsed() < CERTIFICATE_WAIT =>
                     {
                         let problem = served.problem.unwrap_or_default();
                         format!("{domain} answers; its certificate: {problem}")
                     }
                     Ok((answer, served)) => {
-                        cx.out.note(told_of(domain, &answer, &served)).await;
+                        cx.out
+                            .note(describe_good_answer(domain, &answer, &served))
+                            .await;
                         break;
                     }
                     Err(reason) => reason,
@@ -150,7 +159,11 @@ impl Step for Answers {
     }
 }
 
-fn told_of(domain: &str, answer: &Answer, served: &Served) -> String {
+fn describe_good_answer(
+    domain: &str,
+    answer: &HttpsAnswer,
+    served: &PresentedCertificate,
+) -> String {
     let days = (served.not_after - jiff::Timestamp::now()).as_hours() / 24;
     let certificate = match &served.problem {
         Some(problem) => format!("its certificate is not good: {problem}"),

@@ -10,66 +10,71 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::docker::Nodes;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
-use crate::ops::tasks::read;
-use crate::stack::{Rendered, Severity};
+use crate::ops::tasks::query_swarm;
+use crate::stack::{LintSeverity, RenderedStack};
 
-/// How long DNS and registries may take; the rest is not kept waiting for them.
+/// How long DNS and registries may take. Later answers are not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) struct Before {
+pub(super) struct PreflightChecks {
     pub app: String,
-    pub rendered: Arc<Rendered>,
+    pub rendered: Arc<RenderedStack>,
     pub nodes: Nodes,
 }
 
 #[async_trait]
-impl Step for Before {
+impl Step for PreflightChecks {
     fn name(&self) -> String {
         "checks".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        self.ports(&swarm)?;
-        self.domains(&swarm)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        self.check_ports(&swarm)?;
+        self.check_domains(&swarm)?;
         let warnings = self
             .rendered
             .findings
             .iter()
-            .filter(|f| f.severity == Severity::Warning);
+            .filter(|f| f.severity == LintSeverity::Warning);
         let mut lines: Vec<Change> = warnings
-            .map(|f| Change::same(format!("{}:{}", f.file, f.line)).warn(&f.message))
+            .map(|f| Change::same(format!("{}:{}", f.file, f.line)).with_warning(&f.message))
             .collect();
         let new = !swarm
             .services
             .iter()
             .any(|s| s.stack.as_deref() == Some(&self.app));
         let (images, names, versions, room) = tokio::join!(
-            self.images(cx, &swarm),
-            self.names(),
-            super::versions::check(&self.app, &self.rendered, &swarm),
-            cx.docker.room(),
+            self.check_images(cx, &swarm),
+            self.check_dns(),
+            super::versions::check_version_changes(&self.app, &self.rendered, &swarm),
+            cx.docker.query_room(),
         );
         lines.extend(images);
         lines.extend(names);
         lines.extend(versions?);
         // What can't be read is no reason to stop: the scheduler will tell.
         if let Ok(room) = room {
-            lines.extend(super::room::check(&self.app, &self.rendered, &room, new)?);
+            lines.extend(super::room::check_swarm_room(
+                &self.app,
+                &self.rendered,
+                &room,
+                new,
+            )?);
         }
         Ok(Check::Done(lines))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-impl Before {
-    /// Published ports that another application has.
-    fn ports(&self, swarm: &Swarm) -> Result<(), StepError> {
+impl PreflightChecks {
+    /// Fails when another application publishes one of the stack's ports.
+    fn check_ports(&self, swarm: &Swarm) -> Result<(), StepError> {
         for (port, protocol) in &self.rendered.ports {
             let taken = swarm.services.iter().find(|s| {
                 s.stack.as_deref() != Some(&self.app)
@@ -87,8 +92,8 @@ impl Before {
         Ok(())
     }
 
-    /// Domains whose router another application has.
-    fn domains(&self, swarm: &Swarm) -> Result<(), StepError> {
+    /// Fails when another application has a router with the same rule.
+    fn check_domains(&self, swarm: &Swarm) -> Result<(), StepError> {
         // Two routers may share a host when their paths differ.
         let whole = |labels: &crate::stack::Labels| -> BTreeSet<String> {
             let rules = labels
@@ -116,8 +121,8 @@ impl Before {
         Ok(())
     }
 
-    /// Images that neither the manager nor their registry has.
-    async fn images(&self, cx: &Cx, swarm: &Swarm) -> Vec<Change> {
+    /// Returns a warning for each image that neither the manager nor its registry has.
+    async fn check_images(&self, cx: &StepContext, swarm: &Swarm) -> Vec<Change> {
         let running: BTreeSet<&str> = swarm.services.iter().map(|s| s.image.as_str()).collect();
         let images: BTreeSet<&str> = self
             .rendered
@@ -126,33 +131,37 @@ impl Before {
             .map(|s| s.image.as_str())
             .filter(|i| !running.contains(i))
             .collect();
-        let asked = images.into_iter().map(|image| async move {
-            if cx.docker.has_image(image).await.unwrap_or(false) {
-                return None;
-            }
-            let reason = match tokio::time::timeout(PATIENCE, cx.docker.registry_has(image)).await {
-                Ok(Ok(())) => return None,
-                Ok(Err(e)) => e.to_string(),
-                Err(_) => format!(
-                    "its registry did not answer within {} s",
-                    PATIENCE.as_secs()
-                ),
-            };
-            Some(
-                Change::same(format!("image {image}"))
-                    .warn(format!("it may not be there to be pulled: {reason}")),
-            )
-        });
+        let asked =
+            images.into_iter().map(|image| async move {
+                if cx.docker.has_image(image).await.unwrap_or(false) {
+                    return None;
+                }
+                let reason =
+                    match tokio::time::timeout(PATIENCE, cx.docker.check_image_in_registry(image))
+                        .await
+                    {
+                        Ok(Ok(())) => return None,
+                        Ok(Err(e)) => e.to_string(),
+                        Err(_) => format!(
+                            "its registry did not answer within {} s",
+                            PATIENCE.as_secs()
+                        ),
+                    };
+                Some(
+                    Change::same(format!("image {image}"))
+                        .with_warning(format!("it may not be there to be pulled: {reason}")),
+                )
+            });
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    /// Domains that do not lead to a node of the fleet.
-    async fn names(&self) -> Vec<Change> {
+    /// Returns a line for each domain, with a warning when it does not lead to a node of the fleet.
+    async fn check_dns(&self) -> Vec<Change> {
         if self.rendered.domains.is_empty() {
             return Vec::new();
         }
-        let addresses = self.nodes.iter().filter_map(|n| n.address());
-        let ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve))
+        let addresses = self.nodes.iter().filter_map(|n| n.ssh_address());
+        let ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve_host_name))
             .await
             .into_iter()
             .flatten()
@@ -162,13 +171,13 @@ impl Before {
             let ours = &ours;
             async move {
                 let line = Change::same(format!("domain {domain}"));
-                match resolve(domain).await {
+                match resolve_host_name(domain).await {
                     Ok(found) if found.iter().any(|ip| ours.contains(ip)) => line,
-                    Ok(found) => line.warn(format!(
+                    Ok(found) => line.with_warning(format!(
                         "it leads to {}, which is no node of the fleet: no certificate is issued for it before it does",
                         found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
                     )),
-                    Err(reason) => line.warn(format!(
+                    Err(reason) => line.with_warning(format!(
                         "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
                     )),
                 }
@@ -178,8 +187,8 @@ impl Before {
     }
 }
 
-/// The addresses of a host name.
-pub(in crate::ops) async fn resolve(name: &str) -> Result<BTreeSet<IpAddr>, String> {
+/// Looks up the addresses of a host name. Fails with why it does not resolve.
+pub(in crate::ops) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, String> {
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok([ip].into());
     }

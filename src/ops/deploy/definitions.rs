@@ -1,7 +1,7 @@
-//! Volumes that nodes know with another driver or other options than the stack's: an engine keeps
-//! the definition it has, without a word, until it is removed on every node. What is served from
-//! elsewhere is only defined anew, its data stays where it is: so a fleet leaves the plugin netshare
-//! for `driver = "nfs"` without copying.
+//! Redefines volumes that nodes know with another driver or other options than the stack's. An
+//! engine silently keeps an old definition until the volume is removed on every node. A volume that
+//! is served from elsewhere can be removed and defined anew, and its data stays where it is: so a
+//! fleet changes from the plugin netshare to `driver = "nfs"` without copying.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,38 +13,39 @@ use tokio::time::Instant;
 
 use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::{Mode, Volume};
-use crate::ops::tasks::{docker_failed, read};
-use crate::stack::{Definition, Rendered};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::model::{ServiceMode, Volume};
+use crate::ops::tasks::{docker_failed, query_swarm};
+use crate::stack::{RenderedStack, VolumeDefinition};
 
 /// How long tasks may take to stop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A node that takes longer to say which volumes it knows is not waited for.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long a node may take to list its volumes. A slower one is left out.
+const NODE_ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 const POLL: Duration = Duration::from_millis(700);
 
-/// Containers that have ended hold a volume as those that run do.
-const REMOVE: &str = r#"i=0
+/// Removes the volume `$1`, and before it the containers that have ended and still hold it.
+const REMOVE_VOLUME: &str = r#"i=0
 until docker volume rm -- "$1" >/dev/null; do
     docker ps -aq --filter volume="$1" --filter status=exited --filter status=created --filter status=dead |
         xargs -r docker rm >/dev/null
     i=$((i+1)); [ $i -lt 20 ] || exit 1; sleep 1
 done"#;
 
-pub(super) struct Definitions {
+pub(super) struct RedefineVolumes {
     pub app: String,
-    pub rendered: Arc<Rendered>,
+    pub rendered: Arc<RenderedStack>,
     pub nodes: Nodes,
 }
 
-impl Definitions {
-    /// What nodes know otherwise. A node that does not answer is none of this.
-    async fn others(&self) -> Vec<(NodeHandle, Volume, &Definition)> {
+impl RedefineVolumes {
+    /// Finds volumes that a node knows with another driver or other options than the stack's. A
+    /// node that does not answer is left out.
+    async fn find_differing_volumes(&self) -> Vec<(NodeHandle, Volume, &VolumeDefinition)> {
         let asked = self.nodes.iter().map(|node| async move {
-            let volumes = tokio::time::timeout(ANSWER, node.docker.volumes()).await;
+            let volumes = tokio::time::timeout(NODE_ANSWER_WAIT, node.docker.list_volumes()).await;
             (
                 node.clone(),
                 volumes.unwrap_or(Ok(Vec::new())).unwrap_or_default(),
@@ -69,17 +70,18 @@ impl Definitions {
     }
 }
 
-/// The folder of a volume that is served from elsewhere; `None` for one that is on its node alone.
-fn folder(driver: &str, options: &BTreeMap<String, String>) -> Option<String> {
+/// Returns the folder from which a volume is served; `None` for one that is on its node alone.
+fn served_folder(driver: &str, options: &BTreeMap<String, String>) -> Option<String> {
     let share = options.get("share").or_else(|| options.get("device"))?;
     let path = share.split_once(':').map_or(share.as_str(), |(_, p)| p);
     let path = path.trim_end_matches('/');
     (driver == "nfs" || path.starts_with('/')).then(|| path.to_owned())
 }
 
-/// The plugin makes a folder of the volume's name in its share, when it is told to.
-fn folder_of(volume: &Volume) -> Option<String> {
-    let folder = folder(&volume.driver, &volume.options)?;
+/// Returns the folder from which a volume is served, with the subfolder of the volume's name that
+/// the plugin makes when `create` is `true`.
+fn served_volume_folder(volume: &Volume) -> Option<String> {
+    let folder = served_folder(&volume.driver, &volume.options)?;
     let creates = volume.options.get("create").is_some_and(|c| c == "true");
     Some(match creates {
         true => format!("{folder}/{}", volume.name),
@@ -88,18 +90,18 @@ fn folder_of(volume: &Volume) -> Option<String> {
 }
 
 /// Whether its data is on its node and nowhere else.
-fn is_alone(volume: &Volume) -> bool {
-    volume.driver == "local" && folder_of(volume).is_none()
+fn is_node_local_volume(volume: &Volume) -> bool {
+    volume.driver == "local" && served_volume_folder(volume).is_none()
 }
 
-fn described(driver: &str, options: &BTreeMap<String, String>) -> String {
+fn describe_volume_driver(driver: &str, options: &BTreeMap<String, String>) -> String {
     let mut words = vec![driver.to_owned()];
     words.extend(options.iter().map(|(k, v)| format!("{k}={v}")));
     words.join(" ")
 }
 
 #[async_trait]
-impl Step for Definitions {
+impl Step for RedefineVolumes {
     fn name(&self) -> String {
         "volumes".into()
     }
@@ -108,19 +110,22 @@ impl Step for Definitions {
         PATIENCE * 2
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let others = self.others().await;
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let others = self.find_differing_volumes().await;
         if others.is_empty() {
             return Ok(Check::Done(Vec::new()));
         }
         let mut lines = Vec::new();
         for (node, volume, wanted) in others {
             let what = format!("volume {} of {}", volume.name, node.config.name);
-            let (old, new) = (folder_of(&volume), folder(&wanted.driver, &wanted.options));
-            if is_alone(&volume) {
+            let (old, new) = (
+                served_volume_folder(&volume),
+                served_folder(&wanted.driver, &wanted.options),
+            );
+            if is_node_local_volume(&volume) {
                 lines.push(Change::decide(format!(
                     "{what} is on that node alone, and the engine would go on with it instead of {}: copy what {} holds there, then `docker volume rm {}` on {}",
-                    described(&wanted.driver, &wanted.options),
+                    describe_volume_driver(&wanted.driver, &wanted.options),
                     volume.mountpoint,
                     volume.name,
                     node.config.name
@@ -129,14 +134,13 @@ impl Step for Definitions {
             }
             let line = Change::modify(
                 what,
-                described(&volume.driver, &volume.options),
-                described(&wanted.driver, &wanted.options),
+                describe_volume_driver(&volume.driver, &volume.options),
+                describe_volume_driver(&wanted.driver, &wanted.options),
             );
             lines.push(match (old, new) {
-                (Some(old), Some(new)) if new == old => {
-                    line.warn("its tasks stop meanwhile; the same folder, nothing is copied")
-                }
-                (old, new) => line.warn(format!(
+                (Some(old), Some(new)) if new == old => line
+                    .with_warning("its tasks stop meanwhile; the same folder, nothing is copied"),
+                (old, new) => line.with_warning(format!(
                     "its data stays in {} and is not what the application finds{}: copy it first",
                     old.unwrap_or_else(|| "a folder that its driver does not name".into()),
                     new.map_or_else(String::new, |n| format!(" in {n}"))
@@ -146,10 +150,10 @@ impl Step for Definitions {
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let others = self.others().await;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let others = self.find_differing_volumes().await;
         let names: Vec<&str> = others.iter().map(|(_, v, _)| v.name.as_str()).collect();
-        let swarm = read(cx).await?;
+        let swarm = query_swarm(cx).await?;
         // Deploying the stack gives them their tasks back.
         let users = swarm
             .services
@@ -157,7 +161,7 @@ impl Step for Definitions {
             .filter(|s| s.volumes.iter().any(|v| names.contains(&v.as_str())));
         let mut stopped = Vec::new();
         for service in users {
-            if !matches!(service.mode, Mode::Replicated(_)) {
+            if !matches!(service.mode, ServiceMode::Replicated(_)) {
                 return Err(StepError::failed(format!(
                     "{} runs on every node and holds the volume: remove it first (`matou remove`), its volumes stay",
                     service.name
@@ -171,14 +175,14 @@ impl Step for Definitions {
             }
             cx.out.note(format!("{} is stopped", service.name)).await;
             cx.docker
-                .scale(&service.id, 0)
+                .scale_service(&service.id, 0)
                 .await
                 .map_err(docker_failed)?;
             stopped.push(service.id.clone());
         }
         let begun = Instant::now();
         loop {
-            let swarm = read(cx).await?;
+            let swarm = query_swarm(cx).await?;
             let mut tasks = swarm.tasks.iter();
             let live = tasks.any(|t| stopped.contains(&t.service_id) && t.state == "running");
             if !live {
@@ -194,11 +198,11 @@ impl Step for Definitions {
             tokio::time::sleep(POLL).await;
         }
         for (node, volume, _) in &others {
-            // What is on that node alone is nobody's to remove here.
-            if is_alone(volume) {
+            // The data of this one is on its node alone and would be lost.
+            if is_node_local_volume(volume) {
                 continue;
             }
-            let remove = Command::sh(REMOVE)
+            let remove = Command::sh(REMOVE_VOLUME)
                 .arg(&volume.name)
                 .sudo()
                 .timeout(Duration::from_secs(60))
@@ -230,12 +234,18 @@ mod tests {
             ("o", "addr=m"),
             ("device", ":/mnt/data/a_db"),
         ]);
-        assert_eq!(folder("local", &nfs).as_deref(), Some("/mnt/data/a_db"));
-        let bind = options(&[("type", "none"), ("device", "/mnt/data/a_db")]);
-        assert_eq!(folder("local", &bind).as_deref(), Some("/mnt/data/a_db"));
-        assert_eq!(folder("local", &options(&[])), None);
         assert_eq!(
-            folder("local", &options(&[("type", "tmpfs"), ("device", "tmpfs")])),
+            served_folder("local", &nfs).as_deref(),
+            Some("/mnt/data/a_db")
+        );
+        let bind = options(&[("type", "none"), ("device", "/mnt/data/a_db")]);
+        assert_eq!(
+            served_folder("local", &bind).as_deref(),
+            Some("/mnt/data/a_db")
+        );
+        assert_eq!(served_folder("local", &options(&[])), None);
+        assert_eq!(
+            served_folder("local", &options(&[("type", "tmpfs"), ("device", "tmpfs")])),
             None
         );
         let netshare = Volume {
@@ -247,6 +257,9 @@ mod tests {
             users: Vec::new(),
             created_at: None,
         };
-        assert_eq!(folder_of(&netshare).as_deref(), Some("/mnt/data/a_db"));
+        assert_eq!(
+            served_volume_folder(&netshare).as_deref(),
+            Some("/mnt/data/a_db")
+        );
     }
 }

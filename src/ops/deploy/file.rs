@@ -4,26 +4,26 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::Context;
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::FleetContext;
 use crate::stack::AppFile;
 
-/// How often files are brought again that changed meanwhile.
-const AGAIN: u32 = 5;
+/// How often files are pushed again when somebody changed them meanwhile.
+const MAX_PUSHES: u32 = 5;
 
 /// Writes `apps/NAME.toml`.
-pub(super) struct WriteFile {
+pub(super) struct WriteAppFile {
     pub path: PathBuf,
     pub text: String,
 }
 
 #[async_trait]
-impl Step for WriteFile {
+impl Step for WriteAppFile {
     fn name(&self) -> String {
         "application file".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let name = self.path.display();
         Ok(match tokio::fs::read_to_string(&self.path).await {
             Ok(text) if text == self.text => Check::Done(vec![Change::same(format!("{name}"))]),
@@ -36,7 +36,7 @@ impl Step for WriteFile {
         })
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         let failed = |e: std::io::Error| {
             StepError::failed(format!("{} can't be written: {e}", self.path.display()))
         };
@@ -49,25 +49,25 @@ impl Step for WriteFile {
     }
 }
 
-/// Brings the application's files to the storage node: the nightly backup goes by them. What others
-/// have there stays as it is, and is told.
-pub(super) struct ForTheNight {
+/// Pushes the application's files to the storage node, where the nightly backup reads them. Files
+/// that others changed there stay as they are, and the plan names them.
+pub(super) struct PushFleetFiles {
     pub app: String,
-    pub cx: Context,
+    pub cx: FleetContext,
 }
 
 #[async_trait]
-impl Step for ForTheNight {
+impl Step for PushFleetFiles {
     fn name(&self) -> String {
         "files for the nightly backup".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let line = format!(
             "apps/{}.toml and its stack for the nightly backup",
             self.app
         );
-        let planned = crate::ops::plan_files(&self.cx, &self.app).await;
+        let planned = crate::ops::plan_app_files_push(&self.cx, &self.app).await;
         let Some(planned) = planned.map_err(StepError::Failed)? else {
             return Ok(Check::Done(vec![Change::same(line)]));
         };
@@ -75,21 +75,21 @@ impl Step for ForTheNight {
             true => Change::same(line),
             false => Change::add(line),
         }];
-        lines.extend(planned.left.iter().map(|c| Change::same(c.line())));
+        lines.extend(planned.untouched.iter().map(|c| Change::same(c.describe())));
         Ok(match planned.is_done {
             true => Check::Done(lines),
             false => Check::Change(lines),
         })
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        let pushed = crate::ops::push_files(&self.cx, &self.app).await;
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let pushed = crate::ops::push_app_files(&self.cx, &self.app).await;
         pushed.map_err(StepError::Failed)
     }
 
-    /// Another one may have brought its config.toml meanwhile.
-    async fn verify(&self, cx: &Cx) -> Result<(), StepError> {
-        for _ in 0..AGAIN {
+    /// Pushes again when another operator has pushed a config.toml meanwhile.
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
+        for _ in 0..MAX_PUSHES {
             if let Check::Done(_) = self.check(cx).await? {
                 return Ok(());
             }

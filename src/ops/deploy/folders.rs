@@ -7,25 +7,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::host::{Command, Host};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
-/// Makes what is missing of them.
-pub(super) struct Folders {
+/// Makes those of the folders that are missing.
+pub(super) struct EnsureVolumeFolders {
     /// The node that has them.
     pub host: Host,
     pub folders: Vec<PathBuf>,
-    /// The stack can do without this node: one that does not answer is only told.
+    /// The stack can do without this node: when it does not answer, the plan only warns.
     pub optional: bool,
 }
 
 /// Prints those of its arguments that are there.
-const LIST: &str = r#"for d; do [ -e "$d" ] && printf '%s\n' "$d"; done; :"#;
+const LIST_EXISTING: &str = r#"for d; do [ -e "$d" ] && printf '%s\n' "$d"; done; :"#;
 
-const MAKE: &str = r#"set -e; for d; do
+const MAKE_MISSING: &str = r#"set -e; for d; do
 [ -e "$d" ] || mkdir -p -m 755 -- "$d" || { echo "$d can't be made" >&2; exit 1; }; done"#;
 
-impl Folders {
-    fn command(&self, script: &str) -> Command {
+impl EnsureVolumeFolders {
+    fn folder_command(&self, script: &str) -> Command {
         Command::sh(script)
             .args(self.folders.iter().map(|f| f.display().to_string()))
             .sudo()
@@ -35,19 +35,19 @@ impl Folders {
 }
 
 #[async_trait]
-impl Step for Folders {
+impl Step for EnsureVolumeFolders {
     fn name(&self) -> String {
         "folders".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let node = self.host.name();
-        let found = match self.host.run_ok(&self.command(LIST)).await {
+        let found = match self.host.run_ok(&self.folder_command(LIST_EXISTING)).await {
             Err(e) if self.optional => {
-                let line = Change::same(format!("folders on {node}")).warn(e.to_string());
+                let line = Change::same(format!("folders on {node}")).with_warning(e.to_string());
                 return Ok(Check::Done(vec![line]));
             }
-            found => found?.text(),
+            found => found?.stdout_text(),
         };
         let found: Vec<&str> = found.lines().collect();
         let lines: Vec<Change> = self
@@ -61,11 +61,11 @@ impl Step for Folders {
                 }
             })
             .collect();
-        Ok(super::changed(lines))
+        Ok(super::check_from_changes(lines))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        self.host.run_ok(&self.command(MAKE)).await?;
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        self.host.run_ok(&self.folder_command(MAKE_MISSING)).await?;
         Ok(())
     }
 }

@@ -5,25 +5,29 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use crate::collect::targets;
+use crate::collect::list_probe_targets;
 use crate::config::ReceiversConfig;
-use crate::monitor::{Email, Inputs, ProbeTarget, Receivers, generate};
-use crate::ops::Context;
-use crate::stack::Rendered;
+use crate::monitor::{AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget, generate};
+use crate::ops::FleetContext;
+use crate::stack::RenderedStack;
 
-/// The files, for an application whose own domains are those of `rendered`.
+/// Builds the files for the application `app`, whose own domains are taken from `rendered`.
 ///
 /// # Errors
 /// One sentence: no manager answers, or a file of `[receivers]` can't be read.
-pub(super) async fn files(
-    cx: &Context,
+pub(super) async fn build_monitoring_files(
+    cx: &FleetContext,
     app: &str,
-    rendered: &Rendered,
+    rendered: &RenderedStack,
 ) -> Result<BTreeMap<String, SecretString>, String> {
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
-    // What is deployed now may not be there yet, or be another one.
-    let mut asked: Vec<ProbeTarget> = targets(&swarm, &cx.checks())
+    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let swarm = manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())?;
+    // The application that is deployed now may not run yet, or run with other domains.
+    let mut asked: Vec<ProbeTarget> = list_probe_targets(&swarm, &cx.answer_checks())
         .into_iter()
         .filter(|(other, ..)| other != app)
         .map(|(app, domain, wanted)| ProbeTarget {
@@ -47,10 +51,10 @@ pub(super) async fn files(
     let edge = swarm.services.iter().find(|s| s.ports.iter().any(https));
     let config = &cx.config;
     let ca = match &config.edge.ca_file {
-        Some(path) => Some(read(path)?),
+        Some(path) => Some(read_configured_file(path)?),
         None => None,
     };
-    Ok(generate(&Inputs {
+    Ok(generate(&MonitoringInputs {
         app,
         fleet: &config.fleet.name,
         nodes,
@@ -58,19 +62,19 @@ pub(super) async fn files(
         edge: edge.map(|s| s.name.clone()),
         limits: config.alerts,
         ca,
-        backups: config.backup.primary().is_some(),
-        receivers: receivers(&config.receivers)?,
+        backups: config.backup.primary_repository().is_some(),
+        receivers: read_alert_receivers(&config.receivers)?,
     }))
 }
 
-fn receivers(config: &ReceiversConfig) -> Result<Receivers, String> {
+fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, String> {
     let secret = |path: &Option<std::path::PathBuf>| {
-        let read = |p: &std::path::PathBuf| read(p).map(SecretString::from);
+        let read = |p: &std::path::PathBuf| read_configured_file(p).map(SecretString::from);
         path.as_ref().map(read).transpose()
     };
     let email = match &config.email {
         None => None,
-        Some(email) => Some(Email {
+        Some(email) => Some(EmailReceiver {
             to: email.to.clone(),
             from: email.from.clone(),
             smtp: email.smtp.clone(),
@@ -80,13 +84,13 @@ fn receivers(config: &ReceiversConfig) -> Result<Receivers, String> {
     };
     let telegram = match &config.telegram {
         None => None,
-        Some((chat, token)) => Some((*chat, read(token)?.into())),
+        Some((chat, token)) => Some((*chat, read_configured_file(token)?.into())),
     };
     let ntfy = match &config.ntfy {
         None => None,
         Some(topic) => Some((topic.clone(), secret(&config.ntfy_token_file)?)),
     };
-    Ok(Receivers {
+    Ok(AlertReceivers {
         email,
         webhook: secret(&config.webhook_file)?,
         telegram,
@@ -96,6 +100,6 @@ fn receivers(config: &ReceiversConfig) -> Result<Receivers, String> {
     })
 }
 
-fn read(path: &Path) -> Result<String, String> {
+fn read_configured_file(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|e| format!("{} can't be read: {e}", path.display()))
 }

@@ -18,27 +18,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::FleetContext;
 use super::request::Request;
-use super::tasks::{TasksRun, Whose};
+use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::docker::NodeHandle;
 use crate::job::{Change, ChangeKind, Check, Step};
-use crate::stack::{AppFile, Rendered, Switches, Target};
+use crate::stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 
-pub(super) use before::resolve;
+pub(super) use before::resolve_host_name;
 
 /// How long pulling images and starting tasks may take.
-const PATIENCE: Duration = Duration::from_secs(900);
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Images as they are.
-pub(super) static SAME_IMAGES: BTreeMap<String, String> = BTreeMap::new();
+/// For [`DeployOptions::images`]: all images stay as they are.
+pub(super) static NO_NEW_IMAGES: BTreeMap<String, String> = BTreeMap::new();
 
-/// What is asked for; what an application's file says already need not be said again.
-pub(super) struct Wanted<'a> {
+/// What to deploy, and how. What is missing here is taken from the application's file.
+pub(super) struct DeployOptions<'a> {
     pub stack: Option<&'a str>,
     pub app: &'a str,
     pub variables: &'a BTreeMap<String, String>,
-    pub switches: Switches,
+    pub switches: EdgeSettings,
     /// Secrets that get a new value.
     pub rotate: &'a [String],
     /// New images, by service.
@@ -47,23 +47,23 @@ pub(super) struct Wanted<'a> {
     pub place: Option<Option<String>>,
 }
 
-/// The steps of a request that deploys.
+/// Returns the steps of a request that deploys, redeploys, updates or places an application.
 ///
 /// # Errors
 /// One sentence: what is wrong with the request, the stack or the application's file.
-pub(super) async fn of(
+pub(super) async fn deploy_request_steps(
     request: &Request,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, String> {
     let (none, nothing) = (BTreeMap::new(), Vec::new());
-    let mut wanted = Wanted {
+    let mut wanted = DeployOptions {
         stack: None,
         app: "",
         variables: &none,
-        switches: Switches::default(),
+        switches: EdgeSettings::default(),
         rotate: &nothing,
-        images: &SAME_IMAGES,
+        images: &NO_NEW_IMAGES,
         place: None,
     };
     match request {
@@ -88,28 +88,40 @@ pub(super) async fn of(
         Request::Place { app, to } => {
             wanted.app = app;
             wanted.place = Some(match to {
-                Some(to) => Some(host_name(to, manager, cx).await?),
+                Some(to) => Some(resolve_place(to, manager, cx).await?),
                 None => None,
             });
         }
         _ => unreachable!("no other request deploys"),
     }
-    steps(&wanted, manager, cx).await
+    deploy_steps(&wanted, manager, cx).await
 }
 
-/// The host name of a node that goes by its name in config.toml.
-async fn host_name(place: &str, manager: &NodeHandle, cx: &Context) -> Result<String, String> {
+/// Returns the host name of a node that is named as in config.toml. A label, or any other name, is
+/// returned as it is.
+async fn resolve_place(
+    place: &str,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<String, String> {
     if place.contains('=') || cx.nodes.get(place).is_none() {
         return Ok(place.to_owned());
     }
-    let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+    let swarm = manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())?;
     let mut nodes = swarm.nodes.iter();
-    let found = nodes.find(|n| cx.nodes.name_of(&swarm, &n.id).as_deref() == Some(place));
+    let found = nodes.find(|n| cx.nodes.find_name(&swarm, &n.id).as_deref() == Some(place));
     Ok(found.map_or_else(|| place.to_owned(), |n| n.hostname.clone()))
 }
 
-/// What an application's file and the request say together.
-pub(super) fn app_file(wanted: &Wanted<'_>, cx: &Context) -> Result<AppFile, String> {
+/// Returns the application's file (a new one if there is none) with what is asked for merged in.
+pub(super) fn merge_app_file(
+    wanted: &DeployOptions<'_>,
+    cx: &FleetContext,
+) -> Result<AppFile, String> {
     let folder = cx.config.folder();
     let old = match &folder {
         Some(folder) => AppFile::load(folder, wanted.app).map_err(|e| e.to_string())?,
@@ -133,7 +145,7 @@ pub(super) fn app_file(wanted: &Wanted<'_>, cx: &Context) -> Result<AppFile, Str
     for (service, image) in wanted.images {
         let variable = cx
             .catalogue
-            .image_variable(&file.stack, service)
+            .find_image_variable(&file.stack, service)
             .map_err(|e| e.to_string())?;
         match variable {
             Some(variable) => {
@@ -154,18 +166,20 @@ pub(super) fn app_file(wanted: &Wanted<'_>, cx: &Context) -> Result<AppFile, Str
 }
 
 /// The stack as it will be deployed, with the versions of its secrets read from the fleet.
-pub(super) async fn rendered(
-    wanted: &Wanted<'_>,
+pub(super) async fn render_app_stack(
+    wanted: &DeployOptions<'_>,
     file: &AppFile,
-    cx: &Context,
-) -> Result<Rendered, String> {
+    cx: &FleetContext,
+) -> Result<RenderedStack, String> {
     let extension = cx
         .catalogue
-        .extension(&file.stack)
+        .find_extension(&file.stack)
         .map_err(|e| e.to_string())?;
     let mut versions = BTreeMap::new();
     if !extension.secrets.is_empty() {
-        versions = secrets::Store::of(cx, wanted.app)?.versions().await?;
+        versions = secrets::SecretStore::open(cx, wanted.app)?
+            .newest_versions()
+            .await?;
     }
     for name in wanted.rotate {
         let spec = extension.secrets.iter().find(|s| s.name == *name);
@@ -185,142 +199,149 @@ pub(super) async fn rendered(
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
     }
-    let mut target = Target {
+    let mut target = RenderTarget {
         secrets: versions,
-        switches: file.edge.clone(),
+        edge_settings: file.edge.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
-        ..Target::of(&cx.config)
+        ..RenderTarget::for_fleet(&cx.config)
     };
-    let render = |target: &Target<'_>| {
+    let render = |target: &RenderTarget<'_>| {
         cx.catalogue
-            .render(&file.stack, wanted.app, &file.variables, target)
+            .render_stack(&file.stack, wanted.app, &file.variables, target)
             .map_err(|e| e.to_string())
     };
     let rendered = render(&target)?;
     if !extension.generated {
         return Ok(rendered);
     }
-    target.files = generated::files(cx, wanted.app, &rendered).await?;
+    target.files = generated::build_monitoring_files(cx, wanted.app, &rendered).await?;
     render(&target)
 }
 
 /// The steps that deploy a stack and wait until it answers.
-pub(super) async fn steps(
-    wanted: &Wanted<'_>,
+pub(super) async fn deploy_steps(
+    wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, String> {
-    let file = app_file(wanted, cx)?;
-    let rendered = Arc::new(rendered(wanted, &file, cx).await?);
+    let file = merge_app_file(wanted, cx)?;
+    let rendered = Arc::new(render_app_stack(wanted, &file, cx).await?);
     let app = wanted.app.to_owned();
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(before::Before {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(before::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
         nodes: cx.nodes.clone(),
     })];
     if let Some(place) = &file.place {
-        steps.push(Box::new(placed::Placed {
+        steps.push(Box::new(placed::CheckPlacement {
             app: app.clone(),
             place: place.clone(),
             rendered: rendered.clone(),
         }));
     }
-    steps.extend(made_first(&app, &rendered, manager, cx)?);
+    steps.extend(prerequisite_steps(&app, &rendered, manager, cx)?);
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered: rendered.clone(),
     }));
-    steps.push(Box::new(TasksRun {
-        whose: Whose::Stack(app.clone()),
-        patience: PATIENCE,
+    steps.push(Box::new(WaitForTasks {
+        awaited: AwaitedServices::Stack(app.clone()),
+        patience: DEPLOY_TIMEOUT,
     }));
     if let Some(folder) = cx.config.folder() {
-        steps.push(Box::new(file::WriteFile {
+        steps.push(Box::new(file::WriteAppFile {
             path: AppFile::path(&folder, &app),
-            text: file.text(),
+            text: file.to_toml(),
         }));
     }
-    if cx.config.folder().is_some() && cx.config.backup.primary().is_some() {
-        steps.push(Box::new(file::ForTheNight {
+    if cx.config.folder().is_some() && cx.config.backup.primary_repository().is_some() {
+        steps.push(Box::new(file::PushFleetFiles {
             app: app.clone(),
             cx: cx.clone(),
         }));
     }
-    steps.extend(answers(&rendered, cx)?);
+    steps.extend(answer_step(&rendered, cx)?);
     Ok(steps)
 }
 
-/// The steps that deploy a stack with tasks of some of its services only (named without the
-/// application's name); [`steps`] gives the others theirs.
-pub(super) async fn some(
-    wanted: &Wanted<'_>,
+/// Returns the steps that deploy a stack with tasks for some of its services only (named without
+/// the application's name). [`deploy_steps`] starts the other services later.
+pub(super) async fn deploy_subset_steps(
+    wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
     services: &[String],
 ) -> Result<Vec<Box<dyn Step>>, String> {
-    part(wanted, manager, cx, services, false).await
+    build_subset_steps(wanted, manager, cx, services, false).await
 }
 
-async fn part(
-    wanted: &Wanted<'_>,
+async fn build_subset_steps(
+    wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
     services: &[String],
     shut: bool,
 ) -> Result<Vec<Box<dyn Step>>, String> {
-    let file = app_file(wanted, cx)?;
-    let mut rendered = rendered(wanted, &file, cx).await?;
-    rendered.only(services).map_err(|e| e.to_string())?;
+    let file = merge_app_file(wanted, cx)?;
+    let mut rendered = render_app_stack(wanted, &file, cx).await?;
+    rendered
+        .keep_services(services)
+        .map_err(|e| e.to_string())?;
     if shut {
-        rendered.shut().map_err(|e| e.to_string())?;
+        rendered.isolate_services().map_err(|e| e.to_string())?;
     }
     let app = wanted.app.to_owned();
     let rendered = Arc::new(rendered);
-    let mut steps = made_first(&app, &rendered, manager, cx)?;
+    let mut steps = prerequisite_steps(&app, &rendered, manager, cx)?;
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered,
     }));
-    steps.push(Box::new(TasksRun {
-        whose: Whose::Stack(app),
-        patience: PATIENCE,
+    steps.push(Box::new(WaitForTasks {
+        awaited: AwaitedServices::Stack(app),
+        patience: DEPLOY_TIMEOUT,
     }));
     Ok(steps)
 }
 
-/// The same, cut off from the outside: no ports, no labels.
-pub(super) async fn shut(
-    wanted: &Wanted<'_>,
+/// Returns the steps of [`deploy_subset_steps`] for a stack that nothing reaches from outside:
+/// without published ports and without labels.
+pub(super) async fn deploy_isolated_subset_steps(
+    wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
     services: &[String],
 ) -> Result<Vec<Box<dyn Step>>, String> {
-    part(wanted, manager, cx, services, true).await
+    build_subset_steps(wanted, manager, cx, services, true).await
 }
 
-/// The step that asks an application under its domains, when it has a check.
-pub(super) fn answers(rendered: &Rendered, cx: &Context) -> Result<Option<Box<dyn Step>>, String> {
+/// Returns the step that waits until an application answers under its domains; `None` when it has
+/// no check.
+pub(super) fn answer_step(
+    rendered: &RenderedStack,
+    cx: &FleetContext,
+) -> Result<Option<Box<dyn Step>>, String> {
     let Some(check) = &rendered.check else {
         return Ok(None);
     };
-    Ok(Some(Box::new(answers::Answers {
+    Ok(Some(Box::new(answers::WaitForAnswers {
         domains: rendered.domains.clone(),
         check: check.clone(),
-        edge: crate::edge::Edge::of(&cx.config, &cx.nodes)?,
+        edge: crate::edge::EdgeEndpoints::load(&cx.config, &cx.nodes)?,
     })))
 }
 
-/// Networks, folders and secrets of a stack.
-fn made_first(
+/// Returns the steps for what must be there before a stack: networks, folders, volumes, secrets.
+fn prerequisite_steps(
     app: &str,
-    rendered: &Arc<Rendered>,
+    rendered: &Arc<RenderedStack>,
     manager: &NodeHandle,
-    cx: &Context,
+    cx: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, String> {
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
-        steps.push(Box::new(network::Networks {
+        steps.push(Box::new(network::EnsureNetworks {
             wanted: rendered.networks.clone(),
             edge: cx.config.edge.network.clone(),
         }));
@@ -333,21 +354,21 @@ fn made_first(
         .collect();
     if !folders.is_empty() {
         let storage = cx.nodes.get(&cx.config.storage.node).unwrap_or(manager);
-        steps.push(Box::new(folders::Folders {
+        steps.push(Box::new(folders::EnsureVolumeFolders {
             host: storage.host.clone(),
             folders,
             optional: false,
         }));
     }
     for node in cx.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
-        steps.push(Box::new(folders::Folders {
+        steps.push(Box::new(folders::EnsureVolumeFolders {
             host: node.host.clone(),
             folders: rendered.binds.clone(),
             optional: true,
         }));
     }
     if !rendered.volumes.definitions.is_empty() {
-        steps.push(Box::new(definitions::Definitions {
+        steps.push(Box::new(definitions::RedefineVolumes {
             app: app.to_owned(),
             rendered: rendered.clone(),
             nodes: cx.nodes.clone(),
@@ -357,17 +378,17 @@ fn made_first(
         && rendered.file_secrets.is_empty()
         && rendered.configs.is_empty());
     if has_secrets {
-        steps.push(Box::new(secrets::Secrets {
+        steps.push(Box::new(secrets::EnsureSecrets {
             app: app.to_owned(),
             rendered: rendered.clone(),
-            store: secrets::Store::of(cx, app)?,
+            store: secrets::SecretStore::open(cx, app)?,
         }));
     }
     Ok(steps)
 }
 
-/// A step's lines: done when none of them is a change.
-fn changed(lines: Vec<Change>) -> Check {
+/// Makes a check of a step's lines: done when none of them is a change.
+fn check_from_changes(lines: Vec<Change>) -> Check {
     match lines.iter().all(|l| l.kind == ChangeKind::Same) {
         true => Check::Done(lines),
         false => Check::Change(lines),

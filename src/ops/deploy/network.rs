@@ -3,23 +3,23 @@
 use async_trait::async_trait;
 
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::tasks::docker_failed;
 
-pub(super) struct Networks {
+pub(super) struct EnsureNetworks {
     pub wanted: Vec<String>,
     /// The network between Traefik and the applications.
     pub edge: String,
 }
 
 #[async_trait]
-impl Step for Networks {
+impl Step for EnsureNetworks {
     fn name(&self) -> String {
         "networks".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let found = cx.docker.networks().await.map_err(docker_failed)?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let found = cx.docker.list_networks().await.map_err(docker_failed)?;
         let mut lines = Vec::new();
         for name in &self.wanted {
             lines.push(match found.iter().any(|n| n == name) {
@@ -32,10 +32,10 @@ impl Step for Networks {
                 }
             });
         }
-        Ok(super::changed(lines))
+        Ok(super::check_from_changes(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let create = Command::new("docker")
             .args(["network", "create", "--driver", "overlay", "--attachable"])
             .arg(&self.edge)

@@ -4,21 +4,21 @@ use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Availability, Role, Swarm, SwarmNode};
-use crate::ops::tasks::read;
-use crate::stack::Rendered;
+use crate::ops::tasks::query_swarm;
+use crate::stack::RenderedStack;
 
-pub(super) struct Placed {
+pub(super) struct CheckPlacement {
     pub app: String,
     /// Host name of a node, or `LABEL=VALUE`.
     pub place: String,
-    pub rendered: Arc<Rendered>,
+    pub rendered: Arc<RenderedStack>,
 }
 
-impl Placed {
+impl CheckPlacement {
     /// The nodes that fit.
-    fn nodes<'a>(&self, swarm: &'a Swarm) -> Vec<&'a SwarmNode> {
+    fn matching_nodes<'a>(&self, swarm: &'a Swarm) -> Vec<&'a SwarmNode> {
         let fits = |node: &&SwarmNode| match self.place.split_once('=') {
             Some((label, value)) => node.labels.get(label).is_some_and(|v| v == value),
             None => node.hostname == self.place,
@@ -26,8 +26,8 @@ impl Placed {
         swarm.nodes.iter().filter(fits).collect()
     }
 
-    /// Why no task can run there, if none can.
-    fn hindrance(&self, nodes: &[&SwarmNode], swarm: &Swarm) -> Option<String> {
+    /// Returns why no task can run on these nodes; `None` when one can.
+    fn find_obstacle(&self, nodes: &[&SwarmNode], swarm: &Swarm) -> Option<String> {
         let place = &self.place;
         if nodes.is_empty() {
             let names: Vec<&str> = swarm.nodes.iter().map(|n| n.hostname.as_str()).collect();
@@ -46,7 +46,7 @@ impl Placed {
         }
         let workers = nodes.iter().all(|n| n.role == Role::Worker);
         let bound = self.rendered.services.iter().find(|s| {
-            let constraints = s.needs.constraints.iter();
+            let constraints = s.requirements.constraints.iter();
             let compact = constraints.map(|c| c.replace(' ', ""));
             compact.into_iter().any(|c| c == "node.role==manager")
         });
@@ -60,15 +60,15 @@ impl Placed {
 }
 
 #[async_trait]
-impl Step for Placed {
+impl Step for CheckPlacement {
     fn name(&self) -> String {
         "place".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
-        let nodes = self.nodes(&swarm);
-        if let Some(reason) = self.hindrance(&nodes, &swarm) {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let nodes = self.matching_nodes(&swarm);
+        if let Some(reason) = self.find_obstacle(&nodes, &swarm) {
             return Err(StepError::failed(reason));
         }
         let name = |id: &str| {
@@ -106,7 +106,7 @@ impl Step for Placed {
         // Volumes without a folder on the storage node are where their tasks were.
         for (volume, folder) in &self.rendered.volumes.named {
             if folder.is_none() {
-                lines.push(Change::same(format!("volume {volume}")).warn(format!(
+                lines.push(Change::same(format!("volume {volume}")).with_warning(format!(
                     "it is local to {} and stays there with its data: the application begins with an empty one on {}; copy it first, or restore a backup afterwards",
                     left.join(", "),
                     self.place
@@ -117,11 +117,11 @@ impl Step for Placed {
     }
 
     /// The stack carries the constraint; the engine moves the tasks when it is deployed.
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

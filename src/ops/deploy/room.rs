@@ -4,29 +4,29 @@
 
 use std::collections::BTreeMap;
 
-use crate::docker::{NodeRoom, Room};
+use crate::docker::{NodeRoom, SwarmRoom};
 use crate::job::{Change, StepError};
-use crate::stack::{Rendered, RenderedService};
+use crate::stack::{RenderedService, RenderedStack};
 use crate::text::human_bytes as size;
 
 /// Addresses that an update may take beside those of the tasks that run.
-const SPARE: u64 = 2;
+const SPARE_ADDRESSES: u64 = 2;
 
-/// What is short; what only comes near is a line with a warning.
+/// Checks memory, processors and networks. Returns a warning for each limit that is near.
 ///
 /// # Errors
 /// One sentence: no node has that much, or a network is full.
-pub(super) fn check(
+pub(super) fn check_swarm_room(
     app: &str,
-    rendered: &Rendered,
-    room: &Room,
+    rendered: &RenderedStack,
+    room: &SwarmRoom,
     new: bool,
 ) -> Result<Vec<Change>, StepError> {
     let mut lines = Vec::new();
     let mut free: Vec<(&NodeRoom, i128, i128)> = room
         .nodes
         .iter()
-        .filter(|n| n.usable())
+        .filter(|n| n.is_usable())
         .map(|n| {
             (
                 n,
@@ -46,32 +46,37 @@ pub(super) fn check(
     }
     for service in &rendered.services {
         let name = format!("{app}_{}", service.name);
-        place(&name, service, &mut free)?;
+        place_service_tasks(&name, service, &mut free)?;
         let largest = free.iter().map(|(n, ..)| n.memory).max().unwrap_or(0);
-        let limit = service.needs.memory_limit;
+        let limit = service.requirements.memory_limit;
         if largest > 0 && limit > largest {
-            lines.push(Change::same(format!("memory of {name}")).warn(format!(
+            lines.push(Change::same(format!("memory of {name}")).with_warning(format!(
                 "it may take {}, and no node has more than {}: it is killed by the kernel before it meets its limit",
                 size(limit),
                 size(largest)
             )));
         }
     }
-    lines.extend(addresses(app, rendered, room, new)?);
+    lines.extend(check_network_addresses(app, rendered, room, new)?);
     Ok(lines)
 }
 
 /// Puts a service's tasks on the nodes with most room, as the scheduler would.
-fn place(
+fn place_service_tasks(
     name: &str,
     service: &RenderedService,
     free: &mut [(&NodeRoom, i128, i128)],
 ) -> Result<(), StepError> {
-    let needs = &service.needs;
+    let needs = &service.requirements;
     if needs.reserved_memory == 0 && needs.reserved_cpus == 0 {
         return Ok(());
     }
-    let fits = |room: &NodeRoom| needs.constraints.iter().all(|c| room.node.meets(c));
+    let fits = |room: &NodeRoom| {
+        needs
+            .constraints
+            .iter()
+            .all(|c| room.node.meets_constraint(c))
+    };
     // A global service has one on each node: each must have room for it.
     for _ in 0..service.replicas.unwrap_or(1) {
         let best = free
@@ -109,20 +114,20 @@ fn place(
     Ok(())
 }
 
-/// Addresses on networks that others share, and networks that are still to be made.
-fn addresses(
+/// Checks addresses on shared networks, and subnets for the stack's own networks.
+fn check_network_addresses(
     app: &str,
-    rendered: &Rendered,
-    room: &Room,
+    rendered: &RenderedStack,
+    room: &SwarmRoom,
     new: bool,
 ) -> Result<Vec<Change>, StepError> {
     let mut lines = Vec::new();
     let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
     for service in &rendered.services {
-        for network in &service.needs.networks {
+        for network in &service.requirements.networks {
             let tasks = service.replicas.unwrap_or(room.nodes.len() as u64);
             *wanted.entry(network).or_default() +=
-                tasks + SPARE + u64::from(service.needs.virtual_address);
+                tasks + SPARE_ADDRESSES + u64::from(service.requirements.virtual_address);
         }
     }
     for (name, wanted) in wanted {
@@ -130,7 +135,7 @@ fn addresses(
             continue;
         };
         // Those of an application that runs are counted among the taken.
-        let wanted = if new { wanted } else { SPARE };
+        let wanted = if new { wanted } else { SPARE_ADDRESSES };
         let after = network.taken + wanted;
         if network.addresses > 0 && after > network.addresses {
             return Err(StepError::failed(format!(
@@ -139,7 +144,7 @@ fn addresses(
             )));
         }
         if network.addresses > 0 && after * 10 > network.addresses * 9 {
-            lines.push(Change::same(format!("network {name}")).warn(format!(
+            lines.push(Change::same(format!("network {name}")).with_warning(format!(
                 "about {after} of its {} addresses are taken then: make it anew with a larger --subnet before it is full",
                 network.addresses
             )));
@@ -164,9 +169,9 @@ mod tests {
     use super::*;
     use crate::docker::NetworkRoom;
     use crate::model::{Role, SwarmNode};
-    use crate::stack::Needs;
+    use crate::stack::ServiceRequirements;
 
-    fn room() -> Room {
+    fn room() -> SwarmRoom {
         let node = |hostname: &str, memory: u64, role| NodeRoom {
             node: SwarmNode {
                 id: format!("id-{hostname}"),
@@ -179,7 +184,7 @@ mod tests {
             cpus: 2_000_000_000,
             ..NodeRoom::default()
         };
-        Room {
+        SwarmRoom {
             nodes: vec![node("m", 2, Role::Manager), node("w", 4, Role::Worker)],
             networks: vec![NetworkRoom {
                 name: "traefik-net".into(),
@@ -191,30 +196,31 @@ mod tests {
         }
     }
 
-    fn stack(needs: Needs, replicas: u64) -> Rendered {
-        Rendered {
+    fn stack(needs: ServiceRequirements, replicas: u64) -> RenderedStack {
+        RenderedStack {
             services: vec![RenderedService {
                 name: "web".into(),
                 image: "x:1".into(),
                 replicas: Some(replicas),
-                needs,
+                requirements: needs,
                 hash: String::new(),
                 labels: Default::default(),
                 environment: Default::default(),
             }],
             own_networks: 1,
-            ..Rendered::default()
+            ..RenderedStack::default()
         }
     }
 
     #[test]
     fn reservations_that_no_node_has_are_refused() {
-        let reserve = |memory: u64, constraints: &[&str]| Needs {
+        let reserve = |memory: u64, constraints: &[&str]| ServiceRequirements {
             reserved_memory: memory << 30,
             constraints: constraints.iter().map(|c| (*c).to_owned()).collect(),
-            ..Needs::default()
+            ..ServiceRequirements::default()
         };
-        let judged = |needs, replicas| check("app", &stack(needs, replicas), &room(), true);
+        let judged =
+            |needs, replicas| check_swarm_room("app", &stack(needs, replicas), &room(), true);
         assert!(judged(reserve(3, &[]), 1).is_ok());
         let error = judged(reserve(3, &[]), 2).unwrap_err().to_string();
         assert!(error.contains("no node has room for app_web"), "{error}");
@@ -229,19 +235,19 @@ mod tests {
         // What the application holds already is its own: 4 GiB, of which 1 GiB is its.
         let mut full = room();
         full.nodes[1].reserved_memory = 2 << 30;
-        assert!(check("app", &stack(reserve(3, &[]), 1), &full, false).is_ok());
-        assert!(check("other", &stack(reserve(3, &[]), 1), &full, false).is_err());
+        assert!(check_swarm_room("app", &stack(reserve(3, &[]), 1), &full, false).is_ok());
+        assert!(check_swarm_room("other", &stack(reserve(3, &[]), 1), &full, false).is_err());
     }
 
     #[test]
     fn limits_above_every_node_and_networks_near_their_end_are_told() {
-        let needs = Needs {
+        let needs = ServiceRequirements {
             memory_limit: 8 << 30,
             networks: vec!["traefik-net".into()],
             virtual_address: true,
-            ..Needs::default()
+            ..ServiceRequirements::default()
         };
-        let lines = check("app", &stack(needs.clone(), 1), &room(), true).unwrap();
+        let lines = check_swarm_room("app", &stack(needs.clone(), 1), &room(), true).unwrap();
         let said: Vec<String> = lines.iter().map(ToString::to_string).collect();
         assert!(
             said[0].contains("no node has more than 4.0 GiB"),
@@ -251,11 +257,17 @@ mod tests {
             said[1].contains("about 249 of its 253 addresses"),
             "{said:?}"
         );
-        let error = check("app", &stack(needs, 9), &room(), true).unwrap_err();
+        let error = check_swarm_room("app", &stack(needs, 9), &room(), true).unwrap_err();
         assert!(error.to_string().contains("traefik-net is full"), "{error}");
         let mut small = room();
         small.subnets = Some(2);
-        let error = check("app", &stack(Needs::default(), 1), &small, true).unwrap_err();
+        let error = check_swarm_room(
+            "app",
+            &stack(ServiceRequirements::default(), 1),
+            &small,
+            true,
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("hold 2 networks"), "{error}");
     }
 }

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::PATIENCE;
+use super::DEPLOY_TIMEOUT;
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::model::{Mode, Service};
-use crate::ops::tasks::read;
-use crate::stack::{HASH_LABEL, Labels, Rendered, RenderedService};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::model::{Service, ServiceMode};
+use crate::ops::tasks::query_swarm;
+use crate::stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
 
 pub(super) struct DeployStack {
     pub app: String,
-    pub rendered: Arc<Rendered>,
+    pub rendered: Arc<RenderedStack>,
 }
 
 #[async_trait]
@@ -28,11 +28,11 @@ impl Step for DeployStack {
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        DEPLOY_TIMEOUT
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let swarm = read(cx).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
         let running: Vec<&Service> = swarm
             .services
             .iter()
@@ -46,7 +46,7 @@ impl Step for DeployStack {
             match running.iter().find(|s| s.name == name) {
                 None => changes.push(Change::add(format!("service {name} ({})", wanted.image))),
                 Some(found) => {
-                    let differences = differences(found, wanted, &name);
+                    let differences = diff_service(found, wanted, &name);
                     if differences.is_empty() {
                         same.push(Change::same(format!("service {name} ({})", wanted.image)));
                     }
@@ -64,7 +64,7 @@ impl Step for DeployStack {
             {
                 changes.push(
                     Change::remove(format!("service {}", found.name))
-                        .warn("the stack file has it no more; its volumes stay"),
+                        .with_warning("the stack file has it no more; its volumes stay"),
                 );
             }
         }
@@ -76,7 +76,7 @@ impl Step for DeployStack {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let command = Command::new("docker")
             .args(["stack", "deploy", "--prune", "--with-registry-auth"])
             .args(["--compose-file", "-", "--"])
@@ -88,7 +88,7 @@ impl Step for DeployStack {
 }
 
 /// What deploying would change on a running service.
-fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
+fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
     let mut changes = Vec::new();
     if found.image != wanted.image {
         changes.push(Change::modify(
@@ -97,7 +97,7 @@ fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Cha
             &wanted.image,
         ));
     }
-    if let (Mode::Replicated(now), Some(wanted)) = (found.mode, wanted.replicas)
+    if let (ServiceMode::Replicated(now), Some(wanted)) = (found.mode, wanted.replicas)
         && now != wanted
     {
         changes.push(Change::modify(
@@ -113,13 +113,13 @@ fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Cha
             .filter(|(k, _)| !k.starts_with("com.docker.stack.") && *k != HASH_LABEL);
         kept.map(|(k, v)| (k.clone(), v.clone())).collect()
     };
-    entries(
+    append_entry_changes(
         &format!("label of {name}"),
         &ours(&found.labels),
         &wanted.labels,
         &mut changes,
     );
-    entries(
+    append_entry_changes(
         &format!("environment of {name}"),
         &found.environment,
         &wanted.environment,
@@ -135,8 +135,8 @@ fn differences(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Cha
     changes
 }
 
-/// What differs between two sets of labels or variables.
-pub(in crate::ops) fn entries(
+/// Appends a change for each difference between two sets of labels or variables.
+pub(in crate::ops) fn append_entry_changes(
     what: &str,
     found: &Labels,
     wanted: &Labels,
@@ -147,21 +147,27 @@ pub(in crate::ops) fn entries(
             Some(old) if old == value => {}
             Some(old) => changes.push(Change::modify(
                 format!("{what} {key}"),
-                shown(key, old),
-                shown(key, value),
+                mask_secret_entry(key, old),
+                mask_secret_entry(key, value),
             )),
-            None => changes.push(Change::add(format!("{what} {key}={}", shown(key, value)))),
+            None => changes.push(Change::add(format!(
+                "{what} {key}={}",
+                mask_secret_entry(key, value)
+            ))),
         }
     }
     for (key, old) in found {
         if !wanted.contains_key(key) {
-            changes.push(Change::remove(format!("{what} {key}={}", shown(key, old))));
+            changes.push(Change::remove(format!(
+                "{what} {key}={}",
+                mask_secret_entry(key, old)
+            )));
         }
     }
 }
 
-/// A value, unless its name says that it is none to be shown.
-fn shown(key: &str, value: &str) -> String {
+/// Returns a value as the plan shows it: `(hidden)` when its key says that it is a secret.
+fn mask_secret_entry(key: &str, value: &str) -> String {
     let key = key.to_ascii_uppercase();
     let secret = ["PASS", "SECRET", "TOKEN", "KEY", "USERS", "CREDENTIAL"]
         .iter()

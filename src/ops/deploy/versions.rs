@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::job::{Change, StepError};
 use crate::model::Swarm;
-use crate::registry::{self, Reference, Step, Tag};
-use crate::stack::Rendered;
+use crate::registry::{self, ImageReference, VersionStep, VersionTag};
+use crate::stack::RenderedStack;
 
 /// How long a registry may take to say which majors there are.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A warning for each new major version, and for each older one.
+/// Returns a warning for each service that goes to a new major version, or to an older version.
 ///
 /// # Errors
 /// One sentence, when a major version that the registry has would be skipped.
-pub(super) async fn check(
+pub(super) async fn check_version_changes(
     app: &str,
-    rendered: &Rendered,
+    rendered: &RenderedStack,
     swarm: &Swarm,
 ) -> Result<Vec<Change>, StepError> {
     let mut lines = Vec::new();
@@ -26,8 +26,8 @@ pub(super) async fn check(
             continue;
         };
         let (Ok(from), Ok(to)) = (
-            Reference::parse(&found.image),
-            Reference::parse(&wanted.image),
+            ImageReference::parse(&found.image),
+            ImageReference::parse(&wanted.image),
         ) else {
             continue;
         };
@@ -35,24 +35,26 @@ pub(super) async fn check(
         if (&from.host, &from.repository) != (&to.host, &to.repository) {
             continue;
         }
-        let (Some(from), Some(to)) = (Tag::parse(&from.tag), Tag::parse(&to.tag)) else {
+        let (Some(from), Some(to)) = (VersionTag::parse(&from.tag), VersionTag::parse(&to.tag))
+        else {
             continue;
         };
         let line = Change::same(format!("{name} goes from {} to {}", from.text, to.text));
-        if to.order(&from).is_lt() {
-            lines.push(line.warn(
+        if to.compare_versions(&from).is_lt() {
+            lines.push(line.with_warning(
                 "an older version may not read what the newer one has written: restore a backup of its time with it",
             ));
             continue;
         }
-        if Step::between(&from, &to) != Step::Major {
+        if VersionStep::between(&from, &to) != VersionStep::Major {
             continue;
         }
         if to.major() > from.major() + 1 {
-            let asked = tokio::time::timeout(PATIENCE, registry::tags(&wanted.image)).await;
+            let asked =
+                tokio::time::timeout(PATIENCE, registry::list_image_tags(&wanted.image)).await;
             if let Ok(Ok(tags)) = asked {
                 let tags = tags.iter().map(String::as_str);
-                let skipped = registry::majors_between(&from, &to, tags);
+                let skipped = registry::list_majors_between(&from, &to, tags);
                 if let Some(first) = skipped.first() {
                     return Err(StepError::failed(format!(
                         "{name} would skip the major version {first} on its way from {} to {}: one major at a time, since each changes the data for the next; `matou update {app}` lists the step that comes first",
@@ -60,13 +62,13 @@ pub(super) async fn check(
                     )));
                 }
             } else {
-                lines.push(line.warn(
+                lines.push(line.with_warning(
                     "several major versions at once, and the registry can't be asked which lie between: most applications want one at a time; back it up first",
                 ));
                 continue;
             }
         }
-        lines.push(line.warn(
+        lines.push(line.with_warning(
             "a new major version: read its release notes, and back the application up first; what it changes in its data is not taken back by a rollback",
         ));
     }

@@ -7,24 +7,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{Layout, Restic, Snapshot, View, data, identity, names};
+use crate::backup::{
+    AppStorage, Restic, ResticSnapshot, SnapshotView, identity, list_app_names, matou_folder,
+};
 use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::model::Swarm;
-use crate::ops::Context;
-use crate::stack::{AppFile, Target};
+use crate::ops::FleetContext;
+use crate::stack::{AppFile, RenderTarget};
 
 /// A volume, and the folder of the storage node that holds it where one does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Volume {
+pub(super) struct InventoryVolume {
     pub name: String,
     pub folder: Option<PathBuf>,
 }
 
 /// What belongs to an application.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Known {
-    pub volumes: Vec<Volume>,
+pub(super) struct EraseInventory {
+    pub volumes: Vec<InventoryVolume>,
     pub domains: Vec<String>,
     /// Volumes that another application has too, and which one: they stay.
     #[serde(default)]
@@ -34,28 +36,34 @@ pub(super) struct Known {
     pub resumed: bool,
 }
 
-/// Whether a snapshot is one of this fleet's of an application.
-pub(super) fn is_own(snapshot: &Snapshot, view: &View, app: &str) -> bool {
+/// Whether a snapshot is of this fleet and of the application.
+pub(super) fn is_app_snapshot(snapshot: &ResticSnapshot, view: &SnapshotView, app: &str) -> bool {
     view.is_ours(snapshot) && snapshot.app() == Some(app)
 }
 
 /// Whether a snapshot is of this fleet's own files.
-pub(super) fn is_fleets(snapshot: &Snapshot, view: &View) -> bool {
-    view.is_ours(snapshot) && snapshot.tag("fleet").is_some()
+pub(super) fn is_fleet_files_snapshot(snapshot: &ResticSnapshot, view: &SnapshotView) -> bool {
+    view.is_ours(snapshot) && snapshot.tag_value("fleet").is_some()
 }
 
-impl Known {
+impl EraseInventory {
+    /// Gathers what belongs to an application from all that know something of it.
+    ///
     /// # Errors
     /// One sentence: the swarm or the storage node can't be asked.
-    pub async fn of(
-        cx: &Context,
+    pub async fn gather(
+        cx: &FleetContext,
         app: &str,
         manager: &NodeHandle,
         storage: &NodeHandle,
         repositories: &[Restic],
     ) -> Result<Self, String> {
-        let mut known = Self::begun(cx, app, storage).await?;
-        let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+        let mut known = Self::read_interrupted(cx, app, storage).await?;
+        let swarm = manager
+            .docker
+            .query_swarm()
+            .await
+            .map_err(|e| e.to_string())?;
         let folder = cx.config.folder();
         let file = match &folder {
             // One that can't be read belongs to it all the same.
@@ -63,14 +71,14 @@ impl Known {
             None => None,
         };
         if let Some(file) = &file {
-            let target = Target::of_app(&cx.config, file);
+            let target = RenderTarget::for_app(&cx.config, file);
             let rendered = cx
                 .catalogue
-                .render(&file.stack, app, &file.variables, &target);
-            // Without its stack, what runs and what nodes know tells.
+                .render_stack(&file.stack, app, &file.variables, &target);
+            // Without its stack, the services and the nodes still say what belongs to it.
             if let Ok(rendered) = rendered {
                 for (name, folder) in rendered.volumes.named {
-                    known.add(name, folder);
+                    known.add_volume(name, folder);
                 }
                 known.domains.extend(rendered.domains);
             }
@@ -78,20 +86,20 @@ impl Known {
         let own = |s: &&crate::model::Service| s.stack.as_deref().unwrap_or(&s.name) == app;
         for service in swarm.services.iter().filter(own) {
             for volume in &service.volumes {
-                known.add(volume.clone(), None);
+                known.add_volume(volume.clone(), None);
             }
             known.domains.extend(service.domains.iter().cloned());
         }
         for node in cx.nodes.iter() {
             // One that does not answer is told by the step.
-            let Ok(volumes) = node.docker.volumes().await else {
+            let Ok(volumes) = node.docker.list_volumes().await else {
                 continue;
             };
             for volume in volumes {
                 let labelled = volume.stack.as_deref() == Some(app);
                 let named = volume.stack.is_none() && volume.name.starts_with(&format!("{app}_"));
                 if labelled || named {
-                    known.add(volume.name, None);
+                    known.add_volume(volume.name, None);
                 }
             }
         }
@@ -103,9 +111,13 @@ impl Known {
         Ok(known)
     }
 
-    /// What an interrupted run wrote down.
-    async fn begun(cx: &Context, app: &str, storage: &NodeHandle) -> Result<Self, String> {
-        let path = data(&cx.config)
+    /// Reads what an interrupted run wrote down; empty when there was none.
+    async fn read_interrupted(
+        cx: &FleetContext,
+        app: &str,
+        storage: &NodeHandle,
+    ) -> Result<Self, String> {
+        let path = matou_folder(&cx.config)
             .join("erased")
             .join(format!("{app}.begun.json"));
         let read = Command::sh("cat -- \"$1\" 2>/dev/null || :")
@@ -128,16 +140,17 @@ impl Known {
         })
     }
 
-    fn add(&mut self, name: String, folder: Option<PathBuf>) {
+    fn add_volume(&mut self, name: String, folder: Option<PathBuf>) {
         match self.volumes.iter_mut().find(|v| v.name == name) {
             Some(known) => known.folder = known.folder.take().or(folder),
-            None => self.volumes.push(Volume { name, folder }),
+            None => self.volumes.push(InventoryVolume { name, folder }),
         }
     }
 
-    /// Volumes whose folders lie where the fleet keeps them: of an application that runs no more.
-    async fn set_folders(&mut self, cx: &Context, storage: &NodeHandle) {
-        let of = storage.docker.volumes().await.unwrap_or_default();
+    /// Sets the folders that are not known yet: from the volume's definition on the storage node,
+    /// else below the data folder.
+    async fn set_folders(&mut self, cx: &FleetContext, storage: &NodeHandle) {
+        let of = storage.docker.list_volumes().await.unwrap_or_default();
         for volume in &mut self.volumes {
             if volume.folder.is_some() {
                 continue;
@@ -154,40 +167,41 @@ impl Known {
         self.volumes.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Folders of volumes that only snapshots tell of: the application was removed long ago.
-    async fn add_from_snapshots(&mut self, cx: &Context, app: &str, repositories: &[Restic]) {
+    /// Adds volumes that only snapshots know of, for an application that was removed long ago.
+    async fn add_from_snapshots(&mut self, cx: &FleetContext, app: &str, repositories: &[Restic]) {
         let Some(first) = repositories.first() else {
             return;
         };
         // One that does not answer is told by the step.
-        let Ok(all) = first.snapshots(&[]).await else {
+        let Ok(all) = first.list_snapshots(&[]).await else {
             return;
         };
-        let Ok(view) = identity::view(&cx.config, &cx.nodes, first, &all).await else {
+        let Ok(view) = identity::load_snapshot_view(&cx.config, &cx.nodes, first, &all).await
+        else {
             return;
         };
-        for snapshot in all.iter().filter(|s| is_own(s, &view, app)) {
+        for snapshot in all.iter().filter(|s| is_app_snapshot(s, &view, app)) {
             for path in &snapshot.paths {
                 let folder = Path::new(path);
                 let below = folder.parent() == Some(cx.config.storage.path.as_path());
                 let name = folder.file_name().unwrap_or_default().to_string_lossy();
                 if below && name.starts_with(&format!("{app}_")) {
-                    self.add(name.into_owned(), Some(folder.to_owned()));
+                    self.add_volume(name.into_owned(), Some(folder.to_owned()));
                 }
             }
         }
         self.volumes.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Which volumes stay because another application has them too.
-    async fn set_shared(&mut self, cx: &Context, app: &str, swarm: &Swarm) {
+    /// Notes which volumes stay because another application has them too.
+    async fn set_shared(&mut self, cx: &FleetContext, app: &str, swarm: &Swarm) {
         let mut others: BTreeMap<String, Vec<(String, Option<PathBuf>)>> = BTreeMap::new();
         let mut unread = false;
-        for other in names(&cx.config, swarm) {
+        for other in list_app_names(&cx.config, swarm) {
             if other == app {
                 continue;
             }
-            let layout = Layout::of(&other, &cx.config, &cx.nodes, &cx.catalogue).await;
+            let layout = AppStorage::load(&other, &cx.config, &cx.nodes, &cx.catalogue).await;
             match layout {
                 Ok(layout) => {
                     let volumes = layout.volumes.into_iter();
@@ -220,9 +234,9 @@ impl Known {
         }
     }
 
-    /// Volumes that go.
-    pub fn going(&self) -> impl Iterator<Item = &Volume> {
-        let stays = |v: &&Volume| !self.shared.iter().any(|(name, _)| *name == v.name);
+    /// Returns the volumes that are erased.
+    pub fn volumes_to_erase(&self) -> impl Iterator<Item = &InventoryVolume> {
+        let stays = |v: &&InventoryVolume| !self.shared.iter().any(|(name, _)| *name == v.name);
         self.volumes.iter().filter(stays)
     }
 }
@@ -230,11 +244,11 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::{Clocks, Identity};
+    use crate::backup::{ClockPair, FleetIdentity};
 
     #[test]
     fn snapshots_of_another_fleet_or_application_are_not_its_own() {
-        let of = |host: &str, tags: &[&str]| -> Snapshot {
+        let of = |host: &str, tags: &[&str]| -> ResticSnapshot {
             let json = serde_json::json!({"id": "a", "time": "2026-01-01T00:00:00Z", "hostname": host, "tags": tags});
             serde_json::from_value(json).unwrap()
         };
@@ -244,39 +258,45 @@ mod tests {
             of("era", &["app=shop2", "matou"]),
             of("era", &["fleet=era", "matou"]),
         ];
-        let identity = Identity {
+        let identity = FleetIdentity {
             name: "era".into(),
             id: None,
         };
         let now = jiff::Timestamp::now();
-        let clocks = Clocks {
+        let clocks = ClockPair {
             here: now,
             storage: now,
         };
-        let view = View::new(identity, &all, clocks);
-        let own: Vec<bool> = all.iter().map(|s| is_own(s, &view, "shop")).collect();
+        let view = SnapshotView::new(identity, &all, clocks);
+        let own: Vec<bool> = all
+            .iter()
+            .map(|s| is_app_snapshot(s, &view, "shop"))
+            .collect();
         assert_eq!(own, [true, false, false, false]);
-        let fleets: Vec<bool> = all.iter().map(|s| is_fleets(s, &view)).collect();
+        let fleets: Vec<bool> = all
+            .iter()
+            .map(|s| is_fleet_files_snapshot(s, &view))
+            .collect();
         assert_eq!(fleets, [false, false, false, true]);
     }
 
     #[test]
     fn what_is_shared_does_not_go() {
-        let known = Known {
+        let known = EraseInventory {
             volumes: vec![
-                Volume {
+                InventoryVolume {
                     name: "shop_db".into(),
                     folder: None,
                 },
-                Volume {
+                InventoryVolume {
                     name: "common".into(),
                     folder: None,
                 },
             ],
             shared: vec![("common".into(), "other".into())],
-            ..Known::default()
+            ..EraseInventory::default()
         };
-        let going: Vec<&str> = known.going().map(|v| v.name.as_str()).collect();
+        let going: Vec<&str> = known.volumes_to_erase().map(|v| v.name.as_str()).collect();
         assert_eq!(going, ["shop_db"]);
     }
 }

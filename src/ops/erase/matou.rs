@@ -7,30 +7,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Work;
-use crate::backup::{FLEET, data};
+use super::EraseContext;
+use crate::backup::{FLEET, matou_folder};
 use crate::host::{Command, Host};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Role;
 use crate::stack::AppFile;
 
 /// Where a manager has its copy of the fleet's files.
-const MANAGERS: &str = "/etc/matou";
+const MANAGER_FOLDER: &str = "/etc/matou";
 
 /// Prints those of the paths that are there.
-const THERE: &str = r#"for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done"#;
+const LIST_EXISTING: &str =
+    r#"for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done"#;
 
-async fn there(host: &Host, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {
-    let look = Command::sh(THERE)
+async fn list_existing_paths(host: &Host, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {
+    let look = Command::sh(LIST_EXISTING)
         .args(paths.iter().map(|p| p.display().to_string()))
         .sudo()
         .timeout(Duration::from_secs(60))
         .label("what is there of the application");
-    let text = host.run_ok(&look).await?.text();
+    let text = host.run_ok(&look).await?.stdout_text();
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-async fn remove(host: &Host, paths: &[String]) -> Result<(), StepError> {
+async fn remove_paths(host: &Host, paths: &[String]) -> Result<(), StepError> {
     let remove = Command::new("rm")
         .args(["-rf", "--one-file-system", "--"])
         .args(paths)
@@ -41,22 +42,22 @@ async fn remove(host: &Host, paths: &[String]) -> Result<(), StepError> {
     Ok(())
 }
 
-/// `apps/APP.toml` here, on the storage node and on managers. It goes before the data: no night backs
-/// an application up that has no file and does not run.
-pub(super) struct Files(pub Arc<Work>);
+/// Removes `apps/APP.toml` here, on the storage node and on managers. It goes before the data: the
+/// nightly backup leaves out an application that has no file and does not run.
+pub(super) struct RemoveAppFiles(pub Arc<EraseContext>);
 
-impl Files {
-    fn here(&self) -> Option<PathBuf> {
+impl RemoveAppFiles {
+    fn local_file(&self) -> Option<PathBuf> {
         let folder = self.0.cx.config.folder()?;
         let path = AppFile::path(&folder, &self.0.app);
         path.symlink_metadata().is_ok().then_some(path)
     }
 
-    /// By node, what is there; and nodes that don't answer.
-    async fn found(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
+    /// Finds the files on nodes, by host; also returns the names of nodes that don't answer.
+    async fn find_copies(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
         let (mut found, mut silent) = (Vec::new(), Vec::new());
         let app = &self.0.app;
-        let fleet = data(&self.0.cx.config).join(FLEET);
+        let fleet = matou_folder(&self.0.cx.config).join(FLEET);
         for node in self.0.cx.nodes.iter() {
             let mut paths = Vec::new();
             if node.config.name == self.0.storage.config.name {
@@ -65,12 +66,12 @@ impl Files {
             }
             if node.config.role == Role::Manager {
                 paths.push(
-                    PathBuf::from(MANAGERS)
+                    PathBuf::from(MANAGER_FOLDER)
                         .join("apps")
                         .join(format!("{app}.toml")),
                 );
                 paths.push(
-                    PathBuf::from(MANAGERS)
+                    PathBuf::from(MANAGER_FOLDER)
                         .join("stacks")
                         .join(format!("app-{app}.yml")),
                 );
@@ -78,7 +79,7 @@ impl Files {
             if paths.is_empty() {
                 continue;
             }
-            match there(&node.host, &paths).await {
+            match list_existing_paths(&node.host, &paths).await {
                 Ok(list) if list.is_empty() => {}
                 Ok(list) => found.push((node.host.clone(), list)),
                 Err(_) => silent.push(node.config.name.clone()),
@@ -89,18 +90,18 @@ impl Files {
 }
 
 #[async_trait]
-impl Step for Files {
+impl Step for RemoveAppFiles {
     fn name(&self) -> String {
         "application file".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let mut lines: Vec<Change> = self
-            .here()
+            .local_file()
             .iter()
             .map(|p| Change::remove(format!("{}", p.display())))
             .collect();
-        let (found, _) = self.found().await;
+        let (found, _) = self.find_copies().await;
         for (host, paths) in found {
             let line = |p: &String| Change::remove(format!("{p} of {}", host.name()));
             lines.extend(paths.iter().map(line));
@@ -111,25 +112,27 @@ impl Step for Files {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let file = format!("apps/{}.toml", self.0.app);
-        self.0.destroys(&[file]).await?;
-        let (found, silent) = self.found().await;
-        // The word that it is gone stays: no other operator's folder brings it back.
-        let struck = crate::ops::strike_files(&self.0.cx, &self.0.app).await;
+        self.0.log_destroyed(&[file]).await?;
+        let (found, silent) = self.find_copies().await;
+        // Notes on the storage node that it is gone: no other operator's folder brings it back.
+        let struck = crate::ops::remove_app_files(&self.0.cx, &self.0.app).await;
         struck.map_err(StepError::Failed)?;
         for (host, paths) in found {
-            remove(&host, &paths).await?;
+            remove_paths(&host, &paths).await?;
         }
         for node in silent {
             let what = format!(
                 "apps/{}.toml, perhaps, on {node}, which does not answer",
                 self.0.app
             );
-            self.0.leaves(cx, what, "until this is run again").await;
+            self.0
+                .note_leftover(cx, what, "until this is run again")
+                .await;
         }
-        // Last of all: where it is gone, it is everywhere.
-        if let Some(path) = self.here() {
+        // Last of all: once it is gone here, it is gone everywhere.
+        if let Some(path) = self.local_file() {
             std::fs::remove_file(&path)
                 .map_err(|e| StepError::failed(format!("{}: {e}", path.display())))?;
         }
@@ -138,36 +141,38 @@ impl Step for Files {
 }
 
 /// Secrets, dumps, proofs, and what restores set aside.
-pub(super) struct Kept(pub Arc<Work>);
+pub(super) struct RemoveKeptData(pub Arc<EraseContext>);
 
 /// Prints what there is of an application `$2` in matou's folder `$1`, and where Docker keeps volumes;
 /// an application's name has no dot, so what begins with `NAME.` is its own.
-const KEPT: &str = r#"d=$1 app=$2; shift 2
+const LIST_KEPT: &str = r#"d=$1 app=$2; shift 2
 root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) || root=
 set -- "$@" "$d/secrets/$app" "$d/dumps/$app" "$d/dumps/$app.new" "$d/dumps/$app".* "$d/restores/$app" "$d/restores/$app".* "$d/restores/$app"~* \
     "$d/proofs/$app" "$d/proofs/$app".* "$d/secrets/$app".*
 [ -z "$root" ] || set -- "$@" "$root/matou-restores/$app" "$root/matou-restores/$app".* "$root/matou-restores/$app"~*
 for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done | sort -u"#;
 
-impl Kept {
-    async fn found(&self) -> Result<Vec<String>, StepError> {
-        let data = data(&self.0.cx.config);
-        let look = Command::sh(KEPT)
+impl RemoveKeptData {
+    async fn list_kept_paths(&self) -> Result<Vec<String>, StepError> {
+        let data = matou_folder(&self.0.cx.config);
+        let look = Command::sh(LIST_KEPT)
             .arg(data.display().to_string())
             .arg(&self.0.app)
-            .args(self.certificates())
+            .args(self.certificate_copy())
             .sudo()
             .timeout(Duration::from_secs(60))
             .label("what matou keeps of the application");
-        let text = self.0.storage().run_ok(&look).await?.text();
+        let text = self.0.storage_host().run_ok(&look).await?.stdout_text();
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// The copy of Traefik's store, which the next backup makes again: once, while its domains are
-    /// erased.
-    fn certificates(&self) -> Vec<String> {
-        let path = data(&self.0.cx.config).join(FLEET).join("acme.json");
-        match self.0.known.domains.is_empty() {
+    /// Returns the path of the backup's copy of acme.json, when the application has domains. The
+    /// next backup makes that copy again.
+    fn certificate_copy(&self) -> Vec<String> {
+        let path = matou_folder(&self.0.cx.config)
+            .join(FLEET)
+            .join("acme.json");
+        match self.0.inventory.domains.is_empty() {
             true => Vec::new(),
             false => vec![path.display().to_string()],
         }
@@ -175,7 +180,7 @@ impl Kept {
 }
 
 #[async_trait]
-impl Step for Kept {
+impl Step for RemoveKeptData {
     fn name(&self) -> String {
         "what matou keeps".into()
     }
@@ -184,15 +189,16 @@ impl Step for Kept {
         Duration::from_secs(4 * 3600)
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let found = self.found().await?;
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let found = self.list_kept_paths().await?;
         let storage = &self.0.storage.config.name;
-        let copy = self.certificates();
+        let copy = self.certificate_copy();
         let line = |path: &String| {
             let change = Change::remove(format!("{path} of {storage}"));
             match copy.contains(path) {
-                true => change.warn("a copy of all certificates; the next backup makes it again"),
-                false => change.warn("all that it holds is lost"),
+                true => change
+                    .with_warning("a copy of all certificates; the next backup makes it again"),
+                false => change.with_warning("all that it holds is lost"),
             }
         };
         Ok(match found.is_empty() {
@@ -201,11 +207,11 @@ impl Step for Kept {
         })
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
-        let found = self.found().await?;
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let found = self.list_kept_paths().await?;
         let storage = &self.0.storage.config.name;
         let lines: Vec<String> = found.iter().map(|p| format!("{p} of {storage}")).collect();
-        self.0.destroys(&lines).await?;
-        remove(self.0.storage(), &found).await
+        self.0.log_destroyed(&lines).await?;
+        remove_paths(self.0.storage_host(), &found).await
     }
 }

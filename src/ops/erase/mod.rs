@@ -15,98 +15,108 @@ mod volumes;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::remove::Remove;
-use super::{Context, Request, backup, on};
-use crate::backup::{Restic, data};
+use super::remove::RemoveApp;
+use super::{FleetContext, Request, backup, build_job_on_node};
+use crate::backup::{Restic, matou_folder};
 use crate::docker::NodeHandle;
 use crate::host::{Command, Host};
-use crate::job::{Confirm, Cx, Job, Step, StepError};
+use crate::job::{Confirm, Job, Step, StepContext, StepError};
 
-use known::Known;
+use known::EraseInventory;
 
 /// What could not be destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Left {
+struct EraseLeftover {
     what: String,
     /// How long it stays, or what ends it.
     until: String,
 }
 
 /// What all steps share.
-struct Work {
-    cx: Context,
+struct EraseContext {
+    cx: FleetContext,
     app: String,
     storage: NodeHandle,
-    known: Known,
+    inventory: EraseInventory,
     repositories: Vec<Restic>,
-    /// Of this run.
-    left: Mutex<Vec<Left>>,
+    /// What this run could not destroy.
+    leftovers: Mutex<Vec<EraseLeftover>>,
 }
 
-impl Work {
-    fn left(&self) -> MutexGuard<'_, Vec<Left>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+impl EraseContext {
+    fn lock_leftovers(&self) -> MutexGuard<'_, Vec<EraseLeftover>> {
+        self.leftovers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells that something stays, and notes it for the record.
-    async fn leaves(&self, cx: &Cx, what: impl Into<String>, until: impl Into<String>) {
-        let left = Left {
+    async fn note_leftover(
+        &self,
+        cx: &StepContext,
+        what: impl Into<String>,
+        until: impl Into<String>,
+    ) {
+        let left = EraseLeftover {
             what: what.into(),
             until: until.into(),
         };
         let line = format!("NOT destroyed: {}; {}", left.what, left.until);
-        cx.out.line(crate::job::Stream::Stderr, line).await;
-        let mut all = self.left();
+        cx.out
+            .send_line(crate::job::OutputStream::Stderr, line)
+            .await;
+        let mut all = self.lock_leftovers();
         if !all.contains(&left) {
             all.push(left);
         }
     }
 
-    fn storage(&self) -> &Host {
+    fn storage_host(&self) -> &Host {
         &self.storage.host
     }
 
-    /// Where records are, and what an interrupted run left.
-    fn folder(&self) -> PathBuf {
-        data(&self.cx.config).join("erased")
+    /// Returns the folder of the records, and of the files that an interrupted run leaves.
+    fn record_folder(&self) -> PathBuf {
+        matou_folder(&self.cx.config).join("erased")
     }
 
-    fn begun(&self) -> PathBuf {
-        self.folder().join(format!("{}.begun.json", self.app))
+    fn inventory_path(&self) -> PathBuf {
+        self.record_folder()
+            .join(format!("{}.begun.json", self.app))
     }
 
-    /// Lines of what was destroyed so far, by all runs.
-    fn gone(&self) -> PathBuf {
-        self.folder().join(format!("{}.gone", self.app))
+    /// Returns the path of the list of what was destroyed so far, by all runs.
+    fn destroyed_log_path(&self) -> PathBuf {
+        self.record_folder().join(format!("{}.gone", self.app))
     }
 
-    /// Writes down what is destroyed now: before it is, so that a record never lacks it.
-    async fn destroys(&self, lines: &[String]) -> Result<(), StepError> {
+    /// Writes down what is about to be destroyed, so that the record never lacks it.
+    async fn log_destroyed(&self, lines: &[String]) -> Result<(), StepError> {
         if lines.is_empty() {
             return Ok(());
         }
         let text = lines
             .iter()
-            .map(|l| crate::text::clean(l).into_owned() + "\n")
+            .map(|l| crate::text::clean_line(l).into_owned() + "\n")
             .collect::<String>();
         let append = Command::sh("set -e; umask 077; mkdir -p -m 700 -- \"$(dirname -- \"$1\")\"; cat >>\"$1\"; sync -- \"$1\"")
-            .arg(self.gone().display().to_string())
+            .arg(self.destroyed_log_path().display().to_string())
             .stdin(text.into_bytes())
             .sudo()
             .timeout(std::time::Duration::from_secs(30))
             .label("write down what is destroyed");
-        self.storage().run_ok(&append).await?;
+        self.storage_host().run_ok(&append).await?;
         Ok(())
     }
 
-    /// The lines of [`Work::destroys`], each once.
-    async fn destroyed(&self) -> Result<Vec<String>, StepError> {
+    /// Reads the lines that [`EraseContext::log_destroyed`] wrote, each once.
+    async fn read_destroyed_log(&self) -> Result<Vec<String>, StepError> {
         let read = Command::sh("cat -- \"$1\" 2>/dev/null || :")
-            .arg(self.gone().display().to_string())
+            .arg(self.destroyed_log_path().display().to_string())
             .sudo()
             .timeout(std::time::Duration::from_secs(30))
             .label("what was destroyed");
-        let text = self.storage().run_ok(&read).await?.text();
+        let text = self.storage_host().run_ok(&read).await?.stdout_text();
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines() {
             if !lines.iter().any(|l| l == line) {
@@ -122,14 +132,14 @@ impl Work {
 /// # Errors
 /// One sentence: no manager answers, the storage node can't be asked, or something of the
 /// application is just being backed up or restored.
-pub(super) async fn build(app: &str, cx: &Context) -> Result<Job, String> {
+pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job, String> {
     crate::stack::check_app_name(app)?;
     let storage = cx.nodes.get(&cx.config.storage.node).cloned();
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    let busy = storage.host.lasting("matou-").await;
+    let busy = storage.host.list_detached_units("matou-").await;
     let busy = busy.map_err(|e| e.to_string())?;
     let own = [
-        format!("{}{app}", backup::UNIT),
+        format!("{}{app}", backup::APP_UNIT_PREFIX),
         format!("matou-restore-{app}"),
         format!("matou-verify-{app}"),
     ];
@@ -138,38 +148,43 @@ pub(super) async fn build(app: &str, cx: &Context) -> Result<Job, String> {
             "{unit} works on {app} now: wait until it has ended, or stop it"
         ));
     }
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    let repositories = backup::every_repository(cx).await;
+    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let repositories = backup::open_all_repositories(cx).await;
     let repositories = repositories.map_err(|e| e.to_string())?;
-    let known = Known::of(cx, app, manager, &storage, &repositories).await?;
-    let work = Arc::new(Work {
+    let known = EraseInventory::gather(cx, app, manager, &storage, &repositories).await?;
+    let work = Arc::new(EraseContext {
         cx: cx.clone(),
         app: app.to_owned(),
         storage,
-        known,
+        inventory: known,
         repositories,
-        left: Mutex::default(),
+        leftovers: Mutex::default(),
     });
-    let gone = work.known.volumes.iter().map(|v| v.name.clone()).collect();
+    let gone = work
+        .inventory
+        .volumes
+        .iter()
+        .map(|v| v.name.clone())
+        .collect();
     let mut steps: Vec<Box<dyn Step>> = vec![
-        Box::new(record::Begin(work.clone())),
-        Box::new(Remove {
+        Box::new(record::WriteEraseInventory(work.clone())),
+        Box::new(RemoveApp {
             app: app.to_owned(),
-            gone,
+            volumes_removed_later: gone,
         }),
-        Box::new(objects::Objects(work.clone())),
-        Box::new(objects::Certificates(work.clone())),
-        Box::new(matou::Files(work.clone())),
-        Box::new(matou::Kept(work.clone())),
-        Box::new(volumes::Volumes(work.clone())),
+        Box::new(objects::RemoveSwarmObjects(work.clone())),
+        Box::new(objects::ForgetCertificates(work.clone())),
+        Box::new(matou::RemoveAppFiles(work.clone())),
+        Box::new(matou::RemoveKeptData(work.clone())),
+        Box::new(volumes::EraseVolumes(work.clone())),
     ];
     for nth in 0..work.repositories.len() {
-        steps.push(Box::new(repository::Snapshots::new(work.clone(), nth)));
+        steps.push(Box::new(repository::EraseSnapshots::new(work.clone(), nth)));
     }
-    steps.push(Box::new(record::Record(work.clone())));
+    steps.push(Box::new(record::WriteEraseRecord(work.clone())));
     let request = Request::Erase {
         app: app.to_owned(),
     };
     let confirm = Confirm::TypeName(app.to_owned());
-    Ok(on(manager, &request, confirm, steps))
+    Ok(build_job_on_node(manager, &request, confirm, steps))
 }

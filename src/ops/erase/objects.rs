@@ -5,36 +5,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Work;
-use crate::edge::StoreFile;
+use super::EraseContext;
+use crate::edge::AcmeFile;
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::tasks::read;
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::tasks::query_swarm;
 
 /// Prints kind and name of the swarm's secrets and configs of an application `$1`.
-const LIST: &str = r#"for kind in secret config; do
+const LIST_OBJECTS: &str = r#"for kind in secret config; do
     for label in org.matou.app com.docker.stack.namespace; do
         docker $kind ls --filter "label=$label=$1" --format "$kind {{.Name}}" || exit 1
     done
 done | sort -u"#;
 
-/// A task that has just stopped may hold it a moment longer.
-const REMOVE: &str = r#"i=0; until said=$(docker "$1" rm -- "$2" 2>&1); do
+/// Removes the secret or config `$2` (`$1` is its kind). Tried again for a while: a task that has
+/// just stopped may still hold it.
+const REMOVE_OBJECT: &str = r#"i=0; until said=$(docker "$1" rm -- "$2" 2>&1); do
     case $said in *"not found"*|*"No such"*) exit 0 ;; esac
     i=$((i + 1)); [ $i -lt 20 ] || { echo "$said" >&2; exit 1; }; sleep 1
 done"#;
 
 /// Secrets and configs of the swarm.
-pub(super) struct Objects(pub Arc<Work>);
+pub(super) struct RemoveSwarmObjects(pub Arc<EraseContext>);
 
-impl Objects {
-    async fn found(&self, cx: &Cx) -> Result<Vec<(String, String)>, StepError> {
-        let list = Command::sh(LIST)
+impl RemoveSwarmObjects {
+    async fn list_objects(&self, cx: &StepContext) -> Result<Vec<(String, String)>, StepError> {
+        let list = Command::sh(LIST_OBJECTS)
             .arg(&self.0.app)
             .sudo()
             .timeout(Duration::from_secs(60))
             .label("secrets and configs of the swarm");
-        let text = cx.host.run_ok(&list).await?.text();
+        let text = cx.host.run_ok(&list).await?.stdout_text();
         let pair = |line: &str| {
             let (kind, name) = line.split_once(' ')?;
             Some((kind.to_owned(), name.to_owned()))
@@ -44,13 +45,13 @@ impl Objects {
 }
 
 #[async_trait]
-impl Step for Objects {
+impl Step for RemoveSwarmObjects {
     fn name(&self) -> String {
         "secrets and configs".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let found = self.found(cx).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let found = self.list_objects(cx).await?;
         let line =
             |(kind, name): &(String, String)| Change::remove(format!("{kind} {name} of the swarm"));
         Ok(match found.is_empty() {
@@ -59,15 +60,15 @@ impl Step for Objects {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let found = self.found(cx).await?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let found = self.list_objects(cx).await?;
         let lines: Vec<String> = found
             .iter()
             .map(|(kind, name)| format!("{kind} {name} of the swarm"))
             .collect();
-        self.0.destroys(&lines).await?;
+        self.0.log_destroyed(&lines).await?;
         for (kind, name) in found {
-            let remove = Command::sh(REMOVE)
+            let remove = Command::sh(REMOVE_OBJECT)
                 .args([&kind, &name])
                 .sudo()
                 .timeout(Duration::from_secs(60))
@@ -79,17 +80,21 @@ impl Step for Objects {
 }
 
 /// Certificates of its domains, with their keys, in Traefik's store.
-pub(super) struct Certificates(pub Arc<Work>);
+pub(super) struct ForgetCertificates(pub Arc<EraseContext>);
 
-impl Certificates {
-    /// The store, and the domains of which it holds something and no other router asks for.
-    async fn found(&self, cx: &Cx) -> Result<Option<(StoreFile, Vec<String>)>, StepError> {
+impl ForgetCertificates {
+    /// Finds acme.json, and the domains that have a certificate in it for which no router of
+    /// another application asks.
+    async fn find_certificates(
+        &self,
+        cx: &StepContext,
+    ) -> Result<Option<(AcmeFile, Vec<String>)>, StepError> {
         let work = &self.0;
-        if work.known.domains.is_empty() {
+        if work.inventory.domains.is_empty() {
             return Ok(None);
         }
-        let swarm = read(cx).await?;
-        if crate::edge::traefik(&swarm).is_none() {
+        let swarm = query_swarm(cx).await?;
+        if crate::edge::find_edge_service(&swarm).is_none() {
             return Ok(None);
         }
         let nodes = &work.cx.nodes;
@@ -97,7 +102,7 @@ impl Certificates {
         let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
         let storage = &work.cx.config.storage;
         // An edge without a store has no certificates to forget.
-        let Ok(file) = StoreFile::find(nodes, storage, manager, &swarm).await else {
+        let Ok(file) = AcmeFile::find(nodes, storage, manager, &swarm).await else {
             return Ok(None);
         };
         let store = file.read().await.map_err(StepError::Failed)?;
@@ -106,7 +111,7 @@ impl Certificates {
             .iter()
             .filter(|s| s.stack.as_deref().unwrap_or(&s.name) != work.app);
         let asked: Vec<&String> = others.flat_map(|s| &s.domains).collect();
-        let domains = work.known.domains.iter();
+        let domains = work.inventory.domains.iter();
         let stored = |d: &&String| store.certificates.iter().any(|c| c.names.contains(d));
         let domains: Vec<String> = domains
             .filter(stored)
@@ -118,7 +123,7 @@ impl Certificates {
 }
 
 #[async_trait]
-impl Step for Certificates {
+impl Step for ForgetCertificates {
     fn name(&self) -> String {
         "certificates".into()
     }
@@ -127,8 +132,8 @@ impl Step for Certificates {
         Duration::from_secs(600)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let found = self.found(cx).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let found = self.find_certificates(cx).await?;
         let (service, domains) = match &found {
             Some((file, domains)) if !domains.is_empty() => (&file.service, domains),
             _ => return Ok(Check::Done(vec![Change::same("no certificate is stored")])),
@@ -139,27 +144,27 @@ impl Step for Certificates {
             .collect();
         lines.push(
             Change::modify(service, "runs", "stopped for some seconds, then started")
-                .warn("no site of the fleet answers meanwhile"),
+                .with_warning("no site of the fleet answers meanwhile"),
         );
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let Some((file, domains)) = self.found(cx).await? else {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let Some((file, domains)) = self.find_certificates(cx).await? else {
             return Ok(());
         };
         let lines: Vec<String> = domains
             .iter()
             .map(|d| format!("stored certificate of {d}, with its key"))
             .collect();
-        self.0.destroys(&lines).await?;
+        self.0.log_destroyed(&lines).await?;
         for domain in &domains {
-            let steps = crate::ops::renew::steps(domain, &self.0.cx);
+            let steps = crate::ops::renew::renewal_steps(domain, &self.0.cx);
             for step in steps.map_err(StepError::Failed)? {
                 step.apply(cx).await?;
             }
         }
-        // What the store was before has the key still.
-        file.forget_before().await.map_err(StepError::Failed)
+        // The copy of the store from before still holds the key.
+        file.remove_previous().await.map_err(StepError::Failed)
     }
 }

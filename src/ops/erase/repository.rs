@@ -10,23 +10,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::Work;
-use super::known::{is_fleets, is_own};
-use crate::backup::{BackupError, Guard, Restic, Snapshot, View, data, identity};
+use super::EraseContext;
+use super::known::{is_app_snapshot, is_fleet_files_snapshot};
+use crate::backup::{
+    BackupError, RepositoryAccess, Restic, ResticSnapshot, SnapshotView, identity, matou_folder,
+};
 use crate::config::Retention;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::backup::{alone, remember_count, run_unit};
-use crate::text::plural;
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::backup::{record_snapshot_counts, run_restic_exclusively, run_unit};
+use crate::text::format_plural;
 
 /// How long one repository may take: pruning reads and writes much.
 const PATIENCE: Duration = Duration::from_secs(48 * 3600);
 
-/// Snapshots that one call names.
-const AT_ONCE: usize = 500;
+/// Most snapshots that one call of restic names.
+const IDS_PER_CALL: usize = 500;
 
 /// Makes the snapshot `$1` of time `$2` and host `$3` anew without the application `$5`, by way of the
 /// folder `$4`; `$6` tags follow, then its paths.
-const REMAKE: &str = r#"id=$1 time=$2 host=$3 stage=$4 app=$5 n=$6; shift 6
+const REMAKE_SNAPSHOT: &str = r#"id=$1 time=$2 host=$3 stage=$4 app=$5 n=$6; shift 6
 rm -rf -- "$stage"; mkdir -p -m 700 -- "$stage" || exit 1
 tags=; i=0
 while [ $i -lt "$n" ]; do case $1 in *[!a-zA-Z0-9=_.-]*) echo "an odd tag" >&2; exit 1 ;; esac; tags="$tags --tag $1"; shift; i=$((i + 1)); done
@@ -45,29 +47,29 @@ export limits
 (credentials; exec unshare -m sh -c "$inside" sh "$stage" "$time" "$host" "$tags" "$@") >&2; c=$?
 rm -rf -- "$stage"; exit $c"#;
 
-/// A snapshot list and what of the fleet's holds something of the application.
+/// The application's own snapshots, and those of the fleet's files that hold something of it.
 #[derive(Debug, Clone, Default)]
-struct Found {
-    own: Vec<Snapshot>,
-    holding: Vec<Snapshot>,
+struct AppSnapshots {
+    own: Vec<ResticSnapshot>,
+    holding: Vec<ResticSnapshot>,
 }
 
-/// One repository.
-pub(super) struct Snapshots {
-    work: Arc<Work>,
+/// Erases the application from one repository.
+pub(super) struct EraseSnapshots {
+    work: Arc<EraseContext>,
     nth: usize,
-    /// As the plan saw it.
-    shown: OnceCell<Result<Found, String>>,
+    /// What the plan found.
+    planned: OnceCell<Result<AppSnapshots, String>>,
 }
 
 #[derive(serde::Deserialize)]
-struct Hit {
+struct ResticFindHit {
     #[serde(default)]
     snapshot: String,
 }
 
-/// The longest that the policy keeps a snapshot after it was made, days.
-fn longest(keep: &Retention) -> i64 {
+/// Returns the longest time that the retention keeps a snapshot, in days.
+fn longest_retention_days(keep: &Retention) -> i64 {
     let spans = [
         i64::from(keep.within_days),
         i64::from(keep.daily),
@@ -78,12 +80,12 @@ fn longest(keep: &Retention) -> i64 {
     spans.into_iter().max().unwrap_or_default()
 }
 
-impl Snapshots {
-    pub fn new(work: Arc<Work>, nth: usize) -> Self {
+impl EraseSnapshots {
+    pub fn new(work: Arc<EraseContext>, nth: usize) -> Self {
         Self {
             work,
             nth,
-            shown: OnceCell::new(),
+            planned: OnceCell::new(),
         }
     }
 
@@ -95,43 +97,59 @@ impl Snapshots {
         self.nth == 0
     }
 
-    fn place(&self) -> String {
-        format!("{} ({})", self.restic().name(), self.restic().shown())
+    fn describe_repository(&self) -> String {
+        format!(
+            "{} ({})",
+            self.restic().name(),
+            self.restic().shown_location()
+        )
     }
 
-    /// Written down when the repository was pruned, so that a run that was killed before prunes.
-    fn pruned(&self) -> String {
-        format!("data of these snapshots in {}", self.place())
+    /// Returns the line that is written down once the repository is pruned. When it is missing
+    /// after a run was killed, the next run prunes.
+    fn pruned_line(&self) -> String {
+        format!("data of these snapshots in {}", self.describe_repository())
     }
 
-    /// What this fleet sees in a repository.
-    async fn view(&self, restic: &Restic, all: &[Snapshot]) -> Result<View, BackupError> {
-        let cx = &self.work.cx;
-        identity::view(&cx.config, &cx.nodes, restic, all).await
-    }
-
-    /// The snapshots of the fleet's own files in a repository, but for some.
-    async fn fleets(
+    /// Loads the fleet's view of a repository: which snapshots are its own.
+    async fn load_view(
         &self,
         restic: &Restic,
-        but: &[Snapshot],
-    ) -> Result<Vec<Snapshot>, BackupError> {
-        let all = restic.snapshots(&[]).await?;
-        let view = self.view(restic, &all).await?;
-        let held = |s: &Snapshot| but.iter().any(|h| h.id == s.id);
-        let fleets = all.into_iter().filter(|s| is_fleets(s, &view) && !held(s));
+        all: &[ResticSnapshot],
+    ) -> Result<SnapshotView, BackupError> {
+        let cx = &self.work.cx;
+        identity::load_snapshot_view(&cx.config, &cx.nodes, restic, all).await
+    }
+
+    /// Lists the snapshots of the fleet's own files in a repository, without those in `but`.
+    async fn list_fleet_snapshots(
+        &self,
+        restic: &Restic,
+        but: &[ResticSnapshot],
+    ) -> Result<Vec<ResticSnapshot>, BackupError> {
+        let all = restic.list_snapshots(&[]).await?;
+        let view = self.load_view(restic, &all).await?;
+        let held = |s: &ResticSnapshot| but.iter().any(|h| h.id == s.id);
+        let fleets = all
+            .into_iter()
+            .filter(|s| is_fleet_files_snapshot(s, &view) && !held(s));
         Ok(fleets.collect())
     }
 
-    async fn found(&self) -> Result<Found, BackupError> {
+    async fn find_snapshots(&self) -> Result<AppSnapshots, BackupError> {
         let fleet = &self.work.cx.config.fleet.name;
-        let all = self.restic().snapshots(&[]).await?;
-        let view = self.view(self.restic(), &all).await?;
-        let own = all.iter().filter(|s| is_own(s, &view, &self.work.app));
+        let all = self.restic().list_snapshots(&[]).await?;
+        let view = self.load_view(self.restic(), &all).await?;
+        let own = all
+            .iter()
+            .filter(|s| is_app_snapshot(s, &view, &self.work.app));
         let own = own.cloned().collect();
-        let fleets: Vec<&Snapshot> = all.iter().filter(|s| is_fleets(s, &view)).collect();
+        let fleets: Vec<&ResticSnapshot> = all
+            .iter()
+            .filter(|s| is_fleet_files_snapshot(s, &view))
+            .collect();
         if fleets.is_empty() {
-            return Ok(Found {
+            return Ok(AppSnapshots {
                 own,
                 holding: Vec::new(),
             });
@@ -154,34 +172,44 @@ impl Snapshots {
         ];
         args.extend(patterns.iter().map(String::as_str));
         let out = self.restic().run(&args).await?;
-        let hits: Vec<Hit> = match out.stdout.trim_ascii() {
+        let hits: Vec<ResticFindHit> = match out.stdout.trim_ascii() {
             b"" => Vec::new(),
             text => serde_json::from_slice(text).map_err(|e| {
                 BackupError::Wrong(format!("what restic found can't be understood: {e}"))
             })?,
         };
-        let holds = |s: &&&Snapshot| hits.iter().any(|h| h.snapshot == s.id);
+        let holds = |s: &&&ResticSnapshot| hits.iter().any(|h| h.snapshot == s.id);
         let holding = fleets.iter().filter(holds).map(|s| (*s).clone()).collect();
-        Ok(Found { own, holding })
+        Ok(AppSnapshots { own, holding })
     }
 
-    async fn forget(&self, cx: &Cx, all: &[Snapshot]) -> Result<(), BackupError> {
-        for some in all.chunks(AT_ONCE) {
+    async fn forget_snapshots(
+        &self,
+        cx: &StepContext,
+        all: &[ResticSnapshot],
+    ) -> Result<(), BackupError> {
+        for some in all.chunks(IDS_PER_CALL) {
             let mut args = vec!["forget".to_owned()];
             args.extend(some.iter().map(|s| s.id.clone()));
-            // Another unit's work is not taken for this one's.
-            alone(cx, self.restic(), "erase-forget", &args).await?;
+            // Under a unit name of its own, so that the work of another unit is not taken for it.
+            run_restic_exclusively(cx, self.restic(), "erase-forget", &args).await?;
         }
         Ok(())
     }
 
-    /// Makes one of the fleet's snapshots anew, unless an interrupted run has.
-    async fn remake(&self, cx: &Cx, old: &Snapshot, left: &[Snapshot]) -> Result<(), BackupError> {
-        let second = |s: &Snapshot| s.time.as_second();
+    /// Makes one of the fleet's snapshots anew without the application, unless an interrupted run
+    /// did.
+    async fn remake_snapshot(
+        &self,
+        cx: &StepContext,
+        old: &ResticSnapshot,
+        left: &[ResticSnapshot],
+    ) -> Result<(), BackupError> {
+        let second = |s: &ResticSnapshot| s.time.as_second();
         if left.iter().any(|s| second(s) == second(old)) {
             return Ok(());
         }
-        let stage = data(&self.work.cx.config).join("erased");
+        let stage = matou_folder(&self.work.cx.config).join("erased");
         let stage = stage.join(format!("{}.stage", self.work.app));
         let mut args = vec![
             old.id.clone(),
@@ -194,73 +222,83 @@ impl Snapshots {
         args.extend(old.tags.iter().cloned());
         args.extend(old.paths.iter().cloned());
         let unit = format!("matou-remake-{}", self.restic().name());
-        let lasting = self.restic().lasting(&unit, Guard::Shared, REMAKE, args);
+        let lasting =
+            self.restic()
+                .detached_unit(&unit, RepositoryAccess::Shared, REMAKE_SNAPSHOT, args);
         let ended = run_unit(cx, self.restic(), &lasting).await?;
         match ended.code {
             0 => Ok(()),
-            code => Err(self.restic().error(&["backup"], code, &ended.said)),
+            code => Err(self.restic().error_of_exit(&["backup"], code, &ended.said)),
         }
     }
 
-    /// The fleet's snapshots without the application: made anew in the first repository, copied from
-    /// there to the others; only then are the old ones forgotten.
-    async fn thin(&self, cx: &Cx, holding: &[Snapshot]) -> Result<(), BackupError> {
-        let left = self.fleets(self.restic(), holding).await?;
+    /// Replaces the fleet's snapshots by ones without the application: made anew in the first
+    /// repository, copied from there to the others. Only then are the old ones forgotten.
+    async fn thin_fleet_snapshots(
+        &self,
+        cx: &StepContext,
+        holding: &[ResticSnapshot],
+    ) -> Result<(), BackupError> {
+        let left = self.list_fleet_snapshots(self.restic(), holding).await?;
         if self.is_first() {
             for old in holding {
-                self.remake(cx, old, &left).await?;
+                self.remake_snapshot(cx, old, &left).await?;
             }
         } else {
             let first = &self.work.repositories[0];
-            let there = Self::new(self.work.clone(), 0).found().await?;
+            let there = Self::new(self.work.clone(), 0).find_snapshots().await?;
             if !there.holding.is_empty() {
                 return Err(BackupError::Wrong(format!(
                     "those in {} could not be made anew",
                     first.name()
                 )));
             }
-            let from = self.fleets(first, &[]).await?;
-            let lacking = |s: &&Snapshot| {
+            let from = self.list_fleet_snapshots(first, &[]).await?;
+            let lacking = |s: &&ResticSnapshot| {
                 let mut all = left.iter();
                 !all.any(|l| l.time == s.time && l.tree == s.tree)
             };
             let ids: Vec<String> = from.iter().filter(lacking).map(|s| s.id.clone()).collect();
             let restic = self.restic().copying_from(first);
             let unit = format!("matou-copy-{}", self.restic().name());
-            for some in ids.chunks(AT_ONCE) {
+            for some in ids.chunks(IDS_PER_CALL) {
                 let body = "restic copy $limits \"$@\"";
-                let lasting = restic.lasting(&unit, Guard::Shared, body, some.to_vec());
+                let lasting =
+                    restic.detached_unit(&unit, RepositoryAccess::Shared, body, some.to_vec());
                 let ended = run_unit(cx, &restic, &lasting).await?;
                 if ended.code != 0 {
-                    return Err(restic.error(&["copy"], ended.code, &ended.said));
+                    return Err(restic.error_of_exit(&["copy"], ended.code, &ended.said));
                 }
             }
         }
         // Nothing is forgotten whose successor is not there.
-        let now = self.fleets(self.restic(), holding).await?;
-        let second = |s: &Snapshot| s.time.as_second();
-        let has = |old: &Snapshot| now.iter().any(|s| second(s) == second(old));
+        let now = self.list_fleet_snapshots(self.restic(), holding).await?;
+        let second = |s: &ResticSnapshot| s.time.as_second();
+        let has = |old: &ResticSnapshot| now.iter().any(|s| second(s) == second(old));
         if let Some(old) = holding.iter().find(|old| !has(old)) {
             return Err(BackupError::Wrong(format!(
                 "the one of {} was not made anew: run this again",
                 old.time.strftime("%F %R UTC")
             )));
         }
-        self.forget(cx, holding).await
+        self.forget_snapshots(cx, holding).await
     }
 
-    /// Everything; what could not be destroyed is noted.
-    async fn destroy(&self, cx: &Cx) -> Result<(), StepError> {
+    /// Erases everything in this repository, and notes what could not be destroyed.
+    async fn erase_from_repository(&self, cx: &StepContext) -> Result<(), StepError> {
         let work = &self.work;
         let app = &work.app;
         let again = "until this is run again and can do it";
-        let found = match self.found().await {
+        let found = match self.find_snapshots().await {
             Ok(found) => found,
             Err(e) => {
                 let why = e.to_string();
-                let what = format!("snapshots of {app} in {}: {why}", self.place());
-                work.leaves(cx, what, again).await;
-                return Err(failed(e));
+                let what = format!(
+                    "snapshots of {app} in {}: {why}",
+                    self.describe_repository()
+                );
+                work.note_leftover(cx, what, again).await;
+                return Err(erase_failed(e));
             }
         };
         let ids: Vec<&str> = found
@@ -274,48 +312,54 @@ impl Snapshots {
             }
             let what = format!(
                 "{} of {app}, and {} of the fleet's own files with its secrets, in {}, which is append-only",
-                plural(ids.len(), "snapshot"),
-                plural(found.holding.len(), "snapshot"),
-                self.place()
+                format_plural(ids.len(), "snapshot"),
+                format_plural(found.holding.len(), "snapshot"),
+                self.describe_repository()
             );
             let until = format!(
                 "until you forget them with a key that is not on the fleet (`matou repo forget --repository {} --with FILE`)",
                 self.restic().name()
             );
-            work.leaves(cx, what, until).await;
+            work.note_leftover(cx, what, until).await;
             return Err(StepError::failed(format!(
                 "{} is append-only: its snapshots of {app} stay, see the record",
-                self.place()
+                self.describe_repository()
             )));
         }
         let mut told = Vec::new();
         if !ids.is_empty() {
             told.push(format!(
                 "{} in {}: {}",
-                plural(ids.len(), "snapshot"),
-                self.place(),
+                format_plural(ids.len(), "snapshot"),
+                self.describe_repository(),
                 ids.join(" ")
             ));
         }
         if !found.holding.is_empty() {
             told.push(format!(
                 "its secrets and its file in {} of the fleet's own files in {}, made anew without them",
-                plural(found.holding.len(), "snapshot"),
-                self.place()
+                format_plural(found.holding.len(), "snapshot"),
+                self.describe_repository()
             ));
         }
-        work.destroys(&told).await?;
+        work.log_destroyed(&told).await?;
         let mut problem = None;
-        if let Err(e) = self.forget(cx, &found.own).await {
-            let what = format!("snapshots {} in {}: {e}", ids.join(" "), self.place());
-            work.leaves(cx, what, again).await;
+        if let Err(e) = self.forget_snapshots(cx, &found.own).await {
+            let what = format!(
+                "snapshots {} in {}: {e}",
+                ids.join(" "),
+                self.describe_repository()
+            );
+            work.note_leftover(cx, what, again).await;
             problem = Some(e);
         }
         if !found.holding.is_empty()
-            && let Err(e) = self.thin(cx, &found.holding).await
+            && let Err(e) = self.thin_fleet_snapshots(cx, &found.holding).await
         {
             let newest = found.holding.iter().map(|s| s.time).max();
-            let days = jiff::SignedDuration::from_hours(24 * longest(&work.cx.config.backup.keep));
+            let days = jiff::SignedDuration::from_hours(
+                24 * longest_retention_days(&work.cx.config.backup.keep),
+            );
             let end = newest.and_then(|n| n.checked_add(days).ok());
             let end = end.map_or_else(
                 || again.to_owned(),
@@ -323,35 +367,38 @@ impl Snapshots {
             );
             let what = format!(
                 "secrets and file of {app} in {} of the fleet's own files in {}: {e}",
-                plural(found.holding.len(), "snapshot"),
-                self.place()
+                format_plural(found.holding.len(), "snapshot"),
+                self.describe_repository()
             );
-            work.leaves(cx, what, end).await;
+            work.note_leftover(cx, what, end).await;
             problem.get_or_insert(e);
         }
-        // Also what a run that was killed has forgotten and not pruned; not a percent is left in
-        // packs that others use.
+        // Also for what a killed run has forgotten and not pruned. `--max-unused 0`: nothing of it
+        // may stay in packs that other snapshots use.
         let prune = ["prune", "--max-unused", "0"].map(str::to_owned);
-        match alone(cx, self.restic(), "erase-prune", &prune).await {
+        match run_restic_exclusively(cx, self.restic(), "erase-prune", &prune).await {
             Ok(_) => {
-                work.destroys(&[self.pruned()]).await?;
-                let kept = remember_count(&work.cx, self.restic()).await;
-                kept.map_err(failed)?;
+                work.log_destroyed(&[self.pruned_line()]).await?;
+                let kept = record_snapshot_counts(&work.cx, self.restic()).await;
+                kept.map_err(erase_failed)?;
             }
             Err(e) => {
-                let what = format!("data of forgotten snapshots in {}: {e}", self.place());
-                work.leaves(cx, what, again).await;
+                let what = format!(
+                    "data of forgotten snapshots in {}: {e}",
+                    self.describe_repository()
+                );
+                work.note_leftover(cx, what, again).await;
                 problem.get_or_insert(e);
             }
         }
         match problem {
-            Some(e) => Err(failed(e)),
+            Some(e) => Err(erase_failed(e)),
             None => Ok(()),
         }
     }
 }
 
-fn failed(error: BackupError) -> StepError {
+fn erase_failed(error: BackupError) -> StepError {
     match error {
         BackupError::Cancelled => StepError::Cancelled,
         BackupError::Host(e) => StepError::Host(e),
@@ -360,7 +407,7 @@ fn failed(error: BackupError) -> StepError {
 }
 
 #[async_trait]
-impl Step for Snapshots {
+impl Step for EraseSnapshots {
     fn name(&self) -> String {
         format!("snapshots in {}", self.restic().name())
     }
@@ -369,27 +416,28 @@ impl Step for Snapshots {
         PATIENCE
     }
 
-    /// The other repositories are cleaned all the same, and the record is written.
+    /// A failure here stops neither the other repositories nor the record.
     fn is_independent(&self) -> bool {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let shown = self
-            .shown
-            .get_or_init(|| async { self.found().await.map_err(|e| e.to_string()) });
-        let place = self.place();
+            .planned
+            .get_or_init(|| async { self.find_snapshots().await.map_err(|e| e.to_string()) });
+        let place = self.describe_repository();
         let found = match shown.await {
             Ok(found) => found,
             Err(why) => {
                 let line = Change::same(format!("snapshots in {place} stay"))
-                    .warn(format!("it can't be cleaned now: {why}"));
+                    .with_warning(format!("it can't be cleaned now: {why}"));
                 return Ok(Check::Change(vec![line]));
             }
         };
         if self.restic().is_append_only() && !(found.own.is_empty() && found.holding.is_empty()) {
-            let line = Change::same(format!("snapshots in {place} stay"))
-                .warn("it is append-only: forgetting there takes a key that is not on the fleet");
+            let line = Change::same(format!("snapshots in {place} stay")).with_warning(
+                "it is append-only: forgetting there takes a key that is not on the fleet",
+            );
             return Ok(Check::Change(vec![line]));
         }
         let mut lines: Vec<Change> = found
@@ -405,14 +453,19 @@ impl Step for Snapshots {
             lines.push(Change::modify(
                 format!(
                     "{} of the fleet's own files in {place}",
-                    plural(found.holding.len(), "snapshot")
+                    format_plural(found.holding.len(), "snapshot")
                 ),
                 "with its secrets and its file",
                 "made anew without them, under new ids",
             ));
         }
-        let begun = self.work.known.resumed;
-        let done = begun && self.work.destroyed().await?.contains(&self.pruned());
+        let begun = self.work.inventory.resumed;
+        let done = begun
+            && self
+                .work
+                .read_destroyed_log()
+                .await?
+                .contains(&self.pruned_line());
         if !lines.is_empty() || (begun && !done) {
             lines.push(Change::remove(format!(
                 "data in {place} that no snapshot needs"
@@ -424,18 +477,18 @@ impl Step for Snapshots {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        self.destroy(cx).await
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        self.erase_from_repository(cx).await
     }
 
     /// Looked for anew: a backup may have been made meanwhile.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
-        let found = self.found().await.map_err(failed)?;
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        let found = self.find_snapshots().await.map_err(erase_failed)?;
         match found.own.is_empty() && found.holding.is_empty() {
             true => Ok(()),
             false => Err(StepError::failed(format!(
                 "snapshots of it are in {} again: run this once more",
-                self.place()
+                self.describe_repository()
             ))),
         }
     }
@@ -448,7 +501,7 @@ mod tests {
     #[test]
     fn the_script_is_one_that_shells_take_and_the_longest_span_counts() {
         let out = std::process::Command::new("sh")
-            .args(["-n", "-c", REMAKE])
+            .args(["-n", "-c", REMAKE_SNAPSHOT])
             .output()
             .unwrap();
         assert!(out.status.success(), "{out:?}");
@@ -459,7 +512,10 @@ mod tests {
             yearly: 3,
             within_days: 2,
         };
-        assert_eq!(longest(&keep), 3 * 366);
-        assert_eq!(longest(&Retention { yearly: 0, ..keep }), 12 * 31);
+        assert_eq!(longest_retention_days(&keep), 3 * 366);
+        assert_eq!(
+            longest_retention_days(&Retention { yearly: 0, ..keep }),
+            12 * 31
+        );
     }
 }

@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Work;
-use super::known::Volume;
-use crate::backup::data;
+use super::EraseContext;
+use super::known::InventoryVolume;
+use crate::backup::matou_folder;
 use crate::docker::NodeHandle;
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
-/// A container that has just stopped may hold it a moment longer.
-const REMOVE: &str = r#"i=0; until said=$(docker volume rm -- "$1" 2>&1); do
+/// Removes the volume `$1`. Tried again for a while: a container that has just stopped may still
+/// hold it.
+const REMOVE_VOLUME: &str = r#"i=0; until said=$(docker volume rm -- "$1" 2>&1); do
     case $said in *"no such volume"*|*"No such volume"*) exit 0 ;; esac
     i=$((i + 1)); [ $i -lt 20 ] || { echo "$said" >&2; exit 1; }; sleep 1
 done"#;
 
 /// Containers of an application `$1` that have ended or whose swarm forgot them.
-const CONTAINERS: &str = r#"docker ps -a -q --filter "label=com.docker.stack.namespace=$1""#;
+const LIST_CONTAINERS: &str = r#"docker ps -a -q --filter "label=com.docker.stack.namespace=$1""#;
 
 /// Volumes with all that they hold.
-pub(super) struct Volumes(pub Arc<Work>);
+pub(super) struct EraseVolumes(pub Arc<EraseContext>);
 
-/// Where they are.
+/// What is left of an application's volumes, and where.
 #[derive(Default)]
-struct Found {
+struct VolumeScan {
     /// Node and name.
     volumes: Vec<(NodeHandle, String)>,
     /// On the storage node.
@@ -36,13 +37,13 @@ struct Found {
     containers: Vec<(NodeHandle, String)>,
     /// Nodes that don't answer.
     silent: Vec<String>,
-    /// Folders that are not surely the application's alone.
+    /// Folders that may not be the application's alone: they stay.
     foreign: Vec<String>,
 }
 
 /// Whether a folder may be removed as a volume's: below the fleet's storage, or a folder that the
 /// storage node's own engine mounts; never one that holds others.
-fn is_volumes(folder: &Path, storage: &Path, data: &Path, mounted: bool) -> bool {
+fn is_erasable_folder(folder: &Path, storage: &Path, data: &Path, mounted: bool) -> bool {
     let plain = folder
         .components()
         .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
@@ -52,25 +53,26 @@ fn is_volumes(folder: &Path, storage: &Path, data: &Path, mounted: bool) -> bool
     plain && deep && !holds && (below || (mounted && !folder.starts_with(data)))
 }
 
-impl Volumes {
-    async fn found(&self) -> Result<Found, StepError> {
+impl EraseVolumes {
+    async fn scan_nodes(&self) -> Result<VolumeScan, StepError> {
         let work = &self.0;
-        let going: Vec<&Volume> = work.known.going().collect();
-        let mut found = Found::default();
+        let going: Vec<&InventoryVolume> = work.inventory.volumes_to_erase().collect();
+        let mut found = VolumeScan::default();
         let mut mounted = Vec::new();
         for node in work.cx.nodes.iter() {
-            let ids = Command::sh(CONTAINERS)
+            let ids = Command::sh(LIST_CONTAINERS)
                 .arg(&work.app)
                 .sudo()
                 .timeout(Duration::from_secs(60))
                 .label("containers of the application");
-            let (Ok(volumes), Ok(ids)) =
-                (node.docker.volumes().await, node.host.run_ok(&ids).await)
-            else {
+            let (Ok(volumes), Ok(ids)) = (
+                node.docker.list_volumes().await,
+                node.host.run_ok(&ids).await,
+            ) else {
                 found.silent.push(node.config.name.clone());
                 continue;
             };
-            let ids = ids.text();
+            let ids = ids.stdout_text();
             let ids = ids.lines().map(|id| (node.clone(), id.to_owned()));
             found.containers.extend(ids);
             for volume in volumes {
@@ -86,11 +88,11 @@ impl Volumes {
                 }
             }
         }
-        let (root, data) = (&work.cx.config.storage.path, data(&work.cx.config));
+        let (root, data) = (&work.cx.config.storage.path, matou_folder(&work.cx.config));
         let (mut own, mut foreign) = (Vec::new(), Vec::new());
         for folder in going.iter().filter_map(|v| v.folder.as_ref()) {
             let text = folder.display().to_string();
-            match is_volumes(folder, root, &data, mounted.contains(&text)) {
+            match is_erasable_folder(folder, root, &data, mounted.contains(&text)) {
                 true => own.push(text),
                 false => foreign.push(text),
             }
@@ -102,19 +104,19 @@ impl Volumes {
                 .timeout(Duration::from_secs(60))
                 .label("volume folders")
         };
-        let host = work.storage();
-        found.folders = lines(&host.run_ok(&look(own)).await?.text());
-        found.foreign = lines(&host.run_ok(&look(foreign)).await?.text());
+        let host = work.storage_host();
+        found.folders = to_owned_lines(&host.run_ok(&look(own)).await?.stdout_text());
+        found.foreign = to_owned_lines(&host.run_ok(&look(foreign)).await?.stdout_text());
         Ok(found)
     }
 }
 
-fn lines(text: &str) -> Vec<String> {
+fn to_owned_lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
 #[async_trait]
-impl Step for Volumes {
+impl Step for EraseVolumes {
     fn name(&self) -> String {
         "volumes".into()
     }
@@ -123,20 +125,20 @@ impl Step for Volumes {
         Duration::from_secs(12 * 3600)
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        let found = self.found().await?;
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let found = self.scan_nodes().await?;
         let lost = "all that it holds is lost";
         let storage = &self.0.storage.config.name;
         let mut lines: Vec<Change> = Vec::new();
         for (node, name) in &found.volumes {
             let line = format!("volume {name} of {}", node.config.name);
-            lines.push(Change::remove(line).warn(lost));
+            lines.push(Change::remove(line).with_warning(lost));
         }
         for folder in &found.folders {
-            lines.push(Change::remove(format!("folder {folder} of {storage}")).warn(lost));
+            lines.push(Change::remove(format!("folder {folder} of {storage}")).with_warning(lost));
         }
         let none = lines.is_empty() && found.containers.is_empty();
-        for (volume, by) in &self.0.known.shared {
+        for (volume, by) in &self.0.inventory.shared {
             lines.push(Change::same(format!(
                 "volume {volume} stays: {by} has it too"
             )));
@@ -144,13 +146,13 @@ impl Step for Volumes {
         for folder in &found.foreign {
             lines.push(
                 Change::same(format!("folder {folder} of {storage} stays"))
-                    .warn("it is none of the fleet's storage: remove it by hand"),
+                    .with_warning("it is none of the fleet's storage: remove it by hand"),
             );
         }
         for node in &found.silent {
             lines.push(
                 Change::same(format!("{node} does not answer"))
-                    .warn("volumes of it there stay, and are told in the record"),
+                    .with_warning("volumes of it there stay, and are told in the record"),
             );
         }
         if none && lines.is_empty() {
@@ -164,8 +166,8 @@ impl Step for Volumes {
         )
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let found = self.found().await?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let found = self.scan_nodes().await?;
         let storage = &self.0.storage.config.name;
         let mut told: Vec<String> = found
             .volumes
@@ -178,7 +180,7 @@ impl Step for Volumes {
                 .iter()
                 .map(|f| format!("folder {f} of {storage}")),
         );
-        self.0.destroys(&told).await?;
+        self.0.log_destroyed(&told).await?;
         for (node, id) in &found.containers {
             let remove = Command::new("docker")
                 .args(["rm", "-f", "-v", "--", id])
@@ -192,11 +194,11 @@ impl Step for Volumes {
                 .args(["-rf", "--one-file-system", "--", folder])
                 .sudo()
                 .timeout(Duration::from_secs(6 * 3600));
-            self.0.storage().run_ok(&remove).await?;
+            self.0.storage_host().run_ok(&remove).await?;
             cx.out.note(format!("{folder} is gone")).await;
         }
         for (node, name) in &found.volumes {
-            let remove = Command::sh(REMOVE)
+            let remove = Command::sh(REMOVE_VOLUME)
                 .arg(name)
                 .sudo()
                 .timeout(Duration::from_secs(6 * 3600))
@@ -212,20 +214,22 @@ impl Step for Volumes {
                 self.0.app
             );
             self.0
-                .leaves(cx, what, "until this is run again while it answers")
+                .note_leftover(cx, what, "until this is run again while it answers")
                 .await;
         }
         for folder in &found.foreign {
             let what =
                 format!("folder {folder} of {storage}, which is none of the fleet's storage");
-            self.0.leaves(cx, what, "until it is removed by hand").await;
+            self.0
+                .note_leftover(cx, what, "until it is removed by hand")
+                .await;
         }
         Ok(())
     }
 
-    /// What could not be destroyed is told by the record.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
-        let found = self.found().await?;
+    /// Checks that nothing is there again. The record names what could not be destroyed.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        let found = self.scan_nodes().await?;
         match found.volumes.is_empty() && found.folders.is_empty() {
             true => Ok(()),
             false => Err(StepError::failed(
@@ -242,7 +246,8 @@ mod tests {
     #[test]
     fn only_folders_of_volumes_are_removed() {
         let (storage, data) = (Path::new("/mnt/data"), Path::new("/mnt/data/.matou"));
-        let may = |folder: &str, mounted| is_volumes(Path::new(folder), storage, data, mounted);
+        let may =
+            |folder: &str, mounted| is_erasable_folder(Path::new(folder), storage, data, mounted);
         assert!(may("/mnt/data/shop_db", false) && may("/srv/shop", true));
         for folder in [
             "/",

@@ -14,17 +14,17 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 /// Name of the list of checksums, the last file of the archive.
-pub(super) const SUMS: &str = "SHA256SUMS";
+pub(super) const CHECKSUM_FILE: &str = "SHA256SUMS";
 
 /// A part of what a node sends.
-pub(super) enum Chunk {
+pub(super) enum ArchiveChunk {
     Bytes(Vec<u8>),
-    /// It was whole: without this word it was cut off.
+    /// The end of the data. Without it, the data was cut off.
     End,
 }
 
 /// What goes into the archive, in its order. Paths are those below the archive's folder.
-pub(super) enum Piece {
+pub(super) enum ArchivePiece {
     Folder {
         path: String,
         mode: u32,
@@ -35,12 +35,12 @@ pub(super) enum Piece {
         mode: u32,
         content: Vec<u8>,
     },
-    /// A file whose size is known before; with the owner and mode of a file of that path that was
-    /// left out of a tree before.
+    /// A file whose size is known before. It gets the owner and mode of the file of that path that
+    /// an earlier tree left out, if there was one.
     Large {
         path: String,
         size: u64,
-        data: mpsc::Receiver<Chunk>,
+        data: mpsc::Receiver<ArchiveChunk>,
     },
     /// A folder as `tar` of its node sends it.
     Tree {
@@ -49,13 +49,13 @@ pub(super) enum Piece {
         strip: String,
         /// Files that are left out, below the folder.
         skip: Vec<String>,
-        data: mpsc::Receiver<Chunk>,
+        data: mpsc::Receiver<ArchiveChunk>,
     },
 }
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Written {
+pub(super) struct ArchiveSummary {
     pub files: u64,
     /// Devices and sockets, which another host has no use for.
     pub left_out: u64,
@@ -65,12 +65,12 @@ pub(super) struct Written {
 ///
 /// # Errors
 /// One sentence; nothing of that name is there then.
-pub(super) fn write(
+pub(super) fn write_archive(
     target: &Path,
     root: &str,
-    mut arriving: mpsc::Receiver<Option<Piece>>,
+    mut arriving: mpsc::Receiver<Option<ArchivePiece>>,
     done: &Arc<AtomicU64>,
-) -> Result<Written, String> {
+) -> Result<ArchiveSummary, String> {
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -82,18 +82,18 @@ pub(super) fn write(
         .suffix(".part")
         .tempfile_in(folder)
         .map_err(told)?;
-    let mut archive = Archive {
+    let mut archive = ArchiveWriter {
         tar: Builder::new(BufWriter::with_capacity(1 << 20, file)),
         root: root.to_owned(),
         sums: BufWriter::new(tempfile::tempfile().map_err(told)?),
         owners: HashMap::new(),
         done: done.clone(),
-        written: Written::default(),
+        written: ArchiveSummary::default(),
     };
-    archive.folder("", 0o755, (0, 0)).map_err(told)?;
+    archive.add_folder("", 0o755, (0, 0)).map_err(told)?;
     loop {
         match arriving.blocking_recv() {
-            Some(Some(piece)) => archive.take(piece).map_err(told)?,
+            Some(Some(piece)) => archive.add_piece(piece).map_err(told)?,
             Some(None) => break,
             None => return Err("the export was cut off: nothing was written".into()),
         }
@@ -103,27 +103,27 @@ pub(super) fn write(
     Ok(written)
 }
 
-struct Archive<W: Write> {
+struct ArchiveWriter<W: Write> {
     tar: Builder<W>,
     root: String,
-    /// Lines of [`SUMS`].
+    /// Lines of [`CHECKSUM_FILE`].
     sums: BufWriter<std::fs::File>,
-    /// Of files that were left out, by their path: owner, group, mode.
+    /// Owner, group and mode of files that were left out, by their path.
     owners: HashMap<PathBuf, (u64, u64, u32)>,
     done: Arc<AtomicU64>,
-    written: Written,
+    written: ArchiveSummary,
 }
 
-impl Archive<BufWriter<tempfile::NamedTempFile>> {
+impl ArchiveWriter<BufWriter<tempfile::NamedTempFile>> {
     /// Adds the checksums, and brings everything to the disk.
-    fn finish(mut self) -> io::Result<(tempfile::NamedTempFile, Written)> {
+    fn finish(mut self) -> io::Result<(tempfile::NamedTempFile, ArchiveSummary)> {
         let mut sums = self.sums.into_inner().map_err(|e| e.into_error())?;
         let size = sums.stream_position()?;
         sums.rewind()?;
-        let mut header = header(EntryType::Regular, 0o644, (0, 0), size);
-        let path = Path::new(&self.root).join(SUMS);
+        let mut header = tar_header(EntryType::Regular, 0o644, (0, 0), size);
+        let path = Path::new(&self.root).join(CHECKSUM_FILE);
         self.tar
-            .append_data(&mut header, path, Exact::of(sums, size))?;
+            .append_data(&mut header, path, ExactReader::new(sums, size))?;
         let file = self.tar.into_inner()?.into_inner();
         let file = file.map_err(|e| e.into_error())?;
         file.as_file().sync_all()?;
@@ -131,69 +131,69 @@ impl Archive<BufWriter<tempfile::NamedTempFile>> {
     }
 }
 
-impl<W: Write> Archive<W> {
-    fn take(&mut self, piece: Piece) -> io::Result<()> {
+impl<W: Write> ArchiveWriter<W> {
+    fn add_piece(&mut self, piece: ArchivePiece) -> io::Result<()> {
         match piece {
-            Piece::Folder { path, mode, owner } => self.folder(&path, mode, owner),
-            Piece::File {
+            ArchivePiece::Folder { path, mode, owner } => self.add_folder(&path, mode, owner),
+            ArchivePiece::File {
                 path,
                 mode,
                 content,
             } => {
                 let size = content.len() as u64;
-                let header = header(EntryType::Regular, mode, (0, 0), size);
-                self.file(Path::new(&path), header, content.as_slice())
+                let header = tar_header(EntryType::Regular, mode, (0, 0), size);
+                self.add_file(Path::new(&path), header, content.as_slice())
             }
-            Piece::Large { path, size, data } => {
+            ArchivePiece::Large { path, size, data } => {
                 let (uid, gid, mode) = match self.owners.get(Path::new(&path)) {
                     Some(owner) => *owner,
                     None => (0, 0, 0o600),
                 };
-                let header = header(EntryType::Regular, mode, (uid, gid), size);
-                self.file(Path::new(&path), header, Chunks::of(data))
+                let header = tar_header(EntryType::Regular, mode, (uid, gid), size);
+                self.add_file(Path::new(&path), header, ChunkReader::new(data))
             }
-            Piece::Tree {
+            ArchivePiece::Tree {
                 path,
                 strip,
                 skip,
                 data,
-            } => self.tree(&path, &strip, &skip, data),
+            } => self.add_tree(&path, &strip, &skip, data),
         }
     }
 
-    fn folder(&mut self, path: &str, mode: u32, owner: (u64, u64)) -> io::Result<()> {
-        let mut header = header(EntryType::Directory, mode, owner, 0);
+    fn add_folder(&mut self, path: &str, mode: u32, owner: (u64, u64)) -> io::Result<()> {
+        let mut header = tar_header(EntryType::Directory, mode, owner, 0);
         let path = Path::new(&self.root).join(path);
         self.tar.append_data(&mut header, path, io::empty())
     }
 
-    fn file(&mut self, path: &Path, mut header: Header, data: impl Read) -> io::Result<()> {
-        let mut hashing = Hashing {
-            inner: Exact::of(data, header.size()?),
+    fn add_file(&mut self, path: &Path, mut header: Header, data: impl Read) -> io::Result<()> {
+        let mut hashing = HashingReader {
+            inner: ExactReader::new(data, header.size()?),
             hash: Sha256::new(),
             done: &self.done,
         };
         let full = Path::new(&self.root).join(path);
         self.tar.append_data(&mut header, full, &mut hashing)?;
-        // Whether more comes than was told is known only by asking.
-        hashing.inner.end()?;
+        // Only another read shows whether more comes than was announced.
+        hashing.inner.expect_end()?;
         let digest = hashing.hash.finalize();
         let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
         self.written.files += 1;
-        sum_line(&mut self.sums, &hex, path)
+        write_checksum_line(&mut self.sums, &hex, path)
     }
 
-    fn tree(
+    fn add_tree(
         &mut self,
         to: &str,
         strip: &str,
         skip: &[String],
-        data: mpsc::Receiver<Chunk>,
+        data: mpsc::Receiver<ArchiveChunk>,
     ) -> io::Result<()> {
-        let mut source = tar::Archive::new(Chunks::of(data));
+        let mut source = tar::Archive::new(ChunkReader::new(data));
         for entry in source.entries()? {
             let entry = entry?;
-            let Some(rest) = below(&entry.path()?, strip)? else {
+            let Some(rest) = strip_folder(&entry.path()?, strip)? else {
                 continue;
             };
             let path = Path::new(to).join(&rest);
@@ -204,7 +204,7 @@ impl<W: Write> Archive<W> {
                 EntryType::Regular | EntryType::GNUSparse | EntryType::Continuous => entry.size(),
                 _ => 0,
             };
-            let mut new = header(kind, mode, (uid, gid), size);
+            let mut new = tar_header(kind, mode, (uid, gid), size);
             new.set_mtime(old.mtime()?);
             if skip.iter().any(|s| Path::new(s) == rest) {
                 if kind.is_file() {
@@ -217,7 +217,7 @@ impl<W: Write> Archive<W> {
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                     new.set_entry_type(EntryType::Regular);
                     new.set_cksum();
-                    self.file(&path, new, entry)?;
+                    self.add_file(&path, new, entry)?;
                 }
                 EntryType::Directory | EntryType::Fifo => {
                     self.tar.append_data(&mut new, full, io::empty())?;
@@ -228,7 +228,7 @@ impl<W: Write> Archive<W> {
                         .ok_or_else(|| io::Error::other("a link without a target arrived"))?;
                     let target = match kind {
                         // A second name of a file in the archive.
-                        EntryType::Link => match below(&target, strip)? {
+                        EntryType::Link => match strip_folder(&target, strip)? {
                             Some(rest) => Path::new(&self.root).join(to).join(rest),
                             None => continue,
                         },
@@ -239,14 +239,14 @@ impl<W: Write> Archive<W> {
                 _ => self.written.left_out += 1,
             }
         }
-        // What comes behind the end of an archive is padding, and the word that it was whole.
+        // Behind the end of the archive come padding and the mark that the data was whole.
         let mut rest = source.into_inner();
         io::copy(&mut rest, &mut io::sink())?;
         Ok(())
     }
 }
 
-fn header(kind: EntryType, mode: u32, (uid, gid): (u64, u64), size: u64) -> Header {
+fn tar_header(kind: EntryType, mode: u32, (uid, gid): (u64, u64), size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -259,8 +259,8 @@ fn header(kind: EntryType, mode: u32, (uid, gid): (u64, u64), size: u64) -> Head
     header
 }
 
-/// What of a path lies below `strip`; `None` for what does not.
-fn below(path: &Path, strip: &str) -> io::Result<Option<PathBuf>> {
+/// Returns the part of a path below `strip`; `None` for a path that is not below it.
+fn strip_folder(path: &Path, strip: &str) -> io::Result<Option<PathBuf>> {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -277,8 +277,9 @@ fn below(path: &Path, strip: &str) -> io::Result<Option<PathBuf>> {
     Ok(plain.strip_prefix(strip).ok().map(Path::to_owned))
 }
 
-/// As `sha256sum` writes it: a name with a line break in it is escaped, and the line marked so.
-fn sum_line(out: &mut impl Write, hex: &str, path: &Path) -> io::Result<()> {
+/// Writes a line as `sha256sum` does: a name with a line break in it is escaped, and a backslash at
+/// the beginning of the line says so.
+fn write_checksum_line(out: &mut impl Write, hex: &str, path: &Path) -> io::Result<()> {
     let name = path.as_os_str().as_bytes();
     let odd = name.iter().any(|b| matches!(b, b'\n' | b'\r' | b'\\'));
     let mut line = if odd { vec![b'\\'] } else { Vec::new() };
@@ -295,16 +296,16 @@ fn sum_line(out: &mut impl Write, hex: &str, path: &Path) -> io::Result<()> {
     out.write_all(&line)
 }
 
-/// Bytes that arrive in chunks; an end that was not told is an error.
-struct Chunks {
-    data: mpsc::Receiver<Chunk>,
+/// Reads bytes that arrive in chunks. Data that stops without [`ArchiveChunk::End`] is an error.
+struct ChunkReader {
+    data: mpsc::Receiver<ArchiveChunk>,
     now: Vec<u8>,
     at: usize,
     ended: bool,
 }
 
-impl Chunks {
-    fn of(data: mpsc::Receiver<Chunk>) -> Self {
+impl ChunkReader {
+    fn new(data: mpsc::Receiver<ArchiveChunk>) -> Self {
         Self {
             data,
             now: Vec::new(),
@@ -314,15 +315,15 @@ impl Chunks {
     }
 }
 
-impl Read for Chunks {
+impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.now.len() {
             if self.ended {
                 return Ok(0);
             }
             match self.data.blocking_recv() {
-                Some(Chunk::Bytes(bytes)) => (self.now, self.at) = (bytes, 0),
-                Some(Chunk::End) => self.ended = true,
+                Some(ArchiveChunk::Bytes(bytes)) => (self.now, self.at) = (bytes, 0),
+                Some(ArchiveChunk::End) => self.ended = true,
                 None => return Err(io::Error::other("what was read of the node was cut off")),
             }
         }
@@ -333,18 +334,18 @@ impl Read for Chunks {
     }
 }
 
-/// Exactly so many bytes: fewer, and more, are errors.
-struct Exact<R> {
+/// Reads exactly as many bytes as were announced. Fewer or more are errors.
+struct ExactReader<R> {
     inner: R,
     left: u64,
 }
 
-impl<R: Read> Exact<R> {
-    fn of(inner: R, left: u64) -> Self {
+impl<R: Read> ExactReader<R> {
+    fn new(inner: R, left: u64) -> Self {
         Self { inner, left }
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn expect_end(&mut self) -> io::Result<()> {
         match self.inner.read(&mut [0])? {
             0 => Ok(()),
             _ => Err(io::Error::other("a file is larger than was told")),
@@ -352,7 +353,7 @@ impl<R: Read> Exact<R> {
     }
 }
 
-impl<R: Read> Read for Exact<R> {
+impl<R: Read> Read for ExactReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let most = most.min(buffer.len());
@@ -369,13 +370,13 @@ impl<R: Read> Read for Exact<R> {
     }
 }
 
-struct Hashing<'a, R> {
+struct HashingReader<'a, R> {
     inner: R,
     hash: Sha256,
     done: &'a AtomicU64,
 }
 
-impl<R: Read> Read for Hashing<'_, R> {
+impl<R: Read> Read for HashingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.hash.update(&buffer[..n]);
@@ -388,7 +389,7 @@ impl<R: Read> Read for Hashing<'_, R> {
 ///
 /// # Errors
 /// When it is no archive.
-pub(super) fn small(bytes: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
+pub(super) fn read_small_archive(bytes: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries()? {
@@ -411,25 +412,26 @@ mod tests {
     use std::process::Command;
 
     /// Sends bytes in pieces, with or without the word that they are whole.
-    fn sent(bytes: Vec<u8>, whole: bool) -> mpsc::Receiver<Chunk> {
+    fn sent(bytes: Vec<u8>, whole: bool) -> mpsc::Receiver<ArchiveChunk> {
         let (out, data) = mpsc::channel(1 << 12);
         for part in bytes.chunks(700) {
-            out.blocking_send(Chunk::Bytes(part.to_vec())).unwrap();
+            out.blocking_send(ArchiveChunk::Bytes(part.to_vec()))
+                .unwrap();
         }
         if whole {
-            out.blocking_send(Chunk::End).unwrap();
+            out.blocking_send(ArchiveChunk::End).unwrap();
         }
         data
     }
 
-    fn made(dir: &Path, pieces: Vec<Option<Piece>>) -> Result<Written, String> {
+    fn made(dir: &Path, pieces: Vec<Option<ArchivePiece>>) -> Result<ArchiveSummary, String> {
         let (out, arriving) = mpsc::channel(64);
         for piece in pieces {
             assert!(out.blocking_send(piece).is_ok());
         }
         drop(out);
         let done = Arc::new(AtomicU64::new(0));
-        write(&dir.join("x.tar"), "shop", arriving, &done)
+        write_archive(&dir.join("x.tar"), "shop", arriving, &done)
     }
 
     fn sh(dir: &Path, line: &str) -> String {
@@ -443,7 +445,7 @@ mod tests {
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
-    fn tree(dir: &Path, skip: &[&str]) -> Piece {
+    fn tree(dir: &Path, skip: &[&str]) -> ArchivePiece {
         sh(
             dir,
             "mkdir -p v/sub; printf abc >v/a; ln v/a v/b; ln -s /etc/passwd v/l; printf x >'v/sub/odd
@@ -451,7 +453,7 @@ name'; : >v/e; mkfifo v/f; chmod 640 v/a; printf old >v/my.db; printf w >v/my.db
              i=0; while [ $i -lt 12 ]; do d=v/$(printf '%060d' $i)/$(printf '%090d' $i); mkdir -p $d; echo $i >$d/f; i=$((i+1)); done
              tar -c -f t.tar --numeric-owner -C v .",
         );
-        Piece::Tree {
+        ArchivePiece::Tree {
             path: "volumes/shop_files".into(),
             strip: String::new(),
             skip: skip.iter().map(|s| (*s).to_owned()).collect(),
@@ -464,12 +466,12 @@ name'; : >v/e; mkfifo v/f; chmod 640 v/a; printf old >v/my.db; printf w >v/my.db
         let dir = tempfile::tempdir().unwrap();
         let pieces = vec![
             Some(tree(dir.path(), &["my.db", "my.db-wal"])),
-            Some(Piece::Large {
+            Some(ArchivePiece::Large {
                 path: "volumes/shop_files/my.db".into(),
                 size: 3,
                 data: sent(b"new".to_vec(), true),
             }),
-            Some(Piece::File {
+            Some(ArchivePiece::File {
                 path: "README.md".into(),
                 mode: 0o644,
                 content: b"read\n".to_vec(),
@@ -489,23 +491,23 @@ name'; : >v/e; mkfifo v/f; chmod 640 v/a; printf old >v/my.db; printf w >v/my.db
         let deep = "find v -name f -type f | wc -l; find shop/volumes -name f -type f | wc -l";
         assert_eq!(sh(dir.path(), deep), "12\n12");
         let list = std::fs::read(dir.path().join("x.tar")).unwrap();
-        let all = small(&list).unwrap();
+        let all = read_small_archive(&list).unwrap();
         assert_eq!(all.last().unwrap().0, "shop/SHA256SUMS");
     }
 
     #[test]
     fn what_is_cut_off_leaves_nothing_that_looks_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let cut = |size, bytes: &[u8], whole| Piece::Large {
+        let cut = |size, bytes: &[u8], whole| ArchivePiece::Large {
             path: "dumps/x".into(),
             size,
             data: sent(bytes.to_vec(), whole),
         };
-        let Piece::Tree { .. } = tree(dir.path(), &[]) else {
+        let ArchivePiece::Tree { .. } = tree(dir.path(), &[]) else {
             unreachable!()
         };
         let half = std::fs::read(dir.path().join("t.tar")).unwrap();
-        let half = Piece::Tree {
+        let half = ArchivePiece::Tree {
             path: "volumes/v".into(),
             strip: String::new(),
             skip: Vec::new(),
@@ -530,7 +532,7 @@ name'; : >v/e; mkfifo v/f; chmod 640 v/a; printf old >v/my.db; printf w >v/my.db
 
     #[test]
     fn no_path_leads_out_of_its_folder() {
-        let of = |path: &str, strip: &str| below(Path::new(path), strip);
+        let of = |path: &str, strip: &str| strip_folder(Path::new(path), strip);
         assert_eq!(of("./a/b", "").unwrap().unwrap(), Path::new("a/b"));
         assert_eq!(
             of("mnt/data/v/a", "/mnt/data/v").unwrap().unwrap(),

@@ -6,77 +6,84 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::archive::{Piece, small};
-use super::text::{Facts, LOAD, readme};
-use super::{LoadedDump, Place, SEND};
-use crate::backup::Layout;
-use crate::host::{Command, Confined};
-use crate::job::{Change, Cx, StepError};
-use crate::ops::Context;
-use crate::ops::deploy::secrets::Store;
-use crate::ops::restore::{self, Source};
-use crate::stack::{AppFile, Dump, DumpEngine, Plain, Rendered, Target, plain};
+use super::archive::{ArchivePiece, read_small_archive};
+use super::text::{LOAD_SCRIPT, ReadmeFacts, render_export_readme};
+use super::{ExportDump, ExportSource, READ_PLAIN_FILE};
+use crate::backup::AppStorage;
+use crate::host::{Command, ConfinedFolders};
+use crate::job::{Change, StepContext, StepError};
+use crate::ops::FleetContext;
+use crate::ops::deploy::secrets::SecretStore;
+use crate::ops::restore::{self, RestoreSource};
+use crate::stack::{
+    AppFile, Dump, DumpEngine, PlainComposeFile, RenderTarget, RenderedStack, render_plain_compose,
+};
 
 /// A volume that is exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Volume {
+pub(super) struct ExportVolume {
     pub name: String,
     /// On the storage node, or in the snapshot.
     pub folder: PathBuf,
-    /// A database server makes it anew.
+    /// Its files stay out of the archive: a database server makes them anew out of a dump.
     pub left_out: bool,
 }
 
 /// What an application is made of.
-pub(super) struct Content {
+pub(super) struct ExportContent {
     pub app: String,
-    /// The snapshot that it is made from; what runs without.
-    pub snapshot: Option<Source>,
+    /// The snapshot that it is made from; `None` when it is made from what runs.
+    pub snapshot: Option<RestoreSource>,
     file: Option<AppFile>,
-    rendered: Option<Rendered>,
-    plain: Option<Plain>,
+    rendered: Option<RenderedStack>,
+    plain: Option<PlainComposeFile>,
     /// The stack's own file.
     stack: Option<Vec<u8>>,
-    pub volumes: Vec<Volume>,
+    pub volumes: Vec<ExportVolume>,
     pub dumps: Vec<Dump>,
     /// By service, the volumes that it mounts and where.
     mounts: std::collections::BTreeMap<String, Vec<(String, String)>>,
     notes: Vec<String>,
 }
 
-impl Content {
-    /// Reads what there is; `snapshot` is an id, or `newest`.
+impl ExportContent {
+    /// Loads what an application is made of: from `snapshot` (an id, or `newest`), else from what
+    /// runs, else from the newest snapshot.
     ///
     /// # Errors
     /// One sentence.
-    pub async fn of(
-        cx: &Context,
+    pub async fn load(
+        cx: &FleetContext,
         app: &str,
         snapshot: Option<&str>,
         database_files: bool,
     ) -> Result<Self, String> {
-        let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-        let swarm = manager.docker.swarm().await.map_err(|e| e.to_string())?;
+        let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+        let swarm = manager
+            .docker
+            .query_swarm()
+            .await
+            .map_err(|e| e.to_string())?;
         let mut services = swarm.services.iter();
         let runs = services.any(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
         let mut notes = Vec::new();
         let snapshot = match snapshot {
-            Some("newest") => Some(Source::whole(cx, app, None).await?),
-            Some(id) => Some(Source::whole(cx, app, Some(id)).await?),
+            Some("newest") => Some(RestoreSource::load_whole(cx, app, None).await?),
+            Some(id) => Some(RestoreSource::load_whole(cx, app, Some(id)).await?),
             None if runs => None,
             None => {
                 notes.push(format!("{app} does not run: this is its newest snapshot"));
-                Some(Source::whole(cx, app, None).await?)
+                Some(RestoreSource::load_whole(cx, app, None).await?)
             }
         };
         let (file, own) = match &snapshot {
-            None => here(cx, app)?,
-            Some(source) => match source.file().await? {
+            None => load_local_app_file(cx, app)?,
+            Some(source) => match source.read_app_file().await? {
                 Some(file) => {
-                    let own = source.small("stack.yml").await?;
+                    let own = source.read_file_beside_dumps("stack.yml").await?;
                     (Some(file), own)
                 }
-                None => here(cx, app)?,
+                None => load_local_app_file(cx, app)?,
             },
         };
         let mut content = Self {
@@ -91,11 +98,11 @@ impl Content {
             snapshot,
             file,
         };
-        content.render(cx).await?;
+        content.render_stack(cx).await?;
         let found = match &content.snapshot {
-            Some(source) => source.volumes(),
+            Some(source) => source.volume_folders(),
             None => {
-                let layout = Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+                let layout = AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
                 let layout = layout.map_err(|e| e.to_string())?;
                 let volumes = layout.volumes.iter();
                 volumes
@@ -104,8 +111,8 @@ impl Content {
             }
         };
         for (name, folder) in found {
-            let left_out = !database_files && content.is_servers(&name);
-            content.volumes.push(Volume {
+            let left_out = !database_files && content.is_database_volume(&name);
+            content.volumes.push(ExportVolume {
                 name,
                 folder: folder.into(),
                 left_out,
@@ -115,7 +122,7 @@ impl Content {
     }
 
     /// The stack as it is deployed, and as a plain compose file.
-    async fn render(&mut self, cx: &Context) -> Result<(), String> {
+    async fn render_stack(&mut self, cx: &FleetContext) -> Result<(), String> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -124,35 +131,35 @@ impl Content {
         let mut name = file.stack.clone();
         // A stack of the snapshot's own, which this fleet may not have any more.
         if let (Some(_), Some(text)) = (&self.snapshot, &self.stack)
-            && catalogue.extension(&name).is_err()
+            && catalogue.find_extension(&name).is_err()
         {
             catalogue = catalogue
-                .with("of-the-snapshot", &String::from_utf8_lossy(text))
+                .with_stack("of-the-snapshot", &String::from_utf8_lossy(text))
                 .map_err(told)?;
             name = "of-the-snapshot".into();
         }
-        let target = Target {
+        let target = RenderTarget {
             secrets: match &self.snapshot {
-                None => Store::of(cx, &self.app)?.versions().await?,
+                None => SecretStore::open(cx, &self.app)?.newest_versions().await?,
                 Some(_) => std::collections::BTreeMap::new(),
             },
-            ..Target::of_app(&cx.config, file)
+            ..RenderTarget::for_app(&cx.config, file)
         };
         let rendered = catalogue
-            .render(&name, &self.app, &file.variables, &target)
+            .render_stack(&name, &self.app, &file.variables, &target)
             .map_err(told)?;
-        self.dumps = catalogue.extension(&name).map_err(told)?.backup.dumps;
+        self.dumps = catalogue.find_extension(&name).map_err(told)?.backup.dumps;
         self.mounts = restore::mounted(&self.app, &rendered.yaml);
-        self.plain = Some(plain(&self.app, &rendered).map_err(told)?);
+        self.plain = Some(render_plain_compose(&self.app, &rendered).map_err(told)?);
         self.rendered = Some(rendered);
         Ok(())
     }
 
     /// Whether a volume holds the data folder of a database server that is dumped.
-    fn is_servers(&self, volume: &str) -> bool {
+    fn is_database_volume(&self, volume: &str) -> bool {
         self.dumps.iter().any(|dump| {
             let engine = dump.engine.filter(|_| dump.command.is_none());
-            let data = engine.and_then(restore::data_folder);
+            let data = engine.and_then(restore::database_data_folder);
             let dumped = match &self.snapshot {
                 None => true,
                 Some(source) => source.manifest.as_ref().is_some_and(|m| {
@@ -174,16 +181,16 @@ impl Content {
         self.snapshot.is_none() && !self.dumps.is_empty()
     }
 
-    /// What it is made from.
-    pub fn shown(&self) -> String {
+    /// Says what the export is made from.
+    pub fn describe_origin(&self) -> String {
         match &self.snapshot {
-            Some(source) => format!("from the snapshot {}", source.shown()),
+            Some(source) => format!("from the snapshot {}", source.describe()),
             None => "from what runs now".into(),
         }
     }
 
     /// Lines of the plan.
-    pub fn lines(&self) -> Vec<Change> {
+    pub fn plan_lines(&self) -> Vec<Change> {
         let mut lines = Vec::new();
         for volume in &self.volumes {
             lines.push(match volume.left_out {
@@ -214,30 +221,32 @@ impl Content {
         lines
     }
 
-    /// Where an SQLite dump belongs in its volume: the path in the archive.
-    pub fn in_volume(&self, dump: &LoadedDump) -> Option<String> {
-        let (volume, rest) = self.database_file(&dump.spec)?;
+    /// Returns the path in the archive at which an SQLite dump takes the place of the database file
+    /// in its volume; `None` for other dumps.
+    pub fn path_in_volume(&self, dump: &ExportDump) -> Option<String> {
+        let (volume, rest) = self.locate_database_file(&dump.spec)?;
         let kept = self.volumes.iter().find(|v| v.name == volume)?;
         Some(format!("volumes/{}/{rest}", kept.name))
     }
 
-    fn database_file(&self, dump: &Dump) -> Option<(String, String)> {
+    fn locate_database_file(&self, dump: &Dump) -> Option<(String, String)> {
         if dump.engine != Some(DumpEngine::Sqlite) || dump.command.is_some() {
             return None;
         }
         let mounts = self.mounts.get(&dump.service)?;
-        let (volume, rest) = restore::held(mounts, dump.database.as_deref()?)?;
+        let (volume, rest) = restore::find_holding_volume(mounts, dump.database.as_deref()?)?;
         Some((volume.to_owned(), rest.display().to_string()))
     }
 
-    /// Files of a volume that a dump replaces, and the dumps themselves.
-    pub fn replaced(&self, dumps: &[LoadedDump], volume: &Volume) -> Vec<String> {
+    /// Lists the files of a volume that are left out: those that a dump replaces, and dumps
+    /// themselves.
+    pub fn list_skipped_files(&self, dumps: &[ExportDump], volume: &ExportVolume) -> Vec<String> {
         let mut skip = Vec::new();
         for dump in dumps {
-            if let Ok(rest) = dump.path.strip_prefix(&volume.folder) {
+            if let Ok(rest) = dump.source_path.strip_prefix(&volume.folder) {
                 skip.push(rest.display().to_string());
             }
-            let Some((held, rest)) = self.database_file(&dump.spec) else {
+            let Some((held, rest)) = self.locate_database_file(&dump.spec) else {
                 continue;
             };
             if held == volume.name {
@@ -249,33 +258,42 @@ impl Content {
         skip
     }
 
-    /// Where root follows no link while it reads.
-    pub fn confined(&self, work: &Context) -> Confined {
-        crate::backup::confined(&work.config).and(self.volumes.iter().map(|v| &v.folder))
+    /// Returns the folders in which root follows no link while it reads.
+    pub fn confined_folders(&self, work: &FleetContext) -> ConfinedFolders {
+        crate::backup::confined_data_folder(&work.config)
+            .with_folders(self.volumes.iter().map(|v| &v.folder))
     }
 
     /// Where the bytes of a dump come from.
-    pub fn dump_from(&self, work: &Context, dump: &LoadedDump) -> Result<Place, StepError> {
-        let path = dump.path.display().to_string();
+    pub fn dump_source(
+        &self,
+        work: &FleetContext,
+        dump: &ExportDump,
+    ) -> Result<ExportSource, StepError> {
+        let path = dump.source_path.display().to_string();
         if let Some(source) = &self.snapshot {
             let args = ["dump", "--no-lock", &source.id, &path];
-            return Ok(Place::Snapshot(args.map(str::to_owned).into()));
+            return Ok(ExportSource::Snapshot(args.map(str::to_owned).into()));
         }
         let mut volumes = self.volumes.iter();
-        let held = volumes.find_map(|v| Some((v, dump.path.strip_prefix(&v.folder).ok()?)));
+        let held = volumes.find_map(|v| Some((v, dump.source_path.strip_prefix(&v.folder).ok()?)));
         let (volume, rest) =
             held.ok_or_else(|| StepError::failed(format!("{path} is in no volume")))?;
         let send = self
-            .confined(work)
-            .sh(SEND)
+            .confined_folders(work)
+            .sh(READ_PLAIN_FILE)
             .arg(volume.folder.display().to_string())
             .arg(rest.display().to_string())
             .label(format!("read {path}"));
-        Ok(Place::Node(send))
+        Ok(ExportSource::Node(send))
     }
 
     /// Owner and mode of a volume's folder.
-    pub async fn root_of(&self, cx: &Cx, folder: &str) -> Result<((u64, u64), u32), StepError> {
+    pub async fn read_folder_metadata(
+        &self,
+        cx: &StepContext,
+        folder: &str,
+    ) -> Result<((u64, u64), u32), StepError> {
         if let Some(source) = &self.snapshot {
             let args = ["ls", "--json", "--no-lock", &source.id, folder];
             let out = source.restic.run(&args).await;
@@ -286,7 +304,8 @@ impl Content {
                 (node.path == folder).then_some(node)
             });
             return Ok(found.map_or(((0, 0), 0o755), |n| {
-                // The sticky bit and its kin are others in Go.
+                // restic prints the mode as Go has it: the sticky, setuid and setgid bits are
+                // others.
                 ((n.uid.into(), n.gid.into()), n.mode & 0o777)
             }));
         }
@@ -294,7 +313,7 @@ impl Content {
             .args(["-c", "%u %g %a", "--", folder])
             .sudo()
             .timeout(Duration::from_secs(30));
-        let text = cx.host.run_ok(&stat).await?.text();
+        let text = cx.host.run_ok(&stat).await?.stdout_text();
         let mut parts = text.split_whitespace();
         let mut next = || parts.next().unwrap_or_default();
         let (uid, gid, mode) = (
@@ -308,8 +327,8 @@ impl Content {
         }
     }
 
-    /// Bytes that will come, as far as that can be told.
-    pub async fn bytes(&self, cx: &Cx) -> u64 {
+    /// Estimates how many bytes will come; 0 when that can't be found out.
+    pub async fn estimate_bytes(&self, cx: &StepContext) -> u64 {
         let folders: Vec<String> = self
             .volumes
             .iter()
@@ -317,7 +336,7 @@ impl Content {
             .map(|v| v.folder.display().to_string())
             .collect();
         if let Some(source) = &self.snapshot {
-            return source.size(&folders).await.map_or(0, |s| s.bytes);
+            return source.count_at_paths(&folders).await.map_or(0, |s| s.bytes);
         }
         let count = Command::new("du")
             .args(["-sbc", "--"])
@@ -328,7 +347,7 @@ impl Content {
         let Ok(out) = cx.host.run(&count).await else {
             return 0;
         };
-        let text = out.text();
+        let text = out.stdout_text();
         let total = text
             .lines()
             .last()
@@ -337,16 +356,16 @@ impl Content {
     }
 
     /// Everything but volumes and dumps.
-    pub async fn small(
+    pub async fn build_small_pieces(
         &self,
-        work: &Context,
-        cx: &Cx,
-        dumps: &[LoadedDump],
-    ) -> Result<Vec<Piece>, StepError> {
+        work: &FleetContext,
+        cx: &StepContext,
+        dumps: &[ExportDump],
+    ) -> Result<Vec<ArchivePiece>, StepError> {
         let mut pieces = Vec::new();
         let mut notes = self.notes.clone();
         let mut add = |path: String, mode: u32, content: Vec<u8>| {
-            pieces.push(Piece::File {
+            pieces.push(ArchivePiece::File {
                 path,
                 mode,
                 content,
@@ -355,11 +374,15 @@ impl Content {
         if let Some(plain) = &self.plain {
             add("compose.yml".into(), 0o644, plain.yaml.clone().into_bytes());
         } else {
-            add("services.json".into(), 0o600, self.inspected(work).await?);
+            add(
+                "services.json".into(),
+                0o600,
+                self.inspect_services(work).await?,
+            );
         }
         if let Some(file) = &self.file {
             let path = format!("matou/apps/{}.toml", self.app);
-            add(path, 0o600, file.text().into_bytes());
+            add(path, 0o600, file.to_toml().into_bytes());
         }
         let stack = match (&self.stack, &self.rendered) {
             (Some(own), _) => Some(own.clone()),
@@ -369,8 +392,11 @@ impl Content {
         if let Some(stack) = stack {
             add("matou/stack.yml".into(), 0o600, stack);
         }
-        for (nth, dump) in dumps.iter().filter(|d| d.is_loaded()).enumerate() {
-            let (kind, ready, load) = match dump.server().and_then(restore::shell) {
+        for (nth, dump) in dumps.iter().filter(|d| d.is_loaded_by_script()).enumerate() {
+            let (kind, ready, load) = match dump
+                .server_engine()
+                .and_then(restore::portable_load_scripts)
+            {
                 Some((name, ready, load)) => (name.to_owned(), Some(ready), load),
                 None => {
                     let line = dump.spec.restore.clone().unwrap_or_default();
@@ -385,7 +411,7 @@ impl Content {
                 text(&spec.database),
                 text(&spec.user),
                 text(&spec.secret),
-                dump.file.clone(),
+                dump.archive_path.clone(),
             ];
             let entry = lines.join("\n") + "\n";
             add(format!("load/{}.dump", nth + 1), 0o644, entry.into_bytes());
@@ -394,8 +420,8 @@ impl Content {
             }
             add(format!("load/{kind}.load"), 0o644, load.into_bytes());
         }
-        if dumps.iter().any(LoadedDump::is_loaded) {
-            add("load.sh".into(), 0o755, LOAD.as_bytes().to_vec());
+        if dumps.iter().any(ExportDump::is_loaded_by_script) {
+            add("load.sh".into(), 0o755, LOAD_SCRIPT.as_bytes().to_vec());
         }
         if let Some(rendered) = &self.rendered {
             let wanted = self.plain.iter().flat_map(|p| &p.configs);
@@ -409,7 +435,7 @@ impl Content {
                 }
             }
         }
-        let secrets = self.secrets(work, &mut notes).await?;
+        let secrets = self.read_secret_values(work, &mut notes).await?;
         for (name, value) in secrets {
             // Read by those who get it mounted, whatever their user; the folder is root's.
             add(format!("secrets/{name}"), 0o444, value);
@@ -421,10 +447,10 @@ impl Content {
             .map(|v| v.name.clone())
             .collect();
         let now = jiff::Timestamp::now().strftime("%F %R UTC");
-        let facts = Facts {
+        let facts = ReadmeFacts {
             app: &self.app,
             of: match &self.snapshot {
-                Some(source) => format!("as it was saved in {}", source.shown()),
+                Some(source) => format!("as it was saved in {}", source.describe()),
                 None => format!("as it ran on {now} on {}", cx.node),
             },
             plain: self.plain.as_ref(),
@@ -432,8 +458,12 @@ impl Content {
             left_out: &left_out,
             notes: &notes,
         };
-        add("README.md".into(), 0o644, readme(&facts).into_bytes());
-        let folder = |path: &str, mode| Piece::Folder {
+        add(
+            "README.md".into(),
+            0o644,
+            render_export_readme(&facts).into_bytes(),
+        );
+        let folder = |path: &str, mode| ArchivePiece::Folder {
             path: path.into(),
             mode,
             owner: (0, 0),
@@ -448,21 +478,21 @@ impl Content {
     }
 
     /// Values of secrets, by their names in the archive.
-    async fn secrets(
+    async fn read_secret_values(
         &self,
-        work: &Context,
+        work: &FleetContext,
         notes: &mut Vec<String>,
     ) -> Result<Vec<(String, Vec<u8>)>, StepError> {
         let (Some(plain), Some(rendered)) = (&self.plain, &self.rendered) else {
             return Ok(Vec::new());
         };
         let saved = match &self.snapshot {
-            Some(source) => source.secrets().await.map_err(StepError::Failed)?,
+            Some(source) => source.read_secrets().await.map_err(StepError::Failed)?,
             None => Vec::new(),
         };
         let saved = match saved.is_empty() {
             true => Vec::new(),
-            false => small(&saved).map_err(|e| StepError::failed(e.to_string()))?,
+            false => read_small_archive(&saved).map_err(|e| StepError::failed(e.to_string()))?,
         };
         let mut found = Vec::new();
         for (name, swarm_name) in &plain.secrets {
@@ -474,8 +504,8 @@ impl Content {
             let value = match (needed, file) {
                 (_, Some(file)) => Some(file.value.expose_secret().as_bytes().to_vec()),
                 (Some(needed), _) if self.snapshot.is_none() => {
-                    let store = Store::of(work, &self.app).map_err(StepError::Failed)?;
-                    let value = store.read(&needed.spec.name, needed.version).await;
+                    let store = SecretStore::open(work, &self.app).map_err(StepError::Failed)?;
+                    let value = store.read_value(&needed.spec.name, needed.version).await;
                     let value = value.map_err(StepError::Failed)?;
                     Some(value.expose_secret().as_bytes().to_vec())
                 }
@@ -502,11 +532,12 @@ impl Content {
         Ok(found)
     }
 
-    /// What runs, where no file says what it is made from.
-    async fn inspected(&self, work: &Context) -> Result<Vec<u8>, StepError> {
+    /// Returns what `docker service inspect` says of the services, for an application without a
+    /// file.
+    async fn inspect_services(&self, work: &FleetContext) -> Result<Vec<u8>, StepError> {
         let failed = |e: crate::docker::DockerError| StepError::failed(e.to_string());
-        let manager = work.nodes.manager().await.map_err(failed)?;
-        let swarm = manager.docker.swarm().await.map_err(failed)?;
+        let manager = work.nodes.find_manager().await.map_err(failed)?;
+        let swarm = manager.docker.query_swarm().await.map_err(failed)?;
         let ids = swarm
             .services
             .iter()
@@ -524,13 +555,16 @@ impl Content {
 }
 
 /// The application's file of this fleet, and its stack file where that is its own.
-fn here(cx: &Context, app: &str) -> Result<(Option<AppFile>, Option<Vec<u8>>), String> {
+fn load_local_app_file(
+    cx: &FleetContext,
+    app: &str,
+) -> Result<(Option<AppFile>, Option<Vec<u8>>), String> {
     let Some(folder) = cx.config.folder() else {
         return Ok((None, None));
     };
     let Some(file) = AppFile::load(&folder, app).map_err(|e| e.to_string())? else {
         return Ok((None, None));
     };
-    let own = crate::ops::backup::own_stack(&file, Some(&folder))?;
+    let own = crate::ops::backup::read_own_stack(&file, Some(&folder))?;
     Ok((Some(file), own))
 }

@@ -13,35 +13,35 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{Context, Request, backup};
-use crate::backup::{Layout, ManifestDump};
-use crate::host::{Command, HostError, Stream};
-use crate::job::{Change, Check, Confirm, Cx, Job, Stage, Step, StepError, Track};
+use super::{FleetContext, Request, backup};
+use crate::backup::{AppStorage, ManifestDump};
+use crate::host::{Command, HostError, OutputStream};
+use crate::job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::stack::{Dump, DumpEngine};
-use crate::text::{human_bytes, plural};
+use crate::text::{format_plural, human_bytes};
 
-use archive::{Chunk, Piece};
-use content::Content;
+use archive::{ArchiveChunk, ArchivePiece};
+use content::ExportContent;
 
 /// How long all of it may take, over a slow line.
 const PATIENCE: Duration = Duration::from_secs(48 * 3600);
 
 /// How often progress is told.
-const OFTEN: Duration = Duration::from_millis(400);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(400);
 
 /// A dump, as it lies in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct LoadedDump {
+struct ExportDump {
     spec: Dump,
     /// Path in the archive.
-    file: String,
+    archive_path: String,
     /// On the storage node, or in the snapshot.
-    path: PathBuf,
+    source_path: PathBuf,
     size: u64,
 }
 
-impl LoadedDump {
-    fn of(spec: &Dump, made: &ManifestDump, nth: usize) -> Self {
+impl ExportDump {
+    fn new(spec: &Dump, made: &ManifestDump, nth: usize) -> Self {
         let end = match spec.command.is_some() {
             true => "dump",
             false => match spec.engine {
@@ -52,24 +52,24 @@ impl LoadedDump {
         };
         Self {
             spec: spec.clone(),
-            file: format!("dumps/{nth}-{}.{end}", spec.service),
-            path: made.path.clone(),
+            archive_path: format!("dumps/{nth}-{}.{end}", spec.service),
+            source_path: made.path.clone(),
             size: made.size,
         }
     }
 
-    /// The engine that loads it, where a server does.
-    fn server(&self) -> Option<DumpEngine> {
+    /// Returns the database engine whose server loads the dump; `None` where no server does.
+    fn server_engine(&self) -> Option<DumpEngine> {
         let engine = self.spec.engine.filter(|_| self.spec.command.is_none());
         engine.filter(|e| *e != DumpEngine::Sqlite)
     }
 
-    /// `load.sh` loads it.
-    fn is_loaded(&self) -> bool {
-        self.server().is_some() || self.spec.restore.is_some()
+    /// Whether `load.sh` loads the dump.
+    fn is_loaded_by_script(&self) -> bool {
+        self.server_engine().is_some() || self.spec.restore.is_some()
     }
 
-    fn words(&self) -> String {
+    fn describe_dump(&self) -> String {
         let what = match &self.spec.database {
             Some(database) => format!("the database {database} of `{}`", self.spec.service),
             None => format!("the data of `{}`", self.spec.service),
@@ -95,7 +95,7 @@ impl LoadedDump {
 ///
 /// # Errors
 /// One sentence: there is no such application, its stack can't be rendered, it has no snapshot.
-pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
+pub(super) async fn build_export_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
     let Request::Export {
         app,
         into,
@@ -106,7 +106,7 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
         return Err(format!("{} is no export", request.title()));
     };
     crate::stack::check_app_name(app)?;
-    let content = Content::of(cx, app, snapshot.as_deref(), *database_files).await?;
+    let content = ExportContent::load(cx, app, snapshot.as_deref(), *database_files).await?;
     let into = match into {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(format!(
@@ -114,7 +114,7 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             jiff::Timestamp::now().strftime("%F")
         )),
     };
-    let work = Arc::new(Work {
+    let work = Arc::new(ExportContext {
         cx: cx.clone(),
         into,
         made: Mutex::default(),
@@ -124,9 +124,9 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if work.content.makes_dumps() {
-        steps.push(Box::new(Dumps(work.clone())));
+        steps.push(Box::new(MakeExportDumps(work.clone())));
     }
-    steps.push(Box::new(Export(work)));
+    steps.push(Box::new(WriteExportArchive(work)));
     let stage = Stage {
         title: request.title(),
         tracks: vec![Track {
@@ -140,16 +140,16 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
 }
 
 /// What both steps share.
-struct Work {
-    cx: Context,
+struct ExportContext {
+    cx: FleetContext,
     into: PathBuf,
-    content: Content,
+    content: ExportContent,
     /// Dumps that the first step made.
     made: Mutex<Vec<ManifestDump>>,
 }
 
-impl Work {
-    fn dumps(&self) -> Vec<LoadedDump> {
+impl ExportContext {
+    fn match_dumps(&self) -> Vec<ExportDump> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let made = match &self.content.snapshot {
             Some(source) => source.manifest.as_ref().map(|m| m.dumps.as_slice()),
@@ -159,7 +159,7 @@ impl Work {
         for spec in &self.content.dumps {
             let fits = |m: &&ManifestDump| m.service == spec.service && m.file == spec.file;
             if let Some(made) = made.unwrap_or_default().iter().find(fits) {
-                found.push(LoadedDump::of(spec, made, found.len() + 1));
+                found.push(ExportDump::new(spec, made, found.len() + 1));
             }
         }
         found
@@ -167,10 +167,10 @@ impl Work {
 }
 
 /// Fresh dumps of what runs.
-struct Dumps(Arc<Work>);
+struct MakeExportDumps(Arc<ExportContext>);
 
 #[async_trait]
-impl Step for Dumps {
+impl Step for MakeExportDumps {
     fn name(&self) -> String {
         "dumps".into()
     }
@@ -179,20 +179,20 @@ impl Step for Dumps {
         PATIENCE
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let dumps = self.0.content.dumps.iter();
         let line = |d: &Dump| Change::add(format!("fresh dump of {}", d.service));
         Ok(Check::Change(dumps.map(line).collect()))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let work = &self.0.cx;
         let app = &self.0.content.app;
-        let layout = Layout::of(app, &work.config, &work.nodes, &work.catalogue).await;
+        let layout = AppStorage::load(app, &work.config, &work.nodes, &work.catalogue).await;
         let layout = layout.map_err(|e| StepError::failed(e.to_string()))?;
         let failed = |e: crate::docker::DockerError| StepError::failed(e.to_string());
-        let manager = work.nodes.manager().await.map_err(failed)?;
-        let swarm = manager.docker.swarm().await.map_err(failed)?;
+        let manager = work.nodes.find_manager().await.map_err(failed)?;
+        let swarm = manager.docker.query_swarm().await.map_err(failed)?;
         let mut made = Vec::new();
         for dump in &self.0.content.dumps {
             let one = backup::dump(dump, &layout, &swarm, &work.config, &work.nodes, cx).await;
@@ -205,44 +205,44 @@ impl Step for Dumps {
         Ok(())
     }
 
-    /// A dump has its name only when it is whole.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: a dump gets its name only when it is whole.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-/// The archive.
-struct Export(Arc<Work>);
+/// Writes the archive.
+struct WriteExportArchive(Arc<ExportContext>);
 
-type Pieces = mpsc::Sender<Option<Piece>>;
+type PieceSender = mpsc::Sender<Option<ArchivePiece>>;
 
-/// How a file of a volume is sent: a regular one, reached through no link.
-const SEND: &str = r#"set -e; cd -P -- "$1"; root=$(pwd -P); f=$root/$2
+/// Prints a file of a volume: a regular one, reached through no link.
+const READ_PLAIN_FILE: &str = r#"set -e; cd -P -- "$1"; root=$(pwd -P); f=$root/$2
 [ "$(realpath -e -- "$f")" = "$f" ] && [ -f "$f" ] || { echo "$2 is no plain file of its volume" >&2; exit 1; }
 exec dd bs=1M iflag=nonblock,nofollow status=none if="$f""#;
 
-/// How a folder is sent. Files that change meanwhile are told, and no failure.
-const TREE: &str = r#"cd -P -- "$1" || exit 2
+/// Prints a folder as a tar archive. Files that change meanwhile are reported, and no failure.
+const READ_TREE: &str = r#"cd -P -- "$1" || exit 2
 tar -c -f - --format=gnu --numeric-owner --warning=no-file-ignored .; c=$?; [ $c -le 1 ] || exit $c"#;
 
-impl Export {
+impl WriteExportArchive {
     /// Sends one piece whose bytes come from a command.
-    async fn send(
+    async fn send_streamed_piece(
         &self,
-        cx: &Cx,
-        pieces: &Pieces,
-        piece: impl FnOnce(mpsc::Receiver<Chunk>) -> Piece,
-        from: &Place,
+        cx: &StepContext,
+        pieces: &PieceSender,
+        piece: impl FnOnce(mpsc::Receiver<ArchiveChunk>) -> ArchivePiece,
+        from: &ExportSource,
     ) -> Result<(), StepError> {
-        let (out, data) = mpsc::channel::<Chunk>(16);
+        let (out, data) = mpsc::channel::<ArchiveChunk>(16);
         let gone = || StepError::failed("the archive can't be written");
         let end = cx.cancel.child_token();
-        let (chunks, mut arriving) = mpsc::channel::<(Stream, Vec<u8>)>(16);
+        let (chunks, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(16);
         pieces.send(Some(piece(data))).await.map_err(|_| gone())?;
         let running = async {
             match from {
-                Place::Node(command) => cx.host.stream_bytes(command, chunks, &end).await,
-                Place::Snapshot(args) => {
+                ExportSource::Node(command) => cx.host.stream_bytes(command, chunks, &end).await,
+                ExportSource::Snapshot(args) => {
                     let source = self.0.content.snapshot.as_ref();
                     let restic = source.map(|s| s.restic.clone());
                     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -265,12 +265,12 @@ impl Export {
             let mut heard = true;
             while let Some((stream, bytes)) = arriving.recv().await {
                 match stream {
-                    Stream::Stderr => {
+                    OutputStream::Stderr => {
                         said.extend_from_slice(&bytes);
                         let much = said.len().saturating_sub(4000);
                         said.drain(..much);
                     }
-                    _ if heard && out.send(Chunk::Bytes(bytes)).await.is_err() => {
+                    _ if heard && out.send(ArchiveChunk::Bytes(bytes)).await.is_err() => {
                         // The writer has failed, and says why.
                         heard = false;
                         end.cancel();
@@ -278,7 +278,7 @@ impl Export {
                     _ => {}
                 }
             }
-            crate::text::plain(&said)
+            crate::text::clean_bytes(&said)
         };
         let (code, said) = tokio::join!(running, reading);
         let code = match code {
@@ -298,23 +298,27 @@ impl Export {
         if !last.is_empty() {
             cx.out.note(last).await;
         }
-        out.send(Chunk::End).await.map_err(|_| gone())
+        out.send(ArchiveChunk::End).await.map_err(|_| gone())
     }
 
-    /// Everything, in its order.
-    async fn everything(&self, cx: &Cx, pieces: &Pieces) -> Result<(), StepError> {
+    /// Sends all pieces in their order, then the end.
+    async fn send_all_pieces(
+        &self,
+        cx: &StepContext,
+        pieces: &PieceSender,
+    ) -> Result<(), StepError> {
         let content = &self.0.content;
-        let dumps = self.0.dumps();
+        let dumps = self.0.match_dumps();
         let gone = |_| StepError::failed("the archive can't be written");
-        let small = content.small(&self.0.cx, cx, &dumps).await?;
+        let small = content.build_small_pieces(&self.0.cx, cx, &dumps).await?;
         for piece in small {
             pieces.send(Some(piece)).await.map_err(gone)?;
         }
         for volume in &content.volumes {
             let path = format!("volumes/{}", volume.name);
             let folder = volume.folder.display().to_string();
-            let (owner, mode) = content.root_of(cx, &folder).await?;
-            let piece = Piece::Folder {
+            let (owner, mode) = content.read_folder_metadata(cx, &folder).await?;
+            let piece = ArchivePiece::Folder {
                 path: path.clone(),
                 mode,
                 owner,
@@ -324,41 +328,41 @@ impl Export {
                 continue;
             }
             cx.out.note(format!("volume {}", volume.name)).await;
-            let skip = content.replaced(&dumps, volume);
+            let skip = content.list_skipped_files(&dumps, volume);
             let (strip, from) = match &content.snapshot {
                 None => {
                     let tar = content
-                        .confined(&self.0.cx)
-                        .sh(TREE)
+                        .confined_folders(&self.0.cx)
+                        .sh(READ_TREE)
                         .arg(&folder)
                         .label(format!("files of {}", volume.name));
-                    (String::new(), Place::Node(tar))
+                    (String::new(), ExportSource::Node(tar))
                 }
                 Some(source) => {
                     let args = ["dump", "--no-lock", "--archive", "tar", &source.id, &folder];
                     let args = args.map(str::to_owned).into();
-                    (folder.clone(), Place::Snapshot(args))
+                    (folder.clone(), ExportSource::Snapshot(args))
                 }
             };
-            let piece = |data| Piece::Tree {
+            let piece = |data| ArchivePiece::Tree {
                 path,
                 strip,
                 skip,
                 data,
             };
-            self.send(cx, pieces, piece, &from).await?;
+            self.send_streamed_piece(cx, pieces, piece, &from).await?;
         }
         for dump in &dumps {
-            let mut names = vec![dump.file.clone()];
-            names.extend(content.in_volume(dump));
+            let mut names = vec![dump.archive_path.clone()];
+            names.extend(content.path_in_volume(dump));
             for path in names {
-                let from = content.dump_from(&self.0.cx, dump)?;
-                let piece = |data| Piece::Large {
+                let from = content.dump_source(&self.0.cx, dump)?;
+                let piece = |data| ArchivePiece::Large {
                     path,
                     size: dump.size,
                     data,
                 };
-                self.send(cx, pieces, piece, &from).await?;
+                self.send_streamed_piece(cx, pieces, piece, &from).await?;
             }
         }
         pieces.send(None).await.map_err(gone)
@@ -366,7 +370,7 @@ impl Export {
 }
 
 /// Where bytes come from.
-enum Place {
+enum ExportSource {
     /// A command on the storage node.
     Node(Command),
     /// Arguments of restic.
@@ -374,7 +378,7 @@ enum Place {
 }
 
 #[async_trait]
-impl Step for Export {
+impl Step for WriteExportArchive {
     fn name(&self) -> String {
         "archive".into()
     }
@@ -383,7 +387,7 @@ impl Step for Export {
         PATIENCE
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let into = &self.0.into;
         if into.symlink_metadata().is_ok() {
             return Err(StepError::failed(format!(
@@ -399,17 +403,21 @@ impl Step for Export {
             )));
         }
         let content = &self.0.content;
-        let mut lines =
-            vec![
-            Change::add(format!("{} on this machine, {}", into.display(), content.shown())).warn(
+        let mut lines = vec![
+            Change::add(format!(
+                "{} on this machine, {}",
+                into.display(),
+                content.describe_origin()
+            ))
+            .with_warning(
                 "it holds the application's passwords in plain text: keep it as you keep passwords",
             ),
         ];
-        lines.extend(content.lines());
+        lines.extend(content.plan_lines());
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let (pieces, arriving) = mpsc::channel(4);
         let done = Arc::new(AtomicU64::new(0));
         let (into, app, counted) = (
@@ -417,18 +425,19 @@ impl Step for Export {
             self.0.content.app.clone(),
             done.clone(),
         );
-        let writing =
-            tokio::task::spawn_blocking(move || archive::write(&into, &app, arriving, &counted));
-        let total = self.0.content.bytes(cx).await;
+        let writing = tokio::task::spawn_blocking(move || {
+            archive::write_archive(&into, &app, arriving, &counted)
+        });
+        let total = self.0.content.estimate_bytes(cx).await;
         let telling = async {
             loop {
-                tokio::time::sleep(OFTEN).await;
+                tokio::time::sleep(PROGRESS_INTERVAL).await;
                 let n = done.load(Ordering::Relaxed);
-                cx.out.progress(n, total.max(n), "bytes").await;
+                cx.out.send_progress(n, total.max(n), "bytes").await;
             }
         };
         let sent = async {
-            let sent = self.everything(cx, &pieces).await;
+            let sent = self.send_all_pieces(cx, &pieces).await;
             drop(pieces);
             sent
         };
@@ -441,7 +450,7 @@ impl Step for Export {
             .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?;
         let written = match (sent, written) {
             (Err(StepError::Cancelled), _) => return Err(StepError::Cancelled),
-            // What the writer says of a source that ended is that source's failure.
+            // When both fail, the source's error says why, unless it failed because of the writer.
             (Err(e), Ok(_)) => return Err(e),
             (Err(e), Err(why)) => {
                 return Err(match e.to_string().contains("can't be written") {
@@ -455,9 +464,9 @@ impl Step for Export {
             .note(format!(
                 "{}: {}, {}; `sha256sum -c {}` in it proves them",
                 self.0.into.display(),
-                plural(usize::try_from(written.files).unwrap_or(usize::MAX), "file"),
+                format_plural(usize::try_from(written.files).unwrap_or(usize::MAX), "file"),
                 human_bytes(done.load(Ordering::Relaxed)),
-                archive::SUMS
+                archive::CHECKSUM_FILE
             ))
             .await;
         if written.left_out > 0 {
@@ -471,8 +480,8 @@ impl Step for Export {
         Ok(())
     }
 
-    /// It has its name only when it is whole.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Checks that the file is there: it gets its name only when it is whole.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.0.into.is_file() {
             true => Ok(()),
             false => Err(StepError::failed(format!(

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::LoadedDump;
-use crate::stack::Plain;
+use super::ExportDump;
+use crate::stack::PlainComposeFile;
 
 /// Loads the dumps on the other host. Nothing of an application is pasted into it: names and shell
 /// lines come from the files beside it.
-pub(super) const LOAD: &str = r#"#!/bin/sh
+pub(super) const LOAD_SCRIPT: &str = r#"#!/bin/sh
 # Starts the databases of this application, loads their dumps, then starts the rest.
 # Once: from then on `docker compose up -d` does. `sh load.sh again` loads them once more, and
 # replaces what the databases hold.
@@ -38,20 +38,20 @@ date >load/done
 compose up -d
 "#;
 
-/// The words of the README.
-pub(super) struct Facts<'a> {
+/// What the README says.
+pub(super) struct ReadmeFacts<'a> {
     pub app: &'a str,
     /// Where it comes from: what runs, or a snapshot.
     pub of: String,
-    pub plain: Option<&'a Plain>,
-    pub dumps: &'a [LoadedDump],
+    pub plain: Option<&'a PlainComposeFile>,
+    pub dumps: &'a [ExportDump],
     /// Volumes whose files are not in the archive.
     pub left_out: &'a [String],
     pub notes: &'a [String],
 }
 
 /// The README of an export.
-pub(super) fn readme(facts: &Facts<'_>) -> String {
+pub(super) fn render_export_readme(facts: &ReadmeFacts<'_>) -> String {
     let app = facts.app;
     let mut text = format!(
         "# {app}\n\n{app}, {}. Everything that it is made of is in this folder; another host runs it \
@@ -64,7 +64,10 @@ perhaps `matou/`): keep it as you keep passwords, and delete it when it is not n
         text,
         "sudo tar -xpf {app}-DATE.tar --numeric-owner\ncd {app}\nsudo sha256sum --quiet -c SHA256SUMS\n"
     );
-    match (facts.plain, facts.dumps.iter().any(|d| d.is_loaded())) {
+    match (
+        facts.plain,
+        facts.dumps.iter().any(|d| d.is_loaded_by_script()),
+    ) {
         (Some(_), true) => {
             text += "sudo sh load.sh          # once: starts the databases, loads their dumps, starts the rest\n\
 sudo docker compose up -d    # from then on\n```\n";
@@ -94,7 +97,12 @@ end of compose.yml say which domains it had.\n";
     }
     text += "| `volumes/NAME/` | the files of each volume, with owners and modes |\n";
     for dump in facts.dumps {
-        let _ = writeln!(text, "| `{}` | {} |", dump.file, dump.words());
+        let _ = writeln!(
+            text,
+            "| `{}` | {} |",
+            dump.archive_path,
+            dump.describe_dump()
+        );
     }
     text += "| `secrets/NAME` | what services find in /run/secrets; the folder is root's alone, and the files in it are for those who get one mounted |\n\
 | `configs/NAME` | configuration files that are mounted |\n\
@@ -124,7 +132,7 @@ mod tests {
     #[test]
     fn the_script_is_one_that_shells_take() {
         let out = std::process::Command::new("sh")
-            .args(["-n", "-c", LOAD])
+            .args(["-n", "-c", LOAD_SCRIPT])
             .output()
             .unwrap();
         assert!(out.status.success(), "{out:?}");
@@ -132,11 +140,11 @@ mod tests {
 
     #[test]
     fn the_readme_says_how_it_is_started() {
-        let plain = Plain {
+        let plain = PlainComposeFile {
             answers: vec![("web".into(), 8080, "80".into())],
-            ..Plain::default()
+            ..PlainComposeFile::default()
         };
-        let facts = Facts {
+        let facts = ReadmeFacts {
             app: "shop",
             of: "as it ran on 2026-11-26".into(),
             plain: Some(&plain),
@@ -144,7 +152,7 @@ mod tests {
             left_out: &["shop_db".into()],
             notes: &[],
         };
-        let text = readme(&facts);
+        let text = render_export_readme(&facts);
         for words in [
             "docker compose up -d",
             "http://127.0.0.1:8080",
@@ -153,10 +161,10 @@ mod tests {
             assert!(text.contains(words), "{text}");
         }
         assert!(!text.contains("load.sh"), "{text}");
-        let none = Facts {
+        let none = ReadmeFacts {
             plain: None,
             ..facts
         };
-        assert!(readme(&none).contains("services.json"));
+        assert!(render_export_readme(&none).contains("services.json"));
     }
 }

@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Fleets;
-use super::app::{Moving, Place};
-use crate::backup::{FleetId, Phase, identity};
-use crate::job::{Change, ChangeKind, Check, Cx, Step, StepError};
-use crate::ops::recover::Stuck;
+use super::MoveFleets;
+use super::app::{AppLocation, AppMove};
+use crate::backup::{FleetId, RestorePhase, identity};
+use crate::job::{Change, ChangeKind, Check, Step, StepContext, StepError};
+use crate::ops::recover::StuckAt;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(48 * 3600);
 
-/// The old fleet answers; its storage node is locked while the job runs.
-pub(super) struct Reachable(pub Fleets);
+/// Checks that the old fleet answers. Its storage node is locked while the job runs.
+pub(super) struct CheckOldFleet(pub MoveFleets);
 
 #[async_trait]
-impl Step for Reachable {
+impl Step for CheckOldFleet {
     fn name(&self) -> String {
         "old fleet".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let old = &self.0.old;
-        let manager = old.nodes.manager().await;
+        let manager = old.nodes.find_manager().await;
         let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
         Ok(Check::Done(vec![Change::same(format!(
             "{} of {} answers",
@@ -33,18 +33,18 @@ impl Step for Reachable {
         ))]))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-pub(super) struct First {
-    pub apps: Vec<Arc<Moving>>,
-    pub fleets: Fleets,
+pub(super) struct CopyPass {
+    pub apps: Vec<Arc<AppMove>>,
+    pub fleets: MoveFleets,
 }
 
 #[async_trait]
-impl Step for First {
+impl Step for CopyPass {
     fn name(&self) -> String {
         "first pass".into()
     }
@@ -53,28 +53,28 @@ impl Step for First {
         PATIENCE
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let to = &self.fleets.new_storage.config.name;
         let mut lines = Vec::new();
         for moving in &self.apps {
             let app = &moving.app;
-            if let Some(why) = moving.hindrance().await? {
+            if let Some(why) = moving.find_obstacle().await? {
                 lines.push(Change::decide(why));
                 continue;
             }
-            let left = moving.left().await?;
-            let place = moving.place().await.map_err(StepError::Failed)?;
+            let left = moving.read_interrupted_move().await?;
+            let place = moving.find_location().await.map_err(StepError::Failed)?;
             lines.push(match (place, left.map(|l| l.phase)) {
-                (_, Some(Phase::Restored)) => Change::same(format!("{app} is there")),
+                (_, Some(RestorePhase::Restored)) => Change::same(format!("{app} is there")),
                 (_, Some(_)) => Change::add(format!("a copy of {app} on {to}"))
-                    .warn("an earlier move was interrupted: it is started where it was first"),
-                (Place::Old, None) => Change::add(format!("a copy of {app} on {to}, while it runs")),
-                (Place::New, None) => Change::same(format!("{app} is there")),
-                (Place::Both, None) if moving.edge => Change::same(format!("{app} is there")),
-                (Place::Both, None) => Change::decide(format!(
+                    .with_warning("an earlier move was interrupted: it is started where it was first"),
+                (AppLocation::Old, None) => Change::add(format!("a copy of {app} on {to}, while it runs")),
+                (AppLocation::New, None) => Change::same(format!("{app} is there")),
+                (AppLocation::Both, None) if moving.is_edge => Change::same(format!("{app} is there")),
+                (AppLocation::Both, None) => Change::decide(format!(
                     "{app} runs on both fleets: remove the one that is not wanted, `matou remove {app}`"
                 )),
-                (Place::Nowhere, None) => Change::same(format!("{app} does not run: left alone")),
+                (AppLocation::Nowhere, None) => Change::same(format!("{app} does not run: left alone")),
             });
         }
         Ok(match lines.iter().all(|l| l.kind == ChangeKind::Same) {
@@ -83,20 +83,20 @@ impl Step for First {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        // It lives beside the old one, perhaps under its name: never with its id.
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        // The new fleet lives beside the old one, maybe with its name, but never with its id.
         let (config, id) = (&self.fleets.new.config, FleetId::random());
-        let kept = identity::keep(config, &self.fleets.new_storage.host, &id).await;
+        let kept = identity::keep_fleet_id(config, &self.fleets.new_storage.host, &id).await;
         kept.map_err(|e| StepError::failed(e.to_string()))?;
         let all = self.apps.len() as u64;
         for (done, moving) in self.apps.iter().enumerate() {
-            cx.out.progress(done as u64, all, "applications").await;
-            let stuck = moving.left().await?.is_some();
-            let place = moving.place().await.map_err(StepError::Failed)?;
-            if place != Place::Old && !stuck {
+            cx.out.send_progress(done as u64, all, "applications").await;
+            let stuck = moving.read_interrupted_move().await?.is_some();
+            let place = moving.find_location().await.map_err(StepError::Failed)?;
+            if place != AppLocation::Old && !stuck {
                 continue;
             }
-            match moving.copy(cx).await {
+            match moving.copy_running(cx).await {
                 Ok(()) => {
                     cx.out
                         .note(format!("{}: a copy is there", moving.app))
@@ -106,15 +106,17 @@ impl Step for First {
                 Err(why) => {
                     cx.out.note(format!("{}: FAILED: {why}", moving.app)).await;
                     let why = why.to_string();
-                    self.fleets.findings.fail(&moving.app, Stuck::Restore, why);
+                    self.fleets
+                        .findings
+                        .fail_app(&moving.app, StuckAt::Restore, why);
                 }
             }
         }
         Ok(())
     }
 
-    /// Each copy was counted; what failed is told in the end.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: each copy was checked; what failed is reported at the end.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -9,48 +9,48 @@ mod switch;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::recover::{Back, Findings};
-use super::{Context, build};
-use crate::config::{Config, Repository};
+use super::recover::{CheckAppsBack, RecoveryFindings};
+use super::{FleetContext, build_job};
+use crate::config::{Config, RepositoryConfig};
 use crate::docker::NodeHandle;
-use crate::job::{Confirm, Hold, Job, Stage, Step, Track};
+use crate::job::{Confirm, Job, LockRequest, Stage, Step, Track};
 use crate::provision;
-use crate::stack::{AppFile, Rendered, Target};
+use crate::stack::{AppFile, RenderTarget, RenderedStack};
 
-use app::Moving;
+use app::AppMove;
 
-/// From where, to where, and through which repository.
+/// The two fleets of a move, and the repository between them.
 #[derive(Clone)]
-struct Fleets {
-    old: Context,
-    new: Context,
+struct MoveFleets {
+    old: FleetContext,
+    new: FleetContext,
     old_storage: NodeHandle,
     new_storage: NodeHandle,
-    repository: Repository,
-    findings: Findings,
+    repository: RepositoryConfig,
+    findings: RecoveryFindings,
 }
 
-/// The job that moves applications, all when none is named, to the fleet of another config.toml; with
-/// all of them its servers are provisioned first.
+/// Makes the job that moves applications to the fleet of another config.toml. When none is named,
+/// it moves all, and provisions the servers of that fleet first.
 ///
 /// # Errors
 /// One sentence: the other file is wrong or of the same servers, the repository can't be reached from
 /// there, an application has no file.
-pub async fn job(
-    cx: &Context,
+pub async fn build_move_job(
+    cx: &FleetContext,
     apps: &[String],
     to: &Path,
-    findings: &Findings,
+    findings: &RecoveryFindings,
 ) -> Result<Job, String> {
     let config = Config::load(Some(to)).map_err(|e| e.to_string())?;
-    let new = Context::open(config).map_err(|e| format!("{e:#}"))?;
-    let fleets = fleets(cx, new, findings)?;
+    let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
+    let fleets = pair_fleets(cx, new, findings)?;
     let folder = cx
         .config
         .folder()
         .ok_or("without config.toml there is no application to move")?;
     let names = match apps {
-        [] => AppFile::list(&folder),
+        [] => AppFile::list_names(&folder),
         some => some.to_vec(),
     };
     if names.is_empty() {
@@ -61,35 +61,35 @@ pub async fn job(
     }
     let mut moving = Vec::new();
     for name in names {
-        let rendered = rendered(cx, &folder, &name)?;
+        let rendered = render_moved_app(cx, &folder, &name)?;
         // The old edge serves what is still there.
         let edge = rendered.ports.iter().any(|(port, _)| *port == 443);
-        moving.push((edge, Moving::new(&fleets, &name, edge), rendered));
+        moving.push((edge, AppMove::new(&fleets, &name, edge), rendered));
     }
     moving.sort_by_key(|(edge, ..)| !edge);
     let domains: Vec<_> = moving
         .iter()
         .map(|(_, m, r)| (m.app.clone(), r.domains.clone()))
         .collect();
-    let moving: Vec<Arc<Moving>> = moving.into_iter().map(|(_, m, _)| Arc::new(m)).collect();
+    let moving: Vec<Arc<AppMove>> = moving.into_iter().map(|(_, m, _)| Arc::new(m)).collect();
     let confirm = match apps {
         [one] => Confirm::TypeName(one.clone()),
         _ => Confirm::TypeName(cx.config.fleet.name.clone()),
     };
     let mut job = match apps {
-        [] => provision::job(
+        [] => provision::provision_job(
             &fleets.new.config,
             &fleets.new.nodes,
-            &provision::Options::default(),
+            &provision::ProvisionOptions::default(),
         )?,
         _ => Job::new("", confirm.clone(), Vec::new()),
     };
-    job.title = title(apps, to);
+    job.title = move_title(apps, to);
     job.confirm = confirm;
     // On both sides: neither may be deployed, removed or restored meanwhile.
     let apps = || moving.iter().map(|m| m.app.clone());
     job.holds = [&fleets.old_storage, &fleets.new_storage]
-        .map(|storage| Hold::of_apps(&storage.host, apps()))
+        .map(|storage| LockRequest::for_apps(&storage.host, apps()))
         .into();
     job.lock = true;
     job.lock_all = true;
@@ -99,36 +99,45 @@ pub async fn job(
             tracks,
         });
     };
-    let first = first::First {
+    let first = first::CopyPass {
         apps: moving.clone(),
         fleets: fleets.clone(),
     };
     let old = Track {
         // Names of nodes may be the same in both fleets.
         node: format!("{} of the old fleet", fleets.old_storage.config.name),
-        ..on(
+        ..move_track(
             &fleets.old_storage,
-            Box::new(first::Reachable(fleets.clone())),
+            Box::new(first::CheckOldFleet(fleets.clone())),
         )
     };
     stage("old fleet", vec![old]);
-    stage("first pass", vec![on(&fleets.new_storage, Box::new(first))]);
-    let switch = switch::Switch {
+    stage(
+        "first pass",
+        vec![move_track(&fleets.new_storage, Box::new(first))],
+    );
+    let switch = switch::Cutover {
         apps: moving,
         fleets: fleets.clone(),
     };
-    stage("switch", vec![on(&fleets.new_storage, Box::new(switch))]);
-    let back = Back {
+    stage(
+        "switch",
+        vec![move_track(&fleets.new_storage, Box::new(switch))],
+    );
+    let back = CheckAppsBack {
         apps: domains,
         nodes: fleets.new.nodes.clone(),
         findings: findings.clone(),
     };
-    stage("checks", vec![on(&fleets.new_storage, Box::new(back))]);
+    stage(
+        "checks",
+        vec![move_track(&fleets.new_storage, Box::new(back))],
+    );
     Ok(job)
 }
 
-/// As shown in the list of jobs.
-pub(super) fn title(apps: &[String], to: &Path) -> String {
+/// Returns the title of the job, as the list of jobs shows it.
+pub(super) fn move_title(apps: &[String], to: &Path) -> String {
     let what = match apps {
         [] => "the fleet".to_owned(),
         some => some.join(", "),
@@ -136,11 +145,15 @@ pub(super) fn title(apps: &[String], to: &Path) -> String {
     format!("move {what} to the servers of {}", to.display())
 }
 
-fn fleets(old: &Context, new: Context, findings: &Findings) -> Result<Fleets, String> {
-    let addresses = |cx: &Context| -> Vec<String> {
+fn pair_fleets(
+    old: &FleetContext,
+    new: FleetContext,
+    findings: &RecoveryFindings,
+) -> Result<MoveFleets, String> {
+    let addresses = |cx: &FleetContext| -> Vec<String> {
         let nodes = cx.nodes.iter();
         nodes
-            .filter_map(|n| n.address().map(str::to_owned))
+            .filter_map(|n| n.ssh_address().map(str::to_owned))
             .collect()
     };
     let ours = addresses(old);
@@ -149,23 +162,23 @@ fn fleets(old: &Context, new: Context, findings: &Findings) -> Result<Fleets, St
             "{both} is a server of both fleets: the other config.toml has to name other servers"
         ));
     }
-    let storage = |cx: &Context, which: &str| {
+    let storage = |cx: &FleetContext, which: &str| {
         let name = &cx.config.storage.node;
         let node = cx.nodes.get(name).cloned();
         node.ok_or_else(|| {
             format!("[storage] node = {name:?} of the {which} fleet is not among its nodes")
         })
     };
-    let repository = old.config.backup.primary();
+    let repository = old.config.backup.primary_repository();
     let repository = repository
         .ok_or("applications move through the backup repository: add [backup] to config.toml")?;
-    if let Some(folder) = repository.folder() {
+    if let Some(folder) = repository.local_folder() {
         return Err(format!(
             "the repository {} lies on the old storage node, where the new servers can't reach it: an application moves through one on S3, SFTP, rclone or a REST server",
             folder.display()
         ));
     }
-    Ok(Fleets {
+    Ok(MoveFleets {
         old_storage: storage(old, "old")?,
         new_storage: storage(&new, "new")?,
         repository: repository.clone(),
@@ -175,7 +188,7 @@ fn fleets(old: &Context, new: Context, findings: &Findings) -> Result<Fleets, St
     })
 }
 
-fn rendered(cx: &Context, folder: &Path, app: &str) -> Result<Rendered, String> {
+fn render_moved_app(cx: &FleetContext, folder: &Path, app: &str) -> Result<RenderedStack, String> {
     let told = |e: crate::stack::StackError| e.to_string();
     let file = AppFile::load(folder, app).map_err(told)?;
     let file = file.ok_or_else(|| {
@@ -183,13 +196,13 @@ fn rendered(cx: &Context, folder: &Path, app: &str) -> Result<Rendered, String> 
             "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
         )
     })?;
-    let target = Target::of_app(&cx.config, &file);
+    let target = RenderTarget::for_app(&cx.config, &file);
     cx.catalogue
-        .render(&file.stack, app, &file.variables, &target)
+        .render_stack(&file.stack, app, &file.variables, &target)
         .map_err(told)
 }
 
-fn on(node: &NodeHandle, step: Box<dyn Step>) -> Track {
+fn move_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
     Track {
         node: node.config.name.clone(),
         host: node.host.clone(),

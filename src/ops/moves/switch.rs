@@ -1,47 +1,48 @@
-//! The second pass: one application after another is stopped there and started here.
+//! The cutover: one application after another is stopped on the old fleet and started on the new
+//! one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Fleets;
-use super::app::{Moving, Place};
-use crate::job::{Change, ChangeKind, Check, Cx, Step, StepError};
-use crate::ops::recover::Stuck;
+use super::MoveFleets;
+use super::app::{AppLocation, AppMove};
+use crate::job::{Change, ChangeKind, Check, Step, StepContext, StepError};
+use crate::ops::recover::StuckAt;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// How long starting an application where it was may take after the job was cancelled.
-const GOING_BACK: Duration = Duration::from_secs(300);
+const GO_BACK_WAIT: Duration = Duration::from_secs(300);
 
-pub(super) struct Switch {
-    pub apps: Vec<Arc<Moving>>,
-    pub fleets: Fleets,
+pub(super) struct Cutover {
+    pub apps: Vec<Arc<AppMove>>,
+    pub fleets: MoveFleets,
 }
 
-impl Switch {
-    async fn run(&self, cx: &Cx) -> Result<(), StepError> {
+impl Cutover {
+    async fn cut_over_apps(&self, cx: &StepContext) -> Result<(), StepError> {
         let findings = &self.fleets.findings;
         for moving in &self.apps {
             let app = &moving.app;
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
-            if let Some(why) = findings.failure(app) {
+            if let Some(why) = findings.failure_reason(app) {
                 cx.out
                     .note(format!("{app}: left where it is ({why})"))
                     .await;
                 continue;
             }
-            if moving.place().await.map_err(StepError::Failed)? != Place::Old {
-                findings.of(app, |a| a.up = true);
+            if moving.find_location().await.map_err(StepError::Failed)? != AppLocation::Old {
+                findings.update_app(app, |a| a.up = true);
                 continue;
             }
-            match moving.switch(cx).await {
+            match moving.cut_over(cx).await {
                 Ok(took) => {
-                    let said = match moving.edge {
+                    let said = match moving.is_edge {
                         true => {
                             format!("{app}: runs on both fleets, for what is still on the old one")
                         }
@@ -51,7 +52,7 @@ impl Switch {
                         ),
                     };
                     cx.out.note(&said).await;
-                    findings.of(app, |a| {
+                    findings.update_app(app, |a| {
                         a.up = true;
                         a.answers.push(said);
                     });
@@ -59,7 +60,7 @@ impl Switch {
                 Err(StepError::Cancelled) => return Err(StepError::Cancelled),
                 Err(why) => {
                     cx.out.note(format!("{app}: FAILED: {why}")).await;
-                    findings.fail(app, Stuck::Deploy, why.to_string());
+                    findings.fail_app(app, StuckAt::Deploy, why.to_string());
                 }
             }
         }
@@ -68,7 +69,7 @@ impl Switch {
 }
 
 #[async_trait]
-impl Step for Switch {
+impl Step for Cutover {
     fn name(&self) -> String {
         "switch".into()
     }
@@ -77,25 +78,25 @@ impl Step for Switch {
         PATIENCE
     }
 
-    fn clean_up(&self) -> Duration {
-        GOING_BACK
+    fn clean_up_limit(&self) -> Duration {
+        GO_BACK_WAIT
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let (old, new) = (&self.fleets.old, &self.fleets.new);
-        let name = |cx: &crate::ops::Context| {
+        let name = |cx: &crate::ops::FleetContext| {
             let path = cx.config.path.as_ref();
             path.map_or_else(|| cx.config.fleet.name.clone(), |p| p.display().to_string())
         };
         let mut lines = Vec::new();
         for moving in &self.apps {
             let app = &moving.app;
-            let left = moving.left().await?.is_some();
-            let place = moving.place().await.map_err(StepError::Failed)?;
+            let left = moving.read_interrupted_move().await?.is_some();
+            let place = moving.find_location().await.map_err(StepError::Failed)?;
             lines.push(match place {
-                Place::Old if moving.edge => Change::add(format!("{app} on the new fleet")),
-                Place::Old | Place::Both if left || place == Place::Old => {
-                    Change::modify(app.clone(), name(old), name(new)).warn(
+                AppLocation::Old if moving.is_edge => Change::add(format!("{app} on the new fleet")),
+                AppLocation::Old | AppLocation::Both if left || place == AppLocation::Old => {
+                    Change::modify(app.clone(), name(old), name(new)).with_warning(
                         "it does not answer while what changed since the copy follows; its volumes on the old servers stay",
                     )
                 }
@@ -108,21 +109,21 @@ impl Step for Switch {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let work = Self {
             apps: self.apps.clone(),
             fleets: self.fleets.clone(),
         };
         let cx = cx.clone();
         // Goes on when the job's future is dropped: nothing may stay stopped.
-        let running = tokio::spawn(async move { work.run(&cx).await });
+        let running = tokio::spawn(async move { work.cut_over_apps(&cx).await });
         running
             .await
             .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?
     }
 
-    /// Each application was asked; what failed is told in the end.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: each application was asked; what failed is reported at the end.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
-use super::findings::{Findings, Stuck};
-use super::run;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::{Context, Request, build};
+use super::findings::{RecoveryFindings, StuckAt};
+use super::run_request_in_step;
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::{FleetContext, Request, build_job};
 
 /// Applications that are deployed at the same time.
 const PARALLEL: usize = 4;
@@ -16,44 +16,44 @@ const PARALLEL: usize = 4;
 /// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Every application of the list runs as its file says, and answers.
-pub(super) struct Deployed {
+/// Deploys the applications of a list from their files, and waits until they answer.
+pub(super) struct RedeployApps {
     /// What the list is called: `edge`, `applications`.
     pub title: &'static str,
     pub apps: Vec<String>,
-    pub cx: Context,
-    pub findings: Findings,
+    pub cx: FleetContext,
+    pub findings: RecoveryFindings,
 }
 
-impl Deployed {
+impl RedeployApps {
     /// Deploys one application from its file.
-    async fn deploy(&self, app: &str, cx: &Cx) -> Result<(), String> {
+    async fn deploy_app(&self, app: &str, cx: &StepContext) -> Result<(), String> {
         let request = Request::redeploy(app.to_owned());
-        run(&request, app, &self.cx, cx, &self.findings).await
+        run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
     }
 
-    /// Deploys it, and says how that went.
-    async fn bring_back(&self, app: &str, cx: &Cx) {
-        if let Some(reason) = self.findings.failure(app) {
+    /// Deploys one application unless its data is missing, and notes how that went.
+    async fn bring_app_back(&self, app: &str, cx: &StepContext) {
+        if let Some(reason) = self.findings.failure_reason(app) {
             let note = format!("{app}: left alone, its data is not there ({reason})");
             cx.out.note(note).await;
             return;
         }
-        match self.deploy(app, cx).await {
+        match self.deploy_app(app, cx).await {
             Ok(()) => {
-                self.findings.of(app, |a| a.up = true);
+                self.findings.update_app(app, |a| a.up = true);
                 cx.out.note(format!("{app}: runs and answers")).await;
             }
             Err(reason) => {
                 cx.out.note(format!("{app}: FAILED: {reason}")).await;
-                self.findings.fail(app, Stuck::Deploy, reason);
+                self.findings.fail_app(app, StuckAt::Deploy, reason);
             }
         }
     }
 }
 
 #[async_trait]
-impl Step for Deployed {
+impl Step for RedeployApps {
     fn name(&self) -> String {
         self.title.into()
     }
@@ -62,7 +62,7 @@ impl Step for Deployed {
         PATIENCE
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.ping_manager().await.is_err() {
             return Ok(Check::Unknown(format!(
                 "deployed when the swarm is there: {}",
@@ -71,9 +71,11 @@ impl Step for Deployed {
         }
         let planned = stream::iter(self.apps.clone()).map(|app| async move {
             let runs = Change::same(format!("{app} runs as its file says"));
-            let job = match build(&Request::redeploy(app.clone()), &self.cx).await {
+            let job = match build_job(&Request::redeploy(app.clone()), &self.cx).await {
                 Ok(job) => job,
-                Err(reason) => return Change::add(format!("application {app}")).warn(reason),
+                Err(reason) => {
+                    return Change::add(format!("application {app}")).with_warning(reason);
+                }
             };
             let plan = self.cx.runner.plan(&job).await;
             match plan.is_done() {
@@ -85,33 +87,33 @@ impl Step for Deployed {
                         .map(Change::to_string)
                         .next();
                     let change = Change::add(format!("application {app}"));
-                    match first.or_else(|| plan.blocked()) {
-                        Some(what) => change.warn(what),
+                    match first.or_else(|| plan.blocked_reason()) {
+                        Some(what) => change.with_warning(what),
                         None => change,
                     }
                 }
             }
         });
         let lines: Vec<Change> = planned.buffered(PARALLEL).collect().await;
-        // One whose data was not put back is told in the end.
+        // An application whose data could not be restored is reported at the end.
         let open = lines.iter().zip(&self.apps).any(|(line, app)| {
-            line.kind != crate::job::ChangeKind::Same && self.findings.failure(app).is_none()
+            line.kind != crate::job::ChangeKind::Same && self.findings.failure_reason(app).is_none()
         });
         Ok(match open {
             true => Check::Change(lines),
             false => {
                 for (line, app) in lines.iter().zip(&self.apps) {
                     let same = line.kind == crate::job::ChangeKind::Same;
-                    self.findings.of(app, |a| a.up = same);
+                    self.findings.update_app(app, |a| a.up = same);
                 }
                 Check::Done(lines)
             }
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         stream::iter(self.apps.clone())
-            .map(|app| async move { self.bring_back(&app, cx).await })
+            .map(|app| async move { self.bring_app_back(&app, cx).await })
             .buffer_unordered(PARALLEL)
             .collect::<Vec<()>>()
             .await;
@@ -121,8 +123,9 @@ impl Step for Deployed {
         }
     }
 
-    /// Each deploy was verified by itself; what failed is told in the end.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: each deploy was verified by itself; what failed is reported at the
+    /// end.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::findings::{Findings, Stuck};
-use super::run;
-use crate::backup::identity::{Here, keep, namesakes};
-use crate::backup::{BackupError, FleetId, Restic, Snapshot, View, data};
+use super::findings::{RecoveryFindings, StuckAt};
+use super::run_request_in_step;
+use crate::backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
+use crate::backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, matou_folder};
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::restore::{Journal, has_to_deploy};
-use crate::ops::{Context, Request, RestoreTo, RestoreWhat};
-use crate::stack::Rendered;
-use crate::text::old;
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::restore::{SwapLog, has_to_deploy};
+use crate::ops::{FleetContext, Request, RestoreDestination, RestoreScope};
+use crate::stack::RenderedStack;
+use crate::text::format_how_old;
 
 /// Applications that are restored at the same time.
 const PARALLEL: usize = 3;
@@ -24,40 +24,42 @@ const PARALLEL: usize = 3;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Says whether all arguments are folders, and one of them has something in it. Folders are put in place
-/// one by one: where one is missing, a restore was interrupted.
-const FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=x; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
+/// Prints `there` when all arguments are folders and one of them is not empty, else `nothing`.
+/// Folders are put in place one by one: where one is missing, a restore was interrupted.
+const CHECK_FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=x; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
 case $f$m in 1) echo there;; *) echo nothing;; esac"#;
 
-/// The data of every application is where it belongs.
-pub(super) struct PutBack {
-    /// In the order of their weight: what comes first is put back first.
-    pub apps: Vec<(String, Arc<Rendered>)>,
-    pub cx: Context,
-    pub findings: Findings,
+/// Restores the data of every application whose data is missing.
+pub(super) struct RecoverAppData {
+    /// The edge first.
+    pub apps: Vec<(String, Arc<RenderedStack>)>,
+    pub cx: FleetContext,
+    pub findings: RecoveryFindings,
     /// The fleet's id, where the repository holds several of its name.
     pub id: Option<FleetId>,
 }
 
-/// What there is of one application.
-enum Found {
+/// Whether the data of one application is there.
+enum AppDataState {
     /// It has no data, or its data is there.
-    There(&'static str),
-    /// What is there of it is kept beside what is put back.
-    Missing(Box<Snapshot>),
-    /// It has data and no snapshot that could be taken; why.
+    Present(&'static str),
+    /// It is missing or incomplete, and this snapshot is restored. What is there of it is set
+    /// aside.
+    Missing(Box<ResticSnapshot>),
+    /// It is missing, and no snapshot can be restored; why.
     Lost(String),
 }
 
-impl PutBack {
-    async fn restic(&self, cx: &Cx) -> Result<Restic, BackupError> {
-        let repository = self.cx.config.backup.primary();
+impl RecoverAppData {
+    async fn open_repository(&self, cx: &StepContext) -> Result<Restic, BackupError> {
+        let repository = self.cx.config.backup.primary_repository();
         let repository = repository.ok_or(BackupError::NotConfigured)?;
-        Restic::of(&cx.host, repository).await
+        Restic::for_repository(&cx.host, repository).await
     }
 
-    /// Folders of an application's data; of a volume of the local driver, its place in the engine.
-    fn folders(&self, rendered: &Rendered) -> Vec<String> {
+    /// Returns the folders of an application's data; for a volume of the local driver, where the
+    /// engine keeps it.
+    fn data_folders(&self, rendered: &RenderedStack) -> Vec<String> {
         let named = rendered.volumes.named.iter();
         named
             .map(|(name, folder)| match folder {
@@ -67,17 +69,22 @@ impl PutBack {
             .collect()
     }
 
-    /// The fleet's id: what its storage node says, else what was asked for, else the only one that a
-    /// fleet of this name has in the repository. Who recovers says that it is the same fleet.
-    async fn view(&self, restic: &Restic, all: &[Snapshot]) -> Result<View, StepError> {
+    /// Loads the fleet's view of the snapshots. Its id is what its storage node says, else what was
+    /// asked for, else the only one that a fleet of this name has in the repository: the operator
+    /// who recovers it says that it is the same fleet.
+    async fn load_view(
+        &self,
+        restic: &Restic,
+        all: &[ResticSnapshot],
+    ) -> Result<SnapshotView, StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
         let (config, nodes) = (&self.cx.config, &self.cx.nodes);
-        let mut here = Here::read(config, nodes).await.map_err(failed)?;
+        let mut here = StorageIdentity::load(config, nodes).await.map_err(failed)?;
         if here.id.is_none() {
             here.id.clone_from(&self.id);
         }
         if here.id.is_none() {
-            let known = namesakes(&config.fleet.name, all);
+            let known = find_namesakes(&config.fleet.name, all);
             here.id = match known.as_slice() {
                 [] => None,
                 [(id, _)] => Some(id.clone()),
@@ -94,32 +101,36 @@ impl PutBack {
                 }
             };
         }
-        let view = here.view(config, nodes, restic, all).await;
+        let view = here.into_snapshot_view(config, nodes, restic, all).await;
         view.map_err(failed)
     }
 
-    async fn look(&self, cx: &Cx, restic: &Restic) -> Result<Vec<(String, Found)>, StepError> {
+    async fn find_data_states(
+        &self,
+        cx: &StepContext,
+        restic: &Restic,
+    ) -> Result<Vec<(String, AppDataState)>, StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
-        let snapshots = restic.snapshots(&[]).await.map_err(failed)?;
-        let view = self.view(restic, &snapshots).await?;
+        let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
+        let view = self.load_view(restic, &snapshots).await?;
         let mut all = Vec::new();
         for (app, rendered) in &self.apps {
-            let folders = self.folders(rendered);
-            let look = Command::sh(FILLED).args(folders.clone()).sudo();
+            let folders = self.data_folders(rendered);
+            let look = Command::sh(CHECK_FILLED).args(folders.clone()).sudo();
             let out = cx.host.run_ok(&look.label("look for data")).await?;
-            let state = out.text();
-            // In place, and perhaps not loaded to its end, by a recovery that was interrupted.
-            let journal = Journal::new(&cx.host, &data(&self.cx.config), app);
-            let half = has_to_deploy(journal.read().await?.as_ref(), true);
+            let state = out.stdout_text();
+            // An interrupted recovery may have put it in place without loading all of it.
+            let journal = SwapLog::new(&cx.host, &matou_folder(&self.cx.config), app);
+            let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
             let found = match view.candidates(app, &snapshots) {
                 _ if folders.is_empty() && rendered.secrets.is_empty() => {
-                    Found::There("it has no data")
+                    AppDataState::Present("it has no data")
                 }
                 _ if !folders.is_empty() && state == "there" && !half => {
-                    Found::There("its data is there")
+                    AppDataState::Present("its data is there")
                 }
-                Ok(ours) => Found::Missing(Box::new(ours[0].clone())),
-                Err(why) => Found::Lost(why.sentence(app, restic.shown())),
+                Ok(ours) => AppDataState::Missing(Box::new(ours[0].clone())),
+                Err(why) => AppDataState::Lost(why.sentence(app, restic.shown_location())),
             };
             all.push((app.clone(), found));
         }
@@ -128,15 +139,15 @@ impl PutBack {
 
     /// Restores one application: its data, then its databases out of their dumps, then the rest of
     /// it, as `matou restore` does.
-    async fn put_back(&self, app: &str, snapshot: &Snapshot, cx: &Cx) {
-        match self.restore(app, snapshot, cx).await {
+    async fn restore_app(&self, app: &str, snapshot: &ResticSnapshot, cx: &StepContext) {
+        match self.run_restore(app, snapshot, cx).await {
             Ok(()) => {
                 let of = snapshot.time.strftime("%F %T UTC");
                 cx.out
                     .note(format!("{app}: its data of {of} is back"))
                     .await;
                 let summary = snapshot.summary.as_ref();
-                self.findings.of(app, |a| {
+                self.findings.update_app(app, |a| {
                     a.snapshot = Some(snapshot.id.clone());
                     a.data_of = Some(snapshot.time);
                     a.bytes = summary.map(|s| s.total_bytes_processed);
@@ -145,24 +156,29 @@ impl PutBack {
             }
             Err(reason) => {
                 cx.out.note(format!("{app}: FAILED: {reason}")).await;
-                self.findings.fail(app, Stuck::Restore, reason);
+                self.findings.fail_app(app, StuckAt::Restore, reason);
             }
         }
     }
 
-    async fn restore(&self, app: &str, snapshot: &Snapshot, cx: &Cx) -> Result<(), String> {
+    async fn run_restore(
+        &self,
+        app: &str,
+        snapshot: &ResticSnapshot,
+        cx: &StepContext,
+    ) -> Result<(), String> {
         let request = Request::Restore {
             app: app.to_owned(),
             snapshot: Some(snapshot.id.clone()),
-            what: RestoreWhat::App,
-            to: RestoreTo::Place,
+            what: RestoreScope::App,
+            to: RestoreDestination::Place,
         };
-        run(&request, app, &self.cx, cx, &self.findings).await
+        run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
     }
 }
 
 #[async_trait]
-impl Step for PutBack {
+impl Step for RecoverAppData {
     fn name(&self) -> String {
         "restore".into()
     }
@@ -171,10 +187,10 @@ impl Step for PutBack {
         PATIENCE
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let restic = self.restic(cx).await;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let restic = self.open_repository(cx).await;
         let restic = restic.map_err(|e| StepError::failed(e.to_string()))?;
-        match restic.version().await {
+        match restic.check_version().await {
             Ok(_) => {}
             Err(BackupError::Missing { .. }) => {
                 return Ok(Check::Unknown("restic is installed first".into()));
@@ -183,17 +199,19 @@ impl Step for PutBack {
         }
         let now = Timestamp::now();
         let mut lines = Vec::new();
-        for (app, found) in self.look(cx, &restic).await? {
+        for (app, found) in self.find_data_states(cx, &restic).await? {
             lines.push(match found {
-                Found::There(why) => Change::same(format!("{app}: {why}")),
-                Found::Missing(snapshot) => {
-                    Change::add(format!("data of {app}, {}", old(now, snapshot.time)))
-                }
+                AppDataState::Present(why) => Change::same(format!("{app}: {why}")),
+                AppDataState::Missing(snapshot) => Change::add(format!(
+                    "data of {app}, {}",
+                    format_how_old(now, snapshot.time)
+                )),
                 // Told in the end; it stops no other.
-                Found::Lost(why) => Change::same(format!("{app}: no snapshot that could be taken"))
-                    .warn(format!(
-                        "{why}. It is not deployed: `matou redeploy` begins it anew"
-                    )),
+                AppDataState::Lost(why) => {
+                    Change::same(format!("{app}: no snapshot that could be taken")).with_warning(
+                        format!("{why}. It is not deployed: `matou redeploy` begins it anew"),
+                    )
+                }
             });
         }
         let open = lines.iter().any(|l| l.kind != crate::job::ChangeKind::Same);
@@ -206,20 +224,22 @@ impl Step for PutBack {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
-        let restic = self.restic(cx).await.map_err(failed)?;
-        let snapshots = restic.snapshots(&[]).await.map_err(failed)?;
-        let view = self.view(&restic, &snapshots).await?;
+        let restic = self.open_repository(cx).await.map_err(failed)?;
+        let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
+        let view = self.load_view(&restic, &snapshots).await?;
         if let Some(id) = &view.identity().id {
-            keep(&self.cx.config, &cx.host, id).await.map_err(failed)?;
+            keep_fleet_id(&self.cx.config, &cx.host, id)
+                .await
+                .map_err(failed)?;
         }
         let mut missing = Vec::new();
-        for (app, found) in self.look(cx, &restic).await? {
+        for (app, found) in self.find_data_states(cx, &restic).await? {
             match found {
-                Found::There(_) => {}
-                Found::Missing(snapshot) => missing.push((app, snapshot)),
-                Found::Lost(why) => self.findings.fail(&app, Stuck::Restore, why),
+                AppDataState::Present(_) => {}
+                AppDataState::Missing(snapshot) => missing.push((app, snapshot)),
+                AppDataState::Lost(why) => self.findings.fail_app(&app, StuckAt::Restore, why),
             }
         }
         // The biggest first, the edge before all.
@@ -234,9 +254,9 @@ impl Step for PutBack {
             .map(|(app, snapshot)| {
                 let done = &done;
                 async move {
-                    self.put_back(&app, &snapshot, cx).await;
+                    self.restore_app(&app, &snapshot, cx).await;
                     let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                    cx.out.progress(done, all, "applications").await;
+                    cx.out.send_progress(done, all, "applications").await;
                 }
             })
             .buffer_unordered(PARALLEL)
@@ -248,17 +268,18 @@ impl Step for PutBack {
         }
     }
 
-    /// Every application was verified by itself; what failed is told in the end.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    /// Has nothing to check: each restore was verified by itself; what failed is reported at the
+    /// end.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
-impl PutBack {
-    async fn note_lost(&self, cx: &Cx, restic: &Restic) -> Result<(), StepError> {
-        for (app, found) in self.look(cx, restic).await? {
-            if let Found::Lost(why) = found {
-                self.findings.fail(&app, Stuck::Restore, why);
+impl RecoverAppData {
+    async fn note_lost(&self, cx: &StepContext, restic: &Restic) -> Result<(), StepError> {
+        for (app, found) in self.find_data_states(cx, restic).await? {
+            if let AppDataState::Lost(why) = found {
+                self.findings.fail_app(&app, StuckAt::Restore, why);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What a recovery found and did, application by application: the ground of its report.
+//! What a recovery found and did, application by application: its report is made of this.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where an application got stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stuck {
+pub enum StuckAt {
     /// Its data could not be put back.
     Restore,
     /// It could not be deployed, or does not answer.
@@ -34,57 +34,57 @@ pub struct AppResult {
     /// It runs and answers.
     #[serde(default)]
     pub up: bool,
-    /// Why it does not, and where it got stuck.
+    /// Where it got stuck, and why; `None` when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<(Stuck, String)>,
+    pub failure: Option<(StuckAt, String)>,
 }
 
 /// Shared by the steps of one recovery. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Findings(Arc<Mutex<Inner>>);
+pub struct RecoveryFindings(Arc<Mutex<RecoveryFindingsInner>>);
 
 #[derive(Default)]
-struct Inner {
+struct RecoveryFindingsInner {
     apps: BTreeMap<String, AppResult>,
     by_hand: Vec<String>,
 }
 
-impl Findings {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+impl RecoveryFindings {
+    fn lock_inner(&self) -> MutexGuard<'_, RecoveryFindingsInner> {
         // A panic while it was held can't have broken it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is known of an application.
-    pub(in crate::ops) fn of(&self, app: &str, change: impl FnOnce(&mut AppResult)) {
-        change(self.inner().apps.entry(app.to_owned()).or_default());
+    /// Changes the result of an application, which begins as an empty one.
+    pub(in crate::ops) fn update_app(&self, app: &str, change: impl FnOnce(&mut AppResult)) {
+        change(self.lock_inner().apps.entry(app.to_owned()).or_default());
     }
 
-    pub(in crate::ops) fn fail(&self, app: &str, stuck: Stuck, reason: impl Into<String>) {
-        self.of(app, |a| {
+    pub(in crate::ops) fn fail_app(&self, app: &str, stuck: StuckAt, reason: impl Into<String>) {
+        self.update_app(app, |a| {
             a.up = false;
             a.failure = Some((stuck, reason.into()));
         });
     }
 
     /// Why the application got stuck, if it did.
-    pub(in crate::ops) fn failure(&self, app: &str) -> Option<String> {
-        let inner = self.inner();
+    pub(in crate::ops) fn failure_reason(&self, app: &str) -> Option<String> {
+        let inner = self.lock_inner();
         let (_, reason) = inner.apps.get(app)?.failure.as_ref()?;
         Some(reason.clone())
     }
 
     pub(in crate::ops) fn set_by_hand(&self, lines: Vec<String>) {
-        self.inner().by_hand = lines;
+        self.lock_inner().by_hand = lines;
     }
 
     /// Applications by name.
     pub fn apps(&self) -> BTreeMap<String, AppResult> {
-        self.inner().apps.clone()
+        self.lock_inner().apps.clone()
     }
 
     /// What the operator still has to do; a sentence each.
     pub fn by_hand(&self) -> Vec<String> {
-        self.inner().by_hand.clone()
+        self.lock_inner().by_hand.clone()
     }
 }

@@ -4,11 +4,12 @@
 use async_trait::async_trait;
 
 use crate::host::Command;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
-/// Packets that containers send out of the node by its default route, of connections they open
-/// themselves, are dropped. `DOCKER-USER` is the chain that Docker leaves to the operator.
-const RULE: &str = r#"set -e
+/// Drops packets of connections that containers open out of the node by its default route. With
+/// `close` it adds the rule, else it only looks; prints `open` or `closed`. `DOCKER-USER` is the
+/// chain that Docker leaves to the operator.
+const ISOLATION_RULE: &str = r#"set -e
 dev=$(ip -o -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 [ -n "$dev" ] || { echo "there is no default route: nothing gets out"; exit 0; }
 rule="-o $dev -m conntrack --ctstate NEW -j DROP"
@@ -19,35 +20,38 @@ iptables -I DOCKER-USER $rule
 echo "closed"
 "#;
 
-/// Containers of this node open no connection to the outside.
-pub(super) struct Isolated;
+/// Keeps containers of this node from opening connections to the outside.
+pub(super) struct IsolateContainers;
 
-impl Isolated {
-    async fn run(&self, cx: &Cx, what: &str) -> Result<bool, StepError> {
-        let command = Command::sh(RULE).arg(what).sudo().label("isolate the node");
-        let said = cx.host.run_ok(&command).await?.text();
+impl IsolateContainers {
+    async fn run_rule(&self, cx: &StepContext, what: &str) -> Result<bool, StepError> {
+        let command = Command::sh(ISOLATION_RULE)
+            .arg(what)
+            .sudo()
+            .label("isolate the node");
+        let said = cx.host.run_ok(&command).await?.stdout_text();
         Ok(!said.trim().ends_with("open"))
     }
 }
 
 #[async_trait]
-impl Step for Isolated {
+impl Step for IsolateContainers {
     fn name(&self) -> String {
         "isolation".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        if cx.docker.engine().await.is_err() {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        if cx.docker.query_engine().await.is_err() {
             return Ok(Check::Unknown("the engine comes first".into()));
         }
         let what = "connections of containers to the outside";
-        Ok(match self.run(cx, "look").await? {
+        Ok(match self.run_rule(cx, "look").await? {
             true => Check::Done(vec![Change::same(format!("{what}: none"))]),
             false => Check::Change(vec![Change::modify(what, "open", "none")]),
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        self.run(cx, "close").await.map(|_| ())
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        self.run_rule(cx, "close").await.map(|_| ())
     }
 }

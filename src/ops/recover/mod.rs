@@ -8,71 +8,75 @@ mod isolation;
 mod nodes;
 mod summary;
 
-pub(super) use summary::Back;
+pub(super) use summary::CheckAppsBack;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Context, Request, build};
+use super::{FleetContext, Request, build_job};
 use crate::backup::FleetId;
 use crate::config::NodeConfig;
 use crate::docker::NodeHandle;
-use crate::job::{Confirm, Cx, Event, Job, Outcome, Stage, Step, Track};
+use crate::job::{Confirm, Job, JobEvent, JobOutcome, Stage, Step, StepContext, Track};
 use crate::model::Role;
 use crate::provision;
-use crate::stack::{AppFile, Rendered, Target};
+use crate::stack::{AppFile, RenderTarget, RenderedStack};
 
-pub use findings::{AppResult, Findings, Stuck};
+pub use findings::{AppResult, RecoveryFindings, StuckAt};
 
 /// How a fleet is rebuilt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// The fleet's id, as the snapshot says that its configuration is from.
+pub struct RebuildOptions {
+    /// The fleet's id, from the snapshot that its configuration was taken from.
     pub id: Option<FleetId>,
-    /// Containers open no connection to the world: a drill.
+    /// For a drill: containers open no connection to the world.
     pub isolated: bool,
 }
 
-/// An application as its file says.
-pub(super) struct Wanted {
+/// An application of apps/, with its rendered stack.
+pub(super) struct AppToRecover {
     pub name: String,
-    pub rendered: Arc<Rendered>,
+    pub rendered: Arc<RenderedStack>,
 }
 
-impl Wanted {
+impl AppToRecover {
     /// Whether it takes the fleet's https: it comes before the others, with its certificates.
     fn is_edge(&self) -> bool {
         self.rendered.ports.iter().any(|(port, _)| *port == 443)
     }
 }
 
-/// The job that makes the fleet of config.toml and apps/ again out of its repository.
+/// Makes the job that rebuilds the fleet of config.toml and apps/ out of its repository.
 ///
 /// # Errors
 /// One sentence: no manager, no repository, or no application has a file.
-pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result<Job, String> {
-    let manager = handle(cx, |n| n.role == Role::Manager)
+pub async fn build_recovery_job(
+    cx: &FleetContext,
+    options: &RebuildOptions,
+    findings: &RecoveryFindings,
+) -> Result<Job, String> {
+    let manager = find_node_handle(cx, |n| n.role == Role::Manager)
         .ok_or("config.toml names no manager")?
         .clone();
-    let storage = handle(cx, |n| n.name == cx.config.storage.node)
+    let storage = find_node_handle(cx, |n| n.name == cx.config.storage.node)
         .unwrap_or(&manager)
         .clone();
-    let wanted = wanted(cx, findings)?;
+    let wanted = load_apps_to_recover(cx, findings)?;
     // A worker that is still in the swarm of a manager that is no more belongs to this fleet.
     let accept = cx
         .config
         .nodes
         .iter()
         .map(|n| format!("{}:leave-swarm", n.name));
-    let options_of_provision = provision::Options {
+    let options_of_provision = provision::ProvisionOptions {
         accept: accept.collect(),
-        ..provision::Options::default()
+        ..provision::ProvisionOptions::default()
     };
-    let mut job = provision::job(&cx.config, &cx.nodes, &options_of_provision)?;
+    let mut job = provision::provision_job(&cx.config, &cx.nodes, &options_of_provision)?;
     job.title = "recover the fleet".into();
     let apps = wanted.iter().map(|w| w.name.clone());
-    job.holds = vec![crate::job::Hold::of_apps(&storage.host, apps)];
+    job.holds = vec![crate::job::LockRequest::for_apps(&storage.host, apps)];
     job.confirm = Confirm::TypeName(cx.config.fleet.name.clone());
     // Before anything of an application runs: it is deployed with its data.
     if options.isolated {
@@ -81,29 +85,30 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
             tracks: cx
                 .nodes
                 .iter()
-                .map(|n| on(n, Box::new(isolation::Isolated)))
+                .map(|n| recovery_track(n, Box::new(isolation::IsolateContainers)))
                 .collect(),
         });
     }
     let mut stage = |title: &str, node: &NodeHandle, step: Box<dyn Step>| {
         job.stages.push(Stage {
             title: title.into(),
-            tracks: vec![on(node, step)],
+            tracks: vec![recovery_track(node, step)],
         });
     };
     stage(
         "replaced nodes",
         &manager,
-        Box::new(nodes::Replaced {
+        Box::new(nodes::RemoveReplacedNodes {
             nodes: cx.nodes.clone(),
         }),
     );
-    let (edge, others): (Vec<&Wanted>, Vec<&Wanted>) = wanted.iter().partition(|w| w.is_edge());
-    let names = |list: &[&Wanted]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
+    let (edge, others): (Vec<&AppToRecover>, Vec<&AppToRecover>) =
+        wanted.iter().partition(|w| w.is_edge());
+    let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
     stage(
         "data",
         &storage,
-        Box::new(data::PutBack {
+        Box::new(data::RecoverAppData {
             // The edge's certificates first, so that no authority is asked for new ones.
             apps: edge
                 .iter()
@@ -119,7 +124,7 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
         if list.is_empty() {
             continue;
         }
-        let step = apps::Deployed {
+        let step = apps::RedeployApps {
             title,
             apps: names(list),
             cx: cx.clone(),
@@ -127,10 +132,10 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
         };
         job.stages.push(Stage {
             title: title.into(),
-            tracks: vec![on(&manager, Box::new(step))],
+            tracks: vec![recovery_track(&manager, Box::new(step))],
         });
     }
-    let back = Back {
+    let back = CheckAppsBack {
         apps: wanted
             .iter()
             .map(|w| (w.name.clone(), w.rendered.domains.clone()))
@@ -140,39 +145,39 @@ pub async fn job(cx: &Context, options: &Options, findings: &Findings) -> Result
     };
     job.stages.push(Stage {
         title: "checks".into(),
-        tracks: vec![on(&manager, Box::new(back))],
+        tracks: vec![recovery_track(&manager, Box::new(back))],
     });
     Ok(job)
 }
 
-/// Carries out a request about one application as a part of a step; what it says goes to the job,
+/// Carries out a request about one application inside a step. Its output goes to the step's job,
 /// with the application's name before it.
-async fn run(
+async fn run_request_in_step(
     request: &Request,
     app: &str,
-    cx: &Context,
-    step: &Cx,
-    findings: &Findings,
+    cx: &FleetContext,
+    step: &StepContext,
+    findings: &RecoveryFindings,
 ) -> Result<(), String> {
-    let job = build(request, cx).await?;
-    part(job, app, cx, step, findings).await
+    let job = build_job(request, cx).await?;
+    run_job_in_step(job, app, cx, step, findings).await
 }
 
-/// Runs a job about one application as a part of a step of another job, which holds the locks of all
+/// Runs a job about one application inside a step of another job, which holds the locks of all
 /// nodes.
-pub(super) async fn part(
+pub(super) async fn run_job_in_step(
     mut job: Job,
     app: &str,
-    cx: &Context,
-    step: &Cx,
-    findings: &Findings,
+    cx: &FleetContext,
+    step: &StepContext,
+    findings: &RecoveryFindings,
 ) -> Result<(), String> {
-    job = job.inside();
+    job = job.into_part();
     let (events, mut arriving) = mpsc::channel(64);
     let running = cx.runner.run(&job, None, events, step.cancel.clone());
     let listening = async {
         while let Some(event) = arriving.recv().await {
-            let Event::Line {
+            let JobEvent::Line {
                 stream,
                 text,
                 step: of,
@@ -182,24 +187,24 @@ pub(super) async fn part(
                 continue;
             };
             if of == "answer" && text.contains(" answers ") {
-                findings.of(app, |a| a.answers.push(text.to_string()));
+                findings.update_app(app, |a| a.answers.push(text.to_string()));
             }
-            step.out.line(stream, format!("{app}: {text}")).await;
+            step.out.send_line(stream, format!("{app}: {text}")).await;
         }
     };
     let (outcome, ()) = tokio::join!(running, listening);
     match outcome.map_err(|e| e.to_string())? {
-        Outcome::Done { .. } => Ok(()),
-        Outcome::Failed { reason } => Err(reason.into()),
-        Outcome::Cancelled => Err("cancelled".into()),
+        JobOutcome::Done { .. } => Ok(()),
+        JobOutcome::Failed { reason } => Err(reason.into()),
+        JobOutcome::Cancelled => Err("cancelled".into()),
     }
 }
 
-fn handle(cx: &Context, fits: impl Fn(&NodeConfig) -> bool) -> Option<&NodeHandle> {
+fn find_node_handle(cx: &FleetContext, fits: impl Fn(&NodeConfig) -> bool) -> Option<&NodeHandle> {
     cx.nodes.iter().find(|n| fits(&n.config))
 }
 
-fn on(node: &NodeHandle, step: Box<dyn Step>) -> Track {
+fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
     Track {
         node: node.config.name.clone(),
         host: node.host.clone(),
@@ -208,13 +213,17 @@ fn on(node: &NodeHandle, step: Box<dyn Step>) -> Track {
     }
 }
 
-/// The applications of apps/; one whose file is wrong is told in the end and stops no other.
-fn wanted(cx: &Context, findings: &Findings) -> Result<Vec<Wanted>, String> {
+/// Loads the applications of apps/. One whose file is wrong is noted in `findings`, to be reported
+/// at the end, and stops no other.
+fn load_apps_to_recover(
+    cx: &FleetContext,
+    findings: &RecoveryFindings,
+) -> Result<Vec<AppToRecover>, String> {
     let folder = cx
         .config
         .folder()
         .ok_or("without config.toml there is nothing to rebuild: pass --repository")?;
-    let names = AppFile::list(&folder);
+    let names = AppFile::list_names(&folder);
     if names.is_empty() {
         return Err(format!(
             "{} holds no application: pass --repository to take config.toml and apps/ out of the backups",
@@ -225,19 +234,19 @@ fn wanted(cx: &Context, findings: &Findings) -> Result<Vec<Wanted>, String> {
     for name in names {
         let rendered = AppFile::load(&folder, &name).and_then(|file| {
             let file = file.unwrap_or_default();
-            let target = Target::of_app(&cx.config, &file);
+            let target = RenderTarget::for_app(&cx.config, &file);
             cx.catalogue
-                .render(&file.stack, &name, &file.variables, &target)
+                .render_stack(&file.stack, &name, &file.variables, &target)
         });
         match rendered {
             Ok(rendered) => {
-                findings.of(&name, |_| {});
-                all.push(Wanted {
+                findings.update_app(&name, |_| {});
+                all.push(AppToRecover {
                     name,
                     rendered: Arc::new(rendered),
                 });
             }
-            Err(reason) => findings.fail(&name, Stuck::Deploy, reason.to_string()),
+            Err(reason) => findings.fail_app(&name, StuckAt::Deploy, reason.to_string()),
         }
     }
     Ok(all)

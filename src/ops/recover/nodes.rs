@@ -6,26 +6,27 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::docker::Nodes;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Role, Swarm, SwarmNode};
-use crate::ops::tasks::{docker_failed, read};
+use crate::ops::tasks::{docker_failed, query_swarm};
 
-/// The swarm lists no node whose server is another one now.
-pub(super) struct Replaced {
+/// Removes nodes from the swarm's list whose server was replaced by another one.
+pub(super) struct RemoveReplacedNodes {
     pub nodes: Nodes,
 }
 
-/// Entries under the name of a server that knows itself by another id, or is in no swarm yet.
-fn dead<'a>(swarm: &'a Swarm, ids: &BTreeMap<String, String>) -> Vec<&'a SwarmNode> {
+/// Finds nodes of the swarm whose server of that name has another id, or is in no swarm yet.
+fn find_replaced_nodes<'a>(swarm: &'a Swarm, ids: &BTreeMap<String, String>) -> Vec<&'a SwarmNode> {
     let replaced = |n: &&SwarmNode| ids.get(&n.hostname).is_some_and(|id| *id != n.id);
     swarm.nodes.iter().filter(replaced).collect()
 }
 
-impl Replaced {
-    /// The id that each server that answers has in its swarm; empty in none.
-    async fn ids(&self) -> BTreeMap<String, String> {
+impl RemoveReplacedNodes {
+    /// Asks each server for its id in the swarm, which is empty when it is in none. Servers that do
+    /// not answer are left out.
+    async fn query_swarm_ids(&self) -> BTreeMap<String, String> {
         let asked = self.nodes.iter().map(|n| async move {
-            let engine = n.docker.engine().await.ok()?;
+            let engine = n.docker.query_engine().await.ok()?;
             Some((n.config.name.clone(), engine.swarm_node_id))
         });
         join_all(asked).await.into_iter().flatten().collect()
@@ -33,17 +34,17 @@ impl Replaced {
 }
 
 #[async_trait]
-impl Step for Replaced {
+impl Step for RemoveReplacedNodes {
     fn name(&self) -> String {
         "replaced nodes".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.ping_manager().await.is_err() {
             return Ok(Check::Unknown("the swarm is made first".into()));
         }
-        let (swarm, ids) = (read(cx).await?, self.ids().await);
-        let lines: Vec<Change> = dead(&swarm, &ids)
+        let (swarm, ids) = (query_swarm(cx).await?, self.query_swarm_ids().await);
+        let lines: Vec<Change> = find_replaced_nodes(&swarm, &ids)
             .iter()
             .map(|n| Change::remove(format!("the lost {} from the swarm's list", n.hostname)))
             .collect();
@@ -53,11 +54,11 @@ impl Step for Replaced {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let (swarm, ids) = (read(cx).await?, self.ids().await);
-        for node in dead(&swarm, &ids) {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let (swarm, ids) = (query_swarm(cx).await?, self.query_swarm_ids().await);
+        for node in find_replaced_nodes(&swarm, &ids) {
             if node.role == Role::Manager {
-                let demoted = cx.docker.set_role(&node.id, Role::Worker).await;
+                let demoted = cx.docker.set_node_role(&node.id, Role::Worker).await;
                 demoted.map_err(docker_failed)?;
             }
             let struck = cx.docker.delete_node(&node.id, true).await;
@@ -91,7 +92,7 @@ mod tests {
         let ids = [("n1", "1"), ("n2", "3"), ("n4", "")];
         let ids = ids.map(|(name, id)| (name.to_owned(), id.to_owned()));
         // n3 does not answer: nothing is known of it.
-        let found: Vec<&str> = dead(&swarm, &ids.into())
+        let found: Vec<&str> = find_replaced_nodes(&swarm, &ids.into())
             .iter()
             .map(|n| n.id.as_str())
             .collect();

@@ -6,27 +6,28 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::findings::{Findings, Stuck};
+use super::findings::{RecoveryFindings, StuckAt};
 use crate::docker::Nodes;
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Role;
-use crate::ops::deploy::resolve;
+use crate::ops::deploy::resolve_host_name;
 
-/// Every application is back, and its names lead here.
-pub(in crate::ops) struct Back {
+/// Checks that every application is back, and reports domains that do not lead to the fleet.
+pub(in crate::ops) struct CheckAppsBack {
     /// Applications with their domains.
     pub apps: Vec<(String, Vec<String>)>,
     pub nodes: Nodes,
-    pub findings: Findings,
+    pub findings: RecoveryFindings,
 }
 
-impl Back {
-    /// DNS records that do not lead to a node of the fleet.
-    async fn records(&self) -> Vec<String> {
+impl CheckAppsBack {
+    /// Finds domains whose DNS records do not lead to a node of the fleet; a sentence each.
+    async fn find_wrong_dns_records(&self) -> Vec<String> {
         let addresses = async |managers_only: bool| -> BTreeSet<IpAddr> {
             let nodes = self.nodes.iter();
             let nodes = nodes.filter(|n| !managers_only || n.config.role == Role::Manager);
-            let found = join_all(nodes.filter_map(|n| n.address()).map(resolve)).await;
+            let found =
+                join_all(nodes.filter_map(|n| n.ssh_address()).map(resolve_host_name)).await;
             found.into_iter().flatten().flatten().collect()
         };
         let ours = addresses(false).await;
@@ -41,7 +42,7 @@ impl Back {
         let looked_up = domains.map(|domain| {
             let (ours, wanted) = (&ours, &wanted);
             async move {
-                let now = match resolve(domain).await {
+                let now = match resolve_host_name(domain).await {
                     Ok(found) if found.iter().any(|ip| ours.contains(ip)) => return None,
                     Ok(found) => {
                         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -57,19 +58,19 @@ impl Back {
 }
 
 #[async_trait]
-impl Step for Back {
+impl Step for CheckAppsBack {
     fn name(&self) -> String {
         "checks".into()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.ping_manager().await.is_err() {
             return Ok(Check::Unknown("asked when everything is there".into()));
         }
-        let records = self.records().await;
+        let records = self.find_wrong_dns_records().await;
         let mut lines: Vec<Change> = records
             .iter()
-            .map(|r| Change::same("by hand").warn(r))
+            .map(|r| Change::same("by hand").with_warning(r))
             .collect();
         self.findings.set_by_hand(records);
         let results = self.findings.apps();
@@ -78,8 +79,8 @@ impl Step for Back {
             if let Some((stuck, reason)) = &result.failure {
                 failed = true;
                 let what = match stuck {
-                    Stuck::Restore => "data",
-                    Stuck::Deploy => "services",
+                    StuckAt::Restore => "data",
+                    StuckAt::Deploy => "services",
                 };
                 lines.push(Change::modify(format!("{what} of {app}"), reason, "back"));
             }
@@ -96,7 +97,7 @@ impl Step for Back {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         for record in self.findings.by_hand() {
             cx.out.note(record).await;
         }

@@ -1,5 +1,5 @@
-//! An application that comes from another fleet: its data is written beside while it still runs there,
-//! brought up to date when it has stopped, and put in use.
+//! An application that comes from another fleet. Its data is written to the staging folder while it
+//! still runs there, updated when it has stopped, and then put in use.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,67 +7,68 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{Begin, Exchange};
-use super::source::Source;
-use super::stage::Stage;
-use super::{application_file, fresh_work, staged};
-use crate::backup::Phase;
+use super::exchange::{OpenSwapLog, VolumeSwap};
+use super::source::RestoreSource;
+use super::stage::StageSnapshot;
+use super::{find_app_file, plan_absent_app_swap, plan_staging};
+use crate::backup::RestorePhase;
 use crate::host::Command;
-use crate::job::{ChangeKind, Check, Cx, Step, StepError};
-use crate::ops::Context;
+use crate::job::{ChangeKind, Check, Step, StepContext, StepError};
+use crate::ops::FleetContext;
 
-/// What the folder beside the data holds, in its file `holds`.
+/// What the staging folder holds. Kept in the file `holds` beside it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holds {
+struct StagedContent {
     /// Full id of the snapshot.
     snapshot: String,
     paths: Vec<String>,
 }
 
 /// An application, and a snapshot of it from the fleet that it leaves.
-pub(in crate::ops) struct Arriving {
-    work: Arc<Exchange>,
+pub(in crate::ops) struct IncomingApp {
+    work: Arc<VolumeSwap>,
     /// None when it has neither data nor secrets.
-    stage: Option<Stage>,
+    stage: Option<StageSnapshot>,
 }
 
-impl Arriving {
+impl IncomingApp {
     /// `cx` is of the fleet that it comes to; `source` is read from a node of that fleet.
     ///
     /// # Errors
     /// One sentence: nothing says what it is deployed from, or its stack can't be rendered here.
-    pub async fn of(cx: &Context, source: Source) -> Result<Self, String> {
+    pub async fn load(cx: &FleetContext, source: RestoreSource) -> Result<Self, String> {
         let app = source.app.clone();
-        let file = application_file(cx, &source).await?;
+        let file = find_app_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
             format!("neither the new fleet nor the snapshot has a file apps/{app}.toml, which says what {app} is deployed from")
         })?;
-        let (work, stage) = staged(fresh_work(cx, source, &app, file).await?).await?;
+        let (work, stage) =
+            plan_staging(plan_absent_app_swap(cx, source, &app, file).await?).await?;
         Ok(Self { work, stage })
     }
 
-    /// Writes the snapshot beside the data; where an older one of the application is written whole,
-    /// only what differs.
+    /// Writes the snapshot to the staging folder. If that holds an older snapshot of the
+    /// application completely, fetches only the differences.
     ///
     /// # Errors
-    /// What restic says; an earlier restore of the application keeps data that was set aside.
-    pub async fn stage(&self, cx: &Cx) -> Result<(), StepError> {
+    /// Those of restic; or set-aside folders of an earlier restore are still kept.
+    pub async fn stage_snapshot(&self, cx: &StepContext) -> Result<(), StepError> {
         let Some(stage) = &self.stage else {
             return Ok(());
         };
-        let state = self.work.journal.read().await?;
+        let state = self.work.swap_log.read_state().await?;
         let held = match state.map(|s| s.phase) {
-            Some(Phase::Staging) => self.held().await?,
+            Some(RestorePhase::Staging) => self.read_staged_content().await?,
             _ => None,
         };
         if let Some(held) = held.filter(|h| h.paths == stage.paths) {
-            // What is between two snapshots is none.
-            self.forget().await?;
-            if held.snapshot == stage.source.id || stage.update(&held.snapshot, cx).await? {
-                return self.holds(stage).await;
+            // While it is updated the staging folder holds no snapshot completely.
+            self.remove_staged_content().await?;
+            if held.snapshot == stage.source.id || stage.update_from(&held.snapshot, cx).await? {
+                return self.write_staged_content(stage).await;
             }
         }
-        let begin = Begin(self.work.clone());
+        let begin = OpenSwapLog(self.work.clone());
         if let Check::Change(lines) = begin.check(cx).await?
             && let Some(open) = lines.iter().find(|l| l.kind == ChangeKind::Decide)
         {
@@ -76,46 +77,54 @@ impl Arriving {
         begin.apply(cx).await?;
         stage.check(cx).await?;
         stage.apply(cx).await?;
-        self.holds(stage).await
+        self.write_staged_content(stage).await
     }
 
     /// Deploys it with the data that was written beside; what goes wrong is taken back.
     ///
     /// # Errors
     /// Why it could not be, or does not answer.
-    pub async fn put_in_use(&self, cx: &Cx) -> Result<(), StepError> {
-        self.forget().await?;
-        self.work.run(cx).await
+    pub async fn put_in_use(&self, cx: &StepContext) -> Result<(), StepError> {
+        self.remove_staged_content().await?;
+        self.work.run_or_take_back(cx).await
     }
 
-    fn path(&self) -> PathBuf {
+    fn content_path(&self) -> PathBuf {
         self.work.folder.join("holds")
     }
 
-    async fn held(&self) -> Result<Option<Holds>, StepError> {
+    async fn read_staged_content(&self) -> Result<Option<StagedContent>, StepError> {
         let read = Command::sh("[ ! -e \"$1\" ] || cat -- \"$1\"")
-            .arg(self.path().display().to_string())
+            .arg(self.content_path().display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("which snapshot is there");
-        let text = self.work.journal.host.run_ok(&read).await?.text();
-        // One that can't be understood is as good as none.
+        let text = self.work.swap_log.host.run_ok(&read).await?.stdout_text();
+        // A file that can't be parsed counts as none.
         Ok(serde_json::from_str(&text).ok())
     }
 
-    async fn holds(&self, stage: &Stage) -> Result<(), StepError> {
-        let holds = Holds {
+    async fn write_staged_content(&self, stage: &StageSnapshot) -> Result<(), StepError> {
+        let holds = StagedContent {
             snapshot: stage.source.id.clone(),
             paths: stage.paths.clone(),
         };
         let text = serde_json::to_vec(&holds).unwrap_or_default();
-        let path = self.path().display().to_string();
-        let state = self.work.state(Phase::Staging);
-        self.work.journal.write(&state).await?;
-        Ok(self.work.journal.host.upload(&path, &text, 0o600).await?)
+        let path = self.content_path().display().to_string();
+        let state = self.work.initial_state(RestorePhase::Staging);
+        self.work.swap_log.write_state(&state).await?;
+        Ok(self
+            .work
+            .swap_log
+            .host
+            .upload_file(&path, &text, 0o600)
+            .await?)
     }
 
-    async fn forget(&self) -> Result<(), StepError> {
-        self.work.journal.remove(&[self.path()]).await
+    async fn remove_staged_content(&self) -> Result<(), StepError> {
+        self.work
+            .swap_log
+            .remove_paths(&[self.content_path()])
+            .await
     }
 }

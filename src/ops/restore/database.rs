@@ -9,45 +9,46 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::docker::Nodes;
-use crate::host::{Command, Confined, Host};
-use crate::job::{Cx, StepError};
-use crate::ops::tasks::read;
+use crate::host::{Command, ConfinedFolders, Host};
+use crate::job::{StepContext, StepError};
+use crate::ops::tasks::query_swarm;
 use crate::stack::DumpEngine;
 
 /// How long a database may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(600);
+const DATABASE_WAIT: Duration = Duration::from_secs(600);
 
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Name of the dump in the volume while it is loaded.
-const NAME: &str = ".matou-restore";
+const DUMP_NAME: &str = ".matou-restore";
 
-/// A dump is a regular file of one name, or nothing is done with it: a container wrote it, and it may
-/// be anything.
-pub(super) const PLAIN: &str = r#"plain() {
+/// Refuses a dump that is not a regular file with one name: a container wrote it, and could have
+/// put anything there.
+pub(super) const CHECK_PLAIN_FILE: &str = r#"plain() {
     [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %h -- "$1")" = 1 ] && return
     echo "the dump $1 is no regular file of one name: somebody in the container put it there; take an older snapshot, or restore into a folder" >&2; exit 1
 }
 "#;
 
-/// Puts the dump `$1` into the volume as `$2`. The link is to a file in a folder of matou's own.
-const INTO: &str = r#"set -e; rm -f -- "$2"; plain "$1"; chmod 644 -- "$1"
+/// Puts the dump `$1` into the volume as `$2`. Links it if both are on one file system, else copies
+/// it.
+const LINK_INTO_VOLUME: &str = r#"set -e; rm -f -- "$2"; plain "$1"; chmod 644 -- "$1"
 ln -T -- "$1" "$2" 2>/dev/null || cp -P --remove-destination -T -- "$1" "$2""#;
 
 /// Where a dump is loaded from.
-pub(super) struct Place<'a> {
+pub(super) struct DumpLocation<'a> {
     pub storage: &'a Host,
-    /// Where root follows no link there.
-    pub confined: Confined,
+    /// Folders in which root follows no link.
+    pub confined: ConfinedFolders,
     /// The volume's folder.
     pub live: &'a Path,
-    /// The dump.
+    /// The dump in the staging folder.
     pub staged: &'a Path,
 }
 
 /// A dump, and the database it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Load {
+pub(crate) struct DumpLoad {
     /// The service, without the application's name.
     pub service: String,
     pub engine: DumpEngine,
@@ -62,17 +63,18 @@ pub(crate) struct Load {
     pub target: String,
 }
 
-/// `$1` user, `$2` database, `$3` secret, `$4` dump. Over TCP: while an image makes its data folder,
-/// the server listens on a socket only.
-struct Scripts {
+/// Scripts for one engine. `$1` user, `$2` database, `$3` secret, `$4` dump. They connect over TCP:
+/// while an image initializes its data folder, its server listens on a socket only.
+struct DatabaseScripts {
     ready: String,
     load: String,
     /// Prints how many tables there are.
     count: String,
 }
 
-/// The password: the secret's file, else the container's own environment, as official images have it.
-const BEGIN: &str = r#"user=$1 database=$2 secret=$3 dump=$4
+/// Defines how the password is read: from the secret's file, else from the environment of the
+/// container, as official images do.
+const SCRIPT_HEAD: &str = r#"user=$1 database=$2 secret=$3 dump=$4
 value() { eval "v=\${$1:-} f=\${$1_FILE:-}"; [ -n "$v" ] || [ -z "$f" ] || v=$(cat "$f"); printf %s "$v"; }
 first() { for n; do v=$(value "$n"); [ -z "$v" ] || { printf %s "$v"; return; }; done; }
 password() { if [ -n "$secret" ] && [ -r "/run/secrets/$secret" ]; then cat "/run/secrets/$secret"; else first "$@"; fi; }
@@ -104,9 +106,10 @@ fi
 ask() { printf '%s %s\n' "$login" "$1" >"$script"; "$client" --quiet "$script"; }
 "#;
 
-/// Sources: MariaDB's and MySQL's `mysql`, PostgreSQL's `psql` and `pg_restore` (`PGDMP` begins its
-/// custom format), MongoDB's `mongorestore`.
-fn scripts(engine: DumpEngine) -> Option<Scripts> {
+/// Returns the scripts of an engine; `None` for SQLite, which has no server. They use the clients
+/// of MariaDB and MySQL, `psql` and `pg_restore` (for dumps in the custom format, which begin with
+/// `PGDMP`), and `mongorestore`.
+fn database_scripts(engine: DumpEngine) -> Option<DatabaseScripts> {
     let (common, ready, load, count) = match engine {
         DumpEngine::Mariadb | DumpEngine::Mysql => (
             MYSQL,
@@ -134,8 +137,8 @@ mongorestore "$@""#,
         ),
         DumpEngine::Sqlite => return None,
     };
-    let script = |end: &str| format!("{BEGIN}{common}{end}\n");
-    Some(Scripts {
+    let script = |end: &str| format!("{SCRIPT_HEAD}{common}{end}\n");
+    Some(DatabaseScripts {
         ready: script(ready),
         load: script(load),
         count: script(count),
@@ -143,7 +146,7 @@ mongorestore "$@""#,
 }
 
 /// Where the data of a database server is in its container.
-pub(in crate::ops) fn data_folder(engine: DumpEngine) -> Option<&'static str> {
+pub(in crate::ops) fn database_data_folder(engine: DumpEngine) -> Option<&'static str> {
     match engine {
         DumpEngine::Mariadb | DumpEngine::Mysql => Some("/var/lib/mysql"),
         DumpEngine::Postgresql => Some("/var/lib/postgresql"),
@@ -152,11 +155,13 @@ pub(in crate::ops) fn data_folder(engine: DumpEngine) -> Option<&'static str> {
     }
 }
 
-/// How a dump is loaded where there is no matou: a name, a script that succeeds when the database
-/// answers, and one that reads the dump from its standard input; `$1` is the user, `$2` the
+/// Returns how a dump is loaded without matou: the name of the engine, a script that succeeds when
+/// the database answers, and one that loads a dump from standard input. `$1` is the user, `$2` the
 /// database, `$3` the secret.
-pub(in crate::ops) fn shell(engine: DumpEngine) -> Option<(&'static str, String, String)> {
-    let ready = scripts(engine)?.ready;
+pub(in crate::ops) fn portable_load_scripts(
+    engine: DumpEngine,
+) -> Option<(&'static str, String, String)> {
+    let ready = database_scripts(engine)?.ready;
     let (name, common, load) = match engine {
         DumpEngine::Mariadb | DumpEngine::Mysql => {
             ("mariadb", MYSQL, r#"ask ${database:+"$database"}"#)
@@ -175,7 +180,7 @@ mongorestore "$@""#,
         ),
         DumpEngine::Sqlite => return None,
     };
-    let common = format!("{BEGIN}{common}").replace(" dump=$4", "");
+    let common = format!("{SCRIPT_HEAD}{common}").replace(" dump=$4", "");
     Some((
         name,
         ready.replace(" dump=$4", ""),
@@ -184,8 +189,12 @@ mongorestore "$@""#,
 }
 
 /// The node and the container that run a service now.
-async fn container(cx: &Cx, nodes: &Nodes, service: &str) -> Result<(Host, String), String> {
-    let swarm = read(cx).await.map_err(|e| e.to_string())?;
+async fn find_database_container(
+    cx: &StepContext,
+    nodes: &Nodes,
+    service: &str,
+) -> Result<(Host, String), String> {
+    let swarm = query_swarm(cx).await.map_err(|e| e.to_string())?;
     let found = swarm.services.iter().find(|s| s.name == service);
     let found = found.ok_or_else(|| format!("there is no service {service}"))?;
     let task = swarm
@@ -195,14 +204,14 @@ async fn container(cx: &Cx, nodes: &Nodes, service: &str) -> Result<(Host, Strin
         .ok_or_else(|| format!("no task of {service} runs"))?;
     let id = task.container_id.clone();
     let id = id.ok_or_else(|| format!("{service} has no container yet"))?;
-    let node = nodes.name_of(&swarm, &task.node_id);
+    let node = nodes.find_name(&swarm, &task.node_id);
     let node = node.and_then(|n| nodes.get(&n).cloned());
     let node = node.ok_or_else(|| format!("the node that runs {service} is not in config.toml"))?;
     Ok((node.host, id))
 }
 
-impl Load {
-    fn command(&self, container: &str, script: &str, file: &str) -> Command {
+impl DumpLoad {
+    fn exec_command(&self, container: &str, script: &str, file: &str) -> Command {
         let text = |o: &Option<String>| o.clone().unwrap_or_default();
         Command::new("docker")
             .args(["exec", container, "sh", "-c"])
@@ -213,23 +222,23 @@ impl Load {
             .sudo()
     }
 
-    /// Waits for the database, then loads the dump; answers with how many tables it has then.
-    /// `service` is its name in the swarm; `cx` is of a manager.
-    pub(super) async fn run(
+    /// Waits for the database, then loads the dump. Returns how many tables there are afterwards.
+    /// `service` is the name in the swarm; `cx` is on a manager.
+    pub(super) async fn load_dump(
         &self,
-        cx: &Cx,
+        cx: &StepContext,
         nodes: &Nodes,
         service: &str,
-        place: Place<'_>,
+        place: DumpLocation<'_>,
     ) -> Result<u64, StepError> {
-        let Some(scripts) = scripts(self.engine) else {
+        let Some(scripts) = database_scripts(self.engine) else {
             return Ok(0);
         };
-        let (host, id) = self.wait(cx, nodes, service, &scripts).await?;
-        let inside = place.live.join(NAME);
+        let (host, id) = self.wait_for_database(cx, nodes, service, &scripts).await?;
+        let inside = place.live.join(DUMP_NAME);
         let link = place
             .confined
-            .sh(&format!("{PLAIN}{INTO}"))
+            .sh(&format!("{CHECK_PLAIN_FILE}{LINK_INTO_VOLUME}"))
             .arg(place.staged.display().to_string())
             .arg(inside.display().to_string())
             .timeout(Duration::from_secs(3600))
@@ -238,11 +247,11 @@ impl Load {
         cx.out
             .note(format!("loading the dump {} into {service}", self.dump))
             .await;
-        let file = format!("{}/{NAME}", self.target.trim_end_matches('/'));
+        let file = format!("{}/{DUMP_NAME}", self.target.trim_end_matches('/'));
         let load = self
-            .command(&id, &scripts.load, &file)
+            .exec_command(&id, &scripts.load, &file)
             .label(format!("load {} into {service}", self.dump));
-        let loaded = super::streamed(cx, &host, &load).await;
+        let loaded = super::stream_command_elsewhere(cx, &host, &load).await;
         let remove = place
             .confined
             .sh("rm -f -- \"$1\"")
@@ -253,10 +262,10 @@ impl Load {
         loaded?;
         removed?;
         let count = self
-            .command(&id, &scripts.count, "")
+            .exec_command(&id, &scripts.count, "")
             .timeout(Duration::from_secs(60))
             .label(format!("tables of {service}"));
-        let text = host.run_ok(&count).await?.text();
+        let text = host.run_ok(&count).await?.stdout_text();
         let tables = text.trim().parse().map_err(|_| {
             StepError::failed(format!("{service} does not tell its tables: {text:?}"))
         })?;
@@ -267,22 +276,22 @@ impl Load {
     }
 
     /// Waits until the database answers a question.
-    async fn wait(
+    async fn wait_for_database(
         &self,
-        cx: &Cx,
+        cx: &StepContext,
         nodes: &Nodes,
         service: &str,
-        scripts: &Scripts,
+        scripts: &DatabaseScripts,
     ) -> Result<(Host, String), StepError> {
         let begun = Instant::now();
         cx.out
             .note(format!("waiting until {service} answers"))
             .await;
         loop {
-            let reason = match container(cx, nodes, service).await {
+            let reason = match find_database_container(cx, nodes, service).await {
                 Ok((host, id)) => {
                     let ask = self
-                        .command(&id, &scripts.ready, "")
+                        .exec_command(&id, &scripts.ready, "")
                         .timeout(Duration::from_secs(20))
                         .label(format!("does {service} answer"));
                     match host.run_ok(&ask).await {
@@ -292,14 +301,14 @@ impl Load {
                 }
                 Err(reason) => reason,
             };
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > DATABASE_WAIT {
                 return Err(StepError::failed(format!(
                     "{service} did not come up with a new data folder within {} s: {reason}",
-                    PATIENCE.as_secs()
+                    DATABASE_WAIT.as_secs()
                 )));
             }
             tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
             }
         }
@@ -307,14 +316,14 @@ impl Load {
 }
 
 /// Runs a stack's own shell line in a service's container, with the dump on its standard input.
-pub(super) async fn hook(
-    cx: &Cx,
+pub(super) async fn run_load_hook(
+    cx: &StepContext,
     nodes: &Nodes,
     service: &str,
     line: &str,
     file: &str,
 ) -> Result<(), StepError> {
-    let (host, id) = container(cx, nodes, service)
+    let (host, id) = find_database_container(cx, nodes, service)
         .await
         .map_err(StepError::failed)?;
     cx.out.note(format!("{service}: {line} <{file}")).await;
@@ -323,7 +332,7 @@ pub(super) async fn hook(
         .args([file, line])
         .sudo()
         .label(format!("restore line of {service}"));
-    super::streamed(cx, &host, &run).await
+    super::stream_command_elsewhere(cx, &host, &run).await
 }
 
 #[cfg(test)]
@@ -338,8 +347,8 @@ mod tests {
             DumpEngine::Postgresql,
             DumpEngine::Mongodb,
         ] {
-            let scripts = scripts(engine).unwrap();
-            let (_, ready, load) = shell(engine).unwrap();
+            let scripts = database_scripts(engine).unwrap();
+            let (_, ready, load) = portable_load_scripts(engine).unwrap();
             for script in [&scripts.ready, &scripts.load, &scripts.count, &ready, &load] {
                 let status = std::process::Command::new("sh")
                     .args(["-n", "-c", script])

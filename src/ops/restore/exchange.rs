@@ -1,6 +1,6 @@
-//! The heart of a restore: services stopped, folders exchanged by renames, databases loaded,
-//! services started, the answer checked. What goes wrong is taken back: the folders first, then the
-//! replicas.
+//! The main part of a restore: stops the services, swaps the folders by renames, loads the
+//! databases, starts the services, checks that the application answers. On a failure everything is
+//! taken back: first the folders, then the replicas.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,107 +8,107 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::database::Place;
-use super::journal::Journal;
-use super::machine::{self, TakenBack};
-use super::parts::{Part, PartKind};
-use super::rise::Rising;
+use super::database::DumpLocation;
+use super::journal::SwapLog;
+use super::machine::{self, FailedRestore};
+use super::parts::{PartKind, RestorePart};
+use super::rise::ServerBringUp;
 use super::services;
-use super::site::Site;
-use super::source::Source;
-use super::users::{self, Folders, Users};
-use crate::backup::{Phase, RestoreState, Swap};
+use super::site::ServerEnvironment;
+use super::source::RestoreSource;
+use super::users::{self, FolderUsers, SwappedFolders};
+use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::docker::Nodes;
-use crate::host::{Command, Confined};
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::Context;
-use crate::ops::deploy::{self, Wanted};
+use crate::host::{Command, ConfinedFolders};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::FleetContext;
+use crate::ops::deploy::{self, DeployOptions};
 use crate::stack::{AppFile, Dump};
 
 /// How long everything may take, loading a large dump above all.
-const PATIENCE: Duration = Duration::from_secs(12 * 3600);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 /// How long taking back may take after the job was cancelled.
-const TAKING_BACK: Duration = Duration::from_secs(300);
+const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
 
-/// Puts the dump `$1` in the place of the file `$2`, whose owner and mode it gets, and whatever else
-/// lies there goes.
-const COPY: &str = r#"set -e; plain "$1"
+/// Replaces whatever lies at `$2` by the dump `$1`, which gets owner and mode of the file there.
+/// Removes SQLite's files beside it.
+const REPLACE_FILE: &str = r#"set -e; plain "$1"
 if [ -f "$2" ] && [ ! -L "$2" ]; then chown --reference="$2" -- "$1"; chmod --reference="$2" -- "$1"; fi
 rm -f -- "$2-wal" "$2-shm" "$2-journal"; cp -pP --remove-destination -T -- "$1" "$2""#;
 
-/// What becomes of the application's services.
+/// What happens to the application's services during a swap.
 #[derive(Clone)]
-pub(crate) enum Services {
-    /// They go on: a file is exchanged under them.
-    GoOn,
+pub(crate) enum ServiceHandling {
+    /// They go on running: a single file is swapped under them.
+    KeepRunning,
     /// They are stopped, and started again.
     Stop,
     /// There are none yet: the application is deployed from this file.
     Deploy(AppFile),
 }
 
-/// What is exchanged, and how.
+/// One restore into place: what is swapped, and what happens to the services.
 #[derive(Clone)]
-pub(crate) struct Exchange {
-    pub cx: Context,
+pub(crate) struct VolumeSwap {
+    pub fleet: FleetContext,
     /// The application as it is called here.
     pub app: String,
-    pub source: Source,
-    pub parts: Vec<Part>,
+    pub source: RestoreSource,
+    pub parts: Vec<RestorePart>,
     /// Dumps that a shell line of the stack loads, after the services have started.
     pub hooks: Vec<Dump>,
-    pub services: Services,
-    pub journal: Journal,
+    pub services: ServiceHandling,
+    pub swap_log: SwapLog,
     /// Folder of everything that this restore writes and keeps.
     pub folder: PathBuf,
     /// Volumes of the local driver that have to be made.
-    pub create: Vec<String>,
-    /// What is to be known; lines of the plan.
+    pub volumes_to_create: Vec<String>,
+    /// Notes for the operator; lines of the plan.
     pub notes: Vec<String>,
-    /// When it was asked for: tells it from every other.
+    /// When it was asked for. Identifies this restore.
     pub begun: jiff::Timestamp,
-    /// It is all of an application: the secrets that are kept for it are a part of it.
-    pub whole: bool,
+    /// A whole application is restored, with its kept secrets.
+    pub whole_app: bool,
 }
 
-impl Exchange {
-    /// Where root follows no link while it exchanges and writes.
-    pub(super) fn confined(&self) -> Confined {
-        self.journal.confined([self.folder.as_path()])
+impl VolumeSwap {
+    /// Returns the folders in which root follows no link during the restore.
+    pub(super) fn confined_folders(&self) -> ConfinedFolders {
+        self.swap_log.confined_folders([self.folder.as_path()])
     }
 
     /// Where the snapshot is written.
-    pub fn staged(&self) -> PathBuf {
+    pub fn staging_folder(&self) -> PathBuf {
         self.folder.join("staged")
     }
 
-    fn staged_at(&self, path: &str) -> PathBuf {
-        self.staged().join(path.trim_start_matches('/'))
+    fn staged_path(&self, path: &str) -> PathBuf {
+        self.staging_folder().join(path.trim_start_matches('/'))
     }
 
-    /// Where the restored one of a part waits.
-    fn new_of(&self, at: usize, part: &Part) -> PathBuf {
+    /// Returns where the restored data of a part lies before the swap.
+    fn new_path(&self, at: usize, part: &RestorePart) -> PathBuf {
         match part.kind {
-            PartKind::Files(_) => self.staged_at(&part.from),
+            PartKind::Files(_) => self.staged_path(&part.from),
             PartKind::Database(_) => self.folder.join("fresh").join(at.to_string()),
         }
     }
 
-    fn swaps(&self) -> Vec<Swap> {
-        let swap = |(at, part): (usize, &Part)| Swap {
+    fn folder_swaps(&self) -> Vec<FolderSwap> {
+        let swap = |(at, part): (usize, &RestorePart)| FolderSwap {
             live: part.live.clone(),
-            new: self.new_of(at, part),
+            new: self.new_path(at, part),
             old: self
                 .folder
                 .join("old")
-                .join(format!("{at}-{}", name_of(&part.live))),
+                .join(format!("{at}-{}", folder_label(&part.live))),
         };
         self.parts.iter().enumerate().map(swap).collect()
     }
 
-    /// The state before anything was changed.
-    pub(super) fn state(&self, phase: Phase) -> RestoreState {
+    /// Returns the state as it is before anything is changed.
+    pub(super) fn initial_state(&self, phase: RestorePhase) -> RestoreState {
         RestoreState {
             app: self.app.clone(),
             phase,
@@ -116,15 +116,15 @@ impl Exchange {
             snapshot: self.source.id.clone(),
             snapshot_at: self.source.at,
             folder: self.folder.clone(),
-            swaps: self.swaps(),
+            swaps: self.folder_swaps(),
             volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
             replicas: Vec::new(),
-            deployed: matches!(self.services, Services::Deploy(_)),
+            deployed: matches!(self.services, ServiceHandling::Deploy(_)),
         }
     }
 
-    /// What is there now, in use or in the way.
-    async fn found(&self) -> Result<Vec<Found>, StepError> {
+    /// Looks at the live folder of every part.
+    async fn inspect_live_folders(&self) -> Result<Vec<LiveFolder>, StepError> {
         let script = r#"while [ $# -ge 2 ]; do p=$1 above=$1 folder=$2 link=; shift 2
 while [ "$above" != "$folder" ] && above=$(dirname -- "$above") && [ "$above" != "$folder" ]; do
     [ ! -L "$above" ] || link=1
@@ -137,15 +137,15 @@ elif [ -d "$p" ]; then
 elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; done"#;
         let places = self.parts.iter().flat_map(|p| [&p.live, &p.folder]);
         let look = self
-            .confined()
+            .confined_folders()
             .sh(script)
             .args(places.map(|p| p.display().to_string()))
             .timeout(Duration::from_secs(60))
             .label("what is there now");
-        let text = self.journal.host.run_ok(&look).await?.text();
+        let text = self.swap_log.host.run_ok(&look).await?.stdout_text();
         Ok(text
             .lines()
-            .map(|line| Found {
+            .map(|line| LiveFolder {
                 mounted: line.starts_with('m'),
                 linked: line.ends_with("linked"),
                 there: !line.ends_with("none"),
@@ -155,30 +155,30 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Who uses the folders now.
-    async fn users(&self, manager: &Cx) -> Result<Users, StepError> {
-        let folders = Folders {
+    async fn find_users(&self, manager: &StepContext) -> Result<FolderUsers, StepError> {
+        let folders = SwappedFolders {
             volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
             paths: self.parts.iter().map(|p| p.live.clone()).collect(),
         };
-        users::find(&self.cx, manager, &folders).await
+        users::find_folder_users(&self.fleet, manager, &folders).await
     }
 
-    pub(super) fn wanted<'a>(&'a self, file: &'a AppFile) -> Wanted<'a> {
-        Wanted {
+    pub(super) fn deploy_options<'a>(&'a self, file: &'a AppFile) -> DeployOptions<'a> {
+        DeployOptions {
             stack: Some(&file.stack),
             app: &self.app,
             variables: &file.variables,
             switches: file.edge.clone(),
             rotate: &[],
-            images: &deploy::SAME_IMAGES,
+            images: &deploy::NO_NEW_IMAGES,
             place: None,
         }
     }
 
-    async fn lines(&self, cx: &Cx) -> Result<Vec<Change>, StepError> {
+    async fn plan_lines(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
         let mut lines = Vec::new();
-        let old = format!("as it was at {}", self.source.shown());
-        for (part, found) in self.parts.iter().zip(self.found().await?) {
+        let old = format!("as it was at {}", self.source.describe());
+        for (part, found) in self.parts.iter().zip(self.inspect_live_folders().await?) {
             let live = part.live.display();
             if found.linked {
                 return Err(StepError::failed(format!(
@@ -200,7 +200,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 false => Change::add(format!("{live}: {what}")),
             };
             let beside =
-                matches!(self.services, Services::Deploy(_)) && self.app != self.source.app;
+                matches!(self.services, ServiceHandling::Deploy(_)) && self.app != self.source.app;
             if beside && found.full {
                 lines.push(Change::decide(format!(
                     "{live} holds data already: choose another name, or remove it"
@@ -208,7 +208,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 continue;
             }
             lines.push(match found.full {
-                true => line.warn(format!(
+                true => line.with_warning(format!(
                     "what was written since is set aside, and kept until `matou restore forget {}`",
                     self.app
                 )),
@@ -216,41 +216,42 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             });
         }
         lines.extend(self.notes.iter().map(Change::same));
-        let site = Site::of(&self.cx, cx, &self.journal).await?;
-        let who = self.users(&site.manager).await?;
-        let own = services::replicas(&site.manager, &self.app).await?;
-        let mut all = services::replicas_with(&site.manager, &self.app, &who.services).await?;
+        let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
+        let who = self.find_users(&site.manager).await?;
+        let own = services::query_app_replicas(&site.manager, &self.app).await?;
+        let mut all =
+            services::query_replicas_with(&site.manager, &self.app, &who.services).await?;
         all.retain(|(name, _)| {
             let is_own = own.iter().any(|(own, _)| own == name);
             match &self.services {
-                Services::GoOn => false,
-                Services::Stop => true,
-                Services::Deploy(_) => !is_own,
+                ServiceHandling::KeepRunning => false,
+                ServiceHandling::Stop => true,
+                ServiceHandling::Deploy(_) => !is_own,
             }
         });
         for (name, replicas) in all {
-            let line = match services::is_stopped(replicas) {
+            let line = match services::can_be_stopped(replicas) {
                 true => Change::modify(
                     format!("service {name}"),
-                    services::shown(replicas),
+                    services::format_replicas(replicas),
                     "stopped, then started again",
                 ),
                 false => Change::modify(
                     format!("service {name}"),
-                    services::shown(replicas),
+                    services::format_replicas(replicas),
                     "its tasks are waited for",
                 ),
             };
             let is_own = own.iter().any(|(own, _)| *own == name);
             lines.push(match is_own {
-                true => line.warn("it does not answer meanwhile"),
-                false => line.warn(format!(
+                true => line.with_warning("it does not answer meanwhile"),
+                false => line.with_warning(format!(
                     "it is none of {}, and uses the same data: it does not answer meanwhile, and finds what is restored",
                     self.app
                 )),
             });
         }
-        if !matches!(self.services, Services::GoOn) {
+        if !matches!(self.services, ServiceHandling::KeepRunning) {
             lines.extend(who.containers.iter().map(|(name, node)| {
                 Change::decide(format!(
                     "the container {name} on {node} uses the same data and is no service, so it can't be stopped here: stop it first, or it goes on in what is set aside"
@@ -259,12 +260,12 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         }
         lines.extend(who.silent.iter().map(|node| {
             Change::same(format!("{node} does not tell what runs there"))
-                .warn("a container there that is no service and uses this data would go on in what is set aside")
+                .with_warning("a container there that is no service and uses this data would go on in what is set aside")
         }));
-        if let Services::Deploy(file) = &self.services {
-            let manager = self.cx.nodes.manager().await;
+        if let ServiceHandling::Deploy(file) = &self.services {
+            let manager = self.fleet.nodes.find_manager().await;
             let handle = manager.map_err(|e| StepError::failed(e.to_string()))?;
-            let steps = deploy::steps(&self.wanted(file), handle, &self.cx).await;
+            let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
             for step in steps.map_err(StepError::failed)? {
                 match step.check(&site.manager).await? {
                     Check::Done(more) | Check::Change(more) => lines.extend(more),
@@ -275,18 +276,18 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         Ok(lines)
     }
 
-    /// Everything, and back again when it goes wrong.
-    pub(super) async fn run(&self, cx: &Cx) -> Result<(), StepError> {
-        let rising = Rising::of(self, cx).await?;
-        let mut state = self.state(Phase::Restoring);
+    /// Does everything, and takes it back if it fails.
+    pub(super) async fn run_or_take_back(&self, cx: &StepContext) -> Result<(), StepError> {
+        let rising = ServerBringUp::open(self, cx).await?;
+        let mut state = self.initial_state(RestorePhase::Restoring);
         // Taking back is not cancelled with the job.
         let mut calm = rising.site.clone();
         calm.manager.cancel = tokio_util::sync::CancellationToken::new();
-        let written = || self.journal.read();
-        let done = machine::attempt(&rising, &calm, &mut state, written).await;
+        let written = || self.swap_log.read_state();
+        let done = machine::attempt_restore(&rising, &calm, &mut state, written).await;
         let app = &self.app;
-        let Err(TakenBack { why, kept, in_use }) = done else {
-            if state.phase == Phase::Restored {
+        let Err(FailedRestore { why, kept, in_use }) = done else {
+            if state.phase == RestorePhase::Restored {
                 cx.out
                     .note(format!(
                         "what was there before is kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go"
@@ -319,8 +320,8 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Services of the application that are database servers whose dump is loaded.
-    pub(super) fn databases(&self) -> Vec<String> {
-        let loads = self.parts.iter().flat_map(Part::loads);
+    pub(super) fn database_services(&self) -> Vec<String> {
+        let loads = self.parts.iter().flat_map(RestorePart::dump_loads);
         let mut names: Vec<String> = loads.map(|l| l.service.clone()).collect();
         names.sort();
         names.dedup();
@@ -329,9 +330,9 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
 
     /// New data folders, consistent copies over the files of SQLite, volumes of the local driver,
     /// kept secrets.
-    pub(super) async fn make_ready(&self) -> Result<(), StepError> {
-        let host = &self.journal.host;
-        let confined = self.confined();
+    pub(super) async fn prepare_new_data(&self) -> Result<(), StepError> {
+        let host = &self.swap_log.host;
+        let confined = self.confined_folders();
         for (at, part) in self.parts.iter().enumerate() {
             match &part.kind {
                 PartKind::Database(_) => {
@@ -339,9 +340,9 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                         "set -e; rm -rf -- \"$1\"; mkdir -p -m 700 -- \"$(dirname \"$1\")\"; mkdir -m 755 -- \"$1\"; \
                          for r in \"$2\" \"$3\"; do [ -d \"$r\" ] || continue; chown --reference=\"$r\" -- \"$1\"; chmod --reference=\"$r\" -- \"$1\"; break; done",
                     )
-                    .arg(self.new_of(at, part).display().to_string())
+                    .arg(self.new_path(at, part).display().to_string())
                     .arg(part.live.display().to_string())
-                    .arg(self.staged_at(&part.from).display().to_string())
+                    .arg(self.staged_path(&part.from).display().to_string())
                     .timeout(Duration::from_secs(30))
                     .label("new data folder");
                     host.run_ok(&make).await?;
@@ -349,9 +350,12 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 PartKind::Files(copies) => {
                     for (copy, replaced) in copies {
                         let place = confined
-                            .sh(&format!("{}{COPY}", super::database::PLAIN))
-                            .arg(self.staged_at(copy).display().to_string())
-                            .arg(self.staged_at(replaced).display().to_string())
+                            .sh(&format!(
+                                "{}{REPLACE_FILE}",
+                                super::database::CHECK_PLAIN_FILE
+                            ))
+                            .arg(self.staged_path(copy).display().to_string())
+                            .arg(self.staged_path(replaced).display().to_string())
                             .timeout(Duration::from_secs(3600))
                             .label("consistent copy of the database");
                         host.run_ok(&place).await?;
@@ -359,7 +363,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 }
             }
         }
-        for volume in &self.create {
+        for volume in &self.volumes_to_create {
             let create = Command::new("docker")
                 .args(["volume", "create", "--label"])
                 .arg(format!("com.docker.stack.namespace={}", self.app))
@@ -368,11 +372,14 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
                 .timeout(Duration::from_secs(30));
             host.run_ok(&create).await?;
         }
-        let secrets = self.source.own("secrets").filter(|_| self.whole);
+        let secrets = self
+            .source
+            .matou_folder("secrets")
+            .filter(|_| self.whole_app);
         let Some(secrets) = secrets else {
             return Ok(());
         };
-        let to = crate::backup::data(&self.cx.config)
+        let to = crate::backup::matou_folder(&self.fleet.config)
             .join("secrets")
             .join(&self.app);
         // Values that are there already win: what runs was made with them.
@@ -382,10 +389,11 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
              [ -z \"$3\" ] || [ -z \"$(ls -A -- \"$2\")\" ] || exit 0; \
              find \"$1\" -maxdepth 1 -type f -exec cp -pn -t \"$2\" -- {} +",
             )
-            .arg(self.staged_at(&secrets).display().to_string())
+            .arg(self.staged_path(&secrets).display().to_string())
             .arg(to.display().to_string())
-            // Of what runs, older values are of no use beside newer ones.
-            .arg(if matches!(self.services, Services::Deploy(_)) {
+            // For an application that runs, secrets are copied only if none are kept: old values
+            // beside newer ones would be of no use.
+            .arg(if matches!(self.services, ServiceHandling::Deploy(_)) {
                 ""
             } else {
                 "lost"
@@ -397,38 +405,46 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
     }
 
     /// Loads every dump.
-    pub(super) async fn load(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
+    pub(super) async fn load_dumps(
+        &self,
+        manager: &StepContext,
+        nodes: &Nodes,
+    ) -> Result<(), StepError> {
         for part in &self.parts {
-            for load in part.loads() {
+            for load in part.dump_loads() {
                 let service = format!("{}_{}", self.app, load.service);
-                let staged = self.staged_at(&load.dump);
-                let place = Place {
-                    storage: &self.journal.host,
-                    confined: self.confined().and([&part.folder]),
+                let staged = self.staged_path(&load.dump);
+                let place = DumpLocation {
+                    storage: &self.swap_log.host,
+                    confined: self.confined_folders().with_folders([&part.folder]),
                     live: &part.live,
                     staged: &staged,
                 };
-                load.run(manager, nodes, &service, place).await?;
+                load.load_dump(manager, nodes, &service, place).await?;
             }
         }
         Ok(())
     }
 
     /// Runs the shell lines of the stack that load a dump.
-    pub(super) async fn hooks(&self, manager: &Cx, nodes: &Nodes) -> Result<(), StepError> {
+    pub(super) async fn run_load_hooks(
+        &self,
+        manager: &StepContext,
+        nodes: &Nodes,
+    ) -> Result<(), StepError> {
         for dump in &self.hooks {
             let (Some(line), file) = (&dump.restore, &dump.file) else {
                 continue;
             };
             let service = format!("{}_{}", self.app, dump.service);
-            super::database::hook(manager, nodes, &service, line, file).await?;
+            super::database::run_load_hook(manager, nodes, &service, line, file).await?;
         }
         Ok(())
     }
 }
 
-/// The last part of a path, for a name of matou's own.
-fn name_of(path: &Path) -> String {
+/// Returns a name made of the last part of a path that is not `_data`.
+fn folder_label(path: &Path) -> String {
     let own = path.components().rev().find(|c| c.as_os_str() != "_data");
     own.map_or_else(String::new, |c| {
         let name = c.as_os_str().to_string_lossy();
@@ -436,16 +452,19 @@ fn name_of(path: &Path) -> String {
     })
 }
 
-struct Found {
+struct LiveFolder {
     mounted: bool,
-    /// A folder above it, in its volume, is a link.
+    /// A folder between the volume's folder and this one is a link.
     linked: bool,
     there: bool,
     full: bool,
 }
 
 /// Checks, applies and verifies steps one after another, as a job does.
-pub(super) async fn run_steps(cx: &Cx, steps: Vec<Box<dyn Step>>) -> Result<(), StepError> {
+pub(super) async fn run_steps(
+    cx: &StepContext,
+    steps: Vec<Box<dyn Step>>,
+) -> Result<(), StepError> {
     for step in steps {
         match step.check(cx).await? {
             Check::Done(_) => continue,
@@ -457,38 +476,38 @@ pub(super) async fn run_steps(cx: &Cx, steps: Vec<Box<dyn Step>>) -> Result<(), 
     Ok(())
 }
 
-/// The step of a job.
-pub(crate) struct ExchangeStep(pub Arc<Exchange>);
+/// The step that swaps the volumes of an application.
+pub(crate) struct SwapVolumes(pub Arc<VolumeSwap>);
 
 #[async_trait]
-impl Step for ExchangeStep {
+impl Step for SwapVolumes {
     fn name(&self) -> String {
         "exchange".into()
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        SWAP_TIMEOUT
     }
 
-    fn clean_up(&self) -> Duration {
-        TAKING_BACK
+    fn clean_up_limit(&self) -> Duration {
+        TAKE_BACK_LIMIT
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        Ok(Check::Change(self.0.lines(cx).await?))
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        Ok(Check::Change(self.0.plan_lines(cx).await?))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let (work, cx) = (self.0.clone(), cx.clone());
         // Goes on when the job's future is dropped.
-        let running = tokio::spawn(async move { work.run(&cx).await });
+        let running = tokio::spawn(async move { work.run_or_take_back(&cx).await });
         running
             .await
             .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
-        match self.0.journal.read().await? {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        match self.0.swap_log.read_state().await? {
             Some(state) if state.is_interrupted() => {
                 Err(StepError::failed("the restore did not come to its end"))
             }
@@ -497,17 +516,18 @@ impl Step for ExchangeStep {
     }
 }
 
-/// Writes down that the snapshot is being written, before it is.
-pub(crate) struct Begin(pub Arc<Exchange>);
+/// Ends what an earlier restore left, then writes the first state into the swap log. The snapshot
+/// is written only after that.
+pub(crate) struct OpenSwapLog(pub Arc<VolumeSwap>);
 
 #[async_trait]
-impl Step for Begin {
+impl Step for OpenSwapLog {
     fn name(&self) -> String {
         "begin".into()
     }
 
-    /// What an earlier restore left is looked at first.
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    /// Says what an earlier restore has left.
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let app = &self.0.app;
         let kept = |state: &RestoreState| {
             Change::decide(format!(
@@ -515,16 +535,16 @@ impl Step for Begin {
                 state.begun.strftime("at %Y-%m-%d %H:%M UTC")
             ))
         };
-        Ok(match self.0.journal.read().await? {
+        Ok(match self.0.swap_log.read_state().await? {
             None => Check::Change(Vec::new()),
             Some(state) => Check::Change(vec![match state.phase {
-                Phase::Restored => kept(&state),
-                Phase::Undone => Change::modify(
+                RestorePhase::Restored => kept(&state),
+                RestorePhase::Undone => Change::modify(
                     format!("what a restore of {app} had put in place, and was undone"),
                     "kept",
                     format!("kept beside, until `matou restore forget {app}`"),
                 ),
-                Phase::Loading | Phase::Started => Change::modify(
+                RestorePhase::Loading | RestorePhase::Started => Change::modify(
                     format!(
                         "the restore of {app} that was interrupted when its services ran on it"
                     ),
@@ -542,24 +562,24 @@ impl Step for Begin {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let work = &self.0;
-        let site = Site::of(&work.cx, cx, &work.journal).await?;
-        let earlier = work.journal.read().await?;
-        machine::begin(&site, earlier, &work.state(Phase::Staging)).await
+        let site = ServerEnvironment::connect(&work.fleet, cx, &work.swap_log).await?;
+        let earlier = work.swap_log.read_state().await?;
+        machine::begin_restore(&site, earlier, &work.initial_state(RestorePhase::Staging)).await
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
 /// The name of the unit that writes an application's snapshot.
-pub(super) fn unit(app: &str) -> String {
+pub(super) fn restore_unit_name(app: &str) -> String {
     format!("matou-restore-{app}")
 }
 
 /// Whether a path lies in a folder.
-pub(super) fn within(path: &Path, folder: &Path) -> bool {
+pub(super) fn is_within(path: &Path, folder: &Path) -> bool {
     path.starts_with(folder)
 }

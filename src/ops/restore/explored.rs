@@ -10,11 +10,12 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use super::journal::{
-    KEPT, LOOK, REMOVE_FOLDER, RENAME, look_args, rename_args, seen as read_seen,
+    FIND_EARLIER_DATA, INSPECT_SWAPS, REMOVE_FOLDER, RENAME_FOLDERS,
+    parse_swap_states as read_seen, rename_args, swap_path_args,
 };
-use super::machine::{self, Ground, Replicas, Rise};
-use super::swap::{Rename, Seen, mark};
-use crate::backup::{Phase, RestoreState, Swap};
+use super::machine::{self, BringUp, RestoreEnvironment, ServiceReplicas};
+use super::swap::{FolderRename, SwapState, mark_path};
+use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::job::StepError;
 
 /// What a folder, or a file, holds: where it came from, and what was written to it since.
@@ -226,14 +227,14 @@ impl Site {
         self.world.lock().unwrap()
     }
 
-    fn swaps(&self) -> Vec<Swap> {
-        let swap = |at: usize, name: &str, new: &str| Swap {
+    fn swaps(&self) -> Vec<FolderSwap> {
+        let swap = |at: usize, name: &str, new: &str| FolderSwap {
             live: live(name),
             new: Path::new(FOLDER).join(new),
             old: Path::new(FOLDER).join(format!("old/{at}-{name}")),
         };
         match self.file {
-            true => vec![Swap {
+            true => vec![FolderSwap {
                 old: Path::new(FOLDER).join("old/0-one"),
                 ..swap(0, "files/one", "staged/one")
             }],
@@ -245,7 +246,7 @@ impl Site {
         let own = |w: &World| w.services.keys().any(|s| s.starts_with("shop_"));
         RestoreState {
             app: "shop".into(),
-            phase: Phase::Staging,
+            phase: RestorePhase::Staging,
             begun: jiff::Timestamp::UNIX_EPOCH,
             snapshot: String::new(),
             snapshot_at: jiff::Timestamp::UNIX_EPOCH,
@@ -281,11 +282,11 @@ impl Site {
     async fn restore(&self) -> Result<(), StepError> {
         let earlier = self.world().state.clone();
         let next = self.next();
-        machine::begin(self, earlier, &next).await?;
+        machine::begin_restore(self, earlier, &next).await?;
         self.stage()?;
         let mut state = next;
         let written = || async { Ok(self.world().state.clone()) };
-        let done = machine::attempt(self, self, &mut state, written).await;
+        let done = machine::attempt_restore(self, self, &mut state, written).await;
         done.map_err(|taken| match taken.kept {
             Ok(_) => taken.why,
             Err(worse) => worse,
@@ -297,8 +298,8 @@ impl Site {
             return Ok(());
         };
         match state.phase {
-            Phase::Restored => machine::undo(self, &mut state).await,
-            _ => machine::resolve(self, &mut state).await,
+            RestorePhase::Restored => machine::undo_restore(self, &mut state).await,
+            _ => machine::resolve_restore(self, &mut state).await,
         }
     }
 
@@ -310,7 +311,10 @@ impl Site {
             if phase.is_some_and(|p| {
                 matches!(
                     p,
-                    Phase::Staging | Phase::Restoring | Phase::Loading | Phase::Undoing
+                    RestorePhase::Staging
+                        | RestorePhase::Restoring
+                        | RestorePhase::Loading
+                        | RestorePhase::Undoing
                 )
             }) {
                 return Ok(());
@@ -321,7 +325,7 @@ impl Site {
         }
         let state = self.world().state.clone();
         if let Some(mut state) = state {
-            machine::forget(self, &mut state).await?;
+            machine::forget_restore(self, &mut state).await?;
         }
         let mut world = self.world();
         for path in world.below(Path::new(FOLDER).parent().unwrap()) {
@@ -335,18 +339,18 @@ impl Site {
 }
 
 #[async_trait]
-impl Ground for Site {
-    async fn write(&self, state: &RestoreState) -> Result<(), StepError> {
+impl RestoreEnvironment for Site {
+    async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
         let mut world = self.world();
         world.step()?;
-        if self.full && state.phase == Phase::Restored {
+        if self.full && state.phase == RestorePhase::Restored {
             return Err(StepError::failed("no room is left"));
         }
         world.state = Some(state.clone());
         Ok(())
     }
 
-    async fn strike(&self) -> Result<(), StepError> {
+    async fn remove_state(&self) -> Result<(), StepError> {
         let mut world = self.world();
         world.step()?;
         world.state = None;
@@ -379,7 +383,7 @@ impl Ground for Site {
         Ok(())
     }
 
-    async fn set_away(&self, folder: &Path, what: &str) -> Result<(), StepError> {
+    async fn rename_away(&self, folder: &Path, what: &str) -> Result<(), StepError> {
         let mut world = self.world();
         world.step()?;
         world.named += 1;
@@ -387,11 +391,11 @@ impl Ground for Site {
         world.rename(folder, &to)
     }
 
-    async fn keeps(&self, state: &RestoreState) -> Result<bool, StepError> {
+    async fn keeps_earlier_data(&self, state: &RestoreState) -> Result<bool, StepError> {
         let mut world = self.world();
         if world.real.is_some() {
             let folder = state.folder.display().to_string();
-            return Ok(!world.script(KEPT, &[folder])?.is_empty());
+            return Ok(!world.script(FIND_EARLIER_DATA, &[folder])?.is_empty());
         }
         let below = world.below(&state.folder);
         Ok(below.iter().any(|p| {
@@ -404,44 +408,48 @@ impl Ground for Site {
         self.world().step()
     }
 
-    async fn look(&self, state: &RestoreState) -> Result<Vec<Seen>, StepError> {
+    async fn inspect_swaps(&self, state: &RestoreState) -> Result<Vec<SwapState>, StepError> {
         let mut world = self.world();
         if world.real.is_some() {
-            let text = world.script(LOOK, &look_args(&state.folder, &state.swaps))?;
+            let text = world.script(INSPECT_SWAPS, &swap_path_args(&state.folder, &state.swaps))?;
             return Ok(read_seen(&text, state.swaps.len()).unwrap());
         }
-        let look = |swap: &Swap| Seen {
+        let look = |swap: &FolderSwap| SwapState {
             live: world.is_there(&swap.live),
             new: world.is_there(&swap.new),
             old: world.is_there(&swap.old),
-            mark: world.is_there(&mark(swap)),
+            mark: world.is_there(&mark_path(swap)),
         };
         Ok(state.swaps.iter().map(look).collect())
     }
 
-    async fn rename(&self, renames: &[Rename]) -> Result<(), StepError> {
+    async fn apply_renames(&self, renames: &[FolderRename]) -> Result<(), StepError> {
         let mut world = self.world();
         if world.real.is_some() {
-            return world.script(RENAME, &rename_args(renames)).map(drop);
+            return world
+                .script(RENAME_FOLDERS, &rename_args(renames))
+                .map(drop);
         }
         for rename in renames {
             world.step()?;
             match rename {
-                Rename::Keep { from, to } | Rename::Place { from, to } => world.rename(from, to)?,
-                Rename::Mark(path) => {
+                FolderRename::SetAside { from, to } | FolderRename::Place { from, to } => {
+                    world.rename(from, to)?
+                }
+                FolderRename::Mark(path) => {
                     let none = Data {
                         from: "mark",
                         writes: Vec::new(),
                     };
                     world.disk.insert(path.clone(), none);
                 }
-                Rename::Unmark(path) => drop(world.disk.remove(path)),
+                FolderRename::Unmark(path) => drop(world.disk.remove(path)),
             }
         }
         Ok(())
     }
 
-    async fn running(&self, state: &RestoreState) -> Result<Replicas, StepError> {
+    async fn query_replicas(&self, state: &RestoreState) -> Result<ServiceReplicas, StepError> {
         let world = self.world();
         let all = world.services.iter();
         Ok(all
@@ -450,7 +458,7 @@ impl Ground for Site {
             .collect())
     }
 
-    async fn stop(&self, state: &RestoreState) -> Result<(), StepError> {
+    async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError> {
         let mut world = self.world();
         if state.deployed {
             world.step()?;
@@ -465,7 +473,7 @@ impl Ground for Site {
         Ok(())
     }
 
-    async fn give_back(&self, replicas: &Replicas) -> Result<(), StepError> {
+    async fn give_back_replicas(&self, replicas: &ServiceReplicas) -> Result<(), StepError> {
         let mut world = self.world();
         for (name, n) in replicas {
             world.step()?;
@@ -477,24 +485,24 @@ impl Ground for Site {
         Ok(())
     }
 
-    async fn tell(&self, _: String) {}
+    async fn tell_operator(&self, _: String) {}
 }
 
 #[async_trait]
-impl Rise for Site {
-    fn ground(&self) -> &dyn Ground {
+impl BringUp for Site {
+    fn environment(&self) -> &dyn RestoreEnvironment {
         self
     }
 
-    fn goes_on(&self) -> bool {
+    fn keeps_services_running(&self) -> bool {
         self.file
     }
 
-    fn loads(&self) -> bool {
+    fn loads_dumps(&self) -> bool {
         !self.file
     }
 
-    async fn make_ready(&self) -> Result<(), StepError> {
+    async fn prepare_new_data(&self) -> Result<(), StepError> {
         let mut world = self.world();
         if !self.file {
             world.step()?;
@@ -507,7 +515,7 @@ impl Rise for Site {
         Ok(())
     }
 
-    async fn load(&self, state: &RestoreState) -> Result<(), StepError> {
+    async fn load_databases(&self, state: &RestoreState) -> Result<(), StepError> {
         let mut world = self.world();
         world.step()?;
         let n = state.replicas.iter().find(|(name, _)| name == "shop_db");
@@ -517,7 +525,7 @@ impl Rise for Site {
         world.step()
     }
 
-    async fn start(&self, state: &RestoreState) -> Result<(), StepError> {
+    async fn start_services(&self, state: &RestoreState) -> Result<(), StepError> {
         if state.deployed {
             let mut world = self.world();
             world.step()?;
@@ -526,14 +534,14 @@ impl Rise for Site {
             world.services.extend(own);
             world.time_passes();
         }
-        self.give_back(&state.replicas).await
+        self.give_back_replicas(&state.replicas).await
     }
 
-    async fn load_late(&self) -> Result<(), StepError> {
+    async fn run_load_hooks(&self) -> Result<(), StepError> {
         self.world().step()
     }
 
-    async fn ask(&self) -> Result<(), StepError> {
+    async fn check_answers(&self) -> Result<(), StepError> {
         self.world().step()?;
         match self.in_vain {
             true => Err(StepError::failed("it does not answer")),
@@ -541,7 +549,7 @@ impl Rise for Site {
         }
     }
 
-    async fn remove_rests(&self) -> Result<(), StepError> {
+    async fn remove_staging(&self) -> Result<(), StepError> {
         let mut world = self.world();
         for rest in ["staged", "fresh"] {
             world.step()?;
@@ -745,10 +753,10 @@ fn what_runs_is_not_taken_back_for_want_of_a_note() {
     };
     let work = async {
         let mut state = site.next();
-        machine::begin(&site, None, &state).await.unwrap();
+        machine::begin_restore(&site, None, &state).await.unwrap();
         site.stage().unwrap();
         let written = || async { Ok(site.world().state.clone()) };
-        let failed = machine::attempt(&site, &site, &mut state, written).await;
+        let failed = machine::attempt_restore(&site, &site, &mut state, written).await;
         assert!(failed.unwrap_err().in_use);
     };
     futures_util::FutureExt::now_or_never(work).expect("nothing is waited for");
@@ -757,7 +765,7 @@ fn what_runs_is_not_taken_back_for_want_of_a_note() {
         assert_eq!(world.disk[&live(name)].from, "snapshot");
     }
     assert_eq!(world.services, world.wanted);
-    assert_eq!(world.state.as_ref().unwrap().phase, Phase::Started);
+    assert_eq!(world.state.as_ref().unwrap().phase, RestorePhase::Started);
     let (undone, led) = give(Act::Undo, &world, u32::MAX);
     assert!(led && !undone.is_interrupted());
     let (let_go, led) = give(Act::Forget, &world, u32::MAX);

@@ -1,20 +1,21 @@
-//! A snapshot, or a part of one, in a folder of the operator's choice. It is written into a folder of
-//! matou's own in there, and moved up when it is whole: what fails removes that and nothing else.
+//! Restores a snapshot, or a part of it, into a folder of the operator's choice. restic writes into
+//! a subfolder of matou's own; when that is complete, its content is moved up. A failure removes
+//! the subfolder and nothing else.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::stage::Stage;
-use crate::host::{Confined, Host};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use super::stage::StageSnapshot;
+use crate::host::{ConfinedFolders, Host};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// Where restic writes, in the folder that was chosen.
-const PARTIAL: &str = ".matou-partial";
+const PARTIAL_FOLDER: &str = ".matou-partial";
 
 /// Says what the folder `$1` holds: `nothing`, `partial` (what an interrupted one wrote), `something`.
-const LOOK: &str = r#"if [ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }; then echo something; exit 0; fi
+const INSPECT_FOLDER: &str = r#"if [ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }; then echo something; exit 0; fi
 held=$(ls -A -- "$1" 2>/dev/null | head -n 2)
 case $held in '') echo nothing ;; "$2") echo partial ;; *) echo something ;; esac"#;
 
@@ -27,22 +28,22 @@ for p in * .[!.]* ..?*; do
 done
 cd ..; rmdir -- "$2"; sync"#;
 
-/// The step.
-pub(super) struct IntoFolder {
+/// The step that restores into a folder.
+pub(super) struct RestoreIntoFolder {
     folder: PathBuf,
-    /// Where root follows no link; the folder itself may be made and removed.
-    confined: Confined,
-    stage: Stage,
+    /// Folders in which root follows no link; the chosen folder itself may be made and removed.
+    confined: ConfinedFolders,
+    stage: StageSnapshot,
 }
 
-impl IntoFolder {
-    /// `stage` tells what is written, wherever it says.
-    pub fn new(folder: &str, stage: Stage) -> Self {
+impl RestoreIntoFolder {
+    /// Uses the paths and source of `stage`, but replaces its folder.
+    pub fn new(folder: &str, stage: StageSnapshot) -> Self {
         let folder = PathBuf::from(folder);
         let confined = stage.confined.clone();
-        let stage = Stage {
-            confined: stage.confined.and([&folder]),
-            folder: folder.join(PARTIAL),
+        let stage = StageSnapshot {
+            confined: stage.confined.with_folders([&folder]),
+            folder: folder.join(PARTIAL_FOLDER),
             ..stage
         };
         Self {
@@ -52,15 +53,15 @@ impl IntoFolder {
         }
     }
 
-    async fn held(&self, host: &Host) -> Result<String, StepError> {
+    async fn check_folder(&self, host: &Host) -> Result<String, StepError> {
         let look = self
             .confined
-            .sh(LOOK)
+            .sh(INSPECT_FOLDER)
             .arg(self.folder.display().to_string())
-            .arg(PARTIAL)
+            .arg(PARTIAL_FOLDER)
             .timeout(Duration::from_secs(20))
             .label(format!("is {} empty", self.folder.display()));
-        let held = host.run_ok(&look).await?.text();
+        let held = host.run_ok(&look).await?.stdout_text();
         match held.as_str() {
             "nothing" | "partial" => Ok(held),
             _ => Err(StepError::failed(format!(
@@ -73,7 +74,7 @@ impl IntoFolder {
 }
 
 #[async_trait]
-impl Step for IntoFolder {
+impl Step for RestoreIntoFolder {
     fn name(&self) -> String {
         self.stage.name()
     }
@@ -82,8 +83,8 @@ impl Step for IntoFolder {
         self.stage.timeout()
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
-        let held = self.held(&cx.host).await?;
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let held = self.check_folder(&cx.host).await?;
         self.stage.check_room(cx).await?;
         let mut lines = Vec::new();
         if held == "partial" {
@@ -92,25 +93,25 @@ impl Step for IntoFolder {
                 self.stage.folder.display()
             )));
         }
-        lines.extend(self.stage.lines_into(&self.folder));
+        lines.extend(self.stage.plan_lines_into(&self.folder));
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         // It may have been filled since the plan was made.
-        self.held(&cx.host).await?;
+        self.check_folder(&cx.host).await?;
         let folder = self.folder.display().to_string();
         let confined = &self.confined;
         let ready = confined.sh(
             "set -e; [ -d \"$1\" ] || { mkdir -p -m 700 -- \"$1\"; echo made; }; rm -rf --one-file-system -- \"$1/$2\"",
         )
-        .args([folder.as_str(), PARTIAL])
+        .args([folder.as_str(), PARTIAL_FOLDER])
         .timeout(Duration::from_secs(1800))
         .label(format!("make {folder}"));
-        let made = !cx.host.run_ok(&ready).await?.text().is_empty();
+        let made = !cx.host.run_ok(&ready).await?.stdout_text().is_empty();
         let up = confined
             .sh(MOVE_UP)
-            .args([folder.as_str(), PARTIAL])
+            .args([folder.as_str(), PARTIAL_FOLDER])
             .timeout(Duration::from_secs(300))
             .label(format!("put it into {folder}"));
         let written = match self.stage.apply(cx).await {
@@ -118,7 +119,7 @@ impl Step for IntoFolder {
             Err(why) => Err(why),
         };
         if written.is_err() && made {
-            // Empty, or somebody's by now.
+            // Fails harmlessly if somebody has put something there.
             let undo = confined.sh("rmdir -- \"$1\"").arg(&folder);
             let undo = undo.label(format!("remove {folder}"));
             cx.host.run(&undo).await?;
@@ -127,7 +128,7 @@ impl Step for IntoFolder {
     }
 
     /// It was counted already.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

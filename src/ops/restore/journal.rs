@@ -1,24 +1,24 @@
-//! The state file of an application's restore on the storage node, the folder beside it, and the
-//! renames that put folders in place. Every part can be run again after it was interrupted anywhere.
+//! The swap log: the state file of an application's restore on the storage node, the folder beside
+//! it, and the renames that swap folders. Everything here can be run again after an interruption.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::swap::{Rename, Seen, mark};
-use crate::backup::{Phase, RestoreState, Swap};
-use crate::host::{Command, Confined, Host};
+use super::swap::{FolderRename, SwapState, mark_path};
+use crate::backup::{FolderSwap, RestorePhase, RestoreState};
+use crate::host::{Command, ConfinedFolders, Host};
 use crate::job::StepError;
 
-/// What of each swap is there, a line each: live, new, old, mark. `$1` is the restore's folder: where it
-/// is not there, its disk is not, and nothing can be told.
-pub(super) const LOOK: &str = r#"there() { if [ -e "$1" ] || [ -L "$1" ]; then printf 1; else printf 0; fi; }
+/// Prints what exists of each swap, a line each: live, new, old, mark. `$1` is the folder of the
+/// restore. If that is missing, its disk is not mounted, and the script fails.
+pub(super) const INSPECT_SWAPS: &str = r#"there() { if [ -e "$1" ] || [ -L "$1" ]; then printf 1; else printf 0; fi; }
 [ $# = 1 ] || [ -d "$1" ] || { echo "$1 is not there: is its disk mounted?" >&2; exit 1; }
 shift
 for p; do there "$p"; n=$((n + 1)); [ $((n % 4)) != 0 ] || echo; done"#;
 
-/// Carries out renames, three arguments each: what, from, to. A rename never replaces anything, and
-/// never copies: what is on another file system, or another mount of it, is told before.
-pub(super) const RENAME: &str = r#"set -e
+/// Renames folders; three arguments for each: what, from, to. Never replaces and never copies:
+/// fails if the target exists, or is on another file system or mount.
+pub(super) const RENAME_FOLDERS: &str = r#"set -e
 mount_of() { sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/0 <"$1"; }
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 while [ $# -ge 3 ]; do
@@ -38,28 +38,29 @@ while [ $# -ge 3 ]; do
 done
 sync"#;
 
-/// Prints what in the folder `$1` is of before: anything but folders that are empty.
-pub(super) const KEPT: &str = r#"for d in "$1/old" "$1/found"; do
+/// Prints a path if the folder `$1` holds set-aside data: anything but empty folders.
+pub(super) const FIND_EARLIER_DATA: &str = r#"for d in "$1/old" "$1/found"; do
     [ ! -e "$d" ] || find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit
 done"#;
 
-/// Removes the restore's folder `$1`, when `$2` says so only if nothing of before is in it.
+/// Removes the folder `$1` of a restore. If `$2` is `empty-handed`, fails if it holds set-aside
+/// data.
 pub(super) const REMOVE_FOLDER: &str = r#"[ "$2" != empty-handed ] || for d in "$1/old" "$1/found"; do
     [ ! -e "$d" ] || [ -z "$(find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit)" ] || {
         echo "$d still holds data of before: nothing is removed" >&2; exit 1; }
 done
 rm -rf --one-file-system -- "$1"; sync"#;
 
-/// Files beside the state that keep room for it, each for one time that it is written on a full disk, and
-/// the least size of one.
-const SPARES: usize = 6;
-const SPARE: usize = 16 << 10;
+/// How many spare files reserve room for the state, and their least size in bytes. Each allows one
+/// write on a full disk.
+const SPARE_COUNT: usize = 6;
+const SPARE_BYTES: usize = 16 << 10;
 
-/// Writes what comes, of `$2` bytes, as the file `$1`, whole or not at all. Files of `$3` bytes beside it,
-/// the last of which has the number `$4`, keep room: on a full disk the content is put into the place of
-/// one, which takes none. When `$5` says so, nothing is written without that room: nothing is begun then
-/// whose end could not be written down.
-pub(super) const WRITE: &str = r#"set -e; umask 077; f=$1 length=$2 size=$3 last=$4
+/// Writes standard input, `$2` bytes, as the file `$1`, completely or not at all. `$4` spare files
+/// of `$3` bytes beside it reserve room: on a full disk the content is written over one of them. If
+/// `$5` is `first`, fails without that room: a restore does not begin if its end could not be
+/// written down.
+pub(super) const WRITE_STATE: &str = r#"set -e; umask 077; f=$1 length=$2 size=$3 last=$4
 mkdir -p -m 700 -- "$(dirname -- "$f")"
 text=$(cat; printf .); text=${text%.}
 [ "$(printf %s "$text" | wc -c)" -eq "$length" ] || { echo 'it arrived incomplete' >&2; exit 1; }
@@ -88,19 +89,19 @@ done
 echo "no room is left in $(dirname -- "$f")" >&2; exit 1"#;
 
 /// Prints folders beside `$1` that earlier restores left, and that nothing else tells of.
-const LEFT: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;
+const LIST_LEFTOVERS: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;
 
 /// Folder of restores beside the volumes of an engine.
-pub(super) const ENGINES: &str = "matou-restores";
+pub(super) const ENGINE_RESTORES: &str = "matou-restores";
 
-/// Where the state of an application's restore is written.
+/// The swap log of one application.
 #[derive(Clone)]
-pub(crate) struct Journal {
+pub(crate) struct SwapLog {
     pub host: Host,
     path: PathBuf,
 }
 
-impl Journal {
+impl SwapLog {
     /// `data` is matou's own folder on the storage node.
     pub fn new(host: &Host, data: &Path, app: &str) -> Self {
         Self {
@@ -109,26 +110,33 @@ impl Journal {
         }
     }
 
-    /// Where root follows no link: the data of all applications and, where volumes are the engine's
-    /// own, its folder, in which a restore's `folder` lies beside them.
-    pub fn confined<'a>(&self, folders: impl IntoIterator<Item = &'a Path>) -> Confined {
+    /// Returns the folders in which root follows no link: the data of all applications and, for
+    /// volumes of the local driver, Docker's folder.
+    pub fn confined_folders<'a>(
+        &self,
+        folders: impl IntoIterator<Item = &'a Path>,
+    ) -> ConfinedFolders {
         let data = self.path.ancestors().nth(3).unwrap_or(&self.path);
-        let engine = |p: &'a Path| p.ancestors().find(|a| a.ends_with(ENGINES))?.parent();
-        Confined::to(data).and(folders.into_iter().filter_map(engine))
+        let engine = |p: &'a Path| {
+            p.ancestors()
+                .find(|a| a.ends_with(ENGINE_RESTORES))?
+                .parent()
+        };
+        ConfinedFolders::new(data).with_folders(folders.into_iter().filter_map(engine))
     }
 
-    /// What is written; `None` when no restore is under way or kept.
+    /// Reads the state. `None` if no restore is under way or kept.
     ///
     /// # Errors
-    /// When the node can't be asked, or the file can't be understood.
-    pub async fn read(&self) -> Result<Option<RestoreState>, StepError> {
+    /// The node can't be asked, or the file can't be parsed.
+    pub async fn read_state(&self) -> Result<Option<RestoreState>, StepError> {
         let read = Command::sh("[ ! -e \"$1\" ] || { echo there; cat -- \"$1\"; }")
             .arg(self.path.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("state of the restore");
-        let text = self.host.run_ok(&read).await?.text();
-        // A file that is empty is no word that there is none.
+        let text = self.host.run_ok(&read).await?.stdout_text();
+        // An empty file does not mean that there is no restore.
         let Some(text) = text.strip_prefix("there") else {
             return Ok(None);
         };
@@ -142,15 +150,15 @@ impl Journal {
     }
 
     /// Writes it, complete or not at all; on a full disk too, once the first one was written.
-    pub async fn write(&self, state: &RestoreState) -> Result<(), StepError> {
+    pub async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
         let text = serde_json::to_vec_pretty(state)
             .map_err(|e| StepError::failed(format!("the state can't be written: {e}")))?;
-        let first = matches!(state.phase, Phase::Staging | Phase::Restoring);
-        let write = Command::sh(WRITE)
+        let first = matches!(state.phase, RestorePhase::Staging | RestorePhase::Restoring);
+        let write = Command::sh(WRITE_STATE)
             .arg(self.path.display().to_string())
             .arg(text.len().to_string())
-            .arg(SPARE.max(2 * text.len()).to_string())
-            .arg(SPARES.to_string())
+            .arg(SPARE_BYTES.max(2 * text.len()).to_string())
+            .arg(SPARE_COUNT.to_string())
             .arg(if first { "first" } else { "" })
             .stdin(text)
             .sudo()
@@ -161,24 +169,24 @@ impl Journal {
     }
 
     /// Removes the state.
-    pub async fn strike(&self) -> Result<(), StepError> {
+    pub async fn remove_state(&self) -> Result<(), StepError> {
         let mut paths = vec![self.path.clone()];
-        paths.extend((1..=SPARES).map(|n| {
+        paths.extend((1..=SPARE_COUNT).map(|n| {
             let mut spare = self.path.clone().into_os_string();
             spare.push(format!(".spare{n}"));
             PathBuf::from(spare)
         }));
-        self.remove(&paths).await
+        self.remove_paths(&paths).await
     }
 
-    /// Removes the state of something that wrote nothing beside, and exchanged nothing.
-    pub async fn clear(&self, state: &RestoreState) -> Result<(), StepError> {
+    /// Removes the folder of a restore, which must hold no set-aside data, and its state.
+    pub async fn remove_folder_and_state(&self, state: &RestoreState) -> Result<(), StepError> {
         self.remove_folder(&state.folder, true).await?;
-        self.strike().await
+        self.remove_state().await
     }
 
     /// Removes files and folders of matou's own.
-    pub async fn remove(&self, paths: &[PathBuf]) -> Result<(), StepError> {
+    pub async fn remove_paths(&self, paths: &[PathBuf]) -> Result<(), StepError> {
         let remove = Command::new("rm")
             .args(["-rf", "--one-file-system", "--"])
             .args(paths.iter().map(|p| p.display().to_string()))
@@ -188,11 +196,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Removes the folder of a restore; when `empty_handed`, only if nothing of before is in it.
+    /// Removes the folder of a restore. If `empty_handed`, fails if it holds set-aside data.
     pub async fn remove_folder(&self, folder: &Path, empty_handed: bool) -> Result<(), StepError> {
         let how = if empty_handed { "empty-handed" } else { "all" };
         let remove = self
-            .confined([folder])
+            .confined_folders([folder])
             .sh(REMOVE_FOLDER)
             .arg(folder.display().to_string())
             .arg(how)
@@ -202,70 +210,79 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether something of before is kept in a restore's folder.
-    pub async fn keeps(&self, folder: &Path) -> Result<bool, StepError> {
+    /// Whether the folder of a restore holds set-aside data.
+    pub async fn keeps_earlier_data(&self, folder: &Path) -> Result<bool, StepError> {
         let look = self
-            .confined([folder])
-            .sh(KEPT)
+            .confined_folders([folder])
+            .sh(FIND_EARLIER_DATA)
             .arg(folder.display().to_string())
             .timeout(Duration::from_secs(120))
             .label("what is set aside");
-        Ok(!self.host.run_ok(&look).await?.text().is_empty())
+        Ok(!self.host.run_ok(&look).await?.stdout_text().is_empty())
     }
 
     /// Folders that earlier restores left beside `folder`, with a date in their names.
-    pub async fn left(&self, folder: &Path) -> Result<Vec<PathBuf>, StepError> {
-        let look = Command::sh(LEFT)
+    pub async fn list_leftovers(&self, folder: &Path) -> Result<Vec<PathBuf>, StepError> {
+        let look = Command::sh(LIST_LEFTOVERS)
             .arg(folder.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("what earlier restores left");
-        let text = self.host.run_ok(&look).await?.text();
+        let text = self.host.run_ok(&look).await?.stdout_text();
         Ok(text.lines().map(PathBuf::from).collect())
     }
 
-    /// Gives the folder of a restore, where there is one, a name that says what it is, so that another
-    /// restore can begin; answers with it.
-    pub async fn set_away(&self, folder: &Path, what: &str) -> Result<Option<PathBuf>, StepError> {
+    /// Renames the folder of a restore, if it exists, so that another restore can begin. Returns
+    /// the new name, which is made of `what` and the time.
+    pub async fn rename_away(
+        &self,
+        folder: &Path,
+        what: &str,
+    ) -> Result<Option<PathBuf>, StepError> {
         let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
         let mut to = folder.as_os_str().to_owned();
         to.push(format!("~{what}-{now}"));
         let to = PathBuf::from(to);
         let script = "[ -d \"$1\" ] || exit 0; [ ! -e \"$2\" ] && mv -T -- \"$1\" \"$2\" && echo moved; sync";
         let rename = self
-            .confined([folder])
+            .confined_folders([folder])
             .sh(script)
             .arg(folder.display().to_string())
             .arg(to.display().to_string())
             .timeout(Duration::from_secs(60))
             .label(format!("keep {}", folder.display()));
-        let moved = self.host.run_ok(&rename).await?.text();
+        let moved = self.host.run_ok(&rename).await?.stdout_text();
         Ok((!moved.is_empty()).then_some(to))
     }
 
-    /// What of each swap is there. `folder` is the restore's.
-    pub(super) async fn look(&self, folder: &Path, swaps: &[Swap]) -> Result<Vec<Seen>, StepError> {
+    /// Looks at what exists of each swap. `folder` is the folder of the restore.
+    pub(super) async fn inspect_swaps(
+        &self,
+        folder: &Path,
+        swaps: &[FolderSwap],
+    ) -> Result<Vec<SwapState>, StepError> {
         let look = self
-            .confined([folder])
-            .sh(LOOK)
-            .args(look_args(folder, swaps))
+            .confined_folders([folder])
+            .sh(INSPECT_SWAPS)
+            .args(swap_path_args(folder, swaps))
             .timeout(Duration::from_secs(60))
             .label("where the folders are");
-        let text = self.host.run_ok(&look).await?.text();
-        seen(&text, swaps.len()).ok_or_else(|| {
+        let text = self.host.run_ok(&look).await?.stdout_text();
+        parse_swap_states(&text, swaps.len()).ok_or_else(|| {
             StepError::failed(format!("where the folders are can't be told: {text:?}"))
         })
     }
 
-    /// Carries out renames. A volume that lies outside of the data is exchanged whole, and no
-    /// container can make a link of a folder above it.
-    pub(super) async fn rename(&self, renames: &[Rename]) -> Result<(), StepError> {
-        let confined = self.confined(renames.iter().flat_map(paths));
-        let inside = |rename: &Rename| paths(rename).iter().all(|p| confined.holds(p));
+    /// Carries out renames. Root follows no link in the data folder. A volume outside of it is
+    /// swapped as a whole, and no container can make a link of a folder above it.
+    pub(super) async fn apply_renames(&self, renames: &[FolderRename]) -> Result<(), StepError> {
+        let confined = self.confined_folders(renames.iter().flat_map(rename_paths));
+        let inside =
+            |rename: &FolderRename| rename_paths(rename).iter().all(|p| confined.contains(p));
         for some in renames.chunk_by(|a, b| inside(a) == inside(b)) {
             let command = match inside(&some[0]) {
-                true => confined.sh(RENAME),
-                false => Command::sh(RENAME).sudo(),
+                true => confined.sh(RENAME_FOLDERS),
+                false => Command::sh(RENAME_FOLDERS).sudo(),
             };
             let command = command
                 .args(rename_args(some))
@@ -277,19 +294,19 @@ impl Journal {
     }
 }
 
-pub(super) fn look_args(folder: &Path, swaps: &[Swap]) -> Vec<String> {
+pub(super) fn swap_path_args(folder: &Path, swaps: &[FolderSwap]) -> Vec<String> {
     let paths = swaps
         .iter()
-        .flat_map(|s| [s.live.clone(), s.new.clone(), s.old.clone(), mark(s)]);
+        .flat_map(|s| [s.live.clone(), s.new.clone(), s.old.clone(), mark_path(s)]);
     std::iter::once(folder.to_owned())
         .chain(paths)
         .map(|p| p.display().to_string())
         .collect()
 }
 
-pub(super) fn seen(text: &str, swaps: usize) -> Option<Vec<Seen>> {
+pub(super) fn parse_swap_states(text: &str, swaps: usize) -> Option<Vec<SwapState>> {
     let line = |line: &str| match line.as_bytes() {
-        [live, new, old, mark] => Some(Seen {
+        [live, new, old, mark] => Some(SwapState {
             live: *live == b'1',
             new: *new == b'1',
             old: *old == b'1',
@@ -297,28 +314,32 @@ pub(super) fn seen(text: &str, swaps: usize) -> Option<Vec<Seen>> {
         }),
         _ => None,
     };
-    let seen: Vec<Seen> = text.lines().map(line).collect::<Option<_>>()?;
+    let seen: Vec<SwapState> = text.lines().map(line).collect::<Option<_>>()?;
     (seen.len() == swaps).then_some(seen)
 }
 
-pub(super) fn rename_args(renames: &[Rename]) -> Vec<String> {
+pub(super) fn rename_args(renames: &[FolderRename]) -> Vec<String> {
     let all = renames.iter().flat_map(|rename| match rename {
-        Rename::Keep { from, to } => ["keep".into(), from.display().to_string(), shown(to)],
-        Rename::Place { from, to } => ["place".into(), from.display().to_string(), shown(to)],
-        Rename::Mark(path) => ["mark".into(), String::new(), shown(path)],
-        Rename::Unmark(path) => ["unmark".into(), String::new(), shown(path)],
+        FolderRename::SetAside { from, to } => {
+            ["keep".into(), from.display().to_string(), path_text(to)]
+        }
+        FolderRename::Place { from, to } => {
+            ["place".into(), from.display().to_string(), path_text(to)]
+        }
+        FolderRename::Mark(path) => ["mark".into(), String::new(), path_text(path)],
+        FolderRename::Unmark(path) => ["unmark".into(), String::new(), path_text(path)],
     });
     all.collect()
 }
 
-fn paths(rename: &Rename) -> Vec<&Path> {
+fn rename_paths(rename: &FolderRename) -> Vec<&Path> {
     match rename {
-        Rename::Keep { from, to } | Rename::Place { from, to } => vec![from, to],
-        Rename::Mark(path) | Rename::Unmark(path) => vec![path],
+        FolderRename::SetAside { from, to } | FolderRename::Place { from, to } => vec![from, to],
+        FolderRename::Mark(path) | FolderRename::Unmark(path) => vec![path],
     }
 }
 
-fn shown(path: &Path) -> String {
+fn path_text(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -330,9 +351,9 @@ mod tests {
         use std::io::Write;
         use std::process::Stdio;
         let mut shell = std::process::Command::new("sh")
-            .args(["-c", WRITE, "sh"])
+            .args(["-c", WRITE_STATE, "sh"])
             .arg(file)
-            .args([text.len(), SPARE, SPARES].map(|n| n.to_string()))
+            .args([text.len(), SPARE_BYTES, SPARE_COUNT].map(|n| n.to_string()))
             .arg(how)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -384,7 +405,7 @@ mod tests {
                 assert_eq!(now(), text);
             }
             // What can't be brought to its end is not begun, and what was written stays.
-            for n in 1..=SPARES {
+            for n in 1..=SPARE_COUNT {
                 let _ = std::fs::remove_file(format!("{}.spare{n}", file.display()));
             }
             fill_up();

@@ -1,10 +1,10 @@
-//! Restoring: a file or folder, an application in place or beside itself, everything; undoing it;
-//! proving that it can be done.
+//! Restores: a file or folder, an application in place or under another name, everything. Also
+//! undoing a restore, and proving that one would work.
 //!
-//! Nothing is overwritten. restic writes beside the data, on the same file system; then the folders
-//! are exchanged by renames while the services are stopped; what was there before is kept until it
-//! is let go. A file on the storage node tells how far it came, so that what was interrupted can be
-//! taken back.
+//! Nothing is overwritten. restic writes to a staging folder on the same file system. Then the
+//! services are stopped and the folders are swapped by renames. What was live before is set aside
+//! until the operator lets it go. The swap log on the storage node says how far a restore is, so
+//! that an interrupted one can be taken back.
 
 mod arriving;
 mod database;
@@ -34,44 +34,46 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{Context, Request, RestoreTo, RestoreWhat};
-use crate::backup::{self, Layout};
+use super::{FleetContext, Request, RestoreDestination, RestoreScope};
+use crate::backup::{self, AppStorage};
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
-use crate::host::{Command, Host, Stream};
-use crate::job::{Change, Check, Confirm, Cx, Job, Stage as JobStage, Step, StepError, Track};
+use crate::host::{Command, Host, OutputStream};
+use crate::job::{
+    Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError, Track,
+};
 use crate::model::Swarm;
-use crate::stack::{AppFile, Dump, Target, check_app_name as check_name};
+use crate::stack::{AppFile, Dump, RenderTarget, check_app_name as check_name};
 
-use exchange::{Begin, Exchange, ExchangeStep, Services};
-use parts::{Part, PartKind};
-use stage::Stage;
+use exchange::{OpenSwapLog, ServiceHandling, SwapVolumes, VolumeSwap};
+use parts::{PartKind, RestorePart};
+use stage::StageSnapshot;
 
-pub(in crate::ops) use arriving::Arriving;
-pub(in crate::ops) use database::{data_folder, shell};
-pub(in crate::ops) use journal::Journal;
+pub(in crate::ops) use arriving::IncomingApp;
+pub(in crate::ops) use database::{database_data_folder, portable_load_scripts};
+pub(in crate::ops) use journal::SwapLog;
 pub(in crate::ops) use machine::has_to_deploy;
-pub(in crate::ops) use parts::{held, mounts as mounted};
-pub(in crate::ops) use settled::{Settled, check_settled};
-pub(crate) use source::Source;
+pub(in crate::ops) use parts::{find_holding_volume, parse_stack_mounts as mounted};
+pub(in crate::ops) use settled::{CheckRestoresSettled, check_restore_settled};
+pub(crate) use source::RestoreSource;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
-async fn saved(cx: &Context) -> Result<BTreeSet<String>, String> {
+async fn list_apps_with_snapshots(cx: &FleetContext) -> Result<BTreeSet<String>, String> {
     let all = crate::collect::read_snapshots(&cx.config, &cx.nodes).await?;
-    let sound = all.into_iter().filter(|s| s.is_sound());
+    let sound = all.into_iter().filter(|s| s.can_be_newest());
     Ok(sound.filter_map(|s| s.app).collect())
 }
 
 /// Applications that have no snapshot: told, and left as they are.
-struct Without(Vec<String>);
+struct AppsWithoutSnapshot(Vec<String>);
 
 #[async_trait]
-impl Step for Without {
+impl Step for AppsWithoutSnapshot {
     fn name(&self) -> String {
         "without a snapshot".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let lines = self.0.iter();
         let line = |app| {
             Change::same(format!(
@@ -81,15 +83,15 @@ impl Step for Without {
         Ok(Check::Done(lines.map(line).collect()))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
 /// Makes the job of a request about restores.
-pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String> {
-    let storage = storage(cx)?;
-    let data = backup::data(&cx.config);
+pub(super) async fn build_restore_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+    let storage = find_storage_node(cx)?;
+    let data = backup::matou_folder(&cx.config);
     let (confirm, steps) = match request {
         Request::Restore {
             app,
@@ -99,21 +101,25 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
         } => {
             check_name(app)?;
             let source = match what {
-                RestoreWhat::App => Source::whole(cx, app, snapshot.as_deref()).await?,
-                RestoreWhat::Path { .. } => Source::of(cx, app, snapshot.as_deref()).await?,
+                RestoreScope::App => {
+                    RestoreSource::load_whole(cx, app, snapshot.as_deref()).await?
+                }
+                RestoreScope::Path { .. } => {
+                    RestoreSource::load(cx, app, snapshot.as_deref()).await?
+                }
             };
-            restore(cx, source, what, to).await?
+            restore_steps(cx, source, what, to).await?
         }
         Request::RestoreAll => {
             let mut steps = Vec::new();
             let mut without = Vec::new();
-            let swarm = swarm(cx).await?;
-            let saved = saved(cx).await?;
-            for app in backup::names(&cx.config, &swarm) {
+            let swarm = query_swarm_for_restore(cx).await?;
+            let saved = list_apps_with_snapshots(cx).await?;
+            for app in backup::list_app_names(&cx.config, &swarm) {
                 match saved.contains(&app) {
                     true => {
-                        let source = Source::whole(cx, &app, None).await?;
-                        steps.extend(in_place(cx, source).await?);
+                        let source = RestoreSource::load_whole(cx, &app, None).await?;
+                        steps.extend(restore_in_place_steps(cx, source).await?);
                     }
                     false => without.push(app),
                 }
@@ -121,15 +127,15 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             if steps.is_empty() {
                 return Err("there is no application that could be restored".into());
             }
-            steps.insert(0, Box::new(Without(without)));
+            steps.insert(0, Box::new(AppsWithoutSnapshot(without)));
             (Confirm::TypeName(cx.config.fleet.name.clone()), steps)
         }
         Request::RestoreUndo { app } => {
             check_name(app)?;
-            let undo: Box<dyn Step> = Box::new(undo::Undo {
+            let undo: Box<dyn Step> = Box::new(undo::UndoRestore {
                 app: app.clone(),
-                cx: cx.clone(),
-                journal: Journal::new(&storage.host, &data, app),
+                fleet: cx.clone(),
+                swap_log: SwapLog::new(&storage.host, &data, app),
             });
             (Confirm::TypeName(app.clone()), vec![undo])
         }
@@ -137,18 +143,18 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
             check_name(app)?;
             let mut folders = vec![data.join("restores").join(app)];
             if cx.config.storage.driver == StorageDriver::Local {
-                let root = docker_root(&storage.host).await?;
-                folders.push(root.join(journal::ENGINES).join(app));
+                let root = query_docker_root(&storage.host).await?;
+                folders.push(root.join(journal::ENGINE_RESTORES).join(app));
             }
-            let forget: Box<dyn Step> = Box::new(undo::Forget {
+            let forget: Box<dyn Step> = Box::new(undo::ForgetRestore {
                 app: app.clone(),
-                cx: cx.clone(),
+                fleet: cx.clone(),
                 folders,
-                journal: Journal::new(&storage.host, &data, app),
+                swap_log: SwapLog::new(&storage.host, &data, app),
             });
             (Confirm::TypeName(app.clone()), vec![forget])
         }
-        Request::Verify { apps } => (Confirm::None, verify::steps(cx, apps).await?),
+        Request::Verify { apps } => (Confirm::None, verify::proof_steps(cx, apps).await?),
         _ => return Err("this is no request about restores".into()),
     };
     let stage = JobStage {
@@ -165,83 +171,91 @@ pub(super) async fn build(request: &Request, cx: &Context) -> Result<Job, String
     Ok(job)
 }
 
-fn storage(cx: &Context) -> Result<NodeHandle, String> {
+fn find_storage_node(cx: &FleetContext) -> Result<NodeHandle, String> {
     let name = &cx.config.storage.node;
     let node = cx.nodes.get(name).cloned();
     node.ok_or_else(|| format!("[storage] node = {name:?} is not among the nodes of config.toml"))
 }
 
-async fn swarm(cx: &Context) -> Result<Swarm, String> {
-    let manager = cx.nodes.manager().await.map_err(|e| e.to_string())?;
-    manager.docker.swarm().await.map_err(|e| e.to_string())
+async fn query_swarm_for_restore(cx: &FleetContext) -> Result<Swarm, String> {
+    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    manager
+        .docker
+        .query_swarm()
+        .await
+        .map_err(|e| e.to_string())
 }
 
-type Steps = Vec<Box<dyn Step>>;
+type RestoreSteps = Vec<Box<dyn Step>>;
 
-async fn restore(
-    cx: &Context,
-    source: Source,
-    what: &RestoreWhat,
-    to: &RestoreTo,
-) -> Result<(Confirm, Steps), String> {
+async fn restore_steps(
+    cx: &FleetContext,
+    source: RestoreSource,
+    what: &RestoreScope,
+    to: &RestoreDestination,
+) -> Result<(Confirm, RestoreSteps), String> {
     let app = source.app.clone();
     match (what, to) {
-        (_, RestoreTo::Folder { path }) => {
+        (_, RestoreDestination::Folder { path }) => {
             let paths = match what {
-                RestoreWhat::App => source.paths.clone(),
-                RestoreWhat::Path { path } => vec![path.clone()],
+                RestoreScope::App => source.paths.clone(),
+                RestoreScope::Path { path } => vec![path.clone()],
             };
-            let steps = into_folder(cx, source, paths, path).await?;
+            let steps = restore_into_folder_steps(cx, source, paths, path).await?;
             Ok((Confirm::Ask, steps))
         }
-        (RestoreWhat::App, RestoreTo::Place) => {
-            Ok((Confirm::TypeName(app), in_place(cx, source).await?))
-        }
-        (RestoreWhat::Path { path }, RestoreTo::Place) => {
-            let steps = path_in_place(cx, source, path).await?;
+        (RestoreScope::App, RestoreDestination::Place) => Ok((
+            Confirm::TypeName(app),
+            restore_in_place_steps(cx, source).await?,
+        )),
+        (RestoreScope::Path { path }, RestoreDestination::Place) => {
+            let steps = restore_path_steps(cx, source, path).await?;
             Ok((Confirm::TypeName(app), steps))
         }
-        (RestoreWhat::App, RestoreTo::Beside { app: to, variables }) => {
+        (RestoreScope::App, RestoreDestination::Beside { app: to, variables }) => {
             check_name(to)?;
-            let running = swarm(cx).await?;
-            if *to == app || !services::of(&running, to).is_empty() {
+            let running = query_swarm_for_restore(cx).await?;
+            if *to == app || !services::list_app_services(&running, to).is_empty() {
                 return Err(format!(
                     "there is an application {to} already: choose another name"
                 ));
             }
-            let file = application_file(cx, &source).await?;
+            let file = find_app_file(cx, &source).await?;
             let mut file = file.ok_or_else(|| {
                 format!("neither this fleet nor the snapshot has a file apps/{app}.toml, which would say what {to} is deployed from")
             })?;
             file.variables.extend(variables.clone());
-            let steps = fresh(cx, source, to, file).await?;
+            let steps = restore_absent_app_steps(cx, source, to, file).await?;
             Ok((Confirm::Ask, steps))
         }
-        (RestoreWhat::Path { .. }, RestoreTo::Beside { .. }) => {
+        (RestoreScope::Path { .. }, RestoreDestination::Beside { .. }) => {
             Err("only a whole application can be restored beside itself".into())
         }
     }
 }
 
 /// The application's file here, else as it was backed up.
-async fn application_file(cx: &Context, source: &Source) -> Result<Option<AppFile>, String> {
+async fn find_app_file(
+    cx: &FleetContext,
+    source: &RestoreSource,
+) -> Result<Option<AppFile>, String> {
     let here = match cx.config.folder() {
         Some(folder) => AppFile::load(&folder, &source.app).map_err(|e| e.to_string())?,
         None => None,
     };
     match here {
         Some(file) => Ok(Some(file)),
-        None => source.file().await,
+        None => source.read_app_file().await,
     }
 }
 
 /// A file or folder, or everything, into a folder that is empty or not there.
-async fn into_folder(
-    cx: &Context,
-    source: Source,
+async fn restore_into_folder_steps(
+    cx: &FleetContext,
+    source: RestoreSource,
     paths: Vec<String>,
     folder: &str,
-) -> Result<Steps, String> {
+) -> Result<RestoreSteps, String> {
     let plain = folder.starts_with('/')
         && Path::new(folder).components().count() > 1
         && !folder.split('/').any(|part| part == "..");
@@ -250,14 +264,16 @@ async fn into_folder(
             "{folder:?} is no folder to restore into: give a whole path that begins with /"
         ));
     }
-    let size = source.size(&paths).await?;
-    // It may lie in a volume.
-    let mut confined = backup::confined(&cx.config);
+    let size = source.count_at_paths(&paths).await?;
+    // The folder may lie in a volume, where containers can make links.
+    let mut confined = backup::confined_data_folder(&cx.config);
     if cx.config.storage.driver == StorageDriver::Local {
-        confined = confined.and([docker_root(&storage(cx)?.host).await?.join("volumes")]);
+        confined = confined.with_folders([query_docker_root(&find_storage_node(cx)?.host)
+            .await?
+            .join("volumes")]);
     }
-    let stage = Stage {
-        unit: format!("{}-folder", exchange::unit(&source.app)),
+    let stage = StageSnapshot {
+        unit: format!("{}-folder", exchange::restore_unit_name(&source.app)),
         confined,
         folder: PathBuf::from(folder),
         paths,
@@ -265,18 +281,27 @@ async fn into_folder(
         source,
         verify: false,
     };
-    Ok(vec![Box::new(into_folder::IntoFolder::new(folder, stage))])
+    Ok(vec![Box::new(into_folder::RestoreIntoFolder::new(
+        folder, stage,
+    ))])
 }
 
 /// An application where it was: its services are stopped meanwhile, or, when none is there, it is
 /// deployed again.
-async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
-    let running = swarm(cx).await?;
-    let runs = !services::of(&running, &source.app).is_empty();
-    let journal = Journal::new(&storage(cx)?.host, &backup::data(&cx.config), &source.app);
-    let earlier = journal.read().await.map_err(|e| e.to_string())?;
+async fn restore_in_place_steps(
+    cx: &FleetContext,
+    source: RestoreSource,
+) -> Result<RestoreSteps, String> {
+    let running = query_swarm_for_restore(cx).await?;
+    let runs = !services::list_app_services(&running, &source.app).is_empty();
+    let journal = SwapLog::new(
+        &find_storage_node(cx)?.host,
+        &backup::matou_folder(&cx.config),
+        &source.app,
+    );
+    let earlier = journal.read_state().await.map_err(|e| e.to_string())?;
     if machine::has_to_deploy(earlier.as_ref(), runs) {
-        let file = application_file(cx, &source).await?;
+        let file = find_app_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
             format!(
                 "{0} does not run, and neither this fleet nor the snapshot has a file apps/{0}.toml that says what it is deployed from: restore it into a folder",
@@ -284,9 +309,9 @@ async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
             )
         })?;
         let app = source.app.clone();
-        return fresh(cx, source, &app, file).await;
+        return restore_absent_app_steps(cx, source, &app, file).await;
     }
-    let layout = Layout::of(&source.app, &cx.config, &cx.nodes, &cx.catalogue).await;
+    let layout = AppStorage::load(&source.app, &cx.config, &cx.nodes, &cx.catalogue).await;
     let layout = layout.map_err(|e| e.to_string())?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
@@ -294,61 +319,61 @@ async fn in_place(cx: &Context, source: Source) -> Result<Steps, String> {
         .map(|v| (v.name.clone(), v.folder.clone()))
         .collect();
     let mounts = match &layout.file {
-        Some(file) => mounts(cx, &source.app, file)?,
+        Some(file) => render_app_mounts(cx, &source.app, file)?,
         None => BTreeMap::new(),
     };
     let app = source.app.clone();
-    let (parts, notes) = parts::parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
-    let hooks = hooks(&source, &layout.spec.dumps);
-    let work = Exchange {
+    let (parts, notes) =
+        parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+    let hooks = select_load_hooks(&source, &layout.spec.dumps);
+    let work = VolumeSwap {
         parts,
         hooks,
         notes,
-        services: Services::Stop,
-        create: Vec::new(),
-        whole: true,
-        ..empty(cx, &app, source)?
+        services: ServiceHandling::Stop,
+        volumes_to_create: Vec::new(),
+        whole_app: true,
+        ..empty_swap(cx, &app, source)?
     };
-    steps(work).await
+    swap_steps(work).await
 }
 
-/// The steps that put an application in place which does not run on this fleet.
+/// Returns the steps that restore an application which does not run on this fleet.
 ///
 /// # Errors
-/// As [`fresh_work`]; the snapshot holds nothing of it.
-pub(crate) async fn fresh(
-    cx: &Context,
-    source: Source,
+/// Those of [`plan_absent_app_swap`]; or the snapshot holds nothing of it.
+pub(crate) async fn restore_absent_app_steps(
+    cx: &FleetContext,
+    source: RestoreSource,
     app: &str,
     file: AppFile,
 ) -> Result<Vec<Box<dyn Step>>, String> {
-    steps(fresh_work(cx, source, app, file).await?).await
+    swap_steps(plan_absent_app_swap(cx, source, app, file).await?).await
 }
 
-/// An application that does not run on this fleet: its volumes, secrets and databases put in place
-/// under the name `app`, and it is deployed from `file`.
+/// Plans the restore of an application that does not run on this fleet. It gets the name `app` and
+/// is deployed from `file`.
 ///
-/// What a rebuilt fleet needs: the folders are put where this fleet keeps them, whatever path they
-/// had; secrets of the snapshot are taken over where none are kept yet; dumps are loaded before
-/// any other service starts.
+/// Its folders are put where this fleet keeps volumes, whatever path they had. Secrets of the
+/// snapshot are used where none are kept yet. Dumps are loaded before any other service starts.
 ///
 /// # Errors
 /// One sentence: the stack can't be rendered, the snapshot lacks something.
-async fn fresh_work(
-    cx: &Context,
-    source: Source,
+async fn plan_absent_app_swap(
+    cx: &FleetContext,
+    source: RestoreSource,
     app: &str,
     file: AppFile,
-) -> Result<Exchange, String> {
+) -> Result<VolumeSwap, String> {
     let told = |e: crate::stack::StackError| e.to_string();
-    let target = Target::of_app(&cx.config, &file);
+    let target = RenderTarget::for_app(&cx.config, &file);
     let rendered = cx
         .catalogue
-        .render(&file.stack, app, &file.variables, &target)
+        .render_stack(&file.stack, app, &file.variables, &target)
         .map_err(told)?;
     let dumps = cx
         .catalogue
-        .extension(&file.stack)
+        .find_extension(&file.stack)
         .map_err(told)?
         .backup
         .dumps;
@@ -360,7 +385,7 @@ async fn fresh_work(
             Some(folder) => folder.clone(),
             None => {
                 if root.is_none() {
-                    root = Some(docker_root(&storage(cx)?.host).await?);
+                    root = Some(query_docker_root(&find_storage_node(cx)?.host).await?);
                 }
                 create.push(name.clone());
                 let root = root.clone().unwrap_or_default();
@@ -369,13 +394,13 @@ async fn fresh_work(
         };
         folders.insert(name.clone(), folder);
     }
-    let mounts = parts::mounts(app, &rendered.yaml);
+    let mounts = parts::parse_stack_mounts(app, &rendered.yaml);
     let (old, new) = (format!("{}_", source.app), format!("{app}_"));
     let renamed = |name: &str| match name.strip_prefix(&old) {
         Some(rest) => format!("{new}{rest}"),
         None => name.to_owned(),
     };
-    let (parts, notes) = parts::parts(&source, &dumps, &mounts, &folders, renamed);
+    let (parts, notes) = parts::plan_restore_parts(&source, &dumps, &mounts, &folders, renamed);
     let shared = parts.iter().find(|p| !p.volume.starts_with(&new));
     if let Some(part) = shared.filter(|_| app != source.app) {
         return Err(format!(
@@ -383,22 +408,26 @@ async fn fresh_work(
             part.volume
         ));
     }
-    let hooks = hooks(&source, &dumps);
-    Ok(Exchange {
+    let hooks = select_load_hooks(&source, &dumps);
+    Ok(VolumeSwap {
         parts,
         hooks,
         notes,
-        services: Services::Deploy(file),
-        create,
-        whole: true,
-        ..empty(cx, app, source)?
+        services: ServiceHandling::Deploy(file),
+        volumes_to_create: create,
+        whole_app: true,
+        ..empty_swap(cx, app, source)?
     })
 }
 
 /// A file or folder where it was.
-async fn path_in_place(cx: &Context, source: Source, path: &str) -> Result<Steps, String> {
+async fn restore_path_steps(
+    cx: &FleetContext,
+    source: RestoreSource,
+    path: &str,
+) -> Result<RestoreSteps, String> {
     let app = source.app.clone();
-    let layout = Layout::of(&app, &cx.config, &cx.nodes, &cx.catalogue).await;
+    let layout = AppStorage::load(&app, &cx.config, &cx.nodes, &cx.catalogue).await;
     let layout = layout.map_err(|e| e.to_string())?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
@@ -406,18 +435,19 @@ async fn path_in_place(cx: &Context, source: Source, path: &str) -> Result<Steps
         .map(|v| (v.name.clone(), v.folder.clone()))
         .collect();
     let mounts = match &layout.file {
-        Some(file) => mounts(cx, &app, file)?,
+        Some(file) => render_app_mounts(cx, &app, file)?,
         None => BTreeMap::new(),
     };
-    let (parts, _) = parts::parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+    let (parts, _) =
+        parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
     let part = parts
         .into_iter()
-        .find(|p| exchange::within(Path::new(path), Path::new(&p.from)));
+        .find(|p| exchange::is_within(Path::new(path), Path::new(&p.from)));
     let part =
         part.ok_or_else(|| format!("{path} is in no volume of {app}: restore it into a folder"))?;
     let whole = path.trim_end_matches('/') == part.from;
     let (part, services) = match &part.kind {
-        _ if whole => (part, Services::Stop),
+        _ if whole => (part, ServiceHandling::Stop),
         PartKind::Database(_) => {
             return Err(format!(
                 "{path} is among the files of a database, which are of no use one by one: restore the application, or into a folder"
@@ -426,34 +456,35 @@ async fn path_in_place(cx: &Context, source: Source, path: &str) -> Result<Steps
         PartKind::Files(_) => {
             let rest = Path::new(path).strip_prefix(&part.from);
             let rest = rest.map_err(|e| e.to_string())?.to_owned();
-            let part = Part {
+            let part = RestorePart {
                 live: part.live.join(rest),
                 from: path.to_owned(),
                 kind: PartKind::Files(Vec::new()),
                 ..part
             };
-            (part, Services::GoOn)
+            (part, ServiceHandling::KeepRunning)
         }
     };
-    let work = Exchange {
+    let work = VolumeSwap {
         parts: vec![part],
         services,
-        ..empty(cx, &app, source)?
+        ..empty_swap(cx, &app, source)?
     };
-    let (work, stage) = staged(work).await?;
-    // Elsewhere the folders above it can't be closed together with those that it is exchanged with.
-    let closed = work.confined().holds(&work.parts[0].live);
-    if matches!(work.services, Services::GoOn) && !closed {
+    let (work, stage) = plan_staging(work).await?;
+    // Outside of the data folder, the folders above it can't be confined together with the folder
+    // of the restore.
+    let closed = work.confined_folders().contains(&work.parts[0].live);
+    if matches!(work.services, ServiceHandling::KeepRunning) && !closed {
         return Err(format!(
             "{path} is in a volume that lies outside of {}: restore it into a folder, and copy it from there",
             cx.config.storage.path.display()
         ));
     }
-    boxed(work, stage)
+    box_swap_steps(work, stage)
 }
 
 /// The stack's shell lines that load dumps which the snapshot holds.
-fn hooks(source: &Source, dumps: &[Dump]) -> Vec<Dump> {
+fn select_load_hooks(source: &RestoreSource, dumps: &[Dump]) -> Vec<Dump> {
     let held = |d: &&Dump| {
         let manifest = source.manifest.as_ref();
         manifest.is_some_and(|m| {
@@ -465,89 +496,98 @@ fn hooks(source: &Source, dumps: &[Dump]) -> Vec<Dump> {
     dumps.iter().filter(own).filter(held).cloned().collect()
 }
 
-fn mounts(
-    cx: &Context,
+fn render_app_mounts(
+    cx: &FleetContext,
     app: &str,
     file: &AppFile,
 ) -> Result<BTreeMap<String, Vec<(String, String)>>, String> {
-    let target = Target::of_app(&cx.config, file);
+    let target = RenderTarget::for_app(&cx.config, file);
     let rendered = cx
         .catalogue
-        .render(&file.stack, app, &file.variables, &target)
+        .render_stack(&file.stack, app, &file.variables, &target)
         .map_err(|e| e.to_string())?;
-    Ok(parts::mounts(app, &rendered.yaml))
+    Ok(parts::parse_stack_mounts(app, &rendered.yaml))
 }
 
-/// An exchange of nothing.
-fn empty(cx: &Context, app: &str, source: Source) -> Result<Exchange, String> {
-    let host = storage(cx)?.host;
-    let data = backup::data(&cx.config);
-    Ok(Exchange {
-        cx: cx.clone(),
+/// Returns a swap without parts.
+fn empty_swap(cx: &FleetContext, app: &str, source: RestoreSource) -> Result<VolumeSwap, String> {
+    let host = find_storage_node(cx)?.host;
+    let data = backup::matou_folder(&cx.config);
+    Ok(VolumeSwap {
+        fleet: cx.clone(),
         app: app.to_owned(),
-        journal: Journal::new(&host, &data, app),
+        swap_log: SwapLog::new(&host, &data, app),
         folder: data.join("restores").join(app),
         source,
         parts: Vec::new(),
         hooks: Vec::new(),
-        services: Services::GoOn,
-        create: Vec::new(),
+        services: ServiceHandling::KeepRunning,
+        volumes_to_create: Vec::new(),
         notes: Vec::new(),
         begun: jiff::Timestamp::now(),
-        whole: false,
+        whole_app: false,
     })
 }
 
-/// The steps of an exchange.
-async fn steps(work: Exchange) -> Result<Steps, String> {
-    let (work, stage) = staged(work).await?;
-    boxed(work, stage)
+/// Returns the steps of a swap.
+async fn swap_steps(work: VolumeSwap) -> Result<RestoreSteps, String> {
+    let (work, stage) = plan_staging(work).await?;
+    box_swap_steps(work, stage)
 }
 
-fn boxed(work: Arc<Exchange>, stage: Option<Stage>) -> Result<Steps, String> {
+fn box_swap_steps(
+    work: Arc<VolumeSwap>,
+    stage: Option<StageSnapshot>,
+) -> Result<RestoreSteps, String> {
     let stage = stage.ok_or_else(|| {
         format!(
             "the snapshot {} holds no volume of {}",
-            work.source.shown(),
+            work.source.describe(),
             work.app
         )
     })?;
     Ok(vec![
-        Box::new(Begin(work.clone())),
+        Box::new(OpenSwapLog(work.clone())),
         Box::new(stage),
-        Box::new(ExchangeStep(work)),
+        Box::new(SwapVolumes(work)),
     ])
 }
 
-/// An exchange, and what is written beside the data before it; `None` when the snapshot holds nothing
+/// Plans what restic writes to the staging folder for a swap. `None` if the snapshot holds nothing
 /// that is needed.
-async fn staged(mut work: Exchange) -> Result<(Arc<Exchange>, Option<Stage>), String> {
-    // Beside volumes of the local driver, which lie where Docker keeps them: on their file system.
-    if work.cx.config.storage.driver == StorageDriver::Local {
+async fn plan_staging(
+    mut work: VolumeSwap,
+) -> Result<(Arc<VolumeSwap>, Option<StageSnapshot>), String> {
+    // Volumes of the local driver lie in Docker's folder: stage on that file system.
+    if work.fleet.config.storage.driver == StorageDriver::Local {
         let kept = work.parts.first().and_then(|p| {
             let volumes = p.live.ancestors().find(|a| a.ends_with("volumes"))?;
             p.live.ends_with("_data").then(|| volumes.parent())?
         });
         if let Some(root) = kept {
-            work.folder = root.join(journal::ENGINES).join(&work.app);
+            work.folder = root.join(journal::ENGINE_RESTORES).join(&work.app);
         }
     }
-    let mut paths: Vec<String> = work.parts.iter().flat_map(Part::paths).collect();
+    let mut paths: Vec<String> = work
+        .parts
+        .iter()
+        .flat_map(RestorePart::snapshot_paths)
+        .collect();
     // One without volumes may have secrets, which its deploy needs.
-    if work.whole {
-        paths.extend(work.source.own("secrets"));
+    if work.whole_app {
+        paths.extend(work.source.matou_folder("secrets"));
     }
     if paths.is_empty() {
         return Ok((Arc::new(work), None));
     }
     paths.sort();
     paths.dedup();
-    let size = work.source.size(&paths).await?;
-    let stage = Stage {
+    let size = work.source.count_at_paths(&paths).await?;
+    let stage = StageSnapshot {
         source: work.source.clone(),
-        confined: work.confined(),
-        unit: exchange::unit(&work.app),
-        folder: work.staged(),
+        confined: work.confined_folders(),
+        unit: exchange::restore_unit_name(&work.app),
+        folder: work.staging_folder(),
         paths,
         size,
         verify: false,
@@ -556,12 +596,16 @@ async fn staged(mut work: Exchange) -> Result<(Arc<Exchange>, Option<Stage>), St
 }
 
 /// Where Docker of a node keeps volumes of the local driver.
-async fn docker_root(host: &Host) -> Result<PathBuf, String> {
+async fn query_docker_root(host: &Host) -> Result<PathBuf, String> {
     let ask = Command::new("docker")
         .args(["info", "--format", "{{.DockerRootDir}}"])
         .sudo()
         .timeout(std::time::Duration::from_secs(20));
-    let text = host.run_ok(&ask).await.map_err(|e| e.to_string())?.text();
+    let text = host
+        .run_ok(&ask)
+        .await
+        .map_err(|e| e.to_string())?
+        .stdout_text();
     match text.starts_with('/') {
         true => Ok(PathBuf::from(text.trim())),
         false => Err(format!(
@@ -572,11 +616,15 @@ async fn docker_root(host: &Host) -> Result<PathBuf, String> {
 }
 
 /// Runs a command on another node than the step's, its output streamed to the job.
-async fn streamed(cx: &Cx, host: &Host, command: &Command) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(Stream, Vec<u8>)>(64);
+async fn stream_command_elsewhere(
+    cx: &StepContext,
+    host: &Host,
+    command: &Command,
+) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
     let (ended, last) = tokio::join!(
-        host.stream(command, lines, &cx.cancel),
-        super::forward(cx, arriving)
+        host.stream_lines(command, lines, &cx.cancel),
+        super::forward_step_lines(cx, arriving)
     );
     match ended? {
         0 => Ok(()),

@@ -1,41 +1,41 @@
-//! What of a snapshot goes where: files are put in place as they are; of a database server only the
-//! dump is used, because the files of a running server are of no one moment.
+//! Which part of a snapshot goes where. Files are put in place as they are. Of a database server
+//! only the dump is used: the files of a running server are not consistent.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
-use super::database::{Load, data_folder};
-use super::source::Source;
+use super::database::{DumpLoad, database_data_folder};
+use super::source::RestoreSource;
 use crate::stack::{Dump, DumpEngine};
 
 /// A volume, or a file or folder in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct RestorePart {
     /// The volume's name, as the engine of this fleet will know it.
     pub volume: String,
     /// Path in the snapshot.
     pub from: String,
     /// Where it belongs on the storage node.
     pub live: PathBuf,
-    /// The volume's folder there: what lies below it, a container may have made.
+    /// The volume's folder on the storage node. Containers may have made anything below it.
     pub folder: PathBuf,
     pub kind: PartKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PartKind {
-    /// Files as they were backed up; then files that replace others of them: a consistent copy of
-    /// an SQLite database, both as paths in the snapshot.
+    /// Files as they were backed up. Each pair is a consistent copy of an SQLite database and the
+    /// file that it replaces, both as paths in the snapshot.
     Files(Vec<(String, String)>),
     /// A new data folder into which the dumps are loaded.
-    Database(Vec<Load>),
+    Database(Vec<DumpLoad>),
 }
 
-impl Part {
+impl RestorePart {
     /// What is needed of the snapshot.
-    pub fn paths(&self) -> Vec<String> {
+    pub fn snapshot_paths(&self) -> Vec<String> {
         match &self.kind {
             PartKind::Files(copies) => {
                 // A copy that lies elsewhere is wanted too.
@@ -47,7 +47,7 @@ impl Part {
         }
     }
 
-    pub fn loads(&self) -> &[Load] {
+    pub fn dump_loads(&self) -> &[DumpLoad] {
         match &self.kind {
             PartKind::Database(loads) => loads,
             PartKind::Files(_) => &[],
@@ -55,8 +55,12 @@ impl Part {
     }
 }
 
-/// Volumes that each service of a rendered stack mounts, as the engine names them, and where.
-pub(in crate::ops) fn mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(String, String)>> {
+/// Parses the volumes that each service of a rendered stack mounts. Returns, for each service,
+/// pairs of the volume's name in Docker and its path in the container.
+pub(in crate::ops) fn parse_stack_mounts(
+    app: &str,
+    yaml: &str,
+) -> BTreeMap<String, Vec<(String, String)>> {
     let compose: Value = serde_yaml::from_str(yaml).unwrap_or_default();
     let name = |key: &str| {
         compose
@@ -91,7 +95,7 @@ pub(in crate::ops) fn mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(Str
 }
 
 /// The volume that holds a path of a container, and the rest of the path.
-pub(in crate::ops) fn held<'a>(
+pub(in crate::ops) fn find_holding_volume<'a>(
     mounts: &'a [(String, String)],
     path: &str,
 ) -> Option<(&'a str, PathBuf)> {
@@ -104,20 +108,20 @@ pub(in crate::ops) fn held<'a>(
         .min_by_key(|(_, rest)| rest.components().count())
 }
 
-/// What an application's volumes are made from.
+/// Plans what each volume of an application is restored from.
 ///
-/// `folders` are the volumes of the application here and where they are; `renamed` turns a name in
-/// the snapshot into the one here. Answers with the parts and with what is to be known.
-pub(super) fn parts(
-    source: &Source,
+/// `folders` are the volumes on this fleet and where they lie; `renamed` turns a volume's name in
+/// the snapshot into the one here. Returns the parts, and notes for the operator.
+pub(super) fn plan_restore_parts(
+    source: &RestoreSource,
     dumps: &[Dump],
     mounts: &BTreeMap<String, Vec<(String, String)>>,
     folders: &BTreeMap<String, PathBuf>,
     renamed: impl Fn(&str) -> String,
-) -> (Vec<Part>, Vec<String>) {
+) -> (Vec<RestorePart>, Vec<String>) {
     let mut notes = Vec::new();
-    let mut parts: Vec<Part> = Vec::new();
-    for (name, from) in source.volumes() {
+    let mut parts: Vec<RestorePart> = Vec::new();
+    for (name, from) in source.volume_folders() {
         let volume = renamed(&name);
         let Some(live) = folders.get(&volume) else {
             notes.push(format!(
@@ -125,7 +129,7 @@ pub(super) fn parts(
             ));
             continue;
         };
-        parts.push(Part {
+        parts.push(RestorePart {
             volume,
             from,
             live: live.clone(),
@@ -155,16 +159,17 @@ pub(super) fn parts(
             continue;
         };
         let mounted = mounts.get(&dump.service).map_or(&[][..], Vec::as_slice);
-        if let Some(note) = place(&mut parts, dump, path, mounted) {
+        if let Some(note) = assign_dump(&mut parts, dump, path, mounted) {
             notes.push(note);
         }
     }
     (parts, notes)
 }
 
-/// Gives a dump to the part whose data it is; answers with what is to be known.
-fn place(
-    parts: &mut [Part],
+/// Assigns a dump to the part whose data it is. Returns a note for the operator if it is not
+/// loaded.
+fn assign_dump(
+    parts: &mut [RestorePart],
     dump: &Dump,
     path: String,
     mounted: &[(String, String)],
@@ -178,7 +183,7 @@ fn place(
     match engine {
         Some(DumpEngine::Sqlite) => {
             let database = dump.database.as_deref()?;
-            let (volume, rest) = held(mounted, database)?;
+            let (volume, rest) = find_holding_volume(mounted, database)?;
             let part = parts.iter_mut().find(|p| p.volume == volume)?;
             let replaced = Path::new(&part.from).join(rest).display().to_string();
             if let PartKind::Files(copies) = &mut part.kind {
@@ -187,7 +192,7 @@ fn place(
             None
         }
         Some(engine) => {
-            let data = data_folder(engine)?;
+            let data = database_data_folder(engine)?;
             let at = mounted
                 .iter()
                 .find(|(_, at)| Path::new(at).starts_with(data));
@@ -197,7 +202,7 @@ fn place(
                     "{service} has no volume at {data}: its dump is not loaded"
                 ));
             };
-            let load = Load {
+            let load = DumpLoad {
                 service: service.clone(),
                 engine,
                 database: dump.database.clone(),
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn volumes_are_found_where_services_mount_them() {
-        let found = mounts("shop", STACK);
+        let found = parse_stack_mounts("shop", STACK);
         assert_eq!(
             found["web"],
             [
@@ -237,17 +242,17 @@ mod tests {
                 ("fixed".to_owned(), "/own".to_owned())
             ]
         );
-        let (volume, rest) = held(&found["git"], "/data/gitea/gitea.db").unwrap();
+        let (volume, rest) = find_holding_volume(&found["git"], "/data/gitea/gitea.db").unwrap();
         assert_eq!(
             (volume, rest.to_str()),
             ("shop_git", Some("gitea/gitea.db"))
         );
-        assert!(held(&found["git"], "/var/x").is_none());
+        assert!(find_holding_volume(&found["git"], "/var/x").is_none());
     }
 
     #[test]
     fn a_servers_dump_wins_over_its_files_and_a_copy_over_the_live_sqlite_file() {
-        let part = |volume: &str| Part {
+        let part = |volume: &str| RestorePart {
             volume: volume.into(),
             from: format!("/mnt/data/{volume}"),
             live: format!("/srv/{volume}").into(),
@@ -255,7 +260,7 @@ mod tests {
             kind: PartKind::Files(Vec::new()),
         };
         let mut parts = [part("shop_db"), part("shop_git")];
-        let found = mounts("shop", STACK);
+        let found = parse_stack_mounts("shop", STACK);
         let dump = |service: &str, engine, database: &str| Dump {
             service: service.into(),
             engine: Some(engine),
@@ -268,16 +273,19 @@ mod tests {
         };
         let mysql = dump("db", DumpEngine::Mysql, "shop");
         let path = "/mnt/data/shop_db/matou-dump.sql".to_owned();
-        assert_eq!(place(&mut parts, &mysql, path.clone(), &found["db"]), None);
-        assert_eq!(parts[0].paths(), [path]);
-        assert_eq!(parts[0].loads()[0].target, "/var/lib/mysql");
+        assert_eq!(
+            assign_dump(&mut parts, &mysql, path.clone(), &found["db"]),
+            None
+        );
+        assert_eq!(parts[0].snapshot_paths(), [path]);
+        assert_eq!(parts[0].dump_loads()[0].target, "/var/lib/mysql");
         let sqlite = dump("git", DumpEngine::Sqlite, "/data/gitea/gitea.db");
         let path = "/mnt/data/shop_git/copy.sqlite3".to_owned();
         assert_eq!(
-            place(&mut parts, &sqlite, path.clone(), &found["git"]),
+            assign_dump(&mut parts, &sqlite, path.clone(), &found["git"]),
             None
         );
-        assert_eq!(parts[1].paths(), ["/mnt/data/shop_git"]);
+        assert_eq!(parts[1].snapshot_paths(), ["/mnt/data/shop_git"]);
         let copy = (path, "/mnt/data/shop_git/gitea/gitea.db".to_owned());
         assert_eq!(parts[1].kind, PartKind::Files(vec![copy]));
     }

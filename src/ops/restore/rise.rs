@@ -2,43 +2,46 @@
 
 use async_trait::async_trait;
 
-use super::exchange::{Exchange, Services, run_steps};
-use super::machine::{Ground, Replicas, Rise};
-use super::services::{self, Answer};
-use super::site::Site;
+use super::exchange::{ServiceHandling, VolumeSwap, run_steps};
+use super::machine::{BringUp, RestoreEnvironment, ServiceReplicas};
+use super::services::{self, AppAnswer};
+use super::site::ServerEnvironment;
 use crate::backup::RestoreState;
 use crate::docker::NodeHandle;
-use crate::job::{Cx, StepError};
+use crate::job::{StepContext, StepError};
 use crate::ops::deploy;
 
-/// An exchange that is carried out on the servers.
-pub(super) struct Rising<'a> {
-    work: &'a Exchange,
-    pub site: Site,
-    /// Checks of the applications that are stopped meanwhile, and whether they were met before.
-    answers: Vec<(Answer, bool)>,
+/// Brings an application up on the servers.
+pub(super) struct ServerBringUp<'a> {
+    work: &'a VolumeSwap,
+    pub site: ServerEnvironment,
+    /// Checks of the applications that are stopped meanwhile, and whether each answered before.
+    answers: Vec<(AppAnswer, bool)>,
 }
 
-impl<'a> Rising<'a> {
-    /// Asks the applications while they still run on the data of before.
-    pub async fn of(work: &'a Exchange, cx: &Cx) -> Result<Self, StepError> {
-        let site = Site::of(&work.cx, cx, &work.journal).await?;
+impl<'a> ServerBringUp<'a> {
+    /// Connects to a manager and asks the applications while they still run on the old data.
+    pub async fn open(work: &'a VolumeSwap, cx: &StepContext) -> Result<Self, StepError> {
+        let site = ServerEnvironment::connect(&work.fleet, cx, &work.swap_log).await?;
         let mut asked = Vec::new();
         match work.services {
             // A deploy asks by itself.
-            Services::Deploy(_) => {}
-            Services::GoOn | Services::Stop => asked.push(work.app.clone()),
+            ServiceHandling::Deploy(_) => {}
+            ServiceHandling::KeepRunning | ServiceHandling::Stop => asked.push(work.app.clone()),
         }
-        if !matches!(work.services, Services::GoOn) {
-            let state = work.state(crate::backup::Phase::Restoring);
-            asked.extend(site.apps_of(&site.others(&state).await?).await?);
+        if !matches!(work.services, ServiceHandling::KeepRunning) {
+            let state = work.initial_state(crate::backup::RestorePhase::Restoring);
+            asked.extend(
+                site.apps_of_services(&site.find_folder_services(&state).await?)
+                    .await?,
+            );
         }
         asked.sort();
         asked.dedup();
         let mut answers = Vec::new();
         for app in asked {
-            let answer = Answer::of(&app, &work.cx).await?;
-            let before = answer.now(&site.manager).await;
+            let answer = AppAnswer::load(&app, &work.fleet).await?;
+            let before = answer.answers_now(&site.manager).await;
             answers.push((answer, before));
         }
         Ok(Self {
@@ -48,19 +51,19 @@ impl<'a> Rising<'a> {
         })
     }
 
-    fn manager(&self) -> &Cx {
+    fn manager_context(&self) -> &StepContext {
         &self.site.manager
     }
 
-    async fn handle(&self) -> Result<NodeHandle, StepError> {
-        let manager = self.work.cx.nodes.manager().await;
+    async fn manager_node(&self) -> Result<NodeHandle, StepError> {
+        let manager = self.work.fleet.nodes.find_manager().await;
         let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
         Ok(manager.clone())
     }
 
     /// Databases of the application, and everything else that was stopped.
-    fn parted(&self, state: &RestoreState) -> (Replicas, Replicas) {
-        let databases = self.work.databases();
+    fn split_replicas(&self, state: &RestoreState) -> (ServiceReplicas, ServiceReplicas) {
+        let databases = self.work.database_services();
         let first = |(name, _): &(String, u64)| {
             let mut all = databases.iter();
             all.any(|short| *name == format!("{}_{short}", self.work.app))
@@ -70,62 +73,70 @@ impl<'a> Rising<'a> {
 }
 
 #[async_trait]
-impl Rise for Rising<'_> {
-    fn ground(&self) -> &dyn Ground {
+impl BringUp for ServerBringUp<'_> {
+    fn environment(&self) -> &dyn RestoreEnvironment {
         &self.site
     }
 
-    fn goes_on(&self) -> bool {
-        matches!(self.work.services, Services::GoOn)
+    fn keeps_services_running(&self) -> bool {
+        matches!(self.work.services, ServiceHandling::KeepRunning)
     }
 
-    fn loads(&self) -> bool {
-        !self.work.databases().is_empty() || !self.work.hooks.is_empty()
+    fn loads_dumps(&self) -> bool {
+        !self.work.database_services().is_empty() || !self.work.hooks.is_empty()
     }
 
-    async fn make_ready(&self) -> Result<(), StepError> {
-        self.work.make_ready().await
+    async fn prepare_new_data(&self) -> Result<(), StepError> {
+        self.work.prepare_new_data().await
     }
 
-    async fn load(&self, state: &RestoreState) -> Result<(), StepError> {
-        let databases = self.work.databases();
-        if let Services::Deploy(file) = &self.work.services {
+    async fn load_databases(&self, state: &RestoreState) -> Result<(), StepError> {
+        let databases = self.work.database_services();
+        if let ServiceHandling::Deploy(file) = &self.work.services {
             if databases.is_empty() {
                 return Ok(());
             }
-            let wanted = self.work.wanted(file);
-            let handle = self.handle().await?;
-            let steps = deploy::some(&wanted, &handle, &self.work.cx, &databases).await;
-            run_steps(self.manager(), steps.map_err(StepError::failed)?).await?;
+            let wanted = self.work.deploy_options(file);
+            let handle = self.manager_node().await?;
+            let steps =
+                deploy::deploy_subset_steps(&wanted, &handle, &self.work.fleet, &databases).await;
+            run_steps(self.manager_context(), steps.map_err(StepError::failed)?).await?;
         } else {
-            services::start(self.manager(), &self.parted(state).0).await?;
+            services::start_services(self.manager_context(), &self.split_replicas(state).0).await?;
         }
-        self.work.load(self.manager(), &self.work.cx.nodes).await
+        self.work
+            .load_dumps(self.manager_context(), &self.work.fleet.nodes)
+            .await
     }
 
-    async fn start(&self, state: &RestoreState) -> Result<(), StepError> {
-        if let Services::Deploy(file) = &self.work.services {
-            let wanted = self.work.wanted(file);
-            let steps = deploy::steps(&wanted, &self.handle().await?, &self.work.cx).await;
-            run_steps(self.manager(), steps.map_err(StepError::failed)?).await?;
+    async fn start_services(&self, state: &RestoreState) -> Result<(), StepError> {
+        if let ServiceHandling::Deploy(file) = &self.work.services {
+            let wanted = self.work.deploy_options(file);
+            let steps =
+                deploy::deploy_steps(&wanted, &self.manager_node().await?, &self.work.fleet).await;
+            run_steps(self.manager_context(), steps.map_err(StepError::failed)?).await?;
         }
-        services::start(self.manager(), &self.parted(state).1).await
+        services::start_services(self.manager_context(), &self.split_replicas(state).1).await
     }
 
-    async fn load_late(&self) -> Result<(), StepError> {
-        let nodes = &self.work.cx.nodes;
-        self.work.hooks(self.manager(), nodes).await
+    async fn run_load_hooks(&self) -> Result<(), StepError> {
+        let nodes = &self.work.fleet.nodes;
+        self.work
+            .run_load_hooks(self.manager_context(), nodes)
+            .await
     }
 
-    async fn ask(&self) -> Result<(), StepError> {
+    async fn check_answers(&self) -> Result<(), StepError> {
         for (answer, before) in &self.answers {
-            answer.after(self.manager(), *before).await?;
+            answer
+                .wait_after_restore(self.manager_context(), *before)
+                .await?;
         }
         Ok(())
     }
 
-    async fn remove_rests(&self) -> Result<(), StepError> {
-        let rests = [self.work.staged(), self.work.folder.join("fresh")];
-        self.work.journal.remove(&rests).await
+    async fn remove_staging(&self) -> Result<(), StepError> {
+        let rests = [self.work.staging_folder(), self.work.folder.join("fresh")];
+        self.work.swap_log.remove_paths(&rests).await
     }
 }

@@ -1,23 +1,25 @@
-//! What every other job asks before it begins: that no restore of the application is half done. A
-//! deploy would start it on data that is set aside, a backup would make a half database the newest
-//! snapshot.
+//! Checks, for every other job, that no restore of an application is half done. A deploy would
+//! start it on set-aside data, and a backup would make half a database the newest snapshot.
 
 use async_trait::async_trait;
 
-use super::journal::Journal;
-use crate::job::{Check, Cx, Step, StepError};
+use super::journal::SwapLog;
+use crate::job::{Check, Step, StepContext, StepError};
 
-/// No restore of these applications is half done.
-pub(in crate::ops) struct Settled {
-    pub journals: Vec<(String, Journal)>,
+/// Checks that no restore of these applications is half done.
+pub(in crate::ops) struct CheckRestoresSettled {
+    pub swap_logs: Vec<(String, SwapLog)>,
 }
 
 /// Refuses work on an application whose restore is not at an end.
 ///
 /// # Errors
 /// One sentence: which restore, and what resolves it; or the storage node can't be asked.
-pub(in crate::ops) async fn check_settled(journal: &Journal, app: &str) -> Result<(), StepError> {
-    match journal.read().await? {
+pub(in crate::ops) async fn check_restore_settled(
+    journal: &SwapLog,
+    app: &str,
+) -> Result<(), StepError> {
+    match journal.read_state().await? {
         Some(state) if state.is_interrupted() => Err(StepError::failed(format!(
             "a restore of {app}, begun {}, is not at its end: wait until it is done, or, when it was interrupted, resolve it with `matou restore undo {app}`",
             state.begun.strftime("%Y-%m-%d %H:%M UTC")
@@ -27,19 +29,19 @@ pub(in crate::ops) async fn check_settled(journal: &Journal, app: &str) -> Resul
 }
 
 #[async_trait]
-impl Step for Settled {
+impl Step for CheckRestoresSettled {
     fn name(&self) -> String {
         "restores".into()
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        for (app, journal) in &self.journals {
-            check_settled(journal, app).await?;
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        for (app, journal) in &self.swap_logs {
+            check_restore_settled(journal, app).await?;
         }
         Ok(Check::Done(Vec::new()))
     }
 
-    async fn apply(&self, _: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -7,44 +7,51 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::exchange::unit;
-use super::journal::Journal;
-use super::machine::{Ground, Replicas};
+use super::exchange::restore_unit_name;
+use super::journal::SwapLog;
+use super::machine::{RestoreEnvironment, ServiceReplicas};
 use super::services;
-use super::swap::{Rename, Seen};
-use super::users::{self, Folders};
-use crate::backup::{RestoreState, Swap};
+use super::swap::{FolderRename, SwapState};
+use super::users::{self, SwappedFolders};
+use crate::backup::{FolderSwap, RestoreState};
 use crate::host::Command;
-use crate::job::{Cx, StepError};
-use crate::ops::Context;
+use crate::job::{StepContext, StepError};
+use crate::ops::FleetContext;
 
-/// Where an application is restored.
+/// A restore on the servers of a fleet.
 #[derive(Clone)]
-pub(super) struct Site {
-    pub cx: Context,
+pub(super) struct ServerEnvironment {
+    pub fleet: FleetContext,
     /// The work as seen from a manager.
-    pub manager: Cx,
-    pub journal: Journal,
+    pub manager: StepContext,
+    pub swap_log: SwapLog,
 }
 
-impl Site {
-    /// `cx` is of any node.
+impl ServerEnvironment {
+    /// Connects to a manager. `step` is the context of a step on any node.
     ///
     /// # Errors
-    /// When no manager answers.
-    pub async fn of(cx: &Context, step: &Cx, journal: &Journal) -> Result<Self, StepError> {
-        let manager = cx.nodes.manager().await;
+    /// No manager answers.
+    pub async fn connect(
+        cx: &FleetContext,
+        step: &StepContext,
+        journal: &SwapLog,
+    ) -> Result<Self, StepError> {
+        let manager = cx.nodes.find_manager().await;
         let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
         Ok(Self {
-            cx: cx.clone(),
-            manager: services::on_manager(step, manager),
-            journal: journal.clone(),
+            fleet: cx.clone(),
+            manager: services::manager_step_context(step, manager),
+            swap_log: journal.clone(),
         })
     }
 
-    /// The applications that services are of.
-    pub async fn apps_of(&self, services: &BTreeSet<String>) -> Result<Vec<String>, StepError> {
-        let swarm = crate::ops::tasks::read(&self.manager).await?;
+    /// Returns the applications that the named services belong to.
+    pub async fn apps_of_services(
+        &self,
+        services: &BTreeSet<String>,
+    ) -> Result<Vec<String>, StepError> {
+        let swarm = crate::ops::tasks::query_swarm(&self.manager).await?;
         let all = swarm.services.iter();
         Ok(all
             .filter(|s| services.contains(&s.name))
@@ -53,25 +60,30 @@ impl Site {
     }
 
     /// Services, of any application, that use the folders.
-    pub async fn others(&self, state: &RestoreState) -> Result<BTreeSet<String>, StepError> {
-        let folders = Folders {
+    pub async fn find_folder_services(
+        &self,
+        state: &RestoreState,
+    ) -> Result<BTreeSet<String>, StepError> {
+        let folders = SwappedFolders {
             volumes: state.volumes.clone(),
             paths: state.swaps.iter().map(|s| s.live.clone()).collect(),
         };
-        Ok(users::find(&self.cx, &self.manager, &folders)
-            .await?
-            .services)
+        Ok(
+            users::find_folder_users(&self.fleet, &self.manager, &folders)
+                .await?
+                .services,
+        )
     }
 }
 
 #[async_trait]
-impl Ground for Site {
-    async fn write(&self, state: &RestoreState) -> Result<(), StepError> {
-        self.journal.write(state).await
+impl RestoreEnvironment for ServerEnvironment {
+    async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
+        self.swap_log.write_state(state).await
     }
 
-    async fn strike(&self) -> Result<(), StepError> {
-        self.journal.strike().await
+    async fn remove_state(&self) -> Result<(), StepError> {
+        self.swap_log.remove_state().await
     }
 
     async fn remove_folder(
@@ -79,67 +91,73 @@ impl Ground for Site {
         state: &RestoreState,
         empty_handed: bool,
     ) -> Result<(), StepError> {
-        self.journal
+        self.swap_log
             .remove_folder(&state.folder, empty_handed)
             .await
     }
 
-    async fn set_away(&self, folder: &Path, what: &str) -> Result<(), StepError> {
-        if let Some(to) = self.journal.set_away(folder, what).await? {
+    async fn rename_away(&self, folder: &Path, what: &str) -> Result<(), StepError> {
+        if let Some(to) = self.swap_log.rename_away(folder, what).await? {
             let note = format!("{} is kept as {}", folder.display(), to.display());
-            self.tell(note).await;
+            self.tell_operator(note).await;
         }
         Ok(())
     }
 
-    async fn keeps(&self, state: &RestoreState) -> Result<bool, StepError> {
-        self.journal.keeps(&state.folder).await
+    async fn keeps_earlier_data(&self, state: &RestoreState) -> Result<bool, StepError> {
+        self.swap_log.keeps_earlier_data(&state.folder).await
     }
 
     async fn stop_staging(&self, state: &RestoreState) -> Result<(), StepError> {
         let stop = Command::new("systemctl")
-            .args(["stop", "--", &format!("{}.service", unit(&state.app))])
+            .args([
+                "stop",
+                "--",
+                &format!("{}.service", restore_unit_name(&state.app)),
+            ])
             .sudo()
             .timeout(Duration::from_secs(90));
-        self.journal.host.run(&stop).await?;
+        self.swap_log.host.run(&stop).await?;
         Ok(())
     }
 
-    async fn look(&self, state: &RestoreState) -> Result<Vec<Seen>, StepError> {
-        self.journal.look(&state.folder, &state.swaps).await
+    async fn inspect_swaps(&self, state: &RestoreState) -> Result<Vec<SwapState>, StepError> {
+        self.swap_log
+            .inspect_swaps(&state.folder, &state.swaps)
+            .await
     }
 
-    async fn rename(&self, renames: &[Rename]) -> Result<(), StepError> {
-        self.journal.rename(renames).await
+    async fn apply_renames(&self, renames: &[FolderRename]) -> Result<(), StepError> {
+        self.swap_log.apply_renames(renames).await
     }
 
-    async fn running(&self, state: &RestoreState) -> Result<Replicas, StepError> {
-        let others = self.others(state).await?;
-        let mut all = services::replicas_with(&self.manager, &state.app, &others).await?;
+    async fn query_replicas(&self, state: &RestoreState) -> Result<ServiceReplicas, StepError> {
+        let others = self.find_folder_services(state).await?;
+        let mut all = services::query_replicas_with(&self.manager, &state.app, &others).await?;
         if state.deployed {
-            let own = services::replicas(&self.manager, &state.app).await?;
+            let own = services::query_app_replicas(&self.manager, &state.app).await?;
             all.retain(|one| !own.contains(one));
         }
         Ok(all)
     }
 
-    async fn stop(&self, state: &RestoreState) -> Result<(), StepError> {
+    async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError> {
         if state.deployed {
-            services::remove(&self.manager, &state.app).await?;
+            services::remove_deployed_app(&self.manager, &state.app).await?;
         }
-        services::stop_named(&self.manager, &state.replicas).await
+        services::stop_named_services(&self.manager, &state.replicas).await
     }
 
-    async fn give_back(&self, replicas: &Replicas) -> Result<(), StepError> {
-        services::give_back(&self.manager, replicas).await
+    async fn give_back_replicas(&self, replicas: &ServiceReplicas) -> Result<(), StepError> {
+        services::give_back_replicas(&self.manager, replicas).await
     }
 
-    async fn tell(&self, note: String) {
+    async fn tell_operator(&self, note: String) {
         self.manager.out.note(note).await;
     }
 }
 
-/// Swaps of a state, for lines of a plan.
-pub(super) fn lives(swaps: &[Swap]) -> impl Iterator<Item = String> + '_ {
+/// Returns the live folders of swaps, for lines of a plan.
+pub(super) fn live_paths(swaps: &[FolderSwap]) -> impl Iterator<Item = String> + '_ {
     swaps.iter().map(|s| s.live.display().to_string())
 }

@@ -6,18 +6,20 @@ use std::path::Path;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::backup::identity::Here;
-use crate::backup::listing::{self, Size};
-use crate::backup::{BackupError, MANIFEST, Manifest, Restic, Snapshot, View, contradicts};
-use crate::ops::Context;
+use crate::backup::identity::StorageIdentity;
+use crate::backup::listing::{self, FileTotals};
+use crate::backup::{
+    BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView, contradicts_manifest,
+};
+use crate::ops::FleetContext;
 use crate::stack::AppFile;
 
-/// Snapshots of an application that are looked at, when the newest contradict themselves.
-const LOOKED_AT: usize = 5;
+/// How many snapshots are tried when the newest contradict their own manifest.
+const MAX_CANDIDATES: usize = 5;
 
 /// Where something is restored from.
 #[derive(Clone)]
-pub(crate) struct Source {
+pub(crate) struct RestoreSource {
     /// The application that was backed up.
     pub app: String,
     pub restic: Restic,
@@ -33,61 +35,66 @@ pub(crate) struct Source {
     /// Somebody chose it by its id.
     named: bool,
     /// What was counted already, by path.
-    sizes: BTreeMap<String, Size>,
+    sizes: BTreeMap<String, FileTotals>,
 }
 
-impl Source {
-    /// The snapshot of an application whose id begins with `id`, whosever it is; this fleet's newest when
-    /// there is none.
+impl RestoreSource {
+    /// Loads the snapshot of an application whose id begins with `id`, of any fleet. If `None`, the
+    /// newest one of this fleet.
     ///
     /// # Errors
-    /// One sentence: no repository, no such snapshot, none that may be taken unnamed.
-    pub async fn of(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        Self::first(cx, primary(cx).await?, app, id, false).await
+    /// One sentence: no repository, no such snapshot, or none that may be taken unnamed.
+    pub async fn load(cx: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, String> {
+        Self::load_first_sound(cx, open_restore_repository(cx).await?, app, id, false).await
     }
 
-    /// The same, all of which is wanted: everything in it is counted while the manifest is read,
-    /// because restic takes half a second of each call to derive its key.
+    /// Loads a snapshot of which everything is restored. Counts its files while the manifest is
+    /// read: each call of restic needs half a second to derive the key.
     ///
     /// # Errors
-    /// As [`Source::of`].
-    pub async fn whole(cx: &Context, app: &str, id: Option<&str>) -> Result<Self, String> {
-        Self::whole_in(cx, primary(cx).await?, app, id).await
+    /// Those of [`RestoreSource::load`].
+    pub async fn load_whole(
+        cx: &FleetContext,
+        app: &str,
+        id: Option<&str>,
+    ) -> Result<Self, String> {
+        Self::load_whole_from(cx, open_restore_repository(cx).await?, app, id).await
     }
 
-    /// The same, read by a restic elsewhere; `cx` is of the fleet that made it.
+    /// Does [`RestoreSource::load_whole`] with the given restic. `cx` is the fleet that made the
+    /// snapshot.
     ///
     /// # Errors
-    /// As [`Source::of`].
-    pub async fn whole_in(
-        cx: &Context,
+    /// Those of [`RestoreSource::load`].
+    pub async fn load_whole_from(
+        cx: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
     ) -> Result<Self, String> {
-        Self::first(cx, restic, app, id, true).await
+        Self::load_first_sound(cx, restic, app, id, true).await
     }
 
-    /// The first of those that may be taken whose manifest does not contradict its date.
-    async fn first(
-        cx: &Context,
+    /// Loads the first candidate whose manifest does not contradict its date.
+    async fn load_first_sound(
+        cx: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
         whole: bool,
     ) -> Result<Self, String> {
         let mut refused = Vec::new();
-        for mut source in Self::find(cx, restic, app, id).await? {
+        for mut source in Self::find_candidates(cx, restic, app, id).await? {
             source.manifest = match whole {
                 true => {
-                    let read = tokio::try_join!(source.read_own(), source.count());
-                    let (manifest, sizes) = read.map_err(told)?;
+                    let read = tokio::try_join!(source.read_manifest(), source.count_files());
+                    let (manifest, sizes) = read.map_err(backup_error_text)?;
                     source.sizes = sizes;
                     manifest
                 }
-                false => source.read_own().await.map_err(told)?,
+                false => source.read_manifest().await.map_err(backup_error_text)?,
             };
-            let Some(why) = source.contradiction() else {
+            let Some(why) = source.find_contradiction() else {
                 source.warnings.append(&mut refused);
                 return Ok(source);
             };
@@ -103,36 +110,45 @@ impl Source {
     }
 
     /// Why its date is not to be believed.
-    fn contradiction(&self) -> Option<String> {
+    fn find_contradiction(&self) -> Option<String> {
         let manifest = self.manifest.as_ref()?.time;
-        contradicts(self.at, manifest).then(|| {
+        contradicts_manifest(self.at, manifest).then(|| {
             format!(
                 "the snapshot {} is dated {} and says that it was made {}: a clock was wrong",
-                self.short(),
+                self.short_id(),
                 self.at.strftime("%F %R UTC"),
                 manifest.strftime("%F %R UTC"),
             )
         })
     }
 
-    /// The snapshots that may be taken, of which nothing is read yet: the named one, or the newest.
-    async fn find(
-        cx: &Context,
+    /// Lists the candidates without reading their manifests: the named snapshot, or the newest
+    /// ones.
+    async fn find_candidates(
+        cx: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
     ) -> Result<Vec<Self>, String> {
-        let (all, here) = tokio::join!(restic.snapshots(&[]), Here::read(&cx.config, &cx.nodes));
-        let (all, here) = (all.map_err(told)?, here.map_err(told)?);
-        let view = here.view(&cx.config, &cx.nodes, &restic, &all).await;
-        let view = view.map_err(told)?;
+        let (all, here) = tokio::join!(
+            restic.list_snapshots(&[]),
+            StorageIdentity::load(&cx.config, &cx.nodes)
+        );
+        let (all, here) = (
+            all.map_err(backup_error_text)?,
+            here.map_err(backup_error_text)?,
+        );
+        let view = here
+            .into_snapshot_view(&cx.config, &cx.nodes, &restic, &all)
+            .await;
+        let view = view.map_err(backup_error_text)?;
         let found = match id {
             None => view
                 .candidates(app, &all)
-                .map_err(|refused| refused.sentence(app, restic.shown()))?,
+                .map_err(|refused| refused.sentence(app, restic.shown_location()))?,
             Some(id) => {
-                let fitting = |s: &&Snapshot| s.app() == Some(app) && s.id.starts_with(id);
-                let fitting: Vec<&Snapshot> = all.iter().filter(fitting).collect();
+                let fitting = |s: &&ResticSnapshot| s.app() == Some(app) && s.id.starts_with(id);
+                let fitting: Vec<&ResticSnapshot> = all.iter().filter(fitting).collect();
                 match fitting.len() {
                     0 => {
                         return Err(format!(
@@ -148,39 +164,39 @@ impl Source {
                 }
             }
         };
-        let source = |s: &Snapshot| Self {
+        let source = |s: &ResticSnapshot| Self {
             app: app.to_owned(),
             restic: restic.clone(),
             id: s.id.clone(),
             at: s.time,
             paths: s.paths.clone(),
             manifest: None,
-            warnings: warnings(&view, s),
+            warnings: snapshot_warnings(&view, s),
             named: id.is_some(),
             sizes: BTreeMap::new(),
         };
-        Ok(found.into_iter().take(LOOKED_AT).map(source).collect())
+        Ok(found.into_iter().take(MAX_CANDIDATES).map(source).collect())
     }
 
     /// The manifest, when it has one.
-    async fn read_own(&self) -> Result<Option<Manifest>, BackupError> {
-        let Some(dumps) = self.own("dumps") else {
+    async fn read_manifest(&self) -> Result<Option<Manifest>, BackupError> {
+        let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
         let path = format!("{dumps}/{MANIFEST}");
-        let Some(text) = listing::small_file(&self.restic, &self.id, &path).await? else {
+        let Some(text) = listing::read_small_file(&self.restic, &self.id, &path).await? else {
             return Ok(None);
         };
         serde_json::from_slice(&text).map(Some).map_err(|e| {
             BackupError::Wrong(format!(
                 "the manifest of the snapshot {} can't be understood: {e}",
-                self.short()
+                self.short_id()
             ))
         })
     }
 
-    /// How much lies at each of its paths; nothing when they lie in one another.
-    async fn count(&self) -> Result<BTreeMap<String, Size>, BackupError> {
+    /// Counts files and bytes at each of its paths. Empty if one path lies in another.
+    async fn count_files(&self) -> Result<BTreeMap<String, FileTotals>, BackupError> {
         let within = |a: &String| {
             let mut others = self.paths.iter().filter(|b| *b != a);
             others.any(|b| Path::new(a).starts_with(b))
@@ -189,19 +205,19 @@ impl Source {
             return Ok(BTreeMap::new());
         }
         let never = CancellationToken::new();
-        listing::sizes(&self.restic, &self.id, &self.paths, &never).await
+        listing::count_files_by_path(&self.restic, &self.id, &self.paths, &never).await
     }
 
     /// The application's file as it was, when the snapshot holds one.
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn file(&self) -> Result<Option<AppFile>, String> {
-        let Some(dumps) = self.own("dumps") else {
+    pub async fn read_app_file(&self) -> Result<Option<AppFile>, String> {
+        let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
         let path = format!("{dumps}/{}.toml", self.app);
-        let read = listing::small_file(&self.restic, &self.id, &path).await;
+        let read = listing::read_small_file(&self.restic, &self.id, &path).await;
         let Some(text) = read.map_err(|e| e.to_string())? else {
             return Ok(None);
         };
@@ -214,35 +230,40 @@ impl Source {
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn small(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(dumps) = self.own("dumps") else {
+    pub async fn read_file_beside_dumps(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
         let path = format!("{dumps}/{name}");
-        let read = listing::small_file(&self.restic, &self.id, &path).await;
-        read.map_err(told)
+        let read = listing::read_small_file(&self.restic, &self.id, &path).await;
+        read.map_err(backup_error_text)
     }
 
     /// Its secrets as an archive of files; nothing when the snapshot holds none.
     ///
     /// # Errors
     /// One sentence: they can't be read.
-    pub async fn secrets(&self) -> Result<Vec<u8>, String> {
-        let Some(secrets) = self.own("secrets") else {
+    pub async fn read_secrets(&self) -> Result<Vec<u8>, String> {
+        let Some(secrets) = self.matou_folder("secrets") else {
             return Ok(Vec::new());
         };
         let args = ["dump", "--no-lock", "--archive", "tar", &self.id, &secrets];
-        Ok(self.restic.run(&args).await.map_err(told)?.stdout)
+        Ok(self
+            .restic
+            .run(&args)
+            .await
+            .map_err(backup_error_text)?
+            .stdout)
     }
 
     /// matou's folder `dumps` or `secrets` of the application in the snapshot.
-    pub fn own(&self, kind: &str) -> Option<String> {
+    pub fn matou_folder(&self, kind: &str) -> Option<String> {
         let end = format!("/.matou/{kind}/{}", self.app);
         self.paths.iter().find(|p| p.ends_with(&end)).cloned()
     }
 
     /// Volumes and their folders in the snapshot.
-    pub fn volumes(&self) -> Vec<(String, String)> {
+    pub fn volume_folders(&self) -> Vec<(String, String)> {
         if let Some(manifest) = &self.manifest {
             let volumes = manifest.volumes.iter();
             return volumes
@@ -260,17 +281,17 @@ impl Source {
     }
 
     /// The first eight digits of its id.
-    pub fn short(&self) -> &str {
+    pub fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
-    /// `abcd1234 of 2026-11-23 03:00 (33 h old)`; coarse, so that it is the same when it is asked
-    /// again a moment later.
-    pub fn shown(&self) -> String {
-        let age = crate::text::old(Timestamp::now(), self.at);
+    /// Returns `abcd1234 of 2026-11-23 03:00 UTC (33 h old)`. The age is coarse, so that a plan
+    /// made a moment later is the same.
+    pub fn describe(&self) -> String {
+        let age = crate::text::format_how_old(Timestamp::now(), self.at);
         format!(
             "{} of {} ({age})",
-            self.short(),
+            self.short_id(),
             self.at.strftime("%Y-%m-%d %H:%M UTC")
         )
     }
@@ -279,24 +300,25 @@ impl Source {
     ///
     /// # Errors
     /// One sentence; also when one of them is not in the snapshot.
-    pub async fn size(&self, paths: &[String]) -> Result<Size, String> {
-        let counted: Option<Vec<Size>> = paths.iter().map(|p| self.sizes.get(p).copied()).collect();
+    pub async fn count_at_paths(&self, paths: &[String]) -> Result<FileTotals, String> {
+        let counted: Option<Vec<FileTotals>> =
+            paths.iter().map(|p| self.sizes.get(p).copied()).collect();
         if let Some(counted) = counted {
             return Ok(counted.into_iter().sum());
         }
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let never = CancellationToken::new();
-        listing::size(&self.restic, &self.id, &paths, &never)
+        listing::count_files_at(&self.restic, &self.id, &paths, &never)
             .await
-            .map_err(told)
+            .map_err(backup_error_text)
     }
 }
 
-/// What is said of a snapshot that was named.
-fn warnings(view: &View, snapshot: &Snapshot) -> Vec<String> {
+/// Returns the warnings about a snapshot: of another fleet, or dated in the future.
+fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(other) = view.owner(snapshot).other() {
-        let other = crate::text::clean(other);
+    if let Some(other) = view.owner(snapshot).other_fleet() {
+        let other = crate::text::clean_line(other);
         warnings.push(format!("it is another fleet's: of {other}"));
     }
     if view.is_ahead(snapshot) {
@@ -306,11 +328,11 @@ fn warnings(view: &View, snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// The repository that is restored from.
-async fn primary(cx: &Context) -> Result<Restic, String> {
+async fn open_restore_repository(cx: &FleetContext) -> Result<Restic, String> {
     let restic = crate::collect::primary_repository(&cx.config, &cx.nodes).await;
     restic.map_err(|e| e.to_string())
 }
 
-fn told(error: BackupError) -> String {
+fn backup_error_text(error: BackupError) -> String {
     error.to_string()
 }

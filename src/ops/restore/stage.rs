@@ -1,9 +1,9 @@
-//! A snapshot, or a part of one, written beside the data: by restic, in a unit that outlives the
-//! connection, and counted afterwards.
+//! Writes a snapshot, or a part of it, to a staging folder. restic does it in a unit that outlives
+//! the connection; then files and bytes are counted.
 //!
-//! restic checks the hash of every blob that it reads; what it does not tell before 0.17 (a pattern
-//! that matched nothing, a file that could not be written for want of room) is found by counting
-//! files and bytes.
+//! restic checks the hash of every blob that it reads. Before 0.17 it is silent about a pattern
+//! that matched nothing, and about a file that it could not write for lack of room: counting finds
+//! both.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,29 +12,29 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::source::Source;
-use crate::backup::listing::{Size, literal};
-use crate::backup::{Guard, Message, Version, read_message};
-use crate::host::{Command, Confined, Stream};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use super::source::RestoreSource;
+use crate::backup::listing::{FileTotals, escape_include_pattern};
+use crate::backup::{RepositoryAccess, ResticMessage, ResticVersion, parse_restic_message};
+use crate::host::{Command, ConfinedFolders, OutputStream};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::text::human_bytes;
 
 /// How long the largest restore may take.
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+const STAGING_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Room that is left free, bytes.
-const SPARE: u64 = 64 << 20;
+const SPARE_BYTES: u64 = 64 << 20;
 
-/// Kinds of files that are told.
-const KINDS: usize = 3;
+/// How many kinds of suspicious files are reported.
+const MAX_KINDS: usize = 3;
 
 /// Lines of restic that an error shows.
-const LINES: usize = 20;
+const MAX_ERROR_LINES: usize = 20;
 
 /// Arguments: id, folder, options of restic, number of paths, patterns, paths. Prints
 /// `matou: written FILES BYTES` at the end, and, where restic does not tell how far it is, now and
 /// then `matou: used BYTES`.
-const BODY: &str = r#"id=$1; stage=$2; options=$3; n=$4; shift 4
+const RESTORE_SCRIPT: &str = r#"id=$1; stage=$2; options=$3; n=$4; shift 4
 mkdir -p -m 700 -- "$stage" || exit 1
 used() { df -B1 --output=used -- "$stage" | tail -n 1 | tr -d ' '; }
 before=$(used)
@@ -51,9 +51,9 @@ esac
 i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
 "#;
 
-/// How a script ends that wrote the paths `$@` of a snapshot below `$stage`: it counts files and bytes,
-/// and tells what of them is more than data, `matou: found HOW-MANY WHAT: NAMES`.
-pub(super) const COUNT: &str = r#"for p; do
+/// Ends a script that wrote the paths `$@` of a snapshot below `$stage`. Counts files and bytes,
+/// and prints `matou: found COUNT KIND: NAMES` for set-uid files, devices, and links that lead out.
+pub(super) const COUNT_SCRIPT: &str = r#"for p; do
     [ -e "$stage$p" ] || [ -L "$stage$p" ] || { echo "restic did not write $p" >&2; exit 1; }
     find "$stage$p" -type f -printf '%s\n'
 done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'
@@ -81,25 +81,28 @@ done | tr '\n\0' '\001\n' | LC_ALL=C awk -F '\001' '
     }
     END { for (what in found) printf "matou: found %d %s: %s%s\n", found[what], what, names[what], (found[what] > 3 ? ", ..." : "") }'"#;
 
-/// Something of a snapshot in a folder of the storage node.
-pub(crate) struct Stage {
-    pub source: Source,
+/// Writes paths of a snapshot to a folder of the storage node.
+pub(crate) struct StageSnapshot {
+    pub source: RestoreSource,
     /// The unit's name.
     pub unit: String,
-    /// Where root follows no link meanwhile.
-    pub confined: Confined,
+    /// Folders in which root follows no link meanwhile.
+    pub confined: ConfinedFolders,
     /// Where it is written; the paths of the snapshot lie below it.
     pub folder: PathBuf,
     /// Paths of the snapshot.
     pub paths: Vec<String>,
     /// What lies at these paths.
-    pub size: Size,
+    pub size: FileTotals,
     /// restic reads everything again that it wrote.
     pub verify: bool,
 }
 
 /// Bytes that are free where a folder is, or will be.
-pub(super) async fn free(host: &crate::host::Host, folder: &Path) -> Result<u64, StepError> {
+pub(super) async fn query_free_bytes(
+    host: &crate::host::Host,
+    folder: &Path,
+) -> Result<u64, StepError> {
     let script = r#"d=$1; while [ ! -d "$d" ]; do d=$(dirname "$d"); done
 df -B1 --output=avail -- "$d" | tail -n 1"#;
     let ask = Command::sh(script)
@@ -107,33 +110,34 @@ df -B1 --output=avail -- "$d" | tail -n 1"#;
         .sudo()
         .timeout(Duration::from_secs(20))
         .label(format!("room for {}", folder.display()));
-    let text = host.run_ok(&ask).await?.text();
+    let text = host.run_ok(&ask).await?.stdout_text();
     text.trim()
         .parse()
         .map_err(|_| StepError::failed(format!("df printed {text:?}")))
 }
 
-impl Stage {
-    /// What it writes, and what is to be known of the snapshot: lines of a plan.
-    pub(super) fn lines_into(&self, folder: &Path) -> Vec<Change> {
+impl StageSnapshot {
+    /// Returns the lines of the plan: warnings about the snapshot, and what is written.
+    pub(super) fn plan_lines_into(&self, folder: &Path) -> Vec<Change> {
         let source = &self.source;
         let warned = source.warnings.iter().map(|warning| {
-            Change::same(format!("the snapshot {}", source.short())).warn(warning.clone())
+            Change::same(format!("the snapshot {}", source.short_id()))
+                .with_warning(warning.clone())
         });
         let line = Change::add(format!(
             "{} files, {}, from the snapshot {} into {}",
             self.size.files,
             human_bytes(self.size.bytes),
-            source.shown(),
+            source.describe(),
             folder.display()
         ));
         warned.chain([line]).collect()
     }
 
     /// Whether there is room for it.
-    pub(super) async fn check_room(&self, cx: &Cx) -> Result<(), StepError> {
-        let free = free(&cx.host, &self.folder).await?;
-        let need = self.size.bytes + SPARE;
+    pub(super) async fn check_room(&self, cx: &StepContext) -> Result<(), StepError> {
+        let free = query_free_bytes(&cx.host, &self.folder).await?;
+        let need = self.size.bytes + SPARE_BYTES;
         match free < need {
             true => Err(StepError::failed(format!(
                 "{} on {} has {} free, and {} are needed: make room first",
@@ -146,59 +150,61 @@ impl Stage {
         }
     }
 
-    /// Says how far it is; answers with what it wrote in the end. A full disk ends it by `full`:
-    /// restic would go on with every other file.
-    async fn watch(
+    /// Sends the progress of restic. Returns what it wrote, and its last lines. Cancels `full` when
+    /// the disk is full, as restic would go on with every other file.
+    async fn watch_restore(
         &self,
-        cx: &Cx,
-        mut arriving: mpsc::Receiver<(Stream, Vec<u8>)>,
+        cx: &StepContext,
+        mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
         full: &CancellationToken,
-    ) -> (Option<Size>, Vec<String>) {
+    ) -> (Option<FileTotals>, Vec<String>) {
         let mut written = None;
         let mut found = 0;
         let mut last: Vec<String> = Vec::new();
         let mut ignored = 0;
         let total = self.size.bytes.max(1);
         while let Some((stream, line)) = arriving.recv().await {
-            if let Some(message) = read_message(&line) {
+            if let Some(message) = parse_restic_message(&line) {
                 match message {
-                    Message::Status(s) => {
+                    ResticMessage::Status(s) => {
                         let done = s.bytes_restored.max(s.bytes_done);
-                        cx.out.progress(done.min(total), total, "bytes").await;
+                        cx.out.send_progress(done.min(total), total, "bytes").await;
                         continue;
                     }
                     // So restic tells it since 0.17.
-                    Message::Error(e) => {
-                        let text = e.text();
-                        if is_full(&text) {
+                    ResticMessage::Error(e) => {
+                        let text = e.to_sentence();
+                        if is_disk_full(&text) {
                             full.cancel();
                         }
                         ignored += 1;
-                        if ignored <= LINES {
-                            cx.out.line(Stream::Stderr, text.as_str()).await;
+                        if ignored <= MAX_ERROR_LINES {
+                            cx.out.send_line(OutputStream::Stderr, text.as_str()).await;
                             last.push(text);
                         }
                         continue;
                     }
-                    Message::ExitError { message, .. } => last.push(message),
-                    Message::Summary(_) | Message::MatouRead { .. } | Message::Other => {}
+                    ResticMessage::ExitError { message, .. } => last.push(message),
+                    ResticMessage::Summary(_)
+                    | ResticMessage::MatouRead { .. }
+                    | ResticMessage::Other => {}
                 }
                 continue;
             }
-            let text = crate::text::plain(&line);
-            if is_full(&text) {
+            let text = crate::text::clean_bytes(&line);
+            if is_disk_full(&text) {
                 full.cancel();
             }
             if text.starts_with("ignoring error") {
                 ignored += 1;
-                if ignored > LINES {
+                if ignored > MAX_ERROR_LINES {
                     continue;
                 }
             }
             if let Some(what) = text.strip_prefix("matou: found ") {
                 // A name may hold anything but the end of a line.
                 found += 1;
-                if found <= KINDS {
+                if found <= MAX_KINDS {
                     cx.out.note(format!("what is restored holds {what}")).await;
                 }
                 continue;
@@ -208,11 +214,11 @@ impl Stage {
                 .map(|t| t.split(' ').filter_map(|n| n.parse().ok()).collect())
                 .unwrap_or_default();
             match numbers[..] {
-                [done] => cx.out.progress(done.min(total), total, "bytes").await,
-                [files, bytes] => written = Some(Size { files, bytes }),
+                [done] => cx.out.send_progress(done.min(total), total, "bytes").await,
+                [files, bytes] => written = Some(FileTotals { files, bytes }),
                 _ => {
-                    cx.out.line(stream, &text).await;
-                    if last.len() == LINES {
+                    cx.out.send_line(stream, &text).await;
+                    if last.len() == MAX_ERROR_LINES {
                         last.remove(0);
                     }
                     last.push(text);
@@ -223,40 +229,41 @@ impl Stage {
     }
 
     /// Options of `restic restore`, as its version knows them.
-    pub(super) async fn options(&self) -> Result<String, StepError> {
-        let version = self.source.restic.version().await;
+    pub(super) async fn restore_options(&self) -> Result<String, StepError> {
+        let version = self.source.restic.check_version().await;
         let version = version.map_err(|e| StepError::failed(e.to_string()))?;
-        Ok(options(&version, self.verify))
+        Ok(restic_restore_options(&version, self.verify))
     }
 
-    async fn restore(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn restore_snapshot(&self, cx: &StepContext) -> Result<(), StepError> {
         let mut args = vec![
             self.source.id.clone(),
             self.folder.display().to_string(),
-            self.options().await?,
+            self.restore_options().await?,
             self.paths.len().to_string(),
         ];
-        args.extend(self.paths.iter().map(|p| literal(p)));
+        args.extend(self.paths.iter().map(|p| escape_include_pattern(p)));
         args.extend(self.paths.iter().cloned());
-        self.run(cx, &format!("{BODY}{COUNT}"), args).await
+        self.run_counted_script(cx, &format!("{RESTORE_SCRIPT}{COUNT_SCRIPT}"), args)
+            .await
     }
 
-    /// Runs a shell script that ends with [`COUNT`], and judges it.
-    pub(super) async fn run(
+    /// Runs a shell script that ends with [`COUNT_SCRIPT`], and checks its count.
+    pub(super) async fn run_counted_script(
         &self,
-        cx: &Cx,
+        cx: &StepContext,
         body: &str,
         args: Vec<String>,
     ) -> Result<(), StepError> {
         let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
         let restic = &self.source.restic;
-        let work = restic.lasting(&self.unit, Guard::Shared, body, args);
-        let work = self.confined.unit(work);
+        let work = restic.detached_unit(&self.unit, RepositoryAccess::Shared, body, args);
+        let work = self.confined.confine_unit(work);
         let (lines, arriving) = mpsc::channel(64);
         let full = cx.cancel.child_token();
         let (code, (written, last)) = tokio::join!(
-            restic.host().last_as(&work, lines, &full),
-            self.watch(cx, arriving, &full)
+            restic.host().run_detached_unit(&work, lines, &full),
+            self.watch_restore(cx, arriving, &full)
         );
         if cx.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
@@ -271,7 +278,7 @@ impl Stage {
         let code = code?;
         let said = last.join("\n");
         if code != 0 {
-            return Err(told(restic.error(&["restore"], code, &said)));
+            return Err(told(restic.error_of_exit(&["restore"], code, &said)));
         }
         match written {
             Some(written) if written == self.size => {
@@ -304,21 +311,21 @@ impl Stage {
 }
 
 #[async_trait]
-impl Step for Stage {
+impl Step for StageSnapshot {
     fn name(&self) -> String {
         "snapshot".into()
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        STAGING_TIMEOUT
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         self.check_room(cx).await?;
-        Ok(Check::Change(self.lines_into(&self.folder)))
+        Ok(Check::Change(self.plan_lines_into(&self.folder)))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         // What a failed or cancelled attempt wrote is of no use.
         let clean = self
             .confined
@@ -326,7 +333,7 @@ impl Step for Stage {
             .arg(self.folder.display().to_string())
             .timeout(Duration::from_secs(1800))
             .label(format!("remove {}", self.folder.display()));
-        let result = self.restore(cx).await;
+        let result = self.restore_snapshot(cx).await;
         if result.is_err() {
             cx.host.run_ok(&clean).await?;
         }
@@ -334,20 +341,20 @@ impl Step for Stage {
     }
 
     /// It was counted already.
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
 /// Options of `restic restore`, as a version knows them.
-fn options(version: &Version, verify: bool) -> String {
+fn restic_restore_options(version: &ResticVersion, verify: bool) -> String {
     let mut options = Vec::new();
     // Before 0.16 it prints text only.
-    if *version >= Version(0, 16, 0) {
+    if *version >= ResticVersion(0, 16, 0) {
         options.push("--json");
     }
     // Holes of files come back as holes; before 0.15 as zeros.
-    if *version >= Version(0, 15, 0) {
+    if *version >= ResticVersion(0, 15, 0) {
         options.push("--sparse");
     }
     if verify {
@@ -357,7 +364,7 @@ fn options(version: &Version, verify: bool) -> String {
 }
 
 /// Whether restic says that there is no room.
-fn is_full(text: &str) -> bool {
+fn is_disk_full(text: &str) -> bool {
     text.contains("no space left on device") || text.contains("disk quota exceeded")
 }
 
@@ -367,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_version_of_restic_is_asked_for_what_it_knows() {
-        let of = |minor, verify| options(&Version(0, minor, 0), verify);
+        let of = |minor, verify| restic_restore_options(&ResticVersion(0, minor, 0), verify);
         assert_eq!(of(14, false), "");
         assert_eq!(of(14, true), "--verify");
         assert_eq!(of(15, false), "--sparse");

@@ -1,17 +1,17 @@
-//! Which renames put restored folders in place, and which bring back those of before: decided from
-//! what is there, so that an exchange that stopped anywhere is ended, or taken back, by deciding again.
+//! Plans the renames of a swap and of an undo. They are planned from what exists, so a swap that
+//! stopped anywhere is completed, or taken back, by planning again.
 //!
-//! Nothing is guessed. The folder of before lies in `old` as soon as it is not in use any more; where
-//! there was none, a mark says so before the restored one takes its place. So what is in use is the
-//! restored one when, and only when, `old` or the mark is there and the restored one waits no more.
+//! Nothing is guessed. A folder that was live lies in `old` as soon as it is out of use. If there
+//! was none, a mark is written before the restored one takes its place. So the restored folder is
+//! in use if, and only if, `old` or the mark exists and `new` does not.
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::Swap;
+use crate::backup::FolderSwap;
 
-/// What of a swap is there.
+/// What exists of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Seen {
+pub(super) struct SwapState {
     pub live: bool,
     pub new: bool,
     pub old: bool,
@@ -21,24 +21,24 @@ pub(super) struct Seen {
 
 /// One change of the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rename {
-    /// Out of use, into the restore's own folder.
-    Keep {
+pub(super) enum FolderRename {
+    /// Takes a folder out of use, into the folder of the restore.
+    SetAside {
         from: PathBuf,
         to: PathBuf,
     },
-    /// Into use.
+    /// Puts a folder into use.
     Place {
         from: PathBuf,
         to: PathBuf,
     },
-    /// Nothing was in use before.
+    /// Writes the mark which says that nothing was live before.
     Mark(PathBuf),
     Unmark(PathBuf),
 }
 
 /// The mark of a swap.
-pub(super) fn mark(swap: &Swap) -> PathBuf {
+pub(super) fn mark_path(swap: &FolderSwap) -> PathBuf {
     let mut path = swap.old.clone().into_os_string();
     path.push(".none");
     PathBuf::from(path)
@@ -49,7 +49,10 @@ pub(super) fn mark(swap: &Swap) -> PathBuf {
 /// # Errors
 /// One sentence: what was restored is not there, or the place where the folder of before is kept is
 /// taken.
-pub(super) fn forward(swaps: &[Swap], seen: &[Seen]) -> Result<Vec<Rename>, String> {
+pub(super) fn plan_swap_renames(
+    swaps: &[FolderSwap],
+    seen: &[SwapState],
+) -> Result<Vec<FolderRename>, String> {
     let mut renames = Vec::new();
     for (swap, seen) in swaps.iter().zip(seen) {
         if !seen.new {
@@ -70,14 +73,14 @@ pub(super) fn forward(swaps: &[Swap], seen: &[Seen]) -> Result<Vec<Rename>, Stri
                     swap.live.display()
                 ));
             }
-            renames.push(Rename::Keep {
+            renames.push(FolderRename::SetAside {
                 from: swap.live.clone(),
                 to: swap.old.clone(),
             });
         } else if !seen.old && !seen.mark {
-            renames.push(Rename::Mark(mark(swap)));
+            renames.push(FolderRename::Mark(mark_path(swap)));
         }
-        renames.push(Rename::Place {
+        renames.push(FolderRename::Place {
             from: swap.new.clone(),
             to: swap.live.clone(),
         });
@@ -85,9 +88,14 @@ pub(super) fn forward(swaps: &[Swap], seen: &[Seen]) -> Result<Vec<Rename>, Stri
     Ok(renames)
 }
 
-/// The renames, in their order, that bring everything from before back into use; what is in use
-/// instead is kept where the restored one waited. `aside` ends the name of what nobody expected.
-pub(super) fn back(swaps: &[Swap], seen: &[Seen], aside: &str) -> Vec<Rename> {
+/// Plans the renames that bring the set-aside folders back into use, in their order. What is in use
+/// instead moves to where the restored folder waited. `aside` ends the name of an unexpected
+/// folder.
+pub(super) fn plan_undo_renames(
+    swaps: &[FolderSwap],
+    seen: &[SwapState],
+    aside: &str,
+) -> Vec<FolderRename> {
     let mut renames = Vec::new();
     for (swap, seen) in swaps.iter().zip(seen) {
         if !seen.old && !seen.mark {
@@ -95,32 +103,32 @@ pub(super) fn back(swaps: &[Swap], seen: &[Seen], aside: &str) -> Vec<Rename> {
             continue;
         }
         if seen.live && !seen.new {
-            renames.push(Rename::Keep {
+            renames.push(FolderRename::SetAside {
                 from: swap.live.clone(),
                 to: swap.new.clone(),
             });
         } else if seen.live && seen.old {
             // The restored one still waits: somebody else made the one that is in use.
-            renames.push(Rename::Keep {
+            renames.push(FolderRename::SetAside {
                 from: swap.live.clone(),
-                to: beside(&swap.old, aside),
+                to: unexpected_folder_path(&swap.old, aside),
             });
         }
         if seen.old {
-            renames.push(Rename::Place {
+            renames.push(FolderRename::Place {
                 from: swap.old.clone(),
                 to: swap.live.clone(),
             });
         }
         if seen.mark {
-            renames.push(Rename::Unmark(mark(swap)));
+            renames.push(FolderRename::Unmark(mark_path(swap)));
         }
     }
     renames
 }
 
-/// A path beside the one where the folder of before is kept.
-fn beside(old: &Path, aside: &str) -> PathBuf {
+/// Returns a path for an unexpected folder, beside the set-aside ones.
+fn unexpected_folder_path(old: &Path, aside: &str) -> PathBuf {
     let name = old.file_name().unwrap_or_default().to_string_lossy();
     let folder = old.parent().and_then(Path::parent).unwrap_or(old);
     folder.join("found").join(format!("{name}.{aside}"))

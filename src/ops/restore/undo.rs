@@ -5,54 +5,56 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::journal::Journal;
+use super::journal::SwapLog;
 use super::machine;
-use super::site::{Site, lives};
-use crate::backup::{Phase, RestoreState};
-use crate::job::{Change, Check, Cx, Step, StepError};
-use crate::ops::Context;
+use super::site::{ServerEnvironment, live_paths};
+use crate::backup::{RestorePhase, RestoreState};
+use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::FleetContext;
 
 /// `matou restore undo`.
-pub(crate) struct Undo {
+pub(crate) struct UndoRestore {
     pub app: String,
-    pub cx: Context,
-    pub journal: Journal,
+    pub fleet: FleetContext,
+    pub swap_log: SwapLog,
 }
 
-impl Undo {
-    fn lines(&self, state: &RestoreState) -> Vec<Change> {
+impl UndoRestore {
+    fn plan_lines(&self, state: &RestoreState) -> Vec<Change> {
         let app = &self.app;
         let kept = format!(
             "what was written since the restore is set aside, and kept until `matou restore forget {app}`"
         );
         let folders = |now: &'static str, then: &'static str| {
             let line = move |live| Change::modify(live, now, then);
-            lives(&state.swaps).map(line)
+            live_paths(&state.swaps).map(line)
         };
         let before = "as it was before the restore";
         match state.phase {
-            Phase::Staging | Phase::Clearing => vec![Change::remove(format!(
+            RestorePhase::Staging | RestorePhase::Clearing => vec![Change::remove(format!(
                 "{}: what an interrupted restore wrote; nothing in use is changed",
                 state.folder.display()
             ))],
-            Phase::Forgetting => vec![Change::remove(format!(
+            RestorePhase::Forgetting => vec![Change::remove(format!(
                 "{}: what was let go; its removal was interrupted",
                 state.folder.display()
             ))],
-            Phase::Restoring => folders("half restored", "as it was before").collect(),
-            Phase::Loading => folders("restored, not all of it loaded", before)
-                .map(|line| line.warn(kept.clone()))
+            RestorePhase::Restoring => folders("half restored", "as it was before").collect(),
+            RestorePhase::Loading => folders("restored, not all of it loaded", before)
+                .map(|line| line.with_warning(kept.clone()))
                 .collect(),
-            Phase::Started | Phase::Restored | Phase::Undoing => folders("as restored", before)
-                .map(|line| line.warn(kept.clone()))
-                .collect(),
-            Phase::Undone => Vec::new(),
+            RestorePhase::Started | RestorePhase::Restored | RestorePhase::Undoing => {
+                folders("as restored", before)
+                    .map(|line| line.with_warning(kept.clone()))
+                    .collect()
+            }
+            RestorePhase::Undone => Vec::new(),
         }
     }
 }
 
 #[async_trait]
-impl Step for Undo {
+impl Step for UndoRestore {
     fn name(&self) -> String {
         "undo".into()
     }
@@ -61,26 +63,26 @@ impl Step for Undo {
         Duration::from_secs(1800)
     }
 
-    fn clean_up(&self) -> Duration {
+    fn clean_up_limit(&self) -> Duration {
         Duration::from_secs(120)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let app = &self.app;
-        let Some(state) = self.journal.read().await? else {
+        let Some(state) = self.swap_log.read_state().await? else {
             return Ok(Check::Done(vec![Change::same(format!(
                 "nothing is kept of a restore of {app}"
             ))]));
         };
-        if state.phase == Phase::Undone {
+        if state.phase == RestorePhase::Undone {
             return Ok(Check::Done(vec![Change::same(format!(
                 "{app} has its data from before the restore"
             ))]));
         }
-        let mut lines = self.lines(&state);
+        let mut lines = self.plan_lines(&state);
         let only_removes = matches!(
             state.phase,
-            Phase::Staging | Phase::Clearing | Phase::Forgetting
+            RestorePhase::Staging | RestorePhase::Clearing | RestorePhase::Forgetting
         );
         if only_removes {
             return Ok(Check::Change(lines));
@@ -89,9 +91,9 @@ impl Step for Undo {
             lines.push(Change::remove(format!("services of {app}")));
         }
         if state.deployed || !state.replicas.is_empty() {
-            let site = Site::of(&self.cx, cx, &self.journal).await?;
+            let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
             let mut names: Vec<String> = state.replicas.iter().map(|(n, _)| n.clone()).collect();
-            let now = machine::Ground::running(&site, &state).await?;
+            let now = machine::RestoreEnvironment::query_replicas(&site, &state).await?;
             names.extend(now.into_iter().map(|(name, _)| name));
             names.sort();
             names.dedup();
@@ -106,40 +108,40 @@ impl Step for Undo {
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let Some(mut state) = self.journal.read().await? else {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let Some(mut state) = self.swap_log.read_state().await? else {
             return Ok(());
         };
-        let site = Site::of(&self.cx, cx, &self.journal).await?;
+        let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
         match state.phase {
-            Phase::Restored => machine::undo(&site, &mut state).await,
-            _ => machine::resolve(&site, &mut state).await,
+            RestorePhase::Restored => machine::undo_restore(&site, &mut state).await,
+            _ => machine::resolve_restore(&site, &mut state).await,
         }
     }
 }
 
 /// `matou restore forget`.
-pub(crate) struct Forget {
+pub(crate) struct ForgetRestore {
     pub app: String,
-    pub cx: Context,
-    pub journal: Journal,
+    pub fleet: FleetContext,
+    pub swap_log: SwapLog,
     /// Where restores of this application have their folder.
     pub folders: Vec<PathBuf>,
 }
 
-impl Forget {
+impl ForgetRestore {
     /// Folders that earlier restores left, and that no state tells of.
-    async fn left(&self) -> Result<Vec<PathBuf>, StepError> {
+    async fn list_leftovers(&self) -> Result<Vec<PathBuf>, StepError> {
         let mut left = Vec::new();
         for folder in &self.folders {
-            left.extend(self.journal.left(folder).await?);
+            left.extend(self.swap_log.list_leftovers(folder).await?);
         }
         Ok(left)
     }
 }
 
 #[async_trait]
-impl Step for Forget {
+impl Step for ForgetRestore {
     fn name(&self) -> String {
         "forget".into()
     }
@@ -148,26 +150,32 @@ impl Step for Forget {
         Duration::from_secs(1800)
     }
 
-    async fn check(&self, cx: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let app = &self.app;
-        let (state, left) = (self.journal.read().await?, self.left().await?);
+        let (state, left) = (
+            self.swap_log.read_state().await?,
+            self.list_leftovers().await?,
+        );
         let lost = "it can't be brought back afterwards";
         let mut lines = Vec::new();
         if let Some(state) = &state {
             let folder = state.folder.display();
             let what = match state.phase {
-                Phase::Staging | Phase::Restoring | Phase::Loading | Phase::Undoing => {
-                    return Err(machine::unresolved(app));
+                RestorePhase::Staging
+                | RestorePhase::Restoring
+                | RestorePhase::Loading
+                | RestorePhase::Undoing => {
+                    return Err(machine::unresolved_restore(app));
                 }
-                Phase::Clearing => "what an interrupted restore wrote",
-                Phase::Forgetting => "what was let go; its removal was interrupted",
-                Phase::Undone => {
+                RestorePhase::Clearing => "what an interrupted restore wrote",
+                RestorePhase::Forgetting => "what was let go; its removal was interrupted",
+                RestorePhase::Undone => {
                     "what had been restored and was undone, with what was written to it"
                 }
-                Phase::Started => {
-                    let site = Site::of(&self.cx, cx, &self.journal).await?;
+                RestorePhase::Started => {
+                    let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
                     if !machine::is_in_place(&site, state).await? {
-                        return Err(machine::unresolved(app));
+                        return Err(machine::unresolved_restore(app));
                     }
                     lines.push(Change::modify(
                         format!("the restore of {app}, interrupted when everything was in place"),
@@ -176,9 +184,9 @@ impl Step for Forget {
                     ));
                     "the data from before the restore"
                 }
-                Phase::Restored => "the data from before the restore",
+                RestorePhase::Restored => "the data from before the restore",
             };
-            lines.push(Change::remove(format!("{folder}: {what}")).warn(lost));
+            lines.push(Change::remove(format!("{folder}: {what}")).with_warning(lost));
         }
         lines.extend(left.iter().map(|path| {
             let path = path.display().to_string();
@@ -186,7 +194,7 @@ impl Step for Forget {
                 true => "what had been restored and was undone, with what was written to it",
                 false => "what a restore had left, and nothing told of",
             };
-            Change::remove(format!("{path}: {what}")).warn(lost)
+            Change::remove(format!("{path}: {what}")).with_warning(lost)
         }));
         Ok(match lines.is_empty() {
             true => Check::Done(vec![Change::same(format!(
@@ -196,11 +204,13 @@ impl Step for Forget {
         })
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        if let Some(mut state) = self.journal.read().await? {
-            let site = Site::of(&self.cx, cx, &self.journal).await?;
-            machine::forget(&site, &mut state).await?;
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        if let Some(mut state) = self.swap_log.read_state().await? {
+            let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
+            machine::forget_restore(&site, &mut state).await?;
         }
-        self.journal.remove(&self.left().await?).await
+        self.swap_log
+            .remove_paths(&self.list_leftovers().await?)
+            .await
     }
 }

@@ -1,24 +1,24 @@
-//! What was written beside the data from one snapshot, brought to a newer one: only what differs is
-//! fetched. Every restic can do it; `--overwrite if-changed` came with 0.17.
+//! Updates a staging folder from one snapshot to a newer one, fetching only what differs. This
+//! works with every version of restic; its own `--overwrite if-changed` came with 0.17.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::exchange::within;
-use super::stage::{COUNT, Stage};
-use crate::backup::listing::{self, literal};
-use crate::host::quote;
-use crate::job::{Cx, StepError};
-use crate::model::{Difference, EntryKind};
+use super::exchange::is_within;
+use super::stage::{COUNT_SCRIPT, StageSnapshot};
+use crate::backup::listing::{self, escape_include_pattern};
+use crate::host::quote_args;
+use crate::job::{StepContext, StepError};
+use crate::model::{DifferenceKind, EntryKind};
 
 /// Differing paths up to which the difference is fetched: restic compares every file with every
 /// pattern. With more of them everything is written anew.
-const MOST: usize = 4000;
+const MAX_DIFFERENCES: usize = 4000;
 
 /// What is done to the folder, by paths of the snapshot.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Work {
+struct StagingUpdate {
     /// Gone, or in the way of what comes in its place.
     remove: Vec<String>,
     /// Files, and folders with all that is in them.
@@ -27,15 +27,15 @@ struct Work {
     attributes: Vec<String>,
 }
 
-impl Work {
-    fn of(differing: Vec<(Difference, String)>, wanted: &[String]) -> Self {
+impl StagingUpdate {
+    fn from_differences(differing: Vec<(DifferenceKind, String)>, wanted: &[String]) -> Self {
         let mut work = Self::default();
         let mut whole: BTreeSet<String> = BTreeSet::new();
         for (how, path) in differing {
             let folder = path.ends_with('/');
             let path = path.trim_end_matches('/').to_owned();
-            let inside = |folder: &String| within(Path::new(&path), Path::new(folder));
-            // What is in a folder that comes or goes comes and goes with it.
+            let inside = |folder: &String| is_within(Path::new(&path), Path::new(folder));
+            // The content of a folder that is fetched or removed goes with the folder.
             let known = Path::new(&path)
                 .ancestors()
                 .skip(1)
@@ -44,15 +44,15 @@ impl Work {
                 continue;
             }
             match how {
-                Difference::Metadata if folder => work.attributes.push(path),
-                Difference::Metadata => work.fetch.push(path),
-                Difference::Removed => {
+                DifferenceKind::Metadata if folder => work.attributes.push(path),
+                DifferenceKind::Metadata => work.fetch.push(path),
+                DifferenceKind::Removed => {
                     if folder {
                         whole.insert(path.clone());
                     }
                     work.remove.push(path);
                 }
-                Difference::Added | Difference::Modified => {
+                DifferenceKind::Added | DifferenceKind::Modified => {
                     if folder {
                         whole.insert(path.clone());
                     }
@@ -65,53 +65,54 @@ impl Work {
     }
 
     /// The script of the unit; its arguments are id, folder, options and the paths that are counted.
-    fn script(&self, attributes: &[(String, String, String)]) -> String {
+    fn render_script(&self, attributes: &[(String, String, String)]) -> String {
         let mut text = String::from("id=$1; stage=$2; options=$3; shift 3\n");
         for path in &self.remove {
             let _ = writeln!(
                 text,
                 "rm -rf --one-file-system -- \"$stage\"{} || exit 1",
-                quote([path.as_str()])
+                quote_args([path.as_str()])
             );
         }
         if !self.fetch.is_empty() {
-            let patterns = self.fetch.iter().map(|p| literal(p));
+            let patterns = self.fetch.iter().map(|p| escape_include_pattern(p));
             let includes: Vec<String> = patterns.map(|p| format!("--include={p}")).collect();
             let _ = writeln!(
                 text,
                 "restic restore $options --target \"$stage\" \"$id\" {} || exit",
-                quote(includes.iter().map(String::as_str))
+                quote_args(includes.iter().map(String::as_str))
             );
         }
         for (path, owner, mode) in attributes {
-            let path = quote([path.as_str()]);
+            let path = quote_args([path.as_str()]);
             let _ = writeln!(
                 text,
                 "chown -- {owner} \"$stage\"{path} && chmod -- {mode} \"$stage\"{path} || exit 1"
             );
         }
-        text + COUNT
+        text + COUNT_SCRIPT
     }
 }
 
-impl Stage {
-    /// Brings the folder from the snapshot `from`, which it holds whole, to its own; answers whether
-    /// it did: with too many differences everything is to be written anew.
+impl StageSnapshot {
+    /// Updates the folder, which holds the snapshot `from` completely, to this snapshot. Returns
+    /// false, and changes nothing, if there are too many differences.
     ///
     /// # Errors
-    /// restic's; what is in the folder is of no snapshot then.
-    pub async fn update(&self, from: &str, cx: &Cx) -> Result<bool, StepError> {
+    /// Those of restic; the folder holds no snapshot completely then.
+    pub async fn update_from(&self, from: &str, cx: &StepContext) -> Result<bool, StepError> {
         let told = |e: crate::backup::BackupError| StepError::failed(e.to_string());
         let (restic, id) = (&self.source.restic, &self.source.id);
-        let differing = listing::differing(restic, from, id, MOST, &cx.cancel).await;
+        let differing =
+            listing::list_differing_paths(restic, from, id, MAX_DIFFERENCES, &cx.cancel).await;
         let Some(differing) = differing.map_err(told)? else {
             return Ok(false);
         };
-        let work = Work::of(differing, &self.paths);
+        let work = StagingUpdate::from_differences(differing, &self.paths);
         let mut attributes = Vec::new();
         if !work.attributes.is_empty() {
             let paths: Vec<&str> = work.attributes.iter().map(String::as_str).collect();
-            let entries = listing::entries(restic, id, &paths, &cx.cancel).await;
+            let entries = listing::find_entries(restic, id, &paths, &cx.cancel).await;
             for entry in entries.map_err(told)? {
                 if entry.kind == EntryKind::Folder {
                     let owner = format!("{}:{}", entry.uid, entry.gid);
@@ -130,10 +131,11 @@ impl Stage {
         let mut args = vec![
             id.clone(),
             self.folder.display().to_string(),
-            self.options().await?,
+            self.restore_options().await?,
         ];
         args.extend(self.paths.iter().cloned());
-        self.run(cx, &work.script(&attributes), args).await?;
+        self.run_counted_script(cx, &work.render_script(&attributes), args)
+            .await?;
         Ok(true)
     }
 }
@@ -145,20 +147,20 @@ mod tests {
     #[test]
     fn only_what_differs_is_fetched() {
         let differing = [
-            (Difference::Metadata, "/d/shop/"),
-            (Difference::Added, "/d/shop/new/"),
-            (Difference::Added, "/d/shop/new/a"),
-            (Difference::Modified, "/d/shop/it's [1].txt"),
-            (Difference::Removed, "/d/shop/old"),
-            (Difference::Metadata, "/d/shop/mode"),
-            (Difference::Modified, "/d/shopping/x"),
-            (Difference::Modified, "/elsewhere/x"),
+            (DifferenceKind::Metadata, "/d/shop/"),
+            (DifferenceKind::Added, "/d/shop/new/"),
+            (DifferenceKind::Added, "/d/shop/new/a"),
+            (DifferenceKind::Modified, "/d/shop/it's [1].txt"),
+            (DifferenceKind::Removed, "/d/shop/old"),
+            (DifferenceKind::Metadata, "/d/shop/mode"),
+            (DifferenceKind::Modified, "/d/shopping/x"),
+            (DifferenceKind::Modified, "/elsewhere/x"),
         ];
         let differing = differing.map(|(how, path)| (how, path.to_owned()));
-        let work = Work::of(differing.into(), &["/d/shop".to_owned()]);
+        let work = StagingUpdate::from_differences(differing.into(), &["/d/shop".to_owned()]);
         assert_eq!(
             work,
-            Work {
+            StagingUpdate {
                 remove: ["/d/shop/new", "/d/shop/it's [1].txt", "/d/shop/old"]
                     .map(str::to_owned)
                     .into(),
@@ -179,7 +181,7 @@ mod tests {
         for (name, text) in [("a", "aa"), ("b", "b"), ("$(touch x)/c", "c")] {
             std::fs::write(stage.join("d/shop").join(name), text).unwrap();
         }
-        let work = Work {
+        let work = StagingUpdate {
             remove: vec!["/d/shop/$(touch x)".into(), "/d/shop/b".into()],
             fetch: vec!["/d/shop/b*".into()],
             attributes: Vec::new(),
@@ -188,7 +190,7 @@ mod tests {
         let attributes = [("/d/shop".to_owned(), owner, "750".to_owned())];
         let script = format!(
             "restic() {{ printf '%s\\n' \"$@\" >asked; printf 123 >\"$stage/d/shop/b*\"; }}\n{}",
-            work.script(&attributes)
+            work.render_script(&attributes)
         );
         let out = std::process::Command::new("sh")
             .args([

@@ -1,6 +1,6 @@
-//! Who uses the folders that a restore exchanges: services of the application, services of others that
-//! mount the same volume or folder, and containers that are no service's. Who goes on through an
-//! exchange writes into the folder that was set aside.
+//! Finds who uses the folders that a restore swaps: services of the application, services of others
+//! that mount the same volume or folder, and containers that belong to no service. Whoever goes on
+//! running during a swap writes into the set-aside folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,26 +12,26 @@ use serde::Deserialize;
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
 use crate::host::Command;
-use crate::job::{Cx, StepError};
-use crate::ops::Context;
+use crate::job::{StepContext, StepError};
+use crate::ops::FleetContext;
 
 /// A node that takes longer to say what runs there is told as silent.
-const ANSWER: Duration = Duration::from_secs(15);
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// Prints a line of JSON for each service.
-const SERVICES: &str = r#"ids=$(docker service ls -q) || exit
+const LIST_SERVICES: &str = r#"ids=$(docker service ls -q) || exit
 [ -z "$ids" ] || docker service inspect --format '{"name":{{json .Spec.Name}},"mounts":{{json .Spec.TaskTemplate.ContainerSpec.Mounts}}}' -- $ids"#;
 
 /// Prints a line of JSON for each container that runs. One that has just gone is none.
-const CONTAINERS: &str = r#"ids=$(docker ps -q --no-trunc) || exit
+const LIST_CONTAINERS: &str = r#"ids=$(docker ps -q --no-trunc) || exit
 for id in $ids; do
     docker inspect --format '{"name":{{json .Name}},"service":{{json (index .Config.Labels "com.docker.swarm.service.name")}},"mounts":{{json .Mounts}}}' -- "$id" 2>/dev/null || :
 done"#;
 
-/// A mount as the engine tells it: of a service by its name or path, of a container both.
+/// A mount as Docker has it: a service's has a name or a path, a container's has both.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Mount {
+struct RawMount {
     #[serde(rename = "Type")]
     kind: String,
     name: String,
@@ -39,17 +39,17 @@ struct Mount {
 }
 
 #[derive(Debug, Deserialize)]
-struct User {
+struct RawFolderUser {
     name: String,
     #[serde(default)]
     service: Option<String>,
     #[serde(default)]
-    mounts: Option<Vec<Mount>>,
+    mounts: Option<Vec<RawMount>>,
 }
 
 /// Who uses some folders.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Users {
+pub(super) struct FolderUsers {
     /// Services, by name.
     pub services: BTreeSet<String>,
     /// Containers that are no service's: name and node.
@@ -60,17 +60,17 @@ pub(super) struct Users {
 
 /// The folders in question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Folders {
+pub(super) struct SwappedFolders {
     /// Names of volumes.
     pub volumes: Vec<String>,
     /// Folders of the storage node.
     pub paths: Vec<PathBuf>,
 }
 
-impl Folders {
-    /// Whether a mount is one of them, or lies in one of them. `named` and `shared` say whether
-    /// volumes, and paths, of the node in question are those of the storage node.
-    fn hold(&self, mount: &Mount, named: bool, shared: bool) -> bool {
+impl SwappedFolders {
+    /// Whether a mount is one of the folders, or lies in one. `named` says whether volumes of the
+    /// mount's node are those of the storage node, `shared` whether its paths are.
+    fn contain_mount(&self, mount: &RawMount, named: bool, shared: bool) -> bool {
         let inside = |path: &PathBuf| Path::new(&mount.source).starts_with(path);
         let volume = match mount.kind.as_str() {
             "volume" if mount.name.is_empty() => &mount.source,
@@ -82,8 +82,8 @@ impl Folders {
     }
 }
 
-fn read(text: &str) -> Vec<User> {
-    // A line that can't be understood is of an engine that tells nothing.
+fn parse_folder_users(text: &str) -> Vec<RawFolderUser> {
+    // Lines that can't be parsed are skipped.
     let lines = text.lines();
     lines.filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
@@ -92,29 +92,29 @@ fn read(text: &str) -> Vec<User> {
 ///
 /// # Errors
 /// When the swarm can't be asked; a node that is silent is told in the answer.
-pub(super) async fn find(
-    cx: &Context,
-    manager: &Cx,
-    folders: &Folders,
-) -> Result<Users, StepError> {
-    let mut users = Users::default();
-    let ask = Command::sh(SERVICES)
+pub(super) async fn find_folder_users(
+    cx: &FleetContext,
+    manager: &StepContext,
+    folders: &SwappedFolders,
+) -> Result<FolderUsers, StepError> {
+    let mut users = FolderUsers::default();
+    let ask = Command::sh(LIST_SERVICES)
         .sudo()
         .timeout(Duration::from_secs(60))
         .label("which services mount what");
-    let text = manager.host.run_ok(&ask).await?.text();
+    let text = manager.host.run_ok(&ask).await?.stdout_text();
     let local = cx.config.storage.driver == StorageDriver::Local;
-    for user in read(&text) {
+    for user in parse_folder_users(&text) {
         let mounts = user.mounts.unwrap_or_default();
-        // Where its tasks run is not known: a volume of that name, or that path, may be the one.
-        if mounts.iter().any(|m| folders.hold(m, true, true)) {
+        // The node of its tasks is not known, so any volume or path of that name counts.
+        if mounts.iter().any(|m| folders.contain_mount(m, true, true)) {
             users.services.insert(user.name);
         }
     }
     let asked = cx.nodes.iter().map(|node| async move {
-        let ask = Command::sh(CONTAINERS)
+        let ask = Command::sh(LIST_CONTAINERS)
             .sudo()
-            .timeout(ANSWER)
+            .timeout(ANSWER_LIMIT)
             .label("which containers mount what");
         (node, node.host.run_ok(&ask).await)
     });
@@ -123,12 +123,12 @@ pub(super) async fn find(
             users.silent.push(node.config.name.clone());
             continue;
         };
-        let storage = is_storage(cx, node);
+        let storage = is_storage_node(cx, node);
         let shared = storage || cx.config.storage.driver == StorageDriver::Shared;
-        for user in read(&said.text()) {
+        for user in parse_folder_users(&said.stdout_text()) {
             let mounts = user.mounts.unwrap_or_default();
             let mut mounts = mounts.iter();
-            if !mounts.any(|m| folders.hold(m, storage || !local, shared)) {
+            if !mounts.any(|m| folders.contain_mount(m, storage || !local, shared)) {
                 continue;
             }
             match user.service.filter(|s| !s.is_empty()) {
@@ -143,7 +143,7 @@ pub(super) async fn find(
     Ok(users)
 }
 
-fn is_storage(cx: &Context, node: &NodeHandle) -> bool {
+fn is_storage_node(cx: &FleetContext, node: &NodeHandle) -> bool {
     node.config.name == cx.config.storage.node
 }
 
@@ -154,7 +154,7 @@ mod tests {
     /// The lines are an engine's own.
     #[test]
     fn a_mount_is_known_by_its_volume_and_by_its_folder() {
-        let folders = Folders {
+        let folders = SwappedFolders {
             volumes: vec!["common".into()],
             paths: vec!["/mnt/data/common".into()],
         };
@@ -164,18 +164,18 @@ mod tests {
 {"name":"plain","mounts":null}
 no json
 {"name":"/busy_haslett","service":"","mounts":[{"Type":"volume","Name":"common","Source":"/var/lib/docker/volumes/common/_data","Destination":"/data","Driver":"local","Mode":"z","RW":true,"Propagation":""}]}"#;
-        let found: Vec<String> = read(text)
+        let found: Vec<String> = parse_folder_users(text)
             .into_iter()
             .filter(|u| {
                 let mut mounts = u.mounts.iter().flatten();
-                mounts.any(|m| folders.hold(m, true, true))
+                mounts.any(|m| folders.contain_mount(m, true, true))
             })
             .map(|u| u.name)
             .collect();
         assert_eq!(found, ["shb_web", "files_web", "/busy_haslett"]);
         // The same path on a node that shares nothing is another folder.
-        let bind = &read(text)[1];
+        let bind = &parse_folder_users(text)[1];
         let mut mounts = bind.mounts.iter().flatten();
-        assert!(!mounts.any(|m| folders.hold(m, true, false)));
+        assert!(!mounts.any(|m| folders.contain_mount(m, true, false)));
     }
 }

@@ -13,30 +13,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::database::{Load, Place};
+use super::database::{DumpLoad, DumpLocation};
 use super::exchange::run_steps;
-use super::parts::{self, Part};
-use super::source::Source;
-use super::stage::Stage;
-use super::{services, storage, swarm};
+use super::parts::{self, RestorePart};
+use super::source::RestoreSource;
+use super::stage::StageSnapshot;
+use super::{find_storage_node, query_swarm_for_restore, services};
 use crate::backup;
 use crate::docker::NodeHandle;
-use crate::host::{Command, Confined};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use crate::host::{Command, ConfinedFolders};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Proof;
-use crate::ops::Context;
-use crate::ops::deploy::{self, Wanted};
+use crate::ops::FleetContext;
+use crate::ops::deploy::{self, DeployOptions};
 use crate::stack::AppFile;
 use crate::text::human_bytes;
 
 /// End of the name of a throw-away application.
-const SCRATCH: &str = "-proof";
+const PROOF_SUFFIX: &str = "-proof";
 
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+const PROOF_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// `$1` a folder for lists, then pairs: restored, live. Prints files, bytes, unchanged ones,
 /// changed ones, and up to three that differ though size and time say that they are the same.
-const COMPARE: &str = r#"set -e; work=$1; shift; export LC_ALL=C; umask 077
+const COMPARE_FILES: &str = r#"set -e; work=$1; shift; export LC_ALL=C; umask 077
 mkdir -p "$work"; files=0; bytes=0; same=0; changed=0; : >"$work/bad"
 list() { [ ! -d "$1" ] || (cd "$1" && find . -type f -printf '%s %T@ %p\0') | sort -z; }
 count() { tr -cd '\0' | wc -c; }
@@ -67,55 +67,63 @@ echo "$files $bytes $same $changed"
 head -n 3 "$work/bad"; rm -rf "$work""#;
 
 /// Proves one application.
-struct Prove {
-    cx: Context,
-    source: Source,
-    /// Where root follows no link.
-    confined: Confined,
+struct ProveApp {
+    fleet: FleetContext,
+    source: RestoreSource,
+    /// Folders in which root follows no link.
+    confined: ConfinedFolders,
     /// Live folders of the volumes.
-    parts: Vec<Part>,
+    parts: Vec<RestorePart>,
     file: Option<AppFile>,
 }
 
 /// The steps that prove applications restorable; all that have snapshots when none is named.
-pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
+pub(super) async fn proof_steps(
+    cx: &FleetContext,
+    apps: &[String],
+) -> Result<Vec<Box<dyn Step>>, String> {
     let named = match apps {
-        [] => super::saved(cx).await?.into_iter().collect(),
+        [] => super::list_apps_with_snapshots(cx)
+            .await?
+            .into_iter()
+            .collect(),
         apps => apps.to_vec(),
     };
-    let running = swarm(cx).await?;
-    let known = backup::names(&cx.config, &running);
+    let running = query_swarm_for_restore(cx).await?;
+    let known = backup::list_app_names(&cx.config, &running);
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for app in &named {
-        // Of all, one that is gone from the fleet has nothing to be compared with.
+        // An application that is gone from the fleet has nothing to compare with.
         if apps.is_empty() && !known.contains(app) {
             continue;
         }
         super::check_name(app)?;
-        let source = Source::whole(cx, app, None).await?;
-        let layout = backup::Layout::of(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+        let source = RestoreSource::load_whole(cx, app, None).await?;
+        let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout.map_err(|e| e.to_string())?;
         let folders = layout.volumes.iter();
         let folders: BTreeMap<String, PathBuf> = folders
             .map(|v| (v.name.clone(), v.folder.clone()))
             .collect();
         let mounts = match &layout.file {
-            Some(file) => super::mounts(cx, app, file)?,
+            Some(file) => super::render_app_mounts(cx, app, file)?,
             None => BTreeMap::new(),
         };
-        let (parts, _) = parts::parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
-        let size = source.size(&source.paths).await?;
-        let prove = Prove {
-            cx: cx.clone(),
-            confined: backup::confined(&cx.config).and(parts.iter().map(|p| &p.folder)),
+        let (parts, _) =
+            parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+        let size = source.count_at_paths(&source.paths).await?;
+        let prove = ProveApp {
+            fleet: cx.clone(),
+            confined: backup::confined_data_folder(&cx.config)
+                .with_folders(parts.iter().map(|p| &p.folder)),
             parts,
             file: layout.file,
             source: source.clone(),
         };
-        steps.push(Box::new(Stage {
+        steps.push(Box::new(StageSnapshot {
             confined: prove.confined.clone(),
             unit: format!("matou-verify-{app}"),
-            folder: prove.scratch(),
+            folder: prove.restored_folder(),
             paths: source.paths.clone(),
             size,
             source,
@@ -129,35 +137,35 @@ pub(super) async fn steps(cx: &Context, apps: &[String]) -> Result<Vec<Box<dyn S
     }
 }
 
-impl Prove {
-    fn folder(&self) -> PathBuf {
-        let data = backup::data(&self.cx.config);
+impl ProveApp {
+    fn scratch_folder(&self) -> PathBuf {
+        let data = backup::matou_folder(&self.fleet.config);
         data.join("proofs")
             .join(format!("{}.scratch", self.source.app))
     }
 
-    fn scratch(&self) -> PathBuf {
-        self.folder().join("restored")
+    fn restored_folder(&self) -> PathBuf {
+        self.scratch_folder().join("restored")
     }
 
-    fn at(&self, path: &str) -> PathBuf {
-        self.scratch().join(path.trim_start_matches('/'))
+    fn restored_path(&self, path: &str) -> PathBuf {
+        self.restored_folder().join(path.trim_start_matches('/'))
     }
 
-    async fn compare(&self, cx: &Cx) -> Result<Proof, StepError> {
-        let mut args = vec![self.folder().join("lists").display().to_string()];
+    async fn compare_files(&self, cx: &StepContext) -> Result<Proof, StepError> {
+        let mut args = vec![self.scratch_folder().join("lists").display().to_string()];
         for part in &self.parts {
-            args.push(self.at(&part.from).display().to_string());
+            args.push(self.restored_path(&part.from).display().to_string());
             args.push(part.live.display().to_string());
         }
         let compare = self
             .confined
-            .sh(COMPARE)
+            .sh(COMPARE_FILES)
             .args(args)
-            .timeout(PATIENCE)
+            .timeout(PROOF_TIMEOUT)
             .label("compare every file");
         cx.out.note("comparing every file").await;
-        let text = cx.host.run_ok(&compare).await?.text();
+        let text = cx.host.run_ok(&compare).await?.stdout_text();
         let mut lines = text.lines();
         let numbers: Vec<u64> = lines
             .next()
@@ -170,7 +178,9 @@ impl Prove {
                 "the comparison printed {text:?}"
             )));
         };
-        let bad: Vec<String> = lines.map(|l| crate::text::clean(l).into_owned()).collect();
+        let bad: Vec<String> = lines
+            .map(|l| crate::text::clean_line(l).into_owned())
+            .collect();
         Ok(Proof {
             app: self.source.app.clone(),
             at: Timestamp::now(),
@@ -189,80 +199,89 @@ impl Prove {
         })
     }
 
-    /// Loads every dump into a database of its own, which goes again.
-    async fn databases(&self, cx: &Cx, proof: &mut Proof) -> Result<(), StepError> {
-        let loads: Vec<&Load> = self.parts.iter().flat_map(Part::loads).collect();
+    /// Loads every dump into a throw-away database.
+    async fn prove_databases(&self, cx: &StepContext, proof: &mut Proof) -> Result<(), StepError> {
+        let loads: Vec<&DumpLoad> = self
+            .parts
+            .iter()
+            .flat_map(RestorePart::dump_loads)
+            .collect();
         let (Some(file), false) = (&self.file, loads.is_empty()) else {
             return Ok(());
         };
-        let manager = self.cx.nodes.manager().await;
+        let manager = self.fleet.nodes.find_manager().await;
         let handle = manager
             .map_err(|e| StepError::failed(e.to_string()))?
             .clone();
-        let manager = services::on_manager(cx, &handle);
-        let app = format!("{}{SCRATCH}", self.source.app);
-        self.clear(&manager, &app).await?;
+        let manager = services::manager_step_context(cx, &handle);
+        let app = format!("{}{PROOF_SUFFIX}", self.source.app);
+        self.remove_scratch_app(&manager, &app).await?;
         let loaded = self
-            .load(&manager, &handle, &app, file, &loads, proof)
+            .load_dumps(&manager, &handle, &app, file, &loads, proof)
             .await;
-        let calm = Cx {
+        let calm = StepContext {
             cancel: tokio_util::sync::CancellationToken::new(),
             ..manager
         };
-        let cleared = self.clear(&calm, &app).await;
+        let cleared = self.remove_scratch_app(&calm, &app).await;
         loaded?;
         cleared
     }
 
-    async fn load(
+    async fn load_dumps(
         &self,
-        manager: &Cx,
+        manager: &StepContext,
         handle: &NodeHandle,
         app: &str,
         file: &AppFile,
-        loads: &[&Load],
+        loads: &[&DumpLoad],
         proof: &mut Proof,
     ) -> Result<(), StepError> {
         let mut names: Vec<String> = loads.iter().map(|l| l.service.clone()).collect();
         names.sort();
         names.dedup();
         // The secrets that the data was made with.
-        if let Some(secrets) = self.source.own("secrets") {
-            let to = backup::data(&self.cx.config).join("secrets").join(app);
+        if let Some(secrets) = self.source.matou_folder("secrets") {
+            let to = backup::matou_folder(&self.fleet.config)
+                .join("secrets")
+                .join(app);
             let copy = self.confined.sh(
                 "set -e; umask 077; mkdir -p -m 700 -- \"$2\"; find \"$1\" -maxdepth 1 -type f -exec cp -p -t \"$2\" -- {} +",
             )
-            .arg(self.at(&secrets).display().to_string())
+            .arg(self.restored_path(&secrets).display().to_string())
             .arg(to.display().to_string())
             .timeout(Duration::from_secs(30))
             .label("secrets of the snapshot");
-            cx_host(&self.cx)?.run_ok(&copy).await?;
+            restore_storage_host(&self.fleet)?.run_ok(&copy).await?;
         }
-        let wanted = Wanted {
+        let wanted = DeployOptions {
             stack: Some(&file.stack),
             app,
             variables: &file.variables,
             switches: Default::default(),
             rotate: &[],
-            images: &deploy::SAME_IMAGES,
+            images: &deploy::NO_NEW_IMAGES,
             place: None,
         };
-        let steps = deploy::shut(&wanted, handle, &self.cx, &names).await;
+        let steps =
+            deploy::deploy_isolated_subset_steps(&wanted, handle, &self.fleet, &names).await;
         run_steps(manager, steps.map_err(StepError::failed)?).await?;
         for load in loads {
             let service = format!("{app}_{}", load.service);
-            let part = self.parts.iter().find(|p| p.loads().contains(load));
+            let part = self.parts.iter().find(|p| p.dump_loads().contains(load));
             let Some(part) = part else { continue };
             let live = self.scratch_volume(app, &part.volume).await?;
-            let staged = self.at(&load.dump);
-            let host = cx_host(&self.cx)?;
-            let place = Place {
+            let staged = self.restored_path(&load.dump);
+            let host = restore_storage_host(&self.fleet)?;
+            let place = DumpLocation {
                 storage: &host,
-                confined: self.confined.clone().and([&live]),
+                confined: self.confined.clone().with_folders([&live]),
                 live: &live,
                 staged: &staged,
             };
-            let tables = load.run(manager, &self.cx.nodes, &service, place).await?;
+            let tables = load
+                .load_dump(manager, &self.fleet.nodes, &service, place)
+                .await?;
             let name = PathBuf::from(&load.dump);
             let name = name.file_name().unwrap_or_default().to_string_lossy();
             proof
@@ -276,9 +295,14 @@ impl Prove {
     async fn scratch_volume(&self, app: &str, volume: &str) -> Result<PathBuf, StepError> {
         let name = volume.strip_prefix(&format!("{}_", self.source.app));
         let name = format!("{app}_{}", name.unwrap_or(volume));
-        let layout = backup::Layout::of(app, &self.cx.config, &self.cx.nodes, &self.cx.catalogue);
-        if self.cx.config.storage.driver != crate::config::StorageDriver::Local {
-            return Ok(self.cx.config.storage.path.join(name));
+        let layout = backup::AppStorage::load(
+            app,
+            &self.fleet.config,
+            &self.fleet.nodes,
+            &self.fleet.catalogue,
+        );
+        if self.fleet.config.storage.driver != crate::config::StorageDriver::Local {
+            return Ok(self.fleet.config.storage.path.join(name));
         }
         let layout = layout.await.map_err(|e| StepError::failed(e.to_string()))?;
         let found = layout.volumes.into_iter().find(|v| v.name == name);
@@ -288,8 +312,8 @@ impl Prove {
     }
 
     /// Removes the throw-away application with everything that was made for it.
-    async fn clear(&self, manager: &Cx, app: &str) -> Result<(), StepError> {
-        services::remove(manager, app).await?;
+    async fn remove_scratch_app(&self, manager: &StepContext, app: &str) -> Result<(), StepError> {
+        services::remove_deployed_app(manager, app).await?;
         let secrets = Command::sh(
             "docker secret ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker secret rm >/dev/null",
         )
@@ -298,7 +322,7 @@ impl Prove {
         .timeout(Duration::from_secs(60))
         .label("throw-away secrets");
         manager.host.run_ok(&secrets).await?;
-        for node in self.cx.nodes.iter() {
+        for node in self.fleet.nodes.iter() {
             // A container that has just stopped holds its volume a moment longer.
             let volumes = Command::sh(
                 "for v in $(docker volume ls -q --filter \"label=com.docker.stack.namespace=$1\"); do \
@@ -310,14 +334,16 @@ impl Prove {
             .label("throw-away volumes");
             node.host.run_ok(&volumes).await?;
         }
-        let host = cx_host(&self.cx)?;
-        let data = backup::data(&self.cx.config).join("secrets").join(app);
+        let host = restore_storage_host(&self.fleet)?;
+        let data = backup::matou_folder(&self.fleet.config)
+            .join("secrets")
+            .join(app);
         let mut gone = vec![data.display().to_string()];
-        if self.cx.config.storage.driver != crate::config::StorageDriver::Local {
+        if self.fleet.config.storage.driver != crate::config::StorageDriver::Local {
             for part in &self.parts {
                 let name = part.volume.strip_prefix(&format!("{}_", self.source.app));
                 if let Some(rest) = name {
-                    let folder = self.cx.config.storage.path.join(format!("{app}_{rest}"));
+                    let folder = self.fleet.config.storage.path.join(format!("{app}_{rest}"));
                     gone.push(folder.display().to_string());
                 }
             }
@@ -332,13 +358,13 @@ impl Prove {
         Ok(())
     }
 
-    async fn write(&self, cx: &Cx, proof: &Proof) -> Result<(), StepError> {
+    async fn write_proof(&self, cx: &StepContext, proof: &Proof) -> Result<(), StepError> {
         let text = serde_json::to_vec_pretty(proof)
             .map_err(|e| StepError::failed(format!("the proof can't be written: {e}")))?;
-        let folder = self.folder();
+        let folder = self.scratch_folder();
         let path = folder.with_file_name(format!("{}.json", self.source.app));
         cx.host
-            .upload(&path.display().to_string(), &text, 0o600)
+            .upload_file(&path.display().to_string(), &text, 0o600)
             .await?;
         let remove = self
             .confined
@@ -351,33 +377,33 @@ impl Prove {
     }
 }
 
-fn cx_host(cx: &Context) -> Result<crate::host::Host, StepError> {
-    Ok(storage(cx).map_err(StepError::failed)?.host)
+fn restore_storage_host(cx: &FleetContext) -> Result<crate::host::Host, StepError> {
+    Ok(find_storage_node(cx).map_err(StepError::failed)?.host)
 }
 
 #[async_trait]
-impl Step for Prove {
+impl Step for ProveApp {
     fn name(&self) -> String {
         format!("proof of {}", self.source.app)
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        PROOF_TIMEOUT
     }
 
-    fn clean_up(&self) -> Duration {
+    fn clean_up_limit(&self) -> Duration {
         Duration::from_secs(180)
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let mut lines: Vec<Change> = self
             .parts
             .iter()
             .map(|p| Change::same(format!("{}: compared, not changed", p.live.display())))
             .collect();
-        for load in self.parts.iter().flat_map(Part::loads) {
+        for load in self.parts.iter().flat_map(RestorePart::dump_loads) {
             lines.push(Change::add(format!(
-                "a throw-away database of {}{SCRATCH}, into which {} is loaded",
+                "a throw-away database of {}{PROOF_SUFFIX}, into which {} is loaded",
                 self.source.app, load.dump
             )));
         }
@@ -388,9 +414,9 @@ impl Step for Prove {
         Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
-        let mut proof = self.compare(cx).await?;
-        match self.databases(cx, &mut proof).await {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let mut proof = self.compare_files(cx).await?;
+        match self.prove_databases(cx, &mut proof).await {
             Ok(()) => {}
             Err(StepError::Cancelled) => return Err(StepError::Cancelled),
             Err(why) => {
@@ -398,7 +424,7 @@ impl Step for Prove {
                 proof.problem.get_or_insert(why);
             }
         }
-        self.write(cx, &proof).await?;
+        self.write_proof(cx, &proof).await?;
         cx.out
             .note(format!(
                 "{} files, {}: {} unchanged and the same, {} changed since",
@@ -419,7 +445,7 @@ impl Step for Prove {
         }
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }

@@ -1,50 +1,50 @@
-//! Requests within a bound: when it is full, the oldest go. Those that the filter keeps are known by
-//! their numbers, which stay when old ones go.
+//! Keeps a bounded number of requests: the oldest are dropped when it is full. Each has a number,
+//! which stays when older ones are dropped; the filter's hits are kept as numbers.
 
 use std::collections::VecDeque;
 
-use crate::model::{Access, AccessFilter, Minutes};
+use crate::model::{AccessFilter, AccessRecord, RecentMinutes};
 
-/// Requests that are kept.
-pub const MOST: usize = 10_000;
+/// Requests that are kept at most.
+pub const MAX_REQUESTS: usize = 10_000;
 
-/// See the module.
+/// The last requests, and the numbers of those that the filter keeps.
 #[derive(Default)]
-pub struct Requests {
-    all: VecDeque<Access>,
+pub struct RequestBuffer {
+    all: VecDeque<AccessRecord>,
     /// Number of the first that is kept.
     first: u64,
     filter: AccessFilter,
     /// Numbers of those that the filter keeps, ascending.
     kept: VecDeque<u64>,
-    minutes: Minutes,
+    minutes: RecentMinutes,
 }
 
-impl Requests {
+impl RequestBuffer {
     /// Adds a request as it came.
-    pub fn push(&mut self, access: Access) {
-        self.minutes.add(&access);
-        if self.all.len() == MOST {
+    pub fn push(&mut self, access: AccessRecord) {
+        self.minutes.count_request(&access);
+        if self.all.len() == MAX_REQUESTS {
             self.all.pop_front();
             if self.kept.front() == Some(&self.first) {
                 self.kept.pop_front();
             }
             self.first += 1;
         }
-        if self.filter.keeps(&access) {
+        if self.filter.matches_record(&access) {
             self.kept.push_back(self.first + self.all.len() as u64);
         }
         self.all.push_back(access);
     }
 
-    /// Keeps from now on what the filter does.
-    pub fn filter(&mut self, filter: AccessFilter) {
+    /// Sets the filter, and applies it to all requests.
+    pub fn set_filter(&mut self, filter: AccessFilter) {
         if filter == self.filter {
             return;
         }
         self.filter = filter;
         let numbered = (self.first..).zip(&self.all);
-        let kept = numbered.filter(|(_, a)| self.filter.keeps(a));
+        let kept = numbered.filter(|(_, a)| self.filter.matches_record(a));
         self.kept = kept.map(|(n, _)| n).collect();
     }
 
@@ -62,33 +62,34 @@ impl Requests {
     }
 
     /// How many older ones were dropped.
-    pub fn dropped(&self) -> u64 {
+    pub fn count_dropped(&self) -> u64 {
         self.first
     }
 
     /// How many the filter keeps.
-    pub fn count(&self) -> usize {
+    pub fn count_kept(&self) -> usize {
         self.kept.len()
     }
 
-    /// Where the request of that number, or the next one after it, is among those kept.
-    pub fn place(&self, number: u64) -> usize {
+    /// Returns the index, among those that the filter keeps, of the request with that number or of
+    /// the next one.
+    pub fn place_of_number(&self, number: u64) -> usize {
         self.kept.partition_point(|n| *n < number)
     }
 
-    /// The number of the request at a place among those kept.
-    pub fn number(&self, place: usize) -> Option<u64> {
+    /// Returns the number of the request at an index among those that the filter keeps.
+    pub fn number_at(&self, place: usize) -> Option<u64> {
         self.kept.get(place).copied()
     }
 
-    /// Those that the filter keeps, from a place on, oldest first.
-    pub fn kept(&self, from: usize) -> impl DoubleEndedIterator<Item = &Access> {
+    /// Returns the requests that the filter keeps, from an index on, the oldest first.
+    pub fn kept_from(&self, from: usize) -> impl DoubleEndedIterator<Item = &AccessRecord> {
         let places = self.kept.range(from.min(self.kept.len())..);
         places.filter_map(|n| self.all.get(usize::try_from(n - self.first).ok()?))
     }
 
-    /// Requests of the last minutes, filtered or not.
-    pub fn minutes(&self) -> &Minutes {
+    /// Returns the counts of the last minutes, of all requests.
+    pub fn minutes(&self) -> &RecentMinutes {
         &self.minutes
     }
 }
@@ -98,8 +99,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn access(i: usize) -> Access {
-        Access {
+    fn access(i: usize) -> AccessRecord {
+        AccessRecord {
             at: jiff::Timestamp::constant(1_795_442_400 + i as i64, 0),
             status: if i.is_multiple_of(10) { 500 } else { 200 },
             method: "GET".into(),
@@ -114,19 +115,25 @@ mod tests {
 
     #[test]
     fn no_more_than_the_bound_is_kept_with_and_without_a_filter() {
-        let mut requests = Requests::default();
-        requests.filter(AccessFilter::parse("5xx"));
-        (0..MOST + 25).for_each(|i| requests.push(access(i)));
-        assert_eq!((requests.len(), requests.dropped()), (MOST, 25));
-        assert_eq!(requests.count(), MOST / 10);
-        let mut kept = requests.kept(0);
+        let mut requests = RequestBuffer::default();
+        requests.set_filter(AccessFilter::parse("5xx"));
+        (0..MAX_REQUESTS + 25).for_each(|i| requests.push(access(i)));
+        assert_eq!(
+            (requests.len(), requests.count_dropped()),
+            (MAX_REQUESTS, 25)
+        );
+        assert_eq!(requests.count_kept(), MAX_REQUESTS / 10);
+        let mut kept = requests.kept_from(0);
         assert_eq!(&*kept.next().unwrap().path, "/30");
         assert_eq!(&*kept.next_back().unwrap().path, "/10020");
-        assert_eq!((requests.number(0), requests.place(31)), (Some(30), 1));
+        assert_eq!(
+            (requests.number_at(0), requests.place_of_number(31)),
+            (Some(30), 1)
+        );
         drop(kept);
-        requests.filter(AccessFilter::default());
-        assert_eq!(requests.count(), MOST);
-        assert_eq!(&*requests.kept(0).next().unwrap().path, "/25");
-        assert_eq!(requests.kept(MOST + 5).count(), 0);
+        requests.set_filter(AccessFilter::default());
+        assert_eq!(requests.count_kept(), MAX_REQUESTS);
+        assert_eq!(&*requests.kept_from(0).next().unwrap().path, "/25");
+        assert_eq!(requests.kept_from(MAX_REQUESTS + 5).count(), 0);
     }
 }

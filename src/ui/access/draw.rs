@@ -8,16 +8,16 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::view::AccessView;
-use crate::model::{Access, MINUTES, Minute, top};
-use crate::text::{clean, fit, width};
+use crate::model::{AccessRecord, COUNTED_MINUTES, MinuteCount, count_most_frequent};
+use crate::text::{clean_line, display_width, fit_to_width};
 use crate::ui::theme::Theme;
-use crate::units::short;
+use crate::units::format_short_duration;
 
-/// Columns of the side panel, and those that both sides need to stand beside each other.
-const SIDE: u16 = 38;
-const BOTH: u16 = 110;
+/// Columns of the side panel, and the least columns for showing it beside the requests.
+const SIDE_COLUMNS: u16 = 38;
+const MIN_COLUMNS_FOR_BOTH: u16 = 110;
 
-/// Columns beside the path: time, status, method, duration, and a space after each; then the address.
+/// Columns of time, status, method and duration.
 const TIME: usize = 8;
 const STATUS: usize = 6;
 const METHOD: usize = 7;
@@ -25,21 +25,21 @@ const TOOK: usize = 7;
 
 impl AccessView {
     /// Draws it.
-    pub fn render(&mut self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
+    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
         if area.height < 4 {
             return;
         }
-        self.curves(area, buf, theme, now);
+        self.draw_curves(area, buf, theme, now);
         let below = Rect {
             y: area.y + 3,
             height: area.height - 3,
             ..area
         };
-        let beside = area.width >= BOTH;
-        match (self.tops, beside) {
+        let beside = area.width >= MIN_COLUMNS_FOR_BOTH;
+        match (self.show_most_frequent, beside) {
             (None | Some(true), true) => {
-                let left = area.width - SIDE - 2;
-                self.table(
+                let left = area.width - SIDE_COLUMNS - 2;
+                self.draw_requests(
                     Rect {
                         width: left,
                         ..below
@@ -49,44 +49,44 @@ impl AccessView {
                 );
                 let side = Rect {
                     x: area.x + left + 2,
-                    width: SIDE,
+                    width: SIDE_COLUMNS,
                     ..below
                 };
-                self.tops(side, buf, theme);
+                self.draw_most_frequent(side, buf, theme);
             }
-            (Some(true), false) => self.tops(below, buf, theme),
-            _ => self.table(below, buf, theme),
+            (Some(true), false) => self.draw_most_frequent(below, buf, theme),
+            _ => self.draw_requests(below, buf, theme),
         }
     }
 
     /// Requests a minute, and the share of those that failed.
-    fn curves(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
-        let minutes = self.requests.minutes().until(now);
-        let heights = theme.heights();
+    fn draw_curves(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
+        let minutes = self.requests.minutes().counts_until(now);
+        let heights = theme.bar_heights();
         let most = minutes
             .iter()
             .flatten()
             .map(|m| m.requests)
             .max()
             .unwrap_or(0);
-        let curve = |value: &dyn Fn(&Minute) -> f64| -> String {
-            let bar = |m: &Option<Minute>| match m {
+        let curve = |value: &dyn Fn(&MinuteCount) -> f64| -> String {
+            let bar = |m: &Option<MinuteCount>| match m {
                 None => " ",
-                // What is there is seen, however little it is.
+                // A value above zero is visible, however small.
                 Some(m) => heights[(value(m) * 7.0).ceil().clamp(0.0, 7.0) as usize],
             };
             minutes.iter().map(bar).collect()
         };
         let share = |part: u32, all: u32| f64::from(part) / f64::from(all.max(1));
-        let sum = |value: fn(&Minute) -> u32| minutes.iter().flatten().map(value).sum::<u32>();
+        let sum = |value: fn(&MinuteCount) -> u32| minutes.iter().flatten().map(value).sum::<u32>();
         let (requests, failed) = (sum(|m| m.requests), sum(|m| m.failed));
-        // The minute that has not ended yet says little.
-        let last = minutes[MINUTES - 2].map_or(0, |m| m.requests);
+        // The current minute is not over: the one before is shown.
+        let last = minutes[COUNTED_MINUTES - 2].map_or(0, |m| m.requests);
         let rows = [
             (
                 "requests",
                 curve(&|m| share(m.requests, most)),
-                format!("{last}/min, at most {most}, {requests} in {MINUTES} min"),
+                format!("{last}/min, at most {most}, {requests} in {COUNTED_MINUTES} min"),
                 theme.key(),
             ),
             (
@@ -102,7 +102,7 @@ impl AccessView {
         ];
         for (y, (name, curve, text, style)) in (area.y..).zip(rows) {
             let line = Line::from(vec![
-                Span::styled(fit(name, 9, ""), theme.dim()),
+                Span::styled(fit_to_width(name, 9, ""), theme.dim()),
                 Span::styled(curve, style),
                 Span::raw(format!(" {text}")),
             ]);
@@ -110,7 +110,7 @@ impl AccessView {
         }
     }
 
-    fn table(&mut self, area: Rect, buf: &mut Buffer, theme: Theme) {
+    fn draw_requests(&mut self, area: Rect, buf: &mut Buffer, theme: Theme) {
         let columns = usize::from(area.width);
         // A whole address of IPv6 where there is room for it.
         let client = match columns {
@@ -121,40 +121,56 @@ impl AccessView {
         let rest = TIME + STATUS + METHOD + TOOK + client + 5;
         let path = columns.saturating_sub(rest).max(8);
         let head = [
-            fit("time", TIME, ""),
-            fit("status", STATUS, ""),
-            fit("method", METHOD, ""),
-            fit("path", path, ""),
+            fit_to_width("time", TIME, ""),
+            fit_to_width("status", STATUS, ""),
+            fit_to_width("method", METHOD, ""),
+            fit_to_width("path", path, ""),
             format!("{:>TOOK$}", "took"),
             "address".to_owned(),
         ];
         buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
         self.height = usize::from(area.height - 1);
         let rows = area.y + 1..area.bottom();
-        if self.requests.count() == 0 {
-            let text = match (self.requests.is_empty(), self.ended()) {
+        if self.requests.count_kept() == 0 {
+            let text = match (self.requests.is_empty(), self.end_reason()) {
                 (false, _) => "nothing matches; Esc ends the filter",
                 (true, None) => "waiting for requests",
                 (true, Some(reason)) => reason,
             };
-            let text = theme.text(&clean(text));
-            for (y, line) in rows.zip(crate::ui::panes::wrap(&text, columns)) {
+            let text = theme.drawable_text(&clean_line(text));
+            for (y, line) in rows.zip(crate::ui::panes::wrap_text(&text, columns)) {
                 buf.set_stringn(area.x, y, line, columns, theme.dim());
             }
             return;
         }
-        for (y, a) in rows.zip(self.requests.kept(self.first_visible())) {
-            buf.set_line(area.x, y, &self.row(a, path, client, theme), area.width);
+        for (y, a) in rows.zip(self.requests.kept_from(self.first_visible())) {
+            buf.set_line(
+                area.x,
+                y,
+                &self.request_line(a, path, client, theme),
+                area.width,
+            );
         }
     }
 
-    fn row(&self, a: &Access, path: usize, client: usize, theme: Theme) -> Line<'static> {
-        let cell = |text: &str, columns| fit(&theme.text(text), columns, theme.ellipsis()) + " ";
-        let took = short(a.duration);
+    fn request_line(
+        &self,
+        a: &AccessRecord,
+        path: usize,
+        client: usize,
+        theme: Theme,
+    ) -> Line<'static> {
+        let cell = |text: &str, columns| {
+            fit_to_width(&theme.drawable_text(text), columns, theme.ellipsis()) + " "
+        };
+        let took = format_short_duration(a.duration);
         let slow = a.duration.as_secs() >= 1;
         Line::from(vec![
-            Span::styled(cell(&self.time(a.at), TIME), theme.dim()),
-            Span::styled(cell(&a.status.to_string(), STATUS), status(theme, a.status)),
+            Span::styled(cell(&self.format_time(a.at), TIME), theme.dim()),
+            Span::styled(
+                cell(&a.status.to_string(), STATUS),
+                http_status_style(theme, a.status),
+            ),
             Span::raw(cell(&a.method, METHOD)),
             Span::raw(cell(&a.path, path)),
             Span::styled(
@@ -166,11 +182,11 @@ impl AccessView {
     }
 
     /// Paths and addresses of what the filter keeps, the most frequent first.
-    fn tops(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+    fn draw_most_frequent(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
         let columns = usize::from(area.width);
         let half = area.height / 2;
-        type Of = fn(&Access) -> &str;
-        let of_paths: Of = Access::place;
+        type Of = fn(&AccessRecord) -> &str;
+        let of_paths: Of = AccessRecord::path_without_query;
         let of_addresses: Of = |a| &a.client;
         let lists = [
             ("paths", of_paths, area.y),
@@ -185,8 +201,10 @@ impl AccessView {
                 columns,
                 theme.dim(),
             );
-            let most = top(self.requests.kept(0).map(of), rows);
-            let digits = most.first().map_or(1, |(_, n)| width(&n.to_string()));
+            let most = count_most_frequent(self.requests.kept_from(0).map(of), rows);
+            let digits = most
+                .first()
+                .map_or(1, |(_, n)| display_width(&n.to_string()));
             for (y, (text, n)) in (y + 1..).zip(most) {
                 let room = columns.saturating_sub(digits + 1);
                 let text = match text {
@@ -196,8 +214,12 @@ impl AccessView {
                 let line = Line::from(vec![
                     Span::styled(format!("{n:>digits$} "), theme.title()),
                     Span::raw(
-                        crate::text::truncate(&theme.text(text), room, theme.ellipsis())
-                            .into_owned(),
+                        crate::text::truncate_to_width(
+                            &theme.drawable_text(text),
+                            room,
+                            theme.ellipsis(),
+                        )
+                        .into_owned(),
                     ),
                 ]);
                 buf.set_line(area.x, y, &line, area.width);
@@ -206,7 +228,7 @@ impl AccessView {
     }
 }
 
-fn status(theme: Theme, status: u16) -> Style {
+fn http_status_style(theme: Theme, status: u16) -> Style {
     match status {
         200..300 => theme.added(),
         300..400 => theme.key(),

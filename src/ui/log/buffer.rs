@@ -11,14 +11,14 @@ use crate::model::LogLine;
 use crate::text;
 
 /// Longest text kept of a line, bytes.
-const LONGEST: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// What a line takes beside its text.
-const OVERHEAD: usize = std::mem::size_of::<Entry>();
+const ENTRY_OVERHEAD: usize = std::mem::size_of::<LogEntry>();
 
 /// A line that is safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LogEntry {
     pub at: Option<Timestamp>,
     pub from: Arc<str>,
     /// May hold colours (SGR), no other escape sequence and no control character.
@@ -26,16 +26,16 @@ pub struct Entry {
     pub stderr: bool,
 }
 
-impl Entry {
+impl LogEntry {
     /// The text without colours.
-    pub fn plain(&self) -> Cow<'_, str> {
-        text::clean(&self.text)
+    pub fn plain_text(&self) -> Cow<'_, str> {
+        text::clean_line(&self.text)
     }
 }
 
-/// Lines by number: the numbers stay when old lines go.
+/// A log's lines, each with a number that stays when older lines are dropped.
 pub struct LogBuffer {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
     /// Number of the first line that is kept.
     first: u64,
     bytes: usize,
@@ -61,25 +61,25 @@ impl LogBuffer {
     /// Adds a line as it came.
     pub fn push(&mut self, line: LogLine) {
         let mut text = text::keep_sgr(&line.bytes);
-        if text.len() > LONGEST {
-            let cut = text.floor_char_boundary(LONGEST);
+        if text.len() > MAX_LINE_BYTES {
+            let cut = text.floor_char_boundary(MAX_LINE_BYTES);
             let rest = text.len() - cut;
             text.truncate(cut);
             text.push_str(&format!("\x1b[0m [{rest} more bytes]"));
         }
-        let entry = Entry {
+        let entry = LogEntry {
             at: line.at,
             from: line.from,
             text: text.into_boxed_str(),
             stderr: line.stderr,
         };
-        self.bytes += entry.text.len() + OVERHEAD;
+        self.bytes += entry.text.len() + ENTRY_OVERHEAD;
         if self
             .pattern
             .as_ref()
-            .is_some_and(|p| p.is_match(&entry.plain()))
+            .is_some_and(|p| p.is_match(&entry.plain_text()))
         {
-            self.hits.push_back(self.end());
+            self.hits.push_back(self.next_number());
         }
         self.entries.push_back(entry);
         while self.bytes > self.limit && self.entries.len() > 1 {
@@ -89,7 +89,7 @@ impl LogBuffer {
 
     fn drop_oldest(&mut self) {
         if let Some(old) = self.entries.pop_front() {
-            self.bytes -= old.text.len() + OVERHEAD;
+            self.bytes -= old.text.len() + ENTRY_OVERHEAD;
             if self.hits.front() == Some(&self.first) {
                 self.hits.pop_front();
             }
@@ -97,13 +97,13 @@ impl LogBuffer {
         }
     }
 
-    /// Number of the oldest line that is kept; so many were dropped.
-    pub fn first(&self) -> u64 {
+    /// Returns the number of the oldest line that is kept, which is how many were dropped.
+    pub fn first_number(&self) -> u64 {
         self.first
     }
 
     /// Number of the next line to come.
-    pub fn end(&self) -> u64 {
+    pub fn next_number(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
 
@@ -121,17 +121,17 @@ impl LogBuffer {
     }
 
     /// The line of that number, when it is still kept.
-    pub fn get(&self, number: u64) -> Option<&Entry> {
+    pub fn get(&self, number: u64) -> Option<&LogEntry> {
         let at = number.checked_sub(self.first)?;
         self.entries.get(usize::try_from(at).ok()?)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &LogEntry> {
         self.entries.iter()
     }
 
-    /// Looks for `text` from now on, without regard to case unless it has a capital; an empty text
-    /// ends the search.
+    /// Searches for `text` in the lines that are kept and in those to come. Case counts only when
+    /// `text` has a capital. An empty text ends the search.
     pub fn search(&mut self, text: &str) {
         self.hits.clear();
         self.pattern = if text.is_empty() {
@@ -147,7 +147,7 @@ impl LogBuffer {
         if let Some(pattern) = &self.pattern {
             let numbered = (self.first..).zip(&self.entries);
             self.hits = numbered
-                .filter(|(_, e)| pattern.is_match(&e.plain()))
+                .filter(|(_, e)| pattern.is_match(&e.plain_text()))
                 .map(|(n, _)| n)
                 .collect();
         }
@@ -184,9 +184,9 @@ mod tests {
             buffer.push(line(&format!("line {i}")));
         }
         assert!(buffer.bytes() <= 64 * 1024);
-        assert_eq!(buffer.end(), 10_000);
-        assert!(buffer.first() > 0);
-        let first = buffer.first();
+        assert_eq!(buffer.next_number(), 10_000);
+        assert!(buffer.first_number() > 0);
+        let first = buffer.first_number();
         assert_eq!(&*buffer.get(first).unwrap().text, format!("line {first}"));
         assert_eq!(buffer.get(first - 1), None);
         let expected = (first..10_000)
@@ -199,7 +199,7 @@ mod tests {
     fn a_line_of_ten_megabytes_is_cut() {
         let mut buffer = LogBuffer::new(1 << 20);
         buffer.push(line(&"é".repeat(5 << 20)));
-        assert!(buffer.get(0).unwrap().text.len() < LONGEST + 64);
+        assert!(buffer.get(0).unwrap().text.len() < MAX_LINE_BYTES + 64);
         assert!(buffer.get(0).unwrap().text.ends_with("more bytes]"));
     }
 

@@ -2,7 +2,7 @@
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+pub(super) enum LogLevel {
     Error,
     Warning,
     Debug,
@@ -10,33 +10,33 @@ pub(super) enum Level {
 }
 
 /// Words as they stand in syslog, JSON, logfmt and most programs' own formats.
-const WORDS: [(&str, Level); 12] = [
-    ("error", Level::Error),
-    ("err", Level::Error),
-    ("fatal", Level::Error),
-    ("panic", Level::Error),
-    ("critical", Level::Error),
-    ("crit", Level::Error),
-    ("emerg", Level::Error),
-    ("alert", Level::Error),
-    ("warning", Level::Warning),
-    ("warn", Level::Warning),
-    ("debug", Level::Debug),
-    ("trace", Level::Debug),
+const LEVEL_WORDS: [(&str, LogLevel); 12] = [
+    ("error", LogLevel::Error),
+    ("err", LogLevel::Error),
+    ("fatal", LogLevel::Error),
+    ("panic", LogLevel::Error),
+    ("critical", LogLevel::Error),
+    ("crit", LogLevel::Error),
+    ("emerg", LogLevel::Error),
+    ("alert", LogLevel::Error),
+    ("warning", LogLevel::Warning),
+    ("warn", LogLevel::Warning),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Debug),
 ];
 
-/// Looks at the first words only: a level stands near the front, and lines are long.
-pub(super) fn of(text: &str) -> Level {
+/// Guesses the level from the first 16 words: it stands near the front, and lines are long.
+pub(super) fn guess_log_level(text: &str) -> LogLevel {
     text.split(|c: char| !c.is_ascii_alphabetic())
         .filter(|w| !w.is_empty())
         .take(16)
         .find_map(|word| {
-            WORDS
+            LEVEL_WORDS
                 .iter()
                 .find(|(name, _)| word.eq_ignore_ascii_case(name))
                 .map(|(_, level)| *level)
         })
-        .unwrap_or(Level::Plain)
+        .unwrap_or(LogLevel::Plain)
 }
 
 #[cfg(test)]
@@ -46,14 +46,14 @@ mod tests {
     #[test]
     fn levels_of_usual_formats() {
         for (line, level) in [
-            ("2026-11-23 [error] 12#0: no such file", Level::Error),
-            (r#"{"level":"warn","msg":"slow"}"#, Level::Warning),
-            ("time=1 level=debug msg=x", Level::Debug),
-            ("ERROR: relation does not exist", Level::Error),
-            ("GET /errors.html 200", Level::Plain),
-            ("terror and forewarning", Level::Plain),
+            ("2026-11-23 [error] 12#0: no such file", LogLevel::Error),
+            (r#"{"level":"warn","msg":"slow"}"#, LogLevel::Warning),
+            ("time=1 level=debug msg=x", LogLevel::Debug),
+            ("ERROR: relation does not exist", LogLevel::Error),
+            ("GET /errors.html 200", LogLevel::Plain),
+            ("terror and forewarning", LogLevel::Plain),
         ] {
-            assert_eq!(of(line), level, "{line}");
+            assert_eq!(guess_log_level(line), level, "{line}");
         }
     }
 }

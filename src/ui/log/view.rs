@@ -10,8 +10,8 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::buffer::{Entry, LogBuffer};
-use super::level::{self, Level};
+use super::buffer::{LogBuffer, LogEntry};
+use super::level::{self, LogLevel};
 use crate::model::LogLine;
 use crate::text;
 
@@ -80,27 +80,27 @@ impl LogView {
         }
     }
 
-    /// Whether new lines change what is seen.
+    /// Returns whether new lines change what is shown.
     pub fn shows_new_lines(&self) -> bool {
         self.follow || self.buffer.len() <= self.height
     }
 
-    /// Nothing more will come.
-    pub fn end(&mut self, reason: String) {
+    /// Notes why no more lines will come.
+    pub fn mark_ended(&mut self, reason: String) {
         self.ended = Some(reason);
     }
 
-    /// The search is being typed: every key belongs to it.
+    /// Returns whether the search is being typed, and so takes every key.
     pub fn is_typing(&self) -> bool {
         self.typing
     }
 
-    /// One line about the state.
-    pub fn status(&self) -> String {
+    /// Formats one line about the state: following or paused, lines, hits.
+    pub fn status_line(&self) -> String {
         let mut parts = vec![if self.follow { "following" } else { "paused" }.to_owned()];
         parts.push(format!("{} lines", self.buffer.len()));
-        if self.buffer.first() > 0 {
-            parts.push(format!("{} older dropped", self.buffer.first()));
+        if self.buffer.first_number() > 0 {
+            parts.push(format!("{} older dropped", self.buffer.first_number()));
         }
         if self.buffer.pattern().is_some() || self.typing {
             let at = self
@@ -118,7 +118,7 @@ impl LogView {
     }
 
     /// Takes a key.
-    pub fn key(&mut self, key: KeyEvent) -> LogOutcome {
+    pub fn handle_key(&mut self, key: KeyEvent) -> LogOutcome {
         if self.typing {
             self.type_query(key);
             return LogOutcome::Handled;
@@ -126,37 +126,37 @@ impl LogView {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let half = (self.height / 2).max(1) as i64;
         match key.code {
-            KeyCode::Char('d') if control => self.scroll(half),
-            KeyCode::Char('u') if control => self.scroll(-half),
+            KeyCode::Char('d') if control => self.scroll_by(half),
+            KeyCode::Char('u') if control => self.scroll_by(-half),
             _ if control => return LogOutcome::Ignored,
             KeyCode::Char('f') => self.follow = true,
-            KeyCode::Char(' ') => self.pause(),
+            KeyCode::Char(' ') => self.toggle_follow(),
             KeyCode::Char('w') => self.wrap = !self.wrap,
             KeyCode::Char('t') => self.stamps = !self.stamps,
             KeyCode::Char('/') => {
                 self.typing = true;
                 self.query.reset();
-                self.look_for_query();
+                self.apply_query();
             }
-            KeyCode::Char('n') => self.jump(true),
-            KeyCode::Char('N') => self.jump(false),
-            KeyCode::Char('y') => return LogOutcome::Copy(self.text(self.visible)),
+            KeyCode::Char('n') => self.jump_to_hit(true),
+            KeyCode::Char('N') => self.jump_to_hit(false),
+            KeyCode::Char('y') => return LogOutcome::Copy(self.format_lines(self.visible)),
             KeyCode::Char('o') => {
-                let all = (self.buffer.first(), self.buffer.end());
-                return LogOutcome::Save(self.text(all));
+                let all = (self.buffer.first_number(), self.buffer.next_number());
+                return LogOutcome::Save(self.format_lines(all));
             }
-            KeyCode::Char('j') | KeyCode::Down => self.scroll(1),
-            KeyCode::Char('k') | KeyCode::Up => self.scroll(-1),
-            KeyCode::PageDown => self.scroll(half * 2),
-            KeyCode::PageUp => self.scroll(-half * 2),
+            KeyCode::Char('j') | KeyCode::Down => self.scroll_by(1),
+            KeyCode::Char('k') | KeyCode::Up => self.scroll_by(-1),
+            KeyCode::PageDown => self.scroll_by(half * 2),
+            KeyCode::PageUp => self.scroll_by(-half * 2),
             KeyCode::Char('g') | KeyCode::Home => {
                 self.follow = false;
-                self.top = self.buffer.first();
+                self.top = self.buffer.first_number();
             }
             KeyCode::Char('G') | KeyCode::End => self.follow = true,
             KeyCode::Esc if self.buffer.pattern().is_some() => {
                 self.query.reset();
-                self.look_for_query();
+                self.apply_query();
             }
             _ => return LogOutcome::Ignored,
         }
@@ -167,28 +167,28 @@ impl LogView {
         match key.code {
             KeyCode::Enter => {
                 self.typing = false;
-                self.jump(false);
+                self.jump_to_hit(false);
             }
             KeyCode::Esc => {
                 self.typing = false;
                 self.query.reset();
-                self.look_for_query();
+                self.apply_query();
             }
             _ => {
                 let event = crossterm::event::Event::Key(key);
                 if self.query.handle_event(&event).is_some_and(|c| c.value) {
-                    self.look_for_query();
+                    self.apply_query();
                 }
             }
         }
     }
 
-    fn look_for_query(&mut self) {
+    fn apply_query(&mut self) {
         self.buffer.search(self.query.value());
         self.current = None;
     }
 
-    fn pause(&mut self) {
+    fn toggle_follow(&mut self) {
         if self.follow {
             self.follow = false;
             self.top = self.visible.0;
@@ -198,7 +198,7 @@ impl LogView {
     }
 
     /// Scrolls by lines; at the end following starts again.
-    pub fn scroll(&mut self, by: i64) {
+    pub fn scroll_by(&mut self, by: i64) {
         let from = if self.follow {
             self.visible.0
         } else {
@@ -212,19 +212,19 @@ impl LogView {
         self.follow = false;
         self.top = from
             .saturating_add_signed(by)
-            .clamp(self.buffer.first(), last);
+            .clamp(self.buffer.first_number(), last);
     }
 
     /// The first visible line when the last line is at the bottom.
     fn last_top(&self) -> u64 {
         self.buffer
-            .end()
+            .next_number()
             .saturating_sub(self.height as u64)
-            .max(self.buffer.first())
+            .max(self.buffer.first_number())
     }
 
-    /// To the next or previous hit, round the end.
-    fn jump(&mut self, forward: bool) {
+    /// Jumps to the next or previous hit; goes on at the other end.
+    fn jump_to_hit(&mut self, forward: bool) {
         let hits = self.buffer.hits();
         let from = self.current.unwrap_or(self.visible.1);
         let next = if forward {
@@ -239,23 +239,27 @@ impl LogView {
             self.current = Some(number);
             self.follow = false;
             let middle = number.saturating_sub(self.height as u64 / 2);
-            self.top = middle.max(self.buffer.first());
+            self.top = middle.max(self.buffer.first_number());
         }
     }
 
-    fn text(&self, (from, to): (u64, u64)) -> String {
+    fn format_lines(&self, (from, to): (u64, u64)) -> String {
         let mut text = String::new();
         for entry in (from..to).filter_map(|n| self.buffer.get(n)) {
             if let Some(at) = entry.at {
                 text += &format!("{at:.3} ");
             }
-            text += &format!("{} | {}\n", text::clean(&entry.from), entry.plain());
+            text += &format!(
+                "{} | {}\n",
+                text::clean_line(&entry.from),
+                entry.plain_text()
+            );
         }
         text
     }
 
     /// Draws it.
-    pub fn render(&mut self, area: Rect, buf: &mut Buffer, style: &LogStyle) {
+    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, style: &LogStyle) {
         if area.is_empty() {
             return;
         }
@@ -264,7 +268,8 @@ impl LogView {
         let start = if self.follow {
             self.last_top()
         } else {
-            self.top.clamp(self.buffer.first(), self.buffer.end())
+            self.top
+                .clamp(self.buffer.first_number(), self.buffer.next_number())
         };
         let mut rows: Vec<Vec<(String, Style)>> = Vec::new();
         let mut next = start;
@@ -272,7 +277,7 @@ impl LogView {
             if rows.len() >= self.height && !(self.wrap && self.follow) {
                 break;
             }
-            rows.extend(self.rows_of(next, entry, width, style));
+            rows.extend(self.wrap_entry(next, entry, width, style));
             next += 1;
         }
         if rows.len() > self.height {
@@ -301,11 +306,11 @@ impl LogView {
         }
     }
 
-    /// One entry as rows of styled pieces; one row, cut, unless lines are wrapped.
-    fn rows_of(
+    /// Returns an entry as rows of styled pieces. Unless lines are wrapped it is one row, cut.
+    fn wrap_entry(
         &self,
         number: u64,
-        entry: &Entry,
+        entry: &LogEntry,
         width: usize,
         style: &LogStyle,
     ) -> Vec<Vec<(String, Style)>> {
@@ -319,11 +324,11 @@ impl LogView {
                 None => head += "               ",
             }
         }
-        head += &text::clean(&entry.from);
+        head += &text::clean_line(&entry.from);
         head.push(' ');
         let head_style = style.dim;
-        let mut row = vec![(self.drawable(&head, style), head_style)];
-        let mut used = text::width(&head);
+        let mut row = vec![(self.drawable_text(&head, style), head_style)];
+        let mut used = text::display_width(&head);
         let room = if self.wrap {
             width * self.height
         } else {
@@ -331,9 +336,9 @@ impl LogView {
         };
         let mut rows = Vec::new();
         let mut taken = 0;
-        for (piece, piece_style) in self.pieces(number, entry, style, room) {
+        for (piece, piece_style) in self.styled_pieces(number, entry, style, room) {
             for grapheme in piece.graphemes(true) {
-                let columns = text::width(grapheme);
+                let columns = text::display_width(grapheme);
                 if used + columns > width {
                     if !self.wrap || rows.len() + 1 >= self.height {
                         rows.push(row);
@@ -345,7 +350,7 @@ impl LogView {
                 }
                 used += columns;
                 taken += columns;
-                let shown = self.drawable(grapheme, style);
+                let shown = self.drawable_text(grapheme, style);
                 match row.last_mut() {
                     Some((text, last)) if *last == piece_style => text.push_str(&shown),
                     _ => row.push((shown, piece_style)),
@@ -359,23 +364,24 @@ impl LogView {
         rows
     }
 
-    fn drawable(&self, text: &str, style: &LogStyle) -> String {
+    fn drawable_text(&self, text: &str, style: &LogStyle) -> String {
         if style.ascii && !text.is_ascii() {
-            "?".repeat(text::width(text).max(1))
+            "?".repeat(text::display_width(text).max(1))
         } else {
             text.to_owned()
         }
     }
 
-    /// The text of an entry with its styles: own colours, else those of its level; hits marked.
-    fn pieces(
+    /// Returns the start of an entry's text with its styles: its own colours, else its level's.
+    /// Hits are marked.
+    fn styled_pieces(
         &self,
         number: u64,
-        entry: &Entry,
+        entry: &LogEntry,
         style: &LogStyle,
         room: usize,
     ) -> Vec<(String, Style)> {
-        // Columns are at most bytes: what is further right can't be seen.
+        // A byte takes at most one column: what lies further right can't be seen.
         let end = entry.text.floor_char_boundary((room * 8).max(256));
         let shown = &entry.text[..end];
         let own_colours = shown.contains('\x1b');
@@ -386,17 +392,17 @@ impl LogView {
                     text.lines
                         .into_iter()
                         .flat_map(|l| l.spans)
-                        .map(|s| (text::clean(&s.content).into_owned(), s.style))
+                        .map(|s| (text::clean_line(&s.content).into_owned(), s.style))
                         .collect()
                 })
-                .unwrap_or_else(|_| vec![(text::clean(shown).into_owned(), Style::new())])
+                .unwrap_or_else(|_| vec![(text::clean_line(shown).into_owned(), Style::new())])
         } else {
-            let plain = text::clean(shown).into_owned();
-            let base = match level::of(&plain) {
-                Level::Error => style.error,
-                Level::Warning => style.warning,
-                Level::Debug => style.dim,
-                Level::Plain => Style::new(),
+            let plain = text::clean_line(shown).into_owned();
+            let base = match level::guess_log_level(&plain) {
+                LogLevel::Error => style.error,
+                LogLevel::Warning => style.warning,
+                LogLevel::Debug => style.dim,
+                LogLevel::Plain => Style::new(),
             };
             vec![(plain, base)]
         };
@@ -406,15 +412,15 @@ impl LogView {
                 if self.current == Some(number) {
                     found = found.add_modifier(ratatui::style::Modifier::UNDERLINED);
                 }
-                mark(pieces, pattern, found)
+                mark_matches(pieces, pattern, found)
             }
             None => pieces,
         }
     }
 }
 
-/// Gives every match the style `found`, also one that spans pieces.
-fn mark(
+/// Gives every match the style `found`, also a match that spans several pieces.
+fn mark_matches(
     pieces: Vec<(String, Style)>,
     pattern: &regex::Regex,
     found: Style,
@@ -473,7 +479,7 @@ mod tests {
     fn screen(view: &mut LogView, width: u16, height: u16) -> Vec<String> {
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);
-        view.render(area, &mut buffer, &STYLE);
+        view.draw(area, &mut buffer, &STYLE);
         (0..height)
             .map(|y| {
                 let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
@@ -489,7 +495,7 @@ mod tests {
             } else {
                 KeyCode::Char(c)
             };
-            view.key(KeyEvent::new(code, KeyModifiers::NONE));
+            view.handle_key(KeyEvent::new(code, KeyModifiers::NONE));
         }
     }
 
@@ -501,10 +507,10 @@ mod tests {
         assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
         view.push(vec![line(100)]);
         assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
-        assert!(view.status().starts_with("paused"));
+        assert!(view.status_line().starts_with("paused"));
         press(&mut view, "jj");
         assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 100");
-        assert!(view.status().starts_with("following"));
+        assert!(view.status_line().starts_with("following"));
         press(&mut view, "g");
         assert_eq!(screen(&mut view, 40, 3)[0], "web.1@n1 line 0");
     }
@@ -521,7 +527,7 @@ mod tests {
         view.push((200..5000).map(line).collect());
         // Its lines are gone: the oldest that are left are shown.
         assert_ne!(screen(&mut view, 40, 3), before);
-        assert!(view.status().contains("older dropped"));
+        assert!(view.status_line().contains("older dropped"));
     }
 
     #[test]
@@ -529,14 +535,26 @@ mod tests {
         let mut view = view(100);
         screen(&mut view, 40, 5);
         press(&mut view, "/line 5\n");
-        assert!(view.status().contains("11 of 11 hits"), "{}", view.status());
+        assert!(
+            view.status_line().contains("11 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
         press(&mut view, "N");
-        assert!(view.status().contains("10 of 11 hits"), "{}", view.status());
+        assert!(
+            view.status_line().contains("10 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
         press(&mut view, "nn");
-        assert!(view.status().contains("1 of 11 hits"), "{}", view.status());
+        assert!(
+            view.status_line().contains("1 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
         assert!(screen(&mut view, 40, 5).contains(&"web.1@n1 line 5".to_owned()));
-        view.key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
-        assert!(!view.status().contains("hits"));
+        view.handle_key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        assert!(!view.status_line().contains("hits"));
     }
 
     #[test]
@@ -558,12 +576,12 @@ mod tests {
         let mut view = view(10);
         screen(&mut view, 40, 2);
         let key = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        let LogOutcome::Copy(text) = view.key(key('y')) else {
+        let LogOutcome::Copy(text) = view.handle_key(key('y')) else {
             panic!("not copied");
         };
         assert_eq!(text.lines().count(), 2);
         assert!(text.ends_with("web.1@n1 | line 9\n"), "{text}");
-        let LogOutcome::Save(text) = view.key(key('o')) else {
+        let LogOutcome::Save(text) = view.handle_key(key('o')) else {
             panic!("not saved");
         };
         assert_eq!(text.lines().count(), 10);

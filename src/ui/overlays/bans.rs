@@ -1,21 +1,21 @@
-//! What fail2ban of the nodes shuts out: choose an address to let it in again.
+//! Lists the bans of fail2ban on all nodes. An address that is chosen is let in again.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, PlanView, Reply, choices, moved, window};
+use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
 use crate::model::{Ban, NodeBans};
 use crate::ops::Request;
-use crate::text::{age, clean, fit};
+use crate::text::{clean_line, fit_to_width, format_age};
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::state::App;
 
 /// Rows that one key moves by at most.
 const PAGE: usize = 10;
 
-pub(in crate::ui) struct Bans {
+pub(in crate::ui) struct BansOverlay {
     pub ticket: Ticket,
     /// `None` while the nodes are asked.
     found: Option<Vec<NodeBans>>,
@@ -23,16 +23,16 @@ pub(in crate::ui) struct Bans {
 }
 
 /// A line of the list.
-enum Choice<'a> {
+enum BanRow<'a> {
     Node(&'a NodeBans),
-    Said(String),
+    Note(String),
     Ban(&'a NodeBans, &'a Ban),
 }
 
-impl Bans {
+impl BansOverlay {
     /// Opens the list and asks the nodes.
-    pub(in crate::ui) fn ask(app: &mut App) -> (Self, Effect) {
-        let ticket = app.ticket();
+    pub(in crate::ui) fn open(app: &mut App) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
         let view = Self {
             ticket,
             found: None,
@@ -41,89 +41,95 @@ impl Bans {
         (view, Effect::Bans { ticket })
     }
 
-    /// Takes what was read; the first ban of the node `near` is selected, or the first of all.
-    pub(in crate::ui) fn take(&mut self, found: Vec<NodeBans>, near: Option<&str>) {
+    /// Takes the bans that were read. Selects the first of the node `near`, else the first of all.
+    pub(in crate::ui) fn take_bans(&mut self, found: Vec<NodeBans>, near: Option<&str>) {
         self.found = Some(found);
-        let all = self.choices();
+        let all = self.list_rows();
         let of = |node: Option<&str>| {
             all.iter().position(
-                |c| matches!(c, Choice::Ban(n, _) if node.is_none_or(|node| n.node == node)),
+                |c| matches!(c, BanRow::Ban(n, _) if node.is_none_or(|node| n.node == node)),
             )
         };
         self.at = of(near).or_else(|| of(None)).unwrap_or(0);
     }
 
-    fn choices(&self) -> Vec<Choice<'_>> {
+    fn list_rows(&self) -> Vec<BanRow<'_>> {
         let mut out = Vec::new();
         for node in self.found.iter().flatten() {
-            out.push(Choice::Node(node));
+            out.push(BanRow::Node(node));
             match &node.problem {
-                Some(problem) => out.push(Choice::Said(problem.clone())),
-                None if node.bans.is_empty() => out.push(Choice::Said("nobody is banned".into())),
-                None => out.extend(node.bans.iter().map(|ban| Choice::Ban(node, ban))),
+                Some(problem) => out.push(BanRow::Note(problem.clone())),
+                None if node.bans.is_empty() => out.push(BanRow::Note("nobody is banned".into())),
+                None => out.extend(node.bans.iter().map(|ban| BanRow::Ban(node, ban))),
             }
         }
         out
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
-        let len = self.choices().len();
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let len = self.list_rows().len();
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => return Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Char('r') => {
-                let (view, effect) = Self::ask(app);
+                let (view, effect) = Self::open(app);
                 *self = view;
-                return Reply::stay().with(effect);
+                return OverlayReply::stay().with_effect(effect);
             }
             KeyCode::Enter | KeyCode::Char('u') => {
-                let request = match self.choices().get(self.at) {
-                    Some(Choice::Ban(node, ban)) => Request::Unban {
+                let request = match self.list_rows().get(self.at) {
+                    Some(BanRow::Ban(node, ban)) => Request::Unban {
                         address: ban.address.clone(),
                         node: Some(node.node.clone()),
                     },
-                    _ => return Reply::stay(),
+                    _ => return OverlayReply::stay(),
                 };
-                let (plan, effect) = PlanView::ask(app, request);
-                return Reply::replace(Overlay::Plan(plan)).with(effect);
+                let (plan, effect) = PlanOverlay::open(app, request);
+                return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
             }
             _ => {
-                moved(key, &mut self.at, len, PAGE);
+                move_by_key(key, &mut self.at, len, PAGE);
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
-        let shown = |text: &str| theme.text(&clean(text));
+        let shown = |text: &str| theme.drawable_text(&clean_line(text));
         let mut lines: Vec<Line> = self
-            .choices()
+            .list_rows()
             .iter()
             .map(|choice| match choice {
-                Choice::Node(node) => Line::styled(shown(&node.node), theme.title()),
-                Choice::Said(text) => Line::styled(format!("  {}", shown(text)), theme.dim()),
-                Choice::Ban(_, ban) => {
-                    let since = ban.since.map_or("?".to_owned(), |t| age(app.now, t));
+                BanRow::Node(node) => Line::styled(shown(&node.node), theme.title()),
+                BanRow::Note(text) => Line::styled(format!("  {}", shown(text)), theme.dim()),
+                BanRow::Ban(_, ban) => {
+                    let since = ban.since.map_or("?".to_owned(), |t| format_age(app.now, t));
                     let left = ban.until.map_or("for good".to_owned(), |t| {
-                        format!("{} left", age(t, app.now))
+                        format!("{} left", format_age(t, app.now))
                     });
                     Line::from(vec![
                         Span::raw(format!(
                             "  {}",
-                            fit(&shown(&ban.address), 24, theme.ellipsis())
+                            fit_to_width(&shown(&ban.address), 24, theme.ellipsis())
                         )),
-                        Span::raw(format!(" {}", fit(&shown(&ban.jail), 14, theme.ellipsis()))),
+                        Span::raw(format!(
+                            " {}",
+                            fit_to_width(&shown(&ban.jail), 14, theme.ellipsis())
+                        )),
                         Span::styled(format!(" since {since:<8} {left}"), theme.dim()),
                     ])
                 }
             })
             .collect();
         if self.found.is_none() {
-            lines.push(Line::styled(theme.text("asking the nodes …"), theme.dim()));
+            lines.push(Line::styled(
+                theme.drawable_text("asking the nodes …"),
+                theme.dim(),
+            ));
         }
         let size = (74, lines.len() as u16);
         let hint = "u lets it in again · r reads again · Esc back";
-        let area = window(app, frame, screen, "Banned by fail2ban", hint, size);
-        choices(app, frame, area, lines, self.at);
+        let area = draw_window(app, frame, screen, "Banned by fail2ban", hint, size);
+        draw_choices(app, frame, area, lines, self.at);
     }
 }

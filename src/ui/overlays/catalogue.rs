@@ -5,30 +5,30 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Form, Overlay, Reply, choices, moved, window};
-use crate::text::{clean, fit};
+use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::text::{clean_line, fit_to_width};
 use crate::ui::state::App;
 
 #[derive(Default)]
-pub(in crate::ui) struct Catalogue {
+pub(in crate::ui) struct CatalogueOverlay {
     at: usize,
 }
 
-impl Catalogue {
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+impl CatalogueOverlay {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => OverlayReply::close(),
             KeyCode::Enter => match app.catalogue.get(self.at) {
                 Some(entry) => {
-                    let mut reply = Reply::stay();
-                    reply.open = Some(Overlay::Form(Form::deploy(entry)));
+                    let mut reply = OverlayReply::stay();
+                    reply.open = Some(Overlay::Form(FormOverlay::for_deploy(entry)));
                     reply
                 }
-                None => Reply::stay(),
+                None => OverlayReply::stay(),
             },
             _ => {
-                moved(key, &mut self.at, app.catalogue.len(), 10);
-                Reply::stay()
+                move_by_key(key, &mut self.at, app.catalogue.len(), 10);
+                OverlayReply::stay()
             }
         }
     }
@@ -36,19 +36,22 @@ impl Catalogue {
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
         let size = (76, app.catalogue.len().max(3) as u16);
         let hint = "Enter deploys it · Esc back";
-        let area = window(app, frame, screen, "Catalogue", hint, size);
+        let area = draw_window(app, frame, screen, "Catalogue", hint, size);
         let theme = app.theme;
         let lines = app
             .catalogue
             .iter()
             .map(|entry| {
-                let name = fit(&clean(&entry.name), 14, theme.ellipsis());
+                let name = fit_to_width(&clean_line(&entry.name), 14, theme.ellipsis());
                 Line::from(vec![
                     Span::styled(name, theme.title()),
-                    Span::raw(format!(" {}", theme.text(&clean(&entry.description)))),
+                    Span::raw(format!(
+                        " {}",
+                        theme.drawable_text(&clean_line(&entry.description))
+                    )),
                 ])
             })
             .collect();
-        choices(app, frame, area, lines, self.at);
+        draw_choices(app, frame, area, lines, self.at);
     }
 }

@@ -9,14 +9,14 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Overlay, PlanView, Reply, typed, window};
-use crate::ops::{Request, RestoreTo, RestoreWhat};
-use crate::stack::{CatalogueEntry, Switches};
-use crate::text::{clean, fit};
+use super::{Overlay, OverlayReply, PlanOverlay, draw_window, input_spans};
+use crate::ops::{Request, RestoreDestination, RestoreScope};
+use crate::stack::{CatalogueEntry, EdgeSettings};
+use crate::text::{clean_line, fit_to_width};
 use crate::ui::state::App;
 
 /// What the values are for.
-enum Purpose {
+enum FormPurpose {
     Deploy {
         stack: String,
     },
@@ -26,21 +26,21 @@ enum Purpose {
     Place {
         app: String,
     },
-    Switch {
+    EdgeSettings {
         app: String,
     },
-    Beside {
+    RestoreBeside {
         app: String,
         snapshot: String,
     },
     /// A restore into a folder that is typed.
-    Folder(Request),
+    RestoreIntoFolder(Request),
     Move {
         apps: Vec<String>,
     },
 }
 
-struct Field {
+struct FormField {
     name: String,
     help: String,
     default: String,
@@ -48,26 +48,26 @@ struct Field {
     input: Input,
 }
 
-pub(in crate::ui) struct Form {
+pub(in crate::ui) struct FormOverlay {
     title: String,
-    purpose: Purpose,
-    fields: Vec<Field>,
+    purpose: FormPurpose,
+    fields: Vec<FormField>,
     at: usize,
     /// What is wrong with what was typed.
     error: Option<String>,
 }
 
-impl Form {
-    /// The first field is the application's name, the others are the stack's variables.
-    pub(in crate::ui) fn deploy(entry: &CatalogueEntry) -> Self {
-        let name = Field {
+impl FormOverlay {
+    /// A form for a new application: its name, then the variables of the stack.
+    pub(in crate::ui) fn for_deploy(entry: &CatalogueEntry) -> Self {
+        let name = FormField {
             name: "name".into(),
             help: "name of the application: lower-case letters, digits, dashes".into(),
             default: String::new(),
             required: true,
             input: Input::new(entry.name.clone()),
         };
-        let variables = entry.variables.iter().map(|v| Field {
+        let variables = entry.variables.iter().map(|v| FormField {
             name: v.name.clone(),
             help: v.help.clone(),
             default: v.default.clone().unwrap_or_default(),
@@ -76,7 +76,7 @@ impl Form {
         });
         Self {
             title: format!("Deploy {}", entry.title),
-            purpose: Purpose::Deploy {
+            purpose: FormPurpose::Deploy {
                 stack: entry.name.clone(),
             },
             fields: std::iter::once(name).chain(variables).collect(),
@@ -85,13 +85,13 @@ impl Form {
         }
     }
 
-    pub(in crate::ui) fn scale(service: &str, now: u64) -> Self {
+    pub(in crate::ui) fn for_scale(service: &str, now: u64) -> Self {
         Self {
             title: format!("Scale {service}"),
-            purpose: Purpose::Scale {
+            purpose: FormPurpose::Scale {
                 service: service.to_owned(),
             },
-            fields: vec![Field {
+            fields: vec![FormField {
                 name: "tasks".into(),
                 help: "how many tasks run".into(),
                 default: String::new(),
@@ -103,13 +103,13 @@ impl Form {
         }
     }
 
-    pub(in crate::ui) fn place(app: &str) -> Self {
+    pub(in crate::ui) fn for_placement(app: &str) -> Self {
         Self {
             title: format!("Place {app}"),
-            purpose: Purpose::Place {
+            purpose: FormPurpose::Place {
                 app: app.to_owned(),
             },
-            fields: vec![Field {
+            fields: vec![FormField {
                 name: "where".into(),
                 help: "name of a node, LABEL=VALUE of node labels, or anywhere".into(),
                 default: String::new(),
@@ -121,8 +121,8 @@ impl Form {
         }
     }
 
-    pub(in crate::ui) fn switch(app: &str) -> Self {
-        let field = |name: &str, help: &str| Field {
+    pub(in crate::ui) fn for_edge_settings(app: &str) -> Self {
+        let field = |name: &str, help: &str| FormField {
             name: name.into(),
             help: help.into(),
             default: String::new(),
@@ -131,7 +131,7 @@ impl Form {
         };
         Self {
             title: format!("Switch {app}"),
-            purpose: Purpose::Switch {
+            purpose: FormPurpose::EdgeSettings {
                 app: app.to_owned(),
             },
             fields: vec![
@@ -153,9 +153,9 @@ impl Form {
         }
     }
 
-    /// An application is restored beside itself.
-    pub(in crate::ui) fn beside(app: &str, snapshot: &str) -> Self {
-        let field = |name: &str, help: &str, value: String| Field {
+    /// A form for a restore beside the application, under another name and domain.
+    pub(in crate::ui) fn for_restore_beside(app: &str, snapshot: &str) -> Self {
+        let field = |name: &str, help: &str, value: String| FormField {
             name: name.into(),
             help: help.into(),
             default: String::new(),
@@ -164,7 +164,7 @@ impl Form {
         };
         Self {
             title: format!("Restore {app} beside itself"),
-            purpose: Purpose::Beside {
+            purpose: FormPurpose::RestoreBeside {
                 app: app.to_owned(),
                 snapshot: snapshot.to_owned(),
             },
@@ -181,12 +181,12 @@ impl Form {
         }
     }
 
-    /// A restore into a folder of the storage node.
-    pub(in crate::ui) fn into_folder(request: Request) -> Self {
+    /// A form for a restore into a folder of the storage node.
+    pub(in crate::ui) fn for_restore_into_folder(request: Request) -> Self {
         Self {
             title: request.title(),
-            purpose: Purpose::Folder(request),
-            fields: vec![Field {
+            purpose: FormPurpose::RestoreIntoFolder(request),
+            fields: vec![FormField {
                 name: "folder".into(),
                 help: "a folder of the storage node that is not there yet, or empty".into(),
                 default: String::new(),
@@ -198,16 +198,17 @@ impl Form {
         }
     }
 
-    /// Applications, all when none is named, move to the fleet of a file that is typed.
-    pub(in crate::ui) fn move_to(apps: Vec<String>) -> Self {
+    /// A form for the move of applications, or of all when `apps` is empty, to the fleet of another
+    /// config.toml.
+    pub(in crate::ui) fn for_move(apps: Vec<String>) -> Self {
         let what = match apps.as_slice() {
             [] => "the fleet".to_owned(),
             some => some.join(", "),
         };
         Self {
             title: format!("Move {what}"),
-            purpose: Purpose::Move { apps },
-            fields: vec![Field {
+            purpose: FormPurpose::Move { apps },
+            fields: vec![FormField {
                 name: "to".into(),
                 help: "path of the config.toml of the other servers".into(),
                 default: String::new(),
@@ -219,17 +220,17 @@ impl Form {
         }
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let last = self.fields.len() - 1;
         match key.code {
-            KeyCode::Esc => return Reply::close(),
+            KeyCode::Esc => return OverlayReply::close(),
             KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
             KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
             KeyCode::Enter if self.at < last => self.at += 1,
-            KeyCode::Enter => match self.request() {
+            KeyCode::Enter => match self.build_request() {
                 Ok(request) => {
-                    let (plan, effect) = PlanView::ask(app, request);
-                    let mut reply = Reply::stay().with(effect);
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    let mut reply = OverlayReply::stay().with_effect(effect);
                     reply.open = Some(Overlay::Plan(plan));
                     return reply;
                 }
@@ -243,18 +244,18 @@ impl Form {
                 self.fields[self.at].input.handle_event(&Event::Key(key));
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
-    /// A paste goes into the field, without what a terminal would obey.
-    pub(in crate::ui) fn paste(&mut self, text: &str) {
-        for c in clean(text.trim()).chars() {
+    /// Inserts pasted text into the field, without control characters.
+    pub(in crate::ui) fn insert_text(&mut self, text: &str) {
+        for c in clean_line(text.trim()).chars() {
             let insert = tui_input::InputRequest::InsertChar(c);
             self.fields[self.at].input.handle(insert);
         }
     }
 
-    fn request(&self) -> Result<Request, (usize, String)> {
+    fn build_request(&self) -> Result<Request, (usize, String)> {
         for (i, field) in self.fields.iter().enumerate() {
             if field.required && field.input.value().trim().is_empty() {
                 return Err((i, format!("{} is required", field.name)));
@@ -262,12 +263,12 @@ impl Form {
         }
         let value = |i: usize| self.fields[i].input.value().trim().to_owned();
         match &self.purpose {
-            Purpose::Deploy { stack } => {
+            FormPurpose::Deploy { stack } => {
                 let variables: BTreeMap<String, String> = self
                     .fields
                     .iter()
                     .skip(1)
-                    // A default that was not touched stays the stack file's business.
+                    // A default that was not changed is left to the stack file.
                     .filter(|f| f.input.value() != f.default)
                     .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
                     .collect();
@@ -277,14 +278,14 @@ impl Form {
                     variables,
                 })
             }
-            Purpose::Place { app } => {
+            FormPurpose::Place { app } => {
                 let place = value(0);
                 Ok(Request::Place {
                     app: app.clone(),
                     to: (place != "anywhere").then_some(place),
                 })
             }
-            Purpose::Switch { app } => {
+            FormPurpose::EdgeSettings { app } => {
                 let headers = match value(0).as_str() {
                     "" => None,
                     "on" => Some(true),
@@ -305,23 +306,23 @@ impl Form {
                 };
                 Ok(Request::Switch {
                     app: app.clone(),
-                    switches: Switches {
+                    switches: EdgeSettings {
                         headers,
                         basic_auth,
                         rate_limit,
                     },
                 })
             }
-            Purpose::Beside { app, snapshot } => Ok(Request::Restore {
+            FormPurpose::RestoreBeside { app, snapshot } => Ok(Request::Restore {
                 app: app.clone(),
                 snapshot: Some(snapshot.clone()),
-                what: RestoreWhat::App,
-                to: RestoreTo::Beside {
+                what: RestoreScope::App,
+                to: RestoreDestination::Beside {
                     app: value(0),
                     variables: [("DOMAIN".to_owned(), value(1))].into(),
                 },
             }),
-            Purpose::Folder(Request::Restore {
+            FormPurpose::RestoreIntoFolder(Request::Restore {
                 app,
                 snapshot,
                 what,
@@ -331,16 +332,16 @@ impl Form {
                     app: app.clone(),
                     snapshot: snapshot.clone(),
                     what: what.clone(),
-                    to: RestoreTo::Folder { path },
+                    to: RestoreDestination::Folder { path },
                 }),
                 _ => Err((0, "folder is a whole path that begins with /".into())),
             },
-            Purpose::Folder(other) => Ok(other.clone()),
-            Purpose::Move { apps } => Ok(Request::Move {
+            FormPurpose::RestoreIntoFolder(other) => Ok(other.clone()),
+            FormPurpose::Move { apps } => Ok(Request::Move {
                 apps: apps.clone(),
                 to: value(0),
             }),
-            Purpose::Scale { service } => match value(0).parse() {
+            FormPurpose::Scale { service } => match value(0).parse() {
                 Ok(replicas) => Ok(Request::Scale {
                     service: service.clone(),
                     replicas,
@@ -354,28 +355,35 @@ impl Form {
         let theme = app.theme;
         let size = (70, self.fields.len() as u16 + 4);
         let hint = "Tab next field · Enter on the last shows the plan · Esc back";
-        let area = window(app, frame, screen, &self.title, hint, size);
+        let area = draw_window(app, frame, screen, &self.title, hint, size);
         let mut lines: Vec<Line> = Vec::new();
         for (i, field) in self.fields.iter().enumerate() {
             let focused = i == self.at;
-            let marker = if focused { theme.marker() } else { " " };
+            let marker = if focused { theme.cursor_glyph() } else { " " };
             let mark = if field.required { "*" } else { " " };
-            let name = fit(&theme.text(&clean(&field.name)), 14, theme.ellipsis());
+            let name = fit_to_width(
+                &theme.drawable_text(&clean_line(&field.name)),
+                14,
+                theme.ellipsis(),
+            );
             let style = if focused {
                 theme.focus()
             } else {
                 theme.title()
             };
             let mut spans = vec![Span::styled(format!("{marker} {name}{mark} "), style)];
-            spans.extend(typed(app, &field.input, focused));
+            spans.extend(input_spans(app, &field.input, focused));
             lines.push(Line::from(spans));
         }
         lines.push(Line::default());
         lines.push(match &self.error {
-            Some(error) => Line::styled(theme.text(error), theme.removed()),
-            None => Line::styled(theme.text(&clean(&self.fields[self.at].help)), theme.dim()),
+            Some(error) => Line::styled(theme.drawable_text(error), theme.removed()),
+            None => Line::styled(
+                theme.drawable_text(&clean_line(&self.fields[self.at].help)),
+                theme.dim(),
+            ),
         });
-        super::scrolled(
+        super::draw_scrolled(
             frame,
             area,
             &lines,

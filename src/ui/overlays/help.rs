@@ -5,9 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Reply, moved, scrolled, window};
-use crate::text::fit;
-use crate::ui::keymap::{Group, TABLE};
+use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
+use crate::text::fit_to_width;
+use crate::ui::keymap::{ActionGroup, KEY_TABLE};
 use crate::ui::state::App;
 
 /// Keys of the log view, which are fixed.
@@ -30,21 +30,21 @@ const ACCESS_KEYS: [(&str, &str); 3] = [
 ];
 
 #[derive(Default)]
-pub(in crate::ui) struct Help {
+pub(in crate::ui) struct HelpOverlay {
     top: usize,
     lines: usize,
     height: usize,
 }
 
-impl Help {
-    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
+impl HelpOverlay {
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let lines = (self.lines + 1).saturating_sub(self.height);
-        if moved(key, &mut self.top, lines, self.height) {
-            return Reply::stay();
+        if move_by_key(key, &mut self.top, lines, self.height) {
+            return OverlayReply::stay();
         }
         match key.code {
-            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?') => Reply::close(),
-            _ => Reply::stay(),
+            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?') => OverlayReply::close(),
+            _ => OverlayReply::stay(),
         }
     }
 
@@ -53,15 +53,15 @@ impl Help {
         let mut lines = Vec::new();
         let mut entry = |keys: &str, help: &str| {
             lines.push(Line::from(vec![
-                Span::styled(fit(keys, 16, theme.ellipsis()), theme.key()),
-                Span::raw(format!(" {}", theme.text(help))),
+                Span::styled(fit_to_width(keys, 16, theme.ellipsis()), theme.key()),
+                Span::raw(format!(" {}", theme.drawable_text(help))),
             ]));
         };
-        for group in Group::ALL {
+        for group in ActionGroup::ALL {
             entry("", "");
             entry(group.title(), "");
-            for binding in TABLE.iter().filter(|b| b.group == group) {
-                let keys = app.keymap.keys(binding.action);
+            for binding in KEY_TABLE.iter().filter(|b| b.group == group) {
+                let keys = app.keymap.format_keys(binding.action);
                 if !keys.is_empty() {
                     entry(&keys, binding.help);
                 }
@@ -81,9 +81,9 @@ impl Help {
         entry("Text", "Shift and the mouse select text in most terminals");
         let widest = lines.iter().map(Line::width).max().unwrap_or(0);
         let size = (widest as u16, lines.len() as u16);
-        let area = window(app, frame, screen, "Help", "j k scroll · Esc back", size);
+        let area = draw_window(app, frame, screen, "Help", "j k scroll · Esc back", size);
         self.lines = lines.len();
         self.height = area.height.into();
-        self.top = scrolled(frame, area, &lines, self.top);
+        self.top = draw_scrolled(frame, area, &lines, self.top);
     }
 }

@@ -1,16 +1,19 @@
-//! What Suricata of the nodes saw: who tried what, and whether fail2ban shuts them out.
+//! Lists what Suricata saw on all nodes: who tried what, and who is banned.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Bans, Overlay, PlanView, Reply, choices, moved, scrolled, window};
-use crate::model::{Ban, IntrusionGroup, NodeBans, NodeIntrusions, grouped};
+use super::{
+    BansOverlay, Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window,
+    move_by_key,
+};
+use crate::model::{Ban, IntrusionGroup, NodeBans, NodeIntrusions, group_intrusions};
 use crate::ops::Request;
-use crate::text::{age, clean, fit};
+use crate::text::{clean_line, fit_to_width, format_age};
 use crate::ui::msg::{Effect, Ticket};
-use crate::ui::panes::wrap;
+use crate::ui::panes::wrap_text;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
@@ -18,26 +21,26 @@ use crate::ui::theme::Health;
 const PAGE: usize = 10;
 
 /// Columns of the text at most.
-const COLUMNS: usize = 116;
+const MAX_COLUMNS_SHOWN: usize = 116;
 
-pub(in crate::ui) struct Intrusions {
+pub(in crate::ui) struct IntrusionsOverlay {
     pub ticket: Ticket,
     /// `None` while the nodes are asked.
-    found: Option<Found>,
+    found: Option<FoundIntrusions>,
     at: usize,
 }
 
-struct Found {
+struct FoundIntrusions {
     /// The newest first.
     groups: Vec<IntrusionGroup>,
-    /// What is to be known of a node: its name, one sentence.
+    /// Notes about nodes: the node's name, and one sentence.
     notes: Vec<(String, String)>,
     bans: Vec<NodeBans>,
 }
 
-impl Found {
-    /// The bans of whom a group is about, with their nodes.
-    fn bans<'a>(&'a self, group: &IntrusionGroup) -> Vec<(&'a NodeBans, &'a Ban)> {
+impl FoundIntrusions {
+    /// Returns the bans of a group's source address, with their nodes.
+    fn bans_of_source<'a>(&'a self, group: &IntrusionGroup) -> Vec<(&'a NodeBans, &'a Ban)> {
         let source = group.source.to_string();
         let all = self
             .bans
@@ -47,10 +50,10 @@ impl Found {
     }
 }
 
-impl Intrusions {
+impl IntrusionsOverlay {
     /// Opens the list and asks the nodes.
-    pub(in crate::ui) fn ask(app: &mut App) -> (Self, Effect) {
-        let ticket = app.ticket();
+    pub(in crate::ui) fn open(app: &mut App) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
         let view = Self {
             ticket,
             found: None,
@@ -60,62 +63,64 @@ impl Intrusions {
     }
 
     /// Takes what was read.
-    pub(in crate::ui) fn take(&mut self, found: &[NodeIntrusions], bans: Vec<NodeBans>) {
+    pub(in crate::ui) fn take_intrusions(&mut self, found: &[NodeIntrusions], bans: Vec<NodeBans>) {
         let cut = "older alerts are left out";
         let notes = found.iter().flat_map(|n| {
             let said = [n.problem.as_deref(), n.cut.then_some(cut)];
             said.map(|text| text.map(|t| (n.node.clone(), t.to_owned())))
         });
-        self.found = Some(Found {
-            groups: grouped(found, None),
+        self.found = Some(FoundIntrusions {
+            groups: group_intrusions(found, None),
             notes: notes.flatten().collect(),
             bans,
         });
         self.at = 0;
     }
 
-    fn selected(&self) -> Option<(&Found, &IntrusionGroup)> {
+    fn selected_group(&self) -> Option<(&FoundIntrusions, &IntrusionGroup)> {
         let found = self.found.as_ref()?;
         Some((found, found.groups.get(self.at)?))
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let len = self.found.as_ref().map_or(0, |f| f.groups.len());
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => return Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Char('r') => {
-                let (view, effect) = Self::ask(app);
+                let (view, effect) = Self::open(app);
                 *self = view;
-                return Reply::stay().with(effect);
+                return OverlayReply::stay().with_effect(effect);
             }
             KeyCode::Char('f') => {
-                let (view, effect) = Bans::ask(app);
-                return Reply::replace(Overlay::Bans(view)).with(effect);
+                let (view, effect) = BansOverlay::open(app);
+                return OverlayReply::replace(Overlay::Bans(view)).with_effect(effect);
             }
             KeyCode::Char('u') => {
                 let banned = self
-                    .selected()
-                    .filter(|(found, group)| !found.bans(group).is_empty());
+                    .selected_group()
+                    .filter(|(found, group)| !found.bans_of_source(group).is_empty());
                 let Some((_, group)) = banned else {
-                    return Reply::stay();
+                    return OverlayReply::stay();
                 };
                 let request = Request::Unban {
                     address: group.source.to_string(),
                     node: None,
                 };
-                let (plan, effect) = PlanView::ask(app, request);
-                return Reply::replace(Overlay::Plan(plan)).with(effect);
+                let (plan, effect) = PlanOverlay::open(app, request);
+                return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
             }
             _ => {
-                moved(key, &mut self.at, len, PAGE);
+                move_by_key(key, &mut self.at, len, PAGE);
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
-        let columns = usize::from(screen.width).saturating_sub(6).min(COLUMNS);
+        let columns = usize::from(screen.width)
+            .saturating_sub(6)
+            .min(MAX_COLUMNS_SHOWN);
         let mut lines: Vec<Line> = Vec::new();
         let mut below: Vec<Line> = Vec::new();
         if let Some(found) = &self.found {
@@ -123,34 +128,44 @@ impl Intrusions {
             let most = if columns < 100 { 24 } else { 39 };
             let sources = found.groups.iter().map(|g| g.source.to_string().len());
             let width = sources.max().unwrap_or(0).min(most);
-            let banned = |g| !found.bans(g).is_empty();
+            let banned = |g| !found.bans_of_source(g).is_empty();
             let all = found.groups.iter();
-            lines.extend(all.map(|g| line(app, g, width, banned(g))));
+            lines.extend(all.map(|g| intrusion_line(app, g, width, banned(g))));
             if found.groups.is_empty() {
                 lines.push(Line::styled("nothing was seen", theme.dim()));
             }
-            if let Some((found, group)) = self.selected() {
-                below.extend(in_full(app, group, &found.bans(group), columns));
+            if let Some((found, group)) = self.selected_group() {
+                below.extend(intrusion_detail_lines(
+                    app,
+                    group,
+                    &found.bans_of_source(group),
+                    columns,
+                ));
             }
             for (node, text) in &found.notes {
-                let text = theme.text(&clean(&format!("{node}: {text}")));
+                let text = theme.drawable_text(&clean_line(&format!("{node}: {text}")));
                 below.extend(
-                    wrap(&text, columns)
+                    wrap_text(&text, columns)
                         .into_iter()
                         .map(|l| Line::styled(l, theme.dim())),
                 );
             }
         } else {
-            lines.push(Line::styled(theme.text("asking the nodes …"), theme.dim()));
+            lines.push(Line::styled(
+                theme.drawable_text("asking the nodes …"),
+                theme.dim(),
+            ));
         }
         let gap = u16::from(!below.is_empty());
         let size = (columns as u16, (lines.len() + below.len()) as u16 + gap);
-        let banned = self.selected().is_some_and(|(f, g)| !f.bans(g).is_empty());
+        let banned = self
+            .selected_group()
+            .is_some_and(|(f, g)| !f.bans_of_source(g).is_empty());
         let hint = match banned {
             true => "u lets it in again · f bans · r reads again · Esc back",
             false => "f bans · r reads again · Esc back",
         };
-        let area = window(app, frame, screen, "Seen by Suricata", hint, size);
+        let area = draw_window(app, frame, screen, "Seen by Suricata", hint, size);
         // The selected one is told in full below; the list keeps at least a third.
         let most = area.height.saturating_sub(area.height / 3 + gap);
         let room = area
@@ -160,18 +175,18 @@ impl Intrusions {
             height: room,
             ..area
         };
-        choices(app, frame, list, lines, self.at);
+        draw_choices(app, frame, list, lines, self.at);
         let place = Rect {
             y: (area.y + room + gap).min(area.bottom()),
             height: area.height.saturating_sub(room + gap),
             ..area
         };
-        scrolled(frame, place, &below, 0);
+        draw_scrolled(frame, place, &below, 0);
     }
 }
 
-/// Suricata's 1 is worst.
-fn health(group: &IntrusionGroup) -> Health {
+/// Returns the health that shows a group's severity. Suricata's 1 is the worst.
+fn intrusion_health(group: &IntrusionGroup) -> Health {
     match group.severity {
         ..=1 => Health::Bad,
         2 => Health::Partly,
@@ -179,28 +194,36 @@ fn health(group: &IntrusionGroup) -> Health {
     }
 }
 
-fn line(app: &App, group: &IntrusionGroup, width: usize, banned: bool) -> Line<'static> {
+fn intrusion_line(app: &App, group: &IntrusionGroup, width: usize, banned: bool) -> Line<'static> {
     let theme = app.theme;
-    let health = health(group);
-    let shown = |text: &str, columns| fit(&theme.text(&clean(text)), columns, theme.ellipsis());
+    let health = intrusion_health(group);
+    let shown = |text: &str, columns| {
+        fit_to_width(
+            &theme.drawable_text(&clean_line(text)),
+            columns,
+            theme.ellipsis(),
+        )
+    };
     let mut spans = vec![
-        Span::styled(theme.glyph(health), theme.health(health)),
+        Span::styled(theme.health_glyph(health), theme.health_style(health)),
         Span::raw(format!(" {} ", shown(&group.source.to_string(), width))),
         Span::styled(
-            format!("{:>6} × ", group.count).replace('×', &theme.text("×")),
+            format!("{:>6} × ", group.count).replace('×', &theme.drawable_text("×")),
             theme.dim(),
         ),
-        Span::styled(shown(&age(app.now, group.last), 7), theme.dim()),
+        Span::styled(shown(&format_age(app.now, group.last), 7), theme.dim()),
     ];
     if banned {
-        spans.push(Span::styled("banned ", theme.health(Health::Good)));
+        spans.push(Span::styled("banned ", theme.health_style(Health::Good)));
     }
-    spans.push(Span::raw(theme.text(&clean(&group.signature))));
+    spans.push(Span::raw(
+        theme.drawable_text(&clean_line(&group.signature)),
+    ));
     Line::from(spans)
 }
 
-/// A group in full: rule, times, where, what, bans.
-fn in_full(
+/// Returns a group in full: rule, times, nodes and targets, details, bans.
+fn intrusion_detail_lines(
     app: &App,
     group: &IntrusionGroup,
     bans: &[(&NodeBans, &Ban)],
@@ -235,6 +258,6 @@ fn in_full(
     }
     let wrapped = texts
         .iter()
-        .flat_map(|t| wrap(&theme.text(&clean(t)), columns));
+        .flat_map(|t| wrap_text(&theme.drawable_text(&clean_line(t)), columns));
     wrapped.map(Line::raw).collect()
 }

@@ -5,31 +5,33 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, PlanView, Reply, choices, moved, scrolled, window};
-use crate::job::{JobId, Outcome, Stream};
-use crate::text::{clean, fit};
+use super::{
+    Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window, move_by_key,
+};
+use crate::job::{JobId, JobOutcome, OutputStream};
+use crate::text::{clean_line, fit_to_width};
 use crate::ui::jobs::{JobView, StepState};
 use crate::ui::msg::Effect;
-use crate::ui::panes::wrap;
+use crate::ui::panes::wrap_text;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
 #[derive(Default)]
-pub(in crate::ui) struct JobsView {
+pub(in crate::ui) struct JobsOverlay {
     at: usize,
     /// The job whose output is shown.
     output: Option<JobId>,
-    /// Opened on a job's output: going back leaves the view.
+    /// It was opened on a job's output: going back closes the overlay.
     direct: bool,
-    /// First visible line; `None`: the end, as it grows.
+    /// First visible line; `None`: the end is followed.
     top: Option<usize>,
     lines: usize,
     height: usize,
 }
 
-impl JobsView {
+impl JobsOverlay {
     /// The output of one job.
-    pub(in crate::ui) fn of(job: JobId) -> Self {
+    pub(in crate::ui) fn for_job(job: JobId) -> Self {
         Self {
             output: Some(job),
             direct: true,
@@ -37,27 +39,27 @@ impl JobsView {
         }
     }
 
-    fn chosen(&self, app: &App) -> Option<JobId> {
+    fn chosen_job(&self, app: &App) -> Option<JobId> {
         self.output
             .or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
-        let chosen = self.chosen(app).and_then(|id| app.jobs.get(id));
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let chosen = self.chosen_job(app).and_then(|id| app.jobs.get(id));
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
                 if self.output.take().is_none() || self.direct {
-                    return Reply::close();
+                    return OverlayReply::close();
                 }
             }
-            KeyCode::Char('J') => return Reply::close(),
+            KeyCode::Char('J') => return OverlayReply::close(),
             KeyCode::Enter | KeyCode::Right if self.output.is_none() => {
                 self.output = chosen.map(|j| j.id);
                 self.top = None;
             }
             KeyCode::Char('c') => {
                 if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
-                    return Reply::stay().with(Effect::CancelJob(job.id));
+                    return OverlayReply::stay().with_effect(Effect::CancelJob(job.id));
                 }
             }
             KeyCode::Char('R') => {
@@ -65,22 +67,22 @@ impl JobsView {
                     .filter(|j| j.outcome.is_some())
                     .map(|j| j.request.clone())
                 {
-                    let (plan, effect) = PlanView::ask(app, request);
-                    return Reply::replace(Overlay::Plan(plan)).with(effect);
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
                 }
             }
             _ if self.output.is_some() => {
                 let end = self.lines.saturating_sub(self.height);
                 let mut top = self.top.unwrap_or(end);
-                if moved(key, &mut top, end + 1, self.height) {
+                if move_by_key(key, &mut top, end + 1, self.height) {
                     self.top = (top < end).then_some(top);
                 }
             }
             _ => {
-                moved(key, &mut self.at, app.jobs.all.len(), 10);
+                move_by_key(key, &mut self.at, app.jobs.all.len(), 10);
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
@@ -95,7 +97,7 @@ impl JobsView {
         self.at = self.at.min(app.jobs.all.len().saturating_sub(1));
         let size = (72, app.jobs.all.len().max(3) as u16);
         let hint = "Enter output · c cancel · R run again · Esc back";
-        let area = window(app, frame, screen, "Jobs", hint, size);
+        let area = draw_window(app, frame, screen, "Jobs", hint, size);
         if app.jobs.all.is_empty() {
             let text = "No job was started from this console yet.";
             frame
@@ -108,17 +110,20 @@ impl JobsView {
             .all
             .iter()
             .map(|job| {
-                let health = health(job);
-                let title = theme.text(&clean(&job.request.title()));
+                let health = job_health(job);
+                let title = theme.drawable_text(&clean_line(&job.request.title()));
                 Line::from(vec![
-                    Span::styled(theme.glyph(health), theme.health(health)),
-                    Span::raw(format!(" {} ", fit(&title, 40, theme.ellipsis()))),
-                    Span::styled(fit(job.word(), 14, ""), theme.health(health)),
-                    Span::styled(format!("{} s", job.seconds(app.now)), theme.dim()),
+                    Span::styled(theme.health_glyph(health), theme.health_style(health)),
+                    Span::raw(format!(" {} ", fit_to_width(&title, 40, theme.ellipsis()))),
+                    Span::styled(
+                        fit_to_width(job.state_word(), 14, ""),
+                        theme.health_style(health),
+                    ),
+                    Span::styled(format!("{} s", job.elapsed_seconds(app.now)), theme.dim()),
                 ])
             })
             .collect();
-        choices(app, frame, area, lines, self.at);
+        draw_choices(app, frame, area, lines, self.at);
     }
 
     fn draw_output(&mut self, app: &App, job: &JobView, frame: &mut Frame, screen: Rect) {
@@ -133,25 +138,25 @@ impl JobsView {
                 StepState::Failed => (Health::Bad, "failed"),
             };
             lines.push(Line::from(vec![
-                Span::styled(theme.glyph(health), theme.health(health)),
+                Span::styled(theme.health_glyph(health), theme.health_style(health)),
                 Span::raw(format!(
                     " {} {} ",
-                    fit(&clean(&step.node), 14, theme.ellipsis()),
-                    fit(&clean(&step.step), 16, theme.ellipsis())
+                    fit_to_width(&clean_line(&step.node), 14, theme.ellipsis()),
+                    fit_to_width(&clean_line(&step.step), 16, theme.ellipsis())
                 )),
-                Span::styled(word, theme.health(health)),
+                Span::styled(word, theme.health_style(health)),
             ]));
         }
         lines.push(Line::default());
         for (stream, text) in &job.lines {
             let style = match stream {
-                Stream::Stderr => theme.changed(),
-                Stream::Note => theme.dim(),
-                Stream::Stdout => ratatui::style::Style::new(),
+                OutputStream::Stderr => theme.changed(),
+                OutputStream::Note => theme.dim(),
+                OutputStream::Stdout => ratatui::style::Style::new(),
             };
-            let text = theme.text(&clean(text));
+            let text = theme.drawable_text(&clean_line(text));
             lines.extend(
-                wrap(&text, columns)
+                wrap_text(&text, columns)
                     .into_iter()
                     .map(|l| Line::styled(l, style)),
             );
@@ -159,17 +164,18 @@ impl JobsView {
         if let Some(outcome) = &job.outcome {
             lines.push(Line::default());
             let (style, text) = match outcome {
-                Outcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
-                Outcome::Done { .. } => {
-                    (theme.added(), format!("done in {} s", job.seconds(app.now)))
-                }
-                Outcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
-                Outcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
+                JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
+                JobOutcome::Done { .. } => (
+                    theme.added(),
+                    format!("done in {} s", job.elapsed_seconds(app.now)),
+                ),
+                JobOutcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
+                JobOutcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
             };
             for line in text.lines() {
-                let line = theme.text(&clean(line));
+                let line = theme.drawable_text(&clean_line(line));
                 lines.extend(
-                    wrap(&line, columns)
+                    wrap_text(&line, columns)
                         .into_iter()
                         .map(|l| Line::styled(l, style)),
                 );
@@ -180,20 +186,20 @@ impl JobsView {
             Some(_) => "R run again · Esc back",
         };
         let size = (columns as u16, (lines.len() as u16).max(8));
-        let area = window(app, frame, screen, &job.request.title(), hint, size);
+        let area = draw_window(app, frame, screen, &job.request.title(), hint, size);
         self.lines = lines.len();
         self.height = area.height.into();
         let end = self.lines.saturating_sub(self.height);
-        scrolled(frame, area, &lines, self.top.unwrap_or(end));
+        draw_scrolled(frame, area, &lines, self.top.unwrap_or(end));
     }
 }
 
-/// How a job is.
-pub(in crate::ui) fn health(job: &JobView) -> Health {
+/// Returns the health that shows a job's state.
+pub(in crate::ui) fn job_health(job: &JobView) -> Health {
     match &job.outcome {
         None => Health::Partly,
-        Some(Outcome::Done { .. }) => Health::Good,
-        Some(Outcome::Failed { .. }) => Health::Bad,
-        Some(Outcome::Cancelled) => Health::Unknown,
+        Some(JobOutcome::Done { .. }) => Health::Good,
+        Some(JobOutcome::Failed { .. }) => Health::Bad,
+        Some(JobOutcome::Cancelled) => Health::Unknown,
     }
 }

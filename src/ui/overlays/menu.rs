@@ -5,33 +5,33 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, PlanView, Reply, choices, moved, window};
+use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
 use crate::model::{Availability, Role};
 use crate::ops::Request;
 use crate::ui::state::App;
 
 /// Letter, what it does, and the request for a node.
-type Choice = (char, &'static str, fn(String) -> Request);
+type NodeMenuChoice = (char, &'static str, fn(String) -> Request);
 
-const CHOICES: [Choice; 9] = [
+const NODE_MENU_CHOICES: [NodeMenuChoice; 9] = [
     ('d', "drain: move every task away", |node| {
-        availability(node, Availability::Drain)
+        availability_request(node, Availability::Drain)
     }),
     ('a', "activate: take tasks again", |node| {
-        availability(node, Availability::Active)
+        availability_request(node, Availability::Active)
     }),
     ('p', "pause: place no new tasks", |node| {
-        availability(node, Availability::Pause)
+        availability_request(node, Availability::Pause)
     }),
     ('r', "reboot, drained", |node| Request::Reboot { node }),
     ('u', "upgrade its packages", |node| Request::Upgrade {
         node,
     }),
     ('m', "promote: make it a manager", |node| {
-        role(node, Role::Manager)
+        role_request(node, Role::Manager)
     }),
     ('w', "demote: make it a worker", |node| {
-        role(node, Role::Worker)
+        role_request(node, Role::Worker)
     }),
     ('l', "leave the swarm", |node| Request::Leave { node }),
     ('x', "strike it off: it is lost", |node| {
@@ -39,46 +39,46 @@ const CHOICES: [Choice; 9] = [
     }),
 ];
 
-fn availability(node: String, to: Availability) -> Request {
+fn availability_request(node: String, to: Availability) -> Request {
     Request::Availability { node, to }
 }
 
-fn role(node: String, to: Role) -> Request {
+fn role_request(node: String, to: Role) -> Request {
     Request::Role { node, to }
 }
 
-pub(in crate::ui) struct Menu {
+pub(in crate::ui) struct NodeMenuOverlay {
     node: String,
     at: usize,
 }
 
-impl Menu {
-    pub(in crate::ui) fn of(node: &str) -> Self {
+impl NodeMenuOverlay {
+    pub(in crate::ui) fn for_node(node: &str) -> Self {
         Self {
             node: node.to_owned(),
             at: 0,
         }
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let chosen = match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => return Reply::close(),
-            KeyCode::Enter => CHOICES.get(self.at),
-            KeyCode::Char(c) => CHOICES.iter().find(|(letter, ..)| *letter == c),
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
+            KeyCode::Enter => NODE_MENU_CHOICES.get(self.at),
+            KeyCode::Char(c) => NODE_MENU_CHOICES.iter().find(|(letter, ..)| *letter == c),
             _ => None,
         };
         let Some((_, _, request)) = chosen else {
-            moved(key, &mut self.at, CHOICES.len(), 4);
-            return Reply::stay();
+            move_by_key(key, &mut self.at, NODE_MENU_CHOICES.len(), 4);
+            return OverlayReply::stay();
         };
-        let (plan, effect) = PlanView::ask(app, request(self.node.clone()));
-        Reply::replace(Overlay::Plan(plan)).with(effect)
+        let (plan, effect) = PlanOverlay::open(app, request(self.node.clone()));
+        OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
-        let size = (36, CHOICES.len() as u16);
-        let area = window(app, frame, screen, &self.node, "Esc back", size);
-        let lines = CHOICES
+        let size = (36, NODE_MENU_CHOICES.len() as u16);
+        let area = draw_window(app, frame, screen, &self.node, "Esc back", size);
+        let lines = NODE_MENU_CHOICES
             .iter()
             .map(|(letter, text, _)| {
                 Line::from(vec![
@@ -87,6 +87,6 @@ impl Menu {
                 ])
             })
             .collect();
-        choices(app, frame, area, lines, self.at);
+        draw_choices(app, frame, area, lines, self.at);
     }
 }

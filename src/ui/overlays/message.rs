@@ -5,12 +5,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Reply, moved, scrolled, window};
-use crate::text::clean;
-use crate::ui::panes::wrap;
+use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
+use crate::text::clean_line;
+use crate::ui::panes::wrap_text;
 use crate::ui::state::App;
 
-pub(in crate::ui) struct Message {
+pub(in crate::ui) struct MessageOverlay {
     title: String,
     text: String,
     top: usize,
@@ -18,7 +18,7 @@ pub(in crate::ui) struct Message {
     height: usize,
 }
 
-impl Message {
+impl MessageOverlay {
     pub(in crate::ui) fn new(title: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -29,14 +29,14 @@ impl Message {
         }
     }
 
-    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let lines = (self.lines + 1).saturating_sub(self.height);
-        if moved(key, &mut self.top, lines, self.height) {
-            return Reply::stay();
+        if move_by_key(key, &mut self.top, lines, self.height) {
+            return OverlayReply::stay();
         }
         match key.code {
-            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => Reply::close(),
-            _ => Reply::stay(),
+            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => OverlayReply::close(),
+            _ => OverlayReply::stay(),
         }
     }
 
@@ -45,13 +45,13 @@ impl Message {
         let lines: Vec<Line> = self
             .text
             .lines()
-            .flat_map(|l| wrap(&app.theme.text(&clean(l)), columns))
+            .flat_map(|l| wrap_text(&app.theme.drawable_text(&clean_line(l)), columns))
             .map(Line::raw)
             .collect();
         let size = (columns as u16, lines.len() as u16);
-        let area = window(app, frame, screen, &self.title, "Esc back", size);
+        let area = draw_window(app, frame, screen, &self.title, "Esc back", size);
         self.lines = lines.len();
         self.height = area.height.into();
-        self.top = scrolled(frame, area, &lines, self.top);
+        self.top = draw_scrolled(frame, area, &lines, self.top);
     }
 }

@@ -26,54 +26,54 @@ use super::keymap::Action;
 use super::msg::Effect;
 use super::state::App;
 
-pub(super) use alerts::Alerts;
-pub(super) use bans::Bans;
-pub(super) use catalogue::Catalogue;
-pub(super) use form::Form;
-pub(super) use help::Help;
-pub(super) use intrusions::Intrusions;
-pub(super) use jobs::JobsView;
-pub(super) use menu::Menu;
-pub(super) use message::Message;
-pub(super) use palette::Palette;
-pub(super) use plan::PlanView;
-pub(super) use quit::Quit;
-pub(super) use restore::Restore;
-pub(super) use search::Search;
-pub(super) use versions::Versions;
+pub(super) use alerts::AlertsOverlay;
+pub(super) use bans::BansOverlay;
+pub(super) use catalogue::CatalogueOverlay;
+pub(super) use form::FormOverlay;
+pub(super) use help::HelpOverlay;
+pub(super) use intrusions::IntrusionsOverlay;
+pub(super) use jobs::JobsOverlay;
+pub(super) use menu::NodeMenuOverlay;
+pub(super) use message::MessageOverlay;
+pub(super) use palette::PaletteOverlay;
+pub(super) use plan::PlanOverlay;
+pub(super) use quit::QuitOverlay;
+pub(super) use restore::RestoreOverlay;
+pub(super) use search::LogSearchOverlay;
+pub(super) use versions::VersionsOverlay;
 
 /// Something over the panes.
 pub(super) enum Overlay {
-    Help(Help),
-    Palette(Palette),
-    Catalogue(Catalogue),
-    Form(Form),
-    Plan(PlanView),
-    Versions(Versions),
-    Menu(Menu),
-    Restore(Restore),
-    Jobs(JobsView),
-    Alerts(Alerts),
-    Bans(Bans),
-    Intrusions(Intrusions),
-    Search(Search),
-    Quit(Quit),
-    Message(Message),
+    Help(HelpOverlay),
+    Palette(PaletteOverlay),
+    Catalogue(CatalogueOverlay),
+    Form(FormOverlay),
+    Plan(PlanOverlay),
+    Versions(VersionsOverlay),
+    Menu(NodeMenuOverlay),
+    Restore(RestoreOverlay),
+    Jobs(JobsOverlay),
+    Alerts(AlertsOverlay),
+    Bans(BansOverlay),
+    Intrusions(IntrusionsOverlay),
+    Search(LogSearchOverlay),
+    Quit(QuitOverlay),
+    Message(MessageOverlay),
 }
 
-/// What an overlay answers to a key.
+/// What an overlay returns for a key.
 #[derive(Default)]
-pub(super) struct Reply {
-    /// The overlay is done.
+pub(super) struct OverlayReply {
+    /// The overlay is to be closed.
     pub close: bool,
-    /// Put over it, or in its place when it closes.
+    /// An overlay to open: above this one, or in its place when it closes.
     pub open: Option<Overlay>,
     pub effects: Vec<Effect>,
     /// An action of the console, carried out after the overlay has closed.
     pub action: Option<Action>,
 }
 
-impl Reply {
+impl OverlayReply {
     pub(super) fn stay() -> Self {
         Self::default()
     }
@@ -93,30 +93,30 @@ impl Reply {
         }
     }
 
-    pub(super) fn with(mut self, effect: Effect) -> Self {
+    pub(super) fn with_effect(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self
     }
 }
 
 impl Overlay {
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match self {
-            Self::Help(o) => o.key(app, key),
-            Self::Palette(o) => o.key(app, key),
-            Self::Catalogue(o) => o.key(app, key),
-            Self::Form(o) => o.key(app, key),
-            Self::Plan(o) => o.key(app, key),
-            Self::Versions(o) => o.key(app, key),
-            Self::Menu(o) => o.key(app, key),
-            Self::Restore(o) => o.key(app, key),
-            Self::Jobs(o) => o.key(app, key),
-            Self::Alerts(o) => o.key(app, key),
-            Self::Bans(o) => o.key(app, key),
-            Self::Intrusions(o) => o.key(app, key),
-            Self::Search(o) => o.key(app, key),
-            Self::Quit(o) => o.key(app, key),
-            Self::Message(o) => o.key(app, key),
+            Self::Help(o) => o.handle_key(app, key),
+            Self::Palette(o) => o.handle_key(app, key),
+            Self::Catalogue(o) => o.handle_key(app, key),
+            Self::Form(o) => o.handle_key(app, key),
+            Self::Plan(o) => o.handle_key(app, key),
+            Self::Versions(o) => o.handle_key(app, key),
+            Self::Menu(o) => o.handle_key(app, key),
+            Self::Restore(o) => o.handle_key(app, key),
+            Self::Jobs(o) => o.handle_key(app, key),
+            Self::Alerts(o) => o.handle_key(app, key),
+            Self::Bans(o) => o.handle_key(app, key),
+            Self::Intrusions(o) => o.handle_key(app, key),
+            Self::Search(o) => o.handle_key(app, key),
+            Self::Quit(o) => o.handle_key(app, key),
+            Self::Message(o) => o.handle_key(app, key),
         }
     }
 
@@ -140,17 +140,17 @@ impl Overlay {
         }
     }
 
-    /// Turns the wheel over it.
-    pub(super) fn wheel(&mut self, app: &mut App, by: isize) {
+    /// Scrolls the overlay by turns of the wheel.
+    pub(super) fn turn_wheel(&mut self, app: &mut App, by: isize) {
         let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
         for _ in 0..by.unsigned_abs() {
-            self.key(app, KeyEvent::new(code, KeyModifiers::NONE));
+            self.handle_key(app, KeyEvent::new(code, KeyModifiers::NONE));
         }
     }
 }
 
-/// Moves in a list or a text by the usual keys; false when the key is none of them.
-fn moved(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {
+/// Moves in a list or a text by the usual keys. Returns false when the key is none of them.
+fn move_by_key(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {
     let last = len.saturating_sub(1);
     let half = (page / 2).max(1);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -170,8 +170,8 @@ fn moved(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {
     true
 }
 
-/// A box in the middle of the screen; answers with the room inside it.
-fn window(
+/// Draws a box in the middle of the screen. Returns the area inside it.
+fn draw_window(
     app: &App,
     frame: &mut Frame,
     screen: Rect,
@@ -188,7 +188,7 @@ fn window(
         height,
     };
     let theme = app.theme;
-    let title = theme.text(&crate::text::clean(title));
+    let title = theme.drawable_text(&crate::text::clean_line(title));
     let block = Block::bordered()
         .border_set(theme.border())
         .border_style(theme.focus())
@@ -196,15 +196,15 @@ fn window(
             format!(" {title} "),
             theme.title(),
         )))
-        .title_bottom(Line::from(theme.text(&format!(" {hint} "))).right_aligned());
+        .title_bottom(Line::from(theme.drawable_text(&format!(" {hint} "))).right_aligned());
     frame.render_widget(Clear, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner.inner(Margin::new(1, 0))
 }
 
-/// Draws lines from `top` on; answers with the corrected top.
-fn scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> usize {
+/// Draws lines from `top` on. Returns `top`, limited so that the last page is full.
+fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> usize {
     let height = usize::from(area.height);
     let top = top.min(lines.len().saturating_sub(height));
     for (y, line) in (area.y..area.bottom()).zip(&lines[top..]) {
@@ -213,12 +213,16 @@ fn scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> us
     top
 }
 
-/// Draws a list of which line `at` is selected, scrolled so that it is seen.
-fn choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, at: usize) {
+/// Draws a list with line `at` selected, scrolled so that it is visible.
+fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, at: usize) {
     let height = usize::from(area.height).max(1);
     let top = (at + 1).saturating_sub(height);
     for (y, (i, line)) in (area.y..area.bottom()).zip(lines.into_iter().enumerate().skip(top)) {
-        let marker = if i == at { app.theme.marker() } else { " " };
+        let marker = if i == at {
+            app.theme.cursor_glyph()
+        } else {
+            " "
+        };
         let mut spans = vec![Span::raw(format!("{marker} "))];
         spans.extend(line.spans);
         frame
@@ -231,9 +235,11 @@ fn choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, at: u
     }
 }
 
-/// Text that is typed, with a cursor.
-fn typed(app: &App, input: &tui_input::Input, focused: bool) -> Vec<Span<'static>> {
-    let value = app.theme.text(&crate::text::clean(input.value()));
+/// Returns the text of an input, with a cursor when it has the focus.
+fn input_spans(app: &App, input: &tui_input::Input, focused: bool) -> Vec<Span<'static>> {
+    let value = app
+        .theme
+        .drawable_text(&crate::text::clean_line(input.value()));
     if !focused {
         return vec![Span::raw(value)];
     }

@@ -7,22 +7,22 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Reply, choices, typed, window};
-use crate::text::fit;
-use crate::ui::keymap::{Binding, TABLE};
+use super::{OverlayReply, draw_choices, draw_window, input_spans};
+use crate::text::fit_to_width;
+use crate::ui::keymap::{KEY_TABLE, KeyBinding};
 use crate::ui::panes;
 use crate::ui::state::App;
 
 #[derive(Default)]
-pub(in crate::ui) struct Palette {
+pub(in crate::ui) struct PaletteOverlay {
     input: Input,
     at: usize,
 }
 
-impl Palette {
-    fn found(&self) -> Vec<&'static Binding> {
-        let mut filter = panes::filter(self.input.value());
-        let mut found: Vec<(u32, &Binding)> = TABLE
+impl PaletteOverlay {
+    fn find_bindings(&self) -> Vec<&'static KeyBinding> {
+        let mut filter = panes::new_row_filter(self.input.value());
+        let mut found: Vec<(u32, &KeyBinding)> = KEY_TABLE
             .iter()
             .filter_map(|b| {
                 let text = format!("{} {}", b.name, b.help);
@@ -35,16 +35,16 @@ impl Palette {
         found.into_iter().map(|(_, b)| b).collect()
     }
 
-    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
-        let found = self.found();
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+        let found = self.find_bindings();
         match key.code {
-            KeyCode::Esc => return Reply::close(),
+            KeyCode::Esc => return OverlayReply::close(),
             KeyCode::Down | KeyCode::Tab => {
                 self.at = (self.at + 1).min(found.len().saturating_sub(1))
             }
             KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
             KeyCode::Enter => {
-                let mut reply = Reply::close();
+                let mut reply = OverlayReply::close();
                 reply.action = found.get(self.at).map(|b| b.action);
                 return reply;
             }
@@ -54,16 +54,16 @@ impl Palette {
                 }
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
-        let found = self.found();
+        let found = self.find_bindings();
         let size = (72, 18);
         let hint = "type to find · Enter does it · Esc back";
-        let area = window(app, frame, screen, "Actions", hint, size);
+        let area = draw_window(app, frame, screen, "Actions", hint, size);
         let mut spans = vec![Span::styled(": ", app.theme.key())];
-        spans.extend(typed(app, &self.input, true));
+        spans.extend(input_spans(app, &self.input, true));
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &Line::from(spans), area.width);
@@ -72,12 +72,12 @@ impl Palette {
             .iter()
             .map(|b| {
                 Line::from(vec![
-                    Span::styled(fit(b.name, 15, theme.ellipsis()), theme.title()),
+                    Span::styled(fit_to_width(b.name, 15, theme.ellipsis()), theme.title()),
                     Span::styled(
-                        fit(&app.keymap.keys(b.action), 15, theme.ellipsis()),
+                        fit_to_width(&app.keymap.format_keys(b.action), 15, theme.ellipsis()),
                         theme.key(),
                     ),
-                    Span::raw(theme.text(b.help)),
+                    Span::raw(theme.drawable_text(b.help)),
                 ])
             })
             .collect();
@@ -86,6 +86,6 @@ impl Palette {
             height: area.height.saturating_sub(2),
             ..area
         };
-        choices(app, frame, list, lines, self.at);
+        draw_choices(app, frame, list, lines, self.at);
     }
 }

@@ -9,26 +9,26 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Reply, moved, scrolled, typed, window};
+use super::{OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
 use crate::ops::Request;
-use crate::text::clean;
+use crate::text::clean_line;
 use crate::ui::msg::{Effect, Ticket};
-use crate::ui::panes::wrap;
+use crate::ui::panes::wrap_text;
 use crate::ui::state::App;
 
-/// Lines of a plan that are all shown; of a longer one only those that differ.
-const SHORT: usize = 24;
+/// A plan with at most so many lines is shown whole; of a longer one only what differs.
+const SHORT_PLAN_LINES: usize = 24;
 
-pub(in crate::ui) struct PlanView {
+pub(in crate::ui) struct PlanOverlay {
     pub ticket: Ticket,
     request: Request,
     asked: Timestamp,
     /// `None` while it is being made.
     plan: Option<Result<Plan, String>>,
-    /// It was made anew because the fleet had changed.
+    /// The plan was made anew because the fleet had changed.
     again: bool,
-    /// It was confirmed; the job starts.
+    /// The plan was confirmed; the job starts.
     sent: bool,
     typed: Input,
     top: usize,
@@ -36,10 +36,10 @@ pub(in crate::ui) struct PlanView {
     height: usize,
 }
 
-impl PlanView {
+impl PlanOverlay {
     /// Opens the view and asks for the plan.
-    pub(in crate::ui) fn ask(app: &mut App, request: Request) -> (Self, Effect) {
-        let ticket = app.ticket();
+    pub(in crate::ui) fn open(app: &mut App, request: Request) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
         let view = Self {
             ticket,
             request: request.clone(),
@@ -55,7 +55,7 @@ impl PlanView {
         (view, Effect::Plan { ticket, request })
     }
 
-    pub(in crate::ui) fn take(&mut self, plan: Result<Plan, String>) {
+    pub(in crate::ui) fn take_plan(&mut self, plan: Result<Plan, String>) {
         self.again = self.sent;
         self.sent = false;
         self.typed.reset();
@@ -66,65 +66,66 @@ impl PlanView {
         &self.request
     }
 
-    /// Why it can't be confirmed now, if it can't.
-    fn hindrance(&self) -> Option<String> {
+    /// Returns why the plan can't be confirmed now; `None` when it can.
+    fn reason_not_to_confirm(&self) -> Option<String> {
         match &self.plan {
             None => Some("the plan is being made".into()),
             Some(Err(reason)) => Some(reason.clone()),
-            Some(Ok(plan)) => plan.blocked(),
+            Some(Ok(plan)) => plan.blocked_reason(),
         }
     }
 
-    pub(super) fn key(&mut self, _: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let plan = match &self.plan {
             Some(Ok(plan)) => plan,
             _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
-                return Reply::close();
+                return OverlayReply::close();
             }
-            _ => return Reply::stay(),
+            _ => return OverlayReply::stay(),
         };
         let by_name = match &plan.confirm {
             Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
             _ => None,
         };
         if by_name.is_none()
-            && let Some(reply) = self.decide(plan_questions(plan), key)
+            && let Some(reply) = self.take_decision(acceptable_decisions(plan), key)
         {
             return reply;
         }
         let Some(Ok(plan)) = &self.plan else {
-            return Reply::stay();
+            return OverlayReply::stay();
         };
         let confirmed = match (key.code, &by_name) {
-            (KeyCode::Esc, _) => return Reply::close(),
+            (KeyCode::Esc, _) => return OverlayReply::close(),
             (KeyCode::Enter, Some(name)) => self.typed.value() == name,
             (KeyCode::Enter | KeyCode::Char('y'), None) => true,
-            (KeyCode::Char('n' | 'q'), None) => return Reply::close(),
+            (KeyCode::Char('n' | 'q'), None) => return OverlayReply::close(),
             _ => false,
         };
         if confirmed && plan.is_done() {
-            return Reply::close();
+            return OverlayReply::close();
         }
-        if confirmed && self.hindrance().is_none() && !self.sent {
+        if confirmed && self.reason_not_to_confirm().is_none() && !self.sent {
             let effect = Effect::Run {
                 ticket: self.ticket,
                 request: self.request.clone(),
                 plan_hash: plan.hash(),
             };
             self.sent = true;
-            return Reply::stay().with(effect);
+            return OverlayReply::stay().with_effect(effect);
         }
         if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
             self.typed.handle_event(&Event::Key(key));
         } else {
             let lines = (self.lines + 1).saturating_sub(self.height);
-            moved(key, &mut self.top, lines, self.height);
+            move_by_key(key, &mut self.top, lines, self.height);
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
-    /// Takes a decision that is typed; `None` when the key is none of its business.
-    fn decide(&mut self, questions: Vec<String>, key: KeyEvent) -> Option<Reply> {
+    /// Takes a key while the plan has decisions to accept. Returns `None` when the key is not about
+    /// them.
+    fn take_decision(&mut self, questions: Vec<String>, key: KeyEvent) -> Option<OverlayReply> {
         if questions.is_empty() {
             return None;
         }
@@ -138,13 +139,13 @@ impl PlanView {
                 let (ticket, request) = (self.ticket, self.request.clone());
                 self.plan = None;
                 self.typed.reset();
-                Some(Reply::stay().with(Effect::Plan { ticket, request }))
+                Some(OverlayReply::stay().with_effect(Effect::Plan { ticket, request }))
             }
-            // Without an answer it goes on with the rest.
+            // With nothing typed, the rest of the plan is confirmed.
             KeyCode::Enter if typed.is_empty() => None,
             KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter => {
                 self.typed.handle_event(&Event::Key(key));
-                Some(Reply::stay())
+                Some(OverlayReply::stay())
             }
             _ => None,
         }
@@ -157,31 +158,33 @@ impl PlanView {
         let mut hint = "Esc back";
         match &self.plan {
             None => {
-                // A node or a repository that does not answer is waited for.
+                // A node or a repository that does not answer takes until its timeout.
                 let text = match app.now.as_second() - self.asked.as_second() {
                     ..3 => "reading what is there …".to_owned(),
                     seconds => format!("reading what is there, for {seconds} s …"),
                 };
-                lines.push(Line::raw(theme.text(&text)));
+                lines.push(Line::raw(theme.drawable_text(&text)));
             }
-            Some(Err(reason)) => push(&mut lines, reason, "", columns, theme.removed(), app),
+            Some(Err(reason)) => {
+                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app)
+            }
             Some(Ok(plan)) => {
                 if self.again {
                     let text = "The fleet changed meanwhile. This is the new plan:";
-                    push(&mut lines, text, "", columns, theme.changed(), app);
+                    push_wrapped_text(&mut lines, text, "", columns, theme.changed(), app);
                     lines.push(Line::default());
                 }
-                self.changes(app, plan, columns, &mut lines);
+                self.push_changes(app, plan, columns, &mut lines);
                 lines.push(Line::default());
-                hint = self.question(app, plan, columns, &mut lines);
+                hint = self.push_question(app, plan, columns, &mut lines);
             }
         }
         let size = (columns as u16, lines.len() as u16);
-        let area = window(app, frame, screen, &self.request.title(), hint, size);
+        let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
         self.lines = lines.len();
         self.height = area.height.into();
         // The question at the end is what matters when not everything fits.
-        self.top = scrolled(frame, area, &lines, self.top);
+        self.top = draw_scrolled(frame, area, &lines, self.top);
         if self.lines > self.height
             && let Some(last) = lines.last()
         {
@@ -197,15 +200,15 @@ impl PlanView {
         }
     }
 
-    fn changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
+    fn push_changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
         let theme = app.theme;
         let all = plan.changes().count();
-        for (node, steps) in plan.by_node() {
-            let mut title = vec![Span::styled(clean(node).into_owned(), theme.title())];
+        for (node, steps) in plan.steps_by_node() {
+            let mut title = vec![Span::styled(clean_line(node).into_owned(), theme.title())];
             // Of a long plan only what differs is of interest.
-            let short = all > SHORT;
+            let short = all > SHORT_PLAN_LINES;
             if short {
-                let same = steps.iter().flat_map(|s| lines_of(s));
+                let same = steps.iter().flat_map(|s| step_changes(s));
                 let same = same.filter(|c| c.kind == ChangeKind::Same).count();
                 title.push(Span::styled(
                     format!("  {same} as they should be"),
@@ -215,20 +218,20 @@ impl PlanView {
             lines.push(Line::from(title));
             let mut said = Vec::new();
             for step in steps {
-                for change in lines_of(step) {
+                for change in step_changes(step) {
                     if !short || change.kind != ChangeKind::Same || change.warning.is_some() {
-                        change_lines(app, change, columns, lines);
+                        push_change_lines(app, change, columns, lines);
                     }
                 }
                 match &step.check {
                     Ok(Check::Unknown(why)) => {
                         let text = format!("  {}: {why}", step.step);
-                        push(lines, &text, "    ", columns, theme.dim(), app);
+                        push_wrapped_text(lines, &text, "    ", columns, theme.dim(), app);
                     }
                     // A node that does not answer fails every check in the same words.
                     Err(why) if !said.contains(&why) => {
                         let text = format!("! {}: {why}", step.step);
-                        push(lines, &text, "  ", columns, theme.removed(), app);
+                        push_wrapped_text(lines, &text, "  ", columns, theme.removed(), app);
                         said.push(why);
                     }
                     _ => {}
@@ -237,8 +240,8 @@ impl PlanView {
         }
     }
 
-    /// The question, as last line; answers with the hint about keys.
-    fn question(
+    /// Adds the question as last line. Returns the hint about keys.
+    fn push_question(
         &self,
         app: &App,
         plan: &Plan,
@@ -247,23 +250,23 @@ impl PlanView {
     ) -> &'static str {
         let theme = app.theme;
         if self.sent {
-            lines.push(Line::raw(theme.text("starting …")));
+            lines.push(Line::raw(theme.drawable_text("starting …")));
             return "Esc back";
         }
-        let undecided = plan_questions(plan).is_empty();
-        if let Some(reason) = plan.blocked().filter(|_| undecided) {
+        let undecided = acceptable_decisions(plan).is_empty();
+        if let Some(reason) = plan.blocked_reason().filter(|_| undecided) {
             let text = format!("This can't be done: {reason}");
-            push(lines, &text, "", columns, theme.removed(), app);
+            push_wrapped_text(lines, &text, "", columns, theme.removed(), app);
             return "Esc back";
         }
         if plan.is_done() {
             lines.push(Line::raw("Nothing to do."));
             return "Esc back";
         }
-        let questions = plan_questions(plan);
+        let questions = acceptable_decisions(plan);
         if !questions.is_empty() && !matches!(plan.confirm, Confirm::TypeName(_)) {
             let mut spans = vec![Span::raw("Type a name from above to accept it: ")];
-            spans.extend(typed(app, &self.typed, true));
+            spans.extend(input_spans(app, &self.typed, true));
             lines.push(Line::from(spans));
             return "Enter goes on with the rest · Esc back";
         }
@@ -271,10 +274,10 @@ impl PlanView {
             Confirm::TypeName(name) => {
                 let mut spans = vec![
                     Span::raw("Type "),
-                    Span::styled(clean(name).into_owned(), theme.focus()),
+                    Span::styled(clean_line(name).into_owned(), theme.focus()),
                     Span::raw(" to go on: "),
                 ];
-                spans.extend(typed(app, &self.typed, true));
+                spans.extend(input_spans(app, &self.typed, true));
                 lines.push(Line::from(spans));
                 "Enter goes on · Esc back"
             }
@@ -286,20 +289,20 @@ impl PlanView {
     }
 }
 
-fn lines_of(step: &StepPlan) -> &[Change] {
+fn step_changes(step: &StepPlan) -> &[Change] {
     match &step.check {
         Ok(Check::Done(changes) | Check::Change(changes)) => changes,
         _ => &[],
     }
 }
 
-/// What can be typed to accept a decision.
-fn plan_questions(plan: &Plan) -> Vec<String> {
-    let accept = plan.questions().filter_map(|(_, c)| c.accept.clone());
+/// Returns the names that can be typed to accept a decision.
+fn acceptable_decisions(plan: &Plan) -> Vec<String> {
+    let accept = plan.open_questions().filter_map(|(_, c)| c.accept.clone());
     accept.collect()
 }
 
-fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {
+fn push_change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {
     let theme = app.theme;
     let style = match change.kind {
         ChangeKind::Same => theme.dim(),
@@ -313,9 +316,9 @@ fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line
         (None, Some(only)) | (Some(only), None) => text += &format!(": {only}"),
         (None, None) => {}
     }
-    push(lines, &text, "  ", columns, style, app);
+    push_wrapped_text(lines, &text, "  ", columns, style, app);
     if let Some(warning) = &change.warning {
-        push(
+        push_wrapped_text(
             lines,
             &format!("    {warning}"),
             "    ",
@@ -326,8 +329,8 @@ fn change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line
     }
 }
 
-/// Adds a text, wrapped, with what follows its first line indented.
-fn push(
+/// Adds a text, wrapped; lines after the first of each paragraph are indented.
+fn push_wrapped_text(
     lines: &mut Vec<Line<'static>>,
     text: &str,
     indent: &str,
@@ -336,8 +339,8 @@ fn push(
     app: &App,
 ) {
     for paragraph in text.lines() {
-        let paragraph = app.theme.text(&clean(paragraph));
-        for (i, line) in wrap(&paragraph, columns.saturating_sub(indent.len()))
+        let paragraph = app.theme.drawable_text(&clean_line(paragraph));
+        for (i, line) in wrap_text(&paragraph, columns.saturating_sub(indent.len()))
             .into_iter()
             .enumerate()
         {

@@ -5,35 +5,35 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Reply, scrolled, window};
+use super::{OverlayReply, draw_scrolled, draw_window};
 use crate::ui::msg::Effect;
 use crate::ui::state::App;
 
 #[derive(Default)]
-pub(in crate::ui) struct Quit {
+pub(in crate::ui) struct QuitOverlay {
     /// Leave as soon as the jobs have ended.
     pub waiting: bool,
 }
 
-impl Quit {
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+impl QuitOverlay {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
-            KeyCode::Esc | KeyCode::Char('n' | 'q') => Reply::close(),
-            KeyCode::Char('y') | KeyCode::Enter if app.jobs.running() == 0 => {
-                Reply::close().with(Effect::Quit)
+            KeyCode::Esc | KeyCode::Char('n' | 'q') => OverlayReply::close(),
+            KeyCode::Char('y') | KeyCode::Enter if app.jobs.count_running() == 0 => {
+                OverlayReply::close().with_effect(Effect::Quit)
             }
             KeyCode::Char('w') => {
                 self.waiting = true;
-                Reply::stay()
+                OverlayReply::stay()
             }
             KeyCode::Char('c') => {
                 self.waiting = true;
                 let running = app.jobs.all.iter().filter(|j| j.outcome.is_none());
-                let mut reply = Reply::stay();
+                let mut reply = OverlayReply::stay();
                 reply.effects = running.map(|j| Effect::CancelJob(j.id)).collect();
                 reply
             }
-            _ => Reply::stay(),
+            _ => OverlayReply::stay(),
         }
     }
 
@@ -42,13 +42,13 @@ impl Quit {
         let key = |key: &'static str, text: &'static str| {
             Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])
         };
-        let lines = match app.jobs.running() {
+        let lines = match app.jobs.count_running() {
             0 => vec![key("y", "  leave the console"), key("n", "  stay")],
             n => vec![
                 Line::raw(match (n, self.waiting) {
                     (1, false) => "A job runs.".into(),
                     (n, false) => format!("{n} jobs run."),
-                    (_, true) => theme.text("leaving when the jobs have ended …"),
+                    (_, true) => theme.drawable_text("leaving when the jobs have ended …"),
                 }),
                 Line::default(),
                 key("w", "  wait for the end, then leave"),
@@ -57,7 +57,7 @@ impl Quit {
             ],
         };
         let size = (40, lines.len() as u16);
-        let area = window(app, frame, screen, "Leave?", "", size);
-        scrolled(frame, area, &lines, 0);
+        let area = draw_window(app, frame, screen, "Leave?", "", size);
+        draw_scrolled(frame, area, &lines, 0);
     }
 }

@@ -5,101 +5,110 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Form, Overlay, PlanView, Reply, choices, moved, window};
+use super::{
+    FormOverlay, Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key,
+};
 use crate::model::Snapshot;
-use crate::ops::{Request, RestoreTo, RestoreWhat};
-use crate::text::{ago, clean};
+use crate::ops::{Request, RestoreDestination, RestoreScope};
+use crate::text::{clean_line, format_ago};
 use crate::ui::state::App;
 
-pub(in crate::ui) struct Restore {
+pub(in crate::ui) struct RestoreOverlay {
     app: String,
     /// Full id.
     snapshot: String,
     title: String,
-    what: Vec<(String, RestoreWhat)>,
-    chosen: Option<RestoreWhat>,
+    what: Vec<(String, RestoreScope)>,
+    chosen: Option<RestoreScope>,
     at: usize,
 }
 
-/// Where a choice leads.
+/// Where to restore.
 #[derive(Clone, Copy)]
-enum Where {
+enum DestinationChoice {
     Place,
     Beside,
     Folder,
 }
 
-impl Restore {
-    /// Of a snapshot; `path` is a file or folder in it that was chosen already.
-    pub(in crate::ui) fn of(app: &App, snapshot: &Snapshot, path: Option<String>) -> Self {
-        let name = snapshot.group().to_owned();
+impl RestoreOverlay {
+    /// Opens the choice for a snapshot. `path` is a file or folder in it that is chosen already.
+    pub(in crate::ui) fn for_snapshot(
+        app: &App,
+        snapshot: &Snapshot,
+        path: Option<String>,
+    ) -> Self {
+        let name = snapshot.group_name().to_owned();
         let mut what = vec![(
             format!("the application {name}: data, databases"),
-            RestoreWhat::App,
+            RestoreScope::App,
         )];
         let own = |p: &&String| !p.contains("/.matou/");
         what.extend(snapshot.paths.iter().filter(own).map(|path| {
             let text = format!("only the folder {path}");
-            (text, RestoreWhat::Path { path: path.clone() })
+            (text, RestoreScope::Path { path: path.clone() })
         }));
         Self {
             title: format!(
                 "Restore {name} from {}{} ({})",
-                snapshot.short(),
+                snapshot.short_id(),
                 snapshot
                     .other_fleet
                     .as_ref()
                     .map_or_else(String::new, |fleet| format!(" of {fleet}")),
-                ago(app.now, snapshot.at)
+                format_ago(app.now, snapshot.at)
             ),
             app: name,
             snapshot: snapshot.id.clone(),
             what,
-            chosen: path.map(|path| RestoreWhat::Path { path }),
+            chosen: path.map(|path| RestoreScope::Path { path }),
             at: 0,
         }
     }
 
-    fn places(&self) -> Vec<(&'static str, Where)> {
+    fn list_destinations(&self) -> Vec<(&'static str, DestinationChoice)> {
         let mut places = vec![(
             "in place: what is there is set aside, and can be brought back",
-            Where::Place,
+            DestinationChoice::Place,
         )];
-        if self.chosen == Some(RestoreWhat::App) {
+        if self.chosen == Some(RestoreScope::App) {
             places.push((
                 "beside it: as a new application under another domain",
-                Where::Beside,
+                DestinationChoice::Beside,
             ));
         }
-        places.push(("into a folder of the storage node", Where::Folder));
+        places.push((
+            "into a folder of the storage node",
+            DestinationChoice::Folder,
+        ));
         places
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let count = match &self.chosen {
             None => self.what.len(),
-            Some(_) => self.places().len(),
+            Some(_) => self.list_destinations().len(),
         };
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => OverlayReply::close(),
             KeyCode::Enter => match self.chosen.clone() {
                 None => {
                     self.chosen = self.what.get(self.at).map(|(_, w)| w.clone());
                     self.at = 0;
-                    Reply::stay()
+                    OverlayReply::stay()
                 }
-                Some(what) => self.go(app, what),
+                Some(what) => self.open_plan_or_form(app, what),
             },
             _ => {
-                moved(key, &mut self.at, count, 6);
-                Reply::stay()
+                move_by_key(key, &mut self.at, count, 6);
+                OverlayReply::stay()
             }
         }
     }
 
-    fn go(&self, app: &mut App, what: RestoreWhat) -> Reply {
-        let Some((_, place)) = self.places().get(self.at).copied() else {
-            return Reply::stay();
+    fn open_plan_or_form(&self, app: &mut App, what: RestoreScope) -> OverlayReply {
+        let Some((_, place)) = self.list_destinations().get(self.at).copied() else {
+            return OverlayReply::stay();
         };
         let request = |to| Request::Restore {
             app: self.app.clone(),
@@ -108,16 +117,18 @@ impl Restore {
             to,
         };
         match place {
-            Where::Place => {
-                let (plan, effect) = PlanView::ask(app, request(RestoreTo::Place));
-                Reply::replace(Overlay::Plan(plan)).with(effect)
+            DestinationChoice::Place => {
+                let (plan, effect) = PlanOverlay::open(app, request(RestoreDestination::Place));
+                OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
             }
-            Where::Beside => Reply::replace(Overlay::Form(Form::beside(&self.app, &self.snapshot))),
-            Where::Folder => {
-                let request = request(RestoreTo::Folder {
+            DestinationChoice::Beside => OverlayReply::replace(Overlay::Form(
+                FormOverlay::for_restore_beside(&self.app, &self.snapshot),
+            )),
+            DestinationChoice::Folder => {
+                let request = request(RestoreDestination::Folder {
                     path: String::new(),
                 });
-                Reply::replace(Overlay::Form(Form::into_folder(request)))
+                OverlayReply::replace(Overlay::Form(FormOverlay::for_restore_into_folder(request)))
             }
         }
     }
@@ -125,10 +136,14 @@ impl Restore {
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
         let texts: Vec<String> = match &self.chosen {
             None => self.what.iter().map(|(t, _)| t.clone()).collect(),
-            Some(_) => self.places().iter().map(|(t, _)| (*t).to_owned()).collect(),
+            Some(_) => self
+                .list_destinations()
+                .iter()
+                .map(|(t, _)| (*t).to_owned())
+                .collect(),
         };
         let mut title = self.title.clone();
-        if let Some(RestoreWhat::Path { path }) = &self.chosen {
+        if let Some(RestoreScope::Path { path }) = &self.chosen {
             title = format!("{title}: {path}");
         }
         let hint = match &self.chosen {
@@ -136,12 +151,12 @@ impl Restore {
             Some(_) => "where to? Enter chooses · Esc back",
         };
         let size = (72, texts.len().max(3) as u16);
-        let title = crate::text::truncate(&title, 66, app.theme.ellipsis()).into_owned();
-        let area = window(app, frame, screen, &title, hint, size);
+        let title = crate::text::truncate_to_width(&title, 66, app.theme.ellipsis()).into_owned();
+        let area = draw_window(app, frame, screen, &title, hint, size);
         let lines = texts
             .iter()
-            .map(|t| Line::raw(app.theme.text(&clean(t))))
+            .map(|t| Line::raw(app.theme.drawable_text(&clean_line(t))))
             .collect();
-        choices(app, frame, area, lines, self.at);
+        draw_choices(app, frame, area, lines, self.at);
     }
 }

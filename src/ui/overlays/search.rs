@@ -1,4 +1,4 @@
-//! The log store: a query is typed, what is found is listed, one record is shown whole.
+//! Searches the log store: the query is typed, hits are listed, one record is shown whole.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
 use ratatui::Frame;
@@ -7,34 +7,34 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Reply, choices, moved, scrolled, typed, window};
+use super::{OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::model::{LogRecord, LogSearch};
-use crate::text::{clean, fit};
+use crate::text::{clean_line, fit_to_width};
 use crate::ui::msg::{Effect, Ticket};
-use crate::ui::panes::wrap;
+use crate::ui::panes::wrap_text;
 use crate::ui::state::App;
 
 /// Records that are asked for.
-const MOST: usize = 500;
+const MAX_RECORDS: usize = 500;
 
 /// Rows that one key moves by at most.
 const PAGE: usize = 20;
 
-pub(in crate::ui) struct Search {
+pub(in crate::ui) struct LogSearchOverlay {
     pub ticket: Ticket,
     input: Input,
     /// The keys go to the query.
     typing: bool,
-    /// The application that was selected, and whether only it is searched.
+    /// The application that was selected, and whether the search is limited to it.
     app: Option<String>,
-    only: bool,
-    found: Found,
+    only_app: bool,
+    found: LogSearchState,
     at: usize,
     /// The selected record is shown whole, from this line on.
     open: Option<usize>,
 }
 
-enum Found {
+enum LogSearchState {
     /// Nothing was asked yet.
     Nothing,
     Asking,
@@ -43,72 +43,72 @@ enum Found {
     Refused(String),
 }
 
-impl Search {
-    /// A query is to be typed; of an application when one is selected.
-    pub(in crate::ui) fn of(app: Option<String>) -> Self {
+impl LogSearchOverlay {
+    /// Opens the search for a query to be typed, of the selected application if there is one.
+    pub(in crate::ui) fn for_app(app: Option<String>) -> Self {
         Self {
             ticket: Ticket(0),
             input: Input::default(),
             typing: true,
-            only: app.is_some(),
+            only_app: app.is_some(),
             app,
-            found: Found::Nothing,
+            found: LogSearchState::Nothing,
             at: 0,
             open: None,
         }
     }
 
-    fn ask(&mut self, app: &mut App) -> Reply {
-        self.ticket = app.ticket();
+    fn start_search(&mut self, app: &mut App) -> OverlayReply {
+        self.ticket = app.issue_ticket();
         self.typing = false;
         self.open = None;
-        self.found = Found::Asking;
+        self.found = LogSearchState::Asking;
         let search = LogSearch {
             query: self.input.value().to_owned(),
-            app: self.app.clone().filter(|_| self.only),
+            app: self.app.clone().filter(|_| self.only_app),
             since: None,
-            limit: MOST,
+            limit: MAX_RECORDS,
         };
-        Reply::stay().with(Effect::Search {
+        OverlayReply::stay().with_effect(Effect::SearchLogs {
             ticket: self.ticket,
             search,
         })
     }
 
     /// Takes what was found; the newest is selected.
-    pub(in crate::ui) fn take(&mut self, found: Result<Vec<LogRecord>, String>) {
+    pub(in crate::ui) fn take_records(&mut self, found: Result<Vec<LogRecord>, String>) {
         self.found = match found {
-            Ok(records) => Found::Records(records),
-            Err(reason) => Found::Refused(reason),
+            Ok(records) => LogSearchState::Records(records),
+            Err(reason) => LogSearchState::Refused(reason),
         };
         self.at = self.records().len().saturating_sub(1);
     }
 
     fn records(&self) -> &[LogRecord] {
         match &self.found {
-            Found::Records(records) => records,
+            LogSearchState::Records(records) => records,
             _ => &[],
         }
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         if key.code == KeyCode::Tab && self.app.is_some() {
-            self.only = !self.only;
+            self.only_app = !self.only_app;
             return match self.typing {
-                true => Reply::stay(),
-                false => self.ask(app),
+                true => OverlayReply::stay(),
+                false => self.start_search(app),
             };
         }
         if self.typing {
             match key.code {
-                KeyCode::Enter => return self.ask(app),
-                KeyCode::Esc if self.records().is_empty() => return Reply::close(),
+                KeyCode::Enter => return self.start_search(app),
+                KeyCode::Esc if self.records().is_empty() => return OverlayReply::close(),
                 KeyCode::Esc => self.typing = false,
                 _ => {
                     self.input.handle_event(&Event::Key(key));
                 }
             }
-            return Reply::stay();
+            return OverlayReply::stay();
         }
         if let Some(top) = &mut self.open {
             match key.code {
@@ -116,23 +116,23 @@ impl Search {
                     self.open = None;
                 }
                 _ => {
-                    // As far as its lines go; drawing corrects it.
-                    moved(key, top, usize::MAX / 2, PAGE);
+                    // Scrolls without limit; drawing corrects it.
+                    move_by_key(key, top, usize::MAX / 2, PAGE);
                 }
             }
-            return Reply::stay();
+            return OverlayReply::stay();
         }
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => return Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Char('/') => self.typing = true,
-            KeyCode::Char('r') => return self.ask(app),
+            KeyCode::Char('r') => return self.start_search(app),
             KeyCode::Enter | KeyCode::Right if !self.records().is_empty() => self.open = Some(0),
             _ => {
                 let len = self.records().len();
-                moved(key, &mut self.at, len, PAGE);
+                move_by_key(key, &mut self.at, len, PAGE);
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
@@ -141,7 +141,7 @@ impl Search {
             screen.width.saturating_sub(6),
             screen.height.saturating_sub(4),
         );
-        let title = match self.app.as_deref().filter(|_| self.only) {
+        let title = match self.app.as_deref().filter(|_| self.only_app) {
             Some(app) => format!("Search the logs of {app}"),
             None => "Search all logs".to_owned(),
         };
@@ -154,9 +154,9 @@ impl Search {
             (_, Some(_)) => "Esc back".to_owned(),
             (false, None) => format!("Enter whole · / query · r again{tab} · Esc back"),
         };
-        let area = window(app, frame, screen, &title, &hint, size);
+        let area = draw_window(app, frame, screen, &title, &hint, size);
         let mut query = vec![Span::styled("/ ", theme.key())];
-        query.extend(typed(app, &self.input, self.typing));
+        query.extend(input_spans(app, &self.input, self.typing));
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &Line::from(query), area.width);
@@ -167,33 +167,39 @@ impl Search {
         };
         let columns = usize::from(area.width);
         if let (Some(top), Some(record)) = (self.open, self.records().get(self.at)) {
-            let lines = in_full(app, record, columns);
-            self.open = Some(scrolled(frame, list, &lines, top));
+            let lines = log_record_lines(app, record, columns);
+            self.open = Some(draw_scrolled(frame, list, &lines, top));
             return;
         }
         let said = match &self.found {
-            Found::Records(records) if !records.is_empty() => {
-                let lines = records.iter().map(|r| line(app, r)).collect();
-                return choices(app, frame, list, lines, self.at);
+            LogSearchState::Records(records) if !records.is_empty() => {
+                let lines = records.iter().map(|r| log_record_line(app, r)).collect();
+                return draw_choices(app, frame, list, lines, self.at);
             }
-            Found::Records(_) => "nothing was found",
-            Found::Nothing => {
+            LogSearchState::Records(_) => "nothing was found",
+            LogSearchState::Nothing => {
                 "LogsQL: words, \"a phrase\", node:n1, source:access, error and not sshd, _time:1h, … Nothing: the newest."
             }
-            Found::Asking => "asking the log store …",
-            Found::Refused(reason) => reason,
+            LogSearchState::Asking => "asking the log store …",
+            LogSearchState::Refused(reason) => reason,
         };
-        let lines: Vec<Line> = wrap(&theme.text(&clean(said)), columns)
+        let lines: Vec<Line> = wrap_text(&theme.drawable_text(&clean_line(said)), columns)
             .into_iter()
             .map(|l| Line::styled(l, theme.dim()))
             .collect();
-        scrolled(frame, list, &lines, 0);
+        draw_scrolled(frame, list, &lines, 0);
     }
 }
 
-fn line(app: &App, record: &LogRecord) -> Line<'static> {
+fn log_record_line(app: &App, record: &LogRecord) -> Line<'static> {
     let theme = app.theme;
-    let shown = |text: &str, columns| fit(&theme.text(&clean(text)), columns, theme.ellipsis());
+    let shown = |text: &str, columns| {
+        fit_to_width(
+            &theme.drawable_text(&clean_line(text)),
+            columns,
+            theme.ellipsis(),
+        )
+    };
     let at = record
         .at
         .map_or_else(String::new, |t| t.strftime("%m-%d %H:%M:%S").to_string());
@@ -201,14 +207,15 @@ fn line(app: &App, record: &LogRecord) -> Line<'static> {
         Span::styled(format!("{at:<14} "), theme.dim()),
         Span::raw(shown(&record.node, 10)),
         Span::styled(format!(" {} ", shown(&record.app, 14)), theme.title()),
-        Span::raw(theme.text(&clean(&record.line))),
+        Span::raw(theme.drawable_text(&clean_line(&record.line))),
     ])
 }
 
 /// A record whole: its line, then every field.
-fn in_full(app: &App, record: &LogRecord, columns: usize) -> Vec<Line<'static>> {
+fn log_record_lines(app: &App, record: &LogRecord, columns: usize) -> Vec<Line<'static>> {
     let theme = app.theme;
-    let shown = |text: &str| wrap(&theme.text(&clean(text)), columns).into_iter();
+    let shown =
+        |text: &str| wrap_text(&theme.drawable_text(&clean_line(text)), columns).into_iter();
     let mut lines: Vec<Line> = shown(&record.line).map(Line::raw).collect();
     lines.push(Line::raw(""));
     let at = record.at.map_or_else(String::new, |t| t.to_string());

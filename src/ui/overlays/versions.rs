@@ -5,23 +5,23 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, PlanView, Reply, choices, moved, window};
+use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
 use crate::ops::{Request, ServiceVersions};
-use crate::registry::Step;
-use crate::text::{clean, fit};
+use crate::registry::VersionStep;
+use crate::text::{clean_line, fit_to_width};
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::state::App;
 
 /// One line of the list.
-enum Choice {
-    /// As its file says.
+enum VersionChoice {
+    /// Deploy the application again as its file says.
     Again,
-    /// A service's image, which is no choice.
+    /// The heading of a service with its image; can't be chosen.
     Image {
         service: usize,
     },
-    /// Why nothing is known of it, or that it is the newest.
-    Said {
+    /// Says why nothing is known of an image, or that it is the newest.
+    Note {
         text: String,
     },
     Version {
@@ -30,7 +30,7 @@ enum Choice {
     },
 }
 
-pub(in crate::ui) struct Versions {
+pub(in crate::ui) struct VersionsOverlay {
     pub ticket: Ticket,
     app: String,
     /// `None` while the registries are asked.
@@ -38,53 +38,53 @@ pub(in crate::ui) struct Versions {
     at: usize,
 }
 
-impl Versions {
+impl VersionsOverlay {
     /// Opens the list and asks the registries.
-    pub(in crate::ui) fn ask(app: &mut App, name: String) -> (Self, Effect) {
-        let ticket = app.ticket();
+    pub(in crate::ui) fn open(app: &mut App, name: String) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
         let view = Self {
             ticket,
             app: name.clone(),
             found: None,
             at: 0,
         };
-        (view, Effect::Newer { ticket, app: name })
+        (view, Effect::FindNewerVersions { ticket, app: name })
     }
 
-    pub(in crate::ui) fn take(&mut self, found: Result<Vec<ServiceVersions>, String>) {
+    pub(in crate::ui) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, String>) {
         self.found = Some(found);
     }
 
-    fn choices(&self) -> Vec<Choice> {
-        let mut out = vec![Choice::Again];
+    fn list_choices(&self) -> Vec<VersionChoice> {
+        let mut out = vec![VersionChoice::Again];
         let Some(Ok(all)) = &self.found else {
             return out;
         };
         for (service, found) in all.iter().enumerate() {
-            out.push(Choice::Image { service });
+            out.push(VersionChoice::Image { service });
             match &found.newer {
-                Err(reason) => out.push(Choice::Said {
+                Err(reason) => out.push(VersionChoice::Note {
                     text: reason.clone(),
                 }),
-                Ok(newer) if newer.is_empty() => out.push(Choice::Said {
+                Ok(newer) if newer.is_empty() => out.push(VersionChoice::Note {
                     text: "nothing newer of this kind".into(),
                 }),
                 Ok(newer) => {
                     let versions = 0..newer.len();
-                    out.extend(versions.map(|version| Choice::Version { service, version }));
+                    out.extend(versions.map(|version| VersionChoice::Version { service, version }));
                 }
             }
         }
         out
     }
 
-    fn request(&self, choice: &Choice) -> Option<Request> {
+    fn build_request(&self, choice: &VersionChoice) -> Option<Request> {
         match (choice, &self.found) {
-            (Choice::Again, _) => Some(Request::redeploy(self.app.clone())),
-            (Choice::Version { service, version }, Some(Ok(all))) => {
+            (VersionChoice::Again, _) => Some(Request::redeploy(self.app.clone())),
+            (VersionChoice::Version { service, version }, Some(Ok(all))) => {
                 let found = all.get(*service)?;
                 let newer = found.newer.as_ref().ok()?.get(*version)?;
-                let image = found.with(&newer.tag)?;
+                let image = found.image_with_tag(&newer.tag)?;
                 Some(Request::Update {
                     app: self.app.clone(),
                     images: [(found.service.clone(), image)].into(),
@@ -94,26 +94,26 @@ impl Versions {
         }
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: KeyEvent) -> Reply {
-        let all = self.choices();
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let all = self.list_choices();
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => return Reply::close(),
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Enter => {
-                if let Some(request) = all.get(self.at).and_then(|c| self.request(c)) {
-                    let (plan, effect) = PlanView::ask(app, request);
-                    return Reply::replace(Overlay::Plan(plan)).with(effect);
+                if let Some(request) = all.get(self.at).and_then(|c| self.build_request(c)) {
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
                 }
             }
             _ => {
-                moved(key, &mut self.at, all.len(), 10);
+                move_by_key(key, &mut self.at, all.len(), 10);
             }
         }
-        Reply::stay()
+        OverlayReply::stay()
     }
 
     pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
-        let all = self.choices();
+        let all = self.list_choices();
         let found = match &self.found {
             Some(Ok(found)) => found.as_slice(),
             _ => &[],
@@ -121,28 +121,33 @@ impl Versions {
         let mut lines: Vec<Line> = all
             .iter()
             .map(|choice| match choice {
-                Choice::Again => Line::raw(format!(
+                VersionChoice::Again => Line::raw(format!(
                     "deploy it again, as apps/{}.toml says",
-                    theme.text(&clean(&self.app))
+                    theme.drawable_text(&clean_line(&self.app))
                 )),
-                Choice::Image { service } => {
+                VersionChoice::Image { service } => {
                     let service = &found[*service];
                     let text = format!("{}  {}", service.service, service.image);
-                    Line::styled(theme.text(&clean(&text)), theme.title())
+                    Line::styled(theme.drawable_text(&clean_line(&text)), theme.title())
                 }
-                Choice::Said { text } => {
-                    Line::styled(format!("  {}", theme.text(&clean(text))), theme.dim())
-                }
-                Choice::Version { service, version } => {
+                VersionChoice::Note { text } => Line::styled(
+                    format!("  {}", theme.drawable_text(&clean_line(text))),
+                    theme.dim(),
+                ),
+                VersionChoice::Version { service, version } => {
                     let newer = found[*service].newer.as_deref().unwrap_or_default();
                     let newer = &newer[*version];
-                    let tag = fit(&theme.text(&clean(&newer.tag)), 28, theme.ellipsis());
+                    let tag = fit_to_width(
+                        &theme.drawable_text(&clean_line(&newer.tag)),
+                        28,
+                        theme.ellipsis(),
+                    );
                     let style = match newer.step {
-                        Step::Major => theme.changed(),
+                        VersionStep::Major => theme.changed(),
                         _ => theme.dim(),
                     };
                     let said = match newer.step {
-                        Step::Major => "major: read its notes, back up first",
+                        VersionStep::Major => "major: read its notes, back up first",
                         other => other.word(),
                     };
                     Line::from(vec![
@@ -154,18 +159,21 @@ impl Versions {
             .collect();
         match &self.found {
             None => lines.push(Line::styled(
-                theme.text("asking the registries for newer versions …"),
+                theme.drawable_text("asking the registries for newer versions …"),
                 theme.dim(),
             )),
             Some(Err(reason)) => {
-                lines.push(Line::styled(theme.text(&clean(reason)), theme.removed()));
+                lines.push(Line::styled(
+                    theme.drawable_text(&clean_line(reason)),
+                    theme.removed(),
+                ));
             }
             Some(Ok(_)) => {}
         }
         let title = format!("Update {}", self.app);
         let size = (74, lines.len() as u16);
         let hint = "Enter shows the plan · Esc back";
-        let area = window(app, frame, screen, &title, hint, size);
-        choices(app, frame, area, lines, self.at);
+        let area = draw_window(app, frame, screen, &title, hint, size);
+        draw_choices(app, frame, area, lines, self.at);
     }
 }

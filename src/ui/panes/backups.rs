@@ -3,27 +3,31 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{Filter, Page, Row, RowKind, list_line};
-use crate::model::{Backups, Difference, Fleet, Repository, Snapshot};
-use crate::text::{age, ago, coarse, human_bytes};
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line};
+use crate::model::{Backups, DifferenceKind, Fleet, Repository, Snapshot};
+use crate::text::{format_age, format_ago, format_seconds, human_bytes};
 use crate::ui::browser;
 use crate::ui::keymap::Action;
-use crate::ui::msg::Seen;
+use crate::ui::msg::SnapshotAnswer;
 use crate::ui::state::{App, Tab};
 use crate::ui::theme::Health;
 
-/// Seconds after which the newest snapshot of an application is too old: a night was missed.
-const OLD: i64 = 36 * 3600;
+/// Age of the newest snapshot in seconds, from which on an application's backup was missed.
+const MAX_SNAPSHOT_AGE: i64 = 36 * 3600;
 
 /// Bars of a plot.
-const BARS: usize = 40;
+const PLOT_BARS: usize = 40;
 
-pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Vec<Row>, usize) {
+pub(super) fn backup_rows(
+    fleet: &Fleet,
+    opened: &[String],
+    filter: &mut RowFilter,
+) -> (Vec<PaneRow>, usize) {
     let mut rows = Vec::new();
     let repositories = fleet.backups.value().map_or(&[][..], |b| &b.repositories);
     for (i, repository) in repositories.iter().enumerate() {
-        if filter.keeps(&repository.name) {
-            rows.push(Row {
+        if filter.matches(&repository.name) {
+            rows.push(PaneRow {
                 key: format!("repository/{}", repository.name),
                 name: repository.name.clone(),
                 kind: RowKind::Repository(i),
@@ -40,24 +44,24 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
     while first < all.len() {
         let count = all[first..]
             .iter()
-            .take_while(|s| s.is_beside(&all[first]))
+            .take_while(|s| s.is_same_group(&all[first]))
             .count();
         let name = all[first].title();
-        let keeps = filter.keeps(&name);
+        let keeps = filter.matches(&name);
         saved.push(name);
         if keeps {
-            group_rows(all, first, count, opened, &mut rows);
+            push_snapshot_rows(all, first, count, opened, &mut rows);
         }
         first += count;
     }
-    // What has data and was never saved belongs here too.
-    for app in fleet.apps() {
+    // Applications that have data and no snapshot are listed too.
+    for app in fleet.list_apps() {
         let has_data = app.services.iter().any(|s| !s.volumes.is_empty());
-        if has_data && !saved.iter().any(|s| s == app.name) && filter.keeps(app.name) {
-            rows.push(Row {
+        if has_data && !saved.iter().any(|s| s == app.name) && filter.matches(app.name) {
+            rows.push(PaneRow {
                 key: format!("saved/{}", app.name),
                 name: app.name.to_owned(),
-                kind: RowKind::Saved { first: 0, count: 0 },
+                kind: RowKind::SnapshotGroup { first: 0, count: 0 },
                 depth: 0,
                 open: None,
             });
@@ -66,26 +70,26 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
     (rows, all.len())
 }
 
-fn group_rows(
+fn push_snapshot_rows(
     all: &[Snapshot],
     first: usize,
     count: usize,
     opened: &[String],
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<PaneRow>,
 ) {
     let name = all[first].title();
     let key = format!("saved/{name}");
     let open = opened.contains(&key);
-    rows.push(Row {
+    rows.push(PaneRow {
         key,
         name,
-        kind: RowKind::Saved { first, count },
+        kind: RowKind::SnapshotGroup { first, count },
         depth: 0,
         open: Some(open),
     });
     if open {
         let places = all.iter().enumerate().skip(first).take(count);
-        rows.extend(places.map(|(i, s)| Row {
+        rows.extend(places.map(|(i, s)| PaneRow {
             key: format!("snapshot/{}", s.id),
             name: s.id.clone(),
             kind: RowKind::Snapshot(i),
@@ -95,35 +99,38 @@ fn group_rows(
     }
 }
 
-fn snapshots(app: &App) -> &[Snapshot] {
+fn known_snapshots(app: &App) -> &[Snapshot] {
     app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice)
 }
 
-pub(super) fn saved_line(
+pub(super) fn snapshot_group_line(
     app: &App,
-    row: &Row,
+    row: &PaneRow,
     first: usize,
     count: usize,
     columns: usize,
 ) -> Line<'static> {
     let stale = app.fleet.snapshots.is_stale();
-    let newest = snapshots(app).get(first).filter(|_| count > 0);
+    let newest = known_snapshots(app).get(first).filter(|_| count > 0);
     let Some(newest) = newest else {
         let rest = "no snapshot";
-        return list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
+        return format_list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
     };
-    let late = (app.now - newest.at).as_secs() > OLD || newest.ahead;
-    // Another fleet's nights are its own affair.
+    let late = (app.now - newest.at).as_secs() > MAX_SNAPSHOT_AGE || newest.ahead;
+    // Missed backups of another fleet are not judged here.
     let old = late && newest.other_fleet.is_none();
     let backups = app.fleet.backups.value();
     let proven = backups.and_then(|b| b.proofs.get(&row.name));
-    let count = match snapshots(app)[first..first + count].iter().any(|s| s.ahead) {
+    let count = match known_snapshots(app)[first..first + count]
+        .iter()
+        .any(|s| s.ahead)
+    {
         true => format!("{count}, some in the future"),
         false => count.to_string(),
     };
     let proven = match proven {
         Some(p) if p.problem.is_some() => " proof failed".to_owned(),
-        Some(p) => format!(" proven {}", age(app.now, p.at)),
+        Some(p) => format!(" proven {}", format_age(app.now, p.at)),
         None => String::new(),
     };
     let health = match proven.ends_with("failed") {
@@ -131,25 +138,28 @@ pub(super) fn saved_line(
         false if old => Health::Partly,
         false => Health::Good,
     };
-    let opened = app.theme.opened(row.open == Some(true));
-    list_line(
+    let opened = app.theme.fold_glyph(row.open == Some(true));
+    format_list_line(
         app,
         health,
         0,
         &format!("{opened} {}", row.name),
-        &format!("{count}  {}{proven}", age(app.now, newest.at)),
+        &format!("{count}  {}{proven}", format_age(app.now, newest.at)),
         columns,
         stale,
     )
 }
 
-pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
-    let Some(s) = snapshots(app).get(at) else {
+pub(super) fn snapshot_line(app: &App, at: usize, columns: usize) -> Line<'static> {
+    let Some(s) = known_snapshots(app).get(at) else {
         return Line::default();
     };
     let size = s.size.map_or_else(String::new, human_bytes);
-    let against = match (s.size, browser::before(app, at).and_then(|b| b.size)) {
-        (Some(now), Some(then)) => signed(now, then),
+    let against = match (
+        s.size,
+        browser::previous_snapshot(app, at).and_then(|b| b.size),
+    ) {
+        (Some(now), Some(then)) => format_size_change(now, then),
         _ => String::new(),
     };
     let name = s.at.strftime("%Y-%m-%d %H:%M").to_string();
@@ -158,11 +168,11 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
         true => (Health::Partly, "in the future".to_owned()),
         false => (Health::Good, format!("{size} {against:>9}")),
     };
-    list_line(app, health, 2, &name, rest.trim_end(), columns, stale)
+    format_list_line(app, health, 2, &name, rest.trim_end(), columns, stale)
 }
 
-/// How much bigger or smaller.
-fn signed(now: u64, then: u64) -> String {
+/// Formats by how much a size grew or shrank.
+fn format_size_change(now: u64, then: u64) -> String {
     match now.cmp(&then) {
         std::cmp::Ordering::Equal => "=".into(),
         std::cmp::Ordering::Greater => format!("+{}", human_bytes(now - then)),
@@ -175,7 +185,7 @@ pub(super) fn repository_line(app: &App, at: usize, columns: usize) -> Line<'sta
     let Some(repository) = backups.and_then(|b| b.repositories.get(at)) else {
         return Line::default();
     };
-    let (health, word) = repository_state(repository);
+    let (health, word) = repository_health(repository);
     let size = repository.growth.last().map(|(_, s)| human_bytes(*s));
     let rest = match (word.as_str(), size) {
         ("", Some(size)) => size,
@@ -184,10 +194,10 @@ pub(super) fn repository_line(app: &App, at: usize, columns: usize) -> Line<'sta
     };
     let name = format!("repository {}", repository.name);
     let stale = app.fleet.backups.is_stale();
-    list_line(app, health, 0, &name, &rest, columns, stale)
+    format_list_line(app, health, 0, &name, &rest, columns, stale)
 }
 
-fn repository_state(repository: &Repository) -> (Health, String) {
+fn repository_health(repository: &Repository) -> (Health, String) {
     if repository.problem.is_some() {
         return (Health::Bad, "not usable".into());
     }
@@ -201,9 +211,9 @@ fn repository_state(repository: &Repository) -> (Health, String) {
     }
 }
 
-pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
+pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let theme = app.theme;
-    let page = Page::new(theme);
+    let page = DetailPage::new(theme);
     let Some(backups) = app.fleet.backups.value() else {
         return page;
     };
@@ -212,14 +222,16 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
     };
     let mut page = page
         .heading(&format!("Repository {}", repository.name))
-        .blank();
+        .blank_line();
     if let (Some(why), Some(read)) = (app.fleet.backups.error(), app.fleet.backups.read_at()) {
-        page = page.stale(why, &age(app.now, read), columns).blank();
+        page = page
+            .stale_note(why, &format_age(app.now, read), columns)
+            .blank_line();
     }
     if let Some(problem) = &repository.problem {
         page = page
-            .wrapped(problem, columns, theme.health(Health::Bad))
-            .blank();
+            .wrapped_text(problem, columns, theme.health_style(Health::Bad))
+            .blank_line();
     }
     page = page
         .field("location", &repository.location)
@@ -228,27 +240,27 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
         page = page.field("size", &human_bytes(*size));
     }
     if let Some(drill) = backups.drill.as_ref().filter(|_| at == 0) {
-        page = page.field("last drill", &drill.line(app.now));
+        page = page.field("last drill", &drill.summary_line(app.now));
     }
     page = match &repository.check {
         Some((at, Ok(what))) => page.field(
             "last check",
-            &format!("{}, no errors; {what}", ago(app.now, *at)),
+            &format!("{}, no errors; {what}", format_ago(app.now, *at)),
         ),
         Some((at, Err(why))) => {
-            let text = format!("{}: {why}", ago(app.now, *at));
-            page.styled_field("last check", &text, theme.health(Health::Bad))
+            let text = format!("{}: {why}", format_ago(app.now, *at));
+            page.styled_field("last check", &text, theme.health_style(Health::Bad))
         }
         None => page.field("last check", "never: `matou repo check` reads its data"),
     };
     if repository.growth.len() > 1 {
         let sizes: Vec<u64> = repository.growth.iter().map(|(_, s)| *s).collect();
-        page = page.field("growth", &plot(app, &sizes)).field(
+        page = page.field("growth", &plot_sizes(app, &sizes)).field(
             "",
             &format!("since {}", repository.growth[0].0.strftime("%Y-%m-%d")),
         );
     }
-    page = page.blank().heading("Locks");
+    page = page.blank_line().heading("Locks");
     if repository.locks.is_empty() {
         page = page.text("nobody holds one");
     }
@@ -257,33 +269,37 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> Page {
             true => "exclusive",
             false => "shared",
         };
-        let text = format!("{}, {kind}, for {}", lock.who, age(app.now, lock.since));
+        let text = format!(
+            "{}, {kind}, for {}",
+            lock.who,
+            format_age(app.now, lock.since)
+        );
         page = match lock.stale {
-            true => page.wrapped(
+            true => page.wrapped_text(
                 &format!("{text}: stale, its process is gone; `matou repo unlock` removes it"),
                 columns,
                 theme.changed(),
             ),
-            false => page.wrapped(&text, columns, Style::new()),
+            false => page.wrapped_text(&text, columns, Style::new()),
         };
     }
-    schedule(app, backups, page)
+    add_backup_schedule(app, backups, page)
 }
 
-/// Last, next and missed run.
-fn schedule(app: &App, backups: &Backups, page: Page) -> Page {
+/// Adds the last, the next and a missed run of the nightly backup.
+fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> DetailPage {
     let theme = app.theme;
-    let page = page.blank().heading("Every night");
+    let page = page.blank_line().heading("Every night");
     let Some(schedule) = &backups.schedule else {
         return page.text("nothing is scheduled: `matou provision` installs the timer");
     };
-    let when = |t| format!("{} ({})", stamp(t), ago(app.now, t));
+    let when = |t| format!("{} ({})", format_minute(t), format_ago(app.now, t));
     let page = match (schedule.last, &schedule.failed) {
         (None, _) => page.field("last run", "none yet"),
         (Some(at), None) => page.field("last run", &when(at)),
         (Some(at), Some(why)) => {
             page.field("last run", &when(at))
-                .styled_field("", why, theme.health(Health::Bad))
+                .styled_field("", why, theme.health_style(Health::Bad))
         }
     };
     let page = match schedule.next {
@@ -291,27 +307,27 @@ fn schedule(app: &App, backups: &Backups, page: Page) -> Page {
             let left = (next - app.now).as_secs();
             page.field(
                 "next run",
-                &format!("{} (in {})", stamp(next), coarse(left)),
+                &format!("{} (in {})", format_minute(next), format_seconds(left)),
             )
         }
         None => page.field("next run", "none"),
     };
     match schedule.missed {
-        Some(at) => page.styled_field("missed", &when(at), theme.health(Health::Bad)),
+        Some(at) => page.styled_field("missed", &when(at), theme.health_style(Health::Bad)),
         None => page,
     }
 }
 
-fn stamp(at: jiff::Timestamp) -> String {
+fn format_minute(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// Sizes as bars, from the smallest to the largest that is shown.
-fn plot(app: &App, sizes: &[u64]) -> String {
-    let sizes = &sizes[sizes.len().saturating_sub(BARS)..];
+/// Plots sizes as bars between the smallest and the largest of them.
+fn plot_sizes(app: &App, sizes: &[u64]) -> String {
+    let sizes = &sizes[sizes.len().saturating_sub(PLOT_BARS)..];
     let most = sizes.iter().copied().max().unwrap_or(0);
     let least = sizes.iter().copied().min().unwrap_or(0);
-    let heights = app.theme.heights();
+    let heights = app.theme.bar_heights();
     let bars: String = sizes
         .iter()
         .map(|s| {
@@ -322,16 +338,16 @@ fn plot(app: &App, sizes: &[u64]) -> String {
     format!("{bars}  {} to {}", human_bytes(least), human_bytes(most))
 }
 
-pub(super) fn saved_detail(
+pub(super) fn snapshot_group_detail(
     app: &App,
     name: &str,
     first: usize,
     count: usize,
     columns: usize,
-) -> Page {
+) -> DetailPage {
     let theme = app.theme;
-    let key = |action| app.keymap.key(action).unwrap_or_default();
-    let mut page = Page::new(theme).heading(name).blank();
+    let key = |action| app.keymap.first_key(action).unwrap_or_default();
+    let mut page = DetailPage::new(theme).heading(name).blank_line();
     let backups = app.fleet.backups.value();
     for restore in backups.map_or(&[][..], |b| &b.restores) {
         if restore.app != name {
@@ -340,28 +356,36 @@ pub(super) fn saved_detail(
         let text = match restore.interrupted {
             true => format!(
                 "A restore was interrupted {}: `matou restore undo {name}` takes the data back to what it was.",
-                ago(app.now, restore.at)
+                format_ago(app.now, restore.at)
             ),
             false => format!(
                 "Restored {}; the data from before is kept. `matou restore undo {name}` brings it back, `matou restore forget {name}` lets it go.",
-                ago(app.now, restore.at)
+                format_ago(app.now, restore.at)
             ),
         };
-        page = page.wrapped(&text, columns, theme.changed()).blank();
+        page = page
+            .wrapped_text(&text, columns, theme.changed())
+            .blank_line();
     }
-    let of_app = snapshots(app).get(first..first + count).unwrap_or_default();
+    let of_app = known_snapshots(app)
+        .get(first..first + count)
+        .unwrap_or_default();
     let Some(newest) = of_app.first() else {
         let text = format!(
             "NOT BACKED UP: this application has data and no snapshot. {} backs it up.",
             key(Action::Backup)
         );
-        return page.wrapped(&text, columns, theme.health(Health::Bad));
+        return page.wrapped_text(&text, columns, theme.health_style(Health::Bad));
     };
     page = page
         .field("snapshots", &count.to_string())
         .field(
             "newest",
-            &format!("{} ({})", stamp(newest.at), ago(app.now, newest.at)),
+            &format!(
+                "{} ({})",
+                format_minute(newest.at),
+                format_ago(app.now, newest.at)
+            ),
         )
         .field(
             "oldest",
@@ -369,41 +393,47 @@ pub(super) fn saved_detail(
                 .iter()
                 .map(|s| s.at)
                 .min()
-                .map_or_else(String::new, stamp),
+                .map_or_else(String::new, format_minute),
         )
         .field("size", &newest.size.map_or_else(String::new, human_bytes));
-    let mut sizes: Vec<u64> = of_app.iter().take(BARS).filter_map(|s| s.size).collect();
+    let mut sizes: Vec<u64> = of_app
+        .iter()
+        .take(PLOT_BARS)
+        .filter_map(|s| s.size)
+        .collect();
     sizes.reverse();
     if sizes.len() > 1 {
-        page = page.field("growth", &plot(app, &sizes));
+        page = page.field("growth", &plot_sizes(app, &sizes));
     }
-    page = page.blank();
+    page = page.blank_line();
     let ahead = of_app.iter().filter(|s| s.ahead).count();
     if ahead > 0 {
         let text = format!(
             "{ahead} of them are dated in the future: the storage node's clock was wrong. They are never taken as the newest, and come last in the list."
         );
-        page = page.wrapped(&text, columns, theme.changed()).blank();
+        page = page
+            .wrapped_text(&text, columns, theme.changed())
+            .blank_line();
     }
     if let Some(fleet) = &newest.other_fleet {
         let text = format!(
             "Made by another fleet, {fleet}. It is restored only when one of its snapshots is chosen; nothing here forgets it."
         );
-        return page.wrapped(&text, columns, theme.changed());
+        return page.wrapped_text(&text, columns, theme.changed());
     }
     page = match backups.and_then(|b| b.proofs.get(name)) {
-        None => page.wrapped(
+        None => page.wrapped_text(
             &format!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
             columns,
             theme.dim(),
         ),
         Some(proof) => {
-            let when = format!("{}, from {}", ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
+            let when = format!("{}, from {}", format_ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
             let page = match &proof.problem {
                 Some(why) => page
-                    .styled_field("proof failed", &when, theme.health(Health::Bad))
-                    .wrapped(why, columns, theme.health(Health::Bad)),
-                None => page.styled_field("proven", &when, theme.health(Health::Good)),
+                    .styled_field("proof failed", &when, theme.health_style(Health::Bad))
+                    .wrapped_text(why, columns, theme.health_style(Health::Bad)),
+                None => page.styled_field("proven", &when, theme.health_style(Health::Good)),
             };
             let page = page.field(
                 "files",
@@ -414,34 +444,41 @@ pub(super) fn saved_detail(
             })
         }
     };
-    page.blank().text(&format!(
+    page.blank_line().text(&format!(
         "{} restores it, {} backs it up, Enter lists its snapshots.",
         key(Action::Restore),
         key(Action::Backup)
     ))
 }
 
-pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
-    let page = Page::new(app.theme);
-    let Some(s) = snapshots(app).get(at) else {
+pub(super) fn snapshot_detail(app: &App, at: usize, tab: Tab, columns: usize) -> DetailPage {
+    let page = DetailPage::new(app.theme);
+    let Some(s) = known_snapshots(app).get(at) else {
         return page;
     };
     if tab == Tab::Changes {
-        return changes(app, at, columns);
+        return snapshot_changes_detail(app, at, columns);
     }
-    let before = browser::before(app, at);
-    let mut page = page.heading(&s.title()).blank();
+    let before = browser::previous_snapshot(app, at);
+    let mut page = page.heading(&s.title()).blank_line();
     if let Some(fleet) = &s.other_fleet {
         let text = format!("Made by another fleet: {fleet}.");
-        page = page.wrapped(&text, columns, app.theme.changed()).blank();
+        page = page
+            .wrapped_text(&text, columns, app.theme.changed())
+            .blank_line();
     }
     if s.ahead {
         let text = "Dated in the future: the storage node's clock was wrong. It is never taken as the newest.";
-        page = page.wrapped(text, columns, app.theme.changed()).blank();
+        page = page
+            .wrapped_text(text, columns, app.theme.changed())
+            .blank_line();
     }
     let page = page
-        .field("snapshot", s.short())
-        .field("made", &format!("{} ({})", stamp(s.at), ago(app.now, s.at)))
+        .field("snapshot", s.short_id())
+        .field(
+            "made",
+            &format!("{} ({})", format_minute(s.at), format_ago(app.now, s.at)),
+        )
         .field("host", &s.host)
         .field("size", &s.size.map_or_else(String::new, human_bytes))
         .field(
@@ -452,43 +489,45 @@ pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
     let page = match before {
         Some(before) => page.field(
             "before",
-            &format!("{} of {}", before.short(), stamp(before.at)),
+            &format!("{} of {}", before.short_id(), format_minute(before.at)),
         ),
         None => page.field("before", "none: it is the oldest"),
     };
-    let page = page.blank().heading("Folders");
+    let page = page.blank_line().heading("Folders");
     s.paths.iter().fold(page, |page, p| page.text(p))
 }
 
-/// What changed against the snapshot before.
-fn changes(app: &App, at: usize, columns: usize) -> Page {
+/// Returns what changed since the snapshot before.
+fn snapshot_changes_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let theme = app.theme;
-    let page = Page::new(theme);
-    let Some(before) = browser::before(app, at) else {
+    let page = DetailPage::new(theme);
+    let Some(before) = browser::previous_snapshot(app, at) else {
         return page.text("It is the oldest of its application: there is nothing before it.");
     };
     let page = page
         .text(&format!(
             "against {} of {}",
-            before.short(),
-            stamp(before.at)
+            before.short_id(),
+            format_minute(before.at)
         ))
-        .blank();
-    let changes = match browser::changes(app) {
+        .blank_line();
+    let changes = match browser::cached_changes(app) {
         None => return page.text("reading …"),
-        Some(Err(reason)) => return page.wrapped(reason, columns, theme.removed()),
-        Some(Ok(Seen::Changes(changes))) => changes,
+        Some(Err(reason)) => return page.wrapped_text(reason, columns, theme.removed()),
+        Some(Ok(SnapshotAnswer::Changes(changes))) => changes,
         Some(Ok(_)) => return page,
     };
-    let mut page = page.text(&browser::summary(changes)).blank();
+    let mut page = page
+        .text(&browser::format_snapshot_changes(changes))
+        .blank_line();
     for (how, path) in &changes.paths {
         let (sign, style) = match how {
-            Difference::Added => ("+", theme.added()),
-            Difference::Removed => ("-", theme.removed()),
-            Difference::Modified => ("~", theme.changed()),
-            Difference::Metadata => (".", theme.dim()),
+            DifferenceKind::Added => ("+", theme.added()),
+            DifferenceKind::Removed => ("-", theme.removed()),
+            DifferenceKind::Modified => ("~", theme.changed()),
+            DifferenceKind::Metadata => (".", theme.dim()),
         };
-        page = page.cells(vec![(format!("{sign} {path}"), 0, style)]);
+        page = page.cell_row(vec![(format!("{sign} {path}"), 0, style)]);
     }
     let all = changes.added + changes.removed + changes.modified;
     match all.saturating_sub(changes.paths.len() as u64) {
@@ -497,20 +536,20 @@ fn changes(app: &App, at: usize, columns: usize) -> Page {
     }
 }
 
-/// What the empty pane says.
-pub(super) fn nothing(app: &App) -> Page {
-    let page = Page::new(app.theme);
+/// Says why the pane is empty.
+pub(super) fn empty_backups_detail(app: &App) -> DetailPage {
+    let page = DetailPage::new(app.theme);
     let source = (&app.fleet.snapshots.value(), app.fleet.snapshots.error());
     match source {
-        (Some(_), _) => page.wrapped(
+        (Some(_), _) => page.wrapped_text(
             &format!(
                 "The repository holds no snapshot yet: {} backs every application up.",
-                app.keymap.key(Action::BackupAll).unwrap_or_default()
+                app.keymap.first_key(Action::BackupAll).unwrap_or_default()
             ),
             60,
             Style::new(),
         ),
-        (None, Some(reason)) => page.wrapped(reason, 60, Style::new()),
+        (None, Some(reason)) => page.wrapped_text(reason, 60, Style::new()),
         (None, None) => page.text("Nothing was read yet."),
     }
 }

@@ -1,14 +1,14 @@
-//! Certificates: what is served for each domain, by the handshake with each node of the edge.
+//! Certificates: what each node of the edge serves for each domain, as read by a handshake.
 
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{Filter, Page, Row, RowKind, list_line};
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line};
 use crate::model::{Certificate, CertificateState, ChainLink, Fleet};
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
-pub(super) fn health(state: CertificateState) -> Health {
+pub(super) fn certificate_health(state: CertificateState) -> Health {
     match state {
         CertificateState::Good => Health::Good,
         CertificateState::Late => Health::Partly,
@@ -16,13 +16,13 @@ pub(super) fn health(state: CertificateState) -> Health {
     }
 }
 
-pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
+pub(super) fn certificate_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
     let all = fleet.certificates.value().map_or(&[][..], Vec::as_slice);
     let rows = all
         .iter()
         .enumerate()
-        .filter(|(_, c)| filter.keeps(&c.domain))
-        .map(|(i, c)| Row {
+        .filter(|(_, c)| filter.matches(&c.domain))
+        .map(|(i, c)| PaneRow {
             key: format!("certificate/{}", c.domain),
             name: c.domain.clone(),
             kind: RowKind::Certificate(i),
@@ -33,13 +33,13 @@ pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
     (rows, all.len())
 }
 
-pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
+pub(super) fn certificate_line(app: &App, at: usize, columns: usize) -> Line<'static> {
     let Some(c) = app.fleet.certificates.value().and_then(|c| c.get(at)) else {
         return Line::default();
     };
     let most = app.thresholds.certificate_days;
-    let state = c.state(app.now, most);
-    let right = match (state, c.worst(app.now, most)) {
+    let state = c.state_at(app.now, most);
+    let right = match (state, c.worst_served(app.now, most)) {
         _ if c.orphan => "orphan".to_owned(),
         (_, None) => "not served".to_owned(),
         (CertificateState::Refused, Some(_)) => "refused".to_owned(),
@@ -48,60 +48,67 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> Line<'static> {
     let stale = app.fleet.certificates.is_stale();
     let health = match c.orphan {
         true => Health::Partly,
-        false => health(state),
+        false => certificate_health(state),
     };
-    list_line(app, health, 0, &c.domain, &right, columns, stale)
+    format_list_line(app, health, 0, &c.domain, &right, columns, stale)
 }
 
-pub(super) fn detail(app: &App, at: usize, columns: usize) -> Page {
+pub(super) fn certificate_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let theme = app.theme;
-    let page = Page::new(theme);
+    let page = DetailPage::new(theme);
     let Some(c) = app.fleet.certificates.value().and_then(|c| c.get(at)) else {
         return page;
     };
     let most = app.thresholds.certificate_days;
-    let mut page = page.heading(&c.domain).blank().field("service", &c.service);
+    let mut page = page
+        .heading(&c.domain)
+        .blank_line()
+        .field("service", &c.service);
     if let Some(problem) = c.problem(app.now, most) {
-        let style = theme.health(health(c.state(app.now, most)));
-        page = page.blank().wrapped(&problem, columns, style);
+        let style = theme.health_style(certificate_health(c.state_at(app.now, most)));
+        page = page.blank_line().wrapped_text(&problem, columns, style);
     }
     if c.orphan {
         let text = "It is in Traefik's store, and no router asks for it: it is renewed for nothing. `renew` in the palette (:) forgets it.";
-        page = page.blank().wrapped(text, columns, theme.changed());
+        page = page
+            .blank_line()
+            .wrapped_text(text, columns, theme.changed());
     }
     for (node, served) in &c.nodes {
-        page = page.blank().heading(&format!("Served by {node}"));
+        page = page.blank_line().heading(&format!("Served by {node}"));
         page = match served {
-            Err(reason) => page.wrapped(reason, columns, theme.health(Health::Bad)),
+            Err(reason) => page.wrapped_text(reason, columns, theme.health_style(Health::Bad)),
             Ok(served) => {
-                let state = served.state(app.now, most);
+                let state = served.state_at(app.now, most);
                 let page = page
                     .styled_field(
                         "days left",
                         &served.days_left(app.now).to_string(),
-                        theme.health(health(state)),
+                        theme.health_style(certificate_health(state)),
                     )
                     .field("ends", &served.not_after.to_string())
                     .field("issued", &served.not_before.to_string())
                     .field("issuer", &served.issuer)
                     .field("names", &served.names.join(" "));
                 let page = match &served.problem {
-                    Some(problem) => page.wrapped(problem, columns, theme.health(Health::Bad)),
+                    Some(problem) => {
+                        page.wrapped_text(problem, columns, theme.health_style(Health::Bad))
+                    }
                     None => page.text("Browsers take it."),
                 };
-                chain(page, &served.chain)
+                add_certificate_chain(page, &served.chain)
             }
         };
     }
-    stored(page, c, app, columns)
+    add_stored_fields(page, c, app, columns)
 }
 
-/// The certificates that a server showed, each with who vouches for it.
-fn chain(mut page: Page, links: &[ChainLink]) -> Page {
+/// Adds the chain that a node served: each certificate with its issuer.
+fn add_certificate_chain(mut page: DetailPage, links: &[ChainLink]) -> DetailPage {
     if links.is_empty() {
         return page;
     }
-    page = page.blank().text("Its chain");
+    page = page.blank_line().text("Its chain");
     for link in links {
         let end = link.not_after.strftime("%Y-%m-%d");
         page = page
@@ -114,12 +121,12 @@ fn chain(mut page: Page, links: &[ChainLink]) -> Page {
     page
 }
 
-/// What Traefik's store holds, beside what is served.
-fn stored(page: Page, c: &Certificate, app: &App, columns: usize) -> Page {
-    let page = page.blank().heading("Stored in acme.json");
+/// Adds the certificates that are stored in acme.json.
+fn add_stored_fields(page: DetailPage, c: &Certificate, app: &App, columns: usize) -> DetailPage {
+    let page = page.blank_line().heading("Stored in acme.json");
     match &c.stored {
         None => page.text("It could not be read."),
-        Some(all) if all.is_empty() => page.wrapped(
+        Some(all) if all.is_empty() => page.wrapped_text(
             "nothing: Traefik has not got one yet, or it comes from elsewhere",
             columns,
             app.theme.changed(),
@@ -133,19 +140,19 @@ fn stored(page: Page, c: &Certificate, app: &App, columns: usize) -> Page {
     }
 }
 
-/// What the empty pane says.
-pub(super) fn nothing(app: &App) -> Page {
-    let page = Page::new(app.theme);
+/// Says why the pane is empty.
+pub(super) fn empty_certificates_detail(app: &App) -> DetailPage {
+    let page = DetailPage::new(app.theme);
     match (
         app.fleet.certificates.value(),
         app.fleet.certificates.error(),
     ) {
-        (Some(_), _) => page.wrapped(
+        (Some(_), _) => page.wrapped_text(
             "No application has a domain yet: an application that is deployed with one is listed here with the certificate that is served for it.",
             60,
             Style::new(),
         ),
-        (None, Some(reason)) => page.wrapped(reason, 60, Style::new()),
+        (None, Some(reason)) => page.wrapped_text(reason, 60, Style::new()),
         (None, None) => page.text("Nothing was looked at yet."),
     }
 }

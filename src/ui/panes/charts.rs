@@ -1,4 +1,4 @@
-//! How a node's load went: CPU, memory, disk and network over the last hour, with axes.
+//! Charts of a node's load over the last hour: CPU, memory, disk and network.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,61 +12,61 @@ use crate::text::human_bytes;
 use crate::ui::state::App;
 
 /// Seconds between two samples.
-const STEP: f64 = 3.0;
+const SAMPLE_SECONDS: f64 = 3.0;
 
-/// The smallest room that a chart with axes is drawn in; with less, there are fewer of them.
-const LEAST: (u16, u16) = (36, 7);
+/// The smallest width and height of a chart with axes; with less room fewer charts are drawn.
+const SMALLEST_CHART: (u16, u16) = (36, 7);
 
-/// One chart: its name, what is drawn, and the top of its axis; `None`: as high as the data.
-struct Plot {
+/// One chart: its name, its series, and the top of its axis; `None`: the highest value.
+struct LoadPlot {
     name: &'static str,
     series: Vec<(&'static str, Vec<(f64, f64)>)>,
     top: Option<f64>,
 }
 
-/// Draws the charts of a node; in what order they are dropped when there is no room is theirs.
-pub(in crate::ui) fn draw(app: &App, node: &Node, frame: &mut Frame, area: Rect) {
+/// Draws the charts of a node. The last ones are dropped when there is no room.
+pub(in crate::ui) fn draw_load_charts(app: &App, node: &Node, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     if node.history.len() < 2 {
-        let line = Line::raw(theme.text("no samples yet: they come every few seconds"));
+        let line = Line::raw(theme.drawable_text("no samples yet: they come every few seconds"));
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &line, area.width);
         return;
     }
-    let plots = plots(node);
+    let plots = load_plots(node);
     if theme.ascii {
-        // Braille is none of the characters that may be drawn.
-        return bars(app, &plots, frame, area);
+        // The lines are drawn in Braille, which is not ASCII.
+        return draw_ascii_bars(app, &plots, frame, area);
     }
-    let columns = match area.width / 2 >= LEAST.0 {
+    let columns = match area.width / 2 >= SMALLEST_CHART.0 {
         true => 2,
         false => 1,
     };
     let rows = (plots.len() as u16).div_ceil(columns);
-    let rows = rows.min((area.height / LEAST.1).max(1));
-    let minutes = node.history.len() as f64 * STEP / 60.0;
+    let rows = rows.min((area.height / SMALLEST_CHART.1).max(1));
+    let minutes = node.history.len() as f64 * SAMPLE_SECONDS / 60.0;
     let lines = Layout::vertical(vec![Constraint::Fill(1); rows.into()]).split(area);
     let mut plots = plots.into_iter();
     for line in lines.iter() {
         let places = Layout::horizontal(vec![Constraint::Fill(1); columns.into()]).split(*line);
         for place in places.iter() {
             if let Some(plot) = plots.next() {
-                chart(app, &plot, minutes, frame, *place);
+                draw_chart(app, &plot, minutes, frame, *place);
             }
         }
     }
 }
 
-fn plots(node: &Node) -> Vec<Plot> {
+fn load_plots(node: &Node) -> Vec<LoadPlot> {
     let last = node.history.len() as f64 - 1.0;
     let points = |value: &dyn Fn(&Metrics) -> f64| -> Vec<(f64, f64)> {
         let values = node.history.iter().map(value).enumerate();
         values
-            .map(|(i, v)| ((i as f64 - last) * STEP / 60.0, v))
+            .map(|(i, v)| ((i as f64 - last) * SAMPLE_SECONDS / 60.0, v))
             .collect()
     };
-    let percent = |name, value: fn(&Metrics) -> f32| Plot {
+    let percent = |name, value: fn(&Metrics) -> f32| LoadPlot {
         name,
         series: vec![(name, points(&|m| f64::from(value(m))))],
         top: Some(100.0),
@@ -75,7 +75,7 @@ fn plots(node: &Node) -> Vec<Plot> {
         percent("CPU", |m| m.cpu),
         percent("memory", Metrics::memory_percent),
         percent("disk", Metrics::disk_percent),
-        Plot {
+        LoadPlot {
             name: "network",
             series: vec![
                 ("received", points(&|m| f64::from(m.received))),
@@ -86,16 +86,16 @@ fn plots(node: &Node) -> Vec<Plot> {
     ]
 }
 
-impl Plot {
-    /// The top of the axis: at least one, so that it is none without height.
-    fn top(&self) -> f64 {
+impl LoadPlot {
+    /// Returns the top of the axis, at least 1, so that the axis has a height.
+    fn axis_top(&self) -> f64 {
         let values = self.series.iter().flat_map(|(_, points)| points);
         let most = values.map(|(_, v)| *v).fold(1.0, f64::max);
         self.top.unwrap_or(most)
     }
 
     /// A value as the axis and the title show it.
-    fn text(&self, value: f64) -> String {
+    fn format_value(&self, value: f64) -> String {
         match self.top {
             Some(_) => format!("{value:.0} %"),
             None => format!("{}/s", human_bytes(value as u64)),
@@ -104,7 +104,8 @@ impl Plot {
 
     /// `CPU 12 %`, `network 3 KiB/s received, 1 KiB/s sent`.
     fn title(&self) -> String {
-        let last = |points: &[(f64, f64)]| self.text(points.last().map_or(0.0, |(_, v)| *v));
+        let last =
+            |points: &[(f64, f64)]| self.format_value(points.last().map_or(0.0, |(_, v)| *v));
         match self.series.as_slice() {
             [(_, points)] => format!("{} {}", self.name, last(points)),
             several => {
@@ -117,7 +118,7 @@ impl Plot {
     }
 }
 
-fn chart(app: &App, plot: &Plot, minutes: f64, frame: &mut Frame, area: Rect) {
+fn draw_chart(app: &App, plot: &LoadPlot, minutes: f64, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let styles = [theme.key(), theme.changed()];
     let sets = plot.series.iter().zip(styles).map(|((_, points), style)| {
@@ -127,7 +128,7 @@ fn chart(app: &App, plot: &Plot, minutes: f64, frame: &mut Frame, area: Rect) {
             .style(style)
             .data(points)
     });
-    let top = plot.top();
+    let top = plot.axis_top();
     let time = |minutes: f64| match minutes {
         m if m < 2.0 => format!("-{:.0} s", m * 60.0),
         m => format!("-{m:.0} min"),
@@ -145,9 +146,13 @@ fn chart(app: &App, plot: &Plot, minutes: f64, frame: &mut Frame, area: Rect) {
             Axis::default()
                 .style(theme.dim())
                 .bounds([0.0, top])
-                .labels([plot.text(0.0), plot.text(top / 2.0), plot.text(top)]),
+                .labels([
+                    plot.format_value(0.0),
+                    plot.format_value(top / 2.0),
+                    plot.format_value(top),
+                ]),
         );
-    // A column between two.
+    // Leaves a column free between two charts.
     let place = Rect {
         width: area.width.saturating_sub(1),
         ..area
@@ -155,9 +160,9 @@ fn chart(app: &App, plot: &Plot, minutes: f64, frame: &mut Frame, area: Rect) {
     frame.render_widget(chart, place);
 }
 
-/// One line of heights a series, for terminals that show ASCII alone.
-fn bars(app: &App, plots: &[Plot], frame: &mut Frame, area: Rect) {
-    let heights = app.theme.heights();
+/// Draws each series as one line of bars, for terminals that show ASCII only.
+fn draw_ascii_bars(app: &App, plots: &[LoadPlot], frame: &mut Frame, area: Rect) {
+    let heights = app.theme.bar_heights();
     let mut y = area.y;
     for plot in plots {
         for (name, points) in &plot.series {
@@ -168,12 +173,12 @@ fn bars(app: &App, plots: &[Plot], frame: &mut Frame, area: Rect) {
             let skip = points.len().saturating_sub(room);
             let bars: String = points[skip..]
                 .iter()
-                .map(|(_, v)| heights[((v / plot.top() * 8.0) as usize).min(7)])
+                .map(|(_, v)| heights[((v / plot.axis_top() * 8.0) as usize).min(7)])
                 .collect();
             let last = points.last().map_or(0.0, |(_, v)| *v);
             let title = match plot.series.len() {
                 1 => plot.title(),
-                _ => format!("{} {name} {}", plot.name, plot.text(last)),
+                _ => format!("{} {name} {}", plot.name, plot.format_value(last)),
             };
             let buffer = frame.buffer_mut();
             buffer.set_stringn(area.x, y, title, room, app.theme.title());

@@ -9,8 +9,8 @@ mod services;
 mod tasks;
 mod volumes;
 
-pub(super) use charts::draw as charts;
-pub(super) use nodes::state as node_state;
+pub(super) use charts::draw_load_charts as charts;
+pub(super) use nodes::node_state;
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -20,9 +20,9 @@ use ratatui::text::{Line, Span};
 use super::state::{App, Pane, Tab};
 use super::theme::{Health, Theme};
 use crate::model::Fleet;
-use crate::text::{clean, fit, width};
+use crate::text::{clean_line, display_width, fit_to_width};
 
-/// What a row stands for: places in the fleet's lists.
+/// What a row stands for, as indices into the lists of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowKind {
     Node(usize),
@@ -40,8 +40,8 @@ pub(super) enum RowKind {
     },
     Certificate(usize),
     Repository(usize),
-    /// The snapshots of an application: the newest one's place, and how many.
-    Saved {
+    /// The snapshots of an application: the index of the newest, and how many.
+    SnapshotGroup {
         first: usize,
         count: usize,
     },
@@ -50,10 +50,10 @@ pub(super) enum RowKind {
 
 /// A row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
-    /// Identity, the same over refreshes.
+pub(super) struct PaneRow {
+    /// Identifies the row; stays the same when the list is refreshed.
     pub key: String,
-    /// What is copied, and what jobs are about.
+    /// The name that is copied, and that jobs get.
     pub name: String,
     pub kind: RowKind,
     pub depth: u16,
@@ -61,14 +61,14 @@ pub(super) struct Row {
     pub open: Option<bool>,
 }
 
-/// Keeps what matches the filter as typed so far.
-pub(super) struct Filter {
+/// The filter of a list, by fuzzy matching.
+pub(super) struct RowFilter {
     pattern: Option<Pattern>,
     matcher: Matcher,
     buffer: Vec<char>,
 }
 
-impl Filter {
+impl RowFilter {
     fn new(text: &str) -> Self {
         Self {
             pattern: (!text.is_empty())
@@ -88,65 +88,67 @@ impl Filter {
         }
     }
 
-    fn keeps(&mut self, text: &str) -> bool {
+    fn matches(&mut self, text: &str) -> bool {
         self.score(text).is_some()
     }
 }
 
-/// A filter for other lists than the panes'.
-pub(super) fn filter(text: &str) -> Filter {
-    Filter::new(text)
+/// Returns a filter for a list that is not in a pane.
+pub(super) fn new_row_filter(text: &str) -> RowFilter {
+    RowFilter::new(text)
 }
 
-/// The rows of a pane, and how many things it has without the filter.
-pub(super) fn rows(
+/// Returns the rows of a pane that match the filter, and how many things there are without it.
+pub(super) fn pane_rows(
     pane: Pane,
     fleet: &Fleet,
     opened: &[String],
     filter: &str,
-) -> (Vec<Row>, usize) {
-    let mut filter = Filter::new(filter);
+) -> (Vec<PaneRow>, usize) {
+    let mut filter = RowFilter::new(filter);
     match pane {
-        Pane::Nodes => nodes::rows(fleet, &mut filter),
-        Pane::Services => services::rows(fleet, opened, &mut filter),
-        Pane::Volumes => volumes::rows(fleet, &mut filter),
-        Pane::Certificates => certificates::rows(fleet, &mut filter),
-        Pane::Backups => backups::rows(fleet, opened, &mut filter),
+        Pane::Nodes => nodes::node_rows(fleet, &mut filter),
+        Pane::Services => services::app_rows(fleet, opened, &mut filter),
+        Pane::Volumes => volumes::volume_rows(fleet, &mut filter),
+        Pane::Certificates => certificates::certificate_rows(fleet, &mut filter),
+        Pane::Backups => backups::backup_rows(fleet, opened, &mut filter),
     }
 }
 
-/// A row as it is drawn in its list, `columns` wide.
-pub(super) fn line(app: &App, row: &Row, columns: usize) -> Line<'static> {
+/// Formats a row for its list, `columns` wide.
+pub(super) fn row_line(app: &App, row: &PaneRow, columns: usize) -> Line<'static> {
     match &row.kind {
-        RowKind::Node(node) => nodes::line(app, *node, columns),
+        RowKind::Node(node) => nodes::node_line(app, *node, columns),
         RowKind::App { services } => services::app_line(app, row, services, columns),
         RowKind::Service(service) => services::service_line(app, row, *service, columns),
         RowKind::Task { service, task } => services::task_line(app, *service, *task, columns),
-        RowKind::Volume { node, volume } => volumes::line(app, *node, *volume, columns),
-        RowKind::Certificate(at) => certificates::line(app, *at, columns),
+        RowKind::Volume { node, volume } => volumes::volume_line(app, *node, *volume, columns),
+        RowKind::Certificate(at) => certificates::certificate_line(app, *at, columns),
         RowKind::Repository(at) => backups::repository_line(app, *at, columns),
-        RowKind::Saved { first, count } => backups::saved_line(app, row, *first, *count, columns),
-        RowKind::Snapshot(at) => backups::line(app, *at, columns),
+        RowKind::SnapshotGroup { first, count } => {
+            backups::snapshot_group_line(app, row, *first, *count, columns)
+        }
+        RowKind::Snapshot(at) => backups::snapshot_line(app, *at, columns),
     }
 }
 
-/// The servers that are not what config.toml says.
-pub(super) fn drifted(app: &App) -> Vec<String> {
+/// Returns the names of the nodes that differ from config.toml.
+pub(super) fn drifted_nodes(app: &App) -> Vec<String> {
     let nodes = app.fleet.nodes.iter().filter(|n| n.configured);
     nodes
-        .filter(|n| server::differs(app, &n.name))
+        .filter(|n| server::differs_from_config(app, &n.name))
         .map(|n| n.name.clone())
         .collect()
 }
 
-/// What an empty list says: what to press to get something.
-pub(super) fn empty(app: &App, pane: Pane) -> String {
+/// Says why a list is empty, or which key fills it.
+pub(super) fn empty_pane_text(app: &App, pane: Pane) -> String {
     if !app.lists[pane.index()].filter.value().is_empty() {
         return "nothing matches; Esc ends the filter".into();
     }
     match pane {
         Pane::Nodes => "no nodes".into(),
-        Pane::Services => services::empty(app),
+        Pane::Services => services::empty_services_text(app),
         Pane::Volumes => "no volumes yet: applications make them".into(),
         Pane::Certificates => "none read yet".into(),
         Pane::Backups => match app.fleet.snapshots.error() {
@@ -156,40 +158,40 @@ pub(super) fn empty(app: &App, pane: Pane) -> String {
     }
 }
 
-/// What is shown of the selected row, `columns` wide.
-pub(super) fn detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'static>> {
-    let name = app.selected().map_or("", |r| &r.name);
-    let page = match app.selected().map(|r| &r.kind) {
-        Some(RowKind::Node(node)) => nodes::detail(app, *node, tab, columns),
+/// Returns the lines about the selected row, `columns` wide.
+pub(super) fn selected_detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'static>> {
+    let name = app.selected_row().map_or("", |r| &r.name);
+    let page = match app.selected_row().map(|r| &r.kind) {
+        Some(RowKind::Node(node)) => nodes::node_detail(app, *node, tab, columns),
         Some(RowKind::App { services }) => services::app_detail(app, services, tab, columns),
         Some(RowKind::Service(service)) => services::service_detail(app, *service, tab, columns),
-        Some(RowKind::Task { service, task }) => tasks::detail(app, *service, *task),
-        Some(RowKind::Volume { node, volume }) => volumes::detail(app, *node, *volume),
-        Some(RowKind::Certificate(at)) => certificates::detail(app, *at, columns),
+        Some(RowKind::Task { service, task }) => tasks::task_detail(app, *service, *task),
+        Some(RowKind::Volume { node, volume }) => volumes::volume_detail(app, *node, *volume),
+        Some(RowKind::Certificate(at)) => certificates::certificate_detail(app, *at, columns),
         Some(RowKind::Repository(at)) => backups::repository_detail(app, *at, columns),
-        Some(RowKind::Saved { first, count }) => {
-            backups::saved_detail(app, name, *first, *count, columns)
+        Some(RowKind::SnapshotGroup { first, count }) => {
+            backups::snapshot_group_detail(app, name, *first, *count, columns)
         }
-        Some(RowKind::Snapshot(at)) => backups::detail(app, *at, tab, columns),
+        Some(RowKind::Snapshot(at)) => backups::snapshot_detail(app, *at, tab, columns),
         None => match app.pane {
-            Pane::Certificates => certificates::nothing(app),
-            Pane::Backups => backups::nothing(app),
-            pane => Page::new(app.theme).text(&empty(app, pane)),
+            Pane::Certificates => certificates::empty_certificates_detail(app),
+            Pane::Backups => backups::empty_backups_detail(app),
+            pane => DetailPage::new(app.theme).text(&empty_pane_text(app, pane)),
         },
     };
     page.lines
 }
 
 /// Lines of a detail view under construction.
-pub(super) struct Page {
+pub(super) struct DetailPage {
     theme: Theme,
     lines: Vec<Line<'static>>,
 }
 
 /// Columns of a field's name.
-const LABEL: usize = 14;
+const LABEL_COLUMNS: usize = 14;
 
-impl Page {
+impl DetailPage {
     pub(super) fn new(theme: Theme) -> Self {
         Self {
             theme,
@@ -197,29 +199,29 @@ impl Page {
         }
     }
 
-    pub(super) fn line(mut self, spans: Vec<Span<'static>>) -> Self {
+    pub(super) fn push_spans(mut self, spans: Vec<Span<'static>>) -> Self {
         self.lines.push(Line::from(spans));
         self
     }
 
-    pub(super) fn blank(self) -> Self {
-        self.line(Vec::new())
+    pub(super) fn blank_line(self) -> Self {
+        self.push_spans(Vec::new())
     }
 
     pub(super) fn heading(self, text: &str) -> Self {
         let style = self.theme.title();
-        let text = self.theme.text(&clean(text));
-        self.line(vec![Span::styled(text, style)])
+        let text = self.theme.drawable_text(&clean_line(text));
+        self.push_spans(vec![Span::styled(text, style)])
     }
 
     pub(super) fn text(self, text: &str) -> Self {
-        let text = self.theme.text(&clean(text));
-        self.line(vec![Span::raw(text)])
+        let text = self.theme.drawable_text(&clean_line(text));
+        self.push_spans(vec![Span::raw(text)])
     }
 
     /// A long text, wrapped by words.
-    pub(super) fn wrapped(mut self, text: &str, columns: usize, style: Style) -> Self {
-        for line in wrap(&self.theme.text(&clean(text)), columns) {
+    pub(super) fn wrapped_text(mut self, text: &str, columns: usize, style: Style) -> Self {
+        for line in wrap_text(&self.theme.drawable_text(&clean_line(text)), columns) {
             self.lines.push(Line::styled(line, style));
         }
         self
@@ -236,53 +238,53 @@ impl Page {
             return self;
         }
         let (dim, ellipsis) = (self.theme.dim(), self.theme.ellipsis());
-        let value = self.theme.text(&clean(value));
-        self.line(vec![
-            Span::styled(fit(name, LABEL, ellipsis), dim),
+        let value = self.theme.drawable_text(&clean_line(value));
+        self.push_spans(vec![
+            Span::styled(fit_to_width(name, LABEL_COLUMNS, ellipsis), dim),
             Span::styled(value, style),
         ])
     }
 
-    /// How old what is shown is, and why.
-    pub(super) fn stale(self, why: &str, age: &str, columns: usize) -> Self {
+    /// Says how old the reading is, and why there is no newer one.
+    pub(super) fn stale_note(self, why: &str, age: &str, columns: usize) -> Self {
         let style = self.theme.changed();
         let when = match age {
             "now" => "just now".to_owned(),
             age => format!("{age} ago"),
         };
-        self.wrapped(&format!("last read {when}: {why}"), columns, style)
+        self.wrapped_text(&format!("last read {when}: {why}"), columns, style)
     }
 
     /// Cells of fixed widths, the last one as wide as it is.
-    pub(super) fn cells(self, cells: Vec<(String, usize, Style)>) -> Self {
+    pub(super) fn cell_row(self, cells: Vec<(String, usize, Style)>) -> Self {
         let ellipsis = self.theme.ellipsis();
         let theme = self.theme;
         let spans = cells
             .into_iter()
             .map(|(text, columns, style)| {
-                let text = theme.text(&clean(&text));
+                let text = theme.drawable_text(&clean_line(&text));
                 let text = if columns == 0 {
                     text
                 } else {
-                    fit(&text, columns, ellipsis) + " "
+                    fit_to_width(&text, columns, ellipsis) + " "
                 };
                 Span::styled(text, style)
             })
             .collect();
-        self.line(spans)
+        self.push_spans(spans)
     }
 }
 
 /// Breaks text at spaces; a word that is too long is broken anywhere.
-pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
     use unicode_segmentation::UnicodeSegmentation;
     let columns = columns.max(8);
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split_word_bounds() {
         let room = columns - used.min(columns);
-        if width(word) <= room {
-            used += width(word);
+        if display_width(word) <= room {
+            used += display_width(word);
             if let Some(line) = lines.last_mut() {
                 line.push_str(word);
             }
@@ -295,11 +297,11 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
         lines.push(String::new());
         used = 0;
         for grapheme in word.graphemes(true) {
-            if used + width(grapheme) > columns {
+            if used + display_width(grapheme) > columns {
                 lines.push(String::new());
                 used = 0;
             }
-            used += width(grapheme);
+            used += display_width(grapheme);
             if let Some(line) = lines.last_mut() {
                 line.push_str(grapheme);
             }
@@ -308,8 +310,8 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A list's line: a state's glyph, then cells of which the first takes what room is left.
-pub(super) fn list_line(
+/// Formats a list's line: the health's glyph, the name in the room that is left, the rest.
+pub(super) fn format_list_line(
     app: &App,
     health: Health,
     indent: usize,
@@ -319,18 +321,22 @@ pub(super) fn list_line(
     stale: bool,
 ) -> Line<'static> {
     let theme = app.theme;
-    let rest = theme.text(&clean(rest));
+    let rest = theme.drawable_text(&clean_line(rest));
     let head = indent + 2;
-    let room = columns.saturating_sub(head + 1 + width(&rest));
+    let room = columns.saturating_sub(head + 1 + display_width(&rest));
     // A name is worth more than the rest: it keeps at least twelve columns.
     let room = room.max(12.min(columns.saturating_sub(head)));
-    let name = fit(&theme.text(&clean(name)), room, theme.ellipsis());
+    let name = fit_to_width(
+        &theme.drawable_text(&clean_line(name)),
+        room,
+        theme.ellipsis(),
+    );
     let left = columns.saturating_sub(head + room + 1);
-    let rest = crate::text::truncate(&rest, left, theme.ellipsis()).into_owned();
+    let rest = crate::text::truncate_to_width(&rest, left, theme.ellipsis()).into_owned();
     let style = if stale { theme.dim() } else { Style::new() };
     Line::from(vec![
         Span::raw(" ".repeat(indent)),
-        Span::styled(theme.glyph(health), theme.health(health)),
+        Span::styled(theme.health_glyph(health), theme.health_style(health)),
         Span::raw(" "),
         Span::styled(name, style),
         Span::raw(" "),

@@ -1,20 +1,20 @@
-//! The servers.
+//! The nodes.
 
 use ratatui::text::Span;
 
-use super::{Filter, Page, Row, RowKind, list_line, server, tasks};
-use crate::model::{Availability, Fleet, Link, Metrics, Node, Role};
-use crate::text::{age, coarse, human_bytes};
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, server, tasks};
+use crate::model::{Availability, Fleet, Metrics, Node, NodeLink, Role};
+use crate::text::{format_age, format_seconds, human_bytes};
 use crate::ui::state::{App, Tab};
 use crate::ui::theme::Health;
 
-pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
+pub(super) fn node_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
     let rows = fleet
         .nodes
         .iter()
         .enumerate()
-        .filter(|(_, n)| filter.keeps(&n.name))
-        .map(|(i, n)| Row {
+        .filter(|(_, n)| filter.matches(&n.name))
+        .map(|(i, n)| PaneRow {
             key: format!("node/{}", n.name),
             name: n.name.clone(),
             kind: RowKind::Node(i),
@@ -25,17 +25,17 @@ pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
     (rows, fleet.nodes.len())
 }
 
-/// How a node is, with the word for it.
-pub(in crate::ui) fn state(fleet: &Fleet, node: &Node) -> (Health, String) {
-    let seen = fleet.swarm_node(node);
+/// Returns the health of a node, and a word for it.
+pub(in crate::ui) fn node_state(fleet: &Fleet, node: &Node) -> (Health, String) {
+    let seen = fleet.find_swarm_node(node);
     if node.configured {
         match &node.link {
-            Link::Connecting => return (Health::Unknown, "connecting".into()),
-            Link::Down { .. } => return (Health::Bad, "unreachable".into()),
-            Link::Up if node.engine.error().is_some() => {
+            NodeLink::Connecting => return (Health::Unknown, "connecting".into()),
+            NodeLink::Down { .. } => return (Health::Bad, "unreachable".into()),
+            NodeLink::Up if node.engine.error().is_some() => {
                 return (Health::Bad, "no Docker".into());
             }
-            Link::Up => {}
+            NodeLink::Up => {}
         }
     }
     match seen {
@@ -52,13 +52,17 @@ pub(in crate::ui) fn state(fleet: &Fleet, node: &Node) -> (Health, String) {
     }
 }
 
-pub(super) fn line(app: &App, at: usize, columns: usize) -> ratatui::text::Line<'static> {
+pub(super) fn node_line(app: &App, at: usize, columns: usize) -> ratatui::text::Line<'static> {
     let Some(node) = app.fleet.nodes.get(at) else {
         return Default::default();
     };
-    let (health, word) = state(&app.fleet, node);
-    let leader = app.fleet.swarm_node(node).is_some_and(|s| s.leader);
-    let star = if leader { app.theme.leader() } else { " " };
+    let (health, word) = node_state(&app.fleet, node);
+    let leader = app.fleet.find_swarm_node(node).is_some_and(|s| s.leader);
+    let star = if leader {
+        app.theme.leader_glyph()
+    } else {
+        " "
+    };
     let rest = match node.metrics.value() {
         _ if health != Health::Good => format!("{star} {word}"),
         Some(m) => format!(
@@ -70,25 +74,25 @@ pub(super) fn line(app: &App, at: usize, columns: usize) -> ratatui::text::Line<
         None => format!("{star} {word}"),
     };
     let stale = node.metrics.is_stale();
-    list_line(app, health, 0, &node.name, &rest, columns, stale)
+    format_list_line(app, health, 0, &node.name, &rest, columns, stale)
 }
 
-pub(super) fn detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
-    let page = Page::new(app.theme);
+pub(super) fn node_detail(app: &App, at: usize, tab: Tab, columns: usize) -> DetailPage {
+    let page = DetailPage::new(app.theme);
     let Some(node) = app.fleet.nodes.get(at) else {
         return page;
     };
     match tab {
-        Tab::Tasks => on_node(app, node, columns),
-        Tab::Plan => server::plan(app, node, columns, page),
-        Tab::Storage => server::storage(app, node, columns, page),
-        Tab::Security => server::security(app, node, columns, page),
-        _ => overview(app, node, columns, page),
+        Tab::Tasks => node_tasks_detail(app, node, columns),
+        Tab::Plan => server::node_plan_detail(app, node, columns, page),
+        Tab::Storage => server::node_storage_detail(app, node, columns, page),
+        Tab::Security => server::node_security_detail(app, node, columns, page),
+        _ => node_overview(app, node, columns, page),
     }
 }
 
-fn on_node(app: &App, node: &Node, columns: usize) -> Page {
-    let id = app.fleet.swarm_node(node).map(|s| s.id.as_str());
+fn node_tasks_detail(app: &App, node: &Node, columns: usize) -> DetailPage {
+    let id = app.fleet.find_swarm_node(node).map(|s| s.id.as_str());
     let swarm = app.fleet.swarm.value();
     let here: Vec<_> = swarm
         .into_iter()
@@ -96,41 +100,45 @@ fn on_node(app: &App, node: &Node, columns: usize) -> Page {
         .filter(|t| Some(t.node_id.as_str()) == id && !id.unwrap_or("").is_empty())
         .filter(|t| t.desired == "running" || t.state == "running")
         .collect();
-    tasks::table(app, &here, columns)
+    tasks::task_table(app, &here, columns)
 }
 
-fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> DetailPage {
     let theme = app.theme;
-    let (health, word) = state(&app.fleet, node);
+    let (health, word) = node_state(&app.fleet, node);
     let mut page = page
-        .line(vec![
-            Span::styled(theme.glyph(health), theme.health(health)),
-            Span::raw(format!(" {}", crate::text::clean(&node.name))),
+        .push_spans(vec![
+            Span::styled(theme.health_glyph(health), theme.health_style(health)),
+            Span::raw(format!(" {}", crate::text::clean_line(&node.name))),
             Span::styled(
-                format!("  {}", crate::text::clean(&word)),
-                theme.health(health),
+                format!("  {}", crate::text::clean_line(&word)),
+                theme.health_style(health),
             ),
         ])
-        .blank();
-    if let Link::Down { reason, since } = &node.link
+        .blank_line();
+    if let NodeLink::Down { reason, since } = &node.link
         && node.configured
     {
         page = page
-            .wrapped(reason, columns, theme.removed())
-            .field("since", &ago(app, *since))
-            .blank();
+            .wrapped_text(reason, columns, theme.removed())
+            .field("since", &format_since(app, *since))
+            .blank_line();
     } else if let Some(reason) = node.engine.error() {
-        page = page.wrapped(reason, columns, theme.removed()).blank();
+        page = page
+            .wrapped_text(reason, columns, theme.removed())
+            .blank_line();
     }
     if !node.configured {
         let why = "The swarm knows this node, config.toml does not: add it there to see its load, its logs and its shell.";
-        page = page.wrapped(why, columns, theme.changed()).blank();
+        page = page
+            .wrapped_text(why, columns, theme.changed())
+            .blank_line();
     }
     page = page.field("address", &node.address);
-    if let Some(drift) = server::drift(app, &node.name) {
+    if let Some(drift) = server::format_drift(app, &node.name) {
         page = page.field("plan", &drift);
     }
-    if let Some(seen) = app.fleet.swarm_node(node) {
+    if let Some(seen) = app.fleet.find_swarm_node(node) {
         let role = match (seen.role, seen.leader) {
             (Role::Manager, true) => "manager, leader".to_owned(),
             (Role::Manager, false) => format!("manager, {}", seen.reachability),
@@ -161,33 +169,41 @@ fn overview(app: &App, node: &Node, columns: usize, page: Page) -> Page {
             );
         if e.swarm_state == "inactive" {
             let how = "In no swarm: p makes one of the nodes of config.toml.";
-            page = page.wrapped(how, columns, theme.changed());
+            page = page.wrapped_text(how, columns, theme.changed());
         }
     }
     match node.metrics.value() {
-        Some(m) => load(app, node, m, columns, page),
+        Some(m) => add_node_load(app, node, m, columns, page),
         None => page,
     }
 }
 
-pub(super) fn ago(app: &App, then: jiff::Timestamp) -> String {
-    match age(app.now, then).as_str() {
+pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
+    match format_age(app.now, then).as_str() {
         "now" => "just now".into(),
         age => format!("{age} ago"),
     }
 }
 
-fn load(app: &App, node: &Node, m: &Metrics, columns: usize, page: Page) -> Page {
-    let mut page = page.blank();
+fn add_node_load(
+    app: &App,
+    node: &Node,
+    m: &Metrics,
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let mut page = page.blank_line();
     if let (Some(why), Some(at)) = (node.metrics.error(), node.metrics.read_at()) {
-        page = page.stale(why, &age(app.now, at), columns).blank();
+        page = page
+            .stale_note(why, &format_age(app.now, at), columns)
+            .blank_line();
     }
     let used = |used, total| format!("{} of {}", human_bytes(used), human_bytes(total));
     let room = columns.saturating_sub(40).clamp(10, 60);
     let history = |value: fn(&Metrics) -> f32| {
         let skip = node.history.len().saturating_sub(room);
         let values: Vec<f32> = node.history.iter().skip(skip).map(value).collect();
-        spark(app, &values)
+        percent_sparkline(app, &values)
     };
     let swap = match m.swap_total {
         0 => "none".into(),
@@ -220,9 +236,9 @@ fn load(app: &App, node: &Node, m: &Metrics, columns: usize, page: Page) -> Page
             p if p >= f32::from(limit) - 10.0 => Health::Partly,
             _ => Health::Good,
         };
-        page = page.cells(vec![
+        page = page.cell_row(vec![
             (name.into(), 13, app.theme.dim()),
-            (text, 22, app.theme.health(health)),
+            (text, 22, app.theme.health_style(health)),
             (history, 0, app.theme.key()),
         ]);
     }
@@ -231,13 +247,13 @@ fn load(app: &App, node: &Node, m: &Metrics, columns: usize, page: Page) -> Page
         .field("load", &format!("{one:.2} {five:.2} {fifteen:.2}"))
         .field(
             "up for",
-            &coarse(m.uptime as i64).replace("now", "less than a minute"),
+            &format_seconds(m.uptime as i64).replace("now", "less than a minute"),
         )
 }
 
-/// A line of bars, one a value of 0 to 100.
-fn spark(app: &App, percents: &[f32]) -> String {
-    let heights = app.theme.heights();
+/// Returns a line of bars, one for each value of 0 to 100.
+fn percent_sparkline(app: &App, percents: &[f32]) -> String {
+    let heights = app.theme.bar_heights();
     percents
         .iter()
         .map(|p| heights[((p / 100.0 * 8.0) as usize).min(7)])

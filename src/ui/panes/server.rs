@@ -1,25 +1,28 @@
 //! What provisioning and an audit say of a node.
 
-use super::Page;
-use super::nodes::ago;
+use super::DetailPage;
+use super::nodes::format_since;
 use crate::job::{ChangeKind, Check, StepPlan};
 use crate::model::Node;
-use crate::provision::audit::Audit;
+use crate::provision::audit::NodeAudit;
 use crate::text::human_bytes;
 use crate::ui::keymap::Action;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
 /// The steps of a node's plan.
-fn steps<'a>(app: &'a App, node: &str) -> Option<Vec<&'a StepPlan>> {
-    let plan = app.checked.as_ref()?.plan.as_ref().ok()?;
-    let found = plan.by_node().into_iter().find(|(name, _)| *name == node);
+fn node_plan_steps<'a>(app: &'a App, node: &str) -> Option<Vec<&'a StepPlan>> {
+    let plan = app.comparison.as_ref()?.plan.as_ref().ok()?;
+    let found = plan
+        .steps_by_node()
+        .into_iter()
+        .find(|(name, _)| *name == node);
     found.map(|(_, steps)| steps)
 }
 
-/// `12 = 1 ~`: what is as it should be, and what is not.
-pub(super) fn drift(app: &App, node: &str) -> Option<String> {
-    let steps = steps(app, node)?;
+/// Counts the lines of a node's plan by their sign, as in `12 = 1 ~`.
+pub(super) fn format_drift(app: &App, node: &str) -> Option<String> {
+    let steps = node_plan_steps(app, node)?;
     let mut counts = [0; 6];
     for step in steps {
         match &step.check {
@@ -47,33 +50,41 @@ pub(super) fn drift(app: &App, node: &str) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// Whether a node is known not to be what config.toml says.
-pub(super) fn differs(app: &App, node: &str) -> bool {
-    let steps = steps(app, node).unwrap_or_default();
+/// Returns whether a node is known to differ from config.toml.
+pub(super) fn differs_from_config(app: &App, node: &str) -> bool {
+    let steps = node_plan_steps(app, node).unwrap_or_default();
     steps
         .iter()
         .any(|s| matches!(&s.check, Ok(Check::Change(lines)) if lines.iter().any(|l| l.kind != ChangeKind::Same)))
 }
 
-pub(super) fn plan(app: &App, node: &Node, columns: usize, page: Page) -> Page {
+pub(super) fn node_plan_detail(
+    app: &App,
+    node: &Node,
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
     let theme = app.theme;
-    let Some(checked) = &app.checked else {
-        return page.text(WAIT);
+    let Some(checked) = &app.comparison else {
+        return page.text(COMPARING);
     };
     if let Err(why) = &checked.plan {
-        return page.wrapped(why, columns, theme.removed());
+        return page.wrapped_text(why, columns, theme.removed());
     }
-    let Some(steps) = steps(app, &node.name) else {
+    let Some(steps) = node_plan_steps(app, &node.name) else {
         return page.text("config.toml does not name this node: there is nothing to compare.");
     };
     let mut page = page
-        .field("compared", &ago(app, checked.at))
-        .field("in short", &drift(app, &node.name).unwrap_or_default())
+        .field("compared", &format_since(app, checked.at))
+        .field(
+            "in short",
+            &format_drift(app, &node.name).unwrap_or_default(),
+        )
         .text("p makes it so.");
     let mut last = "";
     for step in steps {
         if step.step != last {
-            page = page.blank().heading(&step.step);
+            page = page.blank_line().heading(&step.step);
             last = &step.step;
         }
         page = match &step.check {
@@ -85,43 +96,51 @@ pub(super) fn plan(app: &App, node: &Node, columns: usize, page: Page) -> Page {
                         ChangeKind::Modify => theme.changed(),
                         ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
                     };
-                    page.wrapped(&line.to_string(), columns, style)
+                    page.wrapped_text(&line.to_string(), columns, style)
                 })
             }
-            Ok(Check::Unknown(why)) => page.wrapped(&format!("? {why}"), columns, theme.dim()),
-            Err(why) => page.wrapped(&format!("! {why}"), columns, theme.removed()),
+            Ok(Check::Unknown(why)) => page.wrapped_text(&format!("? {why}"), columns, theme.dim()),
+            Err(why) => page.wrapped_text(&format!("! {why}"), columns, theme.removed()),
         };
     }
     page
 }
 
-const WAIT: &str = "Comparing the servers with config.toml.";
+const COMPARING: &str = "Comparing the servers with config.toml.";
 
-/// The node's audit, or the page that says why there is none.
-fn audit<'a>(
+/// Finds the node's audit. Returns a page that says why there is none as error.
+fn find_node_audit<'a>(
     app: &'a App,
     node: &Node,
     columns: usize,
-    page: Page,
-) -> Result<(&'a Audit, Page), Page> {
-    let Some(checked) = &app.checked else {
-        return Err(page.text(WAIT));
+    page: DetailPage,
+) -> Result<(&'a NodeAudit, DetailPage), DetailPage> {
+    let Some(checked) = &app.comparison else {
+        return Err(page.text(COMPARING));
     };
     match checked.audits.iter().find(|(name, _)| *name == node.name) {
-        Some((_, Ok(audit))) => Ok((audit, page.field("looked at", &ago(app, checked.at)))),
-        Some((_, Err(why))) => Err(page.wrapped(why, columns, app.theme.removed())),
+        Some((_, Ok(audit))) => Ok((
+            audit,
+            page.field("looked at", &format_since(app, checked.at)),
+        )),
+        Some((_, Err(why))) => Err(page.wrapped_text(why, columns, app.theme.removed())),
         None => Err(page.text("config.toml does not name this node: it can't be looked at.")),
     }
 }
 
-pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Page {
-    let (audit, page) = match audit(app, node, columns, page) {
+pub(super) fn node_storage_detail(
+    app: &App,
+    node: &Node,
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let (audit, page) = match find_node_audit(app, node, columns, page) {
         Ok(found) => found,
         Err(page) => return page,
     };
     let theme = app.theme;
     let plain = ratatui::style::Style::new();
-    let mut page = page.blank().heading("File systems");
+    let mut page = page.blank_line().heading("File systems");
     for space in &audit.spaces {
         let used = space.size.saturating_sub(space.free);
         let percent = used * 100 / space.size.max(1);
@@ -130,9 +149,9 @@ pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Pag
             p if p + 10 >= u64::from(app.thresholds.disk) => Health::Partly,
             _ => Health::Good,
         };
-        page = page.cells(vec![
+        page = page.cell_row(vec![
             (space.mount.clone(), 26, plain),
-            (format!("{percent} %"), 6, theme.health(health)),
+            (format!("{percent} %"), 6, theme.health_style(health)),
             (
                 format!(
                     "{} of {} free",
@@ -145,7 +164,7 @@ pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Pag
         ]);
     }
     if !audit.groups.is_empty() {
-        page = page.blank().heading("Volume groups");
+        page = page.blank_line().heading("Volume groups");
     }
     for group in &audit.groups {
         let free = format!(
@@ -153,24 +172,29 @@ pub(super) fn storage(app: &App, node: &Node, columns: usize, page: Page) -> Pag
             human_bytes(group.free),
             human_bytes(group.size)
         );
-        page = page.cells(vec![
+        page = page.cell_row(vec![
             (group.name.clone(), 26, plain),
             (free, 0, theme.dim()),
         ]);
     }
-    page = page.blank().heading("Devices");
+    page = page.blank_line().heading("Devices");
     for device in &audit.devices {
-        page = page.cells(vec![(device.clone(), 0, plain)]);
+        page = page.cell_row(vec![(device.clone(), 0, plain)]);
     }
-    page.blank().wrapped(
+    page.blank_line().wrapped_text(
         "To grow: add a device to [storage] devices in config.toml, then press p.",
         columns,
         theme.dim(),
     )
 }
 
-pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Page {
-    let (audit, page) = match audit(app, node, columns, page) {
+pub(super) fn node_security_detail(
+    app: &App,
+    node: &Node,
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let (audit, page) = match find_node_audit(app, node, columns, page) {
         Ok(found) => found,
         Err(page) => return page,
     };
@@ -188,8 +212,8 @@ pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Pa
         false => ("not needed", Health::Good),
     };
     let mut page = page
-        .styled_field("upgrades", &upgrades.0, theme.health(upgrades.1))
-        .styled_field("reboot", reboot.0, theme.health(reboot.1))
+        .styled_field("upgrades", &upgrades.0, theme.health_style(upgrades.1))
+        .styled_field("reboot", reboot.0, theme.health_style(reboot.1))
         .field(
             "refused",
             &format!("{} log-ins in the last day", audit.refused),
@@ -198,13 +222,13 @@ pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Pa
             "last ban",
             audit.last_ban.as_deref().unwrap_or("none within a week"),
         );
-    if let Some(key) = app.keymap.key(Action::Bans) {
+    if let Some(key) = app.keymap.first_key(Action::Bans) {
         page = page.field(
             "bans",
             &format!("{key} lists them, and lets an address in again"),
         );
     }
-    if let Some(key) = app.keymap.key(Action::Intrusions) {
+    if let Some(key) = app.keymap.first_key(Action::Intrusions) {
         page = page.field("intrusions", &format!("{key} lists what Suricata saw"));
     }
     if let Some((from, ports)) = &audit.seen {
@@ -214,9 +238,9 @@ pub(super) fn security(app: &App, node: &Node, columns: usize, page: Page) -> Pa
             &format!("{} (tcp, seen from {from})", ports.join(", ")),
         );
     }
-    page = page.blank().heading("What listens for other machines");
+    page = page.blank_line().heading("What listens for other machines");
     for listens in &audit.listens {
-        page = page.cells(vec![(listens.clone(), 0, ratatui::style::Style::new())]);
+        page = page.cell_row(vec![(listens.clone(), 0, ratatui::style::Style::new())]);
     }
     page
 }

@@ -3,18 +3,22 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{Filter, Page, Row, RowKind, list_line, tasks};
-use crate::model::{Fleet, Mode, Service, Swarm, Task};
-use crate::monitor::Hour;
-use crate::text::age;
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, tasks};
+use crate::model::{Fleet, Service, ServiceMode, Swarm, Task};
+use crate::monitor::AnswerHour;
+use crate::text::format_age;
 use crate::ui::keymap::Action;
 use crate::ui::state::{App, Tab};
 use crate::ui::theme::Health;
 
-/// Ended tasks that are shown of a slot.
-const PAST: usize = 1;
+/// Ended tasks that are shown of each slot.
+const ENDED_TASKS_SHOWN: usize = 1;
 
-pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Vec<Row>, usize) {
+pub(super) fn app_rows(
+    fleet: &Fleet,
+    opened: &[String],
+    filter: &mut RowFilter,
+) -> (Vec<PaneRow>, usize) {
     let Some(swarm) = fleet.swarm.value() else {
         return (Vec::new(), 0);
     };
@@ -26,17 +30,17 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
     let total = apps.len();
     let mut rows = Vec::new();
     for (name, services) in apps {
-        let kept = filter.keeps(name)
+        let kept = filter.matches(name)
             || services.iter().any(|i| {
                 let s = &swarm.services[*i];
-                filter.keeps(&s.name) || s.domains.iter().any(|d| filter.keeps(d))
+                filter.matches(&s.name) || s.domains.iter().any(|d| filter.matches(d))
             });
         if !kept {
             continue;
         }
         let key = format!("app/{name}");
         let open = opened.contains(&key);
-        rows.push(Row {
+        rows.push(PaneRow {
             key,
             name: name.to_owned(),
             kind: RowKind::App {
@@ -47,18 +51,18 @@ pub(super) fn rows(fleet: &Fleet, opened: &[String], filter: &mut Filter) -> (Ve
         });
         if open {
             for i in services {
-                service_rows(swarm, i, opened, &mut rows);
+                push_service_rows(swarm, i, opened, &mut rows);
             }
         }
     }
     (rows, total)
 }
 
-fn service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec<Row>) {
+fn push_service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec<PaneRow>) {
     let service = &swarm.services[at];
     let key = format!("service/{}", service.id);
     let open = opened.contains(&key);
-    rows.push(Row {
+    rows.push(PaneRow {
         key,
         name: service.name.clone(),
         kind: RowKind::Service(at),
@@ -68,10 +72,10 @@ fn service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec<Row>
     if !open {
         return;
     }
-    let shown = recent(swarm, &service.id);
-    rows.extend(shown.into_iter().map(|(i, task)| Row {
+    let shown = shown_tasks(swarm, &service.id);
+    rows.extend(shown.into_iter().map(|(i, task)| PaneRow {
         key: format!("task/{}", task.id),
-        name: tasks::name(Some(service), task),
+        name: tasks::format_task_name(Some(service), task),
         kind: RowKind::Task {
             service: at,
             task: i,
@@ -81,8 +85,9 @@ fn service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec<Row>
     }));
 }
 
-/// Of each slot the tasks that should run and the newest that ended, with their places.
-fn recent<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
+/// Returns the tasks of a service that are shown, with their indices: those that run or should run,
+/// and the newest of each slot that ended.
+fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
     let mut last: Option<(Option<u64>, &str)> = None;
     let mut past = 0;
     let tasks = swarm.tasks.iter().enumerate();
@@ -98,12 +103,12 @@ fn recent<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
                 return true;
             }
             past += 1;
-            past <= PAST
+            past <= ENDED_TASKS_SHOWN
         })
         .collect()
 }
 
-fn health(running: u64, wanted: u64) -> Health {
+fn replica_health(running: u64, wanted: u64) -> Health {
     match (running, wanted) {
         (_, 0) => Health::Ended,
         (0, _) => Health::Bad,
@@ -112,26 +117,31 @@ fn health(running: u64, wanted: u64) -> Health {
     }
 }
 
-fn replicas(services: &[&Service]) -> (u64, u64) {
+fn sum_replicas(services: &[&Service]) -> (u64, u64) {
     services
         .iter()
         .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
 }
 
-fn find<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
+fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     places.iter().filter_map(|i| services.get(*i)).collect()
 }
 
-pub(super) fn app_line(app: &App, row: &Row, places: &[usize], columns: usize) -> Line<'static> {
-    let services = find(app, places);
-    let (running, wanted) = replicas(&services);
+pub(super) fn app_line(
+    app: &App,
+    row: &PaneRow,
+    places: &[usize],
+    columns: usize,
+) -> Line<'static> {
+    let services = services_at(app, places);
+    let (running, wanted) = sum_replicas(&services);
     let domain = services.iter().flat_map(|s| &s.domains).next();
     let domain = domain.map_or_else(String::new, |d| format!(" {d}"));
-    let opened = app.theme.opened(row.open == Some(true));
-    list_line(
+    let opened = app.theme.fold_glyph(row.open == Some(true));
+    format_list_line(
         app,
-        health(running, wanted),
+        replica_health(running, wanted),
         0,
         &format!("{opened} {}", row.name),
         &format!("{running}/{wanted}{domain}"),
@@ -140,8 +150,8 @@ pub(super) fn app_line(app: &App, row: &Row, places: &[usize], columns: usize) -
     )
 }
 
-pub(super) fn service_line(app: &App, row: &Row, at: usize, columns: usize) -> Line<'static> {
-    let Some(s) = find(app, &[at]).pop() else {
+pub(super) fn service_line(app: &App, row: &PaneRow, at: usize, columns: usize) -> Line<'static> {
+    let Some(s) = services_at(app, &[at]).pop() else {
         return Line::default();
     };
     let short = s
@@ -149,10 +159,10 @@ pub(super) fn service_line(app: &App, row: &Row, at: usize, columns: usize) -> L
         .as_ref()
         .and_then(|stack| s.name.strip_prefix(stack.as_str()))
         .map_or(s.name.as_str(), |n| n.trim_start_matches('_'));
-    let opened = app.theme.opened(row.open == Some(true));
-    list_line(
+    let opened = app.theme.fold_glyph(row.open == Some(true));
+    format_list_line(
         app,
-        health(s.running, s.wanted),
+        replica_health(s.running, s.wanted),
         2,
         &format!("{opened} {short}"),
         &format!("{}/{} {}", s.running, s.wanted, s.image),
@@ -168,12 +178,12 @@ pub(super) fn task_line(app: &App, service: usize, task: usize, columns: usize) 
     let (Some(service), Some(task)) = (swarm.services.get(service), swarm.tasks.get(task)) else {
         return Line::default();
     };
-    let name = tasks::name(Some(service), task);
+    let name = tasks::format_task_name(Some(service), task);
     let short = name.rsplit('_').next().unwrap_or(&name).to_owned();
     let node = app.fleet.node_name(&task.node_id);
-    list_line(
+    format_list_line(
         app,
-        tasks::health(task),
+        tasks::task_health(task),
         4,
         &short,
         &format!("{} {node}", task.state),
@@ -182,11 +192,11 @@ pub(super) fn task_line(app: &App, service: usize, task: usize, columns: usize) 
     )
 }
 
-/// What the empty list says.
-pub(super) fn empty(app: &App) -> String {
+/// Says why the list is empty.
+pub(super) fn empty_services_text(app: &App) -> String {
     match (app.fleet.swarm.value(), app.fleet.swarm.error()) {
         (Some(_), _) => {
-            let key = app.keymap.key(Action::Deploy).unwrap_or_default();
+            let key = app.keymap.first_key(Action::Deploy).unwrap_or_default();
             format!("no applications yet: press {key} to deploy one")
         }
         (None, Some(reason)) => reason.to_owned(),
@@ -194,18 +204,25 @@ pub(super) fn empty(app: &App) -> String {
     }
 }
 
-pub(super) fn app_detail(app: &App, places: &[usize], tab: Tab, columns: usize) -> Page {
-    let services = find(app, places);
-    let page = Page::new(app.theme);
+pub(super) fn app_detail(app: &App, places: &[usize], tab: Tab, columns: usize) -> DetailPage {
+    let services = services_at(app, places);
+    let page = DetailPage::new(app.theme);
     match tab {
-        Tab::Labels => services.iter().fold(page, |page, s| labels(page, s)),
-        _ => overview(app, &services, columns, page),
+        Tab::Labels => services
+            .iter()
+            .fold(page, |page, s| add_service_labels(page, s)),
+        _ => services_overview(app, &services, columns, page),
     }
 }
 
-fn overview(app: &App, services: &[&Service], columns: usize, page: Page) -> Page {
+fn services_overview(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
     let theme = app.theme;
-    let mut page = stale(app, page, columns);
+    let mut page = add_stale_swarm_note(app, page, columns);
     let domains: Vec<&str> = services
         .iter()
         .flat_map(|s| &s.domains)
@@ -213,48 +230,54 @@ fn overview(app: &App, services: &[&Service], columns: usize, page: Page) -> Pag
         .collect();
     if !domains.is_empty() {
         page = page.field("domains", &domains.join(" "));
-        page = answers(app, services, columns, page).blank();
+        page = add_probe_answers(app, services, columns, page).blank_line();
     }
     let dim = theme.dim();
     let image_columns = columns.saturating_sub(42).clamp(14, 40);
-    page = page.cells(vec![
+    page = page.cell_row(vec![
         ("service".into(), 18, dim),
         ("tasks".into(), 7, dim),
         ("image".into(), image_columns, dim),
         ("updated".into(), 8, dim),
     ]);
     for s in services {
-        let health = health(s.running, s.wanted);
-        page = page.cells(vec![
+        let health = replica_health(s.running, s.wanted);
+        page = page.cell_row(vec![
             (s.name.clone(), 18, Style::new()),
             (
-                format!("{} {}/{}", theme.glyph(health), s.running, s.wanted),
+                format!("{} {}/{}", theme.health_glyph(health), s.running, s.wanted),
                 7,
-                theme.health(health),
+                theme.health_style(health),
             ),
             (s.image.clone(), image_columns, Style::new()),
             (
-                s.updated_at.map_or_else(String::new, |t| age(app.now, t)),
+                s.updated_at
+                    .map_or_else(String::new, |t| format_age(app.now, t)),
                 8,
                 dim,
             ),
         ]);
-        page = update_state(app, s, columns, page);
+        page = add_update_state(app, s, columns, page);
     }
-    page = page.blank();
+    page = page.blank_line();
     let swarm = app.fleet.swarm.value();
     let shown: Vec<&Task> = services
         .iter()
-        .flat_map(|s| swarm.map_or_else(Vec::new, |w| recent(w, &s.id)))
+        .flat_map(|s| swarm.map_or_else(Vec::new, |w| shown_tasks(w, &s.id)))
         .map(|(_, t)| t)
         .collect();
-    let mut table = tasks::table(app, &shown, columns);
+    let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
 }
 
-/// What the application answered last under each domain, and over the week.
-fn answers(app: &App, services: &[&Service], columns: usize, page: Page) -> Page {
+/// Adds the last answer of each domain, and the share of good answers over the week.
+fn add_probe_answers(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
     let theme = app.theme;
     let probes = app.fleet.probes.value().into_iter().flatten();
     let ours = probes.filter(|p| services.iter().any(|s| s.name == p.service));
@@ -268,7 +291,7 @@ fn answers(app: &App, services: &[&Service], columns: usize, page: Page) -> Page
             true => Health::Unknown,
             false => health,
         };
-        let week = app.week.well(&probe.domain);
+        let week = app.week.percent_well(&probe.domain);
         let week = week.map_or_else(String::new, |w| match w {
             w if w >= 99.995 => "100 %".into(),
             w => format!("{:.2} %", (w * 100.0).floor() / 100.0),
@@ -277,72 +300,80 @@ fn answers(app: &App, services: &[&Service], columns: usize, page: Page) -> Page
             .week
             .hours(&probe.domain, app.now, 24)
             .into_iter()
-            .map(|hour| bar(app, hour))
+            .map(|hour| answer_bar(app, hour))
             .collect();
-        let page = page.cells(vec![
-            (theme.glyph(health).into(), 1, theme.health(health)),
+        let page = page.cell_row(vec![
+            (
+                theme.health_glyph(health).into(),
+                1,
+                theme.health_style(health),
+            ),
             (
                 probe.domain.clone(),
                 columns.saturating_sub(60).clamp(16, 40),
                 Style::new(),
             ),
-            (text, 15, theme.health(health)),
+            (text, 15, theme.health_style(health)),
             (week, 8, theme.dim()),
             (day, 0, theme.key()),
         ]);
         match probe.problem() {
-            Some(why) => page.wrapped(&format!("  {why}"), columns, theme.removed()),
+            Some(why) => page.wrapped_text(&format!("  {why}"), columns, theme.removed()),
             None => page,
         }
     })
 }
 
-/// An hour of answers: low where they were quick, `!` where some failed.
-fn bar(app: &App, hour: Option<Hour>) -> &'static str {
+/// Returns the bar of an hour of answers: low for quick ones, `!` when some failed.
+fn answer_bar(app: &App, hour: Option<AnswerHour>) -> &'static str {
     match hour {
         None => " ",
         Some(h) if h.failed > 0 => "!",
         Some(h) => {
-            // Each step is twice as long, from 20 ms on.
-            let steps = (h.millis().unwrap_or(0) as f64 / 20.0).max(1.0).log2() as usize;
-            app.theme.heights()[steps.min(7)]
+            // Each bar stands for twice the time of the one below, the lowest for less than 40 ms.
+            let steps = (h.average_millis().unwrap_or(0) as f64 / 20.0)
+                .max(1.0)
+                .log2() as usize;
+            app.theme.bar_heights()[steps.min(7)]
         }
     }
 }
 
-/// An update that did not simply succeed is told.
-fn update_state(app: &App, s: &Service, columns: usize, page: Page) -> Page {
+/// Adds the state of an update that is not simply completed.
+fn add_update_state(app: &App, s: &Service, columns: usize, page: DetailPage) -> DetailPage {
     match &s.update {
         Some((state, message)) if state != "completed" && !state.is_empty() => {
             let text = format!("  {}: {message}", state.replace('_', " "));
-            page.wrapped(&text, columns, app.theme.changed())
+            page.wrapped_text(&text, columns, app.theme.changed())
         }
         _ => page,
     }
 }
 
-fn stale(app: &App, page: Page, columns: usize) -> Page {
+fn add_stale_swarm_note(app: &App, page: DetailPage, columns: usize) -> DetailPage {
     match (app.fleet.swarm.error(), app.fleet.swarm.read_at()) {
-        (Some(why), Some(at)) => page.stale(why, &age(app.now, at), columns).blank(),
+        (Some(why), Some(at)) => page
+            .stale_note(why, &format_age(app.now, at), columns)
+            .blank_line(),
         _ => page,
     }
 }
 
-pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> Page {
-    let page = Page::new(app.theme);
-    let Some(s) = find(app, &[at]).pop() else {
+pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> DetailPage {
+    let page = DetailPage::new(app.theme);
+    let Some(s) = services_at(app, &[at]).pop() else {
         return page;
     };
     if tab == Tab::Labels {
-        return labels(page, s);
+        return add_service_labels(page, s);
     }
     let mode = match s.mode {
-        Mode::Replicated(n) => format!("{n} replicas"),
-        Mode::Global => "once on every node that fits".into(),
-        Mode::ReplicatedJob(n) => format!("a job of {n} completions"),
-        Mode::GlobalJob => "a job on every node that fits".into(),
+        ServiceMode::Replicated(n) => format!("{n} replicas"),
+        ServiceMode::Global => "once on every node that fits".into(),
+        ServiceMode::ReplicatedJob(n) => format!("a job of {n} completions"),
+        ServiceMode::GlobalJob => "a job on every node that fits".into(),
     };
-    let page = stale(app, page, columns)
+    let page = add_stale_swarm_note(app, page, columns)
         .field("image", &s.image)
         .field("runs", &mode)
         .field("domains", &s.domains.join(" "))
@@ -350,19 +381,20 @@ pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> 
         .field("volumes", &s.volumes.join(" "))
         .field(
             "created",
-            &s.created_at.map_or_else(String::new, |t| age(app.now, t)),
+            &s.created_at
+                .map_or_else(String::new, |t| format_age(app.now, t)),
         )
-        .blank();
-    overview(app, &[s], columns, page)
+        .blank_line();
+    services_overview(app, &[s], columns, page)
 }
 
-fn labels(page: Page, s: &Service) -> Page {
+fn add_service_labels(page: DetailPage, s: &Service) -> DetailPage {
     let page = page.heading(&s.name);
     if s.labels.is_empty() {
-        return page.text("no labels").blank();
+        return page.text("no labels").blank_line();
     }
     s.labels
         .iter()
         .fold(page, |page, (k, v)| page.text(&format!("{k} = {v}")))
-        .blank()
+        .blank_line()
 }

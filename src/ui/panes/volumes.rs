@@ -2,20 +2,20 @@
 
 use ratatui::text::Line;
 
-use super::{Filter, Page, Row, RowKind, list_line};
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line};
 use crate::model::{Fleet, Volume};
-use crate::text::age;
+use crate::text::format_age;
 use crate::ui::state::App;
 use crate::ui::theme::Health;
 
-pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
+pub(super) fn volume_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
     let mut rows = Vec::new();
     let mut total = 0;
     for (n, node) in fleet.nodes.iter().enumerate() {
         for (v, volume) in node.volumes.value().into_iter().flatten().enumerate() {
             total += 1;
-            if filter.keeps(&volume.name) {
-                rows.push(Row {
+            if filter.matches(&volume.name) {
+                rows.push(PaneRow {
                     key: format!("volume/{}/{}", volume.name, node.name),
                     name: volume.name.clone(),
                     kind: RowKind::Volume { node: n, volume: v },
@@ -29,13 +29,13 @@ pub(super) fn rows(fleet: &Fleet, filter: &mut Filter) -> (Vec<Row>, usize) {
     (rows, total)
 }
 
-fn find(app: &App, node: usize, volume: usize) -> Option<(&crate::model::Node, &Volume)> {
+fn volume_at(app: &App, node: usize, volume: usize) -> Option<(&crate::model::Node, &Volume)> {
     let node = app.fleet.nodes.get(node)?;
     Some((node, node.volumes.value()?.get(volume)?))
 }
 
-pub(super) fn line(app: &App, node: usize, volume: usize, columns: usize) -> Line<'static> {
-    let Some((node, volume)) = find(app, node, volume) else {
+pub(super) fn volume_line(app: &App, node: usize, volume: usize, columns: usize) -> Line<'static> {
+    let Some((node, volume)) = volume_at(app, node, volume) else {
         return Line::default();
     };
     // A volume that nothing mounts is not wrong, but worth a look.
@@ -45,17 +45,19 @@ pub(super) fn line(app: &App, node: usize, volume: usize, columns: usize) -> Lin
     };
     let rest = format!("{} {}", volume.driver, node.name);
     let stale = node.volumes.is_stale();
-    list_line(app, health, 0, &volume.name, &rest, columns, stale)
+    format_list_line(app, health, 0, &volume.name, &rest, columns, stale)
 }
 
-pub(super) fn detail(app: &App, node: usize, volume: usize) -> Page {
-    let mut page = Page::new(app.theme);
-    let Some((node, volume)) = find(app, node, volume) else {
+pub(super) fn volume_detail(app: &App, node: usize, volume: usize) -> DetailPage {
+    let mut page = DetailPage::new(app.theme);
+    let Some((node, volume)) = volume_at(app, node, volume) else {
         return page;
     };
-    page = page.heading(&volume.name).blank();
+    page = page.heading(&volume.name).blank_line();
     if let (Some(why), Some(at)) = (node.volumes.error(), node.volumes.read_at()) {
-        page = page.stale(why, &age(app.now, at), 60).blank();
+        page = page
+            .stale_note(why, &format_age(app.now, at), 60)
+            .blank_line();
     }
     page = page
         .field("node", &node.name)
@@ -66,12 +68,12 @@ pub(super) fn detail(app: &App, node: usize, volume: usize) -> Page {
             "made",
             &volume
                 .created_at
-                .map_or_else(String::new, |t| age(app.now, t)),
+                .map_or_else(String::new, |t| format_age(app.now, t)),
         );
     for (key, value) in &volume.options {
         page = page.field(key, value);
     }
-    page = page.blank();
+    page = page.blank_line();
     if volume.users.is_empty() {
         return page.text("No container on this node mounts it.");
     }

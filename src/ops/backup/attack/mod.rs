@@ -7,49 +7,52 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::repo::locks;
-use super::work::{Work, failed};
-use crate::backup::{BackupError, Restic, Snapshot};
-use crate::job::{Change, Check, Cx, Step, StepError};
+use super::repo::list_repository_locks;
+use super::work::{BackupContext, backup_step_error};
+use crate::backup::{BackupError, Restic, ResticSnapshot};
+use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// The tag of the attack's own snapshot; without the tag `matou` it is no backup of anything.
-const TAG: &str = "matou-attack";
+const ATTACK_TAG: &str = "matou-attack";
 
-const MARK: &str = "printf 'made by matou repo attack, to be deleted by it\\n' | restic backup --quiet --stdin --stdin-filename /matou-attack --host \"$1\" --tag \"$2\"";
+const MAKE_MARKER: &str = "printf 'made by matou repo attack, to be deleted by it\\n' | restic backup --quiet --stdin --stdin-filename /matou-attack --host \"$1\" --tag \"$2\"";
 
 /// SIGINT makes restic give its lock back; since 0.17 it would try for a quarter of an hour.
-const FORGET: &str = "credentials; exec timeout -s INT -k 20 40 restic forget \"$@\" </dev/null";
+const FORGET_MARKER: &str =
+    "credentials; exec timeout -s INT -k 20 40 restic forget \"$@\" </dev/null";
 
 /// How one attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Ended {
-    Could,
-    /// It looks gone, and an old version of it stays.
-    Kept,
+enum AttackResult {
+    Succeeded,
+    /// The file looks deleted, but the repository still has an old version of it.
+    OldVersionKept,
     Refused(String),
     /// It did not work, and nobody knows whether it was refused.
     Unclear(String),
 }
 
-impl Ended {
-    fn read(word: &str, said: &str) -> Self {
-        let said = crate::text::clean(said.trim()).into_owned();
+impl AttackResult {
+    fn parse(word: &str, said: &str) -> Self {
+        let said = crate::text::clean_line(said.trim()).into_owned();
         match word {
-            "could" => Self::Could,
-            "kept" => Self::Kept,
+            "could" => Self::Succeeded,
+            "kept" => Self::OldVersionKept,
             "refused" => Self::Refused(said),
             _ => Self::Unclear(said),
         }
     }
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let why = |said: &String| match said.as_str() {
             "" => String::new(),
             said => format!(" ({said})"),
         };
         match self {
-            Self::Could => "POSSIBLE".into(),
-            Self::Kept => "hidden, but an old version of it stays and can be brought back".into(),
+            Self::Succeeded => "POSSIBLE".into(),
+            Self::OldVersionKept => {
+                "hidden, but an old version of it stays and can be brought back".into()
+            }
             Self::Refused(said) => format!("refused{}", why(said)),
             Self::Unclear(said) => format!("NOT KNOWN{}", why(said)),
         }
@@ -58,14 +61,14 @@ impl Ended {
 
 /// What was tried: words, whether it harms, how it ended.
 #[derive(Debug, PartialEq)]
-struct Tried {
+struct AttackAttempt {
     what: String,
     harms: bool,
-    ended: Ended,
+    ended: AttackResult,
 }
 
-/// What the script told; the second is what it could not put back.
-fn read(text: &str) -> (Vec<Tried>, Option<String>) {
+/// Parses what the script printed: the attempts, and a file that it changed and could not put back.
+fn parse_attack_output(text: &str) -> (Vec<AttackAttempt>, Option<String>) {
     let (mut all, mut damaged) = (Vec::new(), None);
     for line in text.lines() {
         let mut words = line.splitn(3, ' ');
@@ -75,11 +78,19 @@ fn read(text: &str) -> (Vec<Tried>, Option<String>) {
             words.next().unwrap_or_default(),
         );
         let (what, harms, ended) = match what {
-            "overwrite" => ("overwrite a file".into(), true, Ended::read(word, said)),
-            "delete" => ("delete a file".into(), true, Ended::read(word, said)),
+            "overwrite" => (
+                "overwrite a file".into(),
+                true,
+                AttackResult::parse(word, said),
+            ),
+            "delete" => (
+                "delete a file".into(),
+                true,
+                AttackResult::parse(word, said),
+            ),
             "probe" => {
                 let (answer, said) = said.split_once(' ').unwrap_or((said, ""));
-                let ended = Ended::read(answer, said);
+                let ended = AttackResult::parse(answer, said);
                 match word {
                     "locks" => ("remove locks".into(), false, ended),
                     of => (format!("delete in {of}/"), true, ended),
@@ -87,7 +98,8 @@ fn read(text: &str) -> (Vec<Tried>, Option<String>) {
             }
             "unread" => {
                 let said = format!("{word} {said}");
-                let ended = Ended::Unclear(crate::text::clean(said.trim()).into_owned());
+                let ended =
+                    AttackResult::Unclear(crate::text::clean_line(said.trim()).into_owned());
                 ("overwrite and delete a file".into(), true, ended)
             }
             "damaged" => {
@@ -96,72 +108,76 @@ fn read(text: &str) -> (Vec<Tried>, Option<String>) {
             }
             _ => continue,
         };
-        all.push(Tried { what, harms, ended });
+        all.push(AttackAttempt { what, harms, ended });
     }
     (all, damaged)
 }
 
 /// The attack on one repository.
-pub(super) struct Attack {
-    work: Work,
+pub(super) struct AttackRepository {
+    work: BackupContext,
     restic: Restic,
 }
 
-impl Attack {
-    pub fn new(work: &Work, restic: &Restic) -> Self {
+impl AttackRepository {
+    pub fn new(work: &BackupContext, restic: &Restic) -> Self {
         Self {
             work: work.clone(),
             restic: restic.clone(),
         }
     }
 
-    async fn markers(&self) -> Result<Vec<Snapshot>, BackupError> {
-        let all = self.restic.snapshots(&[TAG]).await?;
-        let fleet = self.work.fleet();
+    async fn list_markers(&self) -> Result<Vec<ResticSnapshot>, BackupError> {
+        let all = self.restic.list_snapshots(&[ATTACK_TAG]).await?;
+        let fleet = self.work.fleet_name();
         Ok(all.into_iter().filter(|s| s.hostname == fleet).collect())
     }
 
     /// The attack's own snapshot: one that an earlier attack could not delete, or a new one.
-    async fn marker(&self) -> Result<Snapshot, StepError> {
-        if let Some(there) = self.markers().await.map_err(failed)?.pop() {
+    async fn find_or_make_marker(&self) -> Result<ResticSnapshot, StepError> {
+        if let Some(there) = self.list_markers().await.map_err(backup_step_error)?.pop() {
             return Ok(there);
         }
-        let script = self.restic.script(MARK);
+        let script = self.restic.script_command(MAKE_MARKER);
         let command = script
-            .args([self.work.fleet(), TAG])
+            .args([self.work.fleet_name(), ATTACK_TAG])
             .timeout(Duration::from_secs(300))
             .label("restic backup of the attack's own snapshot");
         let out = self.restic.host().run(&command).await?;
         if out.code != 0 {
             let said = String::from_utf8_lossy(&out.stderr);
-            return Err(failed(self.restic.error(&["backup"], out.code, &said)));
+            return Err(backup_step_error(self.restic.error_of_exit(
+                &["backup"],
+                out.code,
+                &said,
+            )));
         }
-        let made = self.markers().await.map_err(failed)?.pop();
+        let made = self.list_markers().await.map_err(backup_step_error)?.pop();
         made.ok_or_else(|| StepError::failed("the attack's own snapshot is not there"))
     }
 
-    /// restic's own way: `forget`.
-    async fn forget(&self, marker: &Snapshot) -> Result<Ended, StepError> {
-        let command = self.restic.script(FORGET);
+    /// Tries to delete the attack's own snapshot with `restic forget`.
+    async fn forget_marker(&self, marker: &ResticSnapshot) -> Result<AttackResult, StepError> {
+        let command = self.restic.script_command(FORGET_MARKER);
         let command = command
             .arg(marker.id.clone())
             .timeout(Duration::from_secs(120))
             .label("restic forget of the attack's own snapshot");
         let out = self.restic.host().run(&command).await?;
-        let left = self.markers().await.map_err(failed)?;
+        let left = self.list_markers().await.map_err(backup_step_error)?;
         if !left.iter().any(|s| s.id == marker.id) {
-            return Ok(Ended::Could);
+            return Ok(AttackResult::Succeeded);
         }
         let said = self
             .restic
             .without_secrets(&String::from_utf8_lossy(&out.stderr));
-        Ok(refusal(&said, out.code))
+        Ok(classify_forget_failure(&said, out.code))
     }
 }
 
-/// What restic's words say of a snapshot that is still there.
-fn refusal(said: &str, code: i32) -> Ended {
-    const REFUSED: [&str; 8] = [
+/// Classifies what restic said when the snapshot is still there after `forget`.
+fn classify_forget_failure(said: &str, code: i32) -> AttackResult {
+    const REFUSAL_WORDS: [&str; 8] = [
         "403",
         "Forbidden",
         "Access Denied",
@@ -171,22 +187,22 @@ fn refusal(said: &str, code: i32) -> Ended {
         "operation not permitted",
         "read-only file system",
     ];
-    let last = |line: &str| crate::text::clean(line.trim()).into_owned();
+    let last = |line: &str| crate::text::clean_line(line.trim()).into_owned();
     let lines = || said.lines().filter(|l| !l.trim().is_empty());
-    match lines().find(|l| REFUSED.iter().any(|w| l.contains(w))) {
+    match lines().find(|l| REFUSAL_WORDS.iter().any(|w| l.contains(w))) {
         Some(line) => {
             let why = line.rsplit(": ").next().unwrap_or(line);
-            Ended::Refused(last(why))
+            AttackResult::Refused(last(why))
         }
         None => {
             let why = lines().next_back().map(last);
-            Ended::Unclear(why.unwrap_or_else(|| format!("exit code {code}")))
+            AttackResult::Unclear(why.unwrap_or_else(|| format!("exit code {code}")))
         }
     }
 }
 
 #[async_trait]
-impl Step for Attack {
+impl Step for AttackRepository {
     fn name(&self) -> String {
         format!("attack {}", self.restic.name())
     }
@@ -199,25 +215,37 @@ impl Step for Attack {
         true
     }
 
-    async fn check(&self, _: &Cx) -> Result<Check, StepError> {
-        self.restic.version().await.map_err(failed)?;
-        let place = format!("{} ({})", self.restic.name(), self.restic.shown());
-        let line = match self.markers().await.map_err(failed)?.is_empty() {
-            true => format!("a tiny snapshot tagged {TAG} in {place}, which alone is attacked"),
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        self.restic
+            .check_version()
+            .await
+            .map_err(backup_step_error)?;
+        let place = format!("{} ({})", self.restic.name(), self.restic.shown_location());
+        let line = match self
+            .list_markers()
+            .await
+            .map_err(backup_step_error)?
+            .is_empty()
+        {
+            true => {
+                format!("a tiny snapshot tagged {ATTACK_TAG} in {place}, which alone is attacked")
+            }
             false => {
-                format!("the snapshot tagged {TAG} in {place} is attacked again, nothing else")
+                format!(
+                    "the snapshot tagged {ATTACK_TAG} in {place} is attacked again, nothing else"
+                )
             }
         };
         Ok(Check::Change(vec![Change::add(line)]))
     }
 
-    async fn apply(&self, cx: &Cx) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let name = self.restic.name();
-        let marker = self.marker().await?;
+        let marker = self.find_or_make_marker().await?;
         let path = format!("snapshots/{}", marker.id);
-        let none = crate::text::sha256(format!("{} {name}", jiff::Timestamp::now()).as_bytes());
+        let none = crate::text::sha256_hex(format!("{} {name}", jiff::Timestamp::now()).as_bytes());
         let mut all = Vec::new();
-        match way::command(&self.restic, &path, &none) {
+        match way::attack_command(&self.restic, &path, &none) {
             None => {
                 let why =
                     "overwrite and delete a file: not tried, only restic speaks its protocol here";
@@ -227,7 +255,8 @@ impl Step for Attack {
                 let label = "attack the attack's own snapshot";
                 let command = command.timeout(Duration::from_secs(600)).label(label);
                 let out = self.restic.host().run(&command).await?;
-                let (tried, damaged) = read(&self.restic.without_secrets(&out.text()));
+                let (tried, damaged) =
+                    parse_attack_output(&self.restic.without_secrets(&out.stdout_text()));
                 all.extend(tried);
                 if let Some(path) = damaged {
                     let said = format!(
@@ -237,23 +266,23 @@ impl Step for Attack {
                 }
             }
         }
-        let kept = all.iter().any(|t| t.ended == Ended::Kept);
+        let kept = all.iter().any(|t| t.ended == AttackResult::OldVersionKept);
         let ended = match kept {
             // It would hide what the next attack needs.
-            true => Ended::Kept,
-            false => self.forget(&marker).await?,
+            true => AttackResult::OldVersionKept,
+            false => self.forget_marker(&marker).await?,
         };
-        let is_gone = ended == Ended::Could;
+        let is_gone = ended == AttackResult::Succeeded;
         all.insert(
             0,
-            Tried {
+            AttackAttempt {
                 what: "delete a snapshot (restic forget)".into(),
                 harms: true,
                 ended,
             },
         );
         for tried in &all {
-            let line = format!("{name}: {}: {}", tried.what, tried.ended.words());
+            let line = format!("{name}: {}: {}", tried.what, tried.ended.describe());
             cx.out.note(line).await;
         }
         for line in [
@@ -273,7 +302,7 @@ impl Step for Attack {
             ),
         };
         cx.out.note(format!("{name}: {left}")).await;
-        if let Ok(locks) = locks(&self.restic).await
+        if let Ok(locks) = list_repository_locks(&self.restic).await
             && !locks.is_empty()
         {
             let n = locks.len();
@@ -281,22 +310,27 @@ impl Step for Attack {
                 .note(format!("{name}: {n} locks are there now"))
                 .await;
         }
-        judge(name, self.restic.is_append_only(), &all, cx).await
+        judge_attack(name, self.restic.is_append_only(), &all, cx).await
     }
 
-    async fn verify(&self, _: &Cx) -> Result<(), StepError> {
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         Ok(())
     }
 }
 
 /// A repository that config.toml calls append-only and could be harmed, or may be, is a failure.
-async fn judge(name: &str, append_only: bool, all: &[Tried], cx: &Cx) -> Result<(), StepError> {
-    let harms = |ended: fn(&Ended) -> bool| -> Vec<&str> {
+async fn judge_attack(
+    name: &str,
+    append_only: bool,
+    all: &[AttackAttempt],
+    cx: &StepContext,
+) -> Result<(), StepError> {
+    let harms = |ended: fn(&AttackResult) -> bool| -> Vec<&str> {
         let found = all.iter().filter(|t| t.harms && ended(&t.ended));
         found.map(|t| t.what.as_str()).collect()
     };
-    let could = harms(|e| *e == Ended::Could);
-    let unclear = harms(|e| matches!(e, Ended::Unclear(_)));
+    let could = harms(|e| *e == AttackResult::Succeeded);
+    let unclear = harms(|e| matches!(e, AttackResult::Unclear(_)));
     match (append_only, could.is_empty(), unclear.is_empty()) {
         (true, false, _) => Err(StepError::failed(format!(
             "{name} is append_only in config.toml, and whoever has the fleet's credentials can {}: its server must refuse that",
@@ -327,17 +361,21 @@ mod tests {
 
     #[test]
     fn what_the_script_tells_is_read() {
-        let (all, damaged) = read(
+        let (all, damaged) = parse_attack_output(
             "overwrite refused 403\ndelete could\nprobe keys refused 403\nprobe locks could\nnoise\n",
         );
         assert_eq!(all.len(), 4);
-        assert_eq!(all[0].ended, Ended::Refused("403".into()));
-        assert_eq!(all[1].ended, Ended::Could);
+        assert_eq!(all[0].ended, AttackResult::Refused("403".into()));
+        assert_eq!(all[1].ended, AttackResult::Succeeded);
         assert_eq!(all[2].what, "delete in keys/");
         assert!(all[2].harms && !all[3].harms);
         assert_eq!(damaged, None);
-        let (all, damaged) = read("unread curl is not installed\ndamaged snapshots/ab\n");
-        assert_eq!(all[0].ended, Ended::Unclear("curl is not installed".into()));
+        let (all, damaged) =
+            parse_attack_output("unread curl is not installed\ndamaged snapshots/ab\n");
+        assert_eq!(
+            all[0].ended,
+            AttackResult::Unclear("curl is not installed".into())
+        );
         assert_eq!(damaged.as_deref(), Some("snapshots/ab"));
     }
 
@@ -346,11 +384,17 @@ mod tests {
     fn a_refusal_is_told_from_a_failure() {
         let said = "Remove(<snapshot/0ca377d697>) returned error, retrying after 552.330144ms: blob not removed, server response: 403 Forbidden (403)\n";
         assert_eq!(
-            refusal(said, 124),
-            Ended::Refused("403 Forbidden (403)".into())
+            classify_forget_failure(said, 124),
+            AttackResult::Refused("403 Forbidden (403)".into())
         );
         let away = "Fatal: unable to open config file: Head \"http://h/config\": dial tcp 127.0.0.1:1: connect: connection refused\n";
-        assert!(matches!(refusal(away, 1), Ended::Unclear(_)));
-        assert_eq!(refusal("", 1), Ended::Unclear("exit code 1".into()));
+        assert!(matches!(
+            classify_forget_failure(away, 1),
+            AttackResult::Unclear(_)
+        ));
+        assert_eq!(
+            classify_forget_failure("", 1),
+            AttackResult::Unclear("exit code 1".into())
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! By which protocol the files of a repository are reached, beside restic.
+//! How the files of a repository are reached without restic: HTTP, S3, rclone, SFTP or a folder.
 
 use secrecy::{ExposeSecret, SecretBox};
 
@@ -11,15 +11,17 @@ const FOLDER: &str = include_str!("folder.sh");
 const RCLONE: &str = include_str!("rclone.sh");
 const SFTP: &str = include_str!("sftp.sh");
 
-/// Ends with what it began with, also when the connection is lost in the middle.
-const BEGIN: &str = "umask 077; trap : INT TERM HUP; mkdir -p -m 700 /run/matou; d=$(mktemp -d /run/matou/attack.XXXXXX) || exit 1; trap 'rm -rf \"$d\"' EXIT; said=\n";
+/// Makes a temporary folder that is removed at the end, also when the connection breaks.
+const SCRIPT_HEAD: &str = "umask 077; trap : INT TERM HUP; mkdir -p -m 700 /run/matou; d=$(mktemp -d /run/matou/attack.XXXXXX) || exit 1; trap 'rm -rf \"$d\"' EXIT; said=\n";
 
-/// The command that tries to overwrite and delete `path` of the repository, and names like `none`,
-/// which nothing has; `None` where nothing but restic speaks its protocol here.
-pub(super) fn command(restic: &Restic, path: &str, none: &str) -> Option<Command> {
-    let location = restic.variable("RESTIC_REPOSITORY")?.expose_secret();
-    let value = |name: &str| Some(restic.variable(name)?.expose_secret());
-    let script = |functions: &str| format!("{BEGIN}{functions}{TRY}");
+/// Returns the command that tries to overwrite and delete the file `path` of the repository, and
+/// files named `none`, which don't exist. `None` if only restic speaks the repository's protocol.
+pub(super) fn attack_command(restic: &Restic, path: &str, none: &str) -> Option<Command> {
+    let location = restic
+        .environment_variable("RESTIC_REPOSITORY")?
+        .expose_secret();
+    let value = |name: &str| Some(restic.environment_variable(name)?.expose_secret());
+    let script = |functions: &str| format!("{SCRIPT_HEAD}{functions}{TRY}");
     let plain = |functions: &str| {
         let command = Command::sh(script(functions));
         command.sudo().arg(path).arg(none)
@@ -31,45 +33,45 @@ pub(super) fn command(restic: &Restic, path: &str, none: &str) -> Option<Command
         {
             settings.push(format!(
                 "user = \"{}\"",
-                quoted(&format!("{user}:{password}"))
+                quote_curl_value(&format!("{user}:{password}"))
             ));
         }
         if let Some(file) = value("RESTIC_CACERT") {
-            settings.push(format!("cacert = \"{}\"", quoted(file)));
+            settings.push(format!("cacert = \"{}\"", quote_curl_value(file)));
         }
         let base = format!("{}/", url.trim_end_matches('/'));
-        let input = format!("{}\n\n\n{}\n", quoted(&base), settings.join("\n"));
-        plain(&format!("writes=POST\n{HTTP}")).secret_stdin(secret(input))
+        let input = format!("{}\n\n\n{}\n", quote_curl_value(&base), settings.join("\n"));
+        plain(&format!("writes=POST\n{HTTP}")).secret_stdin(secret_input(input))
     } else if let Some(place) = location.strip_prefix("s3:") {
         let (id, key) = (value("AWS_ACCESS_KEY_ID")?, value("AWS_SECRET_ACCESS_KEY")?);
-        let (base, bucket, prefix) = bucket(place)?;
+        let (base, bucket, prefix) = parse_s3_location(place)?;
         let region = value("AWS_DEFAULT_REGION").unwrap_or("us-east-1");
         let mut settings = vec![
-            format!("aws-sigv4 = \"aws:amz:{}:s3\"", quoted(region)),
-            format!("user = \"{}\"", quoted(&format!("{id}:{key}"))),
+            format!("aws-sigv4 = \"aws:amz:{}:s3\"", quote_curl_value(region)),
+            format!("user = \"{}\"", quote_curl_value(&format!("{id}:{key}"))),
         ];
         if let Some(token) = value("AWS_SESSION_TOKEN") {
             settings.push(format!(
                 "header = \"x-amz-security-token: {}\"",
-                quoted(token)
+                quote_curl_value(token)
             ));
         }
         let input = format!(
             "{}\n{}\n{prefix}\n{}\n",
-            quoted(&base),
-            quoted(&bucket),
+            quote_curl_value(&base),
+            quote_curl_value(&bucket),
             settings.join("\n")
         );
-        plain(&format!("writes=PUT\n{HTTP}")).secret_stdin(secret(input))
+        plain(&format!("writes=PUT\n{HTTP}")).secret_stdin(secret_input(input))
     } else if let Some(remote) = location.strip_prefix("rclone:") {
         let base = match remote.ends_with([':', '/']) {
             true => remote.to_owned(),
             false => format!("{remote}/"),
         };
         let body = script(RCLONE);
-        restic.script(&body).arg(path).arg(none).arg(base)
+        restic.script_command(&body).arg(path).arg(none).arg(base)
     } else if let Some(place) = location.strip_prefix("sftp:") {
-        let (to, port, folder) = sftp(place)?;
+        let (to, port, folder) = parse_sftp_location(place)?;
         plain(SFTP).arg(format!("{folder}/")).arg(to).arg(port)
     } else {
         let folder = location.strip_prefix("local:").unwrap_or(location);
@@ -81,19 +83,19 @@ pub(super) fn command(restic: &Restic, path: &str, none: &str) -> Option<Command
     Some(command)
 }
 
-fn secret(text: String) -> SecretBox<Vec<u8>> {
+fn secret_input(text: String) -> SecretBox<Vec<u8>> {
     SecretBox::new(Box::new(text.into_bytes()))
 }
 
 /// Between the quotes of curl's settings.
-fn quoted(text: &str) -> String {
+fn quote_curl_value(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"");
     text.replace(['\n', '\r'], "")
 }
 
-/// Address of the repository, of its bucket, and the prefix in it: restic names S3 as
-/// `https://host/bucket/prefix` or `host/bucket/prefix`.
-fn bucket(place: &str) -> Option<(String, String, String)> {
+/// Parses the location of an S3 repository, `https://host/bucket/prefix` or `host/bucket/prefix`.
+/// Returns the URL of the repository, the URL of the bucket, and the prefix.
+fn parse_s3_location(place: &str) -> Option<(String, String, String)> {
     let (scheme, rest) = place.split_once("://").unwrap_or(("https", place));
     let (host, path) = rest.split_once('/')?;
     let path = path.trim_matches('/');
@@ -106,9 +108,9 @@ fn bucket(place: &str) -> Option<(String, String, String)> {
     (!bucket.is_empty()).then(|| (format!("{of}/{prefix}"), of, prefix))
 }
 
-/// Whom to reach, the port when it is named, and the folder: `user@host:/path` or
-/// `//user@host:port//path`.
-fn sftp(place: &str) -> Option<(String, String, String)> {
+/// Parses the location of an SFTP repository, `user@host:/path` or `//user@host:port//path`.
+/// Returns the SSH destination, the port (empty if none is named), and the folder.
+fn parse_sftp_location(place: &str) -> Option<(String, String, String)> {
     let (to, port, folder) = match place.strip_prefix("//") {
         Some(rest) => {
             let (to, folder) = rest.split_once('/')?;
@@ -136,20 +138,26 @@ mod tests {
             Some((base.to_owned(), bucket.to_owned(), prefix.to_owned()))
         };
         assert_eq!(
-            bucket("http://10.0.0.1:9000/b"),
+            parse_s3_location("http://10.0.0.1:9000/b"),
             of("http://10.0.0.1:9000/b/", "http://10.0.0.1:9000/b", "")
         );
         assert_eq!(
-            bucket("s3.example.org/b/x/y/"),
+            parse_s3_location("s3.example.org/b/x/y/"),
             of(
                 "https://s3.example.org/b/x/y/",
                 "https://s3.example.org/b",
                 "x/y/"
             )
         );
-        assert_eq!(bucket("https://s3.example.org/"), None);
-        assert_eq!(sftp("vault:/srv/r"), of("vault", "", "/srv/r"));
-        assert_eq!(sftp("//u@h:2222//srv/r/"), of("u@h", "2222", "/srv/r"));
-        assert_eq!(quoted("a\"b\\\nurl"), "a\\\"b\\\\url");
+        assert_eq!(parse_s3_location("https://s3.example.org/"), None);
+        assert_eq!(
+            parse_sftp_location("vault:/srv/r"),
+            of("vault", "", "/srv/r")
+        );
+        assert_eq!(
+            parse_sftp_location("//u@h:2222//srv/r/"),
+            of("u@h", "2222", "/srv/r")
+        );
+        assert_eq!(quote_curl_value("a\"b\\\nurl"), "a\\\"b\\\\url");
     }
 }
