@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::app_storage::{FLEET, MANIFEST, backup_storage_node, matou_folder};
 use super::error::BackupError;
-use super::layout::{FLEET, MANIFEST, backup_storage_node, matou_folder};
 use super::listing;
 use super::messages::ResticSnapshot;
 use super::ownership::{ClockPair, FleetId, FleetIdentity, SnapshotView};

@@ -1,24 +1,23 @@
 //! restic on the storage node: how it is called, what it says, what belongs to an application.
 
+mod app_storage;
 mod error;
-mod guard;
 pub mod identity;
-mod layout;
 pub mod listing;
 mod messages;
 mod ownership;
 mod report;
 mod restic;
-mod restores;
+mod restore_state;
 mod retention;
 mod secrets;
+mod snapshot_counts;
 
-pub use error::{BackupError, GAVE_UP, ResticLock};
-pub use guard::{SnapshotCounts, SnapshotLoss};
-pub use layout::{
+pub use app_storage::{
     AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined_data_folder,
     list_app_names, list_odd_app_names, matou_folder,
 };
+pub use error::{BackupError, GAVE_UP, ResticLock};
 pub use messages::{
     DiffChange, DiffStatistics, ForgetGroup, LsNode, RepositoryStats, ResticErrorLine,
     ResticMessage, ResticSnapshot, ResticStatus, ResticSummary, RestoreStatus, RestoreSummary,
@@ -33,8 +32,9 @@ pub use report::{
     read_backup_reports,
 };
 pub use restic::{INCOMPLETE, RepositoryAccess, Restic, ResticVersion, RetryWatch};
-pub use restores::{FolderSwap, RestorePhase, RestoreState};
+pub use restore_state::{FolderSwap, RestorePhase, RestoreState};
 pub use retention::{
     ForgetQuery, ForgottenSnapshots, collect_forgotten, forget_args, forget_queries,
 };
 pub use secrets::read_repository_password;
+pub use snapshot_counts::{SnapshotCounts, SnapshotLoss};

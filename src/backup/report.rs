@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
-use super::guard::SnapshotCounts;
+use super::snapshot_counts::SnapshotCounts;
 use crate::host::{Command, Host};
 
 /// Folder of the reports on the manager.

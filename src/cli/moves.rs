@@ -7,7 +7,7 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::{job, recover};
-use crate::ops::{FleetContext, Request, moves, recover::RecoveryFindings};
+use crate::ops::{FleetContext, Request, recover::RecoveryFindings, relocate};
 use crate::recover::RecoveryKind;
 
 #[derive(Debug, Args)]
@@ -29,6 +29,6 @@ pub(super) async fn run_move_command(cx: &FleetContext, args: &MoveArgs) -> Resu
         apps: args.apps.clone(),
         to: to.display().to_string(),
     };
-    let build = async |_: &Request| moves::build_move_job(cx, &args.apps, &to, &findings).await;
+    let build = async |_: &Request| relocate::build_move_job(cx, &args.apps, &to, &findings).await;
     recover::run_reported_job(cx, RecoveryKind::Move, request, build, &findings, &args.job).await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::inside::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
+use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
 use super::{CollectorSignals, UpdateSender};
 use crate::docker::Nodes;
 use crate::model::{Datum, ExternalAlert, Swarm};

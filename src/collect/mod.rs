@@ -5,7 +5,7 @@ mod access;
 mod alertmanager;
 mod bans;
 mod certificates;
-mod inside;
+mod in_container;
 mod intrusions;
 mod logs;
 mod metrics;
@@ -69,7 +69,7 @@ struct CollectorSignals {
     sites: watch::Sender<Option<Vec<ProbedDomain>>>,
     snapshots: Notify,
     /// Where Alertmanager runs, as read last from the swarm.
-    alertmanager: watch::Sender<Option<inside::ContainerEndpoint>>,
+    alertmanager: watch::Sender<Option<in_container::ContainerEndpoint>>,
     external_alerts: Notify,
 }
 

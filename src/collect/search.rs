@@ -8,7 +8,7 @@ use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::inside::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
+use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
 use crate::docker::Nodes;
 use crate::model::{LogRecord, LogSearch, Swarm};
 use crate::text::clean_line;

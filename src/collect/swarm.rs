@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CollectorSignals, UpdateSender, alertmanager, inside, probes};
+use super::{CollectorSignals, UpdateSender, alertmanager, in_container, probes};
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
 
@@ -30,7 +30,7 @@ pub(super) async fn watch_swarm(nodes: Nodes, reports: UpdateSender, wake: Arc<C
                 *known = sites;
                 changed
             });
-            let place = inside::find_container_endpoint(swarm, &nodes, alertmanager::LABEL);
+            let place = in_container::find_container_endpoint(swarm, &nodes, alertmanager::LABEL);
             wake.alertmanager.send_if_modified(|known| {
                 let changed = *known != place;
                 *known = place;

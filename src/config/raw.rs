@@ -1,4 +1,5 @@
 //! config.toml as it is written. Every key is named here once; unknown ones are refused.
+//! `expecting` keeps the names of types out of what an operator reads.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use toml::Spanned;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Raw")]
 pub(super) struct RawConfig {
     pub fleet: RawFleetConfig,
     pub ssh: RawSshConfig,
@@ -45,6 +47,7 @@ impl OneOrMany {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Fleet")]
 pub(super) struct RawFleetConfig {
     pub name: Option<String>,
     pub domain: Option<String>,
@@ -60,6 +63,7 @@ pub(super) enum RawKnownHosts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Ssh")]
 pub(super) struct RawSshConfig {
     pub user: Option<String>,
     pub port: Option<u16>,
@@ -81,7 +85,7 @@ pub(super) enum RawRole {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "struct Node", deny_unknown_fields)]
 pub(super) struct RawNodeConfig {
     pub name: Spanned<String>,
     pub address: Option<Spanned<String>>,
@@ -124,6 +128,7 @@ pub(super) enum RawDockerSource {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Provision")]
 pub(super) struct RawProvisionConfig {
     pub off: Vec<Spanned<String>>,
     pub packages: Vec<Spanned<String>>,
@@ -154,7 +159,7 @@ pub(super) enum RawSuricataRules {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "struct Scaleway", deny_unknown_fields)]
 pub(super) struct RawScalewayConfig {
     pub zone: Spanned<String>,
     pub security_group: Spanned<String>,
@@ -174,6 +179,7 @@ pub(super) enum RawStorageDriver {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Storage")]
 pub(super) struct RawStorageConfig {
     pub driver: RawStorageDriver,
     pub node: Option<Spanned<String>>,
@@ -187,6 +193,7 @@ pub(super) struct RawStorageConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Backup")]
 pub(super) struct RawBackupConfig {
     pub repository: Option<Spanned<String>>,
     pub password_file: Option<Spanned<String>>,
@@ -208,7 +215,7 @@ pub(super) struct RawBackupConfig {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "struct RepositoryCopy", deny_unknown_fields)]
 pub(super) struct RawRepositoryCopy {
     pub name: Spanned<String>,
     pub repository: Spanned<String>,
@@ -221,6 +228,7 @@ pub(super) struct RawRepositoryCopy {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Edge")]
 pub(super) struct RawEdgeConfig {
     pub email: Option<Spanned<String>>,
     pub network: Option<String>,
@@ -230,6 +238,7 @@ pub(super) struct RawEdgeConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Alerts")]
 pub(super) struct RawAlertsConfig {
     pub cpu: Option<Spanned<u8>>,
     pub memory: Option<Spanned<u8>>,
@@ -254,6 +263,7 @@ pub(super) enum RawNotifyMethod {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Receivers")]
 pub(super) struct RawReceiversConfig {
     pub email: Option<Spanned<String>>,
     pub smtp: Option<Spanned<String>>,
@@ -271,6 +281,7 @@ pub(super) struct RawReceiversConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Logs")]
 pub(super) struct RawLogsConfig {
     pub memory: Option<Spanned<String>>,
 }
@@ -286,6 +297,7 @@ pub(super) enum RawColours {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Theme")]
 pub(super) struct RawThemeConfig {
     pub colours: RawColours,
     pub ascii: bool,

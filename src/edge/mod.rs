@@ -2,11 +2,11 @@
 
 mod access;
 mod acme;
+mod acme_file;
 mod options;
 mod probe;
 mod reasons;
 mod request;
-mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::docker::Nodes;
 
 pub use access::{AccessLog, find_access_log, parse_access_record as parse_access};
 pub use acme::{AcmeCertificate, AcmeError, AcmeStore};
+pub use acme_file::{AcmeFile, acme_certificates_by_name, find_edge_service, read_edge_log};
 pub use probe::{PresentedCertificate, parse_certificate_chain, query_certificate};
 pub use reasons::find_acme_failure;
 pub use request::{HttpsAnswer, HttpsClient, get_with_certificate};
-pub use store::{AcmeFile, acme_certificates_by_name, find_edge_service, read_edge_log};
 
 /// How long a connection, a handshake or an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);

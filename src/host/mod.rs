@@ -2,8 +2,8 @@
 
 mod command;
 mod confined;
+mod detached;
 mod error;
-mod lasting;
 mod lines;
 mod local;
 mod ssh;
@@ -23,8 +23,8 @@ use crate::model::NodeLink;
 
 pub use command::{Command, quote_args};
 pub use confined::ConfinedFolders;
+pub use detached::DetachedUnit;
 pub use error::HostError;
-pub use lasting::DetachedUnit;
 pub use lines::LONGEST_LINE;
 pub(crate) use lines::LineCutter;
 

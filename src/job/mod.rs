@@ -3,7 +3,7 @@
 //! Knows nothing of the screen: the same job runs under the console, the command line and a timer.
 
 mod event;
-mod held;
+mod held_locks;
 mod journal;
 mod lock;
 mod plan;
@@ -12,7 +12,7 @@ mod step;
 
 pub use crate::host::OutputStream;
 pub use event::{EventSink, JobEvent, JobId, JobOutcome};
-pub use held::HeldLocks;
+pub use held_locks::HeldLocks;
 pub use journal::{Journal, Redactor};
 pub use lock::{
     DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{EventSink, JobEvent, JobOutcome};
-use super::held::HeldLocks;
+use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
 use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};

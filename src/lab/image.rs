@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Context as _, Result, eyre};
 
+use super::containers::StartedNode;
 use super::engine::LabEngine;
-use super::node::StartedNode;
 use crate::host::Command;
 
 /// Changes whenever the content of the node image does.

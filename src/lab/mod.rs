@@ -5,9 +5,9 @@
 //! networks and the loss of a node. Virtual machines are complete: LVM, kernel NFS, swap, reboot.
 
 mod command;
+mod containers;
 mod engine;
 mod image;
-mod node;
 mod vm;
 
 use std::path::PathBuf;
@@ -147,18 +147,18 @@ impl Lab {
         };
         let image = image::prepare_node_image(&engine, kind != LabKind::Blank, say).await?;
         self.write_key().await?;
-        let network = node::create_lab_network(&engine, &self.name).await?;
+        let network = containers::create_lab_network(&engine, &self.name).await?;
         say(&format!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
         let data = match kind == LabKind::Swarm || self.shared {
             true => Some(format!(
                 "{}:{}",
-                node::create_lab_volume(&engine, &self.name).await?,
+                containers::create_lab_volume(&engine, &self.name).await?,
                 self.shared_at.display()
             )),
             false => None,
         };
-        let made = node::LabNodeSpec {
+        let made = containers::LabNodeSpec {
             lab: &self.name,
             network: &network,
             image: &image,
@@ -169,7 +169,7 @@ impl Lab {
         let starting = names
             .iter()
             .enumerate()
-            .map(|(i, name)| node::start_lab_node(&engine, &made, name, i, &key));
+            .map(|(i, name)| containers::start_lab_node(&engine, &made, name, i, &key));
         let started = futures_util::future::try_join_all(starting).await?;
         drop(lock);
         let servers: Vec<LabServer> = started.iter().map(|n| n.server.clone()).collect();
@@ -177,12 +177,12 @@ impl Lab {
         if kind != LabKind::Blank {
             let ready = started
                 .iter()
-                .map(|n| node::wait_for_lab_docker(&engine, n));
+                .map(|n| containers::wait_for_lab_docker(&engine, n));
             futures_util::future::try_join_all(ready).await?;
         }
         if kind == LabKind::Swarm {
             say("joining them to a swarm");
-            node::form_lab_swarm(&engine, &started).await?;
+            containers::form_lab_swarm(&engine, &started).await?;
             say("loading the practice images");
             image::load_hello_images(&engine, &started).await?;
         }
@@ -243,7 +243,7 @@ impl Lab {
             return self.vms().list_nodes();
         }
         match LabEngine::find_running(&self.here).await {
-            Some(engine) => node::list_lab_nodes(&engine, &self.name).await,
+            Some(engine) => containers::list_lab_nodes(&engine, &self.name).await,
             None => Ok(Vec::new()),
         }
     }
@@ -272,7 +272,7 @@ impl Lab {
 
     async fn run_node_action(&self, action: &str, name: &str) -> Result<()> {
         let engine = self.find_engine().await?;
-        let container = node::lab_container_name(&self.name, name);
+        let container = containers::lab_container_name(&self.name, name);
         engine.run_docker(&[action, &container]).await.map(|_| ())
     }
 
@@ -286,7 +286,7 @@ impl Lab {
             return self.vms().delete_machine(name).await;
         }
         let engine = self.find_engine().await?;
-        let container = node::lab_container_name(&self.name, name);
+        let container = containers::lab_container_name(&self.name, name);
         let remove = ["rm", "--force", "--volumes", &container];
         engine.run_docker(&remove).await.map(|_| ())
     }
@@ -297,7 +297,7 @@ impl Lab {
     /// When a node still has it.
     pub async fn delete_shared_data(&self) -> Result<()> {
         let engine = self.find_engine().await?;
-        node::remove_lab_volume(&engine, &self.name).await
+        containers::remove_lab_volume(&engine, &self.name).await
     }
 
     /// Loads an image archive (`docker save`) on every node; they need a running Docker.
@@ -309,10 +309,10 @@ impl Lab {
             return self.vms().load_images(archive).await;
         }
         let engine = self.find_engine().await?;
-        for lab_node in node::list_lab_nodes(&engine, &self.name).await? {
+        for lab_node in containers::list_lab_nodes(&engine, &self.name).await? {
             image::load_image_archive(
                 &engine,
-                &node::lab_container_name(&self.name, &lab_node.name),
+                &containers::lab_container_name(&self.name, &lab_node.name),
                 archive,
             )
             .await?;
@@ -346,7 +346,7 @@ impl Lab {
             found => found,
         };
         if let Some(engine) = found {
-            node::remove_lab_resources(&engine, &self.name).await?;
+            containers::remove_lab_resources(&engine, &self.name).await?;
             if self.dir.exists() {
                 std::fs::remove_dir_all(&self.dir)?;
             }

@@ -3,15 +3,15 @@
 mod access;
 mod ban;
 mod certificate;
+mod external_alert;
 mod fleet;
 mod intrusion;
 mod log;
+mod log_record;
 mod probe;
-mod record;
+mod reading;
 mod route;
 mod snapshot;
-mod source;
-mod told;
 mod update;
 
 pub use access::{
@@ -21,13 +21,13 @@ pub use ban::{Ban, NodeBans, normalize_network};
 pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };
+pub use external_alert::ExternalAlert;
 pub use fleet::*;
 pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions};
 pub use log::LogLine;
+pub use log_record::{LogRecord, LogSearch};
 pub use probe::{Probe, ProbeAnswer, status_hint};
-pub use record::{LogRecord, LogSearch};
+pub use reading::Reading;
 pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;
-pub use source::Reading;
-pub use told::ExternalAlert;
 pub use update::{Datum, Update};

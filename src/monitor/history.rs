@@ -33,7 +33,7 @@ const LOAD: u8 = 4;
 const STEP: f64 = 1.18;
 
 /// One answer in two bytes: whether it was well (bit 15), the status (bits 6 to 14: 0 not asked, 1
-/// no answer, else the code less 98), the time as a power of [`STEP`] in milliseconds (bits 0 to 5).
+/// no answer, else the code less 98), the time as a power of `STEP` in milliseconds (bits 0 to 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnswerSample(u16);
 

@@ -4,21 +4,21 @@ mod availability;
 mod backup;
 mod context;
 mod deploy;
+mod edge_settings;
 mod erase;
 mod export;
 mod holds;
 mod membership;
-pub mod moves;
 mod node;
 mod reboot;
 pub mod recover;
+pub mod relocate;
 mod remove;
 mod renew;
 mod request;
 pub(crate) mod restore;
 mod service;
 mod shell;
-mod switch;
 mod tasks;
 mod unban;
 mod versions;
@@ -85,7 +85,7 @@ async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, S
             return recover::build_recovery_job(cx, &options, &findings).await;
         }
         Request::Move { apps, to } => {
-            return moves::build_move_job(cx, apps, to.as_ref(), &Default::default()).await;
+            return relocate::build_move_job(cx, apps, to.as_ref(), &Default::default()).await;
         }
         _ => {}
     }
@@ -100,7 +100,7 @@ async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, S
         ),
         Request::Switch { app, switches } => (
             Confirm::Ask,
-            switch::edge_settings_steps(app, switches, manager, cx).await?,
+            edge_settings::edge_settings_steps(app, switches, manager, cx).await?,
         ),
         Request::RenewCertificate { domain } => (
             Confirm::TypeName(domain.clone()),

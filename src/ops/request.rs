@@ -265,7 +265,7 @@ impl Request {
             },
             Self::Provision { options } => crate::provision::provision_title(options),
             Self::Recover => "recover the fleet".into(),
-            Self::Move { apps, to } => super::moves::move_title(apps, to.as_ref()),
+            Self::Move { apps, to } => super::relocate::move_title(apps, to.as_ref()),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),
                 Role::Worker => format!("demote {node}"),

@@ -5,10 +5,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::DesiredState;
+use super::executor::NodeExecutor;
 use super::facts::{FactQuery, OsRelease};
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 

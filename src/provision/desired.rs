@@ -3,8 +3,8 @@
 use similar::{ChangeTag, TextDiff};
 
 use super::NodeView;
+use super::executor::NodeExecutor;
 use super::facts::{FactQuery, NodeFacts};
-use super::run::NodeExecutor;
 use crate::job::{Change, StepError};
 
 /// Lines of `[Service]` for all units of matou: no access to modules and settings of the kernel, no

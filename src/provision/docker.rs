@@ -7,10 +7,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredFile, DesiredState, compare_desired_file};
+use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, DockerSource, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 

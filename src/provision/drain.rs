@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::at::NodeView;
-use super::run::NodeExecutor;
+use super::executor::NodeExecutor;
+use super::node_view::NodeView;
 use crate::docker::DockerError;
 use crate::job::StepError;
 use crate::model::Availability;

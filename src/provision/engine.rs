@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredState, diff_as_change};
 use super::drain::with_drained_node;
+use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 

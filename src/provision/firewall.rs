@@ -12,10 +12,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredFile, DesiredState, compare_desired_file};
+use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::FactQuery;
-use super::run::{GuardedChange, NodeExecutor};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, ChangeKind, Check, StepError};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::fact_cache::FleetFacts;
 use super::facts::FactQuery;
-use super::survey::FleetFacts;
 use super::{Concern, NodeView, matou, provision_stages};
 use crate::config::Config;
 use crate::job::Check;

@@ -8,10 +8,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::DesiredState;
+use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 

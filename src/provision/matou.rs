@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredFile, compare_desired_file};
+use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::model::Role;

@@ -6,11 +6,11 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::backup::runs_fleet_timers;
 use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
+use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
 

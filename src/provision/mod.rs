@@ -5,7 +5,6 @@
 //! gathered in one round trip a node; checks read them and nothing else, so a plan is cheap and a
 //! second run changes nothing.
 
-mod at;
 pub mod audit;
 mod backup;
 mod base;
@@ -14,6 +13,8 @@ mod docker;
 mod drain;
 mod engine;
 mod engine_facts;
+mod executor;
+mod fact_cache;
 mod facts;
 mod fail2ban;
 mod files;
@@ -25,13 +26,12 @@ mod matou;
 mod metrics;
 mod names;
 mod nfs;
+mod node_view;
 mod restic;
-mod run;
 mod scaleway;
 mod sshd;
 mod storage;
 mod suricata;
-mod survey;
 mod swap;
 mod swarm;
 #[cfg(test)]
@@ -51,10 +51,10 @@ use crate::docker::Nodes;
 use crate::job::{Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::model::Role;
 
-pub use at::NodeView;
+use executor::NodeExecutor;
+use fact_cache::{FactCache, FleetFacts};
 pub use facts::{FactQuery, NodeFacts};
-use run::NodeExecutor;
-use survey::{FactCache, FleetFacts};
+pub use node_view::NodeView;
 
 /// How long a step may take: packages over a slow line.
 const STEP_TIMEOUT: Duration = Duration::from_secs(3600);

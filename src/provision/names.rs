@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredFile, compare_desired_file, diff_as_change};
+use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::survey::FactCache;
+use super::fact_cache::FactCache;
 use crate::config::{Config, ScalewayConfig};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 
@@ -288,7 +288,7 @@ impl Step for SecurityGroupStep {
             lines
                 .push(Change::remove(rule.describe()).with_warning("config.toml does not name it"));
         }
-        Ok(super::at::check_from_lines(lines))
+        Ok(super::node_view::check_from_lines(lines))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {

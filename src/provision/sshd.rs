@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredFile, compare_desired_file};
+use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::{FactQuery, NodeFacts};
-use super::run::{GuardedChange, NodeExecutor};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection};
 use crate::job::{Change, ChangeKind, Check, StepError};
 

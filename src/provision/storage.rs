@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
+use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Filesystem, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::text::human_bytes;

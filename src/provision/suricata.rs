@@ -13,10 +13,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
+use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, SuricataRules};
 use crate::job::{ChangeKind, Check, StepError};
 
@@ -329,8 +329,11 @@ mod tests {
             config("[provision]\nsuricata = \"builtin\"\nopen_ports = [\"8443/tcp\", \"53/udp\"]");
         let accepted = BTreeSet::new();
         let facts = facts(BOOKWORM);
-        let fleet =
-            super::super::survey::FleetFacts::from_facts(&on, &accepted, [("n1", facts.clone())]);
+        let fleet = super::super::fact_cache::FleetFacts::from_facts(
+            &on,
+            &accepted,
+            [("n1", facts.clone())],
+        );
         let at = NodeView {
             node: &on.nodes[0],
             facts: &facts,

@@ -5,9 +5,9 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
+use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::run::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 use crate::text::human_bytes;

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::drain::find_answering_manager;
 use super::engine_facts::{EngineFacts, EngineSwarmFacts, SwarmNodeFacts};
+use super::executor::NodeExecutor;
 use super::facts::{FactQuery, NodeFacts};
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::docker::DockerError;
 use crate::host::Command;
@@ -721,7 +721,8 @@ mod tests {
             let config = config("");
             let facts = [("n1", of_n1.clone()), ("n2", of_n2.clone())];
             let accepted = std::collections::BTreeSet::new();
-            let picture = super::super::survey::FleetFacts::from_facts(&config, &accepted, facts);
+            let picture =
+                super::super::fact_cache::FleetFacts::from_facts(&config, &accepted, facts);
             let own = if node.name == "n1" { of_n1 } else { of_n2 };
             membership_state(&NodeView {
                 node,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::fact_cache::FleetFacts;
 use super::facts::NodeFacts;
-use super::survey::FleetFacts;
 use super::{Concern, NodeView};
 use crate::config::Config;
 use crate::job::Check;

@@ -7,10 +7,10 @@
 use async_trait::async_trait;
 
 use super::Concern;
-use super::at::{NodeView, check_from_lines};
 use super::desired::DesiredState;
+use super::executor::NodeExecutor;
 use super::facts::{FactQuery, random_fact_nonce};
-use super::run::NodeExecutor;
+use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Download, NodeConfig, StorageDriver};
 use crate::host::Command;
 use crate::job::{Change, Check, StepError};

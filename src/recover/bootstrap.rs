@@ -18,7 +18,7 @@ use crate::ops::FleetContext;
 use crate::provision;
 use crate::text::escape_line;
 
-use super::foreign;
+use super::untrusted;
 
 /// Most bytes that the fleet's configuration may have, unpacked.
 const MAX_UNPACKED_BYTES: u64 = 64 << 20;
@@ -122,7 +122,7 @@ pub async fn bootstrap_fleet_folder(
     say_lines(heading, &left_out, say);
     let doc: DocumentMut = text.parse().wrap_err("the new config.toml is no TOML")?;
     let heading = "taken, and leaves something of the new servers open; look at it:";
-    say_lines(heading, &foreign::list_open_settings(&doc), say);
+    say_lines(heading, &untrusted::list_open_settings(&doc), say);
     crate::files::make_folder(folder)
         .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
@@ -315,7 +315,7 @@ fn remove_untrusted_app_files(apps: &Path) -> Vec<String> {
         let why = match app.is_some_and(crate::stack::is_app_name) {
             false => Some("it is no application's name".to_owned()),
             true => match read_text(&entry.path(), MAX_CONFIG_BYTES) {
-                Ok(text) => foreign::explain_refused_app_file(&text),
+                Ok(text) => untrusted::explain_refused_app_file(&text),
                 Err(e) => Some(e.to_string()),
             },
         };
@@ -361,8 +361,9 @@ fn rewrite_fleet_config(text: &str, wanted: &BootstrapOptions) -> Result<(String
     let mut doc: DocumentMut = text
         .parse()
         .wrap_err("config.toml of the fleet's snapshot is damaged")?;
-    let left_out = foreign::strip_untrusted_keys(&mut doc);
-    foreign::overlay_settings(&mut doc, &wanted.settings).wrap_err("your settings are no TOML")?;
+    let left_out = untrusted::strip_untrusted_keys(&mut doc);
+    untrusted::overlay_settings(&mut doc, &wanted.settings)
+        .wrap_err("your settings are no TOML")?;
     let ssh = doc["ssh"].or_insert(Item::Table(Table::new()));
     for (key, text) in &wanted.ssh {
         ssh[key] = value(text.as_str());

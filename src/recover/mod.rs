@@ -3,10 +3,10 @@
 
 mod bootstrap;
 mod drill;
-mod foreign;
 mod report;
+mod untrusted;
 
 pub use bootstrap::{BootstrapOptions, NewServer, bootstrap_fleet_folder};
 pub use drill::{DrillOptions, run_drill};
-pub(crate) use foreign::filter_untrusted_config;
 pub use report::{RecoveryKind, RecoveryPhase, RecoveryReport, Timeline, list_recovery_reports};
+pub(crate) use untrusted::filter_untrusted_config;

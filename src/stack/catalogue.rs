@@ -12,8 +12,8 @@ use super::StackError;
 use super::extension::{Extension, Variable};
 use super::files::StackFolder;
 use super::lint::{LintFinding, LintSeverity};
-use super::reach;
 use super::render::{RenderTarget, RenderedStack, render_stack_file};
+use super::safety;
 use crate::config::find_nearest_name;
 
 static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/stacks");
@@ -32,6 +32,7 @@ pub struct CatalogueEntry {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "struct Extended")]
 struct RawStackFile {
     #[serde(rename = "x-matou", default)]
     extension: Extension,
@@ -51,7 +52,7 @@ pub(super) struct StackFile {
 
 impl StackFile {
     fn parse(name: &str, file: &str, folder: StackFolder, text: &str) -> Result<Self, StackError> {
-        reach::check_yaml_limits(text).map_err(|message| StackError::At {
+        safety::check_yaml_limits(text).map_err(|message| StackError::At {
             file: file.to_owned(),
             line: 1,
             message,
@@ -225,7 +226,7 @@ impl Catalogue {
         let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
             .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
         let _ = file.apply_merge();
-        reach::strip_yaml_tags(&mut file);
+        safety::strip_yaml_tags(&mut file);
         let image = file["services"][service]["image"].as_str().unwrap_or("");
         let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
             return Ok(None);
@@ -291,9 +292,9 @@ fn read_stack_file(path: &Path) -> Result<String, StackError> {
         |e: std::io::Error| StackError::Other(format!("{} can't be read: {e}", path.display()));
     // Before it is opened: a pipe would be waited for, and a device may have no end.
     let meta = std::fs::metadata(path).map_err(failed)?;
-    if !meta.is_file() || meta.len() > reach::MAX_STACK_BYTES {
+    if !meta.is_file() || meta.len() > safety::MAX_STACK_BYTES {
         let what = match meta.is_file() {
-            true => format!("larger than {} KiB", reach::MAX_STACK_BYTES >> 10),
+            true => format!("larger than {} KiB", safety::MAX_STACK_BYTES >> 10),
             false => "no file".into(),
         };
         return Err(StackError::Other(format!("{} is {what}", path.display())));

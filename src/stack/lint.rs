@@ -6,7 +6,7 @@ use std::fmt;
 use serde_yaml::{Mapping, Value};
 
 use super::labels;
-use super::places::LineIndex;
+use super::line_index::LineIndex;
 use super::traefik1;
 use crate::config::find_nearest_name;
 

@@ -3,8 +3,8 @@
 
 use super::StackError;
 use super::labels;
-use super::places::LineIndex;
-use super::reach;
+use super::line_index::LineIndex;
+use super::safety;
 use super::traefik1::{self, Labels, is_traefik1_label};
 use serde_yaml::{Mapping, Value};
 
@@ -19,7 +19,7 @@ pub fn migrate_file(
     app: &str,
     resolver: &str,
 ) -> Result<(String, Vec<String>), StackError> {
-    reach::check_yaml_limits(text).map_err(|message| StackError::At {
+    safety::check_yaml_limits(text).map_err(|message| StackError::At {
         file: file.to_owned(),
         line: 1,
         message,

@@ -2,29 +2,30 @@
 //! Docker ignores.
 
 mod app;
+mod app_name;
 mod catalogue;
-mod compose;
+mod edge_settings;
 mod error;
 mod extension;
 mod files;
 mod interpolate;
 mod labels;
+mod line_index;
 mod lint;
 mod migrate;
-mod name;
-mod needs;
-mod only;
-mod places;
-mod reach;
+mod plain_compose;
 mod render;
-mod rule1;
-mod switches;
+mod requirements;
+mod safety;
+mod subset;
 mod traefik1;
+mod traefik1_rule;
 mod volumes;
 
 pub use app::AppFile;
+pub use app_name::{check_app_name, is_app_name};
 pub use catalogue::{Catalogue, CatalogueEntry};
-pub use compose::{PlainComposeFile, render_plain_compose};
+pub use edge_settings::EdgeSettings;
 pub use error::StackError;
 pub use extension::{
     Alphabet, BackupSpec, Dump, DumpEngine, Extension, HttpCheck, SecretSpec, Variable,
@@ -34,9 +35,8 @@ pub use files::{FileSecret, NeededConfig};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
-pub use name::{check_app_name, is_app_name};
-pub use needs::{ServiceRequirements, place_constraint};
+pub use plain_compose::{PlainComposeFile, render_plain_compose};
 pub use render::{HASH_LABEL, NeededSecret, RenderTarget, RenderedService, RenderedStack};
-pub use switches::EdgeSettings;
+pub use requirements::{ServiceRequirements, place_constraint};
 pub use traefik1::{Labels, MigratedLabels, is_traefik1_label, migrate_labels};
 pub use volumes::{StackVolumes, VolumeDefinition};

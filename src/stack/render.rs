@@ -7,17 +7,17 @@ use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
 use super::catalogue::StackFile;
+use super::edge_settings::EdgeSettings;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape_dollars, interpolate};
+use super::line_index::LineIndex;
 use super::lint::{
     LintFinding, LintSeverity, MOST_PORTS, TOO_MANY_PORTS, lint_compose, list_references,
     parse_published_ports, section_entries,
 };
-use super::needs::{self, ServiceRequirements};
-use super::places::LineIndex;
-use super::reach;
-use super::switches::EdgeSettings;
+use super::requirements::{self, ServiceRequirements};
+use super::safety;
 use super::traefik1::Labels;
 use super::volumes::{self, StackVolumes};
 use super::{AppFile, StackError, labels, traefik1};
@@ -71,7 +71,7 @@ pub struct RenderTarget<'a> {
     pub edge_settings: EdgeSettings,
     /// Images in the place of those of the file, by service.
     pub images: BTreeMap<String, String>,
-    /// Where every service runs, in the form that [`place_constraint`] takes.
+    /// Where every service runs, in the form that [`super::place_constraint`] takes.
     pub place: Option<String>,
     /// Files that were written from the fleet, by their paths beside the stack file.
     pub files: BTreeMap<String, SecretString>,
@@ -170,7 +170,7 @@ pub(super) fn render_stack_file(
     value
         .apply_merge()
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-    reach::strip_yaml_tags(&mut value);
+    safety::strip_yaml_tags(&mut value);
     let Value::Mapping(mut file) = value else {
         let message = "a stack file begins with `services:`".to_owned();
         return Err(StackError::at_first_occurrence(
@@ -210,11 +210,11 @@ pub(super) fn render_stack_file(
         findings: lint_compose(&stack.file, &places, &file),
         ..RenderedStack::default()
     };
-    let said = |(place, message): reach::LocatedMessage| {
+    let said = |(place, message): safety::LocatedMessage| {
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
         (places.line_of(&place), message)
     };
-    reach::check_names_and_mounts(&stack.extension, &file, target.storage).map_err(|e| {
+    safety::check_names_and_mounts(&stack.extension, &file, target.storage).map_err(|e| {
         let (line, message) = said(e);
         let file = stack.file.clone();
         StackError::At {
@@ -225,7 +225,7 @@ pub(super) fn render_stack_file(
     })?;
     // Built-in stacks are known, and need no warnings.
     if !matches!(stack.folder, files::StackFolder::BuiltIn(_)) {
-        for (line, message) in reach::list_node_access(&file, target.storage)
+        for (line, message) in safety::list_node_access(&file, target.storage)
             .into_iter()
             .map(said)
         {
@@ -363,7 +363,7 @@ fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
 }
 
 fn require_new_app_name(app: &str) -> Result<(), StackError> {
-    super::name::check_new_app_name(app).map_err(StackError::Other)
+    super::app_name::check_new_app_name(app).map_err(StackError::Other)
 }
 
 /// Checks the given variables. A misspelt name is an error: else the default would be deployed.
@@ -508,7 +508,7 @@ fn render_services(
             service.insert("image".into(), image.as_str().into());
         }
         if let Some(place) = &target.place {
-            needs::set_place_constraint(service, &needs::place_constraint(place));
+            requirements::set_place_constraint(service, &requirements::place_constraint(place));
         }
         files::merge_env_files(service, &stack.folder)
             .map_err(|message| at(&["services", &name, "env_file"], message))?;
@@ -579,7 +579,7 @@ fn render_services(
         out.services.push(RenderedService {
             image: labels::scalar_text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),
-            requirements: needs::service_requirements(service, &externals),
+            requirements: requirements::service_requirements(service, &externals),
             hash,
             labels,
             environment: plain(labels::labels_from_value(service.get("environment"))),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rule1::migrate_rule;
+use super::traefik1_rule::migrate_rule;
 
 /// Labels of a service, by name.
 pub type Labels = BTreeMap<String, String>;

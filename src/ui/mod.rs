@@ -1,4 +1,4 @@
-//! The console: [`update`] takes messages into the [`App`], [`view`] draws it. Both are pure; only
+//! The console: [`update()`] takes messages into the [`App`], [`view()`] draws it. Both are pure; only
 //! `terminal` touches the outside.
 
 mod access;

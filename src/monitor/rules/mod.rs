@@ -1,9 +1,9 @@
 //! Finds what is wrong in the picture of the fleet now. The engine decides which of it is an alert.
 
+mod alertmanager;
 mod edge;
 mod nodes;
 mod services;
-mod told;
 
 use std::collections::HashMap;
 
@@ -152,7 +152,7 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
     edge::add_answer_findings(inputs, &mut found);
     edge::add_certificate_findings(inputs, &mut found);
     add_drift_finding(inputs, &mut found);
-    told::add_external_findings(inputs, &mut found);
+    alertmanager::add_external_findings(inputs, &mut found);
     found.extend(find_missed_backups(
         inputs.backups,
         inputs.limits.backup_hours,

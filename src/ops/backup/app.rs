@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::work::{BackupContext, backup_step_error};
-use super::{dump, files, merge, unit};
+use super::context::{BackupContext, backup_step_error};
+use super::{dump, files, merge, restic_unit};
 use crate::backup::{
     AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
     Manifest, RepositoryAccess, ResticSummary, identity, matou_folder,
@@ -413,7 +413,7 @@ async fn make_snapshot(
             args,
         ))
     };
-    let ended = unit::run_backup_unit(cx, restic, &lasting)
+    let ended = restic_unit::run_backup_unit(cx, restic, &lasting)
         .await
         .map_err(backup_step_error)?;
     if cx.cancel.is_cancelled() {

@@ -1,17 +1,17 @@
 //! Backups: of applications and the fleet, and the care of repositories.
 
+mod anomalies;
 mod app;
 mod attack;
+mod context;
 mod dump;
 mod files;
-mod guard;
 mod merge;
-mod night;
-mod odd;
+mod nightly;
+mod operator_key;
 mod repo;
-mod unit;
-mod with;
-mod work;
+mod restic_unit;
+mod scope;
 
 use super::{FleetContext, Request};
 use crate::backup::{BackupError, Restic, ResticSnapshot};
@@ -22,14 +22,14 @@ pub use merge::{
     AppFilesState, FleetFilesPlan as PlannedFiles, LocalFleetFiles as FilesHere,
     StoredFleetFiles as FilesThere,
 };
-pub use night::{run_nightly_backup, take_over_fleet_files};
+pub use nightly::{run_nightly_backup, take_over_fleet_files};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
-pub(crate) use unit::format_restic_progress;
+pub(crate) use restic_unit::format_restic_progress;
 
 pub(super) use app::read_own_stack;
+use context::BackupContext;
 pub(super) use dump::make_dump as dump;
-pub(super) use unit::{run_restic_exclusively, run_restic_unit as run_unit};
-use work::BackupContext;
+pub(super) use restic_unit::{run_restic_exclusively, run_restic_unit as run_unit};
 
 /// What the units of applications' backups begin with; the application's name follows.
 pub const APP_UNIT_PREFIX: &str = "matou-backup-app-";
@@ -52,7 +52,7 @@ pub(super) async fn build_backup_job(request: &Request, cx: &FleetContext) -> Re
             with: Some(file),
             accept,
         } => {
-            return with::build_operator_key_job(
+            return operator_key::build_operator_key_job(
                 &work,
                 request.title(),
                 what,
@@ -202,7 +202,7 @@ pub(super) async fn record_snapshot_counts(
     cx: &FleetContext,
     restic: &Restic,
 ) -> Result<(), BackupError> {
-    guard::keep_snapshot_counts(&BackupContext::open(cx).await?, restic).await
+    anomalies::keep_snapshot_counts(&BackupContext::open(cx).await?, restic).await
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
@@ -212,19 +212,19 @@ async fn backup_steps(work: &BackupContext, apps: &[String]) -> Result<Vec<Box<d
         lists_snapshots: true,
     })];
     let found = match apps {
-        [] => odd::find_backup_scope(work).await,
+        [] => scope::find_backup_scope(work).await,
         some => {
             for app in some {
                 check_app_name(app)?;
             }
-            odd::BackupScope {
+            scope::BackupScope {
                 apps: some.to_vec(),
-                ..odd::BackupScope::default()
+                ..scope::BackupScope::default()
             }
         }
     };
     if !found.strays.is_empty() {
-        steps.push(Box::new(odd::ReportStrayFiles(found.strays)));
+        steps.push(Box::new(scope::ReportStrayFiles(found.strays)));
     }
     for app in found.apps {
         steps.push(Box::new(app::BackUpApp {
@@ -236,7 +236,7 @@ async fn backup_steps(work: &BackupContext, apps: &[String]) -> Result<Vec<Box<d
         }));
     }
     for (app, why) in found.failed {
-        steps.push(Box::new(odd::RefuseAppBackup {
+        steps.push(Box::new(scope::RefuseAppBackup {
             app,
             why,
             work: work.clone(),

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::guard::{self, RepositoryAnomalies};
-use super::unit;
-use super::with;
-use super::work::{BackupContext, backup_step_error};
+use super::anomalies::{self, RepositoryAnomalies};
+use super::context::{BackupContext, backup_step_error};
+use super::operator_key;
+use super::restic_unit;
 use crate::backup::{
     BackupError, ForgetGroup, ForgottenSnapshots, RepositoryAccess, RepositoryStats, Restic,
     ResticSnapshot, collect_forgotten, forget_args, forget_queries,
@@ -289,14 +289,14 @@ impl RepositoryStep {
     }
 
     async fn load_anomalies(&self) -> Result<&RepositoryAnomalies, StepError> {
-        let look = || guard::find_anomalies(&self.work, &self.restic);
+        let look = || anomalies::find_anomalies(&self.work, &self.restic);
         self.anomalies.get_or_try_init(look).await
     }
 
     /// What must be decided before anything is removed.
     async fn list_open_questions(&self) -> Result<Vec<Change>, StepError> {
         if let Some(fleets) = &self.fleet_access {
-            with::check_same_repository(fleets, &self.restic).await?;
+            operator_key::check_same_repository(fleets, &self.restic).await?;
         }
         let found = self.load_anomalies().await?;
         Ok(found.open_questions(self.restic.name(), &self.accept))
@@ -411,7 +411,7 @@ impl RepositoryStep {
         for some in ids.chunks(IDS_PER_CALL) {
             let mut args = vec!["forget".to_owned()];
             args.extend(some.iter().cloned());
-            unit::run_restic_exclusively(cx, &self.restic, "forget", &args)
+            restic_unit::run_restic_exclusively(cx, &self.restic, "forget", &args)
                 .await
                 .map_err(backup_step_error)?;
             gone += some.len();
@@ -425,7 +425,7 @@ impl RepositoryStep {
             .await
             .map_err(backup_step_error)?;
         let args = ["prune".to_owned()];
-        unit::run_restic_exclusively(cx, &self.restic, "prune", &args)
+        restic_unit::run_restic_exclusively(cx, &self.restic, "prune", &args)
             .await
             .map_err(backup_step_error)?;
         let after = query_repository_stats(&self.restic)
@@ -451,7 +451,7 @@ impl RepositoryStep {
             let ids: Vec<String> = some.iter().map(|s| s.id.clone()).collect();
             let body = "restic copy $limits \"$@\"";
             let lasting = restic.detached_unit(&name, RepositoryAccess::Shared, body, ids);
-            let ended = unit::run_restic_unit(cx, &restic, &lasting)
+            let ended = restic_unit::run_restic_unit(cx, &restic, &lasting)
                 .await
                 .map_err(backup_step_error)?;
             if ended.code != 0 {
@@ -580,7 +580,7 @@ impl Step for RepositoryStep {
         match &self.what {
             RepoWork::Init => self.init_repository(cx).await,
             RepoWork::Check { data } => {
-                let ended = unit::run_restic_exclusively(
+                let ended = restic_unit::run_restic_exclusively(
                     cx,
                     &self.restic,
                     "check",
@@ -623,7 +623,7 @@ impl Step for RepositoryStep {
                     .await
                     .map_err(backup_step_error)?;
                 if !self.nightly {
-                    let kept = guard::keep_snapshot_counts(&self.work, &self.restic).await;
+                    let kept = anomalies::keep_snapshot_counts(&self.work, &self.restic).await;
                     kept.map_err(backup_step_error)?;
                 }
                 for group in self.snapshots_to_forget().await? {

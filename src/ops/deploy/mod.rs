@@ -2,17 +2,17 @@
 //! tasks, its file, its answer.
 
 mod answers;
-mod before;
-mod definitions;
 mod file;
 mod folders;
-mod generated;
+mod monitoring_files;
 mod network;
-mod placed;
+mod placement;
+mod preflight;
 mod room;
 pub(super) mod secrets;
 pub(super) mod stack;
 mod versions;
+mod volume_definitions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::docker::NodeHandle;
 use crate::job::{Change, ChangeKind, Check, Step};
 use crate::stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 
-pub(super) use before::resolve_host_name;
+pub(super) use preflight::resolve_host_name;
 
 /// How long pulling images and starting tasks may take.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
@@ -215,7 +215,7 @@ pub(super) async fn render_app_stack(
     if !extension.generated {
         return Ok(rendered);
     }
-    target.files = generated::build_monitoring_files(cx, wanted.app, &rendered).await?;
+    target.files = monitoring_files::build_monitoring_files(cx, wanted.app, &rendered).await?;
     render(&target)
 }
 
@@ -228,13 +228,13 @@ pub(super) async fn deploy_steps(
     let file = merge_app_file(wanted, cx)?;
     let rendered = Arc::new(render_app_stack(wanted, &file, cx).await?);
     let app = wanted.app.to_owned();
-    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(before::PreflightChecks {
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
         nodes: cx.nodes.clone(),
     })];
     if let Some(place) = &file.place {
-        steps.push(Box::new(placed::CheckPlacement {
+        steps.push(Box::new(placement::CheckPlacement {
             app: app.clone(),
             place: place.clone(),
             rendered: rendered.clone(),
@@ -368,7 +368,7 @@ fn prerequisite_steps(
         }));
     }
     if !rendered.volumes.definitions.is_empty() {
-        steps.push(Box::new(definitions::RedefineVolumes {
+        steps.push(Box::new(volume_definitions::RedefineVolumes {
             app: app.to_owned(),
             rendered: rendered.clone(),
             nodes: cx.nodes.clone(),

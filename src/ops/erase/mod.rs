@@ -5,8 +5,8 @@
 //! (`.matou/erased/APP.begun.json`), so that the same command goes on after an interruption at any
 //! moment: its services, its file and its snapshots may be gone by then.
 
-mod known;
-mod matou;
+mod inventory;
+mod kept_data;
 mod objects;
 mod record;
 mod repository;
@@ -22,7 +22,7 @@ use crate::docker::NodeHandle;
 use crate::host::{Command, Host};
 use crate::job::{Confirm, Job, Step, StepContext, StepError};
 
-use known::EraseInventory;
+use inventory::EraseInventory;
 
 /// What could not be destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,8 +174,8 @@ pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job,
         }),
         Box::new(objects::RemoveSwarmObjects(work.clone())),
         Box::new(objects::ForgetCertificates(work.clone())),
-        Box::new(matou::RemoveAppFiles(work.clone())),
-        Box::new(matou::RemoveKeptData(work.clone())),
+        Box::new(kept_data::RemoveAppFiles(work.clone())),
+        Box::new(kept_data::RemoveKeptData(work.clone())),
         Box::new(volumes::EraseVolumes(work.clone())),
     ];
     for nth in 0..work.repositories.len() {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use super::EraseContext;
-use super::known::{is_app_snapshot, is_fleet_files_snapshot};
+use super::inventory::{is_app_snapshot, is_fleet_files_snapshot};
 use crate::backup::{
     BackupError, RepositoryAccess, Restic, ResticSnapshot, SnapshotView, identity, matou_folder,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::EraseContext;
-use super::known::InventoryVolume;
+use super::inventory::InventoryVolume;
 use crate::backup::matou_folder;
 use crate::docker::NodeHandle;
 use crate::host::Command;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::archive::{ArchivePiece, read_small_archive};
-use super::text::{LOAD_SCRIPT, ReadmeFacts, render_export_readme};
+use super::readme::{LOAD_SCRIPT, ReadmeFacts, render_export_readme};
 use super::{ExportDump, ExportSource, READ_PLAIN_FILE};
 use crate::backup::AppStorage;
 use crate::host::{Command, ConfinedFolders};

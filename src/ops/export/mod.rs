@@ -3,7 +3,7 @@
 
 mod archive;
 mod content;
-mod text;
+mod readme;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::journal::{
+use super::renames::{FolderRename, SwapState, mark_path};
+use super::state_machine::{self, BringUp, RestoreEnvironment, ServiceReplicas};
+use super::swap_log::{
     FIND_EARLIER_DATA, INSPECT_SWAPS, REMOVE_FOLDER, RENAME_FOLDERS,
     parse_swap_states as read_seen, rename_args, swap_path_args,
 };
-use super::machine::{self, BringUp, RestoreEnvironment, ServiceReplicas};
-use super::swap::{FolderRename, SwapState, mark_path};
 use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::job::StepError;
 
@@ -256,7 +256,7 @@ impl Site {
             replicas: Vec::new(),
             deployed: !self.file && {
                 let world = self.world();
-                machine::has_to_deploy(world.state.as_ref(), own(&world))
+                state_machine::has_to_deploy(world.state.as_ref(), own(&world))
             },
         }
     }
@@ -282,11 +282,11 @@ impl Site {
     async fn restore(&self) -> Result<(), StepError> {
         let earlier = self.world().state.clone();
         let next = self.next();
-        machine::begin_restore(self, earlier, &next).await?;
+        state_machine::begin_restore(self, earlier, &next).await?;
         self.stage()?;
         let mut state = next;
         let written = || async { Ok(self.world().state.clone()) };
-        let done = machine::attempt_restore(self, self, &mut state, written).await;
+        let done = state_machine::attempt_restore(self, self, &mut state, written).await;
         done.map_err(|taken| match taken.kept {
             Ok(_) => taken.why,
             Err(worse) => worse,
@@ -298,8 +298,8 @@ impl Site {
             return Ok(());
         };
         match state.phase {
-            RestorePhase::Restored => machine::undo_restore(self, &mut state).await,
-            _ => machine::resolve_restore(self, &mut state).await,
+            RestorePhase::Restored => state_machine::undo_restore(self, &mut state).await,
+            _ => state_machine::resolve_restore(self, &mut state).await,
         }
     }
 
@@ -325,7 +325,7 @@ impl Site {
         }
         let state = self.world().state.clone();
         if let Some(mut state) = state {
-            machine::forget_restore(self, &mut state).await?;
+            state_machine::forget_restore(self, &mut state).await?;
         }
         let mut world = self.world();
         for path in world.below(Path::new(FOLDER).parent().unwrap()) {
@@ -753,10 +753,12 @@ fn what_runs_is_not_taken_back_for_want_of_a_note() {
     };
     let work = async {
         let mut state = site.next();
-        machine::begin_restore(&site, None, &state).await.unwrap();
+        state_machine::begin_restore(&site, None, &state)
+            .await
+            .unwrap();
         site.stage().unwrap();
         let written = || async { Ok(site.world().state.clone()) };
-        let failed = machine::attempt_restore(&site, &site, &mut state, written).await;
+        let failed = state_machine::attempt_restore(&site, &site, &mut state, written).await;
         assert!(failed.unwrap_err().in_use);
     };
     futures_util::FutureExt::now_or_never(work).expect("nothing is waited for");

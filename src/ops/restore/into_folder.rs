@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::stage::StageSnapshot;
+use super::staging::StageSnapshot;
 use crate::host::{ConfinedFolders, Host};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 

@@ -6,26 +6,26 @@
 //! until the operator lets it go. The swap log on the storage node says how far a restore is, so
 //! that an interrupted one can be taken back.
 
-mod arriving;
+mod bring_up;
 mod database;
-mod exchange;
+mod environment;
 #[cfg(test)]
 mod explored;
+mod folder_users;
+mod incoming;
 mod into_folder;
-mod journal;
-mod machine;
 mod parts;
-mod rise;
+mod proof;
+mod renames;
 pub(in crate::ops) mod services;
 mod settled;
-mod site;
 mod source;
-mod stage;
-mod swap;
+mod staging;
+mod staging_update;
+mod state_machine;
+mod swap_log;
 mod undo;
-mod update;
-mod users;
-mod verify;
+mod volume_swap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,17 +45,17 @@ use crate::job::{
 use crate::model::Swarm;
 use crate::stack::{AppFile, Dump, RenderTarget, check_app_name as check_name};
 
-use exchange::{OpenSwapLog, ServiceHandling, SwapVolumes, VolumeSwap};
 use parts::{PartKind, RestorePart};
-use stage::StageSnapshot;
+use staging::StageSnapshot;
+use volume_swap::{OpenSwapLog, ServiceHandling, SwapVolumes, VolumeSwap};
 
-pub(in crate::ops) use arriving::IncomingApp;
 pub(in crate::ops) use database::{database_data_folder, portable_load_scripts};
-pub(in crate::ops) use journal::SwapLog;
-pub(in crate::ops) use machine::has_to_deploy;
+pub(in crate::ops) use incoming::IncomingApp;
 pub(in crate::ops) use parts::{find_holding_volume, parse_stack_mounts as mounted};
 pub(in crate::ops) use settled::{CheckRestoresSettled, check_restore_settled};
 pub(crate) use source::RestoreSource;
+pub(in crate::ops) use state_machine::has_to_deploy;
+pub(in crate::ops) use swap_log::SwapLog;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
 async fn list_apps_with_snapshots(cx: &FleetContext) -> Result<BTreeSet<String>, String> {
@@ -144,7 +144,7 @@ pub(super) async fn build_restore_job(request: &Request, cx: &FleetContext) -> R
             let mut folders = vec![data.join("restores").join(app)];
             if cx.config.storage.driver == StorageDriver::Local {
                 let root = query_docker_root(&storage.host).await?;
-                folders.push(root.join(journal::ENGINE_RESTORES).join(app));
+                folders.push(root.join(swap_log::ENGINE_RESTORES).join(app));
             }
             let forget: Box<dyn Step> = Box::new(undo::ForgetRestore {
                 app: app.clone(),
@@ -154,7 +154,7 @@ pub(super) async fn build_restore_job(request: &Request, cx: &FleetContext) -> R
             });
             (Confirm::TypeName(app.clone()), vec![forget])
         }
-        Request::Verify { apps } => (Confirm::None, verify::proof_steps(cx, apps).await?),
+        Request::Verify { apps } => (Confirm::None, proof::proof_steps(cx, apps).await?),
         _ => return Err("this is no request about restores".into()),
     };
     let stage = JobStage {
@@ -273,7 +273,7 @@ async fn restore_into_folder_steps(
             .join("volumes")]);
     }
     let stage = StageSnapshot {
-        unit: format!("{}-folder", exchange::restore_unit_name(&source.app)),
+        unit: format!("{}-folder", volume_swap::restore_unit_name(&source.app)),
         confined,
         folder: PathBuf::from(folder),
         paths,
@@ -300,7 +300,7 @@ async fn restore_in_place_steps(
         &source.app,
     );
     let earlier = journal.read_state().await.map_err(|e| e.to_string())?;
-    if machine::has_to_deploy(earlier.as_ref(), runs) {
+    if state_machine::has_to_deploy(earlier.as_ref(), runs) {
         let file = find_app_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
             format!(
@@ -442,7 +442,7 @@ async fn restore_path_steps(
         parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
     let part = parts
         .into_iter()
-        .find(|p| exchange::is_within(Path::new(path), Path::new(&p.from)));
+        .find(|p| volume_swap::is_within(Path::new(path), Path::new(&p.from)));
     let part =
         part.ok_or_else(|| format!("{path} is in no volume of {app}: restore it into a folder"))?;
     let whole = path.trim_end_matches('/') == part.from;
@@ -565,7 +565,7 @@ async fn plan_staging(
             p.live.ends_with("_data").then(|| volumes.parent())?
         });
         if let Some(root) = kept {
-            work.folder = root.join(journal::ENGINE_RESTORES).join(&work.app);
+            work.folder = root.join(swap_log::ENGINE_RESTORES).join(&work.app);
         }
     }
     let mut paths: Vec<String> = work
@@ -586,7 +586,7 @@ async fn plan_staging(
     let stage = StageSnapshot {
         source: work.source.clone(),
         confined: work.confined_folders(),
-        unit: exchange::restore_unit_name(&work.app),
+        unit: volume_swap::restore_unit_name(&work.app),
         folder: work.staging_folder(),
         paths,
         size,

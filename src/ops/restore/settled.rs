@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::journal::SwapLog;
+use super::swap_log::SwapLog;
 use crate::job::{Check, Step, StepContext, StepError};
 
 /// Checks that no restore of these applications is half done.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::journal::SwapLog;
-use super::machine;
-use super::site::{ServerEnvironment, live_paths};
+use super::environment::{ServerEnvironment, live_paths};
+use super::state_machine;
+use super::swap_log::SwapLog;
 use crate::backup::{RestorePhase, RestoreState};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::FleetContext;
@@ -93,7 +93,7 @@ impl Step for UndoRestore {
         if state.deployed || !state.replicas.is_empty() {
             let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
             let mut names: Vec<String> = state.replicas.iter().map(|(n, _)| n.clone()).collect();
-            let now = machine::RestoreEnvironment::query_replicas(&site, &state).await?;
+            let now = state_machine::RestoreEnvironment::query_replicas(&site, &state).await?;
             names.extend(now.into_iter().map(|(name, _)| name));
             names.sort();
             names.dedup();
@@ -114,8 +114,8 @@ impl Step for UndoRestore {
         };
         let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
         match state.phase {
-            RestorePhase::Restored => machine::undo_restore(&site, &mut state).await,
-            _ => machine::resolve_restore(&site, &mut state).await,
+            RestorePhase::Restored => state_machine::undo_restore(&site, &mut state).await,
+            _ => state_machine::resolve_restore(&site, &mut state).await,
         }
     }
 }
@@ -165,7 +165,7 @@ impl Step for ForgetRestore {
                 | RestorePhase::Restoring
                 | RestorePhase::Loading
                 | RestorePhase::Undoing => {
-                    return Err(machine::unresolved_restore(app));
+                    return Err(state_machine::unresolved_restore(app));
                 }
                 RestorePhase::Clearing => "what an interrupted restore wrote",
                 RestorePhase::Forgetting => "what was let go; its removal was interrupted",
@@ -174,8 +174,8 @@ impl Step for ForgetRestore {
                 }
                 RestorePhase::Started => {
                     let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
-                    if !machine::is_in_place(&site, state).await? {
-                        return Err(machine::unresolved_restore(app));
+                    if !state_machine::is_in_place(&site, state).await? {
+                        return Err(state_machine::unresolved_restore(app));
                     }
                     lines.push(Change::modify(
                         format!("the restore of {app}, interrupted when everything was in place"),
@@ -207,7 +207,7 @@ impl Step for ForgetRestore {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         if let Some(mut state) = self.swap_log.read_state().await? {
             let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
-            machine::forget_restore(&site, &mut state).await?;
+            state_machine::forget_restore(&site, &mut state).await?;
         }
         self.swap_log
             .remove_paths(&self.list_leftovers().await?)

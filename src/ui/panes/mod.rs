@@ -3,8 +3,8 @@
 mod backups;
 mod certificates;
 mod charts;
+mod node_checks;
 mod nodes;
-mod server;
 mod services;
 mod tasks;
 mod volumes;
@@ -136,7 +136,7 @@ pub(super) fn row_line(app: &App, row: &PaneRow, columns: usize) -> Line<'static
 pub(super) fn drifted_nodes(app: &App) -> Vec<String> {
     let nodes = app.fleet.nodes.iter().filter(|n| n.configured);
     nodes
-        .filter(|n| server::differs_from_config(app, &n.name))
+        .filter(|n| node_checks::differs_from_config(app, &n.name))
         .map(|n| n.name.clone())
         .collect()
 }

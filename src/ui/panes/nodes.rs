@@ -2,7 +2,7 @@
 
 use ratatui::text::Span;
 
-use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, server, tasks};
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, node_checks, tasks};
 use crate::model::{Availability, Fleet, Metrics, Node, NodeLink, Role};
 use crate::text::{format_age, format_seconds, human_bytes};
 use crate::ui::state::{App, Tab};
@@ -84,9 +84,9 @@ pub(super) fn node_detail(app: &App, at: usize, tab: Tab, columns: usize) -> Det
     };
     match tab {
         Tab::Tasks => node_tasks_detail(app, node, columns),
-        Tab::Plan => server::node_plan_detail(app, node, columns, page),
-        Tab::Storage => server::node_storage_detail(app, node, columns, page),
-        Tab::Security => server::node_security_detail(app, node, columns, page),
+        Tab::Plan => node_checks::node_plan_detail(app, node, columns, page),
+        Tab::Storage => node_checks::node_storage_detail(app, node, columns, page),
+        Tab::Security => node_checks::node_security_detail(app, node, columns, page),
         _ => node_overview(app, node, columns, page),
     }
 }
@@ -135,7 +135,7 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
             .blank_line();
     }
     page = page.field("address", &node.address);
-    if let Some(drift) = server::format_drift(app, &node.name) {
+    if let Some(drift) = node_checks::format_drift(app, &node.name) {
         page = page.field("plan", &drift);
     }
     if let Some(seen) = app.fleet.find_swarm_node(node) {

@@ -1,14 +1,14 @@
 //! `matou repo attack`: what could whoever broke into the fleet do to a repository? It makes a tiny
 //! snapshot of its own and attacks that, by restic and by the repository's protocol.
 
-mod way;
+mod protocol;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::context::{BackupContext, backup_step_error};
 use super::repo::list_repository_locks;
-use super::work::{BackupContext, backup_step_error};
 use crate::backup::{BackupError, Restic, ResticSnapshot};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 
@@ -245,7 +245,7 @@ impl Step for AttackRepository {
         let path = format!("snapshots/{}", marker.id);
         let none = crate::text::sha256_hex(format!("{} {name}", jiff::Timestamp::now()).as_bytes());
         let mut all = Vec::new();
-        match way::attack_command(&self.restic, &path, &none) {
+        match protocol::attack_command(&self.restic, &path, &none) {
             None => {
                 let why =
                     "overwrite and delete a file: not tried, only restic speaks its protocol here";

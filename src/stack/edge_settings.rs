@@ -8,7 +8,7 @@ use super::traefik1::Labels;
 
 /// The edge settings of one application. What is `None` stays as the stack file has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "struct Switches", deny_unknown_fields, default)]
 pub struct EdgeSettings {
     /// HSTS and its kin.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::swap::{self, FolderRename, SwapState};
+use super::renames::{self, FolderRename, SwapState};
 use crate::backup::{RestorePhase, RestoreState};
 use crate::job::StepError;
 
@@ -256,7 +256,7 @@ async fn put_in_place(
     state: &RestoreState,
 ) -> Result<(), StepError> {
     let seen = ground.inspect_swaps(state).await?;
-    let renames = swap::plan_swap_renames(&state.swaps, &seen).map_err(StepError::Failed)?;
+    let renames = renames::plan_swap_renames(&state.swaps, &seen).map_err(StepError::Failed)?;
     ground.apply_renames(&renames).await
 }
 
@@ -268,7 +268,7 @@ async fn bring_back(
     let aside = jiff::Timestamp::now()
         .strftime("%Y%m%d-%H%M%S.%6f")
         .to_string();
-    let renames = swap::plan_undo_renames(&state.swaps, &seen, &aside);
+    let renames = renames::plan_undo_renames(&state.swaps, &seen, &aside);
     ground.apply_renames(&renames).await
 }
 

@@ -3,8 +3,8 @@
 //! volumes and secrets.
 
 mod app;
-mod first;
-mod switch;
+mod copy_pass;
+mod cutover;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub async fn build_move_job(
             tracks,
         });
     };
-    let first = first::CopyPass {
+    let first = copy_pass::CopyPass {
         apps: moving.clone(),
         fleets: fleets.clone(),
     };
@@ -108,7 +108,7 @@ pub async fn build_move_job(
         node: format!("{} of the old fleet", fleets.old_storage.config.name),
         ..move_track(
             &fleets.old_storage,
-            Box::new(first::CheckOldFleet(fleets.clone())),
+            Box::new(copy_pass::CheckOldFleet(fleets.clone())),
         )
     };
     stage("old fleet", vec![old]);
@@ -116,7 +116,7 @@ pub async fn build_move_job(
         "first pass",
         vec![move_track(&fleets.new_storage, Box::new(first))],
     );
-    let switch = switch::Cutover {
+    let switch = cutover::Cutover {
         apps: moving,
         fleets: fleets.clone(),
     };

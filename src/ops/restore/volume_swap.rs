@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::bring_up::ServerBringUp;
 use super::database::DumpLocation;
-use super::journal::SwapLog;
-use super::machine::{self, FailedRestore};
+use super::environment::ServerEnvironment;
+use super::folder_users::{self, FolderUsers, SwappedFolders};
 use super::parts::{PartKind, RestorePart};
-use super::rise::ServerBringUp;
 use super::services;
-use super::site::ServerEnvironment;
 use super::source::RestoreSource;
-use super::users::{self, FolderUsers, SwappedFolders};
+use super::state_machine::{self, FailedRestore};
+use super::swap_log::SwapLog;
 use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::docker::Nodes;
 use crate::host::{Command, ConfinedFolders};
@@ -160,7 +160,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
             paths: self.parts.iter().map(|p| p.live.clone()).collect(),
         };
-        users::find_folder_users(&self.fleet, manager, &folders).await
+        folder_users::find_folder_users(&self.fleet, manager, &folders).await
     }
 
     pub(super) fn deploy_options<'a>(&'a self, file: &'a AppFile) -> DeployOptions<'a> {
@@ -284,7 +284,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         let mut calm = rising.site.clone();
         calm.manager.cancel = tokio_util::sync::CancellationToken::new();
         let written = || self.swap_log.read_state();
-        let done = machine::attempt_restore(&rising, &calm, &mut state, written).await;
+        let done = state_machine::attempt_restore(&rising, &calm, &mut state, written).await;
         let app = &self.app;
         let Err(FailedRestore { why, kept, in_use }) = done else {
             if state.phase == RestorePhase::Restored {
@@ -566,7 +566,8 @@ impl Step for OpenSwapLog {
         let work = &self.0;
         let site = ServerEnvironment::connect(&work.fleet, cx, &work.swap_log).await?;
         let earlier = work.swap_log.read_state().await?;
-        machine::begin_restore(&site, earlier, &work.initial_state(RestorePhase::Staging)).await
+        state_machine::begin_restore(&site, earlier, &work.initial_state(RestorePhase::Staging))
+            .await
     }
 
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {

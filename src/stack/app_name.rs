@@ -7,7 +7,7 @@ const LONGEST: usize = 40;
 const LONGEST_THERE: usize = 63;
 
 /// Whether `app` is a valid name of an application that runs or has a file. It becomes a part of
-/// paths, units and tags. Names that matou deploys are narrower ([`check_new_app_name`]).
+/// paths, units and tags. Names that matou deploys are narrower (`check_new_app_name`).
 ///
 /// Swarm allows these names for services; the label of a stack may hold any text.
 pub fn is_app_name(app: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::work::{BackupContext, backup_step_error};
+use super::context::{BackupContext, backup_step_error};
 use crate::backup::{
     BackupError, Restic, ResticSnapshot, SnapshotCounts, SnapshotLoss, read_backup_reports,
 };
@@ -181,7 +181,7 @@ pub(super) async fn keep_snapshot_counts(
 }
 
 fn counts_manager(work: &BackupContext) -> Option<Host> {
-    super::night::find_report_manager(&work.fleet)
+    super::nightly::find_report_manager(&work.fleet)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::context::BackupContext;
 use super::repo::{self, CheckData, RepoWork, RepositoryStep};
-use super::work::BackupContext;
-use super::{backup_steps, files, guard, storage_node_job};
+use super::{anomalies, backup_steps, files, storage_node_job};
 use crate::backup::{BackupReport, BackupResult, Restic, SnapshotCounts, read_backup_reports};
 use crate::host::Host;
 use crate::job::{ChangeKind, Check, Confirm, JobEvent, JobOutcome, Step, StepError};
@@ -235,14 +235,14 @@ impl Step for CheckAppendOnlyRepository {
         self.work.report().notes.push(note);
         let now = jiff::Timestamp::now();
         let locks = repo::list_repository_locks(&self.restic).await;
-        for lock in locks.map_err(super::work::backup_step_error)? {
+        for lock in locks.map_err(super::context::backup_step_error)? {
             if lock.is_stale(now) {
                 let note = format!("{name}: {}: it is left there", lock.describe());
                 cx.out.note(&note).await;
                 self.work.report().notes.push(note);
             }
         }
-        let found = guard::find_anomalies(&self.work, &self.restic).await?;
+        let found = anomalies::find_anomalies(&self.work, &self.restic).await?;
         let open = found.open_questions(name, &[]);
         if open.is_empty() {
             return Ok(());
@@ -268,14 +268,14 @@ async fn record_nightly_counts(work: &BackupContext) {
         let is_held = work.report().held.iter().any(|h| h == name);
         let now = match is_held {
             true => None,
-            false => guard::list_own_snapshots(work, restic).await.ok(),
+            false => anomalies::list_own_snapshots(work, restic).await.ok(),
         };
         let counted = match now {
             Some(all) => Some(SnapshotCounts::count_snapshots(
                 &all,
                 jiff::Timestamp::now(),
             )),
-            None => guard::read_last_counts(work, name).await.ok().flatten(),
+            None => anomalies::read_last_counts(work, name).await.ok().flatten(),
         };
         if let Some(counted) = counted {
             work.report().counted.insert(name.to_owned(), counted);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::app::{new_app_report, record_app_result};
-use super::work::BackupContext;
+use super::context::BackupContext;
 use crate::backup::{list_app_names, list_odd_app_names};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;

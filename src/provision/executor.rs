@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::survey::FactCache;
+use super::fact_cache::FactCache;
 use crate::host::{Command, Host, HostError, OutputStream};
 use crate::job::{StepContext, StepError};
 
@@ -201,7 +201,7 @@ impl NodeExecutor<'_> {
     /// Writes a file in one step, and makes its folder when that is missing.
     ///
     /// # Errors
-    /// As [`Host::upload`]; the old file is untouched then.
+    /// As [`Host::upload_file`]; the old file is untouched then.
     pub async fn write_file(&self, path: &str, content: &str, mode: u32) -> Result<(), StepError> {
         if let Some((folder, _)) = path.rsplit_once('/')
             && !folder.is_empty()

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::exchange::{ServiceHandling, VolumeSwap, run_steps};
-use super::machine::{BringUp, RestoreEnvironment, ServiceReplicas};
+use super::environment::ServerEnvironment;
 use super::services::{self, AppAnswer};
-use super::site::ServerEnvironment;
+use super::state_machine::{BringUp, RestoreEnvironment, ServiceReplicas};
+use super::volume_swap::{ServiceHandling, VolumeSwap, run_steps};
 use crate::backup::RestoreState;
 use crate::docker::NodeHandle;
 use crate::job::{StepContext, StepError};

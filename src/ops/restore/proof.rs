@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::database::{DumpLoad, DumpLocation};
-use super::exchange::run_steps;
 use super::parts::{self, RestorePart};
 use super::source::RestoreSource;
-use super::stage::StageSnapshot;
+use super::staging::StageSnapshot;
+use super::volume_swap::run_steps;
 use super::{find_storage_node, query_swarm_for_restore, services};
 use crate::backup;
 use crate::docker::NodeHandle;

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::exchange::restore_unit_name;
-use super::journal::SwapLog;
-use super::machine::{RestoreEnvironment, ServiceReplicas};
+use super::folder_users::{self, SwappedFolders};
+use super::renames::{FolderRename, SwapState};
 use super::services;
-use super::swap::{FolderRename, SwapState};
-use super::users::{self, SwappedFolders};
+use super::state_machine::{RestoreEnvironment, ServiceReplicas};
+use super::swap_log::SwapLog;
+use super::volume_swap::restore_unit_name;
 use crate::backup::{FolderSwap, RestoreState};
 use crate::host::Command;
 use crate::job::{StepContext, StepError};
@@ -69,7 +69,7 @@ impl ServerEnvironment {
             paths: state.swaps.iter().map(|s| s.live.clone()).collect(),
         };
         Ok(
-            users::find_folder_users(&self.fleet, &self.manager, &folders)
+            folder_users::find_folder_users(&self.fleet, &self.manager, &folders)
                 .await?
                 .services,
         )

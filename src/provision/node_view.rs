@@ -1,7 +1,7 @@
 //! A node in its fleet, as a concern sees it.
 
+use super::fact_cache::FleetFacts;
 use super::facts::NodeFacts;
-use super::survey::FleetFacts;
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check};
 

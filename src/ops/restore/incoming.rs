@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{OpenSwapLog, VolumeSwap};
 use super::source::RestoreSource;
-use super::stage::StageSnapshot;
+use super::staging::StageSnapshot;
+use super::volume_swap::{OpenSwapLog, VolumeSwap};
 use super::{find_app_file, plan_absent_app_swap, plan_staging};
 use crate::backup::RestorePhase;
 use crate::host::Command;

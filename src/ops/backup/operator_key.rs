@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use super::context::BackupContext;
 use super::repo::{RepoWork, RepositoryStep};
-use super::work::BackupContext;
 use super::{choose_repositories, find_configured_repository};
 use crate::backup::{BackupError, Restic};
 use crate::config::{NodeConnection, ensure_runtime_dir};
@@ -102,7 +102,7 @@ fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), String>
 /// One of them can't be read, or they are two repositories.
 pub(super) async fn check_same_repository(fleets: &Restic, here: &Restic) -> Result<(), StepError> {
     let (there, mine) = tokio::join!(read_repository_id(fleets), read_repository_id(here));
-    let failed = super::work::backup_step_error;
+    let failed = super::context::backup_step_error;
     match there.map_err(failed)? == mine.map_err(failed)? {
         true => Ok(()),
         false => Err(StepError::failed(format!(

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::swap::{FolderRename, SwapState, mark_path};
+use super::renames::{FolderRename, SwapState, mark_path};
 use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::host::{Command, ConfinedFolders, Host};
 use crate::job::StepError;

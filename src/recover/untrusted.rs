@@ -279,10 +279,7 @@ remove = "j"
         ] {
             assert!(!kept.contains(evil), "{evil} in\n{kept}");
         }
-        assert_eq!(
-            super::list_open_settings(&doc),
-            ["provision.off = [\"firewall\"]"]
-        );
+        assert_eq!(list_open_settings(&doc), ["provision.off = [\"firewall\"]"]);
         for good in [
             "name = \"sec\"",
             "user = \"root\"",

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::exchange::is_within;
-use super::stage::{COUNT_SCRIPT, StageSnapshot};
+use super::staging::{COUNT_SCRIPT, StageSnapshot};
+use super::volume_swap::is_within;
 use crate::backup::listing::{self, escape_include_pattern};
 use crate::host::quote_args;
 use crate::job::{StepContext, StepError};
