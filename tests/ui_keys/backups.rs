@@ -3,7 +3,7 @@
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::model::{Datum, EntryKind, SnapshotEntry, SnapshotListing, Update};
 use matou::ops::{Request, RestoreDestination, RestoreScope};
-use matou::ui::fixture::{self, NOW};
+use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::{SnapshotAnswer, SnapshotQuery};
 use matou::ui::{App, Effect, Msg, update, view};
 use ratatui::Terminal;
@@ -245,4 +245,32 @@ fn app_snapshots() -> Vec<matou::model::Snapshot> {
             s
         })
         .collect()
+}
+
+/// The pane and the alerts have one limit, that of config.toml.
+#[test]
+fn a_backup_is_late_from_the_hours_of_the_configuration_on() {
+    let newest = fixture::example_fleet().snapshots.value().expect("read")[0].clone();
+    let row = |hours_old: i64, backup_hours: u32| {
+        let mut alerts = matou::config::Config::this_machine().alerts;
+        alerts.backup_hours = backup_hours;
+        let fleet = fixture::example_fleet();
+        let mut c = Console(fixture::example_app_with_alerts(fleet, THEME, alerts));
+        let at = NOW - jiff::SignedDuration::from_hours(hours_old);
+        let datum = Datum::Snapshots(Ok(vec![matou::model::Snapshot {
+            at,
+            ..newest.clone()
+        }]));
+        c.take(Msg::Fleet(Update { at: NOW, datum }));
+        c.press("5");
+        let screen = c.screen();
+        let row = screen
+            .lines()
+            .find(|l| l.contains("▸ blog") && !l.contains("blog.example.org"));
+        row.expect("a row").to_owned()
+    };
+    assert!(row(40, 36).contains('◐'), "{}", row(40, 36));
+    assert!(!row(40, 72).contains('◐'), "{}", row(40, 72));
+    assert!(row(80, 72).contains('◐'), "{}", row(80, 72));
+    assert!(row(10, 8).contains('◐'), "{}", row(10, 8));
 }

@@ -12,9 +12,6 @@ use crate::ui::msg::SnapshotAnswer;
 use crate::ui::state::{App, Tab};
 use crate::ui::theme::Health;
 
-/// Age of the newest snapshot in seconds, from which on an application's backup was missed.
-const MAX_SNAPSHOT_AGE: i64 = 36 * 3600;
-
 /// Bars of a plot.
 const PLOT_BARS: usize = 40;
 
@@ -116,7 +113,8 @@ pub(super) fn snapshot_group_line(
         let rest = "no snapshot";
         return format_list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
     };
-    let late = (app.now - newest.at).as_secs() > MAX_SNAPSHOT_AGE || newest.ahead;
+    let allowed = i64::from(app.thresholds.backup_hours) * 3600;
+    let late = (app.now - newest.at).as_secs() > allowed || newest.ahead;
     // Missed backups of another fleet are not judged here.
     let old = late && newest.other_fleet.is_none();
     let backups = app.fleet.backups.value();
@@ -128,12 +126,13 @@ pub(super) fn snapshot_group_line(
         true => format!("{count}, some in the future"),
         false => count.to_string(),
     };
+    let refuted = proven.is_some_and(|p| p.problem.is_some());
     let proven = match proven {
-        Some(p) if p.problem.is_some() => " proof failed".to_owned(),
+        Some(_) if refuted => " proof failed".to_owned(),
         Some(p) => format!(" proven {}", format_age(app.now, p.at)),
         None => String::new(),
     };
-    let health = match proven.ends_with("failed") {
+    let health = match refuted {
         true => Health::Bad,
         false if old => Health::Partly,
         false => Health::Good,
