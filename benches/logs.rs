@@ -43,7 +43,7 @@ fn logs(c: &mut Criterion) {
     });
     group.finish();
 
-    let mut view = LogView::new(64 << 20);
+    let mut view = LogView::new(64 << 20, jiff::tz::TimeZone::UTC);
     view.push(lines(100_000));
     let area = Rect::new(0, 0, 200, 60);
     let mut buffer = Buffer::empty(area);

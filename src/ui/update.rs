@@ -606,7 +606,7 @@ fn follow_selected_log(app: &mut App) -> Vec<Effect> {
         app.log = Some(FollowedLog {
             ticket,
             source,
-            view: LogView::new(app.log_memory),
+            view: LogView::new(app.log_memory, app.zone.clone()),
         });
     }
     effects

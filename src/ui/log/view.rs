@@ -45,6 +45,8 @@ pub struct LogView {
     follow: bool,
     wrap: bool,
     stamps: bool,
+    /// Of the times of day that lines are stamped with.
+    zone: TimeZone,
     query: Input,
     typing: bool,
     /// Number of the hit that was jumped to.
@@ -56,14 +58,15 @@ pub struct LogView {
 }
 
 impl LogView {
-    /// Keeps at most `limit` bytes of lines.
-    pub fn new(limit: usize) -> Self {
+    /// Keeps at most `limit` bytes of lines; their times are shown in `zone`.
+    pub fn new(limit: usize, zone: TimeZone) -> Self {
         Self {
             buffer: LogBuffer::new(limit),
             top: 0,
             follow: true,
             wrap: false,
             stamps: false,
+            zone,
             query: Input::default(),
             typing: false,
             current: None,
@@ -80,19 +83,9 @@ impl LogView {
         }
     }
 
-    /// Returns whether new lines change what is shown.
-    pub fn shows_new_lines(&self) -> bool {
-        self.follow || self.buffer.len() <= self.height
-    }
-
     /// Notes why no more lines will come.
     pub fn mark_ended(&mut self, reason: String) {
         self.ended = Some(reason);
-    }
-
-    /// Returns whether the search is being typed, and so takes every key.
-    pub fn is_typing(&self) -> bool {
-        self.typing
     }
 
     /// Formats one line about the state: following or paused, lines, hits.
@@ -318,7 +311,7 @@ impl LogView {
         if self.stamps {
             match entry.at {
                 Some(at) => {
-                    let local = at.to_zoned_datetime(TimeZone::system());
+                    let local = at.to_zoned_datetime(self.zone.clone());
                     head += &local.strftime("%m-%d %H:%M:%S ").to_string();
                 }
                 None => head += "               ",
@@ -462,7 +455,7 @@ mod tests {
     };
 
     fn view(lines: usize) -> LogView {
-        let mut view = LogView::new(1 << 20);
+        let mut view = LogView::new(1 << 20, TimeZone::UTC);
         view.push((0..lines).map(line).collect());
         view
     }
@@ -516,8 +509,17 @@ mod tests {
     }
 
     #[test]
+    fn stamps_are_in_the_zone_of_the_screen() {
+        let mut view = LogView::new(1 << 20, TimeZone::fixed(jiff::tz::offset(-9)));
+        view.push(vec![line(0)]);
+        press(&mut view, "t");
+        let expected = "11-23 05:00:33 web.1@n1 line 0";
+        assert_eq!(screen(&mut view, 40, 3)[0], expected);
+    }
+
+    #[test]
     fn what_is_read_does_not_move_when_old_lines_go() {
-        let mut view = LogView::new(32 * 1024);
+        let mut view = LogView::new(32 * 1024, TimeZone::UTC);
         view.push((0..100).map(line).collect());
         screen(&mut view, 40, 3);
         press(&mut view, " ");
@@ -559,7 +561,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_or_wrapped_whole() {
-        let mut view = LogView::new(1 << 20);
+        let mut view = LogView::new(1 << 20, TimeZone::UTC);
         let mut long = line(0);
         long.bytes = "abcdefghij".repeat(3).into_bytes();
         view.push(vec![long]);
