@@ -1,0 +1,62 @@
+//! README and docs: what they point to is there.
+
+use std::path::{Path, PathBuf};
+
+fn list_pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for folder in [root.to_owned(), root.join("docs"), root.join(".github")] {
+        let Ok(entries) = folder.read_dir() else {
+            continue;
+        };
+        let paths = entries.map(|e| e.expect("an entry").path());
+        pages.extend(paths.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    }
+    pages.sort();
+    pages
+}
+
+/// The heads of a page as the links to them are written.
+fn list_anchors(text: &str) -> Vec<String> {
+    let heads = text.lines().filter(|l| l.starts_with('#'));
+    heads
+        .map(|head| {
+            let title = head.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_and_picture_leads_somewhere() {
+    let link = regex::Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
+    let (mut seen, mut broken) = (0, Vec::new());
+    for page in list_pages() {
+        let text = std::fs::read_to_string(&page).expect("text");
+        for found in link.captures_iter(&text) {
+            let target = &found[1];
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            seen += 1;
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match path {
+                "" => page.clone(),
+                path => page.parent().expect("a folder").join(path),
+            };
+            let there = match anchor {
+                "" => file.exists(),
+                anchor => std::fs::read_to_string(&file)
+                    .is_ok_and(|text| list_anchors(&text).iter().any(|a| a == anchor)),
+            };
+            if !there {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(seen > 10, "{seen} links are too few to be all");
+    assert_eq!(broken, Vec::<String>::new());
+}
