@@ -4,9 +4,9 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
-CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet -- lab down --name $$f; done
+CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
 
-.PHONY: demo demo-down test test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
+.PHONY: demo demo-down check test test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
 setup:
 	@scripts/setup.sh
@@ -23,19 +23,27 @@ demo: build
 demo-down:
 	$(MATOU) lab down --name demo
 
-lint: setup
+lint:
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
+	shellcheck scripts/*.sh tests/support/*.sh
+	@dash -n scripts/setup.sh && dash -n scripts/test.sh
 
-# Unit, snapshot and end-to-end tests; the latter make a practice fleet and remove it.
-test: lint
+# What needs no root, no Docker and no servers: lints, unit, snapshot, property and key tests. It wants
+# Rust, shellcheck and dash.
+check: lint
+	cargo test --locked
+
+# The same and the end-to-end tests, which make practice fleets and remove them.
+test: setup lint
 	scripts/test.sh
 
 # What needs kernels of their own, on virtual machines: storage that grows, NFS, swap, reboots, a fleet
 # that is lost and recovered. With
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
-	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --test provision_vm --test recover_vm -- --ignored --nocapture
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test recover_vm -- --ignored --nocapture
 
 # What takes minutes on fleets of its own, some twenty in all: whole descriptions of services beside
 # docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at
@@ -43,8 +51,8 @@ test-vm: setup
 # every command on a fleet that says hostile things. MATOU_TEST_FIRST=1 tries less of the last ones.
 LONG := specs ownership erase copies kills links escapes
 test-long: setup
-	@trap 'for f in spec own era cop kil link esc; do cargo run --locked --quiet -- lab down --name $$f; done' EXIT; \
-	cargo test --locked $(LONG:%=--test %) --no-fail-fast -- --ignored --nocapture --test-threads 1
+	@trap 'for f in spec own era cop kil link esc; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
+	cargo test --locked --all-features $(LONG:%=--test %) --no-fail-fast -- --ignored --nocapture --test-threads 1
 
 # The table of docs/faults.md, of what the tests did since the last `cargo clean`.
 faults:

@@ -30,6 +30,7 @@ need prometheus-blackbox-exporter prometheus-blackbox-exporter
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
 need ps procps
+need shellcheck shellcheck
 need restic restic
 need rclone rclone
 
@@ -55,6 +56,7 @@ if [ -n "$packages$emulator" ]; then
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086
     [ -z "$packages" ] || apt-get install -y -q --no-install-recommends $packages
+    # shellcheck disable=SC1091
     suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
     [ -z "$emulator" ] || apt-get install -y -q --no-install-recommends qemu-system-x86 qemu-utils ||
         apt-get install -y -q --no-install-recommends --allow-downgrades "qemu-system-x86/$suite" "qemu-utils/$suite"

@@ -2,7 +2,7 @@
 # Runs all tests; their practice fleets are removed afterwards, whatever happens.
 set -eu
 
-matou() { cargo run --locked --quiet -- "$@"; }
+matou() { cargo run --locked --quiet --all-features -- "$@"; }
 fleets_down() {
     down=0
     for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc link; do
@@ -10,13 +10,15 @@ fleets_down() {
     done
     return $down
 }
+# By the trap.
+# shellcheck disable=SC2317
 clean_up() {
     status=$?
     rm -rf "${logs-}"
     fleets_down || status=1
-    exit $status
+    exit "$status"
 }
-cargo build --locked --all-targets
+cargo build --locked --all-targets --all-features
 # Each server's systemd takes a dozen of these: the usual 128 are enough for seven servers.
 watches=/proc/sys/fs/inotify/max_user_instances
 [ "$(cat $watches)" -ge 1024 ] || echo 1024 >$watches || :
@@ -32,7 +34,7 @@ aside="edge recover watching provision"
 logs=$(mktemp -d)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
-    cargo test --locked --no-fail-fast "$@"
+    cargo test --locked --all-features --no-fail-fast "$@"
 }
 # shellcheck disable=SC2086
 run $aside >"$logs/aside" 2>&1 &
@@ -43,7 +45,7 @@ for file in tests/*.rs tests/*/main.rs; do
     case " $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 {
-    cargo test --locked --no-fail-fast --lib --bins || touch "$logs/failed"
+    cargo test --locked --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
     # shellcheck disable=SC2086
     run $others || touch "$logs/failed"
 } 2>&1 | tee "$logs/others"

@@ -363,11 +363,11 @@ async fn cancelling_ends_the_step_and_what_it_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(
+    not(feature = "fleet-tests"),
+    ignore = "as root, by --features fleet-tests"
+)]
 async fn a_lock_is_waited_for_a_little_and_had_by_one() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: it needs root");
-        return;
-    }
     let outcome = async |w: &World, job: &Job| {
         let (events, _arriving) = mpsc::channel(1000);
         let run = w.runner.run(job, None, events, CancellationToken::new());

@@ -447,10 +447,6 @@ fn ok_all(lane: &Lane<'_>, args: &[String]) -> String {
 
 /// Kills at the points of which `chosen` is true.
 fn kills(chosen: impl Fn(usize) -> bool) {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: practice fleets need root");
-        return;
-    }
     let begun = Instant::now();
     let fleet = Fleet::new(FLEET);
     fleet.wait(fleet.lab.up(1, LabKind::Swarm, &|_| {}));
