@@ -200,7 +200,7 @@ fn fits(pattern: &str, path: &str) -> bool {
 /// Everything that matou made on these nodes is in the table, belongs to root and allows no more.
 pub fn modes(fleet: &Fleet, nodes: &[&str]) {
     const FIND: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /var/lib/docker -o -path /usr/share -o -path /var/lib/dpkg -o -path /var/cache \\) -prune \
-        -o \\( -path '*matou*' -o -path /etc/hosts -o -path /etc/fstab -o -path /etc/docker/daemon.json \\) -printf '%m %u:%g %y %p\\n' 2>/dev/null; \
+        -o -path '*/systemd-private-*/tmp' -prune -o \\( -path '*matou*' -o -path /etc/hosts -o -path /etc/fstab -o -path /etc/docker/daemon.json \\) -printf '%m %u:%g %y %p\\n' 2>/dev/null; \
         find /run/matou /mnt/data/.matou -printf '%m %u:%g %y %p\\n' 2>/dev/null; :";
     let table = table();
     let mut wrong = BTreeMap::new();
