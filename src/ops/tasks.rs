@@ -27,7 +27,7 @@ const REPLACEMENT_WAIT: Duration = Duration::from_secs(30);
 
 /// A rollback replaces tasks too; the job that failed does not leave before it is through, but no later
 /// than this.
-const ROLLBACK: Duration = Duration::from_secs(60);
+const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
 
 /// After this long, the job says that it waits for the engine.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
@@ -186,10 +186,14 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
             }
             report_task_states(service, &swarm, old, &mut told, cx).await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
-                && let Some(failed) = refused(service, &swarm, old)
+                && let Some(failed) = describe_refused_update(service, &swarm, old)
                 && rolled_back.is_none()
             {
-                cx.out.note(failed.clone()).await;
+                let note = match is_update_stopped(&services) || is_service_up(service, &swarm) {
+                    true => failed.clone(),
+                    false => format!("{failed}; waiting until its tasks run again"),
+                };
+                cx.out.note(note).await;
                 rolled_back = Some((Instant::now(), failed));
             }
             if rolled_back.is_none() {
@@ -202,7 +206,7 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
                 .iter()
                 .filter(|s| !is_service_up(s, &swarm))
                 .count();
-            if left == 0 || stopped(&services) || since.elapsed() > ROLLBACK {
+            if left == 0 || is_update_stopped(&services) || since.elapsed() > ROLLBACK_WAIT {
                 return Err(StepError::failed(match left {
                     0 => failed.clone(),
                     _ => format!("{failed}; {running} of {wanted} tasks run"),
@@ -273,8 +277,12 @@ async fn report_task_states(
     }
 }
 
-/// What the engine says of an update that it did not carry out.
-fn refused(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
+/// Returns what the engine says of an update that it did not carry out.
+fn describe_refused_update(
+    service: &Service,
+    swarm: &Swarm,
+    old: &HashSet<String>,
+) -> Option<String> {
     let (state, message) = service.update.as_ref()?;
     let what = match state.as_str() {
         "paused" => "stopped the update of",
@@ -288,8 +296,8 @@ fn refused(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<St
     ))
 }
 
-/// Whether the engine goes no further by itself.
-fn stopped(services: &[&Service]) -> bool {
+/// Returns whether the engine goes no further by itself.
+fn is_update_stopped(services: &[&Service]) -> bool {
     services.iter().any(|s| {
         let state = s.update.as_ref().map(|(state, _)| state.as_str());
         matches!(state, Some("paused" | "rollback_paused"))
