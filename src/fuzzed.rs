@@ -321,7 +321,7 @@ fn check_plan_lines(printed: &str, wanted: impl Fn(&str) -> bool) {
                 }
             }
             Ok(Check::Unknown(_)) => {}
-            Err(said) => assert!(said.len() <= 16 * printed.len() + 4096, "{said}"),
+            Err(e) => assert!(e.to_string().len() <= 16 * printed.len() + 4096, "{e}"),
         }
     }
 }

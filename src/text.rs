@@ -148,6 +148,30 @@ impl fmt::Display for ColouredLine {
     }
 }
 
+/// What is wrong with something that a person wrote: a name, a size, a rule, a file's line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidInput(String);
+
+impl InvalidInput {
+    /// Takes the sentence that says what to write instead.
+    pub fn new(sentence: impl fmt::Display) -> Self {
+        Self(sentence.to_string())
+    }
+}
+
+impl From<String> for InvalidInput {
+    fn from(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
+impl From<&str> for InvalidInput {
+    fn from(sentence: &str) -> Self {
+        Self(sentence.to_owned())
+    }
+}
+
 /// Text that is safe to show: whatever it was made from was escaped, as by [`escape_lines`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -157,6 +181,11 @@ impl SafeText {
     /// Takes one line; newlines in it are escaped.
     pub fn from_line(text: impl AsRef<str>) -> Self {
         Self(escape_line(text.as_ref()).into_owned())
+    }
+
+    /// Takes what a value says, as an error, of one line or several.
+    pub fn of(said: impl fmt::Display) -> Self {
+        Self::from_lines(said.to_string())
     }
 
     /// Takes a text of one line or several.

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use crate::text::InvalidInput;
+
 /// Parses a duration: `10 s`, `500ms`, `2 min`, `1 h`.
 ///
 /// # Errors
 /// A sentence that says what is allowed.
-pub fn parse_human_duration(text: &str) -> Result<Duration, String> {
-    let allowed =
-        || format!("{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\"");
+pub fn parse_human_duration(text: &str) -> Result<Duration, InvalidInput> {
+    let allowed = || {
+        InvalidInput::new(format_args!(
+            "{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\""
+        ))
+    };
     let (number, unit) = split_number_and_unit(text).ok_or_else(allowed)?;
     let unit = match unit {
         "ms" => 0.001,
@@ -27,8 +32,12 @@ pub fn parse_human_duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A sentence that says what is allowed.
-pub fn parse_human_size(text: &str) -> Result<usize, String> {
-    let allowed = || format!("{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\"");
+pub fn parse_human_size(text: &str) -> Result<usize, InvalidInput> {
+    let allowed = || {
+        InvalidInput::new(format_args!(
+            "{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\""
+        ))
+    };
     let (number, unit) = split_number_and_unit(text).ok_or_else(allowed)?;
     let unit: u64 = match unit {
         "KiB" => 1 << 10,

@@ -9,12 +9,13 @@ use matou::job::{
 };
 use matou::model::{
     AccessRecord, Ban, Datum, DifferenceKind, EntryKind, FilePreview, Fleet, Intrusion, LogLine,
-    LogRecord, NodeBans, NodeIntrusions, Probe, ProbeAnswer, SnapshotChanges, SnapshotEntry,
-    SnapshotListing, Update,
+    LogRecord, NodeBans, NodeIntrusions, NodeProblem, NodeProblemKind, Probe, ProbeAnswer,
+    SnapshotChanges, SnapshotEntry, SnapshotListing, Update,
 };
 use matou::ops::{Request, ServiceVersions};
 use matou::provision::audit::{MountedFilesystem, NodeAudit, VolumeGroup};
 use matou::registry::{NewerVersion, VersionStep};
+use matou::text::SafeText;
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::{SnapshotAnswer, SnapshotQuery, Ticket};
 use matou::ui::{App, Effect, Msg, Theme, update, view};
@@ -55,6 +56,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
         .map(|(step, check)| StepPlan {
             step: step.into(),
             check: check.map_err(Into::into),
+            unreachable: false,
         })
         .collect();
     Plan {
@@ -71,7 +73,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
     }
 }
 
-fn answer(app: &mut App, effects: &[Effect], plan: Result<Plan, String>) {
+fn answer(app: &mut App, effects: &[Effect], plan: Result<Plan, SafeText>) {
     let ticket = effects
         .iter()
         .find_map(|e| match e {
@@ -82,7 +84,7 @@ fn answer(app: &mut App, effects: &[Effect], plan: Result<Plan, String>) {
     update(app, Msg::Planned { ticket, plan }, NOW);
 }
 
-fn a_plan(app: &mut App, plan: Result<Plan, String>) {
+fn a_plan(app: &mut App, plan: Result<Plan, SafeText>) {
     press(app, "2j");
     let effects = press(app, "S");
     let effects = if effects.is_empty() {
@@ -321,7 +323,7 @@ fn bans(app: &mut App) {
     let node = |node: &str, bans, problem: Option<&str>| NodeBans {
         node: node.into(),
         bans,
-        problem: problem.map(str::to_owned),
+        problem: problem.map(|p| NodeProblem::new(NodeProblemKind::Failed, p)),
     };
     let found = vec![
         node(
@@ -372,7 +374,7 @@ fn intrusions(app: &mut App) {
         node: node.into(),
         intrusions,
         cut: node == "worker-01",
-        problem: problem.map(str::to_owned),
+        problem: problem.map(|p| NodeProblem::new(NodeProblemKind::Failed, p)),
     };
     let path = "GET shop.example.org/../../../../../../../../etc/passwd\u{1b}[2J 404 (curl/7.88.1)";
     let found = vec![
@@ -435,7 +437,7 @@ fn intrusions(app: &mut App) {
     );
 }
 
-fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, String>) {
+fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, SafeText>) {
     let effects = press(app, keys);
     let [Effect::SearchLogs { ticket, .. }] = effects.as_slice() else {
         panic!("{effects:?}");

@@ -177,6 +177,12 @@ pub(super) struct ResticCall<'a> {
 }
 
 impl BackupError {
+    /// Returns whether the node that has restic gave no answer. A repository that gives none is another
+    /// matter: [`BackupError::Unreachable`].
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Host(e) if e.is_unreachable())
+    }
+
     /// Makes an error of an exit code that is not 0, and of what was said on both streams, without
     /// secrets.
     pub(super) fn from_exit_code(call: &ResticCall<'_>, code: i32, said: &str) -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::error::BackupError;
 use super::messages::{ForgetGroup, ResticSnapshot};
 use super::ownership::SnapshotView;
 use crate::config::Retention;
@@ -103,7 +104,7 @@ pub fn collect_forgotten(
     view: &SnapshotView,
     of: &str,
     groups: Vec<ForgetGroup>,
-) -> Result<Option<ForgottenSnapshots>, String> {
+) -> Result<Option<ForgottenSnapshots>, BackupError> {
     let mut all = ForgottenSnapshots {
         of: of.to_owned(),
         remove: Vec::new(),
@@ -114,18 +115,18 @@ pub fn collect_forgotten(
         let foreign =
             |s: &&ResticSnapshot| !view.is_ours(s) || !s.tags.iter().any(|t| t == "matou");
         if let Some(other) = both().find(foreign) {
-            return Err(format!(
+            return Err(BackupError::Wrong(format!(
                 "snapshots of {} are not this fleet's: nothing is forgotten",
                 crate::text::clean_line(&other.hostname)
-            ));
+            )));
         }
         all.kept += group.keep.len();
         all.remove.extend(group.remove);
     }
     if all.kept == 0 && !all.remove.is_empty() {
-        return Err(format!(
+        return Err(BackupError::Wrong(format!(
             "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and its kin under [backup]"
-        ));
+        )));
     }
     Ok((!all.remove.is_empty()).then_some(all))
 }
@@ -216,9 +217,9 @@ mod tests {
         .unwrap();
         let found = found.unwrap();
         assert_eq!((found.remove.len(), found.kept), (2, 1));
-        assert_eq!(ask(group(std::slice::from_ref(&one), &[])), Ok(None));
+        assert_eq!(ask(group(std::slice::from_ref(&one), &[])).unwrap(), None);
         let none = ask(group(&[], std::slice::from_ref(&old))).unwrap_err();
-        assert!(none.contains("no snapshot of blog"), "{none}");
+        assert!(none.to_string().contains("no snapshot of blog"), "{none}");
         for foreign in [
             snapshot("blog", "g", None),
             snapshot("blog", "f", Some("00000000000000bb")),
@@ -227,7 +228,12 @@ mod tests {
                 group(std::slice::from_ref(&one), std::slice::from_ref(&foreign)),
                 group(std::slice::from_ref(&foreign), std::slice::from_ref(&old)),
             ] {
-                assert!(ask(groups).unwrap_err().contains("not this fleet's"));
+                assert!(
+                    ask(groups)
+                        .unwrap_err()
+                        .to_string()
+                        .contains("not this fleet's")
+                );
             }
         }
         let mut untagged = old.clone();

@@ -131,7 +131,7 @@ pub async fn run_access_command(
             printed
         };
         let (read, printed) = tokio::join!(reading, printing);
-        read.map_err(|reason| eyre!("{reason}"))?;
+        read?;
         return printed;
     }
     let gathering = async {
@@ -145,7 +145,7 @@ pub async fn run_access_command(
         all
     };
     let (read, mut all) = tokio::join!(reading, gathering);
-    read.map_err(|reason| eyre!("{reason}"))?;
+    read?;
     // Those of several nodes are told in the order of their times.
     all.make_contiguous().sort_by_key(|a| a.at);
     if !options.top && since.is_none() {

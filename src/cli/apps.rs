@@ -11,6 +11,7 @@ use super::{Exit, job};
 use crate::ops::{FleetContext, Request, ServiceVersions};
 use crate::registry::VersionStep;
 use crate::stack::{AppFile, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
+use crate::text::InvalidInput;
 use crate::text::clean_line;
 use crate::{errln, outln};
 
@@ -32,7 +33,7 @@ pub struct EdgeSettingsOptions {
     rate_limit: Option<u32>,
 }
 
-fn parse_on_off(text: &str) -> Result<bool, String> {
+fn parse_on_off(text: &str) -> Result<bool, InvalidInput> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),

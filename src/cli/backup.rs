@@ -14,6 +14,7 @@ use crate::backup::{BackupResult, NightlyBackup};
 use crate::model::Role;
 use crate::ops::{self, CheckData, FleetContext, RepoWork, Request};
 use crate::outln;
+use crate::text::InvalidInput;
 use crate::text::{clean_line, format_age, format_ago, human_bytes};
 
 /// What is done with repositories.
@@ -101,7 +102,7 @@ pub struct RepoOptions {
     options: job::JobOptions,
 }
 
-fn parse_check_part(text: &str) -> Result<(u32, u32), String> {
+fn parse_check_part(text: &str) -> Result<(u32, u32), InvalidInput> {
     let parts = text.split_once('/').and_then(|(part, of)| {
         let (part, of) = (part.parse().ok()?, of.parse().ok()?);
         (1..=of).contains(&part).then_some((part, of))
@@ -159,7 +160,6 @@ async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCod
             })
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
-        let schedule = schedule.map_err(|e| e.to_string());
         crate::out::print_json_line(
             &serde_json::json!({ "repositories": all, "schedule": schedule.ok() }),
         )?;

@@ -28,17 +28,14 @@ pub(super) async fn run_bans_command(cx: &FleetContext, json: bool) -> Result<Ex
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
         _ => {}
     }
-    let mut problems = nodes.iter().filter_map(|n| n.problem.as_deref());
-    Ok(match problems.any(|p| !p.starts_with("has no fail2ban")) {
-        true => Exit::Failed.into(),
-        false => Exit::Done.into(),
-    })
+    let problems = nodes.iter().map(|n| n.problem.as_ref());
+    Ok(Exit::of_nodes(problems).into())
 }
 
 fn format_node_bans(node: &NodeBans, now: Timestamp) -> Vec<String> {
     let name = clean_line(&node.node);
     match &node.problem {
-        Some(problem) => return vec![format!("{name:<12} {}", clean_line(problem))],
+        Some(problem) => return vec![format!("{name:<12} {}", clean_line(problem.as_str()))],
         None if node.bans.is_empty() => return vec![format!("{name:<12} nobody is banned")],
         None => {}
     }

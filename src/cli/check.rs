@@ -14,6 +14,7 @@ use crate::config::state_path;
 use crate::model::{Datum, Fleet, Node, NodeLink, Update};
 use crate::monitor::{self, Alert, AlertEngine, AlertInputs, AlertSeverity, MonitorStore};
 use crate::ops::FleetContext;
+use crate::text::SafeText;
 use crate::text::{clean_line, format_age};
 use crate::{errln, outln};
 
@@ -165,14 +166,14 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
     if fleet.swarm.value().is_some() {
         let at = Timestamp::now();
         let (answers, told) = match answers {
-            Some(Ok((answers, told))) => (Some(answers), Some(told)),
-            Some(Err(reason)) => (Some(Err(reason)), None),
+            Some(Ok((answers, told))) => (Some(answers.map_err(SafeText::of)), Some(told)),
+            Some(Err(e)) => (Some(Err(SafeText::of(e))), None),
             None => (None, None),
         };
         for datum in [
-            served.map(Datum::Certificates),
+            served.map(|read| Datum::Certificates(read.map_err(SafeText::of))),
             answers.map(Datum::Probes),
-            told.map(Datum::ExternalAlerts),
+            told.map(|read| Datum::ExternalAlerts(read.map_err(SafeText::of))),
         ]
         .into_iter()
         .flatten()

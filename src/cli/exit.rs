@@ -4,7 +4,14 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::Report;
 
+use crate::backup::BackupError;
+use crate::collect::CollectError;
 use crate::config::ConfigError;
+use crate::docker::DockerError;
+use crate::edge::EdgeError;
+use crate::host::HostError;
+use crate::model::{NodeProblem, NodeProblemKind};
+use crate::ops::OpsError;
 
 /// Text at the end of `matou --help`.
 pub const HELP: &str = "Exit codes: 0 done, or nothing to do · 1 it failed · 2 wrong usage or \
@@ -27,10 +34,49 @@ pub enum Exit {
 impl Exit {
     /// Returns the exit code for an error that reached main.
     pub fn of(report: &Report) -> Self {
+        let unreachable = report
+            .downcast_ref::<OpsError>()
+            .is_some_and(OpsError::is_unreachable)
+            || report
+                .downcast_ref::<CollectError>()
+                .is_some_and(CollectError::is_unreachable)
+            || report
+                .downcast_ref::<EdgeError>()
+                .is_some_and(EdgeError::is_unreachable)
+            || report
+                .downcast_ref::<BackupError>()
+                .is_some_and(BackupError::is_unreachable)
+            || report
+                .downcast_ref::<DockerError>()
+                .is_some_and(DockerError::is_unreachable)
+            || report
+                .downcast_ref::<HostError>()
+                .is_some_and(HostError::is_unreachable);
         if report.downcast_ref::<ConfigError>().is_some() {
             Self::Usage
+        } else if unreachable {
+            Self::Unreachable
         } else {
             Self::Failed
+        }
+    }
+}
+
+impl Exit {
+    /// Returns the exit code for what nodes answered: what is absent there is no failure, and the fleet
+    /// is out of reach only where no node answered.
+    pub fn of_nodes<'a>(problems: impl Iterator<Item = Option<&'a NodeProblem>>) -> Self {
+        let kinds: Vec<_> = problems.map(|p| p.map(|p| p.kind)).collect();
+        let is_unreachable = |kind: &Option<_>| *kind == Some(NodeProblemKind::Unreachable);
+        match kinds.as_slice() {
+            all if !all.is_empty() && all.iter().all(is_unreachable) => Self::Unreachable,
+            all if all
+                .iter()
+                .all(|k| matches!(k, None | Some(NodeProblemKind::Absent))) =>
+            {
+                Self::Done
+            }
+            _ => Self::Failed,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Exit;
 use crate::collect::read_intrusions;
 use crate::errln;
-use crate::model::{IntrusionGroup, NodeIntrusions, group_intrusions};
+use crate::model::{IntrusionGroup, NodeIntrusions, NodeProblem, group_intrusions};
 use crate::ops::FleetContext;
 use crate::text::{clean_line, format_age};
 use crate::units::parse_human_duration;
@@ -38,7 +38,7 @@ struct NodeIntrusionReport {
     node: String,
     /// Older alerts are left out.
     cut: bool,
-    problem: Option<String>,
+    problem: Option<NodeProblem>,
 }
 
 /// Carries out `matou intrusions`: prints the alerts, the newest first. Fails when a node can't be
@@ -78,11 +78,8 @@ pub(super) async fn run_intrusions_command(
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(e.into()),
         _ => {}
     }
-    let mut problems = nodes.iter().filter_map(|n| n.problem.as_deref());
-    Ok(match problems.any(|p| !p.starts_with("has no Suricata")) {
-        true => Exit::Failed.into(),
-        false => Exit::Done.into(),
-    })
+    let problems = nodes.iter().map(|n| n.problem.as_ref());
+    Ok(Exit::of_nodes(problems).into())
 }
 
 /// Prints the problems of nodes, and where alerts are left out.
@@ -90,7 +87,7 @@ fn print_node_problems(nodes: &[NodeIntrusions]) {
     for node in nodes {
         let name = clean_line(&node.node);
         if let Some(problem) = &node.problem {
-            crate::out::note_hanging(format_args!("{name}: {}", clean_line(problem)));
+            crate::out::note_hanging(format_args!("{name}: {}", clean_line(problem.as_str())));
         }
         if node.cut {
             errln!("{name}: older alerts are left out");

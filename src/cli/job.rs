@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
+use crate::collect::CollectError;
 use crate::job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
-use crate::ops::{self, FleetContext, Request};
+use crate::ops::{self, FleetContext, OpsError, Request};
 use crate::{errln, outln};
 
 /// How often a plan is made again because the fleet changed meanwhile.
@@ -92,7 +93,7 @@ pub async fn run_request_at_once(
 pub(super) async fn run_watched_job(
     cx: &FleetContext,
     mut request: Request,
-    build: impl AsyncFn(&Request) -> Result<Job, String>,
+    build: impl AsyncFn(&Request) -> Result<Job, OpsError>,
     options: &JobOptions,
     watch: &mut dyn FnMut(JobNotice<'_>),
 ) -> Result<ExitCode> {
@@ -105,7 +106,7 @@ pub(super) async fn run_watched_job(
     }
     let mut job = match build(&request).await {
         Ok(job) => job,
-        Err(reason) => return end_with_failure(options, &reason),
+        Err(e) => return end_not_built(options, e),
     };
     let mut plan = cx.runner.plan(&job).await;
     let mut again = 0;
@@ -118,7 +119,7 @@ pub(super) async fn run_watched_job(
             decisions.push(accepted);
             job = match build(&request).await {
                 Ok(job) => job,
-                Err(reason) => return end_with_failure(options, &reason),
+                Err(e) => return end_not_built(options, e),
             };
             plan = cx.runner.plan(&job).await;
             continue;
@@ -128,7 +129,10 @@ pub(super) async fn run_watched_job(
             // job is waited for.
             let can_wait = options.wait.is_some() && !options.dry_run && !job.holds.is_empty();
             if !can_wait || has_waited {
-                return end_with_failure(options, &reason);
+                return match plan.is_unreachable() {
+                    true => end_not_built(options, CollectError::Unreachable(reason).into()),
+                    false => end_with_failure(options, &reason),
+                };
             }
             has_waited = true;
             if let Some(ended) = wait_for_other_jobs(cx, &job, options).await? {
@@ -136,7 +140,7 @@ pub(super) async fn run_watched_job(
             }
             job = match build(&request).await {
                 Ok(job) => job,
-                Err(reason) => return end_with_failure(options, &reason),
+                Err(e) => return end_not_built(options, e),
             };
             plan = cx.runner.plan(&job).await;
             continue;
@@ -193,7 +197,10 @@ pub(super) async fn run_watched_job(
             Ok(JobOutcome::Failed { .. }) => Ok(Exit::Failed.into()),
             Ok(JobOutcome::Cancelled) => Ok(Exit::Cancelled.into()),
             Err(RunError::NotLocked(outcome)) => Ok(lock_failure_exit(&outcome)),
-            Err(RunError::NotBuilt(reason)) => end_with_failure(options, &reason),
+            Err(RunError::NotBuilt(e)) => match e.downcast::<OpsError>() {
+                Ok(e) => end_not_built(options, *e),
+                Err(e) => end_with_failure(options, &e.to_string()),
+            },
             Err(RunError::PlanChanged(_)) if again == MAX_PLANS => end_with_failure(
                 options,
                 "the plan was another each time it was made: something changes the fleet now; try again when that has ended",
@@ -281,6 +288,18 @@ fn end_with_failure(options: &JobOptions, reason: &str) -> Result<ExitCode> {
         return Ok(Exit::Failed.into());
     }
     Err(eyre!("{reason}"))
+}
+
+/// Ends with the exit code of what kept the job from being made.
+fn end_not_built(options: &JobOptions, error: OpsError) -> Result<ExitCode> {
+    match options.json && error.is_unreachable() {
+        true => {
+            print_json(&serde_json::json!({ "error": error.to_string() }))?;
+            Ok(Exit::Unreachable.into())
+        }
+        false if options.json => end_with_failure(options, &error.to_string()),
+        false => Err(error.into()),
+    }
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

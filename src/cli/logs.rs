@@ -45,7 +45,7 @@ pub async fn run_logs_command(
     let (out, arriving) = mpsc::channel(16);
     let reading = follow_service(&cx.nodes, service, options.log_window(), out);
     let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));
-    read.map_err(|reason| eyre!("{reason}"))?;
+    read?;
     printed
 }
 

@@ -30,6 +30,7 @@ use crate::lab::LabCommand;
 use crate::model::{Availability, Role};
 use crate::ops::{FleetContext, Request};
 use crate::outln;
+use crate::text::InvalidInput;
 
 pub use exit::Exit;
 
@@ -409,7 +410,7 @@ fn provision_help() -> String {
     )
 }
 
-fn parse_variable(text: &str) -> Result<(String, String), String> {
+fn parse_variable(text: &str) -> Result<(String, String), InvalidInput> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),

@@ -10,7 +10,7 @@ use super::{Exit, job};
 use crate::backup::FleetId;
 use crate::config::{Config, RepositoryConfig};
 use crate::job::Job;
-use crate::ops::{FleetContext, Request, recover};
+use crate::ops::{FleetContext, OpsError, Request, recover};
 use crate::recover::{
     BootstrapOptions, DrillOptions, NewServer, RecoveryKind, RecoveryReport, Timeline,
     bootstrap_fleet_folder, list_recovery_reports, run_drill,
@@ -169,7 +169,7 @@ pub(super) async fn run_reported_job(
     cx: &FleetContext,
     kind: RecoveryKind,
     request: Request,
-    build: impl AsyncFn(&Request) -> Result<Job, String>,
+    build: impl AsyncFn(&Request) -> Result<Job, OpsError>,
     findings: &recover::RecoveryFindings,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {

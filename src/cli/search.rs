@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::Result;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -48,9 +48,8 @@ pub(super) async fn run_search_command(
     cx: &FleetContext,
     options: &SearchOptions,
 ) -> Result<ExitCode> {
-    let failed = |reason: String| eyre!("{reason}");
     let store = LogStore::find(&cx.nodes, options.app.as_deref()).await;
-    let store = store.map_err(failed)?;
+    let store = store?;
     let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
     let search = LogSearch {
         query: options.query.clone(),
@@ -59,7 +58,7 @@ pub(super) async fn run_search_command(
         limit: usize::from(options.limit),
     };
     if !options.follow {
-        let found = store.search(&search).await.map_err(failed)?;
+        let found = store.search(&search).await?;
         print_log_records(&found, options.json)?;
         return Ok(Exit::Done.into());
     }
@@ -76,7 +75,7 @@ pub(super) async fn run_search_command(
     tokio::pin!(following);
     tokio::select! {
         printed = printing => printed,
-        ended = &mut following => ended.map_err(failed).map(|()| Exit::Done.into()),
+        ended = &mut following => Ok(ended.map(|()| Exit::Done.into())?),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Cancelled.into()),
     }
 }

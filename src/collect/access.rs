@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::logs::{LogBatch, LogWindow, follow_service, query_manager_swarm};
+use crate::collect::CollectError;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
 use crate::edge::{AccessLog, find_access_log, find_edge_service, parse_access};
 use crate::host::ConfinedFolders;
@@ -58,13 +59,13 @@ pub async fn follow_access_log(
     window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let fleet = query_manager_swarm(nodes).await?;
     let edge = find_edge_service(&fleet)
         .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
-    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let manager = nodes.find_manager().await?;
     let spec = manager.docker.query_service_spec(&edge.id).await;
-    let spec: ServiceSpec = spec.map_err(|e| e.to_string())?;
+    let spec: ServiceSpec = spec?;
     match find_access_log(&spec, &edge.name)? {
         AccessLog::Output => follow_edge_output(nodes, &edge.id, routes, window, out).await,
         file => follow_access_files(nodes, &edge.id, &file, routes, window, out, cancel).await,
@@ -78,7 +79,7 @@ async fn follow_edge_output(
     routes: &AppRoutes,
     window: LogWindow,
     out: mpsc::Sender<AccessNews>,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let (lines, mut arriving) = mpsc::channel::<LogBatch>(8);
     let reading = follow_service(nodes, service, window, lines);
     let parsing = async {
@@ -107,7 +108,7 @@ async fn follow_access_files(
     window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let mut readers = AccessReaders::new();
     let stop = cancel.child_token();
     // Nodes, and whether each is being read.
@@ -170,20 +171,20 @@ async fn follow_access_files(
     let mut outcome = Ok(());
     while let Some(ended) = readers.join_next().await {
         if let Ok((name, Err(reason))) = ended {
-            outcome = Err(format!("{name}: {reason}"));
+            outcome = Err(reason.with_sentence(format_args!("{name}: {reason}")));
         }
     }
     outcome
 }
 
 /// One reading task a node. Each returns the node's name and how it ended.
-type AccessReaders = JoinSet<(String, Result<(), String>)>;
+type AccessReaders = JoinSet<(String, Result<(), CollectError>)>;
 
 /// Stops all reading tasks, and waits until nothing is left behind on the nodes.
 async fn stop_access_readers(
     stop: &CancellationToken,
     mut readers: AccessReaders,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     stop.cancel();
     while readers.join_next().await.is_some() {}
     Ok(())
@@ -218,7 +219,7 @@ async fn read_access_file(
     window: LogWindow,
     out: mpsc::Sender<AccessNews>,
     cancel: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let (folder, path) = tokio::select! {
         path = locate_access_file(node, file) => path?,
         () = cancel.cancelled() => return Ok(()),
@@ -266,8 +267,10 @@ async fn read_access_file(
     let (ended, said) = tokio::join!(node.host.stream_lines(&command, raw, cancel), parsing);
     match ended {
         Ok(0) => Ok(()),
-        Ok(_) => Err(format!("{path} can't be read: {said}")),
-        Err(e) => Err(e.to_string()),
+        Ok(_) => Err(CollectError::failed(format_args!(
+            "{path} can't be read: {said}"
+        ))),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -275,7 +278,7 @@ async fn read_access_file(
 async fn locate_access_file(
     node: &NodeHandle,
     file: &AccessLog,
-) -> Result<(String, String), String> {
+) -> Result<(String, String), CollectError> {
     match file {
         AccessLog::File {
             source,
@@ -283,11 +286,7 @@ async fn locate_access_file(
             rest,
         } => Ok((source.clone(), format!("{source}{rest}"))),
         AccessLog::File { source, rest, .. } => {
-            let volumes = node
-                .docker
-                .list_volumes()
-                .await
-                .map_err(|e| e.to_string())?;
+            let volumes = node.docker.list_volumes().await?;
             let found = volumes.into_iter().find(|v| v.name == *source);
             let found = found.ok_or_else(|| format!("the volume {source} is not there"))?;
             let path = format!("{}{rest}", found.mountpoint.trim_end_matches('/'));

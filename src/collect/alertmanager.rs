@@ -11,8 +11,10 @@ use serde::Deserialize;
 
 use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
 use super::{CollectorSignals, UpdateSender};
+use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::model::{Datum, ExternalAlert, Swarm};
+use crate::text::SafeText;
 
 /// The label of a service that is an Alertmanager: its address inside its container.
 pub(super) const LABEL: &str = "org.matou.alertmanager";
@@ -31,7 +33,11 @@ pub(super) async fn watch_alertmanager(
     loop {
         let place = known.borrow_and_update().clone();
         let reading = match &place {
-            Some(place) => Some(query_active_alerts(&nodes, place).await),
+            Some(place) => Some(
+                query_active_alerts(&nodes, place)
+                    .await
+                    .map_err(SafeText::of),
+            ),
             // It was removed: it alerts of nothing any more.
             None => was_there.then(|| Ok(Vec::new())),
         };
@@ -61,7 +67,7 @@ struct RawActiveAlert {
     starts_at: Option<String>,
 }
 
-fn parse_active_alerts(bytes: &[u8]) -> Result<Vec<ExternalAlert>, String> {
+fn parse_active_alerts(bytes: &[u8]) -> Result<Vec<ExternalAlert>, CollectError> {
     let active: Vec<RawActiveAlert> = serde_json::from_slice(bytes)
         .map_err(|e| format!("Alertmanager's answer is not understood: {e}"))?;
     Ok(active
@@ -78,7 +84,7 @@ fn parse_active_alerts(bytes: &[u8]) -> Result<Vec<ExternalAlert>, String> {
 async fn query_active_alerts(
     nodes: &Nodes,
     place: &ContainerEndpoint,
-) -> Result<Vec<ExternalAlert>, String> {
+) -> Result<Vec<ExternalAlert>, CollectError> {
     let url = format!(
         "{}/api/v2/alerts?active=true&silenced=false&inhibited=false",
         place.address
@@ -95,7 +101,7 @@ async fn query_active_alerts(
 pub async fn read_external_alerts(
     nodes: &Nodes,
     swarm: &Swarm,
-) -> Result<Vec<ExternalAlert>, String> {
+) -> Result<Vec<ExternalAlert>, CollectError> {
     match find_container_endpoint(swarm, nodes, LABEL) {
         Some(place) => query_active_alerts(nodes, &place).await,
         None => Ok(Vec::new()),
@@ -125,13 +131,9 @@ pub async fn silence_in_alertmanager(
     nodes: &Nodes,
     labels: &BTreeMap<String, String>,
     until: Timestamp,
-) -> Result<(), String> {
-    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())?;
+) -> Result<(), CollectError> {
+    let manager = nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or("Alertmanager does not run")?;
     let url = format!("{}/api/v2/silences", place.address);
     let body = render_silence(labels, Timestamp::now(), until);
@@ -167,6 +169,7 @@ mod tests {
         assert!(
             parse_active_alerts(b"<html>")
                 .unwrap_err()
+                .to_string()
                 .contains("not understood")
         );
     }

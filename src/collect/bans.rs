@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
+use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::host::{Command, Host};
 use crate::model::{Ban, NodeBans, normalize_network};
@@ -31,7 +32,7 @@ pub async fn read_all_bans(nodes: &Nodes) -> Vec<NodeBans> {
     let reading = nodes.iter().map(|node| async move {
         let (bans, problem) = match read_bans(&node.host).await {
             Ok(bans) => (bans, None),
-            Err(problem) => (Vec::new(), Some(problem)),
+            Err(e) => (Vec::new(), Some(e.into())),
         };
         let node = node.config.name.clone();
         NodeBans {
@@ -47,34 +48,34 @@ pub async fn read_all_bans(nodes: &Nodes) -> Vec<NodeBans> {
 ///
 /// # Errors
 /// One sentence: the node has no fail2ban, fail2ban does not answer, or the node does not answer.
-pub async fn read_bans(host: &Host) -> Result<Vec<Ban>, String> {
+pub async fn read_bans(host: &Host) -> Result<Vec<Ban>, CollectError> {
     let command = Command::sh(SCRIPT)
         .arg(MAX_BANS.to_string())
         .sudo()
         .timeout(PATIENCE)
         .label("list the bans");
-    let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
+    let output = host.run_ok(&command).await?;
     parse_bans(&output.stdout_text())
 }
 
-fn parse_bans(text: &str) -> Result<Vec<Ban>, String> {
+fn parse_bans(text: &str) -> Result<Vec<Ban>, CollectError> {
     let mut zone = jiff::tz::TimeZone::UTC;
     let mut bans = Vec::new();
     for line in text.lines() {
         let (key, value) = line.split_once('\t').unwrap_or((line, ""));
         match key {
             "absent" => {
-                return Err(
+                return Err(CollectError::Absent(
                     "has no fail2ban: `matou provision --only fail2ban` installs it".into(),
-                );
+                ));
             }
             "down" => {
                 // The time and process id before it are left out: they would change a plan's hash.
                 let said = value.rsplit_once("ERROR").map_or(value, |(_, said)| said);
                 let said = crate::text::clean_line(said.trim());
-                return Err(format!(
+                return Err(CollectError::failed(format_args!(
                     "fail2ban does not answer: {said}; `systemctl restart fail2ban` starts it"
-                ));
+                )));
             }
             "zone" => {
                 if let Ok(parsed) = jiff::fmt::strtime::parse("%z", value)
@@ -133,15 +134,16 @@ mod tests {
         assert_eq!(bans[1].until, None);
         assert_eq!(bans[2].since, "2026-11-24T15:43:47Z".parse().ok());
         assert_eq!(bans[2].until, "2026-11-24T16:43:47Z".parse().ok());
-        assert_eq!(parse_bans("zone\t+0000\n"), Ok(Vec::new()));
+        assert_eq!(parse_bans("zone\t+0000\n").unwrap(), Vec::new());
         assert!(
             parse_bans("absent\n")
                 .unwrap_err()
+                .to_string()
                 .contains("--only fail2ban")
         );
         let down = "down\t2026-11-24 17:39:40,738 fail2ban                [23068]: ERROR   Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?\n";
         assert_eq!(
-            parse_bans(down).unwrap_err(),
+            parse_bans(down).unwrap_err().to_string(),
             "fail2ban does not answer: Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?; `systemctl restart fail2ban` starts it"
         );
     }

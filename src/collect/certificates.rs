@@ -8,9 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{CollectorSignals, UpdateSender};
+use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::edge::{self, AcmeFile, AcmeStore, EdgeEndpoints, find_acme_failure, query_certificate};
 use crate::model::{Certificate, Datum, ServedCertificate, StoredCertificate};
+use crate::text::SafeText;
 
 /// How often all domains are looked at.
 const POLL: Duration = Duration::from_secs(300);
@@ -40,7 +42,10 @@ pub(super) async fn watch_certificates(
                 .flat_map(|c| &c.nodes)
                 .all(|(_, served)| served.as_ref().is_ok_and(|s| s.problem.is_none()))
         });
-        if !reports.send(Datum::Certificates(reading)).await {
+        if !reports
+            .send(Datum::Certificates(reading.map_err(SafeText::of)))
+            .await
+        {
             return;
         }
         let pause = if well { POLL } else { SOON };
@@ -55,13 +60,9 @@ pub(super) async fn watch_certificates(
 pub async fn read_certificates(
     nodes: &Nodes,
     edge: &EdgeEndpoints,
-) -> Result<Vec<Certificate>, String> {
-    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())?;
+) -> Result<Vec<Certificate>, CollectError> {
+    let manager = nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     let mut domains: BTreeMap<String, String> = BTreeMap::new();
     for service in &swarm.services {
         for domain in &service.domains {
@@ -179,17 +180,19 @@ async fn query_domain_certificate(
     domain: String,
     service: String,
     node: String,
-) -> (String, String, String, Result<ServedCertificate, String>) {
+) -> (String, String, String, Result<ServedCertificate, SafeText>) {
     let answer = query_certificate(&address, edge.port, &domain, &edge.roots).await;
-    let served = answer.map(|served| ServedCertificate {
-        issuer: served.issuer,
-        names: served.names,
-        not_before: served.not_before,
-        not_after: served.not_after,
-        problem: served.problem,
-        chain: edge::parse_certificate_chain(&served.pem),
-        pem: served.pem,
-    });
+    let served = answer
+        .map_err(SafeText::of)
+        .map(|served| ServedCertificate {
+            issuer: served.issuer,
+            names: served.names,
+            not_before: served.not_before,
+            not_after: served.not_after,
+            problem: served.problem,
+            chain: edge::parse_certificate_chain(&served.pem),
+            pem: served.pem,
+        });
     (domain, service, node, served)
 }
 

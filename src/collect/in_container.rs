@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::model::Swarm;
 
@@ -48,7 +49,7 @@ pub(super) async fn exec_at_endpoint(
     place: &ContainerEndpoint,
     name: &str,
     argv: &[&str],
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, CollectError> {
     let node = nodes
         .get(&place.node)
         .ok_or_else(|| format!("{} is not in config.toml: add it", place.node))?;
@@ -58,10 +59,10 @@ pub(super) async fn exec_at_endpoint(
     )
     .await
     {
-        Ok(answer) => answer.map_err(|e| e.to_string()),
-        Err(_) => Err(format!(
+        Ok(answer) => answer.map_err(CollectError::from),
+        Err(_) => Err(CollectError::failed(format_args!(
             "{name} did not answer within {} s",
             PATIENCE.as_secs()
-        )),
+        ))),
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::host::{Command, Host};
-use crate::model::{Intrusion, NodeIntrusions};
+use crate::model::{Intrusion, NodeIntrusions, NodeProblem, NodeProblemKind};
 use crate::text::{clean_line, truncate_to_width};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,7 +107,7 @@ async fn read_node_intrusions(host: &Host, node: &str) -> NodeIntrusions {
     let mut read = match host.run_ok(&command).await {
         Ok(output) => parse_intrusions(&output.stdout),
         Err(e) => NodeIntrusions {
-            problem: Some(e.to_string()),
+            problem: Some(CollectError::Host(e).into()),
             ..parse_intrusions(b"")
         },
     };
@@ -124,16 +125,20 @@ fn parse_intrusions(output: &[u8]) -> NodeIntrusions {
     for line in output.split(|b| *b == b'\n') {
         match line {
             b"absent" => {
-                read.problem = Some(
-                    "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`".into(),
-                );
+                read.problem = Some(NodeProblem::new(
+                    NodeProblemKind::Absent,
+                    "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`",
+                ));
             }
             b"cut" => read.cut = true,
             _ if line.starts_with(b"down\t") => {
                 let state = crate::text::clean_bytes(&line[5..]);
-                read.problem = Some(format!(
-                    "Suricata does not run ({}): `matou provision --only suricata` starts it",
-                    state.trim()
+                read.problem = Some(NodeProblem::new(
+                    NodeProblemKind::Failed,
+                    format_args!(
+                        "Suricata does not run ({}): `matou provision --only suricata` starts it",
+                        state.trim()
+                    ),
                 ));
             }
             // The first line may have lost its beginning.
@@ -241,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_node_without_it_and_one_where_it_is_down_say_so() {
-        let absent = parse_intrusions(b"absent\n").problem.unwrap();
+        let absent = parse_intrusions(b"absent\n").problem.unwrap().to_string();
         assert!(absent.starts_with("has no Suricata"), "{absent}");
         let down = parse_intrusions(format!("down\tfailed\ncut\n{LINE}").as_bytes());
-        assert!(down.problem.unwrap().contains("(failed)"));
+        assert!(down.problem.unwrap().as_str().contains("(failed)"));
         assert!(down.cut && down.intrusions.len() == 1);
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::collect::CollectError;
 use crate::docker::{ContainerLine, NodeHandle, Nodes};
 use crate::host::{Command, HostError};
 use crate::model::{LogLine, Swarm, Task};
@@ -51,7 +52,7 @@ pub async fn follow_service(
     service: &str,
     window: LogWindow,
     out: mpsc::Sender<LogBatch>,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let (lines, arriving) = mpsc::channel::<LogLine>(WAITING);
     let batching = tokio::spawn(send_log_batches(arriving, out.clone()));
     let mut readers: JoinSet<()> = JoinSet::new();
@@ -65,9 +66,9 @@ pub async fn follow_service(
                     .iter()
                     .find(|s| s.id == service || s.name == service);
                 let Some(found) = found else {
-                    return Err(format!(
+                    return Err(CollectError::failed(format_args!(
                         "there is no service {service:?}; `matou status` lists them"
-                    ));
+                    )));
                 };
                 for task in select_logged_tasks(&swarm.tasks, &found.id) {
                     if known.insert(task.id.clone()) {
@@ -97,13 +98,13 @@ pub async fn follow_service(
     Ok(())
 }
 
-pub(super) async fn query_manager_swarm(nodes: &Nodes) -> Result<Swarm, String> {
-    let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
+pub(super) async fn query_manager_swarm(nodes: &Nodes) -> Result<Swarm, CollectError> {
+    let manager = nodes.find_manager().await?;
     manager
         .docker
         .query_swarm()
         .await
-        .map_err(|e| e.to_string())
+        .map_err(CollectError::from)
 }
 
 /// Selects the tasks whose output is read: of each slot those that run and the newest that ended.
@@ -143,7 +144,7 @@ fn read_task_log(
             None => Err("its node is not in config.toml: add it to read its logs".into()),
         };
         if let Err(reason) = read {
-            send_note_line(&lines, &from, reason).await;
+            send_note_line(&lines, &from, reason.to_string()).await;
         }
     }
 }
@@ -154,7 +155,7 @@ async fn read_container_log(
     from: &Arc<str>,
     window: LogWindow,
     lines: &mpsc::Sender<LogLine>,
-) -> Result<(), String> {
+) -> Result<(), CollectError> {
     let (raw, mut arriving) = mpsc::channel::<ContainerLine>(256);
     let reading = handle
         .docker
@@ -176,7 +177,7 @@ async fn read_container_log(
     match result {
         // The container was removed together with its log.
         Err(e) if e.is_not_found() => Ok(()),
-        other => other.map_err(|e| e.to_string()),
+        other => other.map_err(CollectError::from),
     }
 }
 

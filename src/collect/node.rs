@@ -13,6 +13,7 @@ use crate::config::NodeConnection;
 use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::model::{Datum, NodeLink};
+use crate::text::SafeText;
 
 /// Engine facts and volumes are read this often when nothing happens.
 const SLOW_POLL: Duration = Duration::from_secs(30);
@@ -67,9 +68,9 @@ async fn report_inventory(node: &NodeHandle, reports: &UpdateSender, wake: &Coll
     loop {
         wait_for_link(&mut link).await;
         let name = &node.config.name;
-        let engine = node.docker.query_engine().await.map_err(|e| e.to_string());
+        let engine = node.docker.query_engine().await.map_err(SafeText::of);
         let volumes = match &engine {
-            Ok(_) => node.docker.list_volumes().await.map_err(|e| e.to_string()),
+            Ok(_) => node.docker.list_volumes().await.map_err(SafeText::of),
             Err(e) => Err(e.clone()),
         };
         let both = [
@@ -122,11 +123,11 @@ async fn report_load(node: &NodeHandle, reports: &UpdateSender) {
 }
 
 async fn report_local_load(name: &str, reports: &UpdateSender) {
-    let mut sampler = LocalSampler::new().map_err(|e| e.to_string());
+    let mut sampler = LocalSampler::new().map_err(SafeText::of);
     loop {
         tokio::time::sleep(INTERVAL).await;
         let reading = match &mut sampler {
-            Ok(sampler) => sampler.take_sample().map_err(|e| e.to_string()),
+            Ok(sampler) => sampler.take_sample().map_err(SafeText::of),
             Err(reason) => Err(reason.clone()),
         };
         let node = name.to_owned();
@@ -180,7 +181,7 @@ async fn report_remote_load(node: &NodeHandle, reports: &UpdateSender) {
             };
             let datum = Datum::Metrics {
                 node: name.clone(),
-                reading: Err(reason),
+                reading: Err(reason.into()),
             };
             if !reports.send(datum).await {
                 return;

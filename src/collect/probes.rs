@@ -12,8 +12,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::{AnswerChecks, CollectorSignals, ProbeSettings, UpdateSender};
+use crate::collect::CollectError;
 use crate::edge::{EdgeEndpoints, HttpsClient};
 use crate::model::{Datum, Probe, ProbeAnswer, Swarm};
+use crate::text::SafeText;
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
 const FIRST: Duration = Duration::from_secs(2);
@@ -102,7 +104,10 @@ pub(super) async fn watch_probes(
         };
         let begun = Instant::now();
         let reading = probe_domains(&outside.edge, &client, &outside.checks, sites).await;
-        if !reports.send(Datum::Probes(reading)).await {
+        if !reports
+            .send(Datum::Probes(reading.map_err(SafeText::of)))
+            .await
+        {
             return;
         }
         let pause = outside.every.saturating_sub(begun.elapsed());
@@ -125,7 +130,7 @@ pub async fn read_probes(
     swarm: &Swarm,
     edge: &EdgeEndpoints,
     checks: &AnswerChecks,
-) -> Result<Vec<Probe>, String> {
+) -> Result<Vec<Probe>, CollectError> {
     probe_domains(
         edge,
         &HttpsClient::default(),
@@ -140,7 +145,7 @@ async fn probe_domains(
     client: &HttpsClient,
     checks: &AnswerChecks,
     sites: Vec<ProbedDomain>,
-) -> Result<Vec<Probe>, String> {
+) -> Result<Vec<Probe>, CollectError> {
     if sites.is_empty() {
         return Ok(Vec::new());
     }
@@ -151,14 +156,14 @@ async fn probe_domains(
         taking = self::find_https_nodes(edge).await;
     }
     if taking.is_empty() {
-        return Err(format!(
+        return Err(CollectError::failed(format_args!(
             "no node takes https on port {}: {} can't be reached; deploy the stack traefik, or look at its log",
             edge.port,
             match sites.len() {
                 1 => "one domain".to_owned(),
                 n => format!("{n} domains"),
             }
-        ));
+        )));
     }
     let asked = sites.into_iter().map(|site| {
         probe_domain(
@@ -196,9 +201,11 @@ async fn probe_domain(
     wanted: ExpectedAnswer,
     site: ProbedDomain,
 ) -> Probe {
-    let mut worst: Option<Result<ProbeAnswer, String>> = None;
+    let mut worst: Option<Result<ProbeAnswer, SafeText>> = None;
     for (node, address) in nodes {
-        let outcome = probe_with_retries(client, node, address, &site.domain, &wanted).await;
+        let outcome = probe_with_retries(client, node, address, &site.domain, &wanted)
+            .await
+            .map_err(SafeText::of);
         let well = matches!(&outcome, Ok(a) if a.well);
         let slower = match (&worst, &outcome) {
             (Some(Ok(before)), Ok(now)) => now.millis > before.millis,
@@ -226,7 +233,7 @@ async fn probe_with_retries(
     address: &str,
     domain: &str,
     wanted: &ExpectedAnswer,
-) -> Result<ProbeAnswer, String> {
+) -> Result<ProbeAnswer, CollectError> {
     let mut outcome = probe_once(client, node, address, domain, wanted).await;
     for pause in RETRY_PAUSES {
         if matches!(&outcome, Ok(a) if a.well) {
@@ -244,7 +251,7 @@ async fn probe_once(
     address: &str,
     domain: &str,
     wanted: &ExpectedAnswer,
-) -> Result<ProbeAnswer, String> {
+) -> Result<ProbeAnswer, CollectError> {
     let (port, client) = client;
     let asked = client.get(address, port, domain, &wanted.path);
     match timeout(PATIENCE, asked).await {
@@ -254,11 +261,11 @@ async fn probe_once(
             millis: u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX),
             well: answer.is_well(domain, &wanted.status),
         }),
-        Ok(Err(reason)) => Err(reason),
-        Err(_) => Err(format!(
+        Ok(Err(reason)) => Err(reason.into()),
+        Err(_) => Err(CollectError::failed(format_args!(
             "{domain} did not answer within {} s",
             PATIENCE.as_secs()
-        )),
+        ))),
     }
 }
 

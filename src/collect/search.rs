@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
+use crate::collect::CollectError;
+use crate::docker::DockerError;
 use crate::docker::Nodes;
 use crate::model::{LogRecord, LogSearch, Swarm};
 use crate::text::clean_line;
@@ -45,13 +47,9 @@ impl LogStore {
     ///
     /// # Errors
     /// One sentence: there is none, no manager answers, or there is no such application.
-    pub async fn find(nodes: &Nodes, app: Option<&str>) -> Result<Self, String> {
-        let manager = nodes.find_manager().await.map_err(|e| e.to_string())?;
-        let swarm = manager
-            .docker
-            .query_swarm()
-            .await
-            .map_err(|e| e.to_string())?;
+    pub async fn find(nodes: &Nodes, app: Option<&str>) -> Result<Self, CollectError> {
+        let manager = nodes.find_manager().await?;
+        let swarm = manager.docker.query_swarm().await?;
         let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or(
             "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs",
         )?;
@@ -85,19 +83,20 @@ impl LogStore {
     ///
     /// # Errors
     /// One sentence: the query is not understood, or VictoriaLogs does not answer.
-    pub async fn search(&self, search: &LogSearch) -> Result<Vec<LogRecord>, String> {
+    pub async fn search(&self, search: &LogSearch) -> Result<Vec<LogRecord>, CollectError> {
         let body = self.render_form(search);
         let url = format!("{}/select/logsql/query", self.place.address);
         let argv = ["wget", "-q", "-O", "-", "--post-data", &body, &url];
         let answer = exec_at_endpoint(&self.nodes, &self.place, "VictoriaLogs", &argv).await;
-        let bytes = answer.map_err(|e| {
-            if e.contains(" 400 ") {
-                format!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean_line(&search.query))
-            } else if e.contains("printed too much") {
-                "that is more than 8 MiB: ask for fewer, or for less".into()
-            } else {
-                e
+        let bytes = answer.map_err(|e| match e {
+            // The words of wget, which says the status only so.
+            CollectError::Docker(DockerError::ExecFailed { said, .. }) if said.contains(" 400 ") => {
+                CollectError::failed(format_args!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean_line(&search.query)))
             }
+            CollectError::Docker(DockerError::ExecTooMuch { .. }) => {
+                "that is more than 8 MiB: ask for fewer, or for less".into()
+            }
+            other => other,
         })?;
         let mut records: Vec<LogRecord> = bytes
             .split(|b| *b == b'\n')
@@ -115,7 +114,7 @@ impl LogStore {
         &self,
         mut search: LogSearch,
         out: mpsc::Sender<Vec<LogRecord>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), CollectError> {
         let mut seen: HashSet<LogRecord> = HashSet::new();
         loop {
             let found = self.search(&search).await?;
@@ -167,13 +166,13 @@ fn service_names_by_container(
 
 /// Renders the filter for an application or a service: the output of its containers that the swarm
 /// still knows, and requests to its routers.
-fn render_app_filter(swarm: &Swarm, app: &str) -> Result<String, String> {
+fn render_app_filter(swarm: &Swarm, app: &str) -> Result<String, CollectError> {
     let is = |s: &&crate::model::Service| s.stack.as_deref() == Some(app) || s.name == app;
     let services: Vec<&str> = swarm.services.iter().filter(is).map(|s| &*s.id).collect();
     if services.is_empty() {
-        return Err(format!(
+        return Err(CollectError::failed(format_args!(
             "there is no application {app:?}; `matou status` lists them"
-        ));
+        )));
     }
     let ids: Vec<String> = service_names_by_container(swarm, |id| services.contains(&id))
         .into_keys()

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{CollectorSignals, UpdateSender};
 use crate::backup::{self, BackupError, Restic, SnapshotView};
+use crate::collect::CollectError;
 use crate::config::Config;
 use crate::docker::Nodes;
 use crate::host::Command;
@@ -15,6 +16,7 @@ use crate::model::{
     BackupSchedule, Backups, Datum, Drill, Proof, Repository, RepositoryLock, Snapshot,
     UnfinishedRestore,
 };
+use crate::text::SafeText;
 
 /// How often the repository is asked. It costs a second of the storage node's time.
 const POLL: Duration = Duration::from_secs(300);
@@ -40,6 +42,10 @@ pub(super) async fn watch_snapshots(
         let (snapshots, backups) = tokio::join!(
             read_snapshots(&config, &nodes),
             read_backups(&config, &nodes)
+        );
+        let (snapshots, backups) = (
+            snapshots.map_err(SafeText::of),
+            backups.map_err(SafeText::of),
         );
         if !reports.send(Datum::Snapshots(snapshots)).await
             || !reports.send(Datum::Backups(backups)).await
@@ -75,18 +81,15 @@ pub async fn open_primary_repository(
 ///
 /// # Errors
 /// One sentence that says what to do.
-pub async fn read_snapshots(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, String> {
-    let restic = open_primary_repository(config, nodes)
-        .await
-        .map_err(|e| e.to_string())?;
+pub async fn read_snapshots(config: &Config, nodes: &Nodes) -> Result<Vec<Snapshot>, CollectError> {
+    let restic = open_primary_repository(config, nodes).await?;
     let (read, here) = tokio::join!(
         restic.list_snapshots(&[]),
         backup::identity::StorageIdentity::load(config, nodes)
     );
-    let told = |e: BackupError| e.to_string();
-    let (read, here) = (read.map_err(told)?, here.map_err(told)?);
+    let (read, here) = (read?, here?);
     let view = here.into_snapshot_view(config, nodes, &restic, &read).await;
-    let view = view.map_err(told)?;
+    let view = view?;
     // Converting 10,000 snapshots takes long enough to hold up other tasks on this thread.
     let models = move || {
         read.into_iter()
@@ -95,7 +98,7 @@ pub async fn read_snapshots(config: &Config, nodes: &Nodes) -> Result<Vec<Snapsh
     };
     tokio::task::spawn_blocking(models)
         .await
-        .map_err(|e| e.to_string())
+        .map_err(CollectError::failed)
 }
 
 /// Converts a snapshot of restic into one of the picture of the fleet.
@@ -122,9 +125,12 @@ fn model_of_snapshot(view: &SnapshotView, snapshot: backup::ResticSnapshot) -> S
 ///
 /// # Errors
 /// One sentence, when the storage node can't be asked.
-pub async fn read_backups(config: &Config, nodes: &Nodes) -> Result<Backups, String> {
+pub async fn read_backups(config: &Config, nodes: &Nodes) -> Result<Backups, CollectError> {
     let Some(node) = nodes.get(&config.storage.node) else {
-        return Err(format!("{} is not among the nodes", config.storage.node));
+        return Err(CollectError::failed(format_args!(
+            "{} is not among the nodes",
+            config.storage.node
+        )));
     };
     let (proofs, restores) = read_proofs_and_restores(config, &node.host).await?;
     let mut repositories = Vec::new();
@@ -213,7 +219,7 @@ async fn read_backup_schedule(
         let checked = reports.iter().find_map(|r| {
             let parts = r.checked.iter();
             let part = parts.filter_map(|c| c.strip_suffix(&end)).next()?;
-            Some((r.ended, Ok(format!("{part} of its data read"))))
+            Some((r.ended, Ok(format!("{part} of its data read").into())))
         });
         repository.check = checked;
     }
@@ -237,7 +243,7 @@ async fn read_backup_schedule(
 async fn read_proofs_and_restores(
     config: &Config,
     host: &crate::host::Host,
-) -> Result<(BTreeMap<String, Proof>, Vec<UnfinishedRestore>), String> {
+) -> Result<(BTreeMap<String, Proof>, Vec<UnfinishedRestore>), CollectError> {
     let script = "for f in \"$1\"/proofs/*.json \"$1\"/restores/*.json; do \
         [ -f \"$f\" ] && head -c 65536 \"$f\" | tr -d '\\n' && echo; done; :";
     let list = Command::sh(script)
@@ -245,11 +251,7 @@ async fn read_proofs_and_restores(
         .sudo()
         .timeout(Duration::from_secs(30))
         .label("proofs and restores");
-    let text = host
-        .run_ok(&list)
-        .await
-        .map_err(|e| e.to_string())?
-        .stdout_text();
+    let text = host.run_ok(&list).await?.stdout_text();
     let (mut proofs, mut restores) = (BTreeMap::new(), Vec::new());
     for line in text.lines() {
         if let Ok(proof) = serde_json::from_str::<Proof>(line) {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CollectorSignals, UpdateSender, alertmanager, in_container, probes};
+use crate::collect::CollectError;
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
+use crate::text::SafeText;
 
 /// Tasks make no events, so they are polled.
 const POLL: Duration = Duration::from_secs(5);
@@ -37,7 +39,10 @@ pub(super) async fn watch_swarm(nodes: Nodes, reports: UpdateSender, wake: Arc<C
                 changed
             });
         }
-        if !reports.send(Datum::Swarm(reading)).await {
+        if !reports
+            .send(Datum::Swarm(reading.map_err(SafeText::of)))
+            .await
+        {
             return;
         }
         let woken = tokio::time::timeout(pause, wake.swarm.notified()).await;
@@ -51,7 +56,7 @@ pub(super) async fn watch_swarm(nodes: Nodes, reports: UpdateSender, wake: Arc<C
 }
 
 /// Asks the managers one after another, connected ones first, until one answers.
-async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, String> {
+async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, CollectError> {
     let mut reasons = Vec::new();
     for manager in nodes.configured_managers() {
         match query_manager(manager).await {
@@ -59,23 +64,28 @@ async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, String> {
             Err(reason) => reasons.push(reason),
         }
     }
-    Err(if reasons.is_empty() {
-        "config.toml names no manager".into()
-    } else {
-        reasons.join("; ")
-    })
+    match reasons.len() {
+        0 => Err("config.toml names no manager".into()),
+        1 => Err(reasons.remove(0)),
+        _ => {
+            let all: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            // The swarm is out of reach only where no manager said anything else.
+            let told = reasons.iter().find(|e| !e.is_unreachable());
+            Err(told.unwrap_or(&reasons[0]).with_sentence(all.join("; ")))
+        }
+    }
 }
 
-async fn query_manager(manager: &NodeHandle) -> Result<Swarm, String> {
+async fn query_manager(manager: &NodeHandle) -> Result<Swarm, CollectError> {
     match tokio::time::timeout(PATIENCE, manager.docker.query_swarm()).await {
         Ok(Ok(swarm)) => Ok(swarm),
-        Ok(Err(e)) if e.is_not_manager() => Err(explain_not_a_manager(manager, &e)),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err(format!(
+        Ok(Err(e)) if e.is_not_manager() => Err(explain_not_a_manager(manager, &e).into()),
+        Ok(Err(e)) => Err(e.into()),
+        Err(_) => Err(CollectError::Unreachable(format!(
             "{} did not answer within {} s",
             manager.config.name,
             PATIENCE.as_secs()
-        )),
+        ))),
     }
 }
 

@@ -11,6 +11,7 @@ use super::ConfigError;
 use super::raw::{self, RawConfig};
 use super::types::*;
 use crate::model::Role;
+use crate::text::InvalidInput;
 use crate::{files, units};
 
 /// Least memory a log view works with.
@@ -432,9 +433,9 @@ impl ConfigChecker<'_> {
     pub(super) fn parse_unit<T>(
         &self,
         written: &Spanned<String>,
-        read: impl Fn(&str) -> Result<T, String>,
+        read: impl Fn(&str) -> Result<T, InvalidInput>,
     ) -> Result<T, ConfigError> {
-        read(written.get_ref()).map_err(|message| self.error_at(written.span(), &message))
+        read(written.get_ref()).map_err(|e| self.error_at(written.span(), &e.to_string()))
     }
 
     pub(super) fn error_at(&self, span: Range<usize>, message: &str) -> ConfigError {

@@ -27,10 +27,6 @@ impl Docker {
             attach_stderr: Some(true),
             ..Default::default()
         };
-        let failed = |reason: String| DockerError::Other {
-            node: self.node_name(),
-            reason,
-        };
         let id = match client.create_exec(container, options).await {
             Ok(created) => created.id,
             Err(e) => return Err(self.error_of_client(e).await),
@@ -48,7 +44,10 @@ impl Docker {
                 Err(e) => return Err(self.error_of_client(e).await),
             }
             if out.len() + said.len() > MAX_EXEC_OUTPUT {
-                return Err(failed(format!("{} printed too much", argv[0])));
+                return Err(DockerError::ExecTooMuch {
+                    node: self.node_name(),
+                    program: argv[0].to_owned(),
+                });
             }
         }
         let ended = match client.inspect_exec(&id).await {
@@ -57,11 +56,12 @@ impl Docker {
         };
         match ended {
             0 => Ok(out),
-            code => Err(failed(format!(
-                "{} in the container ended with exit code {code}: {}",
-                argv[0],
-                crate::text::clean_bytes(&said)
-            ))),
+            code => Err(DockerError::ExecFailed {
+                node: self.node_name(),
+                program: argv[0].to_owned(),
+                code,
+                said: crate::text::clean_bytes(&said),
+            }),
         }
     }
 }

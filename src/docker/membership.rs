@@ -152,7 +152,7 @@ impl Docker {
             loop {
                 match self.check_role_took_effect(node, role, own).await {
                     Ok(()) => return,
-                    Err(why) => last = why,
+                    Err(why) => last = why.to_string(),
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
@@ -177,24 +177,24 @@ impl Docker {
         node: &str,
         role: Role,
         own: &Self,
-    ) -> Result<(), String> {
-        let told = |e: DockerError| e.to_string();
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let is_manager = role == Role::Manager;
-        let swarm = self.query_swarm().await.map_err(told)?;
+        let swarm = self.query_swarm().await?;
         let found = swarm.nodes.iter().find(|n| n.id == node);
         let found = found.ok_or("the managers do not list the node")?;
         if (found.reachability == "reachable") != is_manager {
-            return Err(match is_manager {
+            let why = match is_manager {
                 true => format!("{} is no reachable manager yet", found.hostname),
                 false => format!("{} still counts as a manager", found.hostname),
-            });
+            };
+            return Err(why.into());
         }
-        self.update_node(node, |_| {}).await.map_err(told)?;
+        self.update_node(node, |_| {}).await?;
         if is_manager {
             match own.update_node(node, |_| {}).await {
                 // Nobody gets there from here: what the others say is what there is.
                 Err(DockerError::Host(_)) | Ok(()) => {}
-                Err(e) => return Err(told(e)),
+                Err(e) => return Err(e.into()),
             }
         }
         Ok(())

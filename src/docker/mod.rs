@@ -92,11 +92,31 @@ pub enum DockerError {
         status: u16,
         message: String,
     },
+    /// A program that was run in a container failed.
+    #[error("Docker on {node}: {program} in the container ended with exit code {code}: {said}")]
+    ExecFailed {
+        node: String,
+        program: String,
+        code: i64,
+        /// What it wrote to its standard error.
+        said: String,
+    },
+    #[error("Docker on {node}: {program} printed too much")]
+    ExecTooMuch { node: String, program: String },
     #[error("Docker on {node}: {reason}")]
     Other { node: String, reason: String },
 }
 
 impl DockerError {
+    /// Returns whether the node or its engine gives no answer.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Host(e) => e.is_unreachable(),
+            Self::NoEngine { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The engine is not a manager of an active swarm.
     pub fn is_not_manager(&self) -> bool {
         matches!(self, Self::Api { status: 503, .. })

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::options::{find_service_mount, list_static_options};
 use crate::docker::ServiceSpec;
+use crate::edge::EdgeError;
 use crate::model::AccessRecord;
 use crate::text;
 
@@ -105,7 +106,7 @@ pub enum AccessLog {
 ///
 /// # Errors
 /// A sentence that says what to change so that the log can be read.
-pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, String> {
+pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, EdgeError> {
     let options = list_static_options(spec);
     let option = |key: &str| {
         let mut found = options.iter().filter(|(k, _)| k == key);
@@ -115,14 +116,14 @@ pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, S
         .iter()
         .any(|(k, _)| k == "accesslog" || k.starts_with("accesslog."));
     if !on || option("accesslog") == Some("false") {
-        return Err(format!(
+        return Err(EdgeError::failed(format_args!(
             "{service} writes no access log: give it --accesslog=true and --accesslog.format=json"
-        ));
+        )));
     }
     if !option("accesslog.format").is_some_and(|f| f.eq_ignore_ascii_case("json")) {
-        return Err(format!(
+        return Err(EdgeError::failed(format_args!(
             "the access log of {service} is not JSON: give it --accesslog.format=json"
-        ));
+        )));
     }
     let Some(path) = option("accesslog.filepath").filter(|p| !p.is_empty()) else {
         return Ok(AccessLog::Output);
@@ -229,29 +230,32 @@ mod tests {
         };
         let json = "--accesslog.format=json";
         let path = "--accessLog.filePath=/var/log/traefik/access.log";
-        assert_eq!(of(&["--accesslog", json]), Ok(AccessLog::Output));
+        assert_eq!(of(&["--accesslog", json]).unwrap(), AccessLog::Output);
         let file = AccessLog::File {
             source: "/srv/logs".into(),
             volume: false,
             rest: "/access.log".into(),
         };
-        assert_eq!(of(&["--accesslog=true", json, path]), Ok(file));
+        assert_eq!(of(&["--accesslog=true", json, path]).unwrap(), file);
         assert!(
             of(&["--ping=true"])
                 .unwrap_err()
+                .to_string()
                 .contains("writes no access log")
         );
         assert!(
             of(&["--accesslog=false", json])
                 .unwrap_err()
+                .to_string()
                 .contains("writes no access log")
         );
         assert!(
             of(&["--accesslog=true", path])
                 .unwrap_err()
+                .to_string()
                 .contains("is not JSON")
         );
         let lost = of(&["--accesslog=true", json, "--accesslog.filepath=/tmp/a.log"]);
-        assert!(lost.unwrap_err().contains("mount one there"));
+        assert!(lost.unwrap_err().to_string().contains("mount one there"));
     }
 }

@@ -10,6 +10,7 @@ use super::acme::LARGEST;
 use super::options::{find_service_mount, list_static_options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
+use crate::edge::{AcmeError, EdgeError};
 use crate::host::{Command, ConfinedFolders};
 use crate::model::{Service, Swarm};
 
@@ -76,12 +77,12 @@ impl AcmeFile {
         storage: &StorageConfig,
         manager: &NodeHandle,
         swarm: &Swarm,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, EdgeError> {
         let service = find_edge_service(swarm)
             .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
         let name = &service.name;
         let spec = manager.docker.query_service_spec(&service.id).await;
-        let spec = spec.map_err(|e| e.to_string())?;
+        let spec = spec?;
         let path = find_acme_path(&spec).ok_or_else(|| {
             format!("the options of {name} do not say where its acme.json is (certificatesresolvers.NAME.acme.storage): is it a Traefik?")
         })?;
@@ -112,11 +113,7 @@ impl AcmeFile {
         if !volume {
             return Ok(of(node, &source));
         }
-        let volumes = node
-            .docker
-            .list_volumes()
-            .await
-            .map_err(|e| e.to_string())?;
+        let volumes = node.docker.list_volumes().await?;
         let found = volumes.iter().find(|v| v.name == source);
         let found = found.ok_or_else(|| {
             format!(
@@ -147,11 +144,17 @@ impl AcmeFile {
     ///
     /// # Errors
     /// One sentence: it can't be read, or is no store.
-    pub async fn read(&self) -> Result<AcmeStore, String> {
+    pub async fn read(&self) -> Result<AcmeStore, EdgeError> {
         let script = "[ -e \"$1\" ] || exit 0; small \"$1\"; sed -E 's/\"([Kk]ey|[Pp]rivate[Kk]ey)\"[[:space:]]*:[[:space:]]*\"[^\"]*\"/\"\\1\":\"\"/g' -- \"$1\"";
         let text = self.run_script(self.build_script(script)).await?;
-        AcmeStore::parse(&text)
-            .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))
+        AcmeStore::parse(&text).map_err(|e| self.explain(&e))
+    }
+
+    fn explain(&self, error: &AcmeError) -> EdgeError {
+        EdgeError::failed(format_args!(
+            "{} of {}: {error}",
+            self.path, self.node.config.name
+        ))
     }
 
     /// Removes the certificates of a name and returns their number. Only the file's owner can read
@@ -160,11 +163,10 @@ impl AcmeFile {
     ///
     /// # Errors
     /// One sentence: it can't be read or written, or is no store.
-    pub async fn remove_certificates(&self, domain: &str) -> Result<usize, String> {
+    pub async fn remove_certificates(&self, domain: &str) -> Result<usize, EdgeError> {
         let read = self.build_script("small \"$1\"; exec cat -- \"$1\"");
         let text = SecretString::from(self.run_script(read).await?);
-        let store = AcmeStore::parse(text.expose_secret())
-            .map_err(|e| format!("{} of {}: {e}", self.path, self.node.config.name))?;
+        let store = AcmeStore::parse(text.expose_secret()).map_err(|e| self.explain(&e))?;
         let (new, gone) = store.render_without_name(domain);
         if gone == 0 {
             return Ok(0);
@@ -183,7 +185,7 @@ impl AcmeFile {
     ///
     /// # Errors
     /// One sentence: it could not be removed.
-    pub async fn remove_previous(&self) -> Result<(), String> {
+    pub async fn remove_previous(&self) -> Result<(), EdgeError> {
         self.run_script(self.build_script("rm -f -- \"$1.before\""))
             .await
             .map(drop)
@@ -198,11 +200,11 @@ impl AcmeFile {
             .arg(LARGEST.to_string())
     }
 
-    async fn run_script(&self, command: Command) -> Result<String, String> {
+    async fn run_script(&self, command: Command) -> Result<String, EdgeError> {
         let command = command.timeout(PATIENCE).label("acme.json");
         let out = self.node.host.run_ok_keeping(&command, LARGEST).await;
         out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-            .map_err(|e| e.to_string())
+            .map_err(EdgeError::from)
     }
 }
 

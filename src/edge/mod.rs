@@ -3,6 +3,7 @@
 mod access;
 mod acme;
 mod acme_file;
+mod error;
 mod options;
 mod probe;
 mod reasons;
@@ -21,6 +22,7 @@ use crate::docker::Nodes;
 pub use access::{AccessLog, find_access_log, parse_access_record as parse_access};
 pub use acme::{AcmeCertificate, AcmeError, AcmeStore};
 pub use acme_file::{AcmeFile, acme_certificates_by_name, find_edge_service, read_edge_log};
+pub use error::EdgeError;
 pub use probe::{PresentedCertificate, parse_certificate_chain, query_certificate};
 pub use reasons::find_acme_failure;
 pub use request::{HttpsAnswer, HttpsClient, get_with_certificate};
@@ -45,7 +47,7 @@ impl EdgeEndpoints {
     ///
     /// # Errors
     /// When `ca_file` can't be read.
-    pub fn load(config: &Config, nodes: &Nodes) -> Result<Self, String> {
+    pub fn load(config: &Config, nodes: &Nodes) -> Result<Self, EdgeError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };

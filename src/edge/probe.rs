@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::edge::EdgeError;
 use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -55,7 +56,7 @@ pub async fn query_certificate(
     port: u16,
     name: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<PresentedCertificate, String> {
+) -> Result<PresentedCertificate, EdgeError> {
     let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     judge_chain(chain, name, roots)
@@ -84,30 +85,34 @@ pub(super) async fn connect_tls(
     port: u16,
     name: &str,
     tls: &Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, String> {
+) -> Result<TlsStream<TcpStream>, EdgeError> {
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| format!("{} is no host name", crate::text::escape_line(name)))?;
     let tcp = match timeout(PATIENCE, TcpStream::connect((address, port))).await {
         Ok(Ok(tcp)) => tcp,
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            return Err(format!("nothing listens on port {port} of {address}"));
+            return Err(EdgeError::failed(format_args!(
+                "nothing listens on port {port} of {address}"
+            )));
         }
-        Ok(Err(e)) => return Err(format!("{address}:{port}: {e}")),
+        Ok(Err(e)) => return Err(EdgeError::failed(format_args!("{address}:{port}: {e}"))),
         Err(_) => {
-            return Err(format!(
+            return Err(EdgeError::failed(format_args!(
                 "{address}:{port} did not answer within {} s",
                 PATIENCE.as_secs()
-            ));
+            )));
         }
     };
     let connector = TlsConnector::from(tls.clone());
     match timeout(PATIENCE, connector.connect(server_name, tcp)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) => Err(format!("{address}:{port} speaks no TLS for {name}: {e}")),
-        Err(_) => Err(format!(
+        Ok(Err(e)) => Err(EdgeError::failed(format_args!(
+            "{address}:{port} speaks no TLS for {name}: {e}"
+        ))),
+        Err(_) => Err(EdgeError::failed(format_args!(
             "{address}:{port} did not finish the handshake within {} s",
             PATIENCE.as_secs()
-        )),
+        ))),
     }
 }
 
@@ -116,7 +121,7 @@ pub(super) fn judge_chain(
     chain: &[CertificateDer<'_>],
     name: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<PresentedCertificate, String> {
+) -> Result<PresentedCertificate, EdgeError> {
     let leaf = chain.first().ok_or("the server showed no certificate")?;
     let (_, parsed) = X509Certificate::from_der(leaf)
         .map_err(|e| format!("the certificate can't be read: {e}"))?;

@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::probe::{FULL_HANDSHAKE, build_tls_config, connect_tls, judge_chain};
 use super::{PATIENCE, PresentedCertificate};
+use crate::edge::EdgeError;
 
 /// What an application answered.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ pub async fn get_with_certificate(
     name: &str,
     path: &str,
     roots: &Arc<RootCertStore>,
-) -> Result<(HttpsAnswer, PresentedCertificate), String> {
+) -> Result<(HttpsAnswer, PresentedCertificate), EdgeError> {
     let begun = Instant::now();
     let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -106,7 +107,7 @@ impl HttpsClient {
         port: u16,
         name: &str,
         path: &str,
-    ) -> Result<HttpsAnswer, String> {
+    ) -> Result<HttpsAnswer, EdgeError> {
         let begun = Instant::now();
         let stream = connect_tls(address, port, name, &self.0).await?;
         send_get_request(stream, begun, name, path).await
@@ -118,8 +119,9 @@ async fn send_get_request(
     begun: Instant,
     name: &str,
     path: &str,
-) -> Result<HttpsAnswer, String> {
-    let failed = |e: &dyn std::fmt::Display| format!("{name} gave no answer: {e}");
+) -> Result<HttpsAnswer, EdgeError> {
+    let failed =
+        |e: &dyn std::fmt::Display| EdgeError::failed(format_args!("{name} gave no answer: {e}"));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| failed(&e))?;
@@ -136,10 +138,10 @@ async fn send_get_request(
         Ok(Ok(response)) => response,
         Ok(Err(e)) => return Err(failed(&e)),
         Err(_) => {
-            return Err(format!(
+            return Err(EdgeError::failed(format_args!(
                 "{name} did not answer within {} s",
                 PATIENCE.as_secs() * 2
-            ));
+            )));
         }
     };
     let location = response.headers().get(hyper::header::LOCATION);
@@ -267,21 +269,30 @@ mod tests {
         };
         // A body is not read at all.
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(ask(chunked, b"4\r\nbody\r\n").await, Ok(200));
+        assert_eq!(ask(chunked, b"4\r\nbody\r\n").await.unwrap(), 200);
         let long = b"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n";
-        assert_eq!(ask(long, b"body").await, Ok(200));
+        assert_eq!(ask(long, b"body").await.unwrap(), 200);
         let headers = ask(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n").await.unwrap_err();
-        assert!(headers.starts_with("a.test gave no answer: "), "{headers}");
+        assert!(
+            headers.to_string().starts_with("a.test gave no answer: "),
+            "{headers}"
+        );
         let header = ask(b"HTTP/1.1 200 OK\r\na: ", b"bbbbbbbb")
             .await
             .unwrap_err();
-        assert!(header.starts_with("a.test gave no answer: "), "{header}");
+        assert!(
+            header.to_string().starts_with("a.test gave no answer: "),
+            "{header}"
+        );
         let status = ask(b"HTTP/1.1 200 ", b"OK ").await.unwrap_err();
-        assert!(status.starts_with("a.test gave no answer: "), "{status}");
+        assert!(
+            status.to_string().starts_with("a.test gave no answer: "),
+            "{status}"
+        );
         let soon = ask(b"", b"HTTP/1.1 102 Processing\r\n\r\n")
             .await
             .unwrap_err();
-        assert_eq!(soon, "a.test did not answer within 10 s");
+        assert_eq!(soon.to_string(), "a.test did not answer within 10 s");
     }
 
     #[tokio::test]

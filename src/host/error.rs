@@ -35,12 +35,28 @@ pub enum HostError {
     Local { node: String, reason: String },
 }
 
+impl HostError {
+    /// Returns whether there is no connection, or none any more.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+    }
+}
+
 fn format_output_tail(lines: &[String]) -> String {
     match lines {
         [] => String::new(),
         [one] => format!(": {one}"),
         many => format!(":\n  {}", many.join("\n  ")),
     }
+}
+
+/// Returns whether ssh wrote that the server's host key is none it knows; one that has changed is another
+/// matter. Messages: OpenSSH's sshconnect.c.
+pub(super) fn is_unknown_host_key(said: &str) -> bool {
+    let changed = said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
+        || said.contains("Host key for") && said.contains("has changed");
+    !changed
+        && (said.contains("Host key verification failed") || said.contains("host key is known for"))
 }
 
 /// Turns what ssh wrote into a sentence. Messages: OpenSSH's sshconnect.c, sshconnect2.c, readconf.c.
@@ -72,7 +88,7 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
             known_hosts_name(&options.address, port),
         );
     }
-    if said.contains("Host key verification failed") || said.contains("host key is known for") {
+    if is_unknown_host_key(said) {
         return format!(
             "the host key of {} is not known. Compare its fingerprint with the provider's, then add it with `ssh-keyscan -p {port} {} >> {known_hosts}`, or set known_hosts = \"accept-new\" under [ssh]",
             options.address, options.address

@@ -17,7 +17,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::error::explain_ssh;
+use super::error::{explain_ssh, is_unknown_host_key};
 use crate::config::{KnownHosts, SshOptions};
 use crate::model::NodeLink;
 
@@ -338,7 +338,7 @@ impl SshConnection {
             Ok(Ok(session)) => session,
             Ok(Err(e)) => {
                 let mut reason = self.explain_error(&e);
-                if reason.contains("is not known") && options.jump.is_none() {
+                if is_unknown_host_key(&output_of_ssh(&e)) && options.jump.is_none() {
                     reason += &self.scan_host_keys().await;
                 }
                 return Err(reason);
@@ -398,15 +398,11 @@ impl SshConnection {
     }
 
     fn explain_error(&self, error: &openssh::Error) -> String {
-        let said = match error {
-            openssh::Error::Connect(e) | openssh::Error::Master(e) => e.to_string(),
-            other => other.to_string(),
-        };
         match error {
             openssh::Error::Connect(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 "ssh can't be started: install openssh-client on this machine".into()
             }
-            _ => explain_ssh(&said, &self.options),
+            other => explain_ssh(&output_of_ssh(other), &self.options),
         }
     }
 
@@ -646,4 +642,12 @@ async fn query_user_is_root(session: &Session) -> Result<bool, openssh::Error> {
     child.wait().await?;
     // The last word: a shell's start-up file may have printed before.
     Ok(said.split(u8::is_ascii_whitespace).rfind(|w| !w.is_empty()) == Some(b"0".as_slice()))
+}
+
+/// Returns what ssh wrote, which the errors of connecting have as their source.
+fn output_of_ssh(error: &openssh::Error) -> String {
+    match error {
+        openssh::Error::Connect(e) | openssh::Error::Master(e) => e.to_string(),
+        other => other.to_string(),
+    }
 }

@@ -67,24 +67,19 @@ impl HeldLocks {
         let _ = events.send(event).await;
     }
 
-    /// Takes locks of one host; sends a line when they have to be waited for.
+    /// Takes locks of one host; sends a line when they have to be waited for. Returns why they could
+    /// not be taken.
     pub(super) async fn take_locks(
         &mut self,
         hold: &LockRequest,
         title: &str,
         wait: Duration,
         events: &mpsc::Sender<JobEvent>,
-    ) -> Result<(), String> {
+    ) -> Option<String> {
         let node = hold.host.name().to_owned();
         let holds = vec![(node, hold.clone())];
-        match self
-            .take_locks_of_hosts(holds, title, wait, events)
-            .await
-            .pop()
-        {
-            None => Ok(()),
-            Some((_, why)) => Err(why),
-        }
+        let mut failed = self.take_locks_of_hosts(holds, title, wait, events).await;
+        failed.pop().map(|(_, why)| why)
     }
 
     /// Takes locks of several hosts at once. Returns the nodes that can't be locked, and why.

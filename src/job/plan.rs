@@ -24,6 +24,9 @@ pub struct StepPlan {
     pub step: String,
     /// The check's result, or why it could not be made.
     pub check: Result<Check, SafeText>,
+    /// The check could not be made because a node or its engine gave no answer.
+    #[serde(skip)]
+    pub unreachable: bool,
 }
 
 /// The steps of one node, in order.
@@ -110,6 +113,11 @@ impl Plan {
                     .find(|c| c.kind == ChangeKind::Decide)
                     .map(Change::to_string)
             })
+    }
+
+    /// Whether a check failed because a node or its engine gave no answer.
+    pub fn is_unreachable(&self) -> bool {
+        self.steps().any(|s| s.unreachable)
     }
 
     /// Decisions that the operator can take by typing a name: node and line.

@@ -19,6 +19,7 @@ use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
 use super::step::{Change, ChangeKind, Check, Step, StepContext, StepError};
 use crate::docker::Docker;
 use crate::host::Host;
+use crate::text::SafeText;
 
 /// Something to do on the fleet.
 pub struct Job {
@@ -96,7 +97,7 @@ pub enum RunError {
     NotLocked(JobOutcome),
     /// The job can't be built any more, and why.
     #[error("{0}")]
-    NotBuilt(String),
+    NotBuilt(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Plans and runs jobs, and remembers them in the journal. Cheap to clone.
@@ -163,6 +164,7 @@ impl Runner {
                     let check = run_bounded(step.as_ref(), cancel, step.check(&cx)).await;
                     steps.push(StepPlan {
                         step: step.name(),
+                        unreachable: check.as_ref().is_err_and(StepError::is_unreachable),
                         check: check
                             .map(make_check_safe)
                             .map_err(|e| self.journal.redactor().redact(&e.to_string()).into()),
@@ -229,8 +231,8 @@ impl Runner {
         for hold in holds.iter().filter(wanted) {
             let taking = held.take_locks(hold, title, self.lock_wait(), events);
             let why = match cancel.run_until_cancelled(taking).await {
-                Some(Ok(())) => continue,
-                Some(Err(why)) => Some(why),
+                Some(None) => continue,
+                Some(Some(why)) => Some(why),
                 None => None,
             };
             held.send_started(title, events).await;
@@ -318,14 +320,14 @@ impl Runner {
         &self,
         held: HeldLocks,
         title: &str,
-        reason: String,
+        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
         events: &mpsc::Sender<JobEvent>,
     ) -> Result<JobOutcome, RunError> {
         // On a machine that slept it is the reason of the other one.
-        let reason = held.loss_reason().unwrap_or(reason);
+        let reason = held.loss_reason().map_or_else(|| reason.into(), Into::into);
         if held.has_sent_events() {
             let outcome = JobOutcome::Failed {
-                reason: reason.clone().into(),
+                reason: reason.to_string().into(),
             };
             self.finish_job(title, Instant::now(), &outcome, events)
                 .await;
@@ -441,7 +443,7 @@ impl Runner {
                 match result {
                     Ok(n) => changed += n,
                     Err(reason) => {
-                        failed.insert(track.node.clone(), reason);
+                        failed.insert(track.node.clone(), reason.into());
                     }
                 }
             }
@@ -459,7 +461,7 @@ impl Runner {
         held: &HeldLocks,
         events: &mpsc::Sender<JobEvent>,
         cancel: &CancellationToken,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, SafeText> {
         let mut changed = 0;
         let mut failures = Vec::new();
         for step in &track.steps {
@@ -515,7 +517,7 @@ impl Runner {
         }
         match failures.is_empty() {
             true => Ok(changed),
-            false => Err(failures.join("; ")),
+            false => Err(SafeText::from(failures.join("; "))),
         }
     }
 

@@ -143,6 +143,9 @@ pub enum StepError {
     Host(#[from] HostError),
     #[error("{0}")]
     Failed(String),
+    /// A node or its engine gave no answer; the sentence says which.
+    #[error("{0}")]
+    Unreachable(String),
     #[error("cancelled")]
     Cancelled,
 }
@@ -151,6 +154,15 @@ impl StepError {
     /// A failure told in one sentence that says what to do.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(message.into())
+    }
+
+    /// Returns whether a node or its engine gave no answer.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Host(e) => e.is_unreachable(),
+            Self::Unreachable(_) => true,
+            Self::Failed(_) | Self::Cancelled => false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::text::InvalidInput;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -100,7 +101,7 @@ impl AccessFilter {
     ///
     /// # Errors
     /// What is allowed.
-    pub fn or_status(&mut self, text: &str) -> Result<(), String> {
+    pub fn or_status(&mut self, text: &str) -> Result<(), InvalidInput> {
         self.statuses.push(parse_status_range(text)?);
         Ok(())
     }
@@ -138,8 +139,12 @@ impl AccessFilter {
 }
 
 /// Parses `404`, `5xx`, `40x` or the beginning of one into a range of statuses.
-fn parse_status_range(text: &str) -> Result<(u16, u16), String> {
-    let wrong = || format!("{text:?} is no status: write 404, or 5xx for all from 500 to 599");
+fn parse_status_range(text: &str) -> Result<(u16, u16), InvalidInput> {
+    let wrong = || {
+        InvalidInput::new(format_args!(
+            "{text:?} is no status: write 404, or 5xx for all from 500 to 599"
+        ))
+    };
     let digits = text.trim_end_matches(['x', 'X']);
     let number: u16 = digits.parse().map_err(|_| wrong())?;
     let fits = text.len() <= 3 && digits.starts_with(['1', '2', '3', '4', '5']);

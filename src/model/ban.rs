@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::NodeProblem;
+use crate::text::InvalidInput;
+
 /// A ban of one jail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ban {
@@ -24,16 +27,19 @@ pub struct NodeBans {
     /// In the order of their jails; the newest of each first.
     pub bans: Vec<Ban>,
     /// Why the bans can't be read, with what to do.
-    pub problem: Option<String>,
+    pub problem: Option<NodeProblem>,
 }
 
 /// Normalizes an address or a network, so that two of them can be compared.
 ///
 /// # Errors
 /// It is neither; says what is allowed.
-pub fn normalize_network(text: &str) -> Result<String, String> {
-    let wrong =
-        || format!("{text:?} is no address: write 203.0.113.7, 2001:db8::7 or 203.0.113.0/24");
+pub fn normalize_network(text: &str) -> Result<String, InvalidInput> {
+    let wrong = || {
+        InvalidInput::new(format_args!(
+            "{text:?} is no address: write 203.0.113.7, 2001:db8::7 or 203.0.113.0/24"
+        ))
+    };
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),

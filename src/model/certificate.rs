@@ -1,5 +1,6 @@
 //! Certificates as they are really served.
 
+use crate::text::SafeText;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ pub struct Certificate {
     pub service: String,
     /// By node: the certificate it serves, or why it serves none. Nodes that do not listen for
     /// https are left out, unless none does.
-    pub nodes: Vec<(String, Result<ServedCertificate, String>)>,
+    pub nodes: Vec<(String, Result<ServedCertificate, SafeText>)>,
     /// What Traefik's store holds for the domain; `None` when the store could not be read.
     pub stored: Option<Vec<StoredCertificate>>,
     /// It is stored, and no router asks for it: Traefik renews it for nothing.

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::NodeProblem;
+
 /// Addresses and ports that a group names at most.
 const MAX_TARGETS: usize = 5;
 
@@ -35,7 +37,7 @@ pub struct NodeIntrusions {
     /// Older ones are left out.
     pub cut: bool,
     /// Why the alerts can't be read, or why no new ones come, with what to do.
-    pub problem: Option<String>,
+    pub problem: Option<NodeProblem>,
 }
 
 /// The alerts of one rule about one address.

@@ -1,5 +1,6 @@
 //! What applications answer under their domains.
 
+use crate::text::SafeText;
 use serde::Serialize;
 
 /// What one domain of an application answered, asked at the edge.
@@ -13,7 +14,7 @@ pub struct Probe {
     /// What was asked for.
     pub path: String,
     /// The answer, or why there was none, in one sentence.
-    pub outcome: Result<ProbeAnswer, String>,
+    pub outcome: Result<ProbeAnswer, SafeText>,
 }
 
 /// An answer to a probe.
@@ -40,7 +41,7 @@ impl Probe {
                 answered.status,
                 status_hint(answered.status)
             )),
-            Err(reason) => Some(reason.clone()),
+            Err(reason) => Some(reason.to_string()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A value with its age. A value that can't be refreshed stays, with the reason.
 
+use crate::text::SafeText;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ pub struct Reading<T> {
     /// When `value` was read.
     read_at: Option<Timestamp>,
     /// Why the newest attempt failed; `None` when it succeeded.
-    error: Option<String>,
+    error: Option<SafeText>,
 }
 
 impl<T> Default for Reading<T> {
@@ -26,7 +27,7 @@ impl<T> Default for Reading<T> {
 impl<T> Reading<T> {
     /// Records what a collector read at `at`. A value replaces the old one; an error keeps the old
     /// one and marks it as stale.
-    pub fn record(&mut self, reading: Result<T, String>, at: Timestamp) {
+    pub fn record(&mut self, reading: Result<T, SafeText>, at: Timestamp) {
         match reading {
             Ok(value) => {
                 self.value = Some(value);

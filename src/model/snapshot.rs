@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::text::SafeText;
+
 /// Entries of one folder that are kept; of a larger one the rest is only counted.
 pub const MAX_LISTED: usize = 10_000;
 
@@ -106,7 +108,7 @@ pub struct Repository {
     /// Sizes in bytes, oldest first, as they were measured.
     pub growth: Vec<(Timestamp, u64)>,
     /// When its data was last checked, and the result; `Ok` says how much of it was read.
-    pub check: Option<(Timestamp, Result<String, String>)>,
+    pub check: Option<(Timestamp, Result<SafeText, SafeText>)>,
     /// Why it can't be used, when it can't.
     pub problem: Option<String>,
 }

@@ -6,6 +6,7 @@ use super::{
     Backups, Certificate, Disk, EngineInfo, ExternalAlert, Fleet, KEPT_SAMPLES, Metrics, Node,
     NodeLink, Probe, Role, Snapshot, Swarm, Volume, sort_snapshots,
 };
+use crate::text::SafeText;
 
 /// One message of a collector to the picture of the fleet.
 #[derive(Debug, Clone)]
@@ -23,11 +24,11 @@ pub enum Datum {
     },
     Engine {
         node: String,
-        reading: Result<EngineInfo, String>,
+        reading: Result<EngineInfo, SafeText>,
     },
     Metrics {
         node: String,
-        reading: Result<Metrics, String>,
+        reading: Result<Metrics, SafeText>,
     },
     /// The local disks of a node.
     Disks {
@@ -36,15 +37,15 @@ pub enum Datum {
     },
     Volumes {
         node: String,
-        reading: Result<Vec<Volume>, String>,
+        reading: Result<Vec<Volume>, SafeText>,
     },
-    Swarm(Result<Swarm, String>),
-    Snapshots(Result<Vec<Snapshot>, String>),
-    Backups(Result<Backups, String>),
-    Certificates(Result<Vec<Certificate>, String>),
-    Probes(Result<Vec<Probe>, String>),
+    Swarm(Result<Swarm, SafeText>),
+    Snapshots(Result<Vec<Snapshot>, SafeText>),
+    Backups(Result<Backups, SafeText>),
+    Certificates(Result<Vec<Certificate>, SafeText>),
+    Probes(Result<Vec<Probe>, SafeText>),
     /// What Alertmanager alerts of.
-    ExternalAlerts(Result<Vec<ExternalAlert>, String>),
+    ExternalAlerts(Result<Vec<ExternalAlert>, SafeText>),
 }
 
 impl Fleet {
@@ -56,9 +57,10 @@ impl Fleet {
                 if let Some(n) = self.node_mut(&node) {
                     // What is read over the connection is stale as soon as the connection is lost.
                     if let NodeLink::Down { reason, .. } = &link {
+                        let reason = SafeText::from(reason.as_str());
                         n.engine.record(Err(reason.clone()), at);
                         n.metrics.record(Err(reason.clone()), at);
-                        n.volumes.record(Err(reason.clone()), at);
+                        n.volumes.record(Err(reason), at);
                     }
                     // Keep the moment of the first loss over further failed attempts.
                     if let (NodeLink::Down { reason: old, .. }, NodeLink::Down { reason, .. }) =

@@ -141,7 +141,14 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
         }
         if let Some((at, Err(why))) = &repository.check {
             let key = format!("{name}/check");
-            found.push(finding(key, &what, why.clone(), Some(*at), row, "backups"));
+            found.push(finding(
+                key,
+                &what,
+                why.to_string(),
+                Some(*at),
+                row,
+                "backups",
+            ));
         }
     }
     for restore in backups.restores.iter().filter(|r| r.interrupted) {

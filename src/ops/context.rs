@@ -10,6 +10,7 @@ use crate::docker::Nodes;
 use crate::edge::EdgeEndpoints;
 use crate::host::HostOptions;
 use crate::job::{Journal, Runner};
+use crate::ops::OpsError;
 use crate::stack::{AppFile, Catalogue};
 
 /// An opened fleet. Cheap to clone; nothing is connected before it is used.
@@ -71,7 +72,7 @@ impl FleetContext {
     ///
     /// # Errors
     /// When the authority's file of `[edge]` can't be read.
-    pub fn probe_settings(&self) -> Result<ProbeSettings, String> {
+    pub fn probe_settings(&self) -> Result<ProbeSettings, OpsError> {
         Ok(ProbeSettings {
             edge: EdgeEndpoints::load(&self.config, &self.nodes)?,
             checks: self.answer_checks(),

@@ -10,6 +10,7 @@ use super::{FleetContext, Request};
 use crate::docker::NodeHandle;
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Service, Swarm};
+use crate::ops::OpsError;
 use crate::stack::{AppFile, EdgeSettings, Labels};
 
 pub(super) async fn edge_settings_steps(
@@ -17,10 +18,10 @@ pub(super) async fn edge_settings_steps(
     switches: &EdgeSettings,
     manager: &NodeHandle,
     cx: &FleetContext,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let folder = cx.config.folder();
     let file = match &folder {
-        Some(folder) => AppFile::load(folder, app).map_err(|e| e.to_string())?,
+        Some(folder) => AppFile::load(folder, app)?,
         None => None,
     };
     if file.is_some() {

@@ -6,6 +6,7 @@ use super::{FleetContext, Request, RestoreDestination};
 use crate::backup::list_app_names;
 use crate::host::Host;
 use crate::job::{Job, LockRequest};
+use crate::ops::OpsError;
 
 /// What a request changes of applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,17 +77,13 @@ impl Request {
 pub(super) async fn list_touched_apps(
     request: &Request,
     cx: &FleetContext,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, OpsError> {
     Ok(match request.touched_apps() {
         TouchedApps::Nothing => Vec::new(),
         TouchedApps::Apps(apps) => apps,
         more => {
-            let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-            let swarm = manager
-                .docker
-                .query_swarm()
-                .await
-                .map_err(|e| e.to_string())?;
+            let manager = cx.nodes.find_manager().await?;
+            let swarm = manager.docker.query_swarm().await?;
             let app = |s: &crate::model::Service| s.stack.clone().unwrap_or_else(|| s.name.clone());
             match more {
                 TouchedApps::AppOfService(service) => {
@@ -113,7 +110,7 @@ pub(super) async fn hold_touched_apps(
     job: &mut Job,
     request: &Request,
     cx: &FleetContext,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let apps = list_touched_apps(request, cx).await?;
     if apps.is_empty() {
         return Ok(());
@@ -151,7 +148,7 @@ pub(super) async fn hold_touched_apps(
 ///
 /// # Errors
 /// One sentence: config.toml has no such node.
-pub(super) fn find_storage_host(cx: &FleetContext) -> Result<&Host, String> {
+pub(super) fn find_storage_host(cx: &FleetContext) -> Result<&Host, OpsError> {
     let name = &cx.config.storage.node;
     let node = cx.nodes.get(name);
     let node = node.ok_or_else(|| {

@@ -6,6 +6,7 @@ mod context;
 mod deploy;
 mod edge_settings;
 mod erase;
+mod error;
 mod export;
 mod holds;
 mod membership;
@@ -37,6 +38,7 @@ pub use backup::{
     run_nightly_backup, take_over_fleet_files,
 };
 pub use context::FleetContext;
+pub use error::OpsError;
 pub use request::{Request, RestoreDestination, RestoreScope};
 pub use shell::{ShellTarget, build_shell_command, find_shell_target};
 pub use versions::{ServiceVersions, query_newer_versions};
@@ -47,7 +49,7 @@ pub use versions::{ServiceVersions, query_newer_versions};
 /// # Errors
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
-pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
     let mut job = dispatch_request(request, cx).await?;
     if job.holds.is_empty() {
         holds::hold_touched_apps(&mut job, request, cx).await?;
@@ -55,11 +57,13 @@ pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, Stri
     Ok(job)
 }
 
-async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
     match request {
         // A blank fleet has no manager yet.
         Request::Provision { options } => {
-            return crate::provision::provision_job(&cx.config, &cx.nodes, options);
+            return Ok(crate::provision::provision_job(
+                &cx.config, &cx.nodes, options,
+            )?);
         }
         Request::Backup { .. } | Request::Repo { .. } => {
             return backup::build_backup_job(request, cx).await;
@@ -89,7 +93,7 @@ async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, S
         }
         _ => {}
     }
-    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let manager = cx.nodes.find_manager().await?;
     let (confirm, steps) = match request {
         Request::Deploy { .. }
         | Request::Redeploy { .. }
@@ -133,7 +137,7 @@ async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, S
 ///
 /// # Errors
 /// One sentence, for the same reasons as [`build_job`].
-pub async fn build_job_at_once(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+pub async fn build_job_at_once(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
     match request {
         Request::Backup { apps } if apps.len() == 1 => {
             backup::build_app_backup_job(&apps[0], cx).await
@@ -223,7 +227,7 @@ fn check_exit_code(
 pub async fn read_secret_versions(
     cx: &FleetContext,
     app: &str,
-) -> Result<std::collections::BTreeMap<String, u32>, String> {
+) -> Result<std::collections::BTreeMap<String, u32>, OpsError> {
     deploy::secrets::SecretStore::open(cx, app)?
         .newest_versions()
         .await
@@ -237,7 +241,7 @@ pub async fn read_secret(
     cx: &FleetContext,
     app: &str,
     name: &str,
-) -> Result<secrecy::SecretString, String> {
+) -> Result<secrecy::SecretString, OpsError> {
     let store = deploy::secrets::SecretStore::open(cx, app)?;
     let versions = store.newest_versions().await?;
     let version = versions.get(name).ok_or_else(|| {

@@ -5,6 +5,7 @@ use super::{FleetContext, Request, membership, reboot};
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
 use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::ops::OpsError;
 
 /// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
 pub(super) async fn query_swarm_node_id(node: &str, cx: &FleetContext) -> Option<String> {
@@ -20,7 +21,7 @@ pub(super) async fn build_node_job(
     request: &Request,
     node: &str,
     cx: &FleetContext,
-) -> Result<Job, String> {
+) -> Result<Job, OpsError> {
     let found = |name: &str| {
         cx.nodes.get(name).ok_or_else(|| {
             let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
@@ -29,7 +30,7 @@ pub(super) async fn build_node_job(
     };
     let manager = async || {
         let manager = cx.nodes.find_manager_beside(node).await;
-        manager.map_err(|e| e.to_string())
+        manager.map_err(OpsError::from)
     };
     let target = NodeTarget {
         name: node.to_owned(),
@@ -49,9 +50,9 @@ pub(super) async fn build_node_job(
             check_holds_no_data(node, cx)?;
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
-                return Err(format!(
+                return Err(OpsError::failed(format_args!(
                     "{node} is in no swarm, or does not answer: `matou remove-node {node}` strikes off a node that is lost"
-                ));
+                )));
             }
             typed(vec![
                 node_stage(
@@ -155,13 +156,13 @@ impl Step for WaitForDrainedNode {
 }
 
 /// Fails for the node that holds the fleet's data: it is not taken out.
-fn check_holds_no_data(node: &str, cx: &FleetContext) -> Result<(), String> {
+fn check_holds_no_data(node: &str, cx: &FleetContext) -> Result<(), OpsError> {
     let storage = &cx.config.storage;
     if storage.node == node && storage.driver != StorageDriver::Local {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{node} holds the fleet's data at {}: move it first, and name another [storage] node in config.toml",
             storage.path.display()
-        ));
+        )));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::tasks::{docker_failed, query_swarm};
 use crate::host::{Command, Host};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Availability;
+use crate::ops::OpsError;
 
 /// Label of the node in the swarm: the availability to restore. It outlives the console, so that a
 /// job that was cut off is ended in order by running it again.
@@ -252,13 +253,13 @@ pub(super) fn parse_pending_upgrades(simulated: &str) -> Vec<(String, String, St
 /// Asks the package manager what an upgrade would change.
 pub(super) async fn query_pending_upgrades(
     host: &Host,
-) -> Result<Vec<(String, String, String)>, String> {
+) -> Result<Vec<(String, String, String)>, OpsError> {
     let command = Command::new("apt-get")
         .args(["--simulate", "--allow-change-held-packages", "dist-upgrade"])
         .sudo()
         .timeout(Duration::from_secs(120))
         .label("look for upgrades");
-    let output = host.run_ok(&command).await.map_err(|e| e.to_string())?;
+    let output = host.run_ok(&command).await?;
     Ok(parse_pending_upgrades(&output.stdout_text()))
 }
 
@@ -287,9 +288,7 @@ impl Step for UpgradePackages {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let pending = query_pending_upgrades(&cx.host)
-            .await
-            .map_err(StepError::Failed)?;
+        let pending = query_pending_upgrades(&cx.host).await?;
         if pending.is_empty() {
             let same = Change::same("every package is up to date");
             return Ok(Check::Done(vec![same]));

@@ -11,6 +11,7 @@ use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Service, Swarm};
+use crate::ops::OpsError;
 
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
@@ -23,16 +24,16 @@ pub(super) fn remove_steps(
     app: &str,
     volumes: &[String],
     cx: &FleetContext,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     if let Some(other) = volumes.iter().find(|v| {
         !v.starts_with(&format!("{app}_"))
             || !v
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
     }) {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{other} is no volume of {app}: those begin with {app}_"
-        ));
+        )));
     }
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveApp {
         app: app.to_owned(),
@@ -70,9 +71,7 @@ impl Step for RemoveFleetFiles {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let (there, _) = super::load_fleet_files(&self.cx)
-            .await
-            .map_err(StepError::Failed)?;
+        let (there, _) = super::load_fleet_files(&self.cx).await?;
         let line = format!("apps/{}.toml on the storage node", self.app);
         Ok(match there.has_app(&self.app) {
             true => Check::Change(vec![
@@ -84,7 +83,7 @@ impl Step for RemoveFleetFiles {
 
     async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         let struck = super::remove_app_files(&self.cx, &self.app).await;
-        struck.map_err(StepError::Failed)
+        struck.map_err(StepError::from)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::docker::Nodes;
 use crate::edge::{self, AcmeCertificate, AcmeFile, EdgeEndpoints, PresentedCertificate};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
+use crate::ops::OpsError;
 
 /// How often the swarm and the edge are asked while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -24,7 +25,10 @@ const RESTART_WAIT: Duration = Duration::from_secs(120);
 const ISSUE_WAIT: Duration = Duration::from_secs(120);
 
 /// Returns the step that renews the certificate of a domain.
-pub(super) fn renewal_steps(domain: &str, cx: &FleetContext) -> Result<Vec<Box<dyn Step>>, String> {
+pub(super) fn renewal_steps(
+    domain: &str,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     Ok(vec![Box::new(RenewCertificate {
         domain: domain.to_ascii_lowercase(),
         nodes: cx.nodes.clone(),
@@ -46,7 +50,7 @@ impl RenewCertificate {
         let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
         AcmeFile::find(&self.nodes, &self.storage, manager, swarm)
             .await
-            .map_err(StepError::Failed)
+            .map_err(StepError::from)
     }
 
     /// The service whose router asks for the domain.
@@ -183,7 +187,7 @@ impl Step for RenewCertificate {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let swarm = query_swarm(cx).await?;
         let file = self.find_acme_file(cx, &swarm).await?;
-        let store = file.read().await.map_err(StepError::Failed)?;
+        let store = file.read().await?;
         let stored: Vec<&AcmeCertificate> = store
             .certificates
             .iter()
@@ -233,7 +237,7 @@ impl Step for RenewCertificate {
             Ok(()) => file
                 .remove_certificates(&self.domain)
                 .await
-                .map_err(StepError::Failed),
+                .map_err(StepError::from),
             Err(_) => Ok(0),
         };
         // Whatever went wrong, the edge comes back.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{FleetContext, Request};
-use crate::collect::read_bans;
+use crate::collect::{CollectError, read_bans};
 use crate::host::Command;
 use crate::job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::model::{Ban, normalize_network};
+use crate::ops::OpsError;
 
 /// Makes the job, with a track for each node. A node that can't be asked does not stop the others.
 ///
@@ -19,7 +20,7 @@ pub(super) fn build_unban_job(
     address: &str,
     node: Option<&str>,
     cx: &FleetContext,
-) -> Result<Job, String> {
+) -> Result<Job, OpsError> {
     let address = normalize_network(address)?;
     let tracks: Vec<Track> = cx
         .nodes
@@ -37,11 +38,11 @@ pub(super) fn build_unban_job(
         .collect();
     if tracks.is_empty() {
         let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "no node is named {:?}, only {}",
             node.unwrap_or_default(),
             names.join(", ")
-        ));
+        )));
     }
     let stage = Stage {
         title: request.title(),
@@ -60,8 +61,8 @@ struct UnbanAddress {
 
 impl UnbanAddress {
     /// The bans of the address on the node.
-    async fn read_address_bans(&self, cx: &StepContext) -> Result<Vec<Ban>, StepError> {
-        let all = read_bans(&cx.host).await.map_err(StepError::Failed)?;
+    async fn read_address_bans(&self, cx: &StepContext) -> Result<Vec<Ban>, CollectError> {
+        let all = read_bans(&cx.host).await?;
         let ours = all.into_iter().filter(|b| b.address == self.address);
         Ok(ours.collect())
     }
@@ -86,8 +87,8 @@ impl Step for UnbanAddress {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let bans = match self.read_address_bans(cx).await {
-            Err(StepError::Failed(why)) if !self.named && why.starts_with("has no fail2ban") => {
-                return Ok(Check::Done(vec![Change::same(why)]));
+            Err(e @ CollectError::Absent(_)) if !self.named => {
+                return Ok(Check::Done(vec![Change::same(e.to_string())]));
             }
             other => other?,
         };

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::FleetContext;
-use crate::registry::{self, ImageReference, NewerVersion, VersionTag};
+use crate::ops::OpsError;
+use crate::registry::{self, ImageReference, NewerVersion, RegistryError, VersionTag};
+use crate::text::SafeText;
 
 /// A service's image, and the newer versions of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,7 +15,7 @@ pub struct ServiceVersions {
     /// As it runs.
     pub image: String,
     /// Newest first; or why nothing is known of them.
-    pub newer: Result<Vec<NewerVersion>, String>,
+    pub newer: Result<Vec<NewerVersion>, SafeText>,
 }
 
 impl ServiceVersions {
@@ -32,13 +34,9 @@ impl ServiceVersions {
 pub async fn query_newer_versions(
     cx: &FleetContext,
     app: &str,
-) -> Result<Vec<ServiceVersions>, String> {
-    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())?;
+) -> Result<Vec<ServiceVersions>, OpsError> {
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     let services = swarm
         .services
         .iter()
@@ -48,26 +46,26 @@ pub async fn query_newer_versions(
         ServiceVersions {
             service: short.unwrap_or(&service.name).to_owned(),
             image: service.image.clone(),
-            newer: query_image_versions(&service.image).await,
+            newer: query_image_versions(&service.image)
+                .await
+                .map_err(SafeText::of),
         }
     });
     let all = futures_util::future::join_all(asked).await;
     match all.is_empty() {
-        true => Err(format!(
+        true => Err(OpsError::failed(format_args!(
             "there is no application {app}; `matou status` lists them"
-        )),
+        ))),
         false => Ok(all),
     }
 }
 
-async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, String> {
-    let reference = ImageReference::parse(image).map_err(|e| e.to_string())?;
+async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, OpsError> {
+    let reference = ImageReference::parse(image).map_err(RegistryError::from)?;
     let tag = &reference.tag;
     let current = VersionTag::parse(tag)
         .ok_or_else(|| format!("the tag {tag} holds no version: pin the image to one"))?;
-    let tags = registry::list_image_tags(image)
-        .await
-        .map_err(|e| e.to_string())?;
+    let tags = registry::list_image_tags(image).await?;
     Ok(registry::list_newer_versions(
         &current,
         tags.iter().map(String::as_str),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
+use crate::text::SafeText;
 
 /// Prints `key TAB value` lines; a key may come often.
 const AUDIT_SCRIPT: &str = r#"exec </dev/null 2>/dev/null
@@ -134,7 +135,7 @@ fn is_loopback_listener(listens: &str) -> bool {
 pub async fn audit_nodes(
     config: &Config,
     nodes: &Nodes,
-) -> Vec<(String, Result<NodeAudit, String>)> {
+) -> Vec<(String, Result<NodeAudit, SafeText>)> {
     let handles: Vec<&NodeHandle> = nodes.iter().collect();
     let looking = handles.iter().map(|handle| async move {
         let command = Command::new("sh")
@@ -146,7 +147,7 @@ pub async fn audit_nodes(
         let output = handle.host.run_ok(&command).await;
         output
             .map(|o| NodeAudit::parse(&o.stdout_text()))
-            .map_err(|e| e.to_string())
+            .map_err(SafeText::of)
     });
     let mut audits = futures_util::future::join_all(looking).await;
     let alone = handles.len() < 2;

@@ -15,6 +15,7 @@ use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
 use crate::model::Role;
+use crate::provision::ProvisionError;
 
 const SERVICE: &str = "/etc/systemd/system/matou-backup.service";
 const TIMER: &str = "/etc/systemd/system/matou-backup.timer";
@@ -89,7 +90,7 @@ impl Concern for BackupConcern {
             .with_command("cron-restic", FIND_CRON_SCRIPT)
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let config = at.config();
         if config.backup.primary_repository().is_none() {
             let there = at.facts.file(TIMER).is_some();

@@ -11,6 +11,7 @@ use super::facts::{FactQuery, OsRelease};
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Free bytes that installing all packages needs, with a margin.
 const LEAST_FREE: u64 = 1 << 30;
@@ -51,7 +52,7 @@ impl Concern for BaseConcern {
         desired_base_packages(config).package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let os = at.facts.os_release();
         if !is_supported_os(&os) {
             let name = if os.name.is_empty() {
@@ -59,10 +60,10 @@ impl Concern for BaseConcern {
             } else {
                 &os.name
             };
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "{} runs {name}: matou provisions Debian 12 and 13, Ubuntu 22.04 and 24.04",
                 at.node.name
-            ));
+            )));
         }
         let mut lines = vec![Change::same(os.name)];
         let broken = at.facts.broken_packages();
@@ -89,12 +90,12 @@ impl Concern for BaseConcern {
             && free < LEAST_FREE
             && (missing || at.facts.engine().is_none())
         {
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "the disk of {} is full: {place} has {} free, and installing needs {}",
                 at.node.name,
                 crate::text::human_bytes(free),
                 crate::text::human_bytes(LEAST_FREE)
-            ));
+            )));
         }
         Ok(check_from_lines(lines))
     }
@@ -157,11 +158,15 @@ mod tests {
             ("free", "Avail Mounted\n5000000 /var\n99000000000 /"),
         ]);
         let e = check_of(&BaseConcern, &config, full).unwrap_err();
-        assert!(e.contains("/var has 4.8 MiB free"), "{e}");
+        assert!(e.to_string().contains("/var has 4.8 MiB free"), "{e}");
         let strange =
             NodeFacts::of(&[("os", "ID=alpine\nPRETTY_NAME=\"Alpine 3\"\nVERSION_ID=3.20")]);
         let e = check_of(&BaseConcern, &config, strange).unwrap_err();
-        assert!(e.contains("runs Alpine 3: matou provisions Debian"), "{e}");
+        assert!(
+            e.to_string()
+                .contains("runs Alpine 3: matou provisions Debian"),
+            "{e}"
+        );
     }
 
     #[test]

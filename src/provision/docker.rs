@@ -13,6 +13,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, DockerSource, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 
 const KEY: &str = "/etc/apt/keyrings/docker.asc";
 const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
@@ -110,15 +111,15 @@ impl Concern for DockerConcern {
         }
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let engine = at.facts.engine();
         if let Some(engine) = &engine
             && engine.major_version().is_some_and(|m| m < OLDEST_MAJOR)
         {
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "the engine of {} is too old ({}): matou needs Docker 20.10 or newer; remove it, and it is installed anew",
                 at.node.name, engine.version
-            ));
+            )));
         }
         let source = at.config().provision.docker;
         let found = find_engine_package(at);
@@ -273,6 +274,6 @@ mod tests {
         let found =
             facts("docker.io ii 18").with("docker-info", r#"{"ServerVersion":"18.09.1"}"#, 0);
         let e = check_of(&DockerConcern, &config(""), found).unwrap_err();
-        assert!(e.contains("too old (18.09.1)"), "{e}");
+        assert!(e.to_string().contains("too old (18.09.1)"), "{e}");
     }
 }

@@ -17,6 +17,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 const PATH: &str = "/etc/docker/daemon.json";
 
@@ -64,7 +65,7 @@ impl Concern for EngineConcern {
         desired_engine_unit().fact_query().with_files([PATH])
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let (old, new) = compare_daemon_json(at)?;
         let mut lines = vec![match &new {
             None => Change::same(PATH),
@@ -91,7 +92,7 @@ impl Concern for EngineConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_engine_unit().apply(at, run).await?;
-        let (_, new) = compare_daemon_json(at).map_err(StepError::Failed)?;
+        let (_, new) = compare_daemon_json(at)?;
         let Some(new) = new else { return Ok(()) };
         run.write_file(&format!("{PATH}.matou"), &new, 0o644)
             .await?;
@@ -108,14 +109,14 @@ pub(super) async fn write_daemon_json(
     at: &NodeView<'_>,
     run: &NodeExecutor<'_>,
 ) -> Result<(), StepError> {
-    match compare_daemon_json(at).map_err(StepError::Failed)? {
+    match compare_daemon_json(at)? {
         (_, Some(new)) => run.write_file(PATH, &new, 0o644).await,
         _ => Ok(()),
     }
 }
 
 /// Returns daemon.json as it is, and as it should be when that differs.
-fn compare_daemon_json(at: &NodeView<'_>) -> Result<(String, Option<String>), String> {
+fn compare_daemon_json(at: &NodeView<'_>) -> Result<(String, Option<String>), ProvisionError> {
     let old = at.facts.file(PATH).map_or_else(String::new, |f| f.content);
     let mut map: Map<String, Value> = match old.trim() {
         "" => Map::new(),
@@ -132,7 +133,7 @@ fn compare_daemon_json(at: &NodeView<'_>) -> Result<(String, Option<String>), St
     if map == before && !old.is_empty() {
         return Ok((old, None));
     }
-    let text = serde_json::to_string_pretty(&map).map_err(|e| e.to_string())?;
+    let text = serde_json::to_string_pretty(&map).map_err(ProvisionError::failed)?;
     Ok((old, Some(text + "\n")))
 }
 
@@ -198,7 +199,11 @@ mod tests {
     fn a_broken_file_is_not_overwritten() {
         let facts = NodeFacts::default().with_file(PATH, 0o644, "{ oops");
         let e = check_of(&EngineConcern, &config(""), facts).unwrap_err();
-        assert!(e.contains("daemon.json of n1 is no JSON object"), "{e}");
+        assert!(
+            e.to_string()
+                .contains("daemon.json of n1 is no JSON object"),
+            "{e}"
+        );
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::facts::{FactQuery, NodeFacts, random_fact_nonce};
 use crate::config::{Config, NodeConfig, NodeConnection};
 use crate::docker::{NodeHandle, Nodes};
+use crate::host::HostError;
+use crate::provision::ProvisionError;
 
 /// A node's facts, or why there are none.
-pub type FactsResult = Result<Arc<NodeFacts>, String>;
+pub type FactsResult = Result<Arc<NodeFacts>, HostError>;
 
 /// Gathers facts, one round trip a node, and keeps them until they are forgotten.
 pub struct FactCache {
@@ -109,7 +111,7 @@ impl FactCacheEntry {
             Ok(output) => Ok(Arc::new(
                 self.needs.parse_output(&nonce, &output.stdout_text()),
             )),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(e),
         };
         self.set(Some(known.clone()));
         known
@@ -129,11 +131,13 @@ impl FleetFacts<'_> {
     ///
     /// # Errors
     /// Why it could not be asked.
-    pub fn node_facts(&self, node: &str) -> Result<&NodeFacts, String> {
+    pub fn node_facts(&self, node: &str) -> Result<&NodeFacts, ProvisionError> {
         match self.facts.get(node) {
             Some(Ok(facts)) => Ok(facts),
-            Some(Err(e)) => Err(e.clone()),
-            None => Err(format!("no node is named {node}")),
+            Some(Err(e)) => Err(e.clone().into()),
+            None => Err(ProvisionError::failed(format_args!(
+                "no node is named {node}"
+            ))),
         }
     }
 
@@ -142,7 +146,7 @@ impl FleetFacts<'_> {
     ///
     /// # Errors
     /// When none of these is known, with what to write into config.toml.
-    pub fn node_address(&self, node: &NodeConfig) -> Result<IpAddr, String> {
+    pub fn node_address(&self, node: &NodeConfig) -> Result<IpAddr, ProvisionError> {
         if let Some(ip) = node.advertise.as_deref().and_then(|a| a.parse().ok()) {
             return Ok(ip);
         }
@@ -154,10 +158,10 @@ impl FleetFacts<'_> {
             (Ok(facts), ..) => facts,
             (Err(_), Some(ip), None) => return Ok(ip),
             (Err(e), ..) => {
-                return Err(format!(
+                return Err(ProvisionError::failed(format_args!(
                     "the address of {0} is not known, because it does not answer ({e}): bring it up, or write advertise = \"ADDRESS\" for {0} into config.toml",
                     node.name
-                ));
+                )));
             }
         };
         let addresses = facts.addresses();
@@ -178,7 +182,7 @@ impl FleetFacts<'_> {
             .min_by_key(|a| a.ip.is_ipv6())
             .map(|a| a.ip)
             .ok_or_else(|| {
-                format!(
+                ProvisionError::failed(format_args!(
                     "{} has no address on {interface}, only {}",
                     node.name,
                     addresses
@@ -186,7 +190,7 @@ impl FleetFacts<'_> {
                         .map(|a| format!("{} on {}", a.ip, a.interface))
                         .collect::<Vec<_>>()
                         .join(", ")
-                )
+                ))
             })
     }
 
@@ -194,7 +198,7 @@ impl FleetFacts<'_> {
     ///
     /// # Errors
     /// As [`FleetFacts::node_address`], of the first node without an address.
-    pub fn node_addresses(&self) -> Result<Vec<(&str, IpAddr)>, String> {
+    pub fn node_addresses(&self) -> Result<Vec<(&str, IpAddr)>, ProvisionError> {
         self.config
             .nodes
             .iter()

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use serde::de::DeserializeOwned;
 
 use crate::host::{Command, quote_args};
+use crate::provision::ProvisionError;
 
 /// The facts that concerns ask a node for, beside those that every node is asked for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -377,9 +378,10 @@ impl NodeFacts {
     ///
     /// # Errors
     /// Where the JSON is not as expected.
-    pub fn parse_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        serde_json::from_str(self.output(name))
-            .map_err(|e| format!("what `{name}` printed can't be read: {e}"))
+    pub fn parse_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ProvisionError> {
+        serde_json::from_str(self.output(name)).map_err(|e| {
+            ProvisionError::failed(format_args!("what `{name}` printed can't be read: {e}"))
+        })
     }
 
     /// A file that a concern asked for.

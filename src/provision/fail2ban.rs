@@ -11,6 +11,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Traefik's access log as JSON, where the catalogue's stack writes it. Keys come in the order of
 /// the alphabet. fail2ban finds a date only when its pattern ends where a word does: after the zone.
@@ -26,7 +27,7 @@ const LOG: &str = "# Kept by `matou provision`.\nd /var/log/traefik 0750 root ad
 
 const ROTATE: &str = "# Kept by `matou provision`.\n/var/log/traefik/*.log {\n    daily\n    rotate 14\n    compress\n    delaycompress\n    missingok\n    notifempty\n    copytruncate\n}\n";
 
-fn render_jails(at: &NodeView<'_>) -> Result<String, String> {
+fn render_jails(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let mut friends = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
     friends.extend(
         at.fleet
@@ -61,7 +62,7 @@ fn desired_traefik_logs() -> DesiredState {
         .on_file_change("systemd-tmpfiles --create /etc/tmpfiles.d/matou-traefik.conf")
 }
 
-fn desired_jails(at: &NodeView<'_>) -> Result<DesiredState, String> {
+fn desired_jails(at: &NodeView<'_>) -> Result<DesiredState, ProvisionError> {
     Ok(DesiredState::default()
         .with_file("/etc/fail2ban/filter.d/matou-traefik.conf", 0o644, FILTER)
         .with_file("/etc/fail2ban/jail.d/matou.local", 0o644, render_jails(at)?)
@@ -88,7 +89,7 @@ impl Concern for Fail2banConcern {
         desired_traefik_logs().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = desired_traefik_logs().compare(at.facts);
         lines.extend(desired_jails(at)?.compare(at.facts));
         Ok(check_from_lines(lines))
@@ -96,9 +97,6 @@ impl Concern for Fail2banConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_traefik_logs().apply(at, run).await?;
-        desired_jails(at)
-            .map_err(StepError::Failed)?
-            .apply(at, run)
-            .await
+        desired_jails(at)?.apply(at, run).await
     }
 }

@@ -10,6 +10,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Shell patterns, the most that may be allowed, and why.
 const RULES: [(&str, u32, &str); 8] = [
@@ -67,7 +68,7 @@ impl Concern for FilesConcern {
         )
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let listing = at.facts.output("permissions");
         let wide = find_wide_permissions(listing);
         if wide.is_empty() {

@@ -18,6 +18,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 
 const RULES: &str = "/etc/matou/firewall.nft";
 /// Hash of the rules as the kernel lists them.
@@ -91,7 +92,7 @@ fn split_ip_families(addresses: impl IntoIterator<Item = String>) -> (Vec<String
     addresses.into_iter().partition(|a| !a.contains(':'))
 }
 
-fn render_firewall_rules(at: &NodeView<'_>) -> Result<String, String> {
+fn render_firewall_rules(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let config = at.config();
     let fleet = at.fleet.node_addresses()?;
     let (fleet4, fleet6) =
@@ -152,7 +153,7 @@ fn render_firewall_rules(at: &NodeView<'_>) -> Result<String, String> {
     Ok(text)
 }
 
-fn desired_firewall_file(at: &NodeView<'_>) -> Result<DesiredFile, String> {
+fn desired_firewall_file(at: &NodeView<'_>) -> Result<DesiredFile, ProvisionError> {
     Ok(DesiredFile {
         path: RULES.into(),
         content: render_firewall_rules(at)?,
@@ -179,7 +180,7 @@ impl Concern for FirewallConcern {
         desired_firewall_unit().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         for other in ["ufw.service", "firewalld.service"] {
             let name = other.trim_end_matches(".service");
             let found = at.facts.unit(other);
@@ -228,7 +229,7 @@ impl Concern for FirewallConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_firewall_unit().apply(at, run).await?;
-        let file = desired_firewall_file(at).map_err(StepError::Failed)?;
+        let file = desired_firewall_file(at)?;
         run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
             .await?;
         run.write_file(&format!("{RULES}.new"), &file.content, file.mode)

@@ -8,6 +8,7 @@ use super::facts::FactQuery;
 use super::{Concern, NodeView, matou, provision_stages};
 use crate::config::Config;
 use crate::job::Check;
+use crate::provision::ProvisionError;
 
 /// Stands before each part of what a node prints; random when it counts.
 pub(crate) const MARK: &str = "@@";
@@ -17,7 +18,7 @@ pub(crate) fn check_printed_facts(
     config: &Config,
     printed: &str,
     wanted: impl Fn(&str) -> bool,
-) -> Vec<Result<Check, String>> {
+) -> Vec<Result<Check, ProvisionError>> {
     let Some(node) = config.nodes.first() else {
         return Vec::new();
     };
@@ -51,7 +52,10 @@ pub(crate) fn parse_printed_ports(printed: &str) -> Vec<u16> {
 }
 
 /// config.toml as its first node has it, when that is a manager.
-pub(crate) fn render_first_manager_config(config: &Config, text: &str) -> Result<String, String> {
+pub(crate) fn render_first_manager_config(
+    config: &Config,
+    text: &str,
+) -> Result<String, ProvisionError> {
     let node = config.nodes.first().ok_or("no nodes")?;
     let accepted = BTreeSet::new();
     let fleet = FleetFacts::from_facts(config, &accepted, []);

@@ -14,6 +14,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 const VOLUME: &str = "matou";
 const BRICK: &str = "/var/lib/matou/brick";
@@ -81,7 +82,7 @@ impl Concern for GlusterServersConcern {
         desired_gluster_server().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         Ok(check_from_lines(desired_gluster_server().compare(at.facts)))
     }
 
@@ -109,7 +110,7 @@ impl Concern for GlusterVolumeConcern {
         FactQuery::default().with_command("gluster", "gluster --mode=script volume info matou")
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let nodes = &at.config().storage.gluster;
         if at.facts.package_version("glusterfs-server").is_none() {
             return Ok(Check::Unknown(
@@ -188,17 +189,17 @@ impl Concern for GlusterMountConcern {
         desired_gluster_client().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mount = at.config().storage.path.to_string_lossy();
         let mut lines = desired_gluster_client().compare(at.facts);
         lines.push(match at.facts.output("gluster-mounted") {
             "fuse.glusterfs" => Change::same(format!("the store is mounted at {mount}")),
             "" => Change::add(format!("mount of the store at {mount}")),
             other => {
-                return Err(format!(
+                return Err(ProvisionError::failed(format_args!(
                     "{other} is mounted at {mount} of {} already: unmount it, or choose another [storage] path",
                     at.node.name
-                ));
+                )));
             }
         });
         Ok(check_from_lines(lines))

@@ -12,6 +12,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 const PATH: &str = "/etc/sysctl.d/99-zz-matou.conf";
 
@@ -164,7 +165,7 @@ impl Concern for KernelConcern {
             )
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
             let line = "the kernel is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));

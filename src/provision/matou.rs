@@ -16,6 +16,7 @@ use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::model::Role;
+use crate::provision::ProvisionError;
 
 const PROGRAM: &str = "/usr/local/bin/matou";
 const HASH: &str = "/var/lib/matou/matou.sha256";
@@ -51,17 +52,17 @@ pub struct MatouConcern;
 pub struct ManagerAccessConcern;
 
 /// Returns the SHA-256 of the running program, which is read once.
-fn hash_own_program() -> Result<&'static str, String> {
-    static HASH: OnceLock<Result<String, String>> = OnceLock::new();
+fn hash_own_program() -> Result<&'static str, ProvisionError> {
+    static HASH: OnceLock<std::io::Result<String>> = OnceLock::new();
     HASH.get_or_init(|| {
         use sha2::Digest;
-        let mut program = std::fs::File::open("/proc/self/exe").map_err(|e| e.to_string())?;
+        let mut program = std::fs::File::open("/proc/self/exe")?;
         let mut hash = sha2::Sha256::new();
-        std::io::copy(&mut program, &mut HashWriter(&mut hash)).map_err(|e| e.to_string())?;
+        std::io::copy(&mut program, &mut HashWriter(&mut hash))?;
         Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
     })
     .as_deref()
-    .map_err(|e| format!("matou can't read its own program: {e}"))
+    .map_err(|e| ProvisionError::failed(format_args!("matou can't read its own program: {e}")))
 }
 
 struct HashWriter<'a>(&'a mut sha2::Sha256);
@@ -110,7 +111,7 @@ fn manager_key_lines(at: &NodeView<'_>) -> Vec<String> {
 /// Reads the operator's config.toml and returns it as the manager needs it: the manager itself is
 /// the local machine, the other nodes are reached by their address in the fleet with the manager's
 /// key. `None` when the configuration comes from no file.
-fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, String> {
+fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, ProvisionError> {
     let Some(path) = &at.config().path else {
         return Ok(None);
     };
@@ -120,7 +121,10 @@ fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, String> {
 }
 
 /// Renders the manager's config.toml out of the text of the operator's.
-pub(super) fn render_manager_config(at: &NodeView<'_>, text: &str) -> Result<String, String> {
+pub(super) fn render_manager_config(
+    at: &NodeView<'_>,
+    text: &str,
+) -> Result<String, ProvisionError> {
     let mut doc: toml_edit::DocumentMut = text.parse().map_err(|e| format!("{e}"))?;
     let ssh = doc["ssh"].or_insert(toml_edit::table());
     ssh["identity"] = toml_edit::value(KEY);
@@ -185,7 +189,7 @@ pub(super) fn render_manager_config(at: &NodeView<'_>, text: &str) -> Result<Str
 }
 
 /// Renders known_hosts: the host keys of all nodes, read over connections that were verified.
-fn render_manager_known_hosts(at: &NodeView<'_>) -> Result<String, String> {
+fn render_manager_known_hosts(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let mut text = String::new();
     for (name, ip) in at.fleet.node_addresses()? {
         let facts = at.fleet.node_facts(name)?;
@@ -262,7 +266,7 @@ fn sha256_of_bytes(bytes: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, String> {
+fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, ProvisionError> {
     let file = |name: &str, content| DesiredFile {
         path: format!("{FOLDER}/{name}"),
         content,
@@ -308,7 +312,7 @@ impl Concern for MatouConcern {
             )
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = Vec::new();
         let arch = std::env::consts::ARCH;
         lines.push(if at.facts.architecture() != arch {
@@ -362,7 +366,7 @@ impl Concern for MatouConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
             .await?;
-        let hash = hash_own_program().map_err(StepError::Failed)?;
+        let hash = hash_own_program()?;
         let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
         let same = stored.as_deref() == Some(hash) && at.facts.succeeded("matou");
         if at.facts.architecture() == std::env::consts::ARCH && !same {
@@ -381,7 +385,7 @@ impl Concern for MatouConcern {
             run.run_script("make a key", make, [KEY, &at.node.name])
                 .await?;
         }
-        for file in desired_manager_files(at).map_err(StepError::Failed)? {
+        for file in desired_manager_files(at)? {
             if compare_desired_file(at.facts, &file).kind != ChangeKind::Same {
                 run.write_file(&file.path, &file.content, file.mode).await?;
             }
@@ -483,7 +487,7 @@ impl Concern for ManagerAccessConcern {
         manager_access_query(node)
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let keys = manager_key_lines(at);
         let managers = at
             .config()

@@ -13,6 +13,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
+use crate::provision::ProvisionError;
 
 const SERVICE: &str = "/etc/systemd/system/matou-metrics.service";
 const TIMER: &str = "/etc/systemd/system/matou-metrics.timer";
@@ -63,7 +64,7 @@ impl Concern for MetricsConcern {
         desired_metrics_timer().fact_query()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         Ok(check_from_lines(desired_metrics_timer().compare(at.facts)))
     }
 

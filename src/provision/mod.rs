@@ -13,6 +13,7 @@ mod docker;
 mod drain;
 mod engine;
 mod engine_facts;
+mod error;
 mod executor;
 mod fact_cache;
 mod facts;
@@ -51,6 +52,7 @@ use crate::docker::Nodes;
 use crate::job::{Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::model::Role;
 
+pub use error::ProvisionError;
 use executor::NodeExecutor;
 use fact_cache::{FactCache, FleetFacts};
 pub use facts::{FactQuery, NodeFacts};
@@ -85,7 +87,7 @@ pub trait Concern: Send + Sync {
     ///
     /// # Errors
     /// Why the node can't be judged or can't be changed, and what to do about it.
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String>;
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError>;
 
     /// Changes what differs. Called only when `check` found a difference. An earlier run may have
     /// been interrupted: each part may be done already.
@@ -203,7 +205,7 @@ pub fn provision_job(
     config: &Arc<Config>,
     nodes: &Nodes,
     options: &ProvisionOptions,
-) -> Result<Job, String> {
+) -> Result<Job, ProvisionError> {
     for name in options.only.iter().chain(&options.skip) {
         check_known_name("concern", name, CONCERNS.into_iter())?;
     }
@@ -353,14 +355,16 @@ fn check_known_name<'a>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), String> {
+) -> Result<(), ProvisionError> {
     if all.clone().any(|n| n == name) {
         return Ok(());
     }
     let near = find_nearest_name(name, all.clone())
         .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
     let all = all.collect::<Vec<_>>().join(", ");
-    Err(format!("there is no {what} {name:?}, only {all}{near}"))
+    Err(ProvisionError::failed(format_args!(
+        "there is no {what} {name:?}, only {all}{near}"
+    )))
 }
 
 /// A concern on a node, as a step of a job.
@@ -377,7 +381,7 @@ impl ConcernStep {
         picture: &'a FleetFacts<'a>,
         node: &str,
     ) -> Result<NodeView<'a>, StepError> {
-        let facts = picture.node_facts(node).map_err(StepError::Failed)?;
+        let facts = picture.node_facts(node)?;
         let node = picture
             .node_config(node)
             .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
@@ -403,7 +407,7 @@ impl Step for ConcernStep {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let picture = self.survey.gather_facts().await;
         let at = self.node_view(&picture, &cx.node)?;
-        self.concern.check(&at).map_err(StepError::Failed)
+        self.concern.check(&at).map_err(StepError::from)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {

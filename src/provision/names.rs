@@ -12,6 +12,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 
 const HOSTS: &str = "/etc/hosts";
 const BEGIN: &str = "# matou: the fleet's nodes, kept by `matou provision`";
@@ -44,7 +45,7 @@ impl Concern for NamesConcern {
             .with_command("hostname", "show /proc/sys/kernel/hostname")
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = Vec::new();
         let name = &at.node.name;
         let now = at.facts.output("hostname");
@@ -76,7 +77,7 @@ impl Concern for NamesConcern {
             run.write_file(&cloud.path, &cloud.content, cloud.mode)
                 .await?;
         }
-        let (old, new) = compare_hosts_file(at).map_err(StepError::Failed)?;
+        let (old, new) = compare_hosts_file(at)?;
         if old != new {
             run.run_script("write /etc/hosts", &replace_file_script(), [HOSTS, &new])
                 .await?;
@@ -111,7 +112,7 @@ if is_mounted "$1"; then cat "$1.matou" >"$1"; rm "$1.matou"; else place "$1.mat
 }
 
 /// /etc/hosts as it is, and as it should be.
-fn compare_hosts_file(at: &NodeView<'_>) -> Result<(String, String), String> {
+fn compare_hosts_file(at: &NodeView<'_>) -> Result<(String, String), ProvisionError> {
     let old = at.facts.file(HOSTS).map_or_else(
         || "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned(),
         |f| f.content,

@@ -12,6 +12,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, StorageDriver};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Version 4 needs one port and no port mapper. A restarted server lets clients reclaim their locks
 /// for as long as the lease: 90 s by default, in which every write waits.
@@ -55,7 +56,7 @@ fn desired_nfs_server() -> DesiredState {
         .with_unit("nfs-server.service")
 }
 
-fn desired_nfs_exports(at: &NodeView<'_>) -> Result<DesiredState, String> {
+fn desired_nfs_exports(at: &NodeView<'_>) -> Result<DesiredState, ProvisionError> {
     let storage = &at.config().storage;
     let path = storage.path.to_string_lossy();
     // `mp`: the disk that should be there and is not mounted is not replaced by an empty folder.
@@ -102,12 +103,12 @@ impl Concern for NfsServerConcern {
         desired_nfs_server().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "{} is a container, whose kernel exports nothing: use [storage] driver = \"shared\" or \"local\"",
                 at.node.name
-            ));
+            )));
         }
         let mut lines = desired_nfs_server().compare(at.facts);
         lines.extend(desired_nfs_exports(at)?.compare(at.facts));
@@ -136,10 +137,7 @@ impl Concern for NfsServerConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_nfs_server().apply(at, run).await?;
-        desired_nfs_exports(at)
-            .map_err(StepError::Failed)?
-            .apply(at, run)
-            .await?;
+        desired_nfs_exports(at)?.apply(at, run).await?;
         run.run_script("export", "exportfs -ra", [""; 0]).await?;
         run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
             .await
@@ -173,7 +171,7 @@ impl Concern for NfsClientConcern {
         desired_nfs_client().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = desired_nfs_client().compare(at.facts);
         lines.extend(nfs3_service_changes(at));
         Ok(check_from_lines(lines))

@@ -12,6 +12,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 const PROGRAM: &str = "/usr/local/bin/restic";
 const HASH: &str = "/var/lib/matou/restic.sha256";
@@ -45,7 +46,7 @@ impl Concern for ResticConcern {
         }
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let Some(download) = &at.config().provision.restic else {
             return Ok(check_from_lines(desired_restic_package().compare(at.facts)));
         };

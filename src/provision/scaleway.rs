@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::fact_cache::FactCache;
 use crate::config::{Config, ScalewayConfig};
 use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::provision::ProvisionError;
 
 /// How long the API may take for one answer.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
@@ -150,7 +151,7 @@ impl SecurityGroupStep {
                 rules.push(SecurityGroupRule::accept_inbound("TCP", range, Some(*port)));
             }
         }
-        for (_, ip) in picture.node_addresses().map_err(StepError::Failed)? {
+        for (_, ip) in picture.node_addresses()? {
             rules.push(SecurityGroupRule::accept_inbound(
                 "ANY",
                 &whole(&ip.to_string()),
@@ -190,12 +191,12 @@ impl SecurityGroupStep {
             let token = token.clone();
             move |url: &str| call_scaleway_api("GET", url, &token, None)
         };
-        let answers =
-            tokio::task::spawn_blocking(move || Ok::<_, String>((get(&group)?, get(&rules)?)));
+        let answers = tokio::task::spawn_blocking(move || {
+            Ok::<_, ProvisionError>((get(&group)?, get(&rules)?))
+        });
         let (group, rules) = answers
             .await
-            .map_err(|e| StepError::failed(e.to_string()))?
-            .map_err(StepError::Failed)?;
+            .map_err(|e| StepError::failed(e.to_string()))??;
         let strange = |e: serde_json::Error| {
             StepError::failed(format!("Scaleway's API answers strangely: {e}"))
         };
@@ -223,7 +224,7 @@ fn call_scaleway_api(
     url: &str,
     token: &SecretString,
     body: Option<String>,
-) -> Result<String, String> {
+) -> Result<String, ProvisionError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
@@ -245,18 +246,18 @@ fn call_scaleway_api(
         .map_err(|e| format!("{method} {url}: {e}"))?;
     match answer.status().as_u16() {
         200..300 => Ok(text),
-        401 | 403 => Err(format!(
+        401 | 403 => Err(ProvisionError::failed(format_args!(
             "Scaleway refuses the token ({}): it needs the permission set InstancesFullAccess",
             answer.status().as_u16()
-        )),
+        ))),
         404 => Err(
             "Scaleway knows no such security group in that zone: look at [scaleway] in config.toml"
                 .into(),
         ),
-        code => Err(format!(
+        code => Err(ProvisionError::failed(format_args!(
             "{method} {url} answered {code}: {}",
             crate::text::clean_line(text.chars().take(200).collect::<String>().as_str())
-        )),
+        ))),
     }
 }
 
@@ -311,9 +312,7 @@ impl Step for SecurityGroupStep {
             call_scaleway_api("PUT", &all, &token, put)?;
             call_scaleway_api("PATCH", &group, &token, patch)
         });
-        done.await
-            .map_err(|e| StepError::failed(e.to_string()))?
-            .map_err(StepError::Failed)?;
+        done.await.map_err(|e| StepError::failed(e.to_string()))??;
         cx.out.note("the security group is set").await;
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::facts::{FactQuery, NodeFacts};
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection};
 use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 
 /// The first file that names a keyword wins, cloud-init's 50-… included.
 const PATH: &str = "/etc/ssh/sshd_config.d/00-matou.conf";
@@ -127,12 +128,12 @@ impl Concern for SshdConcern {
         }
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let node = &at.node.name;
         if !at.facts.succeeded("sshd") {
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "sshd of {node} does not accept its configuration: run `sshd -t` there"
-            ));
+            )));
         }
         if !at.facts.succeeded("sshd-include") {
             return Ok(Check::Change(vec![Change::decide(format!(

@@ -13,6 +13,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Filesystem, NodeConfig};
 use crate::job::{Change, ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 use crate::text::human_bytes;
 
 /// Volume group and logical volume.
@@ -217,7 +218,7 @@ fn parse_lvm_report(at: &NodeView<'_>) -> RawLvmReport {
     all
 }
 
-fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, String> {
+fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError> {
     let storage = &at.config().storage;
     let node = &at.node.name;
     let mount = storage.path.to_string_lossy();
@@ -256,10 +257,10 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, String> {
                     format!("{} {} {holds}", b.path, human_bytes(b.size))
                 })
                 .collect();
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "{node} has no device {written}; its disks are: {}",
                 found.join("; ")
-            ));
+            )));
         };
         let name = match path == written {
             true => written.to_string(),
@@ -281,18 +282,18 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, String> {
                 DeviceVerdict::Ours
             }
             Some(pv) if !pv.vg_name.is_empty() => {
-                return Err(format!(
+                return Err(ProvisionError::failed(format_args!(
                     "{name} of {node} belongs to the volume group {:?} of somebody else: take it out of config.toml, or run `vgreduce` on {node} first",
                     pv.vg_name
-                ));
+                )));
             }
             // A physical volume without a group: an earlier run was interrupted.
             Some(_) => DeviceVerdict::Empty,
             None => {
                 if let Some(place) = block.find_mount_point() {
-                    return Err(format!(
+                    return Err(ProvisionError::failed(format_args!(
                         "{name} of {node} is in use: mounted at {place}; name an unused device in [storage] devices"
-                    ));
+                    )));
                 }
                 match block.describe_content() {
                     None => DeviceVerdict::Empty,
@@ -365,14 +366,14 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, String> {
     let source = source.as_str();
     let mounted = source.starts_with("/dev/mapper/matou-data") || source.starts_with(DEVICE);
     if !source.is_empty() && !mounted {
-        return Err(format!(
+        return Err(ProvisionError::failed(format_args!(
             "{source} of {node} is mounted at {mount} already: unmount it, or choose another [storage] path"
-        ));
+        )));
     }
     if !mounted && at.facts.output("hidden") == "yes" {
-        return Err(format!(
+        return Err(ProvisionError::failed(format_args!(
             "{mount} of {node} holds files, which the mount would hide: move them away first"
-        ));
+        )));
     }
     lines.push(match (mounted, in_fstab) {
         (true, Some(line)) if line.contains(SHORT_DEVICE_TIMEOUT) => {
@@ -444,7 +445,7 @@ impl Concern for StorageConcern {
         }
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let storage = &at.config().storage;
         let mount = storage.path.to_string_lossy();
         if storage.devices.is_empty() {
@@ -454,10 +455,10 @@ impl Concern for StorageConcern {
             }]));
         }
         if at.facts.is_container() {
-            return Err(format!(
+            return Err(ProvisionError::failed(format_args!(
                 "{} is a container: it has no disks of its own; leave [storage] devices empty",
                 at.node.name
-            ));
+            )));
         }
         let mut lines: Vec<Change> = storage_packages(at.config())
             .iter()
@@ -478,7 +479,7 @@ impl Concern for StorageConcern {
                 .run_script(&format!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
                 .await;
         }
-        let found = inspect_storage(at).map_err(StepError::Failed)?;
+        let found = inspect_storage(at)?;
         let missing: Vec<&str> = storage_packages(at.config())
             .into_iter()
             .filter(|p| at.facts.package_version(p).is_none())
@@ -581,10 +582,15 @@ mod tests {
         let root = config("[storage]\ndevices = [\"/dev/vda\"]");
         let found = facts(&disk("/dev/vdb", "")).with("devices", "/dev/vda", 0);
         let e = check_accepting(&StorageConcern, &root, found, &["n1:/dev/vda"]).unwrap_err();
-        assert!(e.contains("/dev/vda of n1 is in use: mounted at /"), "{e}");
+        assert!(
+            e.to_string()
+                .contains("/dev/vda of n1 is in use: mounted at /"),
+            "{e}"
+        );
         let e = check_of(&StorageConcern, &config(TWO), facts(&disk("/dev/vdb", ""))).unwrap_err();
         assert!(
-            e.contains("n1 has no device /dev/vdc; its disks are: /dev/vda 8.0 GiB ext4"),
+            e.to_string()
+                .contains("n1 has no device /dev/vdc; its disks are: /dev/vda 8.0 GiB ext4"),
             "{e}"
         );
     }
@@ -630,6 +636,6 @@ mod tests {
             facts(&blocks).with("hidden", "yes", 0),
         )
         .unwrap_err();
-        assert!(e.contains("/mnt/data of n1 holds files"), "{e}");
+        assert!(e.to_string().contains("/mnt/data of n1 holds files"), "{e}");
     }
 }

@@ -19,6 +19,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, SuricataRules};
 use crate::job::{ChangeKind, Check, StepError};
+use crate::provision::ProvisionError;
 
 const SETTINGS: &str = "/etc/suricata/matou.yaml";
 const RULES: &str = "/etc/suricata/rules/matou.rules";
@@ -97,7 +98,7 @@ fn home_network(ip: IpAddr, prefix: u8) -> String {
     }
 }
 
-fn render_suricata_settings(at: &NodeView<'_>) -> Result<String, String> {
+fn render_suricata_settings(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let interface = at.facts.default_interface().ok_or_else(|| {
         format!(
             "{} has no default route: there is nothing to watch",
@@ -222,7 +223,7 @@ impl Concern for SuricataConcern {
             ])
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = desired_suricata_source(at).compare(at.facts);
         lines.extend(desired_suricata_packages(at.config()).compare(at.facts));
         lines.extend(
@@ -233,7 +234,7 @@ impl Concern for SuricataConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let config = at.config();
-        let settings = render_suricata_settings(at).map_err(StepError::Failed)?;
+        let settings = render_suricata_settings(at)?;
         desired_suricata_source(at).apply(at, run).await?;
         // Before the package is installed, which starts Suricata.
         let drop_in = DesiredState::default().with_file(

@@ -10,6 +10,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 use crate::text::human_bytes;
 
 const PATH: &str = "/swapfile";
@@ -62,7 +63,7 @@ impl Concern for SwapConcern {
             .with_files(["/etc/fstab"])
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
             let line = "swap is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));

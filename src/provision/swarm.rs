@@ -22,6 +22,7 @@ use crate::docker::DockerError;
 use crate::host::Command;
 use crate::job::{Change, Check, StepError};
 use crate::model::{Availability, Role};
+use crate::provision::ProvisionError;
 
 /// Networks that overlay networks may be cut out of, the first that no node has an address in.
 /// The engine's own choice, 10.0.0.0/8, collides with most providers' private networks.
@@ -196,7 +197,7 @@ impl Concern for SwarmConcern {
         FactQuery::default()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let node = at.node;
         let lines = match membership_state(at) {
             MembershipState::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
@@ -271,7 +272,10 @@ impl Concern for SwarmConcern {
 
 /// Compares a member's role, labels and availability, and on the first manager the settings of the
 /// swarm.
-fn compare_member(at: &NodeView<'_>, found: &SwarmNodeFacts) -> Result<Vec<Change>, String> {
+fn compare_member(
+    at: &NodeView<'_>,
+    found: &SwarmNodeFacts,
+) -> Result<Vec<Change>, ProvisionError> {
     let node = at.node;
     let mut lines = Vec::new();
     lines.push(if found.role == wanted_role_name(node) {
@@ -326,7 +330,7 @@ fn check_role_quorum(
     at: &NodeView<'_>,
     found: &SwarmNodeFacts,
     change: Change,
-) -> Result<Change, String> {
+) -> Result<Change, ProvisionError> {
     let lists = fleet_swarm_managers(at);
     let nodes: &[SwarmNodeFacts] = lists.first().map_or(&[], |(_, e)| &e.nodes);
     let count = nodes.iter().filter(|n| n.role == "manager").count();
@@ -344,10 +348,10 @@ fn check_role_quorum(
     let after = count.saturating_sub(1);
     let left = reachable.saturating_sub(usize::from(found.reachable));
     if after == 0 || left <= after / 2 {
-        return Err(format!(
+        return Err(ProvisionError::failed(format_args!(
             "{} can't become a worker: of the {after} managers that would be left {left} answer, and the swarm needs more than half of them",
             at.node.name
-        ));
+        )));
     }
     Ok(change)
 }
@@ -402,7 +406,7 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
     }
     match now {
         MembershipState::Init => {
-            let address = at.fleet.node_address(at.node).map_err(StepError::Failed)?;
+            let address = at.fleet.node_address(at.node)?;
             docker
                 .init_swarm(&address.to_string(), overlay_address_pools(at))
                 .await
@@ -468,11 +472,11 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
         .query_join_token(at.node.role)
         .await
         .map_err(failed)?;
-    let address = at.fleet.node_address(at.node).map_err(StepError::Failed)?;
+    let address = at.fleet.node_address(at.node)?;
     let mut addresses = Vec::new();
     for (node, _) in fleet_swarm_managers(at) {
         if node.name != at.node.name {
-            let ip = at.fleet.node_address(node).map_err(StepError::Failed)?;
+            let ip = at.fleet.node_address(node)?;
             addresses.push(SocketAddr::new(ip, 2377).to_string());
         }
     }
@@ -686,7 +690,7 @@ mod tests {
     fn a_role_that_is_none_is_no_reason_to_break_down() {
         let odd = engine(ACTIVE, &format!("[{}]", node("a", "neither")));
         let said = check_of(&SwarmConcern, &config(""), odd).unwrap_err();
-        assert!(said.contains("of the 0 managers"), "{said}");
+        assert!(said.to_string().contains("of the 0 managers"), "{said}");
     }
 
     #[test]

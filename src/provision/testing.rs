@@ -8,6 +8,7 @@ use super::facts::NodeFacts;
 use super::{Concern, NodeView};
 use crate::config::Config;
 use crate::job::Check;
+use crate::provision::ProvisionError;
 
 /// A fleet of three with one more table.
 pub fn config(more: &str) -> Config {
@@ -18,7 +19,11 @@ pub fn config(more: &str) -> Config {
 }
 
 /// What a concern says of n1 when these are its facts.
-pub fn check_of(concern: &dyn Concern, config: &Config, facts: NodeFacts) -> Result<Check, String> {
+pub fn check_of(
+    concern: &dyn Concern,
+    config: &Config,
+    facts: NodeFacts,
+) -> Result<Check, ProvisionError> {
     check_accepting(concern, config, facts, &[])
 }
 
@@ -28,7 +33,7 @@ pub fn check_accepting(
     config: &Config,
     facts: NodeFacts,
     accepted: &[&str],
-) -> Result<Check, String> {
+) -> Result<Check, ProvisionError> {
     let accepted: BTreeSet<String> = accepted.iter().map(|a| (*a).to_owned()).collect();
     let picture = FleetFacts::from_facts(config, &accepted, [("n1", facts.clone())]);
     concern.check(&NodeView {

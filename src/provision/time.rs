@@ -11,6 +11,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Other services that set the clock; one that runs is kept.
 const OTHER_TIME_SERVICES: [&str; 4] = [
@@ -45,7 +46,7 @@ impl Concern for TimeConcern {
         desired_time_sync().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
             let line = "the clock is the host's of this container";
             return Ok(Check::Done(vec![Change::same(line)]));

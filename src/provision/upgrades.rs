@@ -12,6 +12,7 @@ use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
 use crate::job::{Check, StepError};
+use crate::provision::ProvisionError;
 
 /// Later files win over the package's own 50unattended-upgrades.
 const SETTINGS: &str = r#"// Kept by `matou provision`.
@@ -52,7 +53,7 @@ impl Concern for UpgradesConcern {
         desired_upgrade_settings().package_names()
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         Ok(check_from_lines(
             desired_upgrade_settings().compare(at.facts),
         ))

@@ -14,6 +14,7 @@ use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Download, NodeConfig, StorageDriver};
 use crate::host::Command;
 use crate::job::{Change, Check, StepError};
+use crate::provision::ProvisionError;
 
 const PROOF_FILE: &str = "/var/lib/matou/volumes";
 const PLUGIN: &str = "/usr/local/bin/docker-volume-netshare";
@@ -83,14 +84,14 @@ fn desired_netshare_plugin() -> DesiredState {
         .with_unit("docker-volume-netshare.service")
 }
 
-fn netshare_download<'a>(at: &'a NodeView<'_>) -> Result<&'a Download, String> {
+fn netshare_download<'a>(at: &'a NodeView<'_>) -> Result<&'a Download, ProvisionError> {
     at.config().storage.netshare.as_ref().ok_or_else(|| {
         "the driver netshare needs [storage] netshare_url and netshare_sha256; driver = \"nfs\" needs nothing and serves the same folders".into()
     })
 }
 
 /// Returns the content of the proof file when volumes are proven.
-fn volume_proof(at: &NodeView<'_>) -> Result<String, String> {
+fn volume_proof(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let storage = &at.config().storage;
     let path = storage.path.display();
     let server = at
@@ -120,7 +121,7 @@ impl Concern for VolumesConcern {
             .with_command("netshare", format!("[ -x {PLUGIN} ]"))
     }
 
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, String> {
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let storage = &at.config().storage;
         if storage.driver == StorageDriver::Local {
             let line = "volumes stay on their node (driver local)";
@@ -161,7 +162,7 @@ impl Concern for VolumesConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let storage = &at.config().storage;
         if storage.driver == StorageDriver::Netshare {
-            let download = netshare_download(at).map_err(StepError::Failed)?;
+            let download = netshare_download(at)?;
             run.run_script(
                 "fetch docker-volume-netshare",
                 FETCH_PROGRAM_SCRIPT,
@@ -238,7 +239,7 @@ impl Concern for VolumesConcern {
                 storage.node, at.node.name
             ))
             .await;
-        let proof = volume_proof(at).map_err(StepError::Failed)?;
+        let proof = volume_proof(at)?;
         run.write_file(PROOF_FILE, &proof, 0o644).await
     }
 }

@@ -19,6 +19,7 @@ use crate::provision;
 use crate::text::escape_line;
 
 use super::untrusted;
+use crate::text::InvalidInput;
 
 /// Most bytes that the fleet's configuration may have, unpacked.
 const MAX_UNPACKED_BYTES: u64 = 64 << 20;
@@ -33,10 +34,10 @@ pub struct NewServer {
 }
 
 impl FromStr for NewServer {
-    type Err = String;
+    type Err = InvalidInput;
 
     /// `NAME=ADDRESS`, or an address alone.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidInput> {
         let (name, address) = match text.split_once('=') {
             Some((name, address)) => (Some(name.to_owned()), address),
             None => (None, text),

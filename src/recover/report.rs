@@ -372,6 +372,7 @@ mod tests {
             steps: vec![StepPlan {
                 step: step.into(),
                 check: Ok(Check::Done(Vec::new())),
+                unreachable: false,
             }],
         };
         let stage = |title: &str, nodes| StagePlan {

@@ -11,13 +11,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::collect::{
-    AccessNews, Collectors, LogBatch, LogStore, LogWindow, follow_access, follow_journal,
-    follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
+    AccessNews, CollectError, Collectors, LogBatch, LogStore, LogWindow, follow_access,
+    follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
 use crate::job::{JobEvent, JobId, RunError};
 use crate::model::{AppRoutes, NodeLink};
 use crate::monitor::MonitorStore;
 use crate::ops::{self, FleetContext, Request, ShellTarget};
+use crate::text::SafeText;
 use crate::ui::msg::{Effect, LogSource, Msg, SnapshotAnswer, SnapshotQuery, Ticket};
 use crate::ui::terminal::Screen;
 
@@ -42,7 +43,7 @@ async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, 
         let options = crate::provision::ProvisionOptions::default();
         let plan = match ops::build_job(&Request::Provision { options }, &fleet).await {
             Ok(job) => Ok(fleet.runner.plan(&job).await),
-            Err(reason) => Err(reason),
+            Err(e) => Err(SafeText::of(e)),
         };
         let audits = crate::provision::audit::audit_nodes(&fleet.config, &fleet.nodes).await;
         if messages.send(Msg::Compared { plan, audits }).await.is_err() {
@@ -137,6 +138,7 @@ impl EffectRunner {
                 let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
                 tokio::spawn(async move {
                     let found = ops::query_newer_versions(&fleet, &app).await;
+                    let found = found.map_err(SafeText::of);
                     let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
                 });
             }
@@ -167,7 +169,12 @@ impl EffectRunner {
                         Ok(store) => store.search(&search).await,
                         Err(reason) => Err(reason),
                     };
-                    let _ = messages.send(Msg::LogsFound { ticket, found }).await;
+                    let _ = messages
+                        .send(Msg::LogsFound {
+                            ticket,
+                            found: found.map_err(SafeText::of),
+                        })
+                        .await;
                 });
             }
             Effect::Plan { ticket, request } => self.spawn_plan(ticket, request),
@@ -247,7 +254,7 @@ impl EffectRunner {
         tokio::spawn(async move {
             let plan = match ops::build_job(&request, &fleet).await {
                 Ok(job) => Ok(fleet.runner.plan(&job).await),
-                Err(reason) => Err(reason),
+                Err(e) => Err(SafeText::of(e)),
             };
             let _ = messages.send(Msg::Planned { ticket, plan }).await;
         });
@@ -264,7 +271,7 @@ impl EffectRunner {
             let job = match ops::build_job(&request, &fleet).await {
                 Ok(job) => job,
                 Err(reason) => {
-                    let plan = Err(reason);
+                    let plan = Err(SafeText::of(reason));
                     let _ = messages.send(Msg::Planned { ticket, plan }).await;
                     return;
                 }
@@ -305,7 +312,7 @@ impl EffectRunner {
             let (outcome, ()) = tokio::join!(running, forward);
             let plan = match outcome {
                 Err(RunError::PlanChanged(plan)) => Ok(*plan),
-                Err(RunError::NotBuilt(reason)) => Err(reason),
+                Err(RunError::NotBuilt(reason)) => Err(SafeText::of(reason)),
                 Ok(_) | Err(RunError::NotLocked(_)) => return,
             };
             let _ = messages.send(Msg::Planned { ticket, plan }).await;
@@ -350,15 +357,17 @@ impl EffectRunner {
                             .map(|id| follow_service(&fleet.nodes, id, window, out.clone()));
                         let ended = futures_util::future::join_all(each).await;
                         drop(out);
-                        ended.into_iter().collect()
+                        ended.into_iter().collect::<Result<(), _>>()
                     }
                     LogSource::Journal { node, unit } => match fleet.nodes.get(&node) {
                         Some(handle) => {
                             follow_journal(handle, unit.as_deref(), window, out, &cancel)
                                 .await
-                                .map_err(|e| e.to_string())
+                                .map_err(CollectError::from)
                         }
-                        None => Err(format!("{node} is not in config.toml: add it")),
+                        None => Err(CollectError::failed(format_args!(
+                            "{node} is not in config.toml: add it"
+                        ))),
                     },
                 }
             };
@@ -371,7 +380,9 @@ impl EffectRunner {
             };
             let both = async { tokio::join!(reading, forwarding).0 };
             if let Some(ended) = cancel.run_until_cancelled(both).await {
-                let reason = ended.err().unwrap_or_else(|| "the log ended".into());
+                let reason = ended
+                    .err()
+                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
                 let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
             }
         });
@@ -398,7 +409,9 @@ impl EffectRunner {
             };
             let both = async { tokio::join!(reading, forwarding).0 };
             if let Some(ended) = cancel.run_until_cancelled(both).await {
-                let reason = ended.err().unwrap_or_else(|| "the log ended".into());
+                let reason = ended
+                    .err()
+                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
                 let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
             }
         });
@@ -461,10 +474,10 @@ async fn read_snapshot_answer(
     fleet: &FleetContext,
     look: &SnapshotQuery,
     cancel: &CancellationToken,
-) -> Result<SnapshotAnswer, String> {
+) -> Result<SnapshotAnswer, SafeText> {
     use crate::backup::listing;
     let restic = crate::collect::primary_repository(&fleet.config, &fleet.nodes);
-    let restic = restic.await.map_err(|e| e.to_string())?;
+    let restic = restic.await.map_err(SafeText::of)?;
     let read = match look {
         SnapshotQuery::Folder { snapshot, path } => {
             listing::list_snapshot_folder(&restic, snapshot, path, cancel)
@@ -487,7 +500,7 @@ async fn read_snapshot_answer(
                 .map(SnapshotAnswer::Changes)
         }
     };
-    read.map_err(|e| e.to_string())
+    read.map_err(SafeText::of)
 }
 
 fn notice_message(text: impl Into<String>, error: bool) -> Msg {

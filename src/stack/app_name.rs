@@ -1,5 +1,6 @@
 //! Names of applications: one grammar for all of matou.
 
+use crate::text::InvalidInput;
 /// Longest name of an application that matou deploys; services, networks and secrets add theirs.
 const LONGEST: usize = 40;
 
@@ -22,10 +23,12 @@ pub fn is_app_name(app: &str) -> bool {
 ///
 /// # Errors
 /// A sentence: it is no name of an application.
-pub fn check_app_name(app: &str) -> Result<(), String> {
+pub fn check_app_name(app: &str) -> Result<(), InvalidInput> {
     match is_app_name(app) {
         true => Ok(()),
-        false => Err(format!("{app:?} is no name of an application")),
+        false => Err(InvalidInput::new(format_args!(
+            "{app:?} is no name of an application"
+        ))),
     }
 }
 
@@ -33,7 +36,7 @@ pub fn check_app_name(app: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// One sentence that says which names are allowed.
-pub(super) fn check_new_app_name(app: &str) -> Result<(), String> {
+pub(super) fn check_new_app_name(app: &str) -> Result<(), InvalidInput> {
     let fine = app.len() <= LONGEST
         && app.starts_with(|c: char| c.is_ascii_lowercase())
         && !app.ends_with('-')
@@ -42,9 +45,9 @@ pub(super) fn check_new_app_name(app: &str) -> Result<(), String> {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     match fine {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(InvalidInput::new(format_args!(
             "{app:?} is no name for an application: use lower-case letters, digits and dashes, a letter first, at most {LONGEST}"
-        )),
+        ))),
     }
 }
 

@@ -52,10 +52,10 @@ pub(super) struct StackFile {
 
 impl StackFile {
     fn parse(name: &str, file: &str, folder: StackFolder, text: &str) -> Result<Self, StackError> {
-        safety::check_yaml_limits(text).map_err(|message| StackError::At {
+        safety::check_yaml_limits(text).map_err(|e| StackError::At {
             file: file.to_owned(),
             line: 1,
-            message,
+            message: e.to_string(),
         })?;
         let extended: RawStackFile = serde_yaml::from_str(text).map_err(|e| StackError::At {
             file: file.to_owned(),

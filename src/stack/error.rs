@@ -1,5 +1,7 @@
 //! What is wrong with a stack file, with file and line.
 
+use crate::text::InvalidInput;
+
 /// What is wrong with a stack, a variable or an application's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
@@ -12,6 +14,9 @@ pub enum StackError {
     /// A variable without which the stack can't be deployed.
     #[error("the variable {name} is required: {help} (add {name}=…)")]
     Required { name: String, help: String },
+    /// A name or a value that is not allowed.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
     #[error("{0}")]
     Other(String),
 }

@@ -1,6 +1,7 @@
 //! `x-matou`: what matou adds to a compose file. Docker ignores keys that begin with `x-`.
 //! assets/x-matou.schema.json describes the same keys for editors.
 
+use crate::text::InvalidInput;
 use serde::Deserialize;
 
 /// A variable of a stack, as the form and the command line show it.
@@ -41,7 +42,7 @@ impl Variable {
     ///
     /// # Errors
     /// One sentence that says what is wanted.
-    pub fn check_value(&self, value: &str) -> Result<(), String> {
+    pub fn check_value(&self, value: &str) -> Result<(), InvalidInput> {
         let wanted = match self.kind {
             _ if value.is_empty() => return Ok(()),
             VariableKind::Text => return Ok(()),
@@ -56,10 +57,10 @@ impl Variable {
             VariableKind::Size if is_memory_size(value) => return Ok(()),
             VariableKind::Size => "an amount of memory, as 512M or 2G",
         };
-        Err(format!(
+        Err(InvalidInput::new(format_args!(
             "{} = {value:?} is wrong: it is {wanted}",
             self.name
-        ))
+        )))
     }
 }
 
@@ -326,7 +327,8 @@ mod tests {
         assert_eq!(
             variable(VariableKind::Domain)
                 .check_value("a b")
-                .unwrap_err(),
+                .unwrap_err()
+                .to_string(),
             "V = \"a b\" is wrong: it is a domain, as blog.example.org"
         );
     }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
+use crate::text::InvalidInput;
 use crate::text::clean_line;
 
 /// Swarm's limits, bytes.
@@ -24,7 +25,7 @@ pub(super) enum StackFolder {
 }
 
 impl StackFolder {
-    fn read_file(&self, name: &str) -> Result<Vec<u8>, String> {
+    fn read_file(&self, name: &str) -> Result<Vec<u8>, InvalidInput> {
         let path = Path::new(name);
         match self {
             Self::BuiltIn(dir) => {
@@ -46,7 +47,7 @@ impl StackFolder {
 ///
 /// # Errors
 /// One sentence.
-fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
+fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> {
     use std::io::Read as _;
     // The folder of a bare `own.yml` is the empty path.
     let folder = match folder.as_os_str().is_empty() {
@@ -57,15 +58,18 @@ fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, String> {
     let failed = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
     let real = path.canonicalize().map_err(failed)?;
     if !real.starts_with(folder.canonicalize().map_err(failed)?) {
-        return Err(format!(
+        return Err(InvalidInput::new(format_args!(
             "{} is not in {}, where the stack file is: a stack gets files of its own folder alone; copy it there",
             clean_line(&name.display().to_string()),
             folder.display()
-        ));
+        )));
     }
     // Before it is opened: a pipe would be waited for.
     if !std::fs::metadata(&real).map_err(failed)?.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(InvalidInput::new(format_args!(
+            "{} is no file",
+            path.display()
+        )));
     }
     let mut content = Vec::new();
     let file = std::fs::File::open(&real).map_err(failed)?;
@@ -122,7 +126,7 @@ pub(super) fn externalize_files(
                 (Some(Value::String(file)), _) => {
                     match generated.get(file.trim_start_matches("./")) {
                         Some(text) => text.expose_secret().as_bytes().to_vec(),
-                        None => folder.read_file(file).map_err(fail)?,
+                        None => folder.read_file(file).map_err(|e| fail(e.to_string()))?,
                     }
                 }
                 (None, Some(Value::String(text))) => text.clone().into_bytes(),
@@ -162,7 +166,10 @@ pub(super) fn externalize_files(
 ///
 /// # Errors
 /// One sentence: a file that can't be read, or a line without `=`.
-pub(super) fn merge_env_files(service: &mut Mapping, folder: &StackFolder) -> Result<(), String> {
+pub(super) fn merge_env_files(
+    service: &mut Mapping,
+    folder: &StackFolder,
+) -> Result<(), InvalidInput> {
     let files: Vec<String> = match service.remove("env_file") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::String(file)) => vec![file],

@@ -9,6 +9,7 @@ use super::labels;
 use super::line_index::LineIndex;
 use super::traefik1;
 use crate::config::find_nearest_name;
+use crate::text::InvalidInput;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -563,7 +564,7 @@ pub(super) fn list_named_volumes(service: &Mapping) -> Vec<(String, String)> {
 }
 
 /// Parses an entry of `ports`: the published ports, with their protocol. Fails with its text.
-pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, String> {
+pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, InvalidInput> {
     match port {
         Value::Mapping(long) => {
             let protocol = long
@@ -585,7 +586,7 @@ pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, 
             let (ports, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
             let protocol = protocol.to_ascii_lowercase();
             if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-                return Err(short.clone());
+                return Err(InvalidInput::new(short));
             }
             // An address may stand before; Swarm ignores it.
             let mut parts = ports.rsplitn(3, ':');
@@ -593,15 +594,15 @@ pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, 
             let Some(published) = parts.next() else {
                 return match parse_port_range(target) {
                     Some(_) => Ok(Vec::new()),
-                    None => Err(short.clone()),
+                    None => Err(InvalidInput::new(short)),
                 };
             };
             match (parse_port_range(target), parse_port_range(published)) {
                 (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.clone())).collect()),
-                _ => Err(short.clone()),
+                _ => Err(InvalidInput::new(short)),
             }
         }
-        other => Err(format!("{other:?}")),
+        other => Err(InvalidInput::new(format_args!("{other:?}"))),
     }
 }
 

@@ -19,10 +19,10 @@ pub fn migrate_file(
     app: &str,
     resolver: &str,
 ) -> Result<(String, Vec<String>), StackError> {
-    safety::check_yaml_limits(text).map_err(|message| StackError::At {
+    safety::check_yaml_limits(text).map_err(|e| StackError::At {
         file: file.to_owned(),
         line: 1,
-        message,
+        message: e.to_string(),
     })?;
     let value: Value = serde_yaml::from_str(text).map_err(|e| StackError::At {
         file: file.to_owned(),
@@ -44,10 +44,10 @@ pub fn migrate_file(
         let line = places.line_of(&["services", name, "deploy", "labels"]);
         let id = format!("{app}-{name}");
         let migrated = traefik1::migrate_labels(&old, traefik1::RouterTarget { id: &id, resolver })
-            .map_err(|message| StackError::At {
+            .map_err(|e| StackError::At {
                 file: file.to_owned(),
                 line,
-                message,
+                message: e.to_string(),
             })?;
         notes.extend(
             migrated

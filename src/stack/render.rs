@@ -363,7 +363,7 @@ fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
 }
 
 fn require_new_app_name(app: &str) -> Result<(), StackError> {
-    super::app_name::check_new_app_name(app).map_err(StackError::Other)
+    Ok(super::app_name::check_new_app_name(app)?)
 }
 
 /// Checks the given variables. A misspelt name is an error: else the default would be deployed.
@@ -391,7 +391,7 @@ fn check_variables(stack: &StackFile, given: &BTreeMap<String, String>) -> Resul
             });
         }
         if let Some(value) = given.get(&variable.name) {
-            variable.check_value(value).map_err(StackError::Other)?;
+            variable.check_value(value)?;
         }
     }
     Ok(())
@@ -511,7 +511,7 @@ fn render_services(
             requirements::set_place_constraint(service, &requirements::place_constraint(place));
         }
         files::merge_env_files(service, &stack.folder)
-            .map_err(|message| at(&["services", &name, "env_file"], message))?;
+            .map_err(|e| at(&["services", &name, "env_file"], e.to_string()))?;
         // Docker interpolates labels once more, so they are compared without its escapes.
         let plain = |labels: Labels| -> Labels {
             labels
@@ -529,7 +529,7 @@ fn render_services(
                 resolver: &target.edge.resolver,
             },
         )
-        .map_err(|message| at(&path, message))?;
+        .map_err(|e| at(&path, e.to_string()))?;
         if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
             out.notes.push(format!(
                 "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"

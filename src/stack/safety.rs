@@ -13,6 +13,7 @@ use serde_yaml::{Mapping, Value};
 use super::extension::Extension;
 use super::lint::section_entries;
 use crate::config::StorageConfig;
+use crate::text::InvalidInput;
 use crate::text::escape_line;
 
 /// Largest stack file, bytes.
@@ -71,13 +72,18 @@ pub(super) type LocatedMessage = (Vec<String>, String);
 ///
 /// # Errors
 /// One sentence.
-pub(super) fn check_yaml_limits(text: &str) -> Result<(), String> {
+pub(super) fn check_yaml_limits(text: &str) -> Result<(), InvalidInput> {
     if text.len() as u64 > MAX_STACK_BYTES {
-        return Err(format!("it is larger than {} KiB", MAX_STACK_BYTES >> 10));
+        return Err(InvalidInput::new(format_args!(
+            "it is larger than {} KiB",
+            MAX_STACK_BYTES >> 10
+        )));
     }
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
     if opened > FEW_BRACKETS && is_nested_too_deeply(text) {
-        return Err(format!("it is nested more than {DEEPEST} deep"));
+        return Err(InvalidInput::new(format_args!(
+            "it is nested more than {DEEPEST} deep"
+        )));
     }
     let mut left = MAX_EXPANSION;
     let read = ExpansionCounter(&mut left).deserialize(serde_yaml::Deserializer::from_str(text));
@@ -578,16 +584,26 @@ mod tests {
         assert!(check_yaml_limits(few).is_ok());
         let list = format!("a: &a [{}]\n", "1,".repeat(10_000));
         let many = format!("{list}b: [{}]\n", "*a,".repeat(10_000));
-        assert!(check_yaml_limits(&many).unwrap_err().contains("aliases"));
+        assert!(
+            check_yaml_limits(&many)
+                .unwrap_err()
+                .to_string()
+                .contains("aliases")
+        );
         let text = format!(
             "a: &a {}\nb: [{}]\n",
             "x".repeat(500_000),
             "*a,".repeat(10_000)
         );
-        assert!(check_yaml_limits(&text).unwrap_err().contains("aliases"));
+        assert!(
+            check_yaml_limits(&text)
+                .unwrap_err()
+                .to_string()
+                .contains("aliases")
+        );
         let laugh = |i: u32| format!("a{i}: &a{i} [{}]\n", format!("*a{},", i - 1).repeat(9));
         let laughs: String = (1..20).map(laugh).collect();
         let laughs = check_yaml_limits(&format!("a0: &a0 lol\n{laughs}"));
-        assert!(laughs.unwrap_err().contains("aliases"));
+        assert!(laughs.unwrap_err().to_string().contains("aliases"));
     }
 }

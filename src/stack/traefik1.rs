@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::traefik1_rule::migrate_rule;
+use crate::text::InvalidInput;
 
 /// Labels of a service, by name.
 pub type Labels = BTreeMap<String, String>;
@@ -56,7 +57,10 @@ pub fn is_traefik1_label(label: &str) -> bool {
 ///
 /// # Errors
 /// One sentence about a rule that Traefik 1 does not know.
-pub fn migrate_labels(labels: &Labels, target: RouterTarget<'_>) -> Result<MigratedLabels, String> {
+pub fn migrate_labels(
+    labels: &Labels,
+    target: RouterTarget<'_>,
+) -> Result<MigratedLabels, InvalidInput> {
     let mut out = MigratedLabels::default();
     let mut segments: BTreeMap<&str, BTreeMap<String, &str>> = BTreeMap::new();
     for (label, value) in labels {
@@ -159,7 +163,7 @@ impl RouterMigration<'_> {
         }
     }
 
-    fn migrate_router(mut self, keys: &BTreeMap<String, &str>) -> Result<(), String> {
+    fn migrate_router(mut self, keys: &BTreeMap<String, &str>) -> Result<(), InvalidInput> {
         let mut entry_points = vec!["websecure".to_owned()];
         for (key, value) in keys {
             let (key, value) = (key.as_str(), *value);

@@ -2,6 +2,7 @@
 //!
 //! Source: <https://doc.traefik.io/traefik/v1.7/basics/#matchers>.
 
+use crate::text::InvalidInput;
 /// A rule of Traefik 3, and the options of the middlewares that it needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MigratedRule {
@@ -11,7 +12,7 @@ pub(super) struct MigratedRule {
 }
 
 /// Translates a rule such as `Host:a,b;PathPrefixStrip:/x`. Fails with a sentence.
-pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, String> {
+pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, InvalidInput> {
     let mut out = MigratedRule::default();
     let mut parts = Vec::new();
     for part in split_outside_braces(old, ';') {
@@ -79,7 +80,9 @@ pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, String> {
             ("method", _) => parts.push(either("Method", &|v| v.to_ascii_uppercase())),
             (headers @ ("headers" | "headersregexp"), _) => {
                 let [key, value] = values.as_slice() else {
-                    return Err(format!("`{part}` names no header and value"));
+                    return Err(InvalidInput::new(format_args!(
+                        "`{part}` names no header and value"
+                    )));
                 };
                 let matcher = match headers {
                     "headers" => "Header",
@@ -88,7 +91,7 @@ pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, String> {
                 parts.push(format!("{matcher}(`{key}`, `{value}`)"));
             }
             ("query", _) => {
-                let all: Result<Vec<String>, String> = values
+                let all: Result<Vec<String>, InvalidInput> = values
                     .iter()
                     .map(|v| {
                         let (k, v) = v
@@ -116,7 +119,11 @@ pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, String> {
                 out.middlewares
                     .push(("replace", "replacepathregex.replacement", to));
             }
-            (other, _) => return Err(format!("`{other}` is no matcher of Traefik 1")),
+            (other, _) => {
+                return Err(InvalidInput::new(format_args!(
+                    "`{other}` is no matcher of Traefik 1"
+                )));
+            }
         }
     }
     out.rule = parts.join(" && ");
@@ -254,10 +261,15 @@ mod tests {
         let replace = migrate_rule("Host:a;ReplacePathRegex:^/a/(.*) /$1").unwrap();
         assert_eq!(replace.middlewares[0].2, "^/a/(.*)");
         assert_eq!(
-            migrate_rule("Hots:a").unwrap_err(),
+            migrate_rule("Hots:a").unwrap_err().to_string(),
             "`hots` is no matcher of Traefik 1"
         );
-        assert!(migrate_rule("a.org").unwrap_err().contains("MATCHER:VALUE"));
+        assert!(
+            migrate_rule("a.org")
+                .unwrap_err()
+                .to_string()
+                .contains("MATCHER:VALUE")
+        );
     }
 
     proptest::proptest! {

@@ -17,6 +17,7 @@ use super::state::{App, Tab};
 use crate::model::{
     EntryKind, FilePreview, Snapshot, SnapshotChanges, SnapshotEntry, SnapshotListing,
 };
+use crate::text::SafeText;
 use crate::text::{clean_line, fit_to_width, human_bytes, truncate_to_width};
 
 /// Answers that are kept; the oldest go first.
@@ -25,12 +26,12 @@ const MAX_CACHED_ANSWERS: usize = 16;
 /// Answers about snapshots, and the query that is under way.
 #[derive(Default)]
 pub(super) struct SnapshotQueryCache {
-    answers: VecDeque<(SnapshotQuery, Result<SnapshotAnswer, String>)>,
+    answers: VecDeque<(SnapshotQuery, Result<SnapshotAnswer, SafeText>)>,
     asked: Option<(Ticket, SnapshotQuery)>,
 }
 
 impl SnapshotQueryCache {
-    pub(super) fn get(&self, look: &SnapshotQuery) -> Option<&Result<SnapshotAnswer, String>> {
+    pub(super) fn get(&self, look: &SnapshotQuery) -> Option<&Result<SnapshotAnswer, SafeText>> {
         self.answers.iter().find(|(l, _)| l == look).map(|(_, s)| s)
     }
 
@@ -38,7 +39,7 @@ impl SnapshotQueryCache {
     pub(super) fn take_answer(
         &mut self,
         ticket: Ticket,
-        seen: Result<SnapshotAnswer, String>,
+        seen: Result<SnapshotAnswer, SafeText>,
     ) -> bool {
         match self.asked.take() {
             Some((asked, look)) if asked == ticket => {
@@ -214,7 +215,7 @@ fn changes_query(app: &App) -> Option<SnapshotQuery> {
 }
 
 /// Returns what changed since the snapshot before; `None` until it was read.
-pub(super) fn cached_changes(app: &App) -> Option<&Result<SnapshotAnswer, String>> {
+pub(super) fn cached_changes(app: &App) -> Option<&Result<SnapshotAnswer, SafeText>> {
     app.query_cache.get(&changes_query(app)?)
 }
 

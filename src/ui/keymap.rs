@@ -6,6 +6,7 @@ use std::fmt;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::config::find_nearest_name;
+use crate::text::InvalidInput;
 
 /// What a key can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -650,7 +651,7 @@ const KEY_NAMES: [(&str, KeyCode); 15] = [
 ///
 /// # Errors
 /// A sentence that lists what is allowed.
-pub fn parse_key(text: &str) -> Result<KeyChord, String> {
+pub fn parse_key(text: &str) -> Result<KeyChord, InvalidInput> {
     let allowed = || {
         format!(
             "{text:?} is no key: write a character, or one of {}, f1 to f12, with ctrl-, alt- or shift- before it",
@@ -683,7 +684,9 @@ pub fn parse_key(text: &str) -> Result<KeyChord, String> {
             .ok_or_else(allowed)?,
     };
     if modifiers.contains(KeyModifiers::SHIFT) && matches!(code, KeyCode::Char(_)) {
-        return Err(format!("{text:?}: write the shifted character itself"));
+        return Err(InvalidInput::new(format_args!(
+            "{text:?}: write the shifted character itself"
+        )));
     }
     if code == KeyCode::Tab && modifiers == KeyModifiers::SHIFT {
         return Ok(KeyChord {
@@ -765,7 +768,7 @@ impl KeyMap {
                 let defaults = || binding.keys.iter().map(|k| (*k).to_owned()).collect();
                 for text in chosen.cloned().unwrap_or_else(defaults) {
                     let named = |e| (binding.name.to_owned(), e);
-                    let key = parse_key(&text).map_err(named)?;
+                    let key = parse_key(&text).map_err(|e| named(e.to_string()))?;
                     match bindings.iter().find(|(k, _)| *k == key) {
                         Some((_, other)) if own => {
                             let other = action_name(*other);

@@ -16,6 +16,7 @@ use crate::model::{
 use crate::monitor::{AlertLedger, AnswerHistory, DiskTrends};
 use crate::ops::{Request, ServiceVersions, ShellTarget};
 use crate::provision::audit::NodeAudit;
+use crate::text::SafeText;
 
 /// Number that ties an answer to its question: a plan to its request, log lines to their view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,12 +62,12 @@ pub enum Msg {
     /// A plan that [`Effect::Plan`] asked for.
     Planned {
         ticket: Ticket,
-        plan: Result<Plan, String>,
+        plan: Result<Plan, SafeText>,
     },
     /// Newer versions that [`Effect::FindNewerVersions`] asked for.
     NewerVersions {
         ticket: Ticket,
-        found: Result<Vec<ServiceVersions>, String>,
+        found: Result<Vec<ServiceVersions>, SafeText>,
     },
     /// The bans that [`Effect::Bans`] asked for.
     Bans {
@@ -82,12 +83,12 @@ pub enum Msg {
     /// What [`Effect::SearchLogs`] found.
     LogsFound {
         ticket: Ticket,
-        found: Result<Vec<LogRecord>, String>,
+        found: Result<Vec<LogRecord>, SafeText>,
     },
     /// The nodes compared with config.toml: a plan of provisioning, and an audit of each node.
     Compared {
-        plan: Result<Plan, String>,
-        audits: Vec<(String, Result<NodeAudit, String>)>,
+        plan: Result<Plan, SafeText>,
+        audits: Vec<(String, Result<NodeAudit, SafeText>)>,
     },
     /// The history that was recorded before the console was opened.
     History {
@@ -125,7 +126,7 @@ pub enum Msg {
     /// The answer that [`Effect::ReadSnapshot`] asked for.
     SnapshotRead {
         ticket: Ticket,
-        answer: Result<SnapshotAnswer, String>,
+        answer: Result<SnapshotAnswer, SafeText>,
     },
     /// An effect could not be carried out, or has something to say.
     Notice {

@@ -24,6 +24,7 @@ use crate::monitor::{
 };
 use crate::provision::audit::NodeAudit;
 use crate::stack::CatalogueEntry;
+use crate::text::SafeText;
 
 /// Notices kept for the last line.
 const MAX_NOTICES: usize = 20;
@@ -178,8 +179,8 @@ pub(super) struct FollowedAccessLog {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConfigComparison {
     pub at: Timestamp,
-    pub plan: Result<Plan, String>,
-    pub audits: Vec<(String, Result<NodeAudit, String>)>,
+    pub plan: Result<Plan, SafeText>,
+    pub audits: Vec<(String, Result<NodeAudit, SafeText>)>,
 }
 
 /// A sentence that the last line shows instead of key hints.

@@ -103,6 +103,7 @@ fn plan(confirm: Confirm, what: &str) -> Plan {
                 steps: vec![StepPlan {
                     step: "step".into(),
                     check: Ok(Check::Change(vec![Change::add(what)])),
+                    unreachable: false,
                 }],
             }],
         }],

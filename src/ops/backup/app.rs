@@ -17,6 +17,7 @@ use crate::backup::{
 use crate::host::{Command, ConfinedFolders, DetachedUnit};
 use crate::job::{Change, Check, JobLock, LockRequest, Step, StepContext, StepError};
 use crate::model::Swarm;
+use crate::ops::OpsError;
 use crate::ops::restore::{SwapLog, check_restore_settled};
 use crate::stack::{AppFile, RenderTarget};
 use crate::text::human_bytes;
@@ -267,7 +268,7 @@ impl BackUpApp {
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
-            dumps.push(made.map_err(StepError::Failed)?);
+            dumps.push(made?);
         }
         report.dumps = dumps.len();
         if layout.file.is_none() {
@@ -278,9 +279,7 @@ impl BackUpApp {
                 ))
                 .await;
         }
-        let (stack, mut kept) = self
-            .collect_stack_files(layout)
-            .map_err(StepError::Failed)?;
+        let (stack, mut kept) = self.collect_stack_files(layout)?;
         let manifest = Manifest {
             app: self.app.clone(),
             fleet: self.work.fleet_name().to_owned(),
@@ -295,14 +294,14 @@ impl BackUpApp {
         kept.push((MANIFEST.to_owned(), text.into_bytes()));
         files::replace_folder_files(&self.work.storage.host, &layout.dumps, &kept, &[])
             .await
-            .map_err(StepError::Failed)
+            .map_err(StepError::from)
     }
 
     /// The hash of the rendered stack, and the files that make the application.
     fn collect_stack_files(
         &self,
         layout: &AppStorage,
-    ) -> Result<(String, Vec<files::PackedFile>), String> {
+    ) -> Result<(String, Vec<files::PackedFile>), OpsError> {
         let Some(file) = &layout.file else {
             return Ok((String::new(), Vec::new()));
         };
@@ -311,10 +310,9 @@ impl BackUpApp {
             edge_settings: file.edge.clone(),
             ..RenderTarget::for_fleet(&cx.config)
         };
-        let rendered = cx
-            .catalogue
-            .render_stack(&file.stack, &self.app, &file.variables, &target)
-            .map_err(|e| e.to_string())?;
+        let rendered =
+            cx.catalogue
+                .render_stack(&file.stack, &self.app, &file.variables, &target)?;
         let hash = crate::text::sha256_hex(&rendered.yaml);
         let mut kept = vec![(format!("{}.toml", self.app), file.to_toml().into_bytes())];
         if let Some(text) = read_own_stack(file, cx.config.folder().as_deref())? {
@@ -328,7 +326,7 @@ impl BackUpApp {
 pub(in crate::ops) fn read_own_stack(
     file: &AppFile,
     folder: Option<&std::path::Path>,
-) -> Result<Option<Vec<u8>>, String> {
+) -> Result<Option<Vec<u8>>, OpsError> {
     let path = match (files::is_compose_path(&file.stack), folder) {
         (true, _) => PathBuf::from(&file.stack),
         (false, Some(folder)) => {
@@ -346,7 +344,7 @@ pub(in crate::ops) fn read_own_stack(
     };
     let text = std::fs::read(&path);
     text.map(Some)
-        .map_err(|e| format!("{} can't be read: {e}", path.display()))
+        .map_err(|e| OpsError::failed(format_args!("{} can't be read: {e}", path.display())))
 }
 
 /// Services and the images their tasks run.
@@ -596,11 +594,11 @@ impl BackUpFleet {
         let manifest = folder.join(MANIFEST);
         if super::has_local_files(&work.fleet) {
             let left = merge::plan_fleet_files_push(config, host, None).await;
-            for other in left.map_err(StepError::Failed)?.untouched {
+            for other in left?.untouched {
                 cx.out.note(other.describe()).await;
             }
             let pushed = merge::push_fleet_files(config, host, None).await;
-            pushed.map_err(StepError::Failed)?;
+            pushed?;
         }
         // The id lies among the files that are backed up.
         let id = work.fleet_id().await.map_err(backup_step_error)?;

@@ -13,6 +13,7 @@ use crate::docker::{NodeHandle, Nodes};
 use crate::host::Command;
 use crate::job::{OutputStream, StepContext};
 use crate::model::Swarm;
+use crate::ops::OpsError;
 use crate::stack::{Dump, DumpEngine};
 
 /// How long one dump may take.
@@ -113,7 +114,7 @@ fn dump_engine_name(dump: &Dump) -> &'static str {
     }
 }
 
-fn dump_script(dump: &Dump) -> Result<String, String> {
+fn dump_script(dump: &Dump) -> Result<String, OpsError> {
     let body = match (dump_engine_name(dump), &dump.command) {
         ("mariadb" | "mysql", _) => MYSQL,
         ("postgresql", _) => POSTGRESQL,
@@ -140,7 +141,7 @@ async fn find_dump_container<'a>(
     service: &str,
     swarm: &Swarm,
     nodes: &'a Nodes,
-) -> Result<DumpContainer<'a>, String> {
+) -> Result<DumpContainer<'a>, OpsError> {
     let found = swarm
         .services
         .iter()
@@ -166,11 +167,7 @@ async fn find_dump_container<'a>(
         .args(["inspect", "--format", format, "--", &id])
         .sudo()
         .timeout(Duration::from_secs(20));
-    let out = node
-        .host
-        .run_ok(&inspect)
-        .await
-        .map_err(|e| e.to_string())?;
+    let out = node.host.run_ok(&inspect).await?;
     let pair = |line: &str| {
         let (volume, at) = line.split_once('\t')?;
         Some((volume.to_owned(), at.to_owned()))
@@ -193,7 +190,7 @@ pub(in crate::ops) async fn make_dump(
     config: &Config,
     nodes: &Nodes,
     cx: &StepContext,
-) -> Result<ManifestDump, String> {
+) -> Result<ManifestDump, OpsError> {
     let script = dump_script(dump)?;
     let service = format!("{}_{}", layout.app, dump.service);
     let container = find_dump_container(&service, swarm, nodes).await?;
@@ -272,7 +269,7 @@ async fn check_dump_on_storage(
     path: &Path,
     size: u64,
     nodes: &Nodes,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let storage = nodes.get(&layout.node).ok_or("the storage node is gone")?;
     let stat = layout
         .confined_folders(config)
@@ -280,7 +277,7 @@ async fn check_dump_on_storage(
         .arg(path.display().to_string())
         .timeout(Duration::from_secs(30))
         .label(format!("look at {}", path.display()));
-    let found = storage.host.run(&stat).await.map_err(|e| e.to_string())?;
+    let found = storage.host.run(&stat).await?;
     let text = found.stdout_text();
     let mut words = text.trim().splitn(3, ' ');
     let (links, there) = (
@@ -289,24 +286,26 @@ async fn check_dump_on_storage(
     );
     let kind = words.next().unwrap_or_default();
     match there {
-        Some(_) if !kind.starts_with("regular") || links != Some("1") => Err(format!(
-            "the dump {} is no regular file of one name on {} ({kind}, {} names): somebody in the container put it there; look there, and remove it",
-            path.display(),
-            layout.node,
-            links.unwrap_or_default()
-        )),
+        Some(_) if !kind.starts_with("regular") || links != Some("1") => {
+            Err(OpsError::failed(format_args!(
+                "the dump {} is no regular file of one name on {} ({kind}, {} names): somebody in the container put it there; look there, and remove it",
+                path.display(),
+                layout.node,
+                links.unwrap_or_default()
+            )))
+        }
         Some(there) if there == size => Ok(()),
-        Some(there) => Err(format!(
+        Some(there) => Err(OpsError::failed(format_args!(
             "the dump {} has {there} bytes on {} instead of {size}: the volume is not the same there",
             path.display(),
             layout.node
-        )),
-        None => Err(format!(
+        ))),
+        None => Err(OpsError::failed(format_args!(
             "{} does not see the dump {}: the volume is not the same there, or a folder above the dump is a link; does the fleet's storage reach every node? {}",
             layout.node,
             path.display(),
             crate::text::clean_bytes(&found.stderr)
-        )),
+        ))),
     }
 }
 

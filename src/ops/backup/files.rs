@@ -9,6 +9,7 @@ use secrecy::SecretBox;
 use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
 use crate::host::{Command, Host};
+use crate::ops::OpsError;
 use crate::stack::AppFile;
 
 /// Makes the folder `$1` hold what the archive on standard input holds. The files named in the
@@ -61,7 +62,7 @@ pub(super) async fn replace_folder_files(
     folder: &Path,
     files: &[PackedFile],
     stay: &[&str],
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let archive = pack_files(files).map_err(|e| format!("the files can't be packed: {e}"))?;
     let command = Command::sh(REPLACE_FOLDER)
         .arg(folder.display().to_string())
@@ -70,7 +71,7 @@ pub(super) async fn replace_folder_files(
         .sudo()
         .timeout(Duration::from_secs(120))
         .label(format!("write {}", folder.display()));
-    host.run_ok(&command).await.map_err(|e| e.to_string())?;
+    host.run_ok(&command).await?;
     Ok(())
 }
 
@@ -100,7 +101,7 @@ pub(super) fn is_manager_copy(config: &Config) -> bool {
 ///
 /// # Errors
 /// A file that can't be read.
-pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, String> {
+pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, OpsError> {
     let mut files = Vec::new();
     let (Some(path), Some(folder)) = (&config.path, config.folder()) else {
         return Ok(files);
@@ -114,7 +115,7 @@ pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, St
     }
     files.push(("config.toml".to_owned(), text.into_bytes()));
     for app in AppFile::list_names(&folder) {
-        let loaded = AppFile::load(&folder, &app).map_err(|e| e.to_string())?;
+        let loaded = AppFile::load(&folder, &app)?;
         let Some(mut file) = loaded else { continue };
         if is_compose_path(&file.stack) {
             let own = format!("app-{app}");
@@ -122,11 +123,11 @@ pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, St
             // apps/ may come from somebody else's git repository: it must not make matou send a
             // private key.
             if !is_compose_file(&content) {
-                return Err(format!(
+                return Err(OpsError::failed(format_args!(
                     "{} is no compose file: correct `stack` in {}",
                     file.stack,
                     AppFile::path(&folder, &app).display()
-                ));
+                )));
             }
             files.push((format!("stacks/{own}.yml"), content));
             file.stack = own;
@@ -162,7 +163,7 @@ fn collect_folder_files(
     root: &Path,
     files: &mut Vec<PackedFile>,
     depth: usize,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(());
     };
@@ -187,7 +188,7 @@ fn collect_folder_files(
 ///
 /// # Errors
 /// One sentence.
-pub(super) async fn fetch_apps_and_stacks(config: &Config, storage: &Host) -> Result<(), String> {
+pub(super) async fn fetch_apps_and_stacks(config: &Config, storage: &Host) -> Result<(), OpsError> {
     let Some(folder) = config.folder() else {
         return Ok(());
     };
@@ -197,7 +198,7 @@ pub(super) async fn fetch_apps_and_stacks(config: &Config, storage: &Host) -> Re
         .sudo()
         .timeout(Duration::from_secs(120))
         .label(format!("read {}", from.display()));
-    let out = storage.run_ok(&read).await.map_err(|e| e.to_string())?;
+    let out = storage.run_ok(&read).await?;
     if out.stdout.is_empty() {
         return Ok(());
     }
@@ -271,7 +272,10 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         std::fs::write(key.path().with_extension("yml"), "-----BEGIN KEY-----").unwrap();
         std::fs::write(at("apps/evil.toml"), app).unwrap();
         let refused = collect_fleet_files(&config).unwrap_err();
-        assert!(refused.contains("is no compose file"), "{refused}");
+        assert!(
+            refused.to_string().contains("is no compose file"),
+            "{refused}"
+        );
         std::fs::remove_file(key.path().with_extension("yml")).unwrap();
         let all: Vec<u8> = files.into_iter().flat_map(|(_, c)| c).collect();
         let all = String::from_utf8(all).unwrap();

@@ -13,6 +13,7 @@ use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
 use crate::host::{Command, Host};
 use crate::job::operator_name;
+use crate::ops::OpsError;
 use crate::stack::AppFile;
 
 /// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing
@@ -107,16 +108,16 @@ impl StoredFleetFiles {
     ///
     /// # Errors
     /// One sentence.
-    pub async fn load(config: &Config, storage: &Host) -> Result<Self, String> {
+    pub async fn load(config: &Config, storage: &Host) -> Result<Self, OpsError> {
         let from = matou_folder(config).join(FLEET);
         let read = Command::sh(PRINT_FLEET_FILES)
             .arg(from.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(120))
             .label(format!("read {}", from.display()));
-        let out = storage.run_ok(&read).await.map_err(|e| e.to_string())?;
+        let out = storage.run_ok(&read).await?;
         Self::unpack_archive(&out.stdout)
-            .map_err(|e| format!("the fleet's files can't be read: {e}"))
+            .map_err(|e| OpsError::failed(format_args!("the fleet's files can't be read: {e}")))
     }
 
     fn unpack_archive(archive: &[u8]) -> std::io::Result<Self> {
@@ -193,10 +194,12 @@ impl StoredFleetFiles {
     ///
     /// # Errors
     /// There is no such application, or a file can't be written.
-    pub fn take_app(&self, app: &str, folder: &Path) -> Result<Vec<String>, String> {
+    pub fn take_app(&self, app: &str, folder: &Path) -> Result<Vec<String>, OpsError> {
         let files = self.app_files(app);
         if files.is_empty() {
-            return Err(format!("the storage node has no file of {app}"));
+            return Err(OpsError::failed(format_args!(
+                "the storage node has no file of {app}"
+            )));
         }
         let mut said = Vec::new();
         let own: Option<AppFile> = files
@@ -204,9 +207,9 @@ impl StoredFleetFiles {
             .find(|(n, _)| n.starts_with("apps/"))
             .and_then(|(_, text)| toml::from_str(&String::from_utf8_lossy(text)).ok());
         if own.is_none_or(|f| files::is_compose_path(&f.stack)) {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "apps/{app}.toml on the storage node names a file of another machine, or can't be read: nothing was taken"
-            ));
+            )));
         }
         for (name, content) in files {
             let path = folder.join(&name);
@@ -214,7 +217,9 @@ impl StoredFleetFiles {
                 .components()
                 .all(|c| matches!(c, std::path::Component::Normal(_)));
             if !plain {
-                return Err(format!("{name:?} is no path in the fleet folder"));
+                return Err(OpsError::failed(format_args!(
+                    "{name:?} is no path in the fleet folder"
+                )));
             }
             let failed = |e: std::io::Error| format!("{} can't be written: {e}", path.display());
             match std::fs::read(&path) {
@@ -248,7 +253,7 @@ impl LocalFleetFiles {
     ///
     /// # Errors
     /// A file that can't be read.
-    pub fn load(config: &Config) -> Result<Self, String> {
+    pub fn load(config: &Config) -> Result<Self, OpsError> {
         let folder = config.folder();
         Ok(Self {
             apps: folder.map_or_else(BTreeSet::new, |f| {
@@ -348,7 +353,7 @@ pub(super) async fn plan_fleet_files_push(
     config: &Config,
     storage: &Host,
     app: Option<&str>,
-) -> Result<FleetFilesPlan, String> {
+) -> Result<FleetFilesPlan, OpsError> {
     let there = StoredFleetFiles::load(config, storage).await?;
     let mine = LocalFleetFiles::load(config)?;
     let left = there.compare_with_local(&mine).into_iter().filter(|c| {
@@ -370,7 +375,7 @@ pub(super) async fn push_fleet_files(
     config: &Config,
     storage: &Host,
     app: Option<&str>,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let there = StoredFleetFiles::load(config, storage).await?;
     let push = FleetFilesPush::new(&LocalFleetFiles::load(config)?, &there, app);
     // The author note of a removal is replaced when the application is deployed again.
@@ -399,7 +404,7 @@ pub(super) async fn push_fleet_files(
         .sudo()
         .timeout(Duration::from_secs(120))
         .label(format!("write {}", folder.display()));
-    storage.run_ok(&command).await.map_err(|e| e.to_string())?;
+    storage.run_ok(&command).await?;
     Ok(())
 }
 
@@ -411,7 +416,7 @@ pub(super) async fn remove_from_fleet_files(
     config: &Config,
     storage: &Host,
     app: &str,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let folder = matou_folder(config).join(FLEET);
     let command = Command::sh(REMOVE_APP)
         .arg(folder.display().to_string())
@@ -420,7 +425,7 @@ pub(super) async fn remove_from_fleet_files(
         .sudo()
         .timeout(Duration::from_secs(60))
         .label(format!("take {app} out of {}", folder.display()));
-    storage.run_ok(&command).await.map_err(|e| e.to_string())?;
+    storage.run_ok(&command).await?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod scope;
 use super::{FleetContext, Request};
 use crate::backup::{BackupError, Restic, ResticSnapshot};
 use crate::job::{Confirm, Job, Stage, Step, Track};
+use crate::ops::OpsError;
 use crate::stack::check_app_name;
 
 pub use merge::{
@@ -42,8 +43,11 @@ const FLEET_UNIT: &str = "matou-backup-fleet";
 /// # Errors
 /// One sentence: no repository is configured, its password can't be had, there is no such
 /// application or repository.
-pub(super) async fn build_backup_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
-    let work = BackupContext::open(cx).await.map_err(|e| e.to_string())?;
+pub(super) async fn build_backup_job(
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
+    let work = BackupContext::open(cx).await?;
     let (confirm, steps) = match request {
         Request::Backup { apps } => (Confirm::None, backup_steps(&work, apps).await?),
         Request::Repo {
@@ -72,7 +76,9 @@ pub(super) async fn build_backup_job(request: &Request, cx: &FleetContext) -> Re
             if matches!(what, RepoWork::Forget | RepoWork::Prune)
                 && chosen.iter().all(Restic::is_append_only)
             {
-                return Err(repo::explain_append_only(&chosen[0], what));
+                return Err(OpsError::Failed(repo::explain_append_only(
+                    &chosen[0], what,
+                )));
             }
             let confirm = match what {
                 RepoWork::Unlock { all: true } => Confirm::TypeName(chosen[0].name().to_owned()),
@@ -91,7 +97,12 @@ pub(super) async fn build_backup_job(request: &Request, cx: &FleetContext) -> Re
             let steps = chosen.iter().map(step).collect();
             (confirm, steps)
         }
-        other => return Err(format!("{} is no work on backups", other.title())),
+        other => {
+            return Err(OpsError::failed(format_args!(
+                "{} is no work on backups",
+                other.title()
+            )));
+        }
     };
     Ok(storage_node_job(&work, request.title(), confirm, steps))
 }
@@ -119,7 +130,7 @@ fn storage_node_job(
 ///
 /// # Errors
 /// Those of [`build_backup_job`].
-pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result<Job, OpsError> {
     let apps = vec![app.to_owned()];
     let title = Request::Backup { apps }.title();
     build_single_backup_job(app, cx, title, AppBackupMode::Alone).await
@@ -129,7 +140,10 @@ pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result
 ///
 /// # Errors
 /// Those of [`build_backup_job`].
-pub(super) async fn build_running_app_backup(app: &str, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_running_app_backup(
+    app: &str,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
     build_single_backup_job(app, cx, format!("back up {app}"), AppBackupMode::Inside).await
 }
 
@@ -138,7 +152,10 @@ pub(super) async fn build_running_app_backup(app: &str, cx: &FleetContext) -> Re
 ///
 /// # Errors
 /// Those of [`build_backup_job`].
-pub(super) async fn build_stopped_app_backup(app: &str, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_stopped_app_backup(
+    app: &str,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
     build_single_backup_job(
         app,
         cx,
@@ -163,9 +180,9 @@ async fn build_single_backup_job(
     cx: &FleetContext,
     title: String,
     part: AppBackupMode,
-) -> Result<Job, String> {
+) -> Result<Job, OpsError> {
     check_app_name(app)?;
-    let work = BackupContext::open(cx).await.map_err(|e| e.to_string())?;
+    let work = BackupContext::open(cx).await?;
     let restic = repo::CheckRepositoryReachable {
         work: work.clone(),
         lists_snapshots: false,
@@ -206,7 +223,10 @@ pub(super) async fn record_snapshot_counts(
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
-async fn backup_steps(work: &BackupContext, apps: &[String]) -> Result<Vec<Box<dyn Step>>, String> {
+async fn backup_steps(
+    work: &BackupContext,
+    apps: &[String],
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::CheckRepositoryReachable {
         work: work.clone(),
         lists_snapshots: true,
@@ -254,7 +274,7 @@ fn choose_repositories(
     work: &BackupContext,
     what: &RepoWork,
     name: &str,
-) -> Result<Vec<Restic>, String> {
+) -> Result<Vec<Restic>, OpsError> {
     let all = || std::iter::once(&work.primary).chain(&work.copies);
     if name.is_empty() {
         let chosen: Vec<Restic> = match what {
@@ -285,9 +305,9 @@ fn choose_repositories(
 fn find_configured_repository<'a>(
     work: &'a BackupContext,
     name: &str,
-) -> Result<&'a crate::config::RepositoryConfig, String> {
+) -> Result<&'a crate::config::RepositoryConfig, OpsError> {
     let found = work.fleet.config.backup.find_repository(name);
-    found.ok_or_else(|| format!("there is no repository {name:?}"))
+    found.ok_or_else(|| OpsError::failed(format_args!("there is no repository {name:?}")))
 }
 
 /// The state of every repository, read now: name, and the state or why it can't be told.
@@ -353,7 +373,7 @@ fn has_local_files(cx: &FleetContext) -> bool {
 pub async fn plan_app_files_push(
     cx: &FleetContext,
     app: &str,
-) -> Result<Option<PlannedFiles>, String> {
+) -> Result<Option<PlannedFiles>, OpsError> {
     if !has_local_files(cx) {
         return Ok(None);
     }
@@ -368,7 +388,7 @@ pub async fn plan_app_files_push(
 ///
 /// # Errors
 /// One sentence.
-pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), String> {
+pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), OpsError> {
     match has_local_files(cx) {
         true => {
             merge::push_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, Some(app))
@@ -382,7 +402,7 @@ pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), String> 
 ///
 /// # Errors
 /// One sentence.
-pub async fn remove_app_files(cx: &FleetContext, app: &str) -> Result<(), String> {
+pub async fn remove_app_files(cx: &FleetContext, app: &str) -> Result<(), OpsError> {
     crate::stack::check_app_name(app)?;
     merge::remove_from_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, app).await
 }
@@ -391,7 +411,7 @@ pub async fn remove_app_files(cx: &FleetContext, app: &str) -> Result<(), String
 ///
 /// # Errors
 /// One sentence.
-pub async fn load_fleet_files(cx: &FleetContext) -> Result<(FilesThere, FilesHere), String> {
+pub async fn load_fleet_files(cx: &FleetContext) -> Result<(FilesThere, FilesHere), OpsError> {
     let there = FilesThere::load(&cx.config, super::holds::find_storage_host(cx)?).await?;
     Ok((there, FilesHere::load(&cx.config)?))
 }

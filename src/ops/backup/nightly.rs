@@ -14,6 +14,7 @@ use crate::backup::{BackupReport, BackupResult, Restic, SnapshotCounts, read_bac
 use crate::host::Host;
 use crate::job::{ChangeKind, Check, Confirm, JobEvent, JobOutcome, Step, StepError};
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 
 /// A repository is pruned again after this long.
 const PRUNE_INTERVAL: jiff::SignedDuration = jiff::SignedDuration::from_hours(6 * 24 + 12);
@@ -30,7 +31,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// One sentence.
-pub async fn take_over_fleet_files(cx: &FleetContext) -> Result<bool, String> {
+pub async fn take_over_fleet_files(cx: &FleetContext) -> Result<bool, OpsError> {
     if !files::is_manager_copy(&cx.config) {
         return Ok(false);
     }
@@ -62,7 +63,7 @@ pub async fn run_nightly_backup(
                 Ok(JobOutcome::Done { .. }) => {}
                 Ok(JobOutcome::Failed { reason }) => report.failures.push(reason.into()),
                 Ok(JobOutcome::Cancelled) => report.failures.push("it was cancelled".into()),
-                Err(reason) => report.failures.push(reason),
+                Err(e) => report.failures.push(e.to_string()),
             }
             if report.failures.is_empty() {
                 let stats = repo::query_repository_stats(&work.primary).await;
@@ -101,7 +102,7 @@ async fn run_nightly_job(
     manager: Option<&Host>,
     events: mpsc::Sender<JobEvent>,
     cancel: CancellationToken,
-) -> Result<JobOutcome, String> {
+) -> Result<JobOutcome, OpsError> {
     let before = match manager {
         Some(manager) => read_backup_reports(manager, 40).await.unwrap_or_default(),
         None => Vec::new(),
@@ -139,7 +140,7 @@ async fn run_nightly_job(
     let job = storage_node_job(work, title, Confirm::None, steps);
     let runner = &work.fleet.runner;
     let outcome = runner.run(&job, None, events, cancel).await;
-    outcome.map_err(|e| e.to_string())
+    outcome.map_err(OpsError::failed)
 }
 
 /// Whether a repository was not pruned for a week.

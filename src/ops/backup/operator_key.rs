@@ -10,6 +10,7 @@ use crate::backup::{BackupError, Restic};
 use crate::config::{NodeConnection, ensure_runtime_dir};
 use crate::host::{Host, HostOptions};
 use crate::job::{Confirm, Job, Stage, StepError, Track};
+use crate::ops::OpsError;
 
 /// The job on one repository with the key in `file`.
 ///
@@ -22,7 +23,7 @@ pub(super) async fn build_operator_key_job(
     name: &str,
     file: &Path,
     accept: &[String],
-) -> Result<Job, String> {
+) -> Result<Job, OpsError> {
     if name.is_empty() {
         return Err("--with is about one repository: name it with --repository NAME".into());
     }
@@ -31,13 +32,13 @@ pub(super) async fn build_operator_key_job(
     let cx = &work.fleet;
     let options = HostOptions {
         docker_socket: work.storage.config.docker_socket.clone(),
-        runtime_dir: ensure_runtime_dir().map_err(|e| e.to_string())?,
+        runtime_dir: ensure_runtime_dir().map_err(OpsError::failed)?,
         recorder: Some(std::sync::Arc::new(cx.journal.clone())),
     };
     let host = Host::new("this machine", &NodeConnection::Local, options);
     let repository = find_configured_repository(work, name)?;
     let restic = Restic::on_this_machine(&host, repository, file).await;
-    let restic = restic.map_err(|e| e.to_string())?;
+    let restic = restic?;
     for secret in restic.secrets() {
         cx.journal.redactor().add_secret(secret.clone());
     }
@@ -65,15 +66,15 @@ pub(super) async fn build_operator_key_job(
 }
 
 /// Checks that the file with the key is sent to no server, and that nobody else can read it.
-fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), String> {
+fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), OpsError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let found = std::fs::canonicalize(file).and_then(|path| Ok((path.metadata()?, path)));
     let (metadata, path) = found.map_err(|e| format!("{shown} can't be read: {e}"))?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{shown} holds a key that may delete and others can read it: run `chmod 600 {shown}`"
-        ));
+        )));
     }
     let config = &work.fleet.config;
     let files = config.backup.repositories.iter();
@@ -89,9 +90,9 @@ fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), String>
             .any(|f| path.starts_with(folder.join(f)))
     });
     match same || goes_along {
-        true => Err(format!(
+        true => Err(OpsError::failed(format_args!(
             "{shown} goes to the fleet's servers, and the key that may delete must not: put it into a file of its own that config.toml does not name"
-        )),
+        ))),
         false => Ok(()),
     }
 }

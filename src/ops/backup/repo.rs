@@ -15,6 +15,7 @@ use crate::backup::{
     ResticSnapshot, collect_forgotten, forget_args, forget_queries,
 };
 use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::OpsError;
 use crate::text::human_bytes;
 
 /// Longest that checking, pruning or copying may take.
@@ -316,7 +317,7 @@ impl RepositoryStep {
         let found = self.load_anomalies().await?;
         if found.accepts_ahead(self.restic.name(), &self.accept) {
             let own: Vec<ResticSnapshot> = all.into_iter().filter(|s| view.is_ours(s)).collect();
-            return select_ahead_snapshots(&own, &found.ahead).map_err(StepError::Failed);
+            return select_ahead_snapshots(&own, &found.ahead).map_err(StepError::from);
         }
         let mut doomed = Vec::new();
         for question in forget_queries(&view, &all) {
@@ -335,7 +336,7 @@ impl RepositoryStep {
                     .unwrap_or_default(),
             };
             doomed
-                .extend(collect_forgotten(&view, &question.of, groups).map_err(StepError::Failed)?);
+                .extend(collect_forgotten(&view, &question.of, groups).map_err(backup_step_error)?);
         }
         Ok(doomed)
     }
@@ -650,7 +651,7 @@ impl Step for RepositoryStep {
 fn select_ahead_snapshots(
     all: &[ResticSnapshot],
     ahead: &[ResticSnapshot],
-) -> Result<Vec<ForgottenSnapshots>, String> {
+) -> Result<Vec<ForgottenSnapshots>, OpsError> {
     let of = |s: &ResticSnapshot| s.app().unwrap_or("the fleet's own files").to_owned();
     let mut groups: std::collections::BTreeMap<String, Vec<ResticSnapshot>> = Default::default();
     for snapshot in ahead {
@@ -663,9 +664,9 @@ fn select_ahead_snapshots(
     for (name, remove) in groups {
         let kept = all.iter().filter(|s| of(s) == name).count() - remove.len();
         if kept == 0 {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "all snapshots of {name} are dated in the future: correct the clock and make a backup of it first"
-            ));
+            )));
         }
         doomed.push(ForgottenSnapshots {
             of: name,

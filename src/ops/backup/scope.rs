@@ -10,6 +10,7 @@ use super::context::BackupContext;
 use crate::backup::{list_app_names, list_odd_app_names};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
+use crate::ops::OpsError;
 use crate::stack::AppFile;
 
 /// What is on the fleet.
@@ -33,12 +34,8 @@ pub(super) async fn find_backup_scope(work: &BackupContext) -> BackupScope {
         ..BackupScope::default()
     };
     let swarm = async {
-        let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-        manager
-            .docker
-            .query_swarm()
-            .await
-            .map_err(|e| e.to_string())
+        let manager = cx.nodes.find_manager().await?;
+        manager.docker.query_swarm().await.map_err(OpsError::from)
     };
     match swarm.await {
         Ok(swarm) => {

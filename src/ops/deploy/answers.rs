@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::status_hint;
+use crate::ops::OpsError;
 use crate::ops::tasks::query_swarm;
 use crate::stack::HttpCheck;
 
@@ -37,8 +38,8 @@ impl WaitForAnswers {
     async fn query_any_node(
         &self,
         domain: &str,
-    ) -> Result<(HttpsAnswer, PresentedCertificate), String> {
-        let mut last = "there is no node to ask".to_owned();
+    ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
+        let mut last = OpsError::from("there is no node to ask");
         for (_, address) in &self.edge.nodes {
             match get_with_certificate(
                 address,
@@ -50,7 +51,7 @@ impl WaitForAnswers {
             .await
             {
                 Ok(answer) => return Ok(answer),
-                Err(reason) => last = reason,
+                Err(reason) => last = reason.into(),
             }
         }
         Err(last)
@@ -60,17 +61,17 @@ impl WaitForAnswers {
     async fn check_domain(
         &self,
         domain: &str,
-    ) -> Result<(HttpsAnswer, PresentedCertificate), String> {
+    ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
         let (answer, served) = self.query_any_node(domain).await?;
         let status = answer.status;
         if answer.is_well(domain, &self.check.status) {
             return Ok((answer, served));
         }
-        Err(format!(
+        Err(OpsError::failed(format_args!(
             "https://{domain}{} answers {status}{}",
             self.check.path,
             status_hint(status)
-        ))
+        )))
     }
 }
 
@@ -104,7 +105,7 @@ impl Step for WaitForAnswers {
                         None => line,
                     }
                 }
-                Err(reason) => Change::modify(format!("https://{domain}"), reason, "answers"),
+                Err(e) => Change::modify(format!("https://{domain}"), e.to_string(), "answers"),
             });
         }
         Ok(super::check_from_changes(lines))
@@ -113,7 +114,7 @@ impl Step for WaitForAnswers {
     /// Looks at the answer alone: a good certificate may come later.
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         for domain in &self.domains {
-            self.check_domain(domain).await.map_err(StepError::failed)?;
+            self.check_domain(domain).await?;
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl Step for WaitForAnswers {
                             .await;
                         break;
                     }
-                    Err(reason) => reason,
+                    Err(e) => e.to_string(),
                 };
                 if begun.elapsed() > patience {
                     return Err(StepError::failed(format!(

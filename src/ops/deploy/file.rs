@@ -68,7 +68,7 @@ impl Step for PushFleetFiles {
             self.app
         );
         let planned = crate::ops::plan_app_files_push(&self.cx, &self.app).await;
-        let Some(planned) = planned.map_err(StepError::Failed)? else {
+        let Some(planned) = planned? else {
             return Ok(Check::Done(vec![Change::same(line)]));
         };
         let mut lines = vec![match planned.is_done {
@@ -84,7 +84,7 @@ impl Step for PushFleetFiles {
 
     async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
         let pushed = crate::ops::push_app_files(&self.cx, &self.app).await;
-        pushed.map_err(StepError::Failed)
+        pushed.map_err(StepError::from)
     }
 
     /// Pushes again when another operator has pushed a config.toml meanwhile.

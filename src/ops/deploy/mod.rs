@@ -23,6 +23,7 @@ use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::docker::NodeHandle;
 use crate::job::{Change, ChangeKind, Check, Step};
+use crate::ops::OpsError;
 use crate::stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 
 pub(super) use preflight::resolve_host_name;
@@ -55,7 +56,7 @@ pub(super) async fn deploy_request_steps(
     request: &Request,
     manager: &NodeHandle,
     cx: &FleetContext,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let (none, nothing) = (BTreeMap::new(), Vec::new());
     let mut wanted = DeployOptions {
         stack: None,
@@ -103,15 +104,11 @@ async fn resolve_place(
     place: &str,
     manager: &NodeHandle,
     cx: &FleetContext,
-) -> Result<String, String> {
+) -> Result<String, OpsError> {
     if place.contains('=') || cx.nodes.get(place).is_none() {
         return Ok(place.to_owned());
     }
-    let swarm = manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())?;
+    let swarm = manager.docker.query_swarm().await?;
     let mut nodes = swarm.nodes.iter();
     let found = nodes.find(|n| cx.nodes.find_name(&swarm, &n.id).as_deref() == Some(place));
     Ok(found.map_or_else(|| place.to_owned(), |n| n.hostname.clone()))
@@ -121,10 +118,10 @@ async fn resolve_place(
 pub(super) fn merge_app_file(
     wanted: &DeployOptions<'_>,
     cx: &FleetContext,
-) -> Result<AppFile, String> {
+) -> Result<AppFile, OpsError> {
     let folder = cx.config.folder();
     let old = match &folder {
-        Some(folder) => AppFile::load(folder, wanted.app).map_err(|e| e.to_string())?,
+        Some(folder) => AppFile::load(folder, wanted.app)?,
         None => None,
     };
     let mut file = match (old, wanted.stack) {
@@ -135,18 +132,15 @@ pub(super) fn merge_app_file(
             ..AppFile::default()
         },
         (None, None) => {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "{0} has no apps/{0}.toml beside config.toml, which would say what stack it is made from: `matou deploy STACK {0}` writes it",
                 wanted.app
-            ));
+            )));
         }
     };
     file.variables.extend(wanted.variables.clone());
     for (service, image) in wanted.images {
-        let variable = cx
-            .catalogue
-            .find_image_variable(&file.stack, service)
-            .map_err(|e| e.to_string())?;
+        let variable = cx.catalogue.find_image_variable(&file.stack, service)?;
         match variable {
             Some(variable) => {
                 file.images.remove(service);
@@ -170,11 +164,8 @@ pub(super) async fn render_app_stack(
     wanted: &DeployOptions<'_>,
     file: &AppFile,
     cx: &FleetContext,
-) -> Result<RenderedStack, String> {
-    let extension = cx
-        .catalogue
-        .find_extension(&file.stack)
-        .map_err(|e| e.to_string())?;
+) -> Result<RenderedStack, OpsError> {
+    let extension = cx.catalogue.find_extension(&file.stack)?;
     let mut versions = BTreeMap::new();
     if !extension.secrets.is_empty() {
         versions = secrets::SecretStore::open(cx, wanted.app)?
@@ -192,10 +183,10 @@ pub(super) async fn render_app_stack(
             )
         })?;
         if spec.keep {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "{name} is not rotated: what the application stored can't be read without it ({})",
                 spec.help
-            ));
+            )));
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
     }
@@ -209,7 +200,7 @@ pub(super) async fn render_app_stack(
     let render = |target: &RenderTarget<'_>| {
         cx.catalogue
             .render_stack(&file.stack, wanted.app, &file.variables, target)
-            .map_err(|e| e.to_string())
+            .map_err(OpsError::from)
     };
     let rendered = render(&target)?;
     if !extension.generated {
@@ -224,7 +215,7 @@ pub(super) async fn deploy_steps(
     wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
     cx: &FleetContext,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let file = merge_app_file(wanted, cx)?;
     let rendered = Arc::new(render_app_stack(wanted, &file, cx).await?);
     let app = wanted.app.to_owned();
@@ -272,7 +263,7 @@ pub(super) async fn deploy_subset_steps(
     manager: &NodeHandle,
     cx: &FleetContext,
     services: &[String],
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     build_subset_steps(wanted, manager, cx, services, false).await
 }
 
@@ -282,14 +273,12 @@ async fn build_subset_steps(
     cx: &FleetContext,
     services: &[String],
     shut: bool,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let file = merge_app_file(wanted, cx)?;
     let mut rendered = render_app_stack(wanted, &file, cx).await?;
-    rendered
-        .keep_services(services)
-        .map_err(|e| e.to_string())?;
+    rendered.keep_services(services)?;
     if shut {
-        rendered.isolate_services().map_err(|e| e.to_string())?;
+        rendered.isolate_services()?;
     }
     let app = wanted.app.to_owned();
     let rendered = Arc::new(rendered);
@@ -312,7 +301,7 @@ pub(super) async fn deploy_isolated_subset_steps(
     manager: &NodeHandle,
     cx: &FleetContext,
     services: &[String],
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     build_subset_steps(wanted, manager, cx, services, true).await
 }
 
@@ -321,7 +310,7 @@ pub(super) async fn deploy_isolated_subset_steps(
 pub(super) fn answer_step(
     rendered: &RenderedStack,
     cx: &FleetContext,
-) -> Result<Option<Box<dyn Step>>, String> {
+) -> Result<Option<Box<dyn Step>>, OpsError> {
     let Some(check) = &rendered.check else {
         return Ok(None);
     };
@@ -338,7 +327,7 @@ fn prerequisite_steps(
     rendered: &Arc<RenderedStack>,
     manager: &NodeHandle,
     cx: &FleetContext,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
         steps.push(Box::new(network::EnsureNetworks {

@@ -9,6 +9,7 @@ use crate::collect::list_probe_targets;
 use crate::config::ReceiversConfig;
 use crate::monitor::{AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget, generate};
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::stack::RenderedStack;
 
 /// Builds the files for the application `app`, whose own domains are taken from `rendered`.
@@ -19,13 +20,9 @@ pub(super) async fn build_monitoring_files(
     cx: &FleetContext,
     app: &str,
     rendered: &RenderedStack,
-) -> Result<BTreeMap<String, SecretString>, String> {
-    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-    let swarm = manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())?;
+) -> Result<BTreeMap<String, SecretString>, OpsError> {
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
     // The application that is deployed now may not run yet, or run with other domains.
     let mut asked: Vec<ProbeTarget> = list_probe_targets(&swarm, &cx.answer_checks())
         .into_iter()
@@ -67,7 +64,7 @@ pub(super) async fn build_monitoring_files(
     }))
 }
 
-fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, String> {
+fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, OpsError> {
     let secret = |path: &Option<std::path::PathBuf>| {
         let read = |p: &std::path::PathBuf| read_configured_file(p).map(SecretString::from);
         path.as_ref().map(read).transpose()
@@ -100,6 +97,7 @@ fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, Stri
     })
 }
 
-fn read_configured_file(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|e| format!("{} can't be read: {e}", path.display()))
+fn read_configured_file(path: &Path) -> Result<String, OpsError> {
+    std::fs::read_to_string(path)
+        .map_err(|e| OpsError::failed(format_args!("{} can't be read: {e}", path.display())))
 }

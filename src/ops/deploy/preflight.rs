@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use crate::docker::Nodes;
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Swarm;
+use crate::ops::OpsError;
 use crate::ops::tasks::query_swarm;
 use crate::stack::{LintSeverity, RenderedStack};
 
@@ -188,14 +189,17 @@ impl PreflightChecks {
 }
 
 /// Looks up the addresses of a host name. Fails with why it does not resolve.
-pub(in crate::ops) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, String> {
+pub(in crate::ops) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, OpsError> {
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok([ip].into());
     }
     let looked_up = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 443))).await;
     match looked_up {
         Ok(Ok(found)) => Ok(found.map(|a| a.ip()).collect()),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(e)) => Err(OpsError::failed(e)),
+        Err(_) => Err(OpsError::failed(format_args!(
+            "no answer within {} s",
+            PATIENCE.as_secs()
+        ))),
     }
 }

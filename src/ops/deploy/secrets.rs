@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use crate::host::{Command, Host};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::ops::tasks::docker_failed;
 use crate::stack::{Alphabet, Labels, RenderedStack, SecretSpec};
 
@@ -27,7 +28,7 @@ pub(in crate::ops) struct SecretStore {
 impl SecretStore {
     /// # Errors
     /// When the storage node is not among the nodes.
-    pub fn open(cx: &FleetContext, app: &str) -> Result<Self, String> {
+    pub fn open(cx: &FleetContext, app: &str) -> Result<Self, OpsError> {
         let storage = &cx.config.storage;
         let node = cx.nodes.get(&storage.node).ok_or_else(|| {
             format!(
@@ -44,13 +45,13 @@ impl SecretStore {
 
     /// Lists what is kept: name and version, and whether the file is not empty. An empty file, as a
     /// power cut may leave it, is no value.
-    async fn list_kept(&self) -> Result<BTreeMap<(String, u32), bool>, String> {
+    async fn list_kept(&self) -> Result<BTreeMap<(String, u32), bool>, OpsError> {
         let list = Command::sh(LIST_FILES)
             .arg(&self.folder)
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("list secrets");
-        let out = self.host.run_ok(&list).await.map_err(|e| e.to_string())?;
+        let out = self.host.run_ok(&list).await?;
         let entry = |line: &str| {
             let (size, file) = line.split_once(' ')?;
             let (name, version) = file.rsplit_once(".v")?;
@@ -60,7 +61,7 @@ impl SecretStore {
     }
 
     /// The newest version of each secret.
-    pub async fn newest_versions(&self) -> Result<BTreeMap<String, u32>, String> {
+    pub async fn newest_versions(&self) -> Result<BTreeMap<String, u32>, OpsError> {
         let mut newest = BTreeMap::new();
         for (name, version) in self.list_kept().await?.into_keys() {
             let at = newest.entry(name).or_insert(version);
@@ -77,17 +78,17 @@ impl SecretStore {
     ///
     /// # Errors
     /// When it is not there, or can't be read.
-    pub async fn read_value(&self, name: &str, version: u32) -> Result<SecretString, String> {
+    pub async fn read_value(&self, name: &str, version: u32) -> Result<SecretString, OpsError> {
         let read = Command::new("cat")
             .arg("--")
             .arg(self.path(name, version))
             .sudo()
             .timeout(Duration::from_secs(20))
             .label(format!("read the secret {name}"));
-        let out = self.host.run_ok(&read).await.map_err(|e| e.to_string())?;
+        let out = self.host.run_ok(&read).await?;
         String::from_utf8(out.stdout)
             .map(SecretString::from)
-            .map_err(|_| format!("the secret {name} is no text"))
+            .map_err(|_| OpsError::failed(format_args!("the secret {name} is no text")))
     }
 
     /// Keeps a value unless one is kept already. Returns the value that is kept: of two callers at
@@ -109,7 +110,7 @@ impl SecretStore {
         self.host.run_ok(&keep).await?;
         self.read_value(name, version)
             .await
-            .map_err(StepError::failed)
+            .map_err(StepError::from)
     }
 
     /// Returns the digest of each kept value with the given salt, as [`SecretMark::salted_digest`]
@@ -117,7 +118,7 @@ impl SecretStore {
     async fn compute_digests(
         &self,
         wanted: &[(String, u32, String)],
-    ) -> Result<BTreeMap<(String, u32), String>, String> {
+    ) -> Result<BTreeMap<(String, u32), String>, OpsError> {
         if wanted.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -129,7 +130,7 @@ impl SecretStore {
             .sudo()
             .timeout(Duration::from_secs(30))
             .label("compare secrets");
-        let out = self.host.run_ok(&ask).await.map_err(|e| e.to_string())?;
+        let out = self.host.run_ok(&ask).await?;
         let text = out.stdout_text();
         let lines = text.lines().map(str::to_owned);
         let keys = wanted.iter().map(|(name, v, _)| (name.clone(), *v));
@@ -263,7 +264,7 @@ impl EnsureSecrets {
     async fn list_kept_versions(&self) -> Result<BTreeMap<(String, u32), bool>, StepError> {
         match self.rendered.secrets.is_empty() {
             true => Ok(BTreeMap::new()),
-            false => self.store.list_kept().await.map_err(StepError::failed),
+            false => self.store.list_kept().await.map_err(StepError::from),
         }
     }
 
@@ -294,7 +295,7 @@ impl EnsureSecrets {
             }
         }
         let digests = self.store.compute_digests(&wanted).await;
-        let digests = digests.map_err(StepError::failed)?;
+        let digests = digests?;
         let compared = found.into_iter().map(|(name, (digest, at))| {
             let Some((of, version, _)) = at.checked_sub(1).and_then(|i| wanted.get(i)) else {
                 return (name, SecretMatch::Unknown);
@@ -376,7 +377,7 @@ impl Step for EnsureSecrets {
             let (name, version) = (&needed.spec.name, needed.version);
             let value = if kept.get(&(name.clone(), version)) == Some(&true) {
                 let value = self.store.read_value(name, version).await;
-                value.map_err(StepError::failed)?
+                value?
             } else {
                 // Kept before it is used: a value that only Swarm knows can't be restored.
                 let value = generate_secret(&needed.spec);

@@ -14,6 +14,7 @@ use crate::docker::NodeHandle;
 use crate::host::Command;
 use crate::model::Swarm;
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::stack::{AppFile, RenderTarget};
 
 /// A volume, and the folder of the storage node that holds it where one does.
@@ -57,13 +58,9 @@ impl EraseInventory {
         manager: &NodeHandle,
         storage: &NodeHandle,
         repositories: &[Restic],
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpsError> {
         let mut known = Self::read_interrupted(cx, app, storage).await?;
-        let swarm = manager
-            .docker
-            .query_swarm()
-            .await
-            .map_err(|e| e.to_string())?;
+        let swarm = manager.docker.query_swarm().await?;
         let folder = cx.config.folder();
         let file = match &folder {
             // One that can't be read belongs to it all the same.
@@ -116,7 +113,7 @@ impl EraseInventory {
         cx: &FleetContext,
         app: &str,
         storage: &NodeHandle,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpsError> {
         let path = matou_folder(&cx.config)
             .join("erased")
             .join(format!("{app}.begun.json"));
@@ -125,11 +122,7 @@ impl EraseInventory {
             .sudo()
             .timeout(Duration::from_secs(30))
             .label("an interrupted erasing");
-        let out = storage
-            .host
-            .run_ok(&read)
-            .await
-            .map_err(|e| e.to_string())?;
+        let out = storage.host.run_ok(&read).await?;
         Ok(match serde_json::from_slice::<Self>(&out.stdout) {
             Ok(known) => Self {
                 resumed: true,

@@ -118,7 +118,7 @@ impl Step for RemoveAppFiles {
         let (found, silent) = self.find_copies().await;
         // Notes on the storage node that it is gone: no other operator's folder brings it back.
         let struck = crate::ops::remove_app_files(&self.0.cx, &self.0.app).await;
-        struck.map_err(StepError::Failed)?;
+        struck?;
         for (host, paths) in found {
             remove_paths(&host, &paths).await?;
         }

@@ -21,6 +21,7 @@ use crate::backup::{Restic, matou_folder};
 use crate::docker::NodeHandle;
 use crate::host::{Command, Host};
 use crate::job::{Confirm, Job, Step, StepContext, StepError};
+use crate::ops::OpsError;
 
 use inventory::EraseInventory;
 
@@ -132,25 +133,25 @@ impl EraseContext {
 /// # Errors
 /// One sentence: no manager answers, the storage node can't be asked, or something of the
 /// application is just being backed up or restored.
-pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job, OpsError> {
     crate::stack::check_app_name(app)?;
     let storage = cx.nodes.get(&cx.config.storage.node).cloned();
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
     let busy = storage.host.list_detached_units("matou-").await;
-    let busy = busy.map_err(|e| e.to_string())?;
+    let busy = busy?;
     let own = [
         format!("{}{app}", backup::APP_UNIT_PREFIX),
         format!("matou-restore-{app}"),
         format!("matou-verify-{app}"),
     ];
     if let Some(unit) = busy.iter().find(|u| own.contains(u)) {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{unit} works on {app} now: wait until it has ended, or stop it"
-        ));
+        )));
     }
-    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
+    let manager = cx.nodes.find_manager().await?;
     let repositories = backup::open_all_repositories(cx).await;
-    let repositories = repositories.map_err(|e| e.to_string())?;
+    let repositories = repositories?;
     let known = EraseInventory::gather(cx, app, manager, &storage, &repositories).await?;
     let work = Arc::new(EraseContext {
         cx: cx.clone(),

@@ -105,7 +105,7 @@ impl ForgetCertificates {
         let Ok(file) = AcmeFile::find(nodes, storage, manager, &swarm).await else {
             return Ok(None);
         };
-        let store = file.read().await.map_err(StepError::Failed)?;
+        let store = file.read().await?;
         let others = swarm
             .services
             .iter()
@@ -160,11 +160,11 @@ impl Step for ForgetCertificates {
         self.0.log_destroyed(&lines).await?;
         for domain in &domains {
             let steps = crate::ops::renew::renewal_steps(domain, &self.0.cx);
-            for step in steps.map_err(StepError::Failed)? {
+            for step in steps? {
                 step.apply(cx).await?;
             }
         }
         // The copy of the store from before still holds the key.
-        file.remove_previous().await.map_err(StepError::Failed)
+        file.remove_previous().await.map_err(StepError::from)
     }
 }

@@ -17,6 +17,7 @@ use crate::backup::{
 };
 use crate::config::Retention;
 use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::OpsError;
 use crate::ops::backup::{record_snapshot_counts, run_restic_exclusively, run_unit};
 use crate::text::format_plural;
 
@@ -59,7 +60,7 @@ pub(super) struct EraseSnapshots {
     work: Arc<EraseContext>,
     nth: usize,
     /// What the plan found.
-    planned: OnceCell<Result<AppSnapshots, String>>,
+    planned: OnceCell<Result<AppSnapshots, OpsError>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -424,7 +425,7 @@ impl Step for EraseSnapshots {
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let shown = self
             .planned
-            .get_or_init(|| async { self.find_snapshots().await.map_err(|e| e.to_string()) });
+            .get_or_init(|| async { self.find_snapshots().await.map_err(OpsError::from) });
         let place = self.describe_repository();
         let found = match shown.await {
             Ok(found) => found,

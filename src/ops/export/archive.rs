@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::ops::OpsError;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
@@ -70,7 +71,7 @@ pub(super) fn write_archive(
     root: &str,
     mut arriving: mpsc::Receiver<Option<ArchivePiece>>,
     done: &Arc<AtomicU64>,
-) -> Result<ArchiveSummary, String> {
+) -> Result<ArchiveSummary, OpsError> {
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -424,7 +425,7 @@ mod tests {
         data
     }
 
-    fn made(dir: &Path, pieces: Vec<Option<ArchivePiece>>) -> Result<ArchiveSummary, String> {
+    fn made(dir: &Path, pieces: Vec<Option<ArchivePiece>>) -> Result<ArchiveSummary, OpsError> {
         let (out, arriving) = mpsc::channel(64);
         for piece in pieces {
             assert!(out.blocking_send(piece).is_ok());

@@ -13,6 +13,7 @@ use crate::backup::AppStorage;
 use crate::host::{Command, ConfinedFolders};
 use crate::job::{Change, StepContext, StepError};
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::ops::deploy::secrets::SecretStore;
 use crate::ops::restore::{self, RestoreSource};
 use crate::stack::{
@@ -57,13 +58,9 @@ impl ExportContent {
         app: &str,
         snapshot: Option<&str>,
         database_files: bool,
-    ) -> Result<Self, String> {
-        let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-        let swarm = manager
-            .docker
-            .query_swarm()
-            .await
-            .map_err(|e| e.to_string())?;
+    ) -> Result<Self, OpsError> {
+        let manager = cx.nodes.find_manager().await?;
+        let swarm = manager.docker.query_swarm().await?;
         let mut services = swarm.services.iter();
         let runs = services.any(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
         let mut notes = Vec::new();
@@ -103,7 +100,7 @@ impl ExportContent {
             Some(source) => source.volume_folders(),
             None => {
                 let layout = AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
-                let layout = layout.map_err(|e| e.to_string())?;
+                let layout = layout?;
                 let volumes = layout.volumes.iter();
                 volumes
                     .map(|v| (v.name.clone(), v.folder.display().to_string()))
@@ -122,7 +119,7 @@ impl ExportContent {
     }
 
     /// The stack as it is deployed, and as a plain compose file.
-    async fn render_stack(&mut self, cx: &FleetContext) -> Result<(), String> {
+    async fn render_stack(&mut self, cx: &FleetContext) -> Result<(), OpsError> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -487,7 +484,7 @@ impl ExportContent {
             return Ok(Vec::new());
         };
         let saved = match &self.snapshot {
-            Some(source) => source.read_secrets().await.map_err(StepError::Failed)?,
+            Some(source) => source.read_secrets().await?,
             None => Vec::new(),
         };
         let saved = match saved.is_empty() {
@@ -504,9 +501,9 @@ impl ExportContent {
             let value = match (needed, file) {
                 (_, Some(file)) => Some(file.value.expose_secret().as_bytes().to_vec()),
                 (Some(needed), _) if self.snapshot.is_none() => {
-                    let store = SecretStore::open(work, &self.app).map_err(StepError::Failed)?;
+                    let store = SecretStore::open(work, &self.app)?;
                     let value = store.read_value(&needed.spec.name, needed.version).await;
-                    let value = value.map_err(StepError::Failed)?;
+                    let value = value?;
                     Some(value.expose_secret().as_bytes().to_vec())
                 }
                 (Some(needed), _) => {
@@ -558,11 +555,11 @@ impl ExportContent {
 fn load_local_app_file(
     cx: &FleetContext,
     app: &str,
-) -> Result<(Option<AppFile>, Option<Vec<u8>>), String> {
+) -> Result<(Option<AppFile>, Option<Vec<u8>>), OpsError> {
     let Some(folder) = cx.config.folder() else {
         return Ok((None, None));
     };
-    let Some(file) = AppFile::load(&folder, app).map_err(|e| e.to_string())? else {
+    let Some(file) = AppFile::load(&folder, app)? else {
         return Ok((None, None));
     };
     let own = crate::ops::backup::read_own_stack(&file, Some(&folder))?;

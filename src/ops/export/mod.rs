@@ -17,6 +17,7 @@ use super::{FleetContext, Request, backup};
 use crate::backup::{AppStorage, ManifestDump};
 use crate::host::{Command, HostError, OutputStream};
 use crate::job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
+use crate::ops::OpsError;
 use crate::stack::{Dump, DumpEngine};
 use crate::text::{format_plural, human_bytes};
 
@@ -95,7 +96,10 @@ impl ExportDump {
 ///
 /// # Errors
 /// One sentence: there is no such application, its stack can't be rendered, it has no snapshot.
-pub(super) async fn build_export_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_export_job(
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
     let Request::Export {
         app,
         into,
@@ -103,7 +107,10 @@ pub(super) async fn build_export_job(request: &Request, cx: &FleetContext) -> Re
         database_files,
     } = request
     else {
-        return Err(format!("{} is no export", request.title()));
+        return Err(OpsError::failed(format_args!(
+            "{} is no export",
+            request.title()
+        )));
     };
     crate::stack::check_app_name(app)?;
     let content = ExportContent::load(cx, app, snapshot.as_deref(), *database_files).await?;
@@ -199,7 +206,7 @@ impl Step for MakeExportDumps {
             if cx.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
-            made.push(one.map_err(StepError::Failed)?);
+            made.push(one?);
         }
         *self.0.made.lock().unwrap_or_else(PoisonError::into_inner) = made;
         Ok(())
@@ -225,6 +232,19 @@ exec dd bs=1M iflag=nonblock,nofollow status=none if="$f""#;
 const READ_TREE: &str = r#"cd -P -- "$1" || exit 2
 tar -c -f - --format=gnu --numeric-owner --warning=no-file-ignored .; c=$?; [ $c -le 1 ] || exit $c"#;
 
+/// Why not all pieces of an archive were sent.
+enum SendFailure {
+    /// The writer takes no more; it says why itself.
+    WriterGone,
+    Source(StepError),
+}
+
+impl<E: Into<StepError>> From<E> for SendFailure {
+    fn from(error: E) -> Self {
+        Self::Source(error.into())
+    }
+}
+
 impl WriteExportArchive {
     /// Sends one piece whose bytes come from a command.
     async fn send_streamed_piece(
@@ -233,9 +253,9 @@ impl WriteExportArchive {
         pieces: &PieceSender,
         piece: impl FnOnce(mpsc::Receiver<ArchiveChunk>) -> ArchivePiece,
         from: &ExportSource,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), SendFailure> {
         let (out, data) = mpsc::channel::<ArchiveChunk>(16);
-        let gone = || StepError::failed("the archive can't be written");
+        let gone = || SendFailure::WriterGone;
         let end = cx.cancel.child_token();
         let (chunks, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(16);
         pieces.send(Some(piece(data))).await.map_err(|_| gone())?;
@@ -283,7 +303,7 @@ impl WriteExportArchive {
         let (code, said) = tokio::join!(running, reading);
         let code = match code {
             Err(HostError::Cancelled { .. }) if cx.cancel.is_cancelled() => {
-                return Err(StepError::Cancelled);
+                return Err(StepError::Cancelled.into());
             }
             Err(_) if end.is_cancelled() => return Err(gone()),
             code => code?,
@@ -291,9 +311,9 @@ impl WriteExportArchive {
         let lines: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
         let last = lines[lines.len().saturating_sub(3)..].join(" / ");
         if code != 0 {
-            return Err(StepError::failed(format!(
+            return Err(SendFailure::Source(StepError::failed(format!(
                 "reading for the archive ended with exit code {code}: {last}"
-            )));
+            ))));
         }
         if !last.is_empty() {
             cx.out.note(last).await;
@@ -306,10 +326,10 @@ impl WriteExportArchive {
         &self,
         cx: &StepContext,
         pieces: &PieceSender,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), SendFailure> {
         let content = &self.0.content;
         let dumps = self.0.match_dumps();
-        let gone = |_| StepError::failed("the archive can't be written");
+        let gone = |_| SendFailure::WriterGone;
         let small = content.build_small_pieces(&self.0.cx, cx, &dumps).await?;
         for piece in small {
             pieces.send(Some(piece)).await.map_err(gone)?;
@@ -449,16 +469,13 @@ impl Step for WriteExportArchive {
             .await
             .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?;
         let written = match (sent, written) {
-            (Err(StepError::Cancelled), _) => return Err(StepError::Cancelled),
             // When both fail, the source's error says why, unless it failed because of the writer.
-            (Err(e), Ok(_)) => return Err(e),
-            (Err(e), Err(why)) => {
-                return Err(match e.to_string().contains("can't be written") {
-                    true => StepError::failed(why),
-                    false => e,
-                });
+            (Err(SendFailure::Source(e)), _) => return Err(e),
+            (Err(SendFailure::WriterGone), Err(why)) => return Err(why.into()),
+            (Err(SendFailure::WriterGone), Ok(_)) => {
+                return Err(StepError::failed("the archive can't be written"));
             }
-            (Ok(()), written) => written.map_err(StepError::Failed)?,
+            (Ok(()), written) => written?,
         };
         cx.out
             .note(format!(

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use super::findings::{RecoveryFindings, StuckAt};
 use super::run_request_in_step;
 use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::OpsError;
 use crate::ops::{FleetContext, Request, build_job};
 
 /// Applications that are deployed at the same time.
@@ -27,7 +28,7 @@ pub(super) struct RedeployApps {
 
 impl RedeployApps {
     /// Deploys one application from its file.
-    async fn deploy_app(&self, app: &str, cx: &StepContext) -> Result<(), String> {
+    async fn deploy_app(&self, app: &str, cx: &StepContext) -> Result<(), OpsError> {
         let request = Request::redeploy(app.to_owned());
         run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
     }
@@ -46,7 +47,8 @@ impl RedeployApps {
             }
             Err(reason) => {
                 cx.out.note(format!("{app}: FAILED: {reason}")).await;
-                self.findings.fail_app(app, StuckAt::Deploy, reason);
+                self.findings
+                    .fail_app(app, StuckAt::Deploy, reason.to_string());
             }
         }
     }
@@ -73,8 +75,8 @@ impl Step for RedeployApps {
             let runs = Change::same(format!("{app} runs as its file says"));
             let job = match build_job(&Request::redeploy(app.clone()), &self.cx).await {
                 Ok(job) => job,
-                Err(reason) => {
-                    return Change::add(format!("application {app}")).with_warning(reason);
+                Err(e) => {
+                    return Change::add(format!("application {app}")).with_warning(e.to_string());
                 }
             };
             let plan = self.cx.runner.plan(&job).await;

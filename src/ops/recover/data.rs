@@ -13,6 +13,7 @@ use crate::backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
 use crate::backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, matou_folder};
 use crate::host::Command;
 use crate::job::{Change, Check, Step, StepContext, StepError};
+use crate::ops::OpsError;
 use crate::ops::restore::{SwapLog, has_to_deploy};
 use crate::ops::{FleetContext, Request, RestoreDestination, RestoreScope};
 use crate::stack::RenderedStack;
@@ -156,7 +157,8 @@ impl RecoverAppData {
             }
             Err(reason) => {
                 cx.out.note(format!("{app}: FAILED: {reason}")).await;
-                self.findings.fail_app(app, StuckAt::Restore, reason);
+                self.findings
+                    .fail_app(app, StuckAt::Restore, reason.to_string());
             }
         }
     }
@@ -166,7 +168,7 @@ impl RecoverAppData {
         app: &str,
         snapshot: &ResticSnapshot,
         cx: &StepContext,
-    ) -> Result<(), String> {
+    ) -> Result<(), OpsError> {
         let request = Request::Restore {
             app: app.to_owned(),
             snapshot: Some(snapshot.id.clone()),

@@ -20,6 +20,7 @@ use crate::config::NodeConfig;
 use crate::docker::NodeHandle;
 use crate::job::{Confirm, Job, JobEvent, JobOutcome, Stage, Step, StepContext, Track};
 use crate::model::Role;
+use crate::ops::OpsError;
 use crate::provision;
 use crate::stack::{AppFile, RenderTarget, RenderedStack};
 
@@ -55,7 +56,7 @@ pub async fn build_recovery_job(
     cx: &FleetContext,
     options: &RebuildOptions,
     findings: &RecoveryFindings,
-) -> Result<Job, String> {
+) -> Result<Job, OpsError> {
     let manager = find_node_handle(cx, |n| n.role == Role::Manager)
         .ok_or("config.toml names no manager")?
         .clone();
@@ -158,7 +159,7 @@ async fn run_request_in_step(
     cx: &FleetContext,
     step: &StepContext,
     findings: &RecoveryFindings,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let job = build_job(request, cx).await?;
     run_job_in_step(job, app, cx, step, findings).await
 }
@@ -171,7 +172,7 @@ pub(super) async fn run_job_in_step(
     cx: &FleetContext,
     step: &StepContext,
     findings: &RecoveryFindings,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     job = job.into_part();
     let (events, mut arriving) = mpsc::channel(64);
     let running = cx.runner.run(&job, None, events, step.cancel.clone());
@@ -193,9 +194,9 @@ pub(super) async fn run_job_in_step(
         }
     };
     let (outcome, ()) = tokio::join!(running, listening);
-    match outcome.map_err(|e| e.to_string())? {
+    match outcome.map_err(OpsError::failed)? {
         JobOutcome::Done { .. } => Ok(()),
-        JobOutcome::Failed { reason } => Err(reason.into()),
+        JobOutcome::Failed { reason } => Err(OpsError::failed(reason)),
         JobOutcome::Cancelled => Err("cancelled".into()),
     }
 }
@@ -218,17 +219,17 @@ fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
 fn load_apps_to_recover(
     cx: &FleetContext,
     findings: &RecoveryFindings,
-) -> Result<Vec<AppToRecover>, String> {
+) -> Result<Vec<AppToRecover>, OpsError> {
     let folder = cx
         .config
         .folder()
         .ok_or("without config.toml there is nothing to rebuild: pass --repository")?;
     let names = AppFile::list_names(&folder);
     if names.is_empty() {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{} holds no application: pass --repository to take config.toml and apps/ out of the backups",
             folder.join("apps").display()
-        ));
+        )));
     }
     let mut all = Vec::new();
     for name in names {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{MoveFleets, build_job};
 use crate::backup::{self, AppStorage, Restic, RestorePhase, RestoreState};
 use crate::job::{Job, StepContext, StepError};
+use crate::ops::OpsError;
 use crate::ops::recover::{RecoveryFindings, run_job_in_step};
 use crate::ops::restore::services;
 use crate::ops::restore::{IncomingApp, RestoreSource, SwapLog};
@@ -42,14 +43,10 @@ impl AppMove {
     }
 
     /// Finds where it runs now.
-    pub async fn find_location(&self) -> Result<AppLocation, String> {
-        let runs = async |cx: &FleetContext| -> Result<bool, String> {
-            let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-            let swarm = manager
-                .docker
-                .query_swarm()
-                .await
-                .map_err(|e| e.to_string())?;
+    pub async fn find_location(&self) -> Result<AppLocation, OpsError> {
+        let runs = async |cx: &FleetContext| -> Result<bool, OpsError> {
+            let manager = cx.nodes.find_manager().await?;
+            let swarm = manager.docker.query_swarm().await?;
             Ok(!services::list_app_services(&swarm, &self.app).is_empty())
         };
         let old = runs(&self.fleets.old).await?;
@@ -89,9 +86,9 @@ impl AppMove {
         step: &StepContext,
     ) -> Result<(), StepError> {
         let done = run_job_in_step(job, &self.app, cx, step, self.findings()).await;
-        done.map_err(|why| match step.cancel.is_cancelled() {
+        done.map_err(|e| match step.cancel.is_cancelled() {
             true => StepError::Cancelled,
-            false => StepError::Failed(why),
+            false => e.into(),
         })
     }
 
@@ -110,13 +107,13 @@ impl AppMove {
             fleets.new.journal.redactor().add_secret(secret.clone());
         }
         let source = RestoreSource::load_whole_from(&fleets.old, restic, &self.app, None).await;
-        let source = source.map_err(StepError::Failed)?;
+        let source = source?;
         self.findings().update_app(&self.app, |a| {
             a.snapshot = Some(source.id.clone());
             a.data_of = Some(source.at);
         });
         let arriving = IncomingApp::load(&fleets.new, source).await;
-        arriving.map_err(StepError::Failed)
+        arriving.map_err(StepError::from)
     }
 
     /// Copies it while it runs. What an interrupted move stopped is started first.
@@ -129,8 +126,7 @@ impl AppMove {
             self.resolve_interrupted(&state, cx).await?;
         }
         let job = crate::ops::backup::build_running_app_backup(&self.app, &self.fleets.old).await;
-        self.run_job(job.map_err(StepError::Failed)?, &self.fleets.old, cx)
-            .await?;
+        self.run_job(job?, &self.fleets.old, cx).await?;
         self.load_incoming().await?.stage_snapshot(cx).await
     }
 
@@ -143,7 +139,7 @@ impl AppMove {
             .read_state()
             .await?
             .is_some_and(|s| s.is_interrupted());
-        let place = self.find_location().await.map_err(StepError::Failed)?;
+        let place = self.find_location().await?;
         Ok(!half && matches!(place, AppLocation::New | AppLocation::Both))
     }
 
@@ -205,8 +201,7 @@ impl AppMove {
             .collect();
         services::stop_app_except(old, &self.app, &databases).await?;
         let job = crate::ops::backup::build_stopped_app_backup(&self.app, of).await;
-        self.run_job(job.map_err(StepError::Failed)?, of, cx)
-            .await?;
+        self.run_job(job?, of, cx).await?;
         services::stop_app(old, &self.app).await?;
         let arriving = self.load_incoming().await?;
         arriving.stage_snapshot(cx).await?;
@@ -246,8 +241,7 @@ impl AppMove {
         };
         self.journal.write_state(state).await?;
         let job = build_job(&Request::remove(self.app.clone()), old).await;
-        self.run_job(job.map_err(StepError::Failed)?, old, cx)
-            .await?;
+        self.run_job(job?, old, cx).await?;
         let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
         if let Some(folder) = from.filter(|f| to.as_ref() != Some(f)) {
             // The old fleet's nightly backup goes by it.

@@ -63,7 +63,7 @@ impl Step for CopyPass {
                 continue;
             }
             let left = moving.read_interrupted_move().await?;
-            let place = moving.find_location().await.map_err(StepError::Failed)?;
+            let place = moving.find_location().await?;
             lines.push(match (place, left.map(|l| l.phase)) {
                 (_, Some(RestorePhase::Restored)) => Change::same(format!("{app} is there")),
                 (_, Some(_)) => Change::add(format!("a copy of {app} on {to}"))
@@ -92,7 +92,7 @@ impl Step for CopyPass {
         for (done, moving) in self.apps.iter().enumerate() {
             cx.out.send_progress(done as u64, all, "applications").await;
             let stuck = moving.read_interrupted_move().await?.is_some();
-            let place = moving.find_location().await.map_err(StepError::Failed)?;
+            let place = moving.find_location().await?;
             if place != AppLocation::Old && !stuck {
                 continue;
             }

@@ -36,7 +36,7 @@ impl Cutover {
                     .await;
                 continue;
             }
-            if moving.find_location().await.map_err(StepError::Failed)? != AppLocation::Old {
+            if moving.find_location().await? != AppLocation::Old {
                 findings.update_app(app, |a| a.up = true);
                 continue;
             }
@@ -92,7 +92,7 @@ impl Step for Cutover {
         for moving in &self.apps {
             let app = &moving.app;
             let left = moving.read_interrupted_move().await?.is_some();
-            let place = moving.find_location().await.map_err(StepError::Failed)?;
+            let place = moving.find_location().await?;
             lines.push(match place {
                 AppLocation::Old if moving.is_edge => Change::add(format!("{app} on the new fleet")),
                 AppLocation::Old | AppLocation::Both if left || place == AppLocation::Old => {

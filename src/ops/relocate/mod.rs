@@ -14,6 +14,7 @@ use super::{FleetContext, build_job};
 use crate::config::{Config, RepositoryConfig};
 use crate::docker::NodeHandle;
 use crate::job::{Confirm, Job, LockRequest, Stage, Step, Track};
+use crate::ops::OpsError;
 use crate::provision;
 use crate::stack::{AppFile, RenderTarget, RenderedStack};
 
@@ -41,8 +42,8 @@ pub async fn build_move_job(
     apps: &[String],
     to: &Path,
     findings: &RecoveryFindings,
-) -> Result<Job, String> {
-    let config = Config::load(Some(to)).map_err(|e| e.to_string())?;
+) -> Result<Job, OpsError> {
+    let config = Config::load(Some(to)).map_err(OpsError::failed)?;
     let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
     let fleets = pair_fleets(cx, new, findings)?;
     let folder = cx
@@ -54,10 +55,10 @@ pub async fn build_move_job(
         some => some.to_vec(),
     };
     if names.is_empty() {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{} holds no application",
             folder.join("apps").display()
-        ));
+        )));
     }
     let mut moving = Vec::new();
     for name in names {
@@ -149,7 +150,7 @@ fn pair_fleets(
     old: &FleetContext,
     new: FleetContext,
     findings: &RecoveryFindings,
-) -> Result<MoveFleets, String> {
+) -> Result<MoveFleets, OpsError> {
     let addresses = |cx: &FleetContext| -> Vec<String> {
         let nodes = cx.nodes.iter();
         nodes
@@ -158,9 +159,9 @@ fn pair_fleets(
     };
     let ours = addresses(old);
     if let Some(both) = addresses(&new).into_iter().find(|a| ours.contains(a)) {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{both} is a server of both fleets: the other config.toml has to name other servers"
-        ));
+        )));
     }
     let storage = |cx: &FleetContext, which: &str| {
         let name = &cx.config.storage.node;
@@ -173,10 +174,10 @@ fn pair_fleets(
     let repository = repository
         .ok_or("applications move through the backup repository: add [backup] to config.toml")?;
     if let Some(folder) = repository.local_folder() {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "the repository {} lies on the old storage node, where the new servers can't reach it: an application moves through one on S3, SFTP, rclone or a REST server",
             folder.display()
-        ));
+        )));
     }
     Ok(MoveFleets {
         old_storage: storage(old, "old")?,
@@ -188,18 +189,22 @@ fn pair_fleets(
     })
 }
 
-fn render_moved_app(cx: &FleetContext, folder: &Path, app: &str) -> Result<RenderedStack, String> {
-    let told = |e: crate::stack::StackError| e.to_string();
-    let file = AppFile::load(folder, app).map_err(told)?;
+fn render_moved_app(
+    cx: &FleetContext,
+    folder: &Path,
+    app: &str,
+) -> Result<RenderedStack, OpsError> {
+    let file = AppFile::load(folder, app)?;
     let file = file.ok_or_else(|| {
         format!(
             "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
         )
     })?;
     let target = RenderTarget::for_app(&cx.config, &file);
-    cx.catalogue
-        .render_stack(&file.stack, app, &file.variables, &target)
-        .map_err(told)
+    let rendered = cx
+        .catalogue
+        .render_stack(&file.stack, app, &file.variables, &target);
+    Ok(rendered?)
 }
 
 fn move_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {

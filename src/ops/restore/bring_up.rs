@@ -100,7 +100,7 @@ impl BringUp for ServerBringUp<'_> {
             let handle = self.manager_node().await?;
             let steps =
                 deploy::deploy_subset_steps(&wanted, &handle, &self.work.fleet, &databases).await;
-            run_steps(self.manager_context(), steps.map_err(StepError::failed)?).await?;
+            run_steps(self.manager_context(), steps?).await?;
         } else {
             services::start_services(self.manager_context(), &self.split_replicas(state).0).await?;
         }
@@ -114,7 +114,7 @@ impl BringUp for ServerBringUp<'_> {
             let wanted = self.work.deploy_options(file);
             let steps =
                 deploy::deploy_steps(&wanted, &self.manager_node().await?, &self.work.fleet).await;
-            run_steps(self.manager_context(), steps.map_err(StepError::failed)?).await?;
+            run_steps(self.manager_context(), steps?).await?;
         }
         services::start_services(self.manager_context(), &self.split_replicas(state).1).await
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::docker::Nodes;
 use crate::host::{Command, ConfinedFolders, Host};
 use crate::job::{StepContext, StepError};
+use crate::ops::OpsError;
 use crate::ops::tasks::query_swarm;
 use crate::stack::DumpEngine;
 
@@ -193,8 +194,8 @@ async fn find_database_container(
     cx: &StepContext,
     nodes: &Nodes,
     service: &str,
-) -> Result<(Host, String), String> {
-    let swarm = query_swarm(cx).await.map_err(|e| e.to_string())?;
+) -> Result<(Host, String), OpsError> {
+    let swarm = query_swarm(cx).await?;
     let found = swarm.services.iter().find(|s| s.name == service);
     let found = found.ok_or_else(|| format!("there is no service {service}"))?;
     let task = swarm
@@ -299,7 +300,7 @@ impl DumpLoad {
                         Err(e) => e.to_string(),
                     }
                 }
-                Err(reason) => reason,
+                Err(e) => e.to_string(),
             };
             if begun.elapsed() > DATABASE_WAIT {
                 return Err(StepError::failed(format!(
@@ -323,9 +324,7 @@ pub(super) async fn run_load_hook(
     line: &str,
     file: &str,
 ) -> Result<(), StepError> {
-    let (host, id) = find_database_container(cx, nodes, service)
-        .await
-        .map_err(StepError::failed)?;
+    let (host, id) = find_database_container(cx, nodes, service).await?;
     cx.out.note(format!("{service}: {line} <{file}")).await;
     let run = Command::new("docker")
         .args(["exec", &id, "sh", "-c", "exec <\"$1\"; eval \"$2\"", "sh"])

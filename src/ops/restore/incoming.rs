@@ -15,6 +15,7 @@ use crate::backup::RestorePhase;
 use crate::host::Command;
 use crate::job::{ChangeKind, Check, Step, StepContext, StepError};
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 
 /// What the staging folder holds. Kept in the file `holds` beside it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ impl IncomingApp {
     ///
     /// # Errors
     /// One sentence: nothing says what it is deployed from, or its stack can't be rendered here.
-    pub async fn load(cx: &FleetContext, source: RestoreSource) -> Result<Self, String> {
+    pub async fn load(cx: &FleetContext, source: RestoreSource) -> Result<Self, OpsError> {
         let app = source.app.clone();
         let file = find_app_file(cx, &source).await?;
         let file = file.ok_or_else(|| {

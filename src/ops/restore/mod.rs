@@ -43,6 +43,7 @@ use crate::job::{
     Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError, Track,
 };
 use crate::model::Swarm;
+use crate::ops::OpsError;
 use crate::stack::{AppFile, Dump, RenderTarget, check_app_name as check_name};
 
 use parts::{PartKind, RestorePart};
@@ -58,7 +59,7 @@ pub(in crate::ops) use state_machine::has_to_deploy;
 pub(in crate::ops) use swap_log::SwapLog;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
-async fn list_apps_with_snapshots(cx: &FleetContext) -> Result<BTreeSet<String>, String> {
+async fn list_apps_with_snapshots(cx: &FleetContext) -> Result<BTreeSet<String>, OpsError> {
     let all = crate::collect::read_snapshots(&cx.config, &cx.nodes).await?;
     let sound = all.into_iter().filter(|s| s.can_be_newest());
     Ok(sound.filter_map(|s| s.app).collect())
@@ -89,7 +90,10 @@ impl Step for AppsWithoutSnapshot {
 }
 
 /// Makes the job of a request about restores.
-pub(super) async fn build_restore_job(request: &Request, cx: &FleetContext) -> Result<Job, String> {
+pub(super) async fn build_restore_job(
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
     let storage = find_storage_node(cx)?;
     let data = backup::matou_folder(&cx.config);
     let (confirm, steps) = match request {
@@ -171,19 +175,19 @@ pub(super) async fn build_restore_job(request: &Request, cx: &FleetContext) -> R
     Ok(job)
 }
 
-fn find_storage_node(cx: &FleetContext) -> Result<NodeHandle, String> {
+fn find_storage_node(cx: &FleetContext) -> Result<NodeHandle, OpsError> {
     let name = &cx.config.storage.node;
     let node = cx.nodes.get(name).cloned();
-    node.ok_or_else(|| format!("[storage] node = {name:?} is not among the nodes of config.toml"))
+    node.ok_or_else(|| {
+        OpsError::failed(format_args!(
+            "[storage] node = {name:?} is not among the nodes of config.toml"
+        ))
+    })
 }
 
-async fn query_swarm_for_restore(cx: &FleetContext) -> Result<Swarm, String> {
-    let manager = cx.nodes.find_manager().await.map_err(|e| e.to_string())?;
-    manager
-        .docker
-        .query_swarm()
-        .await
-        .map_err(|e| e.to_string())
+async fn query_swarm_for_restore(cx: &FleetContext) -> Result<Swarm, OpsError> {
+    let manager = cx.nodes.find_manager().await?;
+    manager.docker.query_swarm().await.map_err(OpsError::from)
 }
 
 type RestoreSteps = Vec<Box<dyn Step>>;
@@ -193,7 +197,7 @@ async fn restore_steps(
     source: RestoreSource,
     what: &RestoreScope,
     to: &RestoreDestination,
-) -> Result<(Confirm, RestoreSteps), String> {
+) -> Result<(Confirm, RestoreSteps), OpsError> {
     let app = source.app.clone();
     match (what, to) {
         (_, RestoreDestination::Folder { path }) => {
@@ -216,9 +220,9 @@ async fn restore_steps(
             check_name(to)?;
             let running = query_swarm_for_restore(cx).await?;
             if *to == app || !services::list_app_services(&running, to).is_empty() {
-                return Err(format!(
+                return Err(OpsError::failed(format_args!(
                     "there is an application {to} already: choose another name"
-                ));
+                )));
             }
             let file = find_app_file(cx, &source).await?;
             let mut file = file.ok_or_else(|| {
@@ -238,9 +242,9 @@ async fn restore_steps(
 async fn find_app_file(
     cx: &FleetContext,
     source: &RestoreSource,
-) -> Result<Option<AppFile>, String> {
+) -> Result<Option<AppFile>, OpsError> {
     let here = match cx.config.folder() {
-        Some(folder) => AppFile::load(&folder, &source.app).map_err(|e| e.to_string())?,
+        Some(folder) => AppFile::load(&folder, &source.app)?,
         None => None,
     };
     match here {
@@ -255,14 +259,14 @@ async fn restore_into_folder_steps(
     source: RestoreSource,
     paths: Vec<String>,
     folder: &str,
-) -> Result<RestoreSteps, String> {
+) -> Result<RestoreSteps, OpsError> {
     let plain = folder.starts_with('/')
         && Path::new(folder).components().count() > 1
         && !folder.split('/').any(|part| part == "..");
     if !plain {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{folder:?} is no folder to restore into: give a whole path that begins with /"
-        ));
+        )));
     }
     let size = source.count_at_paths(&paths).await?;
     // The folder may lie in a volume, where containers can make links.
@@ -291,7 +295,7 @@ async fn restore_into_folder_steps(
 async fn restore_in_place_steps(
     cx: &FleetContext,
     source: RestoreSource,
-) -> Result<RestoreSteps, String> {
+) -> Result<RestoreSteps, OpsError> {
     let running = query_swarm_for_restore(cx).await?;
     let runs = !services::list_app_services(&running, &source.app).is_empty();
     let journal = SwapLog::new(
@@ -299,7 +303,7 @@ async fn restore_in_place_steps(
         &backup::matou_folder(&cx.config),
         &source.app,
     );
-    let earlier = journal.read_state().await.map_err(|e| e.to_string())?;
+    let earlier = journal.read_state().await?;
     if state_machine::has_to_deploy(earlier.as_ref(), runs) {
         let file = find_app_file(cx, &source).await?;
         let file = file.ok_or_else(|| {
@@ -312,7 +316,7 @@ async fn restore_in_place_steps(
         return restore_absent_app_steps(cx, source, &app, file).await;
     }
     let layout = AppStorage::load(&source.app, &cx.config, &cx.nodes, &cx.catalogue).await;
-    let layout = layout.map_err(|e| e.to_string())?;
+    let layout = layout?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
         .iter()
@@ -347,7 +351,7 @@ pub(crate) async fn restore_absent_app_steps(
     source: RestoreSource,
     app: &str,
     file: AppFile,
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     swap_steps(plan_absent_app_swap(cx, source, app, file).await?).await
 }
 
@@ -364,7 +368,7 @@ async fn plan_absent_app_swap(
     source: RestoreSource,
     app: &str,
     file: AppFile,
-) -> Result<VolumeSwap, String> {
+) -> Result<VolumeSwap, OpsError> {
     let told = |e: crate::stack::StackError| e.to_string();
     let target = RenderTarget::for_app(&cx.config, &file);
     let rendered = cx
@@ -403,10 +407,10 @@ async fn plan_absent_app_swap(
     let (parts, notes) = parts::plan_restore_parts(&source, &dumps, &mounts, &folders, renamed);
     let shared = parts.iter().find(|p| !p.volume.starts_with(&new));
     if let Some(part) = shared.filter(|_| app != source.app) {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "the volume {} has the same name under every application: it can't be restored beside the running one",
             part.volume
-        ));
+        )));
     }
     let hooks = select_load_hooks(&source, &dumps);
     Ok(VolumeSwap {
@@ -425,10 +429,10 @@ async fn restore_path_steps(
     cx: &FleetContext,
     source: RestoreSource,
     path: &str,
-) -> Result<RestoreSteps, String> {
+) -> Result<RestoreSteps, OpsError> {
     let app = source.app.clone();
     let layout = AppStorage::load(&app, &cx.config, &cx.nodes, &cx.catalogue).await;
-    let layout = layout.map_err(|e| e.to_string())?;
+    let layout = layout?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
         .iter()
@@ -449,13 +453,13 @@ async fn restore_path_steps(
     let (part, services) = match &part.kind {
         _ if whole => (part, ServiceHandling::Stop),
         PartKind::Database(_) => {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "{path} is among the files of a database, which are of no use one by one: restore the application, or into a folder"
-            ));
+            )));
         }
         PartKind::Files(_) => {
             let rest = Path::new(path).strip_prefix(&part.from);
-            let rest = rest.map_err(|e| e.to_string())?.to_owned();
+            let rest = rest.map_err(OpsError::failed)?.to_owned();
             let part = RestorePart {
                 live: part.live.join(rest),
                 from: path.to_owned(),
@@ -475,10 +479,10 @@ async fn restore_path_steps(
     // of the restore.
     let closed = work.confined_folders().contains(&work.parts[0].live);
     if matches!(work.services, ServiceHandling::KeepRunning) && !closed {
-        return Err(format!(
+        return Err(OpsError::failed(format_args!(
             "{path} is in a volume that lies outside of {}: restore it into a folder, and copy it from there",
             cx.config.storage.path.display()
-        ));
+        )));
     }
     box_swap_steps(work, stage)
 }
@@ -500,17 +504,16 @@ fn render_app_mounts(
     cx: &FleetContext,
     app: &str,
     file: &AppFile,
-) -> Result<BTreeMap<String, Vec<(String, String)>>, String> {
+) -> Result<BTreeMap<String, Vec<(String, String)>>, OpsError> {
     let target = RenderTarget::for_app(&cx.config, file);
     let rendered = cx
         .catalogue
-        .render_stack(&file.stack, app, &file.variables, &target)
-        .map_err(|e| e.to_string())?;
+        .render_stack(&file.stack, app, &file.variables, &target)?;
     Ok(parts::parse_stack_mounts(app, &rendered.yaml))
 }
 
 /// Returns a swap without parts.
-fn empty_swap(cx: &FleetContext, app: &str, source: RestoreSource) -> Result<VolumeSwap, String> {
+fn empty_swap(cx: &FleetContext, app: &str, source: RestoreSource) -> Result<VolumeSwap, OpsError> {
     let host = find_storage_node(cx)?.host;
     let data = backup::matou_folder(&cx.config);
     Ok(VolumeSwap {
@@ -530,7 +533,7 @@ fn empty_swap(cx: &FleetContext, app: &str, source: RestoreSource) -> Result<Vol
 }
 
 /// Returns the steps of a swap.
-async fn swap_steps(work: VolumeSwap) -> Result<RestoreSteps, String> {
+async fn swap_steps(work: VolumeSwap) -> Result<RestoreSteps, OpsError> {
     let (work, stage) = plan_staging(work).await?;
     box_swap_steps(work, stage)
 }
@@ -538,7 +541,7 @@ async fn swap_steps(work: VolumeSwap) -> Result<RestoreSteps, String> {
 fn box_swap_steps(
     work: Arc<VolumeSwap>,
     stage: Option<StageSnapshot>,
-) -> Result<RestoreSteps, String> {
+) -> Result<RestoreSteps, OpsError> {
     let stage = stage.ok_or_else(|| {
         format!(
             "the snapshot {} holds no volume of {}",
@@ -557,7 +560,7 @@ fn box_swap_steps(
 /// that is needed.
 async fn plan_staging(
     mut work: VolumeSwap,
-) -> Result<(Arc<VolumeSwap>, Option<StageSnapshot>), String> {
+) -> Result<(Arc<VolumeSwap>, Option<StageSnapshot>), OpsError> {
     // Volumes of the local driver lie in Docker's folder: stage on that file system.
     if work.fleet.config.storage.driver == StorageDriver::Local {
         let kept = work.parts.first().and_then(|p| {
@@ -596,22 +599,18 @@ async fn plan_staging(
 }
 
 /// Where Docker of a node keeps volumes of the local driver.
-async fn query_docker_root(host: &Host) -> Result<PathBuf, String> {
+async fn query_docker_root(host: &Host) -> Result<PathBuf, OpsError> {
     let ask = Command::new("docker")
         .args(["info", "--format", "{{.DockerRootDir}}"])
         .sudo()
         .timeout(std::time::Duration::from_secs(20));
-    let text = host
-        .run_ok(&ask)
-        .await
-        .map_err(|e| e.to_string())?
-        .stdout_text();
+    let text = host.run_ok(&ask).await?.stdout_text();
     match text.starts_with('/') {
         true => Ok(PathBuf::from(text.trim())),
-        false => Err(format!(
+        false => Err(OpsError::failed(format_args!(
             "Docker on {} does not tell its folder",
             host.name()
-        )),
+        ))),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::host::{Command, ConfinedFolders};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Proof;
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::ops::deploy::{self, DeployOptions};
 use crate::stack::AppFile;
 use crate::text::human_bytes;
@@ -81,7 +82,7 @@ struct ProveApp {
 pub(super) async fn proof_steps(
     cx: &FleetContext,
     apps: &[String],
-) -> Result<Vec<Box<dyn Step>>, String> {
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let named = match apps {
         [] => super::list_apps_with_snapshots(cx)
             .await?
@@ -100,7 +101,7 @@ pub(super) async fn proof_steps(
         super::check_name(app)?;
         let source = RestoreSource::load_whole(cx, app, None).await?;
         let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
-        let layout = layout.map_err(|e| e.to_string())?;
+        let layout = layout?;
         let folders = layout.volumes.iter();
         let folders: BTreeMap<String, PathBuf> = folders
             .map(|v| (v.name.clone(), v.folder.clone()))
@@ -265,7 +266,7 @@ impl ProveApp {
         };
         let steps =
             deploy::deploy_isolated_subset_steps(&wanted, handle, &self.fleet, &names).await;
-        run_steps(manager, steps.map_err(StepError::failed)?).await?;
+        run_steps(manager, steps?).await?;
         for load in loads {
             let service = format!("{app}_{}", load.service);
             let part = self.parts.iter().find(|p| p.dump_loads().contains(load));
@@ -378,7 +379,7 @@ impl ProveApp {
 }
 
 fn restore_storage_host(cx: &FleetContext) -> Result<crate::host::Host, StepError> {
-    Ok(find_storage_node(cx).map_err(StepError::failed)?.host)
+    Ok(find_storage_node(cx)?.host)
 }
 
 #[async_trait]

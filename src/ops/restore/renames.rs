@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::backup::FolderSwap;
+use crate::ops::OpsError;
 
 /// What exists of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +53,7 @@ pub(super) fn mark_path(swap: &FolderSwap) -> PathBuf {
 pub(super) fn plan_swap_renames(
     swaps: &[FolderSwap],
     seen: &[SwapState],
-) -> Result<Vec<FolderRename>, String> {
+) -> Result<Vec<FolderRename>, OpsError> {
     let mut renames = Vec::new();
     for (swap, seen) in swaps.iter().zip(seen) {
         if !seen.new {
@@ -60,18 +61,18 @@ pub(super) fn plan_swap_renames(
                 // It has taken its place.
                 continue;
             }
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "{} is not there: what was restored is not whole",
                 swap.new.display()
-            ));
+            )));
         }
         if seen.live {
             if seen.old {
-                return Err(format!(
+                return Err(OpsError::failed(format_args!(
                     "{} is there already, and {} too: is another restore under way?",
                     swap.old.display(),
                     swap.live.display()
-                ));
+                )));
             }
             renames.push(FolderRename::SetAside {
                 from: swap.live.clone(),

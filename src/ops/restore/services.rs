@@ -303,8 +303,8 @@ impl AppAnswer {
             return Ok(Self(None));
         };
         let rendered = deploy::render_app_stack(&wanted, &file, cx).await;
-        let rendered = rendered.map_err(StepError::failed)?;
-        let step = deploy::answer_step(&rendered, cx).map_err(StepError::failed)?;
+        let rendered = rendered?;
+        let step = deploy::answer_step(&rendered, cx)?;
         Ok(Self(step))
     }
 
@@ -327,7 +327,7 @@ impl AppAnswer {
             return Ok(());
         };
         match step.apply(cx).await {
-            Err(StepError::Failed(why)) if !before => {
+            Err(StepError::Failed(why) | StepError::Unreachable(why)) if !before => {
                 cx.out
                     .note(format!(
                         "{why}; it did not answer before either, so the restored data stays"

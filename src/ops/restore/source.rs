@@ -12,6 +12,7 @@ use crate::backup::{
     BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView, contradicts_manifest,
 };
 use crate::ops::FleetContext;
+use crate::ops::OpsError;
 use crate::stack::AppFile;
 
 /// How many snapshots are tried when the newest contradict their own manifest.
@@ -44,7 +45,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: no repository, no such snapshot, or none that may be taken unnamed.
-    pub async fn load(cx: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, String> {
+    pub async fn load(cx: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, OpsError> {
         Self::load_first_sound(cx, open_restore_repository(cx).await?, app, id, false).await
     }
 
@@ -57,7 +58,7 @@ impl RestoreSource {
         cx: &FleetContext,
         app: &str,
         id: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpsError> {
         Self::load_whole_from(cx, open_restore_repository(cx).await?, app, id).await
     }
 
@@ -71,7 +72,7 @@ impl RestoreSource {
         restic: Restic,
         app: &str,
         id: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpsError> {
         Self::load_first_sound(cx, restic, app, id, true).await
     }
 
@@ -82,17 +83,17 @@ impl RestoreSource {
         app: &str,
         id: Option<&str>,
         whole: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpsError> {
         let mut refused = Vec::new();
         for mut source in Self::find_candidates(cx, restic, app, id).await? {
             source.manifest = match whole {
                 true => {
                     let read = tokio::try_join!(source.read_manifest(), source.count_files());
-                    let (manifest, sizes) = read.map_err(backup_error_text)?;
+                    let (manifest, sizes) = read?;
                     source.sizes = sizes;
                     manifest
                 }
-                false => source.read_manifest().await.map_err(backup_error_text)?,
+                false => source.read_manifest().await?,
             };
             let Some(why) = source.find_contradiction() else {
                 source.warnings.append(&mut refused);
@@ -104,9 +105,9 @@ impl RestoreSource {
             }
             refused.push(format!("a newer one is left out: {why}"));
         }
-        Err(format!(
+        Err(OpsError::failed(format_args!(
             "a clock was wrong when the newest snapshots of {app} were made, so which is the newest can't be told: name one with --snapshot; `matou snapshots {app}` lists them"
-        ))
+        )))
     }
 
     /// Why its date is not to be believed.
@@ -129,19 +130,16 @@ impl RestoreSource {
         restic: Restic,
         app: &str,
         id: Option<&str>,
-    ) -> Result<Vec<Self>, String> {
+    ) -> Result<Vec<Self>, OpsError> {
         let (all, here) = tokio::join!(
             restic.list_snapshots(&[]),
             StorageIdentity::load(&cx.config, &cx.nodes)
         );
-        let (all, here) = (
-            all.map_err(backup_error_text)?,
-            here.map_err(backup_error_text)?,
-        );
+        let (all, here) = (all?, here?);
         let view = here
             .into_snapshot_view(&cx.config, &cx.nodes, &restic, &all)
             .await;
-        let view = view.map_err(backup_error_text)?;
+        let view = view?;
         let found = match id {
             None => view
                 .candidates(app, &all)
@@ -151,15 +149,15 @@ impl RestoreSource {
                 let fitting: Vec<&ResticSnapshot> = all.iter().filter(fitting).collect();
                 match fitting.len() {
                     0 => {
-                        return Err(format!(
+                        return Err(OpsError::failed(format_args!(
                             "{app} has no snapshot {id}: `matou snapshots {app}` lists them"
-                        ));
+                        )));
                     }
                     1 => fitting,
                     _ => {
-                        return Err(format!(
+                        return Err(OpsError::failed(format_args!(
                             "several snapshots of {app} begin with {id}: give more of its digits"
-                        ));
+                        )));
                     }
                 }
             }
@@ -212,48 +210,47 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn read_app_file(&self) -> Result<Option<AppFile>, String> {
+    pub async fn read_app_file(&self) -> Result<Option<AppFile>, OpsError> {
         let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
         let path = format!("{dumps}/{}.toml", self.app);
         let read = listing::read_small_file(&self.restic, &self.id, &path).await;
-        let Some(text) = read.map_err(|e| e.to_string())? else {
+        let Some(text) = read? else {
             return Ok(None);
         };
         toml::from_str(&String::from_utf8_lossy(&text))
             .map(Some)
-            .map_err(|e| format!("{path} of the snapshot can't be understood: {e}"))
+            .map_err(|e| {
+                OpsError::failed(format_args!(
+                    "{path} of the snapshot can't be understood: {e}"
+                ))
+            })
     }
 
     /// A small file of its dumps' folder, when the snapshot holds it.
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn read_file_beside_dumps(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+    pub async fn read_file_beside_dumps(&self, name: &str) -> Result<Option<Vec<u8>>, OpsError> {
         let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
         let path = format!("{dumps}/{name}");
         let read = listing::read_small_file(&self.restic, &self.id, &path).await;
-        read.map_err(backup_error_text)
+        Ok(read?)
     }
 
     /// Its secrets as an archive of files; nothing when the snapshot holds none.
     ///
     /// # Errors
     /// One sentence: they can't be read.
-    pub async fn read_secrets(&self) -> Result<Vec<u8>, String> {
+    pub async fn read_secrets(&self) -> Result<Vec<u8>, OpsError> {
         let Some(secrets) = self.matou_folder("secrets") else {
             return Ok(Vec::new());
         };
         let args = ["dump", "--no-lock", "--archive", "tar", &self.id, &secrets];
-        Ok(self
-            .restic
-            .run(&args)
-            .await
-            .map_err(backup_error_text)?
-            .stdout)
+        Ok(self.restic.run(&args).await?.stdout)
     }
 
     /// matou's folder `dumps` or `secrets` of the application in the snapshot.
@@ -300,7 +297,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence; also when one of them is not in the snapshot.
-    pub async fn count_at_paths(&self, paths: &[String]) -> Result<FileTotals, String> {
+    pub async fn count_at_paths(&self, paths: &[String]) -> Result<FileTotals, OpsError> {
         let counted: Option<Vec<FileTotals>> =
             paths.iter().map(|p| self.sizes.get(p).copied()).collect();
         if let Some(counted) = counted {
@@ -308,9 +305,8 @@ impl RestoreSource {
         }
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let never = CancellationToken::new();
-        listing::count_files_at(&self.restic, &self.id, &paths, &never)
-            .await
-            .map_err(backup_error_text)
+        let counted = listing::count_files_at(&self.restic, &self.id, &paths, &never).await;
+        Ok(counted?)
     }
 }
 
@@ -328,11 +324,7 @@ fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<Stri
 }
 
 /// The repository that is restored from.
-async fn open_restore_repository(cx: &FleetContext) -> Result<Restic, String> {
+async fn open_restore_repository(cx: &FleetContext) -> Result<Restic, OpsError> {
     let restic = crate::collect::primary_repository(&cx.config, &cx.nodes).await;
-    restic.map_err(|e| e.to_string())
-}
-
-fn backup_error_text(error: BackupError) -> String {
-    error.to_string()
+    restic.map_err(OpsError::from)
 }

@@ -256,7 +256,7 @@ async fn put_in_place(
     state: &RestoreState,
 ) -> Result<(), StepError> {
     let seen = ground.inspect_swaps(state).await?;
-    let renames = renames::plan_swap_renames(&state.swaps, &seen).map_err(StepError::Failed)?;
+    let renames = renames::plan_swap_renames(&state.swaps, &seen)?;
     ground.apply_renames(&renames).await
 }
 

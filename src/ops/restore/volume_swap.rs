@@ -266,7 +266,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             let manager = self.fleet.nodes.find_manager().await;
             let handle = manager.map_err(|e| StepError::failed(e.to_string()))?;
             let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
-            for step in steps.map_err(StepError::failed)? {
+            for step in steps? {
                 match step.check(&site.manager).await? {
                     Check::Done(more) | Check::Change(more) => lines.extend(more),
                     Check::Unknown(_) => {}

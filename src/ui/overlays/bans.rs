@@ -58,7 +58,7 @@ impl BansOverlay {
         for node in self.found.iter().flatten() {
             out.push(BanRow::Node(node));
             match &node.problem {
-                Some(problem) => out.push(BanRow::Note(problem.clone())),
+                Some(problem) => out.push(BanRow::Note(problem.to_string())),
                 None if node.bans.is_empty() => out.push(BanRow::Note("nobody is banned".into())),
                 None => out.extend(node.bans.iter().map(|ban| BanRow::Ban(node, ban))),
             }

@@ -9,7 +9,7 @@ use super::{
     BansOverlay, Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window,
     move_by_key,
 };
-use crate::model::{Ban, IntrusionGroup, NodeBans, NodeIntrusions, group_intrusions};
+use crate::model::{Ban, IntrusionGroup, NodeBans, NodeIntrusions, NodeProblem, group_intrusions};
 use crate::ops::Request;
 use crate::text::{clean_line, fit_to_width, format_age};
 use crate::ui::msg::{Effect, Ticket};
@@ -66,7 +66,10 @@ impl IntrusionsOverlay {
     pub(in crate::ui) fn take_intrusions(&mut self, found: &[NodeIntrusions], bans: Vec<NodeBans>) {
         let cut = "older alerts are left out";
         let notes = found.iter().flat_map(|n| {
-            let said = [n.problem.as_deref(), n.cut.then_some(cut)];
+            let said = [
+                n.problem.as_ref().map(NodeProblem::as_str),
+                n.cut.then_some(cut),
+            ];
             said.map(|text| text.map(|t| (n.node.clone(), t.to_owned())))
         });
         self.found = Some(FoundIntrusions {

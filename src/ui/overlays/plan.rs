@@ -12,6 +12,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::{OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
 use crate::ops::Request;
+use crate::text::SafeText;
 use crate::text::clean_line;
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::panes::wrap_text;
@@ -25,7 +26,7 @@ pub(in crate::ui) struct PlanOverlay {
     request: Request,
     asked: Timestamp,
     /// `None` while it is being made.
-    plan: Option<Result<Plan, String>>,
+    plan: Option<Result<Plan, SafeText>>,
     /// The plan was made anew because the fleet had changed.
     again: bool,
     /// The plan was confirmed; the job starts.
@@ -55,7 +56,7 @@ impl PlanOverlay {
         (view, Effect::Plan { ticket, request })
     }
 
-    pub(in crate::ui) fn take_plan(&mut self, plan: Result<Plan, String>) {
+    pub(in crate::ui) fn take_plan(&mut self, plan: Result<Plan, SafeText>) {
         self.again = self.sent;
         self.sent = false;
         self.typed.reset();
@@ -70,7 +71,7 @@ impl PlanOverlay {
     fn reason_not_to_confirm(&self) -> Option<String> {
         match &self.plan {
             None => Some("the plan is being made".into()),
-            Some(Err(reason)) => Some(reason.clone()),
+            Some(Err(reason)) => Some(reason.to_string()),
             Some(Ok(plan)) => plan.blocked_reason(),
         }
     }

@@ -9,6 +9,7 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::{OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::model::{LogRecord, LogSearch};
+use crate::text::SafeText;
 use crate::text::{clean_line, fit_to_width};
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::panes::wrap_text;
@@ -40,7 +41,7 @@ enum LogSearchState {
     Asking,
     /// Oldest first.
     Records(Vec<LogRecord>),
-    Refused(String),
+    Refused(SafeText),
 }
 
 impl LogSearchOverlay {
@@ -76,7 +77,7 @@ impl LogSearchOverlay {
     }
 
     /// Takes what was found; the newest is selected.
-    pub(in crate::ui) fn take_records(&mut self, found: Result<Vec<LogRecord>, String>) {
+    pub(in crate::ui) fn take_records(&mut self, found: Result<Vec<LogRecord>, SafeText>) {
         self.found = match found {
             Ok(records) => LogSearchState::Records(records),
             Err(reason) => LogSearchState::Refused(reason),

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
 use crate::ops::{Request, ServiceVersions};
 use crate::registry::VersionStep;
+use crate::text::SafeText;
 use crate::text::{clean_line, fit_to_width};
 use crate::ui::msg::{Effect, Ticket};
 use crate::ui::state::App;
@@ -34,7 +35,7 @@ pub(in crate::ui) struct VersionsOverlay {
     pub ticket: Ticket,
     app: String,
     /// `None` while the registries are asked.
-    found: Option<Result<Vec<ServiceVersions>, String>>,
+    found: Option<Result<Vec<ServiceVersions>, SafeText>>,
     at: usize,
 }
 
@@ -51,7 +52,7 @@ impl VersionsOverlay {
         (view, Effect::FindNewerVersions { ticket, app: name })
     }
 
-    pub(in crate::ui) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, String>) {
+    pub(in crate::ui) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, SafeText>) {
         self.found = Some(found);
     }
 
@@ -64,7 +65,7 @@ impl VersionsOverlay {
             out.push(VersionChoice::Image { service });
             match &found.newer {
                 Err(reason) => out.push(VersionChoice::Note {
-                    text: reason.clone(),
+                    text: reason.to_string(),
                 }),
                 Ok(newer) if newer.is_empty() => out.push(VersionChoice::Note {
                     text: "nothing newer of this kind".into(),
