@@ -1,0 +1,156 @@
+//! Every subcommand that needs the fleet ends with exit code 4 where no node answers: nothing listens
+//! on the port of the only one.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// What needs no fleet, or makes its own.
+const WITHOUT_FLEET: [&str; 9] = [
+    "catalogue",
+    "completions",
+    "config",
+    "drill",
+    "help",
+    "lab",
+    "lint",
+    "migrate",
+    "render",
+];
+
+/// Each subcommand with what it needs, in the words of the command line.
+const WITH_FLEET: &[&str] = &[
+    "access blog",
+    "activate n1",
+    "backup blog --yes",
+    "backup --all --yes",
+    "bans",
+    "bans --json",
+    "certificates",
+    "certificates --json",
+    "certificates show blog.example.org",
+    "certificates renew blog.example.org --yes",
+    "check",
+    "check --json",
+    "clone blog shop DOMAIN=shop.example.org --yes",
+    "demote n1 --yes",
+    "deploy static blog DOMAIN=blog.example.org --yes",
+    "deploy static blog DOMAIN=blog.example.org --yes --json",
+    "diff static blog DOMAIN=blog.example.org",
+    "drain n1 --yes",
+    "erase blog --yes",
+    "export blog --yes",
+    "files",
+    "intrusions",
+    "intrusions --json",
+    "journal n1",
+    "leave n1 --yes",
+    "logs blog_web",
+    "move --to other.toml blog --yes",
+    "pause n1 --yes",
+    "place blog n1 --yes",
+    "promote n1 --yes",
+    "provision --yes",
+    "provision --yes --json",
+    "provision --dry-run",
+    "reboot n1 --yes",
+    "recover --yes",
+    "redeploy blog --yes",
+    "remove blog --yes",
+    "remove-node n1 --yes",
+    "repo check --yes",
+    "restart blog_web --yes",
+    "restore blog --yes",
+    "restore --all --yes",
+    "restore forget blog --yes",
+    "restore undo blog --yes",
+    "rollback blog_web --yes",
+    "scale blog_web 2 --yes",
+    "search error",
+    "secrets blog",
+    "shell n1",
+    "shell blog_web",
+    "snapshots",
+    "snapshots blog --json",
+    "status",
+    "status --json",
+    "switch blog --headers on --yes",
+    "unban 203.0.113.7 --yes",
+    "update blog",
+    "update blog --to 2 --yes",
+    "upgrade n1 --yes",
+    "verify blog --yes",
+];
+
+const CONFIG: &str = r#"
+[ssh]
+user = "nobody"
+known_hosts = "accept-new"
+[[nodes]]
+name = "n1"
+address = "127.0.0.1"
+port = 9
+role = "manager"
+[backup]
+repository = "rest:http://127.0.0.1:9/"
+password_file = "password"
+"#;
+
+const APP: &str = "stack = \"static\"\n[variables]\nDOMAIN = \"blog.example.org\"\n";
+
+fn run(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_matou"))
+        .args(line.split(' '))
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .env("XDG_RUNTIME_DIR", folder)
+        .env_remove("MATOU_CONFIG")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn every_command_says_with_its_exit_code_that_no_node_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("config.toml"), CONFIG).unwrap();
+    let other = CONFIG.replace("127.0.0.1", "127.0.0.2");
+    std::fs::write(folder.join("other.toml"), other).unwrap();
+    let password = folder.join("password");
+    std::fs::write(&password, "secret\n").unwrap();
+    std::fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
+    std::fs::create_dir(folder.join("apps")).unwrap();
+    std::fs::write(folder.join("apps/blog.toml"), APP).unwrap();
+
+    let help = run(folder, "--help");
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help
+        .lines()
+        .skip_while(|l| *l != "Commands:")
+        .skip(1)
+        .take_while(|l| !l.is_empty())
+        .filter_map(|l| l.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty());
+    for name in commands {
+        let listed = WITH_FLEET.iter().any(|l| l.split(' ').next() == Some(name));
+        assert!(
+            listed || WITHOUT_FLEET.contains(&name),
+            "{name} is in neither list"
+        );
+    }
+
+    let mut wrong = Vec::new();
+    for line in WITH_FLEET {
+        let out = run(folder, line);
+        let said = String::from_utf8_lossy(&out.stderr);
+        let told = String::from_utf8_lossy(&out.stdout);
+        if out.status.code() != Some(4) {
+            wrong.push(format!("{line}: {}\n{told}{said}", out.status));
+        } else if !format!("{told}{said}").contains("refuses the connection") {
+            wrong.push(format!("{line} does not say why:\n{told}{said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
