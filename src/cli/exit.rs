@@ -13,9 +13,11 @@ use crate::host::HostError;
 use crate::model::{NodeProblem, NodeProblemKind};
 use crate::ops::OpsError;
 
-/// Text at the end of `matou --help`.
-pub const HELP: &str = "Exit codes: 0 done, or nothing to do · 1 it failed · 2 wrong usage or \
-configuration · 3 not confirmed (a script passes --yes) · 4 the fleet can't be reached · 130 cancelled";
+/// Returns the text at the end of `matou --help`.
+pub fn exit_help() -> String {
+    let codes = Exit::ALL.map(|exit| format!("{} {}", exit as u8, exit.meaning()));
+    format!("Exit codes: {}", codes.join(" · "))
+}
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,28 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::NotConfirmed,
+        Self::Unreachable,
+        Self::Cancelled,
+    ];
+
+    /// Says what it means.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or nothing to do",
+            Self::Failed => "it failed",
+            Self::Usage => "wrong usage or configuration",
+            Self::NotConfirmed => "not confirmed (a script passes --yes)",
+            Self::Unreachable => "the fleet can't be reached",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Returns the exit code for an error that reached main.
     pub fn of(report: &Report) -> Self {
         let unreachable = report

@@ -38,7 +38,7 @@ pub use exit::Exit;
 ///
 /// Without a command it opens the console on the fleet of config.toml.
 #[derive(Debug, Parser)]
-#[command(version, after_help = exit::HELP)]
+#[command(version, after_help = exit::exit_help())]
 pub struct Cli {
     /// Configuration file [default: ./config.toml, then $XDG_CONFIG_HOME/matou/config.toml;
     /// without either, this machine alone is the fleet]
