@@ -13,7 +13,7 @@ use super::ownership::{ClockPair, FleetId, FleetIdentity, SnapshotView};
 use super::restic::Restic;
 use crate::config::Config;
 use crate::docker::Nodes;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 
 /// The id's file, in the fleet's own folder.
 pub const ID_FILE: &str = "fleet.id";
@@ -23,13 +23,7 @@ const READ: &str = r#"date +%s; [ ! -f "$1" ] || head -c 64 -- "$1""#;
 
 /// Keeps the id `$2` in the folder `$1`, when there is none yet; prints the one that is there then.
 /// Whoever comes second gets what the first has written.
-const KEEP: &str = r#"set -e; umask 077; d=$1
-mkdir -p -m 700 -- "$d"; exec 9<"$d"
-flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-if ! grep -qxE '[0-9a-f]{16}' -- "$d/fleet.id" 2>/dev/null; then
-    printf '%s\n' "$2" >"$d/fleet.id.new"; sync; mv -f -T -- "$d/fleet.id.new" "$d/fleet.id"
-fi
-cat -- "$d/fleet.id""#;
+const KEEP: &str = shell_script(include_str!("scripts/keep_identity.sh"));
 
 /// The id in the storage node's file, and what its clock says.
 #[derive(Debug, Clone, PartialEq, Eq)]

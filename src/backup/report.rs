@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
 use super::snapshot_counts::SnapshotCounts;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 
 /// Folder of the reports on the manager.
 pub const REPORTS_FOLDER: &str = "/var/lib/matou/reports";
@@ -164,8 +164,7 @@ impl BackupReport {
     pub async fn write_to_manager(&self, manager: &Host) -> std::result::Result<(), BackupError> {
         let name = self.started.strftime("%Y-%m-%dT%H-%M-%SZ.json").to_string();
         let text = serde_json::to_string(self).unwrap_or_default() + "\n";
-        let script = "set -e; umask 022; mkdir -p -- \"$1\"; cd -- \"$1\"; cat >\"$2.new\"; [ \"$(wc -c <\"$2.new\")\" -eq \"$4\" ]; mv -f -- \"$2.new\" \"$2\"; \
-            ls -1 | head -n \"-$3\" | xargs -r rm -f --";
+        let script = shell_script(include_str!("scripts/write_report.sh"));
         let command = Command::sh(script)
             .arg(REPORTS_FOLDER)
             .arg(name)

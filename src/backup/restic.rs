@@ -13,7 +13,9 @@ use super::error::{BackupError, ResticCall};
 use super::messages::ResticSnapshot;
 use super::secrets::{read_environment_file, read_repository_password};
 use crate::config::{BackupConfig, RepositoryConfig};
-use crate::host::{Command, CommandOutput, DetachedUnit, Host, OutputStream, quote_args};
+use crate::host::{
+    Command, CommandOutput, DetachedUnit, Host, OutputStream, quote_args, shell_script,
+};
 
 /// How long one short call may take: a remote repository with a cold cache is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -40,6 +42,9 @@ const RUN: &str = r#"umask 077; e=$(cat); mkdir -p -m 700 /run/matou; eval "$e";
 
 /// Does what [`RUN`] does, on the operator's machine: without matou's folder in /run.
 const HERE: &str = r#"umask 077; e=$(cat); eval "$e"; "#;
+
+/// Waits for the lock of the repository; the units of [`Restic::detached_unit`] begin with it.
+const LOCK: &str = shell_script(include_str!("scripts/lib_lock_repository.sh"));
 
 /// A version of restic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -393,7 +398,7 @@ impl Restic {
         body: &str,
         args: Vec<String>,
     ) -> DetachedUnit {
-        let flock = match guard {
+        let guard = match guard {
             RepositoryAccess::Shared => "-s",
             RepositoryAccess::Exclusive => "-x",
         };
@@ -402,12 +407,9 @@ impl Restic {
             kib => format!("--limit-upload {kib}"),
         };
         let script = format!(
-            "trap : INT TERM\nlimits={}\n\
-             exec 9>>/run/matou/repository-{}.lock\n\
-             flock -n {flock} 9 || {{ echo 'another job works on this repository: waiting for it'; flock -w 7200 {flock} 9 || exit {BUSY}; }}\n\
-             {}{body}\n",
+            "limits={} repository={} guard={guard} busy={BUSY}\n{LOCK}{}{body}\n",
             quote_args([limits.as_str()]),
-            self.name,
+            quote_args([self.name.as_str()]),
             self.shell_functions(),
         );
         let mut properties: Vec<String> = ["KillSignal=SIGINT", "TimeoutStopSec=60", "Nice=10"]

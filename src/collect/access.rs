@@ -11,7 +11,7 @@ use super::logs::{LogBatch, LogWindow, follow_service, query_manager_swarm};
 use crate::collect::CollectError;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
 use crate::edge::{AccessLog, find_access_log, find_edge_service, parse_access};
-use crate::host::ConfinedFolders;
+use crate::host::{ConfinedFolders, shell_script};
 use crate::job::OutputStream;
 use crate::model::{AccessRecord, AppRoutes, Swarm};
 
@@ -29,15 +29,7 @@ const MAX_PAST_BYTES: u32 = 128 << 20;
 /// texts leave the node, without the fields that matou does not use. `tail -F` goes on when the
 /// file is truncated or replaced (logrotate). An empty line every 30 s fails when the connection is
 /// gone and ends the script: a console that was killed leaves no process behind.
-const SCRIPT: &str = r#"f=$1 n=$2 past=$3 follow=$4; shift 4
-size=$(stat -c %s -- "$f") || exit 1
-short='s/"(ClientAddr|ClientPort|DownstreamContentSize|GzipRatio|Origin[A-Za-z]+|Overhead|Request(Addr|ContentSize|Count|Port|Protocol|Scheme)|RetryAttempts|Service[A-Za-z]+|StartLocal|TLS[A-Za-z]+|entryPointName|level|msg)":("[^"\\]*"|[0-9.]+),//g'
-head -c "$size" -- "$f" | tail -c "$past" | grep -aiF "$@" | tail -n "$n" | sed -E "$short"
-[ "$follow" = 1 ] || exit 0
-(trap '' PIPE; while sleep 30 >/dev/null 2>&1 && echo 2>/dev/null; do :; done; kill 0) &
-beat=$!
-tail -c "+$((size + 1))" -F -- "$f" 2>/dev/null | grep -aiF --line-buffered "$@" | sed -uE "$short"
-kill $beat"#;
+const SCRIPT: &str = shell_script(include_str!("scripts/follow_access_log.sh"));
 
 /// What arrives of an access log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 use crate::collect::CollectError;
 use crate::docker::Nodes;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::model::{Ban, NodeBans, normalize_network};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,16 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_BANS: usize = 5000;
 
 /// Prints `key TAB value` lines. Times of fail2ban are those of the node's zone.
-const SCRIPT: &str = r#"exec </dev/null
-command -v fail2ban-client >/dev/null || { echo absent; exit 0; }
-status=$(fail2ban-client status 2>&1) || { printf 'down\t%s\n' "$status"; exit 0; }
-printf 'zone\t%s\n' "$(date +%z)"
-printf '%s\n' "$status" | sed -n 's/.*Jail list:[[:space:]]*//p' | tr ',' '\n' | while read -r jail; do
-  [ -n "$jail" ] || continue
-  fail2ban-client get "$jail" banip --with-time | head -n "$1" | while IFS= read -r ban; do
-    printf 'ban\t%s\t%s\n' "$jail" "$ban"
-  done
-done"#;
+const SCRIPT: &str = shell_script(include_str!("scripts/list_bans.sh"));
 
 /// The bans of every node, in the order of config.toml.
 pub async fn read_all_bans(nodes: &Nodes) -> Vec<NodeBans> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::collect::CollectError;
 use crate::docker::Nodes;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::model::{Intrusion, NodeIntrusions, NodeProblem, NodeProblemKind};
 use crate::text::{clean_line, truncate_to_width};
 
@@ -24,17 +24,7 @@ const MAX_ALERT_BYTES: usize = 2 << 20;
 const MAX_COLUMNS: usize = 200;
 
 /// Prints `absent`, `down` and a state, or `cut` where that is so, then the alerts of the logs.
-const SCRIPT: &str = r#"exec </dev/null
-command -v suricata >/dev/null || { echo absent; exit 0; }
-state=$(systemctl is-active suricata.service) || printf 'down\t%s\n' "$state"
-d=/var/log/suricata
-for f in eve.json.1 eve.json; do
-  [ -f "$d/$f" ] || continue
-  [ "$(stat -c %s "$d/$f")" -le "$1" ] || echo cut
-done
-for f in eve.json.1 eve.json; do
-  [ ! -f "$d/$f" ] || tail -c "$1" "$d/$f"
-done | grep -aF '"event_type":"alert"' | tail -n "$2" | tail -c "$3""#;
+const SCRIPT: &str = shell_script(include_str!("scripts/list_intrusions.sh"));
 
 /// An alert as Suricata writes it into eve.json.
 /// Source: <https://docs.suricata.io/en/suricata-7.0.10/output/eve/eve-json-format.html>.

@@ -11,19 +11,14 @@ use super::options::{find_service_mount, list_static_options};
 use crate::config::StorageConfig;
 use crate::docker::{NodeHandle, Nodes, ServiceSpec};
 use crate::edge::{AcmeError, EdgeError};
-use crate::host::{Command, ConfinedFolders};
+use crate::host::{Command, ConfinedFolders, shell_script};
 use crate::model::{Service, Swarm};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The shell function `small FILE`: ends the script when the file is larger than the script's
 /// argument `$2`.
-const SMALL: &str = r#"most=$2
-small() {
-    size=$(wc -c <"$1") || exit 1
-    [ "$size" -le "$most" ] || { echo "acme.json is larger than $most bytes, which no store of certificates is" >&2; exit 1; }
-}
-"#;
+const SMALL: &str = shell_script(include_str!("scripts/lib_acme.sh"));
 
 /// Traefik's store of certificates on its node.
 #[derive(Clone)]
@@ -171,8 +166,7 @@ impl AcmeFile {
         if gone == 0 {
             return Ok(0);
         }
-        let script = "set -e; umask 077; rm -f -- \"$1.new\" \"$1.before\"; cat >\"$1.new\"; [ \"$(wc -c <\"$1.new\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; sync -- \"$1.new\"; chown --reference=\"$1\" -- \"$1.new\"; \
-            cp -p -- \"$1\" \"$1.before\"; chmod 600 -- \"$1.new\" \"$1.before\"; mv -f -- \"$1.new\" \"$1\"";
+        let script = shell_script(include_str!("scripts/replace_acme.sh"));
         let write = self
             .build_script(script)
             .arg(new.len().to_string())

@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, DetachedUnit, quote_args};
+use super::{Command, DetachedUnit, quote_args, shell_script};
 
 /// Closes the folders that are its arguments, in a mount namespace that is there already.
-const CLOSE: &str = include_str!("confine.sh");
+const CLOSE: &str = shell_script(include_str!("scripts/confine_folders.sh"));
 
 /// Folders below which root follows no link. Folders that are exchanged by renames have to be in one
 /// of them together: each is a mount of its own.

@@ -7,7 +7,7 @@ use secrecy::{SecretBox, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, Host, HostError, OutputStream};
+use super::{Command, Host, HostError, OutputStream, shell_script};
 
 /// Starts the unit, or finds it running, and prints what it prints until it has ended; ends with
 /// its exit code. The unit's script comes on standard input; it may hold secrets, so it lies in a
@@ -16,37 +16,7 @@ use super::{Command, Host, HostError, OutputStream};
 ///
 /// A signal ends the unit's command, not the shells around it: the exit code is written first. One
 /// that was stopped may take a minute to end (restic gives its lock back): its name is free then.
-const WATCH: &str = r#"u=$1; props=$2; begun=$3; shift 3; d=/run/matou; umask 077
-mkdir -p -m 700 "$d" || exit 1
-state() { systemctl is-active "$u.service"; }
-state=$(state)
-if [ "$state$begun" = deactivating ]; then
-    echo "$u was stopped before: waiting, it still ends"
-    while [ "$state" = deactivating ]; do sleep 0.3; state=$(state); done
-    # Who watches it reads its result first.
-    sleep 0.5
-fi
-if [ "$begun" ] || [ "$state" = active ] || [ "$state" = activating ]; then
-    cat >/dev/null
-    [ "$begun" ] || echo "it runs already, from before: watching it"
-else
-    { echo 'rm -f -- "$0"; trap : INT TERM'; cat; } >"$d/$u.sh" || exit 1
-    rm -f "$d/$u.rc"; : >"$d/$u.log"
-    set -- sh -c 'trap : INT TERM; s=$1; shift; sh "$s.sh" "$@"; echo $? >"$s.tmp" && mv "$s.tmp" "$s.rc"' sh "$d/$u" "$@"
-    for p in $props; do set -- --property="$p" "$@"; done
-    systemd-run --quiet --collect --unit="$u" --setenv=LC_ALL=C --setenv=HOME=/root \
-        --property=StandardOutput="append:$d/$u.log" --property=StandardError="append:$d/$u.log" "$@" || { rm -f "$d/$u.sh"; exit 1; }
-fi
-# Ends with the unit: nothing is polled while it works.
-pid=$(systemctl show --property=MainPID --value "$u.service")
-case $pid in ''|0) cat "$d/$u.log" ;; *) tail -c +1 -s 0.05 -f --pid="$pid" "$d/$u.log" ;; esac
-if [ ! -e "$d/$u.rc" ]; then
-    # Killed, or the machine's power was cut: nothing will ever be written.
-    sleep 0.5
-    [ -e "$d/$u.rc" ] || { rm -f "$d/$u.sh"; echo "$u ended without a result" >&2; exit 1; }
-fi
-exit "$(cat "$d/$u.rc")"
-"#;
+const WATCH: &str = shell_script(include_str!("scripts/watch_unit.sh"));
 
 /// Longest that a cancelled unit may take to clean up behind itself.
 const STOPPING: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ mod detached;
 mod error;
 mod lines;
 mod local;
+mod script;
 mod ssh;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub use detached::DetachedUnit;
 pub use error::HostError;
 pub use lines::LONGEST_LINE;
 pub(crate) use lines::LineCutter;
+pub use script::shell_script;
 
 use command::CommandInput;
 use ssh::{SshConnection, SshSession};
@@ -374,9 +376,7 @@ impl Host {
         mode: u32,
     ) -> Result<(), HostError> {
         // The size is checked before the rename: a cut connection ends the input early.
-        let script = "set -e; umask 077; tmp=$(mktemp \"$1.XXXXXX\"); trap 'rm -f \"$tmp\"' EXIT; \
-            cat >\"$tmp\"; [ \"$(wc -c <\"$tmp\")\" -eq \"$3\" ] || { echo 'it arrived incomplete' >&2; exit 1; }; chmod \"$2\" \"$tmp\"; \
-            sync \"$tmp\"; mv -f \"$tmp\" \"$1\"; trap - EXIT";
+        let script = shell_script(include_str!("scripts/write_file.sh"));
         let command = Command::sh(script)
             .arg(path)
             .arg(format!("{mode:o}"))
@@ -718,13 +718,9 @@ impl Drop for RemoteGroupGuard {
 /// Ends a process group on the node, over a channel of its own.
 async fn end_remote_group(connected: &SshSession, group: u32, sudo: bool) {
     // No `--` before the group: dash's kill does not know it in this form.
-    let script = format!(
-        "kill -TERM -{group} 2>/dev/null || exit 0; i=0; \
-         while [ $i -lt {tenths} ] && kill -0 -{group} 2>/dev/null; do sleep 0.1; i=$((i+1)); done; \
-         kill -KILL -{group} 2>/dev/null; exit 0",
-        tenths = GRACE.as_secs() * 10
-    );
-    let mut argv = vec!["sh", "-c", &script];
+    let script = shell_script(include_str!("scripts/end_group.sh"));
+    let (group, tenths) = (group.to_string(), (GRACE.as_secs() * 10).to_string());
+    let mut argv = vec!["sh", "-c", script, "sh", &group, &tenths];
     if sudo && !connected.is_root {
         argv.splice(0..0, ["sudo", "-n", "--"]);
     }

@@ -6,6 +6,7 @@ use color_eyre::eyre::{Result, bail};
 
 use super::engine::LabEngine;
 use super::{LabNode, LabServer};
+use crate::host::{quote_args, shell_script};
 
 /// Marks what belongs to a practice fleet, so that nothing else is ever removed.
 const LABEL: &str = "org.matou.lab";
@@ -180,23 +181,11 @@ pub(super) async fn start_lab_node(
 
 /// Waits for systemd, makes host keys, lets the fleet's key in as root and as `ops`, who has sudo.
 async fn set_up_node_ssh(engine: &LabEngine, container: &str, key: &str) -> Result<String> {
-    let script = format!(
-        "set -e\n\
-         i=0; until systemctl is-active --quiet multi-user.target 2>/dev/null; do\n\
-         i=$((i+1)); [ $i -lt {tries} ] || {{ echo 'systemd does not come up' >&2; exit 1; }}; sleep 0.2; done\n\
-         [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -A >/dev/null\n\
-         id ops >/dev/null 2>&1 || useradd -m -s /bin/bash ops\n\
-         echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops; chmod 440 /etc/sudoers.d/ops\n\
-         for h in /root /home/ops; do mkdir -p $h/.ssh; f=$h/.ssh/authorized_keys\n\
-         grep -qxF '{key}' $f 2>/dev/null || echo '{key}' >>$f\n\
-         chmod 700 $h/.ssh; chmod 600 $h/.ssh/authorized_keys; done\n\
-         chown -R ops:ops /home/ops/.ssh\n\
-         systemctl is-active --quiet ssh || {{ systemctl reset-failed ssh; systemctl restart ssh; }}\n\
-         cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub\n",
-        tries = BOOT_SECONDS * 5,
-        key = key.trim()
-    );
-    engine.run_script_inside(container, &script).await
+    let tries = (BOOT_SECONDS * 5).to_string();
+    let script = shell_script(include_str!("scripts/set_up_ssh.sh"));
+    engine
+        .run_script_inside(container, script, &[&tries, key.trim()])
+        .await
 }
 
 /// Waits until the engine inside a node answers.
@@ -239,22 +228,22 @@ pub(super) async fn form_lab_swarm(engine: &LabEngine, nodes: &[StartedNode]) ->
     let Some((manager, workers)) = nodes.split_first() else {
         return Ok(());
     };
-    let init = format!(
-        "docker info --format '{{{{.Swarm.LocalNodeState}}}}' | grep -qx active || \
-         docker swarm init --advertise-addr {} >/dev/null\ndocker swarm join-token --quiet worker\n",
-        manager.server.address
-    );
-    let token = engine.run_script_inside(&manager.container, &init).await?;
+    let init = shell_script(include_str!("scripts/init_swarm.sh"));
+    let address = manager.server.address.as_str();
+    let token = engine
+        .run_script_inside(&manager.container, init, &[address])
+        .await?;
+    // By the script's input, not its arguments: the token belongs on no command line.
+    let join = shell_script(include_str!("scripts/join_swarm.sh"));
+    let join = format!("token={}\n{join}", quote_args([token.trim()]));
     let joining = workers.iter().map(|worker| {
-        // By the API, with the token in the request's body: not on a command line.
-        let join = format!(
-            "docker info --format '{{{{.Swarm.LocalNodeState}}}}' | grep -qx active && exit 0\n\
-             curl -sS --fail-with-body --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' \
-             --data @- http://docker/swarm/join <<'BODY'\n\
-             {{\"ListenAddr\":\"0.0.0.0:2377\",\"AdvertiseAddr\":\"{}\",\"RemoteAddrs\":[\"{}:2377\"],\"JoinToken\":\"{token}\"}}\nBODY\n",
-            worker.server.address, manager.server.address
-        );
-        async move { engine.run_script_inside(&worker.container, &join).await }
+        let args = [worker.server.address.as_str(), address];
+        let join = &join;
+        async move {
+            engine
+                .run_script_inside(&worker.container, join, &args)
+                .await
+        }
     });
     futures_util::future::try_join_all(joining).await?;
     Ok(())

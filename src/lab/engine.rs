@@ -8,7 +8,7 @@ use std::time::Duration;
 use color_eyre::eyre::{Context as _, Result, bail};
 
 use crate::config::ensure_state_dir;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 
 /// Seconds a private engine may take to answer.
 const START_SECONDS: u64 = 60;
@@ -140,10 +140,16 @@ impl LabEngine {
 
     /// Runs a script by `sh` inside a container. It is passed on standard input, so that its text
     /// is on no command line. Returns its output.
-    pub(super) async fn run_script_inside(&self, container: &str, script: &str) -> Result<String> {
+    pub(super) async fn run_script_inside(
+        &self,
+        container: &str,
+        script: &str,
+        args: &[&str],
+    ) -> Result<String> {
         let command = self
             .docker_command()
-            .args(["exec", "-i", container, "sh", "-s"])
+            .args(["exec", "-i", container, "sh", "-s", "--"])
+            .args(args.iter().copied())
             .stdin(script.as_bytes().to_vec())
             .label(format!("set up {container}"));
         Ok(self.here.run_ok(&command).await?.stdout_text())
@@ -157,10 +163,7 @@ impl LabEngine {
         if !self.run_docker(&["ps", "-aq"]).await?.is_empty() {
             return Ok(());
         }
-        let script = "pid=$(cat \"$1/pid\") || exit 0; kill \"$pid\"; i=0; \
-            while kill -0 \"$pid\" 2>/dev/null && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done; \
-            awk -v d=\"$1/\" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r m; do umount \"$m\"; done; \
-            rm -rf \"$1\"";
+        let script = shell_script(include_str!("scripts/stop_engine.sh"));
         let stop = Command::sh(script)
             .arg(dir.to_string_lossy())
             .label("stop the private engine");

@@ -7,7 +7,7 @@ use color_eyre::eyre::{Context as _, Result, eyre};
 
 use super::containers::StartedNode;
 use super::engine::LabEngine;
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 
 /// Changes whenever the content of the node image does.
 const VERSION: u32 = 2;
@@ -69,15 +69,7 @@ pub(super) fn lab_cache_dir() -> Result<PathBuf> {
 
 /// Serves a page and says so: each request, and a sign of life every ten seconds. Ends at once when
 /// asked to.
-const HELLO: &str = r#"#!/bin/sh
-trap 'exit 0' TERM INT
-echo "hello $(cat /version) on $(hostname) starts"
-httpd -f -v -p 8080 -h /www &
-while :; do
-    sleep 10 & wait $!
-    echo "$(date -u +%FT%TZ) info: hello $(cat /version) on $(hostname) is well"
-done
-"#;
+const HELLO: &str = include_str!("scripts/serve_hello.sh");
 
 /// Makes `matou/hello:1.0` and `:1.1` and loads them on every node that lacks them.
 pub(super) async fn load_hello_images(engine: &LabEngine, nodes: &[StartedNode]) -> Result<()> {
@@ -86,13 +78,7 @@ pub(super) async fn load_hello_images(engine: &LabEngine, nodes: &[StartedNode])
     let names = ["matou/hello:1.0", "matou/hello:1.1"];
     for name in names {
         let version = name.rsplit(':').next().unwrap_or_default();
-        let script = "set -e; r=\"$1/$2\"; mkdir -p \"$r/bin\" \"$r/www\" \"$r/tmp\" \"$r/etc\"; chmod 1777 \"$r/tmp\"; \
-            cp \"$(command -v busybox)\" \"$r/bin/busybox\"; \
-            for a in $(\"$r/bin/busybox\" --list); do [ \"$a\" = busybox ] || ln -sf busybox \"$r/bin/$a\"; done; \
-            echo \"$2\" >\"$r/version\"; echo ok >\"$r/www/health\"; \
-            echo \"<h1>hello $2</h1>\" >\"$r/www/index.html\"; \
-            printf 'root:x:0:0:root:/:/bin/sh\\n' >\"$r/etc/passwd\"; \
-            cat >\"$r/start\"; chmod 755 \"$r/start\"; tar -C \"$r\" -cf \"$1/$2.tar\" .";
+        let script = shell_script(include_str!("scripts/build_hello.sh"));
         let build = Command::sh(script)
             .arg(dir.path().to_string_lossy())
             .arg(version)

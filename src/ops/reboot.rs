@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::availability::NodeTarget;
 use super::tasks::{docker_failed, query_swarm};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Availability;
 use crate::ops::OpsError;
@@ -305,9 +305,7 @@ impl Step for UpgradePackages {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let script = "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l\n\
-            exec apt-get -y -q --allow-change-held-packages -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
-            -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 dist-upgrade";
+        let script = shell_script(include_str!("scripts/upgrade_packages.sh"));
         super::run_detached_script(cx, "matou-upgrade", script).await?;
         let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
         if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::FleetContext;
 use super::tasks::{docker_failed, query_swarm};
 use crate::docker::{NodeHandle, Nodes};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{Service, Swarm};
 use crate::ops::OpsError;
@@ -181,15 +181,7 @@ impl Step for RemoveVolumes {
 
 /// Removes the stack `$1`. Docker does not wait for the tasks, and swarm keeps a network that one of
 /// them has ("is in use by task", swarmkit's `removeNetwork`): what is left is removed again.
-const REMOVE_STACK: &str = r#"i=0 told= new=
-until said=$(docker stack rm -- "$1" 2>&1); do
-    [ "$said" = "$told" ] || { printf '%s\n' "$said"; new=1; }
-    case $said in *" is in use by "*) ;; *) exit 1 ;; esac
-    i=$((i + 1)); [ $i -lt 15 ] || { echo "still in use: end what uses it, then remove again"; exit 1; }
-    [ -z "$new" ] || echo "in use: tried again every second, up to 15 times"
-    new= told=$said; sleep 1
-done
-printf '%s\n' "$said""#;
+const REMOVE_STACK: &str = shell_script(include_str!("scripts/remove_stack.sh"));
 
 /// Removes a stack's services, networks, secrets and configs; its tasks may still be stopping then.
 pub(super) async fn remove_stack(cx: &StepContext, name: &str) -> Result<(), StepError> {

@@ -7,25 +7,11 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::docker::{NodeHandle, Nodes};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::text::SafeText;
 
 /// Prints `key TAB value` lines; a key may come often.
-const AUDIT_SCRIPT: &str = r#"exec </dev/null 2>/dev/null
-p() { printf '%s\t%s\n' "$1" "$2"; }
-each() { k=$1; while IFS= read -r line; do p "$k" "$line"; done; }
-apt-get --simulate dist-upgrade | grep '^Inst ' >/tmp/matou-audit.$$ || :
-p upgrades "$(grep -c . /tmp/matou-audit.$$)"
-p security "$(grep -ci security /tmp/matou-audit.$$)"
-rm -f /tmp/matou-audit.$$
-[ -e /var/run/reboot-required ] && p reboot yes
-p refused "$(journalctl --unit=ssh --since=-24h --output=cat --quiet --grep='^(Failed|Invalid user|Connection closed by authenticating)' | grep -c .)"
-journalctl --unit=fail2ban --since=-7d --output=short-iso --quiet --grep='\] Ban ' --lines=1 | each ban
-ss --no-header --listening --numeric --tcp --udp | awk '{ print $1, $5 }' | each listens
-lsblk --noheadings --raw --output=PATH,SIZE,TYPE,FSTYPE,MOUNTPOINT | each device
-vgs --noheadings --units=b --nosuffix --separator=' ' --options=vg_name,vg_size,vg_free | each group
-df --block-size=1 --output=target,size,avail -x tmpfs -x devtmpfs -x overlay -x squashfs -x efivarfs | tail -n +2 | each space
-"#;
+const AUDIT_SCRIPT: &str = shell_script(include_str!("scripts/audit_node.sh"));
 
 /// Says which of the ports `$2 …` of the address `$1` take a connection.
 const TRY_PORTS_SCRIPT: &str = "ip=$1; shift; for p in \"$@\"; do timeout 2 bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' \"$ip\" \"$p\" 2>/dev/null && echo \"$p\"; done; true";

@@ -13,6 +13,7 @@ use super::executor::NodeExecutor;
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, Check, StepError};
 use crate::model::Role;
 use crate::provision::ProvisionError;
@@ -27,13 +28,7 @@ const FIND_CRON_SCRIPT: &str = r#"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc
 
 /// Comments out the lines that run restic in the files given. The old files are kept below
 /// /var/lib/matou, where cron does not look.
-const COMMENT_OUT_SCRIPT: &str = r#"set -e; umask 077
-mkdir -p /var/lib/matou/cron
-for f; do
-    cp -p -- "$f" "/var/lib/matou/cron/$(echo "$f" | tr / _)"
-    sed -i -E 's/^([^#]*\brestic\b)/# taken over by matou: \1/' -- "$f"
-    echo "the lines of $f that run restic are commented out"
-done"#;
+const COMMENT_OUT_SCRIPT: &str = shell_script(include_str!("scripts/comment_out_restic.sh"));
 
 const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
 

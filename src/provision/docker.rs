@@ -12,6 +12,7 @@ use super::executor::NodeExecutor;
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, DockerSource, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -29,14 +30,7 @@ const DISTRIBUTION_PACKAGES: [&str; 3] = ["docker.io", "apparmor", "iptables"];
 const OLDEST_MAJOR: u32 = 20;
 
 /// Stores the key that comes from `$1` when its fingerprint is `$2`.
-const FETCH_KEY: &str = r#"set -e; umask 022
-install -d -m 755 /etc/apt/keyrings
-t=$(mktemp); trap 'rm -f "$t"' EXIT
-curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 --output "$t" -- "$1"
-got=$(gpg --batch --show-keys --with-colons "$t" | awk -F: '$1 == "fpr" { print $10; exit }')
-[ "$got" = "$2" ] || { echo "the key at $1 has the fingerprint ${got:-none} instead of $2: it is not trusted" >&2; exit 1; }
-install -m 644 "$t" "$3"
-"#;
+const FETCH_KEY: &str = shell_script(include_str!("scripts/fetch_key.sh"));
 
 /// The concern `docker`: the packages of the engine.
 pub struct DockerConcern;

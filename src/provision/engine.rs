@@ -16,6 +16,7 @@ use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -26,27 +27,7 @@ const OTHER_POOL: &str = "10.241.0.0/16";
 
 /// Restarts the engine with the new file, and goes back to the old one when it does not start or
 /// the job is cancelled. No boot reads the new file before the engine has started with it.
-const RESTART_SCRIPT: &str = r#"set -e
-trap : INT TERM
-f=/etc/docker/daemon.json
-if dockerd --help 2>/dev/null | grep -q -- '--validate'; then dockerd --validate --config-file "$f.matou"; fi
-as_before "$f"
-[ ! -e "$f" ] || cp -p "$f" "$f.before-matou"
-for_now "$f.matou" "$f" '{}'
-# Started often in a short time, it would be held back.
-systemctl reset-failed docker.service 2>/dev/null || :
-if systemctl restart docker.service && docker version --format ok >/dev/null 2>&1; then
-    for_good "$f.matou" "$f"
-    exit 0
-fi
-why=$(journalctl --unit=docker.service --lines=3 --no-pager --output=cat)
-as_before "$f"
-[ "$(cat "$f")" != '{}' ] || rm -f "$f"
-systemctl reset-failed docker.service 2>/dev/null || :
-systemctl restart docker.service || :
-echo "the engine does not start with the new $f, the old one is back: $why" >&2
-exit 1
-"#;
+const RESTART_SCRIPT: &str = shell_script(include_str!("scripts/restart_engine.sh"));
 
 fn desired_engine_unit() -> DesiredState {
     DesiredState::default().with_steady_unit("docker.service")

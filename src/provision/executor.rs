@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::fact_cache::FactCache;
-use crate::host::{Command, Host, HostError, OutputStream};
+use crate::host::{Command, Host, HostError, OutputStream, shell_script};
 use crate::job::{StepContext, StepError};
 
 /// Seconds after which the node takes back a change that was not confirmed.
@@ -13,97 +13,24 @@ const ROLLBACK: u64 = 30;
 
 /// Installs the packages that come as arguments; the first argument is how long to wait for a
 /// package manager that is in use, seconds.
-const INSTALL_SCRIPT: &str = r#"set -e
-wait=$1; shift
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
-command -v cloud-init >/dev/null && cloud-init status --wait >/dev/null 2>&1 || true
-holder() {
-    for f in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
-        [ -e "$f" ] || continue
-        awk -v i="$(stat -c %i "$f")" '$2 == "POSIX" && $4 == "WRITE" { split($6, a, ":"); if (a[3] == i) { print $5; exit } }' /proc/locks
-    done | head -n 1
-}
-n=0
-while p=$(holder) && [ -n "$p" ]; do
-    who=$(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null || echo 'a program')
-    if [ "$n" -ge "$wait" ]; then
-        echo "the package manager is in use by process $p ($who): wait until it is done, then run this again" >&2
-        exit 75
-    fi
-    [ "$n" -gt 0 ] || echo "waiting for process $p ($who), which uses the package manager"
-    sleep 1; n=$((n + 1))
-done
-dpkg --configure -a --force-confold
-get() {
-    apt-get -y -q -o DPkg::Lock::Timeout="$wait" -o Dpkg::Options::=--force-confold \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=0 "$@"
-}
-# apt gives its lists the server's time: when they were read is remembered here.
-stamp=/var/lib/matou/apt-update
-update() { get update && mkdir -p /var/lib/matou && touch "$stamp"; }
-find "$stamp" -mmin -720 2>/dev/null | grep -q . || update
-[ $# -gt 0 ] || { get --fix-broken install; exit; }
-get install --no-install-recommends "$@" && exit
-echo "once more, with newer lists of packages"
-update
-get install --no-install-recommends "$@"
-"#;
+const INSTALL_SCRIPT: &str = shell_script(include_str!("scripts/install_packages.sh"));
 
 /// Arms the rollback guard `$1`: the node runs the script of standard input, with the arguments
 /// after `$2`, in `$2` seconds. A change of an earlier run that was not confirmed is taken back
 /// first.
-const ARM_SCRIPT: &str = r#"set -e
-u=$1; d=/run/matou; t=$2; shift 2
-mkdir -p -m 700 "$d"
-if systemctl --quiet is-active "$u.timer"; then
-    systemctl stop "$u.timer"
-    sh "$d/$u.sh" "$@"
-fi
-cat >"$d/$u.sh"
-rm -f "$d/$u.done"
-systemd-run --quiet --collect --unit="$u" --on-active="$t" --timer-property=AccuracySec=1s \
-    sh -c 'f=$1; shift; sh "$f.sh" "$@"; echo $? >"$f.done"' sh "$d/$u" "$@"
-"#;
+const ARM_SCRIPT: &str = shell_script(include_str!("scripts/arm_rollback.sh"));
 
 /// Confirms a change: disarms the rollback guard `$1`, unless it has run, then runs the script of
 /// standard input with the other arguments. When that fails, the change is taken back.
-const CONFIRM_SCRIPT: &str = r#"set -e
-u=$1; d=/run/matou; shift
-keep=$(cat; echo .)
-systemctl stop "$u.timer"
-if [ -e "$d/$u.done" ] || systemctl --quiet is-active "$u.service"; then
-    echo "the node has taken it back already" >&2; exit 1
-fi
-trap '' HUP PIPE
-sh -c "${keep%.}" sh "$@" && exit
-sh "$d/$u.sh" "$@"
-exit 76
-"#;
+const CONFIRM_SCRIPT: &str = shell_script(include_str!("scripts/confirm_change.sh"));
 
 /// The exit code of [`CONFIRM_SCRIPT`] when the change can't be kept.
 const NOT_KEPT: i32 = 76;
 
 /// Shell functions for scripts: `for_now` mounts a new file over another, `for_good` puts it in its
 /// place. A mount is not on the disk: after a reset the old file is read.
-pub(super) const TENTATIVE_FILE_FUNCTIONS: &str = r#"
-is_mounted() { # is_mounted PLACE
-    awk -v p="$1" '$5 == p { found = 1 } END { exit !found }' /proc/self/mountinfo
-}
-as_before() { # as_before PLACE
-    while is_mounted "$1"; do umount "$1" || umount -l "$1" || return 1; done
-}
-for_now() { # for_now NEW PLACE NOTHING : PLACE reads as NEW; NOTHING is what stands there when there is no file
-    as_before "$2" || return 1
-    [ -e "$2" ] || printf %s "$3" >"$2" || return 1
-    mount --bind "$1" "$2"
-}
-place() { # place NEW PLACE : in one step, and on the disk
-    sync "$1" && mv -f "$1" "$2" && sync "${2%/*}"
-}
-for_good() { # for_good NEW PLACE
-    as_before "$2" && place "$1" "$2"
-}
-"#;
+pub(super) const TENTATIVE_FILE_FUNCTIONS: &str =
+    shell_script(include_str!("scripts/lib_tentative_files.sh"));
 
 /// The parts of a change that could lock the operator out, as shell scripts.
 pub(super) struct GuardedChange {

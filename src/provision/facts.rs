@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use serde::de::DeserializeOwned;
 
-use crate::host::{Command, quote_args};
+use crate::host::{Command, quote_args, shell_script};
 use crate::provision::ProvisionError;
 
 /// The facts that concerns ask a node for, beside those that every node is asked for.
@@ -51,12 +51,7 @@ impl FactQuery {
     pub(super) fn gather_command(&self, nonce: &str, docker_socket: &str) -> Command {
         use std::fmt::Write as _;
         let mut text = format!(
-            "exec </dev/null 2>/dev/null\n\
-             PATH=$PATH:/usr/sbin:/sbin\n\
-             sock={}\n\
-             part() {{ printf '\\n{nonce} %s %s\\n' \"$1\" \"$2\"; }}\n\
-             show() {{ while IFS= read -r line || [ -n \"$line\" ]; do printf '%s\\n' \"$line\"; done <\"$1\"; }}\n\
-             # A part's name stands before it, its exit code in front of the next.\n",
+            "sock={} nonce={nonce}\n{PARTS}",
             quote_args([docker_socket])
         );
         let mut add = |name: &str, script: &str| {
@@ -79,14 +74,7 @@ impl FactQuery {
             let folders = UNIT_FOLDERS.join(" ");
             // `systemctl` takes as long for a missing unit as for another: looking for it is
             // cheaper.
-            let show = format!(
-                "there=\n\
-                 for unit in {units}; do for folder in {folders}; do\n\
-                 [ -e $folder/$unit ] && {{ there=\"$there $unit\"; break; }}\n\
-                 done; done\n\
-                 echo \"$there\"\n\
-                 [ -z \"$there\" ] || systemctl show --property=LoadState,ActiveState,SubState,UnitFileState -- $there"
-            );
+            let show = format!("set -- {units}\nfolders='{folders}'\n{SHOW_UNITS}");
             add("units", &show);
         }
         // All requests by one process, and all files: on a slow machine processes are what takes
@@ -239,6 +227,12 @@ pub(super) fn random_fact_nonce() -> String {
     };
     format!("@@{:016x}{:016x}", random(), random())
 }
+
+/// What the script that gathers facts begins with; a line before it sets its variables.
+const PARTS: &str = shell_script(include_str!("scripts/lib_facts.sh"));
+
+/// Says which units there are, and how they are.
+const SHOW_UNITS: &str = shell_script(include_str!("scripts/show_units.sh"));
 
 /// Asked on every node.
 const COMMON_COMMANDS: [(&str, &str); 6] = [

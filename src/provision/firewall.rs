@@ -17,6 +17,7 @@ use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, StorageDriver};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -37,31 +38,12 @@ const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firew
 /// `$1` is the file of rules, `$2` is [`LIVE_HASH`]: the hash of the rules that were confirmed, by
 /// which is noticed when somebody changes them by hand.
 const SCRIPTS: GuardedChange = GuardedChange {
-    change: r#"set -e
-was=/run/matou/firewall.was
-nft -c -f "$1.new"
-if nft list table inet matou >/dev/null 2>&1; then echo rules >"$was"; else echo none >"$was"; fi
-nft -f "$1.new"
-"#,
+    change: shell_script(include_str!("scripts/change_firewall.sh")),
     // The file still is the one that was proven; rules changed by hand since give way to it.
-    restore: r#"was=/run/matou/firewall.was
-[ -e "$was" ] || exit 0
-[ "$(cat "$was")" = rules ] && [ -e "$1" ] && nft -f "$1" ||
-    printf 'table inet matou\ndelete table inet matou\n' | nft -f - || exit 1
-rm "$was"
-"#,
+    restore: shell_script(include_str!("scripts/restore_firewall.sh")),
     // What can fail comes before the step from which nothing goes back. Whether the unit could be
     // started is looked at afterwards, as everything is.
-    keep: r#"set -e
-mkdir -p "${2%/*}"
-nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2.new"
-systemctl daemon-reload
-systemctl enable --quiet matou-firewall.service
-for_good "$1.new" "$1"
-mv "$2.new" "$2"
-rm -f "$1.before" /run/matou/firewall.was
-systemctl start matou-firewall.service || :
-"#,
+    keep: shell_script(include_str!("scripts/keep_firewall.sh")),
 };
 
 /// What the rules are made of; `@NAME@` stands for what the fleet has.

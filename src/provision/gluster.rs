@@ -13,6 +13,7 @@ use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -21,39 +22,10 @@ const BRICK: &str = "/var/lib/matou/brick";
 
 /// Makes the pool of servers and the volume; `$1` is this node, then all nodes that hold a copy.
 /// Each part may be there already.
-const MAKE: &str = r#"set -e
-me=$1; shift
-mkdir -p /var/lib/matou/brick
-for n in "$@"; do
-    [ "$n" = "$me" ] || gluster --mode=script peer status | grep -qx "Hostname: $n" || gluster --mode=script peer probe "$n"
-done
-i=0
-while [ "$(gluster --mode=script peer status | grep -c '(Connected)')" -lt $(($# - 1)) ]; do
-    i=$((i + 1)); [ $i -lt 60 ] || { gluster peer status; echo "not all servers of the store answer" >&2; exit 1; }
-    sleep 1
-done
-if ! gluster --mode=script volume info matou >/dev/null 2>&1; then
-    count=$#; bricks=
-    for n in "$@"; do bricks="$bricks $n:/var/lib/matou/brick"; done
-    gluster --mode=script volume create matou replica "$count" $bricks force
-fi
-gluster --mode=script volume set matou network.ping-timeout 10
-gluster --mode=script volume info matou | grep -qx 'Status: Started' || gluster --mode=script volume start matou
-"#;
+const MAKE: &str = shell_script(include_str!("scripts/make_store.sh"));
 
 /// Mounts it, now and at boot; `$1` mount point, `$2` the line of fstab.
-const MOUNT: &str = r#"set -e
-mkdir -p "$1"
-if ! findmnt --fstab --noheadings --output=TARGET 2>/dev/null | grep -qxF "$1"; then
-    # A boot reads it when it was shown to work.
-    cp -p /etc/fstab /etc/fstab.matou
-    echo "$2" >>/etc/fstab.matou
-    mountpoint -q "$1" || mount --fstab /etc/fstab.matou --target "$1"
-    place /etc/fstab.matou /etc/fstab
-    systemctl daemon-reload
-fi
-mountpoint -q "$1" || mount "$1"
-"#;
+const MOUNT: &str = shell_script(include_str!("scripts/mount_store.sh"));
 
 /// The concern `gluster` on nodes that hold a copy: the server's package and unit.
 pub struct GlusterServersConcern;

@@ -11,6 +11,7 @@ use super::executor::NodeExecutor;
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -160,8 +161,7 @@ impl Concern for KernelConcern {
             .with_command("sysctl", format!("sysctl --ignore {}", keys.join(" ")))
             .with_command(
                 "memory",
-                "read -r has </sys/fs/cgroup/cgroup.controllers && case \" $has \" in *' memory '*) echo v2; exit;; esac\n\
-                 while read -r name _ _ on; do [ \"$name $on\" = 'memory 1' ] && echo v1; done </proc/cgroups; :",
+                shell_script(include_str!("scripts/read_memory_accounting.sh")),
             )
     }
 
@@ -192,10 +192,7 @@ impl Concern for KernelConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_parameter_file(at.config()).apply(at, run).await?;
         if at.facts.output("memory").is_empty() && at.facts.file(GRUB).is_none() {
-            let script = "set -e; command -v update-grub >/dev/null || { echo 'this machine does not boot by GRUB: add cgroup_enable=memory to its kernel command line by hand' >&2; exit 1; }\n\
-                mkdir -p /etc/default/grub.d\n\
-                echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX cgroup_enable=memory swapaccount=1\"' >\"$1\"\n\
-                update-grub";
+            let script = shell_script(include_str!("scripts/set_boot_flag.sh"));
             run.run_script("set the boot flag", script, [GRUB]).await?;
         }
         // Parameters that something else changed since the file was written.

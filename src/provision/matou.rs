@@ -14,6 +14,7 @@ use super::executor::NodeExecutor;
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::model::Role;
 use crate::provision::ProvisionError;
@@ -25,25 +26,10 @@ const KEY: &str = "/etc/matou/id_ed25519";
 const PING_URL_FILE: &str = "/etc/matou/ping-url";
 
 /// Takes the program from standard input.
-const INSTALL: &str = r#"set -e
-cat >"$1.new"
-got=$(sha256sum "$1.new" | cut -d' ' -f1)
-[ "$got" = "$2" ] || { rm -f "$1.new"; echo "the program arrived damaged" >&2; exit 1; }
-chmod 755 "$1.new"; mv -f "$1.new" "$1"
-mkdir -p /var/lib/matou; echo "$2" >"$3"
-"#;
+const INSTALL: &str = shell_script(include_str!("scripts/install_matou.sh"));
 
 /// Lets the managers' keys in: `$1` is the home's user, the lines come after it.
-const AUTHORISE: &str = r#"set -e
-home=$(getent passwd "$1" | cut -d: -f6); user=$1; shift
-install -d -m 700 -o "$user" -g "$(id -gn "$user")" "$home/.ssh"
-f=$home/.ssh/authorized_keys
-[ -e "$f" ] || install -m 600 -o "$user" -g "$(id -gn "$user")" /dev/null "$f"
-cp -p "$f" "$f.matou"
-grep -v ' matou@[^ ]*$' "$f" >"$f.matou" || [ $? = 1 ] || { echo "$f.matou can't be written" >&2; exit 1; }
-for line in "$@"; do printf '%s\n' "$line" >>"$f.matou"; done
-mv -f "$f.matou" "$f"
-"#;
+const AUTHORISE: &str = shell_script(include_str!("scripts/authorise_managers.sh"));
 
 /// The program and its configuration, on managers.
 pub struct MatouConcern;

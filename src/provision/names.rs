@@ -11,6 +11,7 @@ use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -102,12 +103,7 @@ impl Concern for NamesConcern {
 fn replace_file_script() -> String {
     format!(
         "{TENTATIVE_FILE_FUNCTIONS}{}",
-        r#"set -e
-if [ -e "$1" ]; then cp -p "$1" "$1.matou"; else : >"$1.matou"; chmod 644 "$1.matou"; fi
-printf '%s\n' "${2%
-}" >"$1.matou"
-if is_mounted "$1"; then cat "$1.matou" >"$1"; rm "$1.matou"; else place "$1.matou" "$1"; fi
-"#
+        shell_script(include_str!("scripts/replace_file.sh"))
     )
 }
 

@@ -11,6 +11,7 @@ use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::{FactQuery, NodeFacts};
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, NodeConnection};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -89,19 +90,9 @@ pub(super) fn sshd_config_query() -> FactQuery {
 }
 
 const SCRIPTS: GuardedChange = GuardedChange {
-    change: r#"set -e
-for_now "$1.new" "$1" ''
-sshd -t
-systemctl try-reload-or-restart ssh.service
-"#,
-    restore: r#"as_before "$1"
-[ -s "$1" ] || rm -f "$1"
-systemctl try-reload-or-restart ssh.service
-"#,
-    keep: r#"set -e
-for_good "$1.new" "$1"
-rm -f "$1.before"
-"#,
+    change: shell_script(include_str!("scripts/change_sshd.sh")),
+    restore: shell_script(include_str!("scripts/restore_sshd.sh")),
+    keep: shell_script(include_str!("scripts/keep_sshd.sh")),
 };
 
 /// The concern `sshd`.

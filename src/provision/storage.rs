@@ -12,6 +12,7 @@ use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Filesystem, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 use crate::text::human_bytes;
@@ -30,60 +31,7 @@ const SHORT_DEVICE_TIMEOUT: &str = "x-systemd.device-timeout=30s";
 
 /// Carries out what is missing; every part may be done already. `$1` mount point, `$2` file system,
 /// then `wipe DEVICE` or `add DEVICE` for each new device.
-const APPLY: &str = r#"set -e
-mount=$1; fs=$2; shift 2
-export LVM_SUPPRESS_FD_WARNINGS=1
-while [ $# -gt 0 ]; do
-    verb=$1; dev=$2; shift 2
-    # Looked at once more, now: between plan and here somebody may have begun to use it.
-    if [ -n "$(lsblk --noheadings --raw --output=MOUNTPOINT "$dev" | tr -d '[:space:]')" ]; then
-        echo "$dev is in use: it is mounted" >&2; exit 1
-    fi
-    if [ "$verb" = wipe ]; then
-        echo "wiping $dev"
-        wipefs --all --quiet "$dev"
-    elif [ -n "$(wipefs --no-act --noheadings "$dev")" ] && ! pvs --noheadings "$dev" >/dev/null 2>&1; then
-        echo "$dev holds something now: plan again" >&2; exit 1
-    fi
-    pvs --noheadings "$dev" >/dev/null 2>&1 || pvcreate --quiet --yes "$dev"
-    if ! vgs --noheadings matou >/dev/null 2>&1; then vgcreate --quiet matou "$dev"
-    elif ! pvs --noheadings --options=vg_name "$dev" | grep -qw matou; then vgextend --quiet matou "$dev"; fi
-done
-for dev in $(pvs --noheadings --options=pv_name --select=vg_name=matou); do pvresize --quiet "$dev" >/dev/null; done
-if ! lvs --noheadings matou/data >/dev/null 2>&1; then
-    lvcreate --quiet --yes --wipesignatures y --name data --extents 100%FREE matou
-fi
-lvchange --quiet --activate y matou/data
-have=$(blkid --probe --match-tag TYPE --output value /dev/matou/data || :)
-if [ -z "$have" ]; then
-    echo "making the file system"
-    "mkfs.$fs" $([ "$fs" = ext4 ] && echo -q -m 1 || echo -q) -L matou /dev/matou/data
-    have=$fs
-fi
-uuid=$(blkid --probe --match-tag UUID --output value /dev/matou/data)
-mkdir -p "$mount"
-if ! findmnt --fstab --noheadings --target "$mount" --output=TARGET 2>/dev/null | grep -qxF "$mount"; then
-    # A boot reads it when it was shown to work.
-    mountpoint -q "$mount" || mount -t "$have" -o noatime "UUID=$uuid" "$mount"
-    cp -p /etc/fstab /etc/fstab.before-matou
-    cp -p /etc/fstab /etc/fstab.matou
-    echo "UUID=$uuid $mount $have defaults,noatime,nofail,x-systemd.device-timeout=15min 0 2" >>/etc/fstab.matou
-    if ! findmnt --verify --tab-file /etc/fstab.matou >/dev/null; then
-        echo "/etc/fstab.matou, which was to become /etc/fstab, is not valid" >&2; exit 1
-    fi
-    place /etc/fstab.matou /etc/fstab
-    systemctl daemon-reload
-fi
-if grep -q 'nofail,x-systemd.device-timeout=30s 0 2$' /etc/fstab; then
-    sed -i 's/nofail,x-systemd.device-timeout=30s 0 2$/nofail,x-systemd.device-timeout=15min 0 2/' /etc/fstab
-    systemctl daemon-reload
-fi
-mountpoint -q "$mount" || mount "$mount"
-if [ "$(vgs --noheadings --options=vg_free_count matou | tr -d ' ')" != 0 ]; then
-    echo "growing"
-    lvextend --quiet --extents +100%FREE --resizefs matou/data
-fi
-"#;
+const APPLY: &str = shell_script(include_str!("scripts/grow_storage.sh"));
 
 /// Groups, devices and volumes by one process: each of LVM's programs reads all devices. A report
 /// without fields is refused.

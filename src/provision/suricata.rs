@@ -18,6 +18,7 @@ use super::executor::NodeExecutor;
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig, SuricataRules};
+use crate::host::shell_script;
 use crate::job::{ChangeKind, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -72,9 +73,7 @@ const UPDATE_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=ma
 const DISABLE: &str = "# Kept by `matou provision`.\nre:msg:\"SURICATA \n";
 
 /// Proves the configuration and the rules in the files named.
-const PROVE: &str = r#"set -e
-t=$(mktemp -d); trap 'rm -rf "$t" "$1" "$2"' EXIT
-suricata -T -c "$1" -S "$2" -l "$t""#;
+const PROVE: &str = shell_script(include_str!("scripts/prove_suricata.sh"));
 
 /// The concern `suricata`.
 pub struct SuricataConcern;

@@ -9,6 +9,7 @@ use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, NodeConfig};
+use crate::host::shell_script;
 use crate::job::{Change, Check, StepError};
 use crate::provision::ProvisionError;
 use crate::text::human_bytes;
@@ -16,28 +17,9 @@ use crate::text::human_bytes;
 const PATH: &str = "/swapfile";
 
 /// Makes or resizes the file: size in bytes. Each part may be there already.
-const MAKE: &str = r#"set -e
-f=/swapfile
-free=$(df --block-size=1 --output=avail / | tail -n 1)
-have=$(stat -c %s "$f" 2>/dev/null || echo 0)
-if [ "$have" != "$1" ]; then
-    [ $((free + have - $1)) -gt 536870912 ] || { echo "a swap file of $1 bytes would fill the disk: $free bytes are free" >&2; exit 1; }
-    if swapon --show=NAME --noheadings | grep -qx "$f"; then swapoff "$f"; fi
-    rm -f "$f"
-    fallocate -l "$1" "$f"
-fi
-chmod 600 "$f"
-blkid -p -s TYPE -o value "$f" 2>/dev/null | grep -qx swap || mkswap "$f" >/dev/null
-swapon --show=NAME --noheadings | grep -qx "$f" || swapon "$f"
-if ! grep -q '^/swapfile[[:space:]]' /etc/fstab; then
-    cp -p /etc/fstab /etc/fstab.matou
-    echo '/swapfile none swap sw 0 0' >>/etc/fstab.matou
-    place /etc/fstab.matou /etc/fstab
-fi
-"#;
+const MAKE: &str = shell_script(include_str!("scripts/make_swap.sh"));
 
-const REMOVE: &str = "set -e; if swapon --show=NAME --noheadings | grep -qx /swapfile; then swapoff /swapfile; fi\n\
-    sed -i '\\|^/swapfile[[:space:]]|d' /etc/fstab; rm -f /swapfile";
+const REMOVE: &str = shell_script(include_str!("scripts/remove_swap.sh"));
 
 /// The concern `swap`: the swap file.
 pub struct SwapConcern;

@@ -12,7 +12,7 @@ use super::executor::NodeExecutor;
 use super::facts::{FactQuery, random_fact_nonce};
 use super::node_view::{NodeView, check_from_lines};
 use crate::config::{Config, Download, NodeConfig, StorageDriver};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, StepError};
 use crate::provision::ProvisionError;
 
@@ -32,44 +32,15 @@ const FAULTS: &str = "it is not kept any more: a second container on a node gets
 
 /// Tests a volume with an image made of this node's own shell, so that no registry is needed. `$1`
 /// name of the volume, `$2` token, then the options of `docker volume create`.
-const TEST_VOLUME_SCRIPT: &str = r#"set -e
-volume=$1; token=$2; shift 2
-image=matou/probe:$token
-d=$(mktemp -d)
-clean() {
-    docker volume rm --force "$volume" >/dev/null 2>&1 || :
-    docker image rm --force "$image" >/dev/null 2>&1 || :
-    rm -rf "$d"
-}
-trap clean EXIT
-sh=$(readlink -f /bin/sh)
-for f in "$sh" $(ldd "$sh" | grep -o '/[^ )]*'); do install -D "$(readlink -f "$f")" "$d/root$f"; done
-tar -C "$d/root" -cf "$d/root.tar" .
-docker import "$d/root.tar" "$image" >/dev/null
-docker volume create "$@" "$volume" >/dev/null
-timeout 60 docker run --rm --network=none --volume "$volume:/v" "$image" "$sh" -c 'echo "$0" >/v/token' "$token" || {
-    echo "a container could not write to the volume (exit code $?)" >&2; exit 1; }
-"#;
+const TEST_VOLUME_SCRIPT: &str = shell_script(include_str!("scripts/test_volume.sh"));
 
 /// Mounts the share `$1` by hand first, with a time limit: an engine that waits for a server that
 /// does not answer says nothing.
-const TEST_MOUNT_SCRIPT: &str = r#"d=$(mktemp -d); trap 'rmdir "$d"' EXIT
-timeout 30 mount -t nfs4 -o soft,timeo=50,retrans=2,nfsvers=4.2 "$1" "$d" || { echo "$1 can't be mounted: is 2049/tcp of the storage node open to this one?" >&2; exit 1; }
-umount "$d"
-"#;
+const TEST_MOUNT_SCRIPT: &str = shell_script(include_str!("scripts/test_mount.sh"));
 
 /// Stores the download of `$1` as `$3` when its SHA-256 is `$2`.
-pub(super) const FETCH_PROGRAM_SCRIPT: &str = r#"set -e
-t=$(mktemp); trap 'rm -f "$t" "$t.out"' EXIT
-curl -fsSL --retry 3 --connect-timeout 10 --output "$t" -- "$1"
-got=$(sha256sum "$t" | cut -d' ' -f1)
-[ "$got" = "$2" ] || { echo "what came from $1 has the SHA-256 $got instead of $2: it is thrown away" >&2; exit 1; }
-case $1 in *.bz2) bunzip2 <"$t" >"$t.out";; *) cp "$t" "$t.out";; esac
-install -D -m 755 "$t.out" "$3.new"
-mv -f "$3.new" "$3"
-mkdir -p /var/lib/matou
-echo "$2" >"/var/lib/matou/$(basename "$3").sha256"
-"#;
+pub(super) const FETCH_PROGRAM_SCRIPT: &str =
+    shell_script(include_str!("scripts/fetch_program.sh"));
 
 /// The concern `volumes`: the proof that volumes reach the node.
 pub struct VolumesConcern;

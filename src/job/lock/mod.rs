@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::host::{Command, Host, OutputStream};
+use crate::host::{Command, Host, OutputStream, shell_script};
 
 pub use name::LockName;
 
@@ -24,7 +24,7 @@ const FOLDER: &str = "/run/matou/locks";
 /// Exit code of the script when somebody else holds one of the locks.
 const BUSY: i32 = 75;
 
-const SCRIPT: &str = include_str!("hold.sh");
+const SCRIPT: &str = shell_script(include_str!("../scripts/hold_locks.sh"));
 
 /// How often a sign of life is sent.
 const BEAT_PERIOD: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use color_eyre::eyre::{Context as _, Result, bail, ensure};
 
 use super::{LabNode, LabServer};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 
 pub use image::DebianRelease;
 use machine::VirtualMachine;
@@ -124,14 +124,11 @@ impl<'a> VmFleet<'a> {
     /// Waits until a machine accepts log-ins and its boot is complete. Until then it is too busy to
     /// answer in time.
     async fn wait_for_boot(&self, server: &LabServer) -> Result<()> {
-        let wait = Command::sh(
-            "until ssh -i \"$1\" -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR \
-             -o BatchMode=yes -o ConnectTimeout=30 \"root@$2\" 'systemctl is-system-running --wait >/dev/null; :' </dev/null; do sleep 3; done",
-        )
-        .arg(self.dir.join("id_ed25519").display().to_string())
-        .arg(&server.address)
-        .timeout(BOOT_TIMEOUT)
-        .label(format!("wait until {} has booted", server.name));
+        let wait = Command::sh(shell_script(include_str!("../scripts/wait_for_boot.sh")))
+            .arg(self.dir.join("id_ed25519").display().to_string())
+            .arg(&server.address)
+            .timeout(BOOT_TIMEOUT)
+            .label(format!("wait until {} has booted", server.name));
         self.here.run_ok(&wait).await?;
         Ok(())
     }

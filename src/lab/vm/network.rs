@@ -5,33 +5,18 @@ use std::path::Path;
 use color_eyre::eyre::{Result, eyre};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 
 /// Remembers the bridge's name, for `down`.
 const FILE: &str = "bridge";
 
 /// Makes the bridge with this machine's address. Docker's engine lets nothing pass between ports of
 /// a bridge that is not its own, where the kernel shows it bridged packets.
-const UP: &str = r#"set -e
-ip link show dev "$1" >/dev/null 2>&1 || ip link add name "$1" type bridge
-ip address show dev "$1" | grep -qF " $2 " || ip address add "$2" dev "$1"
-ip link set dev "$1" up
-if command -v iptables >/dev/null; then
-    iptables -C FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null || iptables -I FORWARD -i "$1" -o "$1" -j ACCEPT
-fi
-"#;
+const UP: &str = shell_script(include_str!("../scripts/make_bridge.sh"));
 
-const TAP: &str = r#"set -e
-ip link show dev "$1" >/dev/null 2>&1 || ip tuntap add dev "$1" mode tap
-ip link set dev "$1" master "$2" up
-"#;
+const TAP: &str = shell_script(include_str!("../scripts/make_tap.sh"));
 
-const DOWN: &str = r#"
-iptables -D FORWARD -i "$1" -o "$1" -j ACCEPT 2>/dev/null
-for tap in /sys/class/net/"$1"/brif/*; do [ -e "$tap" ] && ip link delete dev "$(basename "$tap")"; done
-ip link show dev "$1" >/dev/null 2>&1 && ip link delete dev "$1"
-true
-"#;
+const DOWN: &str = shell_script(include_str!("../scripts/remove_bridge.sh"));
 
 pub(super) struct VmNetwork {
     bridge: String,

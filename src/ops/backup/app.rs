@@ -14,7 +14,7 @@ use crate::backup::{
     AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
     Manifest, RepositoryAccess, ResticSummary, identity, matou_folder,
 };
-use crate::host::{Command, ConfinedFolders, DetachedUnit};
+use crate::host::{Command, ConfinedFolders, DetachedUnit, shell_script};
 use crate::job::{Change, Check, JobLock, LockRequest, Step, StepContext, StepError};
 use crate::model::Swarm;
 use crate::ops::OpsError;
@@ -36,21 +36,7 @@ const EXIT_UNREADABLE: i32 = 76;
 /// part of its data are there.
 ///
 /// Checks first that every folder exists: restic 0.14 skips a missing one and still succeeds.
-const BACKUP_SCRIPT: &str = r#"m=$1; shift; n=; for p; do
-    [ -z "$n" ] || [ ! -L "$p" ] || { echo "the folder $p is a link, of which nothing but itself would be backed up: mount there what it leads to (mount --bind)" >&2; exit 74; }
-    [ -z "$n" ] || [ -d "$p" ] || { echo "the folder $p is not there" >&2; exit 74; }
-    [ "$p" != -- ] || n=1
-done
-restic backup --json $limits "$@"; c=$?
-case $c in 0|3) ;; *) exit $c ;; esac
-id=$(tail -c 65536 "${0%.sh}.log" | sed -n 's/^{"message_type":"summary",.*"snapshot_id":"\([0-9a-f]*\)".*/\1/p' | tail -n 1)
-[ -n "$id" ] || exit $c
-r=${0%.sh}.read
-restic dump --no-lock -- "$id" "$m" >"$r" && cmp -- "$r" "$m"; e=$?
-rm -f -- "$r"
-[ $e = 0 ] || exit 76
-echo "{\"message_type\":\"matou_read\",\"snapshot_id\":\"$id\"}"
-exit $c"#;
+const BACKUP_SCRIPT: &str = shell_script(include_str!("../scripts/back_up_app.sh"));
 
 /// The unit of an application's backup.
 pub(super) fn app_backup_unit(app: &str) -> String {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::backup::{AppStorage, ManifestDump};
 use crate::config::Config;
 use crate::docker::{NodeHandle, Nodes};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{OutputStream, StepContext};
 use crate::model::Swarm;
 use crate::ops::OpsError;
@@ -21,86 +21,25 @@ const DUMP_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
 /// What every dump begins with: `$1` is the file, `$2` database, `$3` user, `$4` secret, `$5` the
 /// stack's own line. What is not whole never gets the file's name.
-const SCRIPT_HEAD: &str = r#"set -e; umask 077
-out=$1 database=$2 user=$3 secret=$4 line=$5
-say() { echo "$*" >&2; exit 1; }
-have() { command -v "$1" >/dev/null 2>&1; }
-# The value of a variable, or of the file that NAME_FILE names, as official images have them.
-value() { eval "v=\${$1:-} f=\${$1_FILE:-}"; [ -n "$v" ] || [ -z "$f" ] || v=$(cat "$f"); printf %s "$v"; }
-first() { for n; do v=$(value "$n"); [ -z "$v" ] || { printf %s "$v"; return; }; done; }
-password() {
-    [ -z "$secret" ] || { [ -r "/run/secrets/$secret" ] || say "there is no /run/secrets/$secret in the container"; cat "/run/secrets/$secret"; return; }
-    first "$@"
-}
-tmp=$out.$$.part
-[ ! -d "$out" ] || say "$out, the dump's place, is a folder"
-rm -f "$tmp"
-trap 'rm -f "$tmp" "$tmp".*' EXIT
-find "$(dirname "$out")" -maxdepth 1 -name "$(basename "$out").*.part" -mmin +1440 -exec rm -f {} + 2>/dev/null || :
-"#;
+const SCRIPT_HEAD: &str = shell_script(include_str!("../scripts/lib_dump.sh"));
 
 /// How every dump script ends: checks that the dump is not empty, syncs it to the disk, gives it
 /// its name, and prints its size in bytes.
-const SCRIPT_TAIL: &str = r#"
-[ -s "$tmp" ] || say "the dump is empty"
-sync "$tmp" 2>/dev/null || sync
-mv -f "$tmp" "$out"
-wc -c <"$out"
-"#;
+const SCRIPT_TAIL: &str = shell_script(include_str!("../scripts/finish_dump.sh"));
 
 /// mysqldump ends every whole dump with a comment. The password is in its own environment alone.
-const MYSQL: &str = r#"
-dump=$(command -v mariadb-dump || command -v mysqldump) || say "the container has neither mariadb-dump nor mysqldump"
-[ -n "$user" ] || user=root
-case $user in
-root) secret=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
-*) secret=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
-esac
-if [ -n "$database" ]; then set -- "$database"; else set -- --all-databases; fi
-MYSQL_PWD=$secret "$dump" --user="$user" --single-transaction --quick --routines --triggers --events --hex-blob --no-tablespaces \
-    --default-character-set=utf8mb4 --result-file="$tmp" "$@" </dev/null
-tail -n 1 "$tmp" | grep -q '^-- Dump completed' || say "the dump does not end as a whole one does"
-"#;
+const MYSQL: &str = shell_script(include_str!("../scripts/dump_mysql.sh"));
 
 /// pg_dump ends every whole dump with a comment. The password is in its own environment alone.
-const POSTGRESQL: &str = r#"
-have pg_dump || say "the container has no pg_dump"
-[ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
-secret=$(password POSTGRES_PASSWORD)
-with() { if [ -n "$secret" ]; then PGPASSWORD=$secret "$@"; else "$@"; fi; }
-if [ -n "$database" ]; then
-    with pg_dump --username="$user" --no-password --clean --if-exists --file="$tmp" --dbname="$database"
-else
-    with pg_dumpall --username="$user" --no-password --clean --if-exists --file="$tmp"
-fi
-tail -n 20 "$tmp" | grep -Eq 'PostgreSQL database( cluster)? dump complete' || say "the dump does not end as a whole one does"
-"#;
+const POSTGRESQL: &str = shell_script(include_str!("../scripts/dump_postgresql.sh"));
 
 /// The password goes in a file that only the container's root reads.
-const MONGODB: &str = r#"
-have mongodump || say "the container has no mongodump"
-[ -n "$user" ] || user=$(first MONGO_INITDB_ROOT_USERNAME)
-password=$(password MONGO_INITDB_ROOT_PASSWORD)
-set -- --quiet --archive="$tmp"
-[ -z "$database" ] || set -- "$@" --db="$database"
-if [ -n "$user" ] && [ -n "$password" ]; then
-    printf 'password: "%s"\n' "$(printf %s "$password" | sed 's/[\\"]/\\&/g')" >"$tmp.config"
-    set -- "$@" --config="$tmp.config" --username="$user" --authenticationDatabase=admin
-fi
-mongodump "$@" </dev/null
-"#;
+const MONGODB: &str = shell_script(include_str!("../scripts/dump_mongodb.sh"));
 
 /// SQLite's own backup sees one state while others write; then the copy is checked.
-const SQLITE: &str = r#"
-have sqlite3 || say "the container has no sqlite3: give x-matou's dump a command instead of an engine"
-[ -f "$database" ] || say "there is no database $database in the container"
-sqlite3 -cmd '.timeout 60000' "$database" ".backup '$tmp'"
-[ "$(sqlite3 "$tmp" 'PRAGMA quick_check')" = ok ] || say "the copy of $database is damaged"
-"#;
+const SQLITE: &str = shell_script(include_str!("../scripts/dump_sqlite.sh"));
 
-const COMMAND: &str = r#"
-sh -c "$line" >"$tmp" </dev/null
-"#;
+const COMMAND: &str = shell_script(include_str!("../scripts/dump_command.sh"));
 
 /// The engine's name in the manifest.
 fn dump_engine_name(dump: &Dump) -> &'static str {

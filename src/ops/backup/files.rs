@@ -8,44 +8,23 @@ use secrecy::SecretBox;
 
 use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::ops::OpsError;
 use crate::stack::AppFile;
 
 /// Makes the folder `$1` hold what the archive on standard input holds. The files named in the
 /// other arguments stay. Each file is replaced in one step, so a reader finds the old one or the
 /// new one. Writers, and readers that compare, wait for each other.
-const REPLACE_FOLDER: &str = r#"set -e; umask 077; d=$1; shift
-mkdir -p -m 700 -- "$d"
-exec 9<"$d"; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
-tar -x -C "$d.new" --no-same-owner -f -
-[ -e "$d.new/.whole" ] || { echo "it arrived incomplete" >&2; exit 1; }; rm -f -- "$d.new/.whole"
-for f; do [ ! -e "$d/$f" ] || [ -e "$d.new/$f" ] || ln -T -- "$d/$f" "$d.new/$f"; done
-cd -- "$d"; find . -depth ! -path . -exec sh -c 'new=$0
-    for p; do
-        if [ -d "$p" ]; then [ -d "$new/$p" ] || rmdir -- "$p"
-        else [ -f "$new/$p" ] || rm -f -- "$p"; fi
-    done' "$d.new" {} +
-cd -- "$d.new"; find . ! -path . -exec sh -c 'to=$0
-    for p; do
-        if [ -d "$p" ]; then mkdir -p -- "$to/$p"
-        else [ "$p" -ef "$to/$p" ] || mv -f -T -- "$p" "$to/$p"; fi
-    done' "$d" {} +"#;
+const REPLACE_FOLDER: &str = shell_script(include_str!("../scripts/replace_folder.sh"));
 
 /// Prints apps/ and stacks/ of the folder `$1` as an archive; nothing where there are none.
-const PRINT_APPS_AND_STACKS: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
-flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-set --; for d in apps stacks; do [ ! -d $d ] || set -- "$@" $d; done
-[ $# = 0 ] || tar -c -f - -- "$@""#;
+const PRINT_APPS_AND_STACKS: &str =
+    shell_script(include_str!("../scripts/print_apps_and_stacks.sh"));
 
 /// Writes standard input as the manifest of the fleet folder `$1`. Copies the certificate store
 /// beside it: the last one of the other arguments that exists.
-pub(super) const GATHER_FLEET_FILES: &str = r#"set -e; umask 077; d=$1; shift
-mkdir -p -m 700 -- "$d" "$(dirname -- "$d")/secrets"; exec 9<"$d"
-flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-for f; do [ ! -f "$f" ] || { cp -- "$f" "$d/acme.json.new"; mv -f -T -- "$d/acme.json.new" "$d/acme.json"; }; done
-cat >"$d/manifest.json.new"; mv -f -T -- "$d/manifest.json.new" "$d/manifest.json""#;
+pub(super) const GATHER_FLEET_FILES: &str =
+    shell_script(include_str!("../scripts/gather_fleet_files.sh"));
 
 /// A relative path and what it holds.
 pub(super) type PackedFile = (String, Vec<u8>);

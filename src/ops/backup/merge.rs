@@ -11,7 +11,7 @@ use secrecy::SecretBox;
 use super::files::{self, PackedFile};
 use crate::backup::{FLEET, matou_folder};
 use crate::config::Config;
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::job::operator_name;
 use crate::ops::OpsError;
 use crate::stack::AppFile;
@@ -19,36 +19,13 @@ use crate::stack::AppFile;
 /// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing
 /// ones; files below add/ are only added. Writes `$2` as the author note of the application `$3`,
 /// unless that is empty. Each file is synced to the disk before it gets its name.
-const MERGE_FILES: &str = r#"set -e; umask 077; d=$1
-mkdir -p -m 700 -- "$d"
-exec 9<"$d"; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-rm -rf -- "$d.new"; mkdir -m 700 -- "$d.new"; trap 'rm -rf -- "$d.new"' EXIT
-tar -x -C "$d.new" --no-same-owner -f -
-[ -e "$d.new/.whole" ] || { echo "it arrived incomplete" >&2; exit 1; }
-if [ -n "$3" ]; then mkdir -p -- "$d.new/replace/written"; printf '%s\n' "$2" >"$d.new/replace/written/$3"; fi
-find "$d.new" -type f -exec sync -- {} +
-for how in replace add; do
-    [ -d "$d.new/$how" ] || continue
-    cd -- "$d.new/$how"
-    find . -type f -exec sh -c 'to=$0; how=$1; shift
-        for p; do
-            [ "$how" = replace ] || [ ! -e "$to/$p" ] || continue
-            mkdir -p -- "$to/${p%/*}" && mv -f -T -- "$p" "$to/$p" || exit 1
-        done' "$d" "$how" {} +
-done
-cd -- "$d"; find . -type d -exec sync -- {} +"#;
+const MERGE_FILES: &str = shell_script(include_str!("../scripts/merge_fleet_files.sh"));
 
 /// Removes the application file of `$3` from the folder `$1`, and writes `$2` as its author note.
-const REMOVE_APP: &str = r#"set -e; umask 077; cd -- "$1" 2>/dev/null || exit 0
-exec 9<.; flock -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-mkdir -p -- written; printf '%s\n' "$2" >"written/$3.new"; sync -- "written/$3.new"; mv -f -T -- "written/$3.new" "written/$3"
-rm -f -- "apps/$3.toml"; [ ! -d apps ] || sync -- apps"#;
+const REMOVE_APP: &str = shell_script(include_str!("../scripts/remove_app_file.sh"));
 
 /// Prints the operators' files of the folder `$1` as an archive; nothing where there are none.
-const PRINT_FLEET_FILES: &str = r#"cd -- "$1" 2>/dev/null || exit 0; exec 9<.
-flock -s -w 30 9 || { echo "another one has written here for half a minute" >&2; exit 1; }
-set --; for d in config.toml apps stacks written; do [ ! -e $d ] || set -- "$@" $d; done
-[ $# = 0 ] || tar -c -f - -- "$@""#;
+const PRINT_FLEET_FILES: &str = shell_script(include_str!("../scripts/print_fleet_files.sh"));
 
 /// What an application is here and on the storage node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use rand::RngExt as _;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::FleetContext;
 use crate::ops::OpsError;
@@ -144,20 +144,10 @@ const LIST_FILES: &str =
 
 /// Keeps what comes, of `$3` bytes, as the file `$2` of the folder `$1`, where none is kept: root's own
 /// folder first, then the file, on the disk, then its name. An empty file was never a value.
-const KEEP_VALUE: &str = r#"set -e; umask 077
-mkdir -p -- "$1"; chmod 700 -- "$1"
-exec 9<"$1"; flock -w 20 9 || { echo "another one keeps secrets here for 20 s" >&2; exit 1; }
-[ ! -s "$2" ] || { cat >/dev/null; exit 0; }
-new=$(mktemp "$1/.tmp-XXXXXX"); trap 'rm -f -- "$new"' EXIT
-cat >"$new"
-[ "$(wc -c <"$new")" -eq "$3" ] || { echo "it arrived incomplete" >&2; exit 1; }
-sync -- "$new"; mv -f -T -- "$new" "$2"; sync -- "$1""#;
+const KEEP_VALUE: &str = shell_script(include_str!("../scripts/keep_secret.sh"));
 
 /// Prints a digest for each salt and file.
-const PRINT_DIGESTS: &str = r#"while [ $# -gt 1 ]; do
-    if [ -s "$2" ]; then d=$({ printf '%s:' "$1"; cat -- "$2"; } | sha256sum | cut -c1-16); else d=; fi
-    printf '%s\n' "$d"; shift 2
-done"#;
+const PRINT_DIGESTS: &str = shell_script(include_str!("../scripts/print_secret_digests.sh"));
 
 /// Label of a secret of the swarm, whose value can't be read back. It tells whether a kept value is
 /// the same one.

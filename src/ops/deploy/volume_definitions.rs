@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::docker::{NodeHandle, Nodes};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::{ServiceMode, Volume};
 use crate::ops::tasks::{docker_failed, query_swarm};
@@ -27,12 +27,7 @@ const NODE_ANSWER_WAIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(700);
 
 /// Removes the volume `$1`, and before it the containers that have ended and still hold it.
-const REMOVE_VOLUME: &str = r#"i=0
-until docker volume rm -- "$1" >/dev/null; do
-    docker ps -aq --filter volume="$1" --filter status=exited --filter status=created --filter status=dead |
-        xargs -r docker rm >/dev/null
-    i=$((i+1)); [ $i -lt 20 ] || exit 1; sleep 1
-done"#;
+const REMOVE_VOLUME: &str = shell_script(include_str!("../scripts/remove_volume_definition.sh"));
 
 pub(super) struct RedefineVolumes {
     pub app: String,

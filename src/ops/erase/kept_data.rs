@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::EraseContext;
 use crate::backup::{FLEET, matou_folder};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::model::Role;
 use crate::stack::AppFile;
@@ -145,12 +145,7 @@ pub(super) struct RemoveKeptData(pub Arc<EraseContext>);
 
 /// Prints what there is of an application `$2` in matou's folder `$1`, and where Docker keeps volumes;
 /// an application's name has no dot, so what begins with `NAME.` is its own.
-const LIST_KEPT: &str = r#"d=$1 app=$2; shift 2
-root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) || root=
-set -- "$@" "$d/secrets/$app" "$d/dumps/$app" "$d/dumps/$app.new" "$d/dumps/$app".* "$d/restores/$app" "$d/restores/$app".* "$d/restores/$app"~* \
-    "$d/proofs/$app" "$d/proofs/$app".* "$d/secrets/$app".*
-[ -z "$root" ] || set -- "$@" "$root/matou-restores/$app" "$root/matou-restores/$app".* "$root/matou-restores/$app"~*
-for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done | sort -u"#;
+const LIST_KEPT: &str = shell_script(include_str!("../scripts/list_kept_data.sh"));
 
 impl RemoveKeptData {
     async fn list_kept_paths(&self) -> Result<Vec<String>, StepError> {

@@ -7,23 +7,16 @@ use async_trait::async_trait;
 
 use super::EraseContext;
 use crate::edge::AcmeFile;
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::tasks::query_swarm;
 
 /// Prints kind and name of the swarm's secrets and configs of an application `$1`.
-const LIST_OBJECTS: &str = r#"for kind in secret config; do
-    for label in org.matou.app com.docker.stack.namespace; do
-        docker $kind ls --filter "label=$label=$1" --format "$kind {{.Name}}" || exit 1
-    done
-done | sort -u"#;
+const LIST_OBJECTS: &str = shell_script(include_str!("../scripts/list_app_objects.sh"));
 
 /// Removes the secret or config `$2` (`$1` is its kind). Tried again for a while: a task that has
 /// just stopped may still hold it.
-const REMOVE_OBJECT: &str = r#"i=0; until said=$(docker "$1" rm -- "$2" 2>&1); do
-    case $said in *"not found"*|*"No such"*) exit 0 ;; esac
-    i=$((i + 1)); [ $i -lt 20 ] || { echo "$said" >&2; exit 1; }; sleep 1
-done"#;
+const REMOVE_OBJECT: &str = shell_script(include_str!("../scripts/remove_object.sh"));
 
 /// Secrets and configs of the swarm.
 pub(super) struct RemoveSwarmObjects(pub Arc<EraseContext>);

@@ -16,6 +16,7 @@ use crate::backup::{
     BackupError, RepositoryAccess, Restic, ResticSnapshot, SnapshotView, identity, matou_folder,
 };
 use crate::config::Retention;
+use crate::host::shell_script;
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::OpsError;
 use crate::ops::backup::{record_snapshot_counts, run_restic_exclusively, run_unit};
@@ -29,24 +30,7 @@ const IDS_PER_CALL: usize = 500;
 
 /// Makes the snapshot `$1` of time `$2` and host `$3` anew without the application `$5`, by way of the
 /// folder `$4`; `$6` tags follow, then its paths.
-const REMAKE_SNAPSHOT: &str = r#"id=$1 time=$2 host=$3 stage=$4 app=$5 n=$6; shift 6
-rm -rf -- "$stage"; mkdir -p -m 700 -- "$stage" || exit 1
-tags=; i=0
-while [ $i -lt "$n" ]; do case $1 in *[!a-zA-Z0-9=_.-]*) echo "an odd tag" >&2; exit 1 ;; esac; tags="$tags --tag $1"; shift; i=$((i + 1)); done
-restic restore --target "$stage" "$id" >&2 || exit
-for p; do
-    [ -d "$stage$p" ] || continue
-    rm -rf -- "$stage$p/$app" "$stage$p/apps/$app.toml" "$stage$p/stacks/app-$app.yml"
-done
-inside='set -e; stage=$1 time=$2 host=$3 tags=$4; shift 4
-for p; do
-    [ -d "$p" ] || { echo "$p is not there any more" >&2; exit 1; }
-    mkdir -p -- "$stage$p"; mount --bind -- "$stage$p" "$p"
-done
-TZ=UTC exec restic backup $limits --time "$time" --host "$host" $tags -- "$@"'
-export limits
-(credentials; exec unshare -m sh -c "$inside" sh "$stage" "$time" "$host" "$tags" "$@") >&2; c=$?
-rm -rf -- "$stage"; exit $c"#;
+const REMAKE_SNAPSHOT: &str = shell_script(include_str!("../scripts/remake_snapshot.sh"));
 
 /// The application's own snapshots, and those of the fleet's files that hold something of it.
 #[derive(Debug, Clone, Default)]

@@ -10,15 +10,12 @@ use super::EraseContext;
 use super::inventory::InventoryVolume;
 use crate::backup::matou_folder;
 use crate::docker::NodeHandle;
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// Removes the volume `$1`. Tried again for a while: a container that has just stopped may still
 /// hold it.
-const REMOVE_VOLUME: &str = r#"i=0; until said=$(docker volume rm -- "$1" 2>&1); do
-    case $said in *"no such volume"*|*"No such volume"*) exit 0 ;; esac
-    i=$((i + 1)); [ $i -lt 20 ] || { echo "$said" >&2; exit 1; }; sleep 1
-done"#;
+const REMOVE_VOLUME: &str = shell_script(include_str!("../scripts/erase_volume.sh"));
 
 /// Containers of an application `$1` that have ended or whose swarm forgot them.
 const LIST_CONTAINERS: &str = r#"docker ps -a -q --filter "label=com.docker.stack.namespace=$1""#;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{FleetContext, Request, backup};
 use crate::backup::{AppStorage, ManifestDump};
-use crate::host::{Command, HostError, OutputStream};
+use crate::host::{Command, HostError, OutputStream, shell_script};
 use crate::job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
 use crate::ops::OpsError;
 use crate::stack::{Dump, DumpEngine};
@@ -224,9 +224,7 @@ struct WriteExportArchive(Arc<ExportContext>);
 type PieceSender = mpsc::Sender<Option<ArchivePiece>>;
 
 /// Prints a file of a volume: a regular one, reached through no link.
-const READ_PLAIN_FILE: &str = r#"set -e; cd -P -- "$1"; root=$(pwd -P); f=$root/$2
-[ "$(realpath -e -- "$f")" = "$f" ] && [ -f "$f" ] || { echo "$2 is no plain file of its volume" >&2; exit 1; }
-exec dd bs=1M iflag=nonblock,nofollow status=none if="$f""#;
+const READ_PLAIN_FILE: &str = shell_script(include_str!("../scripts/print_plain_file.sh"));
 
 /// Prints a folder as a tar archive. Files that change meanwhile are reported, and no failure.
 const READ_TREE: &str = r#"cd -P -- "$1" || exit 2

@@ -11,7 +11,7 @@ use super::findings::{RecoveryFindings, StuckAt};
 use super::run_request_in_step;
 use crate::backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
 use crate::backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, matou_folder};
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::OpsError;
 use crate::ops::restore::{SwapLog, has_to_deploy};
@@ -27,8 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Prints `there` when all arguments are folders and one of them is not empty, else `nothing`.
 /// Folders are put in place one by one: where one is missing, a restore was interrupted.
-const CHECK_FILLED: &str = r#"f=; m=; for d in "$@"; do if [ ! -d "$d" ]; then m=x; elif [ -n "$(ls -A -- "$d" | head -n 1)" ]; then f=1; fi; done
-case $f$m in 1) echo there;; *) echo nothing;; esac"#;
+const CHECK_FILLED: &str = shell_script(include_str!("../scripts/check_filled.sh"));
 
 /// Restores the data of every application whose data is missing.
 pub(super) struct RecoverAppData {

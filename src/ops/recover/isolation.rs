@@ -3,22 +3,13 @@
 
 use async_trait::async_trait;
 
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// Drops packets of connections that containers open out of the node by its default route. With
 /// `close` it adds the rule, else it only looks; prints `open` or `closed`. `DOCKER-USER` is the
 /// chain that Docker leaves to the operator.
-const ISOLATION_RULE: &str = r#"set -e
-dev=$(ip -o -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-[ -n "$dev" ] || { echo "there is no default route: nothing gets out"; exit 0; }
-rule="-o $dev -m conntrack --ctstate NEW -j DROP"
-iptables -C DOCKER-USER $rule 2>/dev/null && { echo "closed"; exit 0; }
-[ "$1" = close ] || { echo "open"; exit 0; }
-iptables -N DOCKER-USER 2>/dev/null || :
-iptables -I DOCKER-USER $rule
-echo "closed"
-"#;
+const ISOLATION_RULE: &str = shell_script(include_str!("../scripts/isolate_node.sh"));
 
 /// Keeps containers of this node from opening connections to the outside.
 pub(super) struct IsolateContainers;

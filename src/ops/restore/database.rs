@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::docker::Nodes;
-use crate::host::{Command, ConfinedFolders, Host};
+use crate::host::{Command, ConfinedFolders, Host, shell_script};
 use crate::job::{StepContext, StepError};
 use crate::ops::OpsError;
 use crate::ops::tasks::query_swarm;
@@ -25,16 +25,12 @@ const DUMP_NAME: &str = ".matou-restore";
 
 /// Refuses a dump that is not a regular file with one name: a container wrote it, and could have
 /// put anything there.
-pub(super) const CHECK_PLAIN_FILE: &str = r#"plain() {
-    [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %h -- "$1")" = 1 ] && return
-    echo "the dump $1 is no regular file of one name: somebody in the container put it there; take an older snapshot, or restore into a folder" >&2; exit 1
-}
-"#;
+pub(super) const CHECK_PLAIN_FILE: &str =
+    shell_script(include_str!("../scripts/lib_check_plain_file.sh"));
 
 /// Puts the dump `$1` into the volume as `$2`. Links it if both are on one file system, else copies
 /// it.
-const LINK_INTO_VOLUME: &str = r#"set -e; rm -f -- "$2"; plain "$1"; chmod 644 -- "$1"
-ln -T -- "$1" "$2" 2>/dev/null || cp -P --remove-destination -T -- "$1" "$2""#;
+const LINK_INTO_VOLUME: &str = shell_script(include_str!("../scripts/link_dump.sh"));
 
 /// Where a dump is loaded from.
 pub(super) struct DumpLocation<'a> {
@@ -75,37 +71,13 @@ struct DatabaseScripts {
 
 /// Defines how the password is read: from the secret's file, else from the environment of the
 /// container, as official images do.
-const SCRIPT_HEAD: &str = r#"user=$1 database=$2 secret=$3 dump=$4
-value() { eval "v=\${$1:-} f=\${$1_FILE:-}"; [ -n "$v" ] || [ -z "$f" ] || v=$(cat "$f"); printf %s "$v"; }
-first() { for n; do v=$(value "$n"); [ -z "$v" ] || { printf %s "$v"; return; }; done; }
-password() { if [ -n "$secret" ] && [ -r "/run/secrets/$secret" ]; then cat "/run/secrets/$secret"; else first "$@"; fi; }
-"#;
+const SCRIPT_HEAD: &str = shell_script(include_str!("../scripts/lib_database_values.sh"));
 
-const MYSQL: &str = r#"client=$(command -v mariadb || command -v mysql) || { echo 'the container has no client' >&2; exit 127; }
-[ -n "$user" ] || user=root
-case $user in
-root) secret=$(password MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD);;
-*) secret=$(password MARIADB_PASSWORD MYSQL_PASSWORD);;
-esac
-ask() { MYSQL_PWD=$secret "$client" --protocol=tcp -h 127.0.0.1 -u "$user" -N -B "$@"; }
-"#;
+const MYSQL: &str = shell_script(include_str!("../scripts/lib_ask_mysql.sh"));
 
-const POSTGRESQL: &str = r#"[ -n "$user" ] || user=$(first POSTGRES_USER); [ -n "$user" ] || user=postgres
-secret=$(password POSTGRES_PASSWORD)
-with() { if [ -n "$secret" ]; then PGPASSWORD=$secret "$@"; else "$@"; fi; }
-ask() { with psql -h 127.0.0.1 -U "$user" -d "${database:-postgres}" -X -q "$@"; }
-"#;
+const POSTGRESQL: &str = shell_script(include_str!("../scripts/lib_ask_postgresql.sh"));
 
-const MONGODB: &str = r#"client=$(command -v mongosh || command -v mongo) || { echo 'the container has no client' >&2; exit 127; }
-[ -n "$user" ] || user=$(first MONGO_INITDB_ROOT_USERNAME)
-umask 077; config=$(mktemp); script=$(mktemp); trap 'rm -f "$config" "$script"' EXIT
-quoted=$(password MONGO_INITDB_ROOT_PASSWORD | sed 's/[\\"]/\\&/g'); login=
-if [ -n "$user" ] && [ -n "$quoted" ]; then
-    printf 'password: "%s"\n' "$quoted" >"$config"
-    login="db.getSiblingDB('admin').auth(\"$user\", \"$quoted\");"
-fi
-ask() { printf '%s %s\n' "$login" "$1" >"$script"; "$client" --quiet "$script"; }
-"#;
+const MONGODB: &str = shell_script(include_str!("../scripts/lib_ask_mongodb.sh"));
 
 /// Returns the scripts of an engine; `None` for SQLite, which has no server. They use the clients
 /// of MariaDB and MySQL, `psql` and `pg_restore` (for dumps in the custom format, which begin with
@@ -121,20 +93,14 @@ fn database_scripts(engine: DumpEngine) -> Option<DatabaseScripts> {
         DumpEngine::Postgresql => (
             POSTGRESQL,
             "ask -Atc 'SELECT 1'",
-            r#"if [ "$(head -c 5 "$dump")" = PGDMP ]; then
-    with pg_restore -h 127.0.0.1 -U "$user" -d "${database:-postgres}" --clean --if-exists --no-owner --exit-on-error "$dump"
-    exit
-fi
-ask ${database:+-v ON_ERROR_STOP=1} -o /dev/null -f "$dump""#,
+            shell_script(include_str!("../scripts/load_postgresql.sh")),
             r#"ask -Atc "SELECT count(*) FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog','information_schema')""#,
         ),
         DumpEngine::Mongodb => (
             MONGODB,
             "ask 'if (db.runCommand({ping: 1}).ok != 1) quit(1)'",
-            r#"set -- --quiet --drop --archive="$dump"
-[ -z "$login" ] || set -- "$@" --config="$config" --username="$user" --authenticationDatabase=admin
-mongorestore "$@""#,
-            r#"ask 'let n = 0; db.adminCommand({listDatabases: 1}).databases.forEach(d => { if (!["admin", "config", "local"].includes(d.name)) n += db.getSiblingDB(d.name).getCollectionNames().length }); print(n)'"#,
+            shell_script(include_str!("../scripts/load_mongodb.sh")),
+            shell_script(include_str!("../scripts/count_mongodb.sh")),
         ),
         DumpEngine::Sqlite => return None,
     };
@@ -175,9 +141,7 @@ pub(in crate::ops) fn portable_load_scripts(
         DumpEngine::Mongodb => (
             "mongodb",
             MONGODB,
-            r#"set -- --quiet --drop --archive
-[ -z "$login" ] || set -- "$@" --config="$config" --username="$user" --authenticationDatabase=admin
-mongorestore "$@""#,
+            shell_script(include_str!("../scripts/load_mongodb_from_input.sh")),
         ),
         DumpEngine::Sqlite => return None,
     };

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::config::StorageDriver;
 use crate::docker::NodeHandle;
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 use crate::job::{StepContext, StepError};
 use crate::ops::FleetContext;
 
@@ -19,14 +19,10 @@ use crate::ops::FleetContext;
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// Prints a line of JSON for each service.
-const LIST_SERVICES: &str = r#"ids=$(docker service ls -q) || exit
-[ -z "$ids" ] || docker service inspect --format '{"name":{{json .Spec.Name}},"mounts":{{json .Spec.TaskTemplate.ContainerSpec.Mounts}}}' -- $ids"#;
+const LIST_SERVICES: &str = shell_script(include_str!("../scripts/list_service_mounts.sh"));
 
 /// Prints a line of JSON for each container that runs. One that has just gone is none.
-const LIST_CONTAINERS: &str = r#"ids=$(docker ps -q --no-trunc) || exit
-for id in $ids; do
-    docker inspect --format '{"name":{{json .Name}},"service":{{json (index .Config.Labels "com.docker.swarm.service.name")}},"mounts":{{json .Mounts}}}' -- "$id" 2>/dev/null || :
-done"#;
+const LIST_CONTAINERS: &str = shell_script(include_str!("../scripts/list_container_mounts.sh"));
 
 /// A mount as Docker has it: a service's has a name or a path, a container's has both.
 #[derive(Debug, Default, Deserialize)]

@@ -8,25 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::staging::StageSnapshot;
-use crate::host::{ConfinedFolders, Host};
+use crate::host::{ConfinedFolders, Host, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 
 /// Where restic writes, in the folder that was chosen.
 const PARTIAL_FOLDER: &str = ".matou-partial";
 
 /// Says what the folder `$1` holds: `nothing`, `partial` (what an interrupted one wrote), `something`.
-const INSPECT_FOLDER: &str = r#"if [ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }; then echo something; exit 0; fi
-held=$(ls -A -- "$1" 2>/dev/null | head -n 2)
-case $held in '') echo nothing ;; "$2") echo partial ;; *) echo something ;; esac"#;
+const INSPECT_FOLDER: &str = shell_script(include_str!("../scripts/inspect_folder.sh"));
 
 /// Moves everything out of `$1/$2` into `$1`; nothing is replaced.
-const MOVE_UP: &str = r#"set -e; cd -- "$1/$2"
-for p in * .[!.]* ..?*; do
-    { [ -e "$p" ] || [ -L "$p" ]; } || continue
-    if [ -e "../$p" ] || [ -L "../$p" ]; then echo "$1/$p is there already" >&2; exit 1; fi
-    mv -T -- "$p" "../$p"
-done
-cd ..; rmdir -- "$2"; sync"#;
+const MOVE_UP: &str = shell_script(include_str!("../scripts/move_up.sh"));
 
 /// The step that restores into a folder.
 pub(super) struct RestoreIntoFolder {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::source::RestoreSource;
 use crate::backup::listing::{FileTotals, escape_include_pattern};
 use crate::backup::{RepositoryAccess, ResticMessage, ResticVersion, parse_restic_message};
-use crate::host::{Command, ConfinedFolders, OutputStream};
+use crate::host::{Command, ConfinedFolders, OutputStream, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::text::human_bytes;
 
@@ -34,52 +34,11 @@ const MAX_ERROR_LINES: usize = 20;
 /// Arguments: id, folder, options of restic, number of paths, patterns, paths. Prints
 /// `matou: written FILES BYTES` at the end, and, where restic does not tell how far it is, now and
 /// then `matou: used BYTES`.
-const RESTORE_SCRIPT: &str = r#"id=$1; stage=$2; options=$3; n=$4; shift 4
-mkdir -p -m 700 -- "$stage" || exit 1
-used() { df -B1 --output=used -- "$stage" | tail -n 1 | tr -d ' '; }
-before=$(used)
-case $options in *--json*) ;; *)
-    (exec </dev/null; trap - INT TERM; while sleep 2; do echo "matou: used $(($(used) - before))"; done) & ticks=$! ;;
-esac
-(
-    i=0; while [ $i -lt $n ]; do p=$1; shift; set -- "$@" --include "$p"; i=$((i + 1)); done
-    i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
-    credentials; exec restic restore $options --target "$stage" "$id" "$@"
-); rc=$?
-[ -z "$ticks" ] || { kill "$ticks"; wait "$ticks"; } 2>/dev/null
-[ $rc = 0 ] || exit $rc
-i=0; while [ $i -lt $n ]; do shift; i=$((i + 1)); done
-"#;
+const RESTORE_SCRIPT: &str = shell_script(include_str!("../scripts/restore_snapshot.sh"));
 
 /// Ends a script that wrote the paths `$@` of a snapshot below `$stage`. Counts files and bytes,
 /// and prints `matou: found COUNT KIND: NAMES` for set-uid files, devices, and links that lead out.
-pub(super) const COUNT_SCRIPT: &str = r#"for p; do
-    [ -e "$stage$p" ] || [ -L "$stage$p" ] || { echo "restic did not write $p" >&2; exit 1; }
-    find "$stage$p" -type f -printf '%s\n'
-done | awk '/^[0-9]+$/ { f++; b += $1 } END { printf "matou: written %d %.0f\n", f, b }'
-for p; do
-    find "$stage$p" \( -type f -perm /6000 -o -type b -o -type c -o -type l -lname '/*' \
-        -o -type l \( -lname .. -o -lname '../*' -o -lname '*/..' -o -lname '*/../*' \) \) -printf '%y %d %l\n%P\0'
-done | tr '\n\0' '\001\n' | LC_ALL=C awk -F '\001' '
-    # A link below N folders leads out when its target goes up more than N times.
-    function out(depth, to, i, n, parts) {
-        if (to ~ /^\//) return 1
-        n = split(to, parts, "/")
-        for (i = 1; i <= n; i++) {
-            if (parts[i] == "..") depth--; else if (parts[i] != "" && parts[i] != ".") depth++
-            if (depth < 0) return 1
-        }
-        return 0
-    }
-    {
-        kind = substr($1, 1, 1); rest = substr($1, 3); at = index(rest, " ")
-        if (kind == "f") what = "files that run as their owner or group (set-uid, set-gid)"
-        else if (kind == "b" || kind == "c") what = "devices"
-        else if (out(substr(rest, 1, at - 1) - 1, substr(rest, at + 1))) what = "links that lead out of what is restored"
-        else next
-        if (++found[what] <= 3) names[what] = names[what] (found[what] > 1 ? ", " : "") substr($NF == "" ? "the path itself" : $NF, 1, 120)
-    }
-    END { for (what in found) printf "matou: found %d %s: %s%s\n", found[what], what, names[what], (found[what] > 3 ? ", ..." : "") }'"#;
+pub(super) const COUNT_SCRIPT: &str = shell_script(include_str!("../scripts/count_restored.sh"));
 
 /// Writes paths of a snapshot to a folder of the storage node.
 pub(crate) struct StageSnapshot {

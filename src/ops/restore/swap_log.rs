@@ -6,50 +6,25 @@ use std::time::Duration;
 
 use super::renames::{FolderRename, SwapState, mark_path};
 use crate::backup::{FolderSwap, RestorePhase, RestoreState};
-use crate::host::{Command, ConfinedFolders, Host};
+use crate::host::{Command, ConfinedFolders, Host, shell_script};
 use crate::job::StepError;
 
 /// Prints what exists of each swap, a line each: live, new, old, mark. `$1` is the folder of the
 /// restore. If that is missing, its disk is not mounted, and the script fails.
-pub(super) const INSPECT_SWAPS: &str = r#"there() { if [ -e "$1" ] || [ -L "$1" ]; then printf 1; else printf 0; fi; }
-[ $# = 1 ] || [ -d "$1" ] || { echo "$1 is not there: is its disk mounted?" >&2; exit 1; }
-shift
-for p; do there "$p"; n=$((n + 1)); [ $((n % 4)) != 0 ] || echo; done"#;
+pub(super) const INSPECT_SWAPS: &str = shell_script(include_str!("../scripts/inspect_swaps.sh"));
 
 /// Renames folders; three arguments for each: what, from, to. Never replaces and never copies:
 /// fails if the target exists, or is on another file system or mount.
-pub(super) const RENAME_FOLDERS: &str = r#"set -e
-mount_of() { sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/0 <"$1"; }
-there() { [ -e "$1" ] || [ -L "$1" ]; }
-while [ $# -ge 3 ]; do
-    what=$1; from=$2; to=$3; shift 3
-    case $what in
-    unmark) rm -f -- "$to"; continue ;;
-    place) mkdir -p -- "$(dirname "$to")" ;;
-    *) mkdir -p -m 700 -- "$(dirname "$to")" ;;
-    esac
-    case $what in mark) : >"$to"; continue ;; esac
-    if there "$to"; then echo "$to is there already: nothing is replaced" >&2; exit 1; fi
-    a=$(mount_of "$(dirname "$from")"); b=$(mount_of "$(dirname "$to")")
-    if [ -z "$a" ] || [ "$a" != "$b" ]; then
-        echo "$from is on another file system than $to: it can't be exchanged" >&2; exit 1
-    fi
-    mv -T -- "$from" "$to"
-done
-sync"#;
+pub(super) const RENAME_FOLDERS: &str = shell_script(include_str!("../scripts/rename_folders.sh"));
 
 /// Prints a path if the folder `$1` holds set-aside data: anything but empty folders.
-pub(super) const FIND_EARLIER_DATA: &str = r#"for d in "$1/old" "$1/found"; do
-    [ ! -e "$d" ] || find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit
-done"#;
+pub(super) const FIND_EARLIER_DATA: &str =
+    shell_script(include_str!("../scripts/find_earlier_data.sh"));
 
 /// Removes the folder `$1` of a restore. If `$2` is `empty-handed`, fails if it holds set-aside
 /// data.
-pub(super) const REMOVE_FOLDER: &str = r#"[ "$2" != empty-handed ] || for d in "$1/old" "$1/found"; do
-    [ ! -e "$d" ] || [ -z "$(find "$d" -mindepth 1 ! -type d ! -path "$1/old/*.none" -print -quit)" ] || {
-        echo "$d still holds data of before: nothing is removed" >&2; exit 1; }
-done
-rm -rf --one-file-system -- "$1"; sync"#;
+pub(super) const REMOVE_FOLDER: &str =
+    shell_script(include_str!("../scripts/remove_restore_folder.sh"));
 
 /// How many spare files reserve room for the state, and their least size in bytes. Each allows one
 /// write on a full disk.
@@ -60,33 +35,7 @@ const SPARE_BYTES: usize = 16 << 10;
 /// of `$3` bytes beside it reserve room: on a full disk the content is written over one of them. If
 /// `$5` is `first`, fails without that room: a restore does not begin if its end could not be
 /// written down.
-pub(super) const WRITE_STATE: &str = r#"set -e; umask 077; f=$1 length=$2 size=$3 last=$4
-mkdir -p -m 700 -- "$(dirname -- "$f")"
-text=$(cat; printf .); text=${text%.}
-[ "$(printf %s "$text" | wc -c)" -eq "$length" ] || { echo 'it arrived incomplete' >&2; exit 1; }
-keep() {
-    made= n=0
-    while [ $n -lt $last ]; do
-        n=$((n + 1)); s=$f.spare$n
-        [ ! -s "$s" ] || continue
-        made=1; head -c "$size" /dev/urandom >"$s" || { rm -f -- "$s"; return 1; }
-    done 2>/dev/null
-    [ ! "$made" ] || sync -- "$f".spare*
-}
-named() { mv -f -T -- "$1" "$f" && sync -- "$(dirname -- "$f")" && { keep || :; }; }
-if [ "$5" = first ] && ! keep; then
-    rm -f -- "$f".spare*
-    echo "no room is left in $(dirname -- "$f") for the state of a restore: make room, then run it again" >&2; exit 1
-fi
-if { printf %s "$text" >"$f.new" && sync -- "$f.new"; } 2>/dev/null; then named "$f.new"; exit 0; fi
-rm -f -- "$f.new"
-for s in "$f".spare*; do
-    [ -s "$s" ] || continue
-    if { printf %s "$text" | dd of="$s" conv=notrunc status=none && truncate -s "$length" -- "$s" && sync -- "$s"; } 2>/dev/null
-    then named "$s"; exit 0; fi
-    rm -f -- "$s"
-done
-echo "no room is left in $(dirname -- "$f")" >&2; exit 1"#;
+pub(super) const WRITE_STATE: &str = shell_script(include_str!("../scripts/write_state.sh"));
 
 /// Prints folders beside `$1` that earlier restores left, and that nothing else tells of.
 const LIST_LEFTOVERS: &str = r#"for p in "$1"~*; do [ ! -d "$p" ] || printf '%s\n' "$p"; done"#;

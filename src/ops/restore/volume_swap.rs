@@ -19,7 +19,7 @@ use super::state_machine::{self, FailedRestore};
 use super::swap_log::SwapLog;
 use crate::backup::{FolderSwap, RestorePhase, RestoreState};
 use crate::docker::Nodes;
-use crate::host::{Command, ConfinedFolders};
+use crate::host::{Command, ConfinedFolders, shell_script};
 use crate::job::{Change, Check, Step, StepContext, StepError};
 use crate::ops::FleetContext;
 use crate::ops::deploy::{self, DeployOptions};
@@ -33,9 +33,7 @@ const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Replaces whatever lies at `$2` by the dump `$1`, which gets owner and mode of the file there.
 /// Removes SQLite's files beside it.
-const REPLACE_FILE: &str = r#"set -e; plain "$1"
-if [ -f "$2" ] && [ ! -L "$2" ]; then chown --reference="$2" -- "$1"; chmod --reference="$2" -- "$1"; fi
-rm -f -- "$2-wal" "$2-shm" "$2-journal"; cp -pP --remove-destination -T -- "$1" "$2""#;
+const REPLACE_FILE: &str = shell_script(include_str!("../scripts/replace_database_file.sh"));
 
 /// What happens to the application's services during a swap.
 #[derive(Clone)]
@@ -125,16 +123,7 @@ impl VolumeSwap {
 
     /// Looks at the live folder of every part.
     async fn inspect_live_folders(&self) -> Result<Vec<LiveFolder>, StepError> {
-        let script = r#"while [ $# -ge 2 ]; do p=$1 above=$1 folder=$2 link=; shift 2
-while [ "$above" != "$folder" ] && above=$(dirname -- "$above") && [ "$above" != "$folder" ]; do
-    [ ! -L "$above" ] || link=1
-done
-if [ "$link" ]; then echo '- linked'
-elif [ -d "$p" ]; then
-    mountpoint -q -- "$p" && m=m || m=-
-    [ -n "$(ls -A -- "$p" | head -n 1)" ] && e=full || e=empty
-    echo "$m $e"
-elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; done"#;
+        let script = shell_script(include_str!("../scripts/inspect_live_folders.sh"));
         let places = self.parts.iter().flat_map(|p| [&p.live, &p.folder]);
         let look = self
             .confined_folders()
@@ -336,15 +325,13 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
         for (at, part) in self.parts.iter().enumerate() {
             match &part.kind {
                 PartKind::Database(_) => {
-                    let make = confined.sh(
-                        "set -e; rm -rf -- \"$1\"; mkdir -p -m 700 -- \"$(dirname \"$1\")\"; mkdir -m 755 -- \"$1\"; \
-                         for r in \"$2\" \"$3\"; do [ -d \"$r\" ] || continue; chown --reference=\"$r\" -- \"$1\"; chmod --reference=\"$r\" -- \"$1\"; break; done",
-                    )
-                    .arg(self.new_path(at, part).display().to_string())
-                    .arg(part.live.display().to_string())
-                    .arg(self.staged_path(&part.from).display().to_string())
-                    .timeout(Duration::from_secs(30))
-                    .label("new data folder");
+                    let make = confined
+                        .sh(shell_script(include_str!("../scripts/make_data_folder.sh")))
+                        .arg(self.new_path(at, part).display().to_string())
+                        .arg(part.live.display().to_string())
+                        .arg(self.staged_path(&part.from).display().to_string())
+                        .timeout(Duration::from_secs(30))
+                        .label("new data folder");
                     host.run_ok(&make).await?;
                 }
                 PartKind::Files(copies) => {
@@ -384,11 +371,7 @@ elif [ -e "$p" ] || [ -L "$p" ]; then echo '- full'; else echo '- none'; fi; don
             .join(&self.app);
         // Values that are there already win: what runs was made with them.
         let copy = confined
-            .sh(
-                "set -e; umask 077; [ -d \"$1\" ] || exit 0; mkdir -p -m 700 -- \"$2\"; \
-             [ -z \"$3\" ] || [ -z \"$(ls -A -- \"$2\")\" ] || exit 0; \
-             find \"$1\" -maxdepth 1 -type f -exec cp -pn -t \"$2\" -- {} +",
-            )
+            .sh(shell_script(include_str!("../scripts/copy_secrets.sh")))
             .arg(self.staged_path(&secrets).display().to_string())
             .arg(to.display().to_string())
             // For an application that runs, secrets are copied only if none are kept: old values

@@ -3,16 +3,16 @@
 use secrecy::{ExposeSecret, SecretBox};
 
 use crate::backup::Restic;
-use crate::host::Command;
+use crate::host::{Command, shell_script};
 
-const TRY: &str = include_str!("try.sh");
-const HTTP: &str = include_str!("http.sh");
-const FOLDER: &str = include_str!("folder.sh");
-const RCLONE: &str = include_str!("rclone.sh");
-const SFTP: &str = include_str!("sftp.sh");
+const TRY: &str = shell_script(include_str!("../../scripts/attack_repository.sh"));
+const HTTP: &str = shell_script(include_str!("../../scripts/lib_attack_http.sh"));
+const FOLDER: &str = shell_script(include_str!("../../scripts/lib_attack_folder.sh"));
+const RCLONE: &str = shell_script(include_str!("../../scripts/lib_attack_rclone.sh"));
+const SFTP: &str = shell_script(include_str!("../../scripts/lib_attack_sftp.sh"));
 
 /// Makes a temporary folder that is removed at the end, also when the connection breaks.
-const SCRIPT_HEAD: &str = "umask 077; trap : INT TERM HUP; mkdir -p -m 700 /run/matou; d=$(mktemp -d /run/matou/attack.XXXXXX) || exit 1; trap 'rm -rf \"$d\"' EXIT; said=\n";
+const SCRIPT_HEAD: &str = shell_script(include_str!("../../scripts/lib_attack_place.sh"));
 
 /// Returns the command that tries to overwrite and delete the file `path` of the repository, and
 /// files named `none`, which don't exist. `None` if only restic speaks the repository's protocol.

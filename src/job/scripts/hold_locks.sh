@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Takes the locks named by $6 and on, all or none, and holds them until it is told to let go.
 # $1 folder, $2 who it is (a token), $3 seconds it may wait, $4 seconds of silence after which nobody
 # is believed to be there, $5 three lines: who, what, since when.
@@ -6,6 +7,8 @@
 # the process. Its time is that of the last sign of life, which comes as a byte of input: q to let go,
 # any other to go on. Input that ends, or is silent for long, ends the hold without a word: the links
 # stay and tell the next one whose they were.
+# The mask closes the folders above it.
+# shellcheck disable=SC2174
 d=$1 t=$2 wait=$3 silent=$4 content=$5; shift 5; umask 077
 mkdir -p -m 700 -- "$d" || exit 1
 me=$d/job-$t

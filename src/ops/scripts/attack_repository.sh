@@ -1,6 +1,9 @@
+# shellcheck shell=sh
 # Tries to overwrite and to delete one file of a repository, and puts it back. It is the attack's
 # own. `get`, `put`, `del` and `there` (0 yes, 1 no, 2 nobody knows) are the protocol's; what was
 # answered is in `said`. What was possible is read from the repository, not from the answers.
+# $d and $said are set by what stands before it.
+# shellcheck disable=SC2154
 same() { get "$1" "$d/now" && cmp -s "$d/now" "$2"; }
 back() { put "$1" "$d/was"; same "$1" "$d/was" || echo "damaged $1"; }
 get "$1" "$d/was" || { echo "unread $said"; exit 0; }

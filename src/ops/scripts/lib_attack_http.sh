@@ -1,5 +1,8 @@
+# shellcheck shell=sh
 # restic's REST protocol, and S3. Standard input: address, the bucket's address, the prefix in it,
 # then curl's own settings with the credentials: nothing of it is on a command line.
+# lib_attack_place.sh makes $d; a line before it sets $writes.
+# shellcheck disable=SC2154
 c=$(cat)
 line() { printf '%s\n' "$c" | sed -n "$1p"; }
 base=$(line 1) bucket=$(line 2) prefix=$(line 3) more=$(printf '%s\n' "$c" | sed 1,3d)

@@ -1,4 +1,9 @@
+# shellcheck shell=sh
 # SFTP, as root's own ssh reaches it.
+# lib_attack_place.sh makes $d.
+# shellcheck disable=SC2154
+# attack_repository.sh reads $said.
+# shellcheck disable=SC2034
 base=$3 to=$4 port=$5 HOME=/root
 export HOME
 s() { printf '%s\n' "$1" | sftp -q -b - -o BatchMode=yes -o ConnectTimeout=20 ${port:+-P "$port"} -- "$to" >"$d/out" 2>"$d/err"; code=$?; said=$(tail -n 1 "$d/err"); return $code; }

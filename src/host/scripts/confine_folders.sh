@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Root follows no link below the folder, opens no device there and runs nothing: the kernel refuses
 # (MS_NOSYMFOLLOW, Linux 5.10), whoever exchanges what meanwhile.
 where() { sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/0 <"$1"; }

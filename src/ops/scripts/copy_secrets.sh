@@ -1,0 +1,12 @@
+# shellcheck shell=sh
+# Copies the secrets of a snapshot to where values are kept; those that are there already win.
+# $1 folder of the snapshot, $2 where they are kept, $3 not empty to copy only if none are kept.
+# Exit code: 0 also when the snapshot has none; not 0 when copying failed.
+# The mask closes the folders above it.
+# shellcheck disable=SC2174
+set -e
+umask 077
+[ -d "$1" ] || exit 0
+mkdir -p -m 700 -- "$2"
+[ -z "$3" ] || [ -z "$(ls -A -- "$2")" ] || exit 0
+find "$1" -maxdepth 1 -type f -exec cp -pn -t "$2" -- {} +
