@@ -16,16 +16,12 @@ use crate::provision::ProvisionError;
 /// Traefik's access log as JSON, where the catalogue's stack writes it. Keys come in the order of
 /// the alphabet. fail2ban finds a date only when its pattern ends where a word does: after the zone.
 /// Source: <https://doc.traefik.io/traefik/observability/access-logs/>.
-const FILTER: &str = r#"# Kept by `matou provision`: refused passwords behind Traefik.
-[Definition]
-failregex = ^\{.*"ClientHost":"<HOST>".*"ClientUsername":"[^"-][^"]*".*"DownstreamStatus":401,
-datepattern = "time":"%%Y-%%m-%%dT%%H:%%M:%%S%%z
-"#;
+const FILTER: &str = include_str!("files/fail2ban-filter.conf");
 
 /// fail2ban does not start when a log is not there.
-const LOG: &str = "# Kept by `matou provision`.\nd /var/log/traefik 0750 root adm -\nf /var/log/traefik/access.log 0640 root adm -\n";
+const LOG: &str = include_str!("files/traefik-log.tmpfiles.conf");
 
-const ROTATE: &str = "# Kept by `matou provision`.\n/var/log/traefik/*.log {\n    daily\n    rotate 14\n    compress\n    delaycompress\n    missingok\n    notifempty\n    copytruncate\n}\n";
+const ROTATE: &str = include_str!("files/traefik.logrotate");
 
 fn render_jails(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let mut friends = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];

@@ -26,14 +26,7 @@ const RULES: &str = "/etc/matou/firewall.nft";
 const LIVE_HASH: &str = "/var/lib/matou/firewall.sha256";
 const UNIT: &str = "matou-firewall.service";
 
-const UNIT_FILE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Firewall of the fleet\n\
-    DefaultDependencies=no\nAfter=local-fs.target\nBefore=network-pre.target shutdown.target\nWants=network-pre.target\nConflicts=shutdown.target\n\n\
-    [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/nft -f /etc/matou/firewall.nft\n\
-    ExecStop=/usr/sbin/nft delete table inet matou\n\
-    # It reads one file and talks to the kernel's packet filter.\n\
-    CapabilityBoundingSet=CAP_NET_ADMIN\nRestrictAddressFamilies=AF_NETLINK\nNoNewPrivileges=yes\nProtectSystem=strict\n\
-    ProtectHome=yes\nMemoryDenyWriteExecute=yes\nRestrictNamespaces=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\n\n\
-    [Install]\nWantedBy=sysinit.target\n";
+const UNIT_FILE: &str = include_str!("files/matou-firewall.service");
 
 /// `$1` is the file of rules, `$2` is [`LIVE_HASH`]: the hash of the rules that were confirmed, by
 /// which is noticed when somebody changes them by hand.
@@ -47,7 +40,7 @@ const SCRIPTS: GuardedChange = GuardedChange {
 };
 
 /// What the rules are made of; `@NAME@` stands for what the fleet has.
-const TEMPLATE: &str = include_str!("firewall.nft");
+const TEMPLATE: &str = include_str!("files/firewall.nft");
 
 /// The concern `firewall`.
 pub struct FirewallConcern;

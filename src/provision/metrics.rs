@@ -21,18 +21,9 @@ const TIMER: &str = "/etc/systemd/system/matou-metrics.timer";
 /// `matou check` ends with 1 when something is wrong, which the file says too; a higher code is a
 /// failure. After a failure, or when the last line is missing because the disk is full, the old
 /// file stays, and Prometheus alerts to its age.
-const METRICS_SERVICE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\
-    After=network-online.target docker.service\nWants=network-online.target\n\n\
-    [Service]\nType=oneshot\nEnvironment=HOME=/root\nNice=10\nSuccessExitStatus=1\nTimeoutStartSec=110\n\
-    ExecStartPre=/usr/bin/install -d -m 755 /var/lib/matou /var/lib/matou/metrics\n\
-    ExecStart=/bin/sh -c 'f=/var/lib/matou/metrics/matou; matou --config /etc/matou/config.toml check --metrics >$$f.new; c=$$?; \
-    if [ $$c -le 1 ] && [ \"$$(tail -n 1 $$f.new)\" = \"# EOF\" ]; then mv $$f.new $$f.prom; exit $$c; fi; \
-    rm -f $$f.new; [ $$c -gt 1 ] || c=74; exit $$c'\n\
-    Environment=PATH=/usr/local/bin:/usr/bin:/bin\n";
+const METRICS_SERVICE: &str = include_str!("files/matou-metrics.service");
 
-const METRICS_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: what is wrong, for Prometheus\n\n\
-    [Timer]\nOnBootSec=2min\nOnUnitInactiveSec=2min\nAccuracySec=5s\n\n\
-    [Install]\nWantedBy=timers.target\n";
+const METRICS_TIMER: &str = include_str!("files/matou-metrics.timer");
 
 fn desired_metrics_timer() -> DesiredState {
     DesiredState::default()

@@ -16,7 +16,7 @@ use crate::provision::ProvisionError;
 
 /// Version 4 needs one port and no port mapper. A restarted server lets clients reclaim their locks
 /// for as long as the lease: 90 s by default, in which every write waits.
-const SETTINGS: &str = "# Kept by `matou provision`.\n[nfsd]\nvers2=n\nvers3=n\nvers4=y\nlease-time=30\ngrace-time=30\n";
+const SETTINGS: &str = include_str!("files/nfs.conf");
 
 /// Services that only versions 2 and 3 use, and that listen to everybody. Both go: the server
 /// starts rpc-statd, which fails without the port mapper, and the node would be "degraded" after a

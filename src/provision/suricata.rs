@@ -29,14 +29,11 @@ const FETCHED: &str = "/var/lib/suricata/rules/suricata.rules";
 const DROP_IN: &str = "/etc/systemd/system/suricata.service.d/matou.conf";
 const UNIT: &str = "suricata.service";
 
-const OWN_RULES: &str = include_str!("suricata.rules");
+const OWN_RULES: &str = include_str!("files/suricata.rules");
 
 /// Debian 12 has Suricata in its backports only.
-const SOURCE: &str = "# Kept by `matou provision`: Suricata is in the backports of Debian 12.\n\
-    Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm-backports\nComponents: main\n\
-    Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
-const PIN: &str = "# Kept by `matou provision`: nothing else comes from there by itself.\n\
-    Package: suricata suricata-update libhtp2\nPin: release n=bookworm-backports\nPin-Priority: 500\n";
+const SOURCE: &str = include_str!("files/backports.sources");
+const PIN: &str = include_str!("files/suricata.preferences");
 
 /// Renders what replaces settings of the package's unit: it starts when there is a configuration,
 /// runs in the foreground, with a limit of memory, and has less weight than applications.
@@ -56,19 +53,13 @@ fn render_suricata_drop_in(rules: SuricataRules) -> String {
 }
 
 /// Instead of the package's: an attack must not fill the disk.
-const ROTATE: &str = "# Kept by `matou provision`.\n/var/log/suricata/*.log\n/var/log/suricata/*.json {\n    daily\n    maxsize 64M\n    rotate 7\n    compress\n    delaycompress\n    missingok\n    notifempty\n    sharedscripts\n    postrotate\n        /bin/kill -HUP $(cat /run/suricata.pid 2>/dev/null) 2>/dev/null || true\n    endscript\n}\n";
-const LOGS: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: size of Suricata's logs\n\n\
-    [Service]\nType=oneshot\nExecStart=/usr/sbin/logrotate /etc/logrotate.d/suricata\n";
-const LOGS_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: size of Suricata's logs\n\n\
-    [Timer]\nOnCalendar=hourly\nRandomizedDelaySec=10min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n";
+const ROTATE: &str = include_str!("files/suricata.logrotate");
+const LOGS: &str = include_str!("files/matou-suricata-logs.service");
+const LOGS_TIMER: &str = include_str!("files/matou-suricata-logs.timer");
 
 /// `suricata-update` proves the rules by Suricata itself, and keeps the old ones when they are wrong.
-const UPDATE: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: newer rules for Suricata\n\
-    After=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\n\
-    ExecStart=/usr/bin/suricata-update update --suricata-conf /etc/suricata/matou.yaml --disable-conf /etc/suricata/matou-disable.conf --no-reload\n\
-    ExecStart=/bin/systemctl reload --no-block suricata.service\nTimeoutStartSec=15min\n";
-const UPDATE_TIMER: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=matou: newer rules for Suricata\n\n\
-    [Timer]\nOnCalendar=04:20\nRandomizedDelaySec=1h\nOnActiveSec=1min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n";
+const UPDATE: &str = include_str!("files/matou-suricata-rules.service");
+const UPDATE_TIMER: &str = include_str!("files/matou-suricata-rules.timer");
 /// Disables rules that come with Suricata and report odd packets, which are everyday.
 const DISABLE: &str = "# Kept by `matou provision`.\nre:msg:\"SURICATA \n";
 
@@ -125,7 +116,7 @@ fn render_suricata_settings(at: &NodeView<'_>) -> Result<String, ProvisionError>
         .collect();
     served.splice(0..0, ssh.iter().cloned().chain(["80".into(), "443".into()]));
     let homes: Vec<String> = homes.into_iter().collect();
-    let mut text = include_str!("suricata.yaml")
+    let mut text = include_str!("files/suricata.yaml")
         .replace("@HOME@", &homes.join(","))
         .replace("@SSH@", &ssh.join(","))
         .replace("@SERVED@", &served.join(","))

@@ -15,18 +15,7 @@ use crate::job::{Check, StepError};
 use crate::provision::ProvisionError;
 
 /// Later files win over the package's own 50unattended-upgrades.
-const SETTINGS: &str = r#"// Kept by `matou provision`.
-// Look for updates and install them once a day.
-APT::Periodic::Update-Package-Lists "1";
-APT::Periodic::Unattended-Upgrade "1";
-APT::Periodic::AutocleanInterval "7";
-// An update of the engine stops every task of the node: `matou upgrade` drains it first.
-Unattended-Upgrade::Package-Blacklist { "docker"; "containerd"; "runc"; };
-// A reboot is the operator's: `matou reboot` drains the node first.
-Unattended-Upgrade::Automatic-Reboot "false";
-// One package at a time, so that a shutdown meanwhile leaves nothing half done.
-Unattended-Upgrade::MinimalSteps "true";
-"#;
+const SETTINGS: &str = include_str!("files/unattended-upgrades.conf");
 
 fn desired_upgrade_settings() -> DesiredState {
     DesiredState::default()

@@ -21,10 +21,7 @@ const PLUGIN: &str = "/usr/local/bin/docker-volume-netshare";
 
 /// The plugin must be there before the engine starts containers. With `-a 1.44` it speaks to
 /// engines from Docker 29 on, which refuse older versions of their API.
-const PLUGIN_UNIT: &str = "# Kept by `matou provision`.\n[Unit]\nDescription=Docker volumes on NFS (netshare)\n\
-    After=network-online.target\nWants=network-online.target\nBefore=docker.service\n\n\
-    [Service]\nExecStart=/usr/local/bin/docker-volume-netshare nfs\nRestart=always\nRestartSec=2\n\n\
-    [Install]\nWantedBy=multi-user.target\n";
+const PLUGIN_UNIT: &str = include_str!("files/docker-volume-netshare.service");
 
 /// The plugin's faults, by its source code.
 const FAULTS: &str = "it is not kept any more: a second container on a node gets the whole share, and what it mounts is forgotten when it restarts; \

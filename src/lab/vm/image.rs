@@ -51,11 +51,7 @@ impl VmImage {
 }
 
 /// What differs between machines comes from QEMU's firmware configuration, once, at the first boot.
-const FIRST_BOOT: &str = "[Unit]\nDescription=Set up by the practice fleet\nDefaultDependencies=no\n\
-    ConditionPathExists=!/etc/matou-lab\nAfter=local-fs.target systemd-remount-fs.service\n\
-    Before=systemd-networkd.service ssh.service sysinit.target\n\n\
-    [Service]\nType=oneshot\nExecStart=/bin/sh -c 'modprobe qemu_fw_cfg; sh /sys/firmware/qemu_fw_cfg/by_name/opt/matou/setup/raw && touch /etc/matou-lab'\n\n\
-    [Install]\nWantedBy=sysinit.target\n";
+const FIRST_BOOT: &str = include_str!("../files/first-boot.service");
 
 /// Makes the root file system. `$1` target folder, `$2` release.
 const BUILD: &str = shell_script(include_str!("../scripts/build_image.sh"));
