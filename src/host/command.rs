@@ -68,6 +68,15 @@ impl Command {
         Self::new("sh").arg("-c").arg(script).arg("sh")
     }
 
+    /// Runs a POSIX shell script that comes on standard input, as one does that is long. The shell reads
+    /// all of it before it runs any of it: the script may put something else in the place of its input
+    /// (`exec </dev/null`).
+    pub fn sh_from_input(script: &str) -> Self {
+        Self::new("sh")
+            .arg("-s")
+            .stdin(format!("{{\n{script}\n}}\n").into_bytes())
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());

@@ -124,9 +124,7 @@ pub async fn audit_nodes(
 ) -> Vec<(String, Result<NodeAudit, SafeText>)> {
     let handles: Vec<&NodeHandle> = nodes.iter().collect();
     let looking = handles.iter().map(|handle| async move {
-        let command = Command::new("sh")
-            .arg("-s")
-            .stdin(AUDIT_SCRIPT.as_bytes().to_vec())
+        let command = Command::sh_from_input(AUDIT_SCRIPT)
             .sudo()
             .timeout(Duration::from_secs(120))
             .label("audit");

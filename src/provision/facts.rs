@@ -99,9 +99,7 @@ impl FactQuery {
                 ),
             );
         }
-        Command::new("sh")
-            .arg("-s")
-            .stdin(text.into_bytes())
+        Command::sh_from_input(&text)
             .sudo()
             .timeout(std::time::Duration::from_secs(90))
             .label("gather facts")
@@ -608,6 +606,19 @@ mod tests {
         assert!(!facts.os_release().id.is_empty());
         assert!(!facts.architecture().is_empty());
         assert!(facts.engine().is_none());
+    }
+
+    /// Shells read their input in pieces, some of 8 KB, others of one byte.
+    #[test]
+    fn a_long_script_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<String> = (0..300)
+            .map(|n| dir.path().join(format!("{n:060}")).display().to_string())
+            .collect();
+        std::fs::write(&paths[299], "the last one").unwrap();
+        let needs = FactQuery::default().with_files(paths.clone());
+        let facts = gather(&needs);
+        assert_eq!(facts.file(&paths[299]).unwrap().content, "the last one");
     }
 
     /// The kernel gives a number to the first read only: a shell that reads byte by byte sees one digit.
