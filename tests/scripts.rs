@@ -41,50 +41,42 @@ type Literal = (usize, String);
 fn list_literals(source: &str) -> Vec<Literal> {
     let bytes = source.as_bytes();
     let (mut at, mut found) = (0, Vec::new());
-    let raw = Regex::new(r##"\A(?:b|c)?r(#*)""##).expect("a pattern");
+    let raw = Regex::new(r##"\Ar(#*)""##).expect("a pattern");
+    let continued = Regex::new(r"\\\n\s*").expect("a pattern");
     let character = Regex::new(r"\A'(?:\\[^']+|\\'|[^'\\])'").expect("a pattern");
     while at < bytes.len() {
-        let rest = &source[at..];
-        let word_before =
-            at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
-        let raw_begin = match bytes[at] {
-            b'r' | b'b' | b'c' if !word_before => raw.captures(rest),
-            _ => None,
-        };
-        let quoted = match bytes[at] {
-            b'\'' => character.find(rest),
-            _ => None,
-        };
-        if rest.starts_with("//") {
-            at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with("/*") {
-            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
-        } else if let Some(open) = raw_begin {
-            let begin = open[0].len();
-            let close = format!("\"{}", &open[1]);
-            let length = rest[begin..].find(&close).expect("an end");
-            found.push((at, rest[begin..begin + length].to_owned()));
-            at += begin + length + close.len();
-        } else if rest.starts_with('"') {
-            let mut end = 1;
-            while rest.as_bytes()[end] != b'"' {
-                end += if rest.as_bytes()[end] == b'\\' { 2 } else { 1 };
+        let next = bytes.get(at + 1).copied().unwrap_or_default();
+        match (bytes[at], next) {
+            (b'/', b'/') => at += source[at..].find('\n').unwrap_or(1),
+            (b'/', b'*') => at += source[at..].find("*/").unwrap_or(1),
+            // Not `r#type`, nor the end of a word.
+            (b'r', b'"' | b'#') => match raw.captures(&source[at..]) {
+                Some(open) => {
+                    let begin = at + open[0].len();
+                    let close = format!("\"{}", &open[1]);
+                    let length = source[begin..].find(&close).expect("an end");
+                    found.push((at, source[begin..begin + length].to_owned()));
+                    at = begin + length + close.len();
+                }
+                None => at += 1,
+            },
+            (b'"', _) => {
+                let mut end = at + 1;
+                while bytes[end] != b'"' {
+                    end += if bytes[end] == b'\\' { 2 } else { 1 };
+                }
+                found.push((at, unescape(&source[at + 1..end], &continued)));
+                at = end + 1;
             }
-            found.push((at, unescape(&rest[1..end])));
-            at += end + 1;
-        } else if let Some(quoted) = quoted {
-            at += quoted.end();
-        } else {
-            at += rest.chars().next().map_or(1, char::len_utf8);
+            (b'\'', _) => at += character.find(&source[at..]).map_or(1, |c| c.end()),
+            _ => at += 1,
         }
     }
     found
 }
 
-fn unescape(text: &str) -> String {
-    let joined = Regex::new(r"\\\n\s*")
-        .expect("a pattern")
-        .replace_all(text, "");
+fn unescape(text: &str, continued: &Regex) -> String {
+    let joined = continued.replace_all(text, "");
     let mut out = String::new();
     let mut chars = joined.chars();
     while let Some(c) = chars.next() {
