@@ -30,6 +30,7 @@ lint:
 	shellcheck $$(git ls-files '*.sh')
 	@git ls-files '*.sh' | while read -r f; do \
 	case $$(head -n 1 "$$f") in *bash*) ;; *) dash -n "$$f" || exit 1 ;; esac; done
+	@scripts/words-and-licences.sh
 
 # What needs no root, no Docker and no servers: lints, unit, snapshot, property and key tests. It wants
 # Rust, shellcheck and dash.

