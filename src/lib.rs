@@ -21,6 +21,7 @@ pub mod model;
 pub mod monitor;
 pub mod ops;
 pub mod out;
+pub mod own_log;
 pub mod provision;
 pub mod recover;
 pub mod registry;

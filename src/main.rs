@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
-use matou::{config, out, runtime, text, ui};
+use matou::{config, out, own_log, runtime, text, ui};
 
 fn main() -> ExitCode {
     out::install_cli_panic_hook();
@@ -48,6 +48,7 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
 }
 
 fn start_program(cli: Cli) -> Result<ExitCode> {
+    own_log::start_log(cli.is_console())?;
     // Two threads: the console itself hardly computes, and idle threads cost memory.
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -57,7 +58,6 @@ fn start_program(cli: Cli) -> Result<ExitCode> {
         if cli.is_console() {
             ui::terminal::check_terminal()?;
             ui::terminal::install_panic_hook()?;
-            write_log_file();
             runtime::run_console(cli.open_fleet()?).await
         } else {
             cli.run().await
@@ -66,19 +66,4 @@ fn start_program(cli: Cli) -> Result<ExitCode> {
     // A thread that waits for a name server must not hold the operator back.
     tokio.shutdown_background();
     code
-}
-
-/// The program's own log: the screen belongs to the console, which opens without one too.
-fn write_log_file() {
-    let opened = config::ensure_state_dir()
-        .ok()
-        .and_then(|state| matou::files::open_append(&state.join("matou.log")).ok());
-    let Some(file) = opened else {
-        return;
-    };
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(std::sync::Mutex::new(file))
-        .init();
 }

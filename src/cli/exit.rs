@@ -12,6 +12,7 @@ use crate::edge::EdgeError;
 use crate::host::HostError;
 use crate::model::{NodeProblem, NodeProblemKind};
 use crate::ops::OpsError;
+use crate::own_log::LogError;
 
 /// Returns the text at the end of `matou --help`.
 pub fn exit_help() -> String {
@@ -76,7 +77,8 @@ impl Exit {
             || report
                 .downcast_ref::<HostError>()
                 .is_some_and(HostError::is_unreachable);
-        if report.downcast_ref::<ConfigError>().is_some() {
+        let bad_filter = matches!(report.downcast_ref(), Some(LogError::Filter(_)));
+        if bad_filter || report.downcast_ref::<ConfigError>().is_some() {
             Self::Usage
         } else if unreachable {
             Self::Unreachable

@@ -38,7 +38,7 @@ pub use exit::Exit;
 ///
 /// Without a command it opens the console on the fleet of config.toml.
 #[derive(Debug, Parser)]
-#[command(version, after_help = exit::exit_help())]
+#[command(version, after_help = program_help())]
 pub struct Cli {
     /// Configuration file [default: ./config.toml, then $XDG_CONFIG_HOME/matou/config.toml;
     /// without either, this machine alone is the fleet]
@@ -401,6 +401,10 @@ enum CliCommand {
     Config,
     /// Print the completions for a shell
     Completions { shell: clap_complete::Shell },
+}
+
+fn program_help() -> String {
+    format!("{}\n\n{}", exit::exit_help(), crate::own_log::HELP)
 }
 
 fn provision_help() -> String {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
-use super::{CollectorSignals, UpdateSender};
+use super::{CollectorSignals, UpdateSender, log_reading};
 use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::model::{Datum, ExternalAlert, Swarm};
@@ -34,7 +34,7 @@ pub(super) async fn watch_alertmanager(
         let place = known.borrow_and_update().clone();
         let reading = match &place {
             Some(place) => Some(
-                query_active_alerts(&nodes, place)
+                log_reading("alertmanager", None, query_active_alerts(&nodes, place))
                     .await
                     .map_err(SafeText::of),
             ),

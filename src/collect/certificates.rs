@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{CollectorSignals, UpdateSender};
+use super::{CollectorSignals, UpdateSender, log_reading};
 use crate::collect::CollectError;
 use crate::docker::Nodes;
 use crate::edge::{self, AcmeFile, AcmeStore, EdgeEndpoints, find_acme_failure, query_certificate};
@@ -34,7 +34,8 @@ pub(super) async fn watch_certificates(
 ) {
     tokio::time::sleep(FIRST).await;
     loop {
-        let reading = read_certificates(&nodes, &edge).await;
+        let reading = read_certificates(&nodes, &edge);
+        let reading = log_reading("certificates", None, reading).await;
         let well = reading.as_ref().is_ok_and(|certificates| {
             certificates
                 .iter()

@@ -17,11 +17,12 @@ mod snapshots;
 mod swarm;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::docker::Nodes;
@@ -85,6 +86,21 @@ impl UpdateSender {
         let at = Timestamp::now();
         self.0.send(Update { at, datum }).await.is_ok()
     }
+}
+
+/// Reads something for a collector, and logs what, how long it took and whether it was read. Why it was
+/// not is shown on the screen.
+async fn log_reading<T, E>(
+    name: &'static str,
+    node: Option<&str>,
+    reading: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let span = tracing::debug_span!("collector", name, node = node.map(tracing::field::debug));
+    let read = reading.instrument(span.clone()).await;
+    let result = if read.is_ok() { "read" } else { "failed" };
+    span.in_scope(|| tracing::debug!(result, ms = begun.elapsed().as_millis()));
+    read
 }
 
 impl Collectors {

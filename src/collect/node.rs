@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{INTERVAL, LocalSampler, REMOTE_SAMPLER, RemoteSampler};
-use super::{CollectorSignals, UpdateSender};
+use super::{CollectorSignals, UpdateSender, log_reading};
 use crate::config::NodeConnection;
 use crate::docker::NodeHandle;
 use crate::host::Command;
@@ -68,9 +68,12 @@ async fn report_inventory(node: &NodeHandle, reports: &UpdateSender, wake: &Coll
     loop {
         wait_for_link(&mut link).await;
         let name = &node.config.name;
-        let engine = node.docker.query_engine().await.map_err(SafeText::of);
+        let engine = log_reading("engine", Some(name), node.docker.query_engine()).await;
+        let engine = engine.map_err(SafeText::of);
         let volumes = match &engine {
-            Ok(_) => node.docker.list_volumes().await.map_err(SafeText::of),
+            Ok(_) => log_reading("volumes", Some(name), node.docker.list_volumes())
+                .await
+                .map_err(SafeText::of),
             Err(e) => Err(e.clone()),
         };
         let both = [
@@ -109,6 +112,7 @@ async fn watch_engine_events(node: &NodeHandle, wake: &CollectorSignals) {
                 wake.nodes.notify_waiters();
             }
         }
+        tracing::debug!(node = ?node.config.name, "no events of the engine: tries again");
         // Polling goes on meanwhile.
         tokio::time::sleep(RETRY).await;
     }
@@ -174,6 +178,7 @@ async fn report_remote_load(node: &NodeHandle, reports: &UpdateSender) {
             }
         };
         let (ended, ()) = tokio::join!(running, reading);
+        tracing::debug!(node = ?name, "the load sampler ended: tries again");
         if matches!(*link.borrow(), NodeLink::Up) {
             let reason = match ended {
                 Ok(code) => format!("the load sampler ended with exit code {code}"),

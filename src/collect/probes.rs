@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{AnswerChecks, CollectorSignals, ProbeSettings, UpdateSender};
+use super::{AnswerChecks, CollectorSignals, ProbeSettings, UpdateSender, log_reading};
 use crate::collect::CollectError;
 use crate::edge::{EdgeEndpoints, HttpsClient};
 use crate::model::{Datum, Probe, ProbeAnswer, Swarm};
@@ -103,7 +103,8 @@ pub(super) async fn watch_probes(
             Err(_) => return,
         };
         let begun = Instant::now();
-        let reading = probe_domains(&outside.edge, &client, &outside.checks, sites).await;
+        let reading = probe_domains(&outside.edge, &client, &outside.checks, sites);
+        let reading = log_reading("probes", None, reading).await;
         if !reports
             .send(Datum::Probes(reading.map_err(SafeText::of)))
             .await
@@ -152,6 +153,7 @@ async fn probe_domains(
     let mut taking = find_https_nodes(edge).await;
     if taking.is_empty() {
         // Tried once more: the network may have failed for a moment.
+        tracing::debug!("no node takes https: tries again");
         tokio::time::sleep(RETRY_PAUSES[1]).await;
         taking = self::find_https_nodes(edge).await;
     }
@@ -239,6 +241,7 @@ async fn probe_with_retries(
         if matches!(&outcome, Ok(a) if a.well) {
             break;
         }
+        tracing::debug!(?domain, node = ?node, "no good answer: tries again");
         tokio::time::sleep(pause).await;
         outcome = probe_once(client, node, address, domain, wanted).await;
     }

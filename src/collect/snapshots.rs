@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{CollectorSignals, UpdateSender};
+use super::{CollectorSignals, UpdateSender, log_reading};
 use crate::backup::{self, BackupError, Restic, SnapshotView};
 use crate::collect::CollectError;
 use crate::config::Config;
@@ -40,8 +40,8 @@ pub(super) async fn watch_snapshots(
     tokio::time::sleep(FIRST).await;
     loop {
         let (snapshots, backups) = tokio::join!(
-            read_snapshots(&config, &nodes),
-            read_backups(&config, &nodes)
+            log_reading("snapshots", None, read_snapshots(&config, &nodes)),
+            log_reading("backups", None, read_backups(&config, &nodes))
         );
         let (snapshots, backups) = (
             snapshots.map_err(SafeText::of),

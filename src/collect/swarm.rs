@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CollectorSignals, UpdateSender, alertmanager, in_container, probes};
+use super::{CollectorSignals, UpdateSender, alertmanager, in_container, log_reading, probes};
 use crate::collect::CollectError;
 use crate::docker::{DockerError, NodeHandle, Nodes};
 use crate::model::{Datum, Swarm};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn watch_swarm(nodes: Nodes, reports: UpdateSender, wake: Arc<CollectorSignals>) {
     let mut pause = POLL;
     loop {
-        let reading = query_any_manager(&nodes).await;
+        let reading = log_reading("swarm", None, query_any_manager(&nodes)).await;
         if let Ok(swarm) = &reading {
             let sites = Some(probes::list_probed_domains(swarm));
             wake.sites.send_if_modified(|known| {
@@ -61,7 +61,10 @@ async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, CollectError> {
     for manager in nodes.configured_managers() {
         match query_manager(manager).await {
             Ok(swarm) => return Ok(swarm),
-            Err(reason) => reasons.push(reason),
+            Err(reason) => {
+                tracing::debug!(manager = ?manager.config.name, "no answer: asks the next manager");
+                reasons.push(reason);
+            }
         }
     }
     match reasons.len() {

@@ -220,6 +220,12 @@ impl Docker {
             Ok(client) => client,
             Err(e) => return Err(self.error_of_no_answer(convert::root_cause(&e)).await),
         };
+        tracing::debug!(node = ?self.host.name(), engine = ?own.version, api = ?own.api, "engine connected");
+        let node = self.node_name();
+        let client = client.with_request_modifier(move |request| {
+            tracing::debug!(?node, method = %request.method(), path = ?request.uri().path(), "asks the engine");
+            request
+        });
         let api = match own.api.is_empty() {
             true => format!("{}.{}", spoken.0, spoken.1),
             false => own.api,
@@ -259,6 +265,14 @@ impl Docker {
     /// Names the node in an error, and forgets a client whose connection is broken.
     async fn error_of_client(&self, error: bollard::errors::Error) -> DockerError {
         use bollard::errors::Error;
+        let node = self.host.name();
+        match &error {
+            Error::DockerResponseServerError { status_code, .. } => {
+                tracing::debug!(?node, status = status_code, "the engine refuses");
+            }
+            Error::RequestTimeoutError => tracing::debug!(?node, "the engine is late"),
+            _ => tracing::debug!(?node, "the engine does not answer"),
+        }
         match error {
             Error::DockerResponseServerError {
                 status_code,

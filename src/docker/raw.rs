@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::swarm::wait_for_retry;
 use super::{Docker, DockerError, REQUEST_TIMEOUT, convert};
@@ -124,6 +125,7 @@ impl RawObjectKind {
 
 /// One connection to an engine.
 pub(super) struct EngineConnection {
+    node: String,
     sender: SendRequest<Full<Bytes>>,
     task: JoinHandle<Result<(), hyper::Error>>,
 }
@@ -194,18 +196,38 @@ enum RequestFailure {
     Api(u16, String),
 }
 
+impl RequestFailure {
+    /// One word for the program's own log.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Link(_) => "no answer",
+            Self::Late => "late",
+            Self::Large => "too large",
+            Self::Api(..) => "refused",
+        }
+    }
+}
+
+/// A request in the program's own log. The query is left out: it may hold what was typed.
+fn request_span(node: &str, method: &Method, path: &str) -> tracing::Span {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    tracing::debug_span!("engine", ?node, %method, ?path)
+}
+
 fn link_failure(error: &(dyn std::error::Error + 'static)) -> RequestFailure {
     RequestFailure::Link(convert::root_cause(error))
 }
 
 impl EngineConnection {
-    async fn open(socket: &std::path::Path) -> Result<Self, RequestFailure> {
+    async fn open(node: &str, socket: &std::path::Path) -> Result<Self, RequestFailure> {
         let stream = UnixStream::connect(socket)
             .await
             .map_err(|e| link_failure(&e))?;
         let made = handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|e| link_failure(&e))?;
+        tracing::debug!(?node, "connected to the engine");
         Ok(Self {
+            node: node.to_owned(),
             sender,
             task: tokio::spawn(connection),
         })
@@ -218,6 +240,8 @@ impl EngineConnection {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Bytes, RequestFailure> {
+        let begun = Instant::now();
+        let span = request_span(&self.node, &method, path);
         let answered = async {
             let response = self.send_request(method, path, body).await?;
             let status = response.status();
@@ -231,9 +255,17 @@ impl EngineConnection {
             }
         };
         let limit = Duration::from_secs(REQUEST_TIMEOUT);
-        timeout(limit, answered)
-            .await
-            .unwrap_or(Err(RequestFailure::Late))
+        let answered = timeout(limit, answered.instrument(span.clone())).await;
+        let answer = answered.unwrap_or(Err(RequestFailure::Late));
+        let ms = begun.elapsed().as_millis();
+        span.in_scope(|| match &answer {
+            Ok(body) => tracing::debug!(result = "answered", bytes = body.len(), ms),
+            Err(RequestFailure::Api(status, _)) => {
+                tracing::debug!(result = "refused", status, ms);
+            }
+            Err(failed) => tracing::debug!(result = failed.kind(), ms),
+        });
+        answer
     }
 
     async fn send_request(
@@ -311,7 +343,7 @@ impl Docker {
         let path = format!("/v{}{path}", self.api_version().await?);
         let socket = self.host.docker_socket().await?;
         let asking = async {
-            let mut connection = EngineConnection::open(&socket).await?;
+            let mut connection = EngineConnection::open(self.host.name(), &socket).await?;
             let asked = connection.send_request(Method::GET, &path, None).await?;
             if !asked.status().is_success() {
                 let status = asked.status().as_u16();
@@ -323,12 +355,19 @@ impl Docker {
             Ok((connection, asked.into_body()))
         };
         let limit = Duration::from_secs(REQUEST_TIMEOUT);
+        let span = request_span(self.host.name(), &Method::GET, &path);
         match timeout(limit, asking)
             .await
             .unwrap_or(Err(RequestFailure::Late))
         {
-            Ok(open) => Ok(open),
-            Err(failed) => Err(self.error_of_request(failed).await),
+            Ok(open) => {
+                span.in_scope(|| tracing::debug!(result = "streaming"));
+                Ok(open)
+            }
+            Err(failed) => {
+                span.in_scope(|| tracing::debug!(result = failed.kind()));
+                Err(self.error_of_request(failed).await)
+            }
         }
     }
 
@@ -406,7 +445,7 @@ impl Docker {
             }
         }
         let asking = async {
-            let mut connection = EngineConnection::open(&socket).await?;
+            let mut connection = EngineConnection::open(self.host.name(), &socket).await?;
             let body = connection.request(Method::GET, path, None).await?;
             Ok((connection, body))
         };

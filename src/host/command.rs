@@ -140,6 +140,15 @@ impl Command {
         argv
     }
 
+    /// What is run, without arguments.
+    pub(super) fn program_name(&self) -> &str {
+        &self.program
+    }
+
+    pub(super) fn count_args(&self) -> usize {
+        self.args.len()
+    }
+
     #[cfg(test)]
     pub(crate) fn input(&self) -> &[u8] {
         self.stdin.bytes()

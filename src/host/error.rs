@@ -40,6 +40,18 @@ impl HostError {
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
     }
+
+    /// One word that says nothing of the command, for the program's own log.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Lost { .. } => "lost",
+            Self::Timeout { .. } => "timeout",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Failed { .. } => "failed",
+            Self::Local { .. } => "local",
+        }
+    }
 }
 
 fn format_output_tail(lines: &[String]) -> String {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::config::{NodeConnection, SshOptions};
 use crate::model::NodeLink;
@@ -452,10 +453,27 @@ impl Host {
         cancel: &CancellationToken,
     ) -> Result<i32, HostError> {
         let begun = Instant::now();
-        let result = match &self.0.reach {
-            Transport::Local(_) => self.execute_locally(command, chunks, cancel).await,
-            Transport::Ssh(keeper) => self.execute_over_ssh(keeper, command, chunks, cancel).await,
+        let span = tracing::debug_span!(
+            "command",
+            node = ?self.0.name,
+            program = ?command.program_name(),
+            args = command.count_args(),
+        );
+        let running = async {
+            tracing::trace!("begun");
+            match &self.0.reach {
+                Transport::Local(_) => self.execute_locally(command, chunks, cancel).await,
+                Transport::Ssh(keeper) => {
+                    self.execute_over_ssh(keeper, command, chunks, cancel).await
+                }
+            }
         };
+        let result = running.instrument(span.clone()).await;
+        let ms = begun.elapsed().as_millis();
+        span.in_scope(|| match &result {
+            Ok(exit) => tracing::debug!(exit, ms, "ended"),
+            Err(e) => tracing::debug!(result = e.kind(), ms, "ended"),
+        });
         if let Some(recorder) = &self.0.options.recorder {
             let code = result.as_ref().map(|code| *code);
             recorder.record(&self.0.name, &command.to_string(), begun.elapsed(), code);

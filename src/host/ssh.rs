@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use openssh::{ControlPersist, ForwardType, Session, SessionBuilder, Socket, Stdi
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::{explain_ssh, is_unknown_host_key};
 use crate::config::{KnownHosts, SshOptions};
@@ -254,13 +255,17 @@ impl SshConnection {
             .without_max_times();
         let mut pause = pauses.build();
         let mut down_since: Option<Timestamp> = None;
+        let mut attempt = 0;
         loop {
-            match self.connect().await {
+            attempt += 1;
+            match self.connect_logged(attempt).await {
                 Ok(connected) => {
+                    attempt = 0;
                     pause = pauses.build();
                     let connected = Arc::new(connected);
                     self.set_state(NodeLink::Up, Some(connected.clone()));
                     self.wait_until_broken(&connected).await;
+                    tracing::debug!(node = ?self.node, "the connection is broken");
                     connected.alive.cancel();
                     down_since = Some(Timestamp::now());
                     self.set_state(NodeLink::Connecting, None);
@@ -271,6 +276,7 @@ impl SshConnection {
                     let since = *down_since.get_or_insert_with(Timestamp::now);
                     self.set_state(NodeLink::Down { reason, since }, None);
                     let wait = pause.next().unwrap_or(Duration::from_secs(30));
+                    tracing::debug!(node = ?self.node, ms = wait.as_millis(), "waits to connect again");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = self.look.notified() => {}
@@ -291,6 +297,27 @@ impl SshConnection {
                 return;
             }
         }
+    }
+
+    /// Connects, and logs how that ended. `attempt` counts since the last connection.
+    async fn connect_logged(&self, attempt: u32) -> Result<SshSession, String> {
+        let options = &self.options;
+        let span = tracing::debug_span!(
+            "connect",
+            node = ?self.node,
+            host = ?options.address,
+            port = options.port,
+            user = options.user.as_ref().map(tracing::field::debug),
+            attempt,
+        );
+        let begun = Instant::now();
+        let connected = self.connect().instrument(span.clone()).await;
+        let ms = begun.elapsed().as_millis();
+        span.in_scope(|| match &connected {
+            Ok(session) => tracing::debug!(result = "connected", root = session.is_root, ms),
+            Err(reason) => tracing::debug!(result = "failed", ?reason, ms),
+        });
+        connected
     }
 
     async fn connect(&self) -> Result<SshSession, String> {

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::event::{EventSink, JobEvent, JobOutcome};
 use super::held_locks::HeldLocks;
@@ -146,7 +147,45 @@ impl Runner {
             .await
     }
 
+    /// A job in the program's own log.
+    fn job_span(&self, job: &Job) -> tracing::Span {
+        tracing::info_span!(
+            "job",
+            title = ?self.journal.redactor().redact(&job.title),
+            holds = ?job.holds.iter().flat_map(|h| &h.names).collect::<Vec<_>>(),
+        )
+    }
+
+    /// A step in the program's own log.
+    fn step_span(&self, track: &Track, index: usize, name: &str) -> tracing::Span {
+        let redactor = self.journal.redactor();
+        tracing::info_span!("step", node = ?track.node, index, name = ?redactor.redact(name))
+    }
+
+    /// Plans the job, and logs what was found.
     async fn plan_with_events(
+        &self,
+        job: &Job,
+        events: &mpsc::Sender<JobEvent>,
+        cancel: &CancellationToken,
+    ) -> Plan {
+        let begun = Instant::now();
+        let span = self.job_span(job);
+        let planning = self.check_steps(job, events, cancel);
+        let plan = planning.instrument(span.clone()).await;
+        span.in_scope(|| {
+            tracing::info!(
+                steps = plan.steps().count(),
+                changes = plan.changes().count(),
+                blocked = plan.blocked_reason().is_some(),
+                ms = begun.elapsed().as_millis(),
+                "planned"
+            );
+        });
+        plan
+    }
+
+    async fn check_steps(
         &self,
         job: &Job,
         events: &mpsc::Sender<JobEvent>,
@@ -159,9 +198,11 @@ impl Runner {
         for stage in &job.stages {
             let nodes = stage.tracks.iter().map(|track| async {
                 let mut steps = Vec::with_capacity(track.steps.len());
-                for step in &track.steps {
+                for (index, step) in track.steps.iter().enumerate() {
                     let cx = self.step_context(track, step.as_ref(), events, cancel);
-                    let check = run_bounded(step.as_ref(), cancel, step.check(&cx)).await;
+                    let check = run_bounded(step.as_ref(), cancel, step.check(&cx))
+                        .instrument(self.step_span(track, index, &step.name()))
+                        .await;
                     steps.push(StepPlan {
                         step: step.name(),
                         unreachable: check.as_ref().is_err_and(StepError::is_unreachable),
@@ -305,7 +346,11 @@ impl Runner {
             Some(reason) => JobOutcome::Failed {
                 reason: reason.into(),
             },
-            None => self.run_stages(job, failed, &held, &events, &cancel).await,
+            None => {
+                self.run_stages(job, failed, &held, &events, &cancel)
+                    .instrument(self.job_span(job))
+                    .await
+            }
         };
         held.release().await;
         self.finish_job(&job.title, begun, &outcome, &events).await;
@@ -344,6 +389,16 @@ impl Runner {
         events: &mpsc::Sender<JobEvent>,
     ) {
         let took = begun.elapsed();
+        tracing::info!(
+            title = ?self.journal.redactor().redact(title),
+            result = match outcome {
+                JobOutcome::Done { .. } => "done",
+                JobOutcome::Failed { .. } => "failed",
+                JobOutcome::Cancelled => "cancelled",
+            },
+            ms = took.as_millis(),
+            "job ended"
+        );
         self.journal.record_job_finished(title, took, outcome);
         let finished = JobEvent::Finished {
             outcome: outcome.clone(),
@@ -464,7 +519,7 @@ impl Runner {
     ) -> Result<usize, SafeText> {
         let mut changed = 0;
         let mut failures = Vec::new();
-        for step in &track.steps {
+        for (index, step) in track.steps.iter().enumerate() {
             if let Some(loss) = held.loss_reason() {
                 failures.push(loss);
                 break;
@@ -480,7 +535,16 @@ impl Runner {
             .await;
             let cx = self.step_context(track, step.as_ref(), events, cancel);
             let begun = Instant::now();
-            match run_step(step.as_ref(), &cx, held).await {
+            let span = self.step_span(track, index, &name);
+            let ran = run_step(step.as_ref(), &cx, held);
+            let ran = ran.instrument(span.clone()).await;
+            let ms = begun.elapsed().as_millis();
+            span.in_scope(|| match &ran {
+                Ok(changed) => tracing::info!(result = "done", changed, ms, "ended"),
+                Err(StepError::Cancelled) => tracing::info!(result = "cancelled", ms, "ended"),
+                Err(_) => tracing::info!(result = "failed", ms, "ended"),
+            });
+            match ran {
                 Ok(did) => {
                     changed += usize::from(did);
                     send_job_event(

@@ -1,0 +1,370 @@
+//! The program's own log, which `MATOU_LOG` turns on: what connects, runs and answers, and how long it took.
+//!
+//! Only what matou says of itself is in it, never what the libraries below it would say: those know
+//! headers, bodies and arguments, and so secrets. An event has names, counts, times and kinds of
+//! results; no arguments, input, output, environment or query. Every event is one line, and holds
+//! nothing that a terminal obeys.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::text::{InvalidInput, clean_line, escape_line};
+
+/// Says what is logged.
+const FILTER_VARIABLE: &str = "MATOU_LOG";
+
+/// Says where, instead of the usual place.
+const FILE_VARIABLE: &str = "MATOU_LOG_FILE";
+
+/// A file of this size is set aside, in the place of the one before.
+const MAX_LOG_BYTES: u64 = 10 << 20;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Modules that log something. A filter that names another would show nothing.
+const PARTS: [&str; 7] = ["collect", "docker", "host", "job", "ops", "runtime", "ui"];
+
+/// Text at the end of `matou --help`.
+pub const HELP: &str = "\
+Environment: MATOU_LOG turns a log on that is of use when something is reported: error, warn, info, debug or \
+trace, for all of matou or for parts as matou::host=debug, several with commas. It goes to standard error, that \
+of the console to $XDG_STATE_HOME/matou/log/matou.log, and either to the file that MATOU_LOG_FILE names";
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("MATOU_LOG: {0}")]
+    Filter(InvalidInput),
+    #[error(
+        "the log {path} can't be written: {why}; name another file with MATOU_LOG_FILE, or unset MATOU_LOG"
+    )]
+    File { path: String, why: String },
+}
+
+/// Turns the log on when `MATOU_LOG` says so. That of the console, which has the screen to itself, goes
+/// to a file. Without `MATOU_LOG` nothing is opened, and logging costs a comparison.
+///
+/// # Errors
+/// When the filter is wrong, or the file can't be written.
+pub fn start_log(of_console: bool) -> Result<(), LogError> {
+    let Some(filter) = std::env::var_os(FILTER_VARIABLE) else {
+        return Ok(());
+    };
+    let filter: LogFilter = filter.to_string_lossy().parse().map_err(LogError::Filter)?;
+    if filter.is_off() {
+        return Ok(());
+    }
+    let named = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty());
+    let writer = match named.map(PathBuf::from) {
+        Some(path) => LogWriter::open(path)?,
+        None if of_console => LogWriter::open(usual_log_path()?)?,
+        None => LogWriter::StandardError,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(writer);
+    tracing_subscriber::registry()
+        .with(filter.targets)
+        .with(lines)
+        .init();
+    Ok(())
+}
+
+fn usual_log_path() -> Result<PathBuf, LogError> {
+    let found = crate::config::ensure_state_dir().map(|state| state.join("log/matou.log"));
+    let path = found.map_err(|e| LogError::File {
+        path: "of the console".into(),
+        why: clean_line(&format!("{e:#}")).into_owned(),
+    })?;
+    if let Some(folder) = path.parent() {
+        crate::files::make_folder(folder).map_err(|e| file_error(&path, &e))?;
+    }
+    Ok(path)
+}
+
+fn file_error(path: &Path, error: &io::Error) -> LogError {
+    LogError::File {
+        path: escape_line(&path.to_string_lossy()).into_owned(),
+        why: error.to_string(),
+    }
+}
+
+/// What is logged: levels for matou as a whole and for parts of it.
+#[derive(Debug, Clone)]
+struct LogFilter {
+    targets: Targets,
+    highest: LevelFilter,
+}
+
+impl LogFilter {
+    fn is_off(&self) -> bool {
+        self.highest == LevelFilter::OFF
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = InvalidInput;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInput> {
+        let mut filter = Self {
+            targets: Targets::new().with_default(LevelFilter::OFF),
+            highest: LevelFilter::OFF,
+        };
+        for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+            let (target, level) = match directive.split_once('=') {
+                Some((target, level)) => (target.trim(), parse_level(level.trim())),
+                None if directive.starts_with("matou") => (directive, Some(LevelFilter::TRACE)),
+                None => ("matou", parse_level(directive)),
+            };
+            let Some(level) = level.filter(|_| is_part(target)) else {
+                return Err(explain_directive(directive));
+            };
+            filter.targets = filter.targets.with_target(target, level);
+            filter.highest = filter.highest.max(level);
+        }
+        Ok(filter)
+    }
+}
+
+fn parse_level(text: &str) -> Option<LevelFilter> {
+    let known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    known.then(|| text.parse().ok()).flatten()
+}
+
+/// Whether it is matou or a module of it that logs.
+fn is_part(target: &str) -> bool {
+    let mut path = target.split("::");
+    path.next() == Some("matou")
+        && path.next().is_none_or(|module| PARTS.contains(&module))
+        && path.all(|module| !module.is_empty())
+}
+
+fn explain_directive(directive: &str) -> InvalidInput {
+    InvalidInput::new(format_args!(
+        "\"{}\" is no level and no part of matou with one: write {}, or as matou::host=debug a part of {}; several with commas",
+        escape_line(directive),
+        LEVELS.join(", "),
+        PARTS.map(|part| format!("matou::{part}")).join(", "),
+    ))
+}
+
+/// Where lines go. Cheap to clone.
+#[derive(Clone)]
+enum LogWriter {
+    StandardError,
+    File(Arc<Mutex<LogFile>>),
+}
+
+impl LogWriter {
+    fn open(path: PathBuf) -> Result<Self, LogError> {
+        let opened = crate::files::open_append(&path);
+        let file = opened.map_err(|e| file_error(&path, &e))?;
+        let file = LogFile {
+            path,
+            file,
+            most: MAX_LOG_BYTES,
+        };
+        Ok(Self::File(Arc::new(Mutex::new(file))))
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for LogWriter {
+    /// Takes one event.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        match self {
+            Self::StandardError => crate::out::note_line(format_args!("{line}")),
+            Self::File(file) => {
+                let line = format!("{}\n", escape_line(line));
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.write_line(line.as_bytes())?;
+            }
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A log that does not grow for ever. Several processes may write it.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes after which it is set aside.
+    most: u64,
+}
+
+impl LogFile {
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let here = self.file.metadata()?;
+        // A pipe or a terminal has no size.
+        if here.is_file() && here.len() > 0 && here.len() + line.len() as u64 > self.most {
+            let named = std::fs::metadata(&self.path);
+            // Unless another process has set it aside already.
+            if named.is_ok_and(|n| (n.dev(), n.ino()) == (here.dev(), here.ino())) {
+                let mut old = self.path.as_os_str().to_owned();
+                old.push(".old");
+                std::fs::rename(&self.path, old)?;
+            }
+            self.file = crate::files::open_append(&self.path)?;
+        }
+        self.file.write_all(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<LogFilter, String> {
+        text.parse::<LogFilter>().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_filter_lets_only_matou_speak() {
+        use tracing::Level;
+        let shows = |filter: &str, target: &str, level: Level| {
+            parse(filter).unwrap().targets.would_enable(target, &level)
+        };
+        assert!(shows("debug", "matou::host::ssh", Level::DEBUG));
+        assert!(!shows("debug", "matou::host::ssh", Level::TRACE));
+        assert!(shows(
+            "INFO, matou::host=trace",
+            "matou::host",
+            Level::TRACE
+        ));
+        assert!(shows("INFO, matou::host=trace", "matou::job", Level::INFO));
+        assert!(!shows(
+            "INFO, matou::host=trace",
+            "matou::job",
+            Level::DEBUG
+        ));
+        assert!(shows("matou::job", "matou::job::runner", Level::TRACE));
+        assert!(!shows("matou::job", "matou::host", Level::ERROR));
+        for filter in ["trace", "matou=trace", "matou"] {
+            for target in ["hyper::client", "bollard::docker", "openssh", "rustls"] {
+                assert!(!shows(filter, target, Level::ERROR), "{filter} {target}");
+            }
+        }
+        for filter in ["", "off", " , ", "matou::host=off"] {
+            assert!(parse(filter).unwrap().is_off(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_filter_is_explained() {
+        for filter in [
+            "debgu",
+            "1",
+            "hyper=trace",
+            "debug,hyper",
+            "matou::hots=debug",
+            "matou::host=",
+            "matou::host::=debug",
+            "matoux=debug",
+            "=debug",
+            "[span]=debug",
+        ] {
+            let why = parse(filter).unwrap_err();
+            assert!(
+                why.contains("off, error, warn, info, debug, trace"),
+                "{why}"
+            );
+            assert!(why.contains("matou::host=debug"), "{why}");
+        }
+        let why = parse("a\x1b]0;x").unwrap_err();
+        assert!(why.starts_with("\"a\\x1b]0;x\""), "{why}");
+    }
+
+    #[test]
+    fn its_parts_are_the_modules_that_log() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut parts = std::collections::BTreeSet::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir().unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|e| e == "rs")
+                    && std::fs::read_to_string(&path)
+                        .unwrap()
+                        .contains("tracing::")
+                {
+                    let module = path.strip_prefix(&root).unwrap().iter().next().unwrap();
+                    parts.insert(module.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        parts.remove("own_log.rs");
+        assert_eq!(parts.into_iter().collect::<Vec<_>>(), PARTS);
+    }
+
+    #[test]
+    fn an_event_is_one_safe_line() {
+        use crate::text::tests::{PAYLOADS, is_safe};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let writer = LogWriter::open(path.clone()).unwrap();
+        let subscriber = tracing_subscriber::registry().with(
+            tracing_subscriber::fmt::layer()
+                .with_ansi(false)
+                .with_writer(writer),
+        );
+        tracing::subscriber::with_default(subscriber, || {
+            for payload in PAYLOADS {
+                tracing::info_span!("span", field = %payload, debug = ?payload)
+                    .in_scope(|| tracing::info!(text = payload, "said {payload}"));
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), PAYLOADS.len());
+        assert!(is_safe(&text), "{text:?}");
+    }
+
+    #[test]
+    fn it_does_not_grow_for_ever() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("matou.log");
+        // Two processes.
+        let mut logs = [(); 2].map(|()| LogFile {
+            path: path.clone(),
+            file: crate::files::open_append(&path).unwrap(),
+            most: 100,
+        });
+        for n in 0..20 {
+            logs[n % 2]
+                .write_line(format!("{n:0>29}\n").as_bytes())
+                .unwrap();
+        }
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let (old, new) = (read(&dir.path().join("matou.log.old")), read(&path));
+        assert!(old.len() <= 100 && new.len() <= 100, "{old}{new}");
+        let last: Vec<usize> = (old + &new).lines().map(|l| l.parse().unwrap()).collect();
+        assert_eq!(last, (20 - last.len()..20).collect::<Vec<_>>());
+        assert_eq!(dir.path().read_dir().unwrap().count(), 2);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
