@@ -27,7 +27,9 @@ fn logs(c: &mut Criterion) {
             || lines(100_000),
             |lines| {
                 let mut buffer = LogBuffer::new(64 << 20);
-                lines.into_iter().for_each(|l| buffer.push(l));
+                for line in lines {
+                    buffer.push(line);
+                }
                 buffer.len()
             },
             criterion::BatchSize::LargeInput,
@@ -35,7 +37,9 @@ fn logs(c: &mut Criterion) {
     });
     group.bench_function("search 100,000 lines", |b| {
         let mut buffer = LogBuffer::new(64 << 20);
-        lines(100_000).into_iter().for_each(|l| buffer.push(l));
+        for line in lines(100_000) {
+            buffer.push(line);
+        }
         b.iter(|| {
             buffer.search("page/99999");
             buffer.hits().len()

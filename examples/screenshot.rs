@@ -1,7 +1,7 @@
 //! Draws the console's real screen as an SVG: `screenshot MATOU CONFIG OUT`.
 
 #[path = "../tests/support/pty.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it uses a part of it")]
 mod pty;
 
 use std::fmt::Write as _;

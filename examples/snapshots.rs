@@ -5,7 +5,7 @@
 //! With the path of a config.toml: on that practice fleet, which has both from a run before.
 
 #[path = "../tests/support/pty.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it uses a part of it")]
 mod pty;
 
 use std::fs::Permissions;
@@ -191,8 +191,8 @@ fn to_an_application(pty: &mut Pty) {
 }
 
 /// Says, in seconds of the clock, when the call of restic that lists snapshots had ended.
-const WHEN_IT_ANSWERED: &str = r#"until pgrep -f '[r]estic snapshots' >/dev/null; do sleep 0.005; done
-while pgrep -f '[r]estic snapshots' >/dev/null; do sleep 0.002; done; date +%s.%N"#;
+const WHEN_IT_ANSWERED: &str = r"until pgrep -f '[r]estic snapshots' >/dev/null; do sleep 0.005; done
+while pgrep -f '[r]estic snapshots' >/dev/null; do sleep 0.002; done; date +%s.%N";
 
 fn ten_thousand_snapshots(config: &Path) -> Result<()> {
     let begun = Instant::now();

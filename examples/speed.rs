@@ -2,7 +2,7 @@
 //! Needs root: it makes a practice fleet of its own and removes it.
 
 #[path = "../tests/support/pty.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it uses a part of it")]
 mod pty;
 
 use std::io::{BufRead, BufReader, Write};

@@ -40,6 +40,7 @@ pub const TARGETS: [FuzzTarget; 13] = [
 const FLEET: &str = "[[nodes]]\nname = \"n1\"\naddress = \"10.0.0.1\"\nrole = \"manager\"\n\
     [storage]\ndriver = \"nfs\"\ndevices = [\"/dev/vdb\", \"/dev/vdc\"]\n";
 
+#[expect(clippy::expect_used, reason = "a text of this file")]
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     let mut config = Config::parse(FLEET, Path::new("/fleet/config.toml")).expect("a fleet");
     // Nothing is read from the disk.
@@ -47,6 +48,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     config
 });
 
+#[expect(clippy::expect_used, reason = "a test reads the built-in stacks")]
 static BUILT_IN: LazyLock<Catalogue> =
     LazyLock::new(|| Catalogue::load(None).expect("the built-in stacks"));
 

@@ -3,7 +3,18 @@
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::disallowed_macros, clippy::disallowed_methods))]
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod backup;
 pub mod cli;

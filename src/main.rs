@@ -1,7 +1,17 @@
 //! Starts matou: arguments, error reports, the console or a subcommand.
 
 #![forbid(unsafe_code)]
-#![deny(clippy::disallowed_macros, clippy::disallowed_methods)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 //!
 //! Not of the command line: the console draws through `ui::terminal`; `matou shell` and `matou lab ssh`
 //! hand the terminal to what runs on the node, as ssh does.
-#![allow(clippy::disallowed_methods)]
+#![expect(clippy::disallowed_methods, reason = "this is where it is done")]
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};

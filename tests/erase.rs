@@ -15,7 +15,7 @@ const FLEET: &str = "era";
 /// Stands in files and in the database, and nowhere after an erasing.
 const MARKER: &str = "MARKER-7f3a-ERASE-ME";
 
-const SHOP: &str = r#"x-matou:
+const SHOP: &str = r"x-matou:
   title: Shop
   description: a database and a site
   secrets:
@@ -51,9 +51,9 @@ configs:
   motd: {file: ./motd}
 secrets:
   db_password: {external: true}
-"#;
+";
 
-const OTHER: &str = r#"x-matou:
+const OTHER: &str = r"x-matou:
   title: Other
   description: a site
   secrets:
@@ -69,7 +69,7 @@ volumes:
   common: {name: common}
 secrets:
   own_key: {external: true}
-"#;
+";
 
 struct Practice {
     fleet: Fleet,

@@ -203,7 +203,7 @@ fn lists(w: &mut World) {
     // Nothing is lost: who reads the JSON gets what the engine said.
     assert!(read.to_string().contains("\u{202e}"), "{json}");
     let logs = w.look(&["logs", "loud"]);
-    assert!(logs.contains("X"), "{logs}");
+    assert!(logs.contains('X'), "{logs}");
     for args in [
         &["check"][..],
         &["check", "--json"],

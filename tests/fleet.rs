@@ -440,7 +440,7 @@ fn looking_needs_no_room_and_leaves_nothing() {
     let looks = |how: &str, home: &str| {
         let check = run(&["check", "--json"], home);
         let json: serde_json::Value = serde_json::from_slice(&check.stdout).expect("JSON");
-        let code = if json["well"] == true { 0 } else { 1 };
+        let code = i32::from(json["well"] != true);
         assert_eq!(check.status.code(), Some(code), "{how}: {}", said(&check));
         let text = said(&run(&["check", "--metrics"], home));
         assert!(text.contains("\n# EOF\n"), "{how}: {text}");

@@ -388,7 +388,7 @@ fn disturbed(lane: &Lane<'_>, operations: &[Operation], turn: usize) {
         if !other.is_empty() {
             let other: Vec<String> = other.split(' ').map(|w| w.replace("APP", &app)).collect();
             lane.runs(&other);
-            if operation.line.starts_with("s") {
+            if operation.line.starts_with('s') {
                 ok_all(lane, &operations[0].args(&app));
                 ok_all(lane, &operations[1].args(&app));
             }

@@ -17,7 +17,7 @@ const FLEET: &str = "link";
 /// The longest that any job may take.
 const BOUND: Duration = Duration::from_secs(90);
 
-const GITX: &str = r#"x-matou:
+const GITX: &str = r"x-matou:
   title: Git
   description: an SQLite file
   backup:
@@ -30,9 +30,9 @@ services:
     stop_grace_period: 1s
 volumes:
   git:
-"#;
+";
 
-const DBX: &str = r#"x-matou:
+const DBX: &str = r"x-matou:
   title: Database
   description: what behaves like MariaDB
   backup:
@@ -45,16 +45,16 @@ services:
     stop_grace_period: 1s
 volumes:
   db:
-"#;
+";
 
-const SITE: &str = r#"services:
+const SITE: &str = r"services:
   web:
     image: matou/hello:1.0
     volumes: ['files:/srv/files']
     stop_grace_period: 1s
 volumes:
   files:
-"#;
+";
 
 /// Programs that say what the real ones would. A dump is as long as the link that takes its place:
 /// whoever looks at sizes alone sees no difference.

@@ -150,7 +150,7 @@ fn own_alone(folder: &std::path::Path) {
         for entry in std::fs::read_dir(&folder).expect("read").flatten() {
             match entry.path().is_dir() {
                 true => folders.push(entry.path()),
-                false => assert_eq!(mode(&entry.path()) & 0o022, 0, "{:?}", entry.path()),
+                false => assert_eq!(mode(&entry.path()) & 0o022, 0, "{}", entry.path().display()),
             }
         }
     }

@@ -124,7 +124,10 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
     let logins = folder.join("docker");
     std::fs::create_dir(&logins).expect("made");
     // SAFETY: this is the only test of its program, and nothing else runs yet.
-    unsafe { std::env::set_var("DOCKER_CONFIG", &logins) };
+    #[expect(unsafe_code, reason = "a variable of this process")]
+    unsafe {
+        std::env::set_var("DOCKER_CONFIG", &logins);
+    };
     let made = Command::new("openssl")
         .args([
             "req",

@@ -15,7 +15,7 @@ const FLEET: &str = "res";
 const LOCAL: &str = "reslocal";
 
 /// The database runs on the node that does not hold the data, the files on both.
-const SHOP: &str = r#"x-matou:
+const SHOP: &str = r"x-matou:
   title: Shop
   description: a database and many files
   variables:
@@ -50,7 +50,7 @@ volumes:
   files:
 secrets:
   db_password: {external: true}
-"#;
+";
 
 struct Practice {
     fleet: Fleet,

@@ -930,7 +930,7 @@ fn colourless_scenes_hold_no_colour() {
         let buffer = buffer(&mut scene(theme), SIZES[1]);
         for cell in &buffer.content {
             let plain = cell.fg == Color::Reset && cell.bg == Color::Reset;
-            assert!(plain, "{name}: {:?}", cell);
+            assert!(plain, "{name}: {cell:?}");
         }
     }
 }

@@ -409,7 +409,7 @@ pub(super) fn show_event(event: &JobEvent, options: &JobOptions) -> Result<()> {
         JobEvent::Finished { outcome, took } => match outcome {
             JobOutcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
             JobOutcome::Failed { reason } => {
-                crate::out::note_hanging(format_args!("failed: {reason}"))
+                crate::out::note_hanging(format_args!("failed: {reason}"));
             }
             JobOutcome::Cancelled => errln!("cancelled"),
         },

@@ -55,8 +55,10 @@ pub struct RecoverOptions {
     /// Store the host keys of the new servers without comparing them with anything
     #[arg(long, requires = "repository", conflicts_with = "known_hosts")]
     accept_new_host_keys: bool,
-    // Help text, where a backslash would be shown.
-    #[allow(rustdoc::broken_intra_doc_links)]
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "a help text, where a backslash would be shown"
+    )]
     /// Your own settings, as in config.toml: those that are not taken from a repository ([ssh]
     /// config_file, copies, receivers, …); they go over what is taken
     #[arg(long, value_name = "FILE", requires = "repository")]

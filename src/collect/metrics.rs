@@ -356,6 +356,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these are computed exactly")]
     fn cpu_is_the_share_of_the_time_between_two_samples() {
         let before = CpuTimes {
             idle: 100,

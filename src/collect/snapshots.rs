@@ -217,8 +217,7 @@ async fn read_backup_schedule(
         // `3/12 of main`, or why the check failed.
         let end = format!(" of {}", repository.name);
         let checked = reports.iter().find_map(|r| {
-            let parts = r.checked.iter();
-            let part = parts.filter_map(|c| c.strip_suffix(&end)).next()?;
+            let part = r.checked.iter().find_map(|c| c.strip_suffix(&end))?;
             Some((r.ended, Ok(format!("{part} of its data read").into())))
         });
         repository.check = checked;

@@ -44,7 +44,11 @@ impl ConfigChecker<'_> {
         for device in &raw.devices {
             self.check_plain_path(device)?;
         }
-        let netshare = self.check_download(&raw.netshare_url, &raw.netshare_sha256, "netshare")?;
+        let netshare = self.check_download(
+            raw.netshare_url.as_ref(),
+            raw.netshare_sha256.as_ref(),
+            "netshare",
+        )?;
         Ok(StorageConfig {
             driver: match raw.driver {
                 raw::RawStorageDriver::Nfs => StorageDriver::Nfs,
@@ -183,7 +187,11 @@ impl ConfigChecker<'_> {
             heartbeat,
             swap,
             swappiness: raw.swappiness.map_or(10, Spanned::into_inner),
-            restic: self.check_download(&raw.restic_url, &raw.restic_sha256, "restic")?,
+            restic: self.check_download(
+                raw.restic_url.as_ref(),
+                raw.restic_sha256.as_ref(),
+                "restic",
+            )?,
             ssh_from: plain(raw.ssh_from),
             open_ports: plain(raw.open_ports),
             suricata: match raw.suricata {
@@ -305,8 +313,8 @@ impl ConfigChecker<'_> {
 
     fn check_download(
         &self,
-        url: &Option<Spanned<String>>,
-        sha256: &Option<Spanned<String>>,
+        url: Option<&Spanned<String>>,
+        sha256: Option<&Spanned<String>>,
         what: &str,
     ) -> Result<Option<Download>, ConfigError> {
         let (url, sha256) = match (url, sha256) {

@@ -21,6 +21,9 @@ pub struct ContainerLine {
 impl Docker {
     /// Sends the last `tail` lines of a container and, with `follow`, those that come, to
     /// `lines`; returns when the output ends or the receiver is gone.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn stream_container_logs(
         &self,
         container: &str,

@@ -301,6 +301,9 @@ impl Docker {
     }
 
     /// What the engine says of itself and its machine.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn query_engine(&self) -> Result<EngineInfo, DockerError> {
         let client = self.bollard_client().await?;
         let (info, version) = match tokio::try_join!(client.info(), client.version()) {
@@ -311,6 +314,9 @@ impl Docker {
     }
 
     /// The volumes the engine knows, with the containers that mount them.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn list_volumes(&self) -> Result<Vec<Volume>, DockerError> {
         let client = self.bollard_client().await?;
         let running = ListContainersOptions {
@@ -328,6 +334,9 @@ impl Docker {
     }
 
     /// One item whenever something happened on this engine; ends when the connection is lost.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn watch_events(&self) -> Result<impl Stream<Item = ()> + Send + use<>, DockerError> {
         let client = self.bollard_client().await?;
         let filter = |key: &str, wanted: &[&str]| {

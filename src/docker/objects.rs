@@ -9,6 +9,9 @@ use crate::stack::Labels;
 
 impl Docker {
     /// Names of all networks.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn list_networks(&self) -> Result<Vec<String>, DockerError> {
         let client = self.bollard_client().await?;
         match client.list_networks(None::<ListNetworksOptions>).await {
@@ -18,6 +21,9 @@ impl Docker {
     }
 
     /// Names of the networks that `docker stack deploy` made for a stack.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn list_stack_networks(&self, stack: &str) -> Result<Vec<String>, DockerError> {
         let client = self.bollard_client().await?;
         let label = format!("com.docker.stack.namespace={stack}");
@@ -31,6 +37,9 @@ impl Docker {
     }
 
     /// Names and labels of all secrets; this engine must be a manager.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn list_secrets(&self) -> Result<BTreeMap<String, Labels>, DockerError> {
         let client = self.bollard_client().await?;
         let found = match client.list_secrets(None::<ListSecretsOptions>).await {
@@ -44,6 +53,9 @@ impl Docker {
     }
 
     /// Names of all configs; this engine must be a manager.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn list_configs(&self) -> Result<Vec<String>, DockerError> {
         let client = self.bollard_client().await?;
         match client.list_configs(None::<ListConfigsOptions>).await {
@@ -53,6 +65,9 @@ impl Docker {
     }
 
     /// Whether this engine holds an image already.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn has_image(&self, image: &str) -> Result<bool, DockerError> {
         let client = self.bollard_client().await?;
         match client.inspect_image(image).await {

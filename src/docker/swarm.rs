@@ -36,6 +36,9 @@ pub(super) async fn wait_for_retry(error: &DockerError, tries: &mut usize) -> bo
 
 impl Docker {
     /// Whether this engine answers as a manager of a swarm.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn ping_manager(&self) -> Result<(), DockerError> {
         // The first client may be one of a connection that was lost and is there again.
         let mut again = true;
@@ -50,6 +53,9 @@ impl Docker {
     }
 
     /// Nodes, services and tasks.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
     pub async fn query_swarm(&self) -> Result<Swarm, DockerError> {
         let (nodes, services, tasks) = tokio::try_join!(
             self.read_raw("/nodes"),

@@ -71,7 +71,7 @@ impl AcmeStore {
             for (resolver, data) in &document {
                 match data {
                     Value::Object(data) => {
-                        append_acme_certificates(data, resolver, &mut certificates)
+                        append_acme_certificates(data, resolver, &mut certificates);
                     }
                     Value::Null => {}
                     _ => return Err(AcmeError::Shape("a resolver is no object")),

@@ -67,6 +67,10 @@ pub(super) static FULL_HANDSHAKE: LazyLock<Arc<ClientConfig>> =
     LazyLock::new(|| Arc::new(build_tls_config(Resumption::disabled())));
 
 /// Makes a TLS configuration that accepts every certificate.
+#[expect(
+    clippy::expect_used,
+    reason = "the suites and the versions are both built in"
+)]
 pub(super) fn build_tls_config(resumption: Resumption) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())

@@ -38,7 +38,7 @@ const CHECK: Duration = Duration::from_secs(2);
 const MASTER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Seconds an idle master outlives a console that was killed.
-const PERSIST: usize = 60;
+const PERSIST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(59);
 
 /// A connection that stands.
 pub(super) struct SshSession {
@@ -58,11 +58,9 @@ pub(super) struct SshSession {
 impl SshSession {
     /// A place for one more channel.
     pub(super) async fn acquire_channel(&self) -> tokio::sync::SemaphorePermit<'_> {
-        // The semaphore is never closed.
-        self.channels
-            .acquire()
-            .await
-            .expect("the semaphore is open")
+        #[expect(clippy::expect_used, reason = "the semaphore is never closed")]
+        let channel = self.channels.acquire().await.expect("it is open");
+        channel
     }
 }
 
@@ -344,9 +342,7 @@ impl SshConnection {
             .control_directory(&self.runtime_dir)
             .config_file(config)
             .connect_timeout(options.connect_timeout)
-            .control_persist(ControlPersist::IdleFor(
-                NonZeroUsize::new(PERSIST).expect("not zero"),
-            ))
+            .control_persist(ControlPersist::IdleFor(PERSIST))
             .known_hosts_check(match options.known_hosts {
                 KnownHosts::Strict => openssh::KnownHosts::Strict,
                 KnownHosts::AcceptNew => openssh::KnownHosts::Add,

@@ -24,7 +24,7 @@ const UNIT: &str = "matou-backup.timer";
 
 /// Files of cron with a line that runs restic; a commented one does not count. Only names: a line
 /// may hold a password.
-const FIND_CRON_SCRIPT: &str = r#"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /etc/cron.daily/* /etc/cron.hourly/* /etc/cron.weekly/* || :"#;
+const FIND_CRON_SCRIPT: &str = r"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /etc/cron.daily/* /etc/cron.hourly/* /etc/cron.weekly/* || :";
 
 /// Comments out the lines that run restic in the files given. The old files are kept below
 /// /var/lib/matou, where cron does not look.

@@ -126,7 +126,7 @@ type ProvisionStage = (&'static str, StageOrder, Vec<Arc<dyn Concern>>);
 /// Returns the stages in their order: storage before its clients, sshd and firewall before the
 /// swarm.
 fn provision_stages() -> Vec<ProvisionStage> {
-    use StageOrder::*;
+    use StageOrder::{Everywhere, ManagerFirst, OneByOne};
     vec![
         (
             "servers",

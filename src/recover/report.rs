@@ -157,7 +157,7 @@ impl Timeline {
                 .iter()
                 .map(|(name, from, to)| RecoveryPhase {
                     name: (*name).to_owned(),
-                    millis: (*to - *from).as_millis() as u64,
+                    millis: to.saturating_sub(*from).as_millis() as u64,
                 })
                 .collect(),
             apps: findings.apps(),

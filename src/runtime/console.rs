@@ -32,6 +32,9 @@ const MAX_BURST: usize = 64;
 const QUEUE_CAPACITY: usize = 256;
 
 /// Opens the console. Returns when the operator leaves it.
+///
+/// # Errors
+/// When the terminal can't be used, or a key or the edge is configured wrongly.
 pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
     let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
     let config = fleet.config.clone();

@@ -341,7 +341,7 @@ fn remove_swarm_templates(name: &str, service: &mut Mapping, notes: &mut Vec<Str
 mod tests {
     use super::*;
 
-    const STACK: &str = r#"
+    const STACK: &str = r"
 version: '3.8'
 services:
   web:
@@ -374,7 +374,7 @@ secrets:
   other: {external: true}
 configs:
   conf: {external: true, name: shop_conf_ab}
-"#;
+";
 
     fn made() -> (PlainComposeFile, Value) {
         let rendered = RenderedStack {

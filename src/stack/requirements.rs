@@ -101,6 +101,7 @@ pub(super) fn set_place_constraint(service: &mut Mapping, constraint: &str) {
     }
 }
 
+#[expect(clippy::expect_used, reason = "the line before makes it one")]
 fn child_mapping<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
     let value = parent
         .entry(key.into())

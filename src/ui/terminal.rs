@@ -1,6 +1,8 @@
 //! The terminal: takes and releases it, draws without needless bytes, suspends the program.
-// The console draws cells, which hold no control characters; the command line prints through `out`.
-#![allow(clippy::disallowed_methods)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the console draws cells, which hold no control characters; the command line prints through `out`"
+)]
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

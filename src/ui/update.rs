@@ -441,7 +441,6 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
 
 /// Hands a key to an overlay. Returns `Ok` when it stays, with whether it opened another; `Err`
 /// when it is to be closed.
-#[allow(clippy::result_large_err)]
 fn handle_overlay_key(
     app: &mut App,
     overlay: &mut Overlay,

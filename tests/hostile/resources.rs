@@ -90,8 +90,9 @@ fn matou(folder: &Path, args: &[&str]) -> Ran {
 fn fleet() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("engine");
+    let socket = socket.display();
     let text =
-        format!("[[nodes]]\nname = \"n1\"\nrole = \"manager\"\ndocker_socket = {socket:?}\n");
+        format!("[[nodes]]\nname = \"n1\"\nrole = \"manager\"\ndocker_socket = \"{socket}\"\n");
     std::fs::write(folder.path().join("config.toml"), text).unwrap();
     folder
 }

@@ -1,5 +1,5 @@
 //! What several end-to-end tests share: the practice fleet, and the binary in a pseudo-terminal.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod backup;
 pub mod compose;

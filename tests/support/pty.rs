@@ -237,7 +237,7 @@ fn nonzero(n: u16) -> std::num::NonZeroU16 {
 
 fn modes(master: &dyn MasterPty) -> nix::sys::termios::Termios {
     let fd = master.as_raw_fd().expect("a terminal on this machine");
-    // The master outlives this borrow.
+    #[expect(unsafe_code, reason = "the master outlives this borrow")]
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
     nix::sys::termios::tcgetattr(fd).expect("terminal modes")
 }

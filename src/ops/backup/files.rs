@@ -235,7 +235,7 @@ find . -type f ! -name manifest.json ! -name acme.json"#;
         let config = Config::read_file(&at("config.toml")).unwrap();
         let files = collect_fleet_files(&config).unwrap();
         let mut names: Vec<&str> = files.iter().map(|(n, _)| n.as_str()).collect();
-        names.sort();
+        names.sort_unstable();
         assert_eq!(
             names,
             [

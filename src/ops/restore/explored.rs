@@ -434,7 +434,7 @@ impl RestoreEnvironment for Site {
             world.step()?;
             match rename {
                 FolderRename::SetAside { from, to } | FolderRename::Place { from, to } => {
-                    world.rename(from, to)?
+                    world.rename(from, to)?;
                 }
                 FolderRename::Mark(path) => {
                     let none = Data {

@@ -109,11 +109,11 @@ impl AccessView {
             KeyCode::Char('d') if control => self.scroll_by(half),
             KeyCode::Char('u') if control => self.scroll_by(-half),
             _ if control => return AccessOutcome::Ignored,
-            KeyCode::Char('f') | KeyCode::Char('G') | KeyCode::End => self.follow = true,
+            KeyCode::Char('f' | 'G') | KeyCode::End => self.follow = true,
             KeyCode::Char(' ') if self.follow => self.scroll_by(0),
             KeyCode::Char(' ') => self.follow = true,
             KeyCode::Char('t') => {
-                self.show_most_frequent = Some(self.show_most_frequent != Some(true))
+                self.show_most_frequent = Some(self.show_most_frequent != Some(true));
             }
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('y') => {

@@ -40,7 +40,7 @@ impl PaletteOverlay {
         match key.code {
             KeyCode::Esc => return OverlayReply::close(),
             KeyCode::Down | KeyCode::Tab => {
-                self.at = (self.at + 1).min(found.len().saturating_sub(1))
+                self.at = (self.at + 1).min(found.len().saturating_sub(1));
             }
             KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
             KeyCode::Enter => {

@@ -167,7 +167,7 @@ impl PlanOverlay {
                 lines.push(Line::raw(theme.drawable_text(&text)));
             }
             Some(Err(reason)) => {
-                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app)
+                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app);
             }
             Some(Ok(plan)) => {
                 if self.again {
