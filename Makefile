@@ -24,8 +24,8 @@ demo-down:
 	$(MATOU) lab down --name demo
 
 lint:
-	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items --quiet
 	shellcheck $$(git ls-files '*.sh')
 	@git ls-files '*.sh' | while read -r f; do \

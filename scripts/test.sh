@@ -2,7 +2,8 @@
 # Runs all tests; their practice fleets are removed afterwards, whatever happens.
 set -eu
 
-matou() { cargo run --locked --quiet --all-features -- "$@"; }
+# Built below, with everything else.
+matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
     for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc link; do

@@ -7,15 +7,15 @@ use std::sync::LazyLock;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::backup::{LsNode, ResticMessage, ResticSnapshot, parse_restic_message};
-use crate::config::{Config, NodeConnection};
-use crate::edge::{AcmeStore, parse_access};
-use crate::job::Check;
-use crate::provision::fuzzed as provision;
-use crate::stack::{
+use matou_backup::{LsNode, ResticMessage, ResticSnapshot, parse_restic_message};
+use matou_base::text;
+use matou_config::{Config, NodeConnection};
+use matou_edge::{AcmeStore, parse_access};
+use matou_job::Check;
+use matou_provision::fuzzed as provision;
+use matou_stack::{
     AppFile, Catalogue, RenderTarget, RenderedStack, migrate_file, render_plain_compose,
 };
-use crate::text;
 
 /// A target: its name, which is also its folder in fuzz/corpus, and the function that takes bytes.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
@@ -200,7 +200,7 @@ pub fn fuzz_acme(data: &[u8]) {
     let names: Vec<&String> = store.certificates.iter().flat_map(|c| &c.names).collect();
     for name in names.into_iter().take(20) {
         let (text, gone) = store.render_without_name(name);
-        let has = |c: &&crate::edge::AcmeCertificate| c.names.contains(name);
+        let has = |c: &&matou_edge::AcmeCertificate| c.names.contains(name);
         assert_eq!(gone, store.certificates.iter().filter(has).count());
         let rest = match AcmeStore::parse(&text) {
             Ok(rest) => rest,
@@ -229,7 +229,7 @@ pub fn fuzz_config(data: &[u8]) {
             Err(e) => panic!("a manager's copy can't be read: {e}"),
         };
         let names = |c: &Config| -> Vec<_> {
-            let of = |n: &crate::config::NodeConfig| (n.name.clone(), n.role, n.labels.clone());
+            let of = |n: &matou_config::NodeConfig| (n.name.clone(), n.role, n.labels.clone());
             c.nodes.iter().map(of).collect()
         };
         assert_eq!(names(&copied), names(&read));
@@ -245,10 +245,10 @@ pub fn fuzz_config(data: &[u8]) {
 
 /// A configuration out of a repository is cut to what is taken from it; cut once more, it stays so.
 fn check_recovered_config(text: &str) {
-    let Some((taken, _)) = crate::recover::filter_untrusted_config(text) else {
+    let Some((taken, _)) = matou_recover::filter_untrusted_config(text) else {
         return;
     };
-    let again = crate::recover::filter_untrusted_config(&taken);
+    let again = matou_recover::filter_untrusted_config(&taken);
     assert_eq!(again, Some((taken, Vec::new())));
 }
 
@@ -271,7 +271,7 @@ pub fn fuzz_restic(data: &[u8]) {
                 assert!(said.len() <= 3 * line.len() + 200, "{said}");
             }
             Some(ResticMessage::Status(status)) => {
-                let told = crate::ops::format_restic_progress(&status);
+                let told = matou_ops::format_restic_progress(&status);
                 assert!(told.len() < 200, "{told}");
             }
             _ => {}

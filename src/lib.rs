@@ -2,7 +2,6 @@
 //!
 //! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
 
-#![forbid(unsafe_code)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),
@@ -16,28 +15,26 @@
     )
 )]
 
-pub mod backup;
 pub mod cli;
-pub mod collect;
-pub mod config;
-pub mod docker;
-pub mod edge;
-pub mod files;
 #[doc(hidden)]
 pub mod fuzzed;
-pub mod host;
-pub mod job;
-pub mod lab;
-pub mod model;
-pub mod monitor;
-pub mod ops;
-pub mod out;
 pub mod own_log;
-pub mod provision;
-pub mod recover;
-pub mod registry;
-pub mod runtime;
-pub mod stack;
-pub mod text;
-pub mod ui;
-pub mod units;
+
+pub use matou_backup as backup;
+pub use matou_base::{errln, files, out, outln, text, units};
+pub use matou_collect as collect;
+pub use matou_config as config;
+pub use matou_docker as docker;
+pub use matou_edge as edge;
+pub use matou_host as host;
+pub use matou_job as job;
+pub use matou_lab as lab;
+pub use matou_model as model;
+pub use matou_monitor as monitor;
+pub use matou_ops as ops;
+pub use matou_provision as provision;
+pub use matou_recover as recover;
+pub use matou_registry as registry;
+pub use matou_runtime as runtime;
+pub use matou_stack as stack;
+pub use matou_ui as ui;

@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::text::{InvalidInput, clean_line, escape_line};
+use matou_base::text::{InvalidInput, clean_line, escape_line};
 
 /// Says what is logged.
 const FILTER_VARIABLE: &str = "MATOU_LOG";
@@ -31,13 +31,13 @@ const MAX_LOG_BYTES: u64 = 10 << 20;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Modules that log something. A filter that names another would show nothing.
+/// Layers that log something. A filter that names another would show nothing.
 const PARTS: [&str; 7] = ["collect", "docker", "host", "job", "ops", "runtime", "ui"];
 
 /// Text at the end of `matou --help`.
 pub const HELP: &str = "\
 Environment: MATOU_LOG turns a log on that is of use when something is reported: error, warn, info, debug or \
-trace, for all of matou or for parts as matou::host=debug, several with commas. It goes to standard error, that \
+trace, for all of matou or for parts as matou_host=debug, several with commas. It goes to standard error, that \
 of the console to $XDG_STATE_HOME/matou/log/matou.log, and either to the file that MATOU_LOG_FILE names";
 
 /// Why there is no log.
@@ -52,22 +52,32 @@ pub enum LogError {
 }
 
 /// Turns the log on when `MATOU_LOG` says so. That of the console, which has the screen to itself, goes
-/// to a file. Without `MATOU_LOG` nothing is opened, and logging costs a comparison.
+/// to a file, and holds warnings and panics even without `MATOU_LOG`. Otherwise nothing is opened, and
+/// logging costs a comparison.
 ///
 /// # Errors
-/// When the filter is wrong, or the file can't be written.
+/// When the filter is wrong, or the file that was asked for can't be written.
 pub fn start_log(of_console: bool) -> Result<(), LogError> {
-    let Some(filter) = std::env::var_os(FILTER_VARIABLE) else {
-        return Ok(());
+    let asked = std::env::var_os(FILTER_VARIABLE);
+    let filter = match &asked {
+        Some(filter) => filter.to_string_lossy(),
+        // What goes wrong behind the screen would be told nowhere.
+        None if of_console => "warn".into(),
+        None => return Ok(()),
     };
-    let filter: LogFilter = filter.to_string_lossy().parse().map_err(LogError::Filter)?;
+    let filter: LogFilter = filter.parse().map_err(LogError::Filter)?;
     if filter.is_off() {
         return Ok(());
     }
     let named = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty());
     let writer = match named.map(PathBuf::from) {
         Some(path) => LogWriter::open(path)?,
-        None if of_console => LogWriter::open(usual_log_path()?)?,
+        None if of_console => match usual_log_path().and_then(LogWriter::open) {
+            Ok(writer) => writer,
+            Err(e) if asked.is_some() => return Err(e),
+            // The console opens without.
+            Err(_) => return Ok(()),
+        },
         None => LogWriter::StandardError,
     };
     let lines = tracing_subscriber::fmt::layer()
@@ -81,13 +91,13 @@ pub fn start_log(of_console: bool) -> Result<(), LogError> {
 }
 
 fn usual_log_path() -> Result<PathBuf, LogError> {
-    let found = crate::config::ensure_state_dir().map(|state| state.join("log/matou.log"));
+    let found = matou_config::ensure_state_dir().map(|state| state.join("log/matou.log"));
     let path = found.map_err(|e| LogError::File {
         path: "of the console".into(),
         why: clean_line(&format!("{e:#}")).into_owned(),
     })?;
     if let Some(folder) = path.parent() {
-        crate::files::make_folder(folder).map_err(|e| file_error(&path, &e))?;
+        matou_base::files::make_folder(folder).map_err(|e| file_error(&path, &e))?;
     }
     Ok(path)
 }
@@ -141,20 +151,22 @@ fn parse_level(text: &str) -> Option<LevelFilter> {
     known.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether it is matou or a module of it that logs.
+/// Whether it is matou or a layer of it that logs.
 fn is_part(target: &str) -> bool {
     let mut path = target.split("::");
-    path.next() == Some("matou")
-        && path.next().is_none_or(|module| PARTS.contains(&module))
-        && path.all(|module| !module.is_empty())
+    let first = path.next().unwrap_or_default();
+    let is_layer = first
+        .strip_prefix("matou_")
+        .is_some_and(|part| PARTS.contains(&part));
+    (first == "matou" || is_layer) && path.all(|module| !module.is_empty())
 }
 
 fn explain_directive(directive: &str) -> InvalidInput {
     InvalidInput::new(format_args!(
-        "\"{}\" is no level and no part of matou with one: write {}, or as matou::host=debug a part of {}; several with commas",
+        "\"{}\" is no level and no part of matou with one: write {}, or as matou_host=debug a part of {}; several with commas",
         escape_line(directive),
         LEVELS.join(", "),
-        PARTS.map(|part| format!("matou::{part}")).join(", "),
+        PARTS.map(|part| format!("matou_{part}")).join(", "),
     ))
 }
 
@@ -167,7 +179,7 @@ enum LogWriter {
 
 impl LogWriter {
     fn open(path: PathBuf) -> Result<Self, LogError> {
-        let opened = crate::files::open_append(&path);
+        let opened = matou_base::files::open_append(&path);
         let file = opened.map_err(|e| file_error(&path, &e))?;
         let file = LogFile {
             path,
@@ -192,7 +204,7 @@ impl Write for LogWriter {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
         match self {
-            Self::StandardError => crate::out::note_line(format_args!("{line}")),
+            Self::StandardError => matou_base::out::note_line(format_args!("{line}")),
             Self::File(file) => {
                 let line = format!("{}\n", escape_line(line));
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +239,7 @@ impl LogFile {
                 old.push(".old");
                 std::fs::rename(&self.path, old)?;
             }
-            self.file = crate::files::open_append(&self.path)?;
+            self.file = matou_base::files::open_append(&self.path)?;
         }
         self.file.write_all(line)
     }
@@ -247,27 +259,19 @@ mod tests {
         let shows = |filter: &str, target: &str, level: Level| {
             parse(filter).unwrap().targets.would_enable(target, &level)
         };
-        assert!(shows("debug", "matou::host::ssh", Level::DEBUG));
-        assert!(!shows("debug", "matou::host::ssh", Level::TRACE));
-        assert!(shows(
-            "INFO, matou::host=trace",
-            "matou::host",
-            Level::TRACE
-        ));
-        assert!(shows("INFO, matou::host=trace", "matou::job", Level::INFO));
-        assert!(!shows(
-            "INFO, matou::host=trace",
-            "matou::job",
-            Level::DEBUG
-        ));
-        assert!(shows("matou::job", "matou::job::runner", Level::TRACE));
-        assert!(!shows("matou::job", "matou::host", Level::ERROR));
+        assert!(shows("debug", "matou_host::ssh", Level::DEBUG));
+        assert!(!shows("debug", "matou_host::ssh", Level::TRACE));
+        assert!(shows("INFO, matou_host=trace", "matou_host", Level::TRACE));
+        assert!(shows("INFO, matou_host=trace", "matou_job", Level::INFO));
+        assert!(!shows("INFO, matou_host=trace", "matou_job", Level::DEBUG));
+        assert!(shows("matou_job", "matou_job::runner", Level::TRACE));
+        assert!(!shows("matou_job", "matou_host", Level::ERROR));
         for filter in ["trace", "matou=trace", "matou"] {
             for target in ["hyper::client", "bollard::docker", "openssh", "rustls"] {
                 assert!(!shows(filter, target, Level::ERROR), "{filter} {target}");
             }
         }
-        for filter in ["", "off", " , ", "matou::host=off"] {
+        for filter in ["", "off", " , ", "matou_host=off"] {
             assert!(parse(filter).unwrap().is_off(), "{filter}");
         }
     }
@@ -279,9 +283,9 @@ mod tests {
             "1",
             "hyper=trace",
             "debug,hyper",
-            "matou::hots=debug",
-            "matou::host=",
-            "matou::host::=debug",
+            "matou_hots=debug",
+            "matou_host=",
+            "matou_host::=debug",
             "matoux=debug",
             "=debug",
             "[span]=debug",
@@ -291,7 +295,7 @@ mod tests {
                 why.contains("off, error, warn, info, debug, trace"),
                 "{why}"
             );
-            assert!(why.contains("matou::host=debug"), "{why}");
+            assert!(why.contains("matou_host=debug"), "{why}");
         }
         let why = parse("a\x1b]0;x").unwrap_err();
         assert!(why.starts_with("\"a\\x1b]0;x\""), "{why}");
@@ -323,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_safe_line() {
-        use crate::text::tests::{PAYLOADS, is_safe};
+        use matou_base::payloads::{PAYLOADS, is_safe};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let writer = LogWriter::open(path.clone()).unwrap();
@@ -351,7 +355,7 @@ mod tests {
         // Two processes.
         let mut logs = [(); 2].map(|()| LogFile {
             path: path.clone(),
-            file: crate::files::open_append(&path).unwrap(),
+            file: matou_base::files::open_append(&path).unwrap(),
             most: 100,
         });
         for n in 0..20 {

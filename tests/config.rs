@@ -53,7 +53,7 @@ fn is_key(text: &str) -> bool {
 #[test]
 fn the_example_names_every_key() {
     let example = include_str!("../config.example.toml");
-    let raw = include_str!("../src/config/raw.rs");
+    let raw = include_str!("../crates/config/src/raw.rs");
     let keys: Vec<&str> = raw
         .lines()
         .filter_map(|l| l.trim().strip_prefix("pub "))

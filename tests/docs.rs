@@ -60,3 +60,24 @@ fn every_link_and_picture_leads_somewhere() {
     assert!(seen > 10, "{seen} links are too few to be all");
     assert_eq!(broken, Vec::<String>::new());
 }
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let text = std::fs::read_to_string(page).unwrap_or_default();
+    assert!(
+        text == xtask::reference::render_page(),
+        "docs/reference.md is not up to date: `cargo xtask reference` makes it"
+    );
+}
+
+#[test]
+fn the_figures_about_the_code_are_within_their_limits() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let counts = xtask::counts::Counts::read(root).expect("sources");
+    assert_eq!(
+        counts.over_limit(),
+        Vec::<&str>::new(),
+        "`cargo xtask counts` says where"
+    );
+}

@@ -61,11 +61,11 @@ fn a_connection_is_logged_with_its_result() {
     let of_attempt = |line: &&str| line.contains(connect) && line.contains("result=\"failed\"");
     let line = text.lines().find(of_attempt).expect(&text);
     assert!(
-        line.contains(" ms=") && line.contains("matou::host"),
+        line.contains(" ms=") && line.contains("matou_host"),
         "{line}"
     );
     assert!(
-        text.lines().filter(is_log).all(|l| l.contains(" matou::")),
+        text.lines().filter(is_log).all(|l| l.contains(" matou_")),
         "{text}"
     );
     // The rest is as without.
@@ -75,7 +75,7 @@ fn a_connection_is_logged_with_its_result() {
         .flat_map(|l| [l, "\n"])
         .collect();
     assert_eq!(rest, stderr(&silent));
-    let none = status(fleet.path(), &[("MATOU_LOG", "matou::job=trace")]);
+    let none = status(fleet.path(), &[("MATOU_LOG", "matou_job=trace")]);
     assert_eq!(stderr(&none), stderr(&silent));
     assert!(!fleet.path().join("state/matou/log").exists());
 }
@@ -84,12 +84,12 @@ fn a_connection_is_logged_with_its_result() {
 fn a_file_can_be_named() {
     let fleet = refusing_fleet();
     let path = fleet.path().join("there.log");
-    let log = ("MATOU_LOG", "matou::host=debug");
+    let log = ("MATOU_LOG", "matou_host=debug");
     let output = status(fleet.path(), &[log, ("MATOU_LOG_FILE", "there.log")]);
     assert!(!stderr(&output).contains("DEBUG"), "{}", stderr(&output));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(
-        text.contains("attempt=1") && !text.contains("matou::collect"),
+        text.contains("attempt=1") && !text.contains("matou_collect"),
         "{text}"
     );
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -106,7 +106,7 @@ fn a_file_can_be_named() {
 #[test]
 fn a_wrong_filter_is_wrong_usage() {
     let fleet = refusing_fleet();
-    for filter in ["debgu", "debug,hyper=trace", "matou::hots=debug"] {
+    for filter in ["debgu", "debug,hyper=trace", "matou_hots=debug"] {
         let output = status(fleet.path(), &[("MATOU_LOG", filter)]);
         assert_eq!(output.status.code(), Some(2));
         let said = stderr(&output);
@@ -222,7 +222,7 @@ fn no_secret_is_logged() {
     for expected in [
         "job{title=\"deploy •••\"",
         "step{node=\"m\" index=0 name=\"hand over •••\"}",
-        "command{node=\"m\" program=\"sh\" args=4}: matou::host: ended exit=7",
+        "command{node=\"m\" program=\"sh\" args=4}: matou_host: ended exit=7",
         "engine{node=\"m\" method=GET path=\"/version\"}",
         "asks the engine",
         "the engine refuses",

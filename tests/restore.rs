@@ -373,7 +373,7 @@ fn interrupted(p: &Practice) {
     p.ok(&["restore", "forget", "shop", "--yes"]);
     p.fleet
         .run("n1", "[ -z \"$(ls -A /mnt/data/.matou/restores)\" ]");
-    // In every other phase, and at every step of each: src/ops/restore/explored.rs.
+    // In every other phase, and at every step of each: crates/ops/src/restore/explored.rs.
     for phase in ["restoring", "loading", "started"] {
         interrupted_twice(p, phase);
     }

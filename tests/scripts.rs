@@ -12,12 +12,12 @@ use regex::Regex;
 /// What shell may be in a literal, by how it begins, and why.
 const EXCEPTIONS: [(&str, &str, &str); 2] = [
     (
-        "src/backup/restic.rs",
+        "crates/backup/src/restic.rs",
         "credentials() {",
         "its body is made of secrets, whose number differs",
     ),
     (
-        "src/host/confined.rs",
+        "crates/host/src/confined.rs",
         "(set -- {folders}",
         "puts a script file before any other script",
     ),
@@ -41,7 +41,7 @@ type Literal = (usize, String);
 fn list_literals(source: &str) -> Vec<Literal> {
     let bytes = source.as_bytes();
     let (mut at, mut found) = (0, Vec::new());
-    let raw = Regex::new(r##"\Ar(#*)""##).expect("a pattern");
+    let raw = Regex::new(r#"\Ar(#*)""#).expect("a pattern");
     let continued = Regex::new(r"\\\n\s*").expect("a pattern");
     let character = Regex::new(r"\A'(?:\\[^']+|\\'|[^'\\])'").expect("a pattern");
     while at < bytes.len() {
@@ -161,7 +161,11 @@ fn no_shell_script_is_in_a_string_literal() {
         }
     }
     assert!(seen > 5000, "{seen} literals are too few to be all");
-    assert_eq!(bad, Vec::<String>::new(), "belongs into src/LAYER/scripts/");
+    assert_eq!(
+        bad,
+        Vec::<String>::new(),
+        "belongs into crates/LAYER/scripts/"
+    );
     used.sort_unstable();
     assert_eq!(
         used, EXCEPTIONS,

@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::collect::{AccessNews, LogWindow, follow_access};
-use crate::model::{AccessFilter, AccessRecord, AppRoutes, count_most_frequent};
-use crate::ops::FleetContext;
-use crate::units::{format_short_duration, parse_human_duration};
-use crate::{errln, outln};
+use matou_base::errln;
+use matou_base::outln;
+use matou_base::units::{format_short_duration, parse_human_duration};
+use matou_collect::{AccessNews, LogWindow, follow_access};
+use matou_model::{AccessFilter, AccessRecord, AppRoutes, count_most_frequent};
+use matou_ops::FleetContext;
 
 pub const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
 
@@ -206,7 +207,7 @@ async fn print_followed_requests(
 
 fn print_request(access: &AccessRecord, json: bool) -> std::io::Result<()> {
     match json {
-        true => crate::out::print_json_line(access),
+        true => matou_base::out::print_json_line(access),
         false => outln!("{}", access.to_line()),
     }
 }
@@ -228,7 +229,7 @@ fn print_request_counts(all: &[AccessRecord], json: bool) -> std::io::Result<()>
         addresses: most_frequent_counts(all.iter().map(|a| &*a.client)),
     };
     if json {
-        return crate::out::print_json_pretty(&counted);
+        return matou_base::out::print_json_pretty(&counted);
     }
     let answers = counted.answers.iter();
     let answers: Vec<_> = answers.map(|(class, n)| format!("{n} {class}")).collect();

@@ -8,12 +8,13 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::{Result, WrapErr, eyre};
 
 use super::{Exit, job};
-use crate::ops::{FleetContext, Request, ServiceVersions};
-use crate::registry::VersionStep;
-use crate::stack::{AppFile, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
-use crate::text::InvalidInput;
-use crate::text::clean_line;
-use crate::{errln, outln};
+use matou_base::errln;
+use matou_base::outln;
+use matou_base::text::InvalidInput;
+use matou_base::text::clean_line;
+use matou_ops::{FleetContext, Request, ServiceVersions};
+use matou_registry::VersionStep;
+use matou_stack::{AppFile, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
 
 /// Below the help of `matou erase`.
 pub(super) const ERASE_HELP: &str = "Nothing of it can be brought back: `matou export APP` first, when its owner wants the data.
@@ -76,16 +77,16 @@ pub(super) async fn run_secrets_command(
 ) -> Result<ExitCode> {
     match what {
         None | Some(SecretCommand::List) => {
-            let kept = crate::ops::read_secret_versions(cx, app).await;
+            let kept = matou_ops::read_secret_versions(cx, app).await;
             for (name, version) in kept.map_err(|e| eyre!(e))? {
                 outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
-            let value = crate::ops::read_secret(cx, app, name).await;
+            let value = matou_ops::read_secret(cx, app, name).await;
             let value = value.map_err(|e| eyre!(e))?;
-            crate::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
+            matou_base::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Rotate { name, options }) => {
@@ -148,8 +149,8 @@ pub(super) fn run_lint_command(
         for finding in cx.catalogue.lint_stack(stack, &target)? {
             failed |= finding.severity == LintSeverity::Error;
             match json {
-                true => crate::out::print_json_line(&finding)?,
-                false => crate::out::print_hanging(format_args!("{finding}"))?,
+                true => matou_base::out::print_json_line(&finding)?,
+                false => matou_base::out::print_hanging(format_args!("{finding}"))?,
             }
         }
     }
@@ -160,24 +161,24 @@ pub(super) fn run_lint_command(
 }
 
 pub(super) fn run_migrate_command(cx: &FleetContext, file: &Path, write: bool) -> Result<ExitCode> {
-    let text = crate::files::read_text(file, crate::files::MAX_CONFIG_BYTES)
+    let text = matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
         .wrap_err_with(|| format!("{} can't be read", file.display()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let shown = file.display().to_string();
     let (new, notes) = migrate_file(&shown, &text, &name, &cx.config.edge.resolver)?;
     for note in notes {
-        crate::out::note_hanging(format_args!("{note}"));
+        matou_base::out::note_hanging(format_args!("{note}"));
     }
     match (write, new == text) {
         (true, true) => errln!("{shown}: nothing to do"),
         (true, false) => {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata()?.permissions().mode() & 0o777;
-            crate::files::write_atomically(file, new.as_bytes(), mode)
+            matou_base::files::write_atomically(file, new.as_bytes(), mode)
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
             errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }
-        (false, _) => crate::out::print_block(&new)?,
+        (false, _) => matou_base::out::print_block(&new)?,
     }
     Ok(Exit::Done.into())
 }
@@ -193,7 +194,7 @@ pub(super) async fn run_update_command(
     service: Option<&str>,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
-    let mut all = crate::ops::query_newer_versions(cx, app)
+    let mut all = matou_ops::query_newer_versions(cx, app)
         .await
         .map_err(|e| eyre!(e))?;
     if let Some(service) = service {
@@ -256,7 +257,7 @@ fn print_newer_versions(
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
     if options.wants_json() {
-        crate::out::print_json_line(all)?;
+        matou_base::out::print_json_line(all)?;
         return Ok(Exit::Done.into());
     }
     let mut known = true;
@@ -269,7 +270,7 @@ fn print_newer_versions(
         match &found.newer {
             Err(reason) => {
                 known = false;
-                crate::out::print_hanging(format_args!("  ? {reason}"))?;
+                matou_base::out::print_hanging(format_args!("  ? {reason}"))?;
             }
             Ok(newer) if newer.is_empty() => outln!("  = nothing newer of this kind")?,
             Ok(newer) => {

@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, job};
-use crate::backup::{BackupResult, NightlyBackup};
-use crate::model::Role;
-use crate::ops::{self, CheckData, FleetContext, RepoWork, Request};
-use crate::outln;
-use crate::text::InvalidInput;
-use crate::text::{clean_line, format_age, format_ago, human_bytes};
+use matou_backup::{BackupResult, NightlyBackup};
+use matou_base::outln;
+use matou_base::text::InvalidInput;
+use matou_base::text::{clean_line, format_age, format_ago, human_bytes};
+use matou_model::Role;
+use matou_ops as ops;
+use matou_ops::{CheckData, FleetContext, RepoWork, Request};
 
 /// What is done with repositories.
 #[derive(Debug, Subcommand)]
@@ -160,7 +161,7 @@ async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCod
             })
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
-        crate::out::print_json_line(
+        matou_base::out::print_json_line(
             &serde_json::json!({ "repositories": all, "schedule": schedule.ok() }),
         )?;
     } else {
@@ -194,13 +195,13 @@ async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCod
                 }
                 Err(e) => {
                     failed = true;
-                    crate::out::print_hanging(format_args!("{name:<10} {e}"))?;
+                    matou_base::out::print_hanging(format_args!("{name:<10} {e}"))?;
                 }
             }
         }
         match schedule {
             Ok(schedule) => print_nightly_backup(&schedule, now)?,
-            Err(e) => crate::out::print_hanging(format_args!("the timer can't be read: {e}"))?,
+            Err(e) => matou_base::out::print_hanging(format_args!("the timer can't be read: {e}"))?,
         }
     }
     Ok(match failed {
@@ -220,7 +221,7 @@ fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Re
         outln!("no timer runs: `matou provision --only backup` makes it")?;
     }
     if let Some(last) = &schedule.last {
-        crate::out::print_hanging(format_args!(
+        matou_base::out::print_hanging(format_args!(
             "last night {}: {}",
             format_ago(now, last.started),
             last.summary_line()
@@ -266,7 +267,7 @@ pub(super) async fn run_scheduled_backup(cx: &FleetContext) -> Result<ExitCode> 
     let (report, printed) = tokio::join!(ops::run_nightly_backup(cx, events, cancel), printing);
     stop.abort();
     printed?;
-    crate::out::print_hanging(format_args!("{}", report.summary_line()))?;
+    matou_base::out::print_hanging(format_args!("{}", report.summary_line()))?;
     Ok(match report.result {
         BackupResult::Failed => Exit::Failed.into(),
         BackupResult::Done | BackupResult::Warning => Exit::Done.into(),
@@ -280,7 +281,7 @@ pub(super) async fn run_snapshots_command(
 ) -> Result<ExitCode> {
     let all = ops::list_primary_snapshots(cx, app).await?;
     if json {
-        crate::out::print_json_line(&all)?;
+        matou_base::out::print_json_line(&all)?;
         return Ok(Exit::Done.into());
     }
     for listed in &all {

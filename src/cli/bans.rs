@@ -6,22 +6,22 @@ use color_eyre::eyre::Result;
 use jiff::Timestamp;
 
 use super::Exit;
-use crate::collect::read_all_bans;
-use crate::model::{Ban, NodeBans};
-use crate::ops::FleetContext;
-use crate::text::{clean_line, format_age};
+use matou_base::text::{clean_line, format_age};
+use matou_collect::read_all_bans;
+use matou_model::{Ban, NodeBans};
+use matou_ops::FleetContext;
 
 /// Carries out `matou bans`: prints them. Fails when a node can't be asked; a node without fail2ban
 /// is no failure.
 pub(super) async fn run_bans_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let nodes = read_all_bans(&cx.nodes).await;
     let written = match json {
-        true => crate::out::print_json_pretty(&nodes),
+        true => matou_base::out::print_json_pretty(&nodes),
         false => {
             let mut lines = nodes
                 .iter()
                 .flat_map(|n| format_node_bans(n, Timestamp::now()));
-            lines.try_for_each(|line| crate::outln!("{line}"))
+            lines.try_for_each(|line| matou_base::outln!("{line}"))
         }
     };
     match written {

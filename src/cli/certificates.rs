@@ -7,11 +7,11 @@ use color_eyre::eyre::{Result, eyre};
 use jiff::Timestamp;
 
 use super::{Exit, job};
-use crate::edge::EdgeEndpoints;
-use crate::model::{Certificate, CertificateState};
-use crate::ops::{FleetContext, Request};
-use crate::outln;
-use crate::text::clean_line;
+use matou_base::outln;
+use matou_base::text::clean_line;
+use matou_edge::EdgeEndpoints;
+use matou_model::{Certificate, CertificateState};
+use matou_ops::{FleetContext, Request};
 
 #[derive(Debug, Subcommand)]
 pub enum CertificateCommand {
@@ -40,7 +40,7 @@ pub(super) async fn run_certificates_command(
         return job::run_request(cx, Request::RenewCertificate { domain }, options).await;
     }
     let edge = EdgeEndpoints::load(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
-    let read = crate::collect::read_certificates(&cx.nodes, &edge).await;
+    let read = matou_collect::read_certificates(&cx.nodes, &edge).await;
     let certificates = read.map_err(|e| eyre!(e))?;
     let find = |domain: &str| {
         let found = certificates.iter().find(|c| c.domain == domain);
@@ -52,7 +52,7 @@ pub(super) async fn run_certificates_command(
             let mut served = find(domain)?.nodes.iter();
             let served = served.find_map(|(_, s)| s.as_ref().ok());
             let served = served.ok_or_else(|| eyre!("no node serves a certificate of {domain}"))?;
-            crate::out::print_block(&served.pem)?;
+            matou_base::out::print_block(&served.pem)?;
             Ok(Exit::Done.into())
         }
         _ => print_certificate_list(&certificates, json, cx),
@@ -66,7 +66,7 @@ fn print_certificate_list(
 ) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        crate::out::print_json_pretty(certificates)?;
+        matou_base::out::print_json_pretty(certificates)?;
     } else if certificates.is_empty() {
         outln!("no application has a domain")?;
     }
@@ -85,7 +85,7 @@ fn print_certificate_list(
             true => "stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it".to_owned(),
             false => c.problem(now, most).unwrap_or_default(),
         };
-        crate::out::print_hanging(format_args!(
+        matou_base::out::print_hanging(format_args!(
             "{:<32} {left:<24} {problem}",
             clean_line(&c.domain)
         ))?;
@@ -99,7 +99,7 @@ fn print_certificate_list(
 fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
     if json {
-        crate::out::print_json_pretty(c)?;
+        matou_base::out::print_json_pretty(c)?;
         return Ok(Exit::Done.into());
     }
     match c.orphan {
@@ -112,7 +112,7 @@ fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<E
     }
     for (node, served) in &c.nodes {
         match served {
-            Err(reason) => crate::out::print_hanging(format_args!("  {node}: {reason}"))?,
+            Err(reason) => matou_base::out::print_hanging(format_args!("  {node}: {reason}"))?,
             Ok(served) => {
                 outln!("  {node}: {} d left", served.days_left(now))?;
                 for link in &served.chain {
@@ -126,7 +126,7 @@ fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<E
                     )?;
                 }
                 if let Some(problem) = &served.problem {
-                    crate::out::print_hanging(format_args!("    {problem}"))?;
+                    matou_base::out::print_hanging(format_args!("    {problem}"))?;
                 }
             }
         }
@@ -145,7 +145,7 @@ fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<E
         }
     }
     if let Some(problem) = c.problem(now, most) {
-        crate::out::print_hanging(format_args!("  {problem}"))?;
+        matou_base::out::print_hanging(format_args!("  {problem}"))?;
     }
     Ok(match c.state_at(now, most) {
         CertificateState::Refused => Exit::Failed.into(),

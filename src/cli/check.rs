@@ -9,14 +9,16 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::Exit;
-use crate::collect::{Collectors, read_certificates, read_external_alerts, read_probes};
-use crate::config::state_path;
-use crate::model::{Datum, Fleet, Node, NodeLink, Update};
-use crate::monitor::{self, Alert, AlertEngine, AlertInputs, AlertSeverity, MonitorStore};
-use crate::ops::FleetContext;
-use crate::text::SafeText;
-use crate::text::{clean_line, format_age};
-use crate::{errln, outln};
+use matou_base::errln;
+use matou_base::outln;
+use matou_base::text::SafeText;
+use matou_base::text::{clean_line, format_age};
+use matou_collect::{Collectors, read_certificates, read_external_alerts, read_probes};
+use matou_config::state_path;
+use matou_model::{Datum, Fleet, Node, NodeLink, Update};
+use matou_monitor as monitor;
+use matou_monitor::{Alert, AlertEngine, AlertInputs, AlertSeverity, MonitorStore};
+use matou_ops::FleetContext;
 
 /// How long the slowest node is waited for.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -68,9 +70,9 @@ pub async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<E
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
     if form == CheckFormat::Metrics {
-        crate::out::print_block(&monitor::exposition::render_alert_metrics(&alerts, now))?;
+        matou_base::out::print_block(&monitor::exposition::render_alert_metrics(&alerts, now))?;
         let ages = monitor::backup_ages(&fleet);
-        crate::out::print_block(&monitor::exposition::render_backup_metrics(&ages))?;
+        matou_base::out::print_block(&monitor::exposition::render_backup_metrics(&ages))?;
         outln!("{}", monitor::exposition::END)?;
     } else if form == CheckFormat::Json {
         let report = CheckReport {
@@ -79,7 +81,7 @@ pub async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<E
             well,
             alerts: &alerts,
         };
-        crate::out::print_json_pretty(&report)?;
+        matou_base::out::print_json_pretty(&report)?;
     } else {
         print_alerts(&fleet, &alerts, now)?;
     }

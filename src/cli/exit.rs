@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::Report;
 
-use crate::backup::BackupError;
-use crate::collect::CollectError;
-use crate::config::ConfigError;
-use crate::docker::DockerError;
-use crate::edge::EdgeError;
-use crate::host::HostError;
-use crate::model::{NodeProblem, NodeProblemKind};
-use crate::ops::OpsError;
 use crate::own_log::LogError;
+use matou_backup::BackupError;
+use matou_collect::CollectError;
+use matou_config::ConfigError;
+use matou_docker::DockerError;
+use matou_edge::EdgeError;
+use matou_host::HostError;
+use matou_model::{NodeProblem, NodeProblemKind};
+use matou_ops::OpsError;
 
 /// Returns the text at the end of `matou --help`.
 pub fn exit_help() -> String {

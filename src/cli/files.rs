@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, eyre};
 
 use super::Exit;
-use crate::ops::{self, AppFilesState, FleetContext};
-use crate::outln;
-use crate::stack::check_app_name;
+use matou_base::outln;
+use matou_ops as ops;
+use matou_ops::{AppFilesState, FleetContext};
+use matou_stack::check_app_name;
 
 /// Carries out `matou files`: lists what differs, or copies one application's files here. Ends with
 /// 1 when something differs.

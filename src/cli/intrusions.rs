@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Exit;
-use crate::collect::read_intrusions;
-use crate::errln;
-use crate::model::{IntrusionGroup, NodeIntrusions, NodeProblem, group_intrusions};
-use crate::ops::FleetContext;
-use crate::text::{clean_line, format_age};
-use crate::units::parse_human_duration;
+use matou_base::errln;
+use matou_base::text::{clean_line, format_age};
+use matou_base::units::parse_human_duration;
+use matou_collect::read_intrusions;
+use matou_model::{IntrusionGroup, NodeIntrusions, NodeProblem, group_intrusions};
+use matou_ops::FleetContext;
 
 #[derive(Debug, Args)]
 pub struct IntrusionOptions {
@@ -62,7 +62,7 @@ pub(super) async fn run_intrusions_command(
                 nodes: nodes.collect(),
                 intrusions: groups,
             };
-            crate::out::print_json_pretty(&report)
+            matou_base::out::print_json_pretty(&report)
         }
         false => {
             if groups.is_empty() && nodes.iter().any(|n| n.problem.is_none()) {
@@ -71,7 +71,7 @@ pub(super) async fn run_intrusions_command(
             print_node_problems(&nodes);
             groups
                 .iter()
-                .try_for_each(|g| crate::outln!("{}", format_intrusion_group(g, now)))
+                .try_for_each(|g| matou_base::outln!("{}", format_intrusion_group(g, now)))
         }
     };
     match written {
@@ -87,7 +87,7 @@ fn print_node_problems(nodes: &[NodeIntrusions]) {
     for node in nodes {
         let name = clean_line(&node.node);
         if let Some(problem) = &node.problem {
-            crate::out::note_hanging(format_args!("{name}: {}", clean_line(problem.as_str())));
+            matou_base::out::note_hanging(format_args!("{name}: {}", clean_line(problem.as_str())));
         }
         if node.cut {
             errln!("{name}: older alerts are left out");

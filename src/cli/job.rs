@@ -11,10 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::collect::CollectError;
-use crate::job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
-use crate::ops::{self, FleetContext, OpsError, Request};
-use crate::{errln, outln};
+use matou_base::errln;
+use matou_base::outln;
+use matou_collect::CollectError;
+use matou_job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
+use matou_ops as ops;
+use matou_ops::{FleetContext, OpsError, Request};
 
 /// How often a plan is made again because the fleet changed meanwhile.
 const MAX_PLANS: u32 = 5;
@@ -303,7 +305,7 @@ fn end_not_built(options: &JobOptions, error: OpsError) -> Result<ExitCode> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    Ok(crate::out::print_json_line(value)?)
+    Ok(matou_base::out::print_json_line(value)?)
 }
 
 fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
@@ -321,13 +323,19 @@ fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
                     }
                 }
                 Ok(Check::Unknown(why)) => {
-                    crate::out::print_hanging(format_args!("  {node}: … {}: {why}", step.step))?;
+                    matou_base::out::print_hanging(format_args!(
+                        "  {node}: … {}: {why}",
+                        step.step
+                    ))?;
                 }
                 // A node that does not answer fails every check with the same words: they are
                 // printed once.
                 Err(why) if said.contains(&why) => {}
                 Err(why) => {
-                    crate::out::print_hanging(format_args!("  {node}: ! {}: {why}", step.step))?;
+                    matou_base::out::print_hanging(format_args!(
+                        "  {node}: ! {}: {why}",
+                        step.step
+                    ))?;
                     said.push(why);
                 }
             }
@@ -348,7 +356,7 @@ fn ask_for_decision(plan: &Plan, options: &JobOptions) -> Result<Option<String>>
     if asked.is_empty() || options.yes || options.dry_run || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    crate::out::print_prompt(format_args!(
+    matou_base::out::print_prompt(format_args!(
         "Type {} to accept it, or nothing to leave it: ",
         asked.join(" or ")
     ))?;
@@ -368,9 +376,9 @@ fn ask_for_confirmation(plan: &Plan, options: &JobOptions) -> Result<bool> {
     }
     match &plan.confirm {
         Confirm::TypeName(name) => {
-            crate::out::print_prompt(format_args!("Type {name} to go on: "))?;
+            matou_base::out::print_prompt(format_args!("Type {name} to go on: "))?;
         }
-        _ => crate::out::print_prompt(format_args!("Go on? [y/N] "))?,
+        _ => matou_base::out::print_prompt(format_args!("Go on? [y/N] "))?,
     }
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -405,11 +413,11 @@ pub(super) fn show_event(event: &JobEvent, options: &JobOptions) -> Result<()> {
         )?,
         JobEvent::StepFailed {
             node, step, error, ..
-        } => crate::out::note_hanging(format_args!("{node}: {step} FAILED: {error}")),
+        } => matou_base::out::note_hanging(format_args!("{node}: {step} FAILED: {error}")),
         JobEvent::Finished { outcome, took } => match outcome {
             JobOutcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
             JobOutcome::Failed { reason } => {
-                crate::out::note_hanging(format_args!("failed: {reason}"));
+                matou_base::out::note_hanging(format_args!("failed: {reason}"));
             }
             JobOutcome::Cancelled => errln!("cancelled"),
         },

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
-use crate::collect::{LogBatch, LogWindow, follow_journal, follow_service};
-use crate::host::HostError;
-use crate::ops::FleetContext;
-use crate::text;
+use matou_base::text;
+use matou_collect::{LogBatch, LogWindow, follow_journal, follow_service};
+use matou_host::HostError;
+use matou_ops::FleetContext;
 
 /// Options of both kinds of log.
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ async fn print_log_batches(
     mut arriving: mpsc::Receiver<LogBatch>,
     options: &LogOptions,
 ) -> Result<ExitCode> {
-    let colours = crate::out::is_stdout_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = matou_base::out::is_stdout_terminal() && std::env::var_os("NO_COLOR").is_none();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -102,10 +102,11 @@ async fn print_log_batches(
                 None => format!("{} | ", line.from),
             };
             let written = match colours {
-                true => {
-                    crate::out::print_coloured(&from, &text::ColouredLine::from_bytes(&line.bytes))
-                }
-                false => crate::outln!("{from}{}", text::clean_log_line(&line.bytes)),
+                true => matou_base::out::print_coloured(
+                    &from,
+                    &text::ColouredLine::from_bytes(&line.bytes),
+                ),
+                false => matou_base::outln!("{from}{}", text::clean_log_line(&line.bytes)),
             };
             match written {
                 Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {

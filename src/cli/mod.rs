@@ -25,12 +25,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use color_eyre::eyre::Result;
 
-use crate::config::Config;
-use crate::lab::LabCommand;
-use crate::model::{Availability, Role};
-use crate::ops::{FleetContext, Request};
-use crate::outln;
-use crate::text::InvalidInput;
+use matou_base::outln;
+use matou_base::text::InvalidInput;
+use matou_config::Config;
+use matou_lab::LabCommand;
+use matou_model::{Availability, Role};
+use matou_ops::{FleetContext, Request};
 
 pub use exit::Exit;
 
@@ -410,7 +410,7 @@ fn program_help() -> String {
 fn provision_help() -> String {
     format!(
         "Concerns, in their order: {}.\nA second run changes nothing; docs/provisioning.md says what each does and how to undo it.",
-        crate::config::CONCERNS.join(", ")
+        matou_config::CONCERNS.join(", ")
     )
 }
 
@@ -430,7 +430,7 @@ impl Cli {
     /// Reads the configuration and opens the fleet.
     ///
     /// # Errors
-    /// [`crate::config::ConfigError`], which names file, line and column.
+    /// [`matou_config::ConfigError`], which names file, line and column.
     pub fn open_fleet(&self) -> Result<FleetContext> {
         FleetContext::open(Config::load(self.config.as_deref())?)
     }
@@ -449,7 +449,7 @@ impl Cli {
                 let mut app = Self::command();
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut app, "matou", &mut script);
-                crate::out::print_block(&String::from_utf8_lossy(&script))?;
+                matou_base::out::print_block(&String::from_utf8_lossy(&script))?;
                 return Ok(ExitCode::SUCCESS);
             }
             CliCommand::Config => return self.print_config(),
@@ -460,7 +460,7 @@ impl Cli {
             _ => {
                 let cx = self.open_fleet()?;
                 for warning in &cx.config.warnings {
-                    crate::out::note_hanging(format_args!("warning: {warning}"));
+                    matou_base::out::note_hanging(format_args!("warning: {warning}"));
                 }
                 let mut cx = cx;
                 // The nightly run on a manager uses the apps/ and stacks/ that were pushed to the
@@ -471,10 +471,10 @@ impl Cli {
                         scheduled: true,
                         ..
                     }
-                ) && crate::ops::take_over_fleet_files(&cx)
+                ) && matou_ops::take_over_fleet_files(&cx)
                     .await
                     .unwrap_or_else(|why| {
-                        crate::out::note_hanging(format_args!(
+                        matou_base::out::note_hanging(format_args!(
                             "warning: apps/ and stacks/ are as they were: {why}"
                         ));
                         false
@@ -486,7 +486,7 @@ impl Cli {
                 let result = self.run_on_fleet(&cx).await;
                 cx.nodes.close().await;
                 if let Some(why) = cx.journal.write_trouble() {
-                    crate::errln!("warning: what was done is not remembered: {why}");
+                    matou_base::errln!("warning: what was done is not remembered: {why}");
                 }
                 return result;
             }
@@ -522,9 +522,9 @@ impl Cli {
                 variables,
             } => {
                 let variables = variables.iter().cloned().collect();
-                let target = crate::stack::RenderTarget::for_fleet(&cx.config);
+                let target = matou_stack::RenderTarget::for_fleet(&cx.config);
                 let rendered = cx.catalogue.render_stack(stack, app, &variables, &target)?;
-                crate::out::print_block(&rendered.yaml)?;
+                matou_base::out::print_block(&rendered.yaml)?;
                 Ok(ExitCode::SUCCESS)
             }
             CliCommand::Deploy {
@@ -666,7 +666,7 @@ impl Cli {
                 accept,
                 options,
             } => {
-                let asked = crate::provision::ProvisionOptions {
+                let asked = matou_provision::ProvisionOptions {
                     only: only.clone(),
                     skip: skip.clone(),
                     nodes: nodes.clone(),
@@ -769,7 +769,7 @@ impl Cli {
             None => outln!("no config.toml: this machine alone is the fleet")?,
         }
         for warning in &config.warnings {
-            crate::out::print_hanging(format_args!("warning: {warning}"))?;
+            matou_base::out::print_hanging(format_args!("warning: {warning}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,8 +7,8 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::{job, recover};
-use crate::ops::{FleetContext, Request, recover::RecoveryFindings, relocate};
-use crate::recover::RecoveryKind;
+use matou_ops::{FleetContext, Request, recover::RecoveryFindings, relocate};
+use matou_recover::RecoveryKind;
 
 #[derive(Debug, Args)]
 pub struct MoveArgs {

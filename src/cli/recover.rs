@@ -7,15 +7,16 @@ use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, bail, eyre};
 
 use super::{Exit, job};
-use crate::backup::FleetId;
-use crate::config::{Config, RepositoryConfig};
-use crate::job::Job;
-use crate::ops::{FleetContext, OpsError, Request, recover};
-use crate::recover::{
+use matou_backup::FleetId;
+use matou_base::errln;
+use matou_base::outln;
+use matou_config::{Config, RepositoryConfig};
+use matou_job::Job;
+use matou_ops::{FleetContext, OpsError, Request, recover};
+use matou_recover::{
     BootstrapOptions, DrillOptions, NewServer, RecoveryKind, RecoveryReport, Timeline,
     bootstrap_fleet_folder, list_recovery_reports, run_drill,
 };
-use crate::{errln, outln};
 
 /// What `matou recover` needs when there is no config.toml: it is in the repository.
 #[derive(Debug, Args)]
@@ -110,15 +111,17 @@ impl RecoverOptions {
             ssh,
             settings: match &self.settings {
                 None => String::new(),
-                Some(file) => crate::files::read_text(file, crate::files::MAX_CONFIG_BYTES)
-                    .wrap_err_with(|| format!("{} can't be read", file.display()))?,
+                Some(file) => {
+                    matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
+                        .wrap_err_with(|| format!("{} can't be read", file.display()))?
+                }
             },
         };
         if wanted.servers.is_empty() {
             bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
         }
         // A closed pipe does not stop the recovery.
-        let say = |said: &str| drop(crate::out::print_hanging(format_args!("{said}")));
+        let say = |said: &str| drop(matou_base::out::print_hanging(format_args!("{said}")));
         let (config, snapshot) = bootstrap_fleet_folder(&wanted, &folder, None, &say).await?;
         outln!(
             "{} is of {} (snapshot {})",
@@ -144,7 +147,7 @@ pub(super) async fn run_recover_command(
     };
     let cx = FleetContext::open(Config::load(path.as_deref())?)?;
     for warning in &cx.config.warnings {
-        crate::out::note_hanging(format_args!("warning: {warning}"));
+        matou_base::out::note_hanging(format_args!("warning: {warning}"));
     }
     let findings = recover::RecoveryFindings::default();
     let how = recover::RebuildOptions {
@@ -194,8 +197,8 @@ pub(super) async fn run_reported_job(
 
 fn print_recovery_report(report: &RecoveryReport, options: &job::JobOptions) -> Result<()> {
     match options.wants_json() {
-        true => crate::out::print_json_line(report)?,
-        false => crate::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
+        true => matou_base::out::print_json_line(report)?,
+        false => matou_base::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
     }
     keep_recovery_report(report, options.wants_json())
 }
@@ -237,7 +240,7 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
     if args.history {
         let reports = list_recovery_reports(RecoveryKind::Drill, fleet);
         if args.json {
-            crate::out::print_json_line(&reports)?;
+            matou_base::out::print_json_line(&reports)?;
         } else if reports.is_empty() {
             outln!("no drill was made yet")?;
         }
@@ -259,13 +262,13 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
     let json = args.json;
     let report = run_drill(&cx.config, &options, &|said| {
         if !json {
-            drop(crate::out::print_hanging(format_args!("{said}")));
+            drop(matou_base::out::print_hanging(format_args!("{said}")));
         }
     })
     .await?;
     match json {
-        true => crate::out::print_json_line(&report)?,
-        false => crate::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
+        true => matou_base::out::print_json_line(&report)?,
+        false => matou_base::out::print_block(&format!("\n{}\n", report.render_markdown()))?,
     }
     keep_recovery_report(&report, json)?;
     match &report.failure {

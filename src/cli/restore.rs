@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use color_eyre::eyre::Result;
 
 use super::job;
-use crate::ops::{FleetContext, Request, RestoreDestination, RestoreScope};
+use matou_ops::{FleetContext, Request, RestoreDestination, RestoreScope};
 
 /// What is restored, from where, and where to.
 #[derive(Debug, Args)]

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Exit;
-use crate::collect::LogStore;
-use crate::model::{LogRecord, LogSearch};
-use crate::ops::FleetContext;
-use crate::text::clean_line;
-use crate::units::parse_human_duration;
+use matou_base::text::clean_line;
+use matou_base::units::parse_human_duration;
+use matou_collect::LogStore;
+use matou_model::{LogRecord, LogSearch};
+use matou_ops::FleetContext;
 
 /// Records that may be asked for.
 const MOST: i64 = 5000;
@@ -83,8 +83,8 @@ pub(super) async fn run_search_command(
 /// Prints records. Returns false when nobody reads the output.
 fn print_log_records(found: &[LogRecord], json: bool) -> Result<bool> {
     let written = found.iter().try_for_each(|record| match json {
-        true => crate::out::print_json_line(record),
-        false => crate::outln!("{}", format_log_record(record)),
+        true => matou_base::out::print_json_line(record),
+        false => matou_base::outln!("{}", format_log_record(record)),
     });
     match written {
         Ok(()) => Ok(true),

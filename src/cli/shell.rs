@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{Context as _, Result};
 
-use crate::ops::{self, FleetContext};
+use matou_ops as ops;
+use matou_ops::FleetContext;
 
 /// Opens the shell and returns its exit code.
 pub async fn run_shell_command(cx: &FleetContext, name: &str) -> Result<ExitCode> {

@@ -7,11 +7,11 @@ use color_eyre::eyre::Result;
 use tokio::sync::mpsc;
 
 use super::Exit;
-use crate::collect::Collectors;
-use crate::model::{Fleet, Node, NodeLink};
-use crate::ops::FleetContext;
-use crate::outln;
-use crate::text::{clean_line, human_bytes};
+use matou_base::outln;
+use matou_base::text::{clean_line, human_bytes};
+use matou_collect::Collectors;
+use matou_model::{Fleet, Node, NodeLink};
+use matou_ops::FleetContext;
 
 /// How long the slowest node is waited for.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 pub async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let fleet = read_fleet_once(cx).await;
     if json {
-        crate::out::print_json_pretty(&fleet)?;
+        matou_base::out::print_json_pretty(&fleet)?;
     } else {
         print_fleet(&fleet)?;
     }
@@ -125,7 +125,7 @@ fn print_node_status(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
     };
     let role = match swarm {
         Some(s) if s.leader => "leader",
-        Some(s) if s.role == crate::model::Role::Manager => "manager",
+        Some(s) if s.role == matou_model::Role::Manager => "manager",
         Some(_) => "worker",
         None => "-",
     };

@@ -1,0 +1,363 @@
+//! What belongs to an application: the folders of its volumes on the storage node, its secrets, its
+//! dumps.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::BackupError;
+use matou_config::{Config, StorageDriver};
+use matou_docker::{NodeHandle, Nodes};
+use matou_host::ConfinedFolders;
+use matou_model::Swarm;
+use matou_stack::{AppFile, BackupSpec, Catalogue, RenderTarget, is_app_name};
+
+/// Name of the manifest in an application's dumps folder.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Folder of the fleet's own files, below [`matou_folder`]; also the tag of their snapshots.
+pub const FLEET: &str = "fleet";
+
+/// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
+pub fn matou_folder(config: &Config) -> PathBuf {
+    config.storage.path.join(".matou")
+}
+
+/// Where root follows no link on the storage node: the data of all applications, and matou's own.
+pub fn confined_data_folder(config: &Config) -> ConfinedFolders {
+    ConfinedFolders::new(&config.storage.path)
+}
+
+/// A volume and the folder of the storage node that holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFolder {
+    /// As the engine names it.
+    pub name: String,
+    pub folder: PathBuf,
+}
+
+/// What belongs to one application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppStorage {
+    pub app: String,
+    /// The storage node, where restic runs.
+    pub node: String,
+    pub volumes: Vec<VolumeFolder>,
+    /// Folder of its secrets; it may not be there.
+    pub secrets: PathBuf,
+    /// Folder of its manifest and a copy of its file.
+    pub dumps: PathBuf,
+    /// Dumps and exclusions, from its stack.
+    pub spec: BackupSpec,
+    /// What it is made from; `None` when it was deployed by something else than matou.
+    pub file: Option<AppFile>,
+}
+
+/// `manifest.json` in an application's dumps folder: what a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub app: String,
+    pub fleet: String,
+    /// When it was written, just before the snapshot.
+    pub time: Timestamp,
+    pub volumes: Vec<VolumeFolder>,
+    #[serde(default)]
+    pub dumps: Vec<ManifestDump>,
+    /// Service and image, with its digest where it is known.
+    #[serde(default)]
+    pub images: Vec<(String, String)>,
+    /// Services that earlier snapshots had dumps of, while the application has no file any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<String>,
+    /// SHA-256 of the rendered stack; empty without a file.
+    #[serde(default)]
+    pub stack: String,
+}
+
+/// A dump that a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestDump {
+    pub service: String,
+    /// `mariadb`, `mysql`, `postgresql`, `mongodb`, `sqlite`, `command`.
+    pub engine: String,
+    /// All databases when there is none.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Path in the container.
+    pub file: String,
+    /// Path of that file on the storage node.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Lists the applications of a fleet: those with a file in apps/, and those that run and have
+/// volumes. Sorted. Names that can't be an application's are left out: [`list_odd_app_names`] has
+/// them.
+pub fn list_app_names(config: &Config, swarm: &Swarm) -> Vec<String> {
+    let mut names = config
+        .folder()
+        .map_or_else(Vec::new, |f| AppFile::list_names(&f));
+    names.extend(stacks_with_volumes(swarm).filter(|name| is_app_name(name)));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Lists stacks that run and have volumes, but whose names can't be a part of paths and tags: none
+/// of them is backed up, and that has to be shown. Sorted.
+pub fn list_odd_app_names(swarm: &Swarm) -> Vec<String> {
+    let mut names: Vec<String> = stacks_with_volumes(swarm)
+        .filter(|n| !is_app_name(n))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn stacks_with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
+    let services = swarm.services.iter().filter(|s| !s.volumes.is_empty());
+    services.map(|s| s.stack.clone().unwrap_or_else(|| s.name.clone()))
+}
+
+impl AppStorage {
+    /// Loads what belongs to `app`, by its file in apps/, or, without one, by its running services.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: there is no such application, or a volume of it lies where the
+    /// storage node does not see it.
+    pub async fn load(
+        app: &str,
+        config: &Config,
+        nodes: &Nodes,
+        catalogue: &Catalogue,
+    ) -> Result<Self, BackupError> {
+        let wrong = |e: String| BackupError::Wrong(e);
+        let storage = backup_storage_node(config, nodes)?;
+        let file = match config.folder() {
+            Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
+            None => None,
+        };
+        let (named, spec) = match &file {
+            Some(file) => {
+                let target = RenderTarget::for_app(config, file);
+                let rendered = catalogue
+                    .render_stack(&file.stack, app, &file.variables, &target)
+                    .map_err(|e| wrong(e.to_string()))?;
+                let extension = catalogue
+                    .find_extension(&file.stack)
+                    .map_err(|e| wrong(e.to_string()))?;
+                (rendered.volumes.named, extension.backup)
+            }
+            None => (
+                list_running_volumes(app, nodes).await?,
+                BackupSpec::default(),
+            ),
+        };
+        let mut volumes = Vec::new();
+        for (name, folder) in named {
+            let folder = match folder {
+                Some(folder) => folder,
+                None => find_volume_folder(app, &name, storage, nodes, config).await?,
+            };
+            volumes.push(VolumeFolder { name, folder });
+        }
+        let data = matou_folder(config);
+        Ok(Self {
+            app: app.to_owned(),
+            node: config.storage.node.clone(),
+            volumes,
+            secrets: data.join("secrets").join(app),
+            dumps: data.join("dumps").join(app),
+            spec,
+            file,
+        })
+    }
+
+    /// The folders in which root follows no link while it reads this application's data.
+    pub fn confined_folders(&self, config: &Config) -> ConfinedFolders {
+        confined_data_folder(config).with_folders(self.volumes.iter().map(|v| &v.folder))
+    }
+
+    /// Where a path of a service's container is on the storage node, when one of its volumes holds
+    /// it; `mounts` are the container's volumes and where they are mounted.
+    pub fn path_on_storage(&self, mounts: &[(String, String)], path: &str) -> Option<PathBuf> {
+        let (volume, rest) = mounts
+            .iter()
+            .filter_map(|(volume, at)| Some((volume, Path::new(path).strip_prefix(at).ok()?)))
+            .min_by_key(|(_, rest)| rest.components().count())?;
+        let plain = rest
+            .components()
+            .all(|c| matches!(c, std::path::Component::Normal(_)));
+        let folder = &self.volumes.iter().find(|v| v.name == *volume)?.folder;
+        plain.then(|| folder.join(rest))
+    }
+}
+
+/// The storage node.
+///
+/// # Errors
+/// When config.toml has none of that name.
+pub(super) fn backup_storage_node<'a>(
+    config: &Config,
+    nodes: &'a Nodes,
+) -> Result<&'a NodeHandle, BackupError> {
+    nodes.get(&config.storage.node).ok_or_else(|| {
+        BackupError::Wrong(format!(
+            "[storage] node = {:?} is not among the nodes of config.toml",
+            config.storage.node
+        ))
+    })
+}
+
+/// Volumes of the running services of an application that has no file.
+async fn list_running_volumes(
+    app: &str,
+    nodes: &Nodes,
+) -> Result<Vec<(String, Option<PathBuf>)>, BackupError> {
+    let failed = |e: matou_docker::DockerError| BackupError::Wrong(e.to_string());
+    let manager = nodes.find_manager().await.map_err(failed)?;
+    let swarm = manager.docker.query_swarm().await.map_err(failed)?;
+    let services = swarm
+        .services
+        .iter()
+        .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
+    let mut volumes: Vec<String> = Vec::new();
+    let mut any = false;
+    for service in services {
+        any = true;
+        volumes.extend(service.volumes.iter().cloned());
+    }
+    if !any {
+        return Err(BackupError::Wrong(format!(
+            "there is no application {app:?}: it has no apps/{app}.toml beside config.toml, and nothing of that name runs"
+        )));
+    }
+    volumes.sort();
+    volumes.dedup();
+    Ok(volumes.into_iter().map(|v| (v, None)).collect())
+}
+
+/// Finds the folder of a volume whose stack does not name it.
+async fn find_volume_folder(
+    app: &str,
+    name: &str,
+    storage: &NodeHandle,
+    nodes: &Nodes,
+    config: &Config,
+) -> Result<PathBuf, BackupError> {
+    let mut elsewhere = None;
+    let mut silent = None;
+    for node in nodes.iter() {
+        let volumes = match node.docker.list_volumes().await {
+            Ok(volumes) => volumes,
+            Err(e) => {
+                silent = Some(e.to_string());
+                continue;
+            }
+        };
+        let Some(volume) = volumes.into_iter().find(|v| v.name == name) else {
+            continue;
+        };
+        // The local driver with a device is a folder that somebody else chose.
+        let device = volume
+            .options
+            .get("device")
+            .and_then(|d| d.rsplit(':').next())
+            .filter(|d| d.starts_with('/'));
+        if let Some(device) = device {
+            return Ok(PathBuf::from(device));
+        }
+        if node.config.name == storage.config.name {
+            return Ok(PathBuf::from(volume.mountpoint));
+        }
+        elsewhere = Some(node.config.name.clone());
+    }
+    let kept = storage.config.name.as_str();
+    Err(BackupError::Wrong(match (elsewhere, silent) {
+        (Some(node), _) if config.storage.driver == StorageDriver::Local => format!(
+            "the volume {name} of {app} lies on {node}, and backups are made on {kept}: pin the service to {kept} (`placement: constraints: [node.hostname == {kept}]`), or set [storage] driver to one that all nodes share"
+        ),
+        (Some(node), _) => format!(
+            "the volume {name} of {app} lies on {node} alone: deploy {app} again, so that it gets the fleet's storage"
+        ),
+        (None, Some(reason)) => {
+            format!("where the volume {name} of {app} is can't be told: {reason}")
+        }
+        (None, None) => format!(
+            "the volume {name} of {app} is on no node: deploy {app} first (`matou redeploy {app}`)"
+        ),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_model::{Service, ServiceMode};
+
+    #[test]
+    fn an_odd_name_is_told_and_stops_no_other() {
+        let service = |name: &str, stack: Option<&str>| Service {
+            id: name.into(),
+            name: name.into(),
+            stack: stack.map(str::to_owned),
+            image: "x".into(),
+            mode: ServiceMode::Replicated(1),
+            wanted: 1,
+            running: 1,
+            domains: Vec::new(),
+            ports: Vec::new(),
+            labels: Default::default(),
+            environment: Default::default(),
+            volumes: vec![format!("{name}_data")],
+            created_at: None,
+            updated_at: None,
+            update: None,
+            version: 1,
+        };
+        let swarm = Swarm {
+            services: vec![
+                service("shop_web", Some("shop")),
+                service("odd", Some("my app")),
+                service("odd2", Some("../../etc")),
+                service("loose", None),
+            ],
+            ..Swarm::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\n").unwrap();
+        std::fs::create_dir(dir.path().join("apps")).unwrap();
+        for name in ["blog.toml", "._blog.toml", "a b.toml"] {
+            std::fs::write(dir.path().join("apps").join(name), "").unwrap();
+        }
+        let config = Config::read_file(&path).unwrap();
+        assert_eq!(list_app_names(&config, &swarm), ["blog", "loose", "shop"]);
+        assert_eq!(list_odd_app_names(&swarm), ["../../etc", "my app"]);
+    }
+
+    #[test]
+    fn a_path_of_a_container_is_found_in_its_volume() {
+        let layout = AppStorage {
+            app: "blog".into(),
+            node: "n1".into(),
+            volumes: vec![VolumeFolder {
+                name: "blog_db".into(),
+                folder: "/mnt/data/blog_db".into(),
+            }],
+            secrets: "/mnt/data/.matou/secrets/blog".into(),
+            dumps: "/mnt/data/.matou/dumps/blog".into(),
+            spec: BackupSpec::default(),
+            file: None,
+        };
+        let mounts = [("blog_db".to_owned(), "/var/lib/mysql".to_owned())];
+        let at = |path| layout.path_on_storage(&mounts, path);
+        assert_eq!(
+            at("/var/lib/mysql/matou-dump.sql"),
+            Some("/mnt/data/blog_db/matou-dump.sql".into())
+        );
+        assert_eq!(at("/var/lib/mysql/../../etc/passwd"), None);
+        assert_eq!(at("/tmp/x"), None);
+    }
+}

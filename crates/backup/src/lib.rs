@@ -1,0 +1,53 @@
+//! restic on the storage node: how it is called, what it says, what belongs to an application.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod app_storage;
+mod error;
+pub mod identity;
+pub mod listing;
+mod messages;
+mod ownership;
+mod report;
+mod restic;
+mod restore_state;
+mod retention;
+mod secrets;
+mod snapshot_counts;
+
+pub use app_storage::{
+    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined_data_folder,
+    list_app_names, list_odd_app_names, matou_folder,
+};
+pub use error::{BackupError, GAVE_UP, ResticLock};
+pub use messages::{
+    DiffChange, DiffStatistics, ForgetGroup, LsNode, RepositoryStats, ResticErrorLine,
+    ResticMessage, ResticSnapshot, ResticStatus, ResticSummary, RestoreStatus, RestoreSummary,
+    SnapshotSummary, parse_restic_message,
+};
+pub use ownership::{
+    ClockPair, FleetId, FleetIdentity, SnapshotOwner, SnapshotRefusal, SnapshotView,
+    contradicts_manifest,
+};
+pub use report::{
+    AppBackupReport, BACKUP_TIMER, BackupReport, BackupResult, NightlyBackup, REPORTS_FOLDER,
+    read_backup_reports,
+};
+pub use restic::{INCOMPLETE, RepositoryAccess, Restic, ResticVersion, RetryWatch};
+pub use restore_state::{FolderSwap, RestorePhase, RestoreState};
+pub use retention::{
+    ForgetQuery, ForgottenSnapshots, collect_forgotten, forget_args, forget_queries,
+};
+pub use secrets::read_repository_password;
+pub use snapshot_counts::{SnapshotCounts, SnapshotLoss};

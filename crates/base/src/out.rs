@@ -1,0 +1,185 @@
+//! What the command line prints: everything goes through here, and nothing that a terminal obeys or
+//! hides comes out. `clippy.toml` refuses `println!` and its kin everywhere else.
+//!
+//! Not of the command line: the console draws through `ui::terminal`; `matou shell` and `matou lab ssh`
+//! hand the terminal to what runs on the node, as ssh does.
+#![expect(clippy::disallowed_methods, reason = "this is where it is done")]
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::text::{ColouredLine, escape_json, escape_line, escape_lines};
+
+/// Prints one line on standard output, as [`print_line()`] does.
+#[macro_export]
+macro_rules! outln {
+    ($($text:tt)*) => {
+        $crate::out::print_line(format_args!($($text)*))
+    };
+}
+
+/// Prints one line on standard error, as [`note_line`] does.
+#[macro_export]
+macro_rules! errln {
+    ($($text:tt)*) => {
+        $crate::out::note_line(format_args!($($text)*))
+    };
+}
+
+/// One line on standard output; a newline or a carriage return inside is shown as such.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_line(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let text = text.to_string();
+    write_whole_line(&mut io::stdout().lock(), &escape_line(&text))
+}
+
+/// One line on standard error.
+pub fn note_line(text: fmt::Arguments<'_>) {
+    let text = text.to_string();
+    // There is nobody left to tell when this fails.
+    let _ = write_whole_line(&mut io::stderr().lock(), &escape_line(&text));
+}
+
+/// A question on standard error: the answer is typed behind it.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    err.write_all(escape_line(&text.to_string()).as_bytes())?;
+    err.flush()
+}
+
+/// Several lines on standard output, laid out by matou: newlines and tabs stay. No newline is added.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_block(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(escape_lines(text).as_bytes())?;
+    out.flush()
+}
+
+/// Prints several lines, laid out by matou, on standard error, with a newline at the end.
+pub fn note_block(text: &str) {
+    // There is nobody left to tell when this fails.
+    let _ = write_whole_line(&mut io::stderr().lock(), &escape_lines(text));
+}
+
+/// Prints a text from outside that may have several lines. All but the first are indented, so that
+/// none can be taken for a line of matou's.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
+    write_whole_line(
+        &mut io::stdout().lock(),
+        &indent_following_lines(&text.to_string()),
+    )
+}
+
+/// Prints a text from outside on standard error, as [`print_hanging`] does on standard output.
+pub fn note_hanging(text: fmt::Arguments<'_>) {
+    // There is nobody left to tell when this fails.
+    let _ = write_whole_line(
+        &mut io::stderr().lock(),
+        &indent_following_lines(&text.to_string()),
+    );
+}
+
+/// Prints a line of a log with its own colours, behind `from`, which says where it comes from.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_coloured(from: &str, text: &ColouredLine) -> io::Result<()> {
+    write_whole_line(
+        &mut io::stdout().lock(),
+        &format!("{}{text}", escape_line(from)),
+    )
+}
+
+/// Prints a value unchanged, with a newline, for the program behind a pipe; at a terminal it is
+/// escaped.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_value(text: &str) -> io::Result<()> {
+    match is_stdout_terminal() {
+        true => write_whole_line(&mut io::stdout().lock(), &escape_lines(text)),
+        false => write_whole_line(&mut io::stdout().lock(), text),
+    }
+}
+
+/// One JSON object in one line.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_json_line(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
+}
+
+/// Prints JSON over several lines, for people.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
+}
+
+/// Whether somebody looks at standard output.
+pub fn is_stdout_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Makes panics print through this module too. The console has a hook of its own.
+pub fn install_cli_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let trace = std::backtrace::Backtrace::capture();
+        let trace = match trace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+            _ => String::new(),
+        };
+        note_block(&format!(
+            "a bug in matou: thread '{name}' {info}{trace}\nRUST_BACKTRACE=1 shows where it came from"
+        ));
+    }));
+}
+
+fn write_whole_line(to: &mut impl Write, text: &str) -> io::Result<()> {
+    // One write a line: what is written at the same time stays whole.
+    to.write_all(format!("{text}\n").as_bytes())?;
+    to.flush()
+}
+
+fn indent_following_lines(text: &str) -> String {
+    escape_lines(text.trim_end_matches('\n')).replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payloads::{PAYLOADS, is_safe};
+
+    #[test]
+    fn a_text_of_several_lines_can_t_look_like_two_of_matou_s() {
+        assert_eq!(
+            indent_following_lines("n1: no\nmatou: done\r\nx\n"),
+            "n1: no\n    matou: done\n    x"
+        );
+        for payload in PAYLOADS {
+            let text = indent_following_lines(&format!("first {payload} last"));
+            assert!(is_safe(&text), "{text:?}");
+            for line in text.lines().skip(1) {
+                assert!(line.starts_with("    "), "{text:?}");
+            }
+        }
+    }
+}

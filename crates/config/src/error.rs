@@ -1,0 +1,141 @@
+//! Errors of config.toml that point at the place, as a compiler does.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file; for a missing one, its name.
+    pub path: PathBuf,
+    /// Where in the file; `None` when the file can't be read.
+    pub place: Option<FilePosition>,
+    pub message: String,
+}
+
+/// A place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePosition {
+    pub line: usize,
+    pub column: usize,
+    pub text: String,
+    /// Characters that are wrong, at least one.
+    pub length: usize,
+}
+
+/// Half of what is shown of a long line, characters.
+const HALF_SHOWN: usize = 80;
+
+/// Longest sentence that is shown of what a parser says, bytes: it may hold what it read.
+const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// serde's words for numbers, and those that are shown.
+const NUMBER_WORDS: [(&str, &str); 3] = [
+    ("expected u8", "expected a whole number up to 255"),
+    ("expected u16", "expected a whole number up to 65535"),
+    ("expected u32", "expected a whole number"),
+];
+
+impl ConfigError {
+    pub(super) fn at_span(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
+        let start = span.start.min(text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let end = span.end.clamp(start, line_end.max(start));
+        Self {
+            path: path.to_owned(),
+            place: Some(FilePosition {
+                line: text[..start].matches('\n').count() + 1,
+                column: text[line_start..start].chars().count() + 1,
+                text: text[line_start..line_end].to_owned(),
+                length: text[start..end].chars().count().max(1),
+            }),
+            message,
+        }
+    }
+
+    /// Makes an error of serde's message, with the nearest right name added.
+    pub(super) fn from_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let said = error.message().trim();
+        let mut message = said[..said.floor_char_boundary(MAX_MESSAGE_BYTES)].replace('\n', ", ");
+        for (rust, people) in NUMBER_WORDS {
+            message = message.replace(rust, people);
+        }
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        if let [wrong, allowed @ ..] = names.as_slice()
+            && message.starts_with("unknown ")
+            && let Some(near) = find_nearest_name(wrong, allowed.iter().copied())
+        {
+            message = format!("{message}; did you mean `{near}`?");
+        }
+        Self::at_span(path, text, error.span().unwrap_or(0..0), message)
+    }
+}
+
+/// Returns the candidate most similar to `wrong`, if one is similar enough.
+pub fn find_nearest_name<'a>(
+    wrong: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::jaro_winkler(wrong, c), c))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, c)| c)
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(place) = &self.place else {
+            return write!(f, "{}: {}", self.path.display(), self.message);
+        };
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(
+            f,
+            "{}:{}:{}: {}",
+            self.path.display(),
+            place.line,
+            place.column,
+            self.message
+        )?;
+        // Of a long line, what is around the place.
+        let before = place.column - 1;
+        let from = match before {
+            0..HALF_SHOWN => 0,
+            far => far - HALF_SHOWN / 2,
+        };
+        let text: String = place.text.chars().skip(from).take(2 * HALF_SHOWN).collect();
+        let room = 2 * HALF_SHOWN - (before - from);
+        writeln!(f, "{margin} |")?;
+        writeln!(f, "{number} | {}", matou_base::text::clean_line(&text))?;
+        write!(
+            f,
+            "{margin} | {}{}",
+            " ".repeat(before - from),
+            "^".repeat(place.length.min(room))
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    #[test]
+    fn of_a_long_line_what_is_around_the_place_is_shown() {
+        let parsed = |text: &str| Config::parse(text, std::path::Path::new("/f/config.toml"));
+        let long = format!("x = [{} y]", "1, ".repeat(100_000));
+        let error = parsed(&long).unwrap_err().to_string();
+        assert!(error.len() < 1000, "{} bytes", error.len());
+        let last = error.lines().last().unwrap();
+        let shown = error.lines().nth(2).unwrap();
+        assert!(shown[last.find('^').unwrap()..].starts_with('y'), "{error}");
+        let unknown = parsed(&format!("{} = 1", "k".repeat(100_000))).unwrap_err();
+        assert!(unknown.to_string().len() < 2000);
+    }
+}

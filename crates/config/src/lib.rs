@@ -1,0 +1,29 @@
+//! config.toml → validated fleet, errors with file, line and column.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod backup;
+mod dirs;
+mod error;
+mod load;
+mod provision;
+mod raw;
+mod receivers;
+mod runtime;
+mod types;
+
+pub use dirs::{ensure_state_dir, state_path};
+pub use error::{ConfigError, FilePosition, find_nearest_name};
+pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
+pub use types::*;

@@ -1,0 +1,474 @@
+//! The validated configuration, as the rest of the program uses it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use matou_model::{Availability, Role};
+
+/// Everything config.toml says, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub fleet: FleetConfig,
+    /// In the order of the file; at least one manager.
+    pub nodes: Vec<NodeConfig>,
+    pub storage: StorageConfig,
+    pub provision: ProvisionConfig,
+    pub backup: BackupConfig,
+    pub edge: EdgeConfig,
+    pub scaleway: Option<ScalewayConfig>,
+    pub alerts: AlertsConfig,
+    pub receivers: ReceiversConfig,
+    pub logs: LogsConfig,
+    /// Action → keys, as written; the console's key map checks the names.
+    pub keys: BTreeMap<String, Vec<String>>,
+    pub theme: ThemeConfig,
+    /// The file it came from; `None` when this machine alone is the fleet.
+    pub path: Option<PathBuf>,
+    /// What is not wrong but should be known.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The folder of config.toml: where `stacks/` and `apps/` of the fleet are.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.path.as_ref()?.parent().map(Path::to_path_buf)
+    }
+
+    /// An error about an action of `[keys]`, with its place in the file.
+    pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
+        let path = self.path.clone().unwrap_or_default();
+        let text = matou_base::files::read_text(&path, matou_base::files::MAX_CONFIG_BYTES)
+            .unwrap_or_default();
+        let section = text.find("[keys]").unwrap_or(0);
+        let at = text[section..]
+            .find(action)
+            .map_or(section, |i| section + i);
+        super::ConfigError::at_span(&path, &text, at..at + action.len(), message)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetConfig {
+    /// Shown in the console's first line.
+    pub name: String,
+    /// Domain under which applications are offered by default.
+    pub domain: Option<String>,
+}
+
+/// How host keys are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KnownHosts {
+    /// An unknown or changed key is an error.
+    #[default]
+    Strict,
+    /// An unknown key is stored, a changed one is an error.
+    AcceptNew,
+}
+
+/// How a node is reached by SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshOptions {
+    /// Host name or address.
+    pub address: String,
+    pub port: Option<u16>,
+    pub user: Option<String>,
+    pub identity: Option<PathBuf>,
+    /// `[user@]host[:port]` to go through.
+    pub jump: Option<String>,
+    pub known_hosts: KnownHosts,
+    /// Own known_hosts file; ssh's when `None`.
+    pub known_hosts_file: Option<PathBuf>,
+    /// ssh_config to read; the user's and the system's when `None`.
+    pub config_file: Option<PathBuf>,
+    pub connect_timeout: Duration,
+    /// A connection is lost after three of these without an answer.
+    pub keep_alive: Duration,
+}
+
+/// How a node is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeConnection {
+    /// The machine matou runs on.
+    Local,
+    Ssh(SshOptions),
+}
+
+/// A server of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    pub name: String,
+    pub role: Role,
+    pub reach: NodeConnection,
+    /// Address or interface for the fleet's own traffic (swarm, NFS); that of the default route
+    /// when `None`.
+    pub advertise: Option<String>,
+    /// What the scheduler may do with it; left as it is when `None`.
+    pub availability: Option<Availability>,
+    /// Node labels in the swarm.
+    pub labels: BTreeMap<String, String>,
+    /// Path of the engine's socket on the node.
+    pub docker_socket: PathBuf,
+}
+
+/// How volumes reach every node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StorageDriver {
+    /// Docker's local driver with NFS options.
+    Nfs,
+    /// The docker-volume-netshare plugin.
+    Netshare,
+    /// A distributed file system mounted at the same path on all nodes.
+    Shared,
+    /// Each volume on one server only.
+    #[default]
+    Local,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    pub driver: StorageDriver,
+    /// The node that holds the data.
+    pub node: String,
+    /// Folder of the data on it.
+    pub path: PathBuf,
+    /// Block devices of the storage node that are joined into one volume.
+    pub devices: Vec<PathBuf>,
+    /// File system that is made on it.
+    pub filesystem: Filesystem,
+    /// Nodes that hold a copy of the data each (GlusterFS), for the driver `shared`; empty when
+    /// something else mounts the path.
+    pub gluster: Vec<String>,
+    /// The plugin's program, for the driver `netshare`.
+    pub netshare: Option<Download>,
+}
+
+/// The file system of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filesystem {
+    #[default]
+    Ext4,
+    Xfs,
+}
+
+impl Filesystem {
+    /// As `mkfs -t` and fstab name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
+}
+
+/// A file that a node downloads, checked by its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// http or https.
+    pub url: String,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The concerns of provisioning, in the order in which they are worked through; each can be
+/// switched off in config.toml.
+pub const CONCERNS: [&str; 24] = [
+    "base",
+    "names",
+    "time",
+    "upgrades",
+    "files",
+    "swap",
+    "kernel",
+    "restic",
+    "docker",
+    "engine",
+    "storage",
+    "nfs-server",
+    "gluster",
+    "scaleway",
+    "sshd",
+    "fail2ban",
+    "firewall",
+    "suricata",
+    "swarm",
+    "nfs-client",
+    "volumes",
+    "matou",
+    "backup",
+    "metrics",
+];
+
+/// Where Docker is installed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DockerSource {
+    /// Docker's own apt repository.
+    #[default]
+    Docker,
+    /// The distribution's `docker.io`.
+    Distribution,
+}
+
+/// Whether Suricata watches what comes in, and by which rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SuricataRules {
+    /// It is left alone.
+    #[default]
+    Off,
+    /// By the rules that come with matou.
+    BuiltIn,
+    /// By those of Emerging Threats too, which `suricata-update` fetches every night.
+    Update,
+}
+
+/// What servers are made into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvisionConfig {
+    /// Concerns that are left alone.
+    pub off: Vec<String>,
+    /// Packages that every node gets beside those matou needs.
+    pub packages: Vec<String>,
+    /// How long a package manager that somebody else uses is waited for.
+    pub apt_wait: Duration,
+    pub docker: DockerSource,
+    /// Major version that Docker's repository is pinned to.
+    pub docker_major: u32,
+    /// Address of Docker's repository, without distribution.
+    pub docker_repository: String,
+    /// Fingerprint of the key that signs it, 40 upper-case hexadecimal digits.
+    pub docker_key: String,
+    /// Networks that overlay networks are cut out of; chosen when empty.
+    pub address_pools: Vec<String>,
+    /// Managers need a key after each restart.
+    pub autolock: bool,
+    /// How often nodes report to the managers. Swarm takes a node that misses three for down, and
+    /// starts its tasks elsewhere.
+    pub heartbeat: Duration,
+    /// Size of the swap file, bytes; 0: none.
+    pub swap: u64,
+    /// `vm.swappiness`, 0 to 100.
+    pub swappiness: u8,
+    /// An official release of restic (bzip2); the distribution's package when `None`.
+    pub restic: Option<Download>,
+    /// Addresses and networks that SSH is open to; everybody when empty.
+    pub ssh_from: Vec<String>,
+    /// Ports that are open to everybody beside SSH, 80 and 443: `8443/tcp`.
+    pub open_ports: Vec<String>,
+    pub suricata: SuricataRules,
+}
+
+/// A security group of Scaleway that is kept as the fleet needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalewayConfig {
+    /// Availability zone: `fr-par-1`.
+    pub zone: String,
+    /// Id of the security group.
+    pub security_group: String,
+    /// File with the secret key of an API key.
+    pub token_file: PathBuf,
+    /// Address of the API.
+    pub url: String,
+}
+
+/// A place where restic keeps snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RepositoryConfig {
+    /// `main` for the first one; letters, digits and dashes.
+    pub name: String,
+    /// As restic names it: a path, `sftp:`, `s3:`, `rest:`, `rclone:`, … It may hold a password.
+    pub location: String,
+    pub password_file: Option<PathBuf>,
+    /// Program and arguments that print the password.
+    pub password_command: Vec<String>,
+    /// `NAME=VALUE` lines with the repository's credentials.
+    pub environment_file: Option<PathBuf>,
+    /// Its server lets these credentials add, and not delete: nothing is forgotten there by them.
+    pub append_only: bool,
+}
+
+impl RepositoryConfig {
+    /// Returns the location with a password in it replaced by `***`.
+    pub fn shown_location(&self) -> String {
+        let Some((scheme, rest)) = self.location.split_once("://") else {
+            return self.location.clone();
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        match rest[..end].rsplit_once('@') {
+            Some((user, host)) if user.contains(':') => {
+                let user = user.split(':').next().unwrap_or_default();
+                format!("{scheme}://{user}:***@{host}{}", &rest[end..])
+            }
+            _ => self.location.clone(),
+        }
+    }
+
+    /// Returns the folder of a repository that lies on the storage node itself.
+    pub fn local_folder(&self) -> Option<&Path> {
+        let path = self.location.strip_prefix("local:");
+        let path = Path::new(path.unwrap_or(&self.location));
+        path.is_absolute().then_some(path)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupConfig {
+    /// The first one is backed up to, the others are copies; none: no backups.
+    pub repositories: Vec<RepositoryConfig>,
+    pub keep: Retention,
+    /// When the manager backs everything up, as systemd's OnCalendar has it.
+    pub schedule: String,
+    /// It begins at a random time up to this much later.
+    pub random_delay: Duration,
+    /// KiB a second that restic sends at most; 0: no limit.
+    pub upload_limit: u32,
+    /// Percent of one core that restic uses at most; 0: no limit.
+    pub cpu_limit: u32,
+    /// Every night one part of so many of the repository's data is read and checked.
+    pub check_parts: u32,
+    /// File with an address that is requested after each night without a failure.
+    pub ping_file: Option<PathBuf>,
+}
+
+impl BackupConfig {
+    /// The repository that is backed up to.
+    pub fn primary_repository(&self) -> Option<&RepositoryConfig> {
+        self.repositories.first()
+    }
+
+    /// The repository of a name.
+    pub fn find_repository(&self, name: &str) -> Option<&RepositoryConfig> {
+        self.repositories.iter().find(|r| r.name == name)
+    }
+}
+
+/// How many snapshots of each application are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+    /// Every snapshot of the last so many days.
+    pub within_days: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeConfig {
+    /// Let's Encrypt writes here before a certificate ends.
+    pub email: Option<String>,
+    /// The overlay network between Traefik and the applications.
+    pub network: String,
+    /// Traefik's certificate resolver.
+    pub resolver: String,
+    /// PEM file of an authority that certificates may come from, beside those of browsers.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// When the console alerts, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertsConfig {
+    /// Percent.
+    pub cpu: u8,
+    pub memory: u8,
+    pub disk: u8,
+    pub certificate_days: u32,
+    /// A disk that fills is told when it will be full within this many hours.
+    pub disk_full_hours: u32,
+    /// The newest snapshot of an application may be this old.
+    pub backup_hours: u32,
+    /// Whether to alert when nodes differ from config.toml.
+    pub drift: bool,
+    /// How often every application is probed.
+    pub interval: Duration,
+    /// The terminal's bell rings when an alert begins.
+    pub bell: bool,
+    pub notify: NotifyMethod,
+}
+
+/// Who is notified of alerts by the monitoring stack. Values that are secret are in files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReceiversConfig {
+    pub email: Option<EmailConfig>,
+    /// Holds the address that Alertmanager posts to.
+    pub webhook_file: Option<PathBuf>,
+    /// Number of the chat, file with the bot's token.
+    pub telegram: Option<(i64, PathBuf)>,
+    /// Holds the address of a webhook of a Matrix bot (matrix-hookshot).
+    pub matrix_file: Option<PathBuf>,
+    /// Address of a topic.
+    pub ntfy: Option<String>,
+    pub ntfy_token_file: Option<PathBuf>,
+    /// Holds an address that is asked while the monitoring works.
+    pub deadman_file: Option<PathBuf>,
+}
+
+impl ReceiversConfig {
+    /// Iterates over all files that are named.
+    pub fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let password = self.email.as_ref().and_then(|e| e.password_file.as_ref());
+        let named = [
+            &self.webhook_file,
+            &self.matrix_file,
+            &self.ntfy_token_file,
+            &self.deadman_file,
+        ];
+        let token = self.telegram.as_ref().map(|(_, token)| token);
+        named.into_iter().flatten().chain(password).chain(token)
+    }
+}
+
+/// How alerts are mailed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailConfig {
+    pub to: String,
+    pub from: String,
+    /// `host:port`.
+    pub smtp: String,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+}
+
+/// How the terminal is asked to show a notification on the desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NotifyMethod {
+    #[default]
+    Off,
+    /// As iTerm2, kitty, Windows Terminal and Ghostty know it.
+    Osc9,
+    /// As rxvt-unicode, foot, WezTerm and VTE's terminals know it.
+    Osc777,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogsConfig {
+    /// Bytes of log lines that one log view keeps.
+    pub memory: usize,
+}
+
+/// Which colours are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Colours {
+    /// None when NO_COLOR is set or the terminal is dumb, else the terminal's sixteen.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThemeConfig {
+    pub colours: Colours,
+    /// Draw nothing outside ASCII.
+    pub ascii: bool,
+    pub mouse: bool,
+}
+
+impl Default for ThemeConfig {
+    fn default() -> Self {
+        Self {
+            colours: Colours::Auto,
+            ascii: false,
+            mouse: true,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Names of what a swarm holds beside services: networks, secrets, configs; and images.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::query_parameters::{ListConfigsOptions, ListNetworksOptions, ListSecretsOptions};
+
+use super::{Docker, DockerError};
+use matou_stack::Labels;
+
+impl Docker {
+    /// Names of all networks.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn list_networks(&self) -> Result<Vec<String>, DockerError> {
+        let client = self.bollard_client().await?;
+        match client.list_networks(None::<ListNetworksOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|n| n.name).collect()),
+            Err(e) => Err(self.error_of_client(e).await),
+        }
+    }
+
+    /// Names of the networks that `docker stack deploy` made for a stack.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn list_stack_networks(&self, stack: &str) -> Result<Vec<String>, DockerError> {
+        let client = self.bollard_client().await?;
+        let label = format!("com.docker.stack.namespace={stack}");
+        let options = ListNetworksOptions {
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+        };
+        match client.list_networks(Some(options)).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|n| n.name).collect()),
+            Err(e) => Err(self.error_of_client(e).await),
+        }
+    }
+
+    /// Names and labels of all secrets; this engine must be a manager.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn list_secrets(&self) -> Result<BTreeMap<String, Labels>, DockerError> {
+        let client = self.bollard_client().await?;
+        let found = match client.list_secrets(None::<ListSecretsOptions>).await {
+            Ok(found) => found,
+            Err(e) => return Err(self.error_of_client(e).await),
+        };
+        let specs = found.into_iter().filter_map(|s| s.spec);
+        Ok(specs
+            .filter_map(|s| Some((s.name?, s.labels.unwrap_or_default().into_iter().collect())))
+            .collect())
+    }
+
+    /// Names of all configs; this engine must be a manager.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn list_configs(&self) -> Result<Vec<String>, DockerError> {
+        let client = self.bollard_client().await?;
+        match client.list_configs(None::<ListConfigsOptions>).await {
+            Ok(found) => Ok(found.into_iter().filter_map(|c| c.spec?.name).collect()),
+            Err(e) => Err(self.error_of_client(e).await),
+        }
+    }
+
+    /// Whether this engine holds an image already.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn has_image(&self, image: &str) -> Result<bool, DockerError> {
+        let client = self.bollard_client().await?;
+        match client.inspect_image(image).await {
+            Ok(_) => Ok(true),
+            Err(e) => match self.error_of_client(e).await {
+                e if e.is_not_found() => Ok(false),
+                e => Err(e),
+            },
+        }
+    }
+
+    /// Checks that the image's registry has it, through this engine, as it would pull it.
+    ///
+    /// # Errors
+    /// The registry's or the engine's words.
+    pub async fn check_image_in_registry(&self, image: &str) -> Result<(), DockerError> {
+        let client = self.bollard_client().await?;
+        match client.inspect_registry_image(image, None).await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.error_of_client(e).await),
+        }
+    }
+}

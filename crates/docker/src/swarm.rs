@@ -1,0 +1,192 @@
+//! What a manager's engine knows of the swarm, and how it is changed.
+
+use serde_json::Value;
+
+use super::outdated::find_outdated_tasks;
+use super::raw::RawObjectKind;
+use super::{Docker, DockerError, RawSpec, convert};
+use matou_model::Swarm;
+
+/// A description of a service, to be read only: it lacks what bollard does not know.
+pub type ServiceSpec = bollard::models::ServiceSpec;
+
+/// The registry's login stays as it is, as with `docker service update`.
+const SAME_LOGIN: &str = "&registryAuthFrom=spec";
+
+/// Where the number of a service's tasks is; the engine knows it of replicated services.
+const REPLICATED: [&str; 2] = ["Mode", "Replicated"];
+
+/// How often a change is tried again on a fresh description when somebody else was faster.
+const SEQUENCE_RETRIES: usize = 5;
+
+/// How often a change is tried again while the managers have no leader: an election takes a few
+/// seconds.
+const LEADER_RETRIES: usize = 15;
+
+/// Returns whether a failed change is worth another try; waits a second for a leader where there is
+/// none.
+pub(super) async fn wait_for_retry(error: &DockerError, tries: &mut usize) -> bool {
+    *tries += 1;
+    if error.is_without_leader() && *tries <= LEADER_RETRIES {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        return true;
+    }
+    error.is_out_of_sequence() && *tries <= SEQUENCE_RETRIES
+}
+
+impl Docker {
+    /// Whether this engine answers as a manager of a swarm.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn ping_manager(&self) -> Result<(), DockerError> {
+        // The first client may be one of a connection that was lost and is there again.
+        let mut again = true;
+        loop {
+            match self.read_raw("/swarm").await {
+                Ok(_) => return Ok(()),
+                Err(DockerError::NoEngine { .. } | DockerError::Host(_))
+                    if std::mem::take(&mut again) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Nodes, services and tasks.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn query_swarm(&self) -> Result<Swarm, DockerError> {
+        let (nodes, services, tasks) = tokio::try_join!(
+            self.read_raw("/nodes"),
+            self.read_raw("/services?status=true"),
+            self.read_raw("/tasks"),
+        )?;
+        let nodes: Vec<bollard::models::Node> =
+            self.parse_answer(serde_json::from_slice(&nodes))?;
+        let nodes: Vec<_> = nodes.into_iter().map(convert::convert_node).collect();
+        let outdated = self.parse_answer(find_outdated_tasks(&services, &tasks, &nodes))?;
+        let services = self.parse_answer(serde_json::from_slice(&services))?;
+        let tasks = self.parse_answer(serde_json::from_slice(&tasks))?;
+        Ok(convert::convert_swarm(nodes, services, tasks, &outdated))
+    }
+
+    /// Reads a service's description, lets `change` alter it, and writes it back; the rest stays as
+    /// the engine said it. Tries again on a fresh description when somebody else changed it
+    /// meanwhile, or the managers had no leader. `change` returns false for "nothing to do".
+    ///
+    /// # Errors
+    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    pub async fn update_service(
+        &self,
+        name: &str,
+        change: impl FnMut(&mut RawSpec) -> bool,
+    ) -> Result<(), DockerError> {
+        self.update_object(RawObjectKind::Service, name, SAME_LOGIN, change)
+            .await
+    }
+
+    /// A service's description, to be read.
+    ///
+    /// # Errors
+    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    pub async fn query_service_spec(&self, name: &str) -> Result<ServiceSpec, DockerError> {
+        let client = self.bollard_client().await?;
+        match client.inspect_service(name, None).await {
+            Ok(service) => Ok(service.spec.unwrap_or_default()),
+            Err(e) => Err(self.error_of_client(e).await),
+        }
+    }
+
+    /// Sets how many tasks a replicated service runs.
+    ///
+    /// # Errors
+    /// The engine's words; when the service is not a replicated one.
+    pub async fn scale_service(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
+        let mut scales = true;
+        let change = |spec: &mut RawSpec| {
+            scales = spec.get(&REPLICATED).is_some();
+            let place = [&REPLICATED[..], &["Replicas"]].concat();
+            if !scales || spec.get(&place).and_then(Value::as_u64) == Some(replicas) {
+                return false;
+            }
+            *spec.value_mut(&place) = replicas.into();
+            true
+        };
+        self.update_service(service, change).await?;
+        match scales {
+            true => Ok(()),
+            false => Err(DockerError::Other {
+                node: self.node_name(),
+                reason: format!("{service} is not a replicated service, it can't be scaled"),
+            }),
+        }
+    }
+
+    /// Replaces every task of a service, by its update policy.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn restart_service(&self, service: &str) -> Result<(), DockerError> {
+        self.update_service(service, |spec| {
+            let place = ["TaskTemplate", "ForceUpdate"];
+            let before = spec.get(&place).and_then(Value::as_u64).unwrap_or(0);
+            *spec.value_mut(&place) = before.wrapping_add(1).into();
+            true
+        })
+        .await
+    }
+
+    /// The image that a service had before its last update; `None` when it was never updated.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn query_previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
+        let found = self.read_object(RawObjectKind::Service, service).await?;
+        let image = found.previous.as_ref().map(|spec| {
+            let image = &spec["TaskTemplate"]["ContainerSpec"]["Image"];
+            image.as_str().unwrap_or_default().to_owned()
+        });
+        Ok(image)
+    }
+
+    /// Takes a service back to its previous description. Not tried again: a second rollback would
+    /// undo the first.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub async fn roll_back_service(&self, service: &str) -> Result<(), DockerError> {
+        let query = format!("{SAME_LOGIN}&rollback=previous");
+        self.update_object_once(RawObjectKind::Service, service, &query, &mut |_| true)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(message: &str) -> DockerError {
+        DockerError::Api {
+            node: "n1".into(),
+            status: 500,
+            message: message.into(),
+        }
+    }
+
+    /// The first are an engine's own words, when another manager was restarted.
+    #[tokio::test]
+    async fn a_change_is_tried_again_where_that_helps() {
+        let led = said(
+            "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status",
+        );
+        let mut tries = LEADER_RETRIES - 1;
+        assert!(wait_for_retry(&led, &mut tries).await);
+        assert!(!wait_for_retry(&led, &mut tries).await);
+        let faster = said("rpc error: code = Unknown desc = update out of sequence");
+        let mut tries = 0;
+        while wait_for_retry(&faster, &mut tries).await {}
+        assert_eq!(tries, SEQUENCE_RETRIES + 1);
+        assert!(!wait_for_retry(&said("no such image"), &mut 0).await);
+    }
+}

@@ -1,0 +1,170 @@
+//! What a running job says: the contract between jobs, the console and `--json`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::journal::Redactor;
+use super::plan::Plan;
+use matou_base::text::SafeText;
+use matou_host::OutputStream;
+
+/// Identifies a job within one run of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(pub u64);
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum JobOutcome {
+    /// Everything is as planned; `changed` counts the steps that changed something.
+    Done {
+        changed: usize,
+    },
+    Failed {
+        reason: SafeText,
+    },
+    Cancelled,
+}
+
+/// One event of a job. What steps and servers say is [`SafeText`]: safe to show, wherever it is
+/// shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum JobEvent {
+    Planned {
+        plan: Plan,
+    },
+    Started {
+        title: SafeText,
+    },
+    StepStarted {
+        node: String,
+        step: String,
+    },
+    /// A line of output, with escape sequences and secrets removed.
+    Line {
+        node: String,
+        step: String,
+        stream: OutputStream,
+        text: SafeText,
+    },
+    /// Work done of a total, in `unit` (`tasks`, `bytes`, …).
+    Progress {
+        node: String,
+        step: String,
+        done: u64,
+        total: u64,
+        unit: String,
+        /// More than the numbers say, as `40 MiB/s, 2 min left`.
+        #[serde(default, skip_serializing_if = "SafeText::is_empty")]
+        detail: SafeText,
+    },
+    /// The step is as it should be; `changed` tells whether it had to do something.
+    StepDone {
+        node: String,
+        step: String,
+        changed: bool,
+        #[serde(with = "millis")]
+        took: Duration,
+    },
+    StepFailed {
+        node: String,
+        step: String,
+        error: SafeText,
+        #[serde(with = "millis")]
+        took: Duration,
+    },
+    Finished {
+        #[serde(flatten)]
+        outcome: JobOutcome,
+        #[serde(with = "millis")]
+        took: Duration,
+    },
+}
+
+mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u64(d.as_millis() as u64)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        u64::deserialize(d).map(Duration::from_millis)
+    }
+}
+
+/// Where a step sends its lines and progress: bound to one node and step. What is sent is made
+/// safe to show: no escape sequences, no secrets.
+#[derive(Clone)]
+pub struct EventSink {
+    node: String,
+    step: String,
+    redactor: Redactor,
+    events: mpsc::Sender<JobEvent>,
+}
+
+impl EventSink {
+    pub(super) fn new(
+        node: &str,
+        step: &str,
+        redactor: Redactor,
+        events: mpsc::Sender<JobEvent>,
+    ) -> Self {
+        Self {
+            node: node.to_owned(),
+            step: step.to_owned(),
+            redactor,
+            events,
+        }
+    }
+
+    /// A line of a command's output.
+    pub async fn send_line(&self, stream: OutputStream, text: impl AsRef<str>) {
+        let text = SafeText::from_line(
+            self.redactor
+                .redact(&matou_base::text::clean_line(text.as_ref())),
+        );
+        let (node, step) = (self.node.clone(), self.step.clone());
+        self.send_event(JobEvent::Line {
+            node,
+            step,
+            stream,
+            text,
+        })
+        .await;
+    }
+
+    /// Something matou itself has to say.
+    pub async fn note(&self, text: impl AsRef<str>) {
+        self.send_line(OutputStream::Note, text).await;
+    }
+
+    /// Work done of a total.
+    pub async fn send_progress(&self, done: u64, total: u64, unit: &str) {
+        self.send_detailed_progress(done, total, unit, "").await;
+    }
+
+    /// Work done of a total, with more than the numbers say.
+    pub async fn send_detailed_progress(&self, done: u64, total: u64, unit: &str, detail: &str) {
+        let detail =
+            SafeText::from_line(self.redactor.redact(&matou_base::text::clean_line(detail)));
+        let (node, step) = (self.node.clone(), self.step.clone());
+        self.send_event(JobEvent::Progress {
+            node,
+            step,
+            done,
+            total,
+            unit: unit.to_owned(),
+            detail,
+        })
+        .await;
+    }
+
+    async fn send_event(&self, event: JobEvent) {
+        // A job goes on when nobody looks any more.
+        let _ = self.events.send(event).await;
+    }
+}

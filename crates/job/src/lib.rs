@@ -1,0 +1,35 @@
+//! The engine under every operation: check, plan, apply, verify; hosts in parallel.
+//!
+//! Knows nothing of the screen: the same job runs under the console, the command line and a timer.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod event;
+mod held_locks;
+mod journal;
+mod lock;
+mod plan;
+mod runner;
+mod step;
+
+pub use event::{EventSink, JobEvent, JobId, JobOutcome};
+pub use held_locks::HeldLocks;
+pub use journal::{Journal, Redactor};
+pub use lock::{
+    DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,
+};
+pub use matou_host::OutputStream;
+pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
+pub use runner::{Job, RunError, Runner, Stage, Track};
+pub use step::{Change, ChangeKind, Check, Step, StepContext, StepError};

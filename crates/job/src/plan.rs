@@ -1,0 +1,150 @@
+//! A plan: what every step found, and a hash that tells whether the facts are still the same.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::step::{Change, ChangeKind, Check};
+use matou_base::text::SafeText;
+
+/// What the operator must do before a plan is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// Harmless: run at once.
+    None,
+    /// Show the plan, ask yes or no.
+    Ask,
+    /// Show the plan and what will be lost, ask for this name to be typed.
+    TypeName(String),
+}
+
+/// What one step found on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepPlan {
+    pub step: String,
+    /// The check's result, or why it could not be made.
+    pub check: Result<Check, SafeText>,
+    /// The check could not be made because a node or its engine gave no answer.
+    #[serde(skip)]
+    pub unreachable: bool,
+}
+
+/// The steps of one node, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePlan {
+    pub node: String,
+    pub steps: Vec<StepPlan>,
+}
+
+/// Nodes that are worked on in parallel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagePlan {
+    pub title: String,
+    pub nodes: Vec<NodePlan>,
+}
+
+/// What a job would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub title: String,
+    pub confirm: Confirm,
+    /// Stages run one after another.
+    pub stages: Vec<StagePlan>,
+    /// What is not clear on one node does not keep the others from being worked on.
+    #[serde(default)]
+    pub keep_going: bool,
+}
+
+impl Plan {
+    /// Every step's result.
+    pub fn steps(&self) -> impl Iterator<Item = &StepPlan> {
+        self.stages
+            .iter()
+            .flat_map(|s| &s.nodes)
+            .flat_map(|n| &n.steps)
+    }
+
+    /// The steps of each node over all stages, nodes in the order of their first step.
+    pub fn steps_by_node(&self) -> Vec<(&str, Vec<&StepPlan>)> {
+        let mut nodes: Vec<(&str, Vec<&StepPlan>)> = Vec::new();
+        for node in self.stages.iter().flat_map(|s| &s.nodes) {
+            match nodes.iter_mut().find(|(name, _)| *name == node.node) {
+                Some((_, steps)) => steps.extend(&node.steps),
+                None => nodes.push((&node.node, node.steps.iter().collect())),
+            }
+        }
+        nodes
+    }
+
+    /// All lines of all steps.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps().flat_map(|s| match &s.check {
+            Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Nothing would change.
+    pub fn is_done(&self) -> bool {
+        self.steps().all(|s| matches!(s.check, Ok(Check::Done(_))))
+    }
+
+    /// Why the plan can't be applied, if it can't: a check failed, or a decision is open; with
+    /// [`Plan::keep_going`] only when that is so on every node.
+    pub fn blocked_reason(&self) -> Option<String> {
+        let held = |node: &NodePlan| {
+            node.steps.iter().any(|s| match &s.check {
+                Err(_) => true,
+                Ok(Check::Done(lines) | Check::Change(lines)) => {
+                    lines.iter().any(|c| c.kind == ChangeKind::Decide)
+                }
+                Ok(Check::Unknown(_)) => false,
+            })
+        };
+        let nodes = || self.stages.iter().flat_map(|s| &s.nodes);
+        let free = |name: &str| nodes().filter(|n| n.node == name).all(|n| !held(n));
+        if self.keep_going && nodes().any(|n| free(&n.node)) {
+            return None;
+        }
+        self.steps()
+            .find_map(|s| s.check.as_ref().err().map(|e| format!("{}: {e}", s.step)))
+            .or_else(|| {
+                self.changes()
+                    .find(|c| c.kind == ChangeKind::Decide)
+                    .map(Change::to_string)
+            })
+    }
+
+    /// Whether a check failed because a node or its engine gave no answer.
+    pub fn is_unreachable(&self) -> bool {
+        self.steps().any(|s| s.unreachable)
+    }
+
+    /// Decisions that the operator can take by typing a name: node and line.
+    pub fn open_questions(&self) -> impl Iterator<Item = (&str, &Change)> {
+        self.stages
+            .iter()
+            .flat_map(|s| &s.nodes)
+            .flat_map(|n| n.steps.iter().map(move |s| (n.node.as_str(), s)))
+            .flat_map(|(node, s)| {
+                match &s.check {
+                    Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
+                    _ => &[],
+                }
+                .iter()
+                .map(move |c| (node, c))
+            })
+            .filter(|(_, c)| c.kind == ChangeKind::Decide && c.accept.is_some())
+    }
+
+    /// Hash of the facts the plan was made from; a plan made again from the same facts has the same.
+    pub fn hash(&self) -> String {
+        #[expect(
+            clippy::expect_used,
+            reason = "only maps with odd keys can't be written"
+        )]
+        let bytes = serde_json::to_vec(self).expect("a plan is plain data");
+        let digest = Sha256::digest(bytes);
+        digest[..8].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}

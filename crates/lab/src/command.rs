@@ -1,0 +1,211 @@
+//! `matou lab …`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use color_eyre::eyre::{Context as _, Result, ensure, eyre};
+
+use super::{DebianRelease, Lab, LabKind, VmOptions};
+use matou_base::outln;
+
+/// The practice fleet of that name.
+#[derive(Debug, Args)]
+pub struct LabName {
+    /// Name of the practice fleet
+    #[arg(long, default_value = "lab")]
+    name: String,
+}
+
+/// Makes, shows and removes practice fleets.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Make a practice fleet, or what is missing of it
+    Up {
+        /// How many nodes
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        /// Fresh servers: sshd and nothing else
+        #[arg(long, conflicts_with = "docker")]
+        blank: bool,
+        /// Servers with Docker and no swarm
+        #[arg(long)]
+        docker: bool,
+        /// Volumes are folders of /mnt/data, which all nodes share
+        #[arg(long, conflicts_with_all = ["blank", "docker", "vm"])]
+        shared: bool,
+        /// Virtual machines instead of containers: fresh servers with a kernel of their own
+        #[arg(long, conflicts_with = "docker")]
+        vm: bool,
+        /// Distribution of virtual machines
+        #[arg(long, value_enum, default_value_t, requires = "vm")]
+        release: DebianRelease,
+        /// Memory of a virtual machine, MiB
+        #[arg(long, default_value_t = VmOptions::default().memory, requires = "vm")]
+        memory: u32,
+        /// Empty disks of the first virtual machine
+        #[arg(long, default_value_t = 0, requires = "vm")]
+        disks: usize,
+        /// Packages that virtual machines come with
+        #[arg(long, value_delimiter = ',', value_name = "PACKAGE", requires = "vm")]
+        with: Vec<String>,
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Plug one more empty disk into a virtual machine
+    Disk {
+        node: String,
+        /// Its size
+        #[arg(long, default_value = "1G")]
+        size: String,
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Print its nodes and the path of its configuration
+    Status {
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Open a shell on a node, or run a command there
+    Ssh {
+        node: String,
+        #[command(flatten)]
+        which: LabName,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Load an image archive (`docker save`) on every node
+    Load {
+        archive: PathBuf,
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Stop a node as a power cut does
+    Kill {
+        node: String,
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Start a stopped node
+    Start {
+        node: String,
+        #[command(flatten)]
+        which: LabName,
+    },
+    /// Remove it and everything that belongs to it
+    Down {
+        #[command(flatten)]
+        which: LabName,
+    },
+}
+
+impl LabCommand {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// What can't be done here, with the command that mends it.
+    pub async fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Up {
+                nodes,
+                blank,
+                docker,
+                shared,
+                vm,
+                release,
+                memory,
+                disks,
+                with,
+                which,
+            } => {
+                let kind = match (blank, docker) {
+                    (true, _) => LabKind::Blank,
+                    (_, true) => LabKind::Docker,
+                    _ => LabKind::Swarm,
+                };
+                let mut lab = Lab::new(&which.name)?;
+                if shared {
+                    lab = lab.with_shared_volumes();
+                }
+                let say = |phase: &str| matou_base::out::note_hanging(format_args!("lab: {phase}"));
+                if vm {
+                    let options = VmOptions {
+                        release,
+                        memory,
+                        disks,
+                        packages: with,
+                        ..VmOptions::default()
+                    };
+                    lab.up_vms(nodes, &options, &say).await?;
+                } else {
+                    lab.up(nodes, kind, &say).await?;
+                }
+                print_lab_status(&lab).await?;
+            }
+            Self::Disk { node, size, which } => {
+                let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
+                outln!("{node} has a new disk of {size}, serial number {serial}")?;
+            }
+            Self::Status { which } => print_lab_status(&Lab::new(&which.name)?).await?,
+            Self::Ssh {
+                node,
+                which,
+                command,
+            } => return run_lab_ssh(&Lab::new(&which.name)?, &node, &command).await,
+            Self::Load { archive, which } => Lab::new(&which.name)?.load_images(&archive).await?,
+            Self::Kill { node, which } => Lab::new(&which.name)?.kill_node(&node).await?,
+            Self::Start { node, which } => Lab::new(&which.name)?.start_node(&node).await?,
+            Self::Down { which } => Lab::new(&which.name)?.down().await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn print_lab_status(lab: &Lab) -> Result<()> {
+    let nodes = lab.list_nodes().await?;
+    ensure!(
+        !nodes.is_empty(),
+        "the practice fleet is not up: run `matou lab up`"
+    );
+    for node in nodes {
+        outln!("{:<6} {:<16} {}", node.name, node.address, node.state)?;
+    }
+    outln!("config {}", lab.config_path().display())?;
+    Ok(())
+}
+
+async fn run_lab_ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
+    let nodes = lab.list_nodes().await?;
+    let found = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        eyre!(
+            "there is no node {node:?} in the practice fleet, only {}",
+            names.join(", ")
+        )
+    })?;
+    let dir = &lab.dir;
+    let mut ssh = tokio::process::Command::new("ssh");
+    ssh.arg("-i")
+        .arg(dir.join("id_ed25519"))
+        .arg("-o")
+        .arg(format!(
+            "UserKnownHostsFile={}",
+            dir.join("known_hosts").display()
+        ))
+        .args([
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-l",
+            "root",
+        ])
+        .arg("--")
+        .arg(&found.address);
+    if !command.is_empty() {
+        ssh.arg(matou_host::quote_args(command.iter().map(String::as_str)));
+    }
+    let status = ssh.status().await.wrap_err("ssh can't be started")?;
+    let code = status.code().and_then(|c| u8::try_from(c).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}

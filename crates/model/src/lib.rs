@@ -1,0 +1,48 @@
+//! Plain data of the fleet. No I/O, no tokio: everything here can be made by a test.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod access;
+mod ban;
+mod certificate;
+mod external_alert;
+mod fleet;
+mod intrusion;
+mod log;
+mod log_record;
+mod node_problem;
+mod probe;
+mod reading;
+mod route;
+mod snapshot;
+mod update;
+
+pub use access::{
+    AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount, RecentMinutes, count_most_frequent,
+};
+pub use ban::{Ban, NodeBans, normalize_network};
+pub use certificate::{
+    Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
+};
+pub use external_alert::ExternalAlert;
+pub use fleet::*;
+pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions};
+pub use log::LogLine;
+pub use log_record::{LogRecord, LogSearch};
+pub use node_problem::{NodeProblem, NodeProblemKind};
+pub use probe::{Probe, ProbeAnswer, status_hint};
+pub use reading::Reading;
+pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
+pub use snapshot::*;
+pub use update::{Datum, Update};

@@ -1,0 +1,56 @@
+//! What applications answer under their domains.
+
+use matou_base::text::SafeText;
+use serde::Serialize;
+
+/// What one domain of an application answered, asked at the edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// The application: a stack, or a loose service.
+    pub app: String,
+    /// The service that claims the domain.
+    pub service: String,
+    pub domain: String,
+    /// What was asked for.
+    pub path: String,
+    /// The answer, or why there was none, in one sentence.
+    pub outcome: Result<ProbeAnswer, SafeText>,
+}
+
+/// An answer to a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProbeAnswer {
+    /// The node of the edge that was asked.
+    pub node: String,
+    /// HTTP status code.
+    pub status: u16,
+    /// Milliseconds from connecting to the answer's head.
+    pub millis: u32,
+    /// Whether it is an answer that the application's check accepts.
+    pub well: bool,
+}
+
+impl Probe {
+    /// What is wrong in one sentence, if something is.
+    pub fn problem(&self) -> Option<String> {
+        let (domain, path) = (&self.domain, &self.path);
+        match &self.outcome {
+            Ok(answered) if answered.well => None,
+            Ok(answered) => Some(format!(
+                "https://{domain}{path} answers {}{}",
+                answered.status,
+                status_hint(answered.status)
+            )),
+            Err(reason) => Some(reason.to_string()),
+        }
+    }
+}
+
+/// Explains an unwanted status, as the end of a sentence.
+pub fn status_hint(status: u16) -> &'static str {
+    match status {
+        404 => ": Traefik knows no router for it, or the application has no such page",
+        502..=504 => ": the application does not answer Traefik",
+        _ => "",
+    }
+}

@@ -1,0 +1,309 @@
+//! Backups that were missed, from the age of the newest snapshot of each application.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::rules::{AlertKind, AlertSeverity, Finding};
+use matou_base::text::format_seconds;
+use matou_model::{Backups, Fleet, Snapshot};
+
+/// When an application was backed up last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupAge {
+    pub app: String,
+    /// Its newest snapshot of this fleet that is not dated in the future; `None` when there is none.
+    pub newest: Option<Timestamp>,
+    /// When its first service was made: a new application has missed no backup yet.
+    pub deployed: Option<Timestamp>,
+}
+
+/// Returns the age of the newest snapshot of every application that has volumes; nothing while
+/// snapshots were not read.
+pub fn backup_ages(fleet: &Fleet) -> Vec<BackupAge> {
+    let Some(snapshots) = fleet.snapshots.value() else {
+        return Vec::new();
+    };
+    let with_data =
+        |app: &matou_model::AppServices<'_>| app.services.iter().any(|s| !s.volumes.is_empty());
+    fleet
+        .list_apps()
+        .iter()
+        .filter(|app| with_data(app))
+        .map(|app| BackupAge {
+            app: app.name.to_owned(),
+            newest: snapshots
+                .iter()
+                .filter(|s| s.app.as_deref() == Some(app.name) && s.can_be_newest())
+                .map(|s| s.at)
+                .max(),
+            deployed: app.services.iter().filter_map(|s| s.created_at).min(),
+        })
+        .collect()
+}
+
+/// Finds applications whose newest snapshot is older than `hours`, or that have none.
+pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Vec<Finding> {
+    let limit = i64::from(hours) * 3600;
+    let old = |t: Timestamp| now.as_second() - t.as_second();
+    ages.iter()
+        .filter_map(|age| {
+            let (severity, why) = match age.newest {
+                Some(at) if old(at) <= limit => return None,
+                Some(at) => (
+                    AlertSeverity::Warning,
+                    format!(
+                        "the newest snapshot is {} old; {hours} h are allowed",
+                        format_seconds(old(at))
+                    ),
+                ),
+                None if age.deployed.is_none_or(|t| old(t) <= limit) => return None,
+                None => (
+                    AlertSeverity::Critical,
+                    "NOT BACKED UP: no snapshot holds it".to_owned(),
+                ),
+            };
+            Some(Finding {
+                key: format!("app/{}/backup", age.app),
+                kind: AlertKind::Backup,
+                severity,
+                what: age.app.clone(),
+                why,
+                since: None,
+                row: format!("app/{}", age.app),
+                cure: "backups",
+                near: false,
+            })
+        })
+        .collect()
+}
+
+/// Finds snapshots of this fleet that are dated in the future: a clock is or was wrong.
+pub(super) fn find_future_snapshots(fleet: &Fleet) -> Vec<Finding> {
+    let all = fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
+    let mut of: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
+    for snapshot in all.iter().filter(|s| s.ahead && s.other_fleet.is_none()) {
+        of.entry(snapshot.group_name()).or_default().push(snapshot);
+    }
+    let finding = |(name, snapshots): (&str, Vec<&Snapshot>)| {
+        let count = match snapshots.len() {
+            1 => "1 snapshot is".to_owned(),
+            n => format!("{n} snapshots are"),
+        };
+        let latest = snapshots.iter().max_by_key(|s| s.at)?;
+        Some(Finding {
+            key: format!("backup/{name}/ahead"),
+            kind: AlertKind::Backup,
+            severity: AlertSeverity::Warning,
+            what: name.to_owned(),
+            why: format!(
+                "{count} dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
+                latest.at.strftime("%F"),
+                latest.short_id(),
+            ),
+            since: None,
+            row: format!("saved/{name}"),
+            cure: "backups",
+            near: false,
+        })
+    };
+    of.into_iter().filter_map(finding).collect()
+}
+
+/// Finds repositories that can't be used, restores that were interrupted, proofs that failed, and
+/// nightly runs that were missed or failed.
+pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
+    let finding = |key: String, what: &str, why: String, since, row: String, cure| Finding {
+        key: format!("backup/{key}"),
+        kind: AlertKind::Backup,
+        severity: AlertSeverity::Critical,
+        what: what.to_owned(),
+        why,
+        since,
+        row,
+        cure,
+        near: false,
+    };
+    let mut found = Vec::new();
+    for repository in &backups.repositories {
+        let name = &repository.name;
+        let (what, row) = (format!("repository {name}"), format!("repository/{name}"));
+        if let Some(problem) = &repository.problem {
+            let key = format!("{name}/problem");
+            found.push(finding(
+                key,
+                &what,
+                problem.clone(),
+                None,
+                row.clone(),
+                "backups",
+            ));
+        }
+        if let Some((at, Err(why))) = &repository.check {
+            let key = format!("{name}/check");
+            found.push(finding(
+                key,
+                &what,
+                why.to_string(),
+                Some(*at),
+                row,
+                "backups",
+            ));
+        }
+    }
+    for restore in backups.restores.iter().filter(|r| r.interrupted) {
+        let app = &restore.app;
+        let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
+        let (key, row) = (format!("{app}/restore"), format!("saved/{app}"));
+        found.push(finding(
+            key,
+            app,
+            why,
+            Some(restore.at),
+            row,
+            "restore-undo",
+        ));
+    }
+    for proof in backups.proofs.values() {
+        if let Some(problem) = &proof.problem {
+            let why = format!("its snapshot is no proof: {problem}");
+            let (key, row) = (
+                format!("{}/proof", proof.app),
+                format!("saved/{}", proof.app),
+            );
+            found.push(finding(key, &proof.app, why, Some(proof.at), row, "verify"));
+        }
+    }
+    if let Some(schedule) = &backups.schedule {
+        let first = backups.repositories.first().map_or("main", |r| &r.name);
+        let row = format!("repository/{first}");
+        if let Some(at) = schedule.missed {
+            let why = "the nightly run was missed".to_owned();
+            let key = "schedule/missed".to_owned();
+            found.push(finding(
+                key,
+                "backup",
+                why,
+                Some(at),
+                row.clone(),
+                "backup-all",
+            ));
+        }
+        if let Some(why) = &schedule.failed {
+            let key = "schedule/failed".to_owned();
+            found.push(finding(
+                key,
+                "backup",
+                why.clone(),
+                schedule.last,
+                row,
+                "backup-all",
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_model::{Datum, Service, ServiceMode, Swarm, Update};
+
+    /// Backups stopped long ago; what other fleets made, and what a wrong clock dated, hides nothing.
+    #[test]
+    fn a_snapshot_from_the_future_or_of_another_fleet_is_no_backup_of_today() {
+        let at = |hours: i64| Timestamp::from_second(hours * 3600).unwrap();
+        let snapshot = |hours, other: Option<&str>, ahead| Snapshot {
+            id: "0123456789".into(),
+            at: at(hours),
+            app: Some("shop".into()),
+            host: "f".into(),
+            other_fleet: other.map(str::to_owned),
+            ahead,
+            size: None,
+            files: None,
+            added: None,
+            paths: Vec::new(),
+        };
+        let mut fleet = Fleet::new("f", Vec::new());
+        let mut apply = |datum| fleet.apply(Update { at: at(100), datum });
+        apply(Datum::Swarm(Ok(Swarm {
+            services: vec![Service {
+                id: "s1".into(),
+                name: "shop_web".into(),
+                stack: Some("shop".into()),
+                image: "x:1".into(),
+                mode: ServiceMode::Replicated(1),
+                wanted: 1,
+                running: 1,
+                domains: Vec::new(),
+                ports: Vec::new(),
+                labels: [].into(),
+                environment: [].into(),
+                volumes: vec!["shop_files".into()],
+                created_at: None,
+                updated_at: None,
+                update: None,
+                version: 1,
+            }],
+            ..Swarm::default()
+        })));
+        apply(Datum::Snapshots(Ok(vec![
+            snapshot(10, None, false),
+            snapshot(99, Some("fleet-b"), false),
+            snapshot(900, None, true),
+            snapshot(901, None, true),
+            snapshot(902, Some("fleet-b"), true),
+        ])));
+        let ages = backup_ages(&fleet);
+        assert_eq!(ages[0].newest, Some(at(10)));
+        let late = find_missed_backups(&ages, 36, at(100));
+        assert_eq!(
+            late[0].why,
+            "the newest snapshot is 3 d old; 36 h are allowed"
+        );
+        let wrong = find_future_snapshots(&fleet);
+        assert_eq!((wrong.len(), wrong[0].what.as_str()), (1, "shop"));
+        assert!(
+            wrong[0]
+                .why
+                .starts_with("2 snapshots are dated in the future, the last 1970-02-07"),
+            "{}",
+            wrong[0].why
+        );
+    }
+
+    #[test]
+    fn an_old_snapshot_and_none_at_all_are_missed_backups() {
+        let at = |hours: i64| Some(Timestamp::from_second(hours * 3600).unwrap());
+        let now = at(100).unwrap();
+        let age = |app: &str, newest, deployed| BackupAge {
+            app: app.into(),
+            newest,
+            deployed,
+        };
+        let ages = [
+            age("fresh", at(90), at(0)),
+            age("on-the-limit", at(64), at(0)),
+            age("old", at(63), at(0)),
+            age("never", None, at(0)),
+            age("new", None, at(90)),
+        ];
+        let found = find_missed_backups(&ages, 36, now);
+        let seen: Vec<(&str, AlertSeverity)> = found
+            .iter()
+            .map(|f| (f.what.as_str(), f.severity))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("old", AlertSeverity::Warning),
+                ("never", AlertSeverity::Critical)
+            ]
+        );
+        assert_eq!(
+            found[0].why,
+            "the newest snapshot is 37 h old; 36 h are allowed"
+        );
+    }
+}

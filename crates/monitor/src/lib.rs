@@ -1,0 +1,42 @@
+//! Alerts: `rules` finds what is wrong in the picture of the fleet, `engine` makes an alert of what
+//! lasts, `ledger` keeps what the operator silenced, `history` a week of answers and loads.
+//! `prometheus` makes the monitoring stack's files from the same limits, for the time when no
+//! console is open. Pure but for `store`, which keeps files in the state folder.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod backups;
+mod engine;
+pub mod exposition;
+mod history;
+mod ledger;
+mod prometheus;
+mod rules;
+mod store;
+mod trend;
+
+pub use backups::{BackupAge, backup_ages, find_missed_backups};
+pub use engine::{Alert, AlertChanges, AlertEngine};
+pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
+pub use ledger::{AlertLedger, Silence};
+pub use prometheus::{
+    AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget,
+    render_monitoring_files as generate,
+};
+pub use rules::{
+    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, Finding, disk_trend_key,
+    evaluate_rules,
+};
+pub use store::{HistoryRecorder, MonitorStore};
+pub use trend::{DiskTrend, DiskTrends};

@@ -1,0 +1,62 @@
+//! Applications that do not answer, and certificates that end.
+
+use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
+use matou_model::CertificateState;
+
+pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let probes = &inputs.fleet.probes;
+    if let Some(reason) = probes.error() {
+        found.push(Finding {
+            key: "edge".into(),
+            kind: AlertKind::Edge,
+            severity: AlertSeverity::Critical,
+            what: "edge".into(),
+            why: reason.to_owned(),
+            since: probes.read_at(),
+            row: String::new(),
+            cure: "deploy",
+            near: false,
+        });
+        // What the applications answer is not known then.
+    }
+    for probe in probes.value().into_iter().flatten() {
+        let Some(why) = probe.problem() else {
+            continue;
+        };
+        found.push(Finding {
+            key: format!("app/{}/http/{}", probe.app, probe.domain),
+            kind: AlertKind::Http,
+            severity: AlertSeverity::Critical,
+            what: probe.app.clone(),
+            why,
+            since: None,
+            row: format!("app/{}", probe.app),
+            cure: "logs",
+            near: probes.is_stale(),
+        });
+    }
+}
+
+pub(super) fn add_certificate_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let most = inputs.limits.certificate_days;
+    let certificates = &inputs.fleet.certificates;
+    for certificate in certificates.value().into_iter().flatten() {
+        let Some(problem) = certificate.problem(inputs.now, most) else {
+            continue;
+        };
+        found.push(Finding {
+            key: format!("certificate/{}", certificate.domain),
+            kind: AlertKind::Certificate,
+            severity: match certificate.state_at(inputs.now, most) {
+                CertificateState::Late | CertificateState::Good => AlertSeverity::Warning,
+                CertificateState::Ending | CertificateState::Refused => AlertSeverity::Critical,
+            },
+            what: certificate.domain.clone(),
+            why: format!("certificate: {problem}"),
+            since: None,
+            row: format!("certificate/{}", certificate.domain),
+            cure: "certificates",
+            near: certificates.is_stale(),
+        });
+    }
+}

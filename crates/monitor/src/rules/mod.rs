@@ -1,0 +1,553 @@
+//! Finds what is wrong in the picture of the fleet now. The engine decides which of it is an alert.
+
+mod alertmanager;
+mod edge;
+mod nodes;
+mod services;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::backups::{BackupAge, find_backup_problems, find_future_snapshots, find_missed_backups};
+use super::trend::DiskTrends;
+use matou_config::AlertsConfig;
+use matou_model::{Fleet, Task};
+
+pub use nodes::disk_trend_key;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertSeverity {
+    /// It will get worse, or something is less than it should be.
+    Warning,
+    /// Somebody is not served, or will not be if another thing fails.
+    Critical,
+}
+
+/// What sort of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertKind {
+    /// No manager answers.
+    Swarm,
+    /// The console can't reach a node, or its engine.
+    Unreachable,
+    /// The managers do not see a node.
+    NodeDown,
+    Cpu,
+    Memory,
+    Disk,
+    DiskTrend,
+    Quorum,
+    Replicas,
+    CrashLoop,
+    /// An alert of Alertmanager that no rule of ours found.
+    Told,
+    /// Alertmanager does not answer.
+    Alertmanager,
+    /// No node takes https.
+    Edge,
+    /// An application does not answer as it should.
+    Http,
+    Certificate,
+    Drift,
+    Backup,
+}
+
+impl AlertKind {
+    /// Seconds that it must last before it is an alert.
+    pub fn hold_seconds(self) -> i64 {
+        match self {
+            Self::Cpu => 120,
+            Self::Memory => 60,
+            // Short: a blip of the link, the time between two tasks.
+            Self::Swarm | Self::Unreachable | Self::Replicas => 15,
+            Self::Alertmanager => 60,
+            // Two samples.
+            Self::Disk => 5,
+            // Asked three times, changing slowly, or from somebody who waited already.
+            Self::NodeDown
+            | Self::DiskTrend
+            | Self::Quorum
+            | Self::CrashLoop
+            | Self::Told
+            | Self::Edge
+            | Self::Http
+            | Self::Certificate
+            | Self::Drift
+            | Self::Backup => 0,
+        }
+    }
+
+    /// Seconds that it must be gone before the alert is over.
+    pub fn release_seconds(self) -> i64 {
+        match self {
+            Self::Cpu | Self::Memory => 60,
+            Self::Replicas | Self::NodeDown | Self::Unreachable => 10,
+            _ => 0,
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Identity over readings, as `node/worker-01/disk`.
+    pub key: String,
+    pub kind: AlertKind,
+    pub severity: AlertSeverity,
+    /// What is concerned: a node, an application, a service, a domain.
+    pub what: String,
+    /// The reason in one sentence.
+    pub why: String,
+    /// When it began, where that is known.
+    pub since: Option<Timestamp>,
+    /// Key of the row that shows more, as in the panes.
+    pub row: String,
+    /// The action that leads to the cure, as in `[keys]`.
+    pub cure: &'static str,
+    /// Not bad enough to begin an alert, too bad to end one.
+    pub near: bool,
+}
+
+/// Prefix of the keys of Alertmanager's alerts; their fingerprint follows.
+pub const ALERTMANAGER_KEY_PREFIX: &str = "alertmanager/";
+
+/// What the rules look at.
+#[derive(Clone, Copy)]
+pub struct AlertInputs<'a> {
+    pub fleet: &'a Fleet,
+    pub limits: &'a AlertsConfig,
+    /// How the nodes' disks fill.
+    pub trends: &'a DiskTrends,
+    /// Servers that are not what config.toml says.
+    pub drift: &'a [String],
+    pub backups: &'a [BackupAge],
+    pub now: Timestamp,
+}
+
+/// Applies all rules. Returns all that is wrong now.
+pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    add_swarm_finding(inputs, &mut found);
+    for node in &inputs.fleet.nodes {
+        nodes::add_node_findings(inputs, node, &mut found);
+    }
+    if let Some(swarm) = inputs.fleet.swarm.value() {
+        nodes::add_quorum_finding(swarm, &mut found);
+        let mut troubled: HashMap<&str, Vec<&Task>> = HashMap::new();
+        for task in &swarm.tasks {
+            if !task.error.is_empty() || matches!(task.state.as_str(), "failed" | "rejected") {
+                troubled.entry(&task.service_id).or_default().push(task);
+            }
+        }
+        for service in &swarm.services {
+            let tasks = troubled.get(service.id.as_str()).map_or(&[][..], |t| t);
+            services::add_service_findings(inputs.now, service, tasks, &mut found);
+        }
+    }
+    edge::add_answer_findings(inputs, &mut found);
+    edge::add_certificate_findings(inputs, &mut found);
+    add_drift_finding(inputs, &mut found);
+    alertmanager::add_external_findings(inputs, &mut found);
+    found.extend(find_missed_backups(
+        inputs.backups,
+        inputs.limits.backup_hours,
+        inputs.now,
+    ));
+    found.extend(find_future_snapshots(inputs.fleet));
+    if let Some(backups) = inputs.fleet.backups.value() {
+        found.extend(find_backup_problems(backups));
+    }
+    found
+}
+
+fn add_swarm_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    if let Some(reason) = inputs.fleet.swarm.error() {
+        found.push(Finding {
+            key: "swarm".into(),
+            kind: AlertKind::Swarm,
+            severity: AlertSeverity::Critical,
+            what: "swarm".into(),
+            why: reason.to_owned(),
+            // A swarm that was never read is an alert at once: there is nothing to wait for.
+            since: Some(
+                inputs
+                    .fleet
+                    .swarm
+                    .read_at()
+                    .unwrap_or(Timestamp::UNIX_EPOCH),
+            ),
+            row: String::new(),
+            cure: "provision-all",
+            near: false,
+        });
+    }
+}
+
+fn add_drift_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
+    let Some(first) = inputs.drift.first().filter(|_| inputs.limits.drift) else {
+        return;
+    };
+    let why = match inputs.drift {
+        [one] => format!("{one} is not what config.toml says"),
+        some => format!("{} are not what config.toml says", some.join(", ")),
+    };
+    found.push(Finding {
+        key: "drift".into(),
+        kind: AlertKind::Drift,
+        severity: AlertSeverity::Warning,
+        what: "drift".into(),
+        why,
+        since: None,
+        row: format!("node/{first}"),
+        cure: "provision-all",
+        near: false,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_config::Config;
+    use matou_model::{
+        Datum, Disk, Metrics, Node, NodeLink, Probe, ProbeAnswer, Role, Service, ServiceMode,
+        Swarm, SwarmNode, Update,
+    };
+
+    const NOW: i64 = 1_000_000;
+
+    fn at(ago: i64) -> Timestamp {
+        Timestamp::from_second(NOW - ago).unwrap()
+    }
+
+    fn node(name: &str) -> Node {
+        Node {
+            name: name.into(),
+            configured: true,
+            link: NodeLink::Up,
+            ..Node::default()
+        }
+    }
+
+    fn manager(name: &str, reachability: &str) -> SwarmNode {
+        SwarmNode {
+            id: format!("id-{name}"),
+            hostname: name.into(),
+            role: Role::Manager,
+            state: "ready".into(),
+            reachability: reachability.into(),
+            ..SwarmNode::default()
+        }
+    }
+
+    fn service(running: u64, wanted: u64) -> Service {
+        Service {
+            id: "s1".into(),
+            name: "blog_web".into(),
+            stack: Some("blog".into()),
+            image: "x:1".into(),
+            mode: ServiceMode::Replicated(wanted),
+            wanted,
+            running,
+            domains: vec!["blog.org".into()],
+            ports: Vec::new(),
+            labels: [].into(),
+            environment: [].into(),
+            volumes: Vec::new(),
+            created_at: None,
+            updated_at: Some(at(100)),
+            update: None,
+            version: 1,
+        }
+    }
+
+    fn task(slot: u64, state: &str, ago: i64) -> Task {
+        Task {
+            id: format!("t{slot}-{ago}"),
+            service_id: "s1".into(),
+            slot: Some(slot),
+            node_id: "id-n1".into(),
+            state: state.into(),
+            desired: "shutdown".into(),
+            message: String::new(),
+            error: "task: non-zero exit (1)".into(),
+            container_id: None,
+            image: "x:1".into(),
+            outdated: false,
+            since: Some(at(ago)),
+        }
+    }
+
+    fn fleet(data: Vec<Datum>) -> Fleet {
+        let mut fleet = Fleet::new("chaton", vec![node("n1")]);
+        for datum in data {
+            fleet.apply(Update { at: at(0), datum });
+        }
+        fleet
+    }
+
+    fn swarm(nodes: Vec<SwarmNode>, services: Vec<Service>, tasks: Vec<Task>) -> Datum {
+        Datum::Swarm(Ok(Swarm {
+            nodes,
+            services,
+            tasks,
+        }))
+    }
+
+    fn found(fleet: &Fleet) -> Vec<Finding> {
+        evaluate_rules(AlertInputs {
+            fleet,
+            limits: &Config::this_machine().alerts,
+            trends: &DiskTrends::default(),
+            drift: &[],
+            backups: &[],
+            now: at(0),
+        })
+    }
+
+    fn kinds(fleet: &Fleet) -> Vec<(AlertKind, AlertSeverity)> {
+        let found = found(fleet);
+        found.iter().map(|f| (f.kind, f.severity)).collect()
+    }
+
+    fn metrics(cpu: f32, disk: u64) -> Datum {
+        Datum::Metrics {
+            node: "n1".into(),
+            reading: Ok(Metrics {
+                cpu,
+                memory_total: 100,
+                disk_used: disk,
+                disk_total: 100,
+                ..Metrics::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn a_load_is_high_at_its_limit_and_near_a_little_below() {
+        for (cpu, wanted) in [
+            (89.9, None),
+            (90.0, Some(true)),
+            (94.9, Some(true)),
+            (95.0, Some(false)),
+        ] {
+            let found = found(&fleet(vec![metrics(cpu, 0)]));
+            assert_eq!(found.first().map(|f| f.near), wanted, "{cpu}");
+        }
+        let full = found(&fleet(vec![metrics(0.0, 96)]));
+        assert_eq!(full[0].severity, AlertSeverity::Critical);
+        assert_eq!(full[0].why, "disk at 96 %; 95 % is the limit");
+    }
+
+    #[test]
+    fn each_disk_is_looked_at_and_the_root_once() {
+        let disk = |mount: &str, used| Disk {
+            mount: mount.into(),
+            used,
+            total: 100,
+        };
+        let disks = vec![disk("/", 96), disk("/mnt/data", 96), disk("/boot", 50)];
+        let node = "n1".to_owned();
+        let fleet = fleet(vec![Datum::Disks { node, disks }, metrics(0.0, 96)]);
+        let found = found(&fleet);
+        let keys: Vec<&str> = found.iter().map(|f| f.key.as_str()).collect();
+        assert_eq!(keys, ["node/n1/disk", "node/n1/disk/mnt/data"]);
+        assert_eq!(found[1].why, "disk /mnt/data at 96 %; 95 % is the limit");
+    }
+
+    #[test]
+    fn what_is_not_read_any_more_begins_no_alert() {
+        let lost = Datum::Link {
+            node: "n1".into(),
+            link: NodeLink::Down {
+                reason: "no route".into(),
+                since: at(30),
+            },
+        };
+        let found = found(&fleet(vec![metrics(99.0, 0), lost]));
+        assert_eq!(
+            (found[0].kind, found[0].since),
+            (AlertKind::Unreachable, Some(at(30)))
+        );
+        assert!(found[1].kind == AlertKind::Cpu && found[1].near);
+    }
+
+    #[test]
+    fn quorum_is_at_risk_before_it_is_lost() {
+        let (up, lost) = ("reachable", "unreachable");
+        for (managers, wanted) in [
+            (vec![up], None),
+            (vec![up, up, up], None),
+            (vec![up, up, up, up, lost], None),
+            (vec![up, up], Some(AlertSeverity::Warning)),
+            (vec![up, up, lost], Some(AlertSeverity::Critical)),
+            (vec![up, lost, lost], Some(AlertSeverity::Critical)),
+            (vec![up, up, up, lost, lost], Some(AlertSeverity::Critical)),
+        ] {
+            let nodes = managers
+                .iter()
+                .enumerate()
+                .map(|(i, r)| manager(&format!("n{i}"), r));
+            let fleet = fleet(vec![swarm(nodes.collect(), vec![], vec![])]);
+            let found = found(&fleet);
+            let quorum = found.iter().find(|f| f.kind == AlertKind::Quorum);
+            assert_eq!(quorum.map(|f| f.severity), wanted, "{managers:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_short_or_in_a_loop_and_told_once() {
+        let with = |service: Service, tasks| fleet(vec![swarm(vec![], vec![service], tasks)]);
+        assert_eq!(kinds(&with(service(2, 2), vec![])), []);
+        // Nobody misses what was switched off.
+        assert_eq!(kinds(&with(service(0, 0), vec![])), []);
+        let short = with(service(1, 2), vec![task(2, "failed", 700)]);
+        assert_eq!(
+            kinds(&short),
+            [(AlertKind::Replicas, AlertSeverity::Warning)]
+        );
+        assert_eq!(
+            found(&short)[0].why,
+            "1 of 2 tasks run: task: non-zero exit (1)"
+        );
+        let failures = |slot| vec![task(slot, "failed", 10), task(slot, "failed", 60)];
+        let mut tasks = failures(1);
+        // Two of each of two slots are no loop, three of one are, unless they are long ago.
+        tasks.extend(failures(2));
+        let two = with(service(0, 2), tasks.clone());
+        assert_eq!(
+            kinds(&two),
+            [(AlertKind::Replicas, AlertSeverity::Critical)]
+        );
+        tasks.push(task(2, "rejected", 601));
+        let long = with(service(0, 2), tasks.clone());
+        assert_eq!(
+            kinds(&long),
+            [(AlertKind::Replicas, AlertSeverity::Critical)]
+        );
+        tasks.push(task(2, "rejected", 600));
+        let looping = with(service(0, 2), tasks);
+        assert_eq!(
+            kinds(&looping),
+            [(AlertKind::CrashLoop, AlertSeverity::Critical)]
+        );
+        // While it is being updated tasks come and go.
+        let mut updated = service(1, 2);
+        updated.update = Some(("updating".into(), String::new()));
+        assert_eq!(kinds(&with(updated.clone(), vec![])), []);
+        updated.updated_at = Some(at(700));
+        assert_eq!(
+            kinds(&with(updated, vec![])),
+            [(AlertKind::Replicas, AlertSeverity::Warning)]
+        );
+    }
+
+    #[test]
+    fn answers_are_told_by_application_and_a_silent_edge_once() {
+        let probe = |domain: &str, outcome| Probe {
+            app: "blog".into(),
+            service: "blog_web".into(),
+            domain: domain.into(),
+            path: "/".into(),
+            outcome,
+        };
+        let answered = |status, well| {
+            Ok(ProbeAnswer {
+                node: "n1".into(),
+                status,
+                millis: 5,
+                well,
+            })
+        };
+        let probes = vec![
+            probe("a.org", answered(200, true)),
+            probe("b.org", answered(503, false)),
+            probe("c.org", Err("c.org did not answer within 5 s".into())),
+        ];
+        let mut fleet = fleet(vec![Datum::Probes(Ok(probes))]);
+        let found = found(&fleet);
+        assert_eq!(
+            found[0].why,
+            "https://b.org/ answers 503: the application does not answer Traefik"
+        );
+        assert_eq!(found[1].key, "app/blog/http/c.org");
+        assert_eq!(found.len(), 2);
+        fleet.apply(Update {
+            at: at(0),
+            datum: Datum::Probes(Err("no node takes https".into())),
+        });
+        let found = self::found(&fleet);
+        assert_eq!(found[0].kind, AlertKind::Edge);
+        assert!(found[1..].iter().all(|f| f.near));
+    }
+
+    #[test]
+    fn alertmanagers_alerts_stand_beside_our_own_and_not_twice() {
+        let alert = |name: &str, label: (&str, &str), severity: &str| matou_model::ExternalAlert {
+            fingerprint: name.into(),
+            summary: format!("{name} it is"),
+            since: Some(at(60)),
+            labels: [("alertname", name), label, ("severity", severity)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+        };
+        let told = vec![
+            alert("Watchdog", ("a", "b"), "none"),
+            alert("NodeDisk", ("instance", "n1"), "critical"),
+            alert("NodeDisk", ("instance", "n2"), "critical"),
+            alert("TargetDown", ("instance", "n1"), "warning"),
+        ];
+        let mut fleet = fleet(vec![metrics(0.0, 96), Datum::ExternalAlerts(Ok(told))]);
+        let found = found(&fleet);
+        let seen: Vec<(&str, &str)> = found
+            .iter()
+            .map(|f| (f.what.as_str(), f.why.as_str()))
+            .collect();
+        assert_eq!(
+            seen[1..],
+            [
+                ("n2", "NodeDisk it is (Prometheus)"),
+                ("n1", "TargetDown it is (Prometheus)")
+            ]
+        );
+        fleet.apply(Update {
+            at: at(0),
+            datum: Datum::ExternalAlerts(Err("no answer".into())),
+        });
+        let found = self::found(&fleet);
+        assert_eq!(found[1].kind, AlertKind::Alertmanager);
+        assert!(found[2..].iter().all(|f| f.near));
+    }
+
+    #[test]
+    fn a_disk_that_fills_is_told_before_it_is_full() {
+        let mut trends = DiskTrends::default();
+        for minute in 0..60 {
+            trends.add_reading("n1", at((60 - minute) * 60), 50 + minute as u64 / 4);
+        }
+        let fleet = fleet(vec![metrics(0.0, 65)]);
+        let config = Config::this_machine().alerts;
+        let facts = AlertInputs {
+            fleet: &fleet,
+            limits: &config,
+            trends: &trends,
+            drift: &["n1".to_owned()],
+            backups: &[],
+            now: at(0),
+        };
+        let found = evaluate_rules(facts);
+        assert_eq!(
+            found[0].why,
+            "the disk will be full in 2 h, as it fills now; 65 % are in use"
+        );
+        assert_eq!(found[1].why, "n1 is not what config.toml says");
+        let mut patient = config;
+        (patient.disk_full_hours, patient.drift) = (2, false);
+        let limits = &patient;
+        assert_eq!(evaluate_rules(AlertInputs { limits, ..facts }), []);
+    }
+}

@@ -1,0 +1,196 @@
+//! Nodes that are lost or loaded, and the managers' majority.
+
+use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
+use matou_model::{Disk, Node, NodeLink, Role, Swarm};
+
+/// A load must fall this many percent below its limit to be no longer high, so that an alert does
+/// not come and go.
+const MARGIN: f32 = 5.0;
+
+pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mut Vec<Finding>) {
+    let base = |sort: &str, kind, severity, why: String| Finding {
+        key: format!("node/{}/{sort}", node.name),
+        kind,
+        severity,
+        what: node.name.clone(),
+        why,
+        since: None,
+        row: format!("node/{}", node.name),
+        cure: "shell",
+        near: false,
+    };
+    if let NodeLink::Down { reason, since } = &node.link
+        && node.configured
+    {
+        found.push(Finding {
+            since: Some(*since),
+            cure: "node-menu",
+            ..base(
+                "link",
+                AlertKind::Unreachable,
+                AlertSeverity::Critical,
+                reason.clone(),
+            )
+        });
+    } else if let Some(reason) = node.engine.error() {
+        let why = reason.to_owned();
+        found.push(base(
+            "engine",
+            AlertKind::Unreachable,
+            AlertSeverity::Critical,
+            why,
+        ));
+    }
+    if let Some(seen) = inputs.fleet.find_swarm_node(node)
+        && seen.state != "ready"
+    {
+        let why = match seen.message.as_str() {
+            "" => format!("the swarm sees it {}", seen.state),
+            message => format!("the swarm sees it {}: {message}", seen.state),
+        };
+        found.push(Finding {
+            cure: "node-menu",
+            ..base("swarm", AlertKind::NodeDown, AlertSeverity::Critical, why)
+        });
+    }
+    add_load_findings(inputs, node, &base, found);
+}
+
+fn add_load_findings(
+    inputs: AlertInputs<'_>,
+    node: &Node,
+    base: &dyn Fn(&str, AlertKind, AlertSeverity, String) -> Finding,
+    found: &mut Vec<Finding>,
+) {
+    let Some(m) = node.metrics.value() else {
+        return;
+    };
+    let limits = inputs.limits;
+    let high = |value: f32, limit: u8| {
+        let limit = f32::from(limit);
+        let near = value < limit || node.metrics.is_stale();
+        let why = format!("at {value:.0} %; {limit:.0} % is the limit");
+        (value >= limit - MARGIN).then_some((near, why))
+    };
+    for (sort, kind, value, limit) in [
+        ("CPU", AlertKind::Cpu, m.cpu, limits.cpu),
+        (
+            "memory",
+            AlertKind::Memory,
+            m.memory_percent(),
+            limits.memory,
+        ),
+    ] {
+        if let Some((near, why)) = high(value, limit) {
+            let why = format!("{sort} {why}");
+            found.push(Finding {
+                near,
+                ..base(
+                    &sort.to_ascii_lowercase(),
+                    kind,
+                    AlertSeverity::Warning,
+                    why,
+                )
+            });
+        }
+    }
+    let root = Disk {
+        mount: "/".into(),
+        used: m.disk_used,
+        total: m.disk_total,
+    };
+    let others = node.disks.iter().filter(|d| d.mount != "/");
+    for disk in std::iter::once(&root).chain(others) {
+        let (what, sort, place) = match disk.mount.as_str() {
+            "/" => ("disk".into(), "disk".to_owned(), node.name.clone()),
+            mount => (
+                format!("disk {mount}"),
+                format!("disk{mount}"),
+                disk_trend_key(&node.name, mount),
+            ),
+        };
+        let full = high(disk.used_percent(), limits.disk);
+        let begins = matches!(&full, Some((false, _)));
+        if let Some((near, why)) = full {
+            let why = format!("{what} {why}");
+            found.push(Finding {
+                near,
+                ..base(&sort, AlertKind::Disk, AlertSeverity::Critical, why)
+            });
+        }
+        let hours = inputs.trends.hours_to_full(&place, disk.total, inputs.now);
+        if let Some(hours) = hours
+            && !begins
+            && hours <= f64::from(limits.disk_full_hours)
+        {
+            let left = match hours {
+                h if h < 1.0 => format!("{:.0} min", h * 60.0),
+                h => format!("{h:.0} h"),
+            };
+            let why = format!(
+                "the {what} will be full in {left}, as it fills now; {:.0} % are in use",
+                disk.used_percent()
+            );
+            let sort = format!("{sort}-trend");
+            found.push(base(
+                &sort,
+                AlertKind::DiskTrend,
+                AlertSeverity::Warning,
+                why,
+            ));
+        }
+    }
+}
+
+/// Returns the key of a node's disk in `DiskTrends`.
+pub fn disk_trend_key(node: &str, mount: &str) -> String {
+    format!("{node} {mount}")
+}
+
+/// Finds whether the managers have lost their majority, or would with the next one that fails.
+pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
+    let managers = || swarm.nodes.iter().filter(|n| n.role == Role::Manager);
+    let all = managers().count();
+    let reachable = managers().filter(|n| n.reachability == "reachable").count();
+    let majority = all / 2 + 1;
+    if all < 2 || reachable > majority {
+        return;
+    }
+    let (severity, why) = if reachable < majority {
+        (
+            AlertSeverity::Critical,
+            format!(
+                "{reachable} of {all} managers are reachable, {majority} are needed: the swarm can't be changed"
+            ),
+        )
+    } else if reachable < all {
+        (
+            AlertSeverity::Critical,
+            format!(
+                "{reachable} of {all} managers are reachable: when another one is lost, the swarm can't be changed"
+            ),
+        )
+    } else {
+        (
+            AlertSeverity::Warning,
+            format!("{all} managers stand the loss of none: make it {}", all + 1),
+        )
+    };
+    // With three of three there is one to spare.
+    if reachable == all && all > 2 {
+        return;
+    }
+    let lost = managers().find(|n| n.reachability != "reachable");
+    let row = lost.or_else(|| managers().next());
+    found.push(Finding {
+        key: "swarm/quorum".into(),
+        kind: AlertKind::Quorum,
+        severity,
+        what: "quorum".into(),
+        why,
+        since: None,
+        row: row.map_or_else(String::new, |n| format!("node/{}", n.hostname)),
+        cure: "node-menu",
+        near: false,
+    });
+}

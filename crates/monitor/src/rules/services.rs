@@ -1,0 +1,95 @@
+//! Services that lack tasks, or whose tasks fail again and again.
+
+use jiff::Timestamp;
+
+use super::{AlertKind, AlertSeverity, Finding};
+use matou_model::{Service, Task};
+
+/// Tasks that failed within this time count as a loop, seconds.
+const LOOP_WINDOW: i64 = 600;
+
+/// How many failures of one place are a loop.
+const LOOP: usize = 3;
+
+/// How long tasks may be missing while a service is updated, seconds.
+const UPDATE: i64 = 600;
+
+/// Checks a service; `tasks` are those of its tasks that failed or have an error.
+pub(super) fn add_service_findings(
+    now: Timestamp,
+    service: &Service,
+    tasks: &[&Task],
+    found: &mut Vec<Finding>,
+) {
+    let crashes = find_crash_loop(tasks, now);
+    let missing = service.running < service.wanted;
+    let base = |sort: &str, kind, severity, why: String, since| Finding {
+        key: format!("service/{}/{sort}", service.name),
+        kind,
+        severity,
+        what: service.name.clone(),
+        why,
+        since,
+        row: format!("service/{}", service.id),
+        cure: "logs",
+        near: false,
+    };
+    let severity = match service.running {
+        0 if missing => AlertSeverity::Critical,
+        _ => AlertSeverity::Warning,
+    };
+    if let Some((times, last)) = crashes {
+        let minutes = LOOP_WINDOW / 60;
+        let why = format!(
+            "its tasks failed {times} times in {minutes} min: {}",
+            task_failure_reason(last)
+        );
+        found.push(base("crashes", AlertKind::CrashLoop, severity, why, None));
+        return;
+    }
+    let updating = matches!(&service.update, Some((state, _)) if state == "updating" || state == "rollback_started")
+        && service
+            .updated_at
+            .is_some_and(|t| now.as_second() - t.as_second() < UPDATE);
+    if !missing || updating {
+        return;
+    }
+    let ended = tasks.iter().filter(|t| !t.error.is_empty());
+    let last = ended.max_by_key(|t| t.since);
+    let error = last.map_or_else(String::new, |t| format!(": {}", t.error));
+    let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
+    let since = last.and_then(|t| t.since);
+    found.push(base("tasks", AlertKind::Replicas, severity, why, since));
+}
+
+/// Returns how many tasks failed of late, and the newest of them, if three failed in one slot (of a
+/// global service: on one node).
+fn find_crash_loop<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a Task)> {
+    let failed: Vec<&Task> = tasks
+        .iter()
+        .copied()
+        .filter(|t| matches!(t.state.as_str(), "failed" | "rejected"))
+        .filter(|t| {
+            t.since
+                .is_some_and(|s| now.as_second() - s.as_second() <= LOOP_WINDOW)
+        })
+        .collect();
+    // Places are compared in pairs: there are few tasks.
+    let same = |a: &Task, b: &Task| match (a.slot, b.slot) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.node_id == b.node_id,
+    };
+    let worst = failed
+        .iter()
+        .map(|t| failed.iter().filter(|o| same(t, o)).count())
+        .max()?;
+    let newest = failed.iter().copied().max_by_key(|t| t.since)?;
+    (worst >= LOOP).then_some((failed.len(), newest))
+}
+
+fn task_failure_reason(task: &Task) -> &str {
+    match task.error.as_str() {
+        "" => &task.message,
+        error => error,
+    }
+}

@@ -1,0 +1,179 @@
+//! Draining, pausing and activating a node.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::tasks::{docker_failed, query_swarm};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::{Availability, Swarm, SwarmNode};
+
+/// How often a draining node is looked at.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The steps that set a node's availability and, when draining, wait until it is empty.
+///
+/// `swarm_id` is the node's id in the swarm, when its engine could be asked for it; else the node
+/// is found by its host name.
+pub(super) fn availability_steps(
+    node: &str,
+    swarm_id: Option<String>,
+    to: Availability,
+) -> Vec<Box<dyn Step>> {
+    let target = NodeTarget {
+        name: node.to_owned(),
+        swarm_id,
+    };
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(SetAvailability {
+        target: target.clone(),
+        to,
+    })];
+    if to == Availability::Drain {
+        steps.push(Box::new(WaitForEmptyNode { target }));
+    }
+    steps
+}
+
+/// A node of the swarm, by its name in the fleet.
+#[derive(Clone)]
+pub(super) struct NodeTarget {
+    pub name: String,
+    /// Its id in the swarm, when its engine could be asked for it.
+    pub swarm_id: Option<String>,
+}
+
+impl NodeTarget {
+    pub(super) fn find_node<'a>(&self, swarm: &'a Swarm) -> Result<&'a SwarmNode, StepError> {
+        swarm
+            .nodes
+            .iter()
+            .find(|n| match &self.swarm_id {
+                Some(id) => n.id == *id,
+                None => n.hostname == self.name,
+            })
+            .ok_or_else(|| {
+                StepError::failed(format!(
+                    "the swarm knows no node {:?}; `docker node ls` on a manager lists them",
+                    self.name
+                ))
+            })
+    }
+
+    /// Lists the names of the tasks that run on the node.
+    fn list_running_tasks(&self, swarm: &Swarm) -> Result<Vec<String>, StepError> {
+        let node = self.find_node(swarm)?;
+        let names = swarm
+            .tasks
+            .iter()
+            .filter(|t| t.node_id == node.id && t.state == "running")
+            .map(|t| {
+                let service = swarm.services.iter().find(|s| s.id == t.service_id);
+                let service = service.map_or("a removed service", |s| &s.name);
+                match t.slot {
+                    Some(slot) => format!("{service}.{slot}"),
+                    None => service.to_owned(),
+                }
+            });
+        Ok(names.collect())
+    }
+}
+
+pub(super) struct SetAvailability {
+    pub target: NodeTarget,
+    pub to: Availability,
+}
+
+#[async_trait]
+impl Step for SetAvailability {
+    fn name(&self) -> String {
+        "availability".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
+        let what = format!("availability of {}", self.target.name);
+        if node.availability == self.to {
+            let now = format!("{what}: {}", self.to.as_str());
+            return Ok(Check::Done(vec![Change::same(now)]));
+        }
+        let mut change = Change::modify(what, node.availability.as_str(), self.to.as_str());
+        let others = swarm.nodes.iter().any(|n| {
+            n.id != node.id && n.availability == Availability::Active && n.state == "ready"
+        });
+        if self.to != Availability::Active && !others {
+            change = change.with_warning("no other node is active: tasks will wait until one is");
+        }
+        let mut changes = vec![change];
+        if self.to == Availability::Drain {
+            changes.extend(
+                self.target
+                    .list_running_tasks(&swarm)?
+                    .into_iter()
+                    .map(|task| Change::modify(task, self.target.name.clone(), "another node")),
+            );
+        }
+        Ok(Check::Change(changes))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
+        cx.docker
+            .set_node_availability(&id, self.to)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+/// Waits until no task runs on the node any more.
+pub(super) struct WaitForEmptyNode {
+    pub target: NodeTarget,
+}
+
+#[async_trait]
+impl Step for WaitForEmptyNode {
+    fn name(&self) -> String {
+        "empty".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let left = self.target.list_running_tasks(&swarm)?;
+        if self.target.find_node(&swarm)?.state == "down" {
+            let down = format!("{} is down: nothing runs on it", self.target.name);
+            return Ok(Check::Done(vec![Change::same(down)]));
+        }
+        Ok(match left.len() {
+            0 => Check::Done(vec![Change::same(format!(
+                "no task on {}",
+                self.target.name
+            ))]),
+            n => Check::Change(vec![Change::modify(
+                format!("tasks on {}", self.target.name),
+                n.to_string(),
+                "0",
+            )]),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let mut most = 0;
+        loop {
+            let left = self
+                .target
+                .list_running_tasks(&query_swarm(cx).await?)?
+                .len() as u64;
+            most = most.max(left);
+            cx.out
+                .send_progress(most - left, most.max(1), "tasks")
+                .await;
+            if left == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+            }
+        }
+    }
+}

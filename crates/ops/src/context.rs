@@ -1,0 +1,82 @@
+//! What every operation needs: nodes, catalogue, journal.
+
+use std::sync::Arc;
+
+use color_eyre::eyre::Result;
+
+use crate::OpsError;
+use matou_collect::{AnswerChecks, ExpectedAnswer, ProbeSettings};
+use matou_config::{Config, ensure_runtime_dir, ensure_state_dir, state_path};
+use matou_docker::Nodes;
+use matou_edge::EdgeEndpoints;
+use matou_host::HostOptions;
+use matou_job::{Journal, Runner};
+use matou_stack::{AppFile, Catalogue};
+
+/// An opened fleet. Cheap to clone; nothing is connected before it is used.
+#[derive(Clone)]
+pub struct FleetContext {
+    pub config: Arc<Config>,
+    pub nodes: Nodes,
+    pub catalogue: Arc<Catalogue>,
+    pub journal: Journal,
+    pub runner: Runner,
+}
+
+impl FleetContext {
+    /// Opens the fleet of `config`: makes the state folder and the private folder for sockets. Goes
+    /// on without a state folder; [`Journal::write_trouble`] then says why nothing is remembered.
+    ///
+    /// # Errors
+    /// When there is no folder for sockets, or a stack file of the fleet folder is wrong.
+    pub fn open(config: Config) -> Result<Self> {
+        let runtime = ensure_runtime_dir()?;
+        let state = match ensure_state_dir() {
+            Ok(state) => state,
+            Err(e) => {
+                tracing::warn!("{e:#}");
+                state_path()?
+            }
+        };
+        let journal = Journal::open_lazily(&state.join("journal.jsonl"));
+        let nodes = Nodes::new(&config.nodes, |node| HostOptions {
+            docker_socket: node.docker_socket.clone(),
+            runtime_dir: runtime.clone(),
+            recorder: Some(Arc::new(journal.clone())),
+        });
+        let catalogue = Catalogue::load(config.folder().as_deref())?;
+        Ok(Self {
+            config: Arc::new(config),
+            nodes,
+            catalogue: Arc::new(catalogue),
+            runner: Runner::new(journal.clone()),
+            journal,
+        })
+    }
+
+    /// Returns what each application must answer: the check of its stack, else 200 at `/`.
+    pub fn answer_checks(&self) -> AnswerChecks {
+        let (folder, catalogue) = (self.config.folder(), self.catalogue.clone());
+        Arc::new(move |app| {
+            let file = folder.as_ref().and_then(|f| AppFile::load(f, app).ok()?);
+            let check = file.and_then(|f| catalogue.find_extension(&f.stack).ok()?.check);
+            let check = check.unwrap_or_default();
+            ExpectedAnswer {
+                path: check.path,
+                status: check.status,
+            }
+        })
+    }
+
+    /// Returns how the fleet is probed from outside: its edge, the expected answers, the interval.
+    ///
+    /// # Errors
+    /// When the authority's file of `[edge]` can't be read.
+    pub fn probe_settings(&self) -> Result<ProbeSettings, OpsError> {
+        Ok(ProbeSettings {
+            edge: EdgeEndpoints::load(&self.config, &self.nodes)?,
+            checks: self.answer_checks(),
+            every: self.config.alerts.interval,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The application answers under its domains, as its check says, asked at the edge of the fleet.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::OpsError;
+use crate::tasks::query_swarm;
+use matou_edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::status_hint;
+use matou_stack::HttpCheck;
+
+/// How often it is asked while waiting.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long to wait for a good certificate. An application that answers without one counts as
+/// deployed all the same; its certificate is watched from then on.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) struct WaitForAnswers {
+    pub domains: Vec<String>,
+    pub check: HttpCheck,
+    pub edge: EdgeEndpoints,
+}
+
+impl WaitForAnswers {
+    /// Whether something takes https for the fleet.
+    async fn has_edge(&self, cx: &StepContext) -> Result<bool, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let https = |p: &String| p.starts_with(&format!("{}:", self.edge.port));
+        Ok(swarm.services.iter().any(|s| s.ports.iter().any(https)))
+    }
+
+    /// Asks the nodes one after another and returns the first answer; the last node's error if none
+    /// answers.
+    async fn query_any_node(
+        &self,
+        domain: &str,
+    ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
+        let mut last = OpsError::from("there is no node to ask");
+        for (_, address) in &self.edge.nodes {
+            match get_with_certificate(
+                address,
+                self.edge.port,
+                domain,
+                &self.check.path,
+                &self.edge.roots,
+            )
+            .await
+            {
+                Ok(answer) => return Ok(answer),
+                Err(reason) => last = reason.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// Returns what a domain answers. Fails with a sentence when the check expects another answer.
+    async fn check_domain(
+        &self,
+        domain: &str,
+    ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
+        let (answer, served) = self.query_any_node(domain).await?;
+        let status = answer.status;
+        if answer.is_well(domain, &self.check.status) {
+            return Ok((answer, served));
+        }
+        Err(OpsError::failed(format_args!(
+            "https://{domain}{} answers {status}{}",
+            self.check.path,
+            status_hint(status)
+        )))
+    }
+}
+
+#[async_trait]
+impl Step for WaitForAnswers {
+    fn name(&self) -> String {
+        "answer".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.check.within + 30)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        if !self.has_edge(cx).await? {
+            let line = Change::same("no answer is asked for")
+                .with_warning("nothing takes https for the fleet: deploy the stack traefik");
+            return Ok(Check::Done(vec![line]));
+        }
+        let mut lines = Vec::new();
+        for domain in &self.domains {
+            lines.push(match self.check_domain(domain).await {
+                Ok((_, served)) => {
+                    let line = Change::same(format!("https://{domain} answers"));
+                    match served.problem {
+                        Some(problem) => Change::modify(
+                            format!("certificate of {domain}"),
+                            problem,
+                            "one that browsers take",
+                        ),
+                        None => line,
+                    }
+                }
+                Err(e) => Change::modify(format!("https://{domain}"), e.to_string(), "answers"),
+            });
+        }
+        Ok(super::check_from_changes(lines))
+    }
+
+    /// Looks at the answer alone: a good certificate may come later.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        for domain in &self.domains {
+            self.check_domain(domain).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let begun = Instant::now();
+        let patience = Duration::from_secs(self.check.within);
+        for domain in &self.domains {
+            let mut told = String::new();
+            loop {
+                let reason = match self.check_domain(domain).await {
+                    Ok((_, served))
+                        if served.problem.is_some() && begun.elapsed() < CERTIFICATE_WAIT =>
+                    {
+                        let problem = served.problem.unwrap_or_default();
+                        format!("{domain} answers; its certificate: {problem}")
+                    }
+                    Ok((answer, served)) => {
+                        cx.out
+                            .note(describe_good_answer(domain, &answer, &served))
+                            .await;
+                        break;
+                    }
+                    Err(e) => e.to_string(),
+                };
+                if begun.elapsed() > patience {
+                    return Err(StepError::failed(format!(
+                        "{domain} does not answer as it should after {} s: {reason}",
+                        self.check.within
+                    )));
+                }
+                if told != reason {
+                    cx.out.note(&reason).await;
+                    told = reason;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe_good_answer(
+    domain: &str,
+    answer: &HttpsAnswer,
+    served: &PresentedCertificate,
+) -> String {
+    let days = (served.not_after - jiff::Timestamp::now()).as_hours() / 24;
+    let certificate = match &served.problem {
+        Some(problem) => format!("its certificate is not good: {problem}"),
+        None => format!("certificate of {} for {days} days", served.issuer),
+    };
+    format!(
+        "https://{domain} answers {} in {} ms; {certificate}",
+        answer.status,
+        answer.took.as_millis()
+    )
+}

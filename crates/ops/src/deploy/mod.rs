@@ -1,0 +1,385 @@
+//! Deploying a stack as an application: checks, what it needs made first, the stack itself, its
+//! tasks, its file, its answer.
+
+mod answers;
+mod file;
+mod folders;
+mod monitoring_files;
+mod network;
+mod placement;
+mod preflight;
+mod room;
+pub(super) mod secrets;
+pub(super) mod stack;
+mod versions;
+mod volume_definitions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::FleetContext;
+use super::request::Request;
+use super::tasks::{AwaitedServices, WaitForTasks};
+use crate::OpsError;
+use matou_docker::NodeHandle;
+use matou_job::{Change, ChangeKind, Check, Step};
+use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
+
+pub(super) use preflight::resolve_host_name;
+
+/// How long pulling images and starting tasks may take.
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// For [`DeployOptions::images`]: all images stay as they are.
+pub(super) static NO_NEW_IMAGES: BTreeMap<String, String> = BTreeMap::new();
+
+/// What to deploy, and how. What is missing here is taken from the application's file.
+pub(super) struct DeployOptions<'a> {
+    pub stack: Option<&'a str>,
+    pub app: &'a str,
+    pub variables: &'a BTreeMap<String, String>,
+    pub switches: EdgeSettings,
+    /// Secrets that get a new value.
+    pub rotate: &'a [String],
+    /// New images, by service.
+    pub images: &'a BTreeMap<String, String>,
+    /// A new place; `Some(None)` takes away the one it has.
+    pub place: Option<Option<String>>,
+}
+
+/// Returns the steps of a request that deploys, redeploys, updates or places an application.
+///
+/// # Errors
+/// One sentence: what is wrong with the request, the stack or the application's file.
+pub(super) async fn deploy_request_steps(
+    request: &Request,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let (none, nothing) = (BTreeMap::new(), Vec::new());
+    let mut wanted = DeployOptions {
+        stack: None,
+        app: "",
+        variables: &none,
+        switches: EdgeSettings::default(),
+        rotate: &nothing,
+        images: &NO_NEW_IMAGES,
+        place: None,
+    };
+    match request {
+        Request::Deploy {
+            stack,
+            app,
+            variables,
+        } => {
+            (wanted.stack, wanted.app) = (Some(stack.as_str()), app);
+            wanted.variables = variables;
+        }
+        Request::Redeploy {
+            app,
+            variables,
+            switches,
+            rotate,
+        } => {
+            (wanted.app, wanted.variables) = (app, variables);
+            (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
+        }
+        Request::Update { app, images } => (wanted.app, wanted.images) = (app, images),
+        Request::Place { app, to } => {
+            wanted.app = app;
+            wanted.place = Some(match to {
+                Some(to) => Some(resolve_place(to, manager, cx).await?),
+                None => None,
+            });
+        }
+        _ => unreachable!("no other request deploys"),
+    }
+    deploy_steps(&wanted, manager, cx).await
+}
+
+/// Returns the host name of a node that is named as in config.toml. A label, or any other name, is
+/// returned as it is.
+async fn resolve_place(
+    place: &str,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<String, OpsError> {
+    if place.contains('=') || cx.nodes.get(place).is_none() {
+        return Ok(place.to_owned());
+    }
+    let swarm = manager.docker.query_swarm().await?;
+    let mut nodes = swarm.nodes.iter();
+    let found = nodes.find(|n| cx.nodes.find_name(&swarm, &n.id).as_deref() == Some(place));
+    Ok(found.map_or_else(|| place.to_owned(), |n| n.hostname.clone()))
+}
+
+/// Returns the application's file (a new one if there is none) with what is asked for merged in.
+pub(super) fn merge_app_file(
+    wanted: &DeployOptions<'_>,
+    cx: &FleetContext,
+) -> Result<AppFile, OpsError> {
+    let folder = cx.config.folder();
+    let old = match &folder {
+        Some(folder) => AppFile::load(folder, wanted.app)?,
+        None => None,
+    };
+    let mut file = match (old, wanted.stack) {
+        (Some(old), None) => old,
+        (Some(old), Some(stack)) if old.stack == stack => old,
+        (_, Some(stack)) => AppFile {
+            stack: stack.to_owned(),
+            ..AppFile::default()
+        },
+        (None, None) => {
+            return Err(OpsError::failed(format_args!(
+                "{0} has no apps/{0}.toml beside config.toml, which would say what stack it is made from: `matou deploy STACK {0}` writes it",
+                wanted.app
+            )));
+        }
+    };
+    file.variables.extend(wanted.variables.clone());
+    for (service, image) in wanted.images {
+        let variable = cx.catalogue.find_image_variable(&file.stack, service)?;
+        match variable {
+            Some(variable) => {
+                file.images.remove(service);
+                file.variables.insert(variable, image.clone())
+            }
+            None => file.images.insert(service.clone(), image.clone()),
+        };
+    }
+    if let Some(place) = &wanted.place {
+        file.place.clone_from(place);
+    }
+    let new = wanted.switches.clone();
+    file.edge.headers = new.headers.or(file.edge.headers);
+    file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
+    file.edge.rate_limit = new.rate_limit.or(file.edge.rate_limit);
+    Ok(file)
+}
+
+/// The stack as it will be deployed, with the versions of its secrets read from the fleet.
+pub(super) async fn render_app_stack(
+    wanted: &DeployOptions<'_>,
+    file: &AppFile,
+    cx: &FleetContext,
+) -> Result<RenderedStack, OpsError> {
+    let extension = cx.catalogue.find_extension(&file.stack)?;
+    let mut versions = BTreeMap::new();
+    if !extension.secrets.is_empty() {
+        versions = secrets::SecretStore::open(cx, wanted.app)?
+            .newest_versions()
+            .await?;
+    }
+    for name in wanted.rotate {
+        let spec = extension.secrets.iter().find(|s| s.name == *name);
+        let spec = spec.ok_or_else(|| {
+            let names: Vec<&str> = extension.secrets.iter().map(|s| s.name.as_str()).collect();
+            format!(
+                "{} makes no secret {name:?}: it has {}",
+                file.stack,
+                names.join(", ")
+            )
+        })?;
+        if spec.keep {
+            return Err(OpsError::failed(format_args!(
+                "{name} is not rotated: what the application stored can't be read without it ({})",
+                spec.help
+            )));
+        }
+        *versions.entry(name.clone()).or_insert(1) += 1;
+    }
+    let mut target = RenderTarget {
+        secrets: versions,
+        edge_settings: file.edge.clone(),
+        images: file.images.clone(),
+        place: file.place.clone(),
+        ..RenderTarget::for_fleet(&cx.config)
+    };
+    let render = |target: &RenderTarget<'_>| {
+        cx.catalogue
+            .render_stack(&file.stack, wanted.app, &file.variables, target)
+            .map_err(OpsError::from)
+    };
+    let rendered = render(&target)?;
+    if !extension.generated {
+        return Ok(rendered);
+    }
+    target.files = monitoring_files::build_monitoring_files(cx, wanted.app, &rendered).await?;
+    render(&target)
+}
+
+/// The steps that deploy a stack and wait until it answers.
+pub(super) async fn deploy_steps(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let file = merge_app_file(wanted, cx)?;
+    let rendered = Arc::new(render_app_stack(wanted, &file, cx).await?);
+    let app = wanted.app.to_owned();
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
+        app: app.clone(),
+        rendered: rendered.clone(),
+        nodes: cx.nodes.clone(),
+    })];
+    if let Some(place) = &file.place {
+        steps.push(Box::new(placement::CheckPlacement {
+            app: app.clone(),
+            place: place.clone(),
+            rendered: rendered.clone(),
+        }));
+    }
+    steps.extend(prerequisite_steps(&app, &rendered, manager, cx)?);
+    steps.push(Box::new(stack::DeployStack {
+        app: app.clone(),
+        rendered: rendered.clone(),
+    }));
+    steps.push(Box::new(WaitForTasks {
+        awaited: AwaitedServices::Stack(app.clone()),
+        patience: DEPLOY_TIMEOUT,
+    }));
+    if let Some(folder) = cx.config.folder() {
+        steps.push(Box::new(file::WriteAppFile {
+            path: AppFile::path(&folder, &app),
+            text: file.to_toml(),
+        }));
+    }
+    if cx.config.folder().is_some() && cx.config.backup.primary_repository().is_some() {
+        steps.push(Box::new(file::PushFleetFiles {
+            app: app.clone(),
+            cx: cx.clone(),
+        }));
+    }
+    steps.extend(answer_step(&rendered, cx)?);
+    Ok(steps)
+}
+
+/// Returns the steps that deploy a stack with tasks for some of its services only (named without
+/// the application's name). [`deploy_steps`] starts the other services later.
+pub(super) async fn deploy_subset_steps(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+    services: &[String],
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    build_subset_steps(wanted, manager, cx, services, false).await
+}
+
+async fn build_subset_steps(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+    services: &[String],
+    shut: bool,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let file = merge_app_file(wanted, cx)?;
+    let mut rendered = render_app_stack(wanted, &file, cx).await?;
+    rendered.keep_services(services)?;
+    if shut {
+        rendered.isolate_services()?;
+    }
+    let app = wanted.app.to_owned();
+    let rendered = Arc::new(rendered);
+    let mut steps = prerequisite_steps(&app, &rendered, manager, cx)?;
+    steps.push(Box::new(stack::DeployStack {
+        app: app.clone(),
+        rendered,
+    }));
+    steps.push(Box::new(WaitForTasks {
+        awaited: AwaitedServices::Stack(app),
+        patience: DEPLOY_TIMEOUT,
+    }));
+    Ok(steps)
+}
+
+/// Returns the steps of [`deploy_subset_steps`] for a stack that nothing reaches from outside:
+/// without published ports and without labels.
+pub(super) async fn deploy_isolated_subset_steps(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+    services: &[String],
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    build_subset_steps(wanted, manager, cx, services, true).await
+}
+
+/// Returns the step that waits until an application answers under its domains; `None` when it has
+/// no check.
+pub(super) fn answer_step(
+    rendered: &RenderedStack,
+    cx: &FleetContext,
+) -> Result<Option<Box<dyn Step>>, OpsError> {
+    let Some(check) = &rendered.check else {
+        return Ok(None);
+    };
+    Ok(Some(Box::new(answers::WaitForAnswers {
+        domains: rendered.domains.clone(),
+        check: check.clone(),
+        edge: matou_edge::EdgeEndpoints::load(&cx.config, &cx.nodes)?,
+    })))
+}
+
+/// Returns the steps for what must be there before a stack: networks, folders, volumes, secrets.
+fn prerequisite_steps(
+    app: &str,
+    rendered: &Arc<RenderedStack>,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    if !rendered.networks.is_empty() {
+        steps.push(Box::new(network::EnsureNetworks {
+            wanted: rendered.networks.clone(),
+            edge: cx.config.edge.network.clone(),
+        }));
+    }
+    let folders: Vec<_> = rendered
+        .volumes
+        .named
+        .iter()
+        .filter_map(|(_, folder)| folder.clone())
+        .collect();
+    if !folders.is_empty() {
+        let storage = cx.nodes.get(&cx.config.storage.node).unwrap_or(manager);
+        steps.push(Box::new(folders::EnsureVolumeFolders {
+            host: storage.host.clone(),
+            folders,
+            optional: false,
+        }));
+    }
+    for node in cx.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
+        steps.push(Box::new(folders::EnsureVolumeFolders {
+            host: node.host.clone(),
+            folders: rendered.binds.clone(),
+            optional: true,
+        }));
+    }
+    if !rendered.volumes.definitions.is_empty() {
+        steps.push(Box::new(volume_definitions::RedefineVolumes {
+            app: app.to_owned(),
+            rendered: rendered.clone(),
+            nodes: cx.nodes.clone(),
+        }));
+    }
+    let has_secrets = !(rendered.secrets.is_empty()
+        && rendered.file_secrets.is_empty()
+        && rendered.configs.is_empty());
+    if has_secrets {
+        steps.push(Box::new(secrets::EnsureSecrets {
+            app: app.to_owned(),
+            rendered: rendered.clone(),
+            store: secrets::SecretStore::open(cx, app)?,
+        }));
+    }
+    Ok(steps)
+}
+
+/// Makes a check of a step's lines: done when none of them is a change.
+fn check_from_changes(lines: Vec<Change>) -> Check {
+    match lines.iter().all(|l| l.kind == ChangeKind::Same) {
+        true => Check::Done(lines),
+        false => Check::Change(lines),
+    }
+}

@@ -1,0 +1,45 @@
+//! External networks of a stack: the one of the edge is made, others must be there.
+
+use async_trait::async_trait;
+
+use crate::tasks::docker_failed;
+use matou_host::Command;
+use matou_job::{Change, Check, Step, StepContext, StepError};
+
+pub(super) struct EnsureNetworks {
+    pub wanted: Vec<String>,
+    /// The network between Traefik and the applications.
+    pub edge: String,
+}
+
+#[async_trait]
+impl Step for EnsureNetworks {
+    fn name(&self) -> String {
+        "networks".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let found = cx.docker.list_networks().await.map_err(docker_failed)?;
+        let mut lines = Vec::new();
+        for name in &self.wanted {
+            lines.push(match found.iter().any(|n| n == name) {
+                true => Change::same(format!("network {name}")),
+                false if *name == self.edge => Change::add(format!("network {name}")),
+                false => {
+                    return Err(StepError::failed(format!(
+                        "the stack uses the network {name}, which is not there: `docker network create --driver overlay {name}` makes it, and networks of applications exist while they are deployed"
+                    )));
+                }
+            });
+        }
+        Ok(super::check_from_changes(lines))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let create = Command::new("docker")
+            .args(["network", "create", "--driver", "overlay", "--attachable"])
+            .arg(&self.edge)
+            .sudo();
+        crate::run_streamed(cx, &create).await
+    }
+}

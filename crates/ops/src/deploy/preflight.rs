@@ -1,0 +1,205 @@
+//! What can be told before anything is changed: ports and domains that others have, images that
+//! can't be had, memory that no node has, domains that do not lead here.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use crate::OpsError;
+use crate::tasks::query_swarm;
+use matou_docker::Nodes;
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::Swarm;
+use matou_stack::{LintSeverity, RenderedStack};
+
+/// How long DNS and registries may take. Later answers are not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct PreflightChecks {
+    pub app: String,
+    pub rendered: Arc<RenderedStack>,
+    pub nodes: Nodes,
+}
+
+#[async_trait]
+impl Step for PreflightChecks {
+    fn name(&self) -> String {
+        "checks".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        self.check_ports(&swarm)?;
+        self.check_domains(&swarm)?;
+        let warnings = self
+            .rendered
+            .findings
+            .iter()
+            .filter(|f| f.severity == LintSeverity::Warning);
+        let mut lines: Vec<Change> = warnings
+            .map(|f| Change::same(format!("{}:{}", f.file, f.line)).with_warning(&f.message))
+            .collect();
+        let new = !swarm
+            .services
+            .iter()
+            .any(|s| s.stack.as_deref() == Some(&self.app));
+        let (images, names, versions, room) = tokio::join!(
+            self.check_images(cx, &swarm),
+            self.check_dns(),
+            super::versions::check_version_changes(&self.app, &self.rendered, &swarm),
+            cx.docker.query_room(),
+        );
+        lines.extend(images);
+        lines.extend(names);
+        lines.extend(versions?);
+        // What can't be read is no reason to stop: the scheduler will tell.
+        if let Ok(room) = room {
+            lines.extend(super::room::check_swarm_room(
+                &self.app,
+                &self.rendered,
+                &room,
+                new,
+            )?);
+        }
+        Ok(Check::Done(lines))
+    }
+
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+impl PreflightChecks {
+    /// Fails when another application publishes one of the stack's ports.
+    fn check_ports(&self, swarm: &Swarm) -> Result<(), StepError> {
+        for (port, protocol) in &self.rendered.ports {
+            let taken = swarm.services.iter().find(|s| {
+                s.stack.as_deref() != Some(&self.app)
+                    && s.ports.iter().any(|p| {
+                        p.starts_with(&format!("{port}:")) && p.ends_with(&format!("/{protocol}"))
+                    })
+            });
+            if let Some(other) = taken {
+                return Err(StepError::failed(format!(
+                    "port {port}/{protocol} is published by {} already: give this one another port, or none and a domain",
+                    other.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails when another application has a router with the same rule.
+    fn check_domains(&self, swarm: &Swarm) -> Result<(), StepError> {
+        // Two routers may share a host when their paths differ.
+        let whole = |labels: &matou_stack::Labels| -> BTreeSet<String> {
+            let rules = labels
+                .iter()
+                .filter(|(l, _)| l.starts_with("traefik.http.routers.") && l.ends_with(".rule"));
+            rules.map(|(_, rule)| rule.replace(' ', "")).collect()
+        };
+        let ours: BTreeSet<String> = self
+            .rendered
+            .services
+            .iter()
+            .flat_map(|s| whole(&s.labels))
+            .collect();
+        for other in &swarm.services {
+            if other.stack.as_deref() == Some(&self.app) {
+                continue;
+            }
+            if let Some(rule) = whole(&other.labels).intersection(&ours).next() {
+                return Err(StepError::failed(format!(
+                    "{} answers for {rule} already: choose another domain, or remove that application",
+                    other.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a warning for each image that neither the manager nor its registry has.
+    async fn check_images(&self, cx: &StepContext, swarm: &Swarm) -> Vec<Change> {
+        let running: BTreeSet<&str> = swarm.services.iter().map(|s| s.image.as_str()).collect();
+        let images: BTreeSet<&str> = self
+            .rendered
+            .services
+            .iter()
+            .map(|s| s.image.as_str())
+            .filter(|i| !running.contains(i))
+            .collect();
+        let asked =
+            images.into_iter().map(|image| async move {
+                if cx.docker.has_image(image).await.unwrap_or(false) {
+                    return None;
+                }
+                let reason =
+                    match tokio::time::timeout(PATIENCE, cx.docker.check_image_in_registry(image))
+                        .await
+                    {
+                        Ok(Ok(())) => return None,
+                        Ok(Err(e)) => e.to_string(),
+                        Err(_) => format!(
+                            "its registry did not answer within {} s",
+                            PATIENCE.as_secs()
+                        ),
+                    };
+                Some(
+                    Change::same(format!("image {image}"))
+                        .with_warning(format!("it may not be there to be pulled: {reason}")),
+                )
+            });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Returns a line for each domain, with a warning when it does not lead to a node of the fleet.
+    async fn check_dns(&self) -> Vec<Change> {
+        if self.rendered.domains.is_empty() {
+            return Vec::new();
+        }
+        let addresses = self.nodes.iter().filter_map(|n| n.ssh_address());
+        let ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve_host_name))
+            .await
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        let domains = self.rendered.domains.iter().map(|domain| {
+            let ours = &ours;
+            async move {
+                let line = Change::same(format!("domain {domain}"));
+                match resolve_host_name(domain).await {
+                    Ok(found) if found.iter().any(|ip| ours.contains(ip)) => line,
+                    Ok(found) => line.with_warning(format!(
+                        "it leads to {}, which is no node of the fleet: no certificate is issued for it before it does",
+                        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                    )),
+                    Err(reason) => line.with_warning(format!(
+                        "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
+                    )),
+                }
+            }
+        });
+        join_all(domains).await
+    }
+}
+
+/// Looks up the addresses of a host name. Fails with why it does not resolve.
+pub(crate) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, OpsError> {
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok([ip].into());
+    }
+    let looked_up = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 443))).await;
+    match looked_up {
+        Ok(Ok(found)) => Ok(found.map(|a| a.ip()).collect()),
+        Ok(Err(e)) => Err(OpsError::failed(e)),
+        Err(_) => Err(OpsError::failed(format_args!(
+            "no answer within {} s",
+            PATIENCE.as_secs()
+        ))),
+    }
+}

@@ -1,0 +1,180 @@
+//! The stack itself, through `docker stack deploy` on a manager.
+//!
+//! The engine's own client is the reference for what a compose file means; the rendered file
+//! travels on its standard input. Each service carries a label with the hash of what was
+//! deployed, so that deploying the same again changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::DEPLOY_TIMEOUT;
+use crate::tasks::query_swarm;
+use matou_host::Command;
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::{Service, ServiceMode};
+use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
+
+pub(super) struct DeployStack {
+    pub app: String,
+    pub rendered: Arc<RenderedStack>,
+}
+
+#[async_trait]
+impl Step for DeployStack {
+    fn name(&self) -> String {
+        "stack".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        DEPLOY_TIMEOUT
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let running: Vec<&Service> = swarm
+            .services
+            .iter()
+            .filter(|s| s.stack.as_deref() == Some(&self.app))
+            .collect();
+        let notes = self.rendered.notes.iter().map(Change::same);
+        let mut same: Vec<Change> = notes.collect();
+        let mut changes = Vec::new();
+        for wanted in &self.rendered.services {
+            let name = format!("{}_{}", self.app, wanted.name);
+            match running.iter().find(|s| s.name == name) {
+                None => changes.push(Change::add(format!("service {name} ({})", wanted.image))),
+                Some(found) => {
+                    let differences = diff_service(found, wanted, &name);
+                    if differences.is_empty() {
+                        same.push(Change::same(format!("service {name} ({})", wanted.image)));
+                    }
+                    changes.extend(differences);
+                }
+            }
+        }
+        for found in &running {
+            let short = found.name.strip_prefix(&format!("{}_", self.app));
+            if !self
+                .rendered
+                .services
+                .iter()
+                .any(|s| Some(s.name.as_str()) == short)
+            {
+                changes.push(
+                    Change::remove(format!("service {}", found.name))
+                        .with_warning("the stack file has it no more; its volumes stay"),
+                );
+            }
+        }
+        Ok(if changes.is_empty() {
+            Check::Done(same)
+        } else {
+            same.extend(changes);
+            Check::Change(same)
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let command = Command::new("docker")
+            .args(["stack", "deploy", "--prune", "--with-registry-auth"])
+            .args(["--compose-file", "-", "--"])
+            .arg(&self.app)
+            .stdin(self.rendered.yaml.clone().into_bytes())
+            .sudo();
+        crate::run_streamed(cx, &command).await
+    }
+}
+
+/// What deploying would change on a running service.
+fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if found.image != wanted.image {
+        changes.push(Change::modify(
+            format!("image of {name}"),
+            &found.image,
+            &wanted.image,
+        ));
+    }
+    if let (ServiceMode::Replicated(now), Some(wanted)) = (found.mode, wanted.replicas)
+        && now != wanted
+    {
+        changes.push(Change::modify(
+            format!("replicas of {name}"),
+            now.to_string(),
+            wanted.to_string(),
+        ));
+    }
+    // What Docker and matou add is not the file's.
+    let ours = |labels: &Labels| -> Labels {
+        let kept = labels
+            .iter()
+            .filter(|(k, _)| !k.starts_with("com.docker.stack.") && *k != HASH_LABEL);
+        kept.map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    append_entry_changes(
+        &format!("label of {name}"),
+        &ours(&found.labels),
+        &wanted.labels,
+        &mut changes,
+    );
+    append_entry_changes(
+        &format!("environment of {name}"),
+        &found.environment,
+        &wanted.environment,
+        &mut changes,
+    );
+    if changes.is_empty() && found.labels.get(HASH_LABEL) != Some(&wanted.hash) {
+        changes.push(Change::modify(
+            format!("configuration of {name}"),
+            "another version",
+            "the stack file's",
+        ));
+    }
+    changes
+}
+
+/// Appends a change for each difference between two sets of labels or variables.
+pub(crate) fn append_entry_changes(
+    what: &str,
+    found: &Labels,
+    wanted: &Labels,
+    changes: &mut Vec<Change>,
+) {
+    for (key, value) in wanted {
+        match found.get(key) {
+            Some(old) if old == value => {}
+            Some(old) => changes.push(Change::modify(
+                format!("{what} {key}"),
+                mask_secret_entry(key, old),
+                mask_secret_entry(key, value),
+            )),
+            None => changes.push(Change::add(format!(
+                "{what} {key}={}",
+                mask_secret_entry(key, value)
+            ))),
+        }
+    }
+    for (key, old) in found {
+        if !wanted.contains_key(key) {
+            changes.push(Change::remove(format!(
+                "{what} {key}={}",
+                mask_secret_entry(key, old)
+            )));
+        }
+    }
+}
+
+/// Returns a value as the plan shows it: `(hidden)` when its key says that it is a secret.
+fn mask_secret_entry(key: &str, value: &str) -> String {
+    let key = key.to_ascii_uppercase();
+    let secret = ["PASS", "SECRET", "TOKEN", "KEY", "USERS", "CREDENTIAL"]
+        .iter()
+        .any(|word| key.contains(word))
+        && !key.ends_with("_FILE");
+    match secret {
+        true => "(hidden)".to_owned(),
+        false => value.to_owned(),
+    }
+}

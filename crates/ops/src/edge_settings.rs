@@ -1,0 +1,121 @@
+//! Edge settings of an application. One that has a file in apps/ is deployed again with them; on
+//! others they are set on the running services, as `docker service update --label-add` would: no
+//! task is replaced by it.
+
+use async_trait::async_trait;
+
+use super::deploy::{self, stack::append_entry_changes};
+use super::tasks::{docker_failed, query_swarm};
+use super::{FleetContext, Request};
+use crate::OpsError;
+use matou_docker::NodeHandle;
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::{Service, Swarm};
+use matou_stack::{AppFile, EdgeSettings, Labels};
+
+pub(super) async fn edge_settings_steps(
+    app: &str,
+    switches: &EdgeSettings,
+    manager: &NodeHandle,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let folder = cx.config.folder();
+    let file = match &folder {
+        Some(folder) => AppFile::load(folder, app)?,
+        None => None,
+    };
+    if file.is_some() {
+        let again = Request::Redeploy {
+            app: app.to_owned(),
+            variables: Default::default(),
+            switches: switches.clone(),
+            rotate: Vec::new(),
+        };
+        return deploy::deploy_request_steps(&again, manager, cx).await;
+    }
+    Ok(vec![Box::new(ApplyEdgeSettings {
+        app: app.to_owned(),
+        switches: switches.clone(),
+    })])
+}
+
+struct ApplyEdgeSettings {
+    app: String,
+    switches: EdgeSettings,
+}
+
+impl ApplyEdgeSettings {
+    /// Services of the application that have a router.
+    fn routed_services<'a>(&self, swarm: &'a Swarm) -> Result<Vec<&'a Service>, StepError> {
+        let mine = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == self.app;
+        let all: Vec<&Service> = swarm.services.iter().filter(mine).collect();
+        if all.is_empty() {
+            return Err(StepError::failed(format!(
+                "there is no application {}; `matou status` lists them",
+                self.app
+            )));
+        }
+        let routed: Vec<&Service> = all
+            .into_iter()
+            .filter(|s| !s.domains.is_empty() || has_router(&s.labels))
+            .collect();
+        if routed.is_empty() {
+            return Err(StepError::failed(format!(
+                "{} has no router of Traefik 3: there is nothing to switch; `matou migrate FILE` rewrites labels of Traefik 1",
+                self.app
+            )));
+        }
+        Ok(routed)
+    }
+}
+
+fn has_router(labels: &Labels) -> bool {
+    let mut labels = labels.keys();
+    labels.any(|l| l.starts_with("traefik.http.routers.") && l.ends_with(".rule"))
+}
+
+#[async_trait]
+impl Step for ApplyEdgeSettings {
+    fn name(&self) -> String {
+        "labels".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let (mut changes, mut same) = (Vec::new(), Vec::new());
+        for service in self.routed_services(&swarm)? {
+            let mut wanted = service.labels.clone();
+            self.switches.apply_to_labels(&self.app, &mut wanted);
+            let what = format!("label of {}", service.name);
+            append_entry_changes(&what, &service.labels, &wanted, &mut changes);
+            same.push(Change::same(format!("labels of {}", service.name)));
+        }
+        Ok(match changes.is_empty() {
+            true => Check::Done(same),
+            false => Check::Change(changes),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        for service in self.routed_services(&swarm)? {
+            // On the labels as they are then: somebody else may have changed them meanwhile.
+            let change = |spec: &mut matou_docker::RawSpec| {
+                let labels = spec.map_mut(&["Labels"]);
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                let before: Labels = labels.iter().map(|(k, v)| (k.clone(), text(v))).collect();
+                let mut after = before.clone();
+                self.switches.apply_to_labels(&self.app, &mut after);
+                let changed = before != after;
+                *labels = after.into_iter().map(|(k, v)| (k, v.into())).collect();
+                changed
+            };
+            cx.docker
+                .update_service(&service.id, change)
+                .await
+                .map_err(docker_failed)?;
+            cx.out.note(format!("{} is switched", service.name)).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! What matou itself keeps of an application: its file here and on the nodes, kept secrets, dumps,
+//! what restores set aside, proofs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::EraseContext;
+use matou_backup::{FLEET, matou_folder};
+use matou_host::{Command, Host, shell_script};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::Role;
+use matou_stack::AppFile;
+
+/// Where a manager has its copy of the fleet's files.
+const MANAGER_FOLDER: &str = "/etc/matou";
+
+/// Prints those of the paths that are there.
+const LIST_EXISTING: &str =
+    r#"for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done"#;
+
+async fn list_existing_paths(host: &Host, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {
+    let look = Command::sh(LIST_EXISTING)
+        .args(paths.iter().map(|p| p.display().to_string()))
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("what is there of the application");
+    let text = host.run_ok(&look).await?.stdout_text();
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+async fn remove_paths(host: &Host, paths: &[String]) -> Result<(), StepError> {
+    let remove = Command::new("rm")
+        .args(["-rf", "--one-file-system", "--"])
+        .args(paths)
+        .sudo()
+        .timeout(Duration::from_secs(3600))
+        .label("remove what is there of the application");
+    host.run_ok(&remove).await?;
+    Ok(())
+}
+
+/// Removes `apps/APP.toml` here, on the storage node and on managers. It goes before the data: the
+/// nightly backup leaves out an application that has no file and does not run.
+pub(super) struct RemoveAppFiles(pub Arc<EraseContext>);
+
+impl RemoveAppFiles {
+    fn local_file(&self) -> Option<PathBuf> {
+        let folder = self.0.cx.config.folder()?;
+        let path = AppFile::path(&folder, &self.0.app);
+        path.symlink_metadata().is_ok().then_some(path)
+    }
+
+    /// Finds the files on nodes, by host; also returns the names of nodes that don't answer.
+    async fn find_copies(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        let app = &self.0.app;
+        let fleet = matou_folder(&self.0.cx.config).join(FLEET);
+        for node in self.0.cx.nodes.iter() {
+            let mut paths = Vec::new();
+            if node.config.name == self.0.storage.config.name {
+                paths.push(fleet.join("apps").join(format!("{app}.toml")));
+                paths.push(fleet.join("stacks").join(format!("app-{app}.yml")));
+            }
+            if node.config.role == Role::Manager {
+                paths.push(
+                    PathBuf::from(MANAGER_FOLDER)
+                        .join("apps")
+                        .join(format!("{app}.toml")),
+                );
+                paths.push(
+                    PathBuf::from(MANAGER_FOLDER)
+                        .join("stacks")
+                        .join(format!("app-{app}.yml")),
+                );
+            }
+            if paths.is_empty() {
+                continue;
+            }
+            match list_existing_paths(&node.host, &paths).await {
+                Ok(list) if list.is_empty() => {}
+                Ok(list) => found.push((node.host.clone(), list)),
+                Err(_) => silent.push(node.config.name.clone()),
+            }
+        }
+        (found, silent)
+    }
+}
+
+#[async_trait]
+impl Step for RemoveAppFiles {
+    fn name(&self) -> String {
+        "application file".into()
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let mut lines: Vec<Change> = self
+            .local_file()
+            .iter()
+            .map(|p| Change::remove(format!("{}", p.display())))
+            .collect();
+        let (found, _) = self.find_copies().await;
+        for (host, paths) in found {
+            let line = |p: &String| Change::remove(format!("{p} of {}", host.name()));
+            lines.extend(paths.iter().map(line));
+        }
+        Ok(match lines.is_empty() {
+            true => Check::Done(vec![Change::same("no application file")]),
+            false => Check::Change(lines),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let file = format!("apps/{}.toml", self.0.app);
+        self.0.log_destroyed(&[file]).await?;
+        let (found, silent) = self.find_copies().await;
+        // Notes on the storage node that it is gone: no other operator's folder brings it back.
+        let struck = crate::remove_app_files(&self.0.cx, &self.0.app).await;
+        struck?;
+        for (host, paths) in found {
+            remove_paths(&host, &paths).await?;
+        }
+        for node in silent {
+            let what = format!(
+                "apps/{}.toml, perhaps, on {node}, which does not answer",
+                self.0.app
+            );
+            self.0
+                .note_leftover(cx, what, "until this is run again")
+                .await;
+        }
+        // Last of all: once it is gone here, it is gone everywhere.
+        if let Some(path) = self.local_file() {
+            std::fs::remove_file(&path)
+                .map_err(|e| StepError::failed(format!("{}: {e}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Secrets, dumps, proofs, and what restores set aside.
+pub(super) struct RemoveKeptData(pub Arc<EraseContext>);
+
+/// Prints what there is of an application `$2` in matou's folder `$1`, and where Docker keeps volumes;
+/// an application's name has no dot, so what begins with `NAME.` is its own.
+const LIST_KEPT: &str = shell_script(include_str!("../../scripts/list_kept_data.sh"));
+
+impl RemoveKeptData {
+    async fn list_kept_paths(&self) -> Result<Vec<String>, StepError> {
+        let data = matou_folder(&self.0.cx.config);
+        let look = Command::sh(LIST_KEPT)
+            .arg(data.display().to_string())
+            .arg(&self.0.app)
+            .args(self.certificate_copy())
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("what matou keeps of the application");
+        let text = self.0.storage_host().run_ok(&look).await?.stdout_text();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Returns the path of the backup's copy of acme.json, when the application has domains. The
+    /// next backup makes that copy again.
+    fn certificate_copy(&self) -> Vec<String> {
+        let path = matou_folder(&self.0.cx.config)
+            .join(FLEET)
+            .join("acme.json");
+        match self.0.inventory.domains.is_empty() {
+            true => Vec::new(),
+            false => vec![path.display().to_string()],
+        }
+    }
+}
+
+#[async_trait]
+impl Step for RemoveKeptData {
+    fn name(&self) -> String {
+        "what matou keeps".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(4 * 3600)
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let found = self.list_kept_paths().await?;
+        let storage = &self.0.storage.config.name;
+        let copy = self.certificate_copy();
+        let line = |path: &String| {
+            let change = Change::remove(format!("{path} of {storage}"));
+            match copy.contains(path) {
+                true => change
+                    .with_warning("a copy of all certificates; the next backup makes it again"),
+                false => change.with_warning("all that it holds is lost"),
+            }
+        };
+        Ok(match found.is_empty() {
+            true => Check::Done(vec![Change::same("matou keeps nothing of it")]),
+            false => Check::Change(found.iter().map(line).collect()),
+        })
+    }
+
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let found = self.list_kept_paths().await?;
+        let storage = &self.0.storage.config.name;
+        let lines: Vec<String> = found.iter().map(|p| format!("{p} of {storage}")).collect();
+        self.0.log_destroyed(&lines).await?;
+        remove_paths(self.0.storage_host(), &found).await
+    }
+}

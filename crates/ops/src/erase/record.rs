@@ -1,0 +1,252 @@
+//! The beginning and the end of an erasing: what is to go is written down, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{EraseContext, EraseLeftover};
+use matou_host::Command;
+use matou_job::{Change, Check, Step, StepContext, StepError};
+
+/// What is left alone because it is not the application's data alone, with what ends it.
+const NOT_LOOKED_INTO: [&str; 4] = [
+    "requests in the edge's access log, until that is rotated; lines in a log store (stack logs), until its retention",
+    "the application's name in matou's journal and reports",
+    "keys of its certificates in older snapshots of the edge and of the fleet's own files, until the retention; whoever worries revokes them",
+    "what was taken out of the fleet: exports, folders restored into, copies of apps/ on other machines",
+];
+
+/// Writes down what belongs to the application.
+pub(super) struct WriteEraseInventory(pub Arc<EraseContext>);
+
+impl WriteEraseInventory {
+    async fn is_written(&self) -> Result<bool, StepError> {
+        let read = Command::sh("cat -- \"$1\" 2>/dev/null || :")
+            .arg(self.0.inventory_path().display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(30))
+            .label("an interrupted erasing");
+        let text = self.0.storage_host().run_ok(&read).await?.stdout_text();
+        Ok(text == self.inventory_json())
+    }
+
+    fn inventory_json(&self) -> String {
+        serde_json::to_string(&self.0.inventory).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Step for WriteEraseInventory {
+    fn name(&self) -> String {
+        "what belongs to it".into()
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let known = &self.0.inventory;
+        let line = match known.resumed {
+            true => "an erasing that was interrupted goes on",
+            false => "a list of what goes, on the storage node",
+        };
+        let nothing = known.volumes_to_erase().next().is_none() && known.domains.is_empty();
+        Ok(match self.is_written().await? || nothing {
+            true => Check::Done(vec![Change::same(line)]),
+            false => Check::Change(vec![Change::add(line)]),
+        })
+    }
+
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let folder = self.0.record_folder();
+        let make = Command::new("mkdir")
+            .args(["-p", "-m", "700", "--"])
+            .arg(folder.display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(30));
+        self.0.storage_host().run_ok(&make).await?;
+        let (path, text) = (
+            self.0.inventory_path().display().to_string(),
+            self.inventory_json(),
+        );
+        let storage = self.0.storage_host();
+        storage.upload_file(&path, text.as_bytes(), 0o600).await?;
+        Ok(())
+    }
+}
+
+/// Writes the record, and ends the erasing.
+pub(super) struct WriteEraseRecord(pub Arc<EraseContext>);
+
+/// Renders the text of a record.
+fn render_erase_record(
+    app: &str,
+    fleet: &str,
+    domains: &[String],
+    gone: &[String],
+    left: &[EraseLeftover],
+) -> String {
+    let now = jiff::Timestamp::now().strftime("%F %R UTC");
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("Erased: {app} of the fleet {fleet}\nWhen: {now}, by matou {version}\n");
+    if !domains.is_empty() {
+        text += &format!("Domains: {}\n", domains.join(", "));
+    }
+    text += "\nDestroyed:\n";
+    for line in gone {
+        text += &format!("- {line}\n");
+    }
+    if gone.is_empty() {
+        text += "- nothing more was there\n";
+    }
+    text += match left.is_empty() {
+        true => "\nEverything that is known of it was destroyed.\n",
+        false => "\nCould NOT be destroyed:\n",
+    };
+    for left in left {
+        text += &format!("- {}\n  it stays {}\n", left.what, left.until);
+    }
+    text += "\nNot looked into, because it is no data of the application alone:\n";
+    for line in NOT_LOOKED_INTO {
+        text += &format!("- {line}\n");
+    }
+    text
+}
+
+impl WriteEraseRecord {
+    fn file_name(&self) -> String {
+        let day = jiff::Timestamp::now().strftime("%F");
+        format!("{}-{day}.txt", self.0.app)
+    }
+
+    /// Whether this run or an earlier one has written anything down.
+    async fn has_begun(&self) -> Result<bool, StepError> {
+        let test = Command::sh("[ -e \"$1\" ] || [ -e \"$2\" ]")
+            .arg(self.0.inventory_path().display().to_string())
+            .arg(self.0.destroyed_log_path().display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(30))
+            .label("an erasing that was begun");
+        Ok(self.0.storage_host().run(&test).await?.code == 0)
+    }
+}
+
+#[async_trait]
+impl Step for WriteEraseRecord {
+    fn name(&self) -> String {
+        "record".into()
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let known = &self.0.inventory;
+        let any = known.volumes_to_erase().next().is_some() || !known.domains.is_empty();
+        Ok(
+            match any || self.has_begun().await? || !self.0.lock_leftovers().is_empty() {
+                true => Check::Change(vec![Change::add(format!(
+                    "erased/{}, beside config.toml and on the storage node",
+                    self.file_name()
+                ))]),
+                false => Check::Done(vec![Change::same("nothing to be recorded")]),
+            },
+        )
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let work = &self.0;
+        let gone = work.read_destroyed_log().await?;
+        let left = work.lock_leftovers().clone();
+        let fleet = &work.cx.config.fleet.name;
+        let text = render_erase_record(&work.app, fleet, &work.inventory.domains, &gone, &left);
+        let there = work
+            .record_folder()
+            .join(self.file_name())
+            .display()
+            .to_string();
+        // A second one of the same day does not replace the first.
+        let append = Command::sh(
+            "set -e; umask 077; mkdir -p -m 700 -- \"$(dirname -- \"$1\")\"; [ ! -s \"$1\" ] || echo >>\"$1\"; cat >>\"$1\"; sync -- \"$1\"",
+        )
+        .arg(&there)
+        .stdin(text.clone().into_bytes())
+        .sudo()
+        .timeout(Duration::from_secs(30))
+        .label(format!("write {there}"));
+        work.storage_host().run_ok(&append).await?;
+        if let Some(folder) = work.cx.config.folder() {
+            let path = folder.join("erased").join(self.file_name());
+            append_local_record(&path, &text).map_err(|e| {
+                StepError::failed(format!("{} can't be written: {e}", path.display()))
+            })?;
+            cx.out
+                .note(format!("the record is {}", path.display()))
+                .await;
+        }
+        if !left.is_empty() {
+            let all: Vec<String> = left.iter().map(|l| l.what.clone()).collect();
+            return Err(StepError::failed(format!(
+                "not everything could be destroyed: {}; run it again when that can be reached",
+                all.join("; ")
+            )));
+        }
+        let done = Command::new("rm")
+            .args(["-f", "--"])
+            .arg(work.inventory_path().display().to_string())
+            .arg(work.destroyed_log_path().display().to_string())
+            .sudo()
+            .timeout(Duration::from_secs(30));
+        work.storage_host().run_ok(&done).await?;
+        Ok(())
+    }
+
+    /// Checks that the erasing has ended: the list of what goes is removed after the record is
+    /// written.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        match self.has_begun().await? {
+            false => Ok(()),
+            true => Err(StepError::failed("the list of what goes is there still")),
+        }
+    }
+}
+
+fn append_local_record(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        matou_base::files::make_folder(folder)?;
+    }
+    let old = path.metadata().is_ok_and(|m| m.len() > 0);
+    let mut file = matou_base::files::open_append(path)?;
+    let text = if old {
+        format!("\n{text}")
+    } else {
+        text.to_owned()
+    };
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_says_what_was_destroyed_what_was_not_and_until_when() {
+        let left = EraseLeftover {
+            what: "snapshots of shop in offsite".into(),
+            until: "until this is run again".into(),
+        };
+        let (gone, domains) = (
+            ["volume shop_db of n1".to_owned()],
+            ["a.example".to_owned()],
+        );
+        let text = render_erase_record("shop", "era", &domains, &gone, &[left]);
+        for words in [
+            "Erased: shop of the fleet era",
+            "Domains: a.example",
+            "- volume shop_db of n1",
+            "Could NOT be destroyed:\n- snapshots of shop in offsite\n  it stays until this is run again",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert!(!text.contains("Everything that is known"));
+        let whole = super::render_erase_record("shop", "era", &[], &[], &[]);
+        assert!(whole.contains("Everything that is known of it was destroyed."));
+    }
+}

@@ -1,0 +1,186 @@
+//! Which applications a request changes: their locks are held while it is carried out, on the storage
+//! node, where every console sees them.
+
+use super::restore::{CheckRestoresSettled, SwapLog};
+use super::{FleetContext, Request, RestoreDestination};
+use crate::OpsError;
+use matou_backup::list_app_names;
+use matou_host::Host;
+use matou_job::{Job, LockRequest};
+
+/// What a request changes of applications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TouchedApps {
+    /// None, or those that its own steps lock one after another.
+    Nothing,
+    Apps(Vec<String>),
+    /// The application that a service belongs to.
+    AppOfService(String),
+    /// The application that takes the fleet's https.
+    Edge,
+    /// All there are.
+    All,
+}
+
+impl Request {
+    /// Returns the applications whose locks must be held while the request is carried out.
+    pub(super) fn touched_apps(&self) -> TouchedApps {
+        let one = |app: &String| TouchedApps::Apps(vec![app.clone()]);
+        match self {
+            Self::Deploy { app, .. }
+            | Self::Redeploy { app, .. }
+            | Self::Update { app, .. }
+            | Self::Place { app, .. }
+            | Self::Switch { app, .. }
+            | Self::Remove { app, .. }
+            | Self::RestoreUndo { app }
+            | Self::RestoreForget { app }
+            | Self::Export { app, .. }
+            | Self::Erase { app } => one(app),
+            Self::Restore { app, to, .. } => match to {
+                RestoreDestination::Place => one(app),
+                // Beside what is in use.
+                RestoreDestination::Folder { .. } => TouchedApps::Nothing,
+                RestoreDestination::Beside { app: new, .. } => {
+                    TouchedApps::Apps(vec![app.clone(), new.clone()])
+                }
+            },
+            Self::RestoreAll => TouchedApps::All,
+            Self::Rollback { service }
+            | Self::Scale { service, .. }
+            | Self::Restart { service } => TouchedApps::AppOfService(service.clone()),
+            Self::RenewCertificate { .. } => TouchedApps::Edge,
+            // Each application while its turn is: the night must not keep all of them for hours.
+            Self::Backup { .. } => TouchedApps::Nothing,
+            // Their jobs are made elsewhere, and say themselves what they hold.
+            Self::Recover | Self::Move { .. } => TouchedApps::Nothing,
+            // It reads a snapshot and what is live, and works in a folder of its own; two of it are
+            // kept apart by the lock of the storage node.
+            Self::Verify { .. } => TouchedApps::Nothing,
+            Self::Repo { .. }
+            | Self::Provision { .. }
+            | Self::Role { .. }
+            | Self::Leave { .. }
+            | Self::RemoveNode { .. }
+            | Self::Reboot { .. }
+            | Self::Upgrade { .. }
+            | Self::Unban { .. }
+            | Self::Availability { .. } => TouchedApps::Nothing,
+        }
+    }
+}
+
+/// The applications that a request changes, by name.
+///
+/// # Errors
+/// One sentence: no manager answers.
+pub(super) async fn list_touched_apps(
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<Vec<String>, OpsError> {
+    Ok(match request.touched_apps() {
+        TouchedApps::Nothing => Vec::new(),
+        TouchedApps::Apps(apps) => apps,
+        more => {
+            let manager = cx.nodes.find_manager().await?;
+            let swarm = manager.docker.query_swarm().await?;
+            let app = |s: &matou_model::Service| s.stack.clone().unwrap_or_else(|| s.name.clone());
+            match more {
+                TouchedApps::AppOfService(service) => {
+                    let mut services = swarm.services.iter();
+                    let found = services.find(|s| s.name == service || s.id == service);
+                    found.map(app).into_iter().collect()
+                }
+                TouchedApps::Edge => matou_edge::find_edge_service(&swarm)
+                    .map(app)
+                    .into_iter()
+                    .collect(),
+                _ => list_app_names(&cx.config, &swarm),
+            }
+        }
+    })
+}
+
+/// Makes a job hold the locks of the applications that its request changes. While a restore of one
+/// of them is unfinished, the job fails, unless its request resolves that restore.
+///
+/// # Errors
+/// One sentence: no manager answers, the storage node is none of the fleet.
+pub(super) async fn hold_touched_apps(
+    job: &mut Job,
+    request: &Request,
+    cx: &FleetContext,
+) -> Result<(), OpsError> {
+    let apps = list_touched_apps(request, cx).await?;
+    if apps.is_empty() {
+        return Ok(());
+    }
+    let host = find_storage_host(cx)?;
+    let resolves = matches!(
+        request,
+        Request::Restore { .. }
+            | Request::RestoreAll
+            | Request::RestoreUndo { .. }
+            | Request::RestoreForget { .. }
+            // What a restore left goes too.
+            | Request::Erase { .. }
+    );
+    if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
+        && !resolves
+        // The states of restores lie beside the locks.
+        && !cx.runner.goes_without_locks()
+    {
+        let data = matou_backup::matou_folder(&cx.config);
+        let journal = |app: &String| (app.clone(), SwapLog::new(host, &data, app));
+        let journals = apps.iter().map(journal).collect();
+        track.steps.insert(
+            0,
+            Box::new(CheckRestoresSettled {
+                swap_logs: journals,
+            }),
+        );
+    }
+    job.holds = vec![LockRequest::for_apps(host, apps)];
+    Ok(())
+}
+
+/// Returns the host of the storage node, where the locks are.
+///
+/// # Errors
+/// One sentence: config.toml has no such node.
+pub(super) fn find_storage_host(cx: &FleetContext) -> Result<&Host, OpsError> {
+    let name = &cx.config.storage.node;
+    let node = cx.nodes.get(name);
+    let node = node.ok_or_else(|| {
+        format!("[storage] node = {name:?} is not among the nodes of config.toml")
+    })?;
+    Ok(&node.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_beside_keeps_both_names() {
+        let beside = Request::Restore {
+            app: "shop".into(),
+            snapshot: None,
+            what: super::super::RestoreScope::App,
+            to: RestoreDestination::Beside {
+                app: "shop2".into(),
+                variables: Default::default(),
+            },
+        };
+        let both = TouchedApps::Apps(vec!["shop".into(), "shop2".into()]);
+        assert_eq!(beside.touched_apps(), both);
+        let scale = Request::Scale {
+            service: "shop_web".into(),
+            replicas: 0,
+        };
+        assert_eq!(
+            scale.touched_apps(),
+            TouchedApps::AppOfService("shop_web".into())
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! The operations: turns a [`Request`] into a [`Job`]; one file an operation.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod availability;
+mod backup;
+mod context;
+mod deploy;
+mod edge_settings;
+mod erase;
+mod error;
+mod export;
+mod holds;
+mod membership;
+mod node;
+mod reboot;
+pub mod recover;
+pub mod relocate;
+mod remove;
+mod renew;
+mod request;
+pub(crate) mod restore;
+mod service;
+mod shell;
+mod tasks;
+mod unban;
+mod versions;
+
+use tokio::sync::mpsc;
+
+use matou_docker::NodeHandle;
+use matou_host::Command;
+use matou_job::{Confirm, Job, OutputStream, Stage, Step, StepContext, StepError, Track};
+
+pub use backup::format_restic_progress;
+pub use backup::{
+    APP_UNIT_PREFIX as BACKUP_UNIT, AppFilesState, CheckData, ListedSnapshot, LockFile, RepoWork,
+    RepositoryState, list_primary_snapshots, list_running_backups, load_fleet_files,
+    plan_app_files_push, push_app_files, query_repository_states, remove_app_files,
+    run_nightly_backup, take_over_fleet_files,
+};
+pub use context::FleetContext;
+pub use error::OpsError;
+pub use request::{Request, RestoreDestination, RestoreScope};
+pub use shell::{ShellTarget, build_shell_command, find_shell_target};
+pub use versions::{ServiceVersions, query_newer_versions};
+
+/// Makes the job that carries out `request`. Reads what it must from the fleet and changes
+/// nothing.
+///
+/// # Errors
+/// One sentence: no manager answers, the request names something that does not exist, or a stack
+/// file is wrong.
+pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
+    let mut job = dispatch_request(request, cx).await?;
+    if job.holds.is_empty() {
+        holds::hold_touched_apps(&mut job, request, cx).await?;
+    }
+    Ok(job)
+}
+
+async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
+    match request {
+        // A blank fleet has no manager yet.
+        Request::Provision { options } => {
+            return Ok(matou_provision::provision_job(
+                &cx.config, &cx.nodes, options,
+            )?);
+        }
+        Request::Backup { .. } | Request::Repo { .. } => {
+            return backup::build_backup_job(request, cx).await;
+        }
+        Request::Role { node, .. }
+        | Request::Leave { node }
+        | Request::RemoveNode { node }
+        | Request::Reboot { node }
+        | Request::Upgrade { node } => return node::build_node_job(request, node, cx).await,
+        Request::Restore { .. }
+        | Request::RestoreAll
+        | Request::RestoreUndo { .. }
+        | Request::RestoreForget { .. }
+        | Request::Verify { .. } => return restore::build_restore_job(request, cx).await,
+        Request::Export { .. } => return export::build_export_job(request, cx).await,
+        Request::Erase { app } => return erase::build_erase_job(app, cx).await,
+        // It is about servers, not about their swarm.
+        Request::Unban { address, node } => {
+            return unban::build_unban_job(request, address, node.as_deref(), cx);
+        }
+        Request::Recover => {
+            let (options, findings) = Default::default();
+            return recover::build_recovery_job(cx, &options, &findings).await;
+        }
+        Request::Move { apps, to } => {
+            return relocate::build_move_job(cx, apps, to.as_ref(), &Default::default()).await;
+        }
+        _ => {}
+    }
+    let manager = cx.nodes.find_manager().await?;
+    let (confirm, steps) = match request {
+        Request::Deploy { .. }
+        | Request::Redeploy { .. }
+        | Request::Update { .. }
+        | Request::Place { .. } => (
+            Confirm::Ask,
+            deploy::deploy_request_steps(request, manager, cx).await?,
+        ),
+        Request::Switch { app, switches } => (
+            Confirm::Ask,
+            edge_settings::edge_settings_steps(app, switches, manager, cx).await?,
+        ),
+        Request::RenewCertificate { domain } => (
+            Confirm::TypeName(domain.clone()),
+            renew::renewal_steps(domain, cx)?,
+        ),
+        Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
+        Request::Remove { app, volumes } => (
+            Confirm::TypeName(app.clone()),
+            remove::remove_steps(app, volumes, cx)?,
+        ),
+        Request::Scale { service, replicas } => {
+            (Confirm::Ask, service::scale_steps(service, *replicas))
+        }
+        Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
+        Request::Availability { node, to } => {
+            let id = node::query_swarm_node_id(node, cx).await;
+            (
+                Confirm::Ask,
+                availability::availability_steps(node, id, *to),
+            )
+        }
+        Request::Backup { .. } => return Err("not there yet".into()),
+        _ => unreachable!("built above"),
+    };
+    Ok(build_job_on_node(manager, request, confirm, steps))
+}
+
+/// Makes the job that carries out `request`, for a caller that shows no plan: what would only be
+/// shown there is not read from the fleet.
+///
+/// # Errors
+/// One sentence, for the same reasons as [`build_job`].
+pub async fn build_job_at_once(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
+    match request {
+        Request::Backup { apps } if apps.len() == 1 => {
+            backup::build_app_backup_job(&apps[0], cx).await
+        }
+        other => build_job(other, cx).await,
+    }
+}
+
+/// A job of one stage on one node.
+fn build_job_on_node(
+    node: &NodeHandle,
+    request: &Request,
+    confirm: Confirm,
+    steps: Vec<Box<dyn Step>>,
+) -> Job {
+    let stage = Stage {
+        title: request.title(),
+        tracks: vec![Track {
+            node: node.config.name.clone(),
+            host: node.host.clone(),
+            docker: node.docker.clone(),
+            steps,
+        }],
+    };
+    Job::new(request.title(), confirm, vec![stage])
+}
+
+/// Runs a shell script as root in a detached unit of the step's node: a lost connection does not
+/// end it.
+async fn run_detached_script(cx: &StepContext, unit: &str, script: &str) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
+    let (ended, last) = tokio::join!(
+        cx.host.run_detached(unit, script, &[], lines, &cx.cancel),
+        forward_step_lines(cx, arriving)
+    );
+    check_exit_code(cx, unit, ended?, &last)
+}
+
+/// Runs a command on the step's node, its output streamed to the job; a non-zero exit code is the
+/// step's failure.
+async fn run_streamed(cx: &StepContext, command: &Command) -> Result<(), StepError> {
+    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
+    let (ended, last) = tokio::join!(
+        cx.host.stream_lines(command, lines, &cx.cancel),
+        forward_step_lines(cx, arriving)
+    );
+    check_exit_code(cx, &command.to_string(), ended?, &last)
+}
+
+/// Sends lines to the job as they come. Returns the last three.
+async fn forward_step_lines(
+    cx: &StepContext,
+    mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
+) -> Vec<String> {
+    let mut last = Vec::new();
+    while let Some((stream, line)) = arriving.recv().await {
+        let text = matou_base::text::clean_bytes(&line);
+        cx.out.send_line(stream, text.clone()).await;
+        if last.len() == 3 {
+            last.remove(0);
+        }
+        last.push(text);
+    }
+    last
+}
+
+fn check_exit_code(
+    cx: &StepContext,
+    what: &str,
+    code: i32,
+    last: &[String],
+) -> Result<(), StepError> {
+    match code {
+        0 => Ok(()),
+        code => Err(StepError::failed(format!(
+            "`{what}` on {} ended with exit code {code}: {}",
+            cx.node,
+            last.join(" / ")
+        ))),
+    }
+}
+
+/// The newest version of each secret that is kept for an application.
+///
+/// # Errors
+/// One sentence, when the storage node can't be asked.
+pub async fn read_secret_versions(
+    cx: &FleetContext,
+    app: &str,
+) -> Result<std::collections::BTreeMap<String, u32>, OpsError> {
+    deploy::secrets::SecretStore::open(cx, app)?
+        .newest_versions()
+        .await
+}
+
+/// The value of a secret of an application.
+///
+/// # Errors
+/// One sentence: there is none of that name, or the storage node can't be asked.
+pub async fn read_secret(
+    cx: &FleetContext,
+    app: &str,
+    name: &str,
+) -> Result<secrecy::SecretString, OpsError> {
+    let store = deploy::secrets::SecretStore::open(cx, app)?;
+    let versions = store.newest_versions().await?;
+    let version = versions.get(name).ok_or_else(|| {
+        let names: Vec<&str> = versions.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => format!("no secret of {app} is kept"),
+            some => format!("{app} has no secret {name:?}: it has {}", some.join(", ")),
+        }
+    })?;
+    store.read_value(name, *version).await
+}

@@ -1,0 +1,180 @@
+//! Jobs on one node that need a manager beside it.
+
+use super::availability::{NodeTarget, WaitForEmptyNode};
+use super::{FleetContext, Request, membership, reboot};
+use crate::OpsError;
+use matou_config::StorageDriver;
+use matou_docker::NodeHandle;
+use matou_job::{Confirm, Job, Stage, Step, Track};
+
+/// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
+pub(super) async fn query_swarm_node_id(node: &str, cx: &FleetContext) -> Option<String> {
+    let engine = cx.nodes.get(node)?.docker.query_engine().await.ok()?;
+    Some(engine.swarm_node_id).filter(|id| !id.is_empty())
+}
+
+/// Makes the job of a request about one node.
+///
+/// # Errors
+/// One sentence: there is no such node, no manager, or it must not be done.
+pub(super) async fn build_node_job(
+    request: &Request,
+    node: &str,
+    cx: &FleetContext,
+) -> Result<Job, OpsError> {
+    let found = |name: &str| {
+        cx.nodes.get(name).ok_or_else(|| {
+            let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
+            format!("no node is named {name:?}, only {}", names.join(", "))
+        })
+    };
+    let manager = async || {
+        let manager = cx.nodes.find_manager_beside(node).await;
+        manager.map_err(OpsError::from)
+    };
+    let target = NodeTarget {
+        name: node.to_owned(),
+        swarm_id: query_swarm_node_id(node, cx).await,
+    };
+    let ask = |stages| Job::new(request.title(), Confirm::Ask, stages);
+    let typed = |stages| {
+        let confirm = Confirm::TypeName(node.to_owned());
+        Job::new(request.title(), confirm, stages)
+    };
+    Ok(match request {
+        Request::Role { to, .. } => {
+            let steps = membership::set_role_steps(target, found(node)?.docker.clone(), *to);
+            ask(vec![node_stage("role", manager().await?, steps)])
+        }
+        Request::Leave { .. } => {
+            check_holds_no_data(node, cx)?;
+            let (handle, manager) = (found(node)?, manager().await?);
+            if target.swarm_id.is_none() {
+                return Err(OpsError::failed(format_args!(
+                    "{node} is in no swarm, or does not answer: `matou remove-node {node}` strikes off a node that is lost"
+                )));
+            }
+            typed(vec![
+                node_stage(
+                    "empty",
+                    manager,
+                    membership::before_leaving_steps(target.clone(), handle.docker.clone()),
+                ),
+                node_stage("leave", handle, membership::leave_steps()),
+                node_stage(
+                    "list",
+                    manager,
+                    membership::delete_node_steps(target, false),
+                ),
+            ])
+        }
+        Request::RemoveNode { .. } => {
+            check_holds_no_data(node, cx)?;
+            let steps = membership::delete_node_steps(target, true);
+            typed(vec![node_stage("list", manager().await?, steps)])
+        }
+        Request::Reboot { .. } => {
+            let handle = found(node)?;
+            let mut stages = vec![node_stage(
+                "reboot",
+                handle,
+                vec![Box::<reboot::RebootNode>::default()],
+            )];
+            if target.swarm_id.is_some() {
+                add_drain_stages(&mut stages, manager().await?, target);
+            }
+            ask(stages)
+        }
+        Request::Upgrade { .. } => {
+            let handle = found(node)?;
+            let pending = reboot::query_pending_upgrades(&handle.host).await?;
+            let mut stages = vec![node_stage(
+                "upgrade",
+                handle,
+                vec![Box::new(reboot::UpgradePackages)],
+            )];
+            let disturbs = pending
+                .iter()
+                .any(|(name, ..)| reboot::is_disturbing_package(name));
+            if disturbs && target.swarm_id.is_some() {
+                add_drain_stages(&mut stages, manager().await?, target);
+            }
+            ask(stages)
+        }
+        _ => return Err("not a job on one node".into()),
+    })
+}
+
+/// Adds a stage before the others that drains the node, and one after them that restores its
+/// availability.
+fn add_drain_stages(stages: &mut Vec<Stage>, manager: &NodeHandle, target: NodeTarget) {
+    let lend = reboot::DrainForNow {
+        target: target.clone(),
+    };
+    // A node that could not be drained keeps its tasks: they stop with it.
+    let mut before: Vec<Box<dyn Step>> = vec![Box::new(lend)];
+    before.push(Box::new(WaitForDrainedNode(target.clone())));
+    let after = reboot::RestoreAvailability { target };
+    stages.insert(0, node_stage("drain", manager, before));
+    stages.push(node_stage("give back", manager, vec![Box::new(after)]));
+}
+
+/// Waits until the node is empty, if it was drained.
+struct WaitForDrainedNode(NodeTarget);
+
+#[async_trait::async_trait]
+impl Step for WaitForDrainedNode {
+    fn name(&self) -> String {
+        "empty".into()
+    }
+
+    async fn check(
+        &self,
+        cx: &matou_job::StepContext,
+    ) -> Result<matou_job::Check, matou_job::StepError> {
+        let swarm = super::tasks::query_swarm(cx).await?;
+        let node = self.0.find_node(&swarm)?;
+        if node.availability == matou_model::Availability::Active {
+            // In the plan: before the node was drained. In the job: it can't be.
+            let same = matou_job::Change::same(format!("tasks on {}", self.0.name));
+            return Ok(matou_job::Check::Done(vec![same]));
+        }
+        WaitForEmptyNode {
+            target: self.0.clone(),
+        }
+        .check(cx)
+        .await
+    }
+
+    async fn apply(&self, cx: &matou_job::StepContext) -> Result<(), matou_job::StepError> {
+        WaitForEmptyNode {
+            target: self.0.clone(),
+        }
+        .apply(cx)
+        .await
+    }
+}
+
+/// Fails for the node that holds the fleet's data: it is not taken out.
+fn check_holds_no_data(node: &str, cx: &FleetContext) -> Result<(), OpsError> {
+    let storage = &cx.config.storage;
+    if storage.node == node && storage.driver != StorageDriver::Local {
+        return Err(OpsError::failed(format_args!(
+            "{node} holds the fleet's data at {}: move it first, and name another [storage] node in config.toml",
+            storage.path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn node_stage(title: &str, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Stage {
+    Stage {
+        title: title.to_owned(),
+        tracks: vec![Track {
+            node: node.config.name.clone(),
+            host: node.host.clone(),
+            docker: node.docker.clone(),
+            steps,
+        }],
+    }
+}

@@ -1,0 +1,340 @@
+//! Rebooting a node, and upgrading its packages: drained before, active again after.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::availability::NodeTarget;
+use super::tasks::{docker_failed, query_swarm};
+use crate::OpsError;
+use matou_host::{Command, Host, shell_script};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::Availability;
+
+/// Label of the node in the swarm: the availability to restore. It outlives the console, so that a
+/// job that was cut off is ended in order by running it again.
+const AVAILABILITY_LABEL: &str = "org.matou.availability";
+
+/// How long a server may take to come back.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Remembers an active node's availability and drains it.
+pub(super) struct DrainForNow {
+    pub target: NodeTarget,
+}
+
+/// Restores the availability that [`DrainForNow`] changed.
+pub(super) struct RestoreAvailability {
+    pub target: NodeTarget,
+}
+
+/// Reboots the node and waits until it is back.
+#[derive(Default)]
+pub(super) struct RebootNode {
+    /// The boot id (see [`query_boot_id`]) when the plan was made.
+    boot: OnceLock<String>,
+}
+
+/// Brings the packages up to date.
+pub(super) struct UpgradePackages;
+
+#[async_trait]
+impl Step for DrainForNow {
+    fn name(&self) -> String {
+        "drain".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
+        let name = &self.target.name;
+        if node.availability != Availability::Active {
+            let now = node.availability.as_str();
+            return Ok(Check::Done(vec![Change::same(format!(
+                "{name} is on {now}"
+            ))]));
+        }
+        let others = swarm.nodes.iter().any(|n| {
+            n.id != node.id && n.availability == Availability::Active && n.state == "ready"
+        });
+        if !others {
+            let alone = Change::same(format!("{name} is not drained"))
+                .with_warning("no other node is active: everything on it stops meanwhile");
+            return Ok(Check::Done(vec![alone]));
+        }
+        Ok(Check::Change(vec![Change::modify(
+            format!("availability of {name}, for the time being"),
+            "active",
+            "drain",
+        )]))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
+        let change = |spec: &mut matou_docker::RawSpec| {
+            let labels = spec.map_mut(&["Labels"]);
+            labels.insert(AVAILABILITY_LABEL.into(), "active".into());
+        };
+        cx.docker
+            .update_node(&id, change)
+            .await
+            .map_err(docker_failed)?;
+        cx.docker
+            .set_node_availability(&id, Availability::Drain)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+#[async_trait]
+impl Step for RestoreAvailability {
+    fn name(&self) -> String {
+        "give back".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let node = self.target.find_node(&swarm)?;
+        Ok(match node.labels.contains_key(AVAILABILITY_LABEL) {
+            true => Check::Change(vec![Change::modify(
+                format!("availability of {}", self.target.name),
+                node.availability.as_str(),
+                "active",
+            )]),
+            // Before the first step there is nothing to give back yet.
+            false if node.availability == Availability::Active => Check::Done(vec![Change::same(
+                format!("{} takes tasks afterwards", self.target.name),
+            )]),
+            false => Check::Done(vec![Change::same(format!(
+                "{} stays on {}, as it was",
+                self.target.name,
+                node.availability.as_str()
+            ))]),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let ready = async {
+            loop {
+                let swarm = query_swarm(cx).await;
+                if let Ok(swarm) = &swarm
+                    && let Ok(node) = self.target.find_node(swarm)
+                    && node.state == "ready"
+                {
+                    return node.id.clone();
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let id = tokio::time::timeout(BOOT_TIMEOUT, ready)
+            .await
+            .map_err(|_| StepError::failed("the swarm does not see the node ready"))?;
+        cx.docker
+            .set_node_availability(&id, Availability::Active)
+            .await
+            .map_err(docker_failed)?;
+        let change = |spec: &mut matou_docker::RawSpec| {
+            spec.map_mut(&["Labels"]).remove(AVAILABILITY_LABEL);
+        };
+        cx.docker
+            .update_node(&id, change)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+/// Asks for a text that differs between two boots. A container shares the kernel's boot id with its
+/// host, so the start time of process 1 is part of it.
+async fn query_boot_id(host: &Host) -> Result<String, StepError> {
+    let read = Command::sh(
+        "echo \"$(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f22 /proc/1/stat)\"",
+    )
+    .timeout(Duration::from_secs(15))
+    .label("ask for the boot");
+    Ok(host.run_ok(&read).await?.stdout_text())
+}
+
+#[async_trait]
+impl Step for RebootNode {
+    fn name(&self) -> String {
+        "reboot".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        BOOT_TIMEOUT
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        if cx.host.is_local() {
+            return Err(StepError::failed(
+                "matou runs on this node and would not see it come back: run it elsewhere, or type `reboot`",
+            ));
+        }
+        let now = query_boot_id(&cx.host).await?;
+        let before = self.boot.get_or_init(|| now.clone());
+        Ok(match *before == now {
+            true => Check::Change(vec![
+                Change::modify(&cx.node, "running", "rebooted")
+                    .with_warning("what runs on it and nowhere else stops meanwhile"),
+            ]),
+            false => Check::Done(vec![Change::same(format!("{} has rebooted", cx.node))]),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let before = query_boot_id(&cx.host).await?;
+        let manages = cx.docker.ping_manager().await.is_ok();
+        // A moment later, so that this command ends before its connection does.
+        let reboot = Command::new("systemd-run")
+            .args([
+                "--quiet",
+                "--collect",
+                "--on-active=1",
+                "systemctl",
+                "reboot",
+            ])
+            .sudo();
+        cx.host.run_ok(&reboot).await?;
+        cx.out.note("it reboots").await;
+        let back = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                cx.host.reconnect();
+                if query_boot_id(&cx.host).await.is_ok_and(|now| now != before) {
+                    break;
+                }
+            }
+            cx.out.note("it is back, waiting for its engine").await;
+            while cx.docker.query_engine().await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            // Two managers decide nothing while one of them is away, and choose a leader afterwards.
+            if manages {
+                cx.out.note("waiting until the managers answer").await;
+            }
+            while manages && cx.docker.query_swarm().await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(BOOT_TIMEOUT, back) => done.map_err(|_| StepError::failed(format!(
+                "{} is not back after {} s: use your provider's console",
+                cx.node,
+                BOOT_TIMEOUT.as_secs()
+            ))),
+            () = cx.cancel.cancelled() => Err(StepError::Cancelled),
+        }
+    }
+}
+
+/// Parses lines `Inst NAME [OLD] (NEW …)` of `apt-get --simulate dist-upgrade`. Returns name, old
+/// and new version of each package; the old one is empty for a new package.
+/// Source: apt-get(8), --simulate.
+pub(super) fn parse_pending_upgrades(simulated: &str) -> Vec<(String, String, String)> {
+    simulated
+        .lines()
+        .filter_map(|l| {
+            let mut words = l.strip_prefix("Inst ")?.split_whitespace();
+            let name = words.next()?.to_owned();
+            let rest = l.split_once(&name)?.1;
+            let old = rest
+                .split_once('[')
+                .filter(|(before, _)| !before.contains('('))
+                .map_or("", |(_, after)| after.split(']').next().unwrap_or(""));
+            let new = rest.split_once('(').map_or("", |(_, after)| {
+                after.split_whitespace().next().unwrap_or("")
+            });
+            Some((name, old.to_owned(), new.to_owned()))
+        })
+        .collect()
+}
+
+/// Asks the package manager what an upgrade would change.
+pub(super) async fn query_pending_upgrades(
+    host: &Host,
+) -> Result<Vec<(String, String, String)>, OpsError> {
+    let command = Command::new("apt-get")
+        .args(["--simulate", "--allow-change-held-packages", "dist-upgrade"])
+        .sudo()
+        .timeout(Duration::from_secs(120))
+        .label("look for upgrades");
+    let output = host.run_ok(&command).await?;
+    Ok(parse_pending_upgrades(&output.stdout_text()))
+}
+
+/// Whether upgrading a package stops containers, or takes effect with a reboot only.
+pub(super) fn is_disturbing_package(package: &str) -> bool {
+    [
+        "docker",
+        "containerd",
+        "runc",
+        "linux-image",
+        "libc6",
+        "systemd",
+    ]
+    .iter()
+    .any(|p| package.starts_with(p))
+}
+
+#[async_trait]
+impl Step for UpgradePackages {
+    fn name(&self) -> String {
+        "packages".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let pending = query_pending_upgrades(&cx.host).await?;
+        if pending.is_empty() {
+            let same = Change::same("every package is up to date");
+            return Ok(Check::Done(vec![same]));
+        }
+        Ok(Check::Change(
+            pending
+                .into_iter()
+                .map(|(name, old, new)| match old.is_empty() {
+                    true => Change::add(format!("package {name} {new}")),
+                    false => Change::modify(format!("package {name}"), old, new),
+                })
+                .collect(),
+        ))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let script = shell_script(include_str!("../scripts/upgrade_packages.sh"));
+        super::run_detached_script(cx, "matou-upgrade", script).await?;
+        let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
+        if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
+            let note = format!(
+                "the new kernel or library works after `matou reboot {}`",
+                cx.node
+            );
+            cx.out.note(note).await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_apt_would_change_is_read() {
+        let text = "Reading package lists...\nInst libc6 [2.36-9] (2.36-10 Debian:12.1/stable [amd64])\n\
+            Inst linux-image-6.1.0-20 (6.1.85-1 Debian-Security:12/stable [amd64])\nConf libc6 (2.36-10 x)\n";
+        let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(
+            parse_pending_upgrades(text),
+            [
+                own("libc6", "2.36-9", "2.36-10"),
+                own("linux-image-6.1.0-20", "", "6.1.85-1")
+            ]
+        );
+        assert!(is_disturbing_package("docker-ce-cli") && !is_disturbing_package("curl"));
+    }
+}

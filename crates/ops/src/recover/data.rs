@@ -1,0 +1,288 @@
+//! The data of applications, put back out of the repository where it is missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+
+use super::findings::{RecoveryFindings, StuckAt};
+use super::run_request_in_step;
+use crate::OpsError;
+use crate::restore::{SwapLog, has_to_deploy};
+use crate::{FleetContext, Request, RestoreDestination, RestoreScope};
+use matou_backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
+use matou_backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, matou_folder};
+use matou_base::text::format_how_old;
+use matou_host::{Command, shell_script};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_stack::RenderedStack;
+
+/// Applications that are restored at the same time.
+const PARALLEL: usize = 3;
+
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Prints `there` when all arguments are folders and one of them is not empty, else `nothing`.
+/// Folders are put in place one by one: where one is missing, a restore was interrupted.
+const CHECK_FILLED: &str = shell_script(include_str!("../../scripts/check_filled.sh"));
+
+/// Restores the data of every application whose data is missing.
+pub(super) struct RecoverAppData {
+    /// The edge first.
+    pub apps: Vec<(String, Arc<RenderedStack>)>,
+    pub cx: FleetContext,
+    pub findings: RecoveryFindings,
+    /// The fleet's id, where the repository holds several of its name.
+    pub id: Option<FleetId>,
+}
+
+/// Whether the data of one application is there.
+enum AppDataState {
+    /// It has no data, or its data is there.
+    Present(&'static str),
+    /// It is missing or incomplete, and this snapshot is restored. What is there of it is set
+    /// aside.
+    Missing(Box<ResticSnapshot>),
+    /// It is missing, and no snapshot can be restored; why.
+    Lost(String),
+}
+
+impl RecoverAppData {
+    async fn open_repository(&self, cx: &StepContext) -> Result<Restic, BackupError> {
+        let repository = self.cx.config.backup.primary_repository();
+        let repository = repository.ok_or(BackupError::NotConfigured)?;
+        Restic::for_repository(&cx.host, repository).await
+    }
+
+    /// Returns the folders of an application's data; for a volume of the local driver, where the
+    /// engine keeps it.
+    fn data_folders(&self, rendered: &RenderedStack) -> Vec<String> {
+        let named = rendered.volumes.named.iter();
+        named
+            .map(|(name, folder)| match folder {
+                Some(folder) => folder.display().to_string(),
+                None => format!("/var/lib/docker/volumes/{name}/_data"),
+            })
+            .collect()
+    }
+
+    /// Loads the fleet's view of the snapshots. Its id is what its storage node says, else what was
+    /// asked for, else the only one that a fleet of this name has in the repository: the operator
+    /// who recovers it says that it is the same fleet.
+    async fn load_view(
+        &self,
+        restic: &Restic,
+        all: &[ResticSnapshot],
+    ) -> Result<SnapshotView, StepError> {
+        let failed = |e: BackupError| StepError::failed(e.to_string());
+        let (config, nodes) = (&self.cx.config, &self.cx.nodes);
+        let mut here = StorageIdentity::load(config, nodes).await.map_err(failed)?;
+        if here.id.is_none() {
+            here.id.clone_from(&self.id);
+        }
+        if here.id.is_none() {
+            let known = find_namesakes(&config.fleet.name, all);
+            here.id = match known.as_slice() {
+                [] => None,
+                [(id, _)] => Some(id.clone()),
+                some => {
+                    let ids: Vec<String> = some
+                        .iter()
+                        .map(|(id, s)| format!("{id} (newest {})", s.time.strftime("%F %R UTC")))
+                        .collect();
+                    return Err(StepError::failed(format!(
+                        "the repository holds several fleets of the name {}: {}; recover from nothing with --repository and --fleet ID, into an empty folder",
+                        config.fleet.name,
+                        ids.join(", ")
+                    )));
+                }
+            };
+        }
+        let view = here.into_snapshot_view(config, nodes, restic, all).await;
+        view.map_err(failed)
+    }
+
+    async fn find_data_states(
+        &self,
+        cx: &StepContext,
+        restic: &Restic,
+    ) -> Result<Vec<(String, AppDataState)>, StepError> {
+        let failed = |e: BackupError| StepError::failed(e.to_string());
+        let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
+        let view = self.load_view(restic, &snapshots).await?;
+        let mut all = Vec::new();
+        for (app, rendered) in &self.apps {
+            let folders = self.data_folders(rendered);
+            let look = Command::sh(CHECK_FILLED).args(folders.clone()).sudo();
+            let out = cx.host.run_ok(&look.label("look for data")).await?;
+            let state = out.stdout_text();
+            // An interrupted recovery may have put it in place without loading all of it.
+            let journal = SwapLog::new(&cx.host, &matou_folder(&self.cx.config), app);
+            let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
+            let found = match view.candidates(app, &snapshots) {
+                _ if folders.is_empty() && rendered.secrets.is_empty() => {
+                    AppDataState::Present("it has no data")
+                }
+                _ if !folders.is_empty() && state == "there" && !half => {
+                    AppDataState::Present("its data is there")
+                }
+                Ok(ours) => AppDataState::Missing(Box::new(ours[0].clone())),
+                Err(why) => AppDataState::Lost(why.sentence(app, restic.shown_location())),
+            };
+            all.push((app.clone(), found));
+        }
+        Ok(all)
+    }
+
+    /// Restores one application: its data, then its databases out of their dumps, then the rest of
+    /// it, as `matou restore` does.
+    async fn restore_app(&self, app: &str, snapshot: &ResticSnapshot, cx: &StepContext) {
+        match self.run_restore(app, snapshot, cx).await {
+            Ok(()) => {
+                let of = snapshot.time.strftime("%F %T UTC");
+                cx.out
+                    .note(format!("{app}: its data of {of} is back"))
+                    .await;
+                let summary = snapshot.summary.as_ref();
+                self.findings.update_app(app, |a| {
+                    a.snapshot = Some(snapshot.id.clone());
+                    a.data_of = Some(snapshot.time);
+                    a.bytes = summary.map(|s| s.total_bytes_processed);
+                    a.up = true;
+                });
+            }
+            Err(reason) => {
+                cx.out.note(format!("{app}: FAILED: {reason}")).await;
+                self.findings
+                    .fail_app(app, StuckAt::Restore, reason.to_string());
+            }
+        }
+    }
+
+    async fn run_restore(
+        &self,
+        app: &str,
+        snapshot: &ResticSnapshot,
+        cx: &StepContext,
+    ) -> Result<(), OpsError> {
+        let request = Request::Restore {
+            app: app.to_owned(),
+            snapshot: Some(snapshot.id.clone()),
+            what: RestoreScope::App,
+            to: RestoreDestination::Place,
+        };
+        run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
+    }
+}
+
+#[async_trait]
+impl Step for RecoverAppData {
+    fn name(&self) -> String {
+        "restore".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let restic = self.open_repository(cx).await;
+        let restic = restic.map_err(|e| StepError::failed(e.to_string()))?;
+        match restic.check_version().await {
+            Ok(_) => {}
+            Err(BackupError::Missing { .. }) => {
+                return Ok(Check::Unknown("restic is installed first".into()));
+            }
+            Err(e) => return Err(StepError::failed(e.to_string())),
+        }
+        let now = Timestamp::now();
+        let mut lines = Vec::new();
+        for (app, found) in self.find_data_states(cx, &restic).await? {
+            lines.push(match found {
+                AppDataState::Present(why) => Change::same(format!("{app}: {why}")),
+                AppDataState::Missing(snapshot) => Change::add(format!(
+                    "data of {app}, {}",
+                    format_how_old(now, snapshot.time)
+                )),
+                // Told in the end; it stops no other.
+                AppDataState::Lost(why) => {
+                    Change::same(format!("{app}: no snapshot that could be taken")).with_warning(
+                        format!("{why}. It is not deployed: `matou redeploy` begins it anew"),
+                    )
+                }
+            });
+        }
+        let open = lines.iter().any(|l| l.kind != matou_job::ChangeKind::Same);
+        Ok(match open {
+            true => Check::Change(lines),
+            false => {
+                self.note_lost(cx, &restic).await?;
+                Check::Done(lines)
+            }
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let failed = |e: BackupError| StepError::failed(e.to_string());
+        let restic = self.open_repository(cx).await.map_err(failed)?;
+        let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
+        let view = self.load_view(&restic, &snapshots).await?;
+        if let Some(id) = &view.identity().id {
+            keep_fleet_id(&self.cx.config, &cx.host, id)
+                .await
+                .map_err(failed)?;
+        }
+        let mut missing = Vec::new();
+        for (app, found) in self.find_data_states(cx, &restic).await? {
+            match found {
+                AppDataState::Present(_) => {}
+                AppDataState::Missing(snapshot) => missing.push((app, snapshot)),
+                AppDataState::Lost(why) => self.findings.fail_app(&app, StuckAt::Restore, why),
+            }
+        }
+        // The biggest first, the edge before all.
+        let edge = self.apps.first().map(|(name, _)| name.clone());
+        missing.sort_by_key(|(app, s)| {
+            let bytes = s.summary.as_ref().map_or(0, |s| s.total_bytes_processed);
+            (edge.as_ref() != Some(app), std::cmp::Reverse(bytes))
+        });
+        let all = missing.len() as u64;
+        let done = std::sync::atomic::AtomicU64::new(0);
+        stream::iter(missing)
+            .map(|(app, snapshot)| {
+                let done = &done;
+                async move {
+                    self.restore_app(&app, &snapshot, cx).await;
+                    let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                    cx.out.send_progress(done, all, "applications").await;
+                }
+            })
+            .buffer_unordered(PARALLEL)
+            .collect::<Vec<()>>()
+            .await;
+        match cx.cancel.is_cancelled() {
+            true => Err(StepError::Cancelled),
+            false => Ok(()),
+        }
+    }
+
+    /// Has nothing to check: each restore was verified by itself; what failed is reported at the
+    /// end.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+impl RecoverAppData {
+    async fn note_lost(&self, cx: &StepContext, restic: &Restic) -> Result<(), StepError> {
+        for (app, found) in self.find_data_states(cx, restic).await? {
+            if let AppDataState::Lost(why) = found {
+                self.findings.fail_app(&app, StuckAt::Restore, why);
+            }
+        }
+        Ok(())
+    }
+}

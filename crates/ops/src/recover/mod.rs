@@ -1,0 +1,254 @@
+//! Rebuilding a fleet, or the part of it that was lost: servers, swarm, data, applications. What is
+//! there is left as it is, so running it again goes on where it ended.
+
+mod apps;
+mod data;
+mod findings;
+mod isolation;
+mod nodes;
+mod summary;
+
+pub(super) use summary::CheckAppsBack;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{FleetContext, Request, build_job};
+use crate::OpsError;
+use matou_backup::FleetId;
+use matou_config::NodeConfig;
+use matou_docker::NodeHandle;
+use matou_job::{Confirm, Job, JobEvent, JobOutcome, Stage, Step, StepContext, Track};
+use matou_model::Role;
+use matou_provision as provision;
+use matou_stack::{AppFile, RenderTarget, RenderedStack};
+
+pub use findings::{AppResult, RecoveryFindings, StuckAt};
+
+/// How a fleet is rebuilt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RebuildOptions {
+    /// The fleet's id, from the snapshot that its configuration was taken from.
+    pub id: Option<FleetId>,
+    /// For a drill: containers open no connection to the world.
+    pub isolated: bool,
+}
+
+/// An application of apps/, with its rendered stack.
+pub(super) struct AppToRecover {
+    pub name: String,
+    pub rendered: Arc<RenderedStack>,
+}
+
+impl AppToRecover {
+    /// Whether it takes the fleet's https: it comes before the others, with its certificates.
+    fn is_edge(&self) -> bool {
+        self.rendered.ports.iter().any(|(port, _)| *port == 443)
+    }
+}
+
+/// Makes the job that rebuilds the fleet of config.toml and apps/ out of its repository.
+///
+/// # Errors
+/// One sentence: no manager, no repository, or no application has a file.
+pub async fn build_recovery_job(
+    cx: &FleetContext,
+    options: &RebuildOptions,
+    findings: &RecoveryFindings,
+) -> Result<Job, OpsError> {
+    let manager = find_node_handle(cx, |n| n.role == Role::Manager)
+        .ok_or("config.toml names no manager")?
+        .clone();
+    let storage = find_node_handle(cx, |n| n.name == cx.config.storage.node)
+        .unwrap_or(&manager)
+        .clone();
+    let wanted = load_apps_to_recover(cx, findings)?;
+    // A worker that is still in the swarm of a manager that is no more belongs to this fleet.
+    let accept = cx
+        .config
+        .nodes
+        .iter()
+        .map(|n| format!("{}:leave-swarm", n.name));
+    let options_of_provision = provision::ProvisionOptions {
+        accept: accept.collect(),
+        ..provision::ProvisionOptions::default()
+    };
+    let mut job = provision::provision_job(&cx.config, &cx.nodes, &options_of_provision)?;
+    job.title = "recover the fleet".into();
+    let apps = wanted.iter().map(|w| w.name.clone());
+    job.holds = vec![matou_job::LockRequest::for_apps(&storage.host, apps)];
+    job.confirm = Confirm::TypeName(cx.config.fleet.name.clone());
+    // Before anything of an application runs: it is deployed with its data.
+    if options.isolated {
+        job.stages.push(Stage {
+            title: "isolation".into(),
+            tracks: cx
+                .nodes
+                .iter()
+                .map(|n| recovery_track(n, Box::new(isolation::IsolateContainers)))
+                .collect(),
+        });
+    }
+    let mut stage = |title: &str, node: &NodeHandle, step: Box<dyn Step>| {
+        job.stages.push(Stage {
+            title: title.into(),
+            tracks: vec![recovery_track(node, step)],
+        });
+    };
+    stage(
+        "replaced nodes",
+        &manager,
+        Box::new(nodes::RemoveReplacedNodes {
+            nodes: cx.nodes.clone(),
+        }),
+    );
+    let (edge, others): (Vec<&AppToRecover>, Vec<&AppToRecover>) =
+        wanted.iter().partition(|w| w.is_edge());
+    let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
+    stage(
+        "data",
+        &storage,
+        Box::new(data::RecoverAppData {
+            // The edge's certificates first, so that no authority is asked for new ones.
+            apps: edge
+                .iter()
+                .chain(&others)
+                .map(|w| (w.name.clone(), w.rendered.clone()))
+                .collect(),
+            cx: cx.clone(),
+            findings: findings.clone(),
+            id: options.id.clone(),
+        }),
+    );
+    for (title, list) in [("edge", &edge), ("applications", &others)] {
+        if list.is_empty() {
+            continue;
+        }
+        let step = apps::RedeployApps {
+            title,
+            apps: names(list),
+            cx: cx.clone(),
+            findings: findings.clone(),
+        };
+        job.stages.push(Stage {
+            title: title.into(),
+            tracks: vec![recovery_track(&manager, Box::new(step))],
+        });
+    }
+    let back = CheckAppsBack {
+        apps: wanted
+            .iter()
+            .map(|w| (w.name.clone(), w.rendered.domains.clone()))
+            .collect(),
+        nodes: cx.nodes.clone(),
+        findings: findings.clone(),
+    };
+    job.stages.push(Stage {
+        title: "checks".into(),
+        tracks: vec![recovery_track(&manager, Box::new(back))],
+    });
+    Ok(job)
+}
+
+/// Carries out a request about one application inside a step. Its output goes to the step's job,
+/// with the application's name before it.
+async fn run_request_in_step(
+    request: &Request,
+    app: &str,
+    cx: &FleetContext,
+    step: &StepContext,
+    findings: &RecoveryFindings,
+) -> Result<(), OpsError> {
+    let job = build_job(request, cx).await?;
+    run_job_in_step(job, app, cx, step, findings).await
+}
+
+/// Runs a job about one application inside a step of another job, which holds the locks of all
+/// nodes.
+pub(super) async fn run_job_in_step(
+    mut job: Job,
+    app: &str,
+    cx: &FleetContext,
+    step: &StepContext,
+    findings: &RecoveryFindings,
+) -> Result<(), OpsError> {
+    job = job.into_part();
+    let (events, mut arriving) = mpsc::channel(64);
+    let running = cx.runner.run(&job, None, events, step.cancel.clone());
+    let listening = async {
+        while let Some(event) = arriving.recv().await {
+            let JobEvent::Line {
+                stream,
+                text,
+                step: of,
+                ..
+            } = event
+            else {
+                continue;
+            };
+            if of == "answer" && text.contains(" answers ") {
+                findings.update_app(app, |a| a.answers.push(text.to_string()));
+            }
+            step.out.send_line(stream, format!("{app}: {text}")).await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(running, listening);
+    match outcome.map_err(OpsError::failed)? {
+        JobOutcome::Done { .. } => Ok(()),
+        JobOutcome::Failed { reason } => Err(OpsError::failed(reason)),
+        JobOutcome::Cancelled => Err("cancelled".into()),
+    }
+}
+
+fn find_node_handle(cx: &FleetContext, fits: impl Fn(&NodeConfig) -> bool) -> Option<&NodeHandle> {
+    cx.nodes.iter().find(|n| fits(&n.config))
+}
+
+fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
+    Track {
+        node: node.config.name.clone(),
+        host: node.host.clone(),
+        docker: node.docker.clone(),
+        steps: vec![step],
+    }
+}
+
+/// Loads the applications of apps/. One whose file is wrong is noted in `findings`, to be reported
+/// at the end, and stops no other.
+fn load_apps_to_recover(
+    cx: &FleetContext,
+    findings: &RecoveryFindings,
+) -> Result<Vec<AppToRecover>, OpsError> {
+    let folder = cx
+        .config
+        .folder()
+        .ok_or("without config.toml there is nothing to rebuild: pass --repository")?;
+    let names = AppFile::list_names(&folder);
+    if names.is_empty() {
+        return Err(OpsError::failed(format_args!(
+            "{} holds no application: pass --repository to take config.toml and apps/ out of the backups",
+            folder.join("apps").display()
+        )));
+    }
+    let mut all = Vec::new();
+    for name in names {
+        let rendered = AppFile::load(&folder, &name).and_then(|file| {
+            let file = file.unwrap_or_default();
+            let target = RenderTarget::for_app(&cx.config, &file);
+            cx.catalogue
+                .render_stack(&file.stack, &name, &file.variables, &target)
+        });
+        match rendered {
+            Ok(rendered) => {
+                findings.update_app(&name, |_| {});
+                all.push(AppToRecover {
+                    name,
+                    rendered: Arc::new(rendered),
+                });
+            }
+            Err(reason) => findings.fail_app(&name, StuckAt::Deploy, reason.to_string()),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,278 @@
+//! One application that is moved: where it runs, its copy, the cutover.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{MoveFleets, build_job};
+use crate::OpsError;
+use crate::recover::{RecoveryFindings, run_job_in_step};
+use crate::restore::services;
+use crate::restore::{IncomingApp, RestoreSource, SwapLog};
+use crate::{FleetContext, Request};
+use matou_backup as backup;
+use matou_backup::{AppStorage, Restic, RestorePhase, RestoreState};
+use matou_job::{Job, StepContext, StepError};
+
+/// Where an application runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AppLocation {
+    Old,
+    New,
+    Both,
+    Nowhere,
+}
+
+pub(super) struct AppMove {
+    pub app: String,
+    /// It takes https for its fleet. It stays on the old one too, for what still runs there.
+    pub is_edge: bool,
+    fleets: MoveFleets,
+    /// On the old storage node: which services were stopped and may have to be started again.
+    journal: SwapLog,
+}
+
+impl AppMove {
+    pub fn new(fleets: &MoveFleets, app: &str, edge: bool) -> Self {
+        let data = backup::matou_folder(&fleets.old.config);
+        Self {
+            app: app.to_owned(),
+            is_edge: edge,
+            fleets: fleets.clone(),
+            journal: SwapLog::new(&fleets.old_storage.host, &data, app),
+        }
+    }
+
+    /// Finds where it runs now.
+    pub async fn find_location(&self) -> Result<AppLocation, OpsError> {
+        let runs = async |cx: &FleetContext| -> Result<bool, OpsError> {
+            let manager = cx.nodes.find_manager().await?;
+            let swarm = manager.docker.query_swarm().await?;
+            Ok(!services::list_app_services(&swarm, &self.app).is_empty())
+        };
+        let old = runs(&self.fleets.old).await?;
+        // Servers that are not provisioned run nothing.
+        let new = runs(&self.fleets.new).await.unwrap_or(false);
+        Ok(match (old, new) {
+            (true, false) => AppLocation::Old,
+            (false, true) => AppLocation::New,
+            (true, true) => AppLocation::Both,
+            (false, false) => AppLocation::Nowhere,
+        })
+    }
+
+    /// Reads the state that an interrupted move left on the old fleet.
+    pub async fn read_interrupted_move(&self) -> Result<Option<RestoreState>, StepError> {
+        let state = self.journal.read_state().await?;
+        Ok(state.filter(|s| s.swaps.is_empty()))
+    }
+
+    /// Returns what prevents the move: data that an earlier restore keeps on the old fleet.
+    pub async fn find_obstacle(&self) -> Result<Option<String>, StepError> {
+        let state = self.journal.read_state().await?;
+        let app = &self.app;
+        Ok(state.filter(|s| !s.swaps.is_empty()).map(|_| {
+            format!("a restore of {app} keeps data on the old fleet: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then move it")
+        }))
+    }
+
+    fn findings(&self) -> &RecoveryFindings {
+        &self.fleets.findings
+    }
+
+    async fn run_job(
+        &self,
+        job: Job,
+        cx: &FleetContext,
+        step: &StepContext,
+    ) -> Result<(), StepError> {
+        let done = run_job_in_step(job, &self.app, cx, step, self.findings()).await;
+        done.map_err(|e| match step.cancel.is_cancelled() {
+            true => StepError::Cancelled,
+            false => e.into(),
+        })
+    }
+
+    async fn old_manager_context(&self, cx: &StepContext) -> Result<StepContext, StepError> {
+        let manager = self.fleets.old.nodes.find_manager().await;
+        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
+        Ok(services::manager_step_context(cx, manager))
+    }
+
+    /// Loads its newest snapshot, read from the new storage node, to be restored there.
+    async fn load_incoming(&self) -> Result<IncomingApp, StepError> {
+        let fleets = &self.fleets;
+        let restic = Restic::for_repository(&fleets.new_storage.host, &fleets.repository).await;
+        let restic = restic.map_err(|e| StepError::failed(e.to_string()))?;
+        for secret in restic.secrets() {
+            fleets.new.journal.redactor().add_secret(secret.clone());
+        }
+        let source = RestoreSource::load_whole_from(&fleets.old, restic, &self.app, None).await;
+        let source = source?;
+        self.findings().update_app(&self.app, |a| {
+            a.snapshot = Some(source.id.clone());
+            a.data_of = Some(source.at);
+        });
+        let arriving = IncomingApp::load(&fleets.new, source).await;
+        arriving.map_err(StepError::from)
+    }
+
+    /// Copies it while it runs. What an interrupted move stopped is started first.
+    pub async fn copy_running(&self, cx: &StepContext) -> Result<(), StepError> {
+        if let Some(state) = self.read_interrupted_move().await? {
+            // It may have arrived without that being written down.
+            if state.phase == RestorePhase::Restored || self.has_arrived().await? {
+                return self.leave_old_fleet(&state, cx).await;
+            }
+            self.resolve_interrupted(&state, cx).await?;
+        }
+        let job = crate::backup::build_running_app_backup(&self.app, &self.fleets.old).await;
+        self.run_job(job?, &self.fleets.old, cx).await?;
+        self.load_incoming().await?.stage_snapshot(cx).await
+    }
+
+    /// Whether it was put in use on the new fleet to the end.
+    async fn has_arrived(&self) -> Result<bool, StepError> {
+        let fleets = &self.fleets;
+        let data = backup::matou_folder(&fleets.new.config);
+        let there = SwapLog::new(&fleets.new_storage.host, &data, &self.app);
+        let half = there
+            .read_state()
+            .await?
+            .is_some_and(|s| s.is_interrupted());
+        let place = self.find_location().await?;
+        Ok(!half && matches!(place, AppLocation::New | AppLocation::Both))
+    }
+
+    /// Brings an interrupted move to one of its ends: the application runs on the old fleet, or on
+    /// the new one alone.
+    async fn resolve_interrupted(
+        &self,
+        state: &RestoreState,
+        cx: &StepContext,
+    ) -> Result<(), StepError> {
+        match state.phase {
+            RestorePhase::Restored => self.leave_old_fleet(state, cx).await,
+            _ => {
+                services::give_back_replicas(&self.old_manager_context(cx).await?, &state.replicas)
+                    .await?;
+                self.journal.remove_folder_and_state(state).await
+            }
+        }
+    }
+
+    /// Stops it on the old fleet, brings the copy up to date, and starts it on the new fleet. When
+    /// something fails, starts it on the old fleet again. Returns how long it did not answer.
+    pub async fn cut_over(&self, cx: &StepContext) -> Result<Duration, StepError> {
+        if self.is_edge {
+            let begun = Instant::now();
+            self.load_incoming().await?.put_in_use(cx).await?;
+            return Ok(begun.elapsed());
+        }
+        let old = self.old_manager_context(cx).await?;
+        let replicas = services::query_app_replicas(&old, &self.app).await?;
+        let mut state = self.initial_state(replicas);
+        self.journal.write_state(&state).await?;
+        let begun = Instant::now();
+        let took = match self.stop_and_transfer(&old, cx).await {
+            Ok(()) => begun.elapsed(),
+            Err(why) => return Err(self.go_back(&state, why, cx).await),
+        };
+        state.phase = RestorePhase::Restored;
+        self.journal.write_state(&state).await?;
+        self.leave_old_fleet(&state, cx).await.map_err(|why| {
+            StepError::failed(format!(
+                "it runs on the new fleet, and what is left of it on the old one is not removed yet: {why}"
+            ))
+        })?;
+        Ok(took)
+    }
+
+    async fn stop_and_transfer(
+        &self,
+        old: &StepContext,
+        cx: &StepContext,
+    ) -> Result<(), StepError> {
+        let of = &self.fleets.old;
+        let layout = AppStorage::load(&self.app, &of.config, &of.nodes, &of.catalogue).await;
+        let layout = layout.map_err(|e| StepError::failed(e.to_string()))?;
+        let dumps = layout.spec.dumps.iter().filter(|d| d.needs_service());
+        let databases: Vec<String> = dumps
+            .map(|d| format!("{}_{}", self.app, d.service))
+            .collect();
+        services::stop_app_except(old, &self.app, &databases).await?;
+        let job = crate::backup::build_stopped_app_backup(&self.app, of).await;
+        self.run_job(job?, of, cx).await?;
+        services::stop_app(old, &self.app).await?;
+        let arriving = self.load_incoming().await?;
+        arriving.stage_snapshot(cx).await?;
+        arriving.put_in_use(cx).await
+    }
+
+    /// Starts it again where it was. Returns the error to report: `why`, and what came of it.
+    async fn go_back(&self, state: &RestoreState, why: StepError, cx: &StepContext) -> StepError {
+        let note = format!("{}: {why}: it is started where it was", self.app);
+        cx.out.note(note).await;
+        // Not cancelled with the job.
+        let calm = StepContext {
+            cancel: CancellationToken::new(),
+            ..cx.clone()
+        };
+        match self.resolve_interrupted(state, &calm).await {
+            Ok(()) if matches!(why, StepError::Cancelled) => why,
+            Ok(()) => StepError::failed(format!("{why}; it runs where it was")),
+            Err(worse) => StepError::failed(format!(
+                "{why}; and it could not be started where it was: {worse}. When that is mended, `matou restore undo {}` with the old config.toml does it",
+                self.app
+            )),
+        }
+    }
+
+    /// Removes its services from the old fleet when it answers on the new one. Volumes and secrets
+    /// stay.
+    async fn leave_old_fleet(
+        &self,
+        state: &RestoreState,
+        cx: &StepContext,
+    ) -> Result<(), StepError> {
+        let old = &self.fleets.old;
+        let state = &RestoreState {
+            phase: RestorePhase::Restored,
+            ..state.clone()
+        };
+        self.journal.write_state(state).await?;
+        let job = build_job(&Request::remove(self.app.clone()), old).await;
+        self.run_job(job?, old, cx).await?;
+        let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
+        if let Some(folder) = from.filter(|f| to.as_ref() != Some(f)) {
+            // The old fleet's nightly backup goes by it.
+            let file = folder.join("apps").join(format!("{}.toml", self.app));
+            let aside = file.with_extension("toml.moved");
+            match tokio::fs::rename(&file, &aside).await {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    let why = format!("{} can't be set aside: {e}", file.display());
+                    return Err(StepError::failed(why));
+                }
+                _ => {}
+            }
+        }
+        self.journal.remove_folder_and_state(state).await
+    }
+
+    fn initial_state(&self, replicas: Vec<(String, u64)>) -> RestoreState {
+        let now = jiff::Timestamp::now();
+        let data = backup::matou_folder(&self.fleets.old.config);
+        RestoreState {
+            app: self.app.clone(),
+            phase: RestorePhase::Restoring,
+            begun: now,
+            snapshot: String::new(),
+            snapshot_at: now,
+            folder: data.join("restores").join(&self.app),
+            swaps: Vec::new(),
+            volumes: Vec::new(),
+            replicas,
+            deployed: false,
+        }
+    }
+}

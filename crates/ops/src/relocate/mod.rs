@@ -1,0 +1,217 @@
+//! Moving applications, or all of a fleet, to other servers: copied through the backup repository
+//! while they run, then stopped, what changed since copied, and started there. The old servers keep
+//! volumes and secrets.
+
+mod app;
+mod copy_pass;
+mod cutover;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::recover::{CheckAppsBack, RecoveryFindings};
+use super::{FleetContext, build_job};
+use crate::OpsError;
+use matou_config::{Config, RepositoryConfig};
+use matou_docker::NodeHandle;
+use matou_job::{Confirm, Job, LockRequest, Stage, Step, Track};
+use matou_provision as provision;
+use matou_stack::{AppFile, RenderTarget, RenderedStack};
+
+use app::AppMove;
+
+/// The two fleets of a move, and the repository between them.
+#[derive(Clone)]
+struct MoveFleets {
+    old: FleetContext,
+    new: FleetContext,
+    old_storage: NodeHandle,
+    new_storage: NodeHandle,
+    repository: RepositoryConfig,
+    findings: RecoveryFindings,
+}
+
+/// Makes the job that moves applications to the fleet of another config.toml. When none is named,
+/// it moves all, and provisions the servers of that fleet first.
+///
+/// # Errors
+/// One sentence: the other file is wrong or of the same servers, the repository can't be reached from
+/// there, an application has no file.
+pub async fn build_move_job(
+    cx: &FleetContext,
+    apps: &[String],
+    to: &Path,
+    findings: &RecoveryFindings,
+) -> Result<Job, OpsError> {
+    let config = Config::load(Some(to)).map_err(OpsError::failed)?;
+    let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
+    let fleets = pair_fleets(cx, new, findings)?;
+    let folder = cx
+        .config
+        .folder()
+        .ok_or("without config.toml there is no application to move")?;
+    let names = match apps {
+        [] => AppFile::list_names(&folder),
+        some => some.to_vec(),
+    };
+    if names.is_empty() {
+        return Err(OpsError::failed(format_args!(
+            "{} holds no application",
+            folder.join("apps").display()
+        )));
+    }
+    let mut moving = Vec::new();
+    for name in names {
+        let rendered = render_moved_app(cx, &folder, &name)?;
+        // The old edge serves what is still there.
+        let edge = rendered.ports.iter().any(|(port, _)| *port == 443);
+        moving.push((edge, AppMove::new(&fleets, &name, edge), rendered));
+    }
+    moving.sort_by_key(|(edge, ..)| !edge);
+    let domains: Vec<_> = moving
+        .iter()
+        .map(|(_, m, r)| (m.app.clone(), r.domains.clone()))
+        .collect();
+    let moving: Vec<Arc<AppMove>> = moving.into_iter().map(|(_, m, _)| Arc::new(m)).collect();
+    let confirm = match apps {
+        [one] => Confirm::TypeName(one.clone()),
+        _ => Confirm::TypeName(cx.config.fleet.name.clone()),
+    };
+    let mut job = match apps {
+        [] => provision::provision_job(
+            &fleets.new.config,
+            &fleets.new.nodes,
+            &provision::ProvisionOptions::default(),
+        )?,
+        _ => Job::new("", confirm.clone(), Vec::new()),
+    };
+    job.title = move_title(apps, to);
+    job.confirm = confirm;
+    // On both sides: neither may be deployed, removed or restored meanwhile.
+    let apps = || moving.iter().map(|m| m.app.clone());
+    job.holds = [&fleets.old_storage, &fleets.new_storage]
+        .map(|storage| LockRequest::for_apps(&storage.host, apps()))
+        .into();
+    job.lock = true;
+    job.lock_all = true;
+    let mut stage = |title: &str, tracks| {
+        job.stages.push(Stage {
+            title: title.into(),
+            tracks,
+        });
+    };
+    let first = copy_pass::CopyPass {
+        apps: moving.clone(),
+        fleets: fleets.clone(),
+    };
+    let old = Track {
+        // Names of nodes may be the same in both fleets.
+        node: format!("{} of the old fleet", fleets.old_storage.config.name),
+        ..move_track(
+            &fleets.old_storage,
+            Box::new(copy_pass::CheckOldFleet(fleets.clone())),
+        )
+    };
+    stage("old fleet", vec![old]);
+    stage(
+        "first pass",
+        vec![move_track(&fleets.new_storage, Box::new(first))],
+    );
+    let switch = cutover::Cutover {
+        apps: moving,
+        fleets: fleets.clone(),
+    };
+    stage(
+        "switch",
+        vec![move_track(&fleets.new_storage, Box::new(switch))],
+    );
+    let back = CheckAppsBack {
+        apps: domains,
+        nodes: fleets.new.nodes.clone(),
+        findings: findings.clone(),
+    };
+    stage(
+        "checks",
+        vec![move_track(&fleets.new_storage, Box::new(back))],
+    );
+    Ok(job)
+}
+
+/// Returns the title of the job, as the list of jobs shows it.
+pub(super) fn move_title(apps: &[String], to: &Path) -> String {
+    let what = match apps {
+        [] => "the fleet".to_owned(),
+        some => some.join(", "),
+    };
+    format!("move {what} to the servers of {}", to.display())
+}
+
+fn pair_fleets(
+    old: &FleetContext,
+    new: FleetContext,
+    findings: &RecoveryFindings,
+) -> Result<MoveFleets, OpsError> {
+    let addresses = |cx: &FleetContext| -> Vec<String> {
+        let nodes = cx.nodes.iter();
+        nodes
+            .filter_map(|n| n.ssh_address().map(str::to_owned))
+            .collect()
+    };
+    let ours = addresses(old);
+    if let Some(both) = addresses(&new).into_iter().find(|a| ours.contains(a)) {
+        return Err(OpsError::failed(format_args!(
+            "{both} is a server of both fleets: the other config.toml has to name other servers"
+        )));
+    }
+    let storage = |cx: &FleetContext, which: &str| {
+        let name = &cx.config.storage.node;
+        let node = cx.nodes.get(name).cloned();
+        node.ok_or_else(|| {
+            format!("[storage] node = {name:?} of the {which} fleet is not among its nodes")
+        })
+    };
+    let repository = old.config.backup.primary_repository();
+    let repository = repository
+        .ok_or("applications move through the backup repository: add [backup] to config.toml")?;
+    if let Some(folder) = repository.local_folder() {
+        return Err(OpsError::failed(format_args!(
+            "the repository {} lies on the old storage node, where the new servers can't reach it: an application moves through one on S3, SFTP, rclone or a REST server",
+            folder.display()
+        )));
+    }
+    Ok(MoveFleets {
+        old_storage: storage(old, "old")?,
+        new_storage: storage(&new, "new")?,
+        repository: repository.clone(),
+        old: old.clone(),
+        new,
+        findings: findings.clone(),
+    })
+}
+
+fn render_moved_app(
+    cx: &FleetContext,
+    folder: &Path,
+    app: &str,
+) -> Result<RenderedStack, OpsError> {
+    let file = AppFile::load(folder, app)?;
+    let file = file.ok_or_else(|| {
+        format!(
+            "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
+        )
+    })?;
+    let target = RenderTarget::for_app(&cx.config, &file);
+    let rendered = cx
+        .catalogue
+        .render_stack(&file.stack, app, &file.variables, &target);
+    Ok(rendered?)
+}
+
+fn move_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
+    Track {
+        node: node.config.name.clone(),
+        host: node.host.clone(),
+        docker: node.docker.clone(),
+        steps: vec![step],
+    }
+}

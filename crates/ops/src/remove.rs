@@ -1,0 +1,299 @@
+//! Removing an application: its services and networks go, its volumes stay.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::FleetContext;
+use super::tasks::{docker_failed, query_swarm};
+use crate::OpsError;
+use matou_docker::{NodeHandle, Nodes};
+use matou_host::{Command, shell_script};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::{Service, Swarm};
+
+/// How often the swarm is looked at while tasks stop.
+const POLL: Duration = Duration::from_millis(700);
+
+/// How long a network may be listed after it was removed.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The steps that remove a stack, or a loose service of that name, and volumes of it.
+pub(super) fn remove_steps(
+    app: &str,
+    volumes: &[String],
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    if let Some(other) = volumes.iter().find(|v| {
+        !v.starts_with(&format!("{app}_"))
+            || !v
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    }) {
+        return Err(OpsError::failed(format_args!(
+            "{other} is no volume of {app}: those begin with {app}_"
+        )));
+    }
+    let mut steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveApp {
+        app: app.to_owned(),
+        volumes_removed_later: volumes.to_vec(),
+    })];
+    if !volumes.is_empty() {
+        let storage = &cx.config.storage;
+        steps.push(Box::new(RemoveVolumes {
+            volumes: volumes.to_vec(),
+            nodes: cx.nodes.clone(),
+            storage: storage.node.clone(),
+            path: storage.path.clone(),
+        }));
+    }
+    if cx.config.backup.primary_repository().is_some() {
+        steps.push(Box::new(RemoveFleetFiles {
+            app: app.to_owned(),
+            cx: cx.clone(),
+        }));
+    }
+    Ok(steps)
+}
+
+/// Removes the application's file from the storage node, where the nightly backup reads it. The
+/// file in apps/ here stays.
+struct RemoveFleetFiles {
+    app: String,
+    cx: FleetContext,
+}
+
+#[async_trait]
+impl Step for RemoveFleetFiles {
+    fn name(&self) -> String {
+        "files for the nightly backup".into()
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let (there, _) = super::load_fleet_files(&self.cx).await?;
+        let line = format!("apps/{}.toml on the storage node", self.app);
+        Ok(match there.has_app(&self.app) {
+            true => Check::Change(vec![
+                Change::remove(line).with_warning("its volumes are not backed up any more"),
+            ]),
+            false => Check::Done(vec![Change::same(format!("{line} is not there"))]),
+        })
+    }
+
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        let struck = super::remove_app_files(&self.cx, &self.app).await;
+        struck.map_err(StepError::from)
+    }
+}
+
+/// Volumes with all that they hold, from every node and the storage node.
+struct RemoveVolumes {
+    volumes: Vec<String>,
+    nodes: Nodes,
+    storage: String,
+    path: PathBuf,
+}
+
+impl RemoveVolumes {
+    /// Where each volume is: by node, and as a folder of the storage node.
+    async fn locate_volumes(&self) -> Result<(Vec<(NodeHandle, String)>, Vec<String>), StepError> {
+        let mut on_nodes = Vec::new();
+        for node in self.nodes.iter() {
+            let volumes = node.docker.list_volumes().await.map_err(docker_failed)?;
+            for volume in volumes {
+                if self.volumes.contains(&volume.name) {
+                    on_nodes.push((node.clone(), volume.name));
+                }
+            }
+        }
+        let mut folders = Vec::new();
+        if let Some(node) = self.nodes.get(&self.storage) {
+            let list = Command::sh(r#"for d; do [ -d "$d" ] && printf '%s\n' "$d"; done; :"#)
+                .args(self.volumes.iter().map(|v| self.volume_folder(v)))
+                .sudo()
+                .timeout(Duration::from_secs(30))
+                .label("volume folders");
+            let out = node.host.run_ok(&list).await?.stdout_text();
+            folders.extend(out.lines().map(str::to_owned));
+        }
+        Ok((on_nodes, folders))
+    }
+
+    fn volume_folder(&self, volume: &str) -> String {
+        self.path.join(volume).display().to_string()
+    }
+}
+
+#[async_trait]
+impl Step for RemoveVolumes {
+    fn name(&self) -> String {
+        "volumes".into()
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let (on_nodes, folders) = self.locate_volumes().await?;
+        let lost = "all that it holds is lost";
+        let mut lines: Vec<Change> = on_nodes
+            .iter()
+            .map(|(node, name)| {
+                Change::remove(format!("volume {name} of {}", node.config.name)).with_warning(lost)
+            })
+            .collect();
+        lines.extend(folders.iter().map(|folder| {
+            Change::remove(format!("folder {folder} of {}", self.storage)).with_warning(lost)
+        }));
+        Ok(match lines.is_empty() {
+            true => Check::Done(vec![Change::same("the volumes are not there")]),
+            false => Check::Change(lines),
+        })
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let (on_nodes, folders) = self.locate_volumes().await?;
+        for (node, name) in on_nodes {
+            // A container that has just stopped may hold it a moment longer.
+            let remove = Command::sh(
+                "i=0; until docker volume rm -- \"$1\"; do i=$((i+1)); [ $i -lt 15 ] || exit 1; sleep 1; done",
+            )
+            .arg(&name)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label(format!("docker volume rm {name}"));
+            node.host.run_ok(&remove).await?;
+            cx.out
+                .note(format!("{name} of {} is gone", node.config.name))
+                .await;
+        }
+        if let Some(node) = self.nodes.get(&self.storage) {
+            for folder in folders {
+                let remove = Command::new("rm")
+                    .args(["-rf", "--one-file-system", "--"])
+                    .arg(&folder)
+                    .sudo();
+                node.host.run_ok(&remove).await?;
+                cx.out.note(format!("{folder} is gone")).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes the stack `$1`. Docker does not wait for the tasks, and swarm keeps a network that one of
+/// them has ("is in use by task", swarmkit's `removeNetwork`): what is left is removed again.
+const REMOVE_STACK: &str = shell_script(include_str!("../scripts/remove_stack.sh"));
+
+/// Removes a stack's services, networks, secrets and configs; its tasks may still be stopping then.
+pub(super) async fn remove_stack(cx: &StepContext, name: &str) -> Result<(), StepError> {
+    let remove = Command::sh(REMOVE_STACK)
+        .arg(name)
+        .sudo()
+        .timeout(Duration::from_secs(120))
+        .label(format!("docker stack rm {name}"));
+    super::run_streamed(cx, &remove).await
+}
+
+/// Removes services, networks, and what `docker stack rm` knows of a stack.
+pub(super) struct RemoveApp {
+    pub app: String,
+    /// Volumes that a later step removes.
+    pub volumes_removed_later: Vec<String>,
+}
+
+impl RemoveApp {
+    fn app_services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
+        swarm
+            .services
+            .iter()
+            .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == self.app)
+            .collect()
+    }
+
+    async fn query_networks(&self, cx: &StepContext) -> Result<Vec<String>, StepError> {
+        cx.docker
+            .list_stack_networks(&self.app)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+#[async_trait]
+impl Step for RemoveApp {
+    fn name(&self) -> String {
+        "remove".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let services = self.app_services(&swarm);
+        if services.is_empty() {
+            // A removal that was cut short leaves them.
+            let networks = self.query_networks(cx).await?;
+            let left = |n| Change::remove(format!("network {n}"));
+            return Ok(match networks.is_empty() {
+                true => Check::Done(vec![Change::same(format!("{} is not there", self.app))]),
+                false => Check::Change(networks.iter().map(left).collect()),
+            });
+        }
+        let mut changes: Vec<Change> = services
+            .iter()
+            .map(|s| {
+                Change::remove(format!("service {} ({})", s.name, s.image)).with_warning(
+                    match s.running {
+                        1 => "1 task stops".to_owned(),
+                        n => format!("{n} tasks stop"),
+                    },
+                )
+            })
+            .collect();
+        let mut volumes: Vec<&String> = services.iter().flat_map(|s| &s.volumes).collect();
+        volumes.sort();
+        volumes.dedup();
+        volumes.retain(|v| !self.volumes_removed_later.contains(v));
+        changes.extend(
+            volumes
+                .iter()
+                .map(|v| Change::same(format!("volume {v} stays, with its data"))),
+        );
+        Ok(Check::Change(changes))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        let services = self.app_services(&swarm);
+        let ids: Vec<String> = services.iter().map(|s| s.id.clone()).collect();
+        match services.first() {
+            Some(s) if s.stack.is_none() => {
+                let command = Command::new("docker")
+                    .args(["service", "rm", "--"])
+                    .arg(&self.app)
+                    .sudo();
+                super::run_streamed(cx, &command).await?;
+            }
+            None if self.query_networks(cx).await?.is_empty() => return Ok(()),
+            _ => remove_stack(cx, &self.app).await?,
+        }
+        // The command returns before the tasks have stopped; a new deploy would meet their
+        // networks and ports.
+        let begun = Instant::now();
+        loop {
+            let swarm = query_swarm(cx).await?;
+            let left = swarm
+                .tasks
+                .iter()
+                .filter(|t| ids.contains(&t.service_id) && t.state == "running")
+                .count();
+            // The engine lists a network for a moment after it was removed.
+            if left == 0
+                && self.app_services(&swarm).is_empty()
+                && (self.query_networks(cx).await?.is_empty() || begun.elapsed() > PATIENCE)
+            {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Issuing a certificate anew, or forgetting one that no router asks for: Traefik is stopped, the
+//! certificate is taken out of its store, Traefik is started and asks for what it lacks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::FleetContext;
+use super::tasks::{docker_failed, query_swarm};
+use crate::OpsError;
+use matou_config::StorageConfig;
+use matou_docker::Nodes;
+use matou_edge as edge;
+use matou_edge::{AcmeCertificate, AcmeFile, EdgeEndpoints, PresentedCertificate};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::Swarm;
+
+/// How often the swarm and the edge are asked while waiting.
+const POLL: Duration = Duration::from_millis(700);
+
+/// How long Traefik may take to stop or to start.
+const RESTART_WAIT: Duration = Duration::from_secs(120);
+
+/// How long an authority may take to issue.
+const ISSUE_WAIT: Duration = Duration::from_secs(120);
+
+/// Returns the step that renews the certificate of a domain.
+pub(super) fn renewal_steps(
+    domain: &str,
+    cx: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    Ok(vec![Box::new(RenewCertificate {
+        domain: domain.to_ascii_lowercase(),
+        nodes: cx.nodes.clone(),
+        storage: cx.config.storage.clone(),
+        edge: EdgeEndpoints::load(&cx.config, &cx.nodes)?,
+    })])
+}
+
+struct RenewCertificate {
+    domain: String,
+    nodes: Nodes,
+    storage: StorageConfig,
+    edge: EdgeEndpoints,
+}
+
+impl RenewCertificate {
+    async fn find_acme_file(&self, cx: &StepContext, swarm: &Swarm) -> Result<AcmeFile, StepError> {
+        let manager = self.nodes.get(&cx.node);
+        let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
+        AcmeFile::find(&self.nodes, &self.storage, manager, swarm)
+            .await
+            .map_err(StepError::from)
+    }
+
+    /// The service whose router asks for the domain.
+    fn find_asking_service<'a>(&self, swarm: &'a Swarm) -> Option<&'a str> {
+        let services = swarm.services.iter();
+        let mut asking = services.filter(|s| s.domains.contains(&self.domain));
+        asking.next().map(|s| s.name.as_str())
+    }
+
+    /// Returns the certificate that the first node that answers serves for the domain now.
+    async fn query_served(&self) -> Option<PresentedCertificate> {
+        for (_, address) in &self.edge.nodes {
+            let probed =
+                edge::query_certificate(address, self.edge.port, &self.domain, &self.edge.roots);
+            if let Ok(served) = probed.await {
+                return Some(served);
+            }
+        }
+        None
+    }
+
+    /// Sets how many tasks Traefik has, and waits until it has them.
+    async fn scale_edge(
+        &self,
+        cx: &StepContext,
+        file: &AcmeFile,
+        to: u64,
+    ) -> Result<(), StepError> {
+        cx.docker
+            .scale_service(&file.service_id, to)
+            .await
+            .map_err(docker_failed)?;
+        let begun = Instant::now();
+        loop {
+            let swarm = query_swarm(cx).await?;
+            // A task that is to stop still writes until it has stopped.
+            let live = |state: &str| matches!(state, "running" | "starting" | "preparing");
+            let tasks = swarm
+                .tasks
+                .iter()
+                .filter(|t| t.service_id == file.service_id);
+            let (alive, running) = tasks.fold((0, 0), |(alive, running), t| {
+                let up = t.desired == "running" && t.state == "running";
+                (alive + u64::from(live(&t.state)), running + u64::from(up))
+            });
+            if (to == 0 && alive == 0) || (to > 0 && running >= to) {
+                return Ok(());
+            }
+            if begun.elapsed() > RESTART_WAIT {
+                return Err(StepError::failed(format!(
+                    "{} did not get {to} tasks within {} s; `matou logs {}` may say why",
+                    file.service,
+                    RESTART_WAIT.as_secs(),
+                    file.service
+                )));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until another certificate than the old one is served.
+    async fn wait_for_issue(
+        &self,
+        cx: &StepContext,
+        before: Option<&PresentedCertificate>,
+    ) -> Result<(), StepError> {
+        let begun = Instant::now();
+        loop {
+            let reason = match self.query_served().await {
+                Some(served) if served.is_default() => "Traefik has none yet".to_owned(),
+                Some(served) if before.is_some_and(|b| b.pem == served.pem) => {
+                    "the old one is served still".to_owned()
+                }
+                Some(served) => {
+                    let names = served.names.join(", ");
+                    let doubt = served
+                        .problem
+                        .map_or_else(String::new, |p| format!("; {p}"));
+                    cx.out
+                        .note(format!("issued by {} for {names}{doubt}", served.issuer))
+                        .await;
+                    return Ok(());
+                }
+                None => "nothing takes https yet".to_owned(),
+            };
+            if begun.elapsed() > ISSUE_WAIT {
+                let swarm = query_swarm(cx).await?;
+                let log = match self.nodes.get(&cx.node) {
+                    Some(manager) => edge::read_edge_log(manager, &swarm)
+                        .await
+                        .unwrap_or_default(),
+                    None => String::new(),
+                };
+                let why = edge::find_acme_failure(&log, &self.domain).unwrap_or(reason);
+                return Err(StepError::failed(format!(
+                    "{} has no new certificate after {} s: {why}. The old one is in acme.json.before beside the store",
+                    self.domain,
+                    ISSUE_WAIT.as_secs()
+                )));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL * 2) => {}
+                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+            }
+        }
+    }
+}
+
+fn describe_stored_certificate(stored: &AcmeCertificate) -> String {
+    let end = stored.not_after.map_or_else(
+        || "it can't be read".to_owned(),
+        |end| format!("ends {}", end.strftime("%Y-%m-%d")),
+    );
+    let resolver = match stored.resolver.as_str() {
+        "" => String::new(),
+        resolver => format!(", resolver {resolver}"),
+    };
+    format!(
+        "stored certificate of {} ({end}{resolver})",
+        stored.names.join(", ")
+    )
+}
+
+#[async_trait]
+impl Step for RenewCertificate {
+    fn name(&self) -> String {
+        "certificate".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        RESTART_WAIT * 2 + ISSUE_WAIT + Duration::from_secs(60)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let file = self.find_acme_file(cx, &swarm).await?;
+        let store = file.read().await?;
+        let stored: Vec<&AcmeCertificate> = store
+            .certificates
+            .iter()
+            .filter(|s| s.names.contains(&self.domain))
+            .collect();
+        let asked = self.find_asking_service(&swarm);
+        if stored.is_empty() && asked.is_none() {
+            return Err(StepError::failed(format!(
+                "no certificate of {} is stored, and no router asks for one; `matou certificates` lists the domains",
+                self.domain
+            )));
+        }
+        let mut lines = vec![
+            Change::modify(
+                &file.service,
+                "runs",
+                "stopped for some seconds, then started",
+            )
+            .with_warning("no site of the fleet answers meanwhile"),
+        ];
+        lines.extend(
+            stored
+                .into_iter()
+                .map(|s| Change::remove(describe_stored_certificate(s))),
+        );
+        lines.push(match asked {
+            Some(service) => Change::add(format!(
+                "certificate of {}, asked for anew by {service}",
+                self.domain
+            ))
+            .with_warning("Let's Encrypt issues five a week for the same names, and takes five failures an hour; RESOLVER=staging tries without counting"),
+            None => Change::same(format!(
+                "no router asks for {}: it is not issued again",
+                self.domain
+            )),
+        });
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = query_swarm(cx).await?;
+        let file = self.find_acme_file(cx, &swarm).await?;
+        let before = self.query_served().await;
+        cx.out.note(format!("{} is stopped", file.service)).await;
+        let stopped = self.scale_edge(cx, &file, 0).await;
+        let forgotten = match &stopped {
+            Ok(()) => file
+                .remove_certificates(&self.domain)
+                .await
+                .map_err(StepError::from),
+            Err(_) => Ok(0),
+        };
+        // Whatever went wrong, the edge comes back.
+        cx.out.note(format!("{} is started", file.service)).await;
+        self.scale_edge(cx, &file, file.replicas).await?;
+        stopped?;
+        forgotten?;
+        match self.find_asking_service(&swarm) {
+            Some(_) => self.wait_for_issue(cx, before.as_ref()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has nothing to check: `apply` saw the new certificate, and checking again would want a third
+    /// one.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! What can be asked for: the data behind a key or a subcommand, before it becomes a job.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use matou_model::{Availability, Role};
+
+/// An operation on the fleet, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Deploys a stack of the catalogue, or a compose file, as an application.
+    Deploy {
+        /// Name in the catalogue, or path of a compose file.
+        stack: String,
+        /// Name of the application.
+        app: String,
+        variables: BTreeMap<String, String>,
+    },
+    /// Deploys an application again from its file, with other edge settings or new secrets.
+    Redeploy {
+        app: String,
+        #[serde(default)]
+        variables: BTreeMap<String, String>,
+        #[serde(default)]
+        switches: matou_stack::EdgeSettings,
+        /// Secrets that get a new value.
+        #[serde(default)]
+        rotate: Vec<String>,
+    },
+    /// Deploys an application again with other images.
+    Update {
+        app: String,
+        /// By service, without the application's name.
+        images: BTreeMap<String, String>,
+    },
+    /// Moves an application to a node, or lets it run anywhere.
+    Place {
+        app: String,
+        /// Name of a node, or `LABEL=VALUE` of node labels.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// Changes headers, password and limit of an application at the edge, while it runs.
+    Switch {
+        app: String,
+        switches: matou_stack::EdgeSettings,
+    },
+    /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
+    RenewCertificate { domain: String },
+    /// Takes a service back to what it was before its last update.
+    Rollback { service: String },
+    /// Removes an application; its volumes stay, unless they are named.
+    Remove {
+        app: String,
+        /// Volumes that go too, with their data.
+        #[serde(default)]
+        volumes: Vec<String>,
+    },
+    /// Sets the number of tasks of a replicated service.
+    Scale { service: String, replicas: u64 },
+    /// Replaces every task of a service by a new one.
+    Restart { service: String },
+    /// Makes a snapshot of applications; of all, and of the fleet's own files, when none is named.
+    Backup { apps: Vec<String> },
+    /// Works on a repository, or on all it makes sense for when none is named.
+    Repo {
+        what: crate::RepoWork,
+        #[serde(default)]
+        repository: String,
+        /// A file of this machine with the credentials that may delete: restic runs here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<std::path::PathBuf>,
+        /// Decisions that were taken, as the plan's lines name them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accept: Vec<String>,
+    },
+    /// Puts back what a snapshot holds.
+    Restore {
+        app: String,
+        /// Full or short id; the newest of the application when there is none.
+        snapshot: Option<String>,
+        what: RestoreScope,
+        to: RestoreDestination,
+    },
+    /// Restores every application in place, each from its newest snapshot.
+    RestoreAll,
+    /// Brings back what a restore replaced, or resolves one that was interrupted.
+    RestoreUndo { app: String },
+    /// Lets go what a restore replaced.
+    RestoreForget { app: String },
+    /// Writes an application into one archive that another host can use.
+    Export {
+        app: String,
+        /// `APP-DATE.tar` in the current folder when there is none.
+        #[serde(default)]
+        into: Option<String>,
+        /// Made from this snapshot (`newest`, or an id) instead of what runs.
+        #[serde(default)]
+        snapshot: Option<String>,
+        /// Files of database servers too, of which there are dumps.
+        #[serde(default)]
+        database_files: bool,
+    },
+    /// Destroys an application with all that is known of it, in backups too.
+    Erase { app: String },
+    /// Proves that applications can be restored; all when none is named.
+    Verify { apps: Vec<String> },
+    /// Makes servers what config.toml says.
+    Provision {
+        options: matou_provision::ProvisionOptions,
+    },
+    /// Rebuilds the fleet from its repository, or what was lost of it.
+    Recover,
+    /// Moves applications, all when none is named, to the servers of another config.toml.
+    Move { apps: Vec<String>, to: String },
+    /// Makes a node a manager, or a worker.
+    Role { node: String, to: Role },
+    /// Takes a node out of the swarm: emptied, then gone.
+    Leave { node: String },
+    /// Strikes a node off that is lost for good.
+    RemoveNode { node: String },
+    /// Reboots a node, drained.
+    Reboot { node: String },
+    /// Brings a node's packages up to date, drained where that stops containers.
+    Upgrade { node: String },
+    /// Lets an address in again that fail2ban shuts out.
+    Unban {
+        address: String,
+        /// On this node alone; on all when there is none.
+        #[serde(default)]
+        node: Option<String>,
+    },
+    /// Drains, pauses or activates a node.
+    Availability { node: String, to: Availability },
+}
+
+/// What of an application is restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum RestoreScope {
+    /// All its volumes and databases.
+    App,
+    /// A file or folder, by its path when it was backed up.
+    Path { path: String },
+}
+
+/// Where a restore puts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum RestoreDestination {
+    /// Where it was; what is there is set aside.
+    Place,
+    /// A folder of the storage node.
+    Folder { path: String },
+    /// A new application.
+    Beside {
+        app: String,
+        variables: BTreeMap<String, String>,
+    },
+}
+
+impl Request {
+    /// Deploys an application again as its file says.
+    pub fn redeploy(app: String) -> Self {
+        Self::Redeploy {
+            app,
+            variables: BTreeMap::new(),
+            switches: matou_stack::EdgeSettings::default(),
+            rotate: Vec::new(),
+        }
+    }
+
+    /// Removes an application and keeps its volumes.
+    pub fn remove(app: String) -> Self {
+        Self::Remove {
+            app,
+            volumes: Vec::new(),
+        }
+    }
+
+    /// Exports an application as it runs, into the current folder.
+    pub fn export(app: String) -> Self {
+        Self::Export {
+            app,
+            into: None,
+            snapshot: None,
+            database_files: false,
+        }
+    }
+
+    /// Whether its work is done by units of a node, and goes on when the console is closed.
+    pub fn outlives_console(&self) -> bool {
+        matches!(self, Self::Backup { .. } | Self::Repo { .. })
+    }
+
+    /// Returns the title of its job, as the list of jobs shows it.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Deploy { stack, app, .. } => format!("deploy {stack} as {app}"),
+            Self::Redeploy { app, rotate, .. } => match rotate.as_slice() {
+                [] => format!("redeploy {app}"),
+                names => format!("rotate {} of {app}", names.join(", ")),
+            },
+            Self::Update { app, images } => match images.values().next() {
+                Some(image) if images.len() == 1 => format!("update {app} to {image}"),
+                _ => format!("update {app}"),
+            },
+            Self::Place { app, to } => match to {
+                Some(to) => format!("place {app} on {to}"),
+                None => format!("let {app} run anywhere"),
+            },
+            Self::Switch { app, .. } => format!("switch {app} at the edge"),
+            Self::RenewCertificate { domain } => format!("renew the certificate of {domain}"),
+            Self::Rollback { service } => format!("roll {service} back"),
+            Self::Remove { app, .. } => format!("remove {app}"),
+            Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
+            Self::Restart { service } => format!("restart {service}"),
+            Self::Backup { apps } => match apps.as_slice() {
+                [] => "back everything up".into(),
+                some => format!("back up {}", some.join(", ")),
+            },
+            Self::Repo {
+                what, repository, ..
+            } => match repository.as_str() {
+                "" => format!("{} the repository", what.title_verb()),
+                name => format!("{} the repository {name}", what.title_verb()),
+            },
+            Self::Restore {
+                app,
+                snapshot,
+                what,
+                to,
+            } => {
+                let what = match what {
+                    RestoreScope::App => app,
+                    RestoreScope::Path { path } => path,
+                };
+                let to = match to {
+                    RestoreDestination::Place => String::new(),
+                    RestoreDestination::Folder { path } if path.is_empty() => {
+                        " into a folder".into()
+                    }
+                    RestoreDestination::Folder { path } => format!(" into {path}"),
+                    RestoreDestination::Beside { app, .. } => format!(" as {app}"),
+                };
+                let from = match snapshot {
+                    Some(id) => id.get(..8).unwrap_or(id),
+                    None => "the newest snapshot",
+                };
+                format!("restore {what}{to} from {from}")
+            }
+            Self::RestoreAll => "restore everything".into(),
+            Self::RestoreUndo { app } => format!("undo the restore of {app}"),
+            Self::RestoreForget { app } => format!("let go what the restore of {app} replaced"),
+            Self::Export { app, into, .. } => match into {
+                Some(into) => format!("export {app} into {into}"),
+                None => format!("export {app}"),
+            },
+            Self::Erase { app } => format!("erase {app}"),
+            Self::Verify { apps } => match apps.as_slice() {
+                [] => "prove every application restorable".into(),
+                apps => format!("prove {} restorable", apps.join(", ")),
+            },
+            Self::Provision { options } => matou_provision::provision_title(options),
+            Self::Recover => "recover the fleet".into(),
+            Self::Move { apps, to } => super::relocate::move_title(apps, to.as_ref()),
+            Self::Role { node, to } => match to {
+                Role::Manager => format!("promote {node}"),
+                Role::Worker => format!("demote {node}"),
+            },
+            Self::Leave { node } => format!("take {node} out of the swarm"),
+            Self::RemoveNode { node } => format!("strike {node} off"),
+            Self::Reboot { node } => format!("reboot {node}"),
+            Self::Upgrade { node } => format!("upgrade {node}"),
+            Self::Unban { address, node } => match node {
+                Some(node) => format!("let {address} in again on {node}"),
+                None => format!("let {address} in again"),
+            },
+            Self::Availability { node, to } => match to {
+                Availability::Active => format!("activate {node}"),
+                Availability::Pause => format!("pause {node}"),
+                Availability::Drain => format!("drain {node}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The proof that an application can be restored: its newest snapshot is written to a scratch place,
+//! every file that is unchanged since is compared by SHA-256, every dump is loaded into a throw-away
+//! database of the same image.
+//!
+//! restic's `--verify` reads back all that it wrote and compares each blob's SHA-256 with its name:
+//! that proves that the restored files are those that were backed up. The live data has gone on
+//! since, so what is compared with it is every file whose size and time are still the same.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::database::{DumpLoad, DumpLocation};
+use super::parts::{self, RestorePart};
+use super::source::RestoreSource;
+use super::staging::StageSnapshot;
+use super::volume_swap::run_steps;
+use super::{find_storage_node, query_swarm_for_restore, services};
+use crate::FleetContext;
+use crate::OpsError;
+use crate::deploy::{self, DeployOptions};
+use matou_backup as backup;
+use matou_base::text::human_bytes;
+use matou_docker::NodeHandle;
+use matou_host::{Command, ConfinedFolders, shell_script};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::Proof;
+use matou_stack::AppFile;
+
+/// End of the name of a throw-away application.
+const PROOF_SUFFIX: &str = "-proof";
+
+const PROOF_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// `$1` a folder for lists, then pairs: restored, live. Prints files, bytes, unchanged ones,
+/// changed ones, and up to three that differ though size and time say that they are the same.
+const COMPARE_FILES: &str = shell_script(include_str!("../../scripts/compare_files.sh"));
+
+/// Proves one application.
+struct ProveApp {
+    fleet: FleetContext,
+    source: RestoreSource,
+    /// Folders in which root follows no link.
+    confined: ConfinedFolders,
+    /// Live folders of the volumes.
+    parts: Vec<RestorePart>,
+    file: Option<AppFile>,
+}
+
+/// The steps that prove applications restorable; all that have snapshots when none is named.
+pub(super) async fn proof_steps(
+    cx: &FleetContext,
+    apps: &[String],
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let named = match apps {
+        [] => super::list_apps_with_snapshots(cx)
+            .await?
+            .into_iter()
+            .collect(),
+        apps => apps.to_vec(),
+    };
+    let running = query_swarm_for_restore(cx).await?;
+    let known = backup::list_app_names(&cx.config, &running);
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    for app in &named {
+        // An application that is gone from the fleet has nothing to compare with.
+        if apps.is_empty() && !known.contains(app) {
+            continue;
+        }
+        super::check_name(app)?;
+        let source = RestoreSource::load_whole(cx, app, None).await?;
+        let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+        let layout = layout?;
+        let folders = layout.volumes.iter();
+        let folders: BTreeMap<String, PathBuf> = folders
+            .map(|v| (v.name.clone(), v.folder.clone()))
+            .collect();
+        let mounts = match &layout.file {
+            Some(file) => super::render_app_mounts(cx, app, file)?,
+            None => BTreeMap::new(),
+        };
+        let (parts, _) =
+            parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+        let size = source.count_at_paths(&source.paths).await?;
+        let prove = ProveApp {
+            fleet: cx.clone(),
+            confined: backup::confined_data_folder(&cx.config)
+                .with_folders(parts.iter().map(|p| &p.folder)),
+            parts,
+            file: layout.file,
+            source: source.clone(),
+        };
+        steps.push(Box::new(StageSnapshot {
+            confined: prove.confined.clone(),
+            unit: format!("matou-verify-{app}"),
+            folder: prove.restored_folder(),
+            paths: source.paths.clone(),
+            size,
+            source,
+            verify: true,
+        }));
+        steps.push(Box::new(prove));
+    }
+    match steps.is_empty() {
+        true => Err("there is no application with a snapshot".into()),
+        false => Ok(steps),
+    }
+}
+
+impl ProveApp {
+    fn scratch_folder(&self) -> PathBuf {
+        let data = backup::matou_folder(&self.fleet.config);
+        data.join("proofs")
+            .join(format!("{}.scratch", self.source.app))
+    }
+
+    fn restored_folder(&self) -> PathBuf {
+        self.scratch_folder().join("restored")
+    }
+
+    fn restored_path(&self, path: &str) -> PathBuf {
+        self.restored_folder().join(path.trim_start_matches('/'))
+    }
+
+    async fn compare_files(&self, cx: &StepContext) -> Result<Proof, StepError> {
+        let mut args = vec![self.scratch_folder().join("lists").display().to_string()];
+        for part in &self.parts {
+            args.push(self.restored_path(&part.from).display().to_string());
+            args.push(part.live.display().to_string());
+        }
+        let compare = self
+            .confined
+            .sh(COMPARE_FILES)
+            .args(args)
+            .timeout(PROOF_TIMEOUT)
+            .label("compare every file");
+        cx.out.note("comparing every file").await;
+        let text = cx.host.run_ok(&compare).await?.stdout_text();
+        let mut lines = text.lines();
+        let numbers: Vec<u64> = lines
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        let [files, bytes, same, changed] = numbers[..] else {
+            return Err(StepError::failed(format!(
+                "the comparison printed {text:?}"
+            )));
+        };
+        let bad: Vec<String> = lines
+            .map(|l| matou_base::text::clean_line(l).into_owned())
+            .collect();
+        Ok(Proof {
+            app: self.source.app.clone(),
+            at: Timestamp::now(),
+            snapshot: self.source.id.clone(),
+            files,
+            bytes,
+            same,
+            changed,
+            databases: BTreeMap::new(),
+            problem: (!bad.is_empty()).then(|| {
+                format!(
+                    "{} differ from the snapshot, though size and time are the same: the disk or the repository is damaged; `matou repo check` tells of the repository",
+                    bad.join(", ")
+                )
+            }),
+        })
+    }
+
+    /// Loads every dump into a throw-away database.
+    async fn prove_databases(&self, cx: &StepContext, proof: &mut Proof) -> Result<(), StepError> {
+        let loads: Vec<&DumpLoad> = self
+            .parts
+            .iter()
+            .flat_map(RestorePart::dump_loads)
+            .collect();
+        let (Some(file), false) = (&self.file, loads.is_empty()) else {
+            return Ok(());
+        };
+        let manager = self.fleet.nodes.find_manager().await;
+        let handle = manager
+            .map_err(|e| StepError::failed(e.to_string()))?
+            .clone();
+        let manager = services::manager_step_context(cx, &handle);
+        let app = format!("{}{PROOF_SUFFIX}", self.source.app);
+        self.remove_scratch_app(&manager, &app).await?;
+        let loaded = self
+            .load_dumps(&manager, &handle, &app, file, &loads, proof)
+            .await;
+        let calm = StepContext {
+            cancel: tokio_util::sync::CancellationToken::new(),
+            ..manager
+        };
+        let cleared = self.remove_scratch_app(&calm, &app).await;
+        loaded?;
+        cleared
+    }
+
+    async fn load_dumps(
+        &self,
+        manager: &StepContext,
+        handle: &NodeHandle,
+        app: &str,
+        file: &AppFile,
+        loads: &[&DumpLoad],
+        proof: &mut Proof,
+    ) -> Result<(), StepError> {
+        let mut names: Vec<String> = loads.iter().map(|l| l.service.clone()).collect();
+        names.sort();
+        names.dedup();
+        // The secrets that the data was made with.
+        if let Some(secrets) = self.source.matou_folder("secrets") {
+            let to = backup::matou_folder(&self.fleet.config)
+                .join("secrets")
+                .join(app);
+            let copy = self.confined.sh(
+                "set -e; umask 077; mkdir -p -m 700 -- \"$2\"; find \"$1\" -maxdepth 1 -type f -exec cp -p -t \"$2\" -- {} +",
+            )
+            .arg(self.restored_path(&secrets).display().to_string())
+            .arg(to.display().to_string())
+            .timeout(Duration::from_secs(30))
+            .label("secrets of the snapshot");
+            restore_storage_host(&self.fleet)?.run_ok(&copy).await?;
+        }
+        let wanted = DeployOptions {
+            stack: Some(&file.stack),
+            app,
+            variables: &file.variables,
+            switches: Default::default(),
+            rotate: &[],
+            images: &deploy::NO_NEW_IMAGES,
+            place: None,
+        };
+        let steps =
+            deploy::deploy_isolated_subset_steps(&wanted, handle, &self.fleet, &names).await;
+        run_steps(manager, steps?).await?;
+        for load in loads {
+            let service = format!("{app}_{}", load.service);
+            let part = self.parts.iter().find(|p| p.dump_loads().contains(load));
+            let Some(part) = part else { continue };
+            let live = self.scratch_volume(app, &part.volume).await?;
+            let staged = self.restored_path(&load.dump);
+            let host = restore_storage_host(&self.fleet)?;
+            let place = DumpLocation {
+                storage: &host,
+                confined: self.confined.clone().with_folders([&live]),
+                live: &live,
+                staged: &staged,
+            };
+            let tables = load
+                .load_dump(manager, &self.fleet.nodes, &service, place)
+                .await?;
+            let name = PathBuf::from(&load.dump);
+            let name = name.file_name().unwrap_or_default().to_string_lossy();
+            proof
+                .databases
+                .insert(format!("{} {name}", load.service), tables);
+        }
+        Ok(())
+    }
+
+    /// Where the throw-away application's volume is.
+    async fn scratch_volume(&self, app: &str, volume: &str) -> Result<PathBuf, StepError> {
+        let name = volume.strip_prefix(&format!("{}_", self.source.app));
+        let name = format!("{app}_{}", name.unwrap_or(volume));
+        let layout = backup::AppStorage::load(
+            app,
+            &self.fleet.config,
+            &self.fleet.nodes,
+            &self.fleet.catalogue,
+        );
+        if self.fleet.config.storage.driver != matou_config::StorageDriver::Local {
+            return Ok(self.fleet.config.storage.path.join(name));
+        }
+        let layout = layout.await.map_err(|e| StepError::failed(e.to_string()))?;
+        let found = layout.volumes.into_iter().find(|v| v.name == name);
+        found.map(|v| v.folder).ok_or_else(|| {
+            StepError::failed(format!("the volume {name} is not on the storage node"))
+        })
+    }
+
+    /// Removes the throw-away application with everything that was made for it.
+    async fn remove_scratch_app(&self, manager: &StepContext, app: &str) -> Result<(), StepError> {
+        services::remove_deployed_app(manager, app).await?;
+        let secrets = Command::sh(
+            "docker secret ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker secret rm >/dev/null",
+        )
+        .arg(app)
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("throw-away secrets");
+        manager.host.run_ok(&secrets).await?;
+        for node in self.fleet.nodes.iter() {
+            // A container that has just stopped holds its volume a moment longer.
+            let volumes = Command::sh(shell_script(include_str!(
+                "../../scripts/remove_stack_volumes.sh"
+            )))
+            .arg(app)
+            .sudo()
+            .timeout(Duration::from_secs(120))
+            .label("throw-away volumes");
+            node.host.run_ok(&volumes).await?;
+        }
+        let host = restore_storage_host(&self.fleet)?;
+        let data = backup::matou_folder(&self.fleet.config)
+            .join("secrets")
+            .join(app);
+        let mut gone = vec![data.display().to_string()];
+        if self.fleet.config.storage.driver != matou_config::StorageDriver::Local {
+            for part in &self.parts {
+                let name = part.volume.strip_prefix(&format!("{}_", self.source.app));
+                if let Some(rest) = name {
+                    let folder = self.fleet.config.storage.path.join(format!("{app}_{rest}"));
+                    gone.push(folder.display().to_string());
+                }
+            }
+        }
+        let remove = self
+            .confined
+            .sh("rm -rf --one-file-system -- \"$@\"")
+            .args(gone)
+            .timeout(Duration::from_secs(600))
+            .label("throw-away folders");
+        host.run_ok(&remove).await?;
+        Ok(())
+    }
+
+    async fn write_proof(&self, cx: &StepContext, proof: &Proof) -> Result<(), StepError> {
+        let text = serde_json::to_vec_pretty(proof)
+            .map_err(|e| StepError::failed(format!("the proof can't be written: {e}")))?;
+        let folder = self.scratch_folder();
+        let path = folder.with_file_name(format!("{}.json", self.source.app));
+        cx.host
+            .upload_file(&path.display().to_string(), &text, 0o600)
+            .await?;
+        let remove = self
+            .confined
+            .sh("rm -rf --one-file-system -- \"$1\"")
+            .arg(folder.display().to_string())
+            .timeout(Duration::from_secs(1800))
+            .label(format!("remove {}", folder.display()));
+        cx.host.run_ok(&remove).await?;
+        Ok(())
+    }
+}
+
+fn restore_storage_host(cx: &FleetContext) -> Result<matou_host::Host, StepError> {
+    Ok(find_storage_node(cx)?.host)
+}
+
+#[async_trait]
+impl Step for ProveApp {
+    fn name(&self) -> String {
+        format!("proof of {}", self.source.app)
+    }
+
+    fn timeout(&self) -> Duration {
+        PROOF_TIMEOUT
+    }
+
+    fn clean_up_limit(&self) -> Duration {
+        Duration::from_secs(180)
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let mut lines: Vec<Change> = self
+            .parts
+            .iter()
+            .map(|p| Change::same(format!("{}: compared, not changed", p.live.display())))
+            .collect();
+        for load in self.parts.iter().flat_map(RestorePart::dump_loads) {
+            lines.push(Change::add(format!(
+                "a throw-away database of {}{PROOF_SUFFIX}, into which {} is loaded",
+                self.source.app, load.dump
+            )));
+        }
+        lines.push(Change::add(format!(
+            "the proof of {}, beside the data",
+            self.source.app
+        )));
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let mut proof = self.compare_files(cx).await?;
+        match self.prove_databases(cx, &mut proof).await {
+            Ok(()) => {}
+            Err(StepError::Cancelled) => return Err(StepError::Cancelled),
+            Err(why) => {
+                let why = matou_base::text::clean_lines(&why.to_string());
+                proof.problem.get_or_insert(why);
+            }
+        }
+        self.write_proof(cx, &proof).await?;
+        cx.out
+            .note(format!(
+                "{} files, {}: {} unchanged and the same, {} changed since",
+                proof.files,
+                human_bytes(proof.bytes),
+                proof.same,
+                proof.changed
+            ))
+            .await;
+        for (database, tables) in &proof.databases {
+            cx.out
+                .note(format!("{database}: loaded, {tables} tables"))
+                .await;
+        }
+        match proof.problem {
+            None => Ok(()),
+            Some(why) => Err(StepError::failed(why)),
+        }
+    }
+
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,338 @@
+//! An application's services: stopped, started again with the replicas they had, asked whether they
+//! answer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
+use crate::{FleetContext, deploy};
+use matou_docker::NodeHandle;
+use matou_job::{Check, Step, StepContext, StepError};
+use matou_model::{Service, ServiceMode, Swarm};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long tasks may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(180);
+
+/// How long they may take to run again.
+const START_LIMIT: Duration = Duration::from_secs(900);
+
+/// How long they are waited for after something was taken back.
+const GIVE_BACK_LIMIT: Duration = Duration::from_secs(90);
+
+/// No node fulfils it: how a global service is stopped.
+const STOPPED_CONSTRAINT: &str = "node.labels.org.matou.stopped==yes";
+
+/// Stands for the replicas of a global service.
+const GLOBAL_REPLICAS: u64 = u64::MAX;
+
+/// Stands for the tasks of a swarm job, which are neither stopped nor started.
+const JOB_REPLICAS: u64 = u64::MAX - 1;
+
+/// Returns the context of the same step on a manager.
+pub(crate) fn manager_step_context(cx: &StepContext, manager: &NodeHandle) -> StepContext {
+    StepContext {
+        node: manager.config.name.clone(),
+        host: manager.host.clone(),
+        docker: manager.docker.clone(),
+        ..cx.clone()
+    }
+}
+
+/// The services of an application.
+pub(crate) fn list_app_services<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
+    let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    swarm.services.iter().filter(own).collect()
+}
+
+/// How many tasks each service of an application should run.
+pub(crate) async fn query_app_replicas(
+    cx: &StepContext,
+    app: &str,
+) -> Result<Vec<(String, u64)>, StepError> {
+    let swarm = query_swarm(cx).await?;
+    Ok(list_app_services(&swarm, app)
+        .into_iter()
+        .map(wanted_replicas)
+        .collect())
+}
+
+/// Queries how many tasks each service of an application, and each named service, should run.
+pub(super) async fn query_replicas_with(
+    cx: &StepContext,
+    app: &str,
+    named: &BTreeSet<String>,
+) -> Result<Vec<(String, u64)>, StepError> {
+    let swarm = query_swarm(cx).await?;
+    let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    let all = swarm.services.iter();
+    Ok(all
+        .filter(|s| own(s) || named.contains(&s.name))
+        .map(wanted_replicas)
+        .collect())
+}
+
+fn wanted_replicas(service: &Service) -> (String, u64) {
+    let n = match service.mode {
+        ServiceMode::Replicated(n) => n,
+        ServiceMode::Global => GLOBAL_REPLICAS,
+        ServiceMode::ReplicatedJob(_) | ServiceMode::GlobalJob => JOB_REPLICAS,
+    };
+    (service.name.clone(), n)
+}
+
+/// How many tasks that is, in words.
+pub(super) fn format_replicas(replicas: u64) -> String {
+    match replicas {
+        GLOBAL_REPLICAS => "one task a node".to_owned(),
+        JOB_REPLICAS => "a job".to_owned(),
+        n => format!("{n} running"),
+    }
+}
+
+/// Whether these tasks are stopped and started.
+pub(super) fn can_be_stopped(replicas: u64) -> bool {
+    replicas != JOB_REPLICAS
+}
+
+async fn set_service_running(
+    cx: &StepContext,
+    name: &str,
+    replicas: u64,
+    running: bool,
+) -> Result<(), StepError> {
+    let done = match replicas {
+        JOB_REPLICAS => Ok(()),
+        GLOBAL_REPLICAS => {
+            cx.docker
+                .update_service(name, |spec| {
+                    let constraints = spec.list_mut(&["TaskTemplate", "Placement", "Constraints"]);
+                    let stopped = constraints.iter().any(|c| c == STOPPED_CONSTRAINT);
+                    match running {
+                        true => constraints.retain(|c| c != STOPPED_CONSTRAINT),
+                        false if !stopped => constraints.push(STOPPED_CONSTRAINT.into()),
+                        false => {}
+                    }
+                    stopped == running
+                })
+                .await
+        }
+        n => {
+            cx.docker
+                .scale_service(name, if running { n } else { 0 })
+                .await
+        }
+    };
+    match done {
+        // Removed meanwhile: there is nothing to stop or start.
+        Err(e) if e.is_not_found() => Ok(()),
+        other => other.map_err(docker_failed),
+    }
+}
+
+/// Stops every task of an application and waits until they are gone.
+pub(crate) async fn stop_app(cx: &StepContext, app: &str) -> Result<(), StepError> {
+    stop_app_except(cx, app, &[]).await
+}
+
+/// Stops every task of an application but those of the services in `keep`, and waits until they are
+/// gone.
+pub(crate) async fn stop_app_except(
+    cx: &StepContext,
+    app: &str,
+    keep: &[String],
+) -> Result<(), StepError> {
+    for (name, n) in query_app_replicas(cx, app).await? {
+        if !keep.contains(&name) {
+            set_service_running(cx, &name, n, false).await?;
+        }
+    }
+    let own = |s: &Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    wait_for_tasks_to_stop(cx, |s| own(s) && !keep.contains(&s.name)).await
+}
+
+/// Stops every task of the services that are named, and waits until they are gone.
+pub(super) async fn stop_named_services(
+    cx: &StepContext,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
+    for (name, n) in replicas {
+        set_service_running(cx, name, *n, false).await?;
+    }
+    wait_for_tasks_to_stop(cx, |s| replicas.iter().any(|(name, _)| *name == s.name)).await
+}
+
+/// Waits until no task of these services runs.
+async fn wait_for_tasks_to_stop(
+    cx: &StepContext,
+    which: impl Fn(&Service) -> bool,
+) -> Result<(), StepError> {
+    let begun = Instant::now();
+    loop {
+        let swarm = query_swarm(cx).await?;
+        let services: Vec<&Service> = swarm.services.iter().filter(|s| which(s)).collect();
+        let ids: Vec<&str> = services.iter().map(|s| s.id.as_str()).collect();
+        let ended = ["shutdown", "complete", "failed", "rejected", "remove"];
+        let left: Vec<_> = swarm
+            .tasks
+            .iter()
+            .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&&*t.state))
+            .filter(|t| t.container_id.is_some() || t.state == "running")
+            .collect();
+        let Some(task) = left.first() else {
+            return Ok(());
+        };
+        if begun.elapsed() > STOP_LIMIT {
+            let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
+            let node = node.map_or("a node", |n| n.hostname.as_str());
+            let of = services.iter().find(|s| s.id == task.service_id);
+            let of = of.map_or("a service", |s| s.name.as_str());
+            return Err(StepError::failed(format!(
+                "a task of {of} on {node} has not stopped after {} s: is that node reachable?",
+                STOP_LIMIT.as_secs()
+            )));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+        }
+    }
+}
+
+/// Gives services their replicas back and waits for their tasks.
+pub(crate) async fn start_services(
+    cx: &StepContext,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
+    for (name, n) in replicas {
+        set_service_running(cx, name, *n, true).await?;
+    }
+    for (name, n) in replicas {
+        // A service with no replicas needs no tasks, and a job ends by itself.
+        if matches!(*n, 0 | JOB_REPLICAS) {
+            continue;
+        }
+        let run = WaitForTasks {
+            awaited: AwaitedServices::Service(name.clone()),
+            patience: START_LIMIT,
+        };
+        tokio::time::timeout(START_LIMIT, run.apply(cx))
+            .await
+            .map_err(|_| StepError::failed(format!("the tasks of {name} do not come up")))??;
+    }
+    Ok(())
+}
+
+/// Gives services their replicas back after a restore was taken back. Tasks that do not come up are
+/// reported and are no failure: the data is as it was.
+pub(crate) async fn give_back_replicas(
+    cx: &StepContext,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
+    for (name, n) in replicas {
+        set_service_running(cx, name, *n, true).await?;
+    }
+    for (name, n) in replicas
+        .iter()
+        .filter(|(_, n)| !matches!(*n, 0 | JOB_REPLICAS))
+    {
+        let one = [(name.clone(), *n)];
+        let up = tokio::time::timeout(GIVE_BACK_LIMIT, start_services(cx, &one)).await;
+        let why = match up {
+            Ok(Ok(())) => continue,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("its tasks do not run after {} s", GIVE_BACK_LIMIT.as_secs()),
+        };
+        cx.out
+            .note(format!("{name} has its replicas back: {why}"))
+            .await;
+    }
+    Ok(())
+}
+
+/// Removes what was deployed of an application.
+pub(crate) async fn remove_deployed_app(cx: &StepContext, app: &str) -> Result<(), StepError> {
+    let swarm = query_swarm(cx).await?;
+    if list_app_services(&swarm, app).is_empty() {
+        return Ok(());
+    }
+    crate::remove::remove_stack(cx, app).await?;
+    // The services are gone, so their ids from before tell which tasks are left.
+    let ids: Vec<String> = list_app_services(&swarm, app)
+        .iter()
+        .map(|s| s.id.clone())
+        .collect();
+    let begun = Instant::now();
+    while begun.elapsed() < STOP_LIMIT {
+        let swarm = query_swarm(cx).await?;
+        let left = |t: &matou_model::Task| ids.contains(&t.service_id) && t.state == "running";
+        if list_app_services(&swarm, app).is_empty() && !swarm.tasks.iter().any(left) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    Err(StepError::failed(format!(
+        "{app} is not gone after {} s",
+        STOP_LIMIT.as_secs()
+    )))
+}
+
+/// Whether an application answers as its check says.
+pub(crate) struct AppAnswer(Option<Box<dyn Step>>);
+
+impl AppAnswer {
+    /// The check of an application's stack, when it has a domain and one.
+    pub async fn load(app: &str, cx: &FleetContext) -> Result<Self, StepError> {
+        let variables = Default::default();
+        let wanted = deploy::DeployOptions {
+            stack: None,
+            app,
+            variables: &variables,
+            switches: Default::default(),
+            rotate: &[],
+            images: &deploy::NO_NEW_IMAGES,
+            place: None,
+        };
+        let Ok(file) = deploy::merge_app_file(&wanted, cx) else {
+            return Ok(Self(None));
+        };
+        let rendered = deploy::render_app_stack(&wanted, &file, cx).await;
+        let rendered = rendered?;
+        let step = deploy::answer_step(&rendered, cx)?;
+        Ok(Self(step))
+    }
+
+    /// Whether it answers now.
+    pub async fn answers_now(&self, cx: &StepContext) -> bool {
+        match &self.0 {
+            Some(step) => matches!(step.check(cx).await, Ok(Check::Done(_))),
+            None => false,
+        }
+    }
+
+    /// Waits for the answer after a restore. If the application did not answer before either, a
+    /// missing answer is only reported: the restored data may be all there is.
+    pub async fn wait_after_restore(
+        &self,
+        cx: &StepContext,
+        before: bool,
+    ) -> Result<(), StepError> {
+        let Some(step) = &self.0 else {
+            return Ok(());
+        };
+        match step.apply(cx).await {
+            Err(StepError::Failed(why) | StepError::Unreachable(why)) if !before => {
+                cx.out
+                    .note(format!(
+                        "{why}; it did not answer before either, so the restored data stays"
+                    ))
+                    .await;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}

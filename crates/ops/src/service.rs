@@ -1,0 +1,204 @@
+//! Scaling and restarting a service.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_model::{Service, ServiceMode, Swarm};
+
+/// How long the tasks may take to run.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The steps that set a service's number of tasks and wait for them.
+pub(super) fn scale_steps(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
+    let service = service.to_owned();
+    vec![
+        Box::new(ScaleService {
+            service: service.clone(),
+            replicas,
+        }),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::Service(service),
+            patience: PATIENCE,
+        }),
+    ]
+}
+
+/// Returns the steps that take a service back to what it was before its last update, and wait for
+/// the tasks.
+pub(super) fn rollback_steps(service: &str) -> Vec<Box<dyn Step>> {
+    let service = service.to_owned();
+    vec![
+        Box::new(RollBackService {
+            service: service.clone(),
+        }),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::RolledBack(service),
+            patience: PATIENCE,
+        }),
+    ]
+}
+
+/// The steps that replace a service's tasks and wait for the new ones.
+pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
+    let service = service.to_owned();
+    vec![
+        Box::new(RestartService {
+            service: service.clone(),
+        }),
+        Box::new(WaitForTasks {
+            awaited: AwaitedServices::Service(service),
+            patience: PATIENCE,
+        }),
+    ]
+}
+
+fn find_named_service<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
+    swarm
+        .services
+        .iter()
+        .find(|s| s.name == name || s.id == name)
+        .ok_or_else(|| {
+            let near = swarm
+                .services
+                .iter()
+                .map(|s| (strsim::jaro_winkler(&s.name, name), &s.name))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|(score, _)| *score > 0.7);
+            let hint = near.map_or_else(
+                || "`matou status` lists them".to_owned(),
+                |(_, near)| format!("did you mean {near:?}?"),
+            );
+            StepError::failed(format!("there is no service {name:?}; {hint}"))
+        })
+}
+
+struct ScaleService {
+    service: String,
+    replicas: u64,
+}
+
+#[async_trait]
+impl Step for ScaleService {
+    fn name(&self) -> String {
+        "replicas".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
+        match service.mode {
+            ServiceMode::Replicated(now) if now == self.replicas => {
+                Ok(Check::Done(vec![Change::same(format!(
+                    "{} replicas of {}",
+                    now, service.name
+                ))]))
+            }
+            ServiceMode::Replicated(now) => {
+                let change = Change::modify(
+                    format!("replicas of {}", service.name),
+                    now.to_string(),
+                    self.replicas.to_string(),
+                );
+                Ok(Check::Change(vec![match self.replicas {
+                    0 => change.with_warning("the service stops answering"),
+                    _ => change,
+                }]))
+            }
+            _ => Err(StepError::failed(format!(
+                "{} is not a replicated service: it runs once on every node that fits, and can't be scaled",
+                service.name
+            ))),
+        }
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        cx.docker
+            .scale_service(&self.service, self.replicas)
+            .await
+            .map_err(docker_failed)
+    }
+}
+
+struct RollBackService {
+    service: String,
+}
+
+#[async_trait]
+impl Step for RollBackService {
+    fn name(&self) -> String {
+        "rollback".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
+        let previous = cx.docker.query_previous_image(&service.id).await;
+        let previous = previous.map_err(docker_failed)?.unwrap_or_default();
+        let previous = previous.split('@').next().unwrap_or_default();
+        if previous.is_empty() {
+            return Err(StepError::failed(format!(
+                "{} was never updated: there is nothing to go back to",
+                service.name
+            )));
+        }
+        Ok(Check::Change(vec![Change::modify(
+            format!("{}, as it was before its last update, image", service.name),
+            &service.image,
+            previous,
+        )]))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        cx.docker
+            .roll_back_service(&self.service)
+            .await
+            .map_err(docker_failed)
+    }
+
+    /// Has nothing to check: a service that was rolled back has a previous state again, so that
+    /// `check` would want one more rollback. The next step waits for the tasks.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+struct RestartService {
+    service: String,
+}
+
+#[async_trait]
+impl Step for RestartService {
+    fn name(&self) -> String {
+        "restart".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let swarm = query_swarm(cx).await?;
+        let service = find_named_service(&swarm, &self.service)?;
+        let change = Change::modify(
+            format!("tasks of {}", service.name),
+            format!("{} running", service.running),
+            "replaced by new ones",
+        );
+        Ok(Check::Change(vec![match service.wanted {
+            0 | 1 => change
+                .with_warning("it does not answer meanwhile, unless it is updated start-first"),
+            _ => change,
+        }]))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        cx.docker
+            .restart_service(&self.service)
+            .await
+            .map_err(docker_failed)
+    }
+
+    /// Has nothing to check: the next step waits for the new tasks.
+    async fn verify(&self, _cx: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Shells with a full terminal, on nodes and in containers.
+
+use std::ffi::OsString;
+
+use color_eyre::eyre::{Result, eyre};
+
+use super::FleetContext;
+use matou_host::Command;
+
+/// Where a shell is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellTarget {
+    Node {
+        node: String,
+    },
+    /// A running container of a task.
+    Container {
+        node: String,
+        container: String,
+        label: String,
+    },
+}
+
+/// Starts the best shell a container has.
+const CONTAINER_SHELL: &str =
+    "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi";
+
+/// The command on this machine that opens the shell.
+///
+/// # Errors
+/// When the node is unknown or can't be reached.
+pub async fn build_shell_command(cx: &FleetContext, target: &ShellTarget) -> Result<Vec<OsString>> {
+    let (node, command) = match target {
+        ShellTarget::Node { node } => (node, None),
+        ShellTarget::Container {
+            node, container, ..
+        } => {
+            let command = Command::new("docker")
+                .args(["exec", "-it"])
+                .arg(container)
+                .args(["sh", "-c", CONTAINER_SHELL])
+                .sudo();
+            (node, Some(command))
+        }
+    };
+    let handle = cx
+        .nodes
+        .get(node)
+        .ok_or_else(|| eyre!("{node} is not in config.toml: add it to open a shell there"))?;
+    Ok(handle.host.terminal_argv(command.as_ref()).await?)
+}
+
+/// The node of that name, or a running container of the service of that name.
+///
+/// # Errors
+/// When there is neither.
+pub async fn find_shell_target(cx: &FleetContext, name: &str) -> Result<ShellTarget> {
+    if cx.nodes.get(name).is_some() {
+        return Ok(ShellTarget::Node {
+            node: name.to_owned(),
+        });
+    }
+    let service = name;
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
+    let found = swarm
+        .services
+        .iter()
+        .find(|s| s.name == service)
+        .ok_or_else(|| {
+            eyre!("there is no node and no service {service:?}; `matou status` lists both")
+        })?;
+    let task = swarm
+        .tasks
+        .iter()
+        .find(|t| t.service_id == found.id && t.state == "running" && t.container_id.is_some())
+        .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
+    let node = cx
+        .nodes
+        .find_name(&swarm, &task.node_id)
+        .ok_or_else(|| eyre!("the node of {service} is not in config.toml: add it"))?;
+    Ok(ShellTarget::Container {
+        node,
+        container: task.container_id.clone().unwrap_or_default(),
+        label: service.to_owned(),
+    })
+}

@@ -1,0 +1,74 @@
+//! Which newer versions the images of an application have.
+
+use serde::Serialize;
+
+use super::FleetContext;
+use crate::OpsError;
+use matou_base::text::SafeText;
+use matou_registry as registry;
+use matou_registry::{ImageReference, NewerVersion, RegistryError, VersionTag};
+
+/// A service's image, and the newer versions of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceVersions {
+    /// Without the application's name.
+    pub service: String,
+    /// As it runs.
+    pub image: String,
+    /// Newest first; or why nothing is known of them.
+    pub newer: Result<Vec<NewerVersion>, SafeText>,
+}
+
+impl ServiceVersions {
+    /// The service's image with another tag.
+    pub fn image_with_tag(&self, tag: &str) -> Option<String> {
+        ImageReference::parse(&self.image)
+            .ok()
+            .map(|r| r.with_tag(tag))
+    }
+}
+
+/// Asks the registries for newer versions of what runs of an application, all at the same time.
+///
+/// # Errors
+/// One sentence: no manager answers, or there is no such application.
+pub async fn query_newer_versions(
+    cx: &FleetContext,
+    app: &str,
+) -> Result<Vec<ServiceVersions>, OpsError> {
+    let manager = cx.nodes.find_manager().await?;
+    let swarm = manager.docker.query_swarm().await?;
+    let services = swarm
+        .services
+        .iter()
+        .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
+    let asked = services.map(|service| async {
+        let short = service.name.strip_prefix(&format!("{app}_"));
+        ServiceVersions {
+            service: short.unwrap_or(&service.name).to_owned(),
+            image: service.image.clone(),
+            newer: query_image_versions(&service.image)
+                .await
+                .map_err(SafeText::of),
+        }
+    });
+    let all = futures_util::future::join_all(asked).await;
+    match all.is_empty() {
+        true => Err(OpsError::failed(format_args!(
+            "there is no application {app}; `matou status` lists them"
+        ))),
+        false => Ok(all),
+    }
+}
+
+async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, OpsError> {
+    let reference = ImageReference::parse(image).map_err(RegistryError::from)?;
+    let tag = &reference.tag;
+    let current = VersionTag::parse(tag)
+        .ok_or_else(|| format!("the tag {tag} holds no version: pin the image to one"))?;
+    let tags = registry::list_image_tags(image).await?;
+    Ok(registry::list_newer_versions(
+        &current,
+        tags.iter().map(String::as_str),
+    ))
+}

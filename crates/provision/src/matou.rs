@@ -1,0 +1,531 @@
+//! matou itself on the managers, with its configuration and a key of its own, so that jobs of the
+//! night depend on no open console: /usr/local/bin/matou and /etc/matou.
+//!
+//! Undo: remove both, and the line `matou@…` of each node's authorized_keys.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+
+use super::Concern;
+use super::desired::{DesiredFile, compare_desired_file};
+use super::executor::NodeExecutor;
+use super::facts::FactQuery;
+use super::node_view::{NodeView, check_from_lines};
+use crate::ProvisionError;
+use matou_config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
+use matou_host::shell_script;
+use matou_job::{Change, ChangeKind, Check, StepError};
+use matou_model::Role;
+
+const PROGRAM: &str = "/usr/local/bin/matou";
+const HASH: &str = "/var/lib/matou/matou.sha256";
+const FOLDER: &str = "/etc/matou";
+const KEY: &str = "/etc/matou/id_ed25519";
+const PING_URL_FILE: &str = "/etc/matou/ping-url";
+
+/// Takes the program from standard input.
+const INSTALL: &str = shell_script(include_str!("../scripts/install_matou.sh"));
+
+/// Lets the managers' keys in: `$1` is the home's user, the lines come after it.
+const AUTHORISE: &str = shell_script(include_str!("../scripts/authorise_managers.sh"));
+
+/// The program and its configuration, on managers.
+pub struct MatouConcern;
+
+/// The managers' keys, on every node.
+pub struct ManagerAccessConcern;
+
+/// Returns the SHA-256 of the running program, which is read once.
+fn hash_own_program() -> Result<&'static str, ProvisionError> {
+    static HASH: OnceLock<std::io::Result<String>> = OnceLock::new();
+    HASH.get_or_init(|| {
+        use sha2::Digest;
+        let mut program = std::fs::File::open("/proc/self/exe")?;
+        let mut hash = sha2::Sha256::new();
+        std::io::copy(&mut program, &mut HashWriter(&mut hash))?;
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    })
+    .as_deref()
+    .map_err(|e| ProvisionError::failed(format_args!("matou can't read its own program: {e}")))
+}
+
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sha2::Digest::update(self.0, bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the user as whom matou logs in to a node.
+fn node_login_user(node: &NodeConfig) -> String {
+    match &node.reach {
+        NodeConnection::Ssh(ssh) => ssh.user.clone().unwrap_or_else(|| "root".into()),
+        NodeConnection::Local => "root".into(),
+    }
+}
+
+fn has_manager_role(node: &NodeConfig) -> bool {
+    node.role == Role::Manager
+}
+
+/// The public keys of managers that have one, as lines of authorized_keys.
+fn manager_key_lines(at: &NodeView<'_>) -> Vec<String> {
+    let managers = at.config().nodes.iter().filter(|n| has_manager_role(n));
+    managers
+        .filter_map(|n| {
+            let facts = at.fleet.node_facts(&n.name).ok()?;
+            let key = facts.file(&format!("{KEY}.pub"))?.content;
+            let mut words = key.split_whitespace();
+            let (kind, key) = (words.next()?, words.next()?);
+            let from = at.fleet.node_address(n).ok()?;
+            // From the manager's address only, and for nothing but commands and sockets.
+            Some(format!(
+                "from=\"{from}\",no-agent-forwarding,no-X11-forwarding {kind} {key} matou@{}",
+                n.name
+            ))
+        })
+        .collect()
+}
+
+/// Reads the operator's config.toml and returns it as the manager needs it: the manager itself is
+/// the local machine, the other nodes are reached by their address in the fleet with the manager's
+/// key. `None` when the configuration comes from no file.
+fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, ProvisionError> {
+    let Some(path) = &at.config().path else {
+        return Ok(None);
+    };
+    let text = matou_base::files::read_text(path, matou_base::files::MAX_CONFIG_BYTES)
+        .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
+    render_manager_config(at, &text).map(Some)
+}
+
+/// Renders the manager's config.toml out of the text of the operator's.
+pub(super) fn render_manager_config(
+    at: &NodeView<'_>,
+    text: &str,
+) -> Result<String, ProvisionError> {
+    let mut doc: toml_edit::DocumentMut = text.parse().map_err(|e| format!("{e}"))?;
+    let ssh = doc["ssh"].or_insert(toml_edit::table());
+    ssh["identity"] = toml_edit::value(KEY);
+    ssh["known_hosts"] = toml_edit::value("strict");
+    ssh["known_hosts_file"] = toml_edit::value("/etc/matou/known_hosts");
+    if let Some(table) = ssh.as_table_like_mut() {
+        for key in ["jump", "config_file", "port"] {
+            table.remove(key);
+        }
+    }
+    let nodes = doc["nodes"]
+        .as_array_of_tables_mut()
+        .ok_or("[[nodes]] of config.toml are no tables")?;
+    for table in nodes.iter_mut() {
+        let name = table["name"].as_str().unwrap_or_default().to_owned();
+        for key in ["identity", "jump", "port"] {
+            table.remove(key);
+        }
+        let Some(node) = at.fleet.node_config(&name) else {
+            continue;
+        };
+        if name == at.node.name {
+            table.remove("address");
+            table.remove("user");
+            continue;
+        }
+        table["address"] = toml_edit::value(at.fleet.node_address(node)?.to_string());
+        let port = at.fleet.node_facts(&name).map_or(22, |f| {
+            super::sshd::sshd_ports(f).first().copied().unwrap_or(22)
+        });
+        if port != 22 {
+            table["port"] = toml_edit::value(i64::from(port));
+        }
+    }
+    // Secrets of backups lie beside it.
+    let copies = &at.config().backup.repositories;
+    for (i, repository) in copies.iter().enumerate() {
+        let backup = &mut doc["backup"];
+        let table = match i {
+            0 => backup,
+            i => &mut backup["copies"][i - 1],
+        };
+        for (file, key, name) in repository_secret_files(repository) {
+            if file.is_some() {
+                table[key] = toml_edit::value(name);
+            }
+        }
+        // The command is on the operator's machine: the manager has the password that it printed.
+        if !repository.password_command.is_empty() {
+            if let Some(table) = table.as_table_like_mut() {
+                table.remove("password_command");
+            }
+            table["password_file"] = toml_edit::value(manager_password_path(repository));
+        }
+    }
+    if at.config().backup.ping_file.is_some() {
+        doc["backup"]["ping_file"] = toml_edit::value(PING_URL_FILE);
+    }
+    Ok(format!(
+        "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
+    ))
+}
+
+/// Renders known_hosts: the host keys of all nodes, read over connections that were verified.
+fn render_manager_known_hosts(at: &NodeView<'_>) -> Result<String, ProvisionError> {
+    let mut text = String::new();
+    for (name, ip) in at.fleet.node_addresses()? {
+        let facts = at.fleet.node_facts(name)?;
+        for key in facts.output("host-keys").lines() {
+            let mut words = key.split_whitespace();
+            if let (Some(kind), Some(key)) = (words.next(), words.next()) {
+                let port = super::sshd::sshd_ports(facts)
+                    .first()
+                    .copied()
+                    .unwrap_or(22);
+                let host = match port {
+                    22 => ip.to_string(),
+                    port => format!("[{ip}]:{port}"),
+                };
+                text += &format!("{host},{name} {kind} {key}\n");
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Where the manager has a repository's password.
+fn manager_password_path(repository: &RepositoryConfig) -> String {
+    repository_secret_files(repository)[0].2.clone()
+}
+
+/// Repositories whose password a command of the operator's machine prints.
+fn repositories_with_command(config: &Config) -> Vec<&RepositoryConfig> {
+    let all = config.backup.repositories.iter();
+    all.filter(|r| !r.password_command.is_empty()).collect()
+}
+
+/// Returns a repository's files of secrets: the operator's path if one is set, the key in
+/// config.toml, the path on the manager.
+fn repository_secret_files(
+    repository: &RepositoryConfig,
+) -> [(Option<&Path>, &'static str, String); 2] {
+    let of = |what: &str| match repository.name.as_str() {
+        "main" => format!("{FOLDER}/{what}"),
+        name => format!("{FOLDER}/{name}-{what}"),
+    };
+    [
+        (
+            repository.password_file.as_deref(),
+            "password_file",
+            of("restic-password"),
+        ),
+        (
+            repository.environment_file.as_deref(),
+            "environment_file",
+            of("restic.env"),
+        ),
+    ]
+}
+
+/// Returns the files of the operator's machine that go to the manager, and their paths there: the
+/// repositories' passwords and credentials, the address that is called after a good nightly backup.
+fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
+    let backup = &config.backup;
+    let ping = backup
+        .ping_file
+        .as_deref()
+        .map(|f| (f, PING_URL_FILE.to_owned()));
+    let files = backup.repositories.iter().flat_map(repository_secret_files);
+    files
+        .filter_map(|(file, _, place)| Some((file?, place)))
+        .chain(ping)
+        .collect()
+}
+
+fn sha256_of_bytes(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, ProvisionError> {
+    let file = |name: &str, content| DesiredFile {
+        path: format!("{FOLDER}/{name}"),
+        content,
+        mode: 0o600,
+    };
+    let mut files = vec![file("known_hosts", render_manager_known_hosts(at)?)];
+    files.extend(read_manager_config(at)?.map(|text| file("config.toml", text)));
+    Ok(files)
+}
+
+#[async_trait]
+impl Concern for MatouConcern {
+    fn name(&self) -> &'static str {
+        "matou"
+    }
+
+    fn applies_to(&self, node: &NodeConfig, _: &Config) -> bool {
+        has_manager_role(node)
+    }
+
+    fn fact_query(&self, node: &NodeConfig, config: &Config) -> FactQuery {
+        let needs = manager_access_query(node);
+        let paths: Vec<String> = manager_secret_files(config)
+            .into_iter()
+            .map(|(_, p)| p)
+            .collect();
+        let paths = matou_host::quote_args(paths.iter().map(String::as_str));
+        needs
+            .with_files([HASH, &format!("{KEY}.pub")])
+            .with_files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
+            .with_command("matou", format!("[ -x {PROGRAM} ]"))
+            .with_command("matou-asked", {
+                let places: Vec<String> = repositories_with_command(config)
+                    .into_iter()
+                    .map(manager_password_path)
+                    .collect();
+                let places = matou_host::quote_args(places.iter().map(String::as_str));
+                format!("for f in {places}; do [ ! -s \"$f\" ] || echo \"$f\"; done")
+            })
+            .with_command(
+                "matou-secrets",
+                format!("[ -z \"{paths}\" ] || sha256sum -- {paths}"),
+            )
+    }
+
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
+        let mut lines = Vec::new();
+        let arch = std::env::consts::ARCH;
+        lines.push(if at.facts.architecture() != arch {
+            Change::same(format!("{PROGRAM} is not kept")).with_warning(format!(
+                "{} is {}, this program is for {arch}: install matou there by hand",
+                at.node.name,
+                at.facts.architecture()
+            ))
+        } else {
+            let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
+            match stored {
+                Some(hash) if hash == hash_own_program()? && at.facts.succeeded("matou") => {
+                    Change::same(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")))
+                }
+                Some(_) if at.facts.succeeded("matou") => {
+                    Change::modify(PROGRAM, "another build", "this one")
+                }
+                _ => Change::add(PROGRAM),
+            }
+        });
+        lines.push(match at.facts.file(&format!("{KEY}.pub")) {
+            Some(_) => Change::same("a key of its own"),
+            None => Change::add("a key of its own, with which it works on the other nodes"),
+        });
+        for file in desired_manager_files(at)? {
+            lines.push(compare_desired_file(at.facts, &file));
+        }
+        for repository in repositories_with_command(at.config()) {
+            let place = manager_password_path(repository);
+            lines.push(
+                match at.facts.output("matou-asked").lines().any(|l| l == place) {
+                    true => Change::same(place),
+                    false => Change::add(format!("{place}, as the password command prints it")),
+                },
+            );
+        }
+        for (file, path) in manager_secret_files(at.config()) {
+            let bytes = std::fs::read(file)
+                .map_err(|e| format!("{} of [backup] can't be read: {e}", file.display()))?;
+            let same = format!("{}  {path}", sha256_of_bytes(&bytes));
+            lines.push(
+                match at.facts.output("matou-secrets").lines().any(|l| l == same) {
+                    true => Change::same(path),
+                    false => Change::add(path),
+                },
+            );
+        }
+        Ok(check_from_lines(lines))
+    }
+
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+            .await?;
+        let hash = hash_own_program()?;
+        let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
+        let same = stored.as_deref() == Some(hash) && at.facts.succeeded("matou");
+        if at.facts.architecture() == std::env::consts::ARCH && !same {
+            let program = tokio::fs::read("/proc/self/exe")
+                .await
+                .map_err(|e| StepError::failed(format!("matou can't read its own program: {e}")))?;
+            let command = matou_host::Command::sh(INSTALL)
+                .args([PROGRAM, hash, HASH])
+                .stdin(program)
+                .sudo()
+                .label(format!("install {PROGRAM}"));
+            run.run_streamed(&run.cx.host, &command).await?;
+        }
+        if at.facts.file(&format!("{KEY}.pub")).is_none() {
+            let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
+            run.run_script("make a key", make, [KEY, &at.node.name])
+                .await?;
+        }
+        for file in desired_manager_files(at)? {
+            if compare_desired_file(at.facts, &file).kind != ChangeKind::Same {
+                run.write_file(&file.path, &file.content, file.mode).await?;
+            }
+        }
+        for repository in repositories_with_command(at.config()) {
+            let password = matou_backup::read_repository_password(repository).await;
+            let password = password.map_err(|e| StepError::failed(e.to_string()))?;
+            let place = manager_password_path(repository);
+            let secret = secrecy::ExposeSecret::expose_secret(&password);
+            run.cx
+                .host
+                .upload_file(&place, secret.as_bytes(), 0o600)
+                .await?;
+        }
+        for (file, path) in manager_secret_files(at.config()) {
+            let bytes = tokio::fs::read(file).await.map_err(|e| {
+                StepError::failed(format!("{} of [backup] can't be read: {e}", file.display()))
+            })?;
+            run.cx.host.upload_file(&path, &bytes, 0o600).await?;
+        }
+        Ok(())
+    }
+}
+
+fn manager_access_query(node: &NodeConfig) -> FactQuery {
+    // The shell expands `~USER` when the name has no special characters.
+    let user = node_login_user(node);
+    let home = match user
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        true => format!("~{user}"),
+        false => "/nonexistent".to_owned(),
+    };
+    FactQuery::default()
+        .merge(super::sshd::sshd_config_query())
+        .with_command(
+            "host-keys",
+            "for f in /etc/ssh/ssh_host_*_key.pub; do show \"$f\"; done",
+        )
+        .with_command(
+            "authorised",
+            format!(
+                "while read -r line; do case $line in *' matou@'*) printf '%s\\n' \"$line\";; esac; done <{home}/.ssh/authorized_keys; :"
+            ),
+        )
+}
+
+/// Compares the lines of authorized_keys that end in `matou@NAME` with those that should be there.
+fn compare_manager_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
+    let owner = |line: &str| line.rsplit(' ').next().unwrap_or_default().to_owned();
+    let found: Vec<&str> = authorised.lines().collect();
+    let mut lines: Vec<Change> = wanted
+        .iter()
+        .map(|key| {
+            let what = format!("log-in of {} with its own key", owner(key));
+            match found.iter().find(|f| owner(f) == owner(key)) {
+                Some(same) if same == key => Change::same(what),
+                // The key's start tells them apart; the address it may come from may differ alone.
+                Some(other) => {
+                    Change::modify(what, abbreviate_key_line(other), abbreviate_key_line(key))
+                }
+                None => Change::add(what),
+            }
+        })
+        .collect();
+    let more = |line: &&&str| !wanted.iter().any(|key| owner(key) == owner(line));
+    lines.extend(
+        found
+            .iter()
+            .filter(more)
+            .map(|line| Change::remove(format!("log-in of {}, no manager any more", owner(line)))),
+    );
+    lines
+}
+
+/// Abbreviates a line of authorized_keys: `from="10.0.0.1" …STxQmatK`.
+fn abbreviate_key_line(line: &str) -> String {
+    let from = line.split(',').next().unwrap_or_default();
+    let key = line.rsplit(' ').nth(1).unwrap_or_default();
+    let end: String = key
+        .chars()
+        .skip(key.chars().count().saturating_sub(8))
+        .collect();
+    format!("{from} …{end}")
+}
+
+#[async_trait]
+impl Concern for ManagerAccessConcern {
+    fn name(&self) -> &'static str {
+        "matou"
+    }
+
+    fn applies_to(&self, _: &NodeConfig, config: &Config) -> bool {
+        config.nodes.len() > 1
+    }
+
+    fn fact_query(&self, node: &NodeConfig, _: &Config) -> FactQuery {
+        manager_access_query(node)
+    }
+
+    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
+        let keys = manager_key_lines(at);
+        let managers = at
+            .config()
+            .nodes
+            .iter()
+            .filter(|n| has_manager_role(n))
+            .count();
+        if keys.len() < managers {
+            return Ok(Check::Unknown("the managers have no keys yet".into()));
+        }
+        Ok(check_from_lines(compare_manager_keys(
+            &keys,
+            at.facts.output("authorised"),
+        )))
+    }
+
+    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+        let mut args = vec![node_login_user(at.node)];
+        args.extend(manager_key_lines(at));
+        run.run_script("let the managers in", AUTHORISE, args).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_managers_key_is_added_changed_and_struck_off() {
+        let line = |from: &str, name: &str| {
+            format!("from=\"{from}\",x ssh-ed25519 AAAAC3Nz{name}END matou@{name}")
+        };
+        let wanted = [line("10.0.0.1", "n1"), line("10.0.0.2", "n2")];
+        let found = [line("10.0.0.9", "n1"), line("10.0.0.3", "n3")].join("\n");
+        let lines: Vec<String> = compare_manager_keys(&wanted, &found)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "~ log-in of matou@n1 with its own key: from=\"10.0.0.9\" …3Nzn1END → from=\"10.0.0.1\" …3Nzn1END",
+                "+ log-in of matou@n2 with its own key",
+                "- log-in of matou@n3, no manager any more",
+            ]
+        );
+        assert_eq!(
+            compare_manager_keys(&wanted, &wanted.join("\n"))
+                .iter()
+                .filter(|c| c.kind == ChangeKind::Same)
+                .count(),
+            2
+        );
+    }
+}

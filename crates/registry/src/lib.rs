@@ -1,0 +1,52 @@
+//! Registries of images: which tags an image has, and which of them are newer versions of the same
+//! kind.
+//!
+//! Protocol: <https://distribution.github.io/distribution/spec/api/> (listing tags, pagination) and
+//! <https://distribution.github.io/distribution/spec/auth/token/> (tokens).
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod client;
+mod login;
+mod reference;
+mod version;
+
+use std::time::Duration;
+
+pub use client::list_image_tags;
+pub use reference::{ImageReference, ImageReferenceError};
+pub use version::{
+    NewerVersion, VersionStep, VersionTag, list_majors_between, list_newer_versions,
+};
+
+/// How long one answer of a registry may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why a registry can't be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    #[error(transparent)]
+    Reference(#[from] ImageReferenceError),
+    /// No connection, or no answer in time.
+    #[error("the registry {host} can't be reached: {reason}")]
+    Unreachable { host: String, reason: String },
+    #[error(
+        "the registry {host} has no repository {repository}, or shows it only to those who are logged in: `docker login {host}` on this machine"
+    )]
+    Refused { host: String, repository: String },
+    #[error("the registry {host} wants fewer questions: try again later")]
+    TooMany { host: String },
+    #[error("the registry {host} gave an answer that matou does not understand: {reason}")]
+    Answer { host: String, reason: String },
+}

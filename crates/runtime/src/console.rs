@@ -1,0 +1,179 @@
+//! The console's loop.
+//!
+//! Keys come first: a key press is handled before any log lines and readings that wait.
+//! A frame is drawn at most every [`FRAME_INTERVAL`].
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, eyre};
+use crossterm::event::EventStream;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::effects::{EffectRunner, LoopControl};
+use matou_collect::Collectors;
+use matou_model::{Datum, Fleet, Update};
+use matou_monitor::MonitorStore;
+use matou_ops::FleetContext;
+use matou_ui as ui;
+use matou_ui::terminal::{ConsoleSignal, Screen};
+use matou_ui::{App, AppInit, Msg};
+
+/// Shortest time between two frames: 30 a second are more than a person sees.
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Messages handled before the terminal is asked for keys again.
+const MAX_BURST: usize = 64;
+
+/// Messages that may wait in a channel. A sender waits when it is full: nothing is dropped.
+const QUEUE_CAPACITY: usize = 256;
+
+/// Opens the console. Returns when the operator leaves it.
+///
+/// # Errors
+/// When the terminal can't be used, or a key or the edge is configured wrongly.
+pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
+    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
+    let config = fleet.config.clone();
+    let picture = Fleet::new(&config.fleet.name, fleet.nodes.as_model());
+    let store = MonitorStore::new(&matou_config::state_path()?, &config.fleet.name);
+    let mut warnings = config.warnings.clone();
+    if let Err(e) = matou_config::ensure_state_dir() {
+        warnings.push(format!("nothing is remembered: {e:#}"));
+    }
+    let mut alerts = config.alerts;
+    // Without a config.toml there is nothing to compare the nodes with.
+    alerts.drift &= config.path.is_some();
+    let mut app = App::new(AppInit {
+        fleet: picture,
+        catalogue: fleet.catalogue.list_entries(),
+        keymap: ui::KeyMap::with_overrides(&config.keys)
+            .map_err(|(action, why)| config.key_error(&action, why))?,
+        theme: ui::Theme::from_config(&config.theme),
+        alerts,
+        ledger: store.load_ledger(),
+        log_memory: config.logs.memory,
+        zone: jiff::tz::TimeZone::system(),
+        warnings,
+        now: Timestamp::now(),
+    });
+    let outside = fleet.probe_settings().map_err(|e| eyre!(e))?;
+    // Signals are watched before the terminal is taken: one that comes must give it back.
+    let mut signals = ui::terminal::watch_signals()?;
+    let mut screen = Screen::enter(&config.theme)?;
+    // The first frame needs no network.
+    screen.draw(|frame| ui::view(&mut app, frame))?;
+
+    let (updates, mut readings) = mpsc::channel(QUEUE_CAPACITY);
+    let collectors = Collectors::start(&fleet.nodes, Some(outside), Some(config.clone()), updates);
+    let recorder = spawn_recorder(&store, messages.clone());
+    let mut effects = EffectRunner::new(fleet.clone(), collectors, store, messages.clone());
+    let mut keys = EventStream::new();
+    let mut drawn = Instant::now();
+    let mut dirty = false;
+
+    loop {
+        let frame_due = drawn + FRAME_INTERVAL;
+        let tick_due = app
+            .next_tick()
+            .map(|wait| Instant::now() + wait.max(FRAME_INTERVAL));
+        let mut queue: VecDeque<Msg> = VecDeque::new();
+        tokio::select! {
+            biased;
+            event = keys.next() => match event {
+                Some(Ok(event)) => queue.push_back(Msg::Terminal(event)),
+                // The terminal is gone.
+                Some(Err(_)) | None => queue.push_back(Msg::Terminate),
+            },
+            Some(signal) = signals.recv() => match signal {
+                ConsoleSignal::Terminate => queue.push_back(Msg::Terminate),
+                #[cfg(debug_assertions)]
+                ConsoleSignal::Panic => panic!("asked to by SIGUSR1"),
+            },
+            () = tokio::time::sleep_until(frame_due), if dirty => {
+                screen.draw(|frame| ui::view(&mut app, frame))?;
+                drawn = Instant::now();
+                dirty = false;
+            }
+            Some(message) = arriving.recv() => {
+                queue.push_back(message);
+                while queue.len() < MAX_BURST && let Ok(message) = arriving.try_recv() {
+                    queue.push_back(message);
+                }
+            }
+            Some(update) = readings.recv() => {
+                record_reading(&recorder, &update);
+                queue.push_back(Msg::Fleet(update));
+                while queue.len() < MAX_BURST && let Ok(update) = readings.try_recv() {
+                    record_reading(&recorder, &update);
+                    queue.push_back(Msg::Fleet(update));
+                }
+            }
+            () = sleep_until_due(tick_due) => queue.push_back(Msg::Tick),
+        }
+        while let Some(message) = queue.pop_front() {
+            for effect in ui::update(&mut app, message, Timestamp::now()) {
+                match effects.carry_out(effect, &mut screen, &mut keys).await? {
+                    LoopControl::Continue => {}
+                    LoopControl::Answer(answer) => queue.push_back(*answer),
+                    LoopControl::Quit => {
+                        screen.leave()?;
+                        effects.close().await;
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                }
+            }
+        }
+        dirty |= app.take_dirty();
+    }
+}
+
+/// Spawns a thread that reads the history, then records readings in it. Returns the sender of
+/// readings.
+fn spawn_recorder(
+    store: &MonitorStore,
+    messages: mpsc::Sender<Msg>,
+) -> std::sync::mpsc::SyncSender<Update> {
+    let store = store.clone();
+    let (readings, arriving) = std::sync::mpsc::sync_channel::<Update>(QUEUE_CAPACITY);
+    std::thread::spawn(move || {
+        let (week, trends) = store.load_history(Timestamp::now());
+        let _ = messages.blocking_send(Msg::History { week, trends });
+        let mut recorder = match store.open_recorder() {
+            Ok(Some(recorder)) => recorder,
+            // Another console writes it.
+            Ok(None) => return,
+            Err(e) => {
+                tracing::warn!("the history is not written: {e}");
+                return;
+            }
+        };
+        for update in arriving {
+            if let Err(e) = recorder.record_update(&update) {
+                tracing::warn!("the history is not written: {e}");
+            }
+        }
+    });
+    readings
+}
+
+/// Hands a reading to the recorder. It is dropped when the recorder's queue is full.
+fn record_reading(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
+    if matches!(
+        update.datum,
+        Datum::Probes(Ok(_)) | Datum::Metrics { reading: Ok(_), .. }
+    ) {
+        let _ = recorder.try_send(update.clone());
+    }
+}
+
+async fn sleep_until_due(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

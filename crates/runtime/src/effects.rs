@@ -1,0 +1,525 @@
+//! Carries out the effects that `update` asks for.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::{Context as _, Result};
+use crossterm::event::EventStream;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use matou_base::text::SafeText;
+use matou_collect::{
+    AccessNews, CollectError, Collectors, LogBatch, LogStore, LogWindow, follow_access,
+    follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
+};
+use matou_job::{JobEvent, JobId, RunError};
+use matou_model::{AppRoutes, NodeLink};
+use matou_monitor::MonitorStore;
+use matou_ops as ops;
+use matou_ops::{FleetContext, Request, ShellTarget};
+use matou_ui::msg::{Effect, LogSource, Msg, SnapshotAnswer, SnapshotQuery, Ticket};
+use matou_ui::terminal::Screen;
+
+/// Past lines that a log view opens with, of each task.
+const LOG_TAIL_LINES: usize = 1000;
+
+/// Past requests that an access log opens with.
+const ACCESS_TAIL_REQUESTS: usize = 5000;
+
+/// Pause between two comparisons of the nodes with config.toml. Each comparison costs a node a
+/// second or two of work.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(900);
+
+/// How long a job waits for the lock of an application or a node.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Compares the nodes with config.toml from time to time, and at once when `now` is notified.
+async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
+    // The collectors' first readings go before.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    loop {
+        let options = matou_provision::ProvisionOptions::default();
+        let plan = match ops::build_job(&Request::Provision { options }, &fleet).await {
+            Ok(job) => Ok(fleet.runner.plan(&job).await),
+            Err(e) => Err(SafeText::of(e)),
+        };
+        let audits = matou_provision::audit::audit_nodes(&fleet.config, &fleet.nodes).await;
+        if messages.send(Msg::Compared { plan, audits }).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = now.notified() => {}
+            () = tokio::time::sleep(COMPARE_INTERVAL) => {}
+        }
+    }
+}
+
+/// Finds jobs that an earlier console began and that still run, and has them watched.
+async fn find_running_jobs(fleet: FleetContext, messages: mpsc::Sender<Msg>) {
+    // Other parts of the screen show that the storage node does not answer.
+    for request in ops::list_running_backups(&fleet).await.unwrap_or_default() {
+        if messages.send(Msg::FoundRunning { request }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Carries out effects. Long ones run beside the loop and send their results as messages.
+pub(super) struct EffectRunner {
+    fleet: FleetContext,
+    collectors: Collectors,
+    store: MonitorStore,
+    messages: mpsc::Sender<Msg>,
+    /// How each job is cancelled, and whether it goes on when the console is closed.
+    jobs: HashMap<JobId, (CancellationToken, bool)>,
+    logs: HashMap<Ticket, CancellationToken>,
+    /// Cancels the reading of a snapshot that is under way.
+    snapshot_read: Option<CancellationToken>,
+    next_job: u64,
+    /// Notified to compare the nodes with config.toml now.
+    compare_now: Arc<Notify>,
+}
+
+/// What the loop does after an effect.
+pub(super) enum LoopControl {
+    Continue,
+    /// Handles this message at once.
+    Answer(Box<Msg>),
+    Quit,
+}
+
+impl EffectRunner {
+    pub(super) fn new(
+        cx: FleetContext,
+        collectors: Collectors,
+        store: MonitorStore,
+        messages: mpsc::Sender<Msg>,
+    ) -> Self {
+        // The operator sees a job that waits for another, and can cancel it.
+        cx.runner.set_lock_wait(MAX_LOCK_WAIT);
+        let check = Arc::new(Notify::new());
+        tokio::spawn(compare_periodically(
+            cx.clone(),
+            messages.clone(),
+            check.clone(),
+        ));
+        tokio::spawn(find_running_jobs(cx.clone(), messages.clone()));
+        Self {
+            fleet: cx,
+            compare_now: check,
+            collectors,
+            store,
+            messages,
+            jobs: HashMap::new(),
+            logs: HashMap::new(),
+            snapshot_read: None,
+            next_job: 0,
+        }
+    }
+
+    pub(super) async fn carry_out(
+        &mut self,
+        effect: Effect,
+        screen: &mut Screen,
+        keys: &mut EventStream,
+    ) -> Result<LoopControl> {
+        match effect {
+            Effect::Quit => return Ok(LoopControl::Quit),
+            Effect::Suspend => {
+                screen.suspend()?;
+                return Ok(LoopControl::Answer(Box::new(Msg::Resumed)));
+            }
+            Effect::Redraw => screen.clear()?,
+            Effect::Refresh => self.collectors.refresh(),
+            Effect::Compare => self.compare_now.notify_one(),
+            Effect::FindNewerVersions { ticket, app } => {
+                let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = ops::query_newer_versions(&fleet, &app).await;
+                    let found = found.map_err(SafeText::of);
+                    let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
+                });
+            }
+            Effect::Bans { ticket } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = read_all_bans(&nodes).await;
+                    let _ = messages.send(Msg::Bans { ticket, found }).await;
+                });
+            }
+            Effect::Intrusions { ticket } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let (found, bans) =
+                        tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
+                    let message = Msg::Intrusions {
+                        ticket,
+                        found,
+                        bans,
+                    };
+                    let _ = messages.send(message).await;
+                });
+            }
+            Effect::SearchLogs { ticket, search } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let found = match LogStore::find(&nodes, search.app.as_deref()).await {
+                        Ok(store) => store.search(&search).await,
+                        Err(reason) => Err(reason),
+                    };
+                    let _ = messages
+                        .send(Msg::LogsFound {
+                            ticket,
+                            found: found.map_err(SafeText::of),
+                        })
+                        .await;
+                });
+            }
+            Effect::Plan { ticket, request } => self.spawn_plan(ticket, request),
+            Effect::Run {
+                ticket,
+                request,
+                plan_hash,
+            } => self.spawn_job(ticket, request, Some(plan_hash)),
+            Effect::WatchJob { request } => self.spawn_job(Ticket(0), request, None),
+            Effect::CancelJob(id) => {
+                if let Some((cancel, _)) = self.jobs.get(&id) {
+                    cancel.cancel();
+                }
+            }
+            Effect::FollowLogs { ticket, source } => self.spawn_log_follower(ticket, source),
+            Effect::FollowAccess { ticket, routes } => self.spawn_access_follower(ticket, routes),
+            Effect::StopFollowing(ticket) => {
+                if let Some(cancel) = self.logs.remove(&ticket) {
+                    cancel.cancel();
+                }
+            }
+            Effect::ReadSnapshot {
+                ticket,
+                query: look,
+            } => self.spawn_snapshot_read(ticket, look),
+            Effect::Shell(target) => return self.run_shell(target, screen, keys).await,
+            Effect::Alarm { text, bell, notify } => screen.ring_alarm(&text, bell, notify)?,
+            Effect::SilenceInAlertmanager { labels, until } => {
+                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+                tokio::spawn(async move {
+                    let answer = match silence_in_alertmanager(&nodes, &labels, until).await {
+                        Ok(()) => {
+                            notice_message("Alertmanager tells nobody of it meanwhile", false)
+                        }
+                        Err(e) => {
+                            notice_message(format!("not silenced in Alertmanager: {e}"), true)
+                        }
+                    };
+                    let _ = messages.send(answer).await;
+                });
+            }
+            Effect::SaveLedger(ledger) => {
+                let (store, messages) = (self.store.clone(), self.messages.clone());
+                tokio::task::spawn_blocking(move || {
+                    if let Err(e) = store.save_ledger(&ledger) {
+                        let text = format!("what is said about alerts is not kept: {e}");
+                        let _ = messages.blocking_send(notice_message(text, true));
+                    }
+                });
+            }
+            Effect::Copy(text) => {
+                let answer = match screen.copy_text(&text) {
+                    Ok(()) => notice_message("copied", false),
+                    Err(e) => notice_message(format!("not copied: {e}"), true),
+                };
+                return Ok(LoopControl::Answer(Box::new(answer)));
+            }
+            Effect::Save { path, text } => {
+                let messages = self.messages.clone();
+                tokio::spawn(async move {
+                    let answer = match write_new_file(&path, &text).await {
+                        Ok(path) => notice_message(format!("saved to {path}"), false),
+                        Err(e) => {
+                            notice_message(format!("{} not saved: {e}", path.display()), true)
+                        }
+                    };
+                    // The console is being left.
+                    let _ = messages.send(answer).await;
+                });
+            }
+        }
+        Ok(LoopControl::Continue)
+    }
+
+    fn spawn_plan(&self, ticket: Ticket, request: Request) {
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let plan = match ops::build_job(&request, &fleet).await {
+                Ok(job) => Ok(fleet.runner.plan(&job).await),
+                Err(e) => Err(SafeText::of(e)),
+            };
+            let _ = messages.send(Msg::Planned { ticket, plan }).await;
+        });
+    }
+
+    fn spawn_job(&mut self, ticket: Ticket, request: Request, plan_hash: Option<String>) {
+        self.next_job += 1;
+        let id = JobId(self.next_job);
+        let cancel = CancellationToken::new();
+        self.jobs
+            .insert(id, (cancel.clone(), request.outlives_console()));
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let job = match ops::build_job(&request, &fleet).await {
+                Ok(job) => job,
+                Err(reason) => {
+                    let plan = Err(SafeText::of(reason));
+                    let _ = messages.send(Msg::Planned { ticket, plan }).await;
+                    return;
+                }
+            };
+            let (events, mut arriving) = mpsc::channel::<JobEvent>(256);
+            let forward = async {
+                let mut started = false;
+                while let Some(event) = arriving.recv().await {
+                    if !std::mem::replace(&mut started, true) {
+                        let request = request.clone();
+                        let _ = messages.send(Msg::JobStarted { id, request }).await;
+                    }
+                    let _ = messages.send(Msg::Job { id, event }).await;
+                }
+            };
+            let running = async {
+                let title = request.title();
+                let held = fleet
+                    .runner
+                    .take_locks(&job.holds, &title, &events, &cancel)
+                    .await?;
+                let mut job = job;
+                // After waiting for a lock the fleet may differ from what the job was built for.
+                if held.holds_any() {
+                    job = match ops::build_job(&request, &fleet).await {
+                        Ok(job) => job,
+                        Err(why) => {
+                            return fleet.runner.abandon_job(held, &title, why, &events).await;
+                        }
+                    };
+                }
+                let hash = plan_hash.as_deref();
+                fleet
+                    .runner
+                    .run_with_locks(&job, held, hash, events, cancel)
+                    .await
+            };
+            let (outcome, ()) = tokio::join!(running, forward);
+            let plan = match outcome {
+                Err(RunError::PlanChanged(plan)) => Ok(*plan),
+                Err(RunError::NotBuilt(reason)) => Err(SafeText::of(reason)),
+                Ok(_) | Err(RunError::NotLocked(_)) => return,
+            };
+            let _ = messages.send(Msg::Planned { ticket, plan }).await;
+        });
+    }
+
+    /// Begins to read something of a snapshot, and cancels the reading before.
+    fn spawn_snapshot_read(&mut self, ticket: Ticket, look: SnapshotQuery) {
+        let cancel = CancellationToken::new();
+        if let Some(before) = self.snapshot_read.replace(cancel.clone()) {
+            before.cancel();
+        }
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let seen = read_snapshot_answer(&fleet, &look, &cancel).await;
+            if !cancel.is_cancelled() {
+                let _ = messages
+                    .send(Msg::SnapshotRead {
+                        ticket,
+                        answer: seen,
+                    })
+                    .await;
+            }
+        });
+    }
+
+    fn spawn_log_follower(&mut self, ticket: Ticket, source: LogSource) {
+        let cancel = CancellationToken::new();
+        self.logs.insert(ticket, cancel.clone());
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let (out, mut arriving) = mpsc::channel::<LogBatch>(8);
+            let window = LogWindow {
+                tail: LOG_TAIL_LINES,
+                follow: true,
+            };
+            let reading = async {
+                match source {
+                    LogSource::Services { ids, .. } => {
+                        let each = ids
+                            .iter()
+                            .map(|id| follow_service(&fleet.nodes, id, window, out.clone()));
+                        let ended = futures_util::future::join_all(each).await;
+                        drop(out);
+                        ended.into_iter().collect::<Result<(), _>>()
+                    }
+                    LogSource::Journal { node, unit } => match fleet.nodes.get(&node) {
+                        Some(handle) => {
+                            follow_journal(handle, unit.as_deref(), window, out, &cancel)
+                                .await
+                                .map_err(CollectError::from)
+                        }
+                        None => Err(CollectError::failed(format_args!(
+                            "{node} is not in config.toml: add it"
+                        ))),
+                    },
+                }
+            };
+            let forwarding = async {
+                while let Some(lines) = arriving.recv().await {
+                    if messages.send(Msg::Log { ticket, lines }).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let both = async { tokio::join!(reading, forwarding).0 };
+            if let Some(ended) = cancel.run_until_cancelled(both).await {
+                let reason = ended
+                    .err()
+                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
+                let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
+            }
+        });
+    }
+
+    fn spawn_access_follower(&mut self, ticket: Ticket, routes: AppRoutes) {
+        let cancel = CancellationToken::new();
+        self.logs.insert(ticket, cancel.clone());
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let (out, mut arriving) = mpsc::channel::<AccessNews>(8);
+            let window = LogWindow {
+                tail: ACCESS_TAIL_REQUESTS,
+                follow: true,
+            };
+            let reading = follow_access(&fleet.nodes, &routes, window, out, &cancel);
+            let forwarding = async {
+                while let Some(news) = arriving.recv().await {
+                    let message = Msg::Access { ticket, news };
+                    if messages.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let both = async { tokio::join!(reading, forwarding).0 };
+            if let Some(ended) = cancel.run_until_cancelled(both).await {
+                let reason = ended
+                    .err()
+                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
+                let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
+            }
+        });
+    }
+
+    /// Gives the terminal to a shell until it ends.
+    async fn run_shell(
+        &self,
+        target: ShellTarget,
+        screen: &mut Screen,
+        keys: &mut EventStream,
+    ) -> Result<LoopControl> {
+        let (ShellTarget::Node { node } | ShellTarget::Container { node, .. }) = &target;
+        let link = self.fleet.nodes.get(node).map(|n| n.host.watch_link());
+        if let Some(link) = link
+            && *link.borrow() != NodeLink::Up
+        {
+            // Waiting for the connection would freeze the screen.
+            let text = format!("{node} is not connected: no shell can be opened there now");
+            return Ok(LoopControl::Answer(Box::new(notice_message(text, true))));
+        }
+        let argv = match ops::build_shell_command(&self.fleet, &target).await {
+            Ok(argv) => argv,
+            Err(e) => {
+                return Ok(LoopControl::Answer(Box::new(notice_message(
+                    e.to_string(),
+                    true,
+                ))));
+            }
+        };
+        // The stream's reader must not take keys that belong to the shell.
+        *keys = EventStream::new();
+        screen.leave()?;
+        let status = tokio::process::Command::new(&argv[0])
+            .args(&argv[1..])
+            .status()
+            .await;
+        screen.enter_again()?;
+        Ok(LoopControl::Answer(Box::new(match status {
+            Ok(_) => Msg::Resumed,
+            Err(e) => notice_message(format!("the shell can't be started: {e}"), true),
+        })))
+    }
+
+    /// Cancels everything but jobs that outlive the console, and closes the connections.
+    pub(super) async fn close(self) {
+        let jobs = self.jobs.values();
+        let ended = jobs.filter(|(_, lasts)| !lasts).map(|(cancel, _)| cancel);
+        let looking = self.snapshot_read.iter();
+        for cancel in self.logs.values().chain(ended).chain(looking) {
+            cancel.cancel();
+        }
+        drop(self.collectors);
+        self.fleet.nodes.close().await;
+    }
+}
+
+/// Reads the answer to a query about a snapshot from the repository.
+async fn read_snapshot_answer(
+    fleet: &FleetContext,
+    look: &SnapshotQuery,
+    cancel: &CancellationToken,
+) -> Result<SnapshotAnswer, SafeText> {
+    use matou_backup::listing;
+    let restic = matou_collect::primary_repository(&fleet.config, &fleet.nodes);
+    let restic = restic.await.map_err(SafeText::of)?;
+    let read = match look {
+        SnapshotQuery::Folder { snapshot, path } => {
+            listing::list_snapshot_folder(&restic, snapshot, path, cancel)
+                .await
+                .map(SnapshotAnswer::Entries)
+        }
+        SnapshotQuery::Search { snapshot, text } => {
+            listing::search_snapshot(&restic, snapshot, text, cancel)
+                .await
+                .map(SnapshotAnswer::Entries)
+        }
+        SnapshotQuery::File { snapshot, path } => {
+            listing::preview_file(&restic, snapshot, path, cancel)
+                .await
+                .map(SnapshotAnswer::Head)
+        }
+        SnapshotQuery::Changes { older, newer } => {
+            listing::diff_snapshots(&restic, older, newer, cancel)
+                .await
+                .map(SnapshotAnswer::Changes)
+        }
+    };
+    read.map_err(SafeText::of)
+}
+
+fn notice_message(text: impl Into<String>, error: bool) -> Msg {
+    Msg::Notice {
+        text: text.into(),
+        error,
+    }
+}
+
+/// Writes a new file of mode 0600; an existing one is not overwritten.
+async fn write_new_file(path: &Path, text: &str) -> Result<String> {
+    let mut file = tokio::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .wrap_err("a file of that name exists, or the folder can't be written")?;
+    tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes()).await?;
+    Ok(path.display().to_string())
+}

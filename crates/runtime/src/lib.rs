@@ -1,0 +1,20 @@
+//! Runs the console: feeds messages to `update`, draws when something changed, and carries out
+//! the effects on tokio.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod console;
+mod effects;
+
+pub use console::run_console;

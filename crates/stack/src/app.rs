@@ -1,0 +1,154 @@
+//! `apps/NAME.toml` of the fleet folder: which stack an application is made from, and with what.
+//! Never a secret.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EdgeSettings, StackError, is_app_name};
+
+/// Longest part of the parser's message that is shown, characters: it may quote the file.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
+/// One application as the operator versions it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppFile {
+    /// Name in the catalogue, or path of a compose file.
+    pub stack: String,
+    /// Where it runs: the host name of a node, or `LABEL=VALUE` of node labels; anywhere without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// Images that replace those of the stack, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub edge: EdgeSettings,
+}
+
+fn is_default(switches: &EdgeSettings) -> bool {
+    *switches == EdgeSettings::default()
+}
+
+impl AppFile {
+    /// Returns the path of an application's file.
+    pub fn path(folder: &Path, app: &str) -> PathBuf {
+        folder.join("apps").join(format!("{app}.toml"))
+    }
+
+    /// Reads an application's file; `None` when there is none.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub fn load(folder: &Path, app: &str) -> Result<Option<Self>, StackError> {
+        let path = Self::path(folder, app);
+        let text = match matou_base::files::read_text(&path, matou_base::files::MAX_CONFIG_BYTES) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => {
+                let message = format!("{} can't be read: {e}", path.display());
+                return Err(StackError::Other(message));
+            }
+        };
+        Self::parse(&path.display().to_string(), &text).map(Some)
+    }
+
+    /// Reads the text of a file of that name.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, StackError> {
+        toml::from_str(text).map_err(|e| StackError::At {
+            file: file.to_owned(),
+            line: e
+                .span()
+                .map_or(1, |s| text[..s.start].matches('\n').count() + 1),
+            message: e.message().chars().take(MAX_MESSAGE_CHARS).collect(),
+        })
+    }
+
+    /// Lists the names of the applications that have files, sorted. Leaves out files whose names
+    /// are no application's, which [`AppFile::list_strays`] returns.
+    pub fn list_names(folder: &Path) -> Vec<String> {
+        let mut names = Self::list_stems(folder);
+        names.retain(|name| is_app_name(name));
+        names
+    }
+
+    /// Lists the files in apps/ that end in `.toml` and whose names are no application's
+    /// (`._shop.toml`), sorted, so that the operator is told of them.
+    pub fn list_strays(folder: &Path) -> Vec<String> {
+        let mut names = Self::list_stems(folder);
+        names.retain(|name| !is_app_name(name));
+        names.iter().map(|n| format!("apps/{n}.toml")).collect()
+    }
+
+    fn list_stems(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join("apps"));
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| {
+                let name = e.file_name().to_string_lossy().into_owned();
+                name.strip_suffix(".toml").map(str::to_owned)
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Writes a file of the fleet folder atomically: after a crash it is the old one or the new
+    /// one.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
+        matou_base::files::write_atomically(path, content, matou_base::files::READABLE_MODE)
+    }
+
+    /// Returns the file's text, as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_comes_back_as_it_was_and_errors_name_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), None);
+        let app = AppFile {
+            stack: "ghost".into(),
+            place: Some("worker-01".into()),
+            variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
+            images: [("db".to_owned(), "mysql:8.4".to_owned())].into(),
+            edge: EdgeSettings {
+                rate_limit: Some(50),
+                ..EdgeSettings::default()
+            },
+        };
+        std::fs::create_dir(dir.path().join("apps")).unwrap();
+        std::fs::write(AppFile::path(dir.path(), "blog"), app.to_toml()).unwrap();
+        assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), Some(app));
+        for stray in ["._blog.toml", "blog copy.toml", ".toml", "notes.txt"] {
+            std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();
+        }
+        assert_eq!(AppFile::list_names(dir.path()), ["blog"]);
+        let strays = ["apps/.toml", "apps/._blog.toml", "apps/blog copy.toml"];
+        assert_eq!(AppFile::list_strays(dir.path()), strays);
+        std::fs::write(
+            AppFile::path(dir.path(), "blog"),
+            "stack = \"x\"\nstakc = 1\n",
+        )
+        .unwrap();
+        let error = AppFile::load(dir.path(), "blog").unwrap_err().to_string();
+        assert!(error.contains("blog.toml:2: unknown field"), "{error}");
+    }
+}

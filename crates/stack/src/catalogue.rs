@@ -1,0 +1,303 @@
+//! The stacks that can be deployed: those built in, and those of the fleet folder, which add to
+//! them or replace them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+
+use super::StackError;
+use super::extension::{Extension, Variable};
+use super::files::StackFolder;
+use super::lint::{LintFinding, LintSeverity};
+use super::render::{RenderTarget, RenderedStack, render_stack_file};
+use super::safety;
+use matou_config::find_nearest_name;
+
+static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../stacks");
+
+/// Most variables that linting fills in for a file: it is rendered once more for each.
+const MOST_REQUIRED: usize = 100;
+
+/// A stack of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogueEntry {
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    pub homepage: String,
+    pub variables: Vec<Variable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "struct Extended")]
+struct RawStackFile {
+    #[serde(rename = "x-matou", default)]
+    extension: Extension,
+}
+
+/// A stack file.
+#[derive(Debug, Clone)]
+pub(super) struct StackFile {
+    pub name: String,
+    /// As named in errors.
+    pub file: String,
+    pub text: String,
+    /// Where the files lie that the stack file names.
+    pub folder: StackFolder,
+    pub extension: Extension,
+}
+
+impl StackFile {
+    fn parse(name: &str, file: &str, folder: StackFolder, text: &str) -> Result<Self, StackError> {
+        safety::check_yaml_limits(text).map_err(|e| StackError::At {
+            file: file.to_owned(),
+            line: 1,
+            message: e.to_string(),
+        })?;
+        let extended: RawStackFile = serde_yaml::from_str(text).map_err(|e| StackError::At {
+            file: file.to_owned(),
+            line: e.location().map_or(1, |l| l.line()),
+            message: e.to_string(),
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            text: text.to_owned(),
+            folder,
+            extension: extended.extension,
+        })
+    }
+
+    fn catalogue_entry(&self) -> CatalogueEntry {
+        let extension = self.extension.clone();
+        CatalogueEntry {
+            name: self.name.clone(),
+            title: match extension.title.as_str() {
+                "" => self.name.clone(),
+                title => title.to_owned(),
+            },
+            description: extension.description,
+            homepage: extension.homepage,
+            variables: extension.variables,
+        }
+    }
+}
+
+/// All stacks, by name.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    stacks: BTreeMap<String, StackFile>,
+}
+
+impl Catalogue {
+    /// The built-in stacks and those in `stacks/` of the fleet folder.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in a stack file.
+    pub fn load(fleet_folder: Option<&Path>) -> Result<Self, StackError> {
+        let mut stacks = BTreeMap::new();
+        for file in BUILT_IN_STACKS.files() {
+            let path = file.path();
+            if path.extension().is_none_or(|e| e != "yml") {
+                continue;
+            }
+            let text = file.contents_utf8().unwrap_or_default();
+            insert_stack_file(
+                &mut stacks,
+                path,
+                &format!("stacks/{}", path.display()),
+                StackFolder::BuiltIn(&BUILT_IN_STACKS),
+                text,
+            )?;
+        }
+        let own = fleet_folder.map(|f| f.join("stacks"));
+        for entry in own
+            .iter()
+            .filter_map(|d| std::fs::read_dir(d).ok())
+            .flatten()
+        {
+            let path = entry
+                .map_err(|e| StackError::Other(format!("the stacks folder can't be read: {e}")))?
+                .path();
+            if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
+                let text = read_stack_file(&path)?;
+                let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+                let file = path.display().to_string();
+                insert_stack_file(&mut stacks, &path, &file, folder, &text)?;
+            }
+        }
+        Ok(Self { stacks })
+    }
+
+    /// What can be deployed, by name.
+    pub fn list_entries(&self) -> Vec<CatalogueEntry> {
+        self.stacks
+            .values()
+            .map(StackFile::catalogue_entry)
+            .collect()
+    }
+
+    /// Renders the compose file of a stack for an application of the name `app`. `stack` is a name
+    /// of the catalogue or the path of a compose file.
+    ///
+    /// # Errors
+    /// File and line; a variable or stack that does not exist, with the name nearest to it; the
+    /// first finding that makes it impossible to deploy.
+    pub fn render_stack(
+        &self,
+        stack: &str,
+        app: &str,
+        variables: &BTreeMap<String, String>,
+        target: &RenderTarget<'_>,
+    ) -> Result<RenderedStack, StackError> {
+        let rendered = render_stack_file(&*self.find_stack(stack)?, app, variables, target)?;
+        let error = |f: &&LintFinding| f.severity == LintSeverity::Error;
+        match rendered.findings.iter().find(error) {
+            None => Ok(rendered),
+            Some(first) => Err(StackError::At {
+                file: first.file.clone(),
+                line: first.line,
+                message: first.message.clone(),
+            }),
+        }
+    }
+
+    /// What is wrong, or not as it should be, with a stack; its required variables get values.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn lint_stack(
+        &self,
+        stack: &str,
+        target: &RenderTarget<'_>,
+    ) -> Result<Vec<LintFinding>, StackError> {
+        let stack = self.find_stack(stack)?;
+        let mut variables = stack.extension.sample_values();
+        // A variable that only the file requires, by `${NAME:?}`, gets a value too.
+        for _ in 0..MOST_REQUIRED {
+            match render_stack_file(&stack, "app", &variables, target) {
+                Ok(rendered) => return Ok(rendered.findings),
+                Err(StackError::Required { name, .. }) if !variables.contains_key(&name) => {
+                    variables.insert(name, "example.org".into());
+                }
+                Err(StackError::At {
+                    file,
+                    line,
+                    message,
+                }) => {
+                    return Ok(vec![LintFinding {
+                        severity: LintSeverity::Error,
+                        file,
+                        line,
+                        message,
+                    }]);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(StackError::Other(format!(
+            "{} asks for more than {MOST_REQUIRED} variables",
+            stack.file
+        )))
+    }
+
+    /// Returns the `x-matou` of a stack.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn find_extension(&self, stack: &str) -> Result<Extension, StackError> {
+        Ok(self.find_stack(stack)?.extension.clone())
+    }
+
+    /// Returns the variable that holds a service's image, as in `image: ${IMAGE:-ghost:6}`; `None`
+    /// when the image is written out, or is more than one variable.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read as one.
+    pub fn find_image_variable(
+        &self,
+        stack: &str,
+        service: &str,
+    ) -> Result<Option<String>, StackError> {
+        let stack = self.find_stack(stack)?;
+        let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
+            .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+        let _ = file.apply_merge();
+        safety::strip_yaml_tags(&mut file);
+        let image = file["services"][service]["image"].as_str().unwrap_or("");
+        let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
+            return Ok(None);
+        };
+        let end = inside
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(inside.len());
+        let (name, rest) = inside.split_at(end);
+        let whole = matches!(rest.chars().next(), None | Some(':' | '-' | '?'))
+            && !rest.contains(['}', '$']);
+        Ok((whole && !name.is_empty()).then(|| name.to_owned()))
+    }
+
+    /// Returns the catalogue with one more stack, made from `text`. It has no folder for other
+    /// files.
+    ///
+    /// # Errors
+    /// File and line of what is wrong in it.
+    pub fn with_stack(mut self, name: &str, text: &str) -> Result<Self, StackError> {
+        let folder = StackFolder::Path(std::path::PathBuf::from("/nonexistent"));
+        let stack = StackFile::parse(name, &format!("{name}.yml"), folder, text)?;
+        self.stacks.insert(name.to_owned(), stack);
+        Ok(self)
+    }
+
+    fn find_stack(&self, stack: &str) -> Result<Cow<'_, StackFile>, StackError> {
+        if let Some(known) = self.stacks.get(stack) {
+            return Ok(Cow::Borrowed(known));
+        }
+        if stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml") {
+            let path = Path::new(stack);
+            let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
+            return StackFile::parse(stack, stack, folder, &read_stack_file(path)?).map(Cow::Owned);
+        }
+        let names = || self.stacks.keys().map(String::as_str);
+        let hint = find_nearest_name(stack, names()).map_or_else(
+            || format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean {near:?}?"),
+        );
+        Err(StackError::Other(format!(
+            "there is no stack {stack:?}; {hint}"
+        )))
+    }
+}
+
+fn insert_stack_file(
+    stacks: &mut BTreeMap<String, StackFile>,
+    path: &Path,
+    file: &str,
+    folder: StackFolder,
+    text: &str,
+) -> Result<(), StackError> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    stacks.insert(
+        name.to_string(),
+        StackFile::parse(&name, file, folder, text)?,
+    );
+    Ok(())
+}
+
+fn read_stack_file(path: &Path) -> Result<String, StackError> {
+    let failed =
+        |e: std::io::Error| StackError::Other(format!("{} can't be read: {e}", path.display()));
+    // Before it is opened: a pipe would be waited for, and a device may have no end.
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    if !meta.is_file() || meta.len() > safety::MAX_STACK_BYTES {
+        let what = match meta.is_file() {
+            true => format!("larger than {} KiB", safety::MAX_STACK_BYTES >> 10),
+            false => "no file".into(),
+        };
+        return Err(StackError::Other(format!("{} is {what}", path.display())));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}

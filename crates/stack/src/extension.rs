@@ -1,0 +1,338 @@
+//! `x-matou`: what matou adds to a compose file. Docker ignores keys that begin with `x-`.
+//! assets/x-matou.schema.json describes the same keys for editors.
+
+use matou_base::text::InvalidInput;
+use serde::Deserialize;
+
+/// A variable of a stack, as the form and the command line show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    pub name: String,
+    #[serde(default)]
+    pub help: String,
+    pub default: Option<String>,
+    #[serde(default)]
+    pub required: bool,
+    #[serde(default, rename = "type")]
+    pub kind: VariableKind,
+}
+
+/// What a variable's value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum VariableKind {
+    #[default]
+    Text,
+    /// A host name.
+    Domain,
+    Email,
+    /// Digits.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// Memory as Docker takes it: `512M`.
+    Size,
+}
+
+impl Variable {
+    /// Checks that a value fits the variable's type. An empty value always does.
+    ///
+    /// # Errors
+    /// One sentence that says what is wanted.
+    pub fn check_value(&self, value: &str) -> Result<(), InvalidInput> {
+        let wanted = match self.kind {
+            _ if value.is_empty() => return Ok(()),
+            VariableKind::Text => return Ok(()),
+            VariableKind::Domain if is_domain(value) => return Ok(()),
+            VariableKind::Domain => "a domain, as blog.example.org",
+            VariableKind::Email if is_email(value) => return Ok(()),
+            VariableKind::Email => "an e-mail address",
+            VariableKind::Number if value.bytes().all(|b| b.is_ascii_digit()) => return Ok(()),
+            VariableKind::Number => "a whole number",
+            VariableKind::Boolean if matches!(value, "true" | "false") => return Ok(()),
+            VariableKind::Boolean => "true or false",
+            VariableKind::Size if is_memory_size(value) => return Ok(()),
+            VariableKind::Size => "an amount of memory, as 512M or 2G",
+        };
+        Err(InvalidInput::new(format_args!(
+            "{} = {value:?} is wrong: it is {wanted}",
+            self.name
+        )))
+    }
+}
+
+/// Whether it is a host name of at least two labels (RFC 1123), or `localhost`, for practice.
+pub(super) fn is_domain(text: &str) -> bool {
+    let label = |l: &str| {
+        !l.is_empty()
+            && l.len() <= 63
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(label) && (text.contains('.') || text == "localhost")
+}
+
+fn is_email(text: &str) -> bool {
+    let plain = |t: &str| !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c == '@');
+    text.split_once('@')
+        .is_some_and(|(name, domain)| plain(name) && is_domain(domain))
+}
+
+fn is_memory_size(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_lowercase();
+    !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && matches!(
+            unit.as_str(),
+            "" | "b" | "k" | "kb" | "m" | "mb" | "g" | "gb"
+        )
+}
+
+/// A secret that is made at random when the application is deployed first.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SecretSpec {
+    /// As under `secrets:` of the file.
+    pub name: String,
+    #[serde(default)]
+    pub help: String,
+    /// Characters, without the prefix.
+    #[serde(default = "default_secret_length")]
+    pub length: usize,
+    #[serde(default)]
+    pub alphabet: Alphabet,
+    /// Stands before the random part, as `base64:`.
+    #[serde(default)]
+    pub prefix: String,
+    /// The application's data can't be read without it: it is never rotated.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+fn default_secret_length() -> usize {
+    32
+}
+
+/// What a secret is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Alphabet {
+    /// Letters and digits.
+    #[default]
+    Alphanumeric,
+    /// 0-9 and a-f.
+    Hex,
+    /// `length` random bytes in base64.
+    Base64,
+}
+
+/// How the data of one service is dumped before a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Dump {
+    /// The service in whose container it runs.
+    pub service: String,
+    #[serde(default)]
+    pub engine: Option<DumpEngine>,
+    /// Database to dump; all when there is none.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The database's user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The secret with its password.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// Instead of an engine: a shell line that writes the dump to its standard output.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Instead of an engine: a shell line that reads the dump from its standard input.
+    #[serde(default)]
+    pub restore: Option<String>,
+    /// Path of the dump in the container; within a volume of the service.
+    pub file: String,
+}
+
+impl Dump {
+    /// Whether the dump needs a running service. Files of SQLite are consistent when nothing has
+    /// them open.
+    pub fn needs_service(&self) -> bool {
+        self.command.is_some() || self.engine != Some(DumpEngine::Sqlite)
+    }
+}
+
+/// Databases whose dumps matou knows how to make and load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum DumpEngine {
+    Mariadb,
+    Mysql,
+    Postgresql,
+    Mongodb,
+    Sqlite,
+}
+
+/// What belongs to a backup beside the volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BackupSpec {
+    #[serde(default)]
+    pub dumps: Vec<Dump>,
+    /// Patterns of restic that are left out, as `cache/*`.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Leave out other file systems that are mounted in a volume.
+    #[serde(default)]
+    pub one_file_system: bool,
+}
+
+/// What an application answers when it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HttpCheck {
+    #[serde(default = "default_check_path")]
+    pub path: String,
+    #[serde(default = "default_check_status")]
+    pub status: Vec<u16>,
+    /// Seconds that the first answer may take after a deploy.
+    #[serde(default = "default_check_limit")]
+    pub within: u64,
+}
+
+fn default_check_path() -> String {
+    "/".into()
+}
+
+fn default_check_status() -> Vec<u16> {
+    vec![200]
+}
+
+fn default_check_limit() -> u64 {
+    300
+}
+
+impl Default for HttpCheck {
+    fn default() -> Self {
+        Self {
+            path: default_check_path(),
+            status: default_check_status(),
+            within: default_check_limit(),
+        }
+    }
+}
+
+/// The whole of `x-matou`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub description: String,
+    /// Where the application is documented.
+    #[serde(default)]
+    pub homepage: String,
+    #[serde(default)]
+    pub variables: Vec<Variable>,
+    #[serde(default)]
+    pub secrets: Vec<SecretSpec>,
+    #[serde(default)]
+    pub backup: BackupSpec,
+    /// What the operator must know when restoring.
+    #[serde(default)]
+    pub restore: String,
+    #[serde(default)]
+    pub check: Option<HttpCheck>,
+    /// Files beside the stack file are written by matou from the fleet when it is deployed.
+    #[serde(default)]
+    pub generated: bool,
+}
+
+impl Extension {
+    /// Returns values for the required variables, with which a stack can be rendered to be checked.
+    pub(super) fn sample_values(&self) -> std::collections::BTreeMap<String, String> {
+        let needed = |v: &&Variable| v.default.is_none() && v.required;
+        self.variables
+            .iter()
+            .filter(needed)
+            .map(|v| (v.name.clone(), v.kind.sample_value().to_owned()))
+            .collect()
+    }
+}
+
+impl VariableKind {
+    fn sample_value(self) -> &'static str {
+        match self {
+            Self::Text => "example",
+            Self::Domain => "app.example.org",
+            Self::Email => "ops@example.org",
+            Self::Number => "1",
+            Self::Boolean => "true",
+            Self::Size => "256M",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With MATOU_WRITE_SCHEMA=1 it is written instead of compared.
+    #[test]
+    fn the_schema_for_editors_is_the_one_of_these_types() {
+        let mut schema = schemars::schema_for!(Extension);
+        schema.insert("title".into(), "x-matou".into());
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../assets/x-matou.schema.json"
+        );
+        if std::env::var_os("MATOU_WRITE_SCHEMA").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    }
+
+    #[test]
+    fn values_are_of_their_type() {
+        let variable = |kind| Variable {
+            name: "V".into(),
+            kind,
+            ..Variable::default()
+        };
+        for (kind, good, bad) in [
+            (
+                VariableKind::Domain,
+                "blog.example.org",
+                "https://blog.example.org",
+            ),
+            (VariableKind::Domain, "localhost", "-a.org"),
+            (VariableKind::Email, "ops@example.org", "ops"),
+            (VariableKind::Number, "12", "1.5"),
+            (VariableKind::Boolean, "false", "no"),
+            (VariableKind::Size, "512M", "big"),
+        ] {
+            assert_eq!(variable(kind).check_value(good), Ok(()));
+            assert!(variable(kind).check_value(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            variable(VariableKind::Domain)
+                .check_value("a b")
+                .unwrap_err()
+                .to_string(),
+            "V = \"a b\" is wrong: it is a domain, as blog.example.org"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Configs, secrets and `env_file` that a compose file takes from files. The engine's client would
+//! look for the files on the manager, so matou sends their content with the deploy. Swarm can't
+//! change a config or a secret, so their names hold a hash of the content.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use include_dir::Dir;
+use secrecy::{ExposeSecret, SecretString};
+use serde_yaml::{Mapping, Value};
+use sha2::{Digest, Sha256};
+
+use matou_base::text::InvalidInput;
+use matou_base::text::clean_line;
+
+/// Swarm's limits, bytes.
+const LARGEST_CONFIG: usize = 1_000 * 1024;
+const LARGEST_SECRET: usize = 500 * 1024;
+
+/// Where the files beside a stack file are.
+#[derive(Debug, Clone)]
+pub(super) enum StackFolder {
+    BuiltIn(&'static Dir<'static>),
+    Path(PathBuf),
+}
+
+impl StackFolder {
+    fn read_file(&self, name: &str) -> Result<Vec<u8>, InvalidInput> {
+        let path = Path::new(name);
+        match self {
+            Self::BuiltIn(dir) => {
+                let path: PathBuf = path
+                    .components()
+                    .filter(|c| *c != Component::CurDir)
+                    .collect();
+                let file = dir.get_file(&path);
+                let file = file.ok_or_else(|| format!("there is no file stacks/{name}"))?;
+                Ok(file.contents().to_vec())
+            }
+            Self::Path(folder) => read_file_below(folder, path),
+        }
+    }
+}
+
+/// Reads a file that a stack file names, from the folder of the stack file only. A stack file may
+/// come from the internet or from a repository: it must not get the operator's keys, or devices.
+///
+/// # Errors
+/// One sentence.
+fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> {
+    use std::io::Read as _;
+    // The folder of a bare `own.yml` is the empty path.
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let path = folder.join(name);
+    let failed = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
+    let real = path.canonicalize().map_err(failed)?;
+    if !real.starts_with(folder.canonicalize().map_err(failed)?) {
+        return Err(InvalidInput::new(format_args!(
+            "{} is not in {}, where the stack file is: a stack gets files of its own folder alone; copy it there",
+            clean_line(&name.display().to_string()),
+            folder.display()
+        )));
+    }
+    // Before it is opened: a pipe would be waited for.
+    if !std::fs::metadata(&real).map_err(failed)?.is_file() {
+        return Err(InvalidInput::new(format_args!(
+            "{} is no file",
+            path.display()
+        )));
+    }
+    let mut content = Vec::new();
+    let file = std::fs::File::open(&real).map_err(failed)?;
+    let most = LARGEST_CONFIG as u64 + 1;
+    file.take(most).read_to_end(&mut content).map_err(failed)?;
+    Ok(content)
+}
+
+/// A Swarm config that a stack needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededConfig {
+    /// As Swarm knows it, with a hash of the content.
+    pub name: String,
+    pub content: Vec<u8>,
+}
+
+/// A Swarm secret whose value stands in a file of the operator.
+#[derive(Debug, Clone)]
+pub struct FileSecret {
+    pub name: String,
+    pub value: SecretString,
+}
+
+/// The configs and secrets of a stack that were read from files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ExternalizedFiles {
+    pub configs: Vec<NeededConfig>,
+    pub secrets: Vec<FileSecret>,
+}
+
+/// Turns configs and secrets with `file` or `content` into external ones, and returns them. Files
+/// in `generated`, by path, replace those of the same paths.
+///
+/// # Errors
+/// The section and name, and a sentence: a file that can't be read, or is too large.
+pub(super) fn externalize_files(
+    app: &str,
+    compose: &mut Mapping,
+    folder: &StackFolder,
+    generated: &BTreeMap<String, SecretString>,
+) -> Result<ExternalizedFiles, (String, String, String)> {
+    let mut carried = ExternalizedFiles::default();
+    for (kind, largest) in [("configs", LARGEST_CONFIG), ("secrets", LARGEST_SECRET)] {
+        let Some(Value::Mapping(section)) = compose.get_mut(kind) else {
+            continue;
+        };
+        for (key, value) in section {
+            let key = key.as_str().unwrap_or_default().to_owned();
+            let Value::Mapping(entry) = value else {
+                continue;
+            };
+            let fail = |message: String| (kind.to_owned(), key.clone(), message);
+            let content = match (entry.get("file"), entry.get("content")) {
+                (Some(Value::String(file)), _) => {
+                    match generated.get(file.trim_start_matches("./")) {
+                        Some(text) => text.expose_secret().as_bytes().to_vec(),
+                        None => folder.read_file(file).map_err(|e| fail(e.to_string()))?,
+                    }
+                }
+                (None, Some(Value::String(text))) => text.clone().into_bytes(),
+                // The engine's client would read such a file on the manager, as root.
+                (Some(_), _) => return Err(fail("`file` is the path of a file".into())),
+                (None, _) => continue,
+            };
+            if content.is_empty() || content.len() > largest {
+                return Err(fail(format!(
+                    "{} bytes: Swarm takes 1 to {largest}",
+                    content.len()
+                )));
+            }
+            let digest = Sha256::digest(&content);
+            let hash: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
+            let name = format!("{app}_{key}_{hash}");
+            entry.remove("file");
+            entry.remove("content");
+            entry.insert("external".into(), true.into());
+            entry.insert("name".into(), name.as_str().into());
+            if kind == "configs" {
+                carried.configs.push(NeededConfig { name, content });
+            } else {
+                let text = String::from_utf8(content)
+                    .map_err(|_| fail("a secret from a file is text".into()))?;
+                carried.secrets.push(FileSecret {
+                    name,
+                    value: text.into(),
+                });
+            }
+        }
+    }
+    Ok(carried)
+}
+
+/// Merges the variables of `env_file` into `environment`, whose own values win.
+///
+/// # Errors
+/// One sentence: a file that can't be read, or a line without `=`.
+pub(super) fn merge_env_files(
+    service: &mut Mapping,
+    folder: &StackFolder,
+) -> Result<(), InvalidInput> {
+    let files: Vec<String> = match service.remove("env_file") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(file)) => vec![file],
+        Some(Value::Sequence(files)) => files
+            .iter()
+            .filter_map(|f| f.as_str().or_else(|| f.get("path")?.as_str()))
+            .map(str::to_owned)
+            .collect(),
+        Some(_) => return Err("`env_file` is a path or a list of paths".into()),
+    };
+    let mut all = std::collections::BTreeMap::new();
+    for file in files {
+        let bytes = folder.read_file(&file)?;
+        let text = String::from_utf8_lossy(&bytes);
+        for (i, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) = line
+                .split_once('=')
+                .ok_or_else(|| format!("{file}:{}: a line is NAME=VALUE", i + 1))?;
+            all.insert(name.trim().to_owned(), super::escape_dollars(value));
+        }
+    }
+    all.extend(super::labels::labels_from_value(service.get("environment")));
+    let map: Mapping = all.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+    service.insert("environment".into(), map.into());
+    Ok(())
+}

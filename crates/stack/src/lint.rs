@@ -1,0 +1,613 @@
+//! What is wrong, or not as it should be, with a compose file for Swarm: each with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_yaml::{Mapping, Value};
+
+use super::labels;
+use super::line_index::LineIndex;
+use super::traefik1;
+use matou_base::text::InvalidInput;
+use matou_config::find_nearest_name;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LintSeverity {
+    /// It can't be deployed, or not as it is meant.
+    Error,
+    Warning,
+}
+
+/// Something in a stack file that is wrong, or should be better.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LintFinding {
+    pub severity: LintSeverity,
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    pub message: String,
+}
+
+impl fmt::Display for LintFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            LintSeverity::Error => "error",
+            LintSeverity::Warning => "warning",
+        };
+        write!(
+            f,
+            "{}:{}: {severity}: {}",
+            self.file, self.line, self.message
+        )
+    }
+}
+
+/// Keys of a service that `docker stack deploy` refuses.
+/// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
+const REFUSED_KEYS: [(&str, &str); 8] = [
+    ("extends", "write the service out"),
+    ("volume_driver", "name the driver under volumes"),
+    ("volumes_from", "name the volume in both services"),
+    ("cpu_quota", "use deploy.resources.limits.cpus"),
+    ("cpu_shares", "use deploy.resources.limits.cpus"),
+    ("cpuset", "use deploy.placement"),
+    ("mem_limit", "use deploy.resources.limits.memory"),
+    ("memswap_limit", "use deploy.resources.limits.memory"),
+];
+
+/// Keys of a service that Swarm ignores.
+/// Source: docker/cli, cli/compose/types `UnsupportedProperties`, `DeprecatedProperties`.
+const IGNORED_KEYS: [&str; 19] = [
+    "build",
+    "cgroup_parent",
+    "cgroupns_mode",
+    "container_name",
+    "depends_on",
+    "devices",
+    "domainname",
+    "expose",
+    "external_links",
+    "ipc",
+    "links",
+    "mac_address",
+    "network_mode",
+    "pid",
+    "privileged",
+    "restart",
+    "security_opt",
+    "shm_size",
+    "userns_mode",
+];
+
+/// All other keys of a service in version 3.13 of the schema, which `docker stack deploy` reads.
+const SERVICE_KEYS: [&str; 34] = [
+    "cap_add",
+    "cap_drop",
+    "command",
+    "configs",
+    "credential_spec",
+    "deploy",
+    "dns",
+    "dns_search",
+    "entrypoint",
+    "env_file",
+    "environment",
+    "extra_hosts",
+    "healthcheck",
+    "hostname",
+    "image",
+    "init",
+    "isolation",
+    "labels",
+    "logging",
+    "networks",
+    "oom_score_adj",
+    "ports",
+    "read_only",
+    "secrets",
+    "stdin_open",
+    "stop_grace_period",
+    "stop_signal",
+    "sysctls",
+    "tmpfs",
+    "tty",
+    "ulimits",
+    "user",
+    "volumes",
+    "working_dir",
+];
+
+const TOP_LEVEL_KEYS: [&str; 6] = [
+    "version", "services", "networks", "volumes", "secrets", "configs",
+];
+
+const DEPLOY_KEYS: [&str; 9] = [
+    "mode",
+    "endpoint_mode",
+    "replicas",
+    "labels",
+    "rollback_config",
+    "update_config",
+    "resources",
+    "restart_policy",
+    "placement",
+];
+
+/// Most findings of each severity; more are left out.
+const MAX_FINDINGS: usize = 1_000;
+
+/// Longest sentence, bytes: it may hold a value of the file.
+const MAX_MESSAGE_BYTES: usize = 2_000;
+
+/// Most ports that a file may publish: those of three protocols.
+pub(super) const MOST_PORTS: usize = 3 * 65_535;
+
+/// What is said of a file that publishes more.
+pub(super) const TOO_MANY_PORTS: &str = "more ports are published than there are";
+
+/// Looks through a compose file whose variables were replaced and whose aliases were merged.
+pub(super) fn lint_compose(file: &str, places: &LineIndex, compose: &Mapping) -> Vec<LintFinding> {
+    let mut linter = Linter {
+        file,
+        places,
+        compose,
+        declared: ["networks", "secrets", "configs", "volumes"]
+            .map(|kind| {
+                (
+                    kind,
+                    section_entries(compose, kind).map(|(n, _)| n).collect(),
+                )
+            })
+            .into(),
+        hosts: BTreeMap::new(),
+        ports: BTreeMap::new(),
+        published: 0,
+        said: [0; 2],
+        found: Vec::new(),
+    };
+    linter.check_top_level();
+    let services = compose.get("services").and_then(Value::as_mapping);
+    for (name, service) in services.into_iter().flatten() {
+        let name = name.as_str().unwrap_or_default();
+        match service {
+            Value::Mapping(service) => linter.check_service(name, service),
+            _ => linter.add_error(
+                &["services", name],
+                format!("the service {name} is no mapping with an image"),
+            ),
+        }
+    }
+    if services.is_none_or(Mapping::is_empty) {
+        linter.add_error(
+            &["services"],
+            "a stack file has a mapping `services:`".into(),
+        );
+    }
+    let mut found = linter.found;
+    found.sort_by_key(|f| (f.line, f.severity));
+    found.dedup();
+    found
+}
+
+struct Linter<'a> {
+    file: &'a str,
+    places: &'a LineIndex,
+    compose: &'a Mapping,
+    /// Names at the top, by section.
+    declared: BTreeMap<&'static str, BTreeSet<&'a str>>,
+    /// Router of each rule.
+    hosts: BTreeMap<String, String>,
+    /// Service of each published port and protocol.
+    ports: BTreeMap<(u64, String), String>,
+    /// How many there are, the same ones too.
+    published: usize,
+    /// How many findings of each severity there were.
+    said: [usize; 2],
+    found: Vec<LintFinding>,
+}
+
+impl Linter<'_> {
+    fn add_finding(&mut self, severity: LintSeverity, path: &[&str], message: String) {
+        let said = &mut self.said[severity as usize];
+        *said += 1;
+        if *said > MAX_FINDINGS {
+            return;
+        }
+        let mut message = message;
+        if message.len() > MAX_MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+            message.push('…');
+        }
+        self.found.push(LintFinding {
+            severity,
+            file: self.file.to_owned(),
+            line: self.places.line_of(path),
+            message,
+        });
+    }
+
+    fn add_error(&mut self, path: &[&str], message: String) {
+        self.add_finding(LintSeverity::Error, path, message);
+    }
+
+    fn add_warning(&mut self, path: &[&str], message: String) {
+        self.add_finding(LintSeverity::Warning, path, message);
+    }
+
+    fn check_top_level(&mut self) {
+        for key in self.compose.keys().filter_map(Value::as_str) {
+            if TOP_LEVEL_KEYS.contains(&key) || key.starts_with("x-") {
+                continue;
+            }
+            let message = match (key, find_nearest_name(key, TOP_LEVEL_KEYS)) {
+                ("name" | "include", _) => format!(
+                    "`docker stack deploy` does not know `{key}`: take it out, the application is named when it is deployed"
+                ),
+                (_, Some(near)) => format!("a stack file has no `{key}`: did you mean `{near}`?"),
+                _ => format!(
+                    "a stack file has no `{key}`: it has {}",
+                    TOP_LEVEL_KEYS.join(", ")
+                ),
+            };
+            self.add_error(&[key], message);
+        }
+        for (name, config) in section_entries(self.compose, "configs") {
+            if config.get("content").is_some() {
+                self.add_error(
+                    &["configs", name, "content"],
+                    format!(
+                        "`docker stack deploy` does not know `content` of the config {name}: give it a file"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn check_service(&mut self, name: &str, service: &Mapping) {
+        for key in service.keys().filter_map(Value::as_str) {
+            let path = ["services", name, key];
+            if let Some((_, instead)) = REFUSED_KEYS.iter().find(|(k, _)| *k == key) {
+                self.add_error(&path, format!("Docker Swarm refuses `{key}`: {instead}"));
+            } else if key == "restart" {
+                self.add_warning(
+                    &path,
+                    "Docker Swarm goes by deploy.restart_policy, not by `restart`".into(),
+                );
+            } else if IGNORED_KEYS.contains(&key) {
+                self.add_warning(&path, format!("Docker Swarm ignores `{key}`"));
+            } else if !SERVICE_KEYS.contains(&key) && !key.starts_with("x-") {
+                let hint = find_nearest_name(key, SERVICE_KEYS)
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                self.add_error(&path, format!("a service has no `{key}`{hint}"));
+            }
+        }
+        self.check_image(name, service);
+        self.check_references(name, service);
+        self.check_healthcheck(name, service);
+        self.check_ports(name, service);
+        self.check_deploy(name, service);
+        self.check_labels(name, service);
+    }
+
+    fn check_image(&mut self, name: &str, service: &Mapping) {
+        let path = ["services", name, "image"];
+        match service.get("image").and_then(Value::as_str) {
+            None | Some("") => self.add_error(
+                &path,
+                format!("the service {name} has no image: Docker Swarm does not build"),
+            ),
+            Some(image) => {
+                if let Some(what) = find_unpinned_reason(image) {
+                    self.add_warning(
+                        &path,
+                        format!("the image {image} {what}: pin a version, so that a redeploy is no surprise"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Checks that networks, secrets, configs and volumes of a service are declared at the top.
+    fn check_references(&mut self, name: &str, service: &Mapping) {
+        for kind in ["networks", "secrets", "configs"] {
+            for (used, key) in list_references(service.get(kind)) {
+                let implied = kind == "networks" && used == "default";
+                if !implied && !self.is_declared(kind, used) {
+                    let path = ["services", name, kind, &key];
+                    self.add_error(
+                        &path,
+                        format!(
+                            "{used} is not among the {kind} of the file: declare it under `{kind}:`"
+                        ),
+                    );
+                }
+            }
+        }
+        for (index, source) in list_named_volumes(service) {
+            if !self.is_declared("volumes", &source) {
+                let path = ["services", name, "volumes", &index];
+                self.add_error(
+                    &path,
+                    format!("the volume {source} is not declared: add it under `volumes:`"),
+                );
+            }
+        }
+    }
+
+    fn is_declared(&self, kind: &str, name: &str) -> bool {
+        self.declared.get(kind).is_some_and(|d| d.contains(name))
+    }
+
+    fn check_healthcheck(&mut self, name: &str, service: &Mapping) {
+        let job = service
+            .get("deploy")
+            .and_then(|d| d.get("mode"))
+            .and_then(Value::as_str)
+            .is_some_and(|m| m.ends_with("-job"));
+        let disabled = service
+            .get("healthcheck")
+            .is_some_and(|h| h.get("disable").is_some());
+        if service.get("healthcheck").is_none() && !job {
+            self.add_warning(
+                &["services", name],
+                format!("{name} has no healthcheck: Swarm can't tell when it hangs (or say `healthcheck: {{disable: true}}` where the image can't)"),
+            );
+        } else if !disabled && !job {
+            let test = service.get("healthcheck").and_then(|h| h.get("test"));
+            if test.is_none() {
+                self.add_warning(
+                    &["services", name, "healthcheck"],
+                    format!("the healthcheck of {name} has no test"),
+                );
+            }
+        }
+    }
+
+    fn check_ports(&mut self, name: &str, service: &Mapping) {
+        let ports = service.get("ports").and_then(Value::as_sequence);
+        for (i, port) in ports.into_iter().flatten().enumerate() {
+            let index = i.to_string();
+            let path = ["services", name, "ports", &index];
+            match parse_published_ports(port) {
+                Ok(published) => {
+                    self.published += published.len();
+                    if self.published > MOST_PORTS {
+                        self.add_error(&path, TOO_MANY_PORTS.into());
+                        return;
+                    }
+                    for port in published {
+                        if let Some(other) = self.ports.insert(port.clone(), name.to_owned()) {
+                            self.add_error(
+                                &path,
+                                format!("{other} publishes {}/{} already", port.0, port.1),
+                            );
+                        }
+                    }
+                }
+                Err(text) => self.add_error(
+                    &path,
+                    format!("`{text}` is no port: write \"8080:80\" in quotes"),
+                ),
+            }
+        }
+    }
+
+    fn check_deploy(&mut self, name: &str, service: &Mapping) {
+        let deploy = service.get("deploy").and_then(Value::as_mapping);
+        for key in deploy
+            .into_iter()
+            .flat_map(Mapping::keys)
+            .filter_map(Value::as_str)
+        {
+            if !DEPLOY_KEYS.contains(&key) && !key.starts_with("x-") {
+                let hint = find_nearest_name(key, DEPLOY_KEYS)
+                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
+                self.add_error(
+                    &["services", name, "deploy", key],
+                    format!("`deploy` has no `{key}`{hint}"),
+                );
+            }
+        }
+        let limit = |key: &str| {
+            let resources = deploy.and_then(|d| d.get("resources"))?;
+            resources.get("limits")?.get(key).filter(|v| !v.is_null())
+        };
+        for key in ["memory", "cpus"] {
+            if limit(key).is_none() {
+                self.add_warning(
+                    &["services", name, "deploy"],
+                    format!("{name} has no limit of {key}: it can take the whole node (deploy.resources.limits.{key})"),
+                );
+            }
+        }
+    }
+
+    fn check_labels(&mut self, name: &str, service: &Mapping) {
+        let outside = labels::labels_from_value(service.get("labels"));
+        if outside.keys().any(|l| l.starts_with("traefik.")) {
+            self.add_warning(
+                &["services", name, "labels"],
+                format!("Traefik reads labels of {name} under `deploy:`, not beside it"),
+            );
+        }
+        let labels = labels::deploy_labels(service);
+        let path = ["services", name, "deploy", "labels"];
+        if let Some(old) = labels.keys().find(|l| traefik1::is_traefik1_label(l)) {
+            self.add_warning(
+                &path,
+                format!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
+            );
+            return;
+        }
+        if labels.keys().any(|l| l.starts_with("traefik.docker."))
+            && labels.keys().any(|l| l.starts_with("traefik.swarm."))
+        {
+            self.add_error(
+                &path,
+                format!("{name} has labels traefik.docker.* and traefik.swarm.*: Traefik skips such a service; keep traefik.swarm.*"),
+            );
+        }
+        let port = labels.keys().any(|l| {
+            l.starts_with("traefik.http.services.") && l.ends_with(".loadbalancer.server.port")
+        });
+        let mut without_rule = BTreeSet::new();
+        for (label, value) in &labels {
+            let Some((router, option)) = labels::split_router_label(label) else {
+                continue;
+            };
+            if !labels.contains_key(&format!("traefik.http.routers.{router}.rule")) {
+                without_rule.insert(router.to_owned());
+            }
+            if option != "rule" {
+                continue;
+            }
+            if !port {
+                self.add_error(
+                    &path,
+                    format!("the router {router} leads to no port: add traefik.http.services.{router}.loadbalancer.server.port"),
+                );
+            }
+            let entry_points = labels
+                .get(&format!("traefik.http.routers.{router}.entrypoints"))
+                .map_or("", String::as_str);
+            let rule = format!("{value} on {entry_points}");
+            if let Some(other) = self.hosts.insert(rule, router.to_owned()) {
+                self.add_error(
+                    &path,
+                    format!("the routers {other} and {router} have the same rule {value}"),
+                );
+            }
+        }
+        for router in without_rule {
+            self.add_warning(
+                &path,
+                format!("the router {router} has no rule: is its name misspelt?"),
+            );
+        }
+    }
+}
+
+/// Why an image is not pinned, if it is not.
+fn find_unpinned_reason(image: &str) -> Option<&'static str> {
+    if image.contains('@') {
+        return None;
+    }
+    match image.rsplit('/').next().and_then(|n| n.split_once(':')) {
+        None => Some("has no tag"),
+        Some((_, "latest")) => Some("is whatever is the latest"),
+        Some(_) => None,
+    }
+}
+
+/// Iterates over the entries of a section at the top of the file.
+pub(super) fn section_entries<'a>(
+    compose: &'a Mapping,
+    name: &str,
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    compose
+        .get(name)
+        .and_then(Value::as_mapping)
+        .into_iter()
+        .flatten()
+        .filter_map(|(k, v)| Some((k.as_str()?, v)))
+}
+
+/// Lists the names in a list or mapping of references, with the key or index of each.
+pub(super) fn list_references(value: Option<&Value>) -> Vec<(&str, String)> {
+    match value {
+        Some(Value::Sequence(items)) => items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| {
+                let name = item.as_str().or_else(|| item.get("source")?.as_str())?;
+                Some((name, i.to_string()))
+            })
+            .collect(),
+        Some(Value::Mapping(map)) => map
+            .keys()
+            .filter_map(|k| Some((k.as_str()?, k.as_str()?.to_owned())))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Lists the named volumes that a service mounts, with the index of each.
+pub(super) fn list_named_volumes(service: &Mapping) -> Vec<(String, String)> {
+    let volumes = service.get("volumes").and_then(Value::as_sequence);
+    let mut named = Vec::new();
+    for (i, volume) in volumes.into_iter().flatten().enumerate() {
+        let source = match volume {
+            Value::String(short) => match short.split_once(':') {
+                Some((source, _)) => source,
+                // A path alone is an anonymous volume.
+                None => continue,
+            },
+            long if long
+                .get("type")
+                .and_then(Value::as_str)
+                .is_none_or(|t| t == "volume") =>
+            {
+                match long.get("source").and_then(Value::as_str) {
+                    Some(source) => source,
+                    None => continue,
+                }
+            }
+            _ => continue,
+        };
+        if !source.starts_with(['/', '.', '~', '$', '{']) && !source.is_empty() {
+            named.push((i.to_string(), source.to_owned()));
+        }
+    }
+    named
+}
+
+/// Parses an entry of `ports`: the published ports, with their protocol. Fails with its text.
+pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, InvalidInput> {
+    match port {
+        Value::Mapping(long) => {
+            let protocol = long
+                .get("protocol")
+                .and_then(Value::as_str)
+                .unwrap_or("tcp");
+            let published = long.get("published").and_then(|p| match p {
+                Value::Number(n) => n.as_u64(),
+                Value::String(s) => s.parse().ok(),
+                _ => None,
+            });
+            Ok(published
+                .map(|p| (p, protocol.to_owned()))
+                .into_iter()
+                .collect())
+        }
+        Value::Number(_) => Ok(Vec::new()),
+        Value::String(short) => {
+            let (ports, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
+            let protocol = protocol.to_ascii_lowercase();
+            if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+                return Err(InvalidInput::new(short));
+            }
+            // An address may stand before; Swarm ignores it.
+            let mut parts = ports.rsplitn(3, ':');
+            let target = parts.next().unwrap_or_default();
+            let Some(published) = parts.next() else {
+                return match parse_port_range(target) {
+                    Some(_) => Ok(Vec::new()),
+                    None => Err(InvalidInput::new(short)),
+                };
+            };
+            match (parse_port_range(target), parse_port_range(published)) {
+                (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.clone())).collect()),
+                _ => Err(InvalidInput::new(short)),
+            }
+        }
+        other => Err(InvalidInput::new(format_args!("{other:?}"))),
+    }
+}
+
+fn parse_port_range(text: &str) -> Option<std::ops::RangeInclusive<u64>> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+    (from <= to && to <= 65_535).then_some(from..=to)
+}

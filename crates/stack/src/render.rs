@@ -1,0 +1,592 @@
+//! Renders a stack file into the compose file for `docker stack deploy`.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde_yaml::{Mapping, Value};
+use sha2::{Digest, Sha256};
+
+use super::catalogue::StackFile;
+use super::edge_settings::EdgeSettings;
+use super::extension::{HttpCheck, SecretSpec};
+use super::files::{self, FileSecret, NeededConfig};
+use super::interpolate::{InterpolationError, escape_dollars, interpolate};
+use super::line_index::LineIndex;
+use super::lint::{
+    LintFinding, LintSeverity, MOST_PORTS, TOO_MANY_PORTS, lint_compose, list_references,
+    parse_published_ports, section_entries,
+};
+use super::requirements::{self, ServiceRequirements};
+use super::safety;
+use super::traefik1::Labels;
+use super::volumes::{self, StackVolumes};
+use super::{AppFile, StackError, labels, traefik1};
+use matou_config::{Config, EdgeConfig, StorageConfig, find_nearest_name};
+
+/// Label on each service with the hash of what was deployed.
+pub const HASH_LABEL: &str = "org.matou.hash";
+
+/// Compose file version for files that name none: engines before 23 refuse those.
+const COMPOSE_VERSION: &str = "3.8";
+
+/// Most text of all services together with what they refer to, bytes.
+const MOST_HASHED: usize = 64 << 20;
+
+/// Most text in all values together, bytes.
+const MOST_TEXT: usize = 8 << 20;
+
+/// Keys whose values are numbers or booleans, also when they come from a variable, which is text.
+/// Source: docker/cli, cli/compose/loader/interpolate.go.
+const TYPED_KEYS: [&str; 21] = [
+    "attachable",
+    "disable",
+    "external",
+    "hard",
+    "init",
+    "internal",
+    "max_attempts",
+    "max_failure_ratio",
+    "max_replicas_per_node",
+    "mode",
+    "nocopy",
+    "parallelism",
+    "pids",
+    "published",
+    "read_only",
+    "replicas",
+    "retries",
+    "size",
+    "soft",
+    "target",
+    "tty",
+];
+
+/// What a stack is rendered for.
+#[derive(Debug, Clone)]
+pub struct RenderTarget<'a> {
+    pub storage: &'a StorageConfig,
+    pub edge: &'a EdgeConfig,
+    /// The version in use of each generated secret; the first where there is none.
+    pub secrets: BTreeMap<String, u32>,
+    pub edge_settings: EdgeSettings,
+    /// Images in the place of those of the file, by service.
+    pub images: BTreeMap<String, String>,
+    /// Where every service runs, in the form that [`super::place_constraint`] takes.
+    pub place: Option<String>,
+    /// Files that were written from the fleet, by their paths beside the stack file.
+    pub files: BTreeMap<String, SecretString>,
+}
+
+impl<'a> RenderTarget<'a> {
+    /// Makes the target of an application, from its file.
+    pub fn for_app(config: &'a Config, file: &AppFile) -> Self {
+        Self {
+            edge_settings: file.edge.clone(),
+            images: file.images.clone(),
+            place: file.place.clone(),
+            ..Self::for_fleet(config)
+        }
+    }
+
+    /// The fleet of a configuration, for an application that has no secrets yet.
+    pub fn for_fleet(config: &'a Config) -> Self {
+        Self {
+            storage: &config.storage,
+            edge: &config.edge,
+            secrets: BTreeMap::new(),
+            edge_settings: EdgeSettings::default(),
+            images: BTreeMap::new(),
+            place: None,
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// A stack, ready for the engine.
+#[derive(Debug, Clone, Default)]
+pub struct RenderedStack {
+    pub yaml: String,
+    pub services: Vec<RenderedService>,
+    /// What is not as it should be.
+    pub findings: Vec<LintFinding>,
+    /// What was changed in the file on the way; a sentence each.
+    pub notes: Vec<String>,
+    pub volumes: StackVolumes,
+    /// Swarm configs and secrets with the content of files.
+    pub configs: Vec<NeededConfig>,
+    pub file_secrets: Vec<FileSecret>,
+    /// Secrets that are generated when they do not exist yet.
+    pub secrets: Vec<NeededSecret>,
+    /// External networks, as Swarm knows them.
+    pub networks: Vec<String>,
+    /// How many networks the engine makes for the stack.
+    pub own_networks: usize,
+    /// Folders of the nodes that are mounted as bind mounts; the engine does not make them.
+    pub binds: Vec<std::path::PathBuf>,
+    /// Host names of all routers.
+    pub domains: Vec<String>,
+    /// Published ports with their protocols.
+    pub ports: Vec<(u64, String)>,
+    /// The check by which the application is well; `None` without a domain.
+    pub check: Option<HttpCheck>,
+}
+
+/// A generated secret that a stack needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededSecret {
+    pub spec: SecretSpec,
+    pub version: u32,
+    /// As Swarm knows it.
+    pub swarm_name: String,
+}
+
+/// One service of a rendered stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedService {
+    /// Without the application's name.
+    pub name: String,
+    pub image: String,
+    /// `None` for a global service.
+    pub replicas: Option<u64>,
+    /// What one task requires of its node.
+    pub requirements: ServiceRequirements,
+    /// Hash of everything that the file says of the service.
+    pub hash: String,
+    /// Labels and environment, for comparing.
+    pub labels: Labels,
+    pub environment: Labels,
+}
+
+pub(super) fn render_stack_file(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+) -> Result<RenderedStack, StackError> {
+    require_new_app_name(app)?;
+    check_variables(stack, variables)?;
+    let mut value: Value = serde_yaml::from_str(&stack.text)
+        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+    value
+        .apply_merge()
+        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+    safety::strip_yaml_tags(&mut value);
+    let Value::Mapping(mut file) = value else {
+        let message = "a stack file begins with `services:`".to_owned();
+        return Err(StackError::at_first_occurrence(
+            &stack.file,
+            &stack.text,
+            "",
+            message,
+        ));
+    };
+    file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
+    let lookup = |name: &str| {
+        let declared = || {
+            let declared = stack.extension.variables.iter().find(|v| v.name == name)?;
+            declared.default.clone()
+        };
+        variables
+            .get(name)
+            .cloned()
+            .or_else(declared)
+            .or_else(|| built_in_variable(name, app, target.edge))
+    };
+    let mut room = MOST_TEXT;
+    for (key, value) in &mut file {
+        if key.as_str() != Some("version") {
+            interpolate_values(value, key.as_str().unwrap_or(""), &lookup, &mut room)
+                .map_err(|e| locate_interpolation_error(stack, &e))?;
+        }
+    }
+    convert_octal_modes(&mut file);
+    let places = LineIndex::parse(&stack.text);
+    let at = |path: &[&str], message: String| StackError::At {
+        file: stack.file.clone(),
+        line: places.line_of(path),
+        message,
+    };
+    let mut out = RenderedStack {
+        findings: lint_compose(&stack.file, &places, &file),
+        ..RenderedStack::default()
+    };
+    let said = |(place, message): safety::LocatedMessage| {
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        (places.line_of(&place), message)
+    };
+    safety::check_names_and_mounts(&stack.extension, &file, target.storage).map_err(|e| {
+        let (line, message) = said(e);
+        let file = stack.file.clone();
+        StackError::At {
+            file,
+            line,
+            message,
+        }
+    })?;
+    // Built-in stacks are known, and need no warnings.
+    if !matches!(stack.folder, files::StackFolder::BuiltIn(_)) {
+        for (line, message) in safety::list_node_access(&file, target.storage)
+            .into_iter()
+            .map(said)
+        {
+            out.findings.push(LintFinding {
+                severity: LintSeverity::Warning,
+                file: stack.file.clone(),
+                line,
+                message,
+            });
+        }
+    }
+    file.entry("version".into())
+        .or_insert_with(|| COMPOSE_VERSION.into());
+    let carried = files::externalize_files(app, &mut file, &stack.folder, &target.files).map_err(
+        |(kind, name, message)| {
+            let text = format!("{name} of {kind}: {message}");
+            at(&[&kind, &name, "file"], text)
+        },
+    )?;
+    (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
+    out.secrets = name_generated_secrets(stack, app, &mut file, target)
+        .map_err(|(name, message)| at(&["secrets", &name], message))?;
+    out.volumes = volumes::render_volumes(app, &mut file, target.storage);
+    out.notes.append(&mut out.volumes.notes);
+    out.networks = list_external_networks(&file);
+    out.own_networks = count_own_networks(&file);
+    out.binds = list_bind_folders(&file);
+    render_services(stack, app, &mut file, target, &places, &mut out)?;
+    out.check =
+        (!out.domains.is_empty()).then(|| stack.extension.check.clone().unwrap_or_default());
+    out.yaml = serde_yaml::to_string(&file)
+        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+    Ok(out)
+}
+
+/// Returns a variable that every stack has without declaring it.
+fn built_in_variable(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
+    Some(match name {
+        "APP" => app.to_owned(),
+        // What the edge serves.
+        "SCHEME" => "https".to_owned(),
+        "RESOLVER" => edge.resolver.clone(),
+        "ACME_EMAIL" => edge.email.clone()?,
+        _ => return None,
+    })
+}
+
+/// Names that [`built_in_variable`] knows.
+const BUILT_IN_VARIABLES: [&str; 4] = ["APP", "SCHEME", "RESOLVER", "ACME_EMAIL"];
+
+/// Names the secrets that matou generates after this application and version. Returns them.
+fn name_generated_secrets(
+    stack: &StackFile,
+    app: &str,
+    file: &mut Mapping,
+    target: &RenderTarget<'_>,
+) -> Result<Vec<NeededSecret>, (String, String)> {
+    let mut needed = Vec::new();
+    for spec in &stack.extension.secrets {
+        let section = file
+            .get_mut("secrets")
+            .and_then(|s| s.get_mut(spec.name.as_str()));
+        let Some(Value::Mapping(entry)) = section else {
+            let message = format!(
+                "x-matou makes the secret {0}: declare it under `secrets:` as `{0}: {{external: true}}`",
+                spec.name
+            );
+            return Err((spec.name.clone(), message));
+        };
+        let version = target.secrets.get(&spec.name).copied().unwrap_or(1);
+        let swarm_name = format!("{app}_{}_v{version}", spec.name);
+        entry.insert("external".into(), true.into());
+        entry.insert("name".into(), swarm_name.as_str().into());
+        needed.push(NeededSecret {
+            spec: spec.clone(),
+            version,
+            swarm_name,
+        });
+    }
+    Ok(needed)
+}
+
+/// External networks, as Swarm knows them.
+fn list_external_networks(file: &Mapping) -> Vec<String> {
+    external_networks_by_key(file).into_values().collect()
+}
+
+/// Returns the external networks by their key in the file. Older files write `external: {name: x}`.
+fn external_networks_by_key(file: &Mapping) -> BTreeMap<String, String> {
+    section_entries(file, "networks")
+        .filter_map(|(key, network)| {
+            let external = network.get("external")?;
+            let named = |v: &Value| v.get("name").and_then(Value::as_str).map(str::to_owned);
+            let name = match external {
+                Value::Bool(true) => Some(named(network).unwrap_or_else(|| key.to_owned())),
+                Value::Mapping(_) => named(external),
+                _ => None,
+            }?;
+            Some((key.to_owned(), name))
+        })
+        .collect()
+}
+
+/// Counts the networks that are made with the stack: those declared, and the default network when a
+/// service names none.
+fn count_own_networks(file: &Mapping) -> usize {
+    let declared = section_entries(file, "networks").count() - external_networks_by_key(file).len();
+    let default = section_entries(file, "services")
+        .any(|(_, s)| list_references(s.get("networks")).is_empty());
+    declared + usize::from(default)
+}
+
+/// Lists the absolute paths of nodes that services mount. A path with a file's extension is taken
+/// for a file, and left out.
+fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for (_, service) in section_entries(file, "services") {
+        let volumes = service.get("volumes").and_then(Value::as_sequence);
+        for volume in volumes.into_iter().flatten() {
+            let source = match volume {
+                Value::String(short) => short.split(':').next(),
+                long if long.get("type").and_then(Value::as_str) == Some("bind") => {
+                    long.get("source").and_then(Value::as_str)
+                }
+                _ => None,
+            };
+            let path = source.filter(|s| s.starts_with('/') && !s.contains(['$', '{']));
+            let path = path.map(std::path::PathBuf::from);
+            found.extend(path.filter(|p| p.extension().is_none()));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn require_new_app_name(app: &str) -> Result<(), StackError> {
+    Ok(super::app_name::check_new_app_name(app)?)
+}
+
+/// Checks the given variables. A misspelt name is an error: else the default would be deployed.
+fn check_variables(stack: &StackFile, given: &BTreeMap<String, String>) -> Result<(), StackError> {
+    let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
+    for name in given.keys() {
+        let known = declared().any(|d| d == name) || BUILT_IN_VARIABLES.contains(&name.as_str());
+        if !known && !mentions_variable(&stack.text, name) {
+            let hint = find_nearest_name(name, declared())
+                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            return Err(StackError::Other(format!(
+                "the stack {} has no variable {name}{hint}",
+                stack.name
+            )));
+        }
+    }
+    for variable in &stack.extension.variables {
+        let missing = variable.required
+            && variable.default.is_none()
+            && given.get(&variable.name).is_none_or(String::is_empty);
+        if missing {
+            return Err(StackError::Required {
+                name: variable.name.clone(),
+                help: variable.help.clone(),
+            });
+        }
+        if let Some(value) = given.get(&variable.name) {
+            variable.check_value(value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `$NAME` or `${NAME` stands in the text.
+fn mentions_variable(text: &str, name: &str) -> bool {
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split('$').skip(1).any(|rest| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.strip_prefix(name)
+            .is_some_and(|after| !after.starts_with(part_of_name))
+    })
+}
+
+fn locate_interpolation_error(stack: &StackFile, error: &InterpolationError) -> StackError {
+    let needle = match error {
+        InterpolationError::Required { name, .. } => format!("${{{name}"),
+        InterpolationError::Invalid(what) => what.clone(),
+        InterpolationError::TooLong | InterpolationError::TooDeep => "$".to_owned(),
+    };
+    StackError::at_first_occurrence(&stack.file, &stack.text, &needle, error.to_string())
+}
+
+/// Converts the octal `mode` of configs and secrets (`0400`) to a number. Today's YAML takes it for
+/// text, which the engine's client refuses.
+fn convert_octal_modes(file: &mut Mapping) {
+    let services = file.get_mut("services").and_then(Value::as_mapping_mut);
+    for service in services.into_iter().flat_map(|s| s.values_mut()) {
+        for kind in ["configs", "secrets"] {
+            let entries = service.get_mut(kind).and_then(Value::as_sequence_mut);
+            let modes = entries.into_iter().flatten();
+            for mode in modes.filter_map(|entry| entry.get_mut("mode")) {
+                let octal = mode.as_str().filter(|text| text.starts_with('0'));
+                if let Some(bits) = octal.and_then(|text| u32::from_str_radix(text, 8).ok()) {
+                    *mode = bits.into();
+                }
+            }
+        }
+    }
+}
+
+/// Interpolates every string value. Keys stay as they are, as Docker leaves them.
+fn interpolate_values(
+    value: &mut Value,
+    key: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    room: &mut usize,
+) -> Result<(), InterpolationError> {
+    match value {
+        Value::String(text) => {
+            let new = interpolate(text, lookup)?;
+            *room = room
+                .checked_sub(new.len())
+                .ok_or(InterpolationError::TooLong)?;
+            if new != *text && TYPED_KEYS.contains(&key) {
+                // The text of a number or boolean; anything else stays text.
+                *value = match serde_yaml::from_str(&new) {
+                    Ok(typed @ (Value::Number(_) | Value::Bool(_))) => typed,
+                    _ => Value::String(escape_dollars(&new)),
+                };
+            } else {
+                // Docker interpolates the rendered file once more.
+                *text = escape_dollars(&new);
+            }
+        }
+        Value::Sequence(items) => {
+            for item in items {
+                interpolate_values(item, key, lookup, room)?;
+            }
+        }
+        Value::Mapping(map) => {
+            for (key, value) in map {
+                interpolate_values(value, key.as_str().unwrap_or(""), lookup, room)?;
+            }
+        }
+        Value::Tagged(tagged) => interpolate_values(&mut tagged.value, key, lookup, room)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Gives each service its labels, and adds it to the rendered stack's list.
+fn render_services(
+    stack: &StackFile,
+    app: &str,
+    file: &mut Mapping,
+    target: &RenderTarget<'_>,
+    places: &LineIndex,
+    out: &mut RenderedStack,
+) -> Result<(), StackError> {
+    // The hash of a service includes what it refers to: a new version of a secret, or new content
+    // of a config, changes it.
+    let declared: Vec<(&str, Mapping)> = ["configs", "secrets", "networks"]
+        .into_iter()
+        .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
+        .collect();
+    let externals = external_networks_by_key(file);
+    let mut hashed = 0;
+    let Some(Value::Mapping(services)) = file.get_mut("services") else {
+        return Ok(());
+    };
+    for (name, service) in services {
+        let name = name.as_str().unwrap_or_default().to_owned();
+        let at = |path: &[&str], message: String| StackError::At {
+            file: stack.file.clone(),
+            line: places.line_of(path),
+            message,
+        };
+        let Value::Mapping(service) = service else {
+            continue;
+        };
+        if let Some(image) = target.images.get(&name) {
+            service.insert("image".into(), image.as_str().into());
+        }
+        if let Some(place) = &target.place {
+            requirements::set_place_constraint(service, &requirements::place_constraint(place));
+        }
+        files::merge_env_files(service, &stack.folder)
+            .map_err(|e| at(&["services", &name, "env_file"], e.to_string()))?;
+        // Docker interpolates labels once more, so they are compared without its escapes.
+        let plain = |labels: Labels| -> Labels {
+            labels
+                .into_iter()
+                .map(|(k, v)| (k, v.replace("$$", "$")))
+                .collect()
+        };
+        let id = format!("{app}-{name}");
+        let old = plain(labels::deploy_labels(service));
+        let path = ["services", name.as_str(), "deploy", "labels"];
+        let migrated = traefik1::migrate_labels(
+            &old,
+            traefik1::RouterTarget {
+                id: &id,
+                resolver: &target.edge.resolver,
+            },
+        )
+        .map_err(|e| at(&path, e.to_string()))?;
+        if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
+            out.notes.push(format!(
+                "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
+            ));
+        }
+        out.notes.extend(migrated.notes);
+        let mut labels = migrated.labels;
+        target.edge_settings.apply_to_labels(app, &mut labels);
+        out.domains
+            .extend(matou_model::domains_from_labels(&labels));
+        let escaped = labels
+            .iter()
+            .map(|(k, v)| (k.clone(), escape_dollars(v)))
+            .collect();
+        labels::set_deploy_labels(service, &escaped);
+
+        let mut text = serde_yaml::to_string(service)
+            .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+        for (kind, section) in &declared {
+            for (used, _) in list_references(service.get(*kind)) {
+                let entry = section.get(used).unwrap_or(&Value::Null);
+                text.push_str(&serde_yaml::to_string(entry).unwrap_or_default());
+            }
+        }
+        hashed += text.len();
+        if hashed > MOST_HASHED {
+            let message = format!("its services refer to more than {} MiB", MOST_HASHED >> 20);
+            return Err(at(&["services", &name], message));
+        }
+        let digest = Sha256::digest(text);
+        let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+        let mut stamped = escaped.clone();
+        stamped.insert(HASH_LABEL.into(), hash.clone());
+        labels::set_deploy_labels(service, &stamped);
+
+        let deploy = |key: &str| service.get("deploy").and_then(|d| d.get(key));
+        let global = deploy("mode").and_then(Value::as_str) == Some("global");
+        let replicas = deploy("replicas").and_then(Value::as_u64).unwrap_or(1);
+        let ports = service.get("ports").and_then(Value::as_sequence);
+        for port in ports.into_iter().flatten() {
+            out.ports
+                .extend(parse_published_ports(port).unwrap_or_default());
+            if out.ports.len() > MOST_PORTS {
+                return Err(at(&["services", &name, "ports"], TOO_MANY_PORTS.into()));
+            }
+        }
+        out.services.push(RenderedService {
+            image: labels::scalar_text(service.get("image").unwrap_or(&Value::Null)),
+            replicas: (!global).then_some(replicas),
+            requirements: requirements::service_requirements(service, &externals),
+            hash,
+            labels,
+            environment: plain(labels::labels_from_value(service.get("environment"))),
+            name,
+        });
+    }
+    out.domains.sort();
+    out.domains.dedup();
+    Ok(())
+}

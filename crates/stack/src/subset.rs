@@ -1,0 +1,82 @@
+//! Parts of a rendered stack: some of its services, or all without access from outside.
+
+use serde_yaml::{Mapping, Value};
+
+use super::{HASH_LABEL, RenderedStack, StackError, labels};
+
+impl RenderedStack {
+    /// Keeps only the services of these names. Networks, volumes and secrets stay declared; the
+    /// engine makes only those that are used.
+    ///
+    /// # Errors
+    /// When what was rendered is no compose file.
+    pub fn keep_services(&mut self, names: &[String]) -> Result<(), StackError> {
+        let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
+        let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
+        if let Some(Value::Mapping(services)) = file.get_mut("services") {
+            services.retain(|name, _| {
+                let name = name.as_str().unwrap_or_default();
+                names.iter().any(|n| n == name)
+            });
+        }
+        self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
+        self.services.retain(|s| names.contains(&s.name));
+        Ok(())
+    }
+
+    /// Removes what makes the services reachable from outside: published ports and labels.
+    ///
+    /// # Errors
+    /// The rendered text is no compose file.
+    pub fn isolate_services(&mut self) -> Result<(), StackError> {
+        let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
+        let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
+        let services = file.get_mut("services").and_then(Value::as_mapping_mut);
+        for (name, service) in services.into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default();
+            let known = self.services.iter().find(|s| s.name == name);
+            if let (Value::Mapping(service), Some(known)) = (service, known) {
+                service.remove("ports");
+                service.remove("labels");
+                // The hash stays, so that a later deploy can compare it.
+                let only = [(HASH_LABEL.to_owned(), known.hash.clone())].into();
+                labels::set_deploy_labels(service, &only);
+            }
+        }
+        self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
+        self.ports.clear();
+        self.domains.clear();
+        self.check = None;
+        for service in &mut self.services {
+            service.labels.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Catalogue, RenderTarget};
+    use matou_config::Config;
+
+    #[test]
+    fn the_database_of_a_stack_alone() {
+        let catalogue = Catalogue::load(None).unwrap();
+        let config = Config::this_machine();
+        let variables = [("DOMAIN".to_owned(), "b.example.org".to_owned())].into();
+        let mut rendered = catalogue
+            .render_stack(
+                "ghost",
+                "blog",
+                &variables,
+                &RenderTarget::for_fleet(&config),
+            )
+            .unwrap();
+        rendered.keep_services(&["db".to_owned()]).unwrap();
+        assert!(rendered.yaml.contains("db:") && !rendered.yaml.contains("traefik.enable"));
+        assert_eq!(rendered.services.len(), 1);
+        rendered.isolate_services().unwrap();
+        assert!(!rendered.yaml.contains("traefik.enable") && !rendered.yaml.contains("ports"));
+        assert!(rendered.yaml.contains(&rendered.services[0].hash));
+    }
+}

@@ -1,0 +1,216 @@
+//! How the named volumes of a stack reach every node. `[storage] driver` decides; a volume with a
+//! driver of its own keeps it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_yaml::{Mapping, Value};
+
+use super::labels::scalar_text;
+use matou_config::{StorageConfig, StorageDriver};
+
+/// The volumes of a rendered stack.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StackVolumes {
+    /// As the engine names them, with the folder on the storage node that holds each, if one does.
+    pub named: Vec<(String, Option<PathBuf>)>,
+    /// How the engine mounts each volume.
+    pub definitions: Vec<VolumeDefinition>,
+    /// What was done to the file; a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// How the engine mounts a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VolumeDefinition {
+    /// As the engine names it.
+    pub name: String,
+    pub driver: String,
+    pub options: BTreeMap<String, String>,
+}
+
+impl VolumeDefinition {
+    fn from_volume(name: &str, volume: &Mapping) -> Self {
+        let options = volume.get("driver_opts").and_then(Value::as_mapping);
+        let options = options.into_iter().flatten();
+        // Docker's own interpolation removes these escapes.
+        let plain = |v: &Value| scalar_text(v).replace("$$", "$");
+        Self {
+            name: name.to_owned(),
+            driver: volume.get("driver").map_or("local".into(), scalar_text),
+            options: options.map(|(k, v)| (scalar_text(k), plain(v))).collect(),
+        }
+    }
+}
+
+/// Gives the volumes of the file the fleet's driver. Returns how each is mounted.
+pub(super) fn render_volumes(
+    app: &str,
+    compose: &mut Mapping,
+    storage: &StorageConfig,
+) -> StackVolumes {
+    let mut out = StackVolumes::default();
+    let Some(Value::Mapping(volumes)) = compose.get_mut("volumes") else {
+        return out;
+    };
+    for (key, value) in volumes {
+        let key = key.as_str().unwrap_or_default().to_owned();
+        if value.is_null() {
+            *value = Mapping::new().into();
+        }
+        let Value::Mapping(volume) = value else {
+            continue;
+        };
+        if volume
+            .get("external")
+            .is_some_and(|e| *e != Value::Bool(false))
+        {
+            continue;
+        }
+        let name = volume
+            .get("name")
+            .and_then(Value::as_str)
+            .map_or_else(|| format!("{app}_{key}"), str::to_owned);
+        let folder = match NetshareVolume::parse(volume, &name) {
+            Some(share) => share.render_volume(&name, volume, storage, &mut out.notes),
+            None if volume.contains_key("driver") || volume.contains_key("driver_opts") => {
+                own_driver_folder(volume)
+            }
+            None => apply_fleet_driver(volume, storage, &name),
+        };
+        out.definitions
+            .push(VolumeDefinition::from_volume(&name, volume));
+        out.named.push((name, folder));
+    }
+    out
+}
+
+/// Gives a volume the fleet's driver. Returns its folder on the storage node.
+fn apply_fleet_driver(
+    volume: &mut Mapping,
+    storage: &StorageConfig,
+    name: &str,
+) -> Option<PathBuf> {
+    let folder = storage.path.join(name);
+    match storage.driver {
+        StorageDriver::Local => return None,
+        StorageDriver::Nfs => set_nfs_driver(volume, &storage.node, &folder),
+        StorageDriver::Shared => set_bind_driver(volume, &folder),
+        StorageDriver::Netshare => {
+            let share = format!("{}:{}", storage.node, folder.display());
+            set_driver(volume, "nfs", [("share", share)]);
+        }
+    }
+    Some(folder)
+}
+
+fn set_driver<const N: usize>(volume: &mut Mapping, driver: &str, options: [(&str, String); N]) {
+    volume.insert("driver".into(), driver.into());
+    let options: Mapping = options
+        .into_iter()
+        .map(|(k, v)| (k.into(), v.into()))
+        .collect();
+    volume.insert("driver_opts".into(), options.into());
+}
+
+/// Mounts NFS by Docker's local driver. The server is named, as its address may change.
+fn set_nfs_driver(volume: &mut Mapping, server: &str, folder: &Path) {
+    set_driver(
+        volume,
+        "local",
+        [
+            ("type", "nfs".into()),
+            ("o", format!("addr={server},rw,hard,nfsvers=4.2")),
+            ("device", format!(":{}", folder.display())),
+        ],
+    );
+}
+
+/// A folder that is mounted at the same path on every node.
+fn set_bind_driver(volume: &mut Mapping, folder: &Path) {
+    set_driver(
+        volume,
+        "local",
+        [
+            ("type", "none".into()),
+            ("o", "bind".into()),
+            ("device", folder.display().to_string()),
+        ],
+    );
+}
+
+/// Returns the folder that a volume's own driver options name.
+fn own_driver_folder(volume: &Mapping) -> Option<PathBuf> {
+    let device = volume.get("driver_opts")?.get("device")?.as_str()?;
+    let path = device.rsplit(':').next()?;
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
+/// A volume of the plugin docker-volume-netshare, as stack files of its time name it.
+struct NetshareVolume {
+    server: String,
+    folder: PathBuf,
+}
+
+impl NetshareVolume {
+    fn parse(volume: &Mapping, name: &str) -> Option<Self> {
+        if volume.get("driver").and_then(Value::as_str) != Some("nfs") {
+            return None;
+        }
+        let options = volume.get("driver_opts")?;
+        let share = options.get("share")?.as_str()?;
+        let (server, path) = share.split_once(':')?;
+        // With `create`, the plugin makes a folder of the volume's name in the share.
+        let creates = options
+            .get("create")
+            .map(scalar_text)
+            .is_some_and(|c| c == "true");
+        let path = Path::new(path.trim_end_matches('/'));
+        Some(Self {
+            server: server.to_owned(),
+            folder: if creates {
+                path.join(name)
+            } else {
+                path.to_owned()
+            },
+        })
+    }
+
+    fn render_volume(
+        &self,
+        name: &str,
+        volume: &mut Mapping,
+        storage: &StorageConfig,
+        notes: &mut Vec<String>,
+    ) -> Option<PathBuf> {
+        match storage.driver {
+            StorageDriver::Netshare => Some(self.folder.clone()),
+            StorageDriver::Nfs => {
+                set_nfs_driver(volume, &self.server, &self.folder);
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: Docker's own driver serves the same folder {}:{}",
+                    self.server,
+                    self.folder.display()
+                ));
+                Some(self.folder.clone())
+            }
+            StorageDriver::Shared => {
+                let folder = storage.path.join(name);
+                set_bind_driver(volume, &folder);
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: this fleet keeps it in {}",
+                    folder.display()
+                ));
+                Some(folder)
+            }
+            StorageDriver::Local => {
+                volume.remove("driver");
+                volume.remove("driver_opts");
+                notes.push(format!(
+                    "the volume {name} leaves the plugin netshare: this fleet keeps volumes on their node"
+                ));
+                None
+            }
+        }
+    }
+}

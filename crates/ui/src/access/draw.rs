@@ -1,0 +1,239 @@
+//! How the access log is drawn: the last half hour above, requests below, what comes most often
+//! beside them.
+
+use jiff::Timestamp;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::view::AccessView;
+use crate::theme::Theme;
+use matou_base::text::{clean_line, display_width, fit_to_width};
+use matou_base::units::format_short_duration;
+use matou_model::{AccessRecord, COUNTED_MINUTES, MinuteCount, count_most_frequent};
+
+/// Columns of the side panel, and the least columns for showing it beside the requests.
+const SIDE_COLUMNS: u16 = 38;
+const MIN_COLUMNS_FOR_BOTH: u16 = 110;
+
+/// Columns of time, status, method and duration.
+const TIME: usize = 8;
+const STATUS: usize = 6;
+const METHOD: usize = 7;
+const TOOK: usize = 7;
+
+impl AccessView {
+    /// Draws it.
+    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
+        if area.height < 4 {
+            return;
+        }
+        self.draw_curves(area, buf, theme, now);
+        let below = Rect {
+            y: area.y + 3,
+            height: area.height - 3,
+            ..area
+        };
+        let beside = area.width >= MIN_COLUMNS_FOR_BOTH;
+        match (self.show_most_frequent, beside) {
+            (None | Some(true), true) => {
+                let left = area.width - SIDE_COLUMNS - 2;
+                self.draw_requests(
+                    Rect {
+                        width: left,
+                        ..below
+                    },
+                    buf,
+                    theme,
+                );
+                let side = Rect {
+                    x: area.x + left + 2,
+                    width: SIDE_COLUMNS,
+                    ..below
+                };
+                self.draw_most_frequent(side, buf, theme);
+            }
+            (Some(true), false) => self.draw_most_frequent(below, buf, theme),
+            _ => self.draw_requests(below, buf, theme),
+        }
+    }
+
+    /// Requests a minute, and the share of those that failed.
+    fn draw_curves(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
+        let minutes = self.requests.minutes().counts_until(now);
+        let heights = theme.bar_heights();
+        let most = minutes
+            .iter()
+            .flatten()
+            .map(|m| m.requests)
+            .max()
+            .unwrap_or(0);
+        let curve = |value: &dyn Fn(&MinuteCount) -> f64| -> String {
+            let bar = |m: &Option<MinuteCount>| match m {
+                None => " ",
+                // A value above zero is visible, however small.
+                Some(m) => heights[(value(m) * 7.0).ceil().clamp(0.0, 7.0) as usize],
+            };
+            minutes.iter().map(bar).collect()
+        };
+        let share = |part: u32, all: u32| f64::from(part) / f64::from(all.max(1));
+        let sum = |value: fn(&MinuteCount) -> u32| minutes.iter().flatten().map(value).sum::<u32>();
+        let (requests, failed) = (sum(|m| m.requests), sum(|m| m.failed));
+        // The current minute is not over: the one before is shown.
+        let last = minutes[COUNTED_MINUTES - 2].map_or(0, |m| m.requests);
+        let rows = [
+            (
+                "requests",
+                curve(&|m| share(m.requests, most)),
+                format!("{last}/min, at most {most}, {requests} in {COUNTED_MINUTES} min"),
+                theme.key(),
+            ),
+            (
+                "errors",
+                curve(&|m| share(m.failed, m.requests)),
+                format!("{failed} of 5xx, {:.1} %", 100.0 * share(failed, requests)),
+                if failed > 0 {
+                    theme.removed()
+                } else {
+                    theme.dim()
+                },
+            ),
+        ];
+        for (y, (name, curve, text, style)) in (area.y..).zip(rows) {
+            let line = Line::from(vec![
+                Span::styled(fit_to_width(name, 9, ""), theme.dim()),
+                Span::styled(curve, style),
+                Span::raw(format!(" {text}")),
+            ]);
+            buf.set_line(area.x, y, &line, area.width);
+        }
+    }
+
+    fn draw_requests(&mut self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        let columns = usize::from(area.width);
+        // A whole address of IPv6 where there is room for it.
+        let client = match columns {
+            ..90 => 15,
+            90..130 => 24,
+            _ => 39,
+        };
+        let rest = TIME + STATUS + METHOD + TOOK + client + 5;
+        let path = columns.saturating_sub(rest).max(8);
+        let head = [
+            fit_to_width("time", TIME, ""),
+            fit_to_width("status", STATUS, ""),
+            fit_to_width("method", METHOD, ""),
+            fit_to_width("path", path, ""),
+            format!("{:>TOOK$}", "took"),
+            "address".to_owned(),
+        ];
+        buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
+        self.height = usize::from(area.height - 1);
+        let rows = area.y + 1..area.bottom();
+        if self.requests.count_kept() == 0 {
+            let text = match (self.requests.is_empty(), self.end_reason()) {
+                (false, _) => "nothing matches; Esc ends the filter",
+                (true, None) => "waiting for requests",
+                (true, Some(reason)) => reason,
+            };
+            let text = theme.drawable_text(&clean_line(text));
+            for (y, line) in rows.zip(crate::panes::wrap_text(&text, columns)) {
+                buf.set_stringn(area.x, y, line, columns, theme.dim());
+            }
+            return;
+        }
+        for (y, a) in rows.zip(self.requests.kept_from(self.first_visible())) {
+            buf.set_line(
+                area.x,
+                y,
+                &self.request_line(a, path, client, theme),
+                area.width,
+            );
+        }
+    }
+
+    fn request_line(
+        &self,
+        a: &AccessRecord,
+        path: usize,
+        client: usize,
+        theme: Theme,
+    ) -> Line<'static> {
+        let cell = |text: &str, columns| {
+            fit_to_width(&theme.drawable_text(text), columns, theme.ellipsis()) + " "
+        };
+        let took = format_short_duration(a.duration);
+        let slow = a.duration.as_secs() >= 1;
+        Line::from(vec![
+            Span::styled(cell(&self.format_time(a.at), TIME), theme.dim()),
+            Span::styled(
+                cell(&a.status.to_string(), STATUS),
+                http_status_style(theme, a.status),
+            ),
+            Span::raw(cell(&a.method, METHOD)),
+            Span::raw(cell(&a.path, path)),
+            Span::styled(
+                format!("{took:>TOOK$} "),
+                if slow { theme.changed() } else { Style::new() },
+            ),
+            Span::styled(cell(&a.client, client), theme.dim()),
+        ])
+    }
+
+    /// Paths and addresses of what the filter keeps, the most frequent first.
+    fn draw_most_frequent(&self, area: Rect, buf: &mut Buffer, theme: Theme) {
+        let columns = usize::from(area.width);
+        let half = area.height / 2;
+        type Of = fn(&AccessRecord) -> &str;
+        let of_paths: Of = AccessRecord::path_without_query;
+        let of_addresses: Of = |a| &a.client;
+        let lists = [
+            ("paths", of_paths, area.y),
+            ("addresses", of_addresses, area.y + half),
+        ];
+        for (name, of, y) in lists {
+            let rows = usize::from(half.saturating_sub(2));
+            buf.set_stringn(
+                area.x,
+                y,
+                format!("most frequent {name}"),
+                columns,
+                theme.dim(),
+            );
+            let most = count_most_frequent(self.requests.kept_from(0).map(of), rows);
+            let digits = most
+                .first()
+                .map_or(1, |(_, n)| display_width(&n.to_string()));
+            for (y, (text, n)) in (y + 1..).zip(most) {
+                let room = columns.saturating_sub(digits + 1);
+                let text = match text {
+                    "" => "(none)",
+                    text => text,
+                };
+                let line = Line::from(vec![
+                    Span::styled(format!("{n:>digits$} "), theme.title()),
+                    Span::raw(
+                        matou_base::text::truncate_to_width(
+                            &theme.drawable_text(text),
+                            room,
+                            theme.ellipsis(),
+                        )
+                        .into_owned(),
+                    ),
+                ]);
+                buf.set_line(area.x, y, &line, area.width);
+            }
+        }
+    }
+}
+
+fn http_status_style(theme: Theme, status: u16) -> Style {
+    match status {
+        200..300 => theme.added(),
+        300..400 => theme.key(),
+        400..500 => theme.changed(),
+        500.. => theme.removed(),
+        _ => theme.dim(),
+    }
+}

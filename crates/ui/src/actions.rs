@@ -1,0 +1,574 @@
+//! What each action does.
+
+use super::browser;
+use super::keymap::Action;
+use super::msg::Effect;
+use super::overlays::{
+    AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
+    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, Overlay, PaletteOverlay, PlanOverlay,
+    QuitOverlay, RestoreOverlay, VersionsOverlay,
+};
+use super::panes::RowKind;
+use super::state::{App, Focus, Pane, Tab};
+use matou_model::{Availability, Role, Service, ServiceMode, Task};
+use matou_ops::{Request, ShellTarget};
+use matou_provision::ProvisionOptions;
+
+/// Carries an action out.
+pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Pane1 => focus_pane(app, Pane::Nodes),
+        Action::Pane2 => focus_pane(app, Pane::Services),
+        Action::Pane3 => focus_pane(app, Pane::Volumes),
+        Action::Pane4 => focus_pane(app, Pane::Certificates),
+        Action::Pane5 => focus_pane(app, Pane::Backups),
+        Action::NextPane => focus_pane(app, pane_after(app.pane, 1)),
+        Action::PreviousPane => focus_pane(app, pane_after(app.pane, 4)),
+        Action::NextTab => turn_tab(app, true),
+        Action::PreviousTab => turn_tab(app, false),
+        Action::Open => open_selected(app),
+        Action::Back => go_back(app),
+        Action::Up => move_or_scroll(app, -1),
+        Action::Down => move_or_scroll(app, 1),
+        Action::Top => move_or_scroll(app, isize::MIN),
+        Action::Bottom => move_or_scroll(app, isize::MAX),
+        Action::HalfPageUp => move_or_scroll(app, -half_page_rows(app)),
+        Action::HalfPageDown => move_or_scroll(app, half_page_rows(app)),
+        Action::Filter => {
+            app.focus = Focus::List;
+            app.filtering = true;
+        }
+        Action::Zoom => app.zoom = !app.zoom,
+        Action::Palette => app
+            .overlays
+            .push(Overlay::Palette(PaletteOverlay::default())),
+        Action::Help => app.overlays.push(Overlay::Help(HelpOverlay::default())),
+        Action::Jobs => app.overlays.push(Overlay::Jobs(JobsOverlay::default())),
+        Action::Alerts => app.overlays.push(Overlay::Alerts(AlertsOverlay::default())),
+        Action::Bans => {
+            let (view, effect) = BansOverlay::open(app);
+            app.overlays.push(Overlay::Bans(view));
+            return vec![effect];
+        }
+        Action::Search => {
+            let search = LogSearchOverlay::for_app(selected_app(app));
+            app.overlays.push(Overlay::Search(search));
+        }
+        Action::Intrusions => {
+            let (view, effect) = IntrusionsOverlay::open(app);
+            app.overlays.push(Overlay::Intrusions(view));
+            return vec![effect];
+        }
+        Action::Deploy => app
+            .overlays
+            .push(Overlay::Catalogue(CatalogueOverlay::default())),
+        Action::Scale => return open_scale_form(app),
+        Action::Restart => return open_restart_plan(app),
+        Action::Update => return open_newer_versions(app),
+        Action::Place => return open_app_form(app, FormOverlay::for_placement),
+        Action::Switch => return open_app_form(app, FormOverlay::for_edge_settings),
+        Action::Move => {
+            return open_app_form(app, |app| FormOverlay::for_move(vec![app.to_owned()]));
+        }
+        Action::MoveAll => {
+            app.overlays
+                .push(Overlay::Form(FormOverlay::for_move(Vec::new())));
+        }
+        Action::RenewCertificate => return open_renewal_plan(app),
+        Action::Redeploy => return open_app_plan(app, Request::redeploy),
+        Action::Rollback => return open_rollback_plan(app),
+        Action::Remove => return open_app_plan(app, Request::remove),
+        Action::Export => return open_app_plan(app, Request::export),
+        Action::Erase => return open_app_plan(app, |app| Request::Erase { app }),
+        Action::Backup => {
+            return open_app_plan(app, |app| Request::Backup { apps: vec![app] });
+        }
+        Action::BackupAll => return open_plan(app, Request::Backup { apps: Vec::new() }),
+        Action::Restore => open_restore(app, None),
+        Action::Recover => return open_plan(app, Request::Recover),
+        Action::RestoreUndo => return open_app_plan(app, |app| Request::RestoreUndo { app }),
+        Action::RestoreForget => {
+            return open_app_plan(app, |app| Request::RestoreForget { app });
+        }
+        Action::Verify => {
+            return open_app_plan(app, |app| Request::Verify { apps: vec![app] });
+        }
+        Action::Provision => return open_provision_plan(app, true),
+        Action::ProvisionAll => return open_provision_plan(app, false),
+        Action::NodeMenu => {
+            if let Some(node) = selected_node(app) {
+                app.overlays
+                    .push(Overlay::Menu(NodeMenuOverlay::for_node(&node)));
+            }
+        }
+        Action::Promote => {
+            return open_node_plan(app, |node| Request::Role {
+                node,
+                to: Role::Manager,
+            });
+        }
+        Action::Demote => {
+            return open_node_plan(app, |node| Request::Role {
+                node,
+                to: Role::Worker,
+            });
+        }
+        Action::Leave => return open_node_plan(app, |node| Request::Leave { node }),
+        Action::RemoveNode => return open_node_plan(app, |node| Request::RemoveNode { node }),
+        Action::Reboot => return open_node_plan(app, |node| Request::Reboot { node }),
+        Action::Upgrade => return open_node_plan(app, |node| Request::Upgrade { node }),
+        Action::Drain => return open_availability_plan(app, Availability::Drain),
+        Action::Activate => return open_availability_plan(app, Availability::Active),
+        Action::Pause => return open_availability_plan(app, Availability::Pause),
+        Action::Logs => {
+            if app.tabs().contains(&Tab::Logs) {
+                app.tab = Tab::Logs;
+                app.focus = Focus::Detail;
+            } else {
+                app.show_notice("select a service or a node to see its log", false);
+            }
+        }
+        Action::Access => {
+            if app.tabs().contains(&Tab::Access) {
+                app.tab = Tab::Access;
+                app.focus = Focus::Detail;
+            } else {
+                app.show_notice("select an application to see its requests (pane 2)", false);
+            }
+        }
+        Action::Shell => return open_shell(app),
+        Action::Copy => {
+            // Of a certificate the whole chain is copied, as PEM.
+            let pem = |at: usize| {
+                let certificates = app.fleet.certificates.value()?;
+                let served = certificates.get(at)?.nodes.iter();
+                let mut served = served.filter_map(|(_, s)| s.as_ref().ok());
+                served.next().map(|s| s.pem.clone())
+            };
+            return app
+                .selected_row()
+                .map(|r| match r.kind {
+                    RowKind::Certificate(at) => pem(at).unwrap_or_else(|| r.name.clone()),
+                    _ => r.name.clone(),
+                })
+                .map(Effect::Copy)
+                .into_iter()
+                .collect();
+        }
+        Action::Refresh => return vec![Effect::Refresh],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Interrupt => app.overlays.push(Overlay::Quit(QuitOverlay::default())),
+        Action::Quit => return go_back_or_quit(app),
+    }
+    Vec::new()
+}
+
+fn focus_pane(app: &mut App, pane: Pane) {
+    app.pane = pane;
+    app.focus = Focus::List;
+    app.detail_top = 0;
+}
+
+fn pane_after(pane: Pane, by: usize) -> Pane {
+    Pane::ALL[(pane.index() + by) % Pane::ALL.len()]
+}
+
+fn turn_tab(app: &mut App, forward: bool) {
+    let tabs = app.tabs();
+    let at = tabs.iter().position(|t| *t == app.shown_tab()).unwrap_or(0);
+    let by = if forward { 1 } else { tabs.len() - 1 };
+    app.tab = tabs[(at + by) % tabs.len()];
+    app.detail_top = 0;
+}
+
+fn half_page_rows(app: &App) -> isize {
+    let area = match app.focus {
+        Focus::List => app.focused_list().area,
+        Focus::Detail => app.detail_area,
+    };
+    (isize::try_from(area.height).unwrap_or(0) / 2).max(1)
+}
+
+fn move_or_scroll(app: &mut App, by: isize) {
+    match app.focus {
+        Focus::List => {
+            app.focused_list_mut().move_by(by);
+            app.detail_top = 0;
+        }
+        Focus::Detail => scroll_detail(app, by),
+    }
+}
+
+/// Scrolls the right side.
+pub(super) fn scroll_detail(app: &mut App, by: isize) {
+    if app.shown_tab() == Tab::Logs
+        && let Some(log) = &mut app.log
+    {
+        log.view.scroll_by(by as i64);
+        return;
+    }
+    if app.shown_tab() == Tab::Access
+        && let Some(access) = &mut app.access
+    {
+        access.view.scroll_by(by);
+        return;
+    }
+    let last = app
+        .detail_lines
+        .saturating_sub(usize::from(app.detail_area.height));
+    app.detail_top = app.detail_top.saturating_add_signed(by).min(last);
+}
+
+/// Shows a row's children; when it has none or they are shown, focuses the right side.
+fn open_selected(app: &mut App) {
+    if app.focus == Focus::Detail {
+        return;
+    }
+    match app.selected_row().map(|r| r.open) {
+        Some(Some(false)) => toggle_selected(app),
+        Some(_) => app.focus = Focus::Detail,
+        None => {}
+    }
+}
+
+/// Shows or hides the children of the selected row.
+pub(super) fn toggle_selected(app: &mut App) {
+    let Some(key) = app
+        .selected_row()
+        .filter(|r| r.open.is_some())
+        .map(|r| r.key.clone())
+    else {
+        return;
+    };
+    match app.opened.iter().position(|k| *k == key) {
+        Some(at) => {
+            app.opened.remove(at);
+        }
+        None => app.opened.push(key),
+    }
+    let pane = app.pane;
+    app.refresh_list(pane);
+}
+
+/// Goes one step back, if there is one.
+fn go_back(app: &mut App) {
+    try_go_back(app);
+}
+
+/// Goes one step back. Returns false when there is none.
+fn try_go_back(app: &mut App) -> bool {
+    if app.focus == Focus::Detail {
+        app.focus = Focus::List;
+    } else if !app.focused_list().filter.value().is_empty() {
+        app.focused_list_mut().filter.reset();
+        let pane = app.pane;
+        app.refresh_list(pane);
+    } else if app.zoom {
+        app.zoom = false;
+    } else if app.selected_row().is_some_and(|r| r.open == Some(true)) {
+        toggle_selected(app);
+    } else if let Some(depth) = app.selected_row().map(|r| r.depth).filter(|d| *d > 0) {
+        let list = app.focused_list_mut();
+        let parent = list.rows[..list.at].iter().rposition(|r| r.depth < depth);
+        list.select_row(parent.unwrap_or(0));
+    } else {
+        return false;
+    }
+    true
+}
+
+fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
+    if app.focus == Focus::Detail || app.zoom || !app.focused_list().filter.value().is_empty() {
+        try_go_back(app);
+        return Vec::new();
+    }
+    if app.jobs.count_running() == 0 {
+        return vec![Effect::Quit];
+    }
+    app.overlays.push(Overlay::Quit(QuitOverlay::default()));
+    Vec::new()
+}
+
+/// Returns the selected service, or the only one of the selected application; else shows a notice.
+fn selected_service(app: &mut App) -> Option<Service> {
+    let place = match app.selected_row().map(|r| &r.kind) {
+        Some(RowKind::Service(at) | RowKind::Task { service: at, .. }) => Some(*at),
+        Some(RowKind::App { services }) if services.len() == 1 => services.first().copied(),
+        Some(RowKind::App { .. }) => {
+            app.show_notice(
+                "this application has several services: open it with Enter and select one",
+                false,
+            );
+            return None;
+        }
+        _ => None,
+    };
+    let swarm = app.fleet.swarm.value();
+    let found = place.and_then(|at| swarm?.services.get(at)).cloned();
+    if found.is_none() {
+        app.show_notice("select a service first (pane 2)", false);
+    }
+    found
+}
+
+fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
+    let (view, effect) = PlanOverlay::open(app, request);
+    app.overlays.push(Overlay::Plan(view));
+    vec![effect]
+}
+
+fn open_scale_form(app: &mut App) -> Vec<Effect> {
+    if let Some(service) = selected_service(app) {
+        match service.mode {
+            ServiceMode::Replicated(now) => {
+                let form = FormOverlay::for_scale(&service.name, now);
+                app.overlays.push(Overlay::Form(form));
+            }
+            _ => app.show_notice(
+                "a global service runs once on every node that fits: it can't be scaled",
+                false,
+            ),
+        }
+    }
+    Vec::new()
+}
+
+fn open_restart_plan(app: &mut App) -> Vec<Effect> {
+    match selected_service(app) {
+        Some(service) => open_plan(
+            app,
+            Request::Restart {
+                service: service.name,
+            },
+        ),
+        None => Vec::new(),
+    }
+}
+
+fn open_rollback_plan(app: &mut App) -> Vec<Effect> {
+    match selected_service(app) {
+        Some(service) => open_plan(
+            app,
+            Request::Rollback {
+                service: service.name,
+            },
+        ),
+        None => Vec::new(),
+    }
+}
+
+/// Opens the plan of a request about the selected application.
+fn open_app_plan(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> {
+    match selected_app(app) {
+        Some(name) => open_plan(app, request(name)),
+        None => {
+            app.show_notice("select an application first (pane 2, or 5)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// Opens the list of newer versions of the selected application.
+fn open_newer_versions(app: &mut App) -> Vec<Effect> {
+    match selected_app(app) {
+        Some(name) => {
+            let (view, effect) = VersionsOverlay::open(app, name);
+            app.overlays.push(Overlay::Versions(view));
+            vec![effect]
+        }
+        None => {
+            app.show_notice("select an application first (pane 2)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// Opens a form about the selected application.
+fn open_app_form(app: &mut App, of: fn(&str) -> FormOverlay) -> Vec<Effect> {
+    match selected_app(app) {
+        Some(name) => app.overlays.push(Overlay::Form(of(&name))),
+        None => app.show_notice("select an application first (pane 2)", false),
+    }
+    Vec::new()
+}
+
+/// Opens the plan that has the selected certificate issued anew.
+fn open_renewal_plan(app: &mut App) -> Vec<Effect> {
+    let domain = app.selected_row().and_then(|row| match &row.kind {
+        RowKind::Certificate(_) => Some(row.name.clone()),
+        _ => None,
+    });
+    match domain {
+        Some(domain) => open_plan(app, Request::RenewCertificate { domain }),
+        None => {
+            app.show_notice("select a certificate first (pane 4)", false);
+            Vec::new()
+        }
+    }
+}
+
+/// Opens the choice of what is restored of the selected application or snapshot, and where to.
+/// `path` is a file or folder of it that is chosen already.
+pub(super) fn open_restore(app: &mut App, path: Option<String>) {
+    let chosen = match selected_app(app) {
+        Some(_) if browser::selected_snapshot(app).is_some() => browser::selected_snapshot(app),
+        Some(name) => {
+            let all = app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice);
+            // The newest comes first.
+            all.iter()
+                .find(|s| s.app.as_ref() == Some(&name) && s.can_be_newest())
+        }
+        None => {
+            let text = "select an application or one of its snapshots first (pane 2, or 5)";
+            app.show_notice(text, false);
+            return;
+        }
+    };
+    match chosen.cloned() {
+        Some(snapshot) => {
+            let view = RestoreOverlay::for_snapshot(app, &snapshot, path);
+            app.overlays.push(Overlay::Restore(view));
+        }
+        None => app.show_notice("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
+    }
+}
+
+/// Returns the application that the selected row belongs to.
+fn selected_app(app: &App) -> Option<String> {
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    app.selected_row().and_then(|row| match &row.kind {
+        RowKind::App { .. } => Some(row.name.clone()),
+        RowKind::SnapshotGroup { first, count } => {
+            let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
+            match (count, snapshot) {
+                (0, _) => Some(row.name.clone()),
+                // Of another fleet only a snapshot that is selected itself counts.
+                (_, snapshot) => snapshot.filter(|s| s.other_fleet.is_none())?.app.clone(),
+            }
+        }
+        RowKind::Snapshot(at) => app.fleet.snapshots.value()?.get(*at)?.app.clone(),
+        RowKind::Service(at) | RowKind::Task { service: at, .. } => {
+            let service = services.get(*at)?;
+            Some(
+                service
+                    .stack
+                    .clone()
+                    .unwrap_or_else(|| service.name.clone()),
+            )
+        }
+        _ => None,
+    })
+}
+
+/// Returns the selected node; else shows a notice.
+fn selected_node(app: &mut App) -> Option<String> {
+    let name = app.selected_row().and_then(|row| match &row.kind {
+        RowKind::Node(_) => Some(row.name.clone()),
+        _ => None,
+    });
+    if name.is_none() {
+        app.show_notice("select a node first (pane 1)", false);
+    }
+    name
+}
+
+fn open_availability_plan(app: &mut App, to: Availability) -> Vec<Effect> {
+    open_node_plan(app, |node| Request::Availability { node, to })
+}
+
+/// Opens the plan of a request about the selected node.
+fn open_node_plan(app: &mut App, request: impl Fn(String) -> Request) -> Vec<Effect> {
+    match selected_node(app) {
+        Some(node) => open_plan(app, request(node)),
+        None => Vec::new(),
+    }
+}
+
+/// Opens the plan of provisioning: of the selected node when `selected` is true, else of all.
+fn open_provision_plan(app: &mut App, selected: bool) -> Vec<Effect> {
+    let nodes = app
+        .selected_row()
+        .filter(|row| selected && matches!(row.kind, RowKind::Node(_)))
+        .map(|row| row.name.clone());
+    let options = ProvisionOptions {
+        nodes: nodes.into_iter().collect(),
+        ..ProvisionOptions::default()
+    };
+    open_plan(app, Request::Provision { options })
+}
+
+fn open_shell(app: &mut App) -> Vec<Effect> {
+    let Some(row) = app.selected_row() else {
+        return Vec::new();
+    };
+    let swarm = app.fleet.swarm.value();
+    let running = |id: &str| {
+        swarm?
+            .tasks
+            .iter()
+            .find(|t| t.service_id == id && t.state == "running" && t.container_id.is_some())
+    };
+    let service = |at: usize| swarm?.services.get(at);
+    let task: Option<&Task> = match &row.kind {
+        RowKind::Node(_) => {
+            return vec![Effect::Shell(ShellTarget::Node {
+                node: row.name.clone(),
+            })];
+        }
+        RowKind::Task { task, .. } => swarm
+            .and_then(|s| s.tasks.get(*task))
+            .filter(|t| t.state == "running"),
+        RowKind::Service(at) => service(*at).and_then(|s| running(&s.id)),
+        RowKind::App { services } => services
+            .iter()
+            .filter_map(|at| service(*at))
+            .find_map(|s| running(&s.id)),
+        _ => None,
+    };
+    let target = task.and_then(|t| {
+        Some(ShellTarget::Container {
+            node: app.fleet.node_name(&t.node_id).to_owned(),
+            container: t.container_id.clone()?,
+            label: row.name.clone(),
+        })
+    });
+    match target {
+        Some(target) => vec![Effect::Shell(target)],
+        None => {
+            app.show_notice("no running container here to open a shell in", false);
+            Vec::new()
+        }
+    }
+}
+
+impl App {
+    /// Selects a row by its key, in whatever pane it is.
+    pub(super) fn go_to_row(&mut self, key: &str) {
+        let pane = match key.split('/').next() {
+            Some("node") => Pane::Nodes,
+            Some("service" | "app" | "task") => Pane::Services,
+            Some("volume") => Pane::Volumes,
+            Some("certificate") => Pane::Certificates,
+            Some("repository" | "saved" | "snapshot") => Pane::Backups,
+            _ => return,
+        };
+        focus_pane(self, pane);
+        self.focused_list_mut().filter.reset();
+        if let Some(id) = key.strip_prefix("service/") {
+            let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+            if let Some(service) = services.iter().find(|s| s.id == id) {
+                let app = service.stack.as_ref().unwrap_or(&service.name);
+                let app = format!("app/{app}");
+                if !self.opened.contains(&app) {
+                    self.opened.push(app);
+                }
+            }
+        }
+        self.refresh_list(pane);
+        let list = self.focused_list_mut();
+        if let Some(at) = list.rows.iter().position(|r| r.key == key) {
+            list.select_row(at);
+        }
+    }
+}

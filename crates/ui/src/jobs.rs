@@ -1,0 +1,184 @@
+//! Jobs as the console shows them: steps, last lines, progress.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+use matou_base::text::human_bytes;
+use matou_job::{JobEvent, JobId, JobOutcome, OutputStream};
+use matou_ops::Request;
+
+/// Lines of output kept of a job.
+const MAX_OUTPUT_LINES: usize = 2000;
+
+/// Ended jobs kept.
+const MAX_ENDED_JOBS: usize = 50;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepState {
+    Running,
+    Done { changed: bool },
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct StepView {
+    pub node: String,
+    pub step: String,
+    pub state: StepState,
+}
+
+/// A job that was started from this console.
+#[derive(Debug)]
+pub(super) struct JobView {
+    pub id: JobId,
+    pub request: Request,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub outcome: Option<JobOutcome>,
+    pub steps: Vec<StepView>,
+    pub lines: VecDeque<(OutputStream, String)>,
+    /// Done and total of the newest progress, and a text that says both.
+    pub progress: Option<(u64, u64, String)>,
+}
+
+impl JobView {
+    /// Returns for how many seconds the job runs, or ran.
+    pub(super) fn elapsed_seconds(&self, now: Timestamp) -> i64 {
+        self.ended.unwrap_or(now).as_second() - self.started.as_second()
+    }
+
+    /// One word about its state.
+    pub(super) fn state_word(&self) -> &'static str {
+        match &self.outcome {
+            None => "running",
+            Some(JobOutcome::Done { changed: 0 }) => "nothing to do",
+            Some(JobOutcome::Done { .. }) => "done",
+            Some(JobOutcome::Failed { .. }) => "failed",
+            Some(JobOutcome::Cancelled) => "cancelled",
+        }
+    }
+
+    fn push_line(&mut self, stream: OutputStream, text: String) {
+        if self.lines.len() == MAX_OUTPUT_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back((stream, text));
+    }
+
+    fn end_step(&mut self, node: &str, step: &str, state: StepState) {
+        let running = self
+            .steps
+            .iter_mut()
+            .rev()
+            .find(|s| s.node == node && s.step == step);
+        if let Some(found) = running {
+            found.state = state;
+        }
+        self.progress = None;
+    }
+
+    fn take_event(&mut self, event: JobEvent, now: Timestamp) {
+        match event {
+            JobEvent::Planned { .. } | JobEvent::Started { .. } => {}
+            JobEvent::StepStarted { node, step } => self.steps.push(StepView {
+                node,
+                step,
+                state: StepState::Running,
+            }),
+            JobEvent::Line {
+                node, stream, text, ..
+            } => self.push_line(stream, format!("{node}  {text}")),
+            JobEvent::Progress {
+                done,
+                total,
+                unit,
+                detail,
+                ..
+            } => {
+                let mut said = match unit.as_str() {
+                    "bytes" => format!("{} of {}", human_bytes(done), human_bytes(total)),
+                    _ => format!("{done} of {total} {unit}"),
+                };
+                if !detail.is_empty() {
+                    said += &format!(", {detail}");
+                }
+                self.progress = Some((done, total, said));
+            }
+            JobEvent::StepDone {
+                node,
+                step,
+                changed,
+                ..
+            } => self.end_step(&node, &step, StepState::Done { changed }),
+            JobEvent::StepFailed {
+                node, step, error, ..
+            } => {
+                for line in error.lines() {
+                    self.push_line(OutputStream::Stderr, format!("{node}  {line}"));
+                }
+                self.end_step(&node, &step, StepState::Failed);
+            }
+            JobEvent::Finished { outcome, .. } => {
+                self.ended = Some(now);
+                self.outcome = Some(outcome);
+                self.progress = None;
+            }
+        }
+    }
+}
+
+/// All jobs of this console, newest first.
+#[derive(Debug, Default)]
+pub(super) struct JobList {
+    pub all: VecDeque<JobView>,
+    /// Requests of jobs that ran before this console was opened. Their start does not open the list
+    /// of jobs.
+    pub already_running: Vec<Request>,
+}
+
+impl JobList {
+    pub(super) fn count_running(&self) -> usize {
+        self.all.iter().filter(|j| j.outcome.is_none()).count()
+    }
+
+    /// The newest job that runs.
+    pub(super) fn newest_running(&self) -> Option<&JobView> {
+        self.all.iter().find(|j| j.outcome.is_none())
+    }
+
+    pub(super) fn get(&self, id: JobId) -> Option<&JobView> {
+        self.all.iter().find(|j| j.id == id)
+    }
+
+    pub(super) fn add_started(&mut self, id: JobId, request: Request, now: Timestamp) {
+        while self.all.len() >= MAX_ENDED_JOBS
+            && let Some(at) = self.all.iter().rposition(|j| j.outcome.is_some())
+        {
+            self.all.remove(at);
+        }
+        self.all.push_front(JobView {
+            id,
+            request,
+            started: now,
+            ended: None,
+            outcome: None,
+            steps: Vec::new(),
+            lines: VecDeque::new(),
+            progress: None,
+        });
+    }
+
+    /// Applies an event to its job. Returns the job when the event ended it.
+    pub(super) fn take_event(
+        &mut self,
+        id: JobId,
+        event: JobEvent,
+        now: Timestamp,
+    ) -> Option<&JobView> {
+        let job = self.all.iter_mut().find(|j| j.id == id)?;
+        let ends = matches!(event, JobEvent::Finished { .. });
+        job.take_event(event, now);
+        ends.then_some(&*job)
+    }
+}

@@ -1,0 +1,41 @@
+//! The console: [`update()`] takes messages into the [`App`], [`view()`] draws it. Both are pure; only
+//! `terminal` touches the outside.
+
+// Stricter than Cargo.toml is with tests, benches and examples.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
+mod access;
+mod actions;
+mod browser;
+#[doc(hidden)]
+pub mod fixture;
+mod jobs;
+pub mod keymap;
+mod log;
+pub mod msg;
+mod overlays;
+mod panes;
+mod state;
+pub mod terminal;
+mod theme;
+mod update;
+mod view;
+
+pub use access::AccessView;
+pub use keymap::KeyMap;
+pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
+pub use msg::{Effect, Msg};
+pub use state::{App, AppInit, Pane};
+pub use theme::Theme;
+pub use update::update;
+pub use view::view;

@@ -1,0 +1,591 @@
+//! What is seen of a log: following, wrapping, searching.
+
+use ansi_to_tui::IntoText;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::tz::TimeZone;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::buffer::{LogBuffer, LogEntry};
+use super::level::{self, LogLevel};
+use matou_base::text;
+use matou_model::LogLine;
+
+/// What a key did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogOutcome {
+    Handled,
+    Copy(String),
+    /// The whole log, to be saved.
+    Save(String),
+    /// Not a key of the log view.
+    Ignored,
+}
+
+/// How it is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct LogStyle {
+    pub error: Style,
+    pub warning: Style,
+    pub dim: Style,
+    pub found: Style,
+    pub colour: bool,
+    pub ascii: bool,
+}
+
+/// A log on the screen.
+pub struct LogView {
+    buffer: LogBuffer,
+    /// Number of the first visible line when not following.
+    top: u64,
+    follow: bool,
+    wrap: bool,
+    stamps: bool,
+    /// Of the times of day that lines are stamped with.
+    zone: TimeZone,
+    query: Input,
+    typing: bool,
+    /// Number of the hit that was jumped to.
+    current: Option<u64>,
+    ended: Option<String>,
+    /// Lines visible when it was drawn last.
+    height: usize,
+    visible: (u64, u64),
+}
+
+impl LogView {
+    /// Keeps at most `limit` bytes of lines; their times are shown in `zone`.
+    pub fn new(limit: usize, zone: TimeZone) -> Self {
+        Self {
+            buffer: LogBuffer::new(limit),
+            top: 0,
+            follow: true,
+            wrap: false,
+            stamps: false,
+            zone,
+            query: Input::default(),
+            typing: false,
+            current: None,
+            ended: None,
+            height: 1,
+            visible: (0, 0),
+        }
+    }
+
+    /// Adds lines, oldest first.
+    pub fn push(&mut self, lines: Vec<LogLine>) {
+        for line in lines {
+            self.buffer.push(line);
+        }
+    }
+
+    /// Notes why no more lines will come.
+    pub fn mark_ended(&mut self, reason: String) {
+        self.ended = Some(reason);
+    }
+
+    /// Formats one line about the state: following or paused, lines, hits.
+    pub fn status_line(&self) -> String {
+        let mut parts = vec![if self.follow { "following" } else { "paused" }.to_owned()];
+        parts.push(format!("{} lines", self.buffer.len()));
+        if self.buffer.first_number() > 0 {
+            parts.push(format!("{} older dropped", self.buffer.first_number()));
+        }
+        if self.buffer.pattern().is_some() || self.typing {
+            let at = self
+                .current
+                .and_then(|n| self.buffer.hits().binary_search(&n).ok());
+            let at = at.map_or_else(String::new, |i| format!("{} of ", i + 1));
+            let caret = if self.typing { "_" } else { "" };
+            let (query, hits) = (self.query.value(), self.buffer.hits().len());
+            parts.push(format!("/{query}{caret}  {at}{hits} hits"));
+        }
+        if let Some(reason) = &self.ended {
+            parts.push(reason.clone());
+        }
+        parts.join(", ")
+    }
+
+    /// Takes a key.
+    pub fn handle_key(&mut self, key: KeyEvent) -> LogOutcome {
+        if self.typing {
+            self.type_query(key);
+            return LogOutcome::Handled;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let half = (self.height / 2).max(1) as i64;
+        match key.code {
+            KeyCode::Char('d') if control => self.scroll_by(half),
+            KeyCode::Char('u') if control => self.scroll_by(-half),
+            _ if control => return LogOutcome::Ignored,
+            KeyCode::Char('f') => self.follow = true,
+            KeyCode::Char(' ') => self.toggle_follow(),
+            KeyCode::Char('w') => self.wrap = !self.wrap,
+            KeyCode::Char('t') => self.stamps = !self.stamps,
+            KeyCode::Char('/') => {
+                self.typing = true;
+                self.query.reset();
+                self.apply_query();
+            }
+            KeyCode::Char('n') => self.jump_to_hit(true),
+            KeyCode::Char('N') => self.jump_to_hit(false),
+            KeyCode::Char('y') => return LogOutcome::Copy(self.format_lines(self.visible)),
+            KeyCode::Char('o') => {
+                let all = (self.buffer.first_number(), self.buffer.next_number());
+                return LogOutcome::Save(self.format_lines(all));
+            }
+            KeyCode::Char('j') | KeyCode::Down => self.scroll_by(1),
+            KeyCode::Char('k') | KeyCode::Up => self.scroll_by(-1),
+            KeyCode::PageDown => self.scroll_by(half * 2),
+            KeyCode::PageUp => self.scroll_by(-half * 2),
+            KeyCode::Char('g') | KeyCode::Home => {
+                self.follow = false;
+                self.top = self.buffer.first_number();
+            }
+            KeyCode::Char('G') | KeyCode::End => self.follow = true,
+            KeyCode::Esc if self.buffer.pattern().is_some() => {
+                self.query.reset();
+                self.apply_query();
+            }
+            _ => return LogOutcome::Ignored,
+        }
+        LogOutcome::Handled
+    }
+
+    fn type_query(&mut self, key: KeyEvent) {
+        match key.code {
+            KeyCode::Enter => {
+                self.typing = false;
+                self.jump_to_hit(false);
+            }
+            KeyCode::Esc => {
+                self.typing = false;
+                self.query.reset();
+                self.apply_query();
+            }
+            _ => {
+                let event = crossterm::event::Event::Key(key);
+                if self.query.handle_event(&event).is_some_and(|c| c.value) {
+                    self.apply_query();
+                }
+            }
+        }
+    }
+
+    fn apply_query(&mut self) {
+        self.buffer.search(self.query.value());
+        self.current = None;
+    }
+
+    fn toggle_follow(&mut self) {
+        if self.follow {
+            self.follow = false;
+            self.top = self.visible.0;
+        } else {
+            self.follow = true;
+        }
+    }
+
+    /// Scrolls by lines; at the end following starts again.
+    pub fn scroll_by(&mut self, by: i64) {
+        let from = if self.follow {
+            self.visible.0
+        } else {
+            self.top
+        };
+        let last = self.last_top();
+        if by > 0 && from.saturating_add_signed(by) >= last {
+            self.follow = true;
+            return;
+        }
+        self.follow = false;
+        self.top = from
+            .saturating_add_signed(by)
+            .clamp(self.buffer.first_number(), last);
+    }
+
+    /// The first visible line when the last line is at the bottom.
+    fn last_top(&self) -> u64 {
+        self.buffer
+            .next_number()
+            .saturating_sub(self.height as u64)
+            .max(self.buffer.first_number())
+    }
+
+    /// Jumps to the next or previous hit; goes on at the other end.
+    fn jump_to_hit(&mut self, forward: bool) {
+        let hits = self.buffer.hits();
+        let from = self.current.unwrap_or(self.visible.1);
+        let next = if forward {
+            hits.iter().find(|n| **n > from).or_else(|| hits.front())
+        } else {
+            hits.iter()
+                .rev()
+                .find(|n| **n < from)
+                .or_else(|| hits.back())
+        };
+        if let Some(&number) = next {
+            self.current = Some(number);
+            self.follow = false;
+            let middle = number.saturating_sub(self.height as u64 / 2);
+            self.top = middle.max(self.buffer.first_number());
+        }
+    }
+
+    fn format_lines(&self, (from, to): (u64, u64)) -> String {
+        let mut text = String::new();
+        for entry in (from..to).filter_map(|n| self.buffer.get(n)) {
+            if let Some(at) = entry.at {
+                text += &format!("{at:.3} ");
+            }
+            text += &format!(
+                "{} | {}\n",
+                text::clean_line(&entry.from),
+                entry.plain_text()
+            );
+        }
+        text
+    }
+
+    /// Draws it.
+    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, style: &LogStyle) {
+        if area.is_empty() {
+            return;
+        }
+        self.height = usize::from(area.height);
+        let width = usize::from(area.width);
+        let start = if self.follow {
+            self.last_top()
+        } else {
+            self.top
+                .clamp(self.buffer.first_number(), self.buffer.next_number())
+        };
+        let mut rows: Vec<Vec<(String, Style)>> = Vec::new();
+        let mut next = start;
+        while let Some(entry) = self.buffer.get(next) {
+            if rows.len() >= self.height && !(self.wrap && self.follow) {
+                break;
+            }
+            rows.extend(self.wrap_entry(next, entry, width, style));
+            next += 1;
+        }
+        if rows.len() > self.height {
+            if self.follow {
+                // Wrapped lines take more rows: the newest are those at the bottom.
+                rows.drain(..rows.len() - self.height);
+            } else {
+                rows.truncate(self.height);
+            }
+        }
+        self.visible = (start, next);
+        for (y, row) in (area.y..area.bottom()).zip(&rows) {
+            let mut x = area.x;
+            for (piece, style) in row {
+                let (after, _) = buf.set_stringn(x, y, piece, (area.right() - x).into(), *style);
+                x = after;
+            }
+        }
+        if self.buffer.is_empty() {
+            let text = if self.ended.is_some() {
+                "no lines"
+            } else {
+                "waiting for lines"
+            };
+            buf.set_stringn(area.x, area.y, text, width, style.dim);
+        }
+    }
+
+    /// Returns an entry as rows of styled pieces. Unless lines are wrapped it is one row, cut.
+    fn wrap_entry(
+        &self,
+        number: u64,
+        entry: &LogEntry,
+        width: usize,
+        style: &LogStyle,
+    ) -> Vec<Vec<(String, Style)>> {
+        let mut head = String::new();
+        if self.stamps {
+            match entry.at {
+                Some(at) => {
+                    let local = at.to_zoned_datetime(self.zone.clone());
+                    head += &local.strftime("%m-%d %H:%M:%S ").to_string();
+                }
+                None => head += "               ",
+            }
+        }
+        head += &text::clean_line(&entry.from);
+        head.push(' ');
+        let head_style = style.dim;
+        let mut row = vec![(self.drawable_text(&head, style), head_style)];
+        let mut used = text::display_width(&head);
+        let room = if self.wrap {
+            width * self.height
+        } else {
+            width
+        };
+        let mut rows = Vec::new();
+        let mut taken = 0;
+        for (piece, piece_style) in self.styled_pieces(number, entry, style, room) {
+            for grapheme in piece.graphemes(true) {
+                let columns = text::display_width(grapheme);
+                if used + columns > width {
+                    if !self.wrap || rows.len() + 1 >= self.height {
+                        rows.push(row);
+                        return rows;
+                    }
+                    rows.push(std::mem::take(&mut row));
+                    row.push(("  ".into(), head_style));
+                    used = 2;
+                }
+                used += columns;
+                taken += columns;
+                let shown = self.drawable_text(grapheme, style);
+                match row.last_mut() {
+                    Some((text, last)) if *last == piece_style => text.push_str(&shown),
+                    _ => row.push((shown, piece_style)),
+                }
+            }
+            if taken > room {
+                break;
+            }
+        }
+        rows.push(row);
+        rows
+    }
+
+    fn drawable_text(&self, text: &str, style: &LogStyle) -> String {
+        if style.ascii && !text.is_ascii() {
+            "?".repeat(text::display_width(text).max(1))
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Returns the start of an entry's text with its styles: its own colours, else its level's.
+    /// Hits are marked.
+    fn styled_pieces(
+        &self,
+        number: u64,
+        entry: &LogEntry,
+        style: &LogStyle,
+        room: usize,
+    ) -> Vec<(String, Style)> {
+        // A byte takes at most one column: what lies further right can't be seen.
+        let end = entry.text.floor_char_boundary((room * 8).max(256));
+        let shown = &entry.text[..end];
+        let own_colours = shown.contains('\x1b');
+        let pieces: Vec<(String, Style)> = if own_colours && style.colour {
+            shown
+                .into_text()
+                .map(|text| {
+                    text.lines
+                        .into_iter()
+                        .flat_map(|l| l.spans)
+                        .map(|s| (text::clean_line(&s.content).into_owned(), s.style))
+                        .collect()
+                })
+                .unwrap_or_else(|_| vec![(text::clean_line(shown).into_owned(), Style::new())])
+        } else {
+            let plain = text::clean_line(shown).into_owned();
+            let base = match level::guess_log_level(&plain) {
+                LogLevel::Error => style.error,
+                LogLevel::Warning => style.warning,
+                LogLevel::Debug => style.dim,
+                LogLevel::Plain => Style::new(),
+            };
+            vec![(plain, base)]
+        };
+        match self.buffer.pattern() {
+            Some(pattern) => {
+                let mut found = style.found;
+                if self.current == Some(number) {
+                    found = found.add_modifier(ratatui::style::Modifier::UNDERLINED);
+                }
+                mark_matches(pieces, pattern, found)
+            }
+            None => pieces,
+        }
+    }
+}
+
+/// Gives every match the style `found`, also a match that spans several pieces.
+fn mark_matches(
+    pieces: Vec<(String, Style)>,
+    pattern: &regex::Regex,
+    found: Style,
+) -> Vec<(String, Style)> {
+    let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
+    let hits: Vec<_> = pattern.find_iter(&whole).map(|m| m.range()).collect();
+    let mut marked = Vec::new();
+    let mut start = 0;
+    for (text, style) in pieces {
+        let end = start + text.len();
+        let mut at = start;
+        for hit in hits.iter().filter(|h| h.start < end && h.end > start) {
+            let (from, to) = (hit.start.max(start), hit.end.min(end));
+            if from > at {
+                marked.push((whole[at..from].to_owned(), style));
+            }
+            marked.push((whole[from..to].to_owned(), found));
+            at = to;
+        }
+        if at < end {
+            marked.push((whole[at..end].to_owned(), style));
+        }
+        start = end;
+    }
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: LogStyle = LogStyle {
+        error: Style::new(),
+        warning: Style::new(),
+        dim: Style::new(),
+        found: Style::new().add_modifier(ratatui::style::Modifier::REVERSED),
+        colour: true,
+        ascii: false,
+    };
+
+    fn view(lines: usize) -> LogView {
+        let mut view = LogView::new(1 << 20, TimeZone::UTC);
+        view.push((0..lines).map(line).collect());
+        view
+    }
+
+    fn line(i: usize) -> LogLine {
+        LogLine {
+            at: "2026-11-23T14:00:33Z".parse().ok(),
+            from: "web.1@n1".into(),
+            bytes: format!("line {i}").into_bytes(),
+            stderr: false,
+        }
+    }
+
+    fn screen(view: &mut LogView, width: u16, height: u16) -> Vec<String> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        view.draw(area, &mut buffer, &STYLE);
+        (0..height)
+            .map(|y| {
+                let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+                row.trim_end().to_owned()
+            })
+            .collect()
+    }
+
+    fn press(view: &mut LogView, keys: &str) {
+        for c in keys.chars() {
+            let code = if c == '\n' {
+                KeyCode::Enter
+            } else {
+                KeyCode::Char(c)
+            };
+            view.handle_key(KeyEvent::new(code, KeyModifiers::NONE));
+        }
+    }
+
+    #[test]
+    fn following_ends_when_scrolled_up_and_begins_again_at_the_end() {
+        let mut view = view(100);
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 99");
+        press(&mut view, "k");
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
+        view.push(vec![line(100)]);
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 98");
+        assert!(view.status_line().starts_with("paused"));
+        press(&mut view, "jj");
+        assert_eq!(screen(&mut view, 40, 3)[2], "web.1@n1 line 100");
+        assert!(view.status_line().starts_with("following"));
+        press(&mut view, "g");
+        assert_eq!(screen(&mut view, 40, 3)[0], "web.1@n1 line 0");
+    }
+
+    #[test]
+    fn stamps_are_in_the_zone_of_the_screen() {
+        let mut view = LogView::new(1 << 20, TimeZone::fixed(jiff::tz::offset(-9)));
+        view.push(vec![line(0)]);
+        press(&mut view, "t");
+        let expected = "11-23 05:00:33 web.1@n1 line 0";
+        assert_eq!(screen(&mut view, 40, 3)[0], expected);
+    }
+
+    #[test]
+    fn what_is_read_does_not_move_when_old_lines_go() {
+        let mut view = LogView::new(32 * 1024, TimeZone::UTC);
+        view.push((0..100).map(line).collect());
+        screen(&mut view, 40, 3);
+        press(&mut view, " ");
+        let before = screen(&mut view, 40, 3);
+        view.push((100..200).map(line).collect());
+        assert_eq!(screen(&mut view, 40, 3), before);
+        view.push((200..5000).map(line).collect());
+        // Its lines are gone: the oldest that are left are shown.
+        assert_ne!(screen(&mut view, 40, 3), before);
+        assert!(view.status_line().contains("older dropped"));
+    }
+
+    #[test]
+    fn a_search_counts_jumps_and_ends() {
+        let mut view = view(100);
+        screen(&mut view, 40, 5);
+        press(&mut view, "/line 5\n");
+        assert!(
+            view.status_line().contains("11 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
+        press(&mut view, "N");
+        assert!(
+            view.status_line().contains("10 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
+        press(&mut view, "nn");
+        assert!(
+            view.status_line().contains("1 of 11 hits"),
+            "{}",
+            view.status_line()
+        );
+        assert!(screen(&mut view, 40, 5).contains(&"web.1@n1 line 5".to_owned()));
+        view.handle_key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        assert!(!view.status_line().contains("hits"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_or_wrapped_whole() {
+        let mut view = LogView::new(1 << 20, TimeZone::UTC);
+        let mut long = line(0);
+        long.bytes = "abcdefghij".repeat(3).into_bytes();
+        view.push(vec![long]);
+        assert_eq!(screen(&mut view, 19, 4)[0], "web.1@n1 abcdefghij");
+        press(&mut view, "w");
+        let rows = screen(&mut view, 19, 4);
+        assert_eq!(rows[0], "web.1@n1 abcdefghij");
+        assert_eq!(rows[1], "  abcdefghijabcdefg");
+        assert_eq!(rows[2], "  hij");
+    }
+
+    #[test]
+    fn copy_is_what_is_seen_and_save_is_all() {
+        let mut view = view(10);
+        screen(&mut view, 40, 2);
+        let key = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+        let LogOutcome::Copy(text) = view.handle_key(key('y')) else {
+            panic!("not copied");
+        };
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("web.1@n1 | line 9\n"), "{text}");
+        let LogOutcome::Save(text) = view.handle_key(key('o')) else {
+            panic!("not saved");
+        };
+        assert_eq!(text.lines().count(), 10);
+    }
+}

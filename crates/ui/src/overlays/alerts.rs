@@ -1,0 +1,234 @@
+//! Lists the alerts: since when, why, and the key of the remedy.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use jiff::{SignedDuration, Timestamp};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::keymap::{Action, find_action};
+use crate::msg::Effect;
+use crate::panes::wrap_text;
+use crate::state::App;
+use crate::theme::Health;
+use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
+use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, Silence};
+
+/// For how long an alert can be silenced: key, hours, text.
+const SILENCE_TIMES: [(char, i64, &str); 4] = [
+    ('1', 1, "1 hour"),
+    ('8', 8, "8 hours"),
+    ('d', 24, "a day"),
+    ('w', 168, "a week"),
+];
+
+#[derive(Default)]
+pub(crate) struct AlertsOverlay {
+    at: usize,
+    /// The operator is being asked for how long to silence the selected alert.
+    asking: bool,
+}
+
+impl AlertsOverlay {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        if std::mem::take(&mut self.asking) {
+            return match self.silence_selected(app, key) {
+                Some(effect) => OverlayReply::stay().with_effect(effect),
+                None => OverlayReply::stay(),
+            };
+        }
+        let selected = app.alerts.get(self.at).cloned();
+        // The key of the remedy selects the row of the alert and runs the remedy.
+        if let Some(alert) = &selected
+            && let Some(action) = remedy_action(alert)
+            && app.keymap.find_action(key) == Some(action)
+        {
+            app.go_to_row(&alert.row);
+            return OverlayReply {
+                action: Some(action),
+                ..OverlayReply::close()
+            };
+        }
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q' | 'a') => OverlayReply::close(),
+            KeyCode::Enter => {
+                if let Some(alert) = selected {
+                    app.go_to_row(&alert.row);
+                }
+                OverlayReply::close()
+            }
+            KeyCode::Char('i') => {
+                self.asking = selected.is_some();
+                OverlayReply::stay()
+            }
+            _ => {
+                move_by_key(key, &mut self.at, app.alerts.len(), 10);
+                OverlayReply::stay()
+            }
+        }
+    }
+
+    /// Silences the selected alert, or ends its silence, by the key that was pressed; any other key
+    /// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
+    fn silence_selected(&self, app: &mut App, key: KeyEvent) -> Option<Effect> {
+        let alert = app.alerts.get(self.at)?;
+        let KeyCode::Char(c) = key.code else {
+            return None;
+        };
+        let hours = SILENCE_TIMES.iter().find(|(key, ..)| *key == c);
+        let silence = match (c, hours) {
+            ('a', _) => Some(Silence { until: None }),
+            ('u', _) => None,
+            (_, Some((_, hours, _))) => Some(Silence {
+                until: Some(app.now + SignedDuration::from_hours(*hours)),
+            }),
+            _ => return None,
+        };
+        let alert = alert.key.clone();
+        app.alert_engine.set_silence(&alert, silence);
+        app.alerts = app.alert_engine.alerts(app.now);
+        // Alertmanager is to notify nobody else either.
+        let fingerprint = alert.strip_prefix(ALERTMANAGER_KEY_PREFIX)?;
+        let told = app.fleet.told.value()?;
+        let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
+        let week = app.now + SignedDuration::from_hours(168);
+        Some(Effect::SilenceInAlertmanager {
+            labels: told.labels.clone(),
+            until: silence?.until.unwrap_or(week),
+        })
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        self.at = self.at.min(app.alerts.len().saturating_sub(1));
+        let columns = usize::from(screen.width).saturating_sub(8).min(100);
+        let selected = app.alerts.get(self.at);
+        let below = selected.map_or_else(Vec::new, |a| self.selected_lines(app, a, columns));
+        let height = app.alerts.len().max(1) + below.len() + 1;
+        let size = (columns as u16, height as u16);
+        let hint = match (self.asking, app.alerts.is_empty()) {
+            (true, _) => "ignored for how long? any other key: not at all",
+            (false, true) => "Esc back",
+            (false, false) => "Enter goes there · i ignore · Esc back",
+        };
+        let area = draw_window(app, frame, screen, "Alerts", hint, size);
+        if app.alerts.is_empty() {
+            let text = "All is as it should be.";
+            frame
+                .buffer_mut()
+                .set_line(area.x, area.y, &Line::raw(text), area.width);
+            return;
+        }
+        let lines = app.alerts.iter().map(|a| alert_line(app, a)).collect();
+        // The selected one is told in full below.
+        let room = area.height.saturating_sub(below.len() as u16 + 1);
+        let list = Rect {
+            height: room,
+            ..area
+        };
+        draw_choices(app, frame, list, lines, self.at);
+        let place = Rect {
+            y: (area.y + room + 1).min(area.bottom()),
+            height: area.height.saturating_sub(room + 1),
+            ..area
+        };
+        super::draw_scrolled(frame, place, &below, 0);
+    }
+
+    /// The selected alert in full, and what can be done about it.
+    fn selected_lines(&self, app: &App, alert: &Alert, columns: usize) -> Vec<Line<'static>> {
+        let theme = app.theme;
+        let mut lines: Vec<Line> =
+            wrap_text(&theme.drawable_text(&clean_line(&alert.why)), columns)
+                .into_iter()
+                .map(Line::raw)
+                .collect();
+        let pair = |key: &str, text: &str| {
+            [
+                Span::styled(key.to_owned(), theme.key()),
+                Span::raw(format!(" {text}  ")),
+            ]
+        };
+        if self.asking {
+            let times = SILENCE_TIMES
+                .iter()
+                .flat_map(|(key, _, word)| pair(&key.to_string(), word));
+            let spans = pair("a", "until it is over")
+                .into_iter()
+                .chain(times)
+                .chain(pair("u", "not"));
+            lines.push(Line::from(spans.collect::<Vec<_>>()));
+            return lines;
+        }
+        let mut spans = Vec::new();
+        if let Some(action) = remedy_action(alert)
+            && let Some(key) = app.keymap.first_key(action)
+        {
+            spans.extend(pair(&key, remedy_word(action)));
+        }
+        if let Some(silence) = alert.silence {
+            spans.push(Span::styled(format_silence(silence, app.now), theme.dim()));
+        }
+        if !spans.is_empty() {
+            lines.push(Line::from(spans));
+        }
+        lines
+    }
+}
+
+fn remedy_action(alert: &Alert) -> Option<Action> {
+    find_action(alert.cure)
+}
+
+/// Says what an action does as the remedy of an alert.
+fn remedy_word(action: Action) -> &'static str {
+    match action {
+        Action::Logs => "its log",
+        Action::Shell => "a shell there",
+        Action::NodeMenu => "drain it, reboot it, strike it off",
+        Action::Provision | Action::ProvisionAll => "make the servers what config.toml says",
+        Action::Deploy => "deploy the edge",
+        Action::Pane4 => "the certificates",
+        Action::Pane5 => "the backups",
+        _ => "the cure",
+    }
+}
+
+fn format_silence(silence: Silence, now: Timestamp) -> String {
+    match silence.until {
+        None => "ignored until it is over".into(),
+        Some(until) => match format_seconds(until.as_second() - now.as_second()).as_str() {
+            "now" => "ignored for a minute".into(),
+            time => format!("ignored for {time}"),
+        },
+    }
+}
+
+fn alert_line(app: &App, alert: &Alert) -> Line<'static> {
+    let theme = app.theme;
+    let since = alert
+        .since
+        .map_or_else(String::new, |t| format_age(app.now, t));
+    let health: Health = alert.severity.into();
+    let silenced = alert.silence.is_some();
+    let (glyph, name, text) = match silenced {
+        true => (theme.dim(), theme.dim(), theme.dim()),
+        false => (theme.health_style(health), theme.title(), Style::new()),
+    };
+    let what = fit_to_width(
+        &theme.drawable_text(&clean_line(&alert.what)),
+        16,
+        theme.ellipsis(),
+    );
+    let why = match silenced {
+        true => format!("(ignored) {}", clean_line(&alert.why)),
+        false => clean_line(&alert.why).into_owned(),
+    };
+    Line::from(vec![
+        Span::styled(theme.health_glyph(health), glyph),
+        Span::styled(format!(" {what} "), name),
+        Span::styled(format!("{} ", fit_to_width(&since, 7, "")), theme.dim()),
+        Span::styled(theme.drawable_text(&why), text),
+    ])
+}

@@ -1,0 +1,393 @@
+//! A few values to type: a new application, a number of tasks.
+
+use std::collections::BTreeMap;
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::{Overlay, OverlayReply, PlanOverlay, draw_window, input_spans};
+use crate::state::App;
+use matou_base::text::{clean_line, fit_to_width};
+use matou_ops::{Request, RestoreDestination, RestoreScope};
+use matou_stack::{CatalogueEntry, EdgeSettings};
+
+/// What the values are for.
+enum FormPurpose {
+    Deploy {
+        stack: String,
+    },
+    Scale {
+        service: String,
+    },
+    Place {
+        app: String,
+    },
+    EdgeSettings {
+        app: String,
+    },
+    RestoreBeside {
+        app: String,
+        snapshot: String,
+    },
+    /// A restore into a folder that is typed.
+    RestoreIntoFolder(Request),
+    Move {
+        apps: Vec<String>,
+    },
+}
+
+struct FormField {
+    name: String,
+    help: String,
+    default: String,
+    required: bool,
+    input: Input,
+}
+
+pub(crate) struct FormOverlay {
+    title: String,
+    purpose: FormPurpose,
+    fields: Vec<FormField>,
+    at: usize,
+    /// What is wrong with what was typed.
+    error: Option<String>,
+}
+
+impl FormOverlay {
+    /// A form for a new application: its name, then the variables of the stack.
+    pub(crate) fn for_deploy(entry: &CatalogueEntry) -> Self {
+        let name = FormField {
+            name: "name".into(),
+            help: "name of the application: lower-case letters, digits, dashes".into(),
+            default: String::new(),
+            required: true,
+            input: Input::new(entry.name.clone()),
+        };
+        let variables = entry.variables.iter().map(|v| FormField {
+            name: v.name.clone(),
+            help: v.help.clone(),
+            default: v.default.clone().unwrap_or_default(),
+            required: v.required && v.default.is_none(),
+            input: Input::new(v.default.clone().unwrap_or_default()),
+        });
+        Self {
+            title: format!("Deploy {}", entry.title),
+            purpose: FormPurpose::Deploy {
+                stack: entry.name.clone(),
+            },
+            fields: std::iter::once(name).chain(variables).collect(),
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(crate) fn for_scale(service: &str, now: u64) -> Self {
+        Self {
+            title: format!("Scale {service}"),
+            purpose: FormPurpose::Scale {
+                service: service.to_owned(),
+            },
+            fields: vec![FormField {
+                name: "tasks".into(),
+                help: "how many tasks run".into(),
+                default: String::new(),
+                required: true,
+                input: Input::new(now.to_string()),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(crate) fn for_placement(app: &str) -> Self {
+        Self {
+            title: format!("Place {app}"),
+            purpose: FormPurpose::Place {
+                app: app.to_owned(),
+            },
+            fields: vec![FormField {
+                name: "where".into(),
+                help: "name of a node, LABEL=VALUE of node labels, or anywhere".into(),
+                default: String::new(),
+                required: true,
+                input: Input::default(),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(crate) fn for_edge_settings(app: &str) -> Self {
+        let field = |name: &str, help: &str| FormField {
+            name: name.into(),
+            help: help.into(),
+            default: String::new(),
+            required: false,
+            input: Input::default(),
+        };
+        Self {
+            title: format!("Switch {app}"),
+            purpose: FormPurpose::EdgeSettings {
+                app: app.to_owned(),
+            },
+            fields: vec![
+                field(
+                    "headers",
+                    "security headers: on, off, or nothing to leave them",
+                ),
+                field(
+                    "rate limit",
+                    "requests a second and address, 0 for none, or nothing",
+                ),
+                field(
+                    "password",
+                    "lines of htpasswd, NAME:HASH, or off, or nothing",
+                ),
+            ],
+            at: 0,
+            error: None,
+        }
+    }
+
+    /// A form for a restore beside the application, under another name and domain.
+    pub(crate) fn for_restore_beside(app: &str, snapshot: &str) -> Self {
+        let field = |name: &str, help: &str, value: String| FormField {
+            name: name.into(),
+            help: help.into(),
+            default: String::new(),
+            required: true,
+            input: Input::new(value),
+        };
+        Self {
+            title: format!("Restore {app} beside itself"),
+            purpose: FormPurpose::RestoreBeside {
+                app: app.to_owned(),
+                snapshot: snapshot.to_owned(),
+            },
+            fields: vec![
+                field(
+                    "name",
+                    "name of the new application: lower-case letters, digits, dashes",
+                    format!("{app}-restored"),
+                ),
+                field("domain", "domain of the new application", String::new()),
+            ],
+            at: 0,
+            error: None,
+        }
+    }
+
+    /// A form for a restore into a folder of the storage node.
+    pub(crate) fn for_restore_into_folder(request: Request) -> Self {
+        Self {
+            title: request.title(),
+            purpose: FormPurpose::RestoreIntoFolder(request),
+            fields: vec![FormField {
+                name: "folder".into(),
+                help: "a folder of the storage node that is not there yet, or empty".into(),
+                default: String::new(),
+                required: true,
+                input: Input::new(String::new()),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    /// A form for the move of applications, or of all when `apps` is empty, to the fleet of another
+    /// config.toml.
+    pub(crate) fn for_move(apps: Vec<String>) -> Self {
+        let what = match apps.as_slice() {
+            [] => "the fleet".to_owned(),
+            some => some.join(", "),
+        };
+        Self {
+            title: format!("Move {what}"),
+            purpose: FormPurpose::Move { apps },
+            fields: vec![FormField {
+                name: "to".into(),
+                help: "path of the config.toml of the other servers".into(),
+                default: String::new(),
+                required: true,
+                input: Input::default(),
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let last = self.fields.len() - 1;
+        match key.code {
+            KeyCode::Esc => return OverlayReply::close(),
+            KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
+            KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
+            KeyCode::Enter if self.at < last => self.at += 1,
+            KeyCode::Enter => match self.build_request() {
+                Ok(request) => {
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    let mut reply = OverlayReply::stay().with_effect(effect);
+                    reply.open = Some(Overlay::Plan(plan));
+                    return reply;
+                }
+                Err((field, message)) => {
+                    self.at = field;
+                    self.error = Some(message);
+                }
+            },
+            _ => {
+                self.error = None;
+                self.fields[self.at].input.handle_event(&Event::Key(key));
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    /// Inserts pasted text into the field, without control characters.
+    pub(crate) fn insert_text(&mut self, text: &str) {
+        for c in clean_line(text.trim()).chars() {
+            let insert = tui_input::InputRequest::InsertChar(c);
+            self.fields[self.at].input.handle(insert);
+        }
+    }
+
+    fn build_request(&self) -> Result<Request, (usize, String)> {
+        for (i, field) in self.fields.iter().enumerate() {
+            if field.required && field.input.value().trim().is_empty() {
+                return Err((i, format!("{} is required", field.name)));
+            }
+        }
+        let value = |i: usize| self.fields[i].input.value().trim().to_owned();
+        match &self.purpose {
+            FormPurpose::Deploy { stack } => {
+                let variables: BTreeMap<String, String> = self
+                    .fields
+                    .iter()
+                    .skip(1)
+                    // A default that was not changed is left to the stack file.
+                    .filter(|f| f.input.value() != f.default)
+                    .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
+                    .collect();
+                Ok(Request::Deploy {
+                    stack: stack.clone(),
+                    app: value(0),
+                    variables,
+                })
+            }
+            FormPurpose::Place { app } => {
+                let place = value(0);
+                Ok(Request::Place {
+                    app: app.clone(),
+                    to: (place != "anywhere").then_some(place),
+                })
+            }
+            FormPurpose::EdgeSettings { app } => {
+                let headers = match value(0).as_str() {
+                    "" => None,
+                    "on" => Some(true),
+                    "off" => Some(false),
+                    _ => return Err((0, "headers are on or off".into())),
+                };
+                let rate_limit = match value(1).as_str() {
+                    "" => None,
+                    number => match number.parse() {
+                        Ok(number) => Some(number),
+                        Err(_) => return Err((1, "the limit is a whole number".into())),
+                    },
+                };
+                let basic_auth = match value(2).as_str() {
+                    "" => None,
+                    "off" => Some(Vec::new()),
+                    users => Some(users.split(',').map(|u| u.trim().to_owned()).collect()),
+                };
+                Ok(Request::Switch {
+                    app: app.clone(),
+                    switches: EdgeSettings {
+                        headers,
+                        basic_auth,
+                        rate_limit,
+                    },
+                })
+            }
+            FormPurpose::RestoreBeside { app, snapshot } => Ok(Request::Restore {
+                app: app.clone(),
+                snapshot: Some(snapshot.clone()),
+                what: RestoreScope::App,
+                to: RestoreDestination::Beside {
+                    app: value(0),
+                    variables: [("DOMAIN".to_owned(), value(1))].into(),
+                },
+            }),
+            FormPurpose::RestoreIntoFolder(Request::Restore {
+                app,
+                snapshot,
+                what,
+                ..
+            }) => match value(0) {
+                path if path.starts_with('/') => Ok(Request::Restore {
+                    app: app.clone(),
+                    snapshot: snapshot.clone(),
+                    what: what.clone(),
+                    to: RestoreDestination::Folder { path },
+                }),
+                _ => Err((0, "folder is a whole path that begins with /".into())),
+            },
+            FormPurpose::RestoreIntoFolder(other) => Ok(other.clone()),
+            FormPurpose::Move { apps } => Ok(Request::Move {
+                apps: apps.clone(),
+                to: value(0),
+            }),
+            FormPurpose::Scale { service } => match value(0).parse() {
+                Ok(replicas) => Ok(Request::Scale {
+                    service: service.clone(),
+                    replicas,
+                }),
+                Err(_) => Err((0, "tasks is a whole number, 0 or more".into())),
+            },
+        }
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let size = (70, self.fields.len() as u16 + 4);
+        let hint = "Tab next field · Enter on the last shows the plan · Esc back";
+        let area = draw_window(app, frame, screen, &self.title, hint, size);
+        let mut lines: Vec<Line> = Vec::new();
+        for (i, field) in self.fields.iter().enumerate() {
+            let focused = i == self.at;
+            let marker = if focused { theme.cursor_glyph() } else { " " };
+            let mark = if field.required { "*" } else { " " };
+            let name = fit_to_width(
+                &theme.drawable_text(&clean_line(&field.name)),
+                14,
+                theme.ellipsis(),
+            );
+            let style = if focused {
+                theme.focus()
+            } else {
+                theme.title()
+            };
+            let mut spans = vec![Span::styled(format!("{marker} {name}{mark} "), style)];
+            spans.extend(input_spans(app, &field.input, focused));
+            lines.push(Line::from(spans));
+        }
+        lines.push(Line::default());
+        lines.push(match &self.error {
+            Some(error) => Line::styled(theme.drawable_text(error), theme.removed()),
+            None => Line::styled(
+                theme.drawable_text(&clean_line(&self.fields[self.at].help)),
+                theme.dim(),
+            ),
+        });
+        super::draw_scrolled(
+            frame,
+            area,
+            &lines,
+            self.at.saturating_sub(area.height.into()),
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Running and past jobs with their output.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{
+    Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window, move_by_key,
+};
+use crate::jobs::{JobView, StepState};
+use crate::msg::Effect;
+use crate::panes::wrap_text;
+use crate::state::App;
+use crate::theme::Health;
+use matou_base::text::{clean_line, fit_to_width};
+use matou_job::{JobId, JobOutcome, OutputStream};
+
+#[derive(Default)]
+pub(crate) struct JobsOverlay {
+    at: usize,
+    /// The job whose output is shown.
+    output: Option<JobId>,
+    /// It was opened on a job's output: going back closes the overlay.
+    direct: bool,
+    /// First visible line; `None`: the end is followed.
+    top: Option<usize>,
+    lines: usize,
+    height: usize,
+}
+
+impl JobsOverlay {
+    /// The output of one job.
+    pub(crate) fn for_job(job: JobId) -> Self {
+        Self {
+            output: Some(job),
+            direct: true,
+            ..Self::default()
+        }
+    }
+
+    fn chosen_job(&self, app: &App) -> Option<JobId> {
+        self.output
+            .or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
+    }
+
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let chosen = self.chosen_job(app).and_then(|id| app.jobs.get(id));
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
+                if self.output.take().is_none() || self.direct {
+                    return OverlayReply::close();
+                }
+            }
+            KeyCode::Char('J') => return OverlayReply::close(),
+            KeyCode::Enter | KeyCode::Right if self.output.is_none() => {
+                self.output = chosen.map(|j| j.id);
+                self.top = None;
+            }
+            KeyCode::Char('c') => {
+                if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
+                    return OverlayReply::stay().with_effect(Effect::CancelJob(job.id));
+                }
+            }
+            KeyCode::Char('R') => {
+                if let Some(request) = chosen
+                    .filter(|j| j.outcome.is_some())
+                    .map(|j| j.request.clone())
+                {
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
+                }
+            }
+            _ if self.output.is_some() => {
+                let end = self.lines.saturating_sub(self.height);
+                let mut top = self.top.unwrap_or(end);
+                if move_by_key(key, &mut top, end + 1, self.height) {
+                    self.top = (top < end).then_some(top);
+                }
+            }
+            _ => {
+                move_by_key(key, &mut self.at, app.jobs.all.len(), 10);
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        match self.output.and_then(|id| app.jobs.get(id)) {
+            Some(job) => self.draw_output(app, job, frame, screen),
+            None => self.draw_list(app, frame, screen),
+        }
+    }
+
+    fn draw_list(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        self.at = self.at.min(app.jobs.all.len().saturating_sub(1));
+        let size = (72, app.jobs.all.len().max(3) as u16);
+        let hint = "Enter output · c cancel · R run again · Esc back";
+        let area = draw_window(app, frame, screen, "Jobs", hint, size);
+        if app.jobs.all.is_empty() {
+            let text = "No job was started from this console yet.";
+            frame
+                .buffer_mut()
+                .set_line(area.x, area.y, &Line::raw(text), area.width);
+            return;
+        }
+        let lines = app
+            .jobs
+            .all
+            .iter()
+            .map(|job| {
+                let health = job_health(job);
+                let title = theme.drawable_text(&clean_line(&job.request.title()));
+                Line::from(vec![
+                    Span::styled(theme.health_glyph(health), theme.health_style(health)),
+                    Span::raw(format!(" {} ", fit_to_width(&title, 40, theme.ellipsis()))),
+                    Span::styled(
+                        fit_to_width(job.state_word(), 14, ""),
+                        theme.health_style(health),
+                    ),
+                    Span::styled(format!("{} s", job.elapsed_seconds(app.now)), theme.dim()),
+                ])
+            })
+            .collect();
+        draw_choices(app, frame, area, lines, self.at);
+    }
+
+    fn draw_output(&mut self, app: &App, job: &JobView, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(120);
+        let mut lines: Vec<Line> = Vec::new();
+        for step in &job.steps {
+            let (health, word) = match step.state {
+                StepState::Running => (Health::Partly, "running"),
+                StepState::Done { changed: true } => (Health::Good, "changed"),
+                StepState::Done { changed: false } => (Health::Good, "as it should be"),
+                StepState::Failed => (Health::Bad, "failed"),
+            };
+            lines.push(Line::from(vec![
+                Span::styled(theme.health_glyph(health), theme.health_style(health)),
+                Span::raw(format!(
+                    " {} {} ",
+                    fit_to_width(&clean_line(&step.node), 14, theme.ellipsis()),
+                    fit_to_width(&clean_line(&step.step), 16, theme.ellipsis())
+                )),
+                Span::styled(word, theme.health_style(health)),
+            ]));
+        }
+        lines.push(Line::default());
+        for (stream, text) in &job.lines {
+            let style = match stream {
+                OutputStream::Stderr => theme.changed(),
+                OutputStream::Note => theme.dim(),
+                OutputStream::Stdout => ratatui::style::Style::new(),
+            };
+            let text = theme.drawable_text(&clean_line(text));
+            lines.extend(
+                wrap_text(&text, columns)
+                    .into_iter()
+                    .map(|l| Line::styled(l, style)),
+            );
+        }
+        if let Some(outcome) = &job.outcome {
+            lines.push(Line::default());
+            let (style, text) = match outcome {
+                JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
+                JobOutcome::Done { .. } => (
+                    theme.added(),
+                    format!("done in {} s", job.elapsed_seconds(app.now)),
+                ),
+                JobOutcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
+                JobOutcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
+            };
+            for line in text.lines() {
+                let line = theme.drawable_text(&clean_line(line));
+                lines.extend(
+                    wrap_text(&line, columns)
+                        .into_iter()
+                        .map(|l| Line::styled(l, style)),
+                );
+            }
+        }
+        let hint = match job.outcome {
+            None => "c cancel · Esc back, the job goes on",
+            Some(_) => "R run again · Esc back",
+        };
+        let size = (columns as u16, (lines.len() as u16).max(8));
+        let area = draw_window(app, frame, screen, &job.request.title(), hint, size);
+        self.lines = lines.len();
+        self.height = area.height.into();
+        let end = self.lines.saturating_sub(self.height);
+        draw_scrolled(frame, area, &lines, self.top.unwrap_or(end));
+    }
+}
+
+/// Returns the health that shows a job's state.
+pub(crate) fn job_health(job: &JobView) -> Health {
+    match &job.outcome {
+        None => Health::Partly,
+        Some(JobOutcome::Done { .. }) => Health::Good,
+        Some(JobOutcome::Failed { .. }) => Health::Bad,
+        Some(JobOutcome::Cancelled) => Health::Unknown,
+    }
+}

@@ -1,0 +1,92 @@
+//! What can be done with a node.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
+use crate::state::App;
+use matou_model::{Availability, Role};
+use matou_ops::Request;
+
+/// Letter, what it does, and the request for a node.
+type NodeMenuChoice = (char, &'static str, fn(String) -> Request);
+
+const NODE_MENU_CHOICES: [NodeMenuChoice; 9] = [
+    ('d', "drain: move every task away", |node| {
+        availability_request(node, Availability::Drain)
+    }),
+    ('a', "activate: take tasks again", |node| {
+        availability_request(node, Availability::Active)
+    }),
+    ('p', "pause: place no new tasks", |node| {
+        availability_request(node, Availability::Pause)
+    }),
+    ('r', "reboot, drained", |node| Request::Reboot { node }),
+    ('u', "upgrade its packages", |node| Request::Upgrade {
+        node,
+    }),
+    ('m', "promote: make it a manager", |node| {
+        role_request(node, Role::Manager)
+    }),
+    ('w', "demote: make it a worker", |node| {
+        role_request(node, Role::Worker)
+    }),
+    ('l', "leave the swarm", |node| Request::Leave { node }),
+    ('x', "strike it off: it is lost", |node| {
+        Request::RemoveNode { node }
+    }),
+];
+
+fn availability_request(node: String, to: Availability) -> Request {
+    Request::Availability { node, to }
+}
+
+fn role_request(node: String, to: Role) -> Request {
+    Request::Role { node, to }
+}
+
+pub(crate) struct NodeMenuOverlay {
+    node: String,
+    at: usize,
+}
+
+impl NodeMenuOverlay {
+    pub(crate) fn for_node(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            at: 0,
+        }
+    }
+
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let chosen = match key.code {
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
+            KeyCode::Enter => NODE_MENU_CHOICES.get(self.at),
+            KeyCode::Char(c) => NODE_MENU_CHOICES.iter().find(|(letter, ..)| *letter == c),
+            _ => None,
+        };
+        let Some((_, _, request)) = chosen else {
+            move_by_key(key, &mut self.at, NODE_MENU_CHOICES.len(), 4);
+            return OverlayReply::stay();
+        };
+        let (plan, effect) = PlanOverlay::open(app, request(self.node.clone()));
+        OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let size = (36, NODE_MENU_CHOICES.len() as u16);
+        let area = draw_window(app, frame, screen, &self.node, "Esc back", size);
+        let lines = NODE_MENU_CHOICES
+            .iter()
+            .map(|(letter, text, _)| {
+                Line::from(vec![
+                    Span::styled(format!("{letter}  "), app.theme.key()),
+                    Span::raw(*text),
+                ])
+            })
+            .collect();
+        draw_choices(app, frame, area, lines, self.at);
+    }
+}

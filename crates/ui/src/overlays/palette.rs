@@ -1,0 +1,91 @@
+//! Every action by name.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::{OverlayReply, draw_choices, draw_window, input_spans};
+use crate::keymap::{KEY_TABLE, KeyBinding};
+use crate::panes;
+use crate::state::App;
+use matou_base::text::fit_to_width;
+
+#[derive(Default)]
+pub(crate) struct PaletteOverlay {
+    input: Input,
+    at: usize,
+}
+
+impl PaletteOverlay {
+    fn find_bindings(&self) -> Vec<&'static KeyBinding> {
+        let mut filter = panes::new_row_filter(self.input.value());
+        let mut found: Vec<(u32, &KeyBinding)> = KEY_TABLE
+            .iter()
+            .filter_map(|b| {
+                let text = format!("{} {}", b.name, b.help);
+                // A hit in the name is worth more than one in what it does.
+                let bonus = filter.score(b.name).map_or(0, |s| s + 1000);
+                filter.score(&text).map(|s| (s + bonus, b))
+            })
+            .collect();
+        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        found.into_iter().map(|(_, b)| b).collect()
+    }
+
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+        let found = self.find_bindings();
+        match key.code {
+            KeyCode::Esc => return OverlayReply::close(),
+            KeyCode::Down | KeyCode::Tab => {
+                self.at = (self.at + 1).min(found.len().saturating_sub(1));
+            }
+            KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
+            KeyCode::Enter => {
+                let mut reply = OverlayReply::close();
+                reply.action = found.get(self.at).map(|b| b.action);
+                return reply;
+            }
+            _ => {
+                if self.input.handle_event(&Event::Key(key)).is_some() {
+                    self.at = 0;
+                }
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let found = self.find_bindings();
+        let size = (72, 18);
+        let hint = "type to find · Enter does it · Esc back";
+        let area = draw_window(app, frame, screen, "Actions", hint, size);
+        let mut spans = vec![Span::styled(": ", app.theme.key())];
+        spans.extend(input_spans(app, &self.input, true));
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &Line::from(spans), area.width);
+        let theme = app.theme;
+        let lines = found
+            .iter()
+            .map(|b| {
+                Line::from(vec![
+                    Span::styled(fit_to_width(b.name, 15, theme.ellipsis()), theme.title()),
+                    Span::styled(
+                        fit_to_width(&app.keymap.format_keys(b.action), 15, theme.ellipsis()),
+                        theme.key(),
+                    ),
+                    Span::raw(theme.drawable_text(b.help)),
+                ])
+            })
+            .collect();
+        let list = Rect {
+            y: area.y.saturating_add(2).min(area.bottom()),
+            height: area.height.saturating_sub(2),
+            ..area
+        };
+        draw_choices(app, frame, list, lines, self.at);
+    }
+}

@@ -1,0 +1,352 @@
+//! A plan: what a job would change, shown like a diff and confirmed.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use jiff::Timestamp;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::{OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key};
+use crate::msg::{Effect, Ticket};
+use crate::panes::wrap_text;
+use crate::state::App;
+use matou_base::text::SafeText;
+use matou_base::text::clean_line;
+use matou_job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
+use matou_ops::Request;
+
+/// A plan with at most so many lines is shown whole; of a longer one only what differs.
+const SHORT_PLAN_LINES: usize = 24;
+
+pub(crate) struct PlanOverlay {
+    pub ticket: Ticket,
+    request: Request,
+    asked: Timestamp,
+    /// `None` while it is being made.
+    plan: Option<Result<Plan, SafeText>>,
+    /// The plan was made anew because the fleet had changed.
+    again: bool,
+    /// The plan was confirmed; the job starts.
+    sent: bool,
+    typed: Input,
+    top: usize,
+    lines: usize,
+    height: usize,
+}
+
+impl PlanOverlay {
+    /// Opens the view and asks for the plan.
+    pub(crate) fn open(app: &mut App, request: Request) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
+        let view = Self {
+            ticket,
+            request: request.clone(),
+            asked: app.now,
+            plan: None,
+            again: false,
+            sent: false,
+            typed: Input::default(),
+            top: 0,
+            lines: 0,
+            height: 0,
+        };
+        (view, Effect::Plan { ticket, request })
+    }
+
+    pub(crate) fn take_plan(&mut self, plan: Result<Plan, SafeText>) {
+        self.again = self.sent;
+        self.sent = false;
+        self.typed.reset();
+        self.plan = Some(plan);
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Returns why the plan can't be confirmed now; `None` when it can.
+    fn reason_not_to_confirm(&self) -> Option<String> {
+        match &self.plan {
+            None => Some("the plan is being made".into()),
+            Some(Err(reason)) => Some(reason.to_string()),
+            Some(Ok(plan)) => plan.blocked_reason(),
+        }
+    }
+
+    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+        let plan = match &self.plan {
+            Some(Ok(plan)) => plan,
+            _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
+                return OverlayReply::close();
+            }
+            _ => return OverlayReply::stay(),
+        };
+        let by_name = match &plan.confirm {
+            Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
+            _ => None,
+        };
+        if by_name.is_none()
+            && let Some(reply) = self.take_decision(acceptable_decisions(plan), key)
+        {
+            return reply;
+        }
+        let Some(Ok(plan)) = &self.plan else {
+            return OverlayReply::stay();
+        };
+        let confirmed = match (key.code, &by_name) {
+            (KeyCode::Esc, _) => return OverlayReply::close(),
+            (KeyCode::Enter, Some(name)) => self.typed.value() == name,
+            (KeyCode::Enter | KeyCode::Char('y'), None) => true,
+            (KeyCode::Char('n' | 'q'), None) => return OverlayReply::close(),
+            _ => false,
+        };
+        if confirmed && plan.is_done() {
+            return OverlayReply::close();
+        }
+        if confirmed && self.reason_not_to_confirm().is_none() && !self.sent {
+            let effect = Effect::Run {
+                ticket: self.ticket,
+                request: self.request.clone(),
+                plan_hash: plan.hash(),
+            };
+            self.sent = true;
+            return OverlayReply::stay().with_effect(effect);
+        }
+        if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
+            self.typed.handle_event(&Event::Key(key));
+        } else {
+            let lines = (self.lines + 1).saturating_sub(self.height);
+            move_by_key(key, &mut self.top, lines, self.height);
+        }
+        OverlayReply::stay()
+    }
+
+    /// Takes a key while the plan has decisions to accept. Returns `None` when the key is not about
+    /// them.
+    fn take_decision(&mut self, questions: Vec<String>, key: KeyEvent) -> Option<OverlayReply> {
+        if questions.is_empty() {
+            return None;
+        }
+        let typed = self.typed.value().to_owned();
+        match key.code {
+            KeyCode::Enter if questions.contains(&typed) => {
+                let Request::Provision { options } = &mut self.request else {
+                    return None;
+                };
+                options.accept.push(typed);
+                let (ticket, request) = (self.ticket, self.request.clone());
+                self.plan = None;
+                self.typed.reset();
+                Some(OverlayReply::stay().with_effect(Effect::Plan { ticket, request }))
+            }
+            // With nothing typed, the rest of the plan is confirmed.
+            KeyCode::Enter if typed.is_empty() => None,
+            KeyCode::Char(_) | KeyCode::Backspace | KeyCode::Enter => {
+                self.typed.handle_event(&Event::Key(key));
+                Some(OverlayReply::stay())
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(90);
+        let mut lines: Vec<Line> = Vec::new();
+        let mut hint = "Esc back";
+        match &self.plan {
+            None => {
+                // A node or a repository that does not answer takes until its timeout.
+                let text = match app.now.as_second() - self.asked.as_second() {
+                    ..3 => "reading what is there …".to_owned(),
+                    seconds => format!("reading what is there, for {seconds} s …"),
+                };
+                lines.push(Line::raw(theme.drawable_text(&text)));
+            }
+            Some(Err(reason)) => {
+                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app);
+            }
+            Some(Ok(plan)) => {
+                if self.again {
+                    let text = "The fleet changed meanwhile. This is the new plan:";
+                    push_wrapped_text(&mut lines, text, "", columns, theme.changed(), app);
+                    lines.push(Line::default());
+                }
+                self.push_changes(app, plan, columns, &mut lines);
+                lines.push(Line::default());
+                hint = self.push_question(app, plan, columns, &mut lines);
+            }
+        }
+        let size = (columns as u16, lines.len() as u16);
+        let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
+        self.lines = lines.len();
+        self.height = area.height.into();
+        // The question at the end is what matters when not everything fits.
+        self.top = draw_scrolled(frame, area, &lines, self.top);
+        if self.lines > self.height
+            && let Some(last) = lines.last()
+        {
+            let y = area.bottom() - 1;
+            frame.buffer_mut().set_stringn(
+                area.x,
+                y,
+                " ".repeat(area.width.into()),
+                area.width.into(),
+                Style::new(),
+            );
+            frame.buffer_mut().set_line(area.x, y, last, area.width);
+        }
+    }
+
+    fn push_changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
+        let theme = app.theme;
+        let all = plan.changes().count();
+        for (node, steps) in plan.steps_by_node() {
+            let mut title = vec![Span::styled(clean_line(node).into_owned(), theme.title())];
+            // Of a long plan only what differs is of interest.
+            let short = all > SHORT_PLAN_LINES;
+            if short {
+                let same = steps.iter().flat_map(|s| step_changes(s));
+                let same = same.filter(|c| c.kind == ChangeKind::Same).count();
+                title.push(Span::styled(
+                    format!("  {same} as they should be"),
+                    theme.dim(),
+                ));
+            }
+            lines.push(Line::from(title));
+            let mut said = Vec::new();
+            for step in steps {
+                for change in step_changes(step) {
+                    if !short || change.kind != ChangeKind::Same || change.warning.is_some() {
+                        push_change_lines(app, change, columns, lines);
+                    }
+                }
+                match &step.check {
+                    Ok(Check::Unknown(why)) => {
+                        let text = format!("  {}: {why}", step.step);
+                        push_wrapped_text(lines, &text, "    ", columns, theme.dim(), app);
+                    }
+                    // A node that does not answer fails every check in the same words.
+                    Err(why) if !said.contains(&why) => {
+                        let text = format!("! {}: {why}", step.step);
+                        push_wrapped_text(lines, &text, "  ", columns, theme.removed(), app);
+                        said.push(why);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Adds the question as last line. Returns the hint about keys.
+    fn push_question(
+        &self,
+        app: &App,
+        plan: &Plan,
+        columns: usize,
+        lines: &mut Vec<Line<'static>>,
+    ) -> &'static str {
+        let theme = app.theme;
+        if self.sent {
+            lines.push(Line::raw(theme.drawable_text("starting …")));
+            return "Esc back";
+        }
+        let undecided = acceptable_decisions(plan).is_empty();
+        if let Some(reason) = plan.blocked_reason().filter(|_| undecided) {
+            let text = format!("This can't be done: {reason}");
+            push_wrapped_text(lines, &text, "", columns, theme.removed(), app);
+            return "Esc back";
+        }
+        if plan.is_done() {
+            lines.push(Line::raw("Nothing to do."));
+            return "Esc back";
+        }
+        let questions = acceptable_decisions(plan);
+        if !questions.is_empty() && !matches!(plan.confirm, Confirm::TypeName(_)) {
+            let mut spans = vec![Span::raw("Type a name from above to accept it: ")];
+            spans.extend(input_spans(app, &self.typed, true));
+            lines.push(Line::from(spans));
+            return "Enter goes on with the rest · Esc back";
+        }
+        match &plan.confirm {
+            Confirm::TypeName(name) => {
+                let mut spans = vec![
+                    Span::raw("Type "),
+                    Span::styled(clean_line(name).into_owned(), theme.focus()),
+                    Span::raw(" to go on: "),
+                ];
+                spans.extend(input_spans(app, &self.typed, true));
+                lines.push(Line::from(spans));
+                "Enter goes on · Esc back"
+            }
+            Confirm::Ask | Confirm::None => {
+                lines.push(Line::styled("Go on? y / n", theme.focus()));
+                "y goes on · n back"
+            }
+        }
+    }
+}
+
+fn step_changes(step: &StepPlan) -> &[Change] {
+    match &step.check {
+        Ok(Check::Done(changes) | Check::Change(changes)) => changes,
+        _ => &[],
+    }
+}
+
+/// Returns the names that can be typed to accept a decision.
+fn acceptable_decisions(plan: &Plan) -> Vec<String> {
+    let accept = plan.open_questions().filter_map(|(_, c)| c.accept.clone());
+    accept.collect()
+}
+
+fn push_change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {
+    let theme = app.theme;
+    let style = match change.kind {
+        ChangeKind::Same => theme.dim(),
+        ChangeKind::Add => theme.added(),
+        ChangeKind::Modify => theme.changed(),
+        ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
+    };
+    let mut text = format!("{} {}", change.kind.sign(), change.what);
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => text += &format!(": {old} {} {new}", theme.arrow()),
+        (None, Some(only)) | (Some(only), None) => text += &format!(": {only}"),
+        (None, None) => {}
+    }
+    push_wrapped_text(lines, &text, "  ", columns, style, app);
+    if let Some(warning) = &change.warning {
+        push_wrapped_text(
+            lines,
+            &format!("    {warning}"),
+            "    ",
+            columns,
+            theme.changed(),
+            app,
+        );
+    }
+}
+
+/// Adds a text, wrapped; lines after the first of each paragraph are indented.
+fn push_wrapped_text(
+    lines: &mut Vec<Line<'static>>,
+    text: &str,
+    indent: &str,
+    columns: usize,
+    style: Style,
+    app: &App,
+) {
+    for paragraph in text.lines() {
+        let paragraph = app.theme.drawable_text(&clean_line(paragraph));
+        for (i, line) in wrap_text(&paragraph, columns.saturating_sub(indent.len()))
+            .into_iter()
+            .enumerate()
+        {
+            let lead = if i == 0 { "" } else { indent };
+            lines.push(Line::styled(format!("{lead}{line}"), style));
+        }
+    }
+}

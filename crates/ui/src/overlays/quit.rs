@@ -1,0 +1,63 @@
+//! Asks before the console is left while jobs run.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{OverlayReply, draw_scrolled, draw_window};
+use crate::msg::Effect;
+use crate::state::App;
+
+#[derive(Default)]
+pub(crate) struct QuitOverlay {
+    /// Leave as soon as the jobs have ended.
+    pub waiting: bool,
+}
+
+impl QuitOverlay {
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('n' | 'q') => OverlayReply::close(),
+            KeyCode::Char('y') | KeyCode::Enter if app.jobs.count_running() == 0 => {
+                OverlayReply::close().with_effect(Effect::Quit)
+            }
+            KeyCode::Char('w') => {
+                self.waiting = true;
+                OverlayReply::stay()
+            }
+            KeyCode::Char('c') => {
+                self.waiting = true;
+                let running = app.jobs.all.iter().filter(|j| j.outcome.is_none());
+                let mut reply = OverlayReply::stay();
+                reply.effects = running.map(|j| Effect::CancelJob(j.id)).collect();
+                reply
+            }
+            _ => OverlayReply::stay(),
+        }
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let key = |key: &'static str, text: &'static str| {
+            Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])
+        };
+        let lines = match app.jobs.count_running() {
+            0 => vec![key("y", "  leave the console"), key("n", "  stay")],
+            n => vec![
+                Line::raw(match (n, self.waiting) {
+                    (1, false) => "A job runs.".into(),
+                    (n, false) => format!("{n} jobs run."),
+                    (_, true) => theme.drawable_text("leaving when the jobs have ended …"),
+                }),
+                Line::default(),
+                key("w", "  wait for the end, then leave"),
+                key("c", "  cancel, then leave"),
+                key("Esc", "  stay"),
+            ],
+        };
+        let size = (40, lines.len() as u16);
+        let area = draw_window(app, frame, screen, "Leave?", "", size);
+        draw_scrolled(frame, area, &lines, 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! Newer versions of an application's images: choose one, or deploy it again as it is.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
+use crate::msg::{Effect, Ticket};
+use crate::state::App;
+use matou_base::text::SafeText;
+use matou_base::text::{clean_line, fit_to_width};
+use matou_ops::{Request, ServiceVersions};
+use matou_registry::VersionStep;
+
+/// One line of the list.
+enum VersionChoice {
+    /// Deploy the application again as its file says.
+    Again,
+    /// The heading of a service with its image; can't be chosen.
+    Image {
+        service: usize,
+    },
+    /// Says why nothing is known of an image, or that it is the newest.
+    Note {
+        text: String,
+    },
+    Version {
+        service: usize,
+        version: usize,
+    },
+}
+
+pub(crate) struct VersionsOverlay {
+    pub ticket: Ticket,
+    app: String,
+    /// `None` while the registries are asked.
+    found: Option<Result<Vec<ServiceVersions>, SafeText>>,
+    at: usize,
+}
+
+impl VersionsOverlay {
+    /// Opens the list and asks the registries.
+    pub(crate) fn open(app: &mut App, name: String) -> (Self, Effect) {
+        let ticket = app.issue_ticket();
+        let view = Self {
+            ticket,
+            app: name.clone(),
+            found: None,
+            at: 0,
+        };
+        (view, Effect::FindNewerVersions { ticket, app: name })
+    }
+
+    pub(crate) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, SafeText>) {
+        self.found = Some(found);
+    }
+
+    fn list_choices(&self) -> Vec<VersionChoice> {
+        let mut out = vec![VersionChoice::Again];
+        let Some(Ok(all)) = &self.found else {
+            return out;
+        };
+        for (service, found) in all.iter().enumerate() {
+            out.push(VersionChoice::Image { service });
+            match &found.newer {
+                Err(reason) => out.push(VersionChoice::Note {
+                    text: reason.to_string(),
+                }),
+                Ok(newer) if newer.is_empty() => out.push(VersionChoice::Note {
+                    text: "nothing newer of this kind".into(),
+                }),
+                Ok(newer) => {
+                    let versions = 0..newer.len();
+                    out.extend(versions.map(|version| VersionChoice::Version { service, version }));
+                }
+            }
+        }
+        out
+    }
+
+    fn build_request(&self, choice: &VersionChoice) -> Option<Request> {
+        match (choice, &self.found) {
+            (VersionChoice::Again, _) => Some(Request::redeploy(self.app.clone())),
+            (VersionChoice::Version { service, version }, Some(Ok(all))) => {
+                let found = all.get(*service)?;
+                let newer = found.newer.as_ref().ok()?.get(*version)?;
+                let image = found.image_with_tag(&newer.tag)?;
+                Some(Request::Update {
+                    app: self.app.clone(),
+                    images: [(found.service.clone(), image)].into(),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let all = self.list_choices();
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
+            KeyCode::Enter => {
+                if let Some(request) = all.get(self.at).and_then(|c| self.build_request(c)) {
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
+                }
+            }
+            _ => {
+                move_by_key(key, &mut self.at, all.len(), 10);
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+        let theme = app.theme;
+        let all = self.list_choices();
+        let found = match &self.found {
+            Some(Ok(found)) => found.as_slice(),
+            _ => &[],
+        };
+        let mut lines: Vec<Line> = all
+            .iter()
+            .map(|choice| match choice {
+                VersionChoice::Again => Line::raw(format!(
+                    "deploy it again, as apps/{}.toml says",
+                    theme.drawable_text(&clean_line(&self.app))
+                )),
+                VersionChoice::Image { service } => {
+                    let service = &found[*service];
+                    let text = format!("{}  {}", service.service, service.image);
+                    Line::styled(theme.drawable_text(&clean_line(&text)), theme.title())
+                }
+                VersionChoice::Note { text } => Line::styled(
+                    format!("  {}", theme.drawable_text(&clean_line(text))),
+                    theme.dim(),
+                ),
+                VersionChoice::Version { service, version } => {
+                    let newer = found[*service].newer.as_deref().unwrap_or_default();
+                    let newer = &newer[*version];
+                    let tag = fit_to_width(
+                        &theme.drawable_text(&clean_line(&newer.tag)),
+                        28,
+                        theme.ellipsis(),
+                    );
+                    let style = match newer.step {
+                        VersionStep::Major => theme.changed(),
+                        _ => theme.dim(),
+                    };
+                    let said = match newer.step {
+                        VersionStep::Major => "major: read its notes, back up first",
+                        other => other.word(),
+                    };
+                    Line::from(vec![
+                        Span::raw(format!("  {tag} ")),
+                        Span::styled(said, style),
+                    ])
+                }
+            })
+            .collect();
+        match &self.found {
+            None => lines.push(Line::styled(
+                theme.drawable_text("asking the registries for newer versions …"),
+                theme.dim(),
+            )),
+            Some(Err(reason)) => {
+                lines.push(Line::styled(
+                    theme.drawable_text(&clean_line(reason)),
+                    theme.removed(),
+                ));
+            }
+            Some(Ok(_)) => {}
+        }
+        let title = format!("Update {}", self.app);
+        let size = (74, lines.len() as u16);
+        let hint = "Enter shows the plan · Esc back";
+        let area = draw_window(app, frame, screen, &title, hint, size);
+        draw_choices(app, frame, area, lines, self.at);
+    }
+}

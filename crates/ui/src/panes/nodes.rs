@@ -1,0 +1,261 @@
+//! The nodes.
+
+use ratatui::text::Span;
+
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, node_checks, tasks};
+use crate::state::{App, Tab};
+use crate::theme::Health;
+use matou_base::text::{format_age, format_seconds, human_bytes};
+use matou_model::{Availability, Fleet, Metrics, Node, NodeLink, Role};
+
+pub(super) fn node_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
+    let rows = fleet
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| filter.matches(&n.name))
+        .map(|(i, n)| PaneRow {
+            key: format!("node/{}", n.name),
+            name: n.name.clone(),
+            kind: RowKind::Node(i),
+            depth: 0,
+            open: None,
+        })
+        .collect();
+    (rows, fleet.nodes.len())
+}
+
+/// Returns the health of a node, and a word for it.
+pub(crate) fn node_state(fleet: &Fleet, node: &Node) -> (Health, String) {
+    let seen = fleet.find_swarm_node(node);
+    if node.configured {
+        match &node.link {
+            NodeLink::Connecting => return (Health::Unknown, "connecting".into()),
+            NodeLink::Down { .. } => return (Health::Bad, "unreachable".into()),
+            NodeLink::Up if node.engine.error().is_some() => {
+                return (Health::Bad, "no Docker".into());
+            }
+            NodeLink::Up => {}
+        }
+    }
+    match seen {
+        Some(s) if s.state != "ready" => (Health::Bad, s.state.clone()),
+        Some(s) if s.availability != Availability::Active => {
+            (Health::Partly, s.availability.as_str().into())
+        }
+        Some(_) => (Health::Good, "ready".into()),
+        None => match node.engine.value() {
+            Some(engine) if engine.swarm_state == "inactive" => (Health::Partly, "no swarm".into()),
+            Some(_) => (Health::Good, "ready".into()),
+            None => (Health::Unknown, "not read yet".into()),
+        },
+    }
+}
+
+pub(super) fn node_line(app: &App, at: usize, columns: usize) -> ratatui::text::Line<'static> {
+    let Some(node) = app.fleet.nodes.get(at) else {
+        return Default::default();
+    };
+    let (health, word) = node_state(&app.fleet, node);
+    let leader = app.fleet.find_swarm_node(node).is_some_and(|s| s.leader);
+    let star = if leader {
+        app.theme.leader_glyph()
+    } else {
+        " "
+    };
+    let rest = match node.metrics.value() {
+        _ if health != Health::Good => format!("{star} {word}"),
+        Some(m) => format!(
+            "{star} cpu{:3.0} mem{:3.0} d{:3.0}",
+            m.cpu,
+            m.memory_percent(),
+            m.disk_percent()
+        ),
+        None => format!("{star} {word}"),
+    };
+    let stale = node.metrics.is_stale();
+    format_list_line(app, health, 0, &node.name, &rest, columns, stale)
+}
+
+pub(super) fn node_detail(app: &App, at: usize, tab: Tab, columns: usize) -> DetailPage {
+    let page = DetailPage::new(app.theme);
+    let Some(node) = app.fleet.nodes.get(at) else {
+        return page;
+    };
+    match tab {
+        Tab::Tasks => node_tasks_detail(app, node, columns),
+        Tab::Plan => node_checks::node_plan_detail(app, node, columns, page),
+        Tab::Storage => node_checks::node_storage_detail(app, node, columns, page),
+        Tab::Security => node_checks::node_security_detail(app, node, columns, page),
+        _ => node_overview(app, node, columns, page),
+    }
+}
+
+fn node_tasks_detail(app: &App, node: &Node, columns: usize) -> DetailPage {
+    let id = app.fleet.find_swarm_node(node).map(|s| s.id.as_str());
+    let swarm = app.fleet.swarm.value();
+    let here: Vec<_> = swarm
+        .into_iter()
+        .flat_map(|s| &s.tasks)
+        .filter(|t| Some(t.node_id.as_str()) == id && !id.unwrap_or("").is_empty())
+        .filter(|t| t.desired == "running" || t.state == "running")
+        .collect();
+    tasks::task_table(app, &here, columns)
+}
+
+fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> DetailPage {
+    let theme = app.theme;
+    let (health, word) = node_state(&app.fleet, node);
+    let mut page = page
+        .push_spans(vec![
+            Span::styled(theme.health_glyph(health), theme.health_style(health)),
+            Span::raw(format!(" {}", matou_base::text::clean_line(&node.name))),
+            Span::styled(
+                format!("  {}", matou_base::text::clean_line(&word)),
+                theme.health_style(health),
+            ),
+        ])
+        .blank_line();
+    if let NodeLink::Down { reason, since } = &node.link
+        && node.configured
+    {
+        page = page
+            .wrapped_text(reason, columns, theme.removed())
+            .field("since", &format_since(app, *since))
+            .blank_line();
+    } else if let Some(reason) = node.engine.error() {
+        page = page
+            .wrapped_text(reason, columns, theme.removed())
+            .blank_line();
+    }
+    if !node.configured {
+        let why = "The swarm knows this node, config.toml does not: add it there to see its load, its logs and its shell.";
+        page = page
+            .wrapped_text(why, columns, theme.changed())
+            .blank_line();
+    }
+    page = page.field("address", &node.address);
+    if let Some(drift) = node_checks::format_drift(app, &node.name) {
+        page = page.field("plan", &drift);
+    }
+    if let Some(seen) = app.fleet.find_swarm_node(node) {
+        let role = match (seen.role, seen.leader) {
+            (Role::Manager, true) => "manager, leader".to_owned(),
+            (Role::Manager, false) => format!("manager, {}", seen.reachability),
+            (Role::Worker, _) => "worker".into(),
+        };
+        let labels: Vec<String> = seen
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        page = page
+            .field(
+                "swarm",
+                &format!("{}, {}", seen.state, seen.availability.as_str()),
+            )
+            .field("role", &role)
+            .field("swarm address", &seen.address)
+            .field("labels", &labels.join(" "));
+    }
+    if let Some(e) = node.engine.value() {
+        page = page
+            .field("engine", &format!("Docker {}, API {}", e.version, e.api))
+            .field("system", &format!("{}, {}", e.os, e.architecture))
+            .field("kernel", &e.kernel)
+            .field(
+                "machine",
+                &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
+            );
+        if e.swarm_state == "inactive" {
+            let how = "In no swarm: p makes one of the nodes of config.toml.";
+            page = page.wrapped_text(how, columns, theme.changed());
+        }
+    }
+    match node.metrics.value() {
+        Some(m) => add_node_load(app, node, m, columns, page),
+        None => page,
+    }
+}
+
+pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
+    match format_age(app.now, then).as_str() {
+        "now" => "just now".into(),
+        age => format!("{age} ago"),
+    }
+}
+
+fn add_node_load(
+    app: &App,
+    node: &Node,
+    m: &Metrics,
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let mut page = page.blank_line();
+    if let (Some(why), Some(at)) = (node.metrics.error(), node.metrics.read_at()) {
+        page = page
+            .stale_note(why, &format_age(app.now, at), columns)
+            .blank_line();
+    }
+    let used = |used, total| format!("{} of {}", human_bytes(used), human_bytes(total));
+    let room = columns.saturating_sub(40).clamp(10, 60);
+    let history = |value: fn(&Metrics) -> f32| {
+        let skip = node.history.len().saturating_sub(room);
+        let values: Vec<f32> = node.history.iter().skip(skip).map(value).collect();
+        percent_sparkline(app, &values)
+    };
+    let swap = match m.swap_total {
+        0 => "none".into(),
+        total => used(m.swap_used, total),
+    };
+    let rows = [
+        ("CPU", m.cpu, format!("{:.0} %", m.cpu), history(|m| m.cpu)),
+        (
+            "memory",
+            m.memory_percent(),
+            used(m.memory_used, m.memory_total),
+            history(Metrics::memory_percent),
+        ),
+        (
+            "disk",
+            m.disk_percent(),
+            used(m.disk_used, m.disk_total),
+            history(Metrics::disk_percent),
+        ),
+    ];
+    for (name, percent, text, history) in rows {
+        let thresholds = &app.thresholds;
+        let limit = match name {
+            "CPU" => thresholds.cpu,
+            "memory" => thresholds.memory,
+            _ => thresholds.disk,
+        };
+        let health = match percent {
+            p if p >= f32::from(limit) => Health::Bad,
+            p if p >= f32::from(limit) - 10.0 => Health::Partly,
+            _ => Health::Good,
+        };
+        page = page.cell_row(vec![
+            (name.into(), 13, app.theme.dim()),
+            (text, 22, app.theme.health_style(health)),
+            (history, 0, app.theme.key()),
+        ]);
+    }
+    let [one, five, fifteen] = m.load;
+    page.field("swap", &swap)
+        .field("load", &format!("{one:.2} {five:.2} {fifteen:.2}"))
+        .field(
+            "up for",
+            &format_seconds(m.uptime as i64).replace("now", "less than a minute"),
+        )
+}
+
+/// Returns a line of bars, one for each value of 0 to 100.
+fn percent_sparkline(app: &App, percents: &[f32]) -> String {
+    let heights = app.theme.bar_heights();
+    percents
+        .iter()
+        .map(|p| heights[((p / 100.0 * 8.0) as usize).min(7)])
+        .collect()
+}

@@ -1,0 +1,400 @@
+//! Applications, opened to their services and tasks.
+
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, tasks};
+use crate::keymap::Action;
+use crate::state::{App, Tab};
+use crate::theme::Health;
+use matou_base::text::format_age;
+use matou_model::{Fleet, Service, ServiceMode, Swarm, Task};
+use matou_monitor::AnswerHour;
+
+/// Ended tasks that are shown of each slot.
+const ENDED_TASKS_SHOWN: usize = 1;
+
+pub(super) fn app_rows(
+    fleet: &Fleet,
+    opened: &[String],
+    filter: &mut RowFilter,
+) -> (Vec<PaneRow>, usize) {
+    let Some(swarm) = fleet.swarm.value() else {
+        return (Vec::new(), 0);
+    };
+    let mut apps: std::collections::BTreeMap<&str, Vec<usize>> = Default::default();
+    for (i, service) in swarm.services.iter().enumerate() {
+        let name = service.stack.as_deref().unwrap_or(&service.name);
+        apps.entry(name).or_default().push(i);
+    }
+    let total = apps.len();
+    let mut rows = Vec::new();
+    for (name, services) in apps {
+        let kept = filter.matches(name)
+            || services.iter().any(|i| {
+                let s = &swarm.services[*i];
+                filter.matches(&s.name) || s.domains.iter().any(|d| filter.matches(d))
+            });
+        if !kept {
+            continue;
+        }
+        let key = format!("app/{name}");
+        let open = opened.contains(&key);
+        rows.push(PaneRow {
+            key,
+            name: name.to_owned(),
+            kind: RowKind::App {
+                services: services.clone(),
+            },
+            depth: 0,
+            open: Some(open),
+        });
+        if open {
+            for i in services {
+                push_service_rows(swarm, i, opened, &mut rows);
+            }
+        }
+    }
+    (rows, total)
+}
+
+fn push_service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec<PaneRow>) {
+    let service = &swarm.services[at];
+    let key = format!("service/{}", service.id);
+    let open = opened.contains(&key);
+    rows.push(PaneRow {
+        key,
+        name: service.name.clone(),
+        kind: RowKind::Service(at),
+        depth: 1,
+        open: Some(open),
+    });
+    if !open {
+        return;
+    }
+    let shown = shown_tasks(swarm, &service.id);
+    rows.extend(shown.into_iter().map(|(i, task)| PaneRow {
+        key: format!("task/{}", task.id),
+        name: tasks::format_task_name(Some(service), task),
+        kind: RowKind::Task {
+            service: at,
+            task: i,
+        },
+        depth: 2,
+        open: None,
+    }));
+}
+
+/// Returns the tasks of a service that are shown, with their indices: those that run or should run,
+/// and the newest of each slot that ended.
+fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
+    let mut last: Option<(Option<u64>, &str)> = None;
+    let mut past = 0;
+    let tasks = swarm.tasks.iter().enumerate();
+    tasks
+        .filter(|(_, t)| t.service_id == service_id)
+        .filter(|(_, t)| {
+            let place = (t.slot, if t.slot.is_some() { "" } else { &*t.node_id });
+            if last != Some(place) {
+                last = Some(place);
+                past = 0;
+            }
+            if t.desired == "running" || t.state == "running" {
+                return true;
+            }
+            past += 1;
+            past <= ENDED_TASKS_SHOWN
+        })
+        .collect()
+}
+
+fn replica_health(running: u64, wanted: u64) -> Health {
+    match (running, wanted) {
+        (_, 0) => Health::Ended,
+        (0, _) => Health::Bad,
+        (r, w) if r < w => Health::Partly,
+        _ => Health::Good,
+    }
+}
+
+fn sum_replicas(services: &[&Service]) -> (u64, u64) {
+    services
+        .iter()
+        .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
+}
+
+fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    places.iter().filter_map(|i| services.get(*i)).collect()
+}
+
+pub(super) fn app_line(
+    app: &App,
+    row: &PaneRow,
+    places: &[usize],
+    columns: usize,
+) -> Line<'static> {
+    let services = services_at(app, places);
+    let (running, wanted) = sum_replicas(&services);
+    let domain = services.iter().flat_map(|s| &s.domains).next();
+    let domain = domain.map_or_else(String::new, |d| format!(" {d}"));
+    let opened = app.theme.fold_glyph(row.open == Some(true));
+    format_list_line(
+        app,
+        replica_health(running, wanted),
+        0,
+        &format!("{opened} {}", row.name),
+        &format!("{running}/{wanted}{domain}"),
+        columns,
+        app.fleet.swarm.is_stale(),
+    )
+}
+
+pub(super) fn service_line(app: &App, row: &PaneRow, at: usize, columns: usize) -> Line<'static> {
+    let Some(s) = services_at(app, &[at]).pop() else {
+        return Line::default();
+    };
+    let short = s
+        .stack
+        .as_ref()
+        .and_then(|stack| s.name.strip_prefix(stack.as_str()))
+        .map_or(s.name.as_str(), |n| n.trim_start_matches('_'));
+    let opened = app.theme.fold_glyph(row.open == Some(true));
+    format_list_line(
+        app,
+        replica_health(s.running, s.wanted),
+        2,
+        &format!("{opened} {short}"),
+        &format!("{}/{} {}", s.running, s.wanted, s.image),
+        columns,
+        app.fleet.swarm.is_stale(),
+    )
+}
+
+pub(super) fn task_line(app: &App, service: usize, task: usize, columns: usize) -> Line<'static> {
+    let Some(swarm) = app.fleet.swarm.value() else {
+        return Line::default();
+    };
+    let (Some(service), Some(task)) = (swarm.services.get(service), swarm.tasks.get(task)) else {
+        return Line::default();
+    };
+    let name = tasks::format_task_name(Some(service), task);
+    let short = name.rsplit('_').next().unwrap_or(&name).to_owned();
+    let node = app.fleet.node_name(&task.node_id);
+    format_list_line(
+        app,
+        tasks::task_health(task),
+        4,
+        &short,
+        &format!("{} {node}", task.state),
+        columns,
+        app.fleet.swarm.is_stale(),
+    )
+}
+
+/// Says why the list is empty.
+pub(super) fn empty_services_text(app: &App) -> String {
+    match (app.fleet.swarm.value(), app.fleet.swarm.error()) {
+        (Some(_), _) => {
+            let key = app.keymap.first_key(Action::Deploy).unwrap_or_default();
+            format!("no applications yet: press {key} to deploy one")
+        }
+        (None, Some(reason)) => reason.to_owned(),
+        (None, None) => "reading the swarm …".into(),
+    }
+}
+
+pub(super) fn app_detail(app: &App, places: &[usize], tab: Tab, columns: usize) -> DetailPage {
+    let services = services_at(app, places);
+    let page = DetailPage::new(app.theme);
+    match tab {
+        Tab::Labels => services
+            .iter()
+            .fold(page, |page, s| add_service_labels(page, s)),
+        _ => services_overview(app, &services, columns, page),
+    }
+}
+
+fn services_overview(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let theme = app.theme;
+    let mut page = add_stale_swarm_note(app, page, columns);
+    let domains: Vec<&str> = services
+        .iter()
+        .flat_map(|s| &s.domains)
+        .map(String::as_str)
+        .collect();
+    if !domains.is_empty() {
+        page = page.field("domains", &domains.join(" "));
+        page = add_probe_answers(app, services, columns, page).blank_line();
+    }
+    let dim = theme.dim();
+    let image_columns = columns.saturating_sub(42).clamp(14, 40);
+    page = page.cell_row(vec![
+        ("service".into(), 18, dim),
+        ("tasks".into(), 7, dim),
+        ("image".into(), image_columns, dim),
+        ("updated".into(), 8, dim),
+    ]);
+    for s in services {
+        let health = replica_health(s.running, s.wanted);
+        page = page.cell_row(vec![
+            (s.name.clone(), 18, Style::new()),
+            (
+                format!("{} {}/{}", theme.health_glyph(health), s.running, s.wanted),
+                7,
+                theme.health_style(health),
+            ),
+            (s.image.clone(), image_columns, Style::new()),
+            (
+                s.updated_at
+                    .map_or_else(String::new, |t| format_age(app.now, t)),
+                8,
+                dim,
+            ),
+        ]);
+        page = add_update_state(app, s, columns, page);
+    }
+    page = page.blank_line();
+    let swarm = app.fleet.swarm.value();
+    let shown: Vec<&Task> = services
+        .iter()
+        .flat_map(|s| swarm.map_or_else(Vec::new, |w| shown_tasks(w, &s.id)))
+        .map(|(_, t)| t)
+        .collect();
+    let mut table = tasks::task_table(app, &shown, columns);
+    page.lines.append(&mut table.lines);
+    page
+}
+
+/// Adds the last answer of each domain, and the share of good answers over the week.
+fn add_probe_answers(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let theme = app.theme;
+    let probes = app.fleet.probes.value().into_iter().flatten();
+    let ours = probes.filter(|p| services.iter().any(|s| s.name == p.service));
+    ours.fold(page, |page, probe| {
+        let (health, text) = match (&probe.outcome, probe.problem()) {
+            (Ok(a), None) => (Health::Good, format!("{} in {} ms", a.status, a.millis)),
+            (Ok(a), Some(_)) => (Health::Bad, format!("{}", a.status)),
+            (Err(_), _) => (Health::Bad, "no answer".into()),
+        };
+        let health = match app.fleet.probes.is_stale() {
+            true => Health::Unknown,
+            false => health,
+        };
+        let week = app.week.percent_well(&probe.domain);
+        let week = week.map_or_else(String::new, |w| match w {
+            w if w >= 99.995 => "100 %".into(),
+            w => format!("{:.2} %", (w * 100.0).floor() / 100.0),
+        });
+        let day: String = app
+            .week
+            .hours(&probe.domain, app.now, 24)
+            .into_iter()
+            .map(|hour| answer_bar(app, hour))
+            .collect();
+        let page = page.cell_row(vec![
+            (
+                theme.health_glyph(health).into(),
+                1,
+                theme.health_style(health),
+            ),
+            (
+                probe.domain.clone(),
+                columns.saturating_sub(60).clamp(16, 40),
+                Style::new(),
+            ),
+            (text, 15, theme.health_style(health)),
+            (week, 8, theme.dim()),
+            (day, 0, theme.key()),
+        ]);
+        match probe.problem() {
+            Some(why) => page.wrapped_text(&format!("  {why}"), columns, theme.removed()),
+            None => page,
+        }
+    })
+}
+
+/// Returns the bar of an hour of answers: low for quick ones, `!` when some failed.
+fn answer_bar(app: &App, hour: Option<AnswerHour>) -> &'static str {
+    match hour {
+        None => " ",
+        Some(h) if h.failed > 0 => "!",
+        Some(h) => {
+            // Each bar stands for twice the time of the one below, the lowest for less than 40 ms.
+            let steps = (h.average_millis().unwrap_or(0) as f64 / 20.0)
+                .max(1.0)
+                .log2() as usize;
+            app.theme.bar_heights()[steps.min(7)]
+        }
+    }
+}
+
+/// Adds the state of an update that is not simply completed.
+fn add_update_state(app: &App, s: &Service, columns: usize, page: DetailPage) -> DetailPage {
+    match &s.update {
+        Some((state, message)) if state != "completed" && !state.is_empty() => {
+            let text = format!("  {}: {message}", state.replace('_', " "));
+            page.wrapped_text(&text, columns, app.theme.changed())
+        }
+        _ => page,
+    }
+}
+
+fn add_stale_swarm_note(app: &App, page: DetailPage, columns: usize) -> DetailPage {
+    match (app.fleet.swarm.error(), app.fleet.swarm.read_at()) {
+        (Some(why), Some(at)) => page
+            .stale_note(why, &format_age(app.now, at), columns)
+            .blank_line(),
+        _ => page,
+    }
+}
+
+pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> DetailPage {
+    let page = DetailPage::new(app.theme);
+    let Some(s) = services_at(app, &[at]).pop() else {
+        return page;
+    };
+    if tab == Tab::Labels {
+        return add_service_labels(page, s);
+    }
+    let mode = match s.mode {
+        ServiceMode::Replicated(n) => format!("{n} replicas"),
+        ServiceMode::Global => "once on every node that fits".into(),
+        ServiceMode::ReplicatedJob(n) => format!("a job of {n} completions"),
+        ServiceMode::GlobalJob => "a job on every node that fits".into(),
+    };
+    let page = add_stale_swarm_note(app, page, columns)
+        .field("image", &s.image)
+        .field("runs", &mode)
+        .field("domains", &s.domains.join(" "))
+        .field("ports", &s.ports.join(" "))
+        .field("volumes", &s.volumes.join(" "))
+        .field(
+            "created",
+            &s.created_at
+                .map_or_else(String::new, |t| format_age(app.now, t)),
+        )
+        .blank_line();
+    services_overview(app, &[s], columns, page)
+}
+
+fn add_service_labels(page: DetailPage, s: &Service) -> DetailPage {
+    let page = page.heading(&s.name);
+    if s.labels.is_empty() {
+        return page.text("no labels").blank_line();
+    }
+    s.labels
+        .iter()
+        .fold(page, |page, (k, v)| page.text(&format!("{k} = {v}")))
+        .blank_line()
+}

@@ -1,0 +1,680 @@
+//! Applies messages to the state. Pure: what needs the outside is returned as an [`Effect`].
+
+use crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
+    MouseEventKind,
+};
+use jiff::Timestamp;
+use ratatui::layout::Position;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::access::{AccessOutcome, AccessView};
+use super::actions;
+use super::browser;
+use super::keymap::Action;
+use super::log::{LogOutcome, LogView};
+use super::msg::{Effect, LogSource, Msg};
+use super::overlays::{JobsOverlay, MessageOverlay, Overlay, QuitOverlay};
+use super::panes::RowKind;
+use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
+use matou_collect::AccessNews;
+use matou_config::NotifyMethod;
+use matou_job::JobOutcome;
+use matou_model::{AppRoutes, Datum, Update};
+use matou_monitor::{Alert, AlertKind, AnswerSample};
+
+/// Rows that one turn of the wheel moves.
+const WHEEL_ROWS: isize = 3;
+
+/// Applies a message to the state. Returns what is to be done outside.
+pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
+    app.now = now;
+    let mut effects = match msg {
+        Msg::Terminal(event) => handle_terminal_event(app, event),
+        Msg::Fleet(update) => {
+            apply_fleet_update(app, update);
+            Vec::new()
+        }
+        Msg::Planned { ticket, plan } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Plan(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            // Without its overlay nobody waits for the plan any more.
+            if let Some(view) = view {
+                view.take_plan(plan);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::NewerVersions { ticket, found } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Versions(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take_versions(found);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Bans { ticket, found } => {
+            let near = match app.selected_row().map(|r| &r.kind) {
+                Some(RowKind::Node(_)) => app.selected_row().map(|r| r.name.clone()),
+                _ => None,
+            };
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Bans(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take_bans(found, near.as_deref());
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Intrusions {
+            ticket,
+            found,
+            bans,
+        } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Intrusions(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take_intrusions(&found, bans);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::LogsFound { ticket, found } => {
+            let view = app.overlays.iter_mut().find_map(|o| match o {
+                Overlay::Search(view) if view.ticket == ticket => Some(view),
+                _ => None,
+            });
+            if let Some(view) = view {
+                view.take_records(found);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Compared { plan, audits } => {
+            let same = app
+                .comparison
+                .as_ref()
+                .is_some_and(|c| c.plan == plan && c.audits == audits);
+            // When both are the same, only the time of the comparison changes.
+            app.dirty |= !same;
+            app.comparison = Some(ConfigComparison {
+                at: now,
+                plan,
+                audits,
+            });
+            app.drift = super::panes::drifted_nodes(app);
+            app.alerts_due = true;
+            Vec::new()
+        }
+        Msg::History { week, trends } => {
+            (app.week, app.trends) = (week, trends);
+            app.alerts_due = true;
+            app.dirty = true;
+            Vec::new()
+        }
+        Msg::JobStarted { id, request } => {
+            // The plan, and the form it came from, are closed; the output of the job replaces them.
+            app.overlays.retain(|o| match o {
+                Overlay::Plan(view) => *view.request() != request,
+                Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
+                _ => true,
+            });
+            let found = app.jobs.already_running.iter().position(|f| *f == request);
+            app.jobs.add_started(id, request, now);
+            match found {
+                Some(at) => drop(app.jobs.already_running.remove(at)),
+                None => app.overlays.push(Overlay::Jobs(JobsOverlay::for_job(id))),
+            }
+            app.dirty = true;
+            Vec::new()
+        }
+        Msg::FoundRunning { request } => {
+            app.show_notice(format!("{} runs on from before", request.title()), false);
+            app.jobs.already_running.push(request.clone());
+            vec![Effect::WatchJob { request }]
+        }
+        Msg::Job { id, event } => {
+            app.dirty = true;
+            let ended = app.jobs.take_event(id, event, now).map(|job| {
+                let title = job.request.title();
+                match &job.outcome {
+                    Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
+                    _ => (format!("{title}: {}", job.state_word()), false),
+                }
+            });
+            if let Some((text, error)) = ended {
+                app.show_notice(text, error);
+            }
+            let leaving = app
+                .overlays
+                .iter()
+                .any(|o| matches!(o, Overlay::Quit(QuitOverlay { waiting: true })));
+            match app.jobs.count_running() {
+                0 if leaving => vec![Effect::Quit],
+                // After the last job the nodes are compared again.
+                0 => vec![Effect::Compare],
+                _ => Vec::new(),
+            }
+        }
+        Msg::Log { ticket, lines } => {
+            if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
+                log.view.push(lines);
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::Access { ticket, news } => {
+            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+                match news {
+                    AccessNews::Requests(requests) => access.view.push(requests),
+                    AccessNews::Note(text) => {
+                        access
+                            .view
+                            .set_note(matou_base::text::clean_line(&text).into_owned());
+                    }
+                }
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::LogEnded { ticket, reason } => {
+            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+                access
+                    .view
+                    .mark_ended(matou_base::text::clean_line(&reason).into_owned());
+                app.dirty = true;
+            }
+            if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
+                log.view
+                    .mark_ended(matou_base::text::clean_line(&reason).into_owned());
+                app.dirty = true;
+            }
+            Vec::new()
+        }
+        Msg::SnapshotRead {
+            ticket,
+            answer: seen,
+        } => {
+            app.dirty |= app.query_cache.take_answer(ticket, seen);
+            Vec::new()
+        }
+        Msg::Notice { text, error } => {
+            app.show_notice(text, error);
+            Vec::new()
+        }
+        Msg::Resumed => {
+            app.dirty = true;
+            vec![Effect::Redraw, Effect::Refresh]
+        }
+        Msg::Tick => {
+            app.ticks += 1;
+            app.alerts_due = true;
+            app.dirty = true;
+            Vec::new()
+        }
+        Msg::Terminate => vec![Effect::Quit],
+    };
+    effects.extend(follow_selected_log(app));
+    effects.extend(follow_selected_access_log(app));
+    effects.extend(announce_alert_changes(app));
+    effects.extend(browser::query_shown_content(app));
+    effects
+}
+
+/// Evaluates alerts when that is due. Alarms for those that began, shows a notice for one that
+/// ended, and saves the ledger when it changed.
+fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if app.alerts_due {
+        let news = app.evaluate_alerts();
+        if let Some(first) = news.began.first() {
+            effects.extend(alarm_effect(app, first, news.began.len()));
+        }
+        // An alert of Alertmanager may have given way to the console's own about the same row.
+        let still = |over: &Alert| {
+            over.kind == AlertKind::Told && app.alerts.iter().any(|a| a.row == over.row)
+        };
+        let mut ended = news.ended.iter();
+        let told = ended.find(|a| a.silence.is_none() && !still(a));
+        if let Some(over) = told
+            && app.notice.is_none()
+        {
+            app.show_notice(format!("over: {}: {}", over.what, over.why), false);
+        }
+    }
+    effects.extend(app.alert_engine.take_changes().map(Effect::SaveLedger));
+    effects
+}
+
+fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
+    let (bell, notify) = (app.thresholds.bell, app.thresholds.notify);
+    let more = match count {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let text = format!("{}: {}: {}{more}", app.fleet.name, first.what, first.why);
+    (bell || notify != NotifyMethod::Off).then(|| Effect::Alarm {
+        text: matou_base::text::clean_line(&text).into_owned(),
+        bell,
+        notify,
+    })
+}
+
+/// Applies an update of a collector. Nothing is drawn when its reading equals the one before.
+fn apply_fleet_update(app: &mut App, update: Update) {
+    let same = match &update.datum {
+        Datum::Swarm(Ok(new)) => {
+            app.fleet.swarm.value() == Some(new) && app.fleet.swarm.error().is_none()
+        }
+        Datum::Volumes {
+            node,
+            reading: Ok(new),
+        } => app
+            .fleet
+            .find_node(node)
+            .is_some_and(|n| n.volumes.value() == Some(new) && n.volumes.error().is_none()),
+        Datum::Engine {
+            node,
+            reading: Ok(new),
+        } => app
+            .fleet
+            .find_node(node)
+            .is_some_and(|n| n.engine.value() == Some(new) && n.engine.error().is_none()),
+        Datum::Snapshots(Ok(new)) => {
+            app.fleet.snapshots.value() == Some(new) && app.fleet.snapshots.error().is_none()
+        }
+        Datum::Backups(Ok(new)) => {
+            app.fleet.backups.value() == Some(new) && app.fleet.backups.error().is_none()
+        }
+        // The reading of the load comes with it, and has the screen drawn.
+        Datum::Disks { .. } => true,
+        _ => false,
+    };
+    let pane = match &update.datum {
+        Datum::Volumes { .. } => Some(Pane::Volumes),
+        Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
+        Datum::Certificates(_) => Some(Pane::Certificates),
+        Datum::Swarm(_) => Some(Pane::Services),
+        Datum::Link { .. }
+        | Datum::Engine { .. }
+        | Datum::Metrics { .. }
+        | Datum::Disks { .. }
+        | Datum::Probes(_)
+        | Datum::ExternalAlerts(_) => None,
+    };
+    match &update.datum {
+        Datum::Metrics {
+            node,
+            reading: Ok(m),
+        } => {
+            app.trends.add_reading(node, update.at, m.disk_used);
+            for disk in app.fleet.find_node(node).into_iter().flat_map(|n| &n.disks) {
+                let place = matou_monitor::disk_trend_key(node, &disk.mount);
+                app.trends.add_reading(&place, update.at, disk.used);
+            }
+        }
+        Datum::Probes(Ok(probes)) => {
+            for probe in probes {
+                let at = update.at.as_second();
+                app.week
+                    .add_answer(&probe.domain, at, AnswerSample::of(probe));
+            }
+        }
+        _ => {}
+    }
+    app.fleet.apply(update);
+    if same {
+        return;
+    }
+    if let Some(pane) = pane {
+        app.refresh_list(pane);
+    }
+    // The pane of backups lists applications that were never backed up too.
+    if pane == Some(Pane::Services) {
+        app.refresh_list(Pane::Backups);
+    }
+    // Nodes come and go with the swarm.
+    if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
+        app.refresh_list(Pane::Nodes);
+    }
+    app.alerts_due = true;
+    app.dirty = true;
+}
+
+fn handle_terminal_event(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
+    match event {
+        TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+            app.dirty = true;
+            self::handle_key_event(app, key)
+        }
+        TerminalEvent::Mouse(mouse) => {
+            self::handle_mouse_event(app, mouse);
+            Vec::new()
+        }
+        TerminalEvent::Paste(text) => {
+            app.dirty = true;
+            insert_pasted_text(app, &text);
+            Vec::new()
+        }
+        TerminalEvent::Resize(..) => {
+            app.dirty = true;
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
+    let action = app.keymap.find_action(key);
+    // These work everywhere, also while text is typed.
+    match action {
+        Some(Action::Redraw) => return vec![Effect::Redraw],
+        Some(Action::Suspend) => return vec![Effect::Suspend],
+        Some(Action::Interrupt) => {
+            if app.overlays.pop().is_none() {
+                app.overlays.push(Overlay::Quit(QuitOverlay::default()));
+            }
+            return Vec::new();
+        }
+        _ => {}
+    }
+    let notice = app.notice.take();
+    if let Some(mut overlay) = app.overlays.pop() {
+        return handle_overlay_key(app, &mut overlay, key).map_or_else(
+            |effects| effects,
+            |effects| {
+                // It stays, below the one that it opened.
+                let at = app.overlays.len() - usize::from(effects.1);
+                app.overlays.insert(at, overlay);
+                effects.0
+            },
+        );
+    }
+    if app.filtering {
+        handle_filter_key(app, key);
+        return Vec::new();
+    }
+    if app.focus == Focus::Detail
+        && app.shown_tab() == Tab::Logs
+        && let Some(effects) = handle_log_key(app, key)
+    {
+        return effects;
+    }
+    if app.focus == Focus::Detail
+        && app.shown_tab() == Tab::Access
+        && let Some(effects) = handle_access_key(app, key)
+    {
+        return effects;
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+        match browser::handle_files_key(app, key) {
+            browser::BrowserOutcome::Handled => return Vec::new(),
+            browser::BrowserOutcome::Copy(path) => return vec![Effect::Copy(path)],
+            browser::BrowserOutcome::Restore(path) => {
+                actions::open_restore(app, Some(path));
+                return Vec::new();
+            }
+            browser::BrowserOutcome::Ignored => {}
+        }
+    }
+    match action {
+        // The sentence in the last line is opened before anything else.
+        Some(Action::Open) if notice.as_ref().is_some_and(|n| n.error) => {
+            let text = notice.map_or_else(String::new, |n| n.text);
+            app.overlays
+                .push(Overlay::Message(MessageOverlay::new("What happened", text)));
+            Vec::new()
+        }
+        Some(action) => actions::run_action(app, action),
+        None => Vec::new(),
+    }
+}
+
+/// Hands a key to an overlay. Returns `Ok` when it stays, with whether it opened another; `Err`
+/// when it is to be closed.
+fn handle_overlay_key(
+    app: &mut App,
+    overlay: &mut Overlay,
+    key: KeyEvent,
+) -> Result<(Vec<Effect>, bool), Vec<Effect>> {
+    let reply = overlay.handle_key(app, key);
+    let opened = reply.open.is_some();
+    app.overlays.extend(reply.open);
+    let mut effects = reply.effects;
+    if !reply.close {
+        return Ok((effects, opened));
+    }
+    if let Some(action) = reply.action {
+        effects.extend(actions::run_action(app, action));
+    }
+    Err(effects)
+}
+
+fn handle_filter_key(app: &mut App, key: KeyEvent) {
+    match key.code {
+        KeyCode::Enter | KeyCode::Down | KeyCode::Up => app.filtering = false,
+        KeyCode::Esc => {
+            app.filtering = false;
+            app.focused_list_mut().filter.reset();
+        }
+        _ => {
+            let event = TerminalEvent::Key(key);
+            app.focused_list_mut().filter.handle_event(&event);
+        }
+    }
+    let pane = app.pane;
+    app.refresh_list(pane);
+}
+
+/// Hands a key to the log view. Returns `None` when the view ignores it.
+fn handle_log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+    let log = app.log.as_mut()?;
+    match log.view.handle_key(key) {
+        LogOutcome::Handled => Some(Vec::new()),
+        LogOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
+        LogOutcome::Save(text) => {
+            let name = match &log.source {
+                LogSource::Services { name, .. } => name.clone(),
+                LogSource::Journal { node, .. } => format!("{node}-journal"),
+            };
+            Some(vec![save_log_effect(app, &name, text)])
+        }
+        LogOutcome::Ignored => None,
+    }
+}
+
+/// Hands a key to the access log. Returns `None` when the view ignores it.
+fn handle_access_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+    let access = app.access.as_mut()?;
+    match access.view.handle_key(key) {
+        AccessOutcome::Handled => Some(Vec::new()),
+        AccessOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
+        AccessOutcome::Save(text) => {
+            let name = format!("{}-access", access.routes.name);
+            Some(vec![save_log_effect(app, &name, text)])
+        }
+        AccessOutcome::Ignored => None,
+    }
+}
+
+/// Returns the effect that saves a text to a file, named after `name` and the time.
+fn save_log_effect(app: &App, name: &str, text: String) -> Effect {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = name.replace(|c| !plain(c), "-");
+    let path = format!("{name}-{}.log", app.now.strftime("%Y%m%d-%H%M%S")).into();
+    Effect::Save { path, text }
+}
+
+fn insert_pasted_text(app: &mut App, text: &str) {
+    match app.overlays.last_mut() {
+        Some(Overlay::Form(form)) => form.insert_text(text),
+        Some(_) => {}
+        None if app.filtering => {
+            for c in matou_base::text::clean_line(text.trim()).chars() {
+                let insert = tui_input::InputRequest::InsertChar(c);
+                app.focused_list_mut().filter.handle(insert);
+            }
+            let pane = app.pane;
+            app.refresh_list(pane);
+        }
+        None => {}
+    }
+}
+
+fn handle_mouse_event(app: &mut App, mouse: MouseEvent) {
+    let by = match mouse.kind {
+        MouseEventKind::ScrollUp => Some(-WHEEL_ROWS),
+        MouseEventKind::ScrollDown => Some(WHEEL_ROWS),
+        MouseEventKind::Down(MouseButton::Left) => None,
+        _ => return,
+    };
+    app.dirty = true;
+    if let Some(mut overlay) = app.overlays.pop() {
+        if let Some(by) = by {
+            overlay.turn_wheel(app, by);
+        }
+        app.overlays.push(overlay);
+        return;
+    }
+    let at = Position::new(mouse.column, mouse.row);
+    let pane = Pane::ALL
+        .into_iter()
+        .find(|p| app.lists[p.index()].area.contains(at));
+    match (by, pane) {
+        (Some(by), Some(pane)) => app.lists[pane.index()].move_by(by),
+        (Some(by), None) => actions::scroll_detail(app, by),
+        (None, Some(pane)) => click_list_row(app, pane, at),
+        (None, None) => {
+            let tab = app.tab_areas.iter().find(|(area, _)| area.contains(at));
+            if let Some((_, tab)) = tab {
+                app.tab = *tab;
+                app.detail_top = 0;
+            }
+            if app.detail_area.contains(at) {
+                app.focus = Focus::Detail;
+            }
+        }
+    }
+}
+
+fn click_list_row(app: &mut App, pane: Pane, at: Position) {
+    app.pane = pane;
+    app.focus = Focus::List;
+    app.detail_top = 0;
+    let list = &mut app.lists[pane.index()];
+    // The first line of the area is the title.
+    let row = usize::from(at.y.saturating_sub(list.area.y + 1)) + list.top;
+    if at.y > list.area.y && row < list.rows.len() {
+        let again = list.at == row;
+        list.select_row(row);
+        if again {
+            actions::toggle_selected(app);
+        }
+    }
+}
+
+/// Follows the log of the selected row while the tab of logs is shown, and stops any other.
+fn follow_selected_log(app: &mut App) -> Vec<Effect> {
+    let wanted = (app.shown_tab() == Tab::Logs)
+        .then(|| selected_log_source(app))
+        .flatten();
+    if app.log.as_ref().map(|l| &l.source) == wanted.as_ref() {
+        return Vec::new();
+    }
+    let mut effects: Vec<Effect> = app
+        .log
+        .take()
+        .map(|l| Effect::StopFollowing(l.ticket))
+        .into_iter()
+        .collect();
+    if let Some(source) = wanted {
+        let ticket = app.issue_ticket();
+        effects.push(Effect::FollowLogs {
+            ticket,
+            source: source.clone(),
+        });
+        app.log = Some(FollowedLog {
+            ticket,
+            source,
+            view: LogView::new(app.log_memory, app.zone.clone()),
+        });
+    }
+    effects
+}
+
+/// Follows the requests to the selected row while the tab of requests is shown, and stops any
+/// others.
+fn follow_selected_access_log(app: &mut App) -> Vec<Effect> {
+    let wanted = (app.shown_tab() == Tab::Access)
+        .then(|| selected_routes(app))
+        .flatten();
+    if app.access.as_ref().map(|a| &a.routes) == wanted.as_ref() {
+        return Vec::new();
+    }
+    let before = app.access.take().map(|a| Effect::StopFollowing(a.ticket));
+    let mut effects: Vec<Effect> = before.into_iter().collect();
+    if let Some(routes) = wanted {
+        let ticket = app.issue_ticket();
+        effects.push(Effect::FollowAccess {
+            ticket,
+            routes: routes.clone(),
+        });
+        app.access = Some(FollowedAccessLog {
+            ticket,
+            routes,
+            view: AccessView::new(app.zone.clone()),
+        });
+    }
+    effects
+}
+
+/// Returns the routes to the selected row.
+fn selected_routes(app: &App) -> Option<AppRoutes> {
+    let row = app.selected_row()?;
+    let all = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    let places = match &row.kind {
+        RowKind::App { services } => services.as_slice(),
+        RowKind::Service(at) | RowKind::Task { service: at, .. } => std::slice::from_ref(at),
+        _ => return None,
+    };
+    let services: Vec<_> = places.iter().filter_map(|at| all.get(*at)).collect();
+    let name = match (&row.kind, services.first()) {
+        (RowKind::Task { .. }, Some(service)) => &service.name,
+        _ => &row.name,
+    };
+    AppRoutes::from_services(name, &services)
+}
+
+fn selected_log_source(app: &App) -> Option<LogSource> {
+    let row = app.selected_row()?;
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    let of = |places: &[usize], name: &str| LogSource::Services {
+        ids: places
+            .iter()
+            .filter_map(|i| services.get(*i))
+            .map(|s| s.id.clone())
+            .collect(),
+        name: name.to_owned(),
+    };
+    match &row.kind {
+        RowKind::Node(node) => Some(LogSource::Journal {
+            node: app.fleet.nodes.get(*node)?.name.clone(),
+            unit: None,
+        }),
+        RowKind::App { services } => Some(of(services, &row.name)),
+        RowKind::Service(service) | RowKind::Task { service, .. } => {
+            let name = services.get(*service)?.name.clone();
+            Some(of(&[*service], &name))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,544 @@
+//! Draws the state.
+
+use ratatui::Frame;
+use ratatui::layout::{Margin, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Block;
+
+use super::jobs::JobView;
+use super::keymap::Action;
+use super::log::LogStyle;
+use super::panes::{self, RowKind};
+use super::state::{App, Focus, Pane, Tab};
+use super::theme::Health;
+use matou_base::text::{
+    clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
+};
+
+/// The smallest screen with room for a pane.
+const SMALLEST_SCREEN: (u16, u16) = (40, 10);
+
+/// Columns of the left side, when both sides are shown.
+const LEFT_COLUMNS: u16 = 42;
+
+/// Draws everything.
+pub fn view(app: &mut App, frame: &mut Frame) {
+    let area = frame.area();
+    app.size = (area.width, area.height);
+    if area.width < SMALLEST_SCREEN.0 || area.height < SMALLEST_SCREEN.1 {
+        let text = format!("matou needs {}x{}", SMALLEST_SCREEN.0, SMALLEST_SCREEN.1);
+        let line = Line::raw(truncate_to_width(&text, area.width.into(), "").into_owned());
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
+        return;
+    }
+    let job = app.jobs.newest_running().is_some();
+    let footer = 1 + u16::from(job);
+    draw_header(app, frame, Rect { height: 1, ..area });
+    let body = Rect {
+        y: area.y + 1,
+        height: area.height - 1 - footer,
+        ..area
+    };
+    self::draw_body(app, frame, body);
+    if let Some(current) = app.jobs.newest_running() {
+        let line = Rect {
+            y: area.bottom() - 2,
+            height: 1,
+            ..area
+        };
+        draw_job_line(app, current, frame, line);
+    }
+    let last = Rect {
+        y: area.bottom() - 1,
+        height: 1,
+        ..area
+    };
+    draw_last_line(app, frame, last);
+    let mut overlays = std::mem::take(&mut app.overlays);
+    for overlay in &mut overlays {
+        overlay.draw(app, frame, area);
+    }
+    app.overlays = overlays;
+}
+
+fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    let fleet = &app.fleet;
+    let answering = fleet
+        .nodes
+        .iter()
+        .filter(|n| matches!(panes::node_state(fleet, n).0, Health::Good | Health::Partly))
+        .count();
+    let mut parts = vec![format!("{answering}/{} nodes", fleet.nodes.len())];
+    if let Some(swarm) = fleet.swarm.value() {
+        let (running, wanted) = swarm
+            .services
+            .iter()
+            .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted));
+        let apps = app.lists[Pane::Services.index()].total;
+        parts.push(format!(
+            "{} {running}/{wanted} tasks",
+            format_plural(apps, "app")
+        ));
+        if let (true, Some(at)) = (fleet.swarm.is_stale(), fleet.swarm.read_at()) {
+            parts.push(format!("read {}", format_ago(app.now, at)));
+        }
+    }
+    if let Some(certificates) = fleet.certificates.value() {
+        parts.push(format_plural(certificates.len(), "cert"));
+    }
+    if let Some(newest) = fleet
+        .snapshots
+        .value()
+        .and_then(|s| s.iter().filter(|s| s.can_be_newest()).map(|s| s.at).max())
+    {
+        parts.push(format!("backup {}", format_ago(app.now, newest)));
+    }
+    let told = || app.alerts.iter().filter(|a| a.silence.is_none());
+    let alerts = match told().count() {
+        0 if fleet.swarm.read_at().is_none() => theme.drawable_text(" reading … "),
+        0 => " all well ".to_owned(),
+        n => format!(" {} {} ", theme.alert_glyph(), format_plural(n, "alert")),
+    };
+    let worst = told().next().map_or(Health::Good, |a| a.severity.into());
+    let name = theme.drawable_text(&clean_line(&fleet.name));
+    let mut spans = vec![
+        Span::styled(" matou ", theme.focus()),
+        Span::styled(format!(" {name} "), theme.title()),
+        Span::styled(theme.rule(), theme.dim()),
+    ];
+    let used = 7 + display_width(&name) + 3 + display_width(&alerts);
+    let room = usize::from(area.width).saturating_sub(used);
+    // What does not fit is left out whole, the least important first.
+    while parts.len() > 1 && display_width(&parts.join(theme.separator())) + 2 > room {
+        parts.pop();
+    }
+    let text = format!(" {} ", parts.join(theme.separator()));
+    let text = truncate_to_width(&text, room, theme.ellipsis()).into_owned();
+    let rule = theme
+        .rule()
+        .repeat(room.saturating_sub(display_width(&text)));
+    spans.push(Span::raw(text));
+    spans.push(Span::styled(rule, theme.dim()));
+    spans.push(Span::styled(alerts, theme.health_style(worst)));
+    frame
+        .buffer_mut()
+        .set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+fn draw_body(app: &mut App, frame: &mut Frame, area: Rect) {
+    for list in &mut app.lists {
+        list.area = Rect::default();
+    }
+    app.detail_area = Rect::default();
+    app.tab_areas.clear();
+    if app.is_wide() {
+        let left = Rect {
+            width: LEFT_COLUMNS.min(area.width / 2),
+            ..area
+        };
+        let right = Rect {
+            x: area.x + left.width,
+            width: area.width - left.width,
+            ..area
+        };
+        draw_panes(app, frame, left);
+        draw_detail(app, frame, right);
+    } else if app.focus == Focus::Detail {
+        draw_detail(app, frame, area);
+    } else if app.zoom {
+        let pane = app.pane;
+        draw_pane(app, pane, frame, area);
+    } else {
+        draw_panes(app, frame, area);
+    }
+}
+
+/// Returns the heights of the five panes. A folded pane has one line; the focused one gets what it
+/// needs first.
+fn pane_heights(app: &App, height: u16) -> [u16; 5] {
+    let mut heights = [1u16; 5];
+    let mut left = height.saturating_sub(5);
+    let needs = |pane: Pane| {
+        u16::try_from(app.lists[pane.index()].rows.len().max(1) + 1).unwrap_or(u16::MAX)
+    };
+    let order = std::iter::once(app.pane).chain(Pane::ALL.into_iter().filter(|p| *p != app.pane));
+    for (i, pane) in order.enumerate() {
+        // A pane that has not the focus leaves room for those below it.
+        let most = if i == 0 {
+            u16::MAX
+        } else {
+            (height / 4).max(4)
+        };
+        let more = needs(pane).min(most).min(left);
+        // A pane is opened for a title, one row and the lower border at least.
+        if more >= 2 {
+            heights[pane.index()] += more;
+            left -= more;
+        }
+    }
+    heights[app.pane.index()] += left;
+    heights
+}
+
+fn draw_panes(app: &mut App, frame: &mut Frame, area: Rect) {
+    let mut y = area.y;
+    let heights = pane_heights(app, area.height);
+    for (pane, height) in Pane::ALL.into_iter().zip(heights) {
+        let height = height.min(area.bottom().saturating_sub(y));
+        let place = Rect { y, height, ..area };
+        if height > 0 {
+            draw_pane(app, pane, frame, place);
+        }
+        y += height;
+    }
+}
+
+fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    let at = pane.index();
+    let focused = app.pane == pane && app.focus == Focus::List;
+    let style = if focused { theme.focus() } else { theme.dim() };
+    let shown = &app.lists[at];
+    let filter = shown.filter.value();
+    let mut title = format!(" {} {} ", at + 1, pane.title());
+    if app.filtering && focused {
+        title += &format!("/{}_ ", clean_line(filter));
+    } else if !filter.is_empty() {
+        title += &format!("/{} ", clean_line(filter));
+    }
+    let count = match filter.is_empty() {
+        true => format!(" {} ", shown.total),
+        false => format!(" {} of {} ", shown.rows.len(), shown.total),
+    };
+    let border = theme.border();
+    app.lists[at].area = area;
+    if area.height < 3 {
+        // Folded: the title alone.
+        let room = usize::from(area.width).saturating_sub(2 + display_width(&count));
+        let title =
+            truncate_to_width(&theme.drawable_text(&title), room, theme.ellipsis()).into_owned();
+        let rule = border
+            .horizontal_top
+            .repeat(room.saturating_sub(display_width(&title)));
+        let line = Line::from(vec![
+            Span::styled(border.top_left, style),
+            Span::styled(title, style),
+            Span::styled(rule, style),
+            Span::styled(count, style),
+            Span::styled(border.top_right, style),
+        ]);
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
+        return;
+    }
+    let block = Block::bordered()
+        .border_set(border)
+        .border_style(style)
+        .title(theme.drawable_text(&title))
+        .title(Line::from(count).right_aligned());
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let height = usize::from(inner.height);
+    app.lists[at].scroll_into_view(height);
+    let shown = &app.lists[at];
+    if shown.rows.is_empty() {
+        let text = theme.drawable_text(&clean_line(&panes::empty_pane_text(app, pane)));
+        let lines = panes::wrap_text(&text, inner.width.into());
+        for (y, line) in (inner.y..inner.bottom()).zip(lines) {
+            frame
+                .buffer_mut()
+                .set_stringn(inner.x, y, line, inner.width.into(), theme.dim());
+        }
+        return;
+    }
+    for (y, (i, row)) in
+        (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(shown.top))
+    {
+        let line = panes::row_line(app, row, inner.width.into());
+        frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
+        if i == shown.at && app.pane == pane {
+            let place = Rect::new(inner.x, y, inner.width, 1);
+            let style = if focused {
+                theme.selected()
+            } else {
+                theme.marked()
+            };
+            frame.buffer_mut().set_style(place, style);
+        }
+    }
+    let hidden = shown.rows.len().saturating_sub(shown.top + height);
+    if hidden > 0 {
+        let more = format!(" {hidden} more ");
+        let x = inner.right().saturating_sub(more.len() as u16);
+        frame
+            .buffer_mut()
+            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
+    }
+}
+
+fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    let focused = app.focus == Focus::Detail;
+    let style = if focused { theme.focus() } else { theme.dim() };
+    let name = app.selected_row().map_or_else(
+        || app.pane.title().to_owned(),
+        |r| match r.kind {
+            // Of a snapshot's id the first digits are shown.
+            RowKind::Snapshot(_) => r.name.chars().take(8).collect(),
+            _ => r.name.clone(),
+        },
+    );
+    let name = truncate_to_width(
+        &theme.drawable_text(&clean_line(&name)),
+        24,
+        theme.ellipsis(),
+    )
+    .into_owned();
+    let mut spans = vec![Span::styled(format!(" {name} "), theme.title())];
+    let mut x = area.x + 1 + display_width(&name) as u16 + 2;
+    let shown = app.shown_tab();
+    for tab in app.tabs() {
+        let text = format!(" {} ", tab.title());
+        let place = Rect::new(x + 1, area.y, text.len() as u16, 1);
+        app.tab_areas.push((place, *tab));
+        x += 1 + text.len() as u16;
+        spans.push(Span::styled(theme.rule(), style));
+        let tab_style = if *tab == shown {
+            theme.selected()
+        } else {
+            Style::new()
+        };
+        spans.push(Span::styled(text, tab_style));
+    }
+    let mut block = Block::bordered()
+        .border_set(theme.border())
+        .border_style(style)
+        .title(Line::from(spans));
+    let logs = shown == Tab::Logs;
+    let status = match (&app.log, &app.access) {
+        (Some(log), _) if logs => Some(log.view.status_line()),
+        (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
+        _ => None,
+    };
+    if let Some(status) = status {
+        let status = theme.drawable_text(&clean_line(&status));
+        let room = usize::from(area.width).saturating_sub(6);
+        let status = format!(" {} ", truncate_to_width(&status, room, theme.ellipsis()));
+        block = block.title_bottom(Line::from(status).right_aligned());
+    }
+    let inner = block.inner(area).inner(Margin::new(1, 0));
+    frame.render_widget(block, area);
+    app.detail_area = inner;
+    if logs {
+        let style = LogStyle {
+            error: theme.removed(),
+            warning: theme.changed(),
+            dim: theme.dim(),
+            found: theme.match_style(),
+            colour: theme.colour,
+            ascii: theme.ascii,
+        };
+        if let Some(log) = &mut app.log {
+            log.view.draw(inner, frame.buffer_mut(), &style);
+        }
+        return;
+    }
+    if shown == Tab::Access {
+        let now = app.now;
+        match &mut app.access {
+            Some(access) => access.view.draw(inner, frame.buffer_mut(), theme, now),
+            None => {
+                let text = match app.focused_list().selected_row() {
+                    Some(_) => "no router of the edge leads here: it has no domain",
+                    None => "no application is selected",
+                };
+                frame.buffer_mut().set_stringn(
+                    inner.x,
+                    inner.y,
+                    text,
+                    inner.width.into(),
+                    theme.dim(),
+                );
+            }
+        }
+        return;
+    }
+    if shown == Tab::Files {
+        super::browser::draw_browser(app, frame, inner);
+        return;
+    }
+    if shown == Tab::Load {
+        app.detail_lines = 0;
+        if let Some(RowKind::Node(at)) = app.selected_row().map(|r| &r.kind)
+            && let Some(node) = app.fleet.nodes.get(*at)
+        {
+            panes::charts(app, node, frame, inner);
+        }
+        return;
+    }
+    let lines = panes::selected_detail(app, shown, inner.width.into());
+    app.detail_lines = lines.len();
+    let height = usize::from(inner.height);
+    app.detail_top = app.detail_top.min(lines.len().saturating_sub(height));
+    for (y, line) in (inner.y..inner.bottom()).zip(&lines[app.detail_top..]) {
+        frame.buffer_mut().set_line(inner.x, y, line, inner.width);
+    }
+    let hidden = lines.len().saturating_sub(app.detail_top + height);
+    if hidden > 0 {
+        let more = format!(" {hidden} more ");
+        let x = inner.right().saturating_sub(more.len() as u16);
+        frame
+            .buffer_mut()
+            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
+    }
+}
+
+fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    let step = job.steps.last().map_or("", |s| &s.step);
+    let title = theme.drawable_text(&clean_line(&job.request.title()));
+    let mut text = format!(
+        " {} {title}  {}",
+        theme.spinner_glyph(app.ticks),
+        clean_line(step)
+    );
+    if let Some((done, total, said)) = &job.progress {
+        let (full, empty) = theme.bar_glyphs();
+        let filled = (done * 10 / (*total).max(1)).min(10) as usize;
+        let bar = full.repeat(filled) + &empty.repeat(10 - filled);
+        text += &format!("  {bar} {}", clean_line(said));
+    }
+    text += &format!("  {} s", job.elapsed_seconds(app.now));
+    let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
+    let right = format!("{key} jobs: {} running ", app.jobs.count_running());
+    let room = usize::from(area.width).saturating_sub(display_width(&right));
+    let line = Line::from(vec![
+        Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
+        Span::styled(right, theme.dim()),
+    ]);
+    frame
+        .buffer_mut()
+        .set_line(area.x, area.y, &line, area.width);
+}
+
+/// Draws a notice, or the keys that matter for the selected row.
+fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    if let Some(notice) = &app.notice {
+        let style = if notice.error {
+            theme.removed()
+        } else {
+            theme.added()
+        };
+        let hint = if notice.error { "  (Enter: more)" } else { "" };
+        let room = usize::from(area.width).saturating_sub(1 + hint.len());
+        let text = truncate_to_width(&theme.drawable_text(&notice.text), room, theme.ellipsis())
+            .into_owned();
+        let line = Line::from(vec![
+            Span::styled(format!(" {text}"), style),
+            Span::styled(hint, theme.dim()),
+        ]);
+        frame
+            .buffer_mut()
+            .set_line(area.x, area.y, &line, area.width);
+        return;
+    }
+    let mut spans = vec![Span::raw(" ")];
+    let mut used = 1;
+    for (key, text) in key_hints(app) {
+        used += display_width(&key) + text.len() + 3;
+        if used > usize::from(area.width) {
+            break;
+        }
+        spans.push(Span::styled(key, theme.key()));
+        spans.push(Span::raw(format!(" {text}  ")));
+    }
+    frame
+        .buffer_mut()
+        .set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+fn key_hints(app: &App) -> Vec<(String, &'static str)> {
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Logs {
+        let fixed = [
+            ("f", "follow"),
+            ("Space", "pause"),
+            ("w", "wrap"),
+            ("t", "times"),
+            ("/", "search"),
+            ("y", "copy"),
+            ("o", "save"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Access {
+        let fixed = [
+            ("f", "follow"),
+            ("Space", "pause"),
+            ("/", "filter: 5xx /path >500ms"),
+            ("t", "most frequent"),
+            ("y", "copy"),
+            ("o", "save"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+        let fixed = [
+            ("Enter", "open"),
+            ("/", "search"),
+            ("r", "restore"),
+            ("y", "copy the path"),
+            ("Esc", "back"),
+        ];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+    }
+    let selected = app.selected_row().map(|r| &r.kind);
+    let about: &[(Action, &str)] = match selected {
+        Some(RowKind::Node(_)) => &[
+            (Action::Provision, "provision"),
+            (Action::NodeMenu, "drain, reboot"),
+            (Action::Logs, "journal"),
+            (Action::Bans, "bans"),
+            (Action::Shell, "shell"),
+        ],
+        Some(RowKind::App { .. } | RowKind::Service(_) | RowKind::Task { .. }) => &[
+            (Action::Deploy, "deploy"),
+            (Action::Logs, "logs"),
+            (Action::Access, "requests"),
+            (Action::Scale, "scale"),
+            (Action::Restart, "restart"),
+            (Action::Update, "update"),
+            (Action::Backup, "back up"),
+            (Action::Restore, "restore"),
+            (Action::Shell, "shell"),
+            (Action::Remove, "remove"),
+        ],
+        Some(RowKind::Repository(_) | RowKind::SnapshotGroup { .. } | RowKind::Snapshot(_)) => &[
+            (Action::Restore, "restore"),
+            (Action::Backup, "back up"),
+            (Action::BackupAll, "back up all"),
+            (Action::Verify, "prove"),
+        ],
+        _ => &[(Action::Deploy, "deploy")],
+    };
+    let always = [
+        (Action::Help, "help"),
+        (Action::Filter, "filter"),
+        (Action::Palette, "command"),
+        (Action::Quit, "quit"),
+    ];
+    let first = [(Action::Help, "help")];
+    first
+        .iter()
+        .chain(about)
+        .chain(&always[1..])
+        .filter_map(|(action, text)| Some((app.keymap.first_key(*action)?, *text)))
+        .collect()
+}
