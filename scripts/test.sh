@@ -29,32 +29,37 @@ trap 'exit 130' INT TERM
 fleets_down
 matou lab up --name test
 
-# Two at a time: most tests wait for servers. Those with an ACME authority of their own share its
-# ports, so they run one after the other; with them as many others as take as long as the rest.
-aside="edge recover watching provision"
+# Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
+# ports, so they run one after the other; the long ones beside them take as long as the rest.
+acme="edge recover watching"
+long="provision backup"
 logs=$(mktemp -d)
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
     cargo test --locked --all-features --no-fail-fast "$@"
 }
 # shellcheck disable=SC2086
-run $aside >"$logs/aside" 2>&1 &
-aside_pid=$!
+{ run $acme || touch "$logs/failed"; } >"$logs/acme" 2>&1 &
+acme_pid=$!
+# shellcheck disable=SC2086
+{ run $long || touch "$logs/failed"; } >"$logs/long" 2>&1 &
+long_pid=$!
 others=""
 for file in tests/*.rs tests/*/main.rs; do
     test=$(basename "${file%/main.rs}" .rs)
-    case " $aside " in *" $test "*) ;; *) others="$others $test" ;; esac
+    case " $acme $long " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 {
     cargo test --locked --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
     # shellcheck disable=SC2086
     run $others || touch "$logs/failed"
 } 2>&1 | tee "$logs/others"
-wait $aside_pid || touch "$logs/failed"
-cat "$logs/aside"
+wait $acme_pid || touch "$logs/failed"
+wait $long_pid || touch "$logs/failed"
+cat "$logs/acme" "$logs/long"
 [ -e "$logs/failed" ] || exit 0
 # Once more where it is looked for: at the end.
 echo "What failed, and why:"
-grep -h "^test .* FAILED$" "$logs/others" "$logs/aside" || :
-grep -h -A 12 "panicked at" "$logs/others" "$logs/aside" || :
+grep -h "^test .* FAILED$" "$logs/others" "$logs/acme" "$logs/long" || :
+grep -h -A 12 "panicked at" "$logs/others" "$logs/acme" "$logs/long" || :
 exit 1

@@ -1,6 +1,7 @@
 //! matou: the operator console for independent web hosts.
 //!
-//! Modules depend only downwards in this list; `docs/architecture.md` says what lives where.
+//! Here is its command line. The layers below it are the crates of `crates/`, named again for tests, benches
+//! and fuzz targets; `docs/architecture.md` says what lives where.
 
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(

@@ -115,6 +115,7 @@ fn no_shell_script_is_in_a_string_literal() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     list_sources(&root.join("src"), &mut sources);
+    list_sources(&root.join("crates"), &mut sources);
     let tests = Regex::new(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod (\w+)\s*([;{])")
         .expect("a pattern");
     let texts: Vec<(PathBuf, String)> = sources
@@ -178,12 +179,13 @@ fn every_script_says_what_it_is_and_is_used() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     list_sources(&root.join("src"), &mut sources);
+    list_sources(&root.join("crates"), &mut sources);
     let rust: String = sources
         .iter()
         .map(|p| std::fs::read_to_string(p).expect("text"))
         .collect();
     let mut seen = 0;
-    for layer in root.join("src").read_dir().expect("a folder") {
+    for layer in root.join("crates").read_dir().expect("a folder") {
         let Ok(scripts) = layer.expect("an entry").path().join("scripts").read_dir() else {
             continue;
         };
@@ -341,7 +343,7 @@ impl Server {
     /// Runs script files, one after the other, as one script. Arguments and what it says have its
     /// folder left out.
     fn run(&self, scripts: &[&str], args: &[&str]) -> Ran {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
         let here = self.dir.path().display().to_string();
         let mut text = String::new();
         for script in scripts {
