@@ -256,7 +256,15 @@ impl SshConnection {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.connect_logged(attempt).await {
+            let span = self.make_connect_span(attempt);
+            let begun = Instant::now();
+            let connected = self.connect().instrument(span.clone()).await;
+            let ms = begun.elapsed().as_millis();
+            span.in_scope(|| match &connected {
+                Ok(session) => tracing::debug!(result = "connected", root = session.is_root, ms),
+                Err(reason) => tracing::debug!(result = "failed", ?reason, ms),
+            });
+            match connected {
                 Ok(connected) => {
                     attempt = 0;
                     pause = pauses.build();
@@ -297,25 +305,17 @@ impl SshConnection {
         }
     }
 
-    /// Connects, and logs how that ended. `attempt` counts since the last connection.
-    async fn connect_logged(&self, attempt: u32) -> Result<SshSession, String> {
+    /// Returns the span of an attempt to connect. `attempt` counts since the last connection.
+    fn make_connect_span(&self, attempt: u32) -> tracing::Span {
         let options = &self.options;
-        let span = tracing::debug_span!(
+        tracing::debug_span!(
             "connect",
             node = ?self.node,
             host = ?options.address,
             port = options.port,
             user = options.user.as_ref().map(tracing::field::debug),
             attempt,
-        );
-        let begun = Instant::now();
-        let connected = self.connect().instrument(span.clone()).await;
-        let ms = begun.elapsed().as_millis();
-        span.in_scope(|| match &connected {
-            Ok(session) => tracing::debug!(result = "connected", root = session.is_root, ms),
-            Err(reason) => tracing::debug!(result = "failed", ?reason, ms),
-        });
-        connected
+        )
     }
 
     async fn connect(&self) -> Result<SshSession, String> {
