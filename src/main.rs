@@ -58,6 +58,11 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
 }
 
 fn start_program(cli: Cli) -> Result<ExitCode> {
+    // Before anything else may fail: the screen has reports of its own.
+    if cli.is_console() {
+        ui::terminal::check_terminal()?;
+        ui::terminal::install_panic_hook()?;
+    }
     own_log::start_log(cli.is_console())?;
     // Two threads: the console itself hardly computes, and idle threads cost memory.
     let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -66,8 +71,6 @@ fn start_program(cli: Cli) -> Result<ExitCode> {
         .build()?;
     let code = tokio.block_on(async {
         if cli.is_console() {
-            ui::terminal::check_terminal()?;
-            ui::terminal::install_panic_hook()?;
             runtime::run_console(cli.open_fleet()?).await
         } else {
             cli.run().await

@@ -234,3 +234,27 @@ fn no_secret_is_logged() {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
 }
+
+#[path = "support/pty.rs"]
+#[allow(dead_code, reason = "one test of its own needs only a part")]
+mod pty;
+
+#[test]
+fn the_console_opens_without_a_log() {
+    let fleet = refusing_fleet();
+    let at = |name: &str| fleet.path().join(name).display().to_string();
+    std::fs::write(at("file"), "").unwrap();
+    let (config, file) = (at("config.toml"), at("file"));
+    for broken in [
+        ("XDG_STATE_HOME", file.clone()),
+        ("MATOU_LOG_FILE", format!("{file}/log")),
+    ] {
+        let env = [("HOME", at("")), ("XDG_RUNTIME_DIR", at("")), broken];
+        let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let program = env!("CARGO_BIN_EXE_matou");
+        let mut console = pty::Pty::start(program, &["--config", &config], &env, 80, 24);
+        console.wait_for("refuses", std::time::Duration::from_secs(20));
+        console.send("q");
+        assert_eq!(console.end(std::time::Duration::from_secs(20)), 0);
+    }
+}
