@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, job};
-use matou_backup::{BackupResult, NightlyBackup};
+use matou_backup::{BackupError, BackupResult, NightlyBackup};
 use matou_base::outln;
 use matou_base::text::InvalidInput;
 use matou_base::text::{clean_line, format_age, format_ago, human_bytes};
@@ -111,7 +111,10 @@ fn parse_check_part(text: &str) -> Result<(u32, u32), InvalidInput> {
     parts.ok_or_else(|| "expected a part of all, as 3/12".into())
 }
 
-pub(super) async fn run_repo_command(cx: &FleetContext, command: &RepoCommand) -> Result<ExitCode> {
+pub(super) async fn run_repo_command(
+    fleet: &FleetContext,
+    command: &RepoCommand,
+) -> Result<ExitCode> {
     let none = RemovalOptions::default();
     let (what, which, key) = match command {
         RepoCommand::Init { which } => (RepoWork::Init, which, &none),
@@ -135,7 +138,7 @@ pub(super) async fn run_repo_command(cx: &FleetContext, command: &RepoCommand) -
         RepoCommand::Prune { key, which } => (RepoWork::Prune, which, key),
         RepoCommand::Attack { which } => (RepoWork::Attack, which, &none),
         RepoCommand::Copy { which } => (RepoWork::Copy, which, &none),
-        RepoCommand::Stats { json } => return print_repository_stats(cx, *json).await,
+        RepoCommand::Stats { json } => return print_repository_stats(fleet, *json).await,
     };
     let repository = which.repository.clone().unwrap_or_default();
     let request = Request::Repo {
@@ -144,12 +147,12 @@ pub(super) async fn run_repo_command(cx: &FleetContext, command: &RepoCommand) -
         with: key.with.clone(),
         accept: key.accept.clone(),
     };
-    job::run_request(cx, request, &which.options).await
+    job::run_request(fleet, request, &which.options).await
 }
 
-async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCode> {
-    let states = ops::query_repository_states(cx).await?;
-    let schedule = read_nightly_backup(cx).await;
+async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<ExitCode> {
+    let states = ops::query_repository_states(fleet).await?;
+    let schedule = read_nightly_backup(fleet).await;
     let mut failed = false;
     let now = Timestamp::now();
     if json {
@@ -204,14 +207,17 @@ async fn print_repository_stats(cx: &FleetContext, json: bool) -> Result<ExitCod
             Err(e) => matou_base::out::print_hanging(format_args!("the timer can't be read: {e}"))?,
         }
     }
+    let is_unreachable =
+        |state: &Result<_, BackupError>| state.as_ref().is_err_and(BackupError::is_unreachable);
     Ok(match failed {
+        true if states.iter().all(|(_, s)| is_unreachable(s)) => Exit::Unreachable.into(),
         true => Exit::Failed.into(),
         false => Exit::Done.into(),
     })
 }
 
-async fn read_nightly_backup(cx: &FleetContext) -> Result<NightlyBackup> {
-    let manager = cx.nodes.iter().find(|n| n.config.role == Role::Manager);
+async fn read_nightly_backup(fleet: &FleetContext) -> Result<NightlyBackup> {
+    let manager = fleet.nodes.iter().find(|n| n.config.role == Role::Manager);
     let manager = manager.ok_or_else(|| eyre!("config.toml names no manager"))?;
     Ok(NightlyBackup::load(&manager.host).await?)
 }
@@ -242,7 +248,7 @@ fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Re
 }
 
 /// Runs the nightly backup, for the timer. Fails when its report says so.
-pub(super) async fn run_scheduled_backup(cx: &FleetContext) -> Result<ExitCode> {
+pub(super) async fn run_scheduled_backup(fleet: &FleetContext) -> Result<ExitCode> {
     let (events, mut arriving) = mpsc::channel(256);
     let cancel = CancellationToken::new();
     let stop = tokio::spawn({
@@ -264,7 +270,7 @@ pub(super) async fn run_scheduled_backup(cx: &FleetContext) -> Result<ExitCode> 
         }
         Ok::<_, color_eyre::Report>(())
     };
-    let (report, printed) = tokio::join!(ops::run_nightly_backup(cx, events, cancel), printing);
+    let (report, printed) = tokio::join!(ops::run_nightly_backup(fleet, events, cancel), printing);
     stop.abort();
     printed?;
     matou_base::out::print_hanging(format_args!("{}", report.summary_line()))?;
@@ -275,11 +281,11 @@ pub(super) async fn run_scheduled_backup(cx: &FleetContext) -> Result<ExitCode> 
 }
 
 pub(super) async fn run_snapshots_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: Option<&str>,
     json: bool,
 ) -> Result<ExitCode> {
-    let all = ops::list_primary_snapshots(cx, app).await?;
+    let all = ops::list_primary_snapshots(fleet, app).await?;
     if json {
         matou_base::out::print_json_line(&all)?;
         return Ok(Exit::Done.into());

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::EventSink;
 use matou_base::text::SafeText;
-use matou_docker::Docker;
+use matou_docker::{Docker, DockerError};
 use matou_host::{Host, HostError};
 
 /// How a plan's line reads.
@@ -148,6 +148,15 @@ pub enum StepError {
     Unreachable(String),
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<DockerError> for StepError {
+    fn from(error: DockerError) -> Self {
+        match error.is_unreachable() {
+            true => Self::Unreachable(error.to_string()),
+            false => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 impl StepError {
