@@ -81,3 +81,43 @@ fn the_figures_about_the_code_are_within_their_limits() {
         "`cargo xtask counts` says where"
     );
 }
+
+/// Parts that are modules of the program, and those of the crate `base`.
+const NO_CRATES: [&str; 8] = [
+    "main.rs", "cli", "own_log", "fuzzed", "files", "units", "out", "text",
+];
+
+#[test]
+fn a_layer_sees_only_those_below_it_in_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).expect("text");
+    let row = regex::Regex::new(r"(?m)^\| `([\w.]+)/?` \|").expect("a pattern");
+    let order: Vec<&str> = row
+        .captures_iter(&text)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .filter(|name| !NO_CRATES.contains(name))
+        .collect();
+    let mut crates: Vec<String> = root
+        .join("crates")
+        .read_dir()
+        .expect("crates")
+        .map(|entry| entry.expect("an entry").file_name().display().to_string())
+        .filter(|name| name != "base")
+        .collect();
+    crates.sort();
+    let mut listed = order.clone();
+    listed.sort_unstable();
+    assert_eq!(listed, crates);
+    let needed = regex::Regex::new(r"(?m)^matou-(\w+)").expect("a pattern");
+    for (at, name) in order.iter().enumerate() {
+        let file = root.join("crates").join(name).join("Cargo.toml");
+        let manifest = std::fs::read_to_string(file).expect("a manifest");
+        for found in needed.captures_iter(&manifest) {
+            let below = &found[1];
+            assert!(
+                below == "base" || order[at + 1..].contains(&below),
+                "{name} stands below {below} and needs it"
+            );
+        }
+    }
+}

@@ -15,7 +15,7 @@ pub fn render_page() -> String {
     let mut cli = Cli::command();
     // Usage lines are there only when it is built.
     cli.build();
-    append_commands(&mut page, &cli);
+    append_commands(&mut page, &cli, "matou");
     page += "\n## Exit codes\n\n| code | means |\n| --- | --- |\n";
     for exit in Exit::ALL {
         let _ = writeln!(page, "| {} | {} |", exit as u8, exit.meaning());
@@ -47,18 +47,15 @@ pub fn render_page() -> String {
     page + ".\n"
 }
 
-/// Appends a row for each subcommand, those of subcommands among them.
-fn append_commands(page: &mut String, of: &Command) {
+/// Appends a row for each subcommand, those of subcommands among them. `before` is what is typed before them.
+fn append_commands(page: &mut String, of: &Command, before: &str) {
     for command in of
         .get_subcommands()
         .filter(|c| !c.is_hide_set() && c.get_name() != "help")
     {
-        let mut parts = vec![
-            command
-                .get_bin_name()
-                .unwrap_or(command.get_name())
-                .to_owned(),
-        ];
+        // What the command itself must have stands before its subcommands.
+        let mut typed = format!("{before} {}", command.get_name());
+        let mut line = typed.clone();
         for argument in command.get_positionals() {
             let name = argument
                 .get_value_names()
@@ -69,10 +66,13 @@ fn append_commands(page: &mut String, of: &Command) {
                 );
             let many = argument.get_num_args().is_some_and(|n| n.max_values() > 1);
             let dots = if many { "…" } else { "" };
-            parts.push(match argument.is_required_set() {
-                true => format!("{name}{dots}"),
-                false => format!("[{name}{dots}]"),
-            });
+            let dashes = if argument.is_last_set() { "-- " } else { "" };
+            if argument.is_required_set() {
+                let _ = write!(line, " {dashes}{name}{dots}");
+                let _ = write!(typed, " {dashes}{name}{dots}");
+            } else {
+                let _ = write!(line, " [{dashes}{name}{dots}]");
+            }
         }
         let about = command
             .get_about()
@@ -81,10 +81,10 @@ fn append_commands(page: &mut String, of: &Command) {
         let _ = writeln!(
             page,
             "| `{}` | {} |",
-            escape_cell(&parts.join(" ")),
+            escape_cell(&line),
             escape_cell(&about)
         );
-        append_commands(page, command);
+        append_commands(page, command, &typed);
     }
 }
 
