@@ -103,12 +103,12 @@ fn most_frequent_counts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<NamedCo
 /// The options are wrong, there is no such application, no router leads to it, or the log can't be
 /// read.
 pub async fn run_access_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     options: &AccessOptions,
 ) -> Result<ExitCode> {
     let filter = options.build_filter()?;
-    let routes = find_app_routes(cx, app).await?;
+    let routes = find_app_routes(fleet, app).await?;
     let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
     let since = options.since.map(ago);
     let window = LogWindow {
@@ -121,7 +121,7 @@ pub async fn run_access_command(
     };
     let cancel = CancellationToken::new();
     let (out, mut arriving) = mpsc::channel(16);
-    let reading = follow_access(&cx.nodes, &routes, window, out, &cancel);
+    let reading = follow_access(&fleet.nodes, &routes, window, out, &cancel);
     let wanted = |a: &AccessRecord| since.is_none_or(|s| a.at >= s) && filter.matches_record(a);
     if options.follow {
         let printing = async {
@@ -161,8 +161,8 @@ pub async fn run_access_command(
 }
 
 /// Finds the routes to an application or a service.
-async fn find_app_routes(cx: &FleetContext, app: &str) -> Result<AppRoutes> {
-    let manager = cx.nodes.find_manager().await?;
+async fn find_app_routes(fleet: &FleetContext, app: &str) -> Result<AppRoutes> {
+    let manager = fleet.nodes.find_manager().await?;
     let swarm = manager.docker.query_swarm().await?;
     let named: Vec<_> = swarm
         .services

@@ -71,20 +71,20 @@ pub enum SecretCommand {
 }
 
 pub(super) async fn run_secrets_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     what: Option<&SecretCommand>,
 ) -> Result<ExitCode> {
     match what {
         None | Some(SecretCommand::List) => {
-            let kept = matou_ops::read_secret_versions(cx, app).await;
+            let kept = matou_ops::read_secret_versions(fleet, app).await;
             for (name, version) in kept.map_err(|e| eyre!(e))? {
                 outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
-            let value = matou_ops::read_secret(cx, app, name).await;
+            let value = matou_ops::read_secret(fleet, app, name).await;
             let value = value.map_err(|e| eyre!(e))?;
             matou_base::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
@@ -96,19 +96,19 @@ pub(super) async fn run_secrets_command(
                 switches: EdgeSettings::default(),
                 rotate: vec![name.clone()],
             };
-            job::run_request(cx, request, options).await
+            job::run_request(fleet, request, options).await
         }
     }
 }
 
 /// Builds the request that deploys `to` like `app`, with some variables changed.
 pub(super) fn build_clone_request(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     to: &str,
     variables: &[(String, String)],
 ) -> Result<Request> {
-    let folder = cx.config.folder();
+    let folder = fleet.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
     let file = AppFile::load(&folder, app)?.ok_or_else(|| {
         let known = AppFile::list_names(&folder);
@@ -130,12 +130,12 @@ pub(super) fn build_clone_request(
 
 /// Carries out `matou lint`: prints the findings. Errors make it fail, warnings do not.
 pub(super) fn run_lint_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     stacks: &[String],
     json: bool,
 ) -> Result<ExitCode> {
     let all: Vec<String> = match stacks {
-        [] => cx
+        [] => fleet
             .catalogue
             .list_entries()
             .into_iter()
@@ -143,10 +143,10 @@ pub(super) fn run_lint_command(
             .collect(),
         some => some.to_vec(),
     };
-    let target = RenderTarget::for_fleet(&cx.config);
+    let target = RenderTarget::for_fleet(&fleet.config);
     let mut failed = false;
     for stack in &all {
-        for finding in cx.catalogue.lint_stack(stack, &target)? {
+        for finding in fleet.catalogue.lint_stack(stack, &target)? {
             failed |= finding.severity == LintSeverity::Error;
             match json {
                 true => matou_base::out::print_json_line(&finding)?,
@@ -160,12 +160,16 @@ pub(super) fn run_lint_command(
     })
 }
 
-pub(super) fn run_migrate_command(cx: &FleetContext, file: &Path, write: bool) -> Result<ExitCode> {
+pub(super) fn run_migrate_command(
+    fleet: &FleetContext,
+    file: &Path,
+    write: bool,
+) -> Result<ExitCode> {
     let text = matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
         .wrap_err_with(|| format!("{} can't be read", file.display()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let shown = file.display().to_string();
-    let (new, notes) = migrate_file(&shown, &text, &name, &cx.config.edge.resolver)?;
+    let (new, notes) = migrate_file(&shown, &text, &name, &fleet.config.edge.resolver)?;
     for note in notes {
         matou_base::out::note_hanging(format_args!("{note}"));
     }
@@ -188,13 +192,13 @@ pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each 
 
 /// Carries out `matou update`: lists newer versions, or deploys one.
 pub(super) async fn run_update_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     to: Option<&str>,
     service: Option<&str>,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
-    let mut all = matou_ops::query_newer_versions(cx, app)
+    let mut all = matou_ops::query_newer_versions(fleet, app)
         .await
         .map_err(|e| eyre!(e))?;
     if let Some(service) = service {
@@ -248,7 +252,7 @@ pub(super) async fn run_update_command(
         app: app.to_owned(),
         images,
     };
-    job::run_request(cx, request, options).await
+    job::run_request(fleet, request, options).await
 }
 
 fn print_newer_versions(

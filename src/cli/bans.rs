@@ -13,8 +13,8 @@ use matou_ops::FleetContext;
 
 /// Carries out `matou bans`: prints them. Fails when a node can't be asked; a node without fail2ban
 /// is no failure.
-pub(super) async fn run_bans_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
-    let nodes = read_all_bans(&cx.nodes).await;
+pub(super) async fn run_bans_command(fleet: &FleetContext, json: bool) -> Result<ExitCode> {
+    let nodes = read_all_bans(&fleet.nodes).await;
     let written = match json {
         true => matou_base::out::print_json_pretty(&nodes),
         false => {

@@ -31,23 +31,23 @@ pub enum CertificateCommand {
 /// Carries out `matou certificates`: lists all, or shows or renews one. Fails when a certificate is
 /// missing, or browsers refuse it.
 pub(super) async fn run_certificates_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     json: bool,
     what: Option<&CertificateCommand>,
 ) -> Result<ExitCode> {
     if let Some(CertificateCommand::Renew { domain, options }) = what {
         let domain = domain.clone();
-        return job::run_request(cx, Request::RenewCertificate { domain }, options).await;
+        return job::run_request(fleet, Request::RenewCertificate { domain }, options).await;
     }
-    let edge = EdgeEndpoints::load(&cx.config, &cx.nodes).map_err(|e| eyre!(e))?;
-    let read = matou_collect::read_certificates(&cx.nodes, &edge).await;
+    let edge = EdgeEndpoints::load(&fleet.config, &fleet.nodes).map_err(|e| eyre!(e))?;
+    let read = matou_collect::read_certificates(&fleet.nodes, &edge).await;
     let certificates = read.map_err(|e| eyre!(e))?;
     let find = |domain: &str| {
         let found = certificates.iter().find(|c| c.domain == domain);
         found.ok_or_else(|| eyre!("no application has the domain {domain}, and none is stored"))
     };
     match what {
-        Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, cx),
+        Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, fleet),
         Some(CertificateCommand::Pem { domain }) => {
             let mut served = find(domain)?.nodes.iter();
             let served = served.find_map(|(_, s)| s.as_ref().ok());
@@ -55,16 +55,16 @@ pub(super) async fn run_certificates_command(
             matou_base::out::print_block(&served.pem)?;
             Ok(Exit::Done.into())
         }
-        _ => print_certificate_list(&certificates, json, cx),
+        _ => print_certificate_list(&certificates, json, fleet),
     }
 }
 
 fn print_certificate_list(
     certificates: &[Certificate],
     json: bool,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<ExitCode> {
-    let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
+    let (now, most) = (Timestamp::now(), fleet.config.alerts.certificate_days);
     if json {
         matou_base::out::print_json_pretty(certificates)?;
     } else if certificates.is_empty() {
@@ -96,8 +96,8 @@ fn print_certificate_list(
     })
 }
 
-fn print_certificate(c: &Certificate, json: bool, cx: &FleetContext) -> Result<ExitCode> {
-    let (now, most) = (Timestamp::now(), cx.config.alerts.certificate_days);
+fn print_certificate(c: &Certificate, json: bool, fleet: &FleetContext) -> Result<ExitCode> {
+    let (now, most) = (Timestamp::now(), fleet.config.alerts.certificate_days);
     if json {
         matou_base::out::print_json_pretty(c)?;
         return Ok(Exit::Done.into());

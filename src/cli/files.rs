@@ -12,8 +12,11 @@ use matou_stack::check_app_name;
 
 /// Carries out `matou files`: lists what differs, or copies one application's files here. Ends with
 /// 1 when something differs.
-pub(super) async fn run_files_command(cx: &FleetContext, take: Option<&str>) -> Result<ExitCode> {
-    let (there, here) = ops::load_fleet_files(cx).await.map_err(|e| eyre!(e))?;
+pub(super) async fn run_files_command(
+    fleet: &FleetContext,
+    take: Option<&str>,
+) -> Result<ExitCode> {
+    let (there, here) = ops::load_fleet_files(fleet).await.map_err(|e| eyre!(e))?;
     let Some(app) = take else {
         let mut differs = false;
         for compared in there.compare_with_local(&here) {
@@ -26,7 +29,7 @@ pub(super) async fn run_files_command(cx: &FleetContext, take: Option<&str>) -> 
         });
     };
     check_app_name(app).map_err(|e| eyre!(e))?;
-    let folder = cx.config.folder();
+    let folder = fleet.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
     let said = there.take_app(app, &folder).map_err(|e| eyre!(e))?;
     for line in &said {

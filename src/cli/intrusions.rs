@@ -44,10 +44,10 @@ struct NodeIntrusionReport {
 /// Carries out `matou intrusions`: prints the alerts, the newest first. Fails when a node can't be
 /// asked; a node without Suricata is no failure.
 pub(super) async fn run_intrusions_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     options: &IntrusionOptions,
 ) -> Result<ExitCode> {
-    let nodes = read_intrusions(&cx.nodes).await;
+    let nodes = read_intrusions(&fleet.nodes).await;
     let now = Timestamp::now();
     let ago = |s| now.checked_sub(s).unwrap_or(Timestamp::MIN);
     let groups = group_intrusions(&nodes, options.since.map(ago));

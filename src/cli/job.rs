@@ -70,30 +70,30 @@ pub(super) enum JobNotice<'a> {
 
 /// Plans the request, asks, and runs it.
 pub async fn run_request(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     request: Request,
     options: &JobOptions,
 ) -> Result<ExitCode> {
-    let build = async |request: &Request| ops::build_job(request, cx).await;
-    run_watched_job(cx, request, build, options, &mut |_| {}).await
+    let build = async |request: &Request| ops::build_job(request, fleet).await;
+    run_watched_job(fleet, request, build, options, &mut |_| {}).await
 }
 
 /// Runs a request that needs no confirmation. Its plan is not shown, except in a dry run.
 pub async fn run_request_at_once(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     request: Request,
     options: &JobOptions,
 ) -> Result<ExitCode> {
     let build = async |request: &Request| match options.dry_run {
-        true => ops::build_job(request, cx).await,
-        false => ops::build_job_at_once(request, cx).await,
+        true => ops::build_job(request, fleet).await,
+        false => ops::build_job_at_once(request, fleet).await,
     };
-    run_watched_job(cx, request, build, options, &mut |_| {}).await
+    run_watched_job(fleet, request, build, options, &mut |_| {}).await
 }
 
 /// Plans, confirms and runs the job that `build` makes of the request. Tells `watch` what happens.
 pub(super) async fn run_watched_job(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     mut request: Request,
     build: impl AsyncFn(&Request) -> Result<Job, OpsError>,
     options: &JobOptions,
@@ -101,16 +101,16 @@ pub(super) async fn run_watched_job(
 ) -> Result<ExitCode> {
     if let Some(minutes) = options.wait {
         let wait = Duration::from_secs(minutes.saturating_mul(60));
-        cx.runner.set_lock_wait(wait);
+        fleet.runner.set_lock_wait(wait);
     }
     if options.without_lock {
-        cx.runner.go_without_locks();
+        fleet.runner.go_without_locks();
     }
     let mut job = match build(&request).await {
         Ok(job) => job,
         Err(e) => return end_not_built(options, e),
     };
-    let mut plan = cx.runner.plan(&job).await;
+    let mut plan = fleet.runner.plan(&job).await;
     let mut again = 0;
     let mut has_waited = false;
     loop {
@@ -123,7 +123,7 @@ pub(super) async fn run_watched_job(
                 Ok(job) => job,
                 Err(e) => return end_not_built(options, e),
             };
-            plan = cx.runner.plan(&job).await;
+            plan = fleet.runner.plan(&job).await;
             continue;
         }
         if let Some(reason) = plan.blocked_reason() {
@@ -137,14 +137,14 @@ pub(super) async fn run_watched_job(
                 };
             }
             has_waited = true;
-            if let Some(ended) = wait_for_other_jobs(cx, &job, options).await? {
+            if let Some(ended) = wait_for_other_jobs(fleet, &job, options).await? {
                 return Ok(ended);
             }
             job = match build(&request).await {
                 Ok(job) => job,
                 Err(e) => return end_not_built(options, e),
             };
-            plan = cx.runner.plan(&job).await;
+            plan = fleet.runner.plan(&job).await;
             continue;
         }
         // Nothing is to be done now. But another job may hold a lock and change that: then this job
@@ -164,7 +164,7 @@ pub(super) async fn run_watched_job(
         }
         let running = async {
             let title = job.title.clone();
-            let held = cx
+            let held = fleet
                 .runner
                 .take_locks(&job.holds, &title, &events, &cancel)
                 .await?;
@@ -176,10 +176,10 @@ pub(super) async fn run_watched_job(
                 // The fleet may have changed while the lock was waited for.
                 job = match build(&request).await {
                     Ok(job) => job,
-                    Err(why) => return cx.runner.abandon_job(held, &title, why, &events).await,
+                    Err(why) => return fleet.runner.abandon_job(held, &title, why, &events).await,
                 };
             }
-            let run = cx
+            let run = fleet
                 .runner
                 .run_with_locks(&job, held, Some(&hash), events, cancel);
             run.await
@@ -220,14 +220,14 @@ pub(super) async fn run_watched_job(
 /// Waits until no other job holds the locks of this one, then releases them. Returns the exit code
 /// when that fails, after printing why.
 async fn wait_for_other_jobs(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     job: &Job,
     options: &JobOptions,
 ) -> Result<Option<ExitCode>> {
     let (events, mut arriving) = mpsc::channel(256);
     let (cancel, stop_on_signal) = cancel_on_ctrl_c();
     let waiting = async {
-        let held = cx
+        let held = fleet
             .runner
             .take_locks(&job.holds, &job.title, &events, &cancel)
             .await;

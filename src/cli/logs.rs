@@ -38,12 +38,12 @@ impl LogOptions {
 
 /// Carries out `matou logs SERVICE`.
 pub async fn run_logs_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     service: &str,
     options: &LogOptions,
 ) -> Result<ExitCode> {
     let (out, arriving) = mpsc::channel(16);
-    let reading = follow_service(&cx.nodes, service, options.log_window(), out);
+    let reading = follow_service(&fleet.nodes, service, options.log_window(), out);
     let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));
     read?;
     printed
@@ -51,13 +51,13 @@ pub async fn run_logs_command(
 
 /// Carries out `matou journal NODE [UNIT]`.
 pub async fn run_journal_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     node: &str,
     unit: Option<&str>,
     options: &LogOptions,
 ) -> Result<ExitCode> {
-    let handle = cx.nodes.get(node).ok_or_else(|| {
-        let names: Vec<_> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
+    let handle = fleet.nodes.get(node).ok_or_else(|| {
+        let names: Vec<_> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
         eyre!(
             "there is no node {node:?} in config.toml, only {}",
             names.join(", ")

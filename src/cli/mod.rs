@@ -497,7 +497,7 @@ impl Cli {
         }
     }
 
-    async fn run_on_fleet(&self, cx: &FleetContext) -> Result<ExitCode> {
+    async fn run_on_fleet(&self, fleet: &FleetContext) -> Result<ExitCode> {
         let Some(command) = &self.command else {
             return Ok(ExitCode::SUCCESS);
         };
@@ -506,24 +506,26 @@ impl Cli {
             to,
         };
         match command {
-            CliCommand::Status { json } => status::run_status_command(cx, *json).await,
+            CliCommand::Status { json } => status::run_status_command(fleet, *json).await,
             CliCommand::Check { json, metrics } => {
                 let form = match (json, metrics) {
                     (true, _) => check::CheckFormat::Json,
                     (_, true) => check::CheckFormat::Metrics,
                     _ => check::CheckFormat::Text,
                 };
-                check::run_check_command(cx, form).await
+                check::run_check_command(fleet, form).await
             }
-            CliCommand::Catalogue => print_catalogue(cx),
+            CliCommand::Catalogue => print_catalogue(fleet),
             CliCommand::Render {
                 stack,
                 app,
                 variables,
             } => {
                 let variables = variables.iter().cloned().collect();
-                let target = matou_stack::RenderTarget::for_fleet(&cx.config);
-                let rendered = cx.catalogue.render_stack(stack, app, &variables, &target)?;
+                let target = matou_stack::RenderTarget::for_fleet(&fleet.config);
+                let rendered = fleet
+                    .catalogue
+                    .render_stack(stack, app, &variables, &target)?;
                 matou_base::out::print_block(&rendered.yaml)?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -538,7 +540,7 @@ impl Cli {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect::<BTreeMap<_, _>>(),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Redeploy {
                 app,
@@ -552,7 +554,7 @@ impl Cli {
                     switches: switches.to_edge_settings(),
                     rotate: Vec::new(),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Clone {
                 app,
@@ -560,8 +562,8 @@ impl Cli {
                 variables,
                 options,
             } => {
-                let request = apps::build_clone_request(cx, app, to, variables)?;
-                job::run_request(cx, request, options).await
+                let request = apps::build_clone_request(fleet, app, to, variables)?;
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Update {
                 app,
@@ -569,14 +571,15 @@ impl Cli {
                 service,
                 options,
             } => {
-                apps::run_update_command(cx, app, to.as_deref(), service.as_deref(), options).await
+                apps::run_update_command(fleet, app, to.as_deref(), service.as_deref(), options)
+                    .await
             }
             CliCommand::Place { app, to, options } => {
                 let request = Request::Place {
                     app: app.clone(),
                     to: (to != "anywhere").then(|| to.clone()),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Switch {
                 app,
@@ -587,16 +590,16 @@ impl Cli {
                     app: app.clone(),
                     switches: switches.to_edge_settings(),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Rollback { service, options } => {
                 let service = service.clone();
-                job::run_request(cx, Request::Rollback { service }, options).await
+                job::run_request(fleet, Request::Rollback { service }, options).await
             }
             CliCommand::Secrets { app, what } => {
-                apps::run_secrets_command(cx, app, what.as_ref()).await
+                apps::run_secrets_command(fleet, app, what.as_ref()).await
             }
-            CliCommand::Lint { stacks, json } => apps::run_lint_command(cx, stacks, *json),
+            CliCommand::Lint { stacks, json } => apps::run_lint_command(fleet, stacks, *json),
             CliCommand::Diff {
                 stack,
                 app,
@@ -607,9 +610,9 @@ impl Cli {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect(),
                 };
-                job::run_request(cx, request, &job::JobOptions::dry_run()).await
+                job::run_request(fleet, request, &job::JobOptions::dry_run()).await
             }
-            CliCommand::Migrate { file, write } => apps::run_migrate_command(cx, file, *write),
+            CliCommand::Migrate { file, write } => apps::run_migrate_command(fleet, file, *write),
             CliCommand::Remove {
                 app,
                 volumes,
@@ -619,7 +622,7 @@ impl Cli {
                     app: app.clone(),
                     volumes: volumes.clone(),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Export {
                 app,
@@ -634,15 +637,15 @@ impl Cli {
                     snapshot: snapshot.clone(),
                     database_files: *database_files,
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Erase { app, options } => {
-                job::run_request(cx, Request::Erase { app: app.clone() }, options).await
+                job::run_request(fleet, Request::Erase { app: app.clone() }, options).await
             }
-            CliCommand::Restore(args) => restore::run_restore_command(cx, args).await,
+            CliCommand::Restore(args) => restore::run_restore_command(fleet, args).await,
             CliCommand::Verify { apps, options } => {
                 let apps = apps.clone();
-                job::run_request(cx, Request::Verify { apps }, options).await
+                job::run_request(fleet, Request::Verify { apps }, options).await
             }
             CliCommand::Scale {
                 service,
@@ -653,11 +656,11 @@ impl Cli {
                     service: service.clone(),
                     replicas: *replicas,
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
             CliCommand::Restart { service, options } => {
                 let service = service.clone();
-                job::run_request(cx, Request::Restart { service }, options).await
+                job::run_request(fleet, Request::Restart { service }, options).await
             }
             CliCommand::Provision {
                 only,
@@ -672,7 +675,7 @@ impl Cli {
                     nodes: nodes.clone(),
                     accept: accept.clone(),
                 };
-                job::run_request(cx, Request::Provision { options: asked }, options).await
+                job::run_request(fleet, Request::Provision { options: asked }, options).await
             }
             CliCommand::Backup {
                 apps,
@@ -680,58 +683,58 @@ impl Cli {
                 options,
                 ..
             } => match scheduled {
-                true => backup::run_scheduled_backup(cx).await,
+                true => backup::run_scheduled_backup(fleet).await,
                 false => {
                     let apps = apps.clone();
-                    job::run_request_at_once(cx, Request::Backup { apps }, options).await
+                    job::run_request_at_once(fleet, Request::Backup { apps }, options).await
                 }
             },
-            CliCommand::Files { take } => files::run_files_command(cx, take.as_deref()).await,
-            CliCommand::Repo { what } => backup::run_repo_command(cx, what).await,
+            CliCommand::Files { take } => files::run_files_command(fleet, take.as_deref()).await,
+            CliCommand::Repo { what } => backup::run_repo_command(fleet, what).await,
             CliCommand::Snapshots { app, json } => {
-                backup::run_snapshots_command(cx, app.as_deref(), *json).await
+                backup::run_snapshots_command(fleet, app.as_deref(), *json).await
             }
             CliCommand::Drain { node, options } => {
-                job::run_request(cx, availability(node, Availability::Drain), options).await
+                job::run_request(fleet, availability(node, Availability::Drain), options).await
             }
             CliCommand::Activate { node, options } => {
-                job::run_request(cx, availability(node, Availability::Active), options).await
+                job::run_request(fleet, availability(node, Availability::Active), options).await
             }
             CliCommand::Promote { node, options } => {
                 let (node, to) = (node.clone(), Role::Manager);
-                job::run_request(cx, Request::Role { node, to }, options).await
+                job::run_request(fleet, Request::Role { node, to }, options).await
             }
             CliCommand::Demote { node, options } => {
                 let (node, to) = (node.clone(), Role::Worker);
-                job::run_request(cx, Request::Role { node, to }, options).await
+                job::run_request(fleet, Request::Role { node, to }, options).await
             }
             CliCommand::Leave { node, options } => {
-                job::run_request(cx, Request::Leave { node: node.clone() }, options).await
+                job::run_request(fleet, Request::Leave { node: node.clone() }, options).await
             }
             CliCommand::RemoveNode { node, options } => {
-                job::run_request(cx, Request::RemoveNode { node: node.clone() }, options).await
+                job::run_request(fleet, Request::RemoveNode { node: node.clone() }, options).await
             }
             CliCommand::Reboot { node, options } => {
-                job::run_request(cx, Request::Reboot { node: node.clone() }, options).await
+                job::run_request(fleet, Request::Reboot { node: node.clone() }, options).await
             }
             CliCommand::Upgrade { node, options } => {
-                job::run_request(cx, Request::Upgrade { node: node.clone() }, options).await
+                job::run_request(fleet, Request::Upgrade { node: node.clone() }, options).await
             }
             CliCommand::Pause { node, options } => {
-                job::run_request(cx, availability(node, Availability::Pause), options).await
+                job::run_request(fleet, availability(node, Availability::Pause), options).await
             }
-            CliCommand::Drill(args) => recover::run_drill_command(cx, args).await,
+            CliCommand::Drill(args) => recover::run_drill_command(fleet, args).await,
             CliCommand::Certificates { json, what } => {
-                certificates::run_certificates_command(cx, *json, what.as_ref()).await
+                certificates::run_certificates_command(fleet, *json, what.as_ref()).await
             }
             CliCommand::Logs { service, options } => {
-                logs::run_logs_command(cx, service, options).await
+                logs::run_logs_command(fleet, service, options).await
             }
-            CliCommand::Bans { json } => bans::run_bans_command(cx, *json).await,
+            CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
             CliCommand::Intrusions { options } => {
-                intrusions::run_intrusions_command(cx, options).await
+                intrusions::run_intrusions_command(fleet, options).await
             }
-            CliCommand::Search { options } => search::run_search_command(cx, options).await,
+            CliCommand::Search { options } => search::run_search_command(fleet, options).await,
             CliCommand::Unban {
                 address,
                 node,
@@ -741,18 +744,18 @@ impl Cli {
                     address: address.clone(),
                     node: node.clone(),
                 };
-                job::run_request(cx, request, options).await
+                job::run_request(fleet, request, options).await
             }
-            CliCommand::Move(args) => moves::run_move_command(cx, args).await,
+            CliCommand::Move(args) => moves::run_move_command(fleet, args).await,
             CliCommand::Access { app, options } => {
-                access::run_access_command(cx, app, options).await
+                access::run_access_command(fleet, app, options).await
             }
             CliCommand::Journal {
                 node,
                 unit,
                 options,
-            } => logs::run_journal_command(cx, node, unit.as_deref(), options).await,
-            CliCommand::Shell { target } => shell::run_shell_command(cx, target).await,
+            } => logs::run_journal_command(fleet, node, unit.as_deref(), options).await,
+            CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
             CliCommand::Lab(_)
             | CliCommand::Config
             | CliCommand::Completions { .. }
@@ -775,8 +778,8 @@ impl Cli {
     }
 }
 
-fn print_catalogue(cx: &FleetContext) -> Result<ExitCode> {
-    for entry in cx.catalogue.list_entries() {
+fn print_catalogue(fleet: &FleetContext) -> Result<ExitCode> {
+    for entry in fleet.catalogue.list_entries() {
         outln!("{:<14} {}", entry.name, entry.description)?;
         for v in &entry.variables {
             let default = match (&v.default, v.required) {

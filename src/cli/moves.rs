@@ -22,13 +22,22 @@ pub struct MoveArgs {
 }
 
 /// Carries out `matou move`: moves applications to another fleet.
-pub(super) async fn run_move_command(cx: &FleetContext, args: &MoveArgs) -> Result<ExitCode> {
+pub(super) async fn run_move_command(fleet: &FleetContext, args: &MoveArgs) -> Result<ExitCode> {
     let findings = RecoveryFindings::default();
     let to = std::path::absolute(&args.to)?;
     let request = Request::Move {
         apps: args.apps.clone(),
         to: to.display().to_string(),
     };
-    let build = async |_: &Request| relocate::build_move_job(cx, &args.apps, &to, &findings).await;
-    recover::run_reported_job(cx, RecoveryKind::Move, request, build, &findings, &args.job).await
+    let build =
+        async |_: &Request| relocate::build_move_job(fleet, &args.apps, &to, &findings).await;
+    recover::run_reported_job(
+        fleet,
+        RecoveryKind::Move,
+        request,
+        build,
+        &findings,
+        &args.job,
+    )
+    .await
 }

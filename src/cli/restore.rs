@@ -82,16 +82,19 @@ impl RestoreArgs {
 }
 
 /// Carries out `matou restore`.
-pub(super) async fn run_restore_command(cx: &FleetContext, args: &RestoreArgs) -> Result<ExitCode> {
+pub(super) async fn run_restore_command(
+    fleet: &FleetContext,
+    args: &RestoreArgs,
+) -> Result<ExitCode> {
     match &args.after {
         Some(RestoreCommand::Undo { app, options }) => {
             let app = app.clone();
-            job::run_request(cx, Request::RestoreUndo { app }, options).await
+            job::run_request(fleet, Request::RestoreUndo { app }, options).await
         }
         Some(RestoreCommand::Forget { app, options }) => {
             let app = app.clone();
-            job::run_request(cx, Request::RestoreForget { app }, options).await
+            job::run_request(fleet, Request::RestoreForget { app }, options).await
         }
-        None => job::run_request(cx, args.build_request(), &args.options).await,
+        None => job::run_request(fleet, args.build_request(), &args.options).await,
     }
 }

@@ -45,10 +45,10 @@ pub struct SearchOptions {
 /// # Errors
 /// There is no log store, it does not answer, or it refuses the query.
 pub(super) async fn run_search_command(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     options: &SearchOptions,
 ) -> Result<ExitCode> {
-    let store = LogStore::find(&cx.nodes, options.app.as_deref()).await;
+    let store = LogStore::find(&fleet.nodes, options.app.as_deref()).await;
     let store = store?;
     let ago = |s| Timestamp::now().checked_sub(s).unwrap_or(Timestamp::MIN);
     let search = LogSearch {

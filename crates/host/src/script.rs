@@ -1,4 +1,4 @@
-//! The shell scripts of the program, which are files: `src/LAYER/scripts/NAME.sh`.
+//! The shell scripts of the program, which are files: `crates/LAYER/scripts/NAME.sh`.
 
 /// Returns a script without the comments that it begins with: what it does and what its arguments
 /// are is for those who read the file, not for every connection that it goes over. A script is what

@@ -17,9 +17,9 @@ pub(super) async fn edge_settings_steps(
     app: &str,
     switches: &EdgeSettings,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let folder = cx.config.folder();
+    let folder = fleet.config.folder();
     let file = match &folder {
         Some(folder) => AppFile::load(folder, app)?,
         None => None,
@@ -31,7 +31,7 @@ pub(super) async fn edge_settings_steps(
             switches: switches.clone(),
             rotate: Vec::new(),
         };
-        return deploy::deploy_request_steps(&again, manager, cx).await;
+        return deploy::deploy_request_steps(&again, manager, fleet).await;
     }
     Ok(vec![Box::new(ApplyEdgeSettings {
         app: app.to_owned(),

@@ -76,13 +76,13 @@ impl Request {
 /// One sentence: no manager answers.
 pub(super) async fn list_touched_apps(
     request: &Request,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<String>, OpsError> {
     Ok(match request.touched_apps() {
         TouchedApps::Nothing => Vec::new(),
         TouchedApps::Apps(apps) => apps,
         more => {
-            let manager = cx.nodes.find_manager().await?;
+            let manager = fleet.nodes.find_manager().await?;
             let swarm = manager.docker.query_swarm().await?;
             let app = |s: &matou_model::Service| s.stack.clone().unwrap_or_else(|| s.name.clone());
             match more {
@@ -95,7 +95,7 @@ pub(super) async fn list_touched_apps(
                     .map(app)
                     .into_iter()
                     .collect(),
-                _ => list_app_names(&cx.config, &swarm),
+                _ => list_app_names(&fleet.config, &swarm),
             }
         }
     })
@@ -109,13 +109,13 @@ pub(super) async fn list_touched_apps(
 pub(super) async fn hold_touched_apps(
     job: &mut Job,
     request: &Request,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<(), OpsError> {
-    let apps = list_touched_apps(request, cx).await?;
+    let apps = list_touched_apps(request, fleet).await?;
     if apps.is_empty() {
         return Ok(());
     }
-    let host = find_storage_host(cx)?;
+    let host = find_storage_host(fleet)?;
     let resolves = matches!(
         request,
         Request::Restore { .. }
@@ -128,9 +128,9 @@ pub(super) async fn hold_touched_apps(
     if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
         && !resolves
         // The states of restores lie beside the locks.
-        && !cx.runner.goes_without_locks()
+        && !fleet.runner.goes_without_locks()
     {
-        let data = matou_backup::matou_folder(&cx.config);
+        let data = matou_backup::matou_folder(&fleet.config);
         let journal = |app: &String| (app.clone(), SwapLog::new(host, &data, app));
         let journals = apps.iter().map(journal).collect();
         track.steps.insert(
@@ -148,9 +148,9 @@ pub(super) async fn hold_touched_apps(
 ///
 /// # Errors
 /// One sentence: config.toml has no such node.
-pub(super) fn find_storage_host(cx: &FleetContext) -> Result<&Host, OpsError> {
-    let name = &cx.config.storage.node;
-    let node = cx.nodes.get(name);
+pub(super) fn find_storage_host(fleet: &FleetContext) -> Result<&Host, OpsError> {
+    let name = &fleet.config.storage.node;
+    let node = fleet.nodes.get(name);
     let node = node.ok_or_else(|| {
         format!("[storage] node = {name:?} is not among the nodes of config.toml")
     })?;

@@ -62,84 +62,85 @@ pub use versions::{ServiceVersions, query_newer_versions};
 /// # Errors
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
-pub async fn build_job(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
-    let mut job = dispatch_request(request, cx).await?;
+pub async fn build_job(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
+    let mut job = dispatch_request(request, fleet).await?;
     if job.holds.is_empty() {
-        holds::hold_touched_apps(&mut job, request, cx).await?;
+        holds::hold_touched_apps(&mut job, request, fleet).await?;
     }
     Ok(job)
 }
 
-async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
+async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
     match request {
         // A blank fleet has no manager yet.
         Request::Provision { options } => {
             return Ok(matou_provision::provision_job(
-                &cx.config, &cx.nodes, options,
+                &fleet.config,
+                &fleet.nodes,
+                options,
             )?);
         }
         Request::Backup { .. } | Request::Repo { .. } => {
-            return backup::build_backup_job(request, cx).await;
+            return backup::build_backup_job(request, fleet).await;
         }
         Request::Role { node, .. }
         | Request::Leave { node }
         | Request::RemoveNode { node }
         | Request::Reboot { node }
-        | Request::Upgrade { node } => return node::build_node_job(request, node, cx).await,
+        | Request::Upgrade { node } => return node::build_node_job(request, node, fleet).await,
         Request::Restore { .. }
         | Request::RestoreAll
         | Request::RestoreUndo { .. }
         | Request::RestoreForget { .. }
-        | Request::Verify { .. } => return restore::build_restore_job(request, cx).await,
-        Request::Export { .. } => return export::build_export_job(request, cx).await,
-        Request::Erase { app } => return erase::build_erase_job(app, cx).await,
+        | Request::Verify { .. } => return restore::build_restore_job(request, fleet).await,
+        Request::Export { .. } => return export::build_export_job(request, fleet).await,
+        Request::Erase { app } => return erase::build_erase_job(app, fleet).await,
         // It is about servers, not about their swarm.
         Request::Unban { address, node } => {
-            return unban::build_unban_job(request, address, node.as_deref(), cx);
+            return unban::build_unban_job(request, address, node.as_deref(), fleet);
         }
         Request::Recover => {
             let (options, findings) = Default::default();
-            return recover::build_recovery_job(cx, &options, &findings).await;
+            return recover::build_recovery_job(fleet, &options, &findings).await;
         }
         Request::Move { apps, to } => {
-            return relocate::build_move_job(cx, apps, to.as_ref(), &Default::default()).await;
+            return relocate::build_move_job(fleet, apps, to.as_ref(), &Default::default()).await;
         }
         _ => {}
     }
-    let manager = cx.nodes.find_manager().await?;
+    let manager = fleet.nodes.find_manager().await?;
     let (confirm, steps) = match request {
         Request::Deploy { .. }
         | Request::Redeploy { .. }
         | Request::Update { .. }
         | Request::Place { .. } => (
             Confirm::Ask,
-            deploy::deploy_request_steps(request, manager, cx).await?,
+            deploy::deploy_request_steps(request, manager, fleet).await?,
         ),
         Request::Switch { app, switches } => (
             Confirm::Ask,
-            edge_settings::edge_settings_steps(app, switches, manager, cx).await?,
+            edge_settings::edge_settings_steps(app, switches, manager, fleet).await?,
         ),
         Request::RenewCertificate { domain } => (
             Confirm::TypeName(domain.clone()),
-            renew::renewal_steps(domain, cx)?,
+            renew::renewal_steps(domain, fleet)?,
         ),
         Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
         Request::Remove { app, volumes } => (
             Confirm::TypeName(app.clone()),
-            remove::remove_steps(app, volumes, cx)?,
+            remove::remove_steps(app, volumes, fleet)?,
         ),
         Request::Scale { service, replicas } => {
             (Confirm::Ask, service::scale_steps(service, *replicas))
         }
         Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
         Request::Availability { node, to } => {
-            let id = node::query_swarm_node_id(node, cx).await;
+            let id = node::query_swarm_node_id(node, fleet).await;
             (
                 Confirm::Ask,
                 availability::availability_steps(node, id, *to),
             )
         }
-        Request::Backup { .. } => return Err("not there yet".into()),
         _ => unreachable!("built above"),
     };
     Ok(build_job_on_node(manager, request, confirm, steps))
@@ -150,12 +151,12 @@ async fn dispatch_request(request: &Request, cx: &FleetContext) -> Result<Job, O
 ///
 /// # Errors
 /// One sentence, for the same reasons as [`build_job`].
-pub async fn build_job_at_once(request: &Request, cx: &FleetContext) -> Result<Job, OpsError> {
+pub async fn build_job_at_once(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
     match request {
         Request::Backup { apps } if apps.len() == 1 => {
-            backup::build_app_backup_job(&apps[0], cx).await
+            backup::build_app_backup_job(&apps[0], fleet).await
         }
-        other => build_job(other, cx).await,
+        other => build_job(other, fleet).await,
     }
 }
 
@@ -238,10 +239,10 @@ fn check_exit_code(
 /// # Errors
 /// One sentence, when the storage node can't be asked.
 pub async fn read_secret_versions(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
 ) -> Result<std::collections::BTreeMap<String, u32>, OpsError> {
-    deploy::secrets::SecretStore::open(cx, app)?
+    deploy::secrets::SecretStore::open(fleet, app)?
         .newest_versions()
         .await
 }
@@ -251,11 +252,11 @@ pub async fn read_secret_versions(
 /// # Errors
 /// One sentence: there is none of that name, or the storage node can't be asked.
 pub async fn read_secret(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     name: &str,
 ) -> Result<secrecy::SecretString, OpsError> {
-    let store = deploy::secrets::SecretStore::open(cx, app)?;
+    let store = deploy::secrets::SecretStore::open(fleet, app)?;
     let versions = store.newest_versions().await?;
     let version = versions.get(name).ok_or_else(|| {
         let names: Vec<&str> = versions.keys().map(String::as_str).collect();

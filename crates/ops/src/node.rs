@@ -8,8 +8,8 @@ use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, Stage, Step, Track};
 
 /// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
-pub(super) async fn query_swarm_node_id(node: &str, cx: &FleetContext) -> Option<String> {
-    let engine = cx.nodes.get(node)?.docker.query_engine().await.ok()?;
+pub(super) async fn query_swarm_node_id(node: &str, fleet: &FleetContext) -> Option<String> {
+    let engine = fleet.nodes.get(node)?.docker.query_engine().await.ok()?;
     Some(engine.swarm_node_id).filter(|id| !id.is_empty())
 }
 
@@ -20,21 +20,21 @@ pub(super) async fn query_swarm_node_id(node: &str, cx: &FleetContext) -> Option
 pub(super) async fn build_node_job(
     request: &Request,
     node: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let found = |name: &str| {
-        cx.nodes.get(name).ok_or_else(|| {
-            let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
+        fleet.nodes.get(name).ok_or_else(|| {
+            let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
             format!("no node is named {name:?}, only {}", names.join(", "))
         })
     };
     let manager = async || {
-        let manager = cx.nodes.find_manager_beside(node).await;
+        let manager = fleet.nodes.find_manager_beside(node).await;
         manager.map_err(OpsError::from)
     };
     let target = NodeTarget {
         name: node.to_owned(),
-        swarm_id: query_swarm_node_id(node, cx).await,
+        swarm_id: query_swarm_node_id(node, fleet).await,
     };
     let ask = |stages| Job::new(request.title(), Confirm::Ask, stages);
     let typed = |stages| {
@@ -47,7 +47,7 @@ pub(super) async fn build_node_job(
             ask(vec![node_stage("role", manager().await?, steps)])
         }
         Request::Leave { .. } => {
-            check_holds_no_data(node, cx)?;
+            check_holds_no_data(node, fleet)?;
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
                 return Err(OpsError::failed(format_args!(
@@ -69,7 +69,7 @@ pub(super) async fn build_node_job(
             ])
         }
         Request::RemoveNode { .. } => {
-            check_holds_no_data(node, cx)?;
+            check_holds_no_data(node, fleet)?;
             let steps = membership::delete_node_steps(target, true);
             typed(vec![node_stage("list", manager().await?, steps)])
         }
@@ -156,8 +156,8 @@ impl Step for WaitForDrainedNode {
 }
 
 /// Fails for the node that holds the fleet's data: it is not taken out.
-fn check_holds_no_data(node: &str, cx: &FleetContext) -> Result<(), OpsError> {
-    let storage = &cx.config.storage;
+fn check_holds_no_data(node: &str, fleet: &FleetContext) -> Result<(), OpsError> {
+    let storage = &fleet.config.storage;
     if storage.node == node && storage.driver != StorageDriver::Local {
         return Err(OpsError::failed(format_args!(
             "{node} holds the fleet's data at {}: move it first, and name another [storage] node in config.toml",

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) fn remove_steps(
     app: &str,
     volumes: &[String],
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     if let Some(other) = volumes.iter().find(|v| {
         !v.starts_with(&format!("{app}_"))
@@ -40,18 +40,18 @@ pub(super) fn remove_steps(
         volumes_removed_later: volumes.to_vec(),
     })];
     if !volumes.is_empty() {
-        let storage = &cx.config.storage;
+        let storage = &fleet.config.storage;
         steps.push(Box::new(RemoveVolumes {
             volumes: volumes.to_vec(),
-            nodes: cx.nodes.clone(),
+            nodes: fleet.nodes.clone(),
             storage: storage.node.clone(),
             path: storage.path.clone(),
         }));
     }
-    if cx.config.backup.primary_repository().is_some() {
+    if fleet.config.backup.primary_repository().is_some() {
         steps.push(Box::new(RemoveFleetFiles {
             app: app.to_owned(),
-            cx: cx.clone(),
+            fleet: fleet.clone(),
         }));
     }
     Ok(steps)
@@ -61,7 +61,7 @@ pub(super) fn remove_steps(
 /// file in apps/ here stays.
 struct RemoveFleetFiles {
     app: String,
-    cx: FleetContext,
+    fleet: FleetContext,
 }
 
 #[async_trait]
@@ -71,7 +71,7 @@ impl Step for RemoveFleetFiles {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let (there, _) = super::load_fleet_files(&self.cx).await?;
+        let (there, _) = super::load_fleet_files(&self.fleet).await?;
         let line = format!("apps/{}.toml on the storage node", self.app);
         Ok(match there.has_app(&self.app) {
             true => Check::Change(vec![
@@ -82,7 +82,7 @@ impl Step for RemoveFleetFiles {
     }
 
     async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        let struck = super::remove_app_files(&self.cx, &self.app).await;
+        let struck = super::remove_app_files(&self.fleet, &self.app).await;
         struck.map_err(StepError::from)
     }
 }

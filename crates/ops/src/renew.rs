@@ -28,13 +28,13 @@ const ISSUE_WAIT: Duration = Duration::from_secs(120);
 /// Returns the step that renews the certificate of a domain.
 pub(super) fn renewal_steps(
     domain: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     Ok(vec![Box::new(RenewCertificate {
         domain: domain.to_ascii_lowercase(),
-        nodes: cx.nodes.clone(),
-        storage: cx.config.storage.clone(),
-        edge: EdgeEndpoints::load(&cx.config, &cx.nodes)?,
+        nodes: fleet.nodes.clone(),
+        storage: fleet.config.storage.clone(),
+        edge: EdgeEndpoints::load(&fleet.config, &fleet.nodes)?,
     })])
 }
 

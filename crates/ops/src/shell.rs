@@ -29,7 +29,10 @@ const CONTAINER_SHELL: &str =
 ///
 /// # Errors
 /// When the node is unknown or can't be reached.
-pub async fn build_shell_command(cx: &FleetContext, target: &ShellTarget) -> Result<Vec<OsString>> {
+pub async fn build_shell_command(
+    fleet: &FleetContext,
+    target: &ShellTarget,
+) -> Result<Vec<OsString>> {
     let (node, command) = match target {
         ShellTarget::Node { node } => (node, None),
         ShellTarget::Container {
@@ -43,7 +46,7 @@ pub async fn build_shell_command(cx: &FleetContext, target: &ShellTarget) -> Res
             (node, Some(command))
         }
     };
-    let handle = cx
+    let handle = fleet
         .nodes
         .get(node)
         .ok_or_else(|| eyre!("{node} is not in config.toml: add it to open a shell there"))?;
@@ -54,14 +57,14 @@ pub async fn build_shell_command(cx: &FleetContext, target: &ShellTarget) -> Res
 ///
 /// # Errors
 /// When there is neither.
-pub async fn find_shell_target(cx: &FleetContext, name: &str) -> Result<ShellTarget> {
-    if cx.nodes.get(name).is_some() {
+pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<ShellTarget> {
+    if fleet.nodes.get(name).is_some() {
         return Ok(ShellTarget::Node {
             node: name.to_owned(),
         });
     }
     let service = name;
-    let manager = cx.nodes.find_manager().await?;
+    let manager = fleet.nodes.find_manager().await?;
     let swarm = manager.docker.query_swarm().await?;
     let found = swarm
         .services
@@ -75,7 +78,7 @@ pub async fn find_shell_target(cx: &FleetContext, name: &str) -> Result<ShellTar
         .iter()
         .find(|t| t.service_id == found.id && t.state == "running" && t.container_id.is_some())
         .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
-    let node = cx
+    let node = fleet
         .nodes
         .find_name(&swarm, &task.node_id)
         .ok_or_else(|| eyre!("the node of {service} is not in config.toml: add it"))?;

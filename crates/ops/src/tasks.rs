@@ -110,7 +110,7 @@ pub(super) async fn query_swarm(cx: &StepContext) -> Result<Swarm, StepError> {
 
 /// Makes a step's failure of a failed request to the engine.
 pub(super) fn docker_failed(error: DockerError) -> StepError {
-    StepError::failed(error.to_string())
+    StepError::from(error)
 }
 
 /// Returns the tasks that the engine is about to replace. It shows a service's new description

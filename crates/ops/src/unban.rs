@@ -19,10 +19,10 @@ pub(super) fn build_unban_job(
     request: &Request,
     address: &str,
     node: Option<&str>,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let address = normalize_network(address)?;
-    let tracks: Vec<Track> = cx
+    let tracks: Vec<Track> = fleet
         .nodes
         .iter()
         .filter(|n| node.is_none_or(|node| n.config.name == node))
@@ -37,7 +37,7 @@ pub(super) fn build_unban_job(
         })
         .collect();
     if tracks.is_empty() {
-        let names: Vec<&str> = cx.nodes.iter().map(|n| n.config.name.as_str()).collect();
+        let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
         return Err(OpsError::failed(format_args!(
             "no node is named {:?}, only {}",
             node.unwrap_or_default(),

@@ -33,10 +33,10 @@ impl ServiceVersions {
 /// # Errors
 /// One sentence: no manager answers, or there is no such application.
 pub async fn query_newer_versions(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
 ) -> Result<Vec<ServiceVersions>, OpsError> {
-    let manager = cx.nodes.find_manager().await?;
+    let manager = fleet.nodes.find_manager().await?;
     let swarm = manager.docker.query_swarm().await?;
     let services = swarm
         .services

@@ -41,7 +41,7 @@ pub(super) async fn with_drained_node(
     let (Some(engine), Some(manager)) = (busy, find_answering_manager(at)) else {
         return work().await;
     };
-    let failed = |e: DockerError| StepError::failed(e.to_string());
+    let failed = |e: DockerError| StepError::from(e);
     let id = engine.swarm.node_id.clone();
     let docker = run
         .survey

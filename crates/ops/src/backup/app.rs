@@ -351,9 +351,8 @@ fn list_running_images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
 }
 
 async fn query_swarm_for_backup(work: &BackupContext) -> Result<Swarm, StepError> {
-    let failed = |e: matou_docker::DockerError| StepError::failed(e.to_string());
-    let manager = work.fleet.nodes.find_manager().await.map_err(failed)?;
-    manager.docker.query_swarm().await.map_err(failed)
+    let manager = work.fleet.nodes.find_manager().await?;
+    Ok(manager.docker.query_swarm().await?)
 }
 
 /// Whether the unit runs, begun by a console that is gone.

@@ -134,15 +134,15 @@ impl BackupContext {
 
 /// restic for one repository on the storage node, its secrets known to the journal's redactor.
 pub(super) async fn open_restic(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     storage: &NodeHandle,
     repository: &RepositoryConfig,
 ) -> Result<Restic, BackupError> {
     let restic = Restic::for_repository(&storage.host, repository).await?;
     for secret in restic.secrets() {
-        cx.journal.redactor().add_secret(secret.clone());
+        fleet.journal.redactor().add_secret(secret.clone());
     }
-    Ok(restic.with_limits(&cx.config.backup))
+    Ok(restic.with_limits(&fleet.config.backup))
 }
 
 /// A failure of restic as a step's.

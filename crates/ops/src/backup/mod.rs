@@ -45,9 +45,9 @@ const FLEET_UNIT: &str = "matou-backup-fleet";
 /// application or repository.
 pub(super) async fn build_backup_job(
     request: &Request,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
-    let work = BackupContext::open(cx).await?;
+    let work = BackupContext::open(fleet).await?;
     let (confirm, steps) = match request {
         Request::Backup { apps } => (Confirm::None, backup_steps(&work, apps).await?),
         Request::Repo {
@@ -130,10 +130,10 @@ fn storage_node_job(
 ///
 /// # Errors
 /// Those of [`build_backup_job`].
-pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result<Job, OpsError> {
+pub(super) async fn build_app_backup_job(app: &str, fleet: &FleetContext) -> Result<Job, OpsError> {
     let apps = vec![app.to_owned()];
     let title = Request::Backup { apps }.title();
-    build_single_backup_job(app, cx, title, AppBackupMode::Alone).await
+    build_single_backup_job(app, fleet, title, AppBackupMode::Alone).await
 }
 
 /// Builds a job that backs up one application, as a part of a job that holds its lock.
@@ -142,9 +142,9 @@ pub(super) async fn build_app_backup_job(app: &str, cx: &FleetContext) -> Result
 /// Those of [`build_backup_job`].
 pub(super) async fn build_running_app_backup(
     app: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
-    build_single_backup_job(app, cx, format!("back up {app}"), AppBackupMode::Inside).await
+    build_single_backup_job(app, fleet, format!("back up {app}"), AppBackupMode::Inside).await
 }
 
 /// Builds a job that backs up a stopped application, as a part of a job that holds its lock. Only
@@ -154,11 +154,11 @@ pub(super) async fn build_running_app_backup(
 /// Those of [`build_backup_job`].
 pub(super) async fn build_stopped_app_backup(
     app: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     build_single_backup_job(
         app,
-        cx,
+        fleet,
         format!("back up {app}, stopped"),
         AppBackupMode::Stopped,
     )
@@ -177,12 +177,12 @@ enum AppBackupMode {
 
 async fn build_single_backup_job(
     app: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     title: String,
     part: AppBackupMode,
 ) -> Result<Job, OpsError> {
     check_app_name(app)?;
-    let work = BackupContext::open(cx).await?;
+    let work = BackupContext::open(fleet).await?;
     let restic = repo::CheckRepositoryReachable {
         work: work.clone(),
         lists_snapshots: false,
@@ -202,8 +202,10 @@ async fn build_single_backup_job(
 ///
 /// # Errors
 /// A password can't be had.
-pub(super) async fn open_all_repositories(cx: &FleetContext) -> Result<Vec<Restic>, BackupError> {
-    match BackupContext::open(cx).await {
+pub(super) async fn open_all_repositories(
+    fleet: &FleetContext,
+) -> Result<Vec<Restic>, BackupError> {
+    match BackupContext::open(fleet).await {
         Ok(work) => Ok(std::iter::once(work.primary).chain(work.copies).collect()),
         Err(BackupError::NotConfigured) => Ok(Vec::new()),
         Err(e) => Err(e),
@@ -216,10 +218,10 @@ pub(super) async fn open_all_repositories(cx: &FleetContext) -> Result<Vec<Resti
 /// # Errors
 /// The repository or the manager can't be asked.
 pub(super) async fn record_snapshot_counts(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     restic: &Restic,
 ) -> Result<(), BackupError> {
-    anomalies::keep_snapshot_counts(&BackupContext::open(cx).await?, restic).await
+    anomalies::keep_snapshot_counts(&BackupContext::open(fleet).await?, restic).await
 }
 
 /// The steps that back up some applications, or all and the fleet's own files.
@@ -315,9 +317,9 @@ fn find_configured_repository<'a>(
 /// # Errors
 /// No repository is configured, or a password can't be had.
 pub async fn query_repository_states(
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<(String, Result<RepositoryState, BackupError>)>, BackupError> {
-    let work = BackupContext::open(cx).await?;
+    let work = BackupContext::open(fleet).await?;
     let mut states = Vec::new();
     for restic in std::iter::once(&work.primary).chain(&work.copies) {
         states.push((
@@ -344,10 +346,10 @@ pub struct ListedSnapshot {
 /// # Errors
 /// [`BackupError`].
 pub async fn list_primary_snapshots(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: Option<&str>,
 ) -> Result<Vec<ListedSnapshot>, BackupError> {
-    let work = BackupContext::open(cx).await?;
+    let work = BackupContext::open(fleet).await?;
     let all = work.primary.list_snapshots(&[]).await?;
     let view = work.snapshot_view(&work.primary, &all).await?;
     let wanted = |s: &ResticSnapshot| app.is_none_or(|app| s.app() == Some(app));
@@ -361,8 +363,8 @@ pub async fn list_primary_snapshots(
 
 /// Whether this machine has fleet files to send to the storage node. False without a config.toml,
 /// and on a manager, whose files come from the storage node.
-fn has_local_files(cx: &FleetContext) -> bool {
-    cx.config.path.is_some() && !files::is_manager_copy(&cx.config)
+fn has_local_files(fleet: &FleetContext) -> bool {
+    fleet.config.path.is_some() && !files::is_manager_copy(&fleet.config)
 }
 
 /// What bringing the files of an application to the storage node would do; `None` where there is
@@ -371,14 +373,14 @@ fn has_local_files(cx: &FleetContext) -> bool {
 /// # Errors
 /// One sentence.
 pub async fn plan_app_files_push(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
 ) -> Result<Option<PlannedFiles>, OpsError> {
-    if !has_local_files(cx) {
+    if !has_local_files(fleet) {
         return Ok(None);
     }
-    let storage = super::holds::find_storage_host(cx)?;
-    merge::plan_fleet_files_push(&cx.config, storage, Some(app))
+    let storage = super::holds::find_storage_host(fleet)?;
+    merge::plan_fleet_files_push(&fleet.config, storage, Some(app))
         .await
         .map(Some)
 }
@@ -388,11 +390,15 @@ pub async fn plan_app_files_push(
 ///
 /// # Errors
 /// One sentence.
-pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), OpsError> {
-    match has_local_files(cx) {
+pub async fn push_app_files(fleet: &FleetContext, app: &str) -> Result<(), OpsError> {
+    match has_local_files(fleet) {
         true => {
-            merge::push_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, Some(app))
-                .await
+            merge::push_fleet_files(
+                &fleet.config,
+                super::holds::find_storage_host(fleet)?,
+                Some(app),
+            )
+            .await
         }
         false => Ok(()),
     }
@@ -402,18 +408,19 @@ pub async fn push_app_files(cx: &FleetContext, app: &str) -> Result<(), OpsError
 ///
 /// # Errors
 /// One sentence.
-pub async fn remove_app_files(cx: &FleetContext, app: &str) -> Result<(), OpsError> {
+pub async fn remove_app_files(fleet: &FleetContext, app: &str) -> Result<(), OpsError> {
     matou_stack::check_app_name(app)?;
-    merge::remove_from_fleet_files(&cx.config, super::holds::find_storage_host(cx)?, app).await
+    merge::remove_from_fleet_files(&fleet.config, super::holds::find_storage_host(fleet)?, app)
+        .await
 }
 
 /// The operators' files on the storage node and those here.
 ///
 /// # Errors
 /// One sentence.
-pub async fn load_fleet_files(cx: &FleetContext) -> Result<(FilesThere, FilesHere), OpsError> {
-    let there = FilesThere::load(&cx.config, super::holds::find_storage_host(cx)?).await?;
-    Ok((there, FilesHere::load(&cx.config)?))
+pub async fn load_fleet_files(fleet: &FleetContext) -> Result<(FilesThere, FilesHere), OpsError> {
+    let there = FilesThere::load(&fleet.config, super::holds::find_storage_host(fleet)?).await?;
+    Ok((there, FilesHere::load(&fleet.config)?))
 }
 
 /// Lists the requests whose units run on the storage node now, begun by another console or one that
@@ -421,11 +428,11 @@ pub async fn load_fleet_files(cx: &FleetContext) -> Result<(FilesThere, FilesHer
 ///
 /// # Errors
 /// The storage node can't be asked.
-pub async fn list_running_backups(cx: &FleetContext) -> Result<Vec<Request>, BackupError> {
-    if cx.config.backup.primary_repository().is_none() {
+pub async fn list_running_backups(fleet: &FleetContext) -> Result<Vec<Request>, BackupError> {
+    if fleet.config.backup.primary_repository().is_none() {
         return Ok(Vec::new());
     }
-    let Some(storage) = cx.nodes.get(&cx.config.storage.node) else {
+    let Some(storage) = fleet.nodes.get(&fleet.config.storage.node) else {
         return Ok(Vec::new());
     };
     let units = storage.host.list_detached_units("matou-").await?;
@@ -435,7 +442,7 @@ pub async fn list_running_backups(cx: &FleetContext) -> Result<Vec<Request>, Bac
             return Some(Request::Backup { apps });
         }
         let (what, name) = unit.strip_prefix("matou-")?.split_once('-')?;
-        cx.config.backup.find_repository(name)?;
+        fleet.config.backup.find_repository(name)?;
         let what = match what {
             "check" => RepoWork::Check {
                 data: CheckData::None,

@@ -31,13 +31,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// One sentence.
-pub async fn take_over_fleet_files(cx: &FleetContext) -> Result<bool, OpsError> {
-    if !files::is_manager_copy(&cx.config) {
+pub async fn take_over_fleet_files(fleet: &FleetContext) -> Result<bool, OpsError> {
+    if !files::is_manager_copy(&fleet.config) {
         return Ok(false);
     }
-    let storage = cx.nodes.get(&cx.config.storage.node);
+    let storage = fleet.nodes.get(&fleet.config.storage.node);
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
-    files::fetch_apps_and_stacks(&cx.config, &storage.host).await?;
+    files::fetch_apps_and_stacks(&fleet.config, &storage.host).await?;
     Ok(true)
 }
 
@@ -89,8 +89,8 @@ pub async fn run_nightly_backup(
 }
 
 /// The manager that reports are kept on: the first of config.toml, where the timer is.
-pub(super) fn find_report_manager(cx: &FleetContext) -> Option<Host> {
-    let first = cx
+pub(super) fn find_report_manager(fleet: &FleetContext) -> Option<Host> {
+    let first = fleet
         .nodes
         .iter()
         .find(|n| n.config.role == matou_model::Role::Manager);

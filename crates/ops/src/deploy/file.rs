@@ -53,7 +53,7 @@ impl Step for WriteAppFile {
 /// that others changed there stay as they are, and the plan names them.
 pub(super) struct PushFleetFiles {
     pub app: String,
-    pub cx: FleetContext,
+    pub fleet: FleetContext,
 }
 
 #[async_trait]
@@ -67,7 +67,7 @@ impl Step for PushFleetFiles {
             "apps/{}.toml and its stack for the nightly backup",
             self.app
         );
-        let planned = crate::plan_app_files_push(&self.cx, &self.app).await;
+        let planned = crate::plan_app_files_push(&self.fleet, &self.app).await;
         let Some(planned) = planned? else {
             return Ok(Check::Done(vec![Change::same(line)]));
         };
@@ -83,7 +83,7 @@ impl Step for PushFleetFiles {
     }
 
     async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        let pushed = crate::push_app_files(&self.cx, &self.app).await;
+        let pushed = crate::push_app_files(&self.fleet, &self.app).await;
         pushed.map_err(StepError::from)
     }
 

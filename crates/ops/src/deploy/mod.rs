@@ -55,7 +55,7 @@ pub(super) struct DeployOptions<'a> {
 pub(super) async fn deploy_request_steps(
     request: &Request,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let (none, nothing) = (BTreeMap::new(), Vec::new());
     let mut wanted = DeployOptions {
@@ -89,13 +89,13 @@ pub(super) async fn deploy_request_steps(
         Request::Place { app, to } => {
             wanted.app = app;
             wanted.place = Some(match to {
-                Some(to) => Some(resolve_place(to, manager, cx).await?),
+                Some(to) => Some(resolve_place(to, manager, fleet).await?),
                 None => None,
             });
         }
         _ => unreachable!("no other request deploys"),
     }
-    deploy_steps(&wanted, manager, cx).await
+    deploy_steps(&wanted, manager, fleet).await
 }
 
 /// Returns the host name of a node that is named as in config.toml. A label, or any other name, is
@@ -103,23 +103,23 @@ pub(super) async fn deploy_request_steps(
 async fn resolve_place(
     place: &str,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<String, OpsError> {
-    if place.contains('=') || cx.nodes.get(place).is_none() {
+    if place.contains('=') || fleet.nodes.get(place).is_none() {
         return Ok(place.to_owned());
     }
     let swarm = manager.docker.query_swarm().await?;
     let mut nodes = swarm.nodes.iter();
-    let found = nodes.find(|n| cx.nodes.find_name(&swarm, &n.id).as_deref() == Some(place));
+    let found = nodes.find(|n| fleet.nodes.find_name(&swarm, &n.id).as_deref() == Some(place));
     Ok(found.map_or_else(|| place.to_owned(), |n| n.hostname.clone()))
 }
 
 /// Returns the application's file (a new one if there is none) with what is asked for merged in.
 pub(super) fn merge_app_file(
     wanted: &DeployOptions<'_>,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<AppFile, OpsError> {
-    let folder = cx.config.folder();
+    let folder = fleet.config.folder();
     let old = match &folder {
         Some(folder) => AppFile::load(folder, wanted.app)?,
         None => None,
@@ -140,7 +140,7 @@ pub(super) fn merge_app_file(
     };
     file.variables.extend(wanted.variables.clone());
     for (service, image) in wanted.images {
-        let variable = cx.catalogue.find_image_variable(&file.stack, service)?;
+        let variable = fleet.catalogue.find_image_variable(&file.stack, service)?;
         match variable {
             Some(variable) => {
                 file.images.remove(service);
@@ -163,12 +163,12 @@ pub(super) fn merge_app_file(
 pub(super) async fn render_app_stack(
     wanted: &DeployOptions<'_>,
     file: &AppFile,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<RenderedStack, OpsError> {
-    let extension = cx.catalogue.find_extension(&file.stack)?;
+    let extension = fleet.catalogue.find_extension(&file.stack)?;
     let mut versions = BTreeMap::new();
     if !extension.secrets.is_empty() {
-        versions = secrets::SecretStore::open(cx, wanted.app)?
+        versions = secrets::SecretStore::open(fleet, wanted.app)?
             .newest_versions()
             .await?;
     }
@@ -195,10 +195,11 @@ pub(super) async fn render_app_stack(
         edge_settings: file.edge.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
-        ..RenderTarget::for_fleet(&cx.config)
+        ..RenderTarget::for_fleet(&fleet.config)
     };
     let render = |target: &RenderTarget<'_>| {
-        cx.catalogue
+        fleet
+            .catalogue
             .render_stack(&file.stack, wanted.app, &file.variables, target)
             .map_err(OpsError::from)
     };
@@ -206,7 +207,7 @@ pub(super) async fn render_app_stack(
     if !extension.generated {
         return Ok(rendered);
     }
-    target.files = monitoring_files::build_monitoring_files(cx, wanted.app, &rendered).await?;
+    target.files = monitoring_files::build_monitoring_files(fleet, wanted.app, &rendered).await?;
     render(&target)
 }
 
@@ -214,15 +215,15 @@ pub(super) async fn render_app_stack(
 pub(super) async fn deploy_steps(
     wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let file = merge_app_file(wanted, cx)?;
-    let rendered = Arc::new(render_app_stack(wanted, &file, cx).await?);
+    let file = merge_app_file(wanted, fleet)?;
+    let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
     let app = wanted.app.to_owned();
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
-        nodes: cx.nodes.clone(),
+        nodes: fleet.nodes.clone(),
     })];
     if let Some(place) = &file.place {
         steps.push(Box::new(placement::CheckPlacement {
@@ -231,7 +232,7 @@ pub(super) async fn deploy_steps(
             rendered: rendered.clone(),
         }));
     }
-    steps.extend(prerequisite_steps(&app, &rendered, manager, cx)?);
+    steps.extend(prerequisite_steps(&app, &rendered, manager, fleet)?);
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -240,19 +241,19 @@ pub(super) async fn deploy_steps(
         awaited: AwaitedServices::Stack(app.clone()),
         patience: DEPLOY_TIMEOUT,
     }));
-    if let Some(folder) = cx.config.folder() {
+    if let Some(folder) = fleet.config.folder() {
         steps.push(Box::new(file::WriteAppFile {
             path: AppFile::path(&folder, &app),
             text: file.to_toml(),
         }));
     }
-    if cx.config.folder().is_some() && cx.config.backup.primary_repository().is_some() {
+    if fleet.config.folder().is_some() && fleet.config.backup.primary_repository().is_some() {
         steps.push(Box::new(file::PushFleetFiles {
             app: app.clone(),
-            cx: cx.clone(),
+            fleet: fleet.clone(),
         }));
     }
-    steps.extend(answer_step(&rendered, cx)?);
+    steps.extend(answer_step(&rendered, fleet)?);
     Ok(steps)
 }
 
@@ -261,28 +262,28 @@ pub(super) async fn deploy_steps(
 pub(super) async fn deploy_subset_steps(
     wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     services: &[String],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    build_subset_steps(wanted, manager, cx, services, false).await
+    build_subset_steps(wanted, manager, fleet, services, false).await
 }
 
 async fn build_subset_steps(
     wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     services: &[String],
     shut: bool,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let file = merge_app_file(wanted, cx)?;
-    let mut rendered = render_app_stack(wanted, &file, cx).await?;
+    let file = merge_app_file(wanted, fleet)?;
+    let mut rendered = render_app_stack(wanted, &file, fleet).await?;
     rendered.keep_services(services)?;
     if shut {
         rendered.isolate_services()?;
     }
     let app = wanted.app.to_owned();
     let rendered = Arc::new(rendered);
-    let mut steps = prerequisite_steps(&app, &rendered, manager, cx)?;
+    let mut steps = prerequisite_steps(&app, &rendered, manager, fleet)?;
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered,
@@ -299,17 +300,17 @@ async fn build_subset_steps(
 pub(super) async fn deploy_isolated_subset_steps(
     wanted: &DeployOptions<'_>,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     services: &[String],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    build_subset_steps(wanted, manager, cx, services, true).await
+    build_subset_steps(wanted, manager, fleet, services, true).await
 }
 
 /// Returns the step that waits until an application answers under its domains; `None` when it has
 /// no check.
 pub(super) fn answer_step(
     rendered: &RenderedStack,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Option<Box<dyn Step>>, OpsError> {
     let Some(check) = &rendered.check else {
         return Ok(None);
@@ -317,7 +318,7 @@ pub(super) fn answer_step(
     Ok(Some(Box::new(answers::WaitForAnswers {
         domains: rendered.domains.clone(),
         check: check.clone(),
-        edge: matou_edge::EdgeEndpoints::load(&cx.config, &cx.nodes)?,
+        edge: matou_edge::EdgeEndpoints::load(&fleet.config, &fleet.nodes)?,
     })))
 }
 
@@ -326,13 +327,13 @@ fn prerequisite_steps(
     app: &str,
     rendered: &Arc<RenderedStack>,
     manager: &NodeHandle,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
         steps.push(Box::new(network::EnsureNetworks {
             wanted: rendered.networks.clone(),
-            edge: cx.config.edge.network.clone(),
+            edge: fleet.config.edge.network.clone(),
         }));
     }
     let folders: Vec<_> = rendered
@@ -342,14 +343,17 @@ fn prerequisite_steps(
         .filter_map(|(_, folder)| folder.clone())
         .collect();
     if !folders.is_empty() {
-        let storage = cx.nodes.get(&cx.config.storage.node).unwrap_or(manager);
+        let storage = fleet
+            .nodes
+            .get(&fleet.config.storage.node)
+            .unwrap_or(manager);
         steps.push(Box::new(folders::EnsureVolumeFolders {
             host: storage.host.clone(),
             folders,
             optional: false,
         }));
     }
-    for node in cx.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
+    for node in fleet.nodes.iter().filter(|_| !rendered.binds.is_empty()) {
         steps.push(Box::new(folders::EnsureVolumeFolders {
             host: node.host.clone(),
             folders: rendered.binds.clone(),
@@ -360,7 +364,7 @@ fn prerequisite_steps(
         steps.push(Box::new(volume_definitions::RedefineVolumes {
             app: app.to_owned(),
             rendered: rendered.clone(),
-            nodes: cx.nodes.clone(),
+            nodes: fleet.nodes.clone(),
         }));
     }
     let has_secrets = !(rendered.secrets.is_empty()
@@ -370,7 +374,7 @@ fn prerequisite_steps(
         steps.push(Box::new(secrets::EnsureSecrets {
             app: app.to_owned(),
             rendered: rendered.clone(),
-            store: secrets::SecretStore::open(cx, app)?,
+            store: secrets::SecretStore::open(fleet, app)?,
         }));
     }
     Ok(steps)

@@ -28,9 +28,9 @@ pub(crate) struct SecretStore {
 impl SecretStore {
     /// # Errors
     /// When the storage node is not among the nodes.
-    pub fn open(cx: &FleetContext, app: &str) -> Result<Self, OpsError> {
-        let storage = &cx.config.storage;
-        let node = cx.nodes.get(&storage.node).ok_or_else(|| {
+    pub fn open(fleet: &FleetContext, app: &str) -> Result<Self, OpsError> {
+        let storage = &fleet.config.storage;
+        let node = fleet.nodes.get(&storage.node).ok_or_else(|| {
             format!(
                 "[storage] node = {:?} is not among the nodes of config.toml",
                 storage.node

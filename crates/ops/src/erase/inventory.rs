@@ -53,23 +53,23 @@ impl EraseInventory {
     /// # Errors
     /// One sentence: the swarm or the storage node can't be asked.
     pub async fn gather(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         app: &str,
         manager: &NodeHandle,
         storage: &NodeHandle,
         repositories: &[Restic],
     ) -> Result<Self, OpsError> {
-        let mut known = Self::read_interrupted(cx, app, storage).await?;
+        let mut known = Self::read_interrupted(fleet, app, storage).await?;
         let swarm = manager.docker.query_swarm().await?;
-        let folder = cx.config.folder();
+        let folder = fleet.config.folder();
         let file = match &folder {
             // One that can't be read belongs to it all the same.
             Some(folder) => AppFile::load(folder, app).ok().flatten(),
             None => None,
         };
         if let Some(file) = &file {
-            let target = RenderTarget::for_app(&cx.config, file);
-            let rendered = cx
+            let target = RenderTarget::for_app(&fleet.config, file);
+            let rendered = fleet
                 .catalogue
                 .render_stack(&file.stack, app, &file.variables, &target);
             // Without its stack, the services and the nodes still say what belongs to it.
@@ -87,7 +87,7 @@ impl EraseInventory {
             }
             known.domains.extend(service.domains.iter().cloned());
         }
-        for node in cx.nodes.iter() {
+        for node in fleet.nodes.iter() {
             // One that does not answer is told by the step.
             let Ok(volumes) = node.docker.list_volumes().await else {
                 continue;
@@ -102,19 +102,19 @@ impl EraseInventory {
         }
         known.domains.sort();
         known.domains.dedup();
-        known.set_folders(cx, storage).await;
-        known.add_from_snapshots(cx, app, repositories).await;
-        known.set_shared(cx, app, &swarm).await;
+        known.set_folders(fleet, storage).await;
+        known.add_from_snapshots(fleet, app, repositories).await;
+        known.set_shared(fleet, app, &swarm).await;
         Ok(known)
     }
 
     /// Reads what an interrupted run wrote down; empty when there was none.
     async fn read_interrupted(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         app: &str,
         storage: &NodeHandle,
     ) -> Result<Self, OpsError> {
-        let path = matou_folder(&cx.config)
+        let path = matou_folder(&fleet.config)
             .join("erased")
             .join(format!("{app}.begun.json"));
         let read = Command::sh("cat -- \"$1\" 2>/dev/null || :")
@@ -142,7 +142,7 @@ impl EraseInventory {
 
     /// Sets the folders that are not known yet: from the volume's definition on the storage node,
     /// else below the data folder.
-    async fn set_folders(&mut self, cx: &FleetContext, storage: &NodeHandle) {
+    async fn set_folders(&mut self, fleet: &FleetContext, storage: &NodeHandle) {
         let of = storage.docker.list_volumes().await.unwrap_or_default();
         for volume in &mut self.volumes {
             if volume.folder.is_some() {
@@ -154,14 +154,19 @@ impl EraseInventory {
             volume.folder = match device.filter(|d| d.starts_with('/')) {
                 Some(device) => Some(PathBuf::from(device)),
                 // The step looks whether it is there.
-                None => Some(cx.config.storage.path.join(&volume.name)),
+                None => Some(fleet.config.storage.path.join(&volume.name)),
             };
         }
         self.volumes.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Adds volumes that only snapshots know of, for an application that was removed long ago.
-    async fn add_from_snapshots(&mut self, cx: &FleetContext, app: &str, repositories: &[Restic]) {
+    async fn add_from_snapshots(
+        &mut self,
+        fleet: &FleetContext,
+        app: &str,
+        repositories: &[Restic],
+    ) {
         let Some(first) = repositories.first() else {
             return;
         };
@@ -169,14 +174,14 @@ impl EraseInventory {
         let Ok(all) = first.list_snapshots(&[]).await else {
             return;
         };
-        let Ok(view) = identity::load_snapshot_view(&cx.config, &cx.nodes, first, &all).await
+        let Ok(view) = identity::load_snapshot_view(&fleet.config, &fleet.nodes, first, &all).await
         else {
             return;
         };
         for snapshot in all.iter().filter(|s| is_app_snapshot(s, &view, app)) {
             for path in &snapshot.paths {
                 let folder = Path::new(path);
-                let below = folder.parent() == Some(cx.config.storage.path.as_path());
+                let below = folder.parent() == Some(fleet.config.storage.path.as_path());
                 let name = folder.file_name().unwrap_or_default().to_string_lossy();
                 if below && name.starts_with(&format!("{app}_")) {
                     self.add_volume(name.into_owned(), Some(folder.to_owned()));
@@ -187,14 +192,15 @@ impl EraseInventory {
     }
 
     /// Notes which volumes stay because another application has them too.
-    async fn set_shared(&mut self, cx: &FleetContext, app: &str, swarm: &Swarm) {
+    async fn set_shared(&mut self, fleet: &FleetContext, app: &str, swarm: &Swarm) {
         let mut others: BTreeMap<String, Vec<(String, Option<PathBuf>)>> = BTreeMap::new();
         let mut unread = false;
-        for other in list_app_names(&cx.config, swarm) {
+        for other in list_app_names(&fleet.config, swarm) {
             if other == app {
                 continue;
             }
-            let layout = AppStorage::load(&other, &cx.config, &cx.nodes, &cx.catalogue).await;
+            let layout =
+                AppStorage::load(&other, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
             match layout {
                 Ok(layout) => {
                     let volumes = layout.volumes.into_iter();

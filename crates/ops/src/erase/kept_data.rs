@@ -48,7 +48,7 @@ pub(super) struct RemoveAppFiles(pub Arc<EraseContext>);
 
 impl RemoveAppFiles {
     fn local_file(&self) -> Option<PathBuf> {
-        let folder = self.0.cx.config.folder()?;
+        let folder = self.0.fleet.config.folder()?;
         let path = AppFile::path(&folder, &self.0.app);
         path.symlink_metadata().is_ok().then_some(path)
     }
@@ -57,8 +57,8 @@ impl RemoveAppFiles {
     async fn find_copies(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
         let (mut found, mut silent) = (Vec::new(), Vec::new());
         let app = &self.0.app;
-        let fleet = matou_folder(&self.0.cx.config).join(FLEET);
-        for node in self.0.cx.nodes.iter() {
+        let fleet = matou_folder(&self.0.fleet.config).join(FLEET);
+        for node in self.0.fleet.nodes.iter() {
             let mut paths = Vec::new();
             if node.config.name == self.0.storage.config.name {
                 paths.push(fleet.join("apps").join(format!("{app}.toml")));
@@ -117,7 +117,7 @@ impl Step for RemoveAppFiles {
         self.0.log_destroyed(&[file]).await?;
         let (found, silent) = self.find_copies().await;
         // Notes on the storage node that it is gone: no other operator's folder brings it back.
-        let struck = crate::remove_app_files(&self.0.cx, &self.0.app).await;
+        let struck = crate::remove_app_files(&self.0.fleet, &self.0.app).await;
         struck?;
         for (host, paths) in found {
             remove_paths(&host, &paths).await?;
@@ -149,7 +149,7 @@ const LIST_KEPT: &str = shell_script(include_str!("../../scripts/list_kept_data.
 
 impl RemoveKeptData {
     async fn list_kept_paths(&self) -> Result<Vec<String>, StepError> {
-        let data = matou_folder(&self.0.cx.config);
+        let data = matou_folder(&self.0.fleet.config);
         let look = Command::sh(LIST_KEPT)
             .arg(data.display().to_string())
             .arg(&self.0.app)
@@ -164,7 +164,7 @@ impl RemoveKeptData {
     /// Returns the path of the backup's copy of acme.json, when the application has domains. The
     /// next backup makes that copy again.
     fn certificate_copy(&self) -> Vec<String> {
-        let path = matou_folder(&self.0.cx.config)
+        let path = matou_folder(&self.0.fleet.config)
             .join(FLEET)
             .join("acme.json");
         match self.0.inventory.domains.is_empty() {

@@ -35,7 +35,7 @@ struct EraseLeftover {
 
 /// What all steps share.
 struct EraseContext {
-    cx: FleetContext,
+    fleet: FleetContext,
     app: String,
     storage: NodeHandle,
     inventory: EraseInventory,
@@ -78,7 +78,7 @@ impl EraseContext {
 
     /// Returns the folder of the records, and of the files that an interrupted run leaves.
     fn record_folder(&self) -> PathBuf {
-        matou_folder(&self.cx.config).join("erased")
+        matou_folder(&self.fleet.config).join("erased")
     }
 
     fn inventory_path(&self) -> PathBuf {
@@ -133,9 +133,9 @@ impl EraseContext {
 /// # Errors
 /// One sentence: no manager answers, the storage node can't be asked, or something of the
 /// application is just being backed up or restored.
-pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job, OpsError> {
+pub(super) async fn build_erase_job(app: &str, fleet: &FleetContext) -> Result<Job, OpsError> {
     matou_stack::check_app_name(app)?;
-    let storage = cx.nodes.get(&cx.config.storage.node).cloned();
+    let storage = fleet.nodes.get(&fleet.config.storage.node).cloned();
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
     let busy = storage.host.list_detached_units("matou-").await;
     let busy = busy?;
@@ -149,12 +149,12 @@ pub(super) async fn build_erase_job(app: &str, cx: &FleetContext) -> Result<Job,
             "{unit} works on {app} now: wait until it has ended, or stop it"
         )));
     }
-    let manager = cx.nodes.find_manager().await?;
-    let repositories = backup::open_all_repositories(cx).await;
+    let manager = fleet.nodes.find_manager().await?;
+    let repositories = backup::open_all_repositories(fleet).await;
     let repositories = repositories?;
-    let known = EraseInventory::gather(cx, app, manager, &storage, &repositories).await?;
+    let known = EraseInventory::gather(fleet, app, manager, &storage, &repositories).await?;
     let work = Arc::new(EraseContext {
-        cx: cx.clone(),
+        fleet: fleet.clone(),
         app: app.to_owned(),
         storage,
         inventory: known,

@@ -90,10 +90,10 @@ impl ForgetCertificates {
         if matou_edge::find_edge_service(&swarm).is_none() {
             return Ok(None);
         }
-        let nodes = &work.cx.nodes;
+        let nodes = &work.fleet.nodes;
         let manager = nodes.get(&cx.node);
         let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
-        let storage = &work.cx.config.storage;
+        let storage = &work.fleet.config.storage;
         // An edge without a store has no certificates to forget.
         let Ok(file) = AcmeFile::find(nodes, storage, manager, &swarm).await else {
             return Ok(None);
@@ -152,7 +152,7 @@ impl Step for ForgetCertificates {
             .collect();
         self.0.log_destroyed(&lines).await?;
         for domain in &domains {
-            let steps = crate::renew::renewal_steps(domain, &self.0.cx);
+            let steps = crate::renew::renewal_steps(domain, &self.0.fleet);
             for step in steps? {
                 step.apply(cx).await?;
             }

@@ -153,7 +153,7 @@ impl Step for WriteEraseRecord {
         let work = &self.0;
         let gone = work.read_destroyed_log().await?;
         let left = work.lock_leftovers().clone();
-        let fleet = &work.cx.config.fleet.name;
+        let fleet = &work.fleet.config.fleet.name;
         let text = render_erase_record(&work.app, fleet, &work.inventory.domains, &gone, &left);
         let there = work
             .record_folder()
@@ -170,7 +170,7 @@ impl Step for WriteEraseRecord {
         .timeout(Duration::from_secs(30))
         .label(format!("write {there}"));
         work.storage_host().run_ok(&append).await?;
-        if let Some(folder) = work.cx.config.folder() {
+        if let Some(folder) = work.fleet.config.folder() {
             let path = folder.join("erased").join(self.file_name());
             append_local_record(&path, &text).map_err(|e| {
                 StepError::failed(format!("{} can't be written: {e}", path.display()))

@@ -102,7 +102,7 @@ impl EraseSnapshots {
         restic: &Restic,
         all: &[ResticSnapshot],
     ) -> Result<SnapshotView, BackupError> {
-        let cx = &self.work.cx;
+        let cx = &self.work.fleet;
         identity::load_snapshot_view(&cx.config, &cx.nodes, restic, all).await
     }
 
@@ -122,7 +122,7 @@ impl EraseSnapshots {
     }
 
     async fn find_snapshots(&self) -> Result<AppSnapshots, BackupError> {
-        let fleet = &self.work.cx.config.fleet.name;
+        let fleet = &self.work.fleet.config.fleet.name;
         let all = self.restic().list_snapshots(&[]).await?;
         let view = self.load_view(self.restic(), &all).await?;
         let own = all
@@ -194,7 +194,7 @@ impl EraseSnapshots {
         if left.iter().any(|s| second(s) == second(old)) {
             return Ok(());
         }
-        let stage = matou_folder(&self.work.cx.config).join("erased");
+        let stage = matou_folder(&self.work.fleet.config).join("erased");
         let stage = stage.join(format!("{}.stage", self.work.app));
         let mut args = vec![
             old.id.clone(),
@@ -343,7 +343,7 @@ impl EraseSnapshots {
         {
             let newest = found.holding.iter().map(|s| s.time).max();
             let days = jiff::SignedDuration::from_hours(
-                24 * longest_retention_days(&work.cx.config.backup.keep),
+                24 * longest_retention_days(&work.fleet.config.backup.keep),
             );
             let end = newest.and_then(|n| n.checked_add(days).ok());
             let end = end.map_or_else(
@@ -364,7 +364,7 @@ impl EraseSnapshots {
         match run_restic_exclusively(cx, self.restic(), "erase-prune", &prune).await {
             Ok(_) => {
                 work.log_destroyed(&[self.pruned_line()]).await?;
-                let kept = record_snapshot_counts(&work.cx, self.restic()).await;
+                let kept = record_snapshot_counts(&work.fleet, self.restic()).await;
                 kept.map_err(erase_failed)?;
             }
             Err(e) => {

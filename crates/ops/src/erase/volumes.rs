@@ -56,7 +56,7 @@ impl EraseVolumes {
         let going: Vec<&InventoryVolume> = work.inventory.volumes_to_erase().collect();
         let mut found = VolumeScan::default();
         let mut mounted = Vec::new();
-        for node in work.cx.nodes.iter() {
+        for node in work.fleet.nodes.iter() {
             let ids = Command::sh(LIST_CONTAINERS)
                 .arg(&work.app)
                 .sudo()
@@ -85,7 +85,10 @@ impl EraseVolumes {
                 }
             }
         }
-        let (root, data) = (&work.cx.config.storage.path, matou_folder(&work.cx.config));
+        let (root, data) = (
+            &work.fleet.config.storage.path,
+            matou_folder(&work.fleet.config),
+        );
         let (mut own, mut foreign) = (Vec::new(), Vec::new());
         for folder in going.iter().filter_map(|v| v.folder.as_ref()) {
             let text = folder.display().to_string();

@@ -54,33 +54,33 @@ impl ExportContent {
     /// # Errors
     /// One sentence.
     pub async fn load(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         app: &str,
         snapshot: Option<&str>,
         database_files: bool,
     ) -> Result<Self, OpsError> {
-        let manager = cx.nodes.find_manager().await?;
+        let manager = fleet.nodes.find_manager().await?;
         let swarm = manager.docker.query_swarm().await?;
         let mut services = swarm.services.iter();
         let runs = services.any(|s| s.stack.as_deref().unwrap_or(&s.name) == app);
         let mut notes = Vec::new();
         let snapshot = match snapshot {
-            Some("newest") => Some(RestoreSource::load_whole(cx, app, None).await?),
-            Some(id) => Some(RestoreSource::load_whole(cx, app, Some(id)).await?),
+            Some("newest") => Some(RestoreSource::load_whole(fleet, app, None).await?),
+            Some(id) => Some(RestoreSource::load_whole(fleet, app, Some(id)).await?),
             None if runs => None,
             None => {
                 notes.push(format!("{app} does not run: this is its newest snapshot"));
-                Some(RestoreSource::load_whole(cx, app, None).await?)
+                Some(RestoreSource::load_whole(fleet, app, None).await?)
             }
         };
         let (file, own) = match &snapshot {
-            None => load_local_app_file(cx, app)?,
+            None => load_local_app_file(fleet, app)?,
             Some(source) => match source.read_app_file().await? {
                 Some(file) => {
                     let own = source.read_file_beside_dumps("stack.yml").await?;
                     (Some(file), own)
                 }
-                None => load_local_app_file(cx, app)?,
+                None => load_local_app_file(fleet, app)?,
             },
         };
         let mut content = Self {
@@ -95,11 +95,12 @@ impl ExportContent {
             snapshot,
             file,
         };
-        content.render_stack(cx).await?;
+        content.render_stack(fleet).await?;
         let found = match &content.snapshot {
             Some(source) => source.volume_folders(),
             None => {
-                let layout = AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+                let layout =
+                    AppStorage::load(app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
                 let layout = layout?;
                 let volumes = layout.volumes.iter();
                 volumes
@@ -119,12 +120,12 @@ impl ExportContent {
     }
 
     /// The stack as it is deployed, and as a plain compose file.
-    async fn render_stack(&mut self, cx: &FleetContext) -> Result<(), OpsError> {
+    async fn render_stack(&mut self, fleet: &FleetContext) -> Result<(), OpsError> {
         let Some(file) = &self.file else {
             return Ok(());
         };
         let told = |e: matou_stack::StackError| e.to_string();
-        let mut catalogue = (*cx.catalogue).clone();
+        let mut catalogue = (*fleet.catalogue).clone();
         let mut name = file.stack.clone();
         // A stack of the snapshot's own, which this fleet may not have any more.
         if let (Some(_), Some(text)) = (&self.snapshot, &self.stack)
@@ -137,10 +138,14 @@ impl ExportContent {
         }
         let target = RenderTarget {
             secrets: match &self.snapshot {
-                None => SecretStore::open(cx, &self.app)?.newest_versions().await?,
+                None => {
+                    SecretStore::open(fleet, &self.app)?
+                        .newest_versions()
+                        .await?
+                }
                 Some(_) => std::collections::BTreeMap::new(),
             },
-            ..RenderTarget::for_app(&cx.config, file)
+            ..RenderTarget::for_app(&fleet.config, file)
         };
         let rendered = catalogue
             .render_stack(&name, &self.app, &file.variables, &target)
@@ -532,7 +537,7 @@ impl ExportContent {
     /// Returns what `docker service inspect` says of the services, for an application without a
     /// file.
     async fn inspect_services(&self, work: &FleetContext) -> Result<Vec<u8>, StepError> {
-        let failed = |e: matou_docker::DockerError| StepError::failed(e.to_string());
+        let failed = |e: matou_docker::DockerError| StepError::from(e);
         let manager = work.nodes.find_manager().await.map_err(failed)?;
         let swarm = manager.docker.query_swarm().await.map_err(failed)?;
         let ids = swarm
@@ -553,10 +558,10 @@ impl ExportContent {
 
 /// The application's file of this fleet, and its stack file where that is its own.
 fn load_local_app_file(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
 ) -> Result<(Option<AppFile>, Option<Vec<u8>>), OpsError> {
-    let Some(folder) = cx.config.folder() else {
+    let Some(folder) = fleet.config.folder() else {
         return Ok((None, None));
     };
     let Some(file) = AppFile::load(&folder, app)? else {

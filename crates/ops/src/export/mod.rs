@@ -98,7 +98,7 @@ impl ExportDump {
 /// One sentence: there is no such application, its stack can't be rendered, it has no snapshot.
 pub(super) async fn build_export_job(
     request: &Request,
-    cx: &FleetContext,
+    fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let Request::Export {
         app,
@@ -113,7 +113,7 @@ pub(super) async fn build_export_job(
         )));
     };
     matou_stack::check_app_name(app)?;
-    let content = ExportContent::load(cx, app, snapshot.as_deref(), *database_files).await?;
+    let content = ExportContent::load(fleet, app, snapshot.as_deref(), *database_files).await?;
     let into = match into {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(format!(
@@ -122,12 +122,12 @@ pub(super) async fn build_export_job(
         )),
     };
     let work = Arc::new(ExportContext {
-        cx: cx.clone(),
+        fleet: fleet.clone(),
         into,
         made: Mutex::default(),
         content,
     });
-    let storage = cx.nodes.get(&cx.config.storage.node);
+    let storage = fleet.nodes.get(&fleet.config.storage.node);
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if work.content.makes_dumps() {
@@ -148,7 +148,7 @@ pub(super) async fn build_export_job(
 
 /// What both steps share.
 struct ExportContext {
-    cx: FleetContext,
+    fleet: FleetContext,
     into: PathBuf,
     content: ExportContent,
     /// Dumps that the first step made.
@@ -193,11 +193,11 @@ impl Step for MakeExportDumps {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let work = &self.0.cx;
+        let work = &self.0.fleet;
         let app = &self.0.content.app;
         let layout = AppStorage::load(app, &work.config, &work.nodes, &work.catalogue).await;
-        let layout = layout.map_err(|e| StepError::failed(e.to_string()))?;
-        let failed = |e: matou_docker::DockerError| StepError::failed(e.to_string());
+        let layout = layout.map_err(OpsError::from)?;
+        let failed = |e: matou_docker::DockerError| StepError::from(e);
         let manager = work.nodes.find_manager().await.map_err(failed)?;
         let swarm = manager.docker.query_swarm().await.map_err(failed)?;
         let mut made = Vec::new();
@@ -328,7 +328,9 @@ impl WriteExportArchive {
         let content = &self.0.content;
         let dumps = self.0.match_dumps();
         let gone = |_| SendFailure::WriterGone;
-        let small = content.build_small_pieces(&self.0.cx, cx, &dumps).await?;
+        let small = content
+            .build_small_pieces(&self.0.fleet, cx, &dumps)
+            .await?;
         for piece in small {
             pieces.send(Some(piece)).await.map_err(gone)?;
         }
@@ -350,7 +352,7 @@ impl WriteExportArchive {
             let (strip, from) = match &content.snapshot {
                 None => {
                     let tar = content
-                        .confined_folders(&self.0.cx)
+                        .confined_folders(&self.0.fleet)
                         .sh(READ_TREE)
                         .arg(&folder)
                         .label(format!("files of {}", volume.name));
@@ -374,7 +376,7 @@ impl WriteExportArchive {
             let mut names = vec![dump.archive_path.clone()];
             names.extend(content.path_in_volume(dump));
             for path in names {
-                let from = content.dump_source(&self.0.cx, dump)?;
+                let from = content.dump_source(&self.0.fleet, dump)?;
                 let piece = |data| ArchivePiece::Large {
                     path,
                     size: dump.size,

@@ -22,7 +22,7 @@ pub(super) struct RedeployApps {
     /// What the list is called: `edge`, `applications`.
     pub title: &'static str,
     pub apps: Vec<String>,
-    pub cx: FleetContext,
+    pub fleet: FleetContext,
     pub findings: RecoveryFindings,
 }
 
@@ -30,7 +30,7 @@ impl RedeployApps {
     /// Deploys one application from its file.
     async fn deploy_app(&self, app: &str, cx: &StepContext) -> Result<(), OpsError> {
         let request = Request::redeploy(app.to_owned());
-        run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
+        run_request_in_step(&request, app, &self.fleet, cx, &self.findings).await
     }
 
     /// Deploys one application unless its data is missing, and notes how that went.
@@ -73,13 +73,13 @@ impl Step for RedeployApps {
         }
         let planned = stream::iter(self.apps.clone()).map(|app| async move {
             let runs = Change::same(format!("{app} runs as its file says"));
-            let job = match build_job(&Request::redeploy(app.clone()), &self.cx).await {
+            let job = match build_job(&Request::redeploy(app.clone()), &self.fleet).await {
                 Ok(job) => job,
                 Err(e) => {
                     return Change::add(format!("application {app}")).with_warning(e.to_string());
                 }
             };
-            let plan = self.cx.runner.plan(&job).await;
+            let plan = self.fleet.runner.plan(&job).await;
             match plan.is_done() {
                 true => runs,
                 false => {

@@ -33,7 +33,7 @@ const CHECK_FILLED: &str = shell_script(include_str!("../../scripts/check_filled
 pub(super) struct RecoverAppData {
     /// The edge first.
     pub apps: Vec<(String, Arc<RenderedStack>)>,
-    pub cx: FleetContext,
+    pub fleet: FleetContext,
     pub findings: RecoveryFindings,
     /// The fleet's id, where the repository holds several of its name.
     pub id: Option<FleetId>,
@@ -52,7 +52,7 @@ enum AppDataState {
 
 impl RecoverAppData {
     async fn open_repository(&self, cx: &StepContext) -> Result<Restic, BackupError> {
-        let repository = self.cx.config.backup.primary_repository();
+        let repository = self.fleet.config.backup.primary_repository();
         let repository = repository.ok_or(BackupError::NotConfigured)?;
         Restic::for_repository(&cx.host, repository).await
     }
@@ -77,8 +77,8 @@ impl RecoverAppData {
         restic: &Restic,
         all: &[ResticSnapshot],
     ) -> Result<SnapshotView, StepError> {
-        let failed = |e: BackupError| StepError::failed(e.to_string());
-        let (config, nodes) = (&self.cx.config, &self.cx.nodes);
+        let failed = |e: BackupError| StepError::from(OpsError::from(e));
+        let (config, nodes) = (&self.fleet.config, &self.fleet.nodes);
         let mut here = StorageIdentity::load(config, nodes).await.map_err(failed)?;
         if here.id.is_none() {
             here.id.clone_from(&self.id);
@@ -120,7 +120,7 @@ impl RecoverAppData {
             let out = cx.host.run_ok(&look.label("look for data")).await?;
             let state = out.stdout_text();
             // An interrupted recovery may have put it in place without loading all of it.
-            let journal = SwapLog::new(&cx.host, &matou_folder(&self.cx.config), app);
+            let journal = SwapLog::new(&cx.host, &matou_folder(&self.fleet.config), app);
             let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
             let found = match view.candidates(app, &snapshots) {
                 _ if folders.is_empty() && rendered.secrets.is_empty() => {
@@ -174,7 +174,7 @@ impl RecoverAppData {
             what: RestoreScope::App,
             to: RestoreDestination::Place,
         };
-        run_request_in_step(&request, app, &self.cx, cx, &self.findings).await
+        run_request_in_step(&request, app, &self.fleet, cx, &self.findings).await
     }
 }
 
@@ -231,7 +231,7 @@ impl Step for RecoverAppData {
         let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
         let view = self.load_view(&restic, &snapshots).await?;
         if let Some(id) = &view.identity().id {
-            keep_fleet_id(&self.cx.config, &cx.host, id)
+            keep_fleet_id(&self.fleet.config, &cx.host, id)
                 .await
                 .map_err(failed)?;
         }

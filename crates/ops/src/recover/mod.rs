@@ -116,7 +116,7 @@ pub async fn build_recovery_job(
                 .chain(&others)
                 .map(|w| (w.name.clone(), w.rendered.clone()))
                 .collect(),
-            cx: cx.clone(),
+            fleet: cx.clone(),
             findings: findings.clone(),
             id: options.id.clone(),
         }),
@@ -128,7 +128,7 @@ pub async fn build_recovery_job(
         let step = apps::RedeployApps {
             title,
             apps: names(list),
-            cx: cx.clone(),
+            fleet: cx.clone(),
             findings: findings.clone(),
         };
         job.stages.push(Stage {
@@ -156,12 +156,12 @@ pub async fn build_recovery_job(
 async fn run_request_in_step(
     request: &Request,
     app: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     step: &StepContext,
     findings: &RecoveryFindings,
 ) -> Result<(), OpsError> {
-    let job = build_job(request, cx).await?;
-    run_job_in_step(job, app, cx, step, findings).await
+    let job = build_job(request, fleet).await?;
+    run_job_in_step(job, app, fleet, step, findings).await
 }
 
 /// Runs a job about one application inside a step of another job, which holds the locks of all
@@ -169,13 +169,13 @@ async fn run_request_in_step(
 pub(super) async fn run_job_in_step(
     mut job: Job,
     app: &str,
-    cx: &FleetContext,
+    fleet: &FleetContext,
     step: &StepContext,
     findings: &RecoveryFindings,
 ) -> Result<(), OpsError> {
     job = job.into_part();
     let (events, mut arriving) = mpsc::channel(64);
-    let running = cx.runner.run(&job, None, events, step.cancel.clone());
+    let running = fleet.runner.run(&job, None, events, step.cancel.clone());
     let listening = async {
         while let Some(event) = arriving.recv().await {
             let JobEvent::Line {
@@ -201,8 +201,11 @@ pub(super) async fn run_job_in_step(
     }
 }
 
-fn find_node_handle(cx: &FleetContext, fits: impl Fn(&NodeConfig) -> bool) -> Option<&NodeHandle> {
-    cx.nodes.iter().find(|n| fits(&n.config))
+fn find_node_handle(
+    fleet: &FleetContext,
+    fits: impl Fn(&NodeConfig) -> bool,
+) -> Option<&NodeHandle> {
+    fleet.nodes.iter().find(|n| fits(&n.config))
 }
 
 fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
@@ -217,10 +220,10 @@ fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
 /// Loads the applications of apps/. One whose file is wrong is noted in `findings`, to be reported
 /// at the end, and stops no other.
 fn load_apps_to_recover(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     findings: &RecoveryFindings,
 ) -> Result<Vec<AppToRecover>, OpsError> {
-    let folder = cx
+    let folder = fleet
         .config
         .folder()
         .ok_or("without config.toml there is nothing to rebuild: pass --repository")?;
@@ -235,8 +238,9 @@ fn load_apps_to_recover(
     for name in names {
         let rendered = AppFile::load(&folder, &name).and_then(|file| {
             let file = file.unwrap_or_default();
-            let target = RenderTarget::for_app(&cx.config, &file);
-            cx.catalogue
+            let target = RenderTarget::for_app(&fleet.config, &file);
+            fleet
+                .catalogue
                 .render_stack(&file.stack, &name, &file.variables, &target)
         });
         match rendered {

@@ -83,10 +83,10 @@ impl AppMove {
     async fn run_job(
         &self,
         job: Job,
-        cx: &FleetContext,
+        fleet: &FleetContext,
         step: &StepContext,
     ) -> Result<(), StepError> {
-        let done = run_job_in_step(job, &self.app, cx, step, self.findings()).await;
+        let done = run_job_in_step(job, &self.app, fleet, step, self.findings()).await;
         done.map_err(|e| match step.cancel.is_cancelled() {
             true => StepError::Cancelled,
             false => e.into(),
@@ -95,7 +95,7 @@ impl AppMove {
 
     async fn old_manager_context(&self, cx: &StepContext) -> Result<StepContext, StepError> {
         let manager = self.fleets.old.nodes.find_manager().await;
-        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
+        let manager = manager?;
         Ok(services::manager_step_context(cx, manager))
     }
 

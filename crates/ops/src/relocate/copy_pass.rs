@@ -26,7 +26,7 @@ impl Step for CheckOldFleet {
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let old = &self.0.old;
         let manager = old.nodes.find_manager().await;
-        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
+        let manager = manager?;
         Ok(Check::Done(vec![Change::same(format!(
             "{} of {} answers",
             manager.config.name, old.config.fleet.name

@@ -190,7 +190,7 @@ fn pair_fleets(
 }
 
 fn render_moved_app(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     folder: &Path,
     app: &str,
 ) -> Result<RenderedStack, OpsError> {
@@ -200,8 +200,8 @@ fn render_moved_app(
             "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
         )
     })?;
-    let target = RenderTarget::for_app(&cx.config, &file);
-    let rendered = cx
+    let target = RenderTarget::for_app(&fleet.config, &file);
+    let rendered = fleet
         .catalogue
         .render_stack(&file.stack, app, &file.variables, &target);
     Ok(rendered?)

@@ -57,7 +57,7 @@ impl<'a> ServerBringUp<'a> {
 
     async fn manager_node(&self) -> Result<NodeHandle, StepError> {
         let manager = self.work.fleet.nodes.find_manager().await;
-        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
+        let manager = manager?;
         Ok(manager.clone())
     }
 

@@ -38,7 +38,7 @@ impl ServerEnvironment {
         journal: &SwapLog,
     ) -> Result<Self, StepError> {
         let manager = cx.nodes.find_manager().await;
-        let manager = manager.map_err(|e| StepError::failed(e.to_string()))?;
+        let manager = manager?;
         Ok(Self {
             fleet: cx.clone(),
             manager: services::manager_step_context(step, manager),

@@ -89,7 +89,7 @@ fn parse_folder_users(text: &str) -> Vec<RawFolderUser> {
 /// # Errors
 /// When the swarm can't be asked; a node that is silent is told in the answer.
 pub(super) async fn find_folder_users(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     manager: &StepContext,
     folders: &SwappedFolders,
 ) -> Result<FolderUsers, StepError> {
@@ -99,7 +99,7 @@ pub(super) async fn find_folder_users(
         .timeout(Duration::from_secs(60))
         .label("which services mount what");
     let text = manager.host.run_ok(&ask).await?.stdout_text();
-    let local = cx.config.storage.driver == StorageDriver::Local;
+    let local = fleet.config.storage.driver == StorageDriver::Local;
     for user in parse_folder_users(&text) {
         let mounts = user.mounts.unwrap_or_default();
         // The node of its tasks is not known, so any volume or path of that name counts.
@@ -107,7 +107,7 @@ pub(super) async fn find_folder_users(
             users.services.insert(user.name);
         }
     }
-    let asked = cx.nodes.iter().map(|node| async move {
+    let asked = fleet.nodes.iter().map(|node| async move {
         let ask = Command::sh(LIST_CONTAINERS)
             .sudo()
             .timeout(ANSWER_LIMIT)
@@ -119,8 +119,8 @@ pub(super) async fn find_folder_users(
             users.silent.push(node.config.name.clone());
             continue;
         };
-        let storage = is_storage_node(cx, node);
-        let shared = storage || cx.config.storage.driver == StorageDriver::Shared;
+        let storage = is_storage_node(fleet, node);
+        let shared = storage || fleet.config.storage.driver == StorageDriver::Shared;
         for user in parse_folder_users(&said.stdout_text()) {
             let mounts = user.mounts.unwrap_or_default();
             let mut mounts = mounts.iter();
@@ -139,8 +139,8 @@ pub(super) async fn find_folder_users(
     Ok(users)
 }
 
-fn is_storage_node(cx: &FleetContext, node: &NodeHandle) -> bool {
-    node.config.name == cx.config.storage.node
+fn is_storage_node(fleet: &FleetContext, node: &NodeHandle) -> bool {
+    node.config.name == fleet.config.storage.node
 }
 
 #[cfg(test)]

@@ -37,14 +37,14 @@ impl IncomingApp {
     ///
     /// # Errors
     /// One sentence: nothing says what it is deployed from, or its stack can't be rendered here.
-    pub async fn load(cx: &FleetContext, source: RestoreSource) -> Result<Self, OpsError> {
+    pub async fn load(fleet: &FleetContext, source: RestoreSource) -> Result<Self, OpsError> {
         let app = source.app.clone();
-        let file = find_app_file(cx, &source).await?;
+        let file = find_app_file(fleet, &source).await?;
         let file = file.ok_or_else(|| {
             format!("neither the new fleet nor the snapshot has a file apps/{app}.toml, which says what {app} is deployed from")
         })?;
         let (work, stage) =
-            plan_staging(plan_absent_app_swap(cx, source, &app, file).await?).await?;
+            plan_staging(plan_absent_app_swap(fleet, source, &app, file).await?).await?;
         Ok(Self { work, stage })
     }
 

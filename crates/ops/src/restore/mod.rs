@@ -60,8 +60,8 @@ pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
-async fn list_apps_with_snapshots(cx: &FleetContext) -> Result<BTreeSet<String>, OpsError> {
-    let all = matou_collect::read_snapshots(&cx.config, &cx.nodes).await?;
+async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<String>, OpsError> {
+    let all = matou_collect::read_snapshots(&fleet.config, &fleet.nodes).await?;
     let sound = all.into_iter().filter(|s| s.can_be_newest());
     Ok(sound.filter_map(|s| s.app).collect())
 }
@@ -176,9 +176,9 @@ pub(super) async fn build_restore_job(
     Ok(job)
 }
 
-fn find_storage_node(cx: &FleetContext) -> Result<NodeHandle, OpsError> {
-    let name = &cx.config.storage.node;
-    let node = cx.nodes.get(name).cloned();
+fn find_storage_node(fleet: &FleetContext) -> Result<NodeHandle, OpsError> {
+    let name = &fleet.config.storage.node;
+    let node = fleet.nodes.get(name).cloned();
     node.ok_or_else(|| {
         OpsError::failed(format_args!(
             "[storage] node = {name:?} is not among the nodes of config.toml"
@@ -186,15 +186,15 @@ fn find_storage_node(cx: &FleetContext) -> Result<NodeHandle, OpsError> {
     })
 }
 
-async fn query_swarm_for_restore(cx: &FleetContext) -> Result<Swarm, OpsError> {
-    let manager = cx.nodes.find_manager().await?;
+async fn query_swarm_for_restore(fleet: &FleetContext) -> Result<Swarm, OpsError> {
+    let manager = fleet.nodes.find_manager().await?;
     manager.docker.query_swarm().await.map_err(OpsError::from)
 }
 
 type RestoreSteps = Vec<Box<dyn Step>>;
 
 async fn restore_steps(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
     what: &RestoreScope,
     to: &RestoreDestination,
@@ -206,31 +206,31 @@ async fn restore_steps(
                 RestoreScope::App => source.paths.clone(),
                 RestoreScope::Path { path } => vec![path.clone()],
             };
-            let steps = restore_into_folder_steps(cx, source, paths, path).await?;
+            let steps = restore_into_folder_steps(fleet, source, paths, path).await?;
             Ok((Confirm::Ask, steps))
         }
         (RestoreScope::App, RestoreDestination::Place) => Ok((
             Confirm::TypeName(app),
-            restore_in_place_steps(cx, source).await?,
+            restore_in_place_steps(fleet, source).await?,
         )),
         (RestoreScope::Path { path }, RestoreDestination::Place) => {
-            let steps = restore_path_steps(cx, source, path).await?;
+            let steps = restore_path_steps(fleet, source, path).await?;
             Ok((Confirm::TypeName(app), steps))
         }
         (RestoreScope::App, RestoreDestination::Beside { app: to, variables }) => {
             check_name(to)?;
-            let running = query_swarm_for_restore(cx).await?;
+            let running = query_swarm_for_restore(fleet).await?;
             if *to == app || !services::list_app_services(&running, to).is_empty() {
                 return Err(OpsError::failed(format_args!(
                     "there is an application {to} already: choose another name"
                 )));
             }
-            let file = find_app_file(cx, &source).await?;
+            let file = find_app_file(fleet, &source).await?;
             let mut file = file.ok_or_else(|| {
                 format!("neither this fleet nor the snapshot has a file apps/{app}.toml, which would say what {to} is deployed from")
             })?;
             file.variables.extend(variables.clone());
-            let steps = restore_absent_app_steps(cx, source, to, file).await?;
+            let steps = restore_absent_app_steps(fleet, source, to, file).await?;
             Ok((Confirm::Ask, steps))
         }
         (RestoreScope::Path { .. }, RestoreDestination::Beside { .. }) => {
@@ -241,10 +241,10 @@ async fn restore_steps(
 
 /// The application's file here, else as it was backed up.
 async fn find_app_file(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: &RestoreSource,
 ) -> Result<Option<AppFile>, OpsError> {
-    let here = match cx.config.folder() {
+    let here = match fleet.config.folder() {
         Some(folder) => AppFile::load(&folder, &source.app)?,
         None => None,
     };
@@ -256,7 +256,7 @@ async fn find_app_file(
 
 /// A file or folder, or everything, into a folder that is empty or not there.
 async fn restore_into_folder_steps(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
     paths: Vec<String>,
     folder: &str,
@@ -271,9 +271,9 @@ async fn restore_into_folder_steps(
     }
     let size = source.count_at_paths(&paths).await?;
     // The folder may lie in a volume, where containers can make links.
-    let mut confined = backup::confined_data_folder(&cx.config);
-    if cx.config.storage.driver == StorageDriver::Local {
-        confined = confined.with_folders([query_docker_root(&find_storage_node(cx)?.host)
+    let mut confined = backup::confined_data_folder(&fleet.config);
+    if fleet.config.storage.driver == StorageDriver::Local {
+        confined = confined.with_folders([query_docker_root(&find_storage_node(fleet)?.host)
             .await?
             .join("volumes")]);
     }
@@ -294,19 +294,19 @@ async fn restore_into_folder_steps(
 /// An application where it was: its services are stopped meanwhile, or, when none is there, it is
 /// deployed again.
 async fn restore_in_place_steps(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
 ) -> Result<RestoreSteps, OpsError> {
-    let running = query_swarm_for_restore(cx).await?;
+    let running = query_swarm_for_restore(fleet).await?;
     let runs = !services::list_app_services(&running, &source.app).is_empty();
     let journal = SwapLog::new(
-        &find_storage_node(cx)?.host,
-        &backup::matou_folder(&cx.config),
+        &find_storage_node(fleet)?.host,
+        &backup::matou_folder(&fleet.config),
         &source.app,
     );
     let earlier = journal.read_state().await?;
     if state_machine::has_to_deploy(earlier.as_ref(), runs) {
-        let file = find_app_file(cx, &source).await?;
+        let file = find_app_file(fleet, &source).await?;
         let file = file.ok_or_else(|| {
             format!(
                 "{0} does not run, and neither this fleet nor the snapshot has a file apps/{0}.toml that says what it is deployed from: restore it into a folder",
@@ -314,9 +314,9 @@ async fn restore_in_place_steps(
             )
         })?;
         let app = source.app.clone();
-        return restore_absent_app_steps(cx, source, &app, file).await;
+        return restore_absent_app_steps(fleet, source, &app, file).await;
     }
-    let layout = AppStorage::load(&source.app, &cx.config, &cx.nodes, &cx.catalogue).await;
+    let layout = AppStorage::load(&source.app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
     let layout = layout?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
@@ -324,7 +324,7 @@ async fn restore_in_place_steps(
         .map(|v| (v.name.clone(), v.folder.clone()))
         .collect();
     let mounts = match &layout.file {
-        Some(file) => render_app_mounts(cx, &source.app, file)?,
+        Some(file) => render_app_mounts(fleet, &source.app, file)?,
         None => BTreeMap::new(),
     };
     let app = source.app.clone();
@@ -338,7 +338,7 @@ async fn restore_in_place_steps(
         services: ServiceHandling::Stop,
         volumes_to_create: Vec::new(),
         whole_app: true,
-        ..empty_swap(cx, &app, source)?
+        ..empty_swap(fleet, &app, source)?
     };
     swap_steps(work).await
 }
@@ -348,12 +348,12 @@ async fn restore_in_place_steps(
 /// # Errors
 /// Those of [`plan_absent_app_swap`]; or the snapshot holds nothing of it.
 pub(crate) async fn restore_absent_app_steps(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
     app: &str,
     file: AppFile,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    swap_steps(plan_absent_app_swap(cx, source, app, file).await?).await
+    swap_steps(plan_absent_app_swap(fleet, source, app, file).await?).await
 }
 
 /// Plans the restore of an application that does not run on this fleet. It gets the name `app` and
@@ -365,18 +365,18 @@ pub(crate) async fn restore_absent_app_steps(
 /// # Errors
 /// One sentence: the stack can't be rendered, the snapshot lacks something.
 async fn plan_absent_app_swap(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
     app: &str,
     file: AppFile,
 ) -> Result<VolumeSwap, OpsError> {
     let told = |e: matou_stack::StackError| e.to_string();
-    let target = RenderTarget::for_app(&cx.config, &file);
-    let rendered = cx
+    let target = RenderTarget::for_app(&fleet.config, &file);
+    let rendered = fleet
         .catalogue
         .render_stack(&file.stack, app, &file.variables, &target)
         .map_err(told)?;
-    let dumps = cx
+    let dumps = fleet
         .catalogue
         .find_extension(&file.stack)
         .map_err(told)?
@@ -390,7 +390,7 @@ async fn plan_absent_app_swap(
             Some(folder) => folder.clone(),
             None => {
                 if root.is_none() {
-                    root = Some(query_docker_root(&find_storage_node(cx)?.host).await?);
+                    root = Some(query_docker_root(&find_storage_node(fleet)?.host).await?);
                 }
                 create.push(name.clone());
                 let root = root.clone().unwrap_or_default();
@@ -421,18 +421,18 @@ async fn plan_absent_app_swap(
         services: ServiceHandling::Deploy(file),
         volumes_to_create: create,
         whole_app: true,
-        ..empty_swap(cx, app, source)?
+        ..empty_swap(fleet, app, source)?
     })
 }
 
 /// A file or folder where it was.
 async fn restore_path_steps(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     source: RestoreSource,
     path: &str,
 ) -> Result<RestoreSteps, OpsError> {
     let app = source.app.clone();
-    let layout = AppStorage::load(&app, &cx.config, &cx.nodes, &cx.catalogue).await;
+    let layout = AppStorage::load(&app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
     let layout = layout?;
     let folders: BTreeMap<String, PathBuf> = layout
         .volumes
@@ -440,7 +440,7 @@ async fn restore_path_steps(
         .map(|v| (v.name.clone(), v.folder.clone()))
         .collect();
     let mounts = match &layout.file {
-        Some(file) => render_app_mounts(cx, &app, file)?,
+        Some(file) => render_app_mounts(fleet, &app, file)?,
         None => BTreeMap::new(),
     };
     let (parts, _) =
@@ -473,7 +473,7 @@ async fn restore_path_steps(
     let work = VolumeSwap {
         parts: vec![part],
         services,
-        ..empty_swap(cx, &app, source)?
+        ..empty_swap(fleet, &app, source)?
     };
     let (work, stage) = plan_staging(work).await?;
     // Outside of the data folder, the folders above it can't be confined together with the folder
@@ -482,7 +482,7 @@ async fn restore_path_steps(
     if matches!(work.services, ServiceHandling::KeepRunning) && !closed {
         return Err(OpsError::failed(format_args!(
             "{path} is in a volume that lies outside of {}: restore it into a folder, and copy it from there",
-            cx.config.storage.path.display()
+            fleet.config.storage.path.display()
         )));
     }
     box_swap_steps(work, stage)
@@ -502,12 +502,12 @@ fn select_load_hooks(source: &RestoreSource, dumps: &[Dump]) -> Vec<Dump> {
 }
 
 fn render_app_mounts(
-    cx: &FleetContext,
+    fleet: &FleetContext,
     app: &str,
     file: &AppFile,
 ) -> Result<BTreeMap<String, Vec<(String, String)>>, OpsError> {
-    let target = RenderTarget::for_app(&cx.config, file);
-    let rendered = cx
+    let target = RenderTarget::for_app(&fleet.config, file);
+    let rendered = fleet
         .catalogue
         .render_stack(&file.stack, app, &file.variables, &target)?;
     Ok(parts::parse_stack_mounts(app, &rendered.yaml))

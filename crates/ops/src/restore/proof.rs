@@ -183,9 +183,7 @@ impl ProveApp {
             return Ok(());
         };
         let manager = self.fleet.nodes.find_manager().await;
-        let handle = manager
-            .map_err(|e| StepError::failed(e.to_string()))?
-            .clone();
+        let handle = manager?.clone();
         let manager = services::manager_step_context(cx, &handle);
         let app = format!("{}{PROOF_SUFFIX}", self.source.app);
         self.remove_scratch_app(&manager, &app).await?;
@@ -349,8 +347,8 @@ impl ProveApp {
     }
 }
 
-fn restore_storage_host(cx: &FleetContext) -> Result<matou_host::Host, StepError> {
-    Ok(find_storage_node(cx)?.host)
+fn restore_storage_host(fleet: &FleetContext) -> Result<matou_host::Host, StepError> {
+    Ok(find_storage_node(fleet)?.host)
 }
 
 #[async_trait]

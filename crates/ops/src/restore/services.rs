@@ -285,7 +285,7 @@ pub(crate) struct AppAnswer(Option<Box<dyn Step>>);
 
 impl AppAnswer {
     /// The check of an application's stack, when it has a domain and one.
-    pub async fn load(app: &str, cx: &FleetContext) -> Result<Self, StepError> {
+    pub async fn load(app: &str, fleet: &FleetContext) -> Result<Self, StepError> {
         let variables = Default::default();
         let wanted = deploy::DeployOptions {
             stack: None,
@@ -296,12 +296,12 @@ impl AppAnswer {
             images: &deploy::NO_NEW_IMAGES,
             place: None,
         };
-        let Ok(file) = deploy::merge_app_file(&wanted, cx) else {
+        let Ok(file) = deploy::merge_app_file(&wanted, fleet) else {
             return Ok(Self(None));
         };
-        let rendered = deploy::render_app_stack(&wanted, &file, cx).await;
+        let rendered = deploy::render_app_stack(&wanted, &file, fleet).await;
         let rendered = rendered?;
-        let step = deploy::answer_step(&rendered, cx)?;
+        let step = deploy::answer_step(&rendered, fleet)?;
         Ok(Self(step))
     }
 

@@ -45,8 +45,8 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: no repository, no such snapshot, or none that may be taken unnamed.
-    pub async fn load(cx: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, OpsError> {
-        Self::load_first_sound(cx, open_restore_repository(cx).await?, app, id, false).await
+    pub async fn load(fleet: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, OpsError> {
+        Self::load_first_sound(fleet, open_restore_repository(fleet).await?, app, id, false).await
     }
 
     /// Loads a snapshot of which everything is restored. Counts its files while the manifest is
@@ -55,11 +55,11 @@ impl RestoreSource {
     /// # Errors
     /// Those of [`RestoreSource::load`].
     pub async fn load_whole(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         app: &str,
         id: Option<&str>,
     ) -> Result<Self, OpsError> {
-        Self::load_whole_from(cx, open_restore_repository(cx).await?, app, id).await
+        Self::load_whole_from(fleet, open_restore_repository(fleet).await?, app, id).await
     }
 
     /// Does [`RestoreSource::load_whole`] with the given restic. `cx` is the fleet that made the
@@ -68,24 +68,24 @@ impl RestoreSource {
     /// # Errors
     /// Those of [`RestoreSource::load`].
     pub async fn load_whole_from(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
     ) -> Result<Self, OpsError> {
-        Self::load_first_sound(cx, restic, app, id, true).await
+        Self::load_first_sound(fleet, restic, app, id, true).await
     }
 
     /// Loads the first candidate whose manifest does not contradict its date.
     async fn load_first_sound(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
         whole: bool,
     ) -> Result<Self, OpsError> {
         let mut refused = Vec::new();
-        for mut source in Self::find_candidates(cx, restic, app, id).await? {
+        for mut source in Self::find_candidates(fleet, restic, app, id).await? {
             source.manifest = match whole {
                 true => {
                     let read = tokio::try_join!(source.read_manifest(), source.count_files());
@@ -126,18 +126,18 @@ impl RestoreSource {
     /// Lists the candidates without reading their manifests: the named snapshot, or the newest
     /// ones.
     async fn find_candidates(
-        cx: &FleetContext,
+        fleet: &FleetContext,
         restic: Restic,
         app: &str,
         id: Option<&str>,
     ) -> Result<Vec<Self>, OpsError> {
         let (all, here) = tokio::join!(
             restic.list_snapshots(&[]),
-            StorageIdentity::load(&cx.config, &cx.nodes)
+            StorageIdentity::load(&fleet.config, &fleet.nodes)
         );
         let (all, here) = (all?, here?);
         let view = here
-            .into_snapshot_view(&cx.config, &cx.nodes, &restic, &all)
+            .into_snapshot_view(&fleet.config, &fleet.nodes, &restic, &all)
             .await;
         let view = view?;
         let found = match id {
@@ -324,7 +324,7 @@ fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<Stri
 }
 
 /// The repository that is restored from.
-async fn open_restore_repository(cx: &FleetContext) -> Result<Restic, OpsError> {
-    let restic = matou_collect::primary_repository(&cx.config, &cx.nodes).await;
+async fn open_restore_repository(fleet: &FleetContext) -> Result<Restic, OpsError> {
+    let restic = matou_collect::primary_repository(&fleet.config, &fleet.nodes).await;
     restic.map_err(OpsError::from)
 }

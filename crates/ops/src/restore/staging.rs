@@ -190,7 +190,7 @@ impl StageSnapshot {
     /// Options of `restic restore`, as its version knows them.
     pub(super) async fn restore_options(&self) -> Result<String, StepError> {
         let version = self.source.restic.check_version().await;
-        let version = version.map_err(|e| StepError::failed(e.to_string()))?;
+        let version = version.map_err(crate::OpsError::from)?;
         Ok(restic_restore_options(&version, self.verify))
     }
 

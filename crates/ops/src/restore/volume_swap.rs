@@ -253,7 +253,7 @@ impl VolumeSwap {
         }));
         if let ServiceHandling::Deploy(file) = &self.services {
             let manager = self.fleet.nodes.find_manager().await;
-            let handle = manager.map_err(|e| StepError::failed(e.to_string()))?;
+            let handle = manager?;
             let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
             for step in steps? {
                 match step.check(&site.manager).await? {
