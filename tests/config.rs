@@ -208,3 +208,29 @@ fn without_any_file_this_machine_is_the_fleet() {
     assert_eq!(config.alerts.cpu, 95);
     assert_eq!(config.path, None);
 }
+
+/// Were it passed over, this machine alone would be the fleet, and jobs would go to it.
+#[test]
+fn a_config_that_is_there_and_can_not_be_read_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("config.toml");
+    std::os::unix::fs::symlink("gone.toml", &link).unwrap();
+    let run = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("config")
+            .current_dir(dir.path())
+            .env_remove("MATOU_CONFIG")
+            .env("HOME", dir.path())
+            .env("XDG_STATE_HOME", dir.path())
+            .output()
+            .unwrap()
+    };
+    let told = |output: std::process::Output| {
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told(run()).contains("config.toml"));
+    std::fs::remove_file(&link).unwrap();
+    std::fs::create_dir(&link).unwrap();
+    assert!(told(run()).contains("config.toml"));
+}

@@ -99,7 +99,10 @@ impl Config {
 fn find_config_file() -> Option<PathBuf> {
     let here = PathBuf::from("config.toml");
     let home = directories::BaseDirs::new().map(|d| d.config_dir().join("matou/config.toml"));
-    std::iter::once(here).chain(home).find(|p| p.is_file())
+    // Also a link that leads nowhere: were it passed over, this machine alone would be the fleet.
+    std::iter::once(here)
+        .chain(home)
+        .find(|p| p.symlink_metadata().is_ok())
 }
 
 /// Returns the engine's socket on this machine: from config.toml, DOCKER_HOST, or the usual path.
