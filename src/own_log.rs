@@ -238,7 +238,10 @@ impl LogFile {
             if named.is_ok_and(|n| (n.dev(), n.ino()) == (here.dev(), here.ino())) {
                 let mut old = self.path.as_os_str().to_owned();
                 old.push(".old");
-                std::fs::rename(&self.path, old)?;
+                // Where it can't be set aside, it goes on growing: no line is lost for that.
+                if std::fs::rename(&self.path, old).is_err() {
+                    return self.file.write_all(line);
+                }
             }
             self.file = matou_base::files::open_append(&self.path)?;
         }

@@ -256,7 +256,16 @@ pub async fn follow_journal(
     let (ended, ()) = tokio::join!(node.host.stream_lines(&command, raw, cancel), parsing);
     drop(lines);
     let _ = batching.await;
-    ended.map(|_| ())
+    match ended? {
+        0 => Ok(()),
+        // What it said has been sent as lines.
+        code => Err(HostError::Failed {
+            node: node.config.name.clone(),
+            command: "read the journal".into(),
+            code,
+            last_lines: Vec::new(),
+        }),
+    }
 }
 
 /// Parses `2026-11-23T14:00:33+0100 host unit[1]: text`; the host is dropped, it is known.

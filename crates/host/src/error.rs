@@ -106,6 +106,25 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
             options.address, options.address
         );
     }
+    // ssh goes on without it, and is refused then.
+    let unusable = [
+        "no such identity",
+        "not accessible",
+        "are too open",
+        "error in libcrypto",
+        "invalid format",
+    ];
+    if let (Some(identity), Some(why)) = (
+        &options.identity,
+        said.lines()
+            .find(|l| unusable.iter().any(|u| l.contains(u))),
+    ) {
+        return format!(
+            "the identity {} can't be used: {}: correct identity under [ssh], or the file (mode 600)",
+            identity.display(),
+            text::clean_line(why.trim())
+        );
+    }
     if said.contains("Permission denied") {
         let key = match &options.identity {
             Some(file) => format!("the key {}", file.display()),
@@ -142,9 +161,6 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
             "can't be reached",
             "is the server up, and this machine online?",
         );
-    }
-    if said.contains("no such identity") || said.contains("UNPROTECTED PRIVATE KEY") {
-        return format!("the identity can't be used: {last}");
     }
     match last.as_str() {
         "" => format!("ssh to {who} ended without a word"),
