@@ -82,6 +82,7 @@ const EVENTS: [&str; 18] = [
 
 /// Why an engine could not be asked, or refused.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum DockerError {
     #[error(transparent)]
     Host(#[from] HostError),

@@ -13,8 +13,11 @@ use matou_host::{LONGEST_LINE, LineCutter};
 /// One line of a container's output; bytes from outside, not yet made safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerLine {
+    /// When it was written; `None` when its time can't be read.
     pub at: Option<Timestamp>,
+    /// As it came, without its end.
     pub bytes: Vec<u8>,
+    /// It was written to standard error.
     pub stderr: bool,
 }
 

@@ -10,8 +10,11 @@ use matou_model::{Node, NodeLink, Role, Swarm};
 /// A configured node, ready to be used.
 #[derive(Clone)]
 pub struct NodeHandle {
+    /// Its part of config.toml.
     pub config: NodeConfig,
+    /// Runs commands there.
     pub host: Host,
+    /// Its engine.
     pub docker: Docker,
 }
 
@@ -43,6 +46,7 @@ impl Nodes {
         Self(Arc::new(handles.collect()))
     }
 
+    /// In the order of config.toml.
     pub fn iter(&self) -> impl Iterator<Item = &NodeHandle> {
         self.0.iter()
     }

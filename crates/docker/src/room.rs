@@ -13,6 +13,7 @@ use matou_model::{Availability, SwarmNode};
 /// A node's resources, as the scheduler counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeRoom {
+    /// As the managers see it.
     pub node: SwarmNode,
     /// Bytes.
     pub memory: u64,
@@ -20,6 +21,7 @@ pub struct NodeRoom {
     pub cpus: u64,
     /// What tasks have reserved: bytes, and billionths of a processor.
     pub reserved_memory: u64,
+    /// Billionths of a processor.
     pub reserved_cpus: u64,
 }
 
@@ -33,6 +35,7 @@ impl NodeRoom {
 /// An overlay network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkRoom {
+    /// As the engine names it.
     pub name: String,
     /// Addresses that tasks, services and nodes may have.
     pub addresses: u64,
@@ -43,7 +46,9 @@ pub struct NetworkRoom {
 /// The room of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SwarmRoom {
+    /// In the engine's order.
     pub nodes: Vec<NodeRoom>,
+    /// Overlay networks.
     pub networks: Vec<NetworkRoom>,
     /// Networks that the swarm's address pools have room for; `None` when the engine does not say.
     pub subnets: Option<u64>,

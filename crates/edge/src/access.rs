@@ -96,8 +96,11 @@ pub enum AccessLog {
     Output,
     /// A file on the node: at `rest` in `source`, a folder or the name of a volume.
     File {
+        /// A folder of the node, or a volume's name.
         source: String,
+        /// `source` is a volume.
         volume: bool,
+        /// The path below `source`.
         rest: String,
     },
 }

@@ -14,6 +14,7 @@ use matou_base::text::human_bytes;
 
 /// Why a store can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum AcmeError {
     #[error("acme.json is no JSON: {0}")]
     Json(String),
@@ -40,6 +41,7 @@ pub struct AcmeCertificate {
 /// A whole store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AcmeStore {
+    /// In the order of the file.
     pub certificates: Vec<AcmeCertificate>,
     document: Map<String, Value>,
 }

@@ -23,12 +23,15 @@ const SMALL: &str = shell_script(include_str!("../scripts/lib_acme.sh"));
 /// Traefik's store of certificates on its node.
 #[derive(Clone)]
 pub struct AcmeFile {
+    /// Where Traefik runs, or ran last.
     pub node: NodeHandle,
+    /// Absolute, on that node.
     pub path: String,
     /// The folder that Traefik mounts. Its container can write there: links in it are not followed.
     folder: String,
     /// Traefik's service.
     pub service: String,
+    /// The swarm's own.
     pub service_id: String,
     /// How many tasks Traefik's service is to have.
     pub replicas: u64,

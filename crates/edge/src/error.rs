@@ -7,6 +7,7 @@ use matou_job::StepError;
 /// Why the edge or an application gave no answer. Its text is a sentence for the operator; code decides on its variant and on
 /// [`EdgeError::is_unreachable`] alone.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum EdgeError {
     #[error(transparent)]
     Host(#[from] HostError),

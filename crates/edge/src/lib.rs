@@ -48,6 +48,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct EdgeEndpoints {
     /// Nodes with the addresses they are reached by.
     pub nodes: Vec<(String, String)>,
+    /// Authorities that are trusted: the public ones, and that of config.toml.
     pub roots: Arc<RootCertStore>,
     /// 443; another port only where something stands before the fleet.
     pub port: u16,

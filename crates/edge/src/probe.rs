@@ -29,7 +29,9 @@ pub struct PresentedCertificate {
     pub issuer: String,
     /// DNS names it covers.
     pub names: Vec<String>,
+    /// Its first second.
     pub not_before: Timestamp,
+    /// Its last second.
     pub not_after: Timestamp,
     /// Why a browser would refuse it; `None` when it would not.
     pub problem: Option<String>,

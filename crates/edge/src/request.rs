@@ -20,7 +20,9 @@ use crate::EdgeError;
 /// What an application answered.
 #[derive(Debug, Clone)]
 pub struct HttpsAnswer {
+    /// HTTP status code.
     pub status: u16,
+    /// From the connection to the head of the answer.
     pub took: Duration,
     /// Where a redirect leads.
     pub location: Option<String>,

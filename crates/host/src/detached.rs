@@ -27,6 +27,7 @@ pub struct DetachedUnit {
     pub unit: String,
     /// A shell script, run as root with `args`.
     pub script: SecretString,
+    /// The script's `$1` and so on; anybody on the node can read them.
     pub args: Vec<String>,
     /// systemd's properties of the unit, as `KillSignal=SIGINT`; without spaces.
     pub properties: Vec<String>,

@@ -7,6 +7,7 @@ use matou_config::SshOptions;
 
 /// Why a command could not be run, or failed.
 #[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum HostError {
     /// There is no connection; the reason is a whole sentence.
     #[error("{node}: {reason}")]

@@ -60,7 +60,9 @@ const ERROR_LINES: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
+    /// Its standard output.
     Stdout,
+    /// Its standard error.
     Stderr,
     /// Said by matou itself.
     Note,
@@ -79,14 +81,18 @@ pub struct HostOptions {
     pub docker_socket: PathBuf,
     /// Folder of mode 0700 on this machine, for control sockets and forwarded ones; a short path.
     pub runtime_dir: PathBuf,
+    /// Told of every command that ran; `None` where nobody wants to know.
     pub recorder: Option<Arc<dyn CommandRecorder>>,
 }
 
 /// What a command printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandOutput {
+    /// The exit code; 128 and the signal's number where a signal ended it.
     pub code: i32,
+    /// Standard output, as it came.
     pub stdout: Vec<u8>,
+    /// Standard error, as it came.
     pub stderr: Vec<u8>,
 }
 

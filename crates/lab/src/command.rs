@@ -19,6 +19,7 @@ pub struct LabName {
 
 /// Makes, shows and removes practice fleets.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "what is said here is printed as help")]
 pub enum LabCommand {
     /// Make a practice fleet, or what is missing of it
     Up {

@@ -87,7 +87,9 @@ pub struct Lab {
 /// A node of a practice fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabNode {
+    /// As `n1`.
     pub name: String,
+    /// In the practice network.
     pub address: String,
     /// `running`, `exited`, …
     pub state: String,

@@ -15,7 +15,9 @@ pub struct AccessRecord {
     pub at: Timestamp,
     /// What the visitor was answered.
     pub status: u16,
+    /// `GET`, `POST`, …
     pub method: Box<str>,
+    /// The host name that was asked for, without its port.
     pub host: Box<str>,
     /// With its query.
     pub path: Box<str>,
@@ -165,6 +167,7 @@ pub const COUNTED_MINUTES: usize = 30;
 /// Requests of one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct MinuteCount {
+    /// All that came in.
     pub requests: u32,
     /// Answers of 500 and above.
     pub failed: u32,
@@ -180,6 +183,7 @@ pub struct RecentMinutes {
 }
 
 impl RecentMinutes {
+    /// Counts a request in its minute; one that is older than what is kept is left out.
     pub fn count_request(&mut self, access: &AccessRecord) {
         let minute = access.at.as_second().div_euclid(60);
         self.first = Some(self.first.map_or(minute, |f| f.min(minute)));

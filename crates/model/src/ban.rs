@@ -15,6 +15,7 @@ pub struct Ban {
     pub jail: String,
     /// An address, or a network as `203.0.113.0/24`.
     pub address: String,
+    /// `None` when fail2ban does not say.
     pub since: Option<Timestamp>,
     /// `None`: for good.
     pub until: Option<Timestamp>,
@@ -23,6 +24,7 @@ pub struct Ban {
 /// The bans of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeBans {
+    /// Name in config.toml.
     pub node: String,
     /// In the order of their jails; the newest of each first.
     pub bans: Vec<Ban>,

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// What the edge serves for one domain of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
+    /// The host name that was asked for.
     pub domain: String,
     /// The service that claims the domain.
     pub service: String,
@@ -31,8 +32,11 @@ pub struct StoredCertificate {
 /// One certificate of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChainLink {
+    /// Whose it is, as `CN=…`.
     pub subject: String,
+    /// Who signed it, as `CN=…`.
     pub issuer: String,
+    /// Its last second.
     pub not_after: Timestamp,
     /// Hexadecimal, with colons.
     pub serial: String,
@@ -43,10 +47,13 @@ pub struct ChainLink {
 /// A certificate that a server showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServedCertificate {
+    /// The authority that signed it, by its common name.
     pub issuer: String,
     /// DNS names it covers.
     pub names: Vec<String>,
+    /// Its first second.
     pub not_before: Timestamp,
+    /// Its last second.
     pub not_after: Timestamp,
     /// Why a browser would refuse it; `None` when it would not.
     pub problem: Option<String>,
@@ -83,6 +90,7 @@ impl ServedCertificate {
 /// How a certificate stands, worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CertificateState {
+    /// There is nothing to do.
     Good,
     /// It should have been renewed by now.
     Late,

@@ -10,8 +10,11 @@ use serde::Serialize;
 pub struct ExternalAlert {
     /// Alertmanager's own identity of it.
     pub fingerprint: String,
+    /// Its annotation `summary`; empty without one.
     pub summary: String,
+    /// `None` when Alertmanager does not say.
     pub since: Option<Timestamp>,
+    /// As Prometheus has them, `alertname` among them.
     pub labels: BTreeMap<String, String>,
 }
 

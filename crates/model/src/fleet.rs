@@ -14,7 +14,9 @@ pub const KEPT_SAMPLES: usize = 1200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// It takes part in the swarm's decisions, and runs tasks too.
     Manager,
+    /// It runs tasks.
     #[default]
     Worker,
 }
@@ -23,9 +25,12 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Availability {
+    /// It gets tasks.
     #[default]
     Active,
+    /// It keeps its tasks and gets no more.
     Pause,
+    /// Its tasks are moved away, and it gets none.
     Drain,
 }
 
@@ -47,10 +52,13 @@ pub enum NodeLink {
     /// Not tried yet, or being tried for the first time.
     #[default]
     Connecting,
+    /// Commands run.
     Up,
     /// Lost or refused; tried again with back-off.
     Down {
+        /// Why, in one sentence.
         reason: String,
+        /// When it was lost.
         since: Timestamp,
     },
 }
@@ -64,8 +72,11 @@ pub struct EngineInfo {
     pub api: String,
     /// Operating system, as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
+    /// Its release, as `6.1.0-18-amd64`.
     pub kernel: String,
+    /// As `x86_64`.
     pub architecture: String,
+    /// Processors that the engine may use.
     pub cpus: u64,
     /// Bytes.
     pub memory: u64,
@@ -78,6 +89,7 @@ pub struct EngineInfo {
 /// A local disk of a node, by where it is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Disk {
+    /// Where it is mounted.
     pub mount: String,
     /// Bytes.
     pub used: u64,
@@ -99,11 +111,15 @@ pub struct Metrics {
     pub cpu: f32,
     /// Bytes in use, caches not counted.
     pub memory_used: u64,
+    /// Bytes.
     pub memory_total: u64,
+    /// Bytes.
     pub swap_used: u64,
+    /// Bytes; 0 without swap.
     pub swap_total: u64,
     /// Bytes of the root file system.
     pub disk_used: u64,
+    /// Bytes.
     pub disk_total: u64,
     /// Load averages over 1, 5 and 15 minutes.
     pub load: [f32; 3],
@@ -111,6 +127,7 @@ pub struct Metrics {
     pub uptime: u64,
     /// Bytes a second over the node's own network interfaces since the sample before.
     pub received: f32,
+    /// As `received`, the other way.
     pub sent: f32,
 }
 
@@ -137,19 +154,27 @@ fn percent_of(part: u64, whole: u64) -> f32 {
 /// A node as the swarm's managers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct SwarmNode {
+    /// The swarm's own.
     pub id: String,
+    /// By which the swarm names it.
     pub hostname: String,
+    /// Whether it is a manager.
     pub role: Role,
+    /// Whether it gets tasks.
     pub availability: Availability,
     /// `ready`, `down`, `disconnected`, `unknown`.
     pub state: String,
     /// The manager's own words about the state, often empty.
     pub message: String,
+    /// As the swarm's managers see it.
     pub address: String,
+    /// It is the manager that decides now.
     pub leader: bool,
     /// For managers: `reachable` or `unreachable`; empty for workers.
     pub reachability: String,
+    /// Of its Docker Engine.
     pub engine_version: String,
+    /// That `node.labels` of constraints mean.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -185,22 +210,28 @@ impl SwarmNode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "mode", content = "tasks", rename_all = "kebab-case")]
 pub enum ServiceMode {
+    /// So many tasks.
     Replicated(u64),
+    /// One task on every node that fits.
     Global,
     /// Replicated job with the number of completions wanted.
     ReplicatedJob(u64),
+    /// One task that ends, on every node that fits.
     GlobalJob,
 }
 
 /// A swarm service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Service {
+    /// The swarm's own.
     pub id: String,
+    /// With the stack's name before it.
     pub name: String,
     /// The stack it belongs to (label `com.docker.stack.namespace`); `None` for a loose service.
     pub stack: Option<String>,
     /// Image as deployed, without the digest.
     pub image: String,
+    /// How many tasks it should have.
     pub mode: ServiceMode,
     /// Tasks the scheduler wants to run now (for global services: eligible nodes).
     pub wanted: u64,
@@ -210,13 +241,16 @@ pub struct Service {
     pub domains: Vec<String>,
     /// Published ports, as `8080:80/tcp`.
     pub ports: Vec<String>,
+    /// Of the service, not of its containers.
     pub labels: BTreeMap<String, String>,
     /// Variables of its containers; they may hold secrets.
     #[serde(skip)]
     pub environment: BTreeMap<String, String>,
     /// Named volumes it mounts.
     pub volumes: Vec<String>,
+    /// `None` when the engine does not say.
     pub created_at: Option<Timestamp>,
+    /// `None` when the engine does not say.
     pub updated_at: Option<Timestamp>,
     /// State of the last update, as `completed`, `paused`, `rollback_completed`; with its message.
     pub update: Option<(String, String)>,
@@ -227,8 +261,11 @@ pub struct Service {
 /// A task: one container that a service runs, or ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Task {
+    /// The swarm's own.
     pub id: String,
+    /// The service it is of.
     pub service_id: String,
+    /// Its number in the service; `None` for a global service.
     pub slot: Option<u64>,
     /// Swarm node id; empty while not assigned.
     pub node_id: String,
@@ -236,20 +273,25 @@ pub struct Task {
     pub state: String,
     /// `running`, `shutdown`, `remove`, …
     pub desired: String,
+    /// The engine's own words about the state.
     pub message: String,
     /// Error of the task or the reason why it is not placed; empty when there is none.
     pub error: String,
+    /// `None` as long as it has none.
     pub container_id: Option<String>,
+    /// What it was made of.
     pub image: String,
     /// The service was changed after the task was made, and the engine has not replaced it yet.
     /// Published ports are not a part of a task's description.
     pub outdated: bool,
+    /// When it came into that state; `None` when the engine does not say.
     pub since: Option<Timestamp>,
 }
 
 /// What a manager sees of the whole swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Swarm {
+    /// In the engine's order.
     pub nodes: Vec<SwarmNode>,
     /// Sorted by name.
     pub services: Vec<Service>,
@@ -260,14 +302,19 @@ pub struct Swarm {
 /// A volume as one node's engine knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Volume {
+    /// As the engine names it.
     pub name: String,
+    /// `local`, or a plugin.
     pub driver: String,
+    /// Where it is on the node.
     pub mountpoint: String,
+    /// The driver's.
     pub options: BTreeMap<String, String>,
     /// Stack that made it, from its labels.
     pub stack: Option<String>,
     /// Containers on this node that mount it.
     pub users: Vec<String>,
+    /// `None` when the engine does not say.
     pub created_at: Option<Timestamp>,
 }
 
@@ -282,27 +329,35 @@ pub struct Node {
     pub role: Role,
     /// False for a node that the swarm knows and config.toml does not.
     pub configured: bool,
+    /// How the console reaches it.
     pub link: NodeLink,
+    /// What its engine says.
     pub engine: Reading<EngineInfo>,
+    /// Its load now.
     pub metrics: Reading<Metrics>,
     /// As old as `metrics`.
     pub disks: Vec<Disk>,
     /// Oldest first, at most [`KEPT_SAMPLES`].
     #[serde(skip)]
     pub history: VecDeque<Metrics>,
+    /// By name.
     pub volumes: Reading<Vec<Volume>>,
 }
 
 /// The picture of the fleet.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Fleet {
+    /// From config.toml.
     pub name: String,
     /// In the order of config.toml, then nodes that only the swarm knows.
     pub nodes: Vec<Node>,
+    /// What a manager sees.
     pub swarm: Reading<Swarm>,
     /// By application, the newest first.
     pub snapshots: Reading<Vec<Snapshot>>,
+    /// Repositories, schedule, proofs.
     pub backups: Reading<Backups>,
+    /// What is really served.
     pub certificates: Reading<Vec<Certificate>>,
     /// What applications answer.
     pub probes: Reading<Vec<Probe>>,
@@ -313,7 +368,9 @@ pub struct Fleet {
 /// One application: a stack, or a loose service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppServices<'a> {
+    /// The stack's, or the service's.
     pub name: &'a str,
+    /// By name.
     pub services: Vec<&'a Service>,
 }
 

@@ -14,13 +14,17 @@ const MAX_TARGETS: usize = 5;
 /// An alert of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Intrusion {
+    /// When the packet came.
     pub at: Timestamp,
+    /// The rule's message.
     pub signature: String,
     /// Id of the rule: `1:1866010`, generator and signature.
     pub rule: String,
+    /// The rule's class.
     pub category: String,
     /// 1 is worst, 3 mildest.
     pub severity: u8,
+    /// Who sent it.
     pub source: IpAddr,
     /// Address and port, as `203.0.113.7:80`.
     pub target: String,
@@ -31,6 +35,7 @@ pub struct Intrusion {
 /// The alerts of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeIntrusions {
+    /// Name in config.toml.
     pub node: String,
     /// In the order of the log: oldest first.
     pub intrusions: Vec<Intrusion>,
@@ -43,14 +48,21 @@ pub struct NodeIntrusions {
 /// The alerts of one rule about one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IntrusionGroup {
+    /// The rule's message.
     pub signature: String,
+    /// Id of the rule.
     pub rule: String,
+    /// The rule's class.
     pub category: String,
     /// 1 is worst, 3 mildest.
     pub severity: u8,
+    /// Who sent them.
     pub source: IpAddr,
+    /// How many there are.
     pub count: usize,
+    /// The oldest.
     pub first: Timestamp,
+    /// The newest.
     pub last: Timestamp,
     /// Where it was seen, in the order of config.toml.
     pub nodes: Vec<String>,

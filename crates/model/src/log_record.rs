@@ -6,6 +6,7 @@ use serde::Serialize;
 /// What was logged somewhere at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LogRecord {
+    /// `None` when its time can't be read.
     pub at: Option<Timestamp>,
     /// Where it was logged; empty when it does not say.
     pub node: String,

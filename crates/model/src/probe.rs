@@ -10,6 +10,7 @@ pub struct Probe {
     pub app: String,
     /// The service that claims the domain.
     pub service: String,
+    /// The host name that was asked.
     pub domain: String,
     /// What was asked for.
     pub path: String,

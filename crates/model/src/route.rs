@@ -56,6 +56,7 @@ pub struct AppRoutes {
     pub name: String,
     /// Names of its routers, without their provider, in lower case.
     pub routers: Vec<String>,
+    /// Host names of its routers, in lower case.
     pub hosts: Vec<String>,
     /// It is the edge itself: all requests belong to it.
     pub all: bool,

@@ -15,10 +15,12 @@ pub const MAX_LISTED: usize = 10_000;
 pub struct Snapshot {
     /// Full id: 64 hexadecimal digits.
     pub id: String,
+    /// When it was begun, by the clock of the node that made it.
     pub at: Timestamp,
     /// Application, by the tag `app=NAME`; `None` for snapshots of the fleet files and foreign
     /// ones.
     pub app: Option<String>,
+    /// The node that made it, as restic names it.
     pub host: String,
     /// The fleet that made it, if it is another one. It is restored only when it is named itself.
     pub other_fleet: Option<String>,
@@ -30,6 +32,7 @@ pub struct Snapshot {
     pub files: Option<u64>,
     /// Bytes that were added to the repository; as with `size`.
     pub added: Option<u64>,
+    /// What was backed up.
     pub paths: Vec<String>,
 }
 
@@ -88,6 +91,7 @@ pub fn sort_snapshots(snapshots: &mut [Snapshot]) {
 pub struct RepositoryLock {
     /// `user@host`.
     pub who: String,
+    /// When it was taken, or refreshed last.
     pub since: Timestamp,
     /// Nobody else may write meanwhile.
     pub exclusive: bool,
@@ -104,6 +108,7 @@ pub struct Repository {
     pub location: String,
     /// Version of restic on the storage node.
     pub restic: String,
+    /// Who holds it now.
     pub locks: Vec<RepositoryLock>,
     /// Sizes in bytes, oldest first, as they were measured.
     pub growth: Vec<(Timestamp, u64)>,
@@ -116,9 +121,11 @@ pub struct Repository {
 /// The schedule of the nightly backup, and how the last run went.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct BackupSchedule {
+    /// When it ran last; `None` when it never did.
     pub last: Option<Timestamp>,
     /// What the last run reported, when it was no success.
     pub failed: Option<String>,
+    /// When it runs next; `None` when the timer is off.
     pub next: Option<Timestamp>,
     /// A run that should have been and was not.
     pub missed: Option<Timestamp>,
@@ -127,12 +134,15 @@ pub struct BackupSchedule {
 /// What `matou verify` found of an application. It is kept in a file beside the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
+    /// Whose snapshot it was.
     pub app: String,
+    /// When it was proved.
     pub at: Timestamp,
     /// Full id of the snapshot that was restored.
     pub snapshot: String,
     /// Files restored and read back.
     pub files: u64,
+    /// Of those files.
     pub bytes: u64,
     /// Files that are unchanged since the snapshot, and are the same byte for byte.
     pub same: u64,
@@ -149,7 +159,9 @@ pub struct Proof {
 /// A restore that was interrupted, or whose old data is still kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnfinishedRestore {
+    /// Whose data it is.
     pub app: String,
+    /// When it was begun.
     pub at: Timestamp,
     /// It was interrupted: the application is not usable before this is resolved.
     pub interrupted: bool,
@@ -162,9 +174,11 @@ pub struct UnfinishedRestore {
 pub struct Backups {
     /// The primary one first.
     pub repositories: Vec<Repository>,
+    /// `None` where no timer is installed.
     pub schedule: Option<BackupSchedule>,
     /// By application.
     pub proofs: BTreeMap<String, Proof>,
+    /// That are not over yet.
     pub restores: Vec<UnfinishedRestore>,
     /// The last drill that was made on this machine.
     pub drill: Option<Drill>,
@@ -173,10 +187,13 @@ pub struct Backups {
 /// A drill: a recovery on a practice fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
+    /// When it began.
     pub at: Timestamp,
+    /// From its beginning to the last answer.
     pub took: std::time::Duration,
     /// Applications that answered, and all there were.
     pub up: usize,
+    /// See `up`.
     pub all: usize,
     /// Why it failed, when it did.
     pub problem: Option<String>,
@@ -201,8 +218,11 @@ impl Drill {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
+    /// A folder.
     Folder,
+    /// A file with content.
     File,
+    /// A symbolic link.
     Link,
     /// Sockets, devices, pipes.
     Other,
@@ -211,15 +231,19 @@ pub enum EntryKind {
 /// A file or folder in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SnapshotEntry {
+    /// What it is.
     pub kind: EntryKind,
     /// Absolute, as it was backed up; not made safe to show.
     pub path: String,
     /// Bytes.
     pub size: u64,
+    /// `None` when restic does not say.
     pub modified: Option<Timestamp>,
     /// Permission bits.
     pub mode: u32,
+    /// Owner, by number.
     pub uid: u32,
+    /// Group, by number.
     pub gid: u32,
 }
 
@@ -253,8 +277,11 @@ pub struct FilePreview {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DifferenceKind {
+    /// Only the newer one has it.
     Added,
+    /// Only the older one has it.
     Removed,
+    /// Its content differs.
     Modified,
     /// Only owner, mode or times differ.
     Metadata,
@@ -265,11 +292,15 @@ pub enum DifferenceKind {
 pub struct SnapshotChanges {
     /// The first ones, in restic's order.
     pub paths: Vec<(DifferenceKind, String)>,
+    /// Paths that only the newer one has.
     pub added: u64,
+    /// Paths that only the older one has.
     pub removed: u64,
+    /// Paths whose content differs.
     pub modified: u64,
     /// Bytes of data that only the newer one holds, then those that only the older one holds.
     pub bytes_added: u64,
+    /// See `bytes_added`.
     pub bytes_removed: u64,
 }
 

@@ -11,38 +11,44 @@ use matou_base::text::SafeText;
 /// One message of a collector to the picture of the fleet.
 #[derive(Debug, Clone)]
 pub struct Update {
+    /// When it was read.
     pub at: Timestamp,
+    /// What was read.
     pub datum: Datum,
 }
 
 /// What was read. An `Err` holds the reason in one sentence.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "node is the name in config.toml, everywhere")]
 pub enum Datum {
-    Link {
-        node: String,
-        link: NodeLink,
-    },
+    /// Whether a node is reached.
+    Link { node: String, link: NodeLink },
+    /// What a node's engine says.
     Engine {
         node: String,
         reading: Result<EngineInfo, SafeText>,
     },
+    /// A sample of a node's load.
     Metrics {
         node: String,
         reading: Result<Metrics, SafeText>,
     },
     /// The local disks of a node.
-    Disks {
-        node: String,
-        disks: Vec<Disk>,
-    },
+    Disks { node: String, disks: Vec<Disk> },
+    /// The volumes of a node.
     Volumes {
         node: String,
         reading: Result<Vec<Volume>, SafeText>,
     },
+    /// What a manager sees.
     Swarm(Result<Swarm, SafeText>),
+    /// The snapshots of the primary repository.
     Snapshots(Result<Vec<Snapshot>, SafeText>),
+    /// Repositories, schedule, proofs.
     Backups(Result<Backups, SafeText>),
+    /// What the edge serves.
     Certificates(Result<Vec<Certificate>, SafeText>),
+    /// What applications answer.
     Probes(Result<Vec<Probe>, SafeText>),
     /// What Alertmanager alerts of.
     ExternalAlerts(Result<Vec<ExternalAlert>, SafeText>),

@@ -35,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a registry can't be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum RegistryError {
     #[error(transparent)]
     Reference(#[from] ImageReferenceError),

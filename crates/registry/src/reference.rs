@@ -16,6 +16,7 @@ pub struct ImageReference {
     pub host: String,
     /// Path in the registry; official images of Docker Hub are in `library/`.
     pub repository: String,
+    /// `latest` where none is written.
     pub tag: String,
 }
 

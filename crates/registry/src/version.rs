@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 /// A tag that holds a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionTag {
+    /// As the registry has it.
     pub text: String,
     prefix: String,
     numbers: Vec<u64>,
@@ -90,7 +91,9 @@ impl VersionTag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VersionStep {
+    /// The first two numbers are the same.
     Patch,
+    /// The first number is the same.
     Minor,
     /// The application may change its data for good; the release notes say how.
     Major,
@@ -121,7 +124,9 @@ impl VersionStep {
 /// A newer version that one update can lead to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NewerVersion {
+    /// What an update writes behind the image's name.
     pub tag: String,
+    /// How far it is from the version in use.
     pub step: VersionStep,
 }
 

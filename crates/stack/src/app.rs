@@ -20,11 +20,13 @@ pub struct AppFile {
     /// Where it runs: the host name of a node, or `LABEL=VALUE` of node labels; anywhere without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Values of the stack's variables, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
     /// Images that replace those of the stack, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+    /// What its requests must pass at the edge.
     #[serde(default, skip_serializing_if = "is_default")]
     pub edge: EdgeSettings,
 }

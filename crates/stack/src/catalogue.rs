@@ -24,10 +24,15 @@ const MOST_REQUIRED: usize = 100;
 /// A stack of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CatalogueEntry {
+    /// Of its file, without `.yml`.
     pub name: String,
+    /// The product's own name.
     pub title: String,
+    /// What it is, in one line.
     pub description: String,
+    /// Where the application is documented.
     pub homepage: String,
+    /// What the operator is asked for.
     pub variables: Vec<Variable>,
 }
 

@@ -4,6 +4,7 @@ use matou_base::text::InvalidInput;
 
 /// What is wrong with a stack, a variable or an application's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum StackError {
     #[error("{file}:{line}: {message}")]
     At {

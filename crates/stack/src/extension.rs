@@ -9,12 +9,17 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
+    /// As it stands in the file: `${NAME}`.
     pub name: String,
+    /// What it is for, in one sentence.
     #[serde(default)]
     pub help: String,
+    /// The value where none is given.
     pub default: Option<String>,
+    /// The stack can't be deployed without it.
     #[serde(default)]
     pub required: bool,
+    /// What a value must be.
     #[serde(default, rename = "type")]
     pub kind: VariableKind,
 }
@@ -24,10 +29,12 @@ pub struct Variable {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VariableKind {
+    /// Anything in one line.
     #[default]
     Text,
     /// A host name.
     Domain,
+    /// An address of mail.
     Email,
     /// Digits.
     Number,
@@ -100,11 +107,13 @@ fn is_memory_size(text: &str) -> bool {
 pub struct SecretSpec {
     /// As under `secrets:` of the file.
     pub name: String,
+    /// What it is for, in one sentence.
     #[serde(default)]
     pub help: String,
     /// Characters, without the prefix.
     #[serde(default = "default_secret_length")]
     pub length: usize,
+    /// The characters it is made of.
     #[serde(default)]
     pub alphabet: Alphabet,
     /// Stands before the random part, as `base64:`.
@@ -140,6 +149,7 @@ pub enum Alphabet {
 pub struct Dump {
     /// The service in whose container it runs.
     pub service: String,
+    /// The database's kind; none with commands of its own.
     #[serde(default)]
     pub engine: Option<DumpEngine>,
     /// Database to dump; all when there is none.
@@ -174,10 +184,15 @@ impl Dump {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DumpEngine {
+    /// MariaDB; dumped as MySQL is.
     Mariadb,
+    /// MySQL, by `mariadb-dump` or `mysqldump`.
     Mysql,
+    /// PostgreSQL, by `pg_dump`, or `pg_dumpall` for all databases.
     Postgresql,
+    /// MongoDB, by `mongodump`.
     Mongodb,
+    /// SQLite, by `sqlite3` where the service runs.
     Sqlite,
 }
 
@@ -186,6 +201,7 @@ pub enum DumpEngine {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackupSpec {
+    /// Databases that are dumped before.
     #[serde(default)]
     pub dumps: Vec<Dump>,
     /// Patterns of restic that are left out, as `cache/*`.
@@ -201,8 +217,10 @@ pub struct BackupSpec {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpCheck {
+    /// What is asked for.
     #[serde(default = "default_check_path")]
     pub path: String,
+    /// The HTTP status codes of an application that is well.
     #[serde(default = "default_check_status")]
     pub status: Vec<u16>,
     /// Seconds that the first answer may take after a deploy.
@@ -237,22 +255,28 @@ impl Default for HttpCheck {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
+    /// The product's own name.
     #[serde(default)]
     pub title: String,
+    /// What it is, in one line.
     #[serde(default)]
     pub description: String,
     /// Where the application is documented.
     #[serde(default)]
     pub homepage: String,
+    /// What the operator is asked for.
     #[serde(default)]
     pub variables: Vec<Variable>,
+    /// Passwords and keys that are generated.
     #[serde(default)]
     pub secrets: Vec<SecretSpec>,
+    /// What belongs to a backup beside the volumes.
     #[serde(default)]
     pub backup: BackupSpec,
     /// What the operator must know when restoring.
     #[serde(default)]
     pub restore: String,
+    /// How its answer is judged; `GET /` with 200 where it is not said.
     #[serde(default)]
     pub check: Option<HttpCheck>,
     /// Files beside the stack file are written by matou from the fleet when it is deployed.

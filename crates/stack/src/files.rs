@@ -83,13 +83,16 @@ fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> 
 pub struct NeededConfig {
     /// As Swarm knows it, with a hash of the content.
     pub name: String,
+    /// The content of the file, at most 1000 KiB.
     pub content: Vec<u8>,
 }
 
 /// A Swarm secret whose value stands in a file of the operator.
 #[derive(Debug, Clone)]
 pub struct FileSecret {
+    /// As Swarm knows it.
     pub name: String,
+    /// The content of the file.
     pub value: SecretString,
 }
 

@@ -6,6 +6,7 @@
 
 /// Why a value can't be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "its sentences say it")]
 pub enum InterpolationError {
     #[error("the variable {name} is required{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
     Required { name: String, message: String },

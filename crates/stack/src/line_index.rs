@@ -17,7 +17,7 @@ pub(super) struct LineIndex {
 
 impl LineIndex {
     /// Indexes a document. One that is not valid YAML is indexed up to the error.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut places = Self::default();
         let mut events = Parser::new_from_str(text);
         while let Some(Ok((event, span))) = events.next() {
@@ -36,7 +36,7 @@ impl LineIndex {
 
     /// Returns the line of a key or item, by the keys and indices that lead to it. For what is not
     /// in the file itself (an alias, a merge), it returns the line of the nearest parent.
-    pub fn line_of(&self, path: &[&str]) -> usize {
+    pub(super) fn line_of(&self, path: &[&str]) -> usize {
         let mut at = 0;
         for name in path {
             match self.inside.get(&(at, (*name).into())) {

@@ -17,16 +17,20 @@ use matou_config::find_nearest_name;
 pub enum LintSeverity {
     /// It can't be deployed, or not as it is meant.
     Error,
+    /// It can be deployed; there is something better.
     Warning,
 }
 
 /// Something in a stack file that is wrong, or should be better.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LintFinding {
+    /// How bad it is.
     pub severity: LintSeverity,
+    /// Path of the stack file.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
+    /// What is wrong, and what to write instead.
     pub message: String,
 }
 

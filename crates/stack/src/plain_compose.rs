@@ -24,6 +24,7 @@ const DROPPED_KEYS: [&str; 6] = [
 /// A compose file for one host, and what has to lie beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlainComposeFile {
+    /// The file's text.
     pub yaml: String,
     /// Names of volumes as the engine knew them; each is the folder `volumes/NAME`.
     pub volumes: Vec<String>,

@@ -64,10 +64,13 @@ const TYPED_KEYS: [&str; 21] = [
 /// What a stack is rendered for.
 #[derive(Debug, Clone)]
 pub struct RenderTarget<'a> {
+    /// Where volumes are.
     pub storage: &'a StorageConfig,
+    /// Entry points and the certificate resolver.
     pub edge: &'a EdgeConfig,
     /// The version in use of each generated secret; the first where there is none.
     pub secrets: BTreeMap<String, u32>,
+    /// What the application's requests must pass at the edge.
     pub edge_settings: EdgeSettings,
     /// Images in the place of those of the file, by service.
     pub images: BTreeMap<String, String>,
@@ -105,15 +108,19 @@ impl<'a> RenderTarget<'a> {
 /// A stack, ready for the engine.
 #[derive(Debug, Clone, Default)]
 pub struct RenderedStack {
+    /// What `docker stack deploy` reads.
     pub yaml: String,
+    /// In the order of the file.
     pub services: Vec<RenderedService>,
     /// What is not as it should be.
     pub findings: Vec<LintFinding>,
     /// What was changed in the file on the way; a sentence each.
     pub notes: Vec<String>,
+    /// The volumes, and how they are mounted.
     pub volumes: StackVolumes,
     /// Swarm configs and secrets with the content of files.
     pub configs: Vec<NeededConfig>,
+    /// Swarm secrets with the content of files.
     pub file_secrets: Vec<FileSecret>,
     /// Secrets that are generated when they do not exist yet.
     pub secrets: Vec<NeededSecret>,
@@ -134,7 +141,9 @@ pub struct RenderedStack {
 /// A generated secret that a stack needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeededSecret {
+    /// What it is made like.
     pub spec: SecretSpec,
+    /// Counted from 1; a changed value is a new version.
     pub version: u32,
     /// As Swarm knows it.
     pub swarm_name: String,
@@ -145,6 +154,7 @@ pub struct NeededSecret {
 pub struct RenderedService {
     /// Without the application's name.
     pub name: String,
+    /// With its tag.
     pub image: String,
     /// `None` for a global service.
     pub replicas: Option<u64>,
@@ -154,6 +164,7 @@ pub struct RenderedService {
     pub hash: String,
     /// Labels and environment, for comparing.
     pub labels: Labels,
+    /// The variables of its containers.
     pub environment: Labels,
 }
 

@@ -60,7 +60,7 @@ pub(super) fn service_requirements(
 }
 
 /// An amount of memory as Docker reads it, `512M`, in bytes.
-pub fn parse_memory_amount(amount: &str) -> Option<u64> {
+pub(super) fn parse_memory_amount(amount: &str) -> Option<u64> {
     let digits = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match amount[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 0,

@@ -24,6 +24,7 @@ pub struct RouterTarget<'a> {
 /// The migrated labels of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MigratedLabels {
+    /// For Traefik 3.
     pub labels: Labels,
     /// What has no equivalent in Traefik 3, and what to do about it; a sentence each.
     pub notes: Vec<String>,

@@ -25,7 +25,9 @@ pub struct StackVolumes {
 pub struct VolumeDefinition {
     /// As the engine names it.
     pub name: String,
+    /// `local`, or a plugin.
     pub driver: String,
+    /// The driver's.
     pub options: BTreeMap<String, String>,
 }
 

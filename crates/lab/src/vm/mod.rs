@@ -33,6 +33,7 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(420);
 /// What virtual machines are made like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VmOptions {
+    /// What they boot.
     pub release: DebianRelease,
     /// MiB.
     pub memory: u32,
