@@ -246,7 +246,7 @@ const REAL: [&str; 17] = [
 ];
 
 /// Programs that only say what they were asked: `tests/files/scripts/program.sh`.
-const RECORDED: [&str; 31] = [
+const RECORDED: [&str; 34] = [
     "lsblk",
     "wipefs",
     "pvs",
@@ -278,6 +278,9 @@ const RECORDED: [&str; 31] = [
     "dd",
     "mke2fs",
     "sync",
+    "docker",
+    "curl",
+    "sleep",
 ];
 
 /// Places outside its arguments that a script writes to: in the test they are below its folder.
@@ -860,6 +863,36 @@ fn a_node_is_isolated_once() {
         case("closed, and looked at", &[ROUTE, CLOSED], &["look"], 0, &[], "closed\n"),
         case("no way out", &[("route", "")], close, 0, &[], "nothing gets out"),
         case("the rule is refused", &[ROUTE, ("fails", "4 iptables -I*\n")], close, 4, &add, ""),
+    ];
+    for case in cases {
+        case.check_again(&scripts, &[]);
+    }
+}
+
+#[test]
+fn a_join_of_the_swarm_that_the_engine_goes_on_with_is_waited_for() {
+    const SLOW: (&str, &str) = ("refused", "Timeout was reached before node joined.\n");
+    let scripts = ["lab/scripts/join_swarm.sh"];
+    let ask = [
+        "curl -sS --fail-with-body --unix-socket /var/run/docker.sock \
+         -H Content-Type: application/json --data @- http://docker/swarm/join",
+    ];
+    let args = &["10.0.0.2", "10.0.0.1"][..];
+    let case = |name, there, code, changes, said| Case {
+        name,
+        there,
+        args,
+        code,
+        changes,
+        said,
+    };
+    #[rustfmt::skip]
+    let cases = [
+        case("in it", &[("swarm", "active\n")][..], 0, &[][..], ""),
+        case("joins", &[("swarm", "inactive\nactive\n")], 0, &ask, ""),
+        case("takes its time", &[("swarm", "inactive\npending\npending\nactive\n"), SLOW], 0, &ask, ""),
+        case("never comes", &[("swarm", "inactive\npending\n"), SLOW], 1, &ask, "Timeout was reached"),
+        case("is refused", &[("swarm", "inactive\n"), ("refused", "wrong token\n")], 1, &ask, "wrong token"),
     ];
     for case in cases {
         case.check_again(&scripts, &[]);
