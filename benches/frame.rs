@@ -10,7 +10,13 @@ fn frame(c: &mut Criterion) {
         let mut app = fixture::large_example_app();
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
         c.bench_function(&format!("frame {width}x{height}"), |b| {
-            b.iter(|| terminal.draw(|f| view(&mut app, f)).map(|_| ()));
+            b.iter(|| {
+                terminal
+                    .draw(|f| {
+                        view(&app, f);
+                    })
+                    .map(|_| ())
+            });
         });
     }
     let mut app = fixture::large_example_app();

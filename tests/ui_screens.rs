@@ -46,7 +46,11 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
 
 fn buffer(app: &mut App, (width, height): (u16, u16)) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
-    terminal.draw(|f| view(app, f)).expect("drawn");
+    let mut layout = None;
+    terminal
+        .draw(|f| layout = Some(view(app, f)))
+        .expect("drawn");
+    app.take_layout(layout.expect("a layout"));
     terminal.backend().buffer().clone()
 }
 
@@ -898,7 +902,11 @@ fn every_scene_at_every_size() {
             let mut app = scene(THEME);
             let (width, height) = size;
             let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a backend");
-            terminal.draw(|f| view(&mut app, f)).expect("drawn");
+            let mut layout = None;
+            terminal
+                .draw(|f| layout = Some(view(&app, f)))
+                .expect("drawn");
+            app.take_layout(layout.expect("a layout"));
             insta::assert_snapshot!(format!("{name}_{width}x{height}"), terminal.backend());
         }
     }

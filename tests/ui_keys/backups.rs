@@ -163,7 +163,11 @@ fn ten_thousand_snapshots_are_no_pause() {
     let begun = now();
     for _ in 0..20 {
         press(&mut app, 'j');
-        terminal.draw(|f| view(&mut app, f)).expect("drawn");
+        let mut layout = None;
+        terminal
+            .draw(|f| layout = Some(view(&app, f)))
+            .expect("drawn");
+        app.take_layout(layout.expect("a layout"));
     }
     let each = now().saturating_sub(begun) / 20;
     eprintln!(

@@ -66,7 +66,11 @@ impl Console {
 
     fn screen_of(&mut self, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a backend");
-        terminal.draw(|f| view(&mut self.0, f)).expect("drawn");
+        let mut layout = None;
+        terminal
+            .draw(|f| layout = Some(view(&self.0, f)))
+            .expect("drawn");
+        self.0.take_layout(layout.expect("a layout"));
         terminal.backend().to_string()
     }
 

@@ -66,7 +66,7 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
     let mut signals = ui::terminal::watch_signals()?;
     let mut screen = Screen::enter(&config.theme)?;
     // The first frame needs no network.
-    screen.draw(|frame| ui::view(&mut app, frame))?;
+    screen.draw(&mut app)?;
 
     let (updates, mut readings) = mpsc::channel(QUEUE_CAPACITY);
     let collectors = Collectors::start(&fleet.nodes, Some(outside), Some(config.clone()), updates);
@@ -95,7 +95,7 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
                 ConsoleSignal::Panic => panic!("asked to by SIGUSR1"),
             },
             () = tokio::time::sleep_until(frame_due), if dirty => {
-                screen.draw(|frame| ui::view(&mut app, frame))?;
+                screen.draw(&mut app)?;
                 drawn = Instant::now();
                 dirty = false;
             }

@@ -184,8 +184,8 @@ fn turn_tab(app: &mut App, forward: bool) {
 
 fn half_page_rows(app: &App) -> isize {
     let area = match app.focus {
-        Focus::List => app.focused_list().area,
-        Focus::Detail => app.detail_area,
+        Focus::List => app.layout.lists[app.pane.index()].area,
+        Focus::Detail => app.layout.detail,
     };
     (isize::try_from(area.height).unwrap_or(0) / 2).max(1)
 }
@@ -215,8 +215,9 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
         return;
     }
     let last = app
+        .layout
         .detail_lines
-        .saturating_sub(usize::from(app.detail_area.height));
+        .saturating_sub(usize::from(app.layout.detail.height));
     app.detail_top = app.detail_top.saturating_add_signed(by).min(last);
 }
 

@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
+use super::layout::BrowserLayout;
 use super::msg::{Effect, SnapshotAnswer, SnapshotQuery, Ticket};
 use super::panes::{RowKind, wrap_text};
 use super::state::{App, Tab};
@@ -138,6 +139,27 @@ impl SnapshotBrowser {
             (Some(s), _) => (&mut s.at, &mut s.top),
             (None, Some(f)) => (&mut f.at, &mut f.top),
             (None, None) => (&mut self.at, &mut self.top),
+        }
+    }
+
+    /// The same, to be read.
+    fn list_position(&self) -> (usize, usize) {
+        match (&self.search, self.folders.last()) {
+            (Some(s), _) => (s.at, s.top),
+            (None, Some(f)) => (f.at, f.top),
+            (None, None) => (self.at, self.top),
+        }
+    }
+
+    /// Takes what was visible of it.
+    pub(super) fn take_layout(&mut self, drawn: BrowserLayout) {
+        match (drawn, &mut self.file) {
+            (BrowserLayout::File { top }, Some((_, shown))) => *shown = top,
+            (BrowserLayout::Entries { at, top }, None) => {
+                let (selected, first) = self.list_position_mut();
+                (*selected, *first) = (at, top);
+            }
+            _ => {}
         }
     }
 
@@ -308,7 +330,9 @@ fn handle_browser_key(
         return BrowserOutcome::Handled;
     }
     if let Some((entry, top)) = &mut browser.file {
-        let page = usize::from(app.detail_area.height).saturating_sub(2).max(1);
+        let page = usize::from(app.layout.detail.height)
+            .saturating_sub(2)
+            .max(1);
         match key.code {
             KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => browser.file = None,
             KeyCode::Char('r') => return BrowserOutcome::Restore(entry.path.clone()),
@@ -323,7 +347,9 @@ fn handle_browser_key(
         return BrowserOutcome::Handled;
     }
     let count = count_browser_entries(app, browser);
-    let page = usize::from(app.detail_area.height).saturating_sub(2).max(1);
+    let page = usize::from(app.layout.detail.height)
+        .saturating_sub(2)
+        .max(1);
     let at = *browser.list_position_mut().0;
     let selected = browser_entry_at(app, browser, at);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -393,12 +419,9 @@ fn leave_browser_folder(browser: &mut SnapshotBrowser) -> BrowserOutcome {
     }
 }
 
-/// Draws the tab.
-pub(super) fn draw_browser(app: &mut App, frame: &mut Frame, area: Rect) {
-    let Some(mut browser) = app.browser.take() else {
-        return;
-    };
-    app.detail_lines = 0;
+/// Draws the tab. Returns what is visible of a list, or of a file.
+pub(super) fn draw_browser(app: &App, frame: &mut Frame, area: Rect) -> Option<BrowserLayout> {
+    let browser = app.browser.as_ref()?;
     let theme = app.theme;
     let mut title = theme.drawable_text(&clean_line(&browser.title()));
     if browser.search.as_ref().is_some_and(|s| s.typing) {
@@ -414,15 +437,20 @@ pub(super) fn draw_browser(app: &mut App, frame: &mut Frame, area: Rect) {
         height: area.height.saturating_sub(1),
         ..area
     };
-    if browser.file.is_some() {
-        draw_file_preview(app, &mut browser, frame, body);
-    } else {
-        draw_browser_entries(app, &mut browser, frame, body);
+    match &browser.file {
+        Some((entry, top)) => draw_file_preview(app, browser, entry, *top, frame, body),
+        None => draw_browser_entries(app, browser, frame, body),
     }
-    app.browser = Some(browser);
 }
 
-fn draw_browser_text(app: &App, frame: &mut Frame, area: Rect, text: &str, style: Style) {
+/// Draws a sentence in the place of a list or a file.
+fn draw_browser_text(
+    app: &App,
+    frame: &mut Frame,
+    area: Rect,
+    text: &str,
+    style: Style,
+) -> Option<BrowserLayout> {
     let lines = wrap_text(
         &app.theme.drawable_text(&clean_line(text)),
         area.width.into(),
@@ -432,9 +460,15 @@ fn draw_browser_text(app: &App, frame: &mut Frame, area: Rect, text: &str, style
             .buffer_mut()
             .set_stringn(area.x, y, line, area.width.into(), style);
     }
+    None
 }
 
-fn draw_browser_entries(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame, area: Rect) {
+fn draw_browser_entries(
+    app: &App,
+    browser: &SnapshotBrowser,
+    frame: &mut Frame,
+    area: Rect,
+) -> Option<BrowserLayout> {
     let theme = app.theme;
     let typing = browser.search.as_ref().is_some_and(|s| s.typing);
     let (entries, left_out): (&[SnapshotEntry], u64) = match &browser_content(app, browser) {
@@ -463,29 +497,30 @@ fn draw_browser_entries(app: &App, browser: &mut SnapshotBrowser, frame: &mut Fr
         };
         return draw_browser_text(app, frame, area, text, theme.dim());
     }
-    draw_entry_list(app, browser, entries, left_out, frame, area);
+    draw_entry_list(app, browser, entries, left_out, frame, area)
 }
 
 fn draw_entry_list(
     app: &App,
-    browser: &mut SnapshotBrowser,
+    browser: &SnapshotBrowser,
     entries: &[SnapshotEntry],
     left_out: u64,
     frame: &mut Frame,
     area: Rect,
-) {
+) -> Option<BrowserLayout> {
     let theme = app.theme;
     let whole = browser.search.is_some() || browser.folders.is_empty();
     let more = u16::from(left_out > 0);
     let height = usize::from(area.height.saturating_sub(more)).max(1);
-    let (at, top) = browser.list_position_mut();
-    *at = (*at).min(entries.len().saturating_sub(1));
-    if *at < *top {
-        *top = *at;
-    } else if *at >= *top + height {
-        *top = *at + 1 - height;
-    }
-    let (at, top) = (*at, *top);
+    let (at, top) = browser.list_position();
+    let at = at.min(entries.len().saturating_sub(1));
+    let top = if at < top {
+        at
+    } else if at >= top + height {
+        at + 1 - height
+    } else {
+        top
+    };
     let focused = app.focus == super::state::Focus::Detail;
     for (y, (i, entry)) in (area.y..area.bottom().saturating_sub(more))
         .zip(entries.iter().enumerate().skip(top).take(height))
@@ -508,6 +543,7 @@ fn draw_entry_list(
             .buffer_mut()
             .set_stringn(area.x, y, text, area.width.into(), theme.changed());
     }
+    Some(BrowserLayout::Entries { at, top })
 }
 
 fn entry_line(app: &App, entry: &SnapshotEntry, whole: bool, columns: usize) -> Line<'static> {
@@ -541,17 +577,22 @@ fn entry_line(app: &App, entry: &SnapshotEntry, whole: bool, columns: usize) -> 
     ])
 }
 
-fn draw_file_preview(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame, area: Rect) {
+/// Draws the beginning of a file, from line `top` on.
+fn draw_file_preview(
+    app: &App,
+    browser: &SnapshotBrowser,
+    entry: &SnapshotEntry,
+    top: usize,
+    frame: &mut Frame,
+    area: Rect,
+) -> Option<BrowserLayout> {
     let theme = app.theme;
     let look = browser.needed_query();
-    let Some((entry, top)) = &mut browser.file else {
-        return;
-    };
     let preview = match look.and_then(|l| app.query_cache.get(&l)) {
         None => return draw_browser_text(app, frame, area, "reading …", theme.dim()),
         Some(Err(reason)) => return draw_browser_text(app, frame, area, reason, theme.removed()),
         Some(Ok(SnapshotAnswer::Head(preview))) => preview,
-        Some(Ok(_)) => return,
+        Some(Ok(_)) => return None,
     };
     if preview.head.contains(&0) {
         let text = format!(
@@ -565,8 +606,8 @@ fn draw_file_preview(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame
     let height = usize::from(area.height);
     let note = preview_end_note(preview, entry);
     let total = lines.len() + usize::from(note.is_some());
-    *top = (*top).min(total.saturating_sub(height));
-    for (y, i) in (area.y..area.bottom()).zip(*top..total) {
+    let top = top.min(total.saturating_sub(height));
+    for (y, i) in (area.y..area.bottom()).zip(top..total) {
         let (line, style) = match lines.get(i) {
             Some(line) => (theme.drawable_text(&clean_line(line)), Style::new()),
             None => (note.clone().unwrap_or_default(), theme.dim()),
@@ -575,6 +616,7 @@ fn draw_file_preview(app: &App, browser: &mut SnapshotBrowser, frame: &mut Frame
             .buffer_mut()
             .set_stringn(area.x, y, line, area.width.into(), style);
     }
+    Some(BrowserLayout::File { top })
 }
 
 fn preview_end_note(preview: &FilePreview, entry: &SnapshotEntry) -> Option<String> {

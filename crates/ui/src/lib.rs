@@ -21,6 +21,7 @@ mod browser;
 pub mod fixture;
 mod jobs;
 pub mod keymap;
+mod layout;
 mod log;
 pub mod msg;
 mod overlays;
@@ -33,6 +34,7 @@ mod view;
 
 pub use access::AccessView;
 pub use keymap::KeyMap;
+pub use layout::{Layout, LogLayout};
 pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
 pub use msg::{Effect, Msg};
 pub use state::{App, AppInit, Pane};

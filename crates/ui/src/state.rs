@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::access::AccessView;
 use super::browser::{SnapshotBrowser, SnapshotQueryCache};
 use super::jobs::JobList;
 use super::keymap::KeyMap;
+use super::layout::Layout;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlays::Overlay;
@@ -119,8 +119,6 @@ pub(super) struct PaneList {
     /// First visible row.
     pub top: usize,
     pub filter: Input,
-    /// Where it was drawn last, for the mouse.
-    pub area: Rect,
 }
 
 impl PaneList {
@@ -151,14 +149,16 @@ impl PaneList {
         }
     }
 
-    /// Scrolls so that the selection is among `height` visible rows.
-    pub(super) fn scroll_into_view(&mut self, height: usize) {
-        if self.at < self.top {
-            self.top = self.at;
+    /// Returns the first of `height` visible rows, so that the selection is among them.
+    pub(super) fn visible_top(&self, height: usize) -> usize {
+        let top = if self.at < self.top {
+            self.at
         } else if height > 0 && self.at >= self.top + height {
-            self.top = self.at + 1 - height;
-        }
-        self.top = self.top.min(self.rows.len().saturating_sub(height));
+            self.at + 1 - height
+        } else {
+            self.top
+        };
+        top.min(self.rows.len().saturating_sub(height))
     }
 }
 
@@ -220,7 +220,6 @@ pub struct App {
     pub(super) log_memory: usize,
     pub(super) zone: TimeZone,
     pub(super) now: Timestamp,
-    pub(super) size: (u16, u16),
 
     pub(super) pane: Pane,
     pub(super) focus: Focus,
@@ -231,11 +230,10 @@ pub struct App {
     pub(super) opened: Vec<String>,
     /// The filter of the focused list is being typed.
     pub(super) filtering: bool,
+    /// The first visible line of the detail.
     pub(super) detail_top: usize,
-    /// Number of lines of the detail as drawn last, and where it was drawn.
-    pub(super) detail_lines: usize,
-    pub(super) detail_area: Rect,
-    pub(super) tab_areas: Vec<(Rect, Tab)>,
+    /// What is where, as drawn last.
+    pub(super) layout: Layout,
 
     pub(super) overlays: Vec<Overlay>,
     pub(super) log: Option<FollowedLog>,
@@ -275,7 +273,6 @@ impl App {
             log_memory: init.log_memory,
             zone: init.zone,
             now: init.now,
-            size: (0, 0),
             pane: Pane::Services,
             focus: Focus::List,
             tab: Tab::Overview,
@@ -284,9 +281,7 @@ impl App {
             opened: Vec::new(),
             filtering: false,
             detail_top: 0,
-            detail_lines: 0,
-            detail_area: Rect::default(),
-            tab_areas: Vec::new(),
+            layout: Layout::default(),
             overlays: Vec::new(),
             log: None,
             access: None,
@@ -426,10 +421,5 @@ impl App {
         } else {
             Tab::Overview
         }
-    }
-
-    /// Returns whether both sides are shown beside each other.
-    pub(super) fn is_wide(&self) -> bool {
-        self.size.0 >= 100 && !self.zoom
     }
 }

@@ -17,13 +17,16 @@ use crossterm::terminal::{
     disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
+use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
-use ratatui::{Frame, Terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::layout::Layout;
+use crate::state::App;
+use crate::view::view;
 use matou_config::{NotifyMethod, ThemeConfig};
 
 /// Longest text in bytes that is copied; many terminals take no more.
@@ -146,8 +149,10 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> Result<()> {
-        self.terminal.draw(view)?;
+    pub fn draw(&mut self, app: &mut App) -> Result<()> {
+        let mut layout = Layout::default();
+        self.terminal.draw(|frame| layout = view(app, frame))?;
+        app.take_layout(layout);
         Ok(())
     }
 

@@ -548,18 +548,18 @@ fn handle_mouse_event(app: &mut App, mouse: MouseEvent) {
     let at = Position::new(mouse.column, mouse.row);
     let pane = Pane::ALL
         .into_iter()
-        .find(|p| app.lists[p.index()].area.contains(at));
+        .find(|p| app.layout.lists[p.index()].area.contains(at));
     match (by, pane) {
         (Some(by), Some(pane)) => app.lists[pane.index()].move_by(by),
         (Some(by), None) => actions::scroll_detail(app, by),
         (None, Some(pane)) => click_list_row(app, pane, at),
         (None, None) => {
-            let tab = app.tab_areas.iter().find(|(area, _)| area.contains(at));
+            let tab = app.layout.tabs.iter().find(|(area, _)| area.contains(at));
             if let Some((_, tab)) = tab {
                 app.tab = *tab;
                 app.detail_top = 0;
             }
-            if app.detail_area.contains(at) {
+            if app.layout.detail.contains(at) {
                 app.focus = Focus::Detail;
             }
         }
@@ -570,10 +570,11 @@ fn click_list_row(app: &mut App, pane: Pane, at: Position) {
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
+    let area = app.layout.lists[pane.index()].area;
     let list = &mut app.lists[pane.index()];
     // The first line of the area is the title.
-    let row = usize::from(at.y.saturating_sub(list.area.y + 1)) + list.top;
-    if at.y > list.area.y && row < list.rows.len() {
+    let row = usize::from(at.y.saturating_sub(area.y + 1)) + list.top;
+    if at.y > area.y && row < list.rows.len() {
         let again = list.at == row;
         list.select_row(row);
         if again {

@@ -8,6 +8,7 @@ use ratatui::widgets::Block;
 
 use super::jobs::JobView;
 use super::keymap::Action;
+use super::layout::Layout;
 use super::log::LogStyle;
 use super::panes::{self, RowKind};
 use super::state::{App, Focus, Pane, Tab};
@@ -19,20 +20,29 @@ use matou_base::text::{
 /// The smallest screen with room for a pane.
 const SMALLEST_SCREEN: (u16, u16) = (40, 10);
 
+/// Columns of a screen with room for both sides.
+const WIDE_SCREEN: u16 = 100;
+
 /// Columns of the left side, when both sides are shown.
 const LEFT_COLUMNS: u16 = 42;
 
-/// Draws everything.
-pub fn view(app: &mut App, frame: &mut Frame) {
+/// Draws everything. Returns what is where.
+pub fn view(app: &App, frame: &mut Frame) -> Layout {
     let area = frame.area();
-    app.size = (area.width, area.height);
+    let mut layout = Layout {
+        detail_top: app.detail_top,
+        ..Layout::default()
+    };
+    for pane in Pane::ALL {
+        layout.lists[pane.index()].top = app.lists[pane.index()].top;
+    }
     if area.width < SMALLEST_SCREEN.0 || area.height < SMALLEST_SCREEN.1 {
         let text = format!("matou needs {}x{}", SMALLEST_SCREEN.0, SMALLEST_SCREEN.1);
         let line = Line::raw(truncate_to_width(&text, area.width.into(), "").into_owned());
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &line, area.width);
-        return;
+        return layout;
     }
     let job = app.jobs.newest_running().is_some();
     let footer = 1 + u16::from(job);
@@ -42,7 +52,7 @@ pub fn view(app: &mut App, frame: &mut Frame) {
         height: area.height - 1 - footer,
         ..area
     };
-    self::draw_body(app, frame, body);
+    draw_body(app, &mut layout, frame, body);
     if let Some(current) = app.jobs.newest_running() {
         let line = Rect {
             y: area.bottom() - 2,
@@ -57,11 +67,10 @@ pub fn view(app: &mut App, frame: &mut Frame) {
         ..area
     };
     draw_last_line(app, frame, last);
-    let mut overlays = std::mem::take(&mut app.overlays);
-    for overlay in &mut overlays {
-        overlay.draw(app, frame, area);
+    for overlay in &app.overlays {
+        layout.overlays.push(overlay.draw(app, frame, area));
     }
-    app.overlays = overlays;
+    layout
 }
 
 fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
@@ -129,13 +138,9 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
         .set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-fn draw_body(app: &mut App, frame: &mut Frame, area: Rect) {
-    for list in &mut app.lists {
-        list.area = Rect::default();
-    }
-    app.detail_area = Rect::default();
-    app.tab_areas.clear();
-    if app.is_wide() {
+fn draw_body(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
+    // Both sides are shown beside each other.
+    if area.width >= WIDE_SCREEN && !app.zoom {
         let left = Rect {
             width: LEFT_COLUMNS.min(area.width / 2),
             ..area
@@ -145,15 +150,14 @@ fn draw_body(app: &mut App, frame: &mut Frame, area: Rect) {
             width: area.width - left.width,
             ..area
         };
-        draw_panes(app, frame, left);
-        draw_detail(app, frame, right);
+        draw_panes(app, layout, frame, left);
+        draw_detail(app, layout, frame, right);
     } else if app.focus == Focus::Detail {
-        draw_detail(app, frame, area);
+        draw_detail(app, layout, frame, area);
     } else if app.zoom {
-        let pane = app.pane;
-        draw_pane(app, pane, frame, area);
+        draw_pane(app, app.pane, layout, frame, area);
     } else {
-        draw_panes(app, frame, area);
+        draw_panes(app, layout, frame, area);
     }
 }
 
@@ -184,20 +188,20 @@ fn pane_heights(app: &App, height: u16) -> [u16; 5] {
     heights
 }
 
-fn draw_panes(app: &mut App, frame: &mut Frame, area: Rect) {
+fn draw_panes(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let mut y = area.y;
     let heights = pane_heights(app, area.height);
     for (pane, height) in Pane::ALL.into_iter().zip(heights) {
         let height = height.min(area.bottom().saturating_sub(y));
         let place = Rect { y, height, ..area };
         if height > 0 {
-            draw_pane(app, pane, frame, place);
+            draw_pane(app, pane, layout, frame, place);
         }
         y += height;
     }
 }
 
-fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
+fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let at = pane.index();
     let focused = app.pane == pane && app.focus == Focus::List;
@@ -215,7 +219,7 @@ fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
         false => format!(" {} of {} ", shown.rows.len(), shown.total),
     };
     let border = theme.border();
-    app.lists[at].area = area;
+    layout.lists[at].area = area;
     if area.height < 3 {
         // Folded: the title alone.
         let room = usize::from(area.width).saturating_sub(2 + display_width(&count));
@@ -244,8 +248,8 @@ fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let height = usize::from(inner.height);
-    app.lists[at].scroll_into_view(height);
-    let shown = &app.lists[at];
+    let top = shown.visible_top(height);
+    layout.lists[at].top = top;
     if shown.rows.is_empty() {
         let text = theme.drawable_text(&clean_line(&panes::empty_pane_text(app, pane)));
         let lines = panes::wrap_text(&text, inner.width.into());
@@ -256,9 +260,7 @@ fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
         }
         return;
     }
-    for (y, (i, row)) in
-        (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(shown.top))
-    {
+    for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top)) {
         let line = panes::row_line(app, row, inner.width.into());
         frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
         if i == shown.at && app.pane == pane {
@@ -271,7 +273,7 @@ fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
             frame.buffer_mut().set_style(place, style);
         }
     }
-    let hidden = shown.rows.len().saturating_sub(shown.top + height);
+    let hidden = shown.rows.len().saturating_sub(top + height);
     if hidden > 0 {
         let more = format!(" {hidden} more ");
         let x = inner.right().saturating_sub(more.len() as u16);
@@ -281,7 +283,7 @@ fn draw_pane(app: &mut App, pane: Pane, frame: &mut Frame, area: Rect) {
     }
 }
 
-fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
+fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
     let style = if focused { theme.focus() } else { theme.dim() };
@@ -305,7 +307,7 @@ fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
     for tab in app.tabs() {
         let text = format!(" {} ", tab.title());
         let place = Rect::new(x + 1, area.y, text.len() as u16, 1);
-        app.tab_areas.push((place, *tab));
+        layout.tabs.push((place, *tab));
         x += 1 + text.len() as u16;
         spans.push(Span::styled(theme.rule(), style));
         let tab_style = if *tab == shown {
@@ -333,7 +335,7 @@ fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
     }
     let inner = block.inner(area).inner(Margin::new(1, 0));
     frame.render_widget(block, area);
-    app.detail_area = inner;
+    layout.detail = inner;
     if logs {
         let style = LogStyle {
             error: theme.removed(),
@@ -343,15 +345,18 @@ fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
             colour: theme.colour,
             ascii: theme.ascii,
         };
-        if let Some(log) = &mut app.log {
-            log.view.draw(inner, frame.buffer_mut(), &style);
+        if let Some(log) = &app.log {
+            layout.log = Some(log.view.draw(inner, frame.buffer_mut(), &style));
         }
         return;
     }
     if shown == Tab::Access {
         let now = app.now;
-        match &mut app.access {
-            Some(access) => access.view.draw(inner, frame.buffer_mut(), theme, now),
+        match &app.access {
+            Some(access) => {
+                let height = access.view.draw(inner, frame.buffer_mut(), theme, now);
+                layout.access_height = Some(height);
+            }
             None => {
                 let text = match app.focused_list().selected_row() {
                     Some(_) => "no router of the edge leads here: it has no domain",
@@ -369,11 +374,10 @@ fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
         return;
     }
     if shown == Tab::Files {
-        super::browser::draw_browser(app, frame, inner);
+        layout.browser = super::browser::draw_browser(app, frame, inner);
         return;
     }
     if shown == Tab::Load {
-        app.detail_lines = 0;
         if let Some(RowKind::Node(at)) = app.selected_row().map(|r| &r.kind)
             && let Some(node) = app.fleet.nodes.get(*at)
         {
@@ -382,13 +386,14 @@ fn draw_detail(app: &mut App, frame: &mut Frame, area: Rect) {
         return;
     }
     let lines = panes::selected_detail(app, shown, inner.width.into());
-    app.detail_lines = lines.len();
+    layout.detail_lines = lines.len();
     let height = usize::from(inner.height);
-    app.detail_top = app.detail_top.min(lines.len().saturating_sub(height));
-    for (y, line) in (inner.y..inner.bottom()).zip(&lines[app.detail_top..]) {
+    let top = app.detail_top.min(lines.len().saturating_sub(height));
+    layout.detail_top = top;
+    for (y, line) in (inner.y..inner.bottom()).zip(&lines[top..]) {
         frame.buffer_mut().set_line(inner.x, y, line, inner.width);
     }
-    let hidden = lines.len().saturating_sub(app.detail_top + height);
+    let hidden = lines.len().saturating_sub(top + height);
     if hidden > 0 {
         let more = format!(" {hidden} more ");
         let x = inner.right().saturating_sub(more.len() as u16);

@@ -24,10 +24,10 @@ const METHOD: usize = 7;
 const TOOK: usize = 7;
 
 impl AccessView {
-    /// Draws it.
-    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) {
+    /// Draws it. Returns how many requests there is room for.
+    pub fn draw(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) -> usize {
         if area.height < 4 {
-            return;
+            return self.height;
         }
         self.draw_curves(area, buf, theme, now);
         let below = Rect {
@@ -39,22 +39,22 @@ impl AccessView {
         match (self.show_most_frequent, beside) {
             (None | Some(true), true) => {
                 let left = area.width - SIDE_COLUMNS - 2;
-                self.draw_requests(
-                    Rect {
-                        width: left,
-                        ..below
-                    },
-                    buf,
-                    theme,
-                );
                 let side = Rect {
                     x: area.x + left + 2,
                     width: SIDE_COLUMNS,
                     ..below
                 };
                 self.draw_most_frequent(side, buf, theme);
+                let requests = Rect {
+                    width: left,
+                    ..below
+                };
+                self.draw_requests(requests, buf, theme)
             }
-            (Some(true), false) => self.draw_most_frequent(below, buf, theme),
+            (Some(true), false) => {
+                self.draw_most_frequent(below, buf, theme);
+                self.height
+            }
             _ => self.draw_requests(below, buf, theme),
         }
     }
@@ -110,7 +110,8 @@ impl AccessView {
         }
     }
 
-    fn draw_requests(&mut self, area: Rect, buf: &mut Buffer, theme: Theme) {
+    /// Returns how many there is room for.
+    fn draw_requests(&self, area: Rect, buf: &mut Buffer, theme: Theme) -> usize {
         let columns = usize::from(area.width);
         // A whole address of IPv6 where there is room for it.
         let client = match columns {
@@ -129,7 +130,7 @@ impl AccessView {
             "address".to_owned(),
         ];
         buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
-        self.height = usize::from(area.height - 1);
+        let height = usize::from(area.height - 1);
         let rows = area.y + 1..area.bottom();
         if self.requests.count_kept() == 0 {
             let text = match (self.requests.is_empty(), self.end_reason()) {
@@ -141,9 +142,9 @@ impl AccessView {
             for (y, line) in rows.zip(crate::panes::wrap_text(&text, columns)) {
                 buf.set_stringn(area.x, y, line, columns, theme.dim());
             }
-            return;
+            return height;
         }
-        for (y, a) in rows.zip(self.requests.kept_from(self.first_visible())) {
+        for (y, a) in rows.zip(self.requests.kept_from(self.first_visible(height))) {
             buf.set_line(
                 area.x,
                 y,
@@ -151,6 +152,7 @@ impl AccessView {
                 area.width,
             );
         }
+        height
     }
 
     fn request_line(

@@ -34,7 +34,7 @@ pub struct AccessView {
     ended: Option<String>,
     pub(super) note: Option<String>,
     /// Requests visible when it was drawn last.
-    pub(super) height: usize,
+    pub(crate) height: usize,
     pub(super) zone: TimeZone,
 }
 
@@ -118,7 +118,7 @@ impl AccessView {
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('y') => {
                 return AccessOutcome::Copy(
-                    self.format_requests(self.first_visible(), self.height),
+                    self.format_requests(self.first_visible(self.height), self.height),
                 );
             }
             KeyCode::Char('o') => return AccessOutcome::Save(self.format_requests(0, usize::MAX)),
@@ -156,9 +156,9 @@ impl AccessView {
             .set_filter(AccessFilter::parse(self.query.value()));
     }
 
-    /// Returns the index of the first visible request among those that the filter keeps.
-    pub(super) fn first_visible(&self) -> usize {
-        let last = self.requests.count_kept().saturating_sub(self.height);
+    /// Returns the index of the first of `height` visible requests among those that the filter keeps.
+    pub(super) fn first_visible(&self, height: usize) -> usize {
+        let last = self.requests.count_kept().saturating_sub(height);
         match self.follow {
             true => last,
             false => self.requests.place_of_number(self.top).min(last),
@@ -168,7 +168,10 @@ impl AccessView {
     /// Scrolls by lines, which ends following; at the end it starts again.
     pub fn scroll_by(&mut self, by: isize) {
         let last = self.requests.count_kept().saturating_sub(self.height);
-        let place = self.first_visible().saturating_add_signed(by).min(last);
+        let place = self
+            .first_visible(self.height)
+            .saturating_add_signed(by)
+            .min(last);
         self.follow = by > 0 && place == last;
         self.top = self.requests.number_at(place).unwrap_or(0);
     }

@@ -12,6 +12,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::buffer::{LogBuffer, LogEntry};
 use super::level::{self, LogLevel};
+use crate::layout::LogLayout;
 use matou_base::text;
 use matou_model::LogLine;
 
@@ -52,9 +53,8 @@ pub struct LogView {
     /// Number of the hit that was jumped to.
     current: Option<u64>,
     ended: Option<String>,
-    /// Lines visible when it was drawn last.
-    height: usize,
-    visible: (u64, u64),
+    /// What was visible when it was drawn last.
+    drawn: LogLayout,
 }
 
 impl LogView {
@@ -71,8 +71,10 @@ impl LogView {
             typing: false,
             current: None,
             ended: None,
-            height: 1,
-            visible: (0, 0),
+            drawn: LogLayout {
+                height: 1,
+                visible: (0, 0),
+            },
         }
     }
 
@@ -117,7 +119,7 @@ impl LogView {
             return LogOutcome::Handled;
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let half = (self.height / 2).max(1) as i64;
+        let half = (self.drawn.height / 2).max(1) as i64;
         match key.code {
             KeyCode::Char('d') if control => self.scroll_by(half),
             KeyCode::Char('u') if control => self.scroll_by(-half),
@@ -133,7 +135,7 @@ impl LogView {
             }
             KeyCode::Char('n') => self.jump_to_hit(true),
             KeyCode::Char('N') => self.jump_to_hit(false),
-            KeyCode::Char('y') => return LogOutcome::Copy(self.format_lines(self.visible)),
+            KeyCode::Char('y') => return LogOutcome::Copy(self.format_lines(self.drawn.visible)),
             KeyCode::Char('o') => {
                 let all = (self.buffer.first_number(), self.buffer.next_number());
                 return LogOutcome::Save(self.format_lines(all));
@@ -184,7 +186,7 @@ impl LogView {
     fn toggle_follow(&mut self) {
         if self.follow {
             self.follow = false;
-            self.top = self.visible.0;
+            self.top = self.drawn.visible.0;
         } else {
             self.follow = true;
         }
@@ -193,11 +195,11 @@ impl LogView {
     /// Scrolls by lines; at the end following starts again.
     pub fn scroll_by(&mut self, by: i64) {
         let from = if self.follow {
-            self.visible.0
+            self.drawn.visible.0
         } else {
             self.top
         };
-        let last = self.last_top();
+        let last = self.last_top(self.drawn.height);
         if by > 0 && from.saturating_add_signed(by) >= last {
             self.follow = true;
             return;
@@ -208,18 +210,18 @@ impl LogView {
             .clamp(self.buffer.first_number(), last);
     }
 
-    /// The first visible line when the last line is at the bottom.
-    fn last_top(&self) -> u64 {
+    /// Returns the first of `height` visible lines when the last line is at the bottom.
+    fn last_top(&self, height: usize) -> u64 {
         self.buffer
             .next_number()
-            .saturating_sub(self.height as u64)
+            .saturating_sub(height as u64)
             .max(self.buffer.first_number())
     }
 
     /// Jumps to the next or previous hit; goes on at the other end.
     fn jump_to_hit(&mut self, forward: bool) {
         let hits = self.buffer.hits();
-        let from = self.current.unwrap_or(self.visible.1);
+        let from = self.current.unwrap_or(self.drawn.visible.1);
         let next = if forward {
             hits.iter().find(|n| **n > from).or_else(|| hits.front())
         } else {
@@ -231,7 +233,7 @@ impl LogView {
         if let Some(&number) = next {
             self.current = Some(number);
             self.follow = false;
-            let middle = number.saturating_sub(self.height as u64 / 2);
+            let middle = number.saturating_sub(self.drawn.height as u64 / 2);
             self.top = middle.max(self.buffer.first_number());
         }
     }
@@ -251,15 +253,20 @@ impl LogView {
         text
     }
 
-    /// Draws it.
-    pub fn draw(&mut self, area: Rect, buf: &mut Buffer, style: &LogStyle) {
+    /// Takes what was visible of it.
+    pub(crate) fn take_layout(&mut self, drawn: LogLayout) {
+        self.drawn = drawn;
+    }
+
+    /// Draws it. Returns what was visible.
+    pub fn draw(&self, area: Rect, buf: &mut Buffer, style: &LogStyle) -> LogLayout {
         if area.is_empty() {
-            return;
+            return self.drawn;
         }
-        self.height = usize::from(area.height);
+        let height = usize::from(area.height);
         let width = usize::from(area.width);
         let start = if self.follow {
-            self.last_top()
+            self.last_top(height)
         } else {
             self.top
                 .clamp(self.buffer.first_number(), self.buffer.next_number())
@@ -267,21 +274,20 @@ impl LogView {
         let mut rows: Vec<Vec<(String, Style)>> = Vec::new();
         let mut next = start;
         while let Some(entry) = self.buffer.get(next) {
-            if rows.len() >= self.height && !(self.wrap && self.follow) {
+            if rows.len() >= height && !(self.wrap && self.follow) {
                 break;
             }
-            rows.extend(self.wrap_entry(next, entry, width, style));
+            rows.extend(self.wrap_entry(next, entry, (width, height), style));
             next += 1;
         }
-        if rows.len() > self.height {
+        if rows.len() > height {
             if self.follow {
                 // Wrapped lines take more rows: the newest are those at the bottom.
-                rows.drain(..rows.len() - self.height);
+                rows.drain(..rows.len() - height);
             } else {
-                rows.truncate(self.height);
+                rows.truncate(height);
             }
         }
-        self.visible = (start, next);
         for (y, row) in (area.y..area.bottom()).zip(&rows) {
             let mut x = area.x;
             for (piece, style) in row {
@@ -297,6 +303,10 @@ impl LogView {
             };
             buf.set_stringn(area.x, area.y, text, width, style.dim);
         }
+        LogLayout {
+            height,
+            visible: (start, next),
+        }
     }
 
     /// Returns an entry as rows of styled pieces. Unless lines are wrapped it is one row, cut.
@@ -304,7 +314,7 @@ impl LogView {
         &self,
         number: u64,
         entry: &LogEntry,
-        width: usize,
+        (width, height): (usize, usize),
         style: &LogStyle,
     ) -> Vec<Vec<(String, Style)>> {
         let mut head = String::new();
@@ -322,18 +332,14 @@ impl LogView {
         let head_style = style.dim;
         let mut row = vec![(self.drawable_text(&head, style), head_style)];
         let mut used = text::display_width(&head);
-        let room = if self.wrap {
-            width * self.height
-        } else {
-            width
-        };
+        let room = if self.wrap { width * height } else { width };
         let mut rows = Vec::new();
         let mut taken = 0;
         for (piece, piece_style) in self.styled_pieces(number, entry, style, room) {
             for grapheme in piece.graphemes(true) {
                 let columns = text::display_width(grapheme);
                 if used + columns > width {
-                    if !self.wrap || rows.len() + 1 >= self.height {
+                    if !self.wrap || rows.len() + 1 >= height {
                         rows.push(row);
                         return rows;
                     }
@@ -472,7 +478,8 @@ mod tests {
     fn screen(view: &mut LogView, width: u16, height: u16) -> Vec<String> {
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);
-        view.draw(area, &mut buffer, &STYLE);
+        let drawn = view.draw(area, &mut buffer, &STYLE);
+        view.take_layout(drawn);
         (0..height)
             .map(|y| {
                 let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();

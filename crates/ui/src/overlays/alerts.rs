@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::{OverlayReply, draw_choices, draw_window, move_by_key};
 use crate::keymap::{Action, find_action};
+use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -26,7 +27,7 @@ const SILENCE_TIMES: [(char, i64, &str); 4] = [
 
 #[derive(Default)]
 pub(crate) struct AlertsOverlay {
-    at: usize,
+    pub(super) at: usize,
     /// The operator is being asked for how long to silence the selected alert.
     asking: bool,
 }
@@ -100,10 +101,14 @@ impl AlertsOverlay {
         })
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
-        self.at = self.at.min(app.alerts.len().saturating_sub(1));
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+        let at = self.at.min(app.alerts.len().saturating_sub(1));
+        let drawn = ScrollLayout {
+            top: at,
+            ..ScrollLayout::default()
+        };
         let columns = usize::from(screen.width).saturating_sub(8).min(100);
-        let selected = app.alerts.get(self.at);
+        let selected = app.alerts.get(at);
         let below = selected.map_or_else(Vec::new, |a| self.selected_lines(app, a, columns));
         let height = app.alerts.len().max(1) + below.len() + 1;
         let size = (columns as u16, height as u16);
@@ -118,7 +123,7 @@ impl AlertsOverlay {
             frame
                 .buffer_mut()
                 .set_line(area.x, area.y, &Line::raw(text), area.width);
-            return;
+            return drawn;
         }
         let lines = app.alerts.iter().map(|a| alert_line(app, a)).collect();
         // The selected one is told in full below.
@@ -127,13 +132,14 @@ impl AlertsOverlay {
             height: room,
             ..area
         };
-        draw_choices(app, frame, list, lines, self.at);
+        draw_choices(app, frame, list, lines, at);
         let place = Rect {
             y: (area.y + room + 1).min(area.bottom()),
             height: area.height.saturating_sub(room + 1),
             ..area
         };
         super::draw_scrolled(frame, place, &below, 0);
+        drawn
     }
 
     /// The selected alert in full, and what can be done about it.

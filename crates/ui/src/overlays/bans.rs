@@ -93,7 +93,7 @@ impl BansOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
         let shown = |text: &str| theme.drawable_text(&clean_line(text));
         let mut lines: Vec<Line> = self

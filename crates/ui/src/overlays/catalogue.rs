@@ -33,7 +33,7 @@ impl CatalogueOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let size = (76, app.catalogue.len().max(3) as u16);
         let hint = "Enter deploys it · Esc back";
         let area = draw_window(app, frame, screen, "Catalogue", hint, size);

@@ -351,7 +351,7 @@ impl FormOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
         let size = (70, self.fields.len() as u16 + 4);
         let hint = "Tab next field · Enter on the last shows the plan · Esc back";

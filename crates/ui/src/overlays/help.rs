@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
 use crate::keymap::{ActionGroup, KEY_TABLE};
+use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_base::text::fit_to_width;
 
@@ -31,15 +32,14 @@ const ACCESS_KEYS: [(&str, &str); 3] = [
 
 #[derive(Default)]
 pub(crate) struct HelpOverlay {
-    top: usize,
-    lines: usize,
-    height: usize,
+    /// What was visible when it was drawn last.
+    pub(super) drawn: ScrollLayout,
 }
 
 impl HelpOverlay {
     pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
-        let lines = (self.lines + 1).saturating_sub(self.height);
-        if move_by_key(key, &mut self.top, lines, self.height) {
+        let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
+        if move_by_key(key, &mut self.drawn.top, lines, self.drawn.height) {
             return OverlayReply::stay();
         }
         match key.code {
@@ -48,7 +48,7 @@ impl HelpOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let mut lines = Vec::new();
         let mut entry = |keys: &str, help: &str| {
@@ -82,8 +82,6 @@ impl HelpOverlay {
         let widest = lines.iter().map(Line::width).max().unwrap_or(0);
         let size = (widest as u16, lines.len() as u16);
         let area = draw_window(app, frame, screen, "Help", "j k scroll · Esc back", size);
-        self.lines = lines.len();
-        self.height = area.height.into();
-        self.top = draw_scrolled(frame, area, &lines, self.top);
+        draw_scrolled(frame, area, &lines, self.drawn.top)
     }
 }

@@ -119,7 +119,7 @@ impl IntrusionsOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
         let columns = usize::from(screen.width)
             .saturating_sub(6)

@@ -9,6 +9,7 @@ use super::{
     Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window, move_by_key,
 };
 use crate::jobs::{JobView, StepState};
+use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -25,8 +26,8 @@ pub(crate) struct JobsOverlay {
     direct: bool,
     /// First visible line; `None`: the end is followed.
     top: Option<usize>,
-    lines: usize,
-    height: usize,
+    /// What was visible of the output when it was drawn last.
+    drawn: ScrollLayout,
 }
 
 impl JobsOverlay {
@@ -72,9 +73,9 @@ impl JobsOverlay {
                 }
             }
             _ if self.output.is_some() => {
-                let end = self.lines.saturating_sub(self.height);
+                let end = self.drawn.lines.saturating_sub(self.drawn.height);
                 let mut top = self.top.unwrap_or(end);
-                if move_by_key(key, &mut top, end + 1, self.height) {
+                if move_by_key(key, &mut top, end + 1, self.drawn.height) {
                     self.top = (top < end).then_some(top);
                 }
             }
@@ -85,16 +86,27 @@ impl JobsOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    /// Takes what was visible: of the output, or the selected job.
+    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
+        match self.output {
+            Some(_) => self.drawn = drawn,
+            None => self.at = drawn.top,
+        }
+    }
+
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         match self.output.and_then(|id| app.jobs.get(id)) {
             Some(job) => self.draw_output(app, job, frame, screen),
             None => self.draw_list(app, frame, screen),
         }
     }
 
-    fn draw_list(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw_list(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
-        self.at = self.at.min(app.jobs.all.len().saturating_sub(1));
+        let selected = ScrollLayout {
+            top: self.at.min(app.jobs.all.len().saturating_sub(1)),
+            ..ScrollLayout::default()
+        };
         let size = (72, app.jobs.all.len().max(3) as u16);
         let hint = "Enter output · c cancel · R run again · Esc back";
         let area = draw_window(app, frame, screen, "Jobs", hint, size);
@@ -103,7 +115,7 @@ impl JobsOverlay {
             frame
                 .buffer_mut()
                 .set_line(area.x, area.y, &Line::raw(text), area.width);
-            return;
+            return selected;
         }
         let lines = app
             .jobs
@@ -123,10 +135,17 @@ impl JobsOverlay {
                 ])
             })
             .collect();
-        draw_choices(app, frame, area, lines, self.at);
+        draw_choices(app, frame, area, lines, selected.top);
+        selected
     }
 
-    fn draw_output(&mut self, app: &App, job: &JobView, frame: &mut Frame, screen: Rect) {
+    fn draw_output(
+        &self,
+        app: &App,
+        job: &JobView,
+        frame: &mut Frame,
+        screen: Rect,
+    ) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width).saturating_sub(8).min(120);
         let mut lines: Vec<Line> = Vec::new();
@@ -187,10 +206,8 @@ impl JobsOverlay {
         };
         let size = (columns as u16, (lines.len() as u16).max(8));
         let area = draw_window(app, frame, screen, &job.request.title(), hint, size);
-        self.lines = lines.len();
-        self.height = area.height.into();
-        let end = self.lines.saturating_sub(self.height);
-        draw_scrolled(frame, area, &lines, self.top.unwrap_or(end));
+        // The end is followed.
+        draw_scrolled(frame, area, &lines, self.top.unwrap_or(lines.len()))
     }
 }
 

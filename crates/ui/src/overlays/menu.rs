@@ -75,7 +75,7 @@ impl NodeMenuOverlay {
         OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let size = (36, NODE_MENU_CHOICES.len() as u16);
         let area = draw_window(app, frame, screen, &self.node, "Esc back", size);
         let lines = NODE_MENU_CHOICES

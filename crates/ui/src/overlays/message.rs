@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::clean_line;
@@ -13,9 +14,8 @@ use matou_base::text::clean_line;
 pub(crate) struct MessageOverlay {
     title: String,
     text: String,
-    top: usize,
-    lines: usize,
-    height: usize,
+    /// What was visible when it was drawn last.
+    pub(super) drawn: ScrollLayout,
 }
 
 impl MessageOverlay {
@@ -23,15 +23,13 @@ impl MessageOverlay {
         Self {
             title: title.into(),
             text: text.into(),
-            top: 0,
-            lines: 0,
-            height: 0,
+            drawn: ScrollLayout::default(),
         }
     }
 
     pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
-        let lines = (self.lines + 1).saturating_sub(self.height);
-        if move_by_key(key, &mut self.top, lines, self.height) {
+        let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
+        if move_by_key(key, &mut self.drawn.top, lines, self.drawn.height) {
             return OverlayReply::stay();
         }
         match key.code {
@@ -40,7 +38,7 @@ impl MessageOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let lines: Vec<Line> = self
             .text
@@ -50,8 +48,6 @@ impl MessageOverlay {
             .collect();
         let size = (columns as u16, lines.len() as u16);
         let area = draw_window(app, frame, screen, &self.title, "Esc back", size);
-        self.lines = lines.len();
-        self.height = area.height.into();
-        self.top = draw_scrolled(frame, area, &lines, self.top);
+        draw_scrolled(frame, area, &lines, self.drawn.top)
     }
 }

@@ -23,6 +23,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
 use super::keymap::Action;
+use super::layout::ScrollLayout;
 use super::msg::Effect;
 use super::state::App;
 
@@ -120,23 +121,38 @@ impl Overlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    /// Draws it. Returns what is visible, of those that scroll.
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         match self {
-            Self::Help(o) => o.draw(app, frame, screen),
+            Self::Help(o) => return o.draw(app, frame, screen),
+            Self::Plan(o) => return o.draw(app, frame, screen),
+            Self::Jobs(o) => return o.draw(app, frame, screen),
+            Self::Alerts(o) => return o.draw(app, frame, screen),
+            Self::Search(o) => return o.draw(app, frame, screen),
+            Self::Message(o) => return o.draw(app, frame, screen),
             Self::Palette(o) => o.draw(app, frame, screen),
             Self::Catalogue(o) => o.draw(app, frame, screen),
             Self::Form(o) => o.draw(app, frame, screen),
-            Self::Plan(o) => o.draw(app, frame, screen),
             Self::Versions(o) => o.draw(app, frame, screen),
             Self::Menu(o) => o.draw(app, frame, screen),
             Self::Restore(o) => o.draw(app, frame, screen),
-            Self::Jobs(o) => o.draw(app, frame, screen),
-            Self::Alerts(o) => o.draw(app, frame, screen),
             Self::Bans(o) => o.draw(app, frame, screen),
             Self::Intrusions(o) => o.draw(app, frame, screen),
-            Self::Search(o) => o.draw(app, frame, screen),
             Self::Quit(o) => o.draw(app, frame, screen),
-            Self::Message(o) => o.draw(app, frame, screen),
+        }
+        ScrollLayout::default()
+    }
+
+    /// Takes what was visible of it.
+    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
+        match self {
+            Self::Help(o) => o.drawn = drawn,
+            Self::Plan(o) => o.drawn = drawn,
+            Self::Jobs(o) => o.take_layout(drawn),
+            Self::Message(o) => o.drawn = drawn,
+            Self::Alerts(o) => o.at = drawn.top,
+            Self::Search(o) => o.take_layout(drawn),
+            _ => {}
         }
     }
 
@@ -203,14 +219,18 @@ fn draw_window(
     inner.inner(Margin::new(1, 0))
 }
 
-/// Draws lines from `top` on. Returns `top`, limited so that the last page is full.
-fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> usize {
+/// Draws lines from `top` on, limited so that the last page is full.
+fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> ScrollLayout {
     let height = usize::from(area.height);
     let top = top.min(lines.len().saturating_sub(height));
     for (y, line) in (area.y..area.bottom()).zip(&lines[top..]) {
         frame.buffer_mut().set_line(area.x, y, line, area.width);
     }
-    top
+    ScrollLayout {
+        lines: lines.len(),
+        height,
+        top,
+    }
 }
 
 /// Draws a list with line `at` selected, scrolled so that it is visible.

@@ -57,7 +57,7 @@ impl PaletteOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let found = self.find_bindings();
         let size = (72, 18);
         let hint = "type to find · Enter does it · Esc back";

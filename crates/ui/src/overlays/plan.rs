@@ -10,6 +10,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -32,9 +33,8 @@ pub(crate) struct PlanOverlay {
     /// The plan was confirmed; the job starts.
     sent: bool,
     typed: Input,
-    top: usize,
-    lines: usize,
-    height: usize,
+    /// What was visible when it was drawn last.
+    pub(super) drawn: ScrollLayout,
 }
 
 impl PlanOverlay {
@@ -49,9 +49,7 @@ impl PlanOverlay {
             again: false,
             sent: false,
             typed: Input::default(),
-            top: 0,
-            lines: 0,
-            height: 0,
+            drawn: ScrollLayout::default(),
         };
         (view, Effect::Plan { ticket, request })
     }
@@ -118,8 +116,8 @@ impl PlanOverlay {
         if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
             self.typed.handle_event(&Event::Key(key));
         } else {
-            let lines = (self.lines + 1).saturating_sub(self.height);
-            move_by_key(key, &mut self.top, lines, self.height);
+            let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
+            move_by_key(key, &mut self.drawn.top, lines, self.drawn.height);
         }
         OverlayReply::stay()
     }
@@ -152,7 +150,7 @@ impl PlanOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let mut lines: Vec<Line> = Vec::new();
@@ -182,11 +180,9 @@ impl PlanOverlay {
         }
         let size = (columns as u16, lines.len() as u16);
         let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
-        self.lines = lines.len();
-        self.height = area.height.into();
         // The question at the end is what matters when not everything fits.
-        self.top = draw_scrolled(frame, area, &lines, self.top);
-        if self.lines > self.height
+        let drawn = draw_scrolled(frame, area, &lines, self.drawn.top);
+        if drawn.lines > drawn.height
             && let Some(last) = lines.last()
         {
             let y = area.bottom() - 1;
@@ -199,6 +195,7 @@ impl PlanOverlay {
             );
             frame.buffer_mut().set_line(area.x, y, last, area.width);
         }
+        drawn
     }
 
     fn push_changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {

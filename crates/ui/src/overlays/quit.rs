@@ -37,7 +37,7 @@ impl QuitOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
         let key = |key: &'static str, text: &'static str| {
             Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])

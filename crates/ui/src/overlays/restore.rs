@@ -129,7 +129,7 @@ impl RestoreOverlay {
         }
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let texts: Vec<String> = match &self.chosen {
             None => self.what.iter().map(|(t, _)| t.clone()).collect(),
             Some(_) => self

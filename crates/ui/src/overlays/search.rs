@@ -8,6 +8,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -136,7 +137,14 @@ impl LogSearchOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    /// Takes what was visible of the record that is shown whole.
+    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
+        if let Some(top) = &mut self.open {
+            *top = drawn.top;
+        }
+    }
+
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let size = (
             screen.width.saturating_sub(6),
@@ -169,13 +177,13 @@ impl LogSearchOverlay {
         let columns = usize::from(area.width);
         if let (Some(top), Some(record)) = (self.open, self.records().get(self.at)) {
             let lines = log_record_lines(app, record, columns);
-            self.open = Some(draw_scrolled(frame, list, &lines, top));
-            return;
+            return draw_scrolled(frame, list, &lines, top);
         }
         let said = match &self.found {
             LogSearchState::Records(records) if !records.is_empty() => {
                 let lines = records.iter().map(|r| log_record_line(app, r)).collect();
-                return draw_choices(app, frame, list, lines, self.at);
+                draw_choices(app, frame, list, lines, self.at);
+                return ScrollLayout::default();
             }
             LogSearchState::Records(_) => "nothing was found",
             LogSearchState::Nothing => {
@@ -188,7 +196,7 @@ impl LogSearchOverlay {
             .into_iter()
             .map(|l| Line::styled(l, theme.dim()))
             .collect();
-        draw_scrolled(frame, list, &lines, 0);
+        draw_scrolled(frame, list, &lines, 0)
     }
 }
 

@@ -112,7 +112,7 @@ impl VersionsOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&mut self, app: &App, frame: &mut Frame, screen: Rect) {
+    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
         let theme = app.theme;
         let all = self.list_choices();
         let found = match &self.found {
