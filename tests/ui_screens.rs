@@ -44,14 +44,20 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
     effects
 }
 
+/// What is drawn; it is the same when it is drawn again, after the layout was taken.
 fn buffer(app: &mut App, (width, height): (u16, u16)) -> Buffer {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
-    let mut layout = None;
-    terminal
-        .draw(|f| layout = Some(view(app, f)))
-        .expect("drawn");
-    app.take_layout(layout.expect("a layout"));
-    terminal.backend().buffer().clone()
+    let mut draw = || {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
+        let mut layout = None;
+        terminal
+            .draw(|f| layout = Some(view(app, f)))
+            .expect("drawn");
+        app.take_layout(layout.expect("a layout"));
+        terminal.backend().buffer().clone()
+    };
+    let first = draw();
+    assert_eq!(first, draw(), "drawn again");
+    first
 }
 
 fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
