@@ -10,10 +10,10 @@ use futures_util::stream;
 use super::{CollectorSignals, UpdateSender, log_reading};
 use crate::CollectError;
 use matou_base::text::SafeText;
-use matou_docker::Nodes;
+use matou_docker::{NodeHandle, Nodes};
 use matou_edge as edge;
 use matou_edge::{AcmeFile, AcmeStore, EdgeEndpoints, find_acme_failure, query_certificate};
-use matou_model::{Certificate, Datum, ServedCertificate, StoredCertificate};
+use matou_model::{Certificate, Datum, ServedCertificate, StoredCertificate, Swarm};
 
 /// How often all domains are looked at.
 const POLL: Duration = Duration::from_secs(300);
@@ -108,28 +108,7 @@ pub async fn read_certificates(
             certificate.nodes.truncate(1);
         }
     }
-    let refused = |c: &Certificate| {
-        let problem = |s: &ServedCertificate| s.problem.is_some();
-        c.nodes.iter().any(|(_, s)| s.as_ref().is_ok_and(problem))
-    };
-    if certificates.iter().any(refused) {
-        let log = edge::read_edge_log(manager, &swarm)
-            .await
-            .unwrap_or_default();
-        for certificate in certificates.iter_mut().filter(|c| refused(c)) {
-            let Some(why) = find_acme_failure(&log, &certificate.domain) else {
-                continue;
-            };
-            for (_, served) in &mut certificate.nodes {
-                if let Ok(served) = served
-                    && let Some(problem) = &mut served.problem
-                {
-                    problem.push_str(": ");
-                    problem.push_str(&why);
-                }
-            }
-        }
-    }
+    explain_refusals(&mut certificates, manager, &swarm).await;
     // When acme.json can't be read, what is served is returned all the same.
     if let Ok(file) = AcmeFile::find(nodes, &edge.storage, manager, &swarm).await
         && let Ok(store) = file.read().await
@@ -137,6 +116,33 @@ pub async fn read_certificates(
         add_stored_certificates(&mut certificates, &store);
     }
     Ok(certificates)
+}
+
+/// Adds what Traefik's log says to the problems of certificates that browsers refuse.
+async fn explain_refusals(certificates: &mut [Certificate], manager: &NodeHandle, swarm: &Swarm) {
+    let refused = |c: &Certificate| {
+        let problem = |s: &ServedCertificate| s.problem.is_some();
+        c.nodes.iter().any(|(_, s)| s.as_ref().is_ok_and(problem))
+    };
+    if !certificates.iter().any(refused) {
+        return;
+    }
+    let log = edge::read_edge_log(manager, swarm)
+        .await
+        .unwrap_or_default();
+    for certificate in certificates.iter_mut().filter(|c| refused(c)) {
+        let Some(why) = find_acme_failure(&log, &certificate.domain) else {
+            continue;
+        };
+        for (_, served) in &mut certificate.nodes {
+            if let Ok(served) = served
+                && let Some(problem) = &mut served.problem
+            {
+                problem.push_str(": ");
+                problem.push_str(&why);
+            }
+        }
+    }
 }
 
 /// Adds to each domain what acme.json holds for it; appends the certificates that no domain uses.

@@ -88,14 +88,6 @@ impl ConfigChecker<'_> {
             Some(text) => self.parse_unit(text, units::parse_human_duration),
             None => Ok(Duration::from_secs(default)),
         };
-        let upload_limit = match &raw.upload_limit {
-            None => 0,
-            Some(text) => {
-                let bytes = self.parse_unit(text, units::parse_human_size)?;
-                u32::try_from(bytes.div_ceil(1024))
-                    .map_err(|_| self.error_at(text.span(), "no line is so fast: leave it away"))?
-            }
-        };
         Ok(BackupConfig {
             repositories,
             keep: Retention {
@@ -109,11 +101,23 @@ impl ConfigChecker<'_> {
                 .schedule
                 .map_or_else(|| "03:00".into(), Spanned::into_inner),
             random_delay: time(&raw.random_delay, 1800)?,
-            upload_limit,
+            upload_limit: self.read_upload_limit(raw.upload_limit.as_ref())?,
             cpu_limit: raw.cpu_limit.unwrap_or(0),
             check_parts: raw.check_parts.map_or(12, Spanned::into_inner),
             ping_file: raw.ping_file.map(|p| self.resolve_path(&p)),
         })
+    }
+
+    /// Returns KiB a second; 0 without a limit.
+    fn read_upload_limit(&self, written: Option<&Spanned<String>>) -> Result<u32, ConfigError> {
+        match written {
+            None => Ok(0),
+            Some(text) => {
+                let bytes = self.parse_unit(text, units::parse_human_size)?;
+                u32::try_from(bytes.div_ceil(1024))
+                    .map_err(|_| self.error_at(text.span(), "no line is so fast: leave it away"))
+            }
+        }
     }
 
     fn two_passwords_error(&self, file: &Spanned<String>) -> ConfigError {

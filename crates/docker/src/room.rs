@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{EndpointSpecModeEnum, ServiceSpec};
+use bollard::models::{EndpointSpecModeEnum, Network, ServiceSpec, Task};
 use bollard::query_parameters::{
     ListNetworksOptions, ListNodesOptions, ListServicesOptions, ListTasksOptions,
 };
@@ -57,6 +57,70 @@ pub struct SwarmRoom {
     pub by_service: HashMap<(String, String), (u64, u64)>,
 }
 
+impl SwarmRoom {
+    /// Adds what tasks have reserved. Returns how many run, by the service's id.
+    fn add_tasks<'t>(
+        &mut self,
+        tasks: &'t [Task],
+        specs: &HashMap<String, ServiceSpec>,
+    ) -> HashMap<&'t str, u64> {
+        let mut running: HashMap<&str, u64> = HashMap::new();
+        for task in tasks {
+            let wanted = task.desired_state.as_ref().map(ToString::to_string);
+            let (Some(service), Some("running")) = (&task.service_id, wanted.as_deref()) else {
+                continue;
+            };
+            *running.entry(service).or_default() += 1;
+            let Some(spec) = specs.get(service) else {
+                continue;
+            };
+            let (memory, cpus) = service_reservation(spec);
+            let node = task.node_id.clone().unwrap_or_default();
+            if let Some(node) = self.nodes.iter_mut().find(|n| n.node.id == node) {
+                node.reserved_memory += memory;
+                node.reserved_cpus += cpus;
+            }
+            let name = spec.name.clone().unwrap_or_default();
+            let entry = self.by_service.entry((name, node)).or_default();
+            entry.0 += memory;
+            entry.1 += cpus;
+        }
+        running
+    }
+}
+
+/// Counts the addresses of an overlay network. Each of `nodes` takes one.
+fn network_room(
+    network: Network,
+    nodes: u64,
+    specs: &HashMap<String, ServiceSpec>,
+    running: &HashMap<&str, u64>,
+) -> NetworkRoom {
+    let id = network.id.clone().unwrap_or_default();
+    let name = network.name.unwrap_or_default();
+    let users = specs.iter().filter(|(_, spec)| {
+        let attached = spec.task_template.iter().flat_map(|t| &t.networks);
+        let mut attached = attached.chain(&spec.networks).flatten();
+        attached.any(|n| n.target.as_ref() == Some(&id) || n.target.as_ref() == Some(&name))
+    });
+    // Each node that has tasks on the network takes one more.
+    let taken = users.fold(nodes, |sum, (id, spec)| {
+        let tasks = running.get(id.as_str()).copied().unwrap_or(0);
+        sum + tasks + u64::from(has_virtual_address(spec))
+    });
+    let subnets = network.ipam.and_then(|i| i.config).unwrap_or_default();
+    let addresses = subnets
+        .iter()
+        .filter_map(|c| parse_prefix_length(c.subnet.as_deref()?))
+        .map(|prefix| (1_u64 << (32 - prefix)).saturating_sub(3))
+        .sum();
+    NetworkRoom {
+        name,
+        addresses,
+        taken,
+    }
+}
+
 impl Docker {
     /// Reads how much room there is; this engine must be a manager.
     ///
@@ -96,55 +160,14 @@ impl Docker {
             .into_iter()
             .filter_map(|s| Some((s.id?, s.spec?)))
             .collect();
-        let mut running: HashMap<&str, u64> = HashMap::new();
-        for task in &tasks {
-            let wanted = task.desired_state.as_ref().map(ToString::to_string);
-            let (Some(service), Some("running")) = (&task.service_id, wanted.as_deref()) else {
-                continue;
-            };
-            *running.entry(service).or_default() += 1;
-            let Some(spec) = specs.get(service) else {
-                continue;
-            };
-            let (memory, cpus) = service_reservation(spec);
-            let node = task.node_id.clone().unwrap_or_default();
-            if let Some(node) = room.nodes.iter_mut().find(|n| n.node.id == node) {
-                node.reserved_memory += memory;
-                node.reserved_cpus += cpus;
-            }
-            let name = spec.name.clone().unwrap_or_default();
-            let entry = room.by_service.entry((name, node)).or_default();
-            entry.0 += memory;
-            entry.1 += cpus;
-        }
+        let running = room.add_tasks(&tasks, &specs);
         let count = room.nodes.len() as u64;
         for network in networks {
             if network.driver.as_deref() != Some("overlay") || network.ingress == Some(true) {
                 continue;
             }
-            let id = network.id.clone().unwrap_or_default();
-            let name = network.name.unwrap_or_default();
-            let users = specs.iter().filter(|(_, spec)| {
-                let attached = spec.task_template.iter().flat_map(|t| &t.networks);
-                let mut attached = attached.chain(&spec.networks).flatten();
-                attached.any(|n| n.target.as_ref() == Some(&id) || n.target.as_ref() == Some(&name))
-            });
-            // Each node that has tasks on the network takes one more.
-            let taken = users.fold(count, |sum, (id, spec)| {
-                let tasks = running.get(id.as_str()).copied().unwrap_or(0);
-                sum + tasks + u64::from(has_virtual_address(spec))
-            });
-            let subnets = network.ipam.and_then(|i| i.config).unwrap_or_default();
-            let addresses = subnets
-                .iter()
-                .filter_map(|c| parse_prefix_length(c.subnet.as_deref()?))
-                .map(|prefix| (1_u64 << (32 - prefix)).saturating_sub(3))
-                .sum();
-            room.networks.push(NetworkRoom {
-                name,
-                addresses,
-                taken,
-            });
+            room.networks
+                .push(network_room(network, count, &specs, &running));
         }
         Ok(room)
     }

@@ -72,6 +72,54 @@ pub(super) fn is_unknown_host_key(said: &str) -> bool {
         && (said.contains("Host key verification failed") || said.contains("host key is known for"))
 }
 
+/// Says why the key of config.toml can't be used. ssh goes on without it, and is refused then.
+fn explain_unusable_identity(said: &str, options: &SshOptions) -> Option<String> {
+    let unusable = [
+        "no such identity",
+        "not accessible",
+        "are too open",
+        "error in libcrypto",
+        "invalid format",
+    ];
+    let identity = options.identity.as_ref()?;
+    let why = said
+        .lines()
+        .find(|l| unusable.iter().any(|u| l.contains(u)))?;
+    Some(format!(
+        "the identity {} can't be used: {}: correct identity under [ssh], or the file (mode 600)",
+        identity.display(),
+        text::clean_line(why.trim())
+    ))
+}
+
+/// Says why no connection came about.
+fn explain_connection(said: &str, options: &SshOptions) -> Option<String> {
+    let port = options.port.unwrap_or(22);
+    let refused = |why: &str, hint: &str| format!("{} port {port} {why}: {hint}", options.address);
+    if said.contains("Connection refused") {
+        return Some(refused(
+            "refuses the connection",
+            "does sshd run there, on that port?",
+        ));
+    }
+    if said.contains("timed out") || said.contains("Timeout") {
+        return Some(refused(
+            &format!(
+                "did not answer within {} s",
+                options.connect_timeout.as_secs()
+            ),
+            "is the server up, and does its firewall let this address in?",
+        ));
+    }
+    if said.contains("No route to host") || said.contains("Network is unreachable") {
+        return Some(refused(
+            "can't be reached",
+            "is the server up, and this machine online?",
+        ));
+    }
+    None
+}
+
 /// Turns what ssh wrote into a sentence. Messages: OpenSSH's sshconnect.c, sshconnect2.c, readconf.c.
 pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     let who = match &options.user {
@@ -107,24 +155,8 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
             options.address, options.address
         );
     }
-    // ssh goes on without it, and is refused then.
-    let unusable = [
-        "no such identity",
-        "not accessible",
-        "are too open",
-        "error in libcrypto",
-        "invalid format",
-    ];
-    if let (Some(identity), Some(why)) = (
-        &options.identity,
-        said.lines()
-            .find(|l| unusable.iter().any(|u| l.contains(u))),
-    ) {
-        return format!(
-            "the identity {} can't be used: {}: correct identity under [ssh], or the file (mode 600)",
-            identity.display(),
-            text::clean_line(why.trim())
-        );
+    if let Some(why) = explain_unusable_identity(said, options) {
+        return why;
     }
     if said.contains("Permission denied") {
         let key = match &options.identity {
@@ -141,27 +173,8 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
             options.address
         );
     }
-    let refused = |why: &str, hint: &str| format!("{} port {port} {why}: {hint}", options.address);
-    if said.contains("Connection refused") {
-        return refused(
-            "refuses the connection",
-            "does sshd run there, on that port?",
-        );
-    }
-    if said.contains("timed out") || said.contains("Timeout") {
-        return refused(
-            &format!(
-                "did not answer within {} s",
-                options.connect_timeout.as_secs()
-            ),
-            "is the server up, and does its firewall let this address in?",
-        );
-    }
-    if said.contains("No route to host") || said.contains("Network is unreachable") {
-        return refused(
-            "can't be reached",
-            "is the server up, and this machine online?",
-        );
+    if let Some(why) = explain_connection(said, options) {
+        return why;
     }
     match last.as_str() {
         "" => format!("ssh to {who} ended without a word"),

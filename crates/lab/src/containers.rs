@@ -90,6 +90,76 @@ pub(super) async fn remove_lab_volume(engine: &LabEngine, lab: &str) -> Result<(
         .map(|_| ())
 }
 
+/// Makes and starts the container of a node.
+async fn run_lab_container(
+    engine: &LabEngine,
+    made: &LabNodeSpec<'_>,
+    node: &str,
+    container: &str,
+    address: &str,
+) -> Result<()> {
+    let LabNodeSpec {
+        lab,
+        network,
+        image,
+        data,
+    } = *made;
+    let label = format!("{LABEL}={lab}");
+    let mut args = vec![
+        "run",
+        "-d",
+        "--name",
+        container,
+        "--hostname",
+        node,
+        "--label",
+        &label,
+        "--network",
+        &network.name,
+        "--ip",
+        address,
+        "--stop-signal",
+        "SIGRTMIN+3",
+        "--cgroupns=host",
+        "-v",
+        "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+        "--tmpfs",
+        "/run",
+        "--tmpfs",
+        "/run/lock",
+        "-v",
+        "/var/lib/docker",
+    ];
+    if let Some(shared) = data {
+        args.extend(["-v", shared]);
+    }
+    let capabilities = available_capabilities()?;
+    match &capabilities {
+        None => args.push("--privileged"),
+        Some(list) => {
+            args.extend([
+                "--security-opt",
+                "seccomp=unconfined",
+                "--security-opt",
+                "apparmor=unconfined",
+                "--security-opt",
+                "systempaths=unconfined",
+                "--device-cgroup-rule",
+                "a *:* rwm",
+            ]);
+            for capability in list {
+                args.extend(["--cap-add", capability]);
+            }
+        }
+    }
+    if std::path::Path::new("/dev/fuse").exists() {
+        args.extend(["--device", "/dev/fuse"]);
+    }
+    args.push(image);
+    engine.run_docker(&args).await?;
+    Ok(())
+}
+
 /// Starts a node and sets up its SSH; one that runs already is left as it is.
 pub(super) async fn start_lab_node(
     engine: &LabEngine,
@@ -98,12 +168,7 @@ pub(super) async fn start_lab_node(
     index: usize,
     key: &str,
 ) -> Result<StartedNode> {
-    let LabNodeSpec {
-        lab,
-        network,
-        image,
-        data,
-    } = *made;
+    let (lab, network) = (made.lab, made.network);
     let container = lab_container_name(lab, node);
     let address = format!("{}.{}", network.prefix, 11 + index);
     let inspect = ["inspect", "--format", "{{.State.Status}}", &container];
@@ -112,61 +177,7 @@ pub(super) async fn start_lab_node(
         Ok(_) => {
             engine.run_docker(&["start", &container]).await?;
         }
-        Err(_) => {
-            let label = format!("{LABEL}={lab}");
-            let mut args = vec![
-                "run",
-                "-d",
-                "--name",
-                &container,
-                "--hostname",
-                node,
-                "--label",
-                &label,
-                "--network",
-                &network.name,
-                "--ip",
-                &address,
-                "--stop-signal",
-                "SIGRTMIN+3",
-                "--cgroupns=host",
-                "-v",
-                "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-                "--tmpfs",
-                "/run",
-                "--tmpfs",
-                "/run/lock",
-                "-v",
-                "/var/lib/docker",
-            ];
-            if let Some(shared) = data {
-                args.extend(["-v", shared]);
-            }
-            let capabilities = available_capabilities()?;
-            match &capabilities {
-                None => args.push("--privileged"),
-                Some(list) => {
-                    args.extend([
-                        "--security-opt",
-                        "seccomp=unconfined",
-                        "--security-opt",
-                        "apparmor=unconfined",
-                        "--security-opt",
-                        "systempaths=unconfined",
-                        "--device-cgroup-rule",
-                        "a *:* rwm",
-                    ]);
-                    for capability in list {
-                        args.extend(["--cap-add", capability]);
-                    }
-                }
-            }
-            if std::path::Path::new("/dev/fuse").exists() {
-                args.extend(["--device", "/dev/fuse"]);
-            }
-            args.push(image);
-            engine.run_docker(&args).await?;
-        }
+        Err(_) => run_lab_container(engine, made, node, &container, &address).await?,
     }
     let host_key = set_up_node_ssh(engine, &container, key).await?;
     Ok(StartedNode {

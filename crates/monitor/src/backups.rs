@@ -110,10 +110,16 @@ pub(super) fn find_future_snapshots(fleet: &Fleet) -> Vec<Finding> {
     of.into_iter().filter_map(finding).collect()
 }
 
-/// Finds repositories that can't be used, restores that were interrupted, proofs that failed, and
-/// nightly runs that were missed or failed.
-pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
-    let finding = |key: String, what: &str, why: String, since, row: String, cure| Finding {
+/// Makes a finding about backups; `row` is what the console goes to, `cure` its action.
+fn backup_finding(
+    key: String,
+    what: &str,
+    why: String,
+    since: Option<Timestamp>,
+    row: String,
+    cure: &'static str,
+) -> Finding {
+    Finding {
         key: format!("backup/{key}"),
         kind: AlertKind::Backup,
         severity: AlertSeverity::Critical,
@@ -123,14 +129,52 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
         row,
         cure,
         near: false,
-    };
+    }
+}
+
+/// Finds nightly runs that were missed or failed.
+fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(schedule) = &backups.schedule {
+        let first = backups.repositories.first().map_or("main", |r| &r.name);
+        let row = format!("repository/{first}");
+        if let Some(at) = schedule.missed {
+            let why = "the nightly run was missed".to_owned();
+            let key = "schedule/missed".to_owned();
+            found.push(backup_finding(
+                key,
+                "backup",
+                why,
+                Some(at),
+                row.clone(),
+                "backup-all",
+            ));
+        }
+        if let Some(why) = &schedule.failed {
+            let key = "schedule/failed".to_owned();
+            found.push(backup_finding(
+                key,
+                "backup",
+                why.clone(),
+                schedule.last,
+                row,
+                "backup-all",
+            ));
+        }
+    }
+    found
+}
+
+/// Finds repositories that can't be used, restores that were interrupted, proofs that failed, and
+/// nightly runs that were missed or failed.
+pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
     let mut found = Vec::new();
     for repository in &backups.repositories {
         let name = &repository.name;
         let (what, row) = (format!("repository {name}"), format!("repository/{name}"));
         if let Some(problem) = &repository.problem {
             let key = format!("{name}/problem");
-            found.push(finding(
+            found.push(backup_finding(
                 key,
                 &what,
                 problem.clone(),
@@ -141,7 +185,7 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
         }
         if let Some((at, Err(why))) = &repository.check {
             let key = format!("{name}/check");
-            found.push(finding(
+            found.push(backup_finding(
                 key,
                 &what,
                 why.to_string(),
@@ -155,7 +199,7 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
         let app = &restore.app;
         let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
         let (key, row) = (format!("{app}/restore"), format!("saved/{app}"));
-        found.push(finding(
+        found.push(backup_finding(
             key,
             app,
             why,
@@ -171,36 +215,17 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
                 format!("{}/proof", proof.app),
                 format!("saved/{}", proof.app),
             );
-            found.push(finding(key, &proof.app, why, Some(proof.at), row, "verify"));
-        }
-    }
-    if let Some(schedule) = &backups.schedule {
-        let first = backups.repositories.first().map_or("main", |r| &r.name);
-        let row = format!("repository/{first}");
-        if let Some(at) = schedule.missed {
-            let why = "the nightly run was missed".to_owned();
-            let key = "schedule/missed".to_owned();
-            found.push(finding(
+            found.push(backup_finding(
                 key,
-                "backup",
+                &proof.app,
                 why,
-                Some(at),
-                row.clone(),
-                "backup-all",
-            ));
-        }
-        if let Some(why) = &schedule.failed {
-            let key = "schedule/failed".to_owned();
-            found.push(finding(
-                key,
-                "backup",
-                why.clone(),
-                schedule.last,
+                Some(proof.at),
                 row,
-                "backup-all",
+                "verify",
             ));
         }
     }
+    found.extend(find_schedule_problems(backups));
     found
 }
 

@@ -54,19 +54,7 @@ pub(super) async fn build_node_job(
                     "{node} is in no swarm, or does not answer: `matou remove-node {node}` strikes off a node that is lost"
                 )));
             }
-            typed(vec![
-                node_stage(
-                    "empty",
-                    manager,
-                    membership::before_leaving_steps(target.clone(), handle.docker.clone()),
-                ),
-                node_stage("leave", handle, membership::leave_steps()),
-                node_stage(
-                    "list",
-                    manager,
-                    membership::delete_node_steps(target, false),
-                ),
-            ])
+            typed(leave_stages(target, manager, handle))
         }
         Request::RemoveNode { .. } => {
             check_holds_no_data(node, fleet)?;
@@ -87,15 +75,7 @@ pub(super) async fn build_node_job(
         }
         Request::Upgrade { .. } => {
             let handle = found(node)?;
-            let pending = reboot::query_pending_upgrades(&handle.host).await?;
-            let mut stages = vec![node_stage(
-                "upgrade",
-                handle,
-                vec![Box::new(reboot::UpgradePackages)],
-            )];
-            let disturbs = pending
-                .iter()
-                .any(|(name, ..)| reboot::is_disturbing_package(name));
+            let (mut stages, disturbs) = upgrade_stages(handle).await?;
             if disturbs && target.swarm_id.is_some() {
                 add_drain_stages(&mut stages, manager().await?, target);
             }
@@ -103,6 +83,37 @@ pub(super) async fn build_node_job(
         }
         _ => return Err("not a job on one node".into()),
     })
+}
+
+/// Makes the stages by which a node leaves the swarm.
+fn leave_stages(target: NodeTarget, manager: &NodeHandle, handle: &NodeHandle) -> Vec<Stage> {
+    vec![
+        node_stage(
+            "empty",
+            manager,
+            membership::before_leaving_steps(target.clone(), handle.docker.clone()),
+        ),
+        node_stage("leave", handle, membership::leave_steps()),
+        node_stage(
+            "list",
+            manager,
+            membership::delete_node_steps(target, false),
+        ),
+    ]
+}
+
+/// Makes the stages that upgrade packages. Returns them, and whether that disturbs what runs there.
+async fn upgrade_stages(handle: &NodeHandle) -> Result<(Vec<Stage>, bool), OpsError> {
+    let pending = reboot::query_pending_upgrades(&handle.host).await?;
+    let stages = vec![node_stage(
+        "upgrade",
+        handle,
+        vec![Box::new(reboot::UpgradePackages)],
+    )];
+    let disturbs = pending
+        .iter()
+        .any(|(name, ..)| reboot::is_disturbing_package(name));
+    Ok((stages, disturbs))
 }
 
 /// Adds a stage before the others that drains the node, and one after them that restores its

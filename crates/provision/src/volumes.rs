@@ -4,6 +4,8 @@
 //! Undo: nothing is left but /var/lib/matou/volumes, which remembers what was proven. For
 //! `netshare`: `systemctl disable --now docker-volume-netshare`, remove its unit and program.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use super::Concern;
@@ -12,7 +14,7 @@ use super::executor::NodeExecutor;
 use super::facts::{FactQuery, random_fact_nonce};
 use super::node_view::{NodeView, check_from_lines};
 use crate::ProvisionError;
-use matou_config::{Config, Download, NodeConfig, StorageDriver};
+use matou_config::{Config, Download, NodeConfig, StorageConfig, StorageDriver};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, StepError};
 
@@ -74,6 +76,29 @@ fn volume_proof(at: &NodeView<'_>) -> Result<String, ProvisionError> {
         StorageDriver::Shared => format!("shared at {path}\n"),
         StorageDriver::Local => String::new(),
     })
+}
+
+/// Options of `docker volume create` for the volume that is tried.
+fn test_volume_options(storage: &StorageConfig, server: IpAddr, volume: &str) -> Vec<String> {
+    let path = storage.path.display();
+    match storage.driver {
+        StorageDriver::Nfs => vec![
+            "--driver=local".into(),
+            "--opt=type=nfs".into(),
+            format!("--opt=o=addr={server},rw,hard,nfsvers=4.2"),
+            format!("--opt=device=:{path}/{volume}"),
+        ],
+        StorageDriver::Netshare => vec![
+            "--driver=nfs".into(),
+            format!("--opt=share={server}:{path}/{volume}"),
+        ],
+        StorageDriver::Shared | StorageDriver::Local => vec![
+            "--driver=local".into(),
+            "--opt=type=none".into(),
+            "--opt=o=bind".into(),
+            format!("--opt=device={path}/{volume}"),
+        ],
+    }
 }
 
 #[async_trait]
@@ -148,28 +173,11 @@ impl Concern for VolumesConcern {
             .and_then(|n| at.fleet.node_address(n).ok())
             .ok_or_else(|| StepError::failed("the storage node has no address"))?;
         let share = format!("{server}:{}", storage.path.display());
-        let options: Vec<String> = match storage.driver {
-            StorageDriver::Nfs => {
-                run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
-                    .await?;
-                vec![
-                    "--driver=local".into(),
-                    "--opt=type=nfs".into(),
-                    format!("--opt=o=addr={server},rw,hard,nfsvers=4.2"),
-                    format!("--opt=device=:{folder}"),
-                ]
-            }
-            StorageDriver::Netshare => vec![
-                "--driver=nfs".into(),
-                format!("--opt=share={share}/{volume}"),
-            ],
-            StorageDriver::Shared | StorageDriver::Local => vec![
-                "--driver=local".into(),
-                "--opt=type=none".into(),
-                "--opt=o=bind".into(),
-                format!("--opt=device={folder}"),
-            ],
-        };
+        if storage.driver == StorageDriver::Nfs {
+            run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
+                .await?;
+        }
+        let options = test_volume_options(storage, server, &volume);
         let on_storage = |script: &str| {
             Command::sh(script.to_owned())
                 .arg(&folder)

@@ -1,12 +1,13 @@
 //! Carries out the effects that `update` asks for.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result};
 use crossterm::event::EventStream;
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,8 @@ use matou_collect::{
     follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
 use matou_job::{JobEvent, JobId, RunError};
-use matou_model::{AppRoutes, NodeLink};
-use matou_monitor::MonitorStore;
+use matou_model::{AppRoutes, LogSearch, NodeLink};
+use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
 use matou_ops::{FleetContext, Request, ShellTarget};
 use matou_ui::msg::{Effect, LogSource, Msg, SnapshotAnswer, SnapshotQuery, Ticket};
@@ -135,49 +136,10 @@ impl EffectRunner {
             Effect::Redraw => screen.clear()?,
             Effect::Refresh => self.collectors.refresh(),
             Effect::Compare => self.compare_now.notify_one(),
-            Effect::FindNewerVersions { ticket, app } => {
-                let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
-                tokio::spawn(async move {
-                    let found = ops::query_newer_versions(&fleet, &app).await;
-                    let found = found.map_err(SafeText::of);
-                    let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
-                });
-            }
-            Effect::Bans { ticket } => {
-                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
-                tokio::spawn(async move {
-                    let found = read_all_bans(&nodes).await;
-                    let _ = messages.send(Msg::Bans { ticket, found }).await;
-                });
-            }
-            Effect::Intrusions { ticket } => {
-                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
-                tokio::spawn(async move {
-                    let (found, bans) =
-                        tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
-                    let message = Msg::Intrusions {
-                        ticket,
-                        found,
-                        bans,
-                    };
-                    let _ = messages.send(message).await;
-                });
-            }
-            Effect::SearchLogs { ticket, search } => {
-                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
-                tokio::spawn(async move {
-                    let found = match LogStore::find(&nodes, search.app.as_deref()).await {
-                        Ok(store) => store.search(&search).await,
-                        Err(reason) => Err(reason),
-                    };
-                    let _ = messages
-                        .send(Msg::LogsFound {
-                            ticket,
-                            found: found.map_err(SafeText::of),
-                        })
-                        .await;
-                });
-            }
+            Effect::FindNewerVersions { ticket, app } => self.spawn_version_query(ticket, app),
+            Effect::Bans { ticket } => self.spawn_bans_read(ticket),
+            Effect::Intrusions { ticket } => self.spawn_intrusions_read(ticket),
+            Effect::SearchLogs { ticket, search } => self.spawn_log_search(ticket, search),
             Effect::Plan { ticket, request } => self.spawn_plan(ticket, request),
             Effect::Run {
                 ticket,
@@ -203,29 +165,8 @@ impl EffectRunner {
             } => self.spawn_snapshot_read(ticket, look),
             Effect::Shell(target) => return self.run_shell(target, screen, keys).await,
             Effect::Alarm { text, bell, notify } => screen.ring_alarm(&text, bell, notify)?,
-            Effect::SilenceInAlertmanager { labels, until } => {
-                let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
-                tokio::spawn(async move {
-                    let answer = match silence_in_alertmanager(&nodes, &labels, until).await {
-                        Ok(()) => {
-                            notice_message("Alertmanager tells nobody of it meanwhile", false)
-                        }
-                        Err(e) => {
-                            notice_message(format!("not silenced in Alertmanager: {e}"), true)
-                        }
-                    };
-                    let _ = messages.send(answer).await;
-                });
-            }
-            Effect::SaveLedger(ledger) => {
-                let (store, messages) = (self.store.clone(), self.messages.clone());
-                tokio::task::spawn_blocking(move || {
-                    if let Err(e) = store.save_ledger(&ledger) {
-                        let text = format!("what is said about alerts is not kept: {e}");
-                        let _ = messages.blocking_send(notice_message(text, true));
-                    }
-                });
-            }
+            Effect::SilenceInAlertmanager { labels, until } => self.spawn_silence(labels, until),
+            Effect::SaveLedger(ledger) => self.spawn_ledger_save(ledger),
             Effect::Copy(text) => {
                 let answer = match screen.copy_text(&text) {
                     Ok(()) => notice_message("copied", false),
@@ -233,21 +174,95 @@ impl EffectRunner {
                 };
                 return Ok(LoopControl::Answer(Box::new(answer)));
             }
-            Effect::Save { path, text } => {
-                let messages = self.messages.clone();
-                tokio::spawn(async move {
-                    let answer = match write_new_file(&path, &text).await {
-                        Ok(path) => notice_message(format!("saved to {path}"), false),
-                        Err(e) => {
-                            notice_message(format!("{} not saved: {e}", path.display()), true)
-                        }
-                    };
-                    // The console is being left.
-                    let _ = messages.send(answer).await;
-                });
-            }
+            Effect::Save { path, text } => self.spawn_save(path, text),
         }
         Ok(LoopControl::Continue)
+    }
+
+    /// Asks the registries for newer versions of an application.
+    fn spawn_version_query(&self, ticket: Ticket, app: String) {
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let found = ops::query_newer_versions(&fleet, &app).await;
+            let found = found.map_err(SafeText::of);
+            let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
+        });
+    }
+
+    /// Reads the bans of all nodes.
+    fn spawn_bans_read(&self, ticket: Ticket) {
+        let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let found = read_all_bans(&nodes).await;
+            let _ = messages.send(Msg::Bans { ticket, found }).await;
+        });
+    }
+
+    /// Reads the intrusions that all nodes saw, and whom they have banned.
+    fn spawn_intrusions_read(&self, ticket: Ticket) {
+        let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let (found, bans) = tokio::join!(read_intrusions(&nodes), read_all_bans(&nodes));
+            let message = Msg::Intrusions {
+                ticket,
+                found,
+                bans,
+            };
+            let _ = messages.send(message).await;
+        });
+    }
+
+    /// Searches the log store.
+    fn spawn_log_search(&self, ticket: Ticket, search: LogSearch) {
+        let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let found = match LogStore::find(&nodes, search.app.as_deref()).await {
+                Ok(store) => store.search(&search).await,
+                Err(reason) => Err(reason),
+            };
+            let _ = messages
+                .send(Msg::LogsFound {
+                    ticket,
+                    found: found.map_err(SafeText::of),
+                })
+                .await;
+        });
+    }
+
+    /// Silences an alert in Alertmanager.
+    fn spawn_silence(&self, labels: BTreeMap<String, String>, until: Timestamp) {
+        let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let answer = match silence_in_alertmanager(&nodes, &labels, until).await {
+                Ok(()) => notice_message("Alertmanager tells nobody of it meanwhile", false),
+                Err(e) => notice_message(format!("not silenced in Alertmanager: {e}"), true),
+            };
+            let _ = messages.send(answer).await;
+        });
+    }
+
+    /// Keeps what was said about alerts.
+    fn spawn_ledger_save(&self, ledger: AlertLedger) {
+        let (store, messages) = (self.store.clone(), self.messages.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(e) = store.save_ledger(&ledger) {
+                let text = format!("what is said about alerts is not kept: {e}");
+                let _ = messages.blocking_send(notice_message(text, true));
+            }
+        });
+    }
+
+    /// Writes a new file.
+    fn spawn_save(&self, path: PathBuf, text: String) {
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            let answer = match write_new_file(&path, &text).await {
+                Ok(path) => notice_message(format!("saved to {path}"), false),
+                Err(e) => notice_message(format!("{} not saved: {e}", path.display()), true),
+            };
+            // The console is being left.
+            let _ = messages.send(answer).await;
+        });
     }
 
     fn spawn_plan(&self, ticket: Ticket, request: Request) {

@@ -13,15 +13,18 @@ use super::actions;
 use super::browser;
 use super::keymap::Action;
 use super::log::{LogOutcome, LogView};
-use super::msg::{Effect, LogSource, Msg};
+use super::msg::{Effect, LogSource, Msg, Ticket};
 use super::overlays::{JobsOverlay, MessageOverlay, Overlay, QuitOverlay};
 use super::panes::RowKind;
 use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
+use matou_base::text::{SafeText, clean_line};
 use matou_collect::AccessNews;
 use matou_config::NotifyMethod;
-use matou_job::JobOutcome;
+use matou_job::{JobEvent, JobId, JobOutcome, Plan};
 use matou_model::{AppRoutes, Datum, Update};
 use matou_monitor::{Alert, AlertKind, AnswerSample};
+use matou_ops::Request;
+use matou_provision::audit::NodeAudit;
 
 /// Rows that one turn of the wheel moves.
 const WHEEL_ROWS: isize = 3;
@@ -35,136 +38,55 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             apply_fleet_update(app, update);
             Vec::new()
         }
-        Msg::Planned { ticket, plan } => {
-            let view = app.overlays.iter_mut().find_map(|o| match o {
-                Overlay::Plan(view) if view.ticket == ticket => Some(view),
-                _ => None,
-            });
-            // Without its overlay nobody waits for the plan any more.
-            if let Some(view) = view {
+        Msg::Planned { ticket, plan } => deliver_answer(app, ticket, |overlay| {
+            if let Overlay::Plan(view) = overlay {
                 view.take_plan(plan);
-                app.dirty = true;
             }
-            Vec::new()
-        }
-        Msg::NewerVersions { ticket, found } => {
-            let view = app.overlays.iter_mut().find_map(|o| match o {
-                Overlay::Versions(view) if view.ticket == ticket => Some(view),
-                _ => None,
-            });
-            if let Some(view) = view {
+        }),
+        Msg::NewerVersions { ticket, found } => deliver_answer(app, ticket, |overlay| {
+            if let Overlay::Versions(view) = overlay {
                 view.take_versions(found);
-                app.dirty = true;
             }
-            Vec::new()
-        }
+        }),
         Msg::Bans { ticket, found } => {
-            let near = match app.selected_row().map(|r| &r.kind) {
-                Some(RowKind::Node(_)) => app.selected_row().map(|r| r.name.clone()),
+            let near = match app.selected_row() {
+                Some(row) if matches!(row.kind, RowKind::Node(_)) => Some(row.name.clone()),
                 _ => None,
             };
-            let view = app.overlays.iter_mut().find_map(|o| match o {
-                Overlay::Bans(view) if view.ticket == ticket => Some(view),
-                _ => None,
-            });
-            if let Some(view) = view {
-                view.take_bans(found, near.as_deref());
-                app.dirty = true;
-            }
-            Vec::new()
+            deliver_answer(app, ticket, |overlay| {
+                if let Overlay::Bans(view) = overlay {
+                    view.take_bans(found, near.as_deref());
+                }
+            })
         }
         Msg::Intrusions {
             ticket,
             found,
             bans,
-        } => {
-            let view = app.overlays.iter_mut().find_map(|o| match o {
-                Overlay::Intrusions(view) if view.ticket == ticket => Some(view),
-                _ => None,
-            });
-            if let Some(view) = view {
+        } => deliver_answer(app, ticket, |overlay| {
+            if let Overlay::Intrusions(view) = overlay {
                 view.take_intrusions(&found, bans);
-                app.dirty = true;
             }
-            Vec::new()
-        }
-        Msg::LogsFound { ticket, found } => {
-            let view = app.overlays.iter_mut().find_map(|o| match o {
-                Overlay::Search(view) if view.ticket == ticket => Some(view),
-                _ => None,
-            });
-            if let Some(view) = view {
+        }),
+        Msg::LogsFound { ticket, found } => deliver_answer(app, ticket, |overlay| {
+            if let Overlay::Search(view) = overlay {
                 view.take_records(found);
-                app.dirty = true;
             }
-            Vec::new()
-        }
-        Msg::Compared { plan, audits } => {
-            let same = app
-                .comparison
-                .as_ref()
-                .is_some_and(|c| c.plan == plan && c.audits == audits);
-            // When both are the same, only the time of the comparison changes.
-            app.dirty |= !same;
-            app.comparison = Some(ConfigComparison {
-                at: now,
-                plan,
-                audits,
-            });
-            app.drift = super::panes::drifted_nodes(app);
-            app.alerts_due = true;
-            Vec::new()
-        }
+        }),
+        Msg::Compared { plan, audits } => take_comparison(app, plan, audits),
         Msg::History { week, trends } => {
             (app.week, app.trends) = (week, trends);
             app.alerts_due = true;
             app.dirty = true;
             Vec::new()
         }
-        Msg::JobStarted { id, request } => {
-            // The plan, and the form it came from, are closed; the output of the job replaces them.
-            app.overlays.retain(|o| match o {
-                Overlay::Plan(view) => *view.request() != request,
-                Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
-                _ => true,
-            });
-            let found = app.jobs.already_running.iter().position(|f| *f == request);
-            app.jobs.add_started(id, request, now);
-            match found {
-                Some(at) => drop(app.jobs.already_running.remove(at)),
-                None => app.overlays.push(Overlay::Jobs(JobsOverlay::for_job(id))),
-            }
-            app.dirty = true;
-            Vec::new()
-        }
+        Msg::JobStarted { id, request } => show_started_job(app, id, request),
         Msg::FoundRunning { request } => {
             app.show_notice(format!("{} runs on from before", request.title()), false);
             app.jobs.already_running.push(request.clone());
             vec![Effect::WatchJob { request }]
         }
-        Msg::Job { id, event } => {
-            app.dirty = true;
-            let ended = app.jobs.take_event(id, event, now).map(|job| {
-                let title = job.request.title();
-                match &job.outcome {
-                    Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
-                    _ => (format!("{title}: {}", job.state_word()), false),
-                }
-            });
-            if let Some((text, error)) = ended {
-                app.show_notice(text, error);
-            }
-            let leaving = app
-                .overlays
-                .iter()
-                .any(|o| matches!(o, Overlay::Quit(QuitOverlay { waiting: true })));
-            match app.jobs.count_running() {
-                0 if leaving => vec![Effect::Quit],
-                // After the last job the nodes are compared again.
-                0 => vec![Effect::Compare],
-                _ => Vec::new(),
-            }
-        }
+        Msg::Job { id, event } => take_job_event(app, id, event),
         Msg::Log { ticket, lines } => {
             if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
                 log.view.push(lines);
@@ -172,34 +94,8 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::Access { ticket, news } => {
-            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
-                match news {
-                    AccessNews::Requests(requests) => access.view.push(requests),
-                    AccessNews::Note(text) => {
-                        access
-                            .view
-                            .set_note(matou_base::text::clean_line(&text).into_owned());
-                    }
-                }
-                app.dirty = true;
-            }
-            Vec::new()
-        }
-        Msg::LogEnded { ticket, reason } => {
-            if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
-                access
-                    .view
-                    .mark_ended(matou_base::text::clean_line(&reason).into_owned());
-                app.dirty = true;
-            }
-            if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
-                log.view
-                    .mark_ended(matou_base::text::clean_line(&reason).into_owned());
-                app.dirty = true;
-            }
-            Vec::new()
-        }
+        Msg::Access { ticket, news } => take_access_news(app, ticket, news),
+        Msg::LogEnded { ticket, reason } => mark_log_ended(app, ticket, &reason),
         Msg::SnapshotRead {
             ticket,
             answer: seen,
@@ -228,6 +124,106 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(announce_alert_changes(app));
     effects.extend(browser::query_shown_content(app));
     effects
+}
+
+/// Hands an answer to the overlay that asked. Without it nobody waits for the answer any more.
+fn deliver_answer(app: &mut App, ticket: Ticket, take: impl FnOnce(&mut Overlay)) -> Vec<Effect> {
+    let asked = |o: &&mut Overlay| o.ticket() == Some(ticket);
+    if let Some(overlay) = app.overlays.iter_mut().find(asked) {
+        take(overlay);
+        app.dirty = true;
+    }
+    Vec::new()
+}
+
+/// Takes a comparison of the nodes with config.toml.
+fn take_comparison(
+    app: &mut App,
+    plan: Result<Plan, SafeText>,
+    audits: Vec<(String, Result<NodeAudit, SafeText>)>,
+) -> Vec<Effect> {
+    let same = app
+        .comparison
+        .as_ref()
+        .is_some_and(|c| c.plan == plan && c.audits == audits);
+    // When both are the same, only the time of the comparison changes.
+    app.dirty |= !same;
+    app.comparison = Some(ConfigComparison {
+        at: app.now,
+        plan,
+        audits,
+    });
+    app.drift = super::panes::drifted_nodes(app);
+    app.alerts_due = true;
+    Vec::new()
+}
+
+/// Closes the plan, and the form it came from; the output of the job replaces them.
+fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
+    app.overlays.retain(|o| match o {
+        Overlay::Plan(view) => *view.request() != request,
+        Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
+        _ => true,
+    });
+    let found = app.jobs.already_running.iter().position(|f| *f == request);
+    app.jobs.add_started(id, request, app.now);
+    match found {
+        Some(at) => drop(app.jobs.already_running.remove(at)),
+        None => app.overlays.push(Overlay::Jobs(JobsOverlay::for_job(id))),
+    }
+    app.dirty = true;
+    Vec::new()
+}
+
+/// Takes what happened in a job; its end is told in the last line.
+fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
+    app.dirty = true;
+    let ended = app.jobs.take_event(id, event, app.now).map(|job| {
+        let title = job.request.title();
+        match &job.outcome {
+            Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
+            _ => (format!("{title}: {}", job.state_word()), false),
+        }
+    });
+    if let Some((text, error)) = ended {
+        app.show_notice(text, error);
+    }
+    let leaving = app
+        .overlays
+        .iter()
+        .any(|o| matches!(o, Overlay::Quit(QuitOverlay { waiting: true })));
+    match app.jobs.count_running() {
+        0 if leaving => vec![Effect::Quit],
+        // After the last job the nodes are compared again.
+        0 => vec![Effect::Compare],
+        _ => Vec::new(),
+    }
+}
+
+/// Takes requests, or a remark about their log, when it is the one that is followed.
+fn take_access_news(app: &mut App, ticket: Ticket, news: AccessNews) -> Vec<Effect> {
+    if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+        match news {
+            AccessNews::Requests(requests) => access.view.push(requests),
+            AccessNews::Note(text) => access.view.set_note(clean_line(&text).into_owned()),
+        }
+        app.dirty = true;
+    }
+    Vec::new()
+}
+
+/// Says in the log, or the access log, why nothing more comes.
+fn mark_log_ended(app: &mut App, ticket: Ticket, reason: &str) -> Vec<Effect> {
+    let reason = clean_line(reason);
+    if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
+        access.view.mark_ended(reason.clone().into_owned());
+        app.dirty = true;
+    }
+    if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
+        log.view.mark_ended(reason.into_owned());
+        app.dirty = true;
+    }
+    Vec::new()
 }
 
 /// Evaluates alerts when that is due. Alarms for those that began, shows a notice for one that

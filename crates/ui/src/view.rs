@@ -12,7 +12,7 @@ use super::layout::Layout;
 use super::log::LogStyle;
 use super::panes::{self, RowKind};
 use super::state::{App, Focus, Pane, Tab};
-use super::theme::Health;
+use super::theme::{Health, Theme};
 use matou_base::text::{
     clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
 };
@@ -221,24 +221,7 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     let border = theme.border();
     layout.lists[at].area = area;
     if area.height < 3 {
-        // Folded: the title alone.
-        let room = usize::from(area.width).saturating_sub(2 + display_width(&count));
-        let title =
-            truncate_to_width(&theme.drawable_text(&title), room, theme.ellipsis()).into_owned();
-        let rule = border
-            .horizontal_top
-            .repeat(room.saturating_sub(display_width(&title)));
-        let line = Line::from(vec![
-            Span::styled(border.top_left, style),
-            Span::styled(title, style),
-            Span::styled(rule, style),
-            Span::styled(count, style),
-            Span::styled(border.top_right, style),
-        ]);
-        frame
-            .buffer_mut()
-            .set_line(area.x, area.y, &line, area.width);
-        return;
+        return draw_folded_pane(theme, &title, &count, style, frame, area);
     }
     let block = Block::bordered()
         .border_set(border)
@@ -273,20 +256,63 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
             frame.buffer_mut().set_style(place, style);
         }
     }
-    let hidden = shown.rows.len().saturating_sub(top + height);
-    if hidden > 0 {
-        let more = format!(" {hidden} more ");
-        let x = inner.right().saturating_sub(more.len() as u16);
-        frame
-            .buffer_mut()
-            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
-    }
+    draw_hidden_count(
+        shown.rows.len().saturating_sub(top + height),
+        style,
+        frame,
+        inner,
+    );
 }
 
-fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
+/// Draws the title of a pane that has no room for more.
+fn draw_folded_pane(
+    theme: Theme,
+    title: &str,
+    count: &str,
+    style: Style,
+    frame: &mut Frame,
+    area: Rect,
+) {
+    let border = theme.border();
+    let room = usize::from(area.width).saturating_sub(2 + display_width(count));
+    let title = truncate_to_width(&theme.drawable_text(title), room, theme.ellipsis()).into_owned();
+    let rule = border
+        .horizontal_top
+        .repeat(room.saturating_sub(display_width(&title)));
+    let line = Line::from(vec![
+        Span::styled(border.top_left, style),
+        Span::styled(title, style),
+        Span::styled(rule, style),
+        Span::styled(count.to_owned(), style),
+        Span::styled(border.top_right, style),
+    ]);
+    frame
+        .buffer_mut()
+        .set_line(area.x, area.y, &line, area.width);
+}
+
+/// Writes into the border below `inner` how many lines are hidden there.
+fn draw_hidden_count(hidden: usize, style: Style, frame: &mut Frame, inner: Rect) {
+    if hidden == 0 {
+        return;
+    }
+    let more = format!(" {hidden} more ");
+    let x = inner.right().saturating_sub(more.len() as u16);
+    frame
+        .buffer_mut()
+        .set_stringn(x, inner.bottom(), more, inner.width.into(), style);
+}
+
+/// Draws the border of the right side: what is selected, its tabs, what is said of a log. Returns the
+/// area inside.
+fn draw_detail_frame(
+    app: &App,
+    layout: &mut Layout,
+    style: Style,
+    frame: &mut Frame,
+    area: Rect,
+) -> Rect {
     let theme = app.theme;
-    let focused = app.focus == Focus::Detail;
-    let style = if focused { theme.focus() } else { theme.dim() };
     let name = app.selected_row().map_or_else(
         || app.pane.title().to_owned(),
         |r| match r.kind {
@@ -321,9 +347,8 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
         .border_set(theme.border())
         .border_style(style)
         .title(Line::from(spans));
-    let logs = shown == Tab::Logs;
     let status = match (&app.log, &app.access) {
-        (Some(log), _) if logs => Some(log.view.status_line()),
+        (Some(log), _) if shown == Tab::Logs => Some(log.view.status_line()),
         (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
         _ => None,
     };
@@ -335,8 +360,17 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     }
     let inner = block.inner(area).inner(Margin::new(1, 0));
     frame.render_widget(block, area);
+    inner
+}
+
+fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
+    let theme = app.theme;
+    let focused = app.focus == Focus::Detail;
+    let style = if focused { theme.focus() } else { theme.dim() };
+    let inner = draw_detail_frame(app, layout, style, frame, area);
     layout.detail = inner;
-    if logs {
+    let shown = app.shown_tab();
+    if shown == Tab::Logs {
         let style = LogStyle {
             error: theme.removed(),
             warning: theme.changed(),
@@ -393,14 +427,12 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     for (y, line) in (inner.y..inner.bottom()).zip(&lines[top..]) {
         frame.buffer_mut().set_line(inner.x, y, line, inner.width);
     }
-    let hidden = lines.len().saturating_sub(top + height);
-    if hidden > 0 {
-        let more = format!(" {hidden} more ");
-        let x = inner.right().saturating_sub(more.len() as u16);
-        frame
-            .buffer_mut()
-            .set_stringn(x, area.bottom() - 1, more, inner.width.into(), style);
-    }
+    draw_hidden_count(
+        lines.len().saturating_sub(top + height),
+        style,
+        frame,
+        inner,
+    );
 }
 
 fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {

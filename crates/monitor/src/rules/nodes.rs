@@ -66,12 +66,7 @@ fn add_load_findings(
         return;
     };
     let limits = inputs.limits;
-    let high = |value: f32, limit: u8| {
-        let limit = f32::from(limit);
-        let near = value < limit || node.metrics.is_stale();
-        let why = format!("at {value:.0} %; {limit:.0} % is the limit");
-        (value >= limit - MARGIN).then_some((near, why))
-    };
+    let high = |value, limit| find_high_load(node, value, limit);
     for (sort, kind, value, limit) in [
         ("CPU", AlertKind::Cpu, m.cpu, limits.cpu),
         (
@@ -94,6 +89,28 @@ fn add_load_findings(
             });
         }
     }
+    add_disk_findings(inputs, node, base, found);
+}
+
+/// Returns whether a load is only near its limit, and the reason; `None` well below it.
+fn find_high_load(node: &Node, value: f32, limit: u8) -> Option<(bool, String)> {
+    let limit = f32::from(limit);
+    let near = value < limit || node.metrics.is_stale();
+    let why = format!("at {value:.0} %; {limit:.0} % is the limit");
+    (value >= limit - MARGIN).then_some((near, why))
+}
+
+/// Finds disks that are full, or will be.
+fn add_disk_findings(
+    inputs: AlertInputs<'_>,
+    node: &Node,
+    base: &dyn Fn(&str, AlertKind, AlertSeverity, String) -> Finding,
+    found: &mut Vec<Finding>,
+) {
+    let Some(m) = node.metrics.value() else {
+        return;
+    };
+    let limits = inputs.limits;
     let root = Disk {
         mount: "/".into(),
         used: m.disk_used,
@@ -109,7 +126,7 @@ fn add_load_findings(
                 disk_trend_key(&node.name, mount),
             ),
         };
-        let full = high(disk.used_percent(), limits.disk);
+        let full = find_high_load(node, disk.used_percent(), limits.disk);
         let begins = matches!(&full, Some((false, _)));
         if let Some((near, why)) = full {
             let why = format!("{what} {why}");

@@ -14,7 +14,7 @@ use crate::OpsError;
 use crate::restore::{SwapLog, check_restore_settled};
 use matou_backup::{
     AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
-    Manifest, RepositoryAccess, ResticSummary, identity, matou_folder,
+    Manifest, RepositoryAccess, Restic, ResticSummary, identity, matou_folder,
 };
 use matou_base::text::human_bytes;
 use matou_host::{Command, ConfinedFolders, DetachedUnit, shell_script};
@@ -370,6 +370,36 @@ async fn folder_exists(work: &BackupContext, folder: &std::path::Path) -> Result
     Ok(work.storage.host.run(&test).await?.code == 0)
 }
 
+/// Checks that restic, and the script around it, did not fail.
+fn check_snapshot_was_made(
+    restic: &Restic,
+    ended: &restic_unit::ResticOutcome,
+) -> Result<(), StepError> {
+    if ended.code == EXIT_MISSING_FOLDER {
+        return Err(StepError::failed(format!(
+            "{}; is the disk mounted?",
+            ended.said
+        )));
+    }
+    if ended.code == EXIT_UNREADABLE {
+        let why = restic.error_of_exit(&["dump"], 1, &ended.said);
+        return Err(unreadable_snapshot(
+            &ended.summary.clone().unwrap_or_default(),
+            &why.to_string(),
+        ));
+    }
+    if ended.code != 0 && ended.code != INCOMPLETE {
+        let error = restic.error_of_exit(&["backup"], ended.code, &ended.said);
+        return Err(StepError::failed(error.to_string()));
+    }
+    if let Some(skipped) = ended.skipped.first() {
+        return Err(StepError::failed(format!(
+            "restic left a folder out: {skipped}"
+        )));
+    }
+    Ok(())
+}
+
 /// Runs restic and checks the result: the exit code, the summary, that nothing was skipped, and
 /// that the manifest was read back ([`BACKUP_SCRIPT`]). When `begun`, watches the unit that runs
 /// already.
@@ -402,28 +432,7 @@ async fn make_snapshot(
     if cx.cancel.is_cancelled() {
         return Err(StepError::Cancelled);
     }
-    if ended.code == EXIT_MISSING_FOLDER {
-        return Err(StepError::failed(format!(
-            "{}; is the disk mounted?",
-            ended.said
-        )));
-    }
-    if ended.code == EXIT_UNREADABLE {
-        let why = restic.error_of_exit(&["dump"], 1, &ended.said);
-        return Err(unreadable_snapshot(
-            &ended.summary.unwrap_or_default(),
-            &why.to_string(),
-        ));
-    }
-    if ended.code != 0 && ended.code != INCOMPLETE {
-        let error = restic.error_of_exit(&["backup"], ended.code, &ended.said);
-        return Err(StepError::failed(error.to_string()));
-    }
-    if let Some(skipped) = ended.skipped.first() {
-        return Err(StepError::failed(format!(
-            "restic left a folder out: {skipped}"
-        )));
-    }
+    check_snapshot_was_made(restic, &ended)?;
     let summary = ended
         .summary
         .filter(|s| !s.snapshot_id.is_empty())

@@ -294,6 +294,29 @@ impl RepositoryStep {
         self.anomalies.get_or_try_init(look).await
     }
 
+    /// Plans what `forget` does: the open questions, else the snapshots that are let go.
+    async fn check_forget(&self, place: &str) -> Result<Check, StepError> {
+        let mut lines = self.list_open_questions().await?;
+        let doomed = match lines.is_empty() {
+            true => self.snapshots_to_forget().await?.as_slice(),
+            // The policy says nothing useful while snapshots are missing or dated in the
+            // future.
+            false => &[],
+        };
+        let settled = lines.is_empty() && !self.load_anomalies().await?.fewer.is_empty();
+        lines.extend(doomed.iter().flat_map(self::forget_plan_lines));
+        if settled {
+            let line = "what is left is what the next night compares with";
+            lines.push(Change::add(format!("{place}: {line}")));
+        }
+        Ok(match lines.is_empty() {
+            true => Check::Done(vec![Change::same(format!(
+                "{place}: every snapshot is kept"
+            ))]),
+            false => Check::Change(lines),
+        })
+    }
+
     /// What must be decided before anything is removed.
     async fn list_open_questions(&self) -> Result<Vec<Change>, StepError> {
         if let Some(fleets) = &self.fleet_access {
@@ -535,27 +558,7 @@ impl Step for RepositoryStep {
                 let line = Change::same(explain_append_only(&self.restic, &self.what));
                 Check::Done(vec![line])
             }
-            RepoWork::Forget => {
-                let mut lines = self.list_open_questions().await?;
-                let doomed = match lines.is_empty() {
-                    true => self.snapshots_to_forget().await?.as_slice(),
-                    // The policy says nothing useful while snapshots are missing or dated in the
-                    // future.
-                    false => &[],
-                };
-                let settled = lines.is_empty() && !self.load_anomalies().await?.fewer.is_empty();
-                lines.extend(doomed.iter().flat_map(self::forget_plan_lines));
-                if settled {
-                    let line = "what is left is what the next night compares with";
-                    lines.push(Change::add(format!("{place}: {line}")));
-                }
-                match lines.is_empty() {
-                    true => Check::Done(vec![Change::same(format!(
-                        "{place}: every snapshot is kept"
-                    ))]),
-                    false => Check::Change(lines),
-                }
-            }
+            RepoWork::Forget => self.check_forget(&place).await?,
             RepoWork::Prune => {
                 let line = format!("{place}: data that no snapshot needs");
                 let mut lines = self.list_open_questions().await?;

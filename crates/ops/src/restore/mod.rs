@@ -90,6 +90,28 @@ impl Step for AppsWithoutSnapshot {
     }
 }
 
+/// Makes the steps that restore every application, after one that names those without a snapshot.
+async fn restore_all_steps(cx: &FleetContext) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    let mut without = Vec::new();
+    let swarm = query_swarm_for_restore(cx).await?;
+    let saved = list_apps_with_snapshots(cx).await?;
+    for app in backup::list_app_names(&cx.config, &swarm) {
+        match saved.contains(&app) {
+            true => {
+                let source = RestoreSource::load_whole(cx, &app, None).await?;
+                steps.extend(restore_in_place_steps(cx, source).await?);
+            }
+            false => without.push(app),
+        }
+    }
+    if steps.is_empty() {
+        return Err("there is no application that could be restored".into());
+    }
+    steps.insert(0, Box::new(AppsWithoutSnapshot(without)));
+    Ok(steps)
+}
+
 /// Makes the job of a request about restores.
 pub(super) async fn build_restore_job(
     request: &Request,
@@ -116,23 +138,7 @@ pub(super) async fn build_restore_job(
             restore_steps(cx, source, what, to).await?
         }
         Request::RestoreAll => {
-            let mut steps = Vec::new();
-            let mut without = Vec::new();
-            let swarm = query_swarm_for_restore(cx).await?;
-            let saved = list_apps_with_snapshots(cx).await?;
-            for app in backup::list_app_names(&cx.config, &swarm) {
-                match saved.contains(&app) {
-                    true => {
-                        let source = RestoreSource::load_whole(cx, &app, None).await?;
-                        steps.extend(restore_in_place_steps(cx, source).await?);
-                    }
-                    false => without.push(app),
-                }
-            }
-            if steps.is_empty() {
-                return Err("there is no application that could be restored".into());
-            }
-            steps.insert(0, Box::new(AppsWithoutSnapshot(without)));
+            let steps = restore_all_steps(cx).await?;
             (Confirm::TypeName(cx.config.fleet.name.clone()), steps)
         }
         Request::RestoreUndo { app } => {

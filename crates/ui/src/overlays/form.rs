@@ -255,71 +255,79 @@ impl FormOverlay {
         }
     }
 
+    /// What stands in a field, without blanks around it.
+    fn value(&self, field: usize) -> String {
+        self.fields[field].input.value().trim().to_owned()
+    }
+
+    /// The variables of a stack. A default that was not changed is left to the stack file.
+    fn changed_variables(&self) -> BTreeMap<String, String> {
+        self.fields
+            .iter()
+            .skip(1)
+            .filter(|f| f.input.value() != f.default)
+            .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
+            .collect()
+    }
+
+    /// Reads the fields of settings at the edge; fails with the field that is wrong, and why.
+    fn edge_settings(&self) -> Result<EdgeSettings, (usize, String)> {
+        let headers = match self.value(0).as_str() {
+            "" => None,
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => return Err((0, "headers are on or off".into())),
+        };
+        let rate_limit = match self.value(1).as_str() {
+            "" => None,
+            number => match number.parse() {
+                Ok(number) => Some(number),
+                Err(_) => return Err((1, "the limit is a whole number".into())),
+            },
+        };
+        let basic_auth = match self.value(2).as_str() {
+            "" => None,
+            "off" => Some(Vec::new()),
+            users => Some(users.split(',').map(|u| u.trim().to_owned()).collect()),
+        };
+        Ok(EdgeSettings {
+            headers,
+            basic_auth,
+            rate_limit,
+        })
+    }
+
+    /// Fails with the field that is wrong, and why.
     fn build_request(&self) -> Result<Request, (usize, String)> {
         for (i, field) in self.fields.iter().enumerate() {
             if field.required && field.input.value().trim().is_empty() {
                 return Err((i, format!("{} is required", field.name)));
             }
         }
-        let value = |i: usize| self.fields[i].input.value().trim().to_owned();
         match &self.purpose {
-            FormPurpose::Deploy { stack } => {
-                let variables: BTreeMap<String, String> = self
-                    .fields
-                    .iter()
-                    .skip(1)
-                    // A default that was not changed is left to the stack file.
-                    .filter(|f| f.input.value() != f.default)
-                    .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
-                    .collect();
-                Ok(Request::Deploy {
-                    stack: stack.clone(),
-                    app: value(0),
-                    variables,
-                })
-            }
+            FormPurpose::Deploy { stack } => Ok(Request::Deploy {
+                stack: stack.clone(),
+                app: self.value(0),
+                variables: self.changed_variables(),
+            }),
             FormPurpose::Place { app } => {
-                let place = value(0);
+                let place = self.value(0);
                 Ok(Request::Place {
                     app: app.clone(),
                     to: (place != "anywhere").then_some(place),
                 })
             }
-            FormPurpose::EdgeSettings { app } => {
-                let headers = match value(0).as_str() {
-                    "" => None,
-                    "on" => Some(true),
-                    "off" => Some(false),
-                    _ => return Err((0, "headers are on or off".into())),
-                };
-                let rate_limit = match value(1).as_str() {
-                    "" => None,
-                    number => match number.parse() {
-                        Ok(number) => Some(number),
-                        Err(_) => return Err((1, "the limit is a whole number".into())),
-                    },
-                };
-                let basic_auth = match value(2).as_str() {
-                    "" => None,
-                    "off" => Some(Vec::new()),
-                    users => Some(users.split(',').map(|u| u.trim().to_owned()).collect()),
-                };
-                Ok(Request::Switch {
-                    app: app.clone(),
-                    switches: EdgeSettings {
-                        headers,
-                        basic_auth,
-                        rate_limit,
-                    },
-                })
-            }
+            FormPurpose::EdgeSettings { app } => Ok(Request::Switch {
+                app: app.clone(),
+                switches: self.edge_settings()?,
+            }),
             FormPurpose::RestoreBeside { app, snapshot } => Ok(Request::Restore {
                 app: app.clone(),
                 snapshot: Some(snapshot.clone()),
                 what: RestoreScope::App,
                 to: RestoreDestination::Beside {
-                    app: value(0),
-                    variables: [("DOMAIN".to_owned(), value(1))].into(),
+                    app: self.value(0),
+                    variables: [("DOMAIN".to_owned(), self.value(1))].into(),
                 },
             }),
             FormPurpose::RestoreIntoFolder(Request::Restore {
@@ -327,7 +335,7 @@ impl FormOverlay {
                 snapshot,
                 what,
                 ..
-            }) => match value(0) {
+            }) => match self.value(0) {
                 path if path.starts_with('/') => Ok(Request::Restore {
                     app: app.clone(),
                     snapshot: snapshot.clone(),
@@ -339,9 +347,9 @@ impl FormOverlay {
             FormPurpose::RestoreIntoFolder(other) => Ok(other.clone()),
             FormPurpose::Move { apps } => Ok(Request::Move {
                 apps: apps.clone(),
-                to: value(0),
+                to: self.value(0),
             }),
-            FormPurpose::Scale { service } => match value(0).parse() {
+            FormPurpose::Scale { service } => match self.value(0).parse() {
                 Ok(replicas) => Ok(Request::Scale {
                     service: service.clone(),
                     replicas,

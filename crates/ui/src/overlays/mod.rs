@@ -24,7 +24,7 @@ use ratatui::widgets::{Block, Clear};
 
 use super::keymap::Action;
 use super::layout::ScrollLayout;
-use super::msg::Effect;
+use super::msg::{Effect, Ticket};
 use super::state::App;
 
 pub(super) use alerts::AlertsOverlay;
@@ -101,6 +101,18 @@ impl OverlayReply {
 }
 
 impl Overlay {
+    /// Returns what its question goes by; `None` for one that asks nothing.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Plan(o) => Some(o.ticket),
+            Self::Versions(o) => Some(o.ticket),
+            Self::Bans(o) => Some(o.ticket),
+            Self::Intrusions(o) => Some(o.ticket),
+            Self::Search(o) => o.ticket,
+            _ => None,
+        }
+    }
+
     pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match self {
             Self::Help(o) => o.handle_key(app, key),

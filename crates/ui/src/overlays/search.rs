@@ -23,7 +23,8 @@ const MAX_RECORDS: usize = 500;
 const PAGE: usize = 20;
 
 pub(crate) struct LogSearchOverlay {
-    pub ticket: Ticket,
+    /// Of the search that is waited for; `None` before the first.
+    pub ticket: Option<Ticket>,
     input: Input,
     /// The keys go to the query.
     typing: bool,
@@ -49,7 +50,7 @@ impl LogSearchOverlay {
     /// Opens the search for a query to be typed, of the selected application if there is one.
     pub(crate) fn for_app(app: Option<String>) -> Self {
         Self {
-            ticket: Ticket(0),
+            ticket: None,
             input: Input::default(),
             typing: true,
             only_app: app.is_some(),
@@ -61,7 +62,8 @@ impl LogSearchOverlay {
     }
 
     fn start_search(&mut self, app: &mut App) -> OverlayReply {
-        self.ticket = app.issue_ticket();
+        let ticket = app.issue_ticket();
+        self.ticket = Some(ticket);
         self.typing = false;
         self.open = None;
         self.found = LogSearchState::Asking;
@@ -71,10 +73,7 @@ impl LogSearchOverlay {
             since: None,
             limit: MAX_RECORDS,
         };
-        OverlayReply::stay().with_effect(Effect::SearchLogs {
-            ticket: self.ticket,
-            search,
-        })
+        OverlayReply::stay().with_effect(Effect::SearchLogs { ticket, search })
     }
 
     /// Takes what was found; the newest is selected.

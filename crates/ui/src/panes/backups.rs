@@ -337,16 +337,14 @@ fn plot_sizes(app: &App, sizes: &[u64]) -> String {
     format!("{bars}  {} to {}", human_bytes(least), human_bytes(most))
 }
 
-pub(super) fn snapshot_group_detail(
+/// Adds the restores of an application that are not over.
+fn add_unfinished_restores(
+    mut page: DetailPage,
     app: &App,
     name: &str,
-    first: usize,
-    count: usize,
     columns: usize,
 ) -> DetailPage {
     let theme = app.theme;
-    let key = |action| app.keymap.first_key(action).unwrap_or_default();
-    let mut page = DetailPage::new(theme).heading(name).blank_line();
     let backups = app.fleet.backups.value();
     for restore in backups.map_or(&[][..], |b| &b.restores) {
         if restore.app != name {
@@ -366,6 +364,49 @@ pub(super) fn snapshot_group_detail(
             .wrapped_text(&text, columns, theme.changed())
             .blank_line();
     }
+    page
+}
+
+/// Adds what `matou verify` found of an application.
+fn add_proof(page: DetailPage, app: &App, name: &str, columns: usize) -> DetailPage {
+    let theme = app.theme;
+    let backups = app.fleet.backups.value();
+    match backups.and_then(|b| b.proofs.get(name)) {
+        None => page.wrapped_text(
+            &format!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
+            columns,
+            theme.dim(),
+        ),
+        Some(proof) => {
+            let when = format!("{}, from {}", format_ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
+            let page = match &proof.problem {
+                Some(why) => page
+                    .styled_field("proof failed", &when, theme.health_style(Health::Bad))
+                    .wrapped_text(why, columns, theme.health_style(Health::Bad)),
+                None => page.styled_field("proven", &when, theme.health_style(Health::Good)),
+            };
+            let page = page.field(
+                "files",
+                &format!("{} ({}): {} unchanged and the same, {} changed since", proof.files, human_bytes(proof.bytes), proof.same, proof.changed),
+            );
+            proof.databases.iter().fold(page, |page, (file, tables)| {
+                page.field("database", &format!("{file}: loaded, {tables} tables"))
+            })
+        }
+    }
+}
+
+pub(super) fn snapshot_group_detail(
+    app: &App,
+    name: &str,
+    first: usize,
+    count: usize,
+    columns: usize,
+) -> DetailPage {
+    let theme = app.theme;
+    let key = |action| app.keymap.first_key(action).unwrap_or_default();
+    let mut page = DetailPage::new(theme).heading(name).blank_line();
+    page = add_unfinished_restores(page, app, name, columns);
     let of_app = known_snapshots(app)
         .get(first..first + count)
         .unwrap_or_default();
@@ -420,29 +461,7 @@ pub(super) fn snapshot_group_detail(
         );
         return page.wrapped_text(&text, columns, theme.changed());
     }
-    page = match backups.and_then(|b| b.proofs.get(name)) {
-        None => page.wrapped_text(
-            &format!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
-            columns,
-            theme.dim(),
-        ),
-        Some(proof) => {
-            let when = format!("{}, from {}", format_ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
-            let page = match &proof.problem {
-                Some(why) => page
-                    .styled_field("proof failed", &when, theme.health_style(Health::Bad))
-                    .wrapped_text(why, columns, theme.health_style(Health::Bad)),
-                None => page.styled_field("proven", &when, theme.health_style(Health::Good)),
-            };
-            let page = page.field(
-                "files",
-                &format!("{} ({}): {} unchanged and the same, {} changed since", proof.files, human_bytes(proof.bytes), proof.same, proof.changed),
-            );
-            proof.databases.iter().fold(page, |page, (file, tables)| {
-                page.field("database", &format!("{file}: loaded, {tables} tables"))
-            })
-        }
-    };
+    page = add_proof(page, app, name, columns);
     page.blank_line().text(&format!(
         "{} restores it, {} backs it up, Enter lists its snapshots.",
         key(Action::Restore),
