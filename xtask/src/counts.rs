@@ -1,7 +1,7 @@
 //! Figures about the code of `src/` and `crates/`, tests left out, each with its limit.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Result, WrapErr};
 use matou::outln;
@@ -38,7 +38,7 @@ impl Counts {
     /// # Errors
     /// A file can't be read, or is no Rust.
     pub fn read(root: &Path) -> Result<Self> {
-        let mut counts = Self::default();
+        let mut files = Vec::new();
         let mut folders = vec![root.join("src"), root.join("crates")];
         while let Some(folder) = folders.pop() {
             for entry in folder.read_dir()? {
@@ -46,19 +46,21 @@ impl Counts {
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|e| e == "rs") {
-                    let text = std::fs::read_to_string(&path)?;
-                    counts.file = path
-                        .strip_prefix(root)
-                        .unwrap_or(&path)
-                        .display()
-                        .to_string();
-                    let parsed = syn::parse_file(&text)
-                        .wrap_err_with(|| format!("{} can't be parsed", counts.file))?;
-                    if !parsed.attrs.iter().any(is_test_only) {
-                        counts.visit_file(&parsed);
-                    }
+                    let parsed = syn::parse_file(&std::fs::read_to_string(&path)?)
+                        .wrap_err_with(|| format!("{} can't be parsed", path.display()))?;
+                    files.push((path, parsed));
                 }
             }
+        }
+        let of_tests: Vec<PathBuf> = files.iter().flat_map(list_test_modules).collect();
+        let mut counts = Self::default();
+        for (path, parsed) in &files {
+            if parsed.attrs.iter().any(is_test_only) || of_tests.contains(path) {
+                continue;
+            }
+            let place = path.strip_prefix(root).unwrap_or(path);
+            counts.file = place.display().to_string();
+            counts.visit_file(parsed);
         }
         Ok(counts)
     }
@@ -158,6 +160,18 @@ impl Counts {
 }
 
 /// `#[cfg(test)]` and `#[test]`.
+/// Lists the files beside a `mod.rs` or `lib.rs` that are modules of tests.
+fn list_test_modules((path, parsed): &(PathBuf, syn::File)) -> Vec<PathBuf> {
+    let modules = parsed.items.iter().filter_map(|item| match item {
+        syn::Item::Mod(module) if module.content.is_none() => Some(module),
+        _ => None,
+    });
+    modules
+        .filter(|m| m.attrs.iter().any(is_test_only))
+        .map(|m| path.with_file_name(format!("{}.rs", m.ident)))
+        .collect()
+}
+
 fn is_test_only(attribute: &syn::Attribute) -> bool {
     let path = attribute.path();
     path.is_ident("test")
