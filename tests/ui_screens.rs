@@ -948,12 +948,12 @@ fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
     }
     for task in &mut swarm.tasks {
         task.error.clone_from(&evil);
-        task.state.clone_from(&evil);
+        task.state = evil.clone().into();
     }
     for node in &mut swarm.nodes {
         node.hostname = format!("{}{evil}", node.hostname);
         node.message.clone_from(&evil);
-        node.state.clone_from(&evil);
+        node.state = evil.clone().into();
     }
     let datum = Datum::Swarm(Ok(swarm));
     fleet.apply(Update { at: NOW, datum });
