@@ -65,6 +65,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
         confirm,
         stages: vec![StagePlan {
             title: "a stage".into(),
+            phase: matou::job::StagePhase::default(),
             nodes: vec![NodePlan {
                 node: "master".into(),
                 steps,

@@ -8,7 +8,9 @@ use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_collect::{CollectError, read_bans};
 use matou_host::Command;
-use matou_job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
+use matou_job::{
+    Change, Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track,
+};
 use matou_model::{Ban, normalize_network};
 
 /// Makes the job, with a track for each node. A node that can't be asked does not stop the others.
@@ -46,6 +48,7 @@ pub(super) fn build_unban_job(
     }
     let stage = Stage {
         title: request.title(),
+        phase: StagePhase::default(),
         tracks,
     };
     let mut job = Job::new(request.title(), Confirm::Ask, vec![stage]);

@@ -16,7 +16,7 @@ mod scope;
 use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_backup::{BackupError, Restic, ResticSnapshot};
-use matou_job::{Confirm, Job, Stage, Step, Track};
+use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
 use matou_stack::check_app_name;
 
 pub use merge::{
@@ -115,6 +115,7 @@ fn storage_node_job(
 ) -> Job {
     let stage = Stage {
         title: title.clone(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: work.storage.config.name.clone(),
             host: work.storage.host.clone(),

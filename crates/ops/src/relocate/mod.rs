@@ -14,7 +14,7 @@ use super::{FleetContext, build_job};
 use crate::OpsError;
 use matou_config::{Config, RepositoryConfig};
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, LockRequest, Stage, Step, Track};
+use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Step, Track};
 use matou_provision as provision;
 use matou_stack::{AppFile, RenderTarget, RenderedStack};
 
@@ -94,9 +94,10 @@ pub async fn build_move_job(
         .into();
     job.lock = true;
     job.lock_all = true;
-    let mut stage = |title: &str, tracks| {
+    let mut stage = |title: &str, phase, tracks| {
         job.stages.push(Stage {
             title: title.into(),
+            phase,
             tracks,
         });
     };
@@ -112,9 +113,10 @@ pub async fn build_move_job(
             Box::new(copy_pass::CheckOldFleet(fleets.clone())),
         )
     };
-    stage("old fleet", vec![old]);
+    stage("old fleet", StagePhase::FirstPass, vec![old]);
     stage(
         "first pass",
+        StagePhase::FirstPass,
         vec![move_track(&fleets.new_storage, Box::new(first))],
     );
     let switch = cutover::Cutover {
@@ -123,6 +125,7 @@ pub async fn build_move_job(
     };
     stage(
         "switch",
+        StagePhase::Switch,
         vec![move_track(&fleets.new_storage, Box::new(switch))],
     );
     let back = CheckAppsBack {
@@ -132,6 +135,7 @@ pub async fn build_move_job(
     };
     stage(
         "checks",
+        StagePhase::Checks,
         vec![move_track(&fleets.new_storage, Box::new(back))],
     );
     Ok(job)
