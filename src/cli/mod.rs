@@ -421,6 +421,19 @@ fn parse_variable(text: &str) -> Result<(String, String), InvalidInput> {
     }
 }
 
+impl CliCommand {
+    /// Whether it is one that only reads, and was asked for JSON: an error of it is JSON too.
+    fn reads_as_json(&self) -> bool {
+        match self {
+            Self::Access { options, .. } => options.wants_json(),
+            Self::Search { options } => options.wants_json(),
+            Self::Update { options, .. } => options.wants_json(),
+            Self::Certificates { json, .. } | Self::Snapshots { json, .. } => *json,
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// Whether the console is to be opened.
     pub fn is_console(&self) -> bool {
@@ -488,7 +501,10 @@ impl Cli {
                 if let Some(why) = cx.journal.write_trouble() {
                     matou_base::errln!("warning: what was done is not remembered: {why}");
                 }
-                return result;
+                return match result {
+                    Err(error) if command.reads_as_json() => job::end_with_json_error(&error),
+                    result => result,
+                };
             }
         }
         match self.command {

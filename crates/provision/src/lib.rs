@@ -60,6 +60,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use matou_base::text::InvalidInput;
 use matou_config as config;
 use matou_config::{CONCERNS, Config, NodeConfig, find_nearest_name};
 use matou_docker::Nodes;
@@ -433,14 +434,14 @@ fn check_known_name<'a>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), ProvisionError> {
+) -> Result<(), InvalidInput> {
     if all.clone().any(|n| n == name) {
         return Ok(());
     }
     let near = find_nearest_name(name, all.clone())
         .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
     let all = all.collect::<Vec<_>>().join(", ");
-    Err(ProvisionError::failed(format_args!(
+    Err(InvalidInput::new(format_args!(
         "there is no {what} {name:?}, only {all}{near}"
     )))
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::recover::{CheckAppsBack, RecoveryFindings};
 use super::{FleetContext, build_job};
 use crate::OpsError;
+use matou_base::text::InvalidInput;
 use matou_config::{Config, RepositoryConfig};
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Step, Track};
@@ -43,7 +44,7 @@ pub async fn build_move_job(
     to: &Path,
     findings: &RecoveryFindings,
 ) -> Result<Job, OpsError> {
-    let config = Config::load(Some(to)).map_err(OpsError::failed)?;
+    let config = Config::load(Some(to)).map_err(InvalidInput::new)?;
     let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
     let fleets = pair_fleets(cx, new, findings)?;
     let folder = cx
