@@ -7,7 +7,7 @@ use ratatui::backend::TestBackend;
 
 fn frame(c: &mut Criterion) {
     for (width, height) in [(80, 24), (160, 48), (300, 100)] {
-        let mut app = fixture::large_example_app();
+        let app = fixture::large_example_app();
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test backend");
         c.bench_function(&format!("frame {width}x{height}"), |b| {
             b.iter(|| {
@@ -19,7 +19,7 @@ fn frame(c: &mut Criterion) {
             });
         });
     }
-    let mut app = fixture::large_example_app();
+    let app = fixture::large_example_app();
     c.bench_function("a reading of the swarm", |b| {
         b.iter_batched(
             fixture::large_example_swarm,

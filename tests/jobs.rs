@@ -195,6 +195,7 @@ fn job(stages: Vec<Vec<Track>>) -> Job {
     let stages = stages
         .map(|(i, tracks)| Stage {
             title: format!("stage {i}"),
+            phase: matou::job::StagePhase::default(),
             tracks,
         })
         .collect();

@@ -198,6 +198,7 @@ async fn careless_job() {
     };
     let stage = Stage {
         title: "one".into(),
+        phase: matou::job::StagePhase::default(),
         tracks: vec![track],
     };
     let job = Job::new("deploy secret-of-title", Confirm::None, vec![stage]);

@@ -75,6 +75,7 @@ fn plan(confirm: Confirm, steps: Vec<(&str, Result<Check, String>)>) -> Plan {
         confirm,
         stages: vec![StagePlan {
             title: "a stage".into(),
+            phase: matou::job::StagePhase::default(),
             nodes: vec![NodePlan {
                 node: "master".into(),
                 steps,
@@ -962,12 +963,12 @@ fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
     }
     for task in &mut swarm.tasks {
         task.error.clone_from(&evil);
-        task.state.clone_from(&evil);
+        task.state = evil.clone().into();
     }
     for node in &mut swarm.nodes {
         node.hostname = format!("{}{evil}", node.hostname);
         node.message.clone_from(&evil);
-        node.state.clone_from(&evil);
+        node.state = evil.clone().into();
     }
     let datum = Datum::Swarm(Ok(swarm));
     fleet.apply(Update { at: NOW, datum });

@@ -114,10 +114,10 @@ fn run(folder: &Path, line: &str) -> Output {
         .unwrap()
 }
 
-#[test]
-fn every_command_says_with_its_exit_code_that_no_node_answers() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
+/// A folder of the operator: a fleet of one node that does not answer, and an application.
+fn make_fleet_folder() -> tempfile::TempDir {
+    let made = tempfile::tempdir().unwrap();
+    let folder = made.path();
     std::fs::write(folder.join("config.toml"), CONFIG).unwrap();
     let other = CONFIG.replace("127.0.0.1", "127.0.0.2");
     std::fs::write(folder.join("other.toml"), other).unwrap();
@@ -126,6 +126,13 @@ fn every_command_says_with_its_exit_code_that_no_node_answers() {
     std::fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
     std::fs::create_dir(folder.join("apps")).unwrap();
     std::fs::write(folder.join("apps/blog.toml"), APP).unwrap();
+    made
+}
+
+#[test]
+fn every_command_says_with_its_exit_code_that_no_node_answers() {
+    let folder = make_fleet_folder();
+    let folder = folder.path();
 
     let help = run(folder, "--help");
     let help = String::from_utf8(help.stdout).unwrap();
@@ -156,4 +163,51 @@ fn every_command_says_with_its_exit_code_that_no_node_answers() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Arguments that no fleet makes right.
+const WRONG_ARGUMENTS: &[&str] = &[
+    "access blog --status abc",
+    "journal nosuch",
+    "lab status --name ../x",
+    "move --to nofile.toml blog --yes",
+    "provision --node nosuch --yes",
+    "provision --only nosuch --yes",
+    "provision --only nosuch --yes --json",
+    "provision --skip nosuch --yes",
+    "repo check --repository nosuch --yes",
+    "unban 203.0.113.7 --node nosuch --yes",
+    "unban notanaddress --yes",
+];
+
+#[test]
+fn a_wrong_argument_ends_with_the_exit_code_of_wrong_usage() {
+    let folder = make_fleet_folder();
+    let mut wrong = Vec::new();
+    for line in WRONG_ARGUMENTS {
+        let out = run(folder.path(), line);
+        if out.status.code() != Some(2) {
+            let said = String::from_utf8_lossy(&out.stderr);
+            wrong.push(format!("{line}: {}\n{said}", out.status));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_asked_for_as_json_fails_as_json() {
+    let folder = make_fleet_folder();
+    for line in [
+        "access blog --json",
+        "certificates --json",
+        "search error --json",
+        "snapshots --json",
+        "update blog --json",
+    ] {
+        let out = run(folder.path(), line);
+        assert_eq!(out.status.code(), Some(4), "{line}");
+        let told: serde_json::Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert!(told["error"].is_string(), "{line}: {told}");
+    }
 }

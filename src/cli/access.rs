@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use matou_base::errln;
 use matou_base::outln;
+use matou_base::text::InvalidInput;
 use matou_base::units::{format_short_duration, parse_human_duration};
 use matou_collect::{AccessNews, LogWindow, follow_access};
 use matou_model::{AccessFilter, AccessRecord, AppRoutes, count_most_frequent};
@@ -56,12 +57,17 @@ pub struct AccessOptions {
 }
 
 impl AccessOptions {
+    /// Whether everything is printed as JSON.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+
     fn build_filter(&self) -> Result<AccessFilter> {
         let mut filter = AccessFilter::default();
         for status in &self.status {
             filter
                 .or_status(status)
-                .map_err(|e| eyre!("--status: {e}"))?;
+                .map_err(|e| InvalidInput::new(format_args!("--status: {e}")))?;
         }
         if let Some(path) = &self.path {
             filter.and_path(path);

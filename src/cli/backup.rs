@@ -247,8 +247,22 @@ fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Re
     Ok(())
 }
 
+/// Carries out `matou backup`: applications, or the whole night as the timer runs it.
+pub(super) async fn run_backup_command(
+    fleet: &FleetContext,
+    apps: &[String],
+    scheduled: bool,
+    options: &job::JobOptions,
+) -> Result<ExitCode> {
+    if scheduled {
+        return run_scheduled_backup(fleet).await;
+    }
+    let apps = apps.to_vec();
+    job::run_request_at_once(fleet, Request::Backup { apps }, options).await
+}
+
 /// Runs the nightly backup, for the timer. Fails when its report says so.
-pub(super) async fn run_scheduled_backup(fleet: &FleetContext) -> Result<ExitCode> {
+async fn run_scheduled_backup(fleet: &FleetContext) -> Result<ExitCode> {
     let (events, mut arriving) = mpsc::channel(256);
     let cancel = CancellationToken::new();
     let stop = tokio::spawn({

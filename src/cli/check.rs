@@ -35,6 +35,17 @@ pub enum CheckFormat {
     Metrics,
 }
 
+impl CheckFormat {
+    /// Returns the format that the flags ask for.
+    pub fn of_flags(json: bool, metrics: bool) -> Self {
+        match (json, metrics) {
+            (true, _) => Self::Json,
+            (_, true) => Self::Metrics,
+            _ => Self::Text,
+        }
+    }
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct CheckReport<'a> {

@@ -6,6 +6,7 @@ use color_eyre::eyre::Report;
 
 use crate::own_log::LogError;
 use matou_backup::BackupError;
+use matou_base::text::InvalidInput;
 use matou_collect::CollectError;
 use matou_config::ConfigError;
 use matou_docker::DockerError;
@@ -78,7 +79,12 @@ impl Exit {
                 .downcast_ref::<HostError>()
                 .is_some_and(HostError::is_unreachable);
         let bad_filter = matches!(report.downcast_ref(), Some(LogError::Filter(_)));
-        if bad_filter || report.downcast_ref::<ConfigError>().is_some() {
+        let bad_argument = report.downcast_ref::<InvalidInput>().is_some()
+            || report
+                .downcast_ref::<OpsError>()
+                .is_some_and(OpsError::is_usage);
+        let bad_config = report.downcast_ref::<ConfigError>().is_some();
+        if bad_filter || bad_argument || bad_config {
             Self::Usage
         } else if unreachable {
             Self::Unreachable

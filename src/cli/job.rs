@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::{Report, Result, eyre};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -294,14 +294,16 @@ fn end_with_failure(options: &JobOptions, reason: &str) -> Result<ExitCode> {
 
 /// Ends with the exit code of what kept the job from being made.
 fn end_not_built(options: &JobOptions, error: OpsError) -> Result<ExitCode> {
-    match options.json && error.is_unreachable() {
-        true => {
-            print_json(&serde_json::json!({ "error": error.to_string() }))?;
-            Ok(Exit::Unreachable.into())
-        }
-        false if options.json => end_with_failure(options, &error.to_string()),
+    match options.json {
+        true => end_with_json_error(&error.into()),
         false => Err(error.into()),
     }
+}
+
+/// Prints an error as JSON, and ends with its exit code.
+pub(super) fn end_with_json_error(error: &Report) -> Result<ExitCode> {
+    print_json(&serde_json::json!({ "error": format!("{error:#}") }))?;
+    Ok(Exit::of(error).into())
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::Result;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use matou_base::text;
+use matou_base::text::InvalidInput;
 use matou_collect::{LogBatch, LogWindow, follow_journal, follow_service};
 use matou_host::HostError;
 use matou_ops::FleetContext;
@@ -58,10 +59,10 @@ pub async fn run_journal_command(
 ) -> Result<ExitCode> {
     let handle = fleet.nodes.get(node).ok_or_else(|| {
         let names: Vec<_> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        eyre!(
+        InvalidInput::new(format_args!(
             "there is no node {node:?} in config.toml, only {}",
             names.join(", ")
-        )
+        ))
     })?;
     let cancel = CancellationToken::new();
     let (out, arriving) = mpsc::channel(16);

@@ -13,12 +13,12 @@ mod job;
 mod logs;
 mod moves;
 mod recover;
+mod request;
 mod restore;
 mod search;
 mod shell;
 mod status;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,7 +29,6 @@ use matou_base::outln;
 use matou_base::text::InvalidInput;
 use matou_config::Config;
 use matou_lab::LabCommand;
-use matou_model::{Availability, Role};
 use matou_ops::{FleetContext, Request};
 
 pub use exit::Exit;
@@ -421,6 +420,19 @@ fn parse_variable(text: &str) -> Result<(String, String), InvalidInput> {
     }
 }
 
+impl CliCommand {
+    /// Whether it is one that only reads, and was asked for JSON: an error of it is JSON too.
+    fn reads_as_json(&self) -> bool {
+        match self {
+            Self::Access { options, .. } => options.wants_json(),
+            Self::Search { options } => options.wants_json(),
+            Self::Update { options, .. } => options.wants_json(),
+            Self::Certificates { json, .. } | Self::Snapshots { json, .. } => *json,
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// Whether the console is to be opened.
     pub fn is_console(&self) -> bool {
@@ -488,7 +500,10 @@ impl Cli {
                 if let Some(why) = cx.journal.write_trouble() {
                     matou_base::errln!("warning: what was done is not remembered: {why}");
                 }
-                return result;
+                return match result {
+                    Err(error) if command.reads_as_json() => job::end_with_json_error(&error),
+                    result => result,
+                };
             }
         }
         match self.command {
@@ -501,18 +516,13 @@ impl Cli {
         let Some(command) = &self.command else {
             return Ok(ExitCode::SUCCESS);
         };
-        let availability = |node: &str, to| Request::Availability {
-            node: node.to_owned(),
-            to,
-        };
+        if let Some((request, options)) = command.to_request() {
+            return job::run_request(fleet, request, options).await;
+        }
         match command {
             CliCommand::Status { json } => status::run_status_command(fleet, *json).await,
             CliCommand::Check { json, metrics } => {
-                let form = match (json, metrics) {
-                    (true, _) => check::CheckFormat::Json,
-                    (_, true) => check::CheckFormat::Metrics,
-                    _ => check::CheckFormat::Text,
-                };
+                let form = check::CheckFormat::of_flags(*json, *metrics);
                 check::run_check_command(fleet, form).await
             }
             CliCommand::Catalogue => print_catalogue(fleet),
@@ -520,42 +530,7 @@ impl Cli {
                 stack,
                 app,
                 variables,
-            } => {
-                let variables = variables.iter().cloned().collect();
-                let target = matou_stack::RenderTarget::for_fleet(&fleet.config);
-                let rendered = fleet
-                    .catalogue
-                    .render_stack(stack, app, &variables, &target)?;
-                matou_base::out::print_block(&rendered.yaml)?;
-                Ok(ExitCode::SUCCESS)
-            }
-            CliCommand::Deploy {
-                stack,
-                app,
-                variables,
-                options,
-            } => {
-                let request = Request::Deploy {
-                    stack: stack.clone(),
-                    app: app.clone(),
-                    variables: variables.iter().cloned().collect::<BTreeMap<_, _>>(),
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Redeploy {
-                app,
-                variables,
-                switches,
-                options,
-            } => {
-                let request = Request::Redeploy {
-                    app: app.clone(),
-                    variables: variables.iter().cloned().collect(),
-                    switches: switches.to_edge_settings(),
-                    rotate: Vec::new(),
-                };
-                job::run_request(fleet, request, options).await
-            }
+            } => print_rendered_stack(fleet, stack, app, variables),
             CliCommand::Clone {
                 app,
                 to,
@@ -574,28 +549,6 @@ impl Cli {
                 apps::run_update_command(fleet, app, to.as_deref(), service.as_deref(), options)
                     .await
             }
-            CliCommand::Place { app, to, options } => {
-                let request = Request::Place {
-                    app: app.clone(),
-                    to: (to != "anywhere").then(|| to.clone()),
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Switch {
-                app,
-                switches,
-                options,
-            } => {
-                let request = Request::Switch {
-                    app: app.clone(),
-                    switches: switches.to_edge_settings(),
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Rollback { service, options } => {
-                let service = service.clone();
-                job::run_request(fleet, Request::Rollback { service }, options).await
-            }
             CliCommand::Secrets { app, what } => {
                 apps::run_secrets_command(fleet, app, what.as_ref()).await
             }
@@ -604,164 +557,26 @@ impl Cli {
                 stack,
                 app,
                 variables,
-            } => {
-                let request = Request::Deploy {
-                    stack: stack.clone(),
-                    app: app.clone(),
-                    variables: variables.iter().cloned().collect(),
-                };
-                job::run_request(fleet, request, &job::JobOptions::dry_run()).await
-            }
+            } => show_deploy_plan(fleet, stack, app, variables).await,
             CliCommand::Migrate { file, write } => apps::run_migrate_command(fleet, file, *write),
-            CliCommand::Remove {
-                app,
-                volumes,
-                options,
-            } => {
-                let request = Request::Remove {
-                    app: app.clone(),
-                    volumes: volumes.clone(),
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Export {
-                app,
-                into,
-                snapshot,
-                database_files,
-                options,
-            } => {
-                let request = Request::Export {
-                    app: app.clone(),
-                    into: into.clone(),
-                    snapshot: snapshot.clone(),
-                    database_files: *database_files,
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Erase { app, options } => {
-                job::run_request(fleet, Request::Erase { app: app.clone() }, options).await
-            }
             CliCommand::Restore(args) => restore::run_restore_command(fleet, args).await,
-            CliCommand::Verify { apps, options } => {
-                let apps = apps.clone();
-                job::run_request(fleet, Request::Verify { apps }, options).await
-            }
-            CliCommand::Scale {
-                service,
-                replicas,
-                options,
-            } => {
-                let request = Request::Scale {
-                    service: service.clone(),
-                    replicas: *replicas,
-                };
-                job::run_request(fleet, request, options).await
-            }
-            CliCommand::Restart { service, options } => {
-                let service = service.clone();
-                job::run_request(fleet, Request::Restart { service }, options).await
-            }
-            CliCommand::Provision {
-                only,
-                skip,
-                nodes,
-                accept,
-                options,
-            } => {
-                let asked = matou_provision::ProvisionOptions {
-                    only: only.clone(),
-                    skip: skip.clone(),
-                    nodes: nodes.clone(),
-                    accept: accept.clone(),
-                };
-                job::run_request(fleet, Request::Provision { options: asked }, options).await
-            }
             CliCommand::Backup {
                 apps,
                 scheduled,
                 options,
                 ..
-            } => match scheduled {
-                true => backup::run_scheduled_backup(fleet).await,
-                false => {
-                    let apps = apps.clone();
-                    job::run_request_at_once(fleet, Request::Backup { apps }, options).await
-                }
-            },
+            } => backup::run_backup_command(fleet, apps, *scheduled, options).await,
             CliCommand::Files { take } => files::run_files_command(fleet, take.as_deref()).await,
             CliCommand::Repo { what } => backup::run_repo_command(fleet, what).await,
             CliCommand::Snapshots { app, json } => {
                 backup::run_snapshots_command(fleet, app.as_deref(), *json).await
             }
-            CliCommand::Drain { node, options } => {
-                job::run_request(fleet, availability(node, Availability::Drain), options).await
-            }
-            CliCommand::Activate { node, options } => {
-                job::run_request(fleet, availability(node, Availability::Active), options).await
-            }
-            CliCommand::Promote { node, options } => {
-                let (node, to) = (node.clone(), Role::Manager);
-                job::run_request(fleet, Request::Role { node, to }, options).await
-            }
-            CliCommand::Demote { node, options } => {
-                let (node, to) = (node.clone(), Role::Worker);
-                job::run_request(fleet, Request::Role { node, to }, options).await
-            }
-            CliCommand::Leave { node, options } => {
-                job::run_request(fleet, Request::Leave { node: node.clone() }, options).await
-            }
-            CliCommand::RemoveNode { node, options } => {
-                job::run_request(fleet, Request::RemoveNode { node: node.clone() }, options).await
-            }
-            CliCommand::Reboot { node, options } => {
-                job::run_request(fleet, Request::Reboot { node: node.clone() }, options).await
-            }
-            CliCommand::Upgrade { node, options } => {
-                job::run_request(fleet, Request::Upgrade { node: node.clone() }, options).await
-            }
-            CliCommand::Pause { node, options } => {
-                job::run_request(fleet, availability(node, Availability::Pause), options).await
-            }
-            CliCommand::Drill(args) => recover::run_drill_command(fleet, args).await,
             CliCommand::Certificates { json, what } => {
                 certificates::run_certificates_command(fleet, *json, what.as_ref()).await
             }
-            CliCommand::Logs { service, options } => {
-                logs::run_logs_command(fleet, service, options).await
-            }
-            CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
-            CliCommand::Intrusions { options } => {
-                intrusions::run_intrusions_command(fleet, options).await
-            }
-            CliCommand::Search { options } => search::run_search_command(fleet, options).await,
-            CliCommand::Unban {
-                address,
-                node,
-                options,
-            } => {
-                let request = Request::Unban {
-                    address: address.clone(),
-                    node: node.clone(),
-                };
-                job::run_request(fleet, request, options).await
-            }
+            CliCommand::Drill(args) => recover::run_drill_command(fleet, args).await,
             CliCommand::Move(args) => moves::run_move_command(fleet, args).await,
-            CliCommand::Access { app, options } => {
-                access::run_access_command(fleet, app, options).await
-            }
-            CliCommand::Journal {
-                node,
-                unit,
-                options,
-            } => logs::run_journal_command(fleet, node, unit.as_deref(), options).await,
-            CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
-            CliCommand::Lab(_)
-            | CliCommand::Config
-            | CliCommand::Completions { .. }
-            | CliCommand::Recover(_) => {
-                unreachable!("needs no fleet")
-            }
+            _ => run_watching_command(command, fleet).await,
         }
     }
 
@@ -776,6 +591,60 @@ impl Cli {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Runs what prints logs, requests and bans, or opens a shell.
+async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Result<ExitCode> {
+    match command {
+        CliCommand::Logs { service, options } => {
+            logs::run_logs_command(fleet, service, options).await
+        }
+        CliCommand::Journal {
+            node,
+            unit,
+            options,
+        } => logs::run_journal_command(fleet, node, unit.as_deref(), options).await,
+        CliCommand::Search { options } => search::run_search_command(fleet, options).await,
+        CliCommand::Access { app, options } => {
+            access::run_access_command(fleet, app, options).await
+        }
+        CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
+        CliCommand::Intrusions { options } => {
+            intrusions::run_intrusions_command(fleet, options).await
+        }
+        CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
+        _ => unreachable!("is a request, or needs no fleet"),
+    }
+}
+
+fn print_rendered_stack(
+    fleet: &FleetContext,
+    stack: &str,
+    app: &str,
+    variables: &[(String, String)],
+) -> Result<ExitCode> {
+    let variables = variables.iter().cloned().collect();
+    let target = matou_stack::RenderTarget::for_fleet(&fleet.config);
+    let rendered = fleet
+        .catalogue
+        .render_stack(stack, app, &variables, &target)?;
+    matou_base::out::print_block(&rendered.yaml)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what a deploy would change.
+async fn show_deploy_plan(
+    fleet: &FleetContext,
+    stack: &str,
+    app: &str,
+    variables: &[(String, String)],
+) -> Result<ExitCode> {
+    let request = Request::Deploy {
+        stack: stack.to_owned(),
+        app: app.to_owned(),
+        variables: variables.iter().cloned().collect(),
+    };
+    job::run_request(fleet, request, &job::JobOptions::dry_run()).await
 }
 
 fn print_catalogue(fleet: &FleetContext) -> Result<ExitCode> {

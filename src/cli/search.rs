@@ -40,6 +40,13 @@ pub struct SearchOptions {
     json: bool,
 }
 
+impl SearchOptions {
+    /// Whether everything is printed as JSON.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+}
+
 /// Carries out `matou search`: prints what is found, oldest first.
 ///
 /// # Errors

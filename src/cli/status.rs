@@ -119,7 +119,7 @@ fn print_node_status(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
     let swarm = fleet.find_swarm_node(node);
     let state = match (&node.link, swarm) {
         (NodeLink::Down { .. }, _) if node.configured => "unreachable",
-        (_, Some(s)) => &s.state,
+        (_, Some(s)) => s.state.as_str(),
         (NodeLink::Up, None) => "no swarm",
         (_, None) => "unknown",
     };

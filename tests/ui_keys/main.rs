@@ -102,6 +102,7 @@ fn plan(confirm: Confirm, what: &str) -> Plan {
         confirm,
         stages: vec![StagePlan {
             title: "a job".into(),
+            phase: matou::job::StagePhase::default(),
             nodes: vec![NodePlan {
                 node: "master".into(),
                 steps: vec![StepPlan {

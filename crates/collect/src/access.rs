@@ -13,7 +13,7 @@ use matou_docker::{NodeHandle, Nodes, ServiceSpec};
 use matou_edge::{AccessLog, find_access_log, find_edge_service, parse_access};
 use matou_host::{ConfinedFolders, shell_script};
 use matou_job::OutputStream;
-use matou_model::{AccessRecord, AppRoutes, Swarm};
+use matou_model::{AccessRecord, AppRoutes, Swarm, TaskState};
 
 /// How often the edge's nodes are looked up, and logs that broke off are opened again.
 const POLL: Duration = Duration::from_secs(5);
@@ -190,7 +190,7 @@ fn list_edge_nodes(nodes: &Nodes, swarm: &Swarm, service: &str) -> Vec<String> {
             .iter()
             .filter(|t| t.service_id == service && !t.node_id.is_empty())
     };
-    let running: Vec<_> = tasks().filter(|t| t.state == "running").collect();
+    let running: Vec<_> = tasks().filter(|t| t.state == TaskState::Running).collect();
     let chosen = match running.is_empty() {
         true => tasks().max_by_key(|t| t.since).into_iter().collect(),
         false => running,

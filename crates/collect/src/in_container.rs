@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::CollectError;
 use matou_docker::Nodes;
-use matou_model::Swarm;
+use matou_model::{Swarm, TaskState};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,7 +30,9 @@ pub(super) fn find_container_endpoint(
     let labelled = |s: &&matou_model::Service| s.labels.contains_key(label);
     let service = swarm.services.iter().find(labelled)?;
     let running = |t: &&matou_model::Task| {
-        t.service_id == service.id && t.state == "running" && t.desired == "running"
+        t.service_id == service.id
+            && t.state == TaskState::Running
+            && t.desired == TaskState::Running
     };
     let task = swarm.tasks.iter().find(running)?;
     Some(ContainerEndpoint {

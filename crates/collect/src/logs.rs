@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::CollectError;
 use matou_docker::{ContainerLine, NodeHandle, Nodes};
 use matou_host::{Command, HostError};
-use matou_model::{LogLine, Swarm, Task};
+use matou_model::{LogLine, Swarm, Task, TaskState};
 
 /// Lines that are sent together, so that a burst is one message to the console.
 pub type LogBatch = Vec<LogLine>;
@@ -118,7 +118,7 @@ fn select_logged_tasks<'a>(tasks: &'a [Task], service_id: &str) -> Vec<&'a Task>
             let place = if t.slot.is_some() { "" } else { &t.node_id };
             let seen = past.entry((t.slot, place)).or_default();
             *seen += 1;
-            t.state == "running" || *seen <= PAST_TASKS
+            t.state == TaskState::Running || *seen <= PAST_TASKS
         })
         .collect()
 }
@@ -318,8 +318,8 @@ mod tests {
             service_id: "s".into(),
             slot,
             node_id: format!("node-{id}"),
-            state: state.into(),
-            desired: String::new(),
+            state: state.to_owned().into(),
+            desired: String::new().into(),
             message: String::new(),
             error: String::new(),
             container_id: Some(id.into()),

@@ -9,7 +9,9 @@ use bollard::models::{
 use jiff::Timestamp;
 
 use matou_model as model;
-use matou_model::{Availability, EngineInfo, Role, ServiceMode, Swarm, SwarmNode, Volume};
+use matou_model::{
+    Availability, EngineInfo, Role, ServiceMode, Swarm, SwarmNode, TaskState, Volume,
+};
 
 /// The label `docker stack deploy` puts on what it makes.
 pub(super) const STACK_LABEL: &str = "com.docker.stack.namespace";
@@ -100,7 +102,8 @@ pub(super) fn convert_swarm(
             ServiceMode::Replicated(_) | ServiceMode::Global
         ) {
             // The engine also counts tasks that an update has replaced while they are stopping.
-            let wanted = |t: &&model::Task| t.desired == "running" && t.state == "running";
+            let wanted =
+                |t: &&model::Task| t.desired == TaskState::Running && t.state == TaskState::Running;
             let own = tasks.iter().filter(|t| t.service_id == service.id);
             service.running = own.filter(wanted).count() as u64;
         }
@@ -135,7 +138,11 @@ pub(super) fn convert_node(n: Node) -> SwarmNode {
             Some(NodeSpecAvailabilityEnum::PAUSE) => Availability::Pause,
             _ => Availability::Active,
         },
-        state: status.state.map(|s| s.to_string()).unwrap_or_default(),
+        state: status
+            .state
+            .map(|s| s.to_string())
+            .unwrap_or_default()
+            .into(),
         message: status.message.unwrap_or_default(),
         address: status.addr.unwrap_or_default(),
         leader: manager.leader.unwrap_or(false),
@@ -226,8 +233,16 @@ fn convert_task(t: Task) -> model::Task {
         service_id: t.service_id.unwrap_or_default(),
         slot: t.slot.filter(|s| *s > 0).map(|s| s as u64),
         node_id: t.node_id.unwrap_or_default(),
-        state: status.state.map(|s| s.to_string()).unwrap_or_default(),
-        desired: t.desired_state.map(|s| s.to_string()).unwrap_or_default(),
+        state: status
+            .state
+            .map(|s| s.to_string())
+            .unwrap_or_default()
+            .into(),
+        desired: t
+            .desired_state
+            .map(|s| s.to_string())
+            .unwrap_or_default()
+            .into(),
         message: status.message.unwrap_or_default(),
         error: status.err.unwrap_or_default(),
         container_id: status
@@ -300,7 +315,7 @@ mod tests {
         )
         .unwrap();
         let task = super::convert_task(task);
-        assert_eq!(task.state, "rejected");
+        assert_eq!(task.state, TaskState::Rejected);
         assert_eq!(task.error, "No such image: x");
         assert_eq!(task.container_id, None);
         assert_eq!(task.slot, None);

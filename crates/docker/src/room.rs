@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 
 use super::{Docker, DockerError, convert};
-use matou_model::{Availability, SwarmNode};
+use matou_model::{Availability, NodeState, SwarmNode};
 
 /// A node's resources, as the scheduler counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ pub struct NodeRoom {
 impl NodeRoom {
     /// It is ready and takes tasks.
     pub fn is_usable(&self) -> bool {
-        self.node.state == "ready" && self.node.availability == Availability::Active
+        self.node.state == NodeState::Ready && self.node.availability == Availability::Active
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{AcmeError, EdgeError};
 use matou_config::StorageConfig;
 use matou_docker::{NodeHandle, Nodes, ServiceSpec};
 use matou_host::{Command, ConfinedFolders, shell_script};
-use matou_model::{Service, Swarm};
+use matou_model::{Service, Swarm, TaskState};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -88,7 +88,7 @@ impl AcmeFile {
         let tasks = swarm.tasks.iter().filter(|t| t.service_id == service.id);
         let newest = tasks
             .filter(|t| !t.node_id.is_empty())
-            .max_by_key(|t| (t.desired == "running", t.since));
+            .max_by_key(|t| (t.desired == TaskState::Running, t.since));
         let at = newest.and_then(|t| nodes.find_name(swarm, &t.node_id));
         let node = at.and_then(|n| nodes.get(&n)).ok_or_else(|| {
             format!("{name} runs on no node of config.toml: its acme.json can't be reached")

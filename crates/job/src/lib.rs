@@ -30,6 +30,6 @@ pub use lock::{
     DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,
 };
 pub use matou_host::OutputStream;
-pub use plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
+pub use plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
 pub use step::{Change, ChangeKind, Check, Step, StepContext, StepError};

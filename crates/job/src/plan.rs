@@ -36,10 +36,52 @@ pub struct NodePlan {
     pub steps: Vec<StepPlan>,
 }
 
+/// The part of a recovery or a move that a stage belongs to. A report says how long each took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum StagePhase {
+    /// The servers themselves. Stages of other jobs have it too, where nobody asks for it.
+    #[default]
+    Provision,
+    Swarm,
+    Storage,
+    /// What matou keeps on the nodes: its files, its access, its timers.
+    ConsoleAndTimers,
+    Restore,
+    Isolation,
+    Edge,
+    Applications,
+    Checks,
+    /// What a move copies while the old fleet still serves.
+    FirstPass,
+    Switch,
+}
+
+impl StagePhase {
+    /// The name in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::Swarm => "swarm",
+            Self::Storage => "storage",
+            Self::ConsoleAndTimers => "console and timers",
+            Self::Restore => "restore",
+            Self::Isolation => "isolation",
+            Self::Edge => "edge",
+            Self::Applications => "applications",
+            Self::Checks => "checks",
+            Self::FirstPass => "first pass",
+            Self::Switch => "switch",
+        }
+    }
+}
+
 /// Nodes that are worked on in parallel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagePlan {
     pub title: String,
+    /// Not a part of what is confirmed: a plan that was read back has the default.
+    #[serde(skip)]
+    pub phase: StagePhase,
     pub nodes: Vec<NodePlan>,
 }
 

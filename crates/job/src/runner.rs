@@ -16,7 +16,7 @@ use super::event::{EventSink, JobEvent, JobOutcome};
 use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
-use super::plan::{Confirm, NodePlan, Plan, StagePlan, StepPlan};
+use super::plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
 use super::step::{Change, ChangeKind, Check, Step, StepContext, StepError};
 use matou_base::text::SafeText;
 use matou_docker::Docker;
@@ -76,6 +76,7 @@ impl Job {
 /// Nodes that are worked on in parallel.
 pub struct Stage {
     pub title: String,
+    pub phase: StagePhase,
     pub tracks: Vec<Track>,
 }
 
@@ -218,6 +219,7 @@ impl Runner {
             });
             stages.push(StagePlan {
                 title: stage.title.clone(),
+                phase: stage.phase,
                 nodes: join_all(nodes).await,
             });
         }

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
 
+use matou_base::text::InvalidInput;
 use matou_config::{NodeConnection, ensure_state_dir};
 use matou_host::{Command, Host, HostOptions};
 
@@ -101,13 +102,13 @@ impl Lab {
     /// # Errors
     /// When the name is no label of a host name, or there is no state folder.
     pub fn new(name: &str) -> Result<Self> {
-        ensure!(
-            (1..=20).contains(&name.len())
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
-            "{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
-        );
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if !(1..=20).contains(&name.len()) || !name.chars().all(is_plain) {
+            return Err(InvalidInput::new(format_args!(
+                "{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
+            ))
+            .into());
+        }
         let dir = ensure_state_dir()?.join("lab").join(name);
         Ok(Self {
             name: name.to_owned(),

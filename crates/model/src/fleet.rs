@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Backups, Certificate, ExternalAlert, Probe, Reading, Snapshot};
+use super::{Backups, Certificate, ExternalAlert, NodeState, Probe, Reading, Snapshot, TaskState};
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
 pub const KEPT_SAMPLES: usize = 1200;
@@ -162,8 +162,8 @@ pub struct SwarmNode {
     pub role: Role,
     /// Whether it gets tasks.
     pub availability: Availability,
-    /// `ready`, `down`, `disconnected`, `unknown`.
-    pub state: String,
+    /// Whether the managers hear of it.
+    pub state: NodeState,
     /// The manager's own words about the state, often empty.
     pub message: String,
     /// As the swarm's managers see it.
@@ -269,10 +269,10 @@ pub struct Task {
     pub slot: Option<u64>,
     /// Swarm node id; empty while not assigned.
     pub node_id: String,
-    /// `new`, `pending`, `assigned`, `preparing`, `starting`, `running`, `complete`, `failed`, …
-    pub state: String,
-    /// `running`, `shutdown`, `remove`, …
-    pub desired: String,
+    /// How far it is.
+    pub state: TaskState,
+    /// What the engine wants it to do.
+    pub desired: TaskState,
     /// The engine's own words about the state.
     pub message: String,
     /// Error of the task or the reason why it is not placed; empty when there is none.

@@ -26,6 +26,7 @@ mod probe;
 mod reading;
 mod route;
 mod snapshot;
+mod swarm_state;
 mod update;
 
 pub use access::{
@@ -45,4 +46,5 @@ pub use probe::{Probe, ProbeAnswer, status_hint};
 pub use reading::Reading;
 pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;
+pub use swarm_state::{NodeState, TaskState};
 pub use update::{Datum, Update};

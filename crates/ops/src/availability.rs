@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::tasks::{docker_failed, query_swarm};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Swarm, SwarmNode};
+use matou_model::{Availability, NodeState, Swarm, SwarmNode, TaskState};
 
 /// How often a draining node is looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl NodeTarget {
         let names = swarm
             .tasks
             .iter()
-            .filter(|t| t.node_id == node.id && t.state == "running")
+            .filter(|t| t.node_id == node.id && t.state == TaskState::Running)
             .map(|t| {
                 let service = swarm.services.iter().find(|s| s.id == t.service_id);
                 let service = service.map_or("a removed service", |s| &s.name);
@@ -99,7 +99,7 @@ impl Step for SetAvailability {
         }
         let mut change = Change::modify(what, node.availability.as_str(), self.to.as_str());
         let others = swarm.nodes.iter().any(|n| {
-            n.id != node.id && n.availability == Availability::Active && n.state == "ready"
+            n.id != node.id && n.availability == Availability::Active && n.state == NodeState::Ready
         });
         if self.to != Availability::Active && !others {
             change = change.with_warning("no other node is active: tasks will wait until one is");
@@ -139,7 +139,7 @@ impl Step for WaitForEmptyNode {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let swarm = query_swarm(cx).await?;
         let left = self.target.list_running_tasks(&swarm)?;
-        if self.target.find_node(&swarm)?.state == "down" {
+        if self.target.find_node(&swarm)?.state == NodeState::Down {
             let down = format!("{} is down: nothing runs on it", self.target.name);
             return Ok(Check::Done(vec![Change::same(down)]));
         }

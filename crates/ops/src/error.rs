@@ -51,6 +51,14 @@ impl OpsError {
         Self::Failed(message.to_string())
     }
 
+    /// Returns whether what the operator wrote is wrong, so that the same request fails again.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Input(_) | Self::Provision(ProvisionError::Input(_))
+        )
+    }
+
     /// Returns whether a node, its engine or the swarm gave no answer, so that nothing is known of
     /// the fleet.
     pub fn is_unreachable(&self) -> bool {

@@ -41,7 +41,9 @@ use tokio::sync::mpsc;
 
 use matou_docker::NodeHandle;
 use matou_host::Command;
-use matou_job::{Confirm, Job, OutputStream, Stage, Step, StepContext, StepError, Track};
+use matou_job::{
+    Confirm, Job, OutputStream, Stage, StagePhase, Step, StepContext, StepError, Track,
+};
 
 pub use backup::format_restic_progress;
 pub use backup::{
@@ -169,6 +171,7 @@ fn build_job_on_node(
 ) -> Job {
     let stage = Stage {
         title: request.title(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: node.config.name.clone(),
             host: node.host.clone(),

@@ -8,7 +8,7 @@ use super::availability::{NodeTarget, SetAvailability, WaitForEmptyNode};
 use super::tasks::{docker_failed, query_swarm};
 use matou_docker::Docker;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Role, Swarm, SwarmNode};
+use matou_model::{Availability, NodeState, Role, Swarm, SwarmNode};
 
 /// How long a new role may take to be taken up.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -245,7 +245,7 @@ impl Step for DeleteSwarmNode {
             let gone = Change::same(format!("the swarm does not list {name}"));
             return Ok(Check::Done(vec![gone]));
         };
-        if self.lost && node.state == "ready" {
+        if self.lost && node.state == NodeState::Ready {
             return Err(StepError::failed(format!(
                 "{name} is up: `matou leave {name}` takes it out in order"
             )));
@@ -275,7 +275,7 @@ impl Step for DeleteSwarmNode {
             while self
                 .target
                 .find_node(&query_swarm(cx).await?)
-                .is_ok_and(|n| n.state == "ready")
+                .is_ok_and(|n| n.state == NodeState::Ready)
             {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

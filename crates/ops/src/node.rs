@@ -5,7 +5,7 @@ use super::{FleetContext, Request, membership, reboot};
 use crate::OpsError;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, Stage, Step, Track};
+use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
 
 /// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
 pub(super) async fn query_swarm_node_id(node: &str, fleet: &FleetContext) -> Option<String> {
@@ -181,6 +181,7 @@ fn check_holds_no_data(node: &str, fleet: &FleetContext) -> Result<(), OpsError>
 fn node_stage(title: &str, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Stage {
     Stage {
         title: title.to_owned(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: node.config.name.clone(),
             host: node.host.clone(),

@@ -10,7 +10,7 @@ use super::tasks::{docker_failed, query_swarm};
 use crate::OpsError;
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::Availability;
+use matou_model::{Availability, NodeState};
 
 /// Label of the node in the swarm: the availability to restore. It outlives the console, so that a
 /// job that was cut off is ended in order by running it again.
@@ -56,7 +56,7 @@ impl Step for DrainForNow {
             ))]));
         }
         let others = swarm.nodes.iter().any(|n| {
-            n.id != node.id && n.availability == Availability::Active && n.state == "ready"
+            n.id != node.id && n.availability == Availability::Active && n.state == NodeState::Ready
         });
         if !others {
             let alone = Change::same(format!("{name} is not drained"))
@@ -120,7 +120,7 @@ impl Step for RestoreAvailability {
                 let swarm = query_swarm(cx).await;
                 if let Ok(swarm) = &swarm
                     && let Ok(node) = self.target.find_node(swarm)
-                    && node.state == "ready"
+                    && node.state == NodeState::Ready
                 {
                     return node.id.clone();
                 }

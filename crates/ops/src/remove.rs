@@ -11,7 +11,7 @@ use crate::OpsError;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Service, Swarm};
+use matou_model::{Service, Swarm, TaskState};
 
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
@@ -281,7 +281,7 @@ impl Step for RemoveApp {
             let left = swarm
                 .tasks
                 .iter()
-                .filter(|t| ids.contains(&t.service_id) && t.state == "running")
+                .filter(|t| ids.contains(&t.service_id) && t.state == TaskState::Running)
                 .count();
             // The engine lists a network for a moment after it was removed.
             if left == 0

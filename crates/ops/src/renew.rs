@@ -14,7 +14,7 @@ use matou_docker::Nodes;
 use matou_edge as edge;
 use matou_edge::{AcmeCertificate, AcmeFile, EdgeEndpoints, PresentedCertificate};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::Swarm;
+use matou_model::{Swarm, TaskState};
 
 /// How often the swarm and the edge are asked while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -88,13 +88,18 @@ impl RenewCertificate {
         loop {
             let swarm = query_swarm(cx).await?;
             // A task that is to stop still writes until it has stopped.
-            let live = |state: &str| matches!(state, "running" | "starting" | "preparing");
+            let live = |state: &TaskState| {
+                matches!(
+                    state,
+                    TaskState::Running | TaskState::Starting | TaskState::Preparing
+                )
+            };
             let tasks = swarm
                 .tasks
                 .iter()
                 .filter(|t| t.service_id == file.service_id);
             let (alive, running) = tasks.fold((0, 0), |(alive, running), t| {
-                let up = t.desired == "running" && t.state == "running";
+                let up = t.desired == TaskState::Running && t.state == TaskState::Running;
                 (alive + u64::from(live(&t.state)), running + u64::from(up))
             });
             if (to == 0 && alive == 0) || (to > 0 && running >= to) {

@@ -6,6 +6,7 @@ use color_eyre::eyre::{Result, eyre};
 
 use super::FleetContext;
 use matou_host::Command;
+use matou_model::TaskState;
 
 /// Where a shell is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,9 @@ pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<Shell
     let task = swarm
         .tasks
         .iter()
-        .find(|t| t.service_id == found.id && t.state == "running" && t.container_id.is_some())
+        .find(|t| {
+            t.service_id == found.id && t.state == TaskState::Running && t.container_id.is_some()
+        })
         .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
     let node = fleet
         .nodes

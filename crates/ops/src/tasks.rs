@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use matou_docker::DockerError;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Service, ServiceMode, Swarm, Task};
+use matou_model::{Availability, Service, ServiceMode, Swarm, Task, TaskState};
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -120,14 +120,14 @@ fn tasks_to_be_replaced<'a>(
     service: &'a Service,
     swarm: &'a Swarm,
 ) -> impl Iterator<Item = &'a Task> {
-    let running = |t: &&Task| t.service_id == service.id && t.desired == "running";
+    let running = |t: &&Task| t.service_id == service.id && t.desired == TaskState::Running;
     let tasks = swarm.tasks.iter().filter(running);
     tasks.filter(|t| t.outdated && service.update.is_none())
 }
 
 /// Counts the running tasks that are not about to be replaced.
 fn count_current_tasks(service: &Service, swarm: &Swarm) -> u64 {
-    let old = tasks_to_be_replaced(service, swarm).filter(|t| t.state == "running");
+    let old = tasks_to_be_replaced(service, swarm).filter(|t| t.state == TaskState::Running);
     service.running.saturating_sub(old.count() as u64)
 }
 
@@ -144,10 +144,11 @@ fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
         .update
         .as_ref()
         .is_some_and(|(state, _)| matches!(state.as_str(), "updating" | "rollback_started"));
-    let moving = swarm
-        .tasks
-        .iter()
-        .any(|t| t.service_id == service.id && t.desired == "running" && t.state != "running");
+    let moving = swarm.tasks.iter().any(|t| {
+        t.service_id == service.id
+            && t.desired == TaskState::Running
+            && t.state != TaskState::Running
+    });
     let waiting = tasks_to_be_replaced(service, swarm).next().is_some();
     placed && !updating && !moving && !waiting && service.running >= service.wanted
 }
@@ -231,7 +232,10 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
 }
 
 fn has_task_failed(task: &Task) -> bool {
-    matches!(task.state.as_str(), "failed" | "rejected" | "orphaned")
+    matches!(
+        task.state,
+        TaskState::Failed | TaskState::Rejected | TaskState::Orphaned
+    )
 }
 
 fn task_name(service: &Service, task: &Task) -> String {
@@ -262,10 +266,10 @@ async fn report_task_states(
         .iter()
         .filter(|t| t.service_id == service.id && !old.contains(&t.id));
     for task in tasks {
-        if told.get(&task.id) == Some(&task.state) {
+        if told.get(&task.id).is_some_and(|t| t == task.state.as_str()) {
             continue;
         }
-        told.insert(task.id.clone(), task.state.clone());
+        told.insert(task.id.clone(), task.state.to_string());
         let (name, place) = (task_name(service, task), describe_task_node(task, swarm));
         let reason = match task.error.as_str() {
             "" => String::new(),
@@ -344,8 +348,8 @@ fn fail_if_hopeless(
     }
     let unplaced = swarm.tasks.iter().find(|t| {
         t.service_id == service.id
-            && t.desired == "running"
-            && t.state == "pending"
+            && t.desired == TaskState::Running
+            && t.state == TaskState::Pending
             && !t.error.is_empty()
     });
     match unplaced {

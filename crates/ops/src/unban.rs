@@ -6,9 +6,12 @@ use async_trait::async_trait;
 
 use super::{FleetContext, Request};
 use crate::OpsError;
+use matou_base::text::InvalidInput;
 use matou_collect::{CollectError, read_bans};
 use matou_host::Command;
-use matou_job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
+use matou_job::{
+    Change, Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track,
+};
 use matou_model::{Ban, normalize_network};
 
 /// Makes the job, with a track for each node. A node that can't be asked does not stop the others.
@@ -38,14 +41,16 @@ pub(super) fn build_unban_job(
         .collect();
     if tracks.is_empty() {
         let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        return Err(OpsError::failed(format_args!(
+        let wrong = InvalidInput::new(format_args!(
             "no node is named {:?}, only {}",
             node.unwrap_or_default(),
             names.join(", ")
-        )));
+        ));
+        return Err(wrong.into());
     }
     let stage = Stage {
         title: request.title(),
+        phase: StagePhase::default(),
         tracks,
     };
     let mut job = Job::new(request.title(), Confirm::Ask, vec![stage]);

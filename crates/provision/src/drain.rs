@@ -6,7 +6,7 @@ use super::executor::NodeExecutor;
 use super::node_view::NodeView;
 use matou_docker::DockerError;
 use matou_job::StepError;
-use matou_model::Availability;
+use matou_model::{Availability, NodeState, TaskState};
 
 /// How long tasks may take to go elsewhere.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -49,10 +49,9 @@ pub(super) async fn with_drained_node(
         .map(|h| h.docker.clone())
         .ok_or_else(|| StepError::failed(format!("no node is named {manager}")))?;
     let before = docker.query_swarm().await.map_err(failed)?;
-    let others = before
-        .nodes
-        .iter()
-        .any(|n| n.id != id && n.state == "ready" && n.availability == Availability::Active);
+    let others = before.nodes.iter().any(|n| {
+        n.id != id && n.state == NodeState::Ready && n.availability == Availability::Active
+    });
     let was = before
         .nodes
         .iter()
@@ -72,7 +71,7 @@ pub(super) async fn with_drained_node(
             let left = swarm
                 .tasks
                 .iter()
-                .filter(|t| t.node_id == id && t.state == "running")
+                .filter(|t| t.node_id == id && t.state == TaskState::Running)
                 .count();
             if left == 0 {
                 return Ok::<(), StepError>(());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::facts::NodeFacts;
+use matou_model::NodeState;
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct SwarmNodeFacts {
     pub availability: String,
     pub labels: BTreeMap<String, String>,
     /// `ready`, `down`, …
-    pub state: String,
+    pub state: NodeState,
     /// A manager that others reach.
     pub reachable: bool,
 }
@@ -130,7 +131,7 @@ impl EngineFacts {
                     role: n.spec.role,
                     availability: n.spec.availability,
                     labels: n.spec.labels.unwrap_or_default(),
-                    state: n.status.state,
+                    state: n.status.state.into(),
                     reachable: n
                         .manager_status
                         .is_some_and(|m| m.reachability == "reachable"),

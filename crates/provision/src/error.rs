@@ -1,5 +1,6 @@
 //! Why a node can't be compared with what it should be.
 
+use matou_base::text::InvalidInput;
 use matou_docker::DockerError;
 use matou_host::HostError;
 use matou_job::StepError;
@@ -12,6 +13,9 @@ pub enum ProvisionError {
     Host(#[from] HostError),
     #[error(transparent)]
     Docker(#[from] DockerError),
+    /// What the operator wrote is wrong.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
     /// Anything else, in a sentence.
     #[error("{0}")]
     Failed(String),
@@ -28,7 +32,7 @@ impl ProvisionError {
         match self {
             Self::Host(e) => e.is_unreachable(),
             Self::Docker(e) => e.is_unreachable(),
-            Self::Failed(_) => false,
+            Self::Input(_) | Self::Failed(_) => false,
         }
     }
 }

@@ -60,10 +60,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use matou_base::text::InvalidInput;
 use matou_config as config;
 use matou_config::{CONCERNS, Config, NodeConfig, find_nearest_name};
 use matou_docker::Nodes;
-use matou_job::{Check, Confirm, Job, Stage, Step, StepContext, StepError, Track};
+use matou_job::{Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track};
 use matou_model::Role;
 
 pub use error::ProvisionError;
@@ -134,8 +135,56 @@ enum StageOrder {
     ManagerFirst,
 }
 
-/// A stage of provisioning: its title, the order of its nodes, its concerns.
-type ProvisionStage = (&'static str, StageOrder, Vec<Arc<dyn Concern>>);
+/// Which stage of provisioning it is, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StageName {
+    Servers,
+    Engines,
+    Storage,
+    /// sshd and what keeps strangers out.
+    Doors,
+    Swarm,
+    DistributedStore,
+    Volumes,
+    Matou,
+    Access,
+    NightlyBackup,
+    Metrics,
+}
+
+impl StageName {
+    /// The title in a plan.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Servers => "servers",
+            Self::Engines => "engines",
+            Self::Storage => "storage",
+            Self::Doors => "doors",
+            Self::Swarm => "swarm",
+            Self::DistributedStore => "distributed store",
+            Self::Volumes => "volumes",
+            Self::Matou => "matou",
+            Self::Access => "access",
+            Self::NightlyBackup => "nightly backup",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// The part of a recovery that it belongs to.
+    fn phase(self) -> StagePhase {
+        match self {
+            Self::Servers | Self::Engines | Self::Doors => StagePhase::Provision,
+            Self::Storage | Self::DistributedStore | Self::Volumes => StagePhase::Storage,
+            Self::Swarm => StagePhase::Swarm,
+            Self::Matou | Self::Access | Self::NightlyBackup | Self::Metrics => {
+                StagePhase::ConsoleAndTimers
+            }
+        }
+    }
+}
+
+/// A stage of provisioning: its name, the order of its nodes, its concerns.
+type ProvisionStage = (StageName, StageOrder, Vec<Arc<dyn Concern>>);
 
 /// Returns the stages in their order: storage before its clients, sshd and firewall before the
 /// swarm.
@@ -143,7 +192,7 @@ fn provision_stages() -> Vec<ProvisionStage> {
     use StageOrder::{Everywhere, ManagerFirst, OneByOne};
     vec![
         (
-            "servers",
+            StageName::Servers,
             Everywhere,
             vec![
                 Arc::new(base::BaseConcern),
@@ -157,9 +206,13 @@ fn provision_stages() -> Vec<ProvisionStage> {
                 Arc::new(docker::DockerConcern),
             ],
         ),
-        ("engines", OneByOne, vec![Arc::new(engine::EngineConcern)]),
         (
-            "storage",
+            StageName::Engines,
+            OneByOne,
+            vec![Arc::new(engine::EngineConcern)],
+        ),
+        (
+            StageName::Storage,
             Everywhere,
             vec![
                 Arc::new(storage::StorageConcern),
@@ -168,7 +221,7 @@ fn provision_stages() -> Vec<ProvisionStage> {
             ],
         ),
         (
-            "doors",
+            StageName::Doors,
             Everywhere,
             vec![
                 Arc::new(sshd::SshdConcern),
@@ -177,14 +230,18 @@ fn provision_stages() -> Vec<ProvisionStage> {
                 Arc::new(suricata::SuricataConcern),
             ],
         ),
-        ("swarm", ManagerFirst, vec![Arc::new(swarm::SwarmConcern)]),
         (
-            "distributed store",
+            StageName::Swarm,
+            ManagerFirst,
+            vec![Arc::new(swarm::SwarmConcern)],
+        ),
+        (
+            StageName::DistributedStore,
             Everywhere,
             vec![Arc::new(gluster::GlusterVolumeConcern)],
         ),
         (
-            "volumes",
+            StageName::Volumes,
             Everywhere,
             vec![
                 Arc::new(gluster::GlusterMountConcern),
@@ -192,19 +249,23 @@ fn provision_stages() -> Vec<ProvisionStage> {
                 Arc::new(volumes::VolumesConcern),
             ],
         ),
-        ("matou", Everywhere, vec![Arc::new(matou::MatouConcern)]),
         (
-            "access",
+            StageName::Matou,
+            Everywhere,
+            vec![Arc::new(matou::MatouConcern)],
+        ),
+        (
+            StageName::Access,
             Everywhere,
             vec![Arc::new(matou::ManagerAccessConcern)],
         ),
         (
-            "nightly backup",
+            StageName::NightlyBackup,
             Everywhere,
             vec![Arc::new(backup::BackupConcern)],
         ),
         (
-            "metrics",
+            StageName::Metrics,
             Everywhere,
             vec![Arc::new(metrics::MetricsConcern)],
         ),
@@ -264,9 +325,9 @@ pub fn provision_job(
     };
     let first_manager = config.nodes.iter().find(|n| n.role == Role::Manager);
     let mut job_stages = Vec::new();
-    for (title, place, concerns) in &stages {
+    for (name, place, concerns) in &stages {
         // The provider's doors are opened before those of the nodes are closed.
-        if *title == "doors" {
+        if *name == StageName::Doors {
             job_stages.extend(provider_stage(config, nodes, options, &survey));
         }
         let tracks = nodes
@@ -295,8 +356,11 @@ pub fn provision_job(
             });
         let mut stage = |tracks: Vec<Track>| {
             if !tracks.is_empty() {
-                let title = (*title).to_owned();
-                job_stages.push(Stage { title, tracks });
+                job_stages.push(Stage {
+                    title: name.title().to_owned(),
+                    phase: name.phase(),
+                    tracks,
+                });
             }
         };
         match place {
@@ -344,6 +408,7 @@ fn provider_stage(
     };
     Some(Stage {
         title: "provider".into(),
+        phase: StagePhase::Provision,
         tracks: vec![Track {
             node: manager.name.clone(),
             host: handle.host.clone(),
@@ -369,14 +434,14 @@ fn check_known_name<'a>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), ProvisionError> {
+) -> Result<(), InvalidInput> {
     if all.clone().any(|n| n == name) {
         return Ok(());
     }
     let near = find_nearest_name(name, all.clone())
         .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
     let all = all.collect::<Vec<_>>().join(", ");
-    Err(ProvisionError::failed(format_args!(
+    Err(InvalidInput::new(format_args!(
         "there is no {what} {name:?}, only {all}{near}"
     )))
 }
@@ -445,8 +510,8 @@ mod tests {
     #[test]
     fn every_concern_can_be_named_in_its_order() {
         let mut names: Vec<&str> = Vec::new();
-        for (title, _, concerns) in provision_stages() {
-            let provider = (title == "doors").then_some("scaleway");
+        for (stage, _, concerns) in provision_stages() {
+            let provider = (stage == StageName::Doors).then_some("scaleway");
             for name in provider
                 .into_iter()
                 .chain(concerns.iter().map(|c| c.name()))

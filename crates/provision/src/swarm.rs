@@ -22,7 +22,7 @@ use matou_config::{Config, NodeConfig};
 use matou_docker::DockerError;
 use matou_host::Command;
 use matou_job::{Change, Check, StepError};
-use matou_model::{Availability, Role};
+use matou_model::{Availability, NodeState, Role};
 
 /// Networks that overlay networks may be cut out of, the first that no node has an address in.
 /// The engine's own choice, 10.0.0.0/8, collides with most providers' private networks.
@@ -495,7 +495,7 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
                 && handle.docker.query_swarm().await.is_ok_and(|s| {
                     s.nodes
                         .iter()
-                        .any(|n| n.id == engine.swarm_node_id && n.state == "ready")
+                        .any(|n| n.id == engine.swarm_node_id && n.state == NodeState::Ready)
                 })
             {
                 return;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use matou_base::text::{format_age, human_bytes};
 use matou_config::{ensure_state_dir, state_path};
-use matou_job::{JobEvent, JobOutcome, Plan};
+use matou_job::{JobEvent, JobOutcome, Plan, StagePhase};
 use matou_model::Drill;
 use matou_ops::recover::{AppResult, RecoveryFindings};
 
@@ -61,29 +61,12 @@ pub struct RecoveryReport {
 /// Listens to the events of a job and tells its phases apart.
 pub struct Timeline {
     began: std::time::Instant,
-    /// Stage of each step, by node and step.
-    stages: BTreeMap<(String, String), &'static str>,
+    /// Phase of each step, by node and step.
+    stages: BTreeMap<(String, String), StagePhase>,
     running: BTreeMap<(String, String), Duration>,
     /// Start and end of each phase.
-    phases: Vec<(&'static str, Duration, Duration)>,
+    phases: Vec<(StagePhase, Duration, Duration)>,
     outcome: Option<JobOutcome>,
-}
-
-/// The phase that a stage of the job belongs to.
-fn phase_of_stage(stage: &str) -> &'static str {
-    match stage {
-        "swarm" | "replaced nodes" => "swarm",
-        "storage" | "distributed store" | "volumes" => "storage",
-        "matou" | "access" | "nightly backup" | "metrics" => "console and timers",
-        "data" => "restore",
-        "isolation" => "isolation",
-        "edge" => "edge",
-        "applications" => "applications",
-        "checks" => "checks",
-        "old fleet" | "first pass" => "first pass",
-        "switch" => "switch",
-        _ => "provision",
-    }
 }
 
 impl Timeline {
@@ -94,9 +77,7 @@ impl Timeline {
             for node in &stage.nodes {
                 for step in &node.steps {
                     let key = (node.node.clone(), step.step.clone());
-                    stages
-                        .entry(key)
-                        .or_insert_with(|| phase_of_stage(&stage.title));
+                    stages.entry(key).or_insert(stage.phase);
                 }
             }
         }
@@ -119,13 +100,14 @@ impl Timeline {
             JobEvent::StepDone { node, step, .. } | JobEvent::StepFailed { node, step, .. } => {
                 let key = (node.clone(), step.clone());
                 let from = self.running.remove(&key).unwrap_or(now);
-                let name = self.stages.get(&key).copied().unwrap_or("checks");
-                match self.phases.iter_mut().find(|(n, ..)| *n == name) {
+                let phase = self.stages.get(&key).copied();
+                let phase = phase.unwrap_or(StagePhase::Checks);
+                match self.phases.iter_mut().find(|(p, ..)| *p == phase) {
                     Some((_, begin, end)) => {
                         *begin = from.min(*begin);
                         *end = now.max(*end);
                     }
-                    None => self.phases.push((name, from, now)),
+                    None => self.phases.push((phase, from, now)),
                 }
             }
             JobEvent::Finished { outcome, .. } => self.outcome = Some(outcome.clone()),
@@ -155,8 +137,8 @@ impl Timeline {
             phases: self
                 .phases
                 .iter()
-                .map(|(name, from, to)| RecoveryPhase {
-                    name: (*name).to_owned(),
+                .map(|(phase, from, to)| RecoveryPhase {
+                    name: phase.name().to_owned(),
                     millis: to.saturating_sub(*from).as_millis() as u64,
                 })
                 .collect(),
@@ -379,16 +361,21 @@ mod tests {
                 unreachable: false,
             }],
         };
-        let stage = |title: &str, nodes| StagePlan {
+        let stage = |title: &str, phase, nodes| StagePlan {
             title: title.into(),
+            phase,
             nodes,
         };
         let plan = Plan {
             title: "recover".into(),
             confirm: Confirm::Ask,
             stages: vec![
-                stage("servers", vec![node("n1", "base"), node("n2", "base")]),
-                stage("data", vec![node("n1", "restore")]),
+                stage(
+                    "servers",
+                    StagePhase::Provision,
+                    vec![node("n1", "base"), node("n2", "base")],
+                ),
+                stage("data", StagePhase::Restore, vec![node("n1", "restore")]),
             ],
             keep_going: true,
         };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::backups::{BackupAge, find_backup_problems, find_future_snapshots, find_missed_backups};
 use super::trend::DiskTrends;
 use matou_config::AlertsConfig;
-use matou_model::{Fleet, Task};
+use matou_model::{Fleet, Task, TaskState};
 
 pub use nodes::disk_trend_key;
 
@@ -140,7 +140,9 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
         nodes::add_quorum_finding(swarm, &mut found);
         let mut troubled: HashMap<&str, Vec<&Task>> = HashMap::new();
         for task in &swarm.tasks {
-            if !task.error.is_empty() || matches!(task.state.as_str(), "failed" | "rejected") {
+            if !task.error.is_empty()
+                || matches!(task.state, TaskState::Failed | TaskState::Rejected)
+            {
                 troubled.entry(&task.service_id).or_default().push(task);
             }
         }
@@ -238,7 +240,7 @@ mod tests {
             id: format!("id-{name}"),
             hostname: name.into(),
             role: Role::Manager,
-            state: "ready".into(),
+            state: matou_model::NodeState::Ready,
             reachability: reachability.into(),
             ..SwarmNode::default()
         }
@@ -271,8 +273,8 @@ mod tests {
             service_id: "s1".into(),
             slot: Some(slot),
             node_id: "id-n1".into(),
-            state: state.into(),
-            desired: "shutdown".into(),
+            state: state.to_owned().into(),
+            desired: TaskState::Shutdown,
             message: String::new(),
             error: "task: non-zero exit (1)".into(),
             container_id: None,

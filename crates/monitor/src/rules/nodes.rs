@@ -1,7 +1,7 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
 use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
-use matou_model::{Disk, Node, NodeLink, Role, Swarm};
+use matou_model::{Disk, Node, NodeLink, NodeState, Role, Swarm};
 
 /// A load must fall this many percent below its limit to be no longer high, so that an alert does
 /// not come and go.
@@ -42,7 +42,7 @@ pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mu
         ));
     }
     if let Some(seen) = inputs.fleet.find_swarm_node(node)
-        && seen.state != "ready"
+        && seen.state != NodeState::Ready
     {
         let why = match seen.message.as_str() {
             "" => format!("the swarm sees it {}", seen.state),

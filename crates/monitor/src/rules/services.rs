@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{AlertKind, AlertSeverity, Finding};
-use matou_model::{Service, Task};
+use matou_model::{Service, Task, TaskState};
 
 /// Tasks that failed within this time count as a loop, seconds.
 const LOOP_WINDOW: i64 = 600;
@@ -68,7 +68,7 @@ fn find_crash_loop<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a
     let failed: Vec<&Task> = tasks
         .iter()
         .copied()
-        .filter(|t| matches!(t.state.as_str(), "failed" | "rejected"))
+        .filter(|t| matches!(t.state, TaskState::Failed | TaskState::Rejected))
         .filter(|t| {
             t.since
                 .is_some_and(|s| now.as_second() - s.as_second() <= LOOP_WINDOW)

@@ -19,7 +19,7 @@ use matou_backup::{
 use matou_base::text::human_bytes;
 use matou_host::{Command, ConfinedFolders, DetachedUnit, shell_script};
 use matou_job::{Change, Check, JobLock, LockRequest, Step, StepContext, StepError};
-use matou_model::Swarm;
+use matou_model::{Swarm, TaskState};
 use matou_stack::{AppFile, RenderTarget};
 
 /// How long one application may take: the first backup of a large one over a slow line.
@@ -343,7 +343,7 @@ fn list_running_images(app: &str, swarm: &Swarm) -> Vec<(String, String)> {
         let task = swarm
             .tasks
             .iter()
-            .find(|t| t.service_id == service.id && t.state == "running");
+            .find(|t| t.service_id == service.id && t.state == TaskState::Running);
         let image = task.map_or(&service.image, |t| &t.image);
         images.insert(service.name.clone(), image.clone());
     }

@@ -13,7 +13,7 @@ use matou_config::Config;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{OutputStream, StepContext};
-use matou_model::Swarm;
+use matou_model::{Swarm, TaskState};
 use matou_stack::{Dump, DumpEngine};
 
 /// How long one dump may take.
@@ -86,10 +86,9 @@ async fn find_dump_container<'a>(
         .iter()
         .find(|s| s.name == service)
         .ok_or_else(|| format!("the service {service} is not deployed, so it can't be dumped"))?;
-    let task = swarm
-        .tasks
-        .iter()
-        .find(|t| t.service_id == found.id && t.state == "running" && t.container_id.is_some());
+    let task = swarm.tasks.iter().find(|t| {
+        t.service_id == found.id && t.state == TaskState::Running && t.container_id.is_some()
+    });
     let task = task.ok_or_else(|| {
         format!(
             "no task of {service} runs, so it can't be dumped: start it (`matou scale {service} 1`)"

@@ -16,7 +16,8 @@ mod scope;
 use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_backup::{BackupError, Restic, ResticSnapshot};
-use matou_job::{Confirm, Job, Stage, Step, Track};
+use matou_base::text::InvalidInput;
+use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
 use matou_stack::check_app_name;
 
 pub use merge::{
@@ -115,6 +116,7 @@ fn storage_node_job(
 ) -> Job {
     let stage = Stage {
         title: title.clone(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: work.storage.config.name.clone(),
             host: work.storage.host.clone(),
@@ -292,7 +294,10 @@ fn choose_repositories(
     let found = all().find(|r| r.name() == name).cloned();
     let found = found.ok_or_else(|| {
         let names: Vec<&str> = all().map(Restic::name).collect();
-        format!("there is no repository {name:?}, only {}", names.join(", "))
+        InvalidInput::new(format_args!(
+            "there is no repository {name:?}, only {}",
+            names.join(", ")
+        ))
     })?;
     if *what == RepoWork::Copy && found.name() == work.primary.name() {
         return Err("the first repository is what is copied from".into());
@@ -309,7 +314,9 @@ fn find_configured_repository<'a>(
     name: &str,
 ) -> Result<&'a matou_config::RepositoryConfig, OpsError> {
     let found = work.fleet.config.backup.find_repository(name);
-    found.ok_or_else(|| OpsError::failed(format_args!("there is no repository {name:?}")))
+    let found =
+        found.ok_or_else(|| InvalidInput::new(format_args!("there is no repository {name:?}")));
+    Ok(found?)
 }
 
 /// The state of every repository, read now: name, and the state or why it can't be told.

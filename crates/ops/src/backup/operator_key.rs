@@ -10,7 +10,7 @@ use crate::OpsError;
 use matou_backup::{BackupError, Restic};
 use matou_config::{NodeConnection, ensure_runtime_dir};
 use matou_host::{Host, HostOptions};
-use matou_job::{Confirm, Job, Stage, StepError, Track};
+use matou_job::{Confirm, Job, Stage, StagePhase, StepError, Track};
 
 /// The job on one repository with the key in `file`.
 ///
@@ -55,6 +55,7 @@ pub(super) async fn build_operator_key_job(
     };
     let stage = Stage {
         title: title.clone(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: host.name().to_owned(),
             host,

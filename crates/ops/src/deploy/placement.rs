@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::tasks::query_swarm;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Role, Swarm, SwarmNode};
+use matou_model::{Availability, NodeState, Role, Swarm, SwarmNode, TaskState};
 use matou_stack::RenderedStack;
 
 pub(super) struct CheckPlacement {
@@ -38,7 +38,8 @@ impl CheckPlacement {
                 false => format!("the swarm has no node {place}, only {}", names.join(", ")),
             });
         }
-        let usable = |n: &&&SwarmNode| n.state == "ready" && n.availability == Availability::Active;
+        let usable =
+            |n: &&&SwarmNode| n.state == NodeState::Ready && n.availability == Availability::Active;
         if nodes.iter().find(usable).is_none() {
             return Some(format!(
                 "{place} takes no tasks now: it is down, paused or drained (`matou activate {place}`)"
@@ -84,7 +85,7 @@ impl Step for CheckPlacement {
             let elsewhere: BTreeSet<&str> = swarm
                 .tasks
                 .iter()
-                .filter(|t| t.service_id == service.id && t.desired == "running")
+                .filter(|t| t.service_id == service.id && t.desired == TaskState::Running)
                 .filter(|t| !t.node_id.is_empty() && nodes.iter().all(|n| n.id != t.node_id))
                 .map(|t| name(&t.node_id))
                 .collect();

@@ -177,7 +177,7 @@ mod tests {
                 id: format!("id-{hostname}"),
                 hostname: hostname.into(),
                 role,
-                state: "ready".into(),
+                state: matou_model::NodeState::Ready,
                 ..SwarmNode::default()
             },
             memory: memory << 30,

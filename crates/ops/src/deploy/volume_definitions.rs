@@ -15,7 +15,7 @@ use crate::tasks::{docker_failed, query_swarm};
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{ServiceMode, Volume};
+use matou_model::{ServiceMode, TaskState, Volume};
 use matou_stack::{RenderedStack, VolumeDefinition};
 
 /// How long tasks may take to stop.
@@ -179,7 +179,8 @@ impl Step for RedefineVolumes {
         loop {
             let swarm = query_swarm(cx).await?;
             let mut tasks = swarm.tasks.iter();
-            let live = tasks.any(|t| stopped.contains(&t.service_id) && t.state == "running");
+            let live =
+                tasks.any(|t| stopped.contains(&t.service_id) && t.state == TaskState::Running);
             if !live {
                 break;
             }

@@ -19,7 +19,7 @@ use crate::OpsError;
 use matou_backup::FleetId;
 use matou_config::NodeConfig;
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, JobEvent, JobOutcome, Stage, Step, StepContext, Track};
+use matou_job::{Confirm, Job, JobEvent, JobOutcome, Stage, StagePhase, Step, StepContext, Track};
 use matou_model::Role;
 use matou_provision as provision;
 use matou_stack::{AppFile, RenderTarget, RenderedStack};
@@ -83,6 +83,7 @@ pub async fn build_recovery_job(
     if options.isolated {
         job.stages.push(Stage {
             title: "isolation".into(),
+            phase: StagePhase::Isolation,
             tracks: cx
                 .nodes
                 .iter()
@@ -90,14 +91,16 @@ pub async fn build_recovery_job(
                 .collect(),
         });
     }
-    let mut stage = |title: &str, node: &NodeHandle, step: Box<dyn Step>| {
+    let mut stage = |title: &str, phase, node: &NodeHandle, step: Box<dyn Step>| {
         job.stages.push(Stage {
             title: title.into(),
+            phase,
             tracks: vec![recovery_track(node, step)],
         });
     };
     stage(
         "replaced nodes",
+        StagePhase::Swarm,
         &manager,
         Box::new(nodes::RemoveReplacedNodes {
             nodes: cx.nodes.clone(),
@@ -108,6 +111,7 @@ pub async fn build_recovery_job(
     let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
     stage(
         "data",
+        StagePhase::Restore,
         &storage,
         Box::new(data::RecoverAppData {
             // The edge's certificates first, so that no authority is asked for new ones.
@@ -121,7 +125,10 @@ pub async fn build_recovery_job(
             id: options.id.clone(),
         }),
     );
-    for (title, list) in [("edge", &edge), ("applications", &others)] {
+    for (title, phase, list) in [
+        ("edge", StagePhase::Edge, &edge),
+        ("applications", StagePhase::Applications, &others),
+    ] {
         if list.is_empty() {
             continue;
         }
@@ -133,6 +140,7 @@ pub async fn build_recovery_job(
         };
         job.stages.push(Stage {
             title: title.into(),
+            phase,
             tracks: vec![recovery_track(&manager, Box::new(step))],
         });
     }
@@ -146,6 +154,7 @@ pub async fn build_recovery_job(
     };
     job.stages.push(Stage {
         title: "checks".into(),
+        phase: StagePhase::Checks,
         tracks: vec![recovery_track(&manager, Box::new(back))],
     });
     Ok(job)

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use super::recover::{CheckAppsBack, RecoveryFindings};
 use super::{FleetContext, build_job};
 use crate::OpsError;
+use matou_base::text::InvalidInput;
 use matou_config::{Config, RepositoryConfig};
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, LockRequest, Stage, Step, Track};
+use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Step, Track};
 use matou_provision as provision;
 use matou_stack::{AppFile, RenderTarget, RenderedStack};
 
@@ -43,7 +44,7 @@ pub async fn build_move_job(
     to: &Path,
     findings: &RecoveryFindings,
 ) -> Result<Job, OpsError> {
-    let config = Config::load(Some(to)).map_err(OpsError::failed)?;
+    let config = Config::load(Some(to)).map_err(InvalidInput::new)?;
     let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
     let fleets = pair_fleets(cx, new, findings)?;
     let folder = cx
@@ -94,9 +95,10 @@ pub async fn build_move_job(
         .into();
     job.lock = true;
     job.lock_all = true;
-    let mut stage = |title: &str, tracks| {
+    let mut stage = |title: &str, phase, tracks| {
         job.stages.push(Stage {
             title: title.into(),
+            phase,
             tracks,
         });
     };
@@ -112,9 +114,10 @@ pub async fn build_move_job(
             Box::new(copy_pass::CheckOldFleet(fleets.clone())),
         )
     };
-    stage("old fleet", vec![old]);
+    stage("old fleet", StagePhase::FirstPass, vec![old]);
     stage(
         "first pass",
+        StagePhase::FirstPass,
         vec![move_track(&fleets.new_storage, Box::new(first))],
     );
     let switch = cutover::Cutover {
@@ -123,6 +126,7 @@ pub async fn build_move_job(
     };
     stage(
         "switch",
+        StagePhase::Switch,
         vec![move_track(&fleets.new_storage, Box::new(switch))],
     );
     let back = CheckAppsBack {
@@ -132,6 +136,7 @@ pub async fn build_move_job(
     };
     stage(
         "checks",
+        StagePhase::Checks,
         vec![move_track(&fleets.new_storage, Box::new(back))],
     );
     Ok(job)

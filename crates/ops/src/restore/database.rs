@@ -13,6 +13,7 @@ use crate::tasks::query_swarm;
 use matou_docker::Nodes;
 use matou_host::{Command, ConfinedFolders, Host, shell_script};
 use matou_job::{StepContext, StepError};
+use matou_model::TaskState;
 use matou_stack::DumpEngine;
 
 /// How long a database may take until it answers.
@@ -163,7 +164,11 @@ async fn find_database_container(
     let task = swarm
         .tasks
         .iter()
-        .find(|t| t.service_id == found.id && t.state == "running" && t.desired == "running")
+        .find(|t| {
+            t.service_id == found.id
+                && t.state == TaskState::Running
+                && t.desired == TaskState::Running
+        })
         .ok_or_else(|| format!("no task of {service} runs"))?;
     let id = task.container_id.clone();
     let id = id.ok_or_else(|| format!("{service} has no container yet"))?;

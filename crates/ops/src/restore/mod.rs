@@ -42,7 +42,7 @@ use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
 use matou_host::{Command, Host, OutputStream};
 use matou_job::{
-    Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError, Track,
+    Change, Check, Confirm, Job, Stage as JobStage, StagePhase, Step, StepContext, StepError, Track,
 };
 use matou_model::Swarm;
 use matou_stack::{AppFile, Dump, RenderTarget, check_app_name as check_name};
@@ -170,6 +170,7 @@ pub(super) async fn build_restore_job(
     };
     let stage = JobStage {
         title: request.title(),
+        phase: StagePhase::default(),
         tracks: vec![Track {
             node: storage.config.name.clone(),
             host: storage.host.clone(),

@@ -10,7 +10,7 @@ use crate::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
 use crate::{FleetContext, deploy};
 use matou_docker::NodeHandle;
 use matou_job::{Check, Step, StepContext, StepError};
-use matou_model::{Service, ServiceMode, Swarm};
+use matou_model::{Service, ServiceMode, Swarm, TaskState};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -175,12 +175,18 @@ async fn wait_for_tasks_to_stop(
         let swarm = query_swarm(cx).await?;
         let services: Vec<&Service> = swarm.services.iter().filter(|s| which(s)).collect();
         let ids: Vec<&str> = services.iter().map(|s| s.id.as_str()).collect();
-        let ended = ["shutdown", "complete", "failed", "rejected", "remove"];
+        let ended = [
+            TaskState::Shutdown,
+            TaskState::Complete,
+            TaskState::Failed,
+            TaskState::Rejected,
+            TaskState::Remove,
+        ];
         let left: Vec<_> = swarm
             .tasks
             .iter()
-            .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&&*t.state))
-            .filter(|t| t.container_id.is_some() || t.state == "running")
+            .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&t.state))
+            .filter(|t| t.container_id.is_some() || t.state == TaskState::Running)
             .collect();
         let Some(task) = left.first() else {
             return Ok(());
@@ -268,7 +274,8 @@ pub(crate) async fn remove_deployed_app(cx: &StepContext, app: &str) -> Result<(
     let begun = Instant::now();
     while begun.elapsed() < STOP_LIMIT {
         let swarm = query_swarm(cx).await?;
-        let left = |t: &matou_model::Task| ids.contains(&t.service_id) && t.state == "running";
+        let left =
+            |t: &matou_model::Task| ids.contains(&t.service_id) && t.state == TaskState::Running;
         if list_app_services(&swarm, app).is_empty() && !swarm.tasks.iter().any(left) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, node_chec
 use crate::state::{App, Tab};
 use crate::theme::Health;
 use matou_base::text::{format_age, format_seconds, human_bytes};
-use matou_model::{Availability, Fleet, Metrics, Node, NodeLink, Role};
+use matou_model::{Availability, Fleet, Metrics, Node, NodeLink, NodeState, Role, TaskState};
 
 pub(super) fn node_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
     let rows = fleet
@@ -39,7 +39,7 @@ pub(crate) fn node_state(fleet: &Fleet, node: &Node) -> (Health, String) {
         }
     }
     match seen {
-        Some(s) if s.state != "ready" => (Health::Bad, s.state.clone()),
+        Some(s) if s.state != NodeState::Ready => (Health::Bad, s.state.to_string()),
         Some(s) if s.availability != Availability::Active => {
             (Health::Partly, s.availability.as_str().into())
         }
@@ -98,7 +98,7 @@ fn node_tasks_detail(app: &App, node: &Node, columns: usize) -> DetailPage {
         .into_iter()
         .flat_map(|s| &s.tasks)
         .filter(|t| Some(t.node_id.as_str()) == id && !id.unwrap_or("").is_empty())
-        .filter(|t| t.desired == "running" || t.state == "running")
+        .filter(|t| t.desired == TaskState::Running || t.state == TaskState::Running)
         .collect();
     tasks::task_table(app, &here, columns)
 }

@@ -8,7 +8,7 @@ use crate::keymap::Action;
 use crate::state::{App, Tab};
 use crate::theme::Health;
 use matou_base::text::format_age;
-use matou_model::{Fleet, Service, ServiceMode, Swarm, Task};
+use matou_model::{Fleet, Service, ServiceMode, Swarm, Task, TaskState};
 use matou_monitor::AnswerHour;
 
 /// Ended tasks that are shown of each slot.
@@ -99,7 +99,7 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
                 last = Some(place);
                 past = 0;
             }
-            if t.desired == "running" || t.state == "running" {
+            if t.desired == TaskState::Running || t.state == TaskState::Running {
                 return true;
             }
             past += 1;

@@ -6,14 +6,14 @@ use super::DetailPage;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;
-use matou_model::{Service, Task};
+use matou_model::{Service, Task, TaskState};
 
 /// How a task is.
 pub(super) fn task_health(task: &Task) -> Health {
-    match (task.state.as_str(), task.desired.as_str()) {
-        ("running" | "complete", _) => Health::Good,
-        ("failed" | "rejected" | "orphaned", _) => Health::Bad,
-        ("shutdown" | "remove", _) => Health::Ended,
+    match task.state {
+        TaskState::Running | TaskState::Complete => Health::Good,
+        TaskState::Failed | TaskState::Rejected | TaskState::Orphaned => Health::Bad,
+        TaskState::Shutdown | TaskState::Remove => Health::Ended,
         _ => Health::Partly,
     }
 }
@@ -87,8 +87,8 @@ pub(super) fn task_detail(app: &App, service: usize, task: usize) -> DetailPage 
     page = page
         .heading(&format_task_name(Some(service), task))
         .blank_line()
-        .styled_field("state", &task.state, app.theme.health_style(health))
-        .field("wanted", &task.desired)
+        .styled_field("state", task.state.as_str(), app.theme.health_style(health))
+        .field("wanted", task.desired.as_str())
         .field(
             "since",
             &task
