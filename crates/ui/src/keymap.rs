@@ -10,6 +10,7 @@ use matou_config::find_nearest_name;
 
 /// What a key can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "KEY_TABLE says what each does")]
 pub enum Action {
     Pane1,
     Pane2,
@@ -83,26 +84,36 @@ pub enum Action {
 
 /// An action with its name, its default keys and its help.
 pub struct KeyBinding {
+    /// What the keys ask for.
     pub action: Action,
     /// Its name in `[keys]` and the palette.
     pub name: &'static str,
+    /// Its default keys, as `[keys]` writes them; none: the palette alone has it.
     pub keys: &'static [&'static str],
+    /// What it does, in a few words.
     pub help: &'static str,
     /// Heading in the help.
     pub group: ActionGroup,
 }
 
+/// Headings under which help lists the actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionGroup {
+    /// What changes something on the servers.
     Jobs,
+    /// What shows something.
     Look,
+    /// What moves the selection or the focus.
     Move,
+    /// What is about the console itself.
     Console,
 }
 
 impl ActionGroup {
+    /// In the order in which help shows them.
     pub const ALL: [Self; 4] = [Self::Jobs, Self::Look, Self::Move, Self::Console];
 
+    /// Returns the heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::Jobs => "Jobs",

@@ -26,29 +26,62 @@ pub struct Ticket(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSource {
     /// All tasks of services, over all nodes.
-    Services { ids: Vec<String>, name: String },
+    Services {
+        /// Swarm's ids of the services.
+        ids: Vec<String>,
+        /// What is followed, for titles and the name of a saved file: an application, or one service.
+        name: String,
+    },
     /// The journal of a node (`journalctl`), of one unit or of all.
-    Journal { node: String, unit: Option<String> },
+    Journal {
+        /// Name of the node.
+        node: String,
+        /// The unit of systemd; `None`: all of them.
+        unit: Option<String>,
+    },
 }
 
 /// A question about the snapshots of the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotQuery {
     /// One folder of a snapshot.
-    Folder { snapshot: String, path: String },
+    Folder {
+        /// Id of the snapshot.
+        snapshot: String,
+        /// The folder, from the root of the snapshot.
+        path: String,
+    },
     /// All files and folders of a snapshot whose path contains the text, in any case.
-    Search { snapshot: String, text: String },
+    Search {
+        /// Id of the snapshot.
+        snapshot: String,
+        /// What paths are to contain.
+        text: String,
+    },
     /// The beginning of a file.
-    File { snapshot: String, path: String },
+    File {
+        /// Id of the snapshot.
+        snapshot: String,
+        /// The file, from the root of the snapshot.
+        path: String,
+    },
     /// How two snapshots differ.
-    Changes { older: String, newer: String },
+    Changes {
+        /// Id of the one that is compared with.
+        older: String,
+        /// Id of the one whose changes are asked for.
+        newer: String,
+    },
 }
 
 /// The answer to a [`SnapshotQuery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotAnswer {
+    /// To [`SnapshotQuery::Folder`] and [`SnapshotQuery::Search`].
     Entries(SnapshotListing),
+    /// To [`SnapshotQuery::File`].
     Head(FilePreview),
+    /// To [`SnapshotQuery::Changes`].
     Changes(SnapshotChanges),
 }
 
@@ -61,76 +94,107 @@ pub enum Msg {
     Fleet(Update),
     /// A plan that [`Effect::Plan`] asked for.
     Planned {
+        /// That of the effect.
         ticket: Ticket,
+        /// The plan, or why there is none.
         plan: Result<Plan, SafeText>,
     },
     /// Newer versions that [`Effect::FindNewerVersions`] asked for.
     NewerVersions {
+        /// That of the effect.
         ticket: Ticket,
+        /// One a service of the application, or why the registries can't be asked.
         found: Result<Vec<ServiceVersions>, SafeText>,
     },
     /// The bans that [`Effect::Bans`] asked for.
     Bans {
+        /// That of the effect.
         ticket: Ticket,
+        /// One a node that was asked.
         found: Vec<NodeBans>,
     },
     /// The alerts that [`Effect::Intrusions`] asked for, and the bans.
     Intrusions {
+        /// That of the effect.
         ticket: Ticket,
+        /// What Suricata saw; one a node that was asked.
         found: Vec<NodeIntrusions>,
+        /// Whom fail2ban shuts out; one a node that was asked.
         bans: Vec<NodeBans>,
     },
     /// What [`Effect::SearchLogs`] found.
     LogsFound {
+        /// That of the effect.
         ticket: Ticket,
+        /// The lines, or why the store can't be searched.
         found: Result<Vec<LogRecord>, SafeText>,
     },
     /// The nodes compared with config.toml: a plan of provisioning, and an audit of each node.
     Compared {
+        /// What provisioning would change, or why that can't be told.
         plan: Result<Plan, SafeText>,
+        /// By the node's name: its audit, or why there is none.
         audits: Vec<(String, Result<NodeAudit, SafeText>)>,
     },
     /// The history that was recorded before the console was opened.
     History {
+        /// What applications answered.
         week: AnswerHistory,
+        /// How disks filled.
         trends: DiskTrends,
     },
     /// A job that an earlier console began and that still runs.
     FoundRunning {
+        /// What it does.
         request: Request,
     },
     /// A job that [`Effect::Run`] or [`Effect::WatchJob`] started.
     JobStarted {
+        /// By which it is told of and cancelled.
         id: JobId,
+        /// What it does.
         request: Request,
     },
+    /// Something happened in a job.
     Job {
+        /// Which job.
         id: JobId,
+        /// What happened.
         event: JobEvent,
     },
     /// Lines of a log that [`Effect::FollowLogs`] opened, oldest first, in bursts.
     Log {
+        /// That of the effect.
         ticket: Ticket,
+        /// The lines that came since the burst before.
         lines: Vec<LogLine>,
     },
     /// What [`Effect::FollowAccess`] found; [`Msg::LogEnded`] ends it.
     Access {
+        /// That of the effect.
         ticket: Ticket,
+        /// Requests, or a sentence about reading them.
         news: AccessNews,
     },
     /// The log ended or can't be read.
     LogEnded {
+        /// That of the effect that opened it.
         ticket: Ticket,
+        /// Why, as the view shows it.
         reason: String,
     },
     /// The answer that [`Effect::ReadSnapshot`] asked for.
     SnapshotRead {
+        /// That of the effect.
         ticket: Ticket,
+        /// The answer, or why the snapshot can't be read.
         answer: Result<SnapshotAnswer, SafeText>,
     },
     /// An effect could not be carried out, or has something to say.
     Notice {
+        /// The sentence.
         text: String,
+        /// It tells of a failure.
         error: bool,
     },
     /// The console is back from a shell or a suspension.
@@ -144,6 +208,7 @@ pub enum Msg {
 /// What `update` asks the runtime to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
+    /// End the console.
     Quit,
     /// Ctrl-z.
     Suspend,
@@ -156,68 +221,93 @@ pub enum Effect {
     /// Ask the registries for newer versions of an application's images; answered by
     /// [`Msg::NewerVersions`].
     FindNewerVersions {
+        /// Returned with the answer.
         ticket: Ticket,
+        /// Name of the application.
         app: String,
     },
     /// Ask every node's fail2ban whom it shuts out; answered by [`Msg::Bans`].
     Bans {
+        /// Returned with the answer.
         ticket: Ticket,
     },
     /// Ask every node's Suricata what it saw, and fail2ban whom it shuts out; answered by
     /// [`Msg::Intrusions`].
     Intrusions {
+        /// Returned with the answer.
         ticket: Ticket,
     },
     /// Search the log store; answered by [`Msg::LogsFound`].
     SearchLogs {
+        /// Returned with the answer.
         ticket: Ticket,
+        /// What to look for, and in which time.
         search: LogSearch,
     },
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {
+        /// Returned with the answer.
         ticket: Ticket,
+        /// What is to be planned.
         request: Request,
     },
     /// Watch a job that runs already, until it ends.
     WatchJob {
+        /// What the job does.
         request: Request,
     },
     /// Run a request whose plan was confirmed. The plan's hash must still hold; when it does not,
     /// the runtime answers with a new [`Msg::Planned`] for the same ticket.
     Run {
+        /// That of the plan.
         ticket: Ticket,
+        /// What is to be done.
         request: Request,
+        /// Hash of the plan that was confirmed.
         plan_hash: String,
     },
+    /// Cancel a running job; does nothing when it has ended.
     CancelJob(JobId),
     /// Follow a log; answered by [`Msg::Log`] until [`Effect::StopFollowing`].
     FollowLogs {
+        /// Returned with each burst of lines.
         ticket: Ticket,
+        /// Whose log.
         source: LogSource,
     },
     /// Follow an access log; answered by [`Msg::Access`] until [`Effect::StopFollowing`].
     FollowAccess {
+        /// Returned with each piece of news.
         ticket: Ticket,
+        /// The routers whose requests are wanted.
         routes: AppRoutes,
     },
+    /// End what [`Effect::FollowLogs`] or [`Effect::FollowAccess`] opened with this ticket.
     StopFollowing(Ticket),
     /// Read something of a snapshot; answered by [`Msg::SnapshotRead`]. A newer query cancels the
     /// one before.
     ReadSnapshot {
+        /// Returned with the answer.
         ticket: Ticket,
+        /// What to read.
         query: SnapshotQuery,
     },
     /// Give the terminal to a shell; answered by [`Msg::Resumed`] when it ends.
     Shell(ShellTarget),
     /// Ring the bell and show a desktop notification: an alert began.
     Alarm {
+        /// What the notification says.
         text: String,
+        /// Whether the bell rings.
         bell: bool,
+        /// How the terminal is asked for the notification.
         notify: NotifyMethod,
     },
     /// Silence an alert in Alertmanager too.
     SilenceInAlertmanager {
+        /// Names and values of all labels of the alert.
         labels: BTreeMap<String, String>,
+        /// When it is told again.
         until: Timestamp,
     },
     /// Save what the console remembers of alerts.
@@ -226,7 +316,9 @@ pub enum Effect {
     Copy(String),
     /// Write a file; answered by [`Msg::Notice`].
     Save {
+        /// A new file: one that is there already stays as it is.
         path: PathBuf,
+        /// All that is to be in it.
         text: String,
     },
 }

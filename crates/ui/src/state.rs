@@ -33,14 +33,20 @@ const MAX_NOTICES: usize = 20;
 /// One of the lists on the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pane {
+    /// The servers.
     Nodes,
+    /// Applications, their services, and the tasks of these.
     Services,
+    /// Volumes of all nodes.
     Volumes,
+    /// Certificates of the edge.
     Certificates,
+    /// Snapshots in the repository.
     Backups,
 }
 
 impl Pane {
+    /// From top to bottom.
     pub const ALL: [Self; 5] = [
         Self::Nodes,
         Self::Services,
@@ -49,6 +55,7 @@ impl Pane {
         Self::Backups,
     ];
 
+    /// Returns what stands in its border.
     pub fn title(self) -> &'static str {
         match self {
             Self::Nodes => "Nodes",
@@ -66,7 +73,7 @@ impl Pane {
 
 /// A view of the selected thing, on the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tab {
+pub(super) enum Tab {
     Overview,
     Tasks,
     Load,
@@ -81,7 +88,7 @@ pub enum Tab {
 }
 
 impl Tab {
-    pub fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Tasks => "Tasks",
@@ -100,7 +107,7 @@ impl Tab {
 
 /// Where keys go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Focus {
+pub(super) enum Focus {
     List,
     Detail,
 }
@@ -193,10 +200,15 @@ pub(super) struct Notice {
 
 /// What the console starts with.
 pub struct AppInit {
+    /// The picture so far; collectors fill it later.
     pub fleet: Fleet,
+    /// What can be deployed.
     pub catalogue: Vec<CatalogueEntry>,
+    /// The keys, those of `[keys]` among them.
     pub keymap: KeyMap,
+    /// What it is drawn with.
     pub theme: Theme,
+    /// Limits from which alerts are told, and how.
     pub alerts: AlertsConfig,
     /// What earlier consoles remembered of alerts.
     pub ledger: AlertLedger,
@@ -204,7 +216,9 @@ pub struct AppInit {
     pub log_memory: usize,
     /// Time zone of the times of day on the screen.
     pub zone: TimeZone,
+    /// Sentences about what went wrong before the console opened; each is shown as a notice.
     pub warnings: Vec<String>,
+    /// The time at which the console opens.
     pub now: Timestamp,
 }
 

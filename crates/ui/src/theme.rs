@@ -29,7 +29,9 @@ impl From<AlertSeverity> for Health {
 /// What the console is drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme {
+    /// Whether only ASCII is drawn.
     pub ascii: bool,
+    /// Whether colours are used; without them attributes like bold and reverse remain.
     pub colour: bool,
 }
 
@@ -56,6 +58,7 @@ impl Theme {
         }
     }
 
+    /// Returns the style of a glyph or word that tells a health.
     pub fn health_style(self, health: Health) -> Style {
         match health {
             Health::Good => self.foreground(Color::Green),
@@ -65,6 +68,7 @@ impl Theme {
         }
     }
 
+    /// Returns the glyph of a health, one column wide.
     pub fn health_glyph(self, health: Health) -> &'static str {
         match (health, self.ascii) {
             (Health::Good, false) => "●",
@@ -89,6 +93,7 @@ impl Theme {
         self.foreground(Color::Cyan).add_modifier(Modifier::BOLD)
     }
 
+    /// Names of keys, and prompts.
     pub fn key(self) -> Style {
         self.foreground(Color::Cyan)
     }
@@ -98,6 +103,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::DIM)
     }
 
+    /// The selected line of what has the focus, and the cursor in an input.
     pub fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
@@ -107,18 +113,22 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
+    /// What comes anew, or went well.
     pub fn added(self) -> Style {
         self.foreground(Color::Green)
     }
 
+    /// What becomes different, or is to be noticed.
     pub fn changed(self) -> Style {
         self.foreground(Color::Yellow)
     }
 
+    /// What goes away, or failed.
     pub fn removed(self) -> Style {
         self.foreground(Color::Red)
     }
 
+    /// What a search found in a text.
     pub fn match_style(self) -> Style {
         if self.colour {
             Style::new().fg(Color::Black).bg(Color::Yellow)
@@ -127,34 +137,42 @@ impl Theme {
         }
     }
 
+    /// Stands where text was cut; one column.
     pub fn ellipsis(self) -> &'static str {
         if self.ascii { "~" } else { "…" }
     }
 
+    /// Stands between facts on one line.
     pub fn separator(self) -> &'static str {
         if self.ascii { " - " } else { " · " }
     }
 
+    /// One column of a horizontal line.
     pub fn rule(self) -> &'static str {
         if self.ascii { "-" } else { "─" }
     }
 
+    /// Marks the manager that leads the swarm.
     pub fn leader_glyph(self) -> &'static str {
         if self.ascii { "!" } else { "★" }
     }
 
+    /// Stands before the number of alerts.
     pub fn alert_glyph(self) -> &'static str {
         if self.ascii { "!" } else { "▲" }
     }
 
+    /// Marks the selected line of a list.
     pub fn cursor_glyph(self) -> &'static str {
         if self.ascii { ">" } else { "▸" }
     }
 
+    /// Stands between an old value and its new one.
     pub fn arrow(self) -> &'static str {
         if self.ascii { "->" } else { "→" }
     }
 
+    /// Returns the mark before a row that has others below it.
     pub fn fold_glyph(self, open: bool) -> &'static str {
         match (open, self.ascii) {
             (true, false) => "▾",
@@ -173,6 +191,7 @@ impl Theme {
         }
     }
 
+    /// Returns what turns beside a running job; `frame` counts the ticks.
     pub fn spinner_glyph(self, frame: u64) -> &'static str {
         let frames = if self.ascii {
             ["|", "/", "-", "\\"]
@@ -191,6 +210,7 @@ impl Theme {
         }
     }
 
+    /// The lines around panes and overlays.
     pub fn border(self) -> border::Set<'static> {
         if self.ascii {
             border::Set {

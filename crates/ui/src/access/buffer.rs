@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use matou_model::{AccessFilter, AccessRecord, RecentMinutes};
 
 /// Requests that are kept at most.
-pub const MAX_REQUESTS: usize = 10_000;
+pub(super) const MAX_REQUESTS: usize = 10_000;
 
 /// The last requests, and the numbers of those that the filter keeps.
 #[derive(Default)]
-pub struct RequestBuffer {
+pub(super) struct RequestBuffer {
     all: VecDeque<AccessRecord>,
     /// Number of the first that is kept.
     first: u64,
@@ -22,7 +22,7 @@ pub struct RequestBuffer {
 
 impl RequestBuffer {
     /// Adds a request as it came.
-    pub fn push(&mut self, access: AccessRecord) {
+    pub(super) fn push(&mut self, access: AccessRecord) {
         self.minutes.count_request(&access);
         if self.all.len() == MAX_REQUESTS {
             self.all.pop_front();
@@ -38,7 +38,7 @@ impl RequestBuffer {
     }
 
     /// Sets the filter, and applies it to all requests.
-    pub fn set_filter(&mut self, filter: AccessFilter) {
+    pub(super) fn set_filter(&mut self, filter: AccessFilter) {
         if filter == self.filter {
             return;
         }
@@ -49,47 +49,47 @@ impl RequestBuffer {
     }
 
     /// Whether anything is filtered.
-    pub fn is_filtered(&self) -> bool {
+    pub(super) fn is_filtered(&self) -> bool {
         !self.filter.is_empty()
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// How many older ones were dropped.
-    pub fn count_dropped(&self) -> u64 {
+    pub(super) fn count_dropped(&self) -> u64 {
         self.first
     }
 
     /// How many the filter keeps.
-    pub fn count_kept(&self) -> usize {
+    pub(super) fn count_kept(&self) -> usize {
         self.kept.len()
     }
 
     /// Returns the index, among those that the filter keeps, of the request with that number or of
     /// the next one.
-    pub fn place_of_number(&self, number: u64) -> usize {
+    pub(super) fn place_of_number(&self, number: u64) -> usize {
         self.kept.partition_point(|n| *n < number)
     }
 
     /// Returns the number of the request at an index among those that the filter keeps.
-    pub fn number_at(&self, place: usize) -> Option<u64> {
+    pub(super) fn number_at(&self, place: usize) -> Option<u64> {
         self.kept.get(place).copied()
     }
 
     /// Returns the requests that the filter keeps, from an index on, the oldest first.
-    pub fn kept_from(&self, from: usize) -> impl DoubleEndedIterator<Item = &AccessRecord> {
+    pub(super) fn kept_from(&self, from: usize) -> impl DoubleEndedIterator<Item = &AccessRecord> {
         let places = self.kept.range(from.min(self.kept.len())..);
         places.filter_map(|n| self.all.get(usize::try_from(n - self.first).ok()?))
     }
 
     /// Returns the counts of the last minutes, of all requests.
-    pub fn minutes(&self) -> &RecentMinutes {
+    pub(super) fn minutes(&self) -> &RecentMinutes {
         &self.minutes
     }
 }

@@ -4,4 +4,5 @@ mod buffer;
 mod draw;
 mod view;
 
-pub use view::{AccessOutcome, AccessView};
+pub(super) use view::AccessOutcome;
+pub use view::AccessView;

@@ -107,10 +107,12 @@ impl LogBuffer {
         self.first + self.entries.len() as u64
     }
 
+    /// Returns the number of lines that are kept.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Returns whether no line is kept.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -126,6 +128,7 @@ impl LogBuffer {
         self.entries.get(usize::try_from(at).ok()?)
     }
 
+    /// Returns the lines that are kept, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &LogEntry> {
         self.entries.iter()
     }
@@ -153,6 +156,7 @@ impl LogBuffer {
         }
     }
 
+    /// Returns what is searched for; `None` while nothing is.
     pub fn pattern(&self) -> Option<&Regex> {
         self.pattern.as_ref()
     }

@@ -19,7 +19,9 @@ use matou_model::LogLine;
 /// What a key did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogOutcome {
+    /// It was a key of the log view, which needs nothing more.
     Handled,
+    /// This text is to be copied to the clipboard.
     Copy(String),
     /// The whole log, to be saved.
     Save(String),
@@ -30,11 +32,17 @@ pub enum LogOutcome {
 /// How it is drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct LogStyle {
+    /// Lines that tell of an error.
     pub error: Style,
+    /// Lines that warn.
     pub warning: Style,
+    /// What stands before a line, lines for debugging, and a view without lines.
     pub dim: Style,
+    /// What the search matches.
     pub found: Style,
+    /// Whether colours that lines bring along are shown.
     pub colour: bool,
+    /// Whether only ASCII is drawn.
     pub ascii: bool,
 }
 
