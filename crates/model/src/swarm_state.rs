@@ -4,24 +4,39 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a task does, or should do.
+/// What a task does, or should do. The words are those of swarmkit's `TaskState`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum TaskState {
+    /// It was made.
     New,
+    /// It has its addresses.
     Allocated,
+    /// It waits for a node.
     Pending,
+    /// It has a node.
     Assigned,
+    /// The node took it.
     Accepted,
+    /// Its image is pulled.
     Preparing,
+    /// It could be started.
     Ready,
+    /// Its container is started; where there is a health check, until that passes.
     Starting,
+    /// It runs.
     Running,
+    /// It ended by itself, with 0.
     Complete,
+    /// It was told to end.
     Shutdown,
+    /// It ended with an error.
     Failed,
+    /// The node could not start it.
     Rejected,
+    /// It is to be removed.
     Remove,
+    /// Its node was down for too long.
     Orphaned,
     /// What a newer engine says; empty where it says nothing.
     Other(String),
@@ -93,9 +108,13 @@ impl fmt::Display for TaskState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum NodeState {
+    /// The managers hear of it.
     Ready,
+    /// They do not any more.
     Down,
+    /// It said that it goes.
     Disconnected,
+    /// It was not heard of since the manager started.
     Unknown,
     /// What a newer engine says; empty where it says nothing.
     Other(String),
