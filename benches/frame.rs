@@ -19,7 +19,7 @@ fn frame(c: &mut Criterion) {
             });
         });
     }
-    let app = fixture::large_example_app();
+    let mut app = fixture::large_example_app();
     c.bench_function("a reading of the swarm", |b| {
         b.iter_batched(
             fixture::large_example_swarm,

@@ -169,7 +169,6 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
         ),
         (&["drain", "n9", "--yes"], "the swarm knows no node"),
         (&["logs", "nothing_web"], "there is no service"),
-        (&["journal", "n9"], "only n1, n2, n3"),
         (&["shell", "nothing"], "there is no node and no service"),
     ] {
         let out = matou(&config, args);
@@ -177,6 +176,10 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
         assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
         assert!(text.contains(expected), "{args:?}: {text}");
     }
+    // config.toml alone says that it is wrong.
+    let out = matou(&config, &["journal", "n9"]);
+    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    assert!(said(&out).contains("only n1, n2, n3"), "{}", said(&out));
 }
 
 #[test]
