@@ -23,7 +23,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Pane4 => focus_pane(app, Pane::Certificates),
         Action::Pane5 => focus_pane(app, Pane::Backups),
         Action::NextPane => focus_pane(app, pane_after(app.pane, 1)),
-        Action::PreviousPane => focus_pane(app, pane_after(app.pane, 4)),
+        Action::PreviousPane => focus_pane(app, pane_after(app.pane, Pane::ALL.len() - 1)),
         Action::NextTab => turn_tab(app, true),
         Action::PreviousTab => turn_tab(app, false),
         Action::Open => open_selected(app),

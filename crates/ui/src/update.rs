@@ -14,14 +14,14 @@ use super::browser;
 use super::keymap::Action;
 use super::log::{LogOutcome, LogView};
 use super::msg::{Effect, LogSource, Msg, Ticket};
-use super::overlays::{JobsOverlay, MessageOverlay, Overlay, QuitOverlay};
+use super::overlays::{JobsOverlay, MessageOverlay, Overlay, OverlayAnswer, QuitOverlay};
 use super::panes::RowKind;
 use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
-use matou_base::text::{SafeText, clean_line};
+use matou_base::text::SafeText;
 use matou_collect::AccessNews;
 use matou_config::NotifyMethod;
 use matou_job::{JobEvent, JobId, JobOutcome, Plan};
-use matou_model::{AppRoutes, Datum, Update};
+use matou_model::{AppRoutes, Datum, Fleet, Update};
 use matou_monitor::{Alert, AlertKind, AnswerSample};
 use matou_ops::Request;
 use matou_provision::audit::NodeAudit;
@@ -38,41 +38,25 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             apply_fleet_update(app, update);
             Vec::new()
         }
-        Msg::Planned { ticket, plan } => deliver_answer(app, ticket, |overlay| {
-            if let Overlay::Plan(view) = overlay {
-                view.take_plan(plan);
-            }
-        }),
-        Msg::NewerVersions { ticket, found } => deliver_answer(app, ticket, |overlay| {
-            if let Overlay::Versions(view) = overlay {
-                view.take_versions(found);
-            }
-        }),
+        Msg::Planned { ticket, plan } => answer_overlay(app, ticket, OverlayAnswer::Plan(plan)),
+        Msg::NewerVersions { ticket, found } => {
+            answer_overlay(app, ticket, OverlayAnswer::Versions(found))
+        }
         Msg::Bans { ticket, found } => {
             let near = match app.selected_row() {
                 Some(row) if matches!(row.kind, RowKind::Node(_)) => Some(row.name.clone()),
                 _ => None,
             };
-            deliver_answer(app, ticket, |overlay| {
-                if let Overlay::Bans(view) = overlay {
-                    view.take_bans(found, near.as_deref());
-                }
-            })
+            answer_overlay(app, ticket, OverlayAnswer::Bans { found, near })
         }
         Msg::Intrusions {
             ticket,
             found,
             bans,
-        } => deliver_answer(app, ticket, |overlay| {
-            if let Overlay::Intrusions(view) = overlay {
-                view.take_intrusions(&found, bans);
-            }
-        }),
-        Msg::LogsFound { ticket, found } => deliver_answer(app, ticket, |overlay| {
-            if let Overlay::Search(view) = overlay {
-                view.take_records(found);
-            }
-        }),
+        } => answer_overlay(app, ticket, OverlayAnswer::Intrusions { found, bans }),
+        Msg::LogsFound { ticket, found } => {
+            answer_overlay(app, ticket, OverlayAnswer::Records(found))
+        }
         Msg::Compared { plan, audits } => take_comparison(app, plan, audits),
         Msg::History { week, trends } => {
             (app.week, app.trends) = (week, trends);
@@ -126,11 +110,11 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
-/// Hands an answer to the overlay that asked. Without it nobody waits for the answer any more.
-fn deliver_answer(app: &mut App, ticket: Ticket, take: impl FnOnce(&mut Overlay)) -> Vec<Effect> {
-    let asked = |o: &&mut Overlay| o.ticket() == Some(ticket);
-    if let Some(overlay) = app.overlays.iter_mut().find(asked) {
-        take(overlay);
+/// Hands an answer to the overlay that asked for it. Nobody waits for it any more when that is closed.
+fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<Effect> {
+    let asking = app.overlays.iter_mut().find(|o| o.ticket() == Some(ticket));
+    if let Some(overlay) = asking {
+        overlay.take_answer(answer);
         app.dirty = true;
     }
     Vec::new()
@@ -158,8 +142,9 @@ fn take_comparison(
     Vec::new()
 }
 
-/// Closes the plan, and the form it came from; the output of the job replaces them.
+/// Opens the output of a job that started.
 fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
+    // The plan, and the form it came from, are closed; the output of the job replaces them.
     app.overlays.retain(|o| match o {
         Overlay::Plan(view) => *view.request() != request,
         Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
@@ -175,7 +160,7 @@ fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Takes what happened in a job; its end is told in the last line.
+/// Takes what happened in a job; a notice tells its end.
 fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     app.dirty = true;
     let ended = app.jobs.take_event(id, event, app.now).map(|job| {
@@ -200,27 +185,33 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     }
 }
 
-/// Takes requests, or a remark about their log, when it is the one that is followed.
+/// Takes requests of the access log that is followed; those of another are dropped.
 fn take_access_news(app: &mut App, ticket: Ticket, news: AccessNews) -> Vec<Effect> {
     if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
         match news {
             AccessNews::Requests(requests) => access.view.push(requests),
-            AccessNews::Note(text) => access.view.set_note(clean_line(&text).into_owned()),
+            AccessNews::Note(text) => {
+                access
+                    .view
+                    .set_note(matou_base::text::clean_line(&text).into_owned());
+            }
         }
         app.dirty = true;
     }
     Vec::new()
 }
 
-/// Says in the log, or the access log, why nothing more comes.
+/// Shows why the log or access log of this ticket ended.
 fn mark_log_ended(app: &mut App, ticket: Ticket, reason: &str) -> Vec<Effect> {
-    let reason = clean_line(reason);
     if let Some(access) = app.access.as_mut().filter(|a| a.ticket == ticket) {
-        access.view.mark_ended(reason.clone().into_owned());
+        access
+            .view
+            .mark_ended(matou_base::text::clean_line(reason).into_owned());
         app.dirty = true;
     }
     if let Some(log) = app.log.as_mut().filter(|l| l.ticket == ticket) {
-        log.view.mark_ended(reason.into_owned());
+        log.view
+            .mark_ended(matou_base::text::clean_line(reason).into_owned());
         app.dirty = true;
     }
     Vec::new()
@@ -267,35 +258,60 @@ fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
 
 /// Applies an update of a collector. Nothing is drawn when its reading equals the one before.
 fn apply_fleet_update(app: &mut App, update: Update) {
-    let same = match &update.datum {
-        Datum::Swarm(Ok(new)) => {
-            app.fleet.swarm.value() == Some(new) && app.fleet.swarm.error().is_none()
-        }
+    let same = repeats_last_reading(&app.fleet, &update.datum);
+    let pane = pane_of_datum(&update.datum);
+    record_history(app, &update);
+    app.fleet.apply(update);
+    if same {
+        return;
+    }
+    if let Some(pane) = pane {
+        app.refresh_list(pane);
+    }
+    // The pane of backups lists applications that were never backed up too.
+    if pane == Some(Pane::Services) {
+        app.refresh_list(Pane::Backups);
+    }
+    // Nodes come and go with the swarm.
+    if pane == Some(Pane::Services) || app.lists[Pane::Nodes.index()].total != app.fleet.nodes.len()
+    {
+        app.refresh_list(Pane::Nodes);
+    }
+    app.alerts_due = true;
+    app.dirty = true;
+}
+
+/// Returns whether a reading equals the one that the fleet has already.
+fn repeats_last_reading(fleet: &Fleet, datum: &Datum) -> bool {
+    match datum {
+        Datum::Swarm(Ok(new)) => fleet.swarm.value() == Some(new) && fleet.swarm.error().is_none(),
         Datum::Volumes {
             node,
             reading: Ok(new),
-        } => app
-            .fleet
+        } => fleet
             .find_node(node)
             .is_some_and(|n| n.volumes.value() == Some(new) && n.volumes.error().is_none()),
         Datum::Engine {
             node,
             reading: Ok(new),
-        } => app
-            .fleet
+        } => fleet
             .find_node(node)
             .is_some_and(|n| n.engine.value() == Some(new) && n.engine.error().is_none()),
         Datum::Snapshots(Ok(new)) => {
-            app.fleet.snapshots.value() == Some(new) && app.fleet.snapshots.error().is_none()
+            fleet.snapshots.value() == Some(new) && fleet.snapshots.error().is_none()
         }
         Datum::Backups(Ok(new)) => {
-            app.fleet.backups.value() == Some(new) && app.fleet.backups.error().is_none()
+            fleet.backups.value() == Some(new) && fleet.backups.error().is_none()
         }
         // The reading of the load comes with it, and has the screen drawn.
         Datum::Disks { .. } => true,
         _ => false,
-    };
-    let pane = match &update.datum {
+    }
+}
+
+/// Returns the pane that lists what was read; `None` when none does.
+fn pane_of_datum(datum: &Datum) -> Option<Pane> {
+    match datum {
         Datum::Volumes { .. } => Some(Pane::Volumes),
         Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
         Datum::Certificates(_) => Some(Pane::Certificates),
@@ -306,7 +322,11 @@ fn apply_fleet_update(app: &mut App, update: Update) {
         | Datum::Disks { .. }
         | Datum::Probes(_)
         | Datum::ExternalAlerts(_) => None,
-    };
+    }
+}
+
+/// Records how full disks are and what applications answered.
+fn record_history(app: &mut App, update: &Update) {
     match &update.datum {
         Datum::Metrics {
             node,
@@ -327,23 +347,6 @@ fn apply_fleet_update(app: &mut App, update: Update) {
         }
         _ => {}
     }
-    app.fleet.apply(update);
-    if same {
-        return;
-    }
-    if let Some(pane) = pane {
-        app.refresh_list(pane);
-    }
-    // The pane of backups lists applications that were never backed up too.
-    if pane == Some(Pane::Services) {
-        app.refresh_list(Pane::Backups);
-    }
-    // Nodes come and go with the swarm.
-    if pane == Some(Pane::Services) || app.lists[0].total != app.fleet.nodes.len() {
-        app.refresh_list(Pane::Nodes);
-    }
-    app.alerts_due = true;
-    app.dirty = true;
 }
 
 fn handle_terminal_event(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
@@ -384,16 +387,8 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         _ => {}
     }
     let notice = app.notice.take();
-    if let Some(mut overlay) = app.overlays.pop() {
-        return handle_overlay_key(app, &mut overlay, key).map_or_else(
-            |effects| effects,
-            |effects| {
-                // It stays, below the one that it opened.
-                let at = app.overlays.len() - usize::from(effects.1);
-                app.overlays.insert(at, overlay);
-                effects.0
-            },
-        );
+    if let Some(overlay) = app.overlays.pop() {
+        return handle_overlay_key(app, overlay, key);
     }
     if app.filtering {
         handle_filter_key(app, key);
@@ -435,24 +430,21 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-/// Hands a key to an overlay. Returns `Ok` when it stays, with whether it opened another; `Err`
-/// when it is to be closed.
-fn handle_overlay_key(
-    app: &mut App,
-    overlay: &mut Overlay,
-    key: KeyEvent,
-) -> Result<(Vec<Effect>, bool), Vec<Effect>> {
+/// Hands a key to an overlay that was taken from the top, and puts it back unless it closes.
+fn handle_overlay_key(app: &mut App, mut overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
     let reply = overlay.handle_key(app, key);
-    let opened = reply.open.is_some();
+    if !reply.close {
+        // It stays, below the one that it opened.
+        app.overlays.push(overlay);
+    }
     app.overlays.extend(reply.open);
     let mut effects = reply.effects;
-    if !reply.close {
-        return Ok((effects, opened));
-    }
-    if let Some(action) = reply.action {
+    if reply.close
+        && let Some(action) = reply.action
+    {
         effects.extend(actions::run_action(app, action));
     }
-    Err(effects)
+    effects
 }
 
 fn handle_filter_key(app: &mut App, key: KeyEvent) {

@@ -26,6 +26,10 @@ use super::keymap::Action;
 use super::layout::ScrollLayout;
 use super::msg::{Effect, Ticket};
 use super::state::App;
+use matou_base::text::SafeText;
+use matou_job::Plan;
+use matou_model::{LogRecord, NodeBans, NodeIntrusions};
+use matou_ops::ServiceVersions;
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -60,6 +64,22 @@ pub(super) enum Overlay {
     Search(LogSearchOverlay),
     Quit(QuitOverlay),
     Message(MessageOverlay),
+}
+
+/// The answer to what an overlay asked for by an effect.
+pub(super) enum OverlayAnswer {
+    Plan(Result<Plan, SafeText>),
+    Versions(Result<Vec<ServiceVersions>, SafeText>),
+    Bans {
+        found: Vec<NodeBans>,
+        /// The selected node, whose bans come first.
+        near: Option<String>,
+    },
+    Intrusions {
+        found: Vec<NodeIntrusions>,
+        bans: Vec<NodeBans>,
+    },
+    Records(Result<Vec<LogRecord>, SafeText>),
 }
 
 /// What an overlay returns for a key.
@@ -101,18 +121,6 @@ impl OverlayReply {
 }
 
 impl Overlay {
-    /// Returns what its question goes by; `None` for one that asks nothing.
-    pub(super) fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Plan(o) => Some(o.ticket),
-            Self::Versions(o) => Some(o.ticket),
-            Self::Bans(o) => Some(o.ticket),
-            Self::Intrusions(o) => Some(o.ticket),
-            Self::Search(o) => o.ticket,
-            _ => None,
-        }
-    }
-
     pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match self {
             Self::Help(o) => o.handle_key(app, key),
@@ -164,6 +172,35 @@ impl Overlay {
             Self::Message(o) => o.drawn = drawn,
             Self::Alerts(o) => o.at = drawn.top,
             Self::Search(o) => o.take_layout(drawn),
+            _ => {}
+        }
+    }
+
+    /// Returns the ticket of what it asked for; `None` when it asks for nothing.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Plan(o) => Some(o.ticket),
+            Self::Versions(o) => Some(o.ticket),
+            Self::Bans(o) => Some(o.ticket),
+            Self::Intrusions(o) => Some(o.ticket),
+            Self::Search(o) => o.ticket,
+            _ => None,
+        }
+    }
+
+    /// Takes the answer to its ticket.
+    pub(super) fn take_answer(&mut self, answer: OverlayAnswer) {
+        match (self, answer) {
+            (Self::Plan(o), OverlayAnswer::Plan(plan)) => o.take_plan(plan),
+            (Self::Versions(o), OverlayAnswer::Versions(found)) => o.take_versions(found),
+            (Self::Bans(o), OverlayAnswer::Bans { found, near }) => {
+                o.take_bans(found, near.as_deref());
+            }
+            (Self::Intrusions(o), OverlayAnswer::Intrusions { found, bans }) => {
+                o.take_intrusions(&found, bans);
+            }
+            (Self::Search(o), OverlayAnswer::Records(found)) => o.take_records(found),
+            // A ticket has one question.
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ const MAX_RECORDS: usize = 500;
 const PAGE: usize = 20;
 
 pub(crate) struct LogSearchOverlay {
-    /// Of the search that is waited for; `None` before the first.
+    /// Of the search that was asked for last; `None` before the first.
     pub ticket: Option<Ticket>,
     input: Input,
     /// The keys go to the query.
