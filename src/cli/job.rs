@@ -156,44 +156,15 @@ pub(super) async fn run_watched_job(
         if !nothing && !ask_for_confirmation(&plan, options)? {
             return Ok(Exit::NotConfirmed.into());
         }
-        let (events, mut arriving) = mpsc::channel(256);
-        let (cancel, stop_on_signal) = cancel_on_ctrl_c();
-        let hash = plan.hash();
-        if !nothing {
-            watch(JobNotice::Confirmed(&plan));
-        }
-        let running = async {
-            let title = job.title.clone();
-            let held = fleet
-                .runner
-                .take_locks(&job.holds, &title, &events, &cancel)
-                .await?;
-            if held.holds_any() {
-                if nothing && !held.has_sent_events() {
-                    held.release().await;
-                    return Ok(JobOutcome::Done { changed: 0 });
-                }
-                // The fleet may have changed while the lock was waited for.
-                job = match build(&request).await {
-                    Ok(job) => job,
-                    Err(why) => return fleet.runner.abandon_job(held, &title, why, &events).await,
-                };
-            }
-            let run = fleet
-                .runner
-                .run_with_locks(&job, held, Some(&hash), events, cancel);
-            run.await
-        };
-        let printing = async {
-            while let Some(event) = arriving.recv().await {
-                watch(JobNotice::Event(&event));
-                show_event(&event, options)?;
-            }
-            Ok::<_, color_eyre::Report>(())
-        };
-        let (outcome, printed) = tokio::join!(running, printing);
-        stop_on_signal.abort();
-        printed?;
+        let outcome = run_confirmed_job(
+            fleet,
+            &mut job,
+            &plan,
+            async || build(&request).await,
+            options,
+            watch,
+        )
+        .await?;
         return match outcome {
             Ok(JobOutcome::Done { .. }) => Ok(Exit::Done.into()),
             Ok(JobOutcome::Failed { .. }) => Ok(Exit::Failed.into()),
@@ -215,6 +186,58 @@ pub(super) async fn run_watched_job(
             }
         };
     }
+}
+
+/// Runs a job that was confirmed, with its locks, and prints what happens. It is built again once they
+/// are taken: the fleet may have changed while they were waited for.
+async fn run_confirmed_job(
+    fleet: &FleetContext,
+    job: &mut Job,
+    plan: &Plan,
+    build: impl AsyncFn() -> Result<Job, OpsError>,
+    options: &JobOptions,
+    watch: &mut dyn FnMut(JobNotice<'_>),
+) -> Result<Result<JobOutcome, RunError>> {
+    let (events, mut arriving) = mpsc::channel(256);
+    let (cancel, stop_on_signal) = cancel_on_ctrl_c();
+    let hash = plan.hash();
+    let nothing = plan.is_done();
+    if !nothing {
+        watch(JobNotice::Confirmed(plan));
+    }
+    let running = async {
+        let title = job.title.clone();
+        let held = fleet
+            .runner
+            .take_locks(&job.holds, &title, &events, &cancel)
+            .await?;
+        if held.holds_any() {
+            if nothing && !held.has_sent_events() {
+                held.release().await;
+                return Ok(JobOutcome::Done { changed: 0 });
+            }
+            // The fleet may have changed while the lock was waited for.
+            *job = match build().await {
+                Ok(job) => job,
+                Err(why) => return fleet.runner.abandon_job(held, &title, why, &events).await,
+            };
+        }
+        let run = fleet
+            .runner
+            .run_with_locks(job, held, Some(&hash), events, cancel);
+        run.await
+    };
+    let printing = async {
+        while let Some(event) = arriving.recv().await {
+            watch(JobNotice::Event(&event));
+            show_event(&event, options)?;
+        }
+        Ok::<_, color_eyre::Report>(())
+    };
+    let (outcome, printed) = tokio::join!(running, printing);
+    stop_on_signal.abort();
+    printed?;
+    Ok(outcome)
 }
 
 /// Waits until no other job holds the locks of this one, then releases them. Returns the exit code

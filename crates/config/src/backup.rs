@@ -40,26 +40,7 @@ impl ConfigChecker<'_> {
         } else if let (Some(file), Some(_)) = (&raw.password_file, &raw.password_command) {
             return Err(self.two_passwords_error(file));
         }
-        for copy in raw.copies {
-            let name = copy.name.get_ref();
-            let plain = !name.is_empty()
-                && name.len() <= 30
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                && !name.starts_with('-');
-            if !plain || repositories.iter().any(|r| r.name == *name) {
-                return Err(self.error_at(
-                    copy.name.span(),
-                    "a copy has a name of its own, of letters, digits and dashes; \"main\" is the repository itself",
-                ));
-            }
-            let secrets = (copy.password_file, copy.password_command);
-            let env = copy.environment_file;
-            let one = self.check_repository(name, copy.repository, secrets, env)?;
-            repositories.push(RepositoryConfig {
-                append_only: copy.append_only,
-                ..one
-            });
-        }
+        self.add_copies(raw.copies, &mut repositories)?;
         let kept = [
             raw.keep_within_days,
             raw.keep_daily,
@@ -106,6 +87,35 @@ impl ConfigChecker<'_> {
             check_parts: raw.check_parts.map_or(12, Spanned::into_inner),
             ping_file: raw.ping_file.map(|p| self.resolve_path(&p)),
         })
+    }
+
+    /// Adds the repositories that snapshots are copied to.
+    fn add_copies(
+        &self,
+        copies: Vec<raw::RawRepositoryCopy>,
+        repositories: &mut Vec<RepositoryConfig>,
+    ) -> Result<(), ConfigError> {
+        for copy in copies {
+            let name = copy.name.get_ref();
+            let plain = !name.is_empty()
+                && name.len() <= 30
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                && !name.starts_with('-');
+            if !plain || repositories.iter().any(|r| r.name == *name) {
+                return Err(self.error_at(
+                    copy.name.span(),
+                    "a copy has a name of its own, of letters, digits and dashes; \"main\" is the repository itself",
+                ));
+            }
+            let secrets = (copy.password_file, copy.password_command);
+            let env = copy.environment_file;
+            let one = self.check_repository(name, copy.repository, secrets, env)?;
+            repositories.push(RepositoryConfig {
+                append_only: copy.append_only,
+                ..one
+            });
+        }
+        Ok(())
     }
 
     /// Returns KiB a second; 0 without a limit.

@@ -63,7 +63,7 @@ use async_trait::async_trait;
 use matou_base::text::InvalidInput;
 use matou_config as config;
 use matou_config::{CONCERNS, Config, NodeConfig, find_nearest_name};
-use matou_docker::Nodes;
+use matou_docker::{NodeHandle, Nodes};
 use matou_job::{Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track};
 use matou_model::Role;
 
@@ -272,15 +272,11 @@ fn provision_stages() -> Vec<ProvisionStage> {
     ]
 }
 
-/// The job that makes the fleet what config.toml says.
-///
-/// # Errors
-/// One sentence: a concern or a node that does not exist.
-pub fn provision_job(
-    config: &Arc<Config>,
-    nodes: &Nodes,
+/// Checks that concerns and nodes that were asked for are there.
+fn check_provision_options(
+    config: &Config,
     options: &ProvisionOptions,
-) -> Result<Job, ProvisionError> {
+) -> Result<(), ProvisionError> {
     for name in options.only.iter().chain(&options.skip) {
         check_known_name("concern", name, CONCERNS.into_iter())?;
     }
@@ -294,6 +290,57 @@ pub fn provision_job(
             "suricata is off: write suricata = \"builtin\" into [provision] of config.toml".into(),
         );
     }
+    Ok(())
+}
+
+/// The facts of a node that its concerns ask for. Also of concerns that are left out: others read
+/// their facts.
+fn needed_facts(stages: &[ProvisionStage], node: &NodeConfig, config: &Config) -> FactQuery {
+    stages
+        .iter()
+        .flat_map(|(_, _, concerns)| concerns)
+        .filter(|c| c.applies_to(node, config))
+        .fold(FactQuery::default(), |all, c| {
+            all.merge(c.fact_query(node, config))
+        })
+}
+
+/// Makes the track of a node, a step for each concern; `None` without any.
+fn concern_track<'c>(
+    handle: &NodeHandle,
+    concerns: impl Iterator<Item = &'c Arc<dyn Concern>>,
+    packages: &Arc<[String]>,
+    config: &Config,
+    survey: &Arc<FactCache>,
+) -> Option<Track> {
+    let steps: Vec<Box<dyn Step>> = concerns
+        .map(|concern| {
+            Box::new(ConcernStep {
+                concern: concern.clone(),
+                survey: survey.clone(),
+                apt_wait: config.provision.apt_wait,
+                packages: packages.clone(),
+            }) as Box<dyn Step>
+        })
+        .collect();
+    (!steps.is_empty()).then(|| Track {
+        node: handle.config.name.clone(),
+        host: handle.host.clone(),
+        docker: handle.docker.clone(),
+        steps,
+    })
+}
+
+/// The job that makes the fleet what config.toml says.
+///
+/// # Errors
+/// One sentence: a concern or a node that does not exist.
+pub fn provision_job(
+    config: &Arc<Config>,
+    nodes: &Nodes,
+    options: &ProvisionOptions,
+) -> Result<Job, ProvisionError> {
+    check_provision_options(config, options)?;
     let stages = provision_stages();
     let wanted = |concern: &dyn Concern, node: &NodeConfig| {
         let name = concern.name().to_owned();
@@ -302,16 +349,7 @@ pub fn provision_job(
             && (options.only.is_empty() || options.only.contains(&name))
             && concern.applies_to(node, config)
     };
-    let needs = |node: &NodeConfig| {
-        stages
-            .iter()
-            .flat_map(|(_, _, concerns)| concerns)
-            // Also of concerns that are left out: others read their facts.
-            .filter(|c| c.applies_to(node, config))
-            .fold(FactQuery::default(), |all, c| {
-                all.merge(c.fact_query(node, config))
-            })
-    };
+    let needs = |node: &NodeConfig| needed_facts(&stages, node, config);
     let accepted: BTreeSet<String> = options.accept.iter().cloned().collect();
     let survey = Arc::new(FactCache::new(config.clone(), nodes, accepted, needs));
     let packages = |node: &NodeConfig| -> Arc<[String]> {
@@ -334,25 +372,10 @@ pub fn provision_job(
             .iter()
             .filter(|n| options.nodes.is_empty() || options.nodes.contains(&n.config.name))
             .filter_map(|handle| {
-                let packages = packages(&handle.config);
-                let steps: Vec<Box<dyn Step>> = concerns
+                let wanted = concerns
                     .iter()
-                    .filter(|c| wanted(c.as_ref(), &handle.config))
-                    .map(|concern| {
-                        Box::new(ConcernStep {
-                            concern: concern.clone(),
-                            survey: survey.clone(),
-                            apt_wait: config.provision.apt_wait,
-                            packages: packages.clone(),
-                        }) as Box<dyn Step>
-                    })
-                    .collect();
-                (!steps.is_empty()).then(|| Track {
-                    node: handle.config.name.clone(),
-                    host: handle.host.clone(),
-                    docker: handle.docker.clone(),
-                    steps,
-                })
+                    .filter(|c| wanted(c.as_ref(), &handle.config));
+                concern_track(handle, wanted, &packages(&handle.config), config, &survey)
             });
         let mut stage = |tracks: Vec<Track>| {
             if !tracks.is_empty() {

@@ -32,15 +32,10 @@ const MAX_BURST: usize = 64;
 /// Messages that may wait in a channel. A sender waits when it is full: nothing is dropped.
 const QUEUE_CAPACITY: usize = 256;
 
-/// Opens the console. Returns when the operator leaves it.
-///
-/// # Errors
-/// When the terminal can't be used, or a key or the edge is configured wrongly.
-pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
-    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
-    let config = fleet.config.clone();
+/// Makes the console's state, of which nothing has been read yet but what earlier consoles left.
+fn open_app(fleet: &FleetContext, store: &MonitorStore) -> Result<App> {
+    let config = &fleet.config;
     let picture = Fleet::new(&config.fleet.name, fleet.nodes.as_model());
-    let store = MonitorStore::new(&matou_config::state_path()?, &config.fleet.name);
     let mut warnings = config.warnings.clone();
     if let Err(e) = matou_config::ensure_state_dir() {
         warnings.push(format!("nothing is remembered: {e:#}"));
@@ -48,7 +43,7 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
     let mut alerts = config.alerts;
     // Without a config.toml there is nothing to compare the nodes with.
     alerts.drift &= config.path.is_some();
-    let mut app = App::new(AppInit {
+    Ok(App::new(AppInit {
         fleet: picture,
         catalogue: fleet.catalogue.list_entries(),
         keymap: ui::KeyMap::with_overrides(&config.keys)
@@ -60,7 +55,18 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
         zone: jiff::tz::TimeZone::system(),
         warnings,
         now: Timestamp::now(),
-    });
+    }))
+}
+
+/// Opens the console. Returns when the operator leaves it.
+///
+/// # Errors
+/// When the terminal can't be used, or a key or the edge is configured wrongly.
+pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
+    let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
+    let config = fleet.config.clone();
+    let store = MonitorStore::new(&matou_config::state_path()?, &config.fleet.name);
+    let mut app = open_app(&fleet, &store)?;
     let outside = fleet.probe_settings().map_err(|e| eyre!(e))?;
     // Signals are watched before the terminal is taken: one that comes must give it back.
     let mut signals = ui::terminal::watch_signals()?;

@@ -168,14 +168,13 @@ pub struct RenderedService {
     pub environment: Labels,
 }
 
-pub(super) fn render_stack_file(
+/// Reads a stack file, its variables filled in, without what is matou's own in it.
+fn read_stack_file(
     stack: &StackFile,
     app: &str,
     variables: &BTreeMap<String, String>,
     target: &RenderTarget<'_>,
-) -> Result<RenderedStack, StackError> {
-    require_new_app_name(app)?;
-    check_variables(stack, variables)?;
+) -> Result<Mapping, StackError> {
     let mut value: Value = serde_yaml::from_str(&stack.text)
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
     value
@@ -211,6 +210,18 @@ pub(super) fn render_stack_file(
         }
     }
     convert_octal_modes(&mut file);
+    Ok(file)
+}
+
+pub(super) fn render_stack_file(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+) -> Result<RenderedStack, StackError> {
+    require_new_app_name(app)?;
+    check_variables(stack, variables)?;
+    let mut file = read_stack_file(stack, app, variables, target)?;
     let places = LineIndex::parse(&stack.text);
     let at = |path: &[&str], message: String| StackError::At {
         file: stack.file.clone(),

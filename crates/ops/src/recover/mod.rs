@@ -48,6 +48,72 @@ impl AppToRecover {
     }
 }
 
+/// Makes the stages that bring data and applications back, the edge with its certificates first.
+fn recovery_stages(
+    cx: &FleetContext,
+    options: &RebuildOptions,
+    findings: &RecoveryFindings,
+    wanted: &[AppToRecover],
+    manager: &NodeHandle,
+    storage: &NodeHandle,
+) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    let mut stage = |title: &str, phase, node: &NodeHandle, step: Box<dyn Step>| {
+        stages.push(Stage {
+            title: title.into(),
+            phase,
+            tracks: vec![recovery_track(node, step)],
+        });
+    };
+    stage(
+        "replaced nodes",
+        StagePhase::Swarm,
+        manager,
+        Box::new(nodes::RemoveReplacedNodes {
+            nodes: cx.nodes.clone(),
+        }),
+    );
+    let (edge, others): (Vec<&AppToRecover>, Vec<&AppToRecover>) =
+        wanted.iter().partition(|w| w.is_edge());
+    let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
+    stage(
+        "data",
+        StagePhase::Restore,
+        storage,
+        Box::new(data::RecoverAppData {
+            // The edge's certificates first, so that no authority is asked for new ones.
+            apps: edge
+                .iter()
+                .chain(&others)
+                .map(|w| (w.name.clone(), w.rendered.clone()))
+                .collect(),
+            fleet: cx.clone(),
+            findings: findings.clone(),
+            id: options.id.clone(),
+        }),
+    );
+    for (title, phase, list) in [
+        ("edge", StagePhase::Edge, &edge),
+        ("applications", StagePhase::Applications, &others),
+    ] {
+        if list.is_empty() {
+            continue;
+        }
+        let step = apps::RedeployApps {
+            title,
+            apps: names(list),
+            fleet: cx.clone(),
+            findings: findings.clone(),
+        };
+        stages.push(Stage {
+            title: title.into(),
+            phase,
+            tracks: vec![recovery_track(manager, Box::new(step))],
+        });
+    }
+    stages
+}
+
 /// Makes the job that rebuilds the fleet of config.toml and apps/ out of its repository.
 ///
 /// # Errors
@@ -91,59 +157,9 @@ pub async fn build_recovery_job(
                 .collect(),
         });
     }
-    let mut stage = |title: &str, phase, node: &NodeHandle, step: Box<dyn Step>| {
-        job.stages.push(Stage {
-            title: title.into(),
-            phase,
-            tracks: vec![recovery_track(node, step)],
-        });
-    };
-    stage(
-        "replaced nodes",
-        StagePhase::Swarm,
-        &manager,
-        Box::new(nodes::RemoveReplacedNodes {
-            nodes: cx.nodes.clone(),
-        }),
-    );
-    let (edge, others): (Vec<&AppToRecover>, Vec<&AppToRecover>) =
-        wanted.iter().partition(|w| w.is_edge());
-    let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
-    stage(
-        "data",
-        StagePhase::Restore,
-        &storage,
-        Box::new(data::RecoverAppData {
-            // The edge's certificates first, so that no authority is asked for new ones.
-            apps: edge
-                .iter()
-                .chain(&others)
-                .map(|w| (w.name.clone(), w.rendered.clone()))
-                .collect(),
-            fleet: cx.clone(),
-            findings: findings.clone(),
-            id: options.id.clone(),
-        }),
-    );
-    for (title, phase, list) in [
-        ("edge", StagePhase::Edge, &edge),
-        ("applications", StagePhase::Applications, &others),
-    ] {
-        if list.is_empty() {
-            continue;
-        }
-        let step = apps::RedeployApps {
-            title,
-            apps: names(list),
-            fleet: cx.clone(),
-            findings: findings.clone(),
-        };
-        job.stages.push(Stage {
-            title: title.into(),
-            phase,
-            tracks: vec![recovery_track(&manager, Box::new(step))],
-        });
-    }
+    job.stages.extend(recovery_stages(
+        cx, options, findings, &wanted, &manager, &storage,
+    ));
     let back = CheckAppsBack {
         apps: wanted
             .iter()

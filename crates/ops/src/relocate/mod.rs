@@ -95,8 +95,22 @@ pub async fn build_move_job(
         .into();
     job.lock = true;
     job.lock_all = true;
+    job.stages
+        .extend(move_stages(&fleets, moving, domains, findings));
+    Ok(job)
+}
+
+/// Makes the stages of the move itself: what is copied while the old fleet serves, the switch, and
+/// whether everything answers.
+fn move_stages(
+    fleets: &MoveFleets,
+    moving: Vec<Arc<AppMove>>,
+    domains: Vec<(String, Vec<String>)>,
+    findings: &RecoveryFindings,
+) -> Vec<Stage> {
+    let mut stages = Vec::new();
     let mut stage = |title: &str, phase, tracks| {
-        job.stages.push(Stage {
+        stages.push(Stage {
             title: title.into(),
             phase,
             tracks,
@@ -139,7 +153,7 @@ pub async fn build_move_job(
         StagePhase::Checks,
         vec![move_track(&fleets.new_storage, Box::new(back))],
     );
-    Ok(job)
+    stages
 }
 
 /// Returns the title of the job, as the list of jobs shows it.

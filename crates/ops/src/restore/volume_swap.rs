@@ -165,6 +165,38 @@ impl VolumeSwap {
     }
 
     async fn plan_lines(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
+        let mut lines = self.plan_folder_lines().await?;
+        lines.extend(self.notes.iter().map(Change::same));
+        let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
+        let who = self.find_users(&site.manager).await?;
+        lines.extend(self.plan_service_lines(&site.manager, &who).await?);
+        if !matches!(self.services, ServiceHandling::KeepRunning) {
+            lines.extend(who.containers.iter().map(|(name, node)| {
+                Change::decide(format!(
+                    "the container {name} on {node} uses the same data and is no service, so it can't be stopped here: stop it first, or it goes on in what is set aside"
+                ))
+            }));
+        }
+        lines.extend(who.silent.iter().map(|node| {
+            Change::same(format!("{node} does not tell what runs there"))
+                .with_warning("a container there that is no service and uses this data would go on in what is set aside")
+        }));
+        if let ServiceHandling::Deploy(file) = &self.services {
+            let manager = self.fleet.nodes.find_manager().await;
+            let handle = manager?;
+            let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
+            for step in steps? {
+                match step.check(&site.manager).await? {
+                    Check::Done(more) | Check::Change(more) => lines.extend(more),
+                    Check::Unknown(_) => {}
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Says what happens to each folder; what was written there since is set aside.
+    async fn plan_folder_lines(&self) -> Result<Vec<Change>, StepError> {
         let mut lines = Vec::new();
         let old = format!("as it was at {}", self.source.describe());
         for (part, found) in self.parts.iter().zip(self.inspect_live_folders().await?) {
@@ -204,12 +236,18 @@ impl VolumeSwap {
                 false => line,
             });
         }
-        lines.extend(self.notes.iter().map(Change::same));
-        let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
-        let who = self.find_users(&site.manager).await?;
-        let own = services::query_app_replicas(&site.manager, &self.app).await?;
-        let mut all =
-            services::query_replicas_with(&site.manager, &self.app, &who.services).await?;
+        Ok(lines)
+    }
+
+    /// Says which services are stopped meanwhile: its own, and those that use the same data.
+    async fn plan_service_lines(
+        &self,
+        manager: &StepContext,
+        who: &FolderUsers,
+    ) -> Result<Vec<Change>, StepError> {
+        let mut lines = Vec::new();
+        let own = services::query_app_replicas(manager, &self.app).await?;
+        let mut all = services::query_replicas_with(manager, &self.app, &who.services).await?;
         all.retain(|(name, _)| {
             let is_own = own.iter().any(|(own, _)| own == name);
             match &self.services {
@@ -239,28 +277,6 @@ impl VolumeSwap {
                     self.app
                 )),
             });
-        }
-        if !matches!(self.services, ServiceHandling::KeepRunning) {
-            lines.extend(who.containers.iter().map(|(name, node)| {
-                Change::decide(format!(
-                    "the container {name} on {node} uses the same data and is no service, so it can't be stopped here: stop it first, or it goes on in what is set aside"
-                ))
-            }));
-        }
-        lines.extend(who.silent.iter().map(|node| {
-            Change::same(format!("{node} does not tell what runs there"))
-                .with_warning("a container there that is no service and uses this data would go on in what is set aside")
-        }));
-        if let ServiceHandling::Deploy(file) = &self.services {
-            let manager = self.fleet.nodes.find_manager().await;
-            let handle = manager?;
-            let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
-            for step in steps? {
-                match step.check(&site.manager).await? {
-                    Check::Done(more) | Check::Change(more) => lines.extend(more),
-                    Check::Unknown(_) => {}
-                }
-            }
         }
         Ok(lines)
     }
