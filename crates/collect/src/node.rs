@@ -76,6 +76,11 @@ async fn report_inventory(node: &NodeHandle, reports: &UpdateSender, wake: &Coll
                 .map_err(SafeText::of),
             Err(e) => Err(e.clone()),
         };
+        // What failed on a connection that is gone tells nothing of the engine: the new one is asked.
+        let failed = engine.is_err() || volumes.is_err();
+        if failed && link.has_changed().unwrap_or(false) {
+            continue;
+        }
         let both = [
             Datum::Engine {
                 node: name.clone(),
