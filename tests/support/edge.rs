@@ -113,13 +113,10 @@ impl Authority {
             "ocspResponderURL": "", "externalAccountBindingRequired": false}});
         std::fs::write(folder.path().join("pebble.json"), config.to_string()).expect("written");
         let spawn = |program: &str, args: &[&str]| {
-            Command::new(program)
+            super::server(program)
                 .args(args)
                 .env("PEBBLE_VA_NOSLEEP", "1")
                 .env("PEBBLE_WFE_NONCEREJECT", "0")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
                 .spawn()
                 .unwrap_or_else(|e| {
                     panic!("{program} (Debian's package pebble) does not start: {e}")

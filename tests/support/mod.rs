@@ -15,13 +15,25 @@ pub mod small;
 pub mod wordpress;
 
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use matou::lab::{Lab, LabKind};
 
 /// The practice fleet that the end-to-end tests share; `scripts/test.sh` removes it afterwards.
 pub const FLEET: &str = "test";
+
+/// A server beside the fleet. It ends with the thread that starts it, also when that is killed: its
+/// ports are free for the next test.
+pub fn server(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
 
 /// The configuration of the shared fleet of three; made when it is not up.
 pub fn fleet() -> (Lab, PathBuf) {

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::until;
@@ -29,12 +29,9 @@ impl Registry {
             data.display()
         );
         std::fs::write(&file, text).expect("written");
-        let process = Command::new("docker-registry")
+        let process = super::server("docker-registry")
             .arg("serve")
             .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|e| panic!("docker-registry (Debian's package) does not start: {e}"));
         let registry = Self { process, port };

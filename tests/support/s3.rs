@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::until;
@@ -37,11 +37,8 @@ fn program() -> PathBuf {
 impl S3 {
     /// `address` is this machine's in the fleet's network.
     pub fn start(address: &str, port: u16) -> Self {
-        let process = Command::new(program())
+        let process = super::server(program())
             .args(["-H", address, "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
             .expect("moto starts");
         let address = format!("{address}:{port}");
