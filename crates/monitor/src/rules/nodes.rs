@@ -1,7 +1,7 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
 use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
-use matou_model::{Disk, Node, NodeLink, NodeState, Role, Swarm};
+use matou_model::{Disk, Metrics, Node, NodeLink, NodeState, Role, Swarm};
 
 /// A load must fall this many percent below its limit to be no longer high, so that an alert does
 /// not come and go.
@@ -66,7 +66,6 @@ fn add_load_findings(
         return;
     };
     let limits = inputs.limits;
-    let high = |value, limit| find_high_load(node, value, limit);
     for (sort, kind, value, limit) in [
         ("CPU", AlertKind::Cpu, m.cpu, limits.cpu),
         (
@@ -76,7 +75,7 @@ fn add_load_findings(
             limits.memory,
         ),
     ] {
-        if let Some((near, why)) = high(value, limit) {
+        if let Some((near, why)) = find_high_load(node, value, limit) {
             let why = format!("{sort} {why}");
             found.push(Finding {
                 near,
@@ -89,7 +88,7 @@ fn add_load_findings(
             });
         }
     }
-    add_disk_findings(inputs, node, base, found);
+    add_disk_findings(inputs, (node, m), base, found);
 }
 
 /// Returns whether a load is only near its limit, and the reason; `None` well below it.
@@ -103,13 +102,10 @@ fn find_high_load(node: &Node, value: f32, limit: u8) -> Option<(bool, String)> 
 /// Finds disks that are full, or will be.
 fn add_disk_findings(
     inputs: AlertInputs<'_>,
-    node: &Node,
+    (node, m): (&Node, &Metrics),
     base: &dyn Fn(&str, AlertKind, AlertSeverity, String) -> Finding,
     found: &mut Vec<Finding>,
 ) {
-    let Some(m) = node.metrics.value() else {
-        return;
-    };
     let limits = inputs.limits;
     let root = Disk {
         mount: "/".into(),

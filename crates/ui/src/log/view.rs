@@ -279,13 +279,14 @@ impl LogView {
             self.top
                 .clamp(self.buffer.first_number(), self.buffer.next_number())
         };
-        let mut rows: Vec<Vec<(String, Style)>> = Vec::new();
+        let mut rows: Vec<(u64, Vec<(String, Style)>)> = Vec::new();
         let mut next = start;
         while let Some(entry) = self.buffer.get(next) {
             if rows.len() >= height && !(self.wrap && self.follow) {
                 break;
             }
-            rows.extend(self.wrap_entry(next, entry, (width, height), style));
+            let wrapped = self.wrap_entry(next, entry, (width, height), style);
+            rows.extend(wrapped.into_iter().map(|row| (next, row)));
             next += 1;
         }
         if rows.len() > height {
@@ -296,7 +297,7 @@ impl LogView {
                 rows.truncate(height);
             }
         }
-        for (y, row) in (area.y..area.bottom()).zip(&rows) {
+        for (y, (_, row)) in (area.y..area.bottom()).zip(&rows) {
             let mut x = area.x;
             for (piece, style) in row {
                 let (after, _) = buf.set_stringn(x, y, piece, (area.right() - x).into(), *style);
@@ -313,7 +314,7 @@ impl LogView {
         }
         LogLayout {
             height,
-            visible: (start, next),
+            visible: (rows.first().map_or(start, |(number, _)| *number), next),
         }
     }
 
@@ -481,6 +482,21 @@ mod tests {
             bytes: format!("line {i}").into_bytes(),
             stderr: false,
         }
+    }
+
+    /// Wrapped lines take more rows than are there: the newest stay where they are.
+    #[test]
+    fn a_wrapped_log_that_is_paused_stays_where_it_is() {
+        let mut view = LogView::new(1 << 20, TimeZone::UTC);
+        let long = |i| LogLine {
+            bytes: format!("{i} {}", "x".repeat(24)).into_bytes(),
+            ..line(i)
+        };
+        view.push((0..20).map(long).collect());
+        view.handle_key(KeyEvent::from(KeyCode::Char('w')));
+        let following = screen(&mut view, 30, 6);
+        view.handle_key(KeyEvent::from(KeyCode::Char(' ')));
+        assert_eq!(screen(&mut view, 30, 6), following);
     }
 
     fn screen(view: &mut LogView, width: u16, height: u16) -> Vec<String> {
