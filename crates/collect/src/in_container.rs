@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::CollectError;
 use matou_docker::Nodes;
-use matou_model::{Swarm, TaskState};
+use matou_model::Swarm;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,12 +29,7 @@ pub(super) fn find_container_endpoint(
 ) -> Option<ContainerEndpoint> {
     let labelled = |s: &&matou_model::Service| s.labels.contains_key(label);
     let service = swarm.services.iter().find(labelled)?;
-    let running = |t: &&matou_model::Task| {
-        t.service_id == service.id
-            && t.state == TaskState::Running
-            && t.desired == TaskState::Running
-    };
-    let task = swarm.tasks.iter().find(running)?;
+    let task = swarm.find_running_task(&service.id)?;
     Some(ContainerEndpoint {
         node: nodes.find_name(swarm, &task.node_id)?,
         container: task.container_id.clone()?,

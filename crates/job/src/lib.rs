@@ -15,6 +15,7 @@
     )
 )]
 
+mod context;
 mod event;
 mod held_locks;
 mod journal;
@@ -22,7 +23,10 @@ mod lock;
 mod plan;
 mod runner;
 mod step;
+mod step_run;
+mod waiting;
 
+pub use context::{LastLines, StepContext};
 pub use event::{EventSink, JobEvent, JobId, JobOutcome};
 pub use held_locks::HeldLocks;
 pub use journal::{Journal, Redactor};
@@ -32,4 +36,6 @@ pub use lock::{
 pub use matou_host::OutputStream;
 pub use plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
-pub use step::{Change, ChangeKind, Check, Step, StepContext, StepError};
+pub use step::{Change, ChangeKind, Check, Step, StepError};
+pub use step_run::run_steps;
+pub use waiting::Wait;

@@ -1,25 +1,25 @@
 //! Plans and runs jobs: stages one after another, nodes in parallel, steps in order.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::context::StepContext;
 use super::event::{EventSink, JobEvent, JobOutcome};
 use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
 use super::plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
-use super::step::{Change, ChangeKind, Check, Step, StepContext, StepError};
+use super::step::{Check, Step, StepError};
+use super::step_run::{run_bounded, run_step};
 use matou_base::text::SafeText;
-use matou_docker::Docker;
+use matou_docker::{Docker, NodeHandle};
 use matou_host::Host;
 
 /// Something to do on the fleet.
@@ -80,12 +80,35 @@ pub struct Stage {
     pub tracks: Vec<Track>,
 }
 
+impl Stage {
+    /// Makes a stage of one node's steps, with no phase of its own.
+    pub fn on_node(title: impl Into<String>, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Self {
+        Self {
+            title: title.into(),
+            phase: StagePhase::default(),
+            tracks: vec![Track::on_node(node, steps)],
+        }
+    }
+}
+
 /// The steps of one node, in order; a failure ends this track only.
 pub struct Track {
     pub node: String,
     pub host: Host,
     pub docker: Docker,
     pub steps: Vec<Box<dyn Step>>,
+}
+
+impl Track {
+    /// Makes the track of a node of the fleet.
+    pub fn on_node(node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Self {
+        Self {
+            node: node.config.name.clone(),
+            host: node.host.clone(),
+            docker: node.docker.clone(),
+            steps,
+        }
+    }
 }
 
 /// Why a job was not run.
@@ -538,7 +561,7 @@ impl Runner {
             let cx = self.step_context(track, step.as_ref(), events, cancel);
             let begun = Instant::now();
             let span = self.step_span(track, index, &name);
-            let ran = run_step(step.as_ref(), &cx, held);
+            let ran = run_step(step.as_ref(), &cx, || held.loss_reason());
             let ran = ran.instrument(span.clone()).await;
             let ms = begun.elapsed().as_millis();
             span.in_scope(|| match &ran {
@@ -610,69 +633,6 @@ fn make_check_safe(check: Check) -> Check {
     match check {
         Check::Unknown(why) => Check::Unknown(matou_base::text::SafeText::from(why).into()),
         found => found,
-    }
-}
-
-fn find_decision(lines: &[Change]) -> Option<&Change> {
-    lines.iter().find(|c| c.kind == ChangeKind::Decide)
-}
-
-/// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
-async fn run_step(step: &dyn Step, cx: &StepContext, held: &HeldLocks) -> Result<bool, StepError> {
-    match run_bounded(step, &cx.cancel, step.check(cx)).await? {
-        Check::Done(_) => return Ok(false),
-        // Found only now that the earlier steps have run: the plan could not ask for it.
-        Check::Change(lines) => {
-            if let Some(open) = find_decision(&lines) {
-                return Err(StepError::failed(format!(
-                    "{open}: decide, then run it again"
-                )));
-            }
-        }
-        Check::Unknown(_) => {}
-    }
-    // A machine that slept wakes here as well as anywhere.
-    if let Some(loss) = held.loss_reason() {
-        return Err(StepError::failed(loss));
-    }
-    run_bounded(step, &cx.cancel, step.apply(cx)).await?;
-    run_bounded(step, &cx.cancel, step.verify(cx)).await?;
-    Ok(true)
-}
-
-/// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.
-///
-/// A cancelled step is given time to end what it started on the node before it is dropped.
-async fn run_bounded<T>(
-    step: &dyn Step,
-    cancel: &CancellationToken,
-    work: impl Future<Output = Result<T, StepError>>,
-) -> Result<T, StepError> {
-    let (limit, clean_up) = (step.timeout(), step.clean_up_limit());
-    let work = AssertUnwindSafe(work).catch_unwind();
-    tokio::pin!(work);
-    let out_of_patience = async {
-        cancel.cancelled().await;
-        tokio::time::sleep(clean_up).await;
-    };
-    tokio::select! {
-        done = &mut work => match done {
-            Ok(result) if !cancel.is_cancelled() => result,
-            Ok(_) => Err(StepError::Cancelled),
-            Err(panic) => {
-                let what = panic
-                    .downcast_ref::<&str>()
-                    .map(|s| (*s).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default();
-                Err(StepError::failed(format!("a bug in matou: {what}")))
-            }
-        },
-        () = tokio::time::sleep(limit) => Err(StepError::failed(format!(
-            "not done after {} s",
-            limit.as_secs()
-        ))),
-        () = out_of_patience => Err(StepError::Cancelled),
     }
 }
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
-use super::event::EventSink;
+use super::context::StepContext;
 use matou_base::text::SafeText;
-use matou_docker::{Docker, DockerError};
-use matou_host::{Host, HostError};
+use matou_docker::DockerError;
+use matou_host::HostError;
 
 /// How a plan's line reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +135,16 @@ pub enum Check {
     Unknown(String),
 }
 
+impl Check {
+    /// Returns `Done` when no line changes anything, else `Change`.
+    pub fn from_changes(lines: Vec<Change>) -> Self {
+        match lines.iter().all(|l| l.kind == ChangeKind::Same) {
+            true => Self::Done(lines),
+            false => Self::Change(lines),
+        }
+    }
+}
+
 /// Why a step failed, for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -173,19 +182,6 @@ impl StepError {
             Self::Failed(_) | Self::Cancelled => false,
         }
     }
-}
-
-/// What a step works with on its node.
-#[derive(Clone)]
-pub struct StepContext {
-    /// The node's name in the fleet.
-    pub node: String,
-    pub host: Host,
-    /// The node's engine.
-    pub docker: Docker,
-    /// Where output lines and progress go.
-    pub out: EventSink,
-    pub cancel: CancellationToken,
 }
 
 /// One thing that should be so on one node.

@@ -288,6 +288,16 @@ pub struct Task {
     pub since: Option<Timestamp>,
 }
 
+impl Task {
+    /// Whether a command can be run in its container: it runs, and is to go on (a job's task until
+    /// it is complete).
+    pub fn is_enterable(&self) -> bool {
+        self.state == TaskState::Running
+            && matches!(self.desired, TaskState::Running | TaskState::Complete)
+            && self.container_id.is_some()
+    }
+}
+
 /// What a manager sees of the whole swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Swarm {
@@ -297,6 +307,15 @@ pub struct Swarm {
     pub services: Vec<Service>,
     /// Sorted by service, slot, then newest first.
     pub tasks: Vec<Task>,
+}
+
+impl Swarm {
+    /// Returns the task of a service that has a running container, and is not about to be stopped.
+    pub fn find_running_task(&self, service_id: &str) -> Option<&Task> {
+        self.tasks
+            .iter()
+            .find(|t| t.service_id == service_id && t.is_enterable())
+    }
 }
 
 /// A volume as one node's engine knows it.

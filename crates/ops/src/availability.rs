@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tasks::{docker_failed, query_swarm};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Availability, NodeState, Swarm, SwarmNode, TaskState};
+
+/// How long the tasks of a draining node may take to end.
+const EMPTY_WAIT: Duration = Duration::from_secs(300);
 
 /// How often a draining node is looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -90,7 +92,7 @@ impl Step for SetAvailability {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.target.find_node(&swarm)?;
         let what = format!("availability of {}", self.target.name);
         if node.availability == self.to {
@@ -117,11 +119,11 @@ impl Step for SetAvailability {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
+        let id = self.target.find_node(&cx.query_swarm().await?)?.id.clone();
         cx.docker
             .set_node_availability(&id, self.to)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }
 
@@ -136,8 +138,12 @@ impl Step for WaitForEmptyNode {
         "empty".into()
     }
 
+    fn timeout(&self) -> Duration {
+        EMPTY_WAIT + Duration::from_secs(30)
+    }
+
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let left = self.target.list_running_tasks(&swarm)?;
         if self.target.find_node(&swarm)?.state == NodeState::Down {
             let down = format!("{} is down: nothing runs on it", self.target.name);
@@ -157,23 +163,29 @@ impl Step for WaitForEmptyNode {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let wait = cx.wait_at_most(EMPTY_WAIT, POLL);
         let mut most = 0;
         loop {
-            let left = self
-                .target
-                .list_running_tasks(&query_swarm(cx).await?)?
-                .len() as u64;
+            let swarm = cx.query_swarm().await?;
+            let tasks = self.target.list_running_tasks(&swarm)?;
+            let left = tasks.len() as u64;
             most = most.max(left);
             cx.out
                 .send_progress(most - left, most.max(1), "tasks")
                 .await;
-            if left == 0 {
+            // A node that goes down meanwhile reports the end of no task.
+            if left == 0 || self.target.find_node(&swarm)?.state == NodeState::Down {
                 return Ok(());
             }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-            }
+            let late = || {
+                format!(
+                    "tasks still run on {} after {} s: {}",
+                    self.target.name,
+                    EMPTY_WAIT.as_secs(),
+                    tasks.join(", ")
+                )
+            };
+            wait.pause(late).await?;
         }
     }
 }

@@ -5,7 +5,6 @@
 use async_trait::async_trait;
 
 use super::deploy::{self, stack::append_entry_changes};
-use super::tasks::{docker_failed, query_swarm};
 use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_docker::NodeHandle;
@@ -81,7 +80,7 @@ impl Step for ApplyEdgeSettings {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let (mut changes, mut same) = (Vec::new(), Vec::new());
         for service in self.routed_services(&swarm)? {
             let mut wanted = service.labels.clone();
@@ -97,7 +96,7 @@ impl Step for ApplyEdgeSettings {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         for service in self.routed_services(&swarm)? {
             // On the labels as they are then: somebody else may have changed them meanwhile.
             let change = |spec: &mut matou_docker::RawSpec| {
@@ -110,10 +109,7 @@ impl Step for ApplyEdgeSettings {
                 *labels = after.into_iter().map(|(k, v)| (k, v.into())).collect();
                 changed
             };
-            cx.docker
-                .update_service(&service.id, change)
-                .await
-                .map_err(docker_failed)?;
+            cx.docker.update_service(&service.id, change).await?;
             cx.out.note(format!("{} is switched", service.name)).await;
         }
         Ok(())

@@ -37,13 +37,8 @@ mod tasks;
 mod unban;
 mod versions;
 
-use tokio::sync::mpsc;
-
 use matou_docker::NodeHandle;
-use matou_host::Command;
-use matou_job::{
-    Confirm, Job, OutputStream, Stage, StagePhase, Step, StepContext, StepError, Track,
-};
+use matou_job::{Confirm, Job, Stage, Step};
 
 pub use backup::format_restic_progress;
 pub use backup::{
@@ -169,72 +164,8 @@ fn build_job_on_node(
     confirm: Confirm,
     steps: Vec<Box<dyn Step>>,
 ) -> Job {
-    let stage = Stage {
-        title: request.title(),
-        phase: StagePhase::default(),
-        tracks: vec![Track {
-            node: node.config.name.clone(),
-            host: node.host.clone(),
-            docker: node.docker.clone(),
-            steps,
-        }],
-    };
+    let stage = Stage::on_node(request.title(), node, steps);
     Job::new(request.title(), confirm, vec![stage])
-}
-
-/// Runs a shell script as root in a detached unit of the step's node: a lost connection does not
-/// end it.
-async fn run_detached_script(cx: &StepContext, unit: &str, script: &str) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
-    let (ended, last) = tokio::join!(
-        cx.host.run_detached(unit, script, &[], lines, &cx.cancel),
-        forward_step_lines(cx, arriving)
-    );
-    check_exit_code(cx, unit, ended?, &last)
-}
-
-/// Runs a command on the step's node, its output streamed to the job; a non-zero exit code is the
-/// step's failure.
-async fn run_streamed(cx: &StepContext, command: &Command) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
-    let (ended, last) = tokio::join!(
-        cx.host.stream_lines(command, lines, &cx.cancel),
-        forward_step_lines(cx, arriving)
-    );
-    check_exit_code(cx, &command.to_string(), ended?, &last)
-}
-
-/// Sends lines to the job as they come. Returns the last three.
-async fn forward_step_lines(
-    cx: &StepContext,
-    mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
-) -> Vec<String> {
-    let mut last = Vec::new();
-    while let Some((stream, line)) = arriving.recv().await {
-        let text = matou_base::text::clean_bytes(&line);
-        cx.out.send_line(stream, text.clone()).await;
-        if last.len() == 3 {
-            last.remove(0);
-        }
-        last.push(text);
-    }
-    last
-}
-
-fn check_exit_code(
-    cx: &StepContext,
-    what: &str,
-    code: i32,
-    last: &[String],
-) -> Result<(), StepError> {
-    match code {
-        0 => Ok(()),
-        code => Err(StepError::failed(format!(
-            "`{what}` on {} ended with exit code {code}: {}",
-            cx.node,
-            last.join(" / ")
-        ))),
-    }
 }
 
 /// The newest version of each secret that is kept for an application.

@@ -5,13 +5,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::availability::{NodeTarget, SetAvailability, WaitForEmptyNode};
-use super::tasks::{docker_failed, query_swarm};
 use matou_docker::Docker;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Availability, NodeState, Role, Swarm, SwarmNode};
 
 /// How long a new role may take to be taken up.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How often the swarm is looked at meanwhile.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long a node may refuse to leave.
+const LEAVE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long it may take until a node that left is missed: three heartbeats, each of 60 s at most.
 const MISSED_WAIT: Duration = Duration::from_secs(200);
@@ -99,7 +104,7 @@ impl Step for SetRole {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.target.find_node(&swarm)?;
         let what = format!("role of {}", self.target.name);
         if node.role == self.to {
@@ -136,61 +141,49 @@ impl Step for SetRole {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
-        cx.docker
-            .set_node_role(&id, self.to)
-            .await
-            .map_err(docker_failed)?;
-        let taken_up = async {
-            loop {
-                let swarm = query_swarm(cx).await?;
-                let node = self.target.find_node(&swarm)?;
-                let reachable = node.reachability == "reachable";
-                if node.role == self.to && reachable == (self.to == Role::Manager) {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        };
-        let late = |_| {
-            Err(StepError::failed(format!(
+        let id = self.target.find_node(&cx.query_swarm().await?)?.id.clone();
+        cx.docker.set_node_role(&id, self.to).await?;
+        let late = || {
+            format!(
                 "{} has not taken up its role after {} s: is 2377/tcp open between the nodes?",
                 self.target.name,
                 PATIENCE.as_secs()
-            )))
+            )
         };
-        tokio::time::timeout(PATIENCE, taken_up)
-            .await
-            .unwrap_or_else(late)?;
+        let wait = cx.wait_at_most(PATIENCE, POLL);
+        loop {
+            let swarm = cx.query_swarm().await?;
+            let node = self.target.find_node(&swarm)?;
+            let reachable = node.reachability == "reachable";
+            if node.role == self.to && reachable == (self.to == Role::Manager) {
+                break;
+            }
+            wait.pause(late).await?;
+        }
         // An engine that restarts with its old certificate would take up its old role again.
         let waiting = format!(
             "waiting for the certificate of a {}",
             swarm_role_name(self.to)
         );
         cx.out.note(waiting).await;
-        let certified = async {
-            loop {
-                match self.own.query_certified_role().await {
-                    Ok(Some(role)) if role != self.to => {}
-                    Ok(_) => return Ok(()),
-                    Err(e) => {
-                        let name = &self.target.name;
-                        cx.out
-                            .note(format!("{name} can't be asked whether it knows: {e}"))
-                            .await;
-                        return Ok(());
-                    }
+        let wait = cx.wait_at_most(PATIENCE, POLL);
+        loop {
+            match self.own.query_certified_role().await {
+                Ok(Some(role)) if role != self.to => wait.pause(late).await?,
+                Ok(_) => break,
+                Err(e) => {
+                    let name = &self.target.name;
+                    cx.out
+                        .note(format!("{name} can't be asked whether it knows: {e}"))
+                        .await;
+                    break;
                 }
-                tokio::time::sleep(Duration::from_millis(500)).await;
             }
-        };
-        tokio::time::timeout(PATIENCE, certified)
-            .await
-            .unwrap_or_else(late)?;
+        }
         let waiting = "waiting until the swarm takes changes";
         cx.out.note(waiting).await;
         let settled = cx.docker.wait_for_role(&id, self.to, &self.own);
-        settled.await.map_err(docker_failed)
+        settled.await.map_err(StepError::from)
     }
 }
 
@@ -203,7 +196,7 @@ impl Step for LeaveSwarm {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let engine = cx.docker.query_engine().await.map_err(docker_failed)?;
+        let engine = cx.docker.query_engine().await?;
         Ok(match engine.swarm_state.as_str() {
             "inactive" | "" => Check::Done(vec![Change::same("in no swarm")]),
             _ => Check::Change(vec![
@@ -214,16 +207,15 @@ impl Step for LeaveSwarm {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let mut last = None;
+        let wait = cx.wait_at_most(LEAVE_WAIT, POLL);
         // A manager that was demoted a moment ago does not know it yet.
-        for _ in 0..20 {
-            match cx.docker.leave_swarm().await {
-                Ok(()) => return Ok(()),
-                Err(e) => last = Some(e),
+        while let Err(refused) = cx.docker.leave_swarm().await {
+            if wait.is_over() {
+                return Err(refused.into());
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            wait.pause(|| refused.to_string()).await?;
         }
-        Err(last.map_or_else(|| StepError::failed("it does not leave"), docker_failed))
+        Ok(())
     }
 }
 
@@ -239,7 +231,7 @@ impl Step for DeleteSwarmNode {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let name = &self.target.name;
         let Ok(node) = self.target.find_node(&swarm) else {
             let gone = Change::same(format!("the swarm does not list {name}"));
@@ -263,30 +255,23 @@ impl Step for DeleteSwarmNode {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.target.find_node(&swarm)?;
         if node.role == Role::Manager {
-            cx.docker
-                .set_node_role(&node.id, Role::Worker)
-                .await
-                .map_err(docker_failed)?;
+            cx.docker.set_node_role(&node.id, Role::Worker).await?;
         }
-        let noticed = async {
-            while self
-                .target
-                .find_node(&query_swarm(cx).await?)
-                .is_ok_and(|n| n.state == NodeState::Ready)
-            {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Ok::<(), StepError>(())
-        };
-        tokio::time::timeout(MISSED_WAIT, noticed)
-            .await
-            .map_err(|_| StepError::failed("the swarm still sees the node"))??;
+        let wait = cx.wait_at_most(MISSED_WAIT, POLL);
+        while self
+            .target
+            .find_node(&cx.query_swarm().await?)
+            .is_ok_and(|n| n.state == NodeState::Ready)
+        {
+            wait.pause(|| "the swarm still sees the node".into())
+                .await?;
+        }
         cx.docker
             .delete_node(&node.id, true)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }

@@ -5,7 +5,7 @@ use super::{FleetContext, Request, membership, reboot};
 use crate::OpsError;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
+use matou_job::{Confirm, Job, Stage, Step};
 
 /// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
 pub(super) async fn query_swarm_node_id(node: &str, fleet: &FleetContext) -> Option<String> {
@@ -44,7 +44,7 @@ pub(super) async fn build_node_job(
     Ok(match request {
         Request::Role { to, .. } => {
             let steps = membership::set_role_steps(target, found(node)?.docker.clone(), *to);
-            ask(vec![node_stage("role", manager().await?, steps)])
+            ask(vec![Stage::on_node("role", manager().await?, steps)])
         }
         Request::Leave { .. } => {
             check_holds_no_data(node, fleet)?;
@@ -59,11 +59,11 @@ pub(super) async fn build_node_job(
         Request::RemoveNode { .. } => {
             check_holds_no_data(node, fleet)?;
             let steps = membership::delete_node_steps(target, true);
-            typed(vec![node_stage("list", manager().await?, steps)])
+            typed(vec![Stage::on_node("list", manager().await?, steps)])
         }
         Request::Reboot { .. } => {
             let handle = found(node)?;
-            let mut stages = vec![node_stage(
+            let mut stages = vec![Stage::on_node(
                 "reboot",
                 handle,
                 vec![Box::<reboot::RebootNode>::default()],
@@ -88,13 +88,13 @@ pub(super) async fn build_node_job(
 /// Makes the stages by which a node leaves the swarm.
 fn leave_stages(target: NodeTarget, manager: &NodeHandle, handle: &NodeHandle) -> Vec<Stage> {
     vec![
-        node_stage(
+        Stage::on_node(
             "empty",
             manager,
             membership::before_leaving_steps(target.clone(), handle.docker.clone()),
         ),
-        node_stage("leave", handle, membership::leave_steps()),
-        node_stage(
+        Stage::on_node("leave", handle, membership::leave_steps()),
+        Stage::on_node(
             "list",
             manager,
             membership::delete_node_steps(target, false),
@@ -105,7 +105,7 @@ fn leave_stages(target: NodeTarget, manager: &NodeHandle, handle: &NodeHandle) -
 /// Makes the stages that upgrade packages. Returns them, and whether that disturbs what runs there.
 async fn upgrade_stages(handle: &NodeHandle) -> Result<(Vec<Stage>, bool), OpsError> {
     let pending = reboot::query_pending_upgrades(&handle.host).await?;
-    let stages = vec![node_stage(
+    let stages = vec![Stage::on_node(
         "upgrade",
         handle,
         vec![Box::new(reboot::UpgradePackages)],
@@ -126,8 +126,8 @@ fn add_drain_stages(stages: &mut Vec<Stage>, manager: &NodeHandle, target: NodeT
     let mut before: Vec<Box<dyn Step>> = vec![Box::new(lend)];
     before.push(Box::new(WaitForDrainedNode(target.clone())));
     let after = reboot::RestoreAvailability { target };
-    stages.insert(0, node_stage("drain", manager, before));
-    stages.push(node_stage("give back", manager, vec![Box::new(after)]));
+    stages.insert(0, Stage::on_node("drain", manager, before));
+    stages.push(Stage::on_node("give back", manager, vec![Box::new(after)]));
 }
 
 /// Waits until the node is empty, if it was drained.
@@ -143,7 +143,7 @@ impl Step for WaitForDrainedNode {
         &self,
         cx: &matou_job::StepContext,
     ) -> Result<matou_job::Check, matou_job::StepError> {
-        let swarm = super::tasks::query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.0.find_node(&swarm)?;
         if node.availability == matou_model::Availability::Active {
             // In the plan: before the node was drained. In the job: it can't be.
@@ -176,17 +176,4 @@ fn check_holds_no_data(node: &str, fleet: &FleetContext) -> Result<(), OpsError>
         )));
     }
     Ok(())
-}
-
-fn node_stage(title: &str, node: &NodeHandle, steps: Vec<Box<dyn Step>>) -> Stage {
-    Stage {
-        title: title.to_owned(),
-        phase: StagePhase::default(),
-        tracks: vec![Track {
-            node: node.config.name.clone(),
-            host: node.host.clone(),
-            docker: node.docker.clone(),
-            steps,
-        }],
-    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::availability::NodeTarget;
-use super::tasks::{docker_failed, query_swarm};
 use crate::OpsError;
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -18,6 +17,9 @@ const AVAILABILITY_LABEL: &str = "org.matou.availability";
 
 /// How long a server may take to come back.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// How much longer a step that waits for it may take, so that it can say what it waited for.
+const SPARE_TIME: Duration = Duration::from_secs(60);
 
 /// Remembers an active node's availability and drains it.
 pub(super) struct DrainForNow {
@@ -46,7 +48,7 @@ impl Step for DrainForNow {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.target.find_node(&swarm)?;
         let name = &self.target.name;
         if node.availability != Availability::Active {
@@ -71,19 +73,16 @@ impl Step for DrainForNow {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let id = self.target.find_node(&query_swarm(cx).await?)?.id.clone();
+        let id = self.target.find_node(&cx.query_swarm().await?)?.id.clone();
         let change = |spec: &mut matou_docker::RawSpec| {
             let labels = spec.map_mut(&["Labels"]);
             labels.insert(AVAILABILITY_LABEL.into(), "active".into());
         };
-        cx.docker
-            .update_node(&id, change)
-            .await
-            .map_err(docker_failed)?;
+        cx.docker.update_node(&id, change).await?;
         cx.docker
             .set_node_availability(&id, Availability::Drain)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }
 
@@ -93,8 +92,12 @@ impl Step for RestoreAvailability {
         "give back".into()
     }
 
+    fn timeout(&self) -> Duration {
+        BOOT_TIMEOUT + SPARE_TIME
+    }
+
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let node = self.target.find_node(&swarm)?;
         Ok(match node.labels.contains_key(AVAILABILITY_LABEL) {
             true => Check::Change(vec![Change::modify(
@@ -115,32 +118,30 @@ impl Step for RestoreAvailability {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let ready = async {
-            loop {
-                let swarm = query_swarm(cx).await;
-                if let Ok(swarm) = &swarm
-                    && let Ok(node) = self.target.find_node(swarm)
-                    && node.state == NodeState::Ready
-                {
-                    return node.id.clone();
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+        // No answer is none that says no: managers choose a leader after one of them has rebooted.
+        let wait = cx.wait_at_most(BOOT_TIMEOUT, Duration::from_secs(1));
+        let id = loop {
+            let reason = match cx.query_swarm().await {
+                Ok(swarm) => match self.target.find_node(&swarm) {
+                    Ok(node) if node.state == NodeState::Ready => break node.id.clone(),
+                    Ok(node) => format!("it is {}", node.state),
+                    Err(e) => e.to_string(),
+                },
+                Err(e) => e.to_string(),
+            };
+            wait.pause(|| format!("the swarm does not see the node ready: {reason}"))
+                .await?;
         };
-        let id = tokio::time::timeout(BOOT_TIMEOUT, ready)
-            .await
-            .map_err(|_| StepError::failed("the swarm does not see the node ready"))?;
         cx.docker
             .set_node_availability(&id, Availability::Active)
-            .await
-            .map_err(docker_failed)?;
+            .await?;
         let change = |spec: &mut matou_docker::RawSpec| {
             spec.map_mut(&["Labels"]).remove(AVAILABILITY_LABEL);
         };
         cx.docker
             .update_node(&id, change)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }
 
@@ -162,7 +163,7 @@ impl Step for RebootNode {
     }
 
     fn timeout(&self) -> Duration {
-        BOOT_TIMEOUT
+        BOOT_TIMEOUT + SPARE_TIME
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -197,34 +198,35 @@ impl Step for RebootNode {
             .sudo();
         cx.host.run_ok(&reboot).await?;
         cx.out.note("it reboots").await;
-        let back = async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(2)).await;
-                cx.host.reconnect();
-                if query_boot_id(&cx.host).await.is_ok_and(|now| now != before) {
-                    break;
-                }
-            }
-            cx.out.note("it is back, waiting for its engine").await;
-            while cx.docker.query_engine().await.is_err() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            // Two managers decide nothing while one of them is away, and choose a leader afterwards.
-            if manages {
-                cx.out.note("waiting until the managers answer").await;
-            }
-            while manages && cx.docker.query_swarm().await.is_err() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        tokio::select! {
-            done = tokio::time::timeout(BOOT_TIMEOUT, back) => done.map_err(|_| StepError::failed(format!(
-                "{} is not back after {} s: use your provider's console",
-                cx.node,
+        let late = |what: &str, reason: String| {
+            format!(
+                "{what} is not back after {} s ({reason}): use your provider's console",
                 BOOT_TIMEOUT.as_secs()
-            ))),
-            () = cx.cancel.cancelled() => Err(StepError::Cancelled),
+            )
+        };
+        let wait = cx.wait_at_most(BOOT_TIMEOUT, Duration::from_secs(2));
+        loop {
+            cx.host.reconnect();
+            let reason = match query_boot_id(&cx.host).await {
+                Ok(now) if now == before => "it has not gone down".to_owned(),
+                Ok(_) => break,
+                Err(e) => e.to_string(),
+            };
+            wait.pause(|| late(&cx.node, reason)).await?;
         }
+        cx.out.note("it is back, waiting for its engine").await;
+        while let Err(e) = cx.docker.query_engine().await {
+            let engine = format!("the engine of {}", cx.node);
+            wait.pause(|| late(&engine, e.to_string())).await?;
+        }
+        // Two managers decide nothing while one of them is away, and choose a leader afterwards.
+        if manages {
+            cx.out.note("waiting until the managers answer").await;
+            while let Err(e) = cx.query_swarm().await {
+                wait.pause(|| late("the swarm", e.to_string())).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -306,7 +308,7 @@ impl Step for UpgradePackages {
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let script = shell_script(include_str!("../scripts/upgrade_packages.sh"));
-        super::run_detached_script(cx, "matou-upgrade", script).await?;
+        cx.run_detached("matou-upgrade", script, &[]).await?;
         let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
         if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
             let note = format!(

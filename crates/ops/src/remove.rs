@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::FleetContext;
-use super::tasks::{docker_failed, query_swarm};
 use crate::OpsError;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
@@ -17,7 +16,10 @@ use matou_model::{Service, Swarm, TaskState};
 const POLL: Duration = Duration::from_millis(700);
 
 /// How long a network may be listed after it was removed.
-const PATIENCE: Duration = Duration::from_secs(15);
+const NETWORK_WAIT: Duration = Duration::from_secs(15);
+
+/// How long services, tasks and networks may take to go, together.
+const REMOVAL_WAIT: Duration = Duration::from_secs(270);
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
 pub(super) fn remove_steps(
@@ -100,7 +102,7 @@ impl RemoveVolumes {
     async fn locate_volumes(&self) -> Result<(Vec<(NodeHandle, String)>, Vec<String>), StepError> {
         let mut on_nodes = Vec::new();
         for node in self.nodes.iter() {
-            let volumes = node.docker.list_volumes().await.map_err(docker_failed)?;
+            let volumes = node.docker.list_volumes().await?;
             for volume in volumes {
                 if self.volumes.contains(&volume.name) {
                     on_nodes.push((node.clone(), volume.name));
@@ -190,7 +192,7 @@ pub(super) async fn remove_stack(cx: &StepContext, name: &str) -> Result<(), Ste
         .sudo()
         .timeout(Duration::from_secs(120))
         .label(format!("docker stack rm {name}"));
-    super::run_streamed(cx, &remove).await
+    cx.stream(&remove).await
 }
 
 /// Removes services, networks, and what `docker stack rm` knows of a stack.
@@ -213,7 +215,7 @@ impl RemoveApp {
         cx.docker
             .list_stack_networks(&self.app)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }
 
@@ -224,7 +226,7 @@ impl Step for RemoveApp {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let services = self.app_services(&swarm);
         if services.is_empty() {
             // A removal that was cut short leaves them.
@@ -259,7 +261,7 @@ impl Step for RemoveApp {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let services = self.app_services(&swarm);
         let ids: Vec<String> = services.iter().map(|s| s.id.clone()).collect();
         match services.first() {
@@ -268,7 +270,7 @@ impl Step for RemoveApp {
                     .args(["service", "rm", "--"])
                     .arg(&self.app)
                     .sudo();
-                super::run_streamed(cx, &command).await?;
+                cx.stream(&command).await?;
             }
             None if self.query_networks(cx).await?.is_empty() => return Ok(()),
             _ => remove_stack(cx, &self.app).await?,
@@ -276,8 +278,9 @@ impl Step for RemoveApp {
         // The command returns before the tasks have stopped; a new deploy would meet their
         // networks and ports.
         let begun = Instant::now();
+        let wait = cx.wait_at_most(REMOVAL_WAIT, POLL);
         loop {
-            let swarm = query_swarm(cx).await?;
+            let swarm = cx.query_swarm().await?;
             let left = swarm
                 .tasks
                 .iter()
@@ -286,14 +289,19 @@ impl Step for RemoveApp {
             // The engine lists a network for a moment after it was removed.
             if left == 0
                 && self.app_services(&swarm).is_empty()
-                && (self.query_networks(cx).await?.is_empty() || begun.elapsed() > PATIENCE)
+                && (self.query_networks(cx).await?.is_empty() || begun.elapsed() > NETWORK_WAIT)
             {
                 return Ok(());
             }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-            }
+            let late = || {
+                format!(
+                    "{} is not gone after {} s, {} still run: is every node reachable?",
+                    self.app,
+                    REMOVAL_WAIT.as_secs(),
+                    matou_base::text::format_plural(left, "task")
+                )
+            };
+            wait.pause(late).await?;
         }
     }
 }

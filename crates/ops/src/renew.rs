@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use super::FleetContext;
-use super::tasks::{docker_failed, query_swarm};
 use crate::OpsError;
 use matou_config::StorageConfig;
 use matou_docker::Nodes;
@@ -80,13 +78,10 @@ impl RenewCertificate {
         file: &AcmeFile,
         to: u64,
     ) -> Result<(), StepError> {
-        cx.docker
-            .scale_service(&file.service_id, to)
-            .await
-            .map_err(docker_failed)?;
-        let begun = Instant::now();
+        cx.docker.scale_service(&file.service_id, to).await?;
+        let wait = cx.wait_at_most(RESTART_WAIT, POLL);
         loop {
-            let swarm = query_swarm(cx).await?;
+            let swarm = cx.query_swarm().await?;
             // A task that is to stop still writes until it has stopped.
             let live = |state: &TaskState| {
                 matches!(
@@ -105,15 +100,15 @@ impl RenewCertificate {
             if (to == 0 && alive == 0) || (to > 0 && running >= to) {
                 return Ok(());
             }
-            if begun.elapsed() > RESTART_WAIT {
-                return Err(StepError::failed(format!(
+            let late = || {
+                format!(
                     "{} did not get {to} tasks within {} s; `matou logs {}` may say why",
                     file.service,
                     RESTART_WAIT.as_secs(),
                     file.service
-                )));
-            }
-            tokio::time::sleep(POLL).await;
+                )
+            };
+            wait.pause(late).await?;
         }
     }
 
@@ -123,12 +118,12 @@ impl RenewCertificate {
         cx: &StepContext,
         before: Option<&PresentedCertificate>,
     ) -> Result<(), StepError> {
-        let begun = Instant::now();
-        loop {
+        let wait = cx.wait_at_most(ISSUE_WAIT, POLL * 2);
+        let reason = loop {
             let reason = match self.query_served().await {
-                Some(served) if served.is_default() => "Traefik has none yet".to_owned(),
+                Some(served) if served.is_default() => "Traefik has none yet",
                 Some(served) if before.is_some_and(|b| b.pem == served.pem) => {
-                    "the old one is served still".to_owned()
+                    "the old one is served still"
                 }
                 Some(served) => {
                     let names = served.names.join(", ");
@@ -140,28 +135,26 @@ impl RenewCertificate {
                         .await;
                     return Ok(());
                 }
-                None => "nothing takes https yet".to_owned(),
+                None => "nothing takes https yet",
             };
-            if begun.elapsed() > ISSUE_WAIT {
-                let swarm = query_swarm(cx).await?;
-                let log = match self.nodes.get(&cx.node) {
-                    Some(manager) => edge::read_edge_log(manager, &swarm)
-                        .await
-                        .unwrap_or_default(),
-                    None => String::new(),
-                };
-                let why = edge::find_acme_failure(&log, &self.domain).unwrap_or(reason);
-                return Err(StepError::failed(format!(
-                    "{} has no new certificate after {} s: {why}. The old one is in acme.json.before beside the store",
-                    self.domain,
-                    ISSUE_WAIT.as_secs()
-                )));
+            if wait.is_over() {
+                break reason.to_owned();
             }
-            tokio::select! {
-                () = tokio::time::sleep(POLL * 2) => {}
-                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-            }
-        }
+            wait.pause(|| reason.to_owned()).await?;
+        };
+        let swarm = cx.query_swarm().await?;
+        let log = match self.nodes.get(&cx.node) {
+            Some(manager) => edge::read_edge_log(manager, &swarm)
+                .await
+                .unwrap_or_default(),
+            None => String::new(),
+        };
+        let why = edge::find_acme_failure(&log, &self.domain).unwrap_or(reason);
+        Err(StepError::failed(format!(
+            "{} has no new certificate after {} s: {why}. The old one is in acme.json.before beside the store",
+            self.domain,
+            ISSUE_WAIT.as_secs()
+        )))
     }
 }
 
@@ -191,7 +184,7 @@ impl Step for RenewCertificate {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let file = self.find_acme_file(cx, &swarm).await?;
         let store = file.read().await?;
         let stored: Vec<&AcmeCertificate> = store
@@ -234,7 +227,7 @@ impl Step for RenewCertificate {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let file = self.find_acme_file(cx, &swarm).await?;
         let before = self.query_served().await;
         cx.out.note(format!("{} is stopped", file.service)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
+use super::tasks::{AwaitedServices, WaitForTasks};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
 
@@ -87,7 +87,7 @@ impl Step for ScaleService {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let service = find_named_service(&swarm, &self.service)?;
         match service.mode {
             ServiceMode::Replicated(now) if now == self.replicas => {
@@ -118,7 +118,7 @@ impl Step for ScaleService {
         cx.docker
             .scale_service(&self.service, self.replicas)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 }
 
@@ -133,10 +133,10 @@ impl Step for RollBackService {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let service = find_named_service(&swarm, &self.service)?;
         let previous = cx.docker.query_previous_image(&service.id).await;
-        let previous = previous.map_err(docker_failed)?.unwrap_or_default();
+        let previous = previous?.unwrap_or_default();
         let previous = previous.split('@').next().unwrap_or_default();
         if previous.is_empty() {
             return Err(StepError::failed(format!(
@@ -155,7 +155,7 @@ impl Step for RollBackService {
         cx.docker
             .roll_back_service(&self.service)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 
     /// Has nothing to check: a service that was rolled back has a previous state again, so that
@@ -176,7 +176,7 @@ impl Step for RestartService {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let service = find_named_service(&swarm, &self.service)?;
         let change = Change::modify(
             format!("tasks of {}", service.name),
@@ -194,7 +194,7 @@ impl Step for RestartService {
         cx.docker
             .restart_service(&self.service)
             .await
-            .map_err(docker_failed)
+            .map_err(StepError::from)
     }
 
     /// Has nothing to check: the next step waits for the new tasks.

@@ -6,7 +6,6 @@ use color_eyre::eyre::{Result, eyre};
 
 use super::FleetContext;
 use matou_host::Command;
-use matou_model::TaskState;
 
 /// Where a shell is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +74,7 @@ pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<Shell
             eyre!("there is no node and no service {service:?}; `matou status` lists both")
         })?;
     let task = swarm
-        .tasks
-        .iter()
-        .find(|t| {
-            t.service_id == found.id && t.state == TaskState::Running && t.container_id.is_some()
-        })
+        .find_running_task(&found.id)
         .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
     let node = fleet
         .nodes

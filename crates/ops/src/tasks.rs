@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use matou_docker::DockerError;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Availability, Service, ServiceMode, Swarm, Task, TaskState};
 
@@ -72,7 +71,7 @@ impl Step for WaitForTasks {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let services = self.awaited.find_services(&swarm);
         if services.is_empty() {
             return Ok(Check::Unknown("the services are not there yet".into()));
@@ -102,15 +101,6 @@ impl Step for WaitForTasks {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         wait_for_tasks(&self.awaited, cx).await
     }
-}
-
-pub(super) async fn query_swarm(cx: &StepContext) -> Result<Swarm, StepError> {
-    cx.docker.query_swarm().await.map_err(docker_failed)
-}
-
-/// Makes a step's failure of a failed request to the engine.
-pub(super) fn docker_failed(error: DockerError) -> StepError {
-    StepError::from(error)
 }
 
 /// Returns the tasks that the engine is about to replace. It shows a service's new description
@@ -165,7 +155,7 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
     let mut rolled_back: Option<(Instant, String)> = None;
     let begun = Instant::now();
     loop {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let services = whose.find_services(&swarm);
         // What had failed before this job is not its failure.
         let old = old.get_or_insert_with(|| {

@@ -29,14 +29,12 @@ pub(super) fn build_unban_job(
         .nodes
         .iter()
         .filter(|n| node.is_none_or(|node| n.config.name == node))
-        .map(|n| Track {
-            node: n.config.name.clone(),
-            host: n.host.clone(),
-            docker: n.docker.clone(),
-            steps: vec![Box::new(UnbanAddress {
+        .map(|n| {
+            let step = UnbanAddress {
                 address: address.clone(),
                 named: node.is_some(),
-            })],
+            };
+            Track::on_node(n, vec![Box::new(step)])
         })
         .collect();
     if tracks.is_empty() {

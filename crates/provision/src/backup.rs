@@ -11,7 +11,7 @@ use super::Concern;
 use super::desired::{DesiredState, HARDENED};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_host::shell_script;
@@ -112,7 +112,7 @@ impl Concern for BackupConcern {
                 )),
             });
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

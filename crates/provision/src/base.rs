@@ -8,7 +8,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, OsRelease};
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Change, Check, StepError};
@@ -97,7 +97,7 @@ impl Concern for BaseConcern {
                 matou_base::text::human_bytes(LEAST_FREE)
             )));
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

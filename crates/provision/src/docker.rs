@@ -10,7 +10,7 @@ use super::Concern;
 use super::desired::{DesiredFile, DesiredState, compare_desired_file};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, DockerSource, NodeConfig};
 use matou_host::shell_script;
@@ -131,7 +131,7 @@ impl Concern for DockerConcern {
             ))]));
         }
         if source == DockerSource::Distribution {
-            return Ok(check_from_lines(
+            return Ok(Check::from_changes(
                 desired_distribution_engine(at).compare(at.facts),
             ));
         }
@@ -164,7 +164,7 @@ impl Concern for DockerConcern {
                 }
             });
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

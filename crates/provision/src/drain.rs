@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::executor::NodeExecutor;
 use super::node_view::NodeView;
-use matou_docker::DockerError;
+use matou_docker::Docker;
 use matou_job::StepError;
 use matou_model::{Availability, NodeState, TaskState};
 
 /// How long tasks may take to go elsewhere.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often the node is looked at meanwhile.
+const POLL: Duration = Duration::from_secs(1);
 
 /// The name of a manager that answers, the node itself last: it is about to be restarted.
 pub(super) fn find_answering_manager(at: &NodeView<'_>) -> Option<String> {
@@ -41,14 +44,13 @@ pub(super) async fn with_drained_node(
     let (Some(engine), Some(manager)) = (busy, find_answering_manager(at)) else {
         return work().await;
     };
-    let failed = |e: DockerError| StepError::from(e);
     let id = engine.swarm.node_id.clone();
     let docker = run
         .survey
         .node_handle(&manager)
         .map(|h| h.docker.clone())
         .ok_or_else(|| StepError::failed(format!("no node is named {manager}")))?;
-    let before = docker.query_swarm().await.map_err(failed)?;
+    let before = docker.query_swarm().await?;
     let others = before.nodes.iter().any(|n| {
         n.id != id && n.state == NodeState::Ready && n.availability == Availability::Active
     });
@@ -63,30 +65,10 @@ pub(super) async fn with_drained_node(
     run.cx.out.note("draining the node first").await;
     docker
         .set_node_availability(&id, Availability::Drain)
-        .await
-        .map_err(failed)?;
-    let emptied = async {
-        loop {
-            let swarm = docker.query_swarm().await.map_err(failed)?;
-            let left = swarm
-                .tasks
-                .iter()
-                .filter(|t| t.node_id == id && t.state == TaskState::Running)
-                .count();
-            if left == 0 {
-                return Ok::<(), StepError>(());
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    };
-    let result = match tokio::time::timeout(DRAIN_TIMEOUT, emptied).await {
-        Ok(Ok(())) => work().await,
-        Ok(Err(e)) => Err(e),
-        Err(_) => Err(StepError::failed(format!(
-            "tasks still run on {} after {} s of draining: `matou drain {0}` shows which",
-            at.node.name,
-            DRAIN_TIMEOUT.as_secs()
-        ))),
+        .await?;
+    let result = match wait_for_no_tasks(at, run, &docker, &id).await {
+        Ok(()) => work().await,
+        Err(e) => Err(e),
     };
     // Also after a failure: a node that is left drained is an outage to come.
     run.cx
@@ -95,7 +77,31 @@ pub(super) async fn with_drained_node(
         .await;
     docker
         .set_node_availability(&id, Availability::Active)
-        .await
-        .map_err(failed)?;
+        .await?;
     result
+}
+
+/// Waits until the manager of `docker` knows of no task that runs on the node `id`.
+async fn wait_for_no_tasks(
+    at: &NodeView<'_>,
+    run: &NodeExecutor<'_>,
+    docker: &Docker,
+    id: &str,
+) -> Result<(), StepError> {
+    let wait = run.cx.wait_at_most(DRAIN_TIMEOUT, POLL);
+    loop {
+        let swarm = docker.query_swarm().await?;
+        let mut tasks = swarm.tasks.iter();
+        if !tasks.any(|t| t.node_id == id && t.state == TaskState::Running) {
+            return Ok(());
+        }
+        let late = || {
+            format!(
+                "tasks still run on {} after {} s of draining: `matou drain {0}` shows which",
+                at.node.name,
+                DRAIN_TIMEOUT.as_secs()
+            )
+        };
+        wait.pause(late).await?;
+    }
 }

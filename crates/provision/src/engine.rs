@@ -14,7 +14,7 @@ use super::desired::{DesiredState, diff_as_change};
 use super::drain::with_drained_node;
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_host::shell_script;
@@ -71,7 +71,7 @@ impl Concern for EngineConcern {
             return Ok(Check::Unknown("Docker is not installed yet".into()));
         }
         lines.extend(desired_engine_unit().compare(at.facts));
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

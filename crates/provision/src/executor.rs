@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use super::fact_cache::FactCache;
-use matou_host::{Command, Host, HostError, OutputStream, shell_script};
+use matou_host::{Command, HostError, shell_script};
 use matou_job::{StepContext, StepError};
 
 /// Seconds after which the node takes back a change that was not confirmed.
@@ -62,7 +60,7 @@ impl NodeExecutor<'_> {
         args: impl IntoIterator<Item = S>,
     ) -> Result<(), StepError> {
         let command = Command::sh(script).args(args).sudo().label(label);
-        self.run_streamed(&self.cx.host, &command).await
+        self.cx.stream(&command).await
     }
 
     /// Runs a command on another node of the fleet. Returns what it printed.
@@ -77,19 +75,6 @@ impl NodeExecutor<'_> {
         Ok(handle.host.run_ok(command).await?.stdout_text())
     }
 
-    /// Runs a command on a host, its output streamed to the job.
-    ///
-    /// # Errors
-    /// As [`NodeExecutor::run_script`].
-    pub async fn run_streamed(&self, host: &Host, command: &Command) -> Result<(), StepError> {
-        let (lines, arriving) = mpsc::channel(64);
-        let (ended, last) = tokio::join!(
-            host.stream_lines(command, lines, &self.cx.cancel),
-            self.forward_output(arriving)
-        );
-        self.check_exit_code(&command.to_string(), ended?, &last)
-    }
-
     /// Runs a shell script as root in a detached unit, which a lost connection does not end. While
     /// it runs, running it again only watches it.
     ///
@@ -101,15 +86,8 @@ impl NodeExecutor<'_> {
         script: &str,
         args: &[String],
     ) -> Result<(), StepError> {
-        let (lines, arriving) = mpsc::channel(64);
         let unit = format!("matou-{unit}");
-        let (ended, last) = tokio::join!(
-            self.cx
-                .host
-                .run_detached(&unit, script, args, lines, &self.cx.cancel),
-            self.forward_output(arriving)
-        );
-        self.check_exit_code(&unit, ended?, &last)
+        self.cx.run_detached(&unit, script, args).await
     }
 
     /// Installs packages of the configured repositories.
@@ -175,7 +153,7 @@ impl NodeExecutor<'_> {
             .sudo()
             .timeout(Duration::from_secs(ROLLBACK / 2))
             .label(format!("change {name}"));
-        let changed = self.run_streamed(&self.cx.host, &command).await;
+        let changed = self.cx.stream(&command).await;
         if let Err(e) = changed {
             // Take it back now, when the node still listens.
             let now = Command::sh("systemctl start \"$1.service\"")
@@ -262,35 +240,5 @@ impl NodeExecutor<'_> {
     /// Forgets the facts of all nodes, for a step that changed more than its own node.
     pub fn forget_all(&self) {
         self.survey.forget_all();
-    }
-
-    async fn forward_output(
-        &self,
-        mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
-    ) -> Vec<String> {
-        let mut last = Vec::new();
-        while let Some((stream, line)) = arriving.recv().await {
-            let text = matou_base::text::clean_bytes(&line);
-            if text.trim().is_empty() {
-                continue;
-            }
-            self.cx.out.send_line(stream, &text).await;
-            if last.len() == 4 {
-                last.remove(0);
-            }
-            last.push(text);
-        }
-        last
-    }
-
-    fn check_exit_code(&self, what: &str, code: i32, last: &[String]) -> Result<(), StepError> {
-        match code {
-            0 => Ok(()),
-            code => Err(StepError::failed(format!(
-                "`{what}` on {} ended with exit code {code}: {}",
-                self.cx.node,
-                last.join(" / ")
-            ))),
-        }
     }
 }

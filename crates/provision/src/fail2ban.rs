@@ -8,7 +8,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Check, StepError};
@@ -88,7 +88,7 @@ impl Concern for Fail2banConcern {
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = desired_traefik_logs().compare(at.facts);
         lines.extend(desired_jails(at)?.compare(at.facts));
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

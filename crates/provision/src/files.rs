@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Concern;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Change, Check, StepError};
@@ -77,7 +77,7 @@ impl Concern for FilesConcern {
                 "permissions of {n} files that hold secrets"
             ))]));
         }
-        Ok(check_from_lines(
+        Ok(Check::from_changes(
             wide.into_iter()
                 .map(|(path, mode, most)| {
                     Change::modify(

@@ -15,7 +15,7 @@ use super::Concern;
 use super::desired::{DesiredFile, DesiredState, compare_desired_file};
 use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, StorageDriver};
 use matou_host::shell_script;
@@ -199,7 +199,7 @@ impl Concern for FirewallConcern {
                 from.join(", ")
             )));
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

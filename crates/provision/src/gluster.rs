@@ -11,7 +11,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_host::shell_script;
@@ -55,7 +55,9 @@ impl Concern for GlusterServersConcern {
     }
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
-        Ok(check_from_lines(desired_gluster_server().compare(at.facts)))
+        Ok(Check::from_changes(
+            desired_gluster_server().compare(at.facts),
+        ))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
@@ -100,7 +102,7 @@ impl Concern for GlusterVolumeConcern {
                 2 => change.with_warning("two copies can't tell which of them is right after they lost each other: three are safer"),
                 _ => change,
             };
-            return Ok(check_from_lines(vec![change]));
+            return Ok(Check::from_changes(vec![change]));
         }
         let missing: Vec<&str> = nodes
             .iter()
@@ -108,12 +110,12 @@ impl Concern for GlusterVolumeConcern {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() {
-            return Ok(check_from_lines(vec![Change::decide(format!(
+            return Ok(Check::from_changes(vec![Change::decide(format!(
                 "the store has no copy on {}: run `gluster volume add-brick` by hand, so that nothing is copied by surprise",
                 missing.join(", ")
             ))]));
         }
-        Ok(check_from_lines(vec![match line("Status: Started") {
+        Ok(Check::from_changes(vec![match line("Status: Started") {
             true => Change::same(format!(
                 "volume {VOLUME}, a copy on each of {}",
                 nodes.join(", ")
@@ -174,7 +176,7 @@ impl Concern for GlusterMountConcern {
                 )));
             }
         });
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_host::shell_script;
@@ -186,7 +186,7 @@ impl Concern for KernelConcern {
                 ))
             }
         });
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

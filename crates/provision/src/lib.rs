@@ -323,12 +323,7 @@ fn concern_track<'c>(
             }) as Box<dyn Step>
         })
         .collect();
-    (!steps.is_empty()).then(|| Track {
-        node: handle.config.name.clone(),
-        host: handle.host.clone(),
-        docker: handle.docker.clone(),
-        steps,
-    })
+    (!steps.is_empty()).then(|| Track::on_node(handle, steps))
 }
 
 /// The job that makes the fleet what config.toml says.
@@ -432,12 +427,7 @@ fn provider_stage(
     Some(Stage {
         title: "provider".into(),
         phase: StagePhase::Provision,
-        tracks: vec![Track {
-            node: manager.name.clone(),
-            host: handle.host.clone(),
-            docker: handle.docker.clone(),
-            steps: vec![Box::new(step)],
-        }],
+        tracks: vec![Track::on_node(handle, vec![Box::new(step)])],
     })
 }
 

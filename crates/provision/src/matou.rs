@@ -12,7 +12,7 @@ use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use matou_host::shell_script;
@@ -346,7 +346,7 @@ impl Concern for MatouConcern {
                 },
             );
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
@@ -364,7 +364,7 @@ impl Concern for MatouConcern {
                 .stdin(program)
                 .sudo()
                 .label(format!("install {PROGRAM}"));
-            run.run_streamed(&run.cx.host, &command).await?;
+            run.cx.stream(&command).await?;
         }
         if at.facts.file(&format!("{KEY}.pub")).is_none() {
             let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
@@ -484,7 +484,7 @@ impl Concern for ManagerAccessConcern {
         if keys.len() < managers {
             return Ok(Check::Unknown("the managers have no keys yet".into()));
         }
-        Ok(check_from_lines(compare_manager_keys(
+        Ok(Check::from_changes(compare_manager_keys(
             &keys,
             at.facts.output("authorised"),
         )))

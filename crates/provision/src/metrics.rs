@@ -10,7 +10,7 @@ use super::backup::runs_fleet_timers;
 use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Check, StepError};
@@ -56,7 +56,9 @@ impl Concern for MetricsConcern {
     }
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
-        Ok(check_from_lines(desired_metrics_timer().compare(at.facts)))
+        Ok(Check::from_changes(
+            desired_metrics_timer().compare(at.facts),
+        ))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file, diff_as_change};
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_host::shell_script;
@@ -67,7 +67,7 @@ impl Concern for NamesConcern {
         if at.facts.file(CLOUD_INIT_CONFIG).is_some() {
             lines.push(compare_desired_file(at.facts, &desired_cloud_init_file()));
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, StorageDriver};
 use matou_job::{Change, Check, StepError};
@@ -132,7 +132,7 @@ impl Concern for NfsServerConcern {
             [] => Change::same(format!("{path} is exported to {} nodes", addresses.len())),
             names => Change::add(format!("export of {path} to {}", names.join(", "))),
         });
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
@@ -174,7 +174,7 @@ impl Concern for NfsClientConcern {
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = desired_nfs_client().compare(at.facts);
         lines.extend(nfs3_service_changes(at));
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

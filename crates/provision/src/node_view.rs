@@ -3,7 +3,6 @@
 use super::fact_cache::FleetFacts;
 use super::facts::NodeFacts;
 use matou_config::{Config, NodeConfig};
-use matou_job::{Change, ChangeKind, Check};
 
 /// The node that is looked at, and the fleet around it.
 pub struct NodeView<'a> {
@@ -32,14 +31,5 @@ impl NodeView<'_> {
     /// What is typed to accept something on this node: `n1:/dev/vdb`.
     pub fn accept_phrase(&self, what: &str) -> String {
         format!("{}:{what}", self.node.name)
-    }
-}
-
-/// Returns `Done` when no line changes anything, else `Change`.
-pub fn check_from_lines(lines: Vec<Change>) -> Check {
-    if lines.iter().all(|l| l.kind == ChangeKind::Same) {
-        Check::Done(lines)
-    } else {
-        Check::Change(lines)
     }
 }

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Change, Check, StepError};
@@ -48,7 +48,9 @@ impl Concern for ResticConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let Some(download) = &at.config().provision.restic else {
-            return Ok(check_from_lines(desired_restic_package().compare(at.facts)));
+            return Ok(Check::from_changes(
+                desired_restic_package().compare(at.facts),
+            ));
         };
         let version = at.facts.output("restic");
         let version = version
@@ -60,7 +62,7 @@ impl Concern for ResticConcern {
             .facts
             .file(HASH)
             .is_some_and(|f| f.content.trim() == download.sha256);
-        Ok(check_from_lines(vec![match (version.as_str(), have) {
+        Ok(Check::from_changes(vec![match (version.as_str(), have) {
             ("", _) => Change::add(format!("restic from {}", download.url)),
             (version, true) => Change::same(version),
             (version, false) => Change::modify("restic", version, &download.url),

@@ -289,7 +289,7 @@ impl Step for SecurityGroupStep {
             lines
                 .push(Change::remove(rule.describe()).with_warning("config.toml does not name it"));
         }
-        Ok(super::node_view::check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file};
 use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::{FactQuery, NodeFacts};
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, NodeConnection};
 use matou_host::shell_script;
@@ -164,7 +164,7 @@ impl Concern for SshdConcern {
                 question,
             ).with_warning("without a working key you would be locked out"));
         }
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, _: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Concern;
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_base::text::human_bytes;
 use matou_config::{Config, Filesystem, NodeConfig};
@@ -397,10 +397,12 @@ impl Concern for StorageConcern {
         let storage = &at.config().storage;
         let mount = storage.path.to_string_lossy();
         if storage.devices.is_empty() {
-            return Ok(check_from_lines(vec![match at.facts.succeeded("folder") {
-                true => Change::same(format!("folder {mount}")),
-                false => Change::add(format!("folder {mount}")),
-            }]));
+            return Ok(Check::from_changes(vec![
+                match at.facts.succeeded("folder") {
+                    true => Change::same(format!("folder {mount}")),
+                    false => Change::add(format!("folder {mount}")),
+                },
+            ]));
         }
         if at.facts.is_container() {
             return Err(ProvisionError::failed(format_args!(
@@ -416,7 +418,7 @@ impl Concern for StorageConcern {
             })
             .collect();
         lines.extend(inspect_storage(at)?.lines);
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -16,7 +16,7 @@ use super::Concern;
 use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, SuricataRules};
 use matou_host::shell_script;
@@ -219,7 +219,7 @@ impl Concern for SuricataConcern {
         lines.extend(
             desired_suricata_files(at.config(), &render_suricata_settings(at)?).compare(at.facts),
         );
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

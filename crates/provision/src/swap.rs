@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Concern;
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_base::text::human_bytes;
 use matou_config::{Config, NodeConfig};
@@ -74,7 +74,7 @@ impl Concern for SwapConcern {
         let file: u64 = at.facts.output("swapfile").parse().unwrap_or(0);
         if wanted == 0 {
             let left = ours.is_some() || in_fstab || file > 0;
-            return Ok(check_from_lines(vec![if left {
+            return Ok(Check::from_changes(vec![if left {
                 Change::remove(format!("swap file {PATH}"))
             } else {
                 Change::same("no swap file")
@@ -92,7 +92,7 @@ impl Concern for SwapConcern {
             Some(_) => Change::modify("size of the swap file", human_bytes(file), size),
             None => Change::add(format!("swap file of {size}")),
         };
-        Ok(check_from_lines(vec![line]))
+        Ok(Check::from_changes(vec![line]))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

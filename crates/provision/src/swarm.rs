@@ -16,10 +16,10 @@ use super::drain::find_answering_manager;
 use super::engine_facts::{EngineFacts, EngineSwarmFacts, SwarmNodeFacts};
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, NodeFacts};
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
-use matou_docker::DockerError;
+use matou_docker::{Docker, DockerError};
 use matou_host::Command;
 use matou_job::{Change, Check, StepError};
 use matou_model::{Availability, NodeState, Role};
@@ -38,6 +38,9 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How long an engine may take to become active in its swarm.
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often an engine is asked while it joins or takes up a role.
+const POLL: Duration = Duration::from_millis(500);
 
 /// The concern `swarm`: membership, role, labels and availability of a node.
 pub struct SwarmConcern;
@@ -259,7 +262,7 @@ impl Concern for SwarmConcern {
                 "active",
             )],
         };
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
@@ -372,7 +375,6 @@ fn reported_heartbeat(facts: &NodeFacts) -> Option<Duration> {
 }
 
 async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
-    let failed = |e: DockerError| StepError::failed(e.to_string());
     let docker = &run.cx.docker;
     let mut now = membership_state(at);
     if now == MembershipState::Foreign {
@@ -389,7 +391,7 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
     }
     if let MembershipState::Failing(why) = &now {
         // A join that was given up goes on in the engine; a manager may be about to be elected.
-        match wait_for_membership(run).await {
+        match wait_for_membership(run).await? {
             true => {}
             false if at.node.role == Role::Manager => {
                 return Err(StepError::failed(format!(
@@ -409,8 +411,7 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
             let address = at.fleet.node_address(at.node)?;
             docker
                 .init_swarm(&address.to_string(), overlay_address_pools(at))
-                .await
-                .map_err(failed)?;
+                .await?;
             run.cx.out.note("the swarm is made").await;
             set_member_settings(at, run).await
         }
@@ -439,39 +440,57 @@ async fn force_leave_swarm(run: &NodeExecutor<'_>) -> Result<(), StepError> {
     let leave = Command::new("docker")
         .args(["swarm", "leave", "--force"])
         .sudo();
-    run.run_streamed(&run.cx.host, &leave).await
+    run.cx.stream(&leave).await
 }
 
 /// Waits until the engine is active in its swarm. Returns false when that takes too long.
-async fn wait_for_membership(run: &NodeExecutor<'_>) -> bool {
-    let active = async {
-        while !run
-            .cx
-            .docker
-            .query_engine()
-            .await
-            .is_ok_and(|e| e.swarm_state == "active")
-        {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+async fn wait_for_membership(run: &NodeExecutor<'_>) -> Result<bool, StepError> {
+    let wait = run.cx.wait_at_most(MEMBERSHIP_TIMEOUT, POLL);
+    loop {
+        let engine = run.cx.docker.query_engine().await;
+        if engine.is_ok_and(|e| e.swarm_state == "active") {
+            return Ok(true);
         }
-    };
-    tokio::time::timeout(MEMBERSHIP_TIMEOUT, active)
-        .await
-        .is_ok()
+        if wait.is_over() {
+            return Ok(false);
+        }
+        wait.pause(String::new).await?;
+    }
+}
+
+/// Waits until the engine is in the manager's swarm, and ready there. Returns false when that takes
+/// longer than `limit`.
+async fn wait_for_join(
+    run: &NodeExecutor<'_>,
+    manager: &Docker,
+    limit: Duration,
+) -> Result<bool, StepError> {
+    let wait = run.cx.wait_at_most(limit, POLL);
+    loop {
+        if let Ok(engine) = run.cx.docker.query_engine().await
+            && !engine.swarm_node_id.is_empty()
+            && let Ok(swarm) = manager.query_swarm().await
+            && swarm
+                .nodes
+                .iter()
+                .any(|n| n.id == engine.swarm_node_id && n.state == NodeState::Ready)
+        {
+            return Ok(true);
+        }
+        if wait.is_over() {
+            return Ok(false);
+        }
+        wait.pause(String::new).await?;
+    }
 }
 
 async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
-    let failed = |e: DockerError| StepError::failed(e.to_string());
     let name = find_answering_manager(at).ok_or_else(|| StepError::failed("no manager answers"))?;
     let handle = run
         .survey
         .node_handle(&name)
         .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
-    let token: SecretString = handle
-        .docker
-        .query_join_token(at.node.role)
-        .await
-        .map_err(failed)?;
+    let token: SecretString = handle.docker.query_join_token(at.node.role).await?;
     let address = at.fleet.node_address(at.node)?;
     let mut addresses = Vec::new();
     for (node, _) in fleet_swarm_managers(at) {
@@ -487,22 +506,6 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
         .docker
         .join_swarm(&address.to_string(), addresses.clone(), &token)
         .await;
-    // The engine goes on with a request that timed out: only its own state tells.
-    let active = async {
-        loop {
-            if let Ok(engine) = run.cx.docker.query_engine().await
-                && !engine.swarm_node_id.is_empty()
-                && handle.docker.query_swarm().await.is_ok_and(|s| {
-                    s.nodes
-                        .iter()
-                        .any(|n| n.id == engine.swarm_node_id && n.state == NodeState::Ready)
-                })
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
     let patience = match &joined {
         Ok(()) => JOIN_TIMEOUT,
         // Refused at once, or still trying?
@@ -513,21 +516,16 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
         }) if !message.contains("imeout") => Duration::from_secs(1),
         Err(_) => JOIN_TIMEOUT,
     };
-    if tokio::time::timeout(patience, active).await.is_ok() {
+    // The engine goes on with a request that timed out: only its own state tells.
+    if wait_for_join(run, &handle.docker, patience).await? {
         if at.node.role == Role::Worker {
             return Ok(());
         }
-        let id = run
-            .cx
-            .docker
-            .query_engine()
-            .await
-            .map_err(failed)?
-            .swarm_node_id;
+        let id = run.cx.docker.query_engine().await?.swarm_node_id;
         let settled = handle
             .docker
             .wait_for_role(&id, Role::Manager, &run.cx.docker);
-        return settled.await.map_err(failed);
+        return settled.await.map_err(StepError::from);
     }
     let why = match joined {
         Err(e) => e.to_string(),
@@ -543,7 +541,6 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
 /// Sets role, labels and availability through a manager; on the first manager also autolock and
 /// heartbeat of the swarm.
 async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
-    let failed = |e: DockerError| StepError::failed(e.to_string());
     let name = match find_answering_manager(at) {
         Some(name) => name,
         // It has just made the swarm.
@@ -555,14 +552,8 @@ async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Resul
         .node_handle(&name)
         .map(|h| h.docker.clone())
         .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
-    let id = run
-        .cx
-        .docker
-        .query_engine()
-        .await
-        .map_err(failed)?
-        .swarm_node_id;
-    let swarm = docker.query_swarm().await.map_err(failed)?;
+    let id = run.cx.docker.query_engine().await?.swarm_node_id;
+    let swarm = docker.query_swarm().await?;
     let found = swarm
         .nodes
         .iter()
@@ -570,42 +561,32 @@ async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Resul
         .ok_or_else(|| StepError::failed(format!("{name} does not know {}", at.node.name)))?;
     let labels: &BTreeMap<String, String> = &at.node.labels;
     if !labels.is_empty() {
-        docker.set_node_labels(&id, labels).await.map_err(failed)?;
+        docker.set_node_labels(&id, labels).await?;
     }
     if found.role != at.node.role {
-        docker
-            .set_node_role(&id, at.node.role)
-            .await
-            .map_err(failed)?;
-        let says_so = async {
-            // Only a manager answers what the swarm is.
-            while run.cx.docker.query_swarm().await.is_ok() != (at.node.role == Role::Manager)
-                || run.cx.docker.query_certified_role().await.ok().flatten() != Some(at.node.role)
-            {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        };
-        tokio::time::timeout(JOIN_TIMEOUT, says_so)
-            .await
-            .map_err(|_| StepError::failed("the new role is not taken up"))?;
+        docker.set_node_role(&id, at.node.role).await?;
+        let (own, wait) = (&run.cx.docker, run.cx.wait_at_most(JOIN_TIMEOUT, POLL));
+        // Only a manager answers what the swarm is.
+        while own.query_swarm().await.is_ok() != (at.node.role == Role::Manager)
+            || own.query_certified_role().await.ok().flatten() != Some(at.node.role)
+        {
+            wait.pause(|| "the new role is not taken up".into()).await?;
+        }
         let settled = docker.wait_for_role(&id, at.node.role, &run.cx.docker);
-        settled.await.map_err(failed)?;
+        settled.await?;
     }
     if let Some(wanted) = at.node.availability
         && found.availability != wanted
     {
         let to: Availability = wanted;
-        docker
-            .set_node_availability(&id, to)
-            .await
-            .map_err(failed)?;
+        docker.set_node_availability(&id, to).await?;
     }
     if is_first_manager(at) {
         let config = &at.config().provision;
         let lock = reported_autolock(at.facts) != config.autolock;
         if lock || reported_heartbeat(at.facts) != Some(config.heartbeat) {
             let set = docker.configure_swarm(config.autolock, config.heartbeat);
-            set.await.map_err(failed)?;
+            set.await?;
             if lock && config.autolock {
                 run.cx
                     .out

@@ -8,7 +8,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Change, Check, StepError};
@@ -57,7 +57,7 @@ impl Concern for TimeConcern {
         {
             return Ok(Check::Done(vec![Change::same(format!("{other} runs"))]));
         }
-        Ok(check_from_lines(desired_time_sync().compare(at.facts)))
+        Ok(Check::from_changes(desired_time_sync().compare(at.facts)))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -9,7 +9,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig};
 use matou_job::{Check, StepError};
@@ -43,7 +43,7 @@ impl Concern for UpgradesConcern {
     }
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
-        Ok(check_from_lines(
+        Ok(Check::from_changes(
             desired_upgrade_settings().compare(at.facts),
         ))
     }

@@ -12,7 +12,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, random_fact_nonce};
-use super::node_view::{NodeView, check_from_lines};
+use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, Download, NodeConfig, StorageConfig, StorageDriver};
 use matou_host::{Command, shell_script};
@@ -149,7 +149,7 @@ impl Concern for VolumesConcern {
                 storage.node
             )),
         });
-        Ok(check_from_lines(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {

@@ -10,7 +10,7 @@ use super::overlays::{
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
-use matou_model::{Availability, Role, Service, ServiceMode, Task, TaskState};
+use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_ops::{Request, ShellTarget};
 use matou_provision::ProvisionOptions;
 
@@ -504,11 +504,7 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
         return Vec::new();
     };
     let swarm = app.fleet.swarm.value();
-    let running = |id: &str| {
-        swarm?.tasks.iter().find(|t| {
-            t.service_id == id && t.state == TaskState::Running && t.container_id.is_some()
-        })
-    };
+    let running = |id: &str| swarm?.find_running_task(id);
     let service = |at: usize| swarm?.services.get(at);
     let task: Option<&Task> = match &row.kind {
         RowKind::Node(_) => {
@@ -518,7 +514,7 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
         }
         RowKind::Task { task, .. } => swarm
             .and_then(|s| s.tasks.get(*task))
-            .filter(|t| t.state == TaskState::Running),
+            .filter(|t| t.is_enterable()),
         RowKind::Service(at) => service(*at).and_then(|s| running(&s.id)),
         RowKind::App { services } => services
             .iter()

@@ -12,8 +12,8 @@ use matou_backup::{AppStorage, ManifestDump};
 use matou_config::Config;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
-use matou_job::{OutputStream, StepContext};
-use matou_model::{Swarm, TaskState};
+use matou_job::{LastLines, OutputStream, StepContext};
+use matou_model::Swarm;
 use matou_stack::{Dump, DumpEngine};
 
 /// How long one dump may take.
@@ -86,10 +86,7 @@ async fn find_dump_container<'a>(
         .iter()
         .find(|s| s.name == service)
         .ok_or_else(|| format!("the service {service} is not deployed, so it can't be dumped"))?;
-    let task = swarm.tasks.iter().find(|t| {
-        t.service_id == found.id && t.state == TaskState::Running && t.container_id.is_some()
-    });
-    let task = task.ok_or_else(|| {
+    let task = swarm.find_running_task(&found.id).ok_or_else(|| {
         format!(
             "no task of {service} runs, so it can't be dumped: start it (`matou scale {service} 1`)"
         )
@@ -164,7 +161,7 @@ pub(crate) async fn make_dump(
         .host
         .stream_lines(&command, lines, &cx.cancel);
     let reading = async {
-        let (mut size, mut last) = (None, Vec::new());
+        let (mut size, mut last) = (None, LastLines::new(4));
         while let Some((stream, line)) = arriving.recv().await {
             let text = matou_base::text::clean_bytes(&line);
             if stream == OutputStream::Stdout {
@@ -172,9 +169,6 @@ pub(crate) async fn make_dump(
                 continue;
             }
             cx.out.send_line(stream, &text).await;
-            if last.len() == 4 {
-                last.remove(0);
-            }
             last.push(text);
         }
         (size, last)

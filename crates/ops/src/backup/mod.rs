@@ -17,7 +17,7 @@ use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_backup::{BackupError, Restic, ResticSnapshot};
 use matou_base::text::InvalidInput;
-use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
+use matou_job::{Confirm, Job, Stage, Step};
 use matou_stack::check_app_name;
 
 pub use merge::{
@@ -114,16 +114,7 @@ fn storage_node_job(
     confirm: Confirm,
     steps: Vec<Box<dyn Step>>,
 ) -> Job {
-    let stage = Stage {
-        title: title.clone(),
-        phase: StagePhase::default(),
-        tracks: vec![Track {
-            node: work.storage.config.name.clone(),
-            host: work.storage.host.clone(),
-            docker: work.storage.docker.clone(),
-            steps,
-        }],
-    };
+    let stage = Stage::on_node(title.clone(), &work.storage, steps);
     Job::new(title, confirm, vec![stage])
 }
 

@@ -10,7 +10,7 @@ use matou_backup::{
 };
 use matou_base::text::{format_seconds, human_bytes};
 use matou_host::DetachedUnit;
-use matou_job::{OutputStream, StepContext};
+use matou_job::{LastLines, OutputStream, StepContext};
 
 /// Lines and files' errors that are kept for telling.
 const MAX_KEPT_LINES: usize = 60;
@@ -90,7 +90,7 @@ async fn watch_restic(
     };
     let reading = async {
         let mut ended = ResticOutcome::default();
-        let mut said: Vec<String> = Vec::new();
+        let mut said = LastLines::new(MAX_KEPT_LINES);
         let mut told: Option<Instant> = None;
         while let Some((_, line)) = arriving.recv().await {
             match parse_restic_message(&line) {
@@ -134,9 +134,6 @@ async fn watch_restic(
             }
             if !text.trim().is_empty() {
                 cx.out.send_line(OutputStream::Stdout, &text).await;
-                if said.len() == MAX_KEPT_LINES {
-                    said.remove(0);
-                }
                 said.push(text);
             }
         }

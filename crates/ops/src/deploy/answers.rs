@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::OpsError;
-use crate::tasks::query_swarm;
 use matou_edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::status_hint;
@@ -28,7 +27,7 @@ pub(super) struct WaitForAnswers {
 impl WaitForAnswers {
     /// Whether something takes https for the fleet.
     async fn has_edge(&self, cx: &StepContext) -> Result<bool, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let https = |p: &String| p.starts_with(&format!("{}:", self.edge.port));
         Ok(swarm.services.iter().any(|s| s.ports.iter().any(https)))
     }
@@ -108,7 +107,7 @@ impl Step for WaitForAnswers {
                 Err(e) => Change::modify(format!("https://{domain}"), e.to_string(), "answers"),
             });
         }
-        Ok(super::check_from_changes(lines))
+        Ok(Check::from_changes(lines))
     }
 
     /// Looks at the answer alone: a good certificate may come later.
@@ -121,7 +120,7 @@ impl Step for WaitForAnswers {
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let begun = Instant::now();
-        let patience = Duration::from_secs(self.check.within);
+        let wait = cx.wait_at_most(Duration::from_secs(self.check.within), POLL);
         for domain in &self.domains {
             let mut told = String::new();
             loop {
@@ -140,20 +139,17 @@ impl Step for WaitForAnswers {
                     }
                     Err(e) => e.to_string(),
                 };
-                if begun.elapsed() > patience {
-                    return Err(StepError::failed(format!(
-                        "{domain} does not answer as it should after {} s: {reason}",
-                        self.check.within
-                    )));
-                }
                 if told != reason {
                     cx.out.note(&reason).await;
-                    told = reason;
+                    told.clone_from(&reason);
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(POLL) => {}
-                    () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-                }
+                let late = || {
+                    format!(
+                        "{domain} does not answer as it should after {} s: {reason}",
+                        self.check.within
+                    )
+                };
+                wait.pause(late).await?;
             }
         }
         Ok(())

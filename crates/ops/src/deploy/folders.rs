@@ -61,7 +61,7 @@ impl Step for EnsureVolumeFolders {
                 }
             })
             .collect();
-        Ok(super::check_from_changes(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, _: &StepContext) -> Result<(), StepError> {

@@ -23,7 +23,7 @@ use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
-use matou_job::{Change, ChangeKind, Check, Step};
+use matou_job::Step;
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 
 pub(super) use preflight::resolve_host_name;
@@ -378,12 +378,4 @@ fn prerequisite_steps(
         }));
     }
     Ok(steps)
-}
-
-/// Makes a check of a step's lines: done when none of them is a change.
-fn check_from_changes(lines: Vec<Change>) -> Check {
-    match lines.iter().all(|l| l.kind == ChangeKind::Same) {
-        true => Check::Done(lines),
-        false => Check::Change(lines),
-    }
 }

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use crate::tasks::docker_failed;
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
@@ -19,7 +18,7 @@ impl Step for EnsureNetworks {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let found = cx.docker.list_networks().await.map_err(docker_failed)?;
+        let found = cx.docker.list_networks().await?;
         let mut lines = Vec::new();
         for name in &self.wanted {
             lines.push(match found.iter().any(|n| n == name) {
@@ -32,7 +31,7 @@ impl Step for EnsureNetworks {
                 }
             });
         }
-        Ok(super::check_from_changes(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -40,6 +39,6 @@ impl Step for EnsureNetworks {
             .args(["network", "create", "--driver", "overlay", "--attachable"])
             .arg(&self.edge)
             .sudo();
-        crate::run_streamed(cx, &create).await
+        cx.stream(&create).await
     }
 }

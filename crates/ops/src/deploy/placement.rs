@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::tasks::query_swarm;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Availability, NodeState, Role, Swarm, SwarmNode, TaskState};
 use matou_stack::RenderedStack;
@@ -67,7 +66,7 @@ impl Step for CheckPlacement {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let nodes = self.matching_nodes(&swarm);
         if let Some(reason) = self.find_obstacle(&nodes, &swarm) {
             return Err(StepError::failed(reason));

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::OpsError;
-use crate::tasks::query_swarm;
 use matou_docker::Nodes;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Swarm;
@@ -32,7 +31,7 @@ impl Step for PreflightChecks {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         self.check_ports(&swarm)?;
         self.check_domains(&swarm)?;
         let warnings = self

@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::FleetContext;
 use crate::OpsError;
-use crate::tasks::docker_failed;
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{Alphabet, Labels, RenderedStack, SecretSpec};
@@ -307,7 +306,7 @@ impl Step for EnsureSecrets {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.docker.list_secrets().await.map_err(docker_failed)?;
+        let swarm = cx.docker.list_secrets().await?;
         let mut lines = Vec::new();
         let kept = self.list_kept_versions().await?;
         let compared = self.compare_with_kept(&swarm, &kept).await?;
@@ -346,7 +345,7 @@ impl Step for EnsureSecrets {
             });
         }
         if !self.rendered.configs.is_empty() {
-            let configs = cx.docker.list_configs().await.map_err(docker_failed)?;
+            let configs = cx.docker.list_configs().await?;
             for needed in &self.rendered.configs {
                 lines.push(match configs.contains(&needed.name) {
                     true => Change::same(format!("config {}", needed.name)),
@@ -354,11 +353,11 @@ impl Step for EnsureSecrets {
                 });
             }
         }
-        Ok(super::check_from_changes(lines))
+        Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let swarm = cx.docker.list_secrets().await.map_err(docker_failed)?;
+        let swarm = cx.docker.list_secrets().await?;
         let kept = self.list_kept_versions().await?;
         for needed in &self.rendered.secrets {
             if swarm.contains_key(&needed.swarm_name) {
@@ -389,7 +388,7 @@ impl Step for EnsureSecrets {
             );
             if let Err(why) = made.await {
                 // Somebody else made it first: no failure if it has the value that is kept.
-                let now = cx.docker.list_secrets().await.map_err(docker_failed)?;
+                let now = cx.docker.list_secrets().await?;
                 let label = now.get(&needed.swarm_name).and_then(|l| l.get(MARK_LABEL));
                 if !label.is_some_and(|label| SecretMark::label_matches(label, &value)) {
                     return Err(why);
@@ -409,7 +408,7 @@ impl Step for EnsureSecrets {
             }
         }
         if !self.rendered.configs.is_empty() {
-            let configs = cx.docker.list_configs().await.map_err(docker_failed)?;
+            let configs = cx.docker.list_configs().await?;
             for needed in &self.rendered.configs {
                 if !configs.contains(&needed.name) {
                     let content = SecretBox::new(Box::new(needed.content.clone()));

@@ -10,7 +10,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::DEPLOY_TIMEOUT;
-use crate::tasks::query_swarm;
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode};
@@ -32,7 +31,7 @@ impl Step for DeployStack {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let running: Vec<&Service> = swarm
             .services
             .iter()
@@ -83,7 +82,7 @@ impl Step for DeployStack {
             .arg(&self.app)
             .stdin(self.rendered.yaml.clone().into_bytes())
             .sudo();
-        crate::run_streamed(cx, &command).await
+        cx.stream(&command).await
     }
 }
 

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
-use crate::tasks::{docker_failed, query_swarm};
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -148,7 +146,7 @@ impl Step for RedefineVolumes {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let others = self.find_differing_volumes().await;
         let names: Vec<&str> = others.iter().map(|(_, v, _)| v.name.as_str()).collect();
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         // Deploying the stack gives them their tasks back.
         let users = swarm
             .services
@@ -169,29 +167,26 @@ impl Step for RedefineVolumes {
                 )));
             }
             cx.out.note(format!("{} is stopped", service.name)).await;
-            cx.docker
-                .scale_service(&service.id, 0)
-                .await
-                .map_err(docker_failed)?;
+            cx.docker.scale_service(&service.id, 0).await?;
             stopped.push(service.id.clone());
         }
-        let begun = Instant::now();
+        let wait = cx.wait_at_most(PATIENCE, POLL);
         loop {
-            let swarm = query_swarm(cx).await?;
+            let swarm = cx.query_swarm().await?;
             let mut tasks = swarm.tasks.iter();
             let live =
                 tasks.any(|t| stopped.contains(&t.service_id) && t.state == TaskState::Running);
             if !live {
                 break;
             }
-            if begun.elapsed() > PATIENCE {
-                return Err(StepError::failed(format!(
+            let late = || {
+                format!(
                     "the tasks of {} did not stop within {} s",
                     self.app,
                     PATIENCE.as_secs()
-                )));
-            }
-            tokio::time::sleep(POLL).await;
+                )
+            };
+            wait.pause(late).await?;
         }
         for (node, volume, _) in &others {
             // The data of this one is on its node alone and would be lost.

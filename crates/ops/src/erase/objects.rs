@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::EraseContext;
-use crate::tasks::query_swarm;
 use matou_edge::AcmeFile;
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -86,7 +85,7 @@ impl ForgetCertificates {
         if work.inventory.domains.is_empty() {
             return Ok(None);
         }
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         if matou_edge::find_edge_service(&swarm).is_none() {
             return Ok(None);
         }

@@ -18,9 +18,7 @@ use crate::OpsError;
 use matou_backup::{AppStorage, ManifestDump};
 use matou_base::text::{format_plural, human_bytes};
 use matou_host::{Command, HostError, OutputStream, shell_script};
-use matou_job::{
-    Change, Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track,
-};
+use matou_job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError};
 use matou_stack::{Dump, DumpEngine};
 
 use archive::{ArchiveChunk, ArchivePiece};
@@ -136,16 +134,7 @@ pub(super) async fn build_export_job(
         steps.push(Box::new(MakeExportDumps(work.clone())));
     }
     steps.push(Box::new(WriteExportArchive(work)));
-    let stage = Stage {
-        title: request.title(),
-        phase: StagePhase::default(),
-        tracks: vec![Track {
-            node: storage.config.name.clone(),
-            host: storage.host.clone(),
-            docker: storage.docker.clone(),
-            steps,
-        }],
-    };
+    let stage = Stage::on_node(request.title(), storage, steps);
     Ok(Job::new(request.title(), Confirm::Ask, vec![stage]))
 }
 

@@ -62,7 +62,7 @@ fn recovery_stages(
         stages.push(Stage {
             title: title.into(),
             phase,
-            tracks: vec![recovery_track(node, step)],
+            tracks: vec![Track::on_node(node, vec![step])],
         });
     };
     stage(
@@ -108,7 +108,7 @@ fn recovery_stages(
         stages.push(Stage {
             title: title.into(),
             phase,
-            tracks: vec![recovery_track(manager, Box::new(step))],
+            tracks: vec![Track::on_node(manager, vec![Box::new(step)])],
         });
     }
     stages
@@ -153,7 +153,7 @@ pub async fn build_recovery_job(
             tracks: cx
                 .nodes
                 .iter()
-                .map(|n| recovery_track(n, Box::new(isolation::IsolateContainers)))
+                .map(|n| Track::on_node(n, vec![Box::new(isolation::IsolateContainers)]))
                 .collect(),
         });
     }
@@ -171,7 +171,7 @@ pub async fn build_recovery_job(
     job.stages.push(Stage {
         title: "checks".into(),
         phase: StagePhase::Checks,
-        tracks: vec![recovery_track(&manager, Box::new(back))],
+        tracks: vec![Track::on_node(&manager, vec![Box::new(back)])],
     });
     Ok(job)
 }
@@ -231,15 +231,6 @@ fn find_node_handle(
     fits: impl Fn(&NodeConfig) -> bool,
 ) -> Option<&NodeHandle> {
     fleet.nodes.iter().find(|n| fits(&n.config))
-}
-
-fn recovery_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
-    Track {
-        node: node.config.name.clone(),
-        host: node.host.clone(),
-        docker: node.docker.clone(),
-        steps: vec![step],
-    }
 }
 
 /// Loads the applications of apps/. One whose file is wrong is noted in `findings`, to be reported

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use crate::tasks::{docker_failed, query_swarm};
 use matou_docker::Nodes;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Role, Swarm, SwarmNode};
@@ -43,7 +42,7 @@ impl Step for RemoveReplacedNodes {
         if cx.docker.ping_manager().await.is_err() {
             return Ok(Check::Unknown("the swarm is made first".into()));
         }
-        let (swarm, ids) = (query_swarm(cx).await?, self.query_swarm_ids().await);
+        let (swarm, ids) = (cx.query_swarm().await?, self.query_swarm_ids().await);
         let lines: Vec<Change> = find_replaced_nodes(&swarm, &ids)
             .iter()
             .map(|n| Change::remove(format!("the lost {} from the swarm's list", n.hostname)))
@@ -55,14 +54,14 @@ impl Step for RemoveReplacedNodes {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let (swarm, ids) = (query_swarm(cx).await?, self.query_swarm_ids().await);
+        let (swarm, ids) = (cx.query_swarm().await?, self.query_swarm_ids().await);
         for node in find_replaced_nodes(&swarm, &ids) {
             if node.role == Role::Manager {
                 let demoted = cx.docker.set_node_role(&node.id, Role::Worker).await;
-                demoted.map_err(docker_failed)?;
+                demoted?;
             }
             let struck = cx.docker.delete_node(&node.id, true).await;
-            struck.map_err(docker_failed)?;
+            struck?;
         }
         Ok(())
     }

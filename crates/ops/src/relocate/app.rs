@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
 use super::{MoveFleets, build_job};
 use crate::OpsError;
 use crate::recover::{RecoveryFindings, run_job_in_step};
@@ -96,7 +94,7 @@ impl AppMove {
     async fn old_manager_context(&self, cx: &StepContext) -> Result<StepContext, StepError> {
         let manager = self.fleets.old.nodes.find_manager().await;
         let manager = manager?;
-        Ok(services::manager_step_context(cx, manager))
+        Ok(cx.on_node(manager))
     }
 
     /// Loads its newest snapshot, read from the new storage node, to be restored there.
@@ -214,10 +212,7 @@ impl AppMove {
         let note = format!("{}: {why}: it is started where it was", self.app);
         cx.out.note(note).await;
         // Not cancelled with the job.
-        let calm = StepContext {
-            cancel: CancellationToken::new(),
-            ..cx.clone()
-        };
+        let calm = cx.without_cancelling();
         match self.resolve_interrupted(state, &calm).await {
             Ok(()) if matches!(why, StepError::Cancelled) => why,
             Ok(()) => StepError::failed(format!("{why}; it runs where it was")),

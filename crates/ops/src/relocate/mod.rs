@@ -15,7 +15,7 @@ use crate::OpsError;
 use matou_base::text::InvalidInput;
 use matou_config::{Config, RepositoryConfig};
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Step, Track};
+use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Track};
 use matou_provision as provision;
 use matou_stack::{AppFile, RenderTarget, RenderedStack};
 
@@ -123,16 +123,16 @@ fn move_stages(
     let old = Track {
         // Names of nodes may be the same in both fleets.
         node: format!("{} of the old fleet", fleets.old_storage.config.name),
-        ..move_track(
+        ..Track::on_node(
             &fleets.old_storage,
-            Box::new(copy_pass::CheckOldFleet(fleets.clone())),
+            vec![Box::new(copy_pass::CheckOldFleet(fleets.clone()))],
         )
     };
     stage("old fleet", StagePhase::FirstPass, vec![old]);
     stage(
         "first pass",
         StagePhase::FirstPass,
-        vec![move_track(&fleets.new_storage, Box::new(first))],
+        vec![Track::on_node(&fleets.new_storage, vec![Box::new(first)])],
     );
     let switch = cutover::Cutover {
         apps: moving,
@@ -141,7 +141,7 @@ fn move_stages(
     stage(
         "switch",
         StagePhase::Switch,
-        vec![move_track(&fleets.new_storage, Box::new(switch))],
+        vec![Track::on_node(&fleets.new_storage, vec![Box::new(switch)])],
     );
     let back = CheckAppsBack {
         apps: domains,
@@ -151,7 +151,7 @@ fn move_stages(
     stage(
         "checks",
         StagePhase::Checks,
-        vec![move_track(&fleets.new_storage, Box::new(back))],
+        vec![Track::on_node(&fleets.new_storage, vec![Box::new(back)])],
     );
     stages
 }
@@ -224,13 +224,4 @@ fn render_moved_app(
         .catalogue
         .render_stack(&file.stack, app, &file.variables, &target);
     Ok(rendered?)
-}
-
-fn move_track(node: &NodeHandle, step: Box<dyn Step>) -> Track {
-    Track {
-        node: node.config.name.clone(),
-        host: node.host.clone(),
-        docker: node.docker.clone(),
-        steps: vec![step],
-    }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::environment::ServerEnvironment;
 use super::services::{self, AppAnswer};
 use super::state_machine::{BringUp, RestoreEnvironment, ServiceReplicas};
-use super::volume_swap::{ServiceHandling, VolumeSwap, run_steps};
+use super::volume_swap::{ServiceHandling, VolumeSwap};
 use crate::deploy;
 use matou_backup::RestoreState;
 use matou_docker::NodeHandle;
@@ -100,7 +100,7 @@ impl BringUp for ServerBringUp<'_> {
             let handle = self.manager_node().await?;
             let steps =
                 deploy::deploy_subset_steps(&wanted, &handle, &self.work.fleet, &databases).await;
-            run_steps(self.manager_context(), steps?).await?;
+            matou_job::run_steps(self.manager_context(), &steps?).await?;
         } else {
             services::start_services(self.manager_context(), &self.split_replicas(state).0).await?;
         }
@@ -114,7 +114,7 @@ impl BringUp for ServerBringUp<'_> {
             let wanted = self.work.deploy_options(file);
             let steps =
                 deploy::deploy_steps(&wanted, &self.manager_node().await?, &self.work.fleet).await;
-            run_steps(self.manager_context(), steps?).await?;
+            matou_job::run_steps(self.manager_context(), &steps?).await?;
         }
         services::start_services(self.manager_context(), &self.split_replicas(state).1).await
     }

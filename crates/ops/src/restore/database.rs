@@ -6,14 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::OpsError;
-use crate::tasks::query_swarm;
 use matou_docker::Nodes;
 use matou_host::{Command, ConfinedFolders, Host, shell_script};
 use matou_job::{StepContext, StepError};
-use matou_model::TaskState;
 use matou_stack::DumpEngine;
 
 /// How long a database may take until it answers.
@@ -158,20 +154,13 @@ async fn find_database_container(
     nodes: &Nodes,
     service: &str,
 ) -> Result<(Host, String), OpsError> {
-    let swarm = query_swarm(cx).await?;
+    let swarm = cx.query_swarm().await?;
     let found = swarm.services.iter().find(|s| s.name == service);
     let found = found.ok_or_else(|| format!("there is no service {service}"))?;
     let task = swarm
-        .tasks
-        .iter()
-        .find(|t| {
-            t.service_id == found.id
-                && t.state == TaskState::Running
-                && t.desired == TaskState::Running
-        })
+        .find_running_task(&found.id)
         .ok_or_else(|| format!("no task of {service} runs"))?;
-    let id = task.container_id.clone();
-    let id = id.ok_or_else(|| format!("{service} has no container yet"))?;
+    let id = task.container_id.clone().unwrap_or_default();
     let node = nodes.find_name(&swarm, &task.node_id);
     let node = node.and_then(|n| nodes.get(&n).cloned());
     let node = node.ok_or_else(|| format!("the node that runs {service} is not in config.toml"))?;
@@ -219,7 +208,7 @@ impl DumpLoad {
         let load = self
             .exec_command(&id, &scripts.load, &file)
             .label(format!("load {} into {service}", self.dump));
-        let loaded = super::stream_command_elsewhere(cx, &host, &load).await;
+        let loaded = cx.stream_on(&host, &load).await;
         let remove = place
             .confined
             .sh("rm -f -- \"$1\"")
@@ -251,10 +240,10 @@ impl DumpLoad {
         service: &str,
         scripts: &DatabaseScripts,
     ) -> Result<(Host, String), StepError> {
-        let begun = Instant::now();
         cx.out
             .note(format!("waiting until {service} answers"))
             .await;
+        let wait = cx.wait_at_most(DATABASE_WAIT, POLL_INTERVAL);
         loop {
             let reason = match find_database_container(cx, nodes, service).await {
                 Ok((host, id)) => {
@@ -269,16 +258,13 @@ impl DumpLoad {
                 }
                 Err(e) => e.to_string(),
             };
-            if begun.elapsed() > DATABASE_WAIT {
-                return Err(StepError::failed(format!(
+            let late = || {
+                format!(
                     "{service} did not come up with a new data folder within {} s: {reason}",
                     DATABASE_WAIT.as_secs()
-                )));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-            }
+                )
+            };
+            wait.pause(late).await?;
         }
     }
 }
@@ -298,7 +284,7 @@ pub(super) async fn run_load_hook(
         .args([file, line])
         .sudo()
         .label(format!("restore line of {service}"));
-    super::stream_command_elsewhere(cx, &host, &run).await
+    cx.stream_on(&host, &run).await
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl ServerEnvironment {
         let manager = manager?;
         Ok(Self {
             fleet: cx.clone(),
-            manager: services::manager_step_context(step, manager),
+            manager: step.on_node(manager),
             swap_log: journal.clone(),
         })
     }
@@ -51,7 +51,7 @@ impl ServerEnvironment {
         &self,
         services: &BTreeSet<String>,
     ) -> Result<Vec<String>, StepError> {
-        let swarm = crate::tasks::query_swarm(&self.manager).await?;
+        let swarm = self.manager.query_swarm().await?;
         let all = swarm.services.iter();
         Ok(all
             .filter(|s| services.contains(&s.name))

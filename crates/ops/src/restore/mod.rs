@@ -32,7 +32,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
 
 use super::{FleetContext, Request, RestoreDestination, RestoreScope};
 use crate::OpsError;
@@ -40,10 +39,8 @@ use matou_backup as backup;
 use matou_backup::AppStorage;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
-use matou_host::{Command, Host, OutputStream};
-use matou_job::{
-    Change, Check, Confirm, Job, Stage as JobStage, StagePhase, Step, StepContext, StepError, Track,
-};
+use matou_host::{Command, Host};
+use matou_job::{Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError};
 use matou_model::Swarm;
 use matou_stack::{AppFile, Dump, RenderTarget, check_app_name as check_name};
 
@@ -168,16 +165,7 @@ pub(super) async fn build_restore_job(
         Request::Verify { apps } => (Confirm::None, proof::proof_steps(cx, apps).await?),
         _ => return Err("this is no request about restores".into()),
     };
-    let stage = JobStage {
-        title: request.title(),
-        phase: StagePhase::default(),
-        tracks: vec![Track {
-            node: storage.config.name.clone(),
-            host: storage.host.clone(),
-            docker: storage.docker.clone(),
-            steps,
-        }],
-    };
+    let stage = JobStage::on_node(request.title(), &storage, steps);
     let mut job = Job::new(request.title(), confirm, vec![stage]);
     job.lock = true;
     Ok(job)
@@ -618,27 +606,6 @@ async fn query_docker_root(host: &Host) -> Result<PathBuf, OpsError> {
         false => Err(OpsError::failed(format_args!(
             "Docker on {} does not tell its folder",
             host.name()
-        ))),
-    }
-}
-
-/// Runs a command on another node than the step's, its output streamed to the job.
-async fn stream_command_elsewhere(
-    cx: &StepContext,
-    host: &Host,
-    command: &Command,
-) -> Result<(), StepError> {
-    let (lines, arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
-    let (ended, last) = tokio::join!(
-        host.stream_lines(command, lines, &cx.cancel),
-        super::forward_step_lines(cx, arriving)
-    );
-    match ended? {
-        0 => Ok(()),
-        code => Err(StepError::failed(format!(
-            "`{command}` on {} ended with exit code {code}: {}",
-            host.name(),
-            last.join(" / ")
         ))),
     }
 }

@@ -17,7 +17,6 @@ use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
-use super::volume_swap::run_steps;
 use super::{find_storage_node, query_swarm_for_restore, services};
 use crate::FleetContext;
 use crate::OpsError;
@@ -184,16 +183,13 @@ impl ProveApp {
         };
         let manager = self.fleet.nodes.find_manager().await;
         let handle = manager?.clone();
-        let manager = services::manager_step_context(cx, &handle);
+        let manager = cx.on_node(&handle);
         let app = format!("{}{PROOF_SUFFIX}", self.source.app);
         self.remove_scratch_app(&manager, &app).await?;
         let loaded = self
             .load_dumps(&manager, &handle, &app, file, &loads, proof)
             .await;
-        let calm = StepContext {
-            cancel: tokio_util::sync::CancellationToken::new(),
-            ..manager
-        };
+        let calm = manager.without_cancelling();
         let cleared = self.remove_scratch_app(&calm, &app).await;
         loaded?;
         cleared
@@ -236,7 +232,7 @@ impl ProveApp {
         };
         let steps =
             deploy::deploy_isolated_subset_steps(&wanted, handle, &self.fleet, &names).await;
-        run_steps(manager, steps?).await?;
+        matou_job::run_steps(manager, &steps?).await?;
         for load in loads {
             let service = format!("{app}_{}", load.service);
             let part = self.parts.iter().find(|p| p.dump_loads().contains(load));

@@ -4,11 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::tasks::{AwaitedServices, WaitForTasks, docker_failed, query_swarm};
+use crate::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, deploy};
-use matou_docker::NodeHandle;
 use matou_job::{Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm, TaskState};
 
@@ -32,16 +29,6 @@ const GLOBAL_REPLICAS: u64 = u64::MAX;
 /// Stands for the tasks of a swarm job, which are neither stopped nor started.
 const JOB_REPLICAS: u64 = u64::MAX - 1;
 
-/// Returns the context of the same step on a manager.
-pub(crate) fn manager_step_context(cx: &StepContext, manager: &NodeHandle) -> StepContext {
-    StepContext {
-        node: manager.config.name.clone(),
-        host: manager.host.clone(),
-        docker: manager.docker.clone(),
-        ..cx.clone()
-    }
-}
-
 /// The services of an application.
 pub(crate) fn list_app_services<'a>(swarm: &'a Swarm, app: &str) -> Vec<&'a Service> {
     let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
@@ -53,7 +40,7 @@ pub(crate) async fn query_app_replicas(
     cx: &StepContext,
     app: &str,
 ) -> Result<Vec<(String, u64)>, StepError> {
-    let swarm = query_swarm(cx).await?;
+    let swarm = cx.query_swarm().await?;
     Ok(list_app_services(&swarm, app)
         .into_iter()
         .map(wanted_replicas)
@@ -66,7 +53,7 @@ pub(super) async fn query_replicas_with(
     app: &str,
     named: &BTreeSet<String>,
 ) -> Result<Vec<(String, u64)>, StepError> {
-    let swarm = query_swarm(cx).await?;
+    let swarm = cx.query_swarm().await?;
     let own = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == app;
     let all = swarm.services.iter();
     Ok(all
@@ -129,7 +116,7 @@ async fn set_service_running(
     match done {
         // Removed meanwhile: there is nothing to stop or start.
         Err(e) if e.is_not_found() => Ok(()),
-        other => other.map_err(docker_failed),
+        other => other.map_err(StepError::from),
     }
 }
 
@@ -170,41 +157,37 @@ async fn wait_for_tasks_to_stop(
     cx: &StepContext,
     which: impl Fn(&Service) -> bool,
 ) -> Result<(), StepError> {
-    let begun = Instant::now();
+    let ended = [
+        TaskState::Shutdown,
+        TaskState::Complete,
+        TaskState::Failed,
+        TaskState::Rejected,
+        TaskState::Remove,
+    ];
+    let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
     loop {
-        let swarm = query_swarm(cx).await?;
+        let swarm = cx.query_swarm().await?;
         let services: Vec<&Service> = swarm.services.iter().filter(|s| which(s)).collect();
         let ids: Vec<&str> = services.iter().map(|s| s.id.as_str()).collect();
-        let ended = [
-            TaskState::Shutdown,
-            TaskState::Complete,
-            TaskState::Failed,
-            TaskState::Rejected,
-            TaskState::Remove,
-        ];
-        let left: Vec<_> = swarm
+        let mut left = swarm
             .tasks
             .iter()
             .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&t.state))
-            .filter(|t| t.container_id.is_some() || t.state == TaskState::Running)
-            .collect();
-        let Some(task) = left.first() else {
+            .filter(|t| t.container_id.is_some() || t.state == TaskState::Running);
+        let Some(task) = left.next() else {
             return Ok(());
         };
-        if begun.elapsed() > STOP_LIMIT {
+        let late = || {
             let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
-            let node = node.map_or("a node", |n| n.hostname.as_str());
             let of = services.iter().find(|s| s.id == task.service_id);
-            let of = of.map_or("a service", |s| s.name.as_str());
-            return Err(StepError::failed(format!(
-                "a task of {of} on {node} has not stopped after {} s: is that node reachable?",
+            format!(
+                "a task of {} on {} has not stopped after {} s: is that node reachable?",
+                of.map_or("a service", |s| s.name.as_str()),
+                node.map_or("a node", |n| n.hostname.as_str()),
                 STOP_LIMIT.as_secs()
-            )));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(POLL_INTERVAL) => {}
-            () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
-        }
+            )
+        };
+        wait.pause(late).await?;
     }
 }
 
@@ -261,7 +244,7 @@ pub(crate) async fn give_back_replicas(
 
 /// Removes what was deployed of an application.
 pub(crate) async fn remove_deployed_app(cx: &StepContext, app: &str) -> Result<(), StepError> {
-    let swarm = query_swarm(cx).await?;
+    let swarm = cx.query_swarm().await?;
     if list_app_services(&swarm, app).is_empty() {
         return Ok(());
     }
@@ -271,20 +254,17 @@ pub(crate) async fn remove_deployed_app(cx: &StepContext, app: &str) -> Result<(
         .iter()
         .map(|s| s.id.clone())
         .collect();
-    let begun = Instant::now();
-    while begun.elapsed() < STOP_LIMIT {
-        let swarm = query_swarm(cx).await?;
+    let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
+    loop {
+        let swarm = cx.query_swarm().await?;
         let left =
             |t: &matou_model::Task| ids.contains(&t.service_id) && t.state == TaskState::Running;
         if list_app_services(&swarm, app).is_empty() && !swarm.tasks.iter().any(left) {
             return Ok(());
         }
-        tokio::time::sleep(POLL_INTERVAL).await;
+        wait.pause(|| format!("{app} is not gone after {} s", STOP_LIMIT.as_secs()))
+            .await?;
     }
-    Err(StepError::failed(format!(
-        "{app} is not gone after {} s",
-        STOP_LIMIT.as_secs()
-    )))
 }
 
 /// Whether an application answers as its check says.

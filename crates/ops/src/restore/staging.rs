@@ -17,7 +17,7 @@ use matou_backup::listing::{FileTotals, escape_include_pattern};
 use matou_backup::{RepositoryAccess, ResticMessage, ResticVersion, parse_restic_message};
 use matou_base::text::human_bytes;
 use matou_host::{Command, ConfinedFolders, OutputStream, shell_script};
-use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_job::{Change, Check, LastLines, Step, StepContext, StepError};
 
 /// How long the largest restore may take.
 const STAGING_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -116,10 +116,10 @@ impl StageSnapshot {
         cx: &StepContext,
         mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
         full: &CancellationToken,
-    ) -> (Option<FileTotals>, Vec<String>) {
+    ) -> (Option<FileTotals>, LastLines) {
         let mut written = None;
         let mut found = 0;
-        let mut last: Vec<String> = Vec::new();
+        let mut last = LastLines::new(MAX_ERROR_LINES);
         let mut ignored = 0;
         let total = self.size.bytes.max(1);
         while let Some((stream, line)) = arriving.recv().await {
@@ -177,9 +177,6 @@ impl StageSnapshot {
                 [files, bytes] => written = Some(FileTotals { files, bytes }),
                 _ => {
                     cx.out.send_line(stream, &text).await;
-                    if last.len() == MAX_ERROR_LINES {
-                        last.remove(0);
-                    }
                     last.push(text);
                 }
             }

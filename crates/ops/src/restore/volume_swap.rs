@@ -461,22 +461,6 @@ struct LiveFolder {
     full: bool,
 }
 
-/// Checks, applies and verifies steps one after another, as a job does.
-pub(super) async fn run_steps(
-    cx: &StepContext,
-    steps: Vec<Box<dyn Step>>,
-) -> Result<(), StepError> {
-    for step in steps {
-        match step.check(cx).await? {
-            Check::Done(_) => continue,
-            Check::Change(_) | Check::Unknown(_) => {}
-        }
-        step.apply(cx).await?;
-        step.verify(cx).await?;
-    }
-    Ok(())
-}
-
 /// The step that swaps the volumes of an application.
 pub(crate) struct SwapVolumes(pub Arc<VolumeSwap>);
 

@@ -1,0 +1,89 @@
+//! How one step is run: checked, applied, verified, each within its time.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use super::context::StepContext;
+use super::step::{Change, ChangeKind, Check, Step, StepError};
+
+/// Runs steps one after another inside a step of a job, as the job would: each within its limits,
+/// and none that a decision is open for. The job holds the locks.
+///
+/// # Errors
+/// The first failure; nothing after it is run.
+pub async fn run_steps(cx: &StepContext, steps: &[Box<dyn Step>]) -> Result<(), StepError> {
+    for step in steps {
+        run_step(step.as_ref(), cx, || None).await?;
+    }
+    Ok(())
+}
+
+fn find_decision(lines: &[Change]) -> Option<&Change> {
+    lines.iter().find(|c| c.kind == ChangeKind::Decide)
+}
+
+/// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
+/// `loss_reason` says, before anything is changed, why the locks are held no more.
+pub(super) async fn run_step(
+    step: &dyn Step,
+    cx: &StepContext,
+    loss_reason: impl Fn() -> Option<String>,
+) -> Result<bool, StepError> {
+    match run_bounded(step, &cx.cancel, step.check(cx)).await? {
+        Check::Done(_) => return Ok(false),
+        // Found only now that the earlier steps have run: the plan could not ask for it.
+        Check::Change(lines) => {
+            if let Some(open) = find_decision(&lines) {
+                return Err(StepError::failed(format!(
+                    "{open}: decide, then run it again"
+                )));
+            }
+        }
+        Check::Unknown(_) => {}
+    }
+    // A machine that slept wakes here as well as anywhere.
+    if let Some(loss) = loss_reason() {
+        return Err(StepError::failed(loss));
+    }
+    run_bounded(step, &cx.cancel, step.apply(cx)).await?;
+    run_bounded(step, &cx.cancel, step.verify(cx)).await?;
+    Ok(true)
+}
+
+/// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.
+///
+/// A cancelled step is given time to end what it started on the node before it is dropped.
+pub(super) async fn run_bounded<T>(
+    step: &dyn Step,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let (limit, clean_up) = (step.timeout(), step.clean_up_limit());
+    let work = AssertUnwindSafe(work).catch_unwind();
+    tokio::pin!(work);
+    let out_of_patience = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(clean_up).await;
+    };
+    tokio::select! {
+        done = &mut work => match done {
+            Ok(result) if !cancel.is_cancelled() => result,
+            Ok(_) => Err(StepError::Cancelled),
+            Err(panic) => {
+                let what = panic
+                    .downcast_ref::<&str>()
+                    .map(|s| (*s).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                Err(StepError::failed(format!("a bug in matou: {what}")))
+            }
+        },
+        () = tokio::time::sleep(limit) => Err(StepError::failed(format!(
+            "not done after {} s",
+            limit.as_secs()
+        ))),
+        () = out_of_patience => Err(StepError::Cancelled),
+    }
+}
