@@ -426,6 +426,7 @@ pub(super) fn show_event(event: &JobEvent, options: &JobOptions) -> Result<()> {
             OutputStream::Stderr => errln!("{node}:   {text}"),
             OutputStream::Stdout | OutputStream::Note => outln!("{node}:   {text}")?,
         },
+        JobEvent::Answered { node, text, .. } => outln!("{node}:   {text}")?,
         JobEvent::StepDone {
             node,
             step,

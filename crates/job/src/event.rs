@@ -50,6 +50,14 @@ pub enum JobEvent {
         stream: OutputStream,
         text: SafeText,
     },
+    /// An application answers under a domain, as the check of its stack says.
+    Answered {
+        node: String,
+        step: String,
+        domain: String,
+        /// The answer in a sentence.
+        text: SafeText,
+    },
     /// Work done of a total, in `unit` (`tasks`, `bytes`, …).
     Progress {
         node: String,
@@ -123,10 +131,7 @@ impl EventSink {
 
     /// A line of a command's output.
     pub async fn send_line(&self, stream: OutputStream, text: impl AsRef<str>) {
-        let text = SafeText::from_line(
-            self.redactor
-                .redact(&matou_base::text::clean_line(text.as_ref())),
-        );
+        let text = self.make_safe(text.as_ref());
         let (node, step) = (self.node.clone(), self.step.clone());
         self.send_event(JobEvent::Line {
             node,
@@ -135,6 +140,21 @@ impl EventSink {
             text,
         })
         .await;
+    }
+
+    /// That an application answers under a domain, and how.
+    pub async fn send_answer(&self, domain: &str, text: &str) {
+        let event = JobEvent::Answered {
+            node: self.node.clone(),
+            step: self.step.clone(),
+            domain: domain.to_owned(),
+            text: self.make_safe(text),
+        };
+        self.send_event(event).await;
+    }
+
+    fn make_safe(&self, text: &str) -> SafeText {
+        SafeText::from_line(self.redactor.redact(&matou_base::text::clean_line(text)))
     }
 
     /// Something matou itself has to say.
@@ -149,8 +169,7 @@ impl EventSink {
 
     /// Work done of a total, with more than the numbers say.
     pub async fn send_detailed_progress(&self, done: u64, total: u64, unit: &str, detail: &str) {
-        let detail =
-            SafeText::from_line(self.redactor.redact(&matou_base::text::clean_line(detail)));
+        let detail = self.make_safe(detail);
         let (node, step) = (self.node.clone(), self.step.clone());
         self.send_event(JobEvent::Progress {
             node,

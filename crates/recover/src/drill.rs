@@ -212,7 +212,8 @@ fn format_drill_event(event: &JobEvent) -> Option<String> {
             text,
             stream: OutputStream::Note,
             ..
-        } => Some(format!("{node}:   {text}")),
+        }
+        | JobEvent::Answered { node, text, .. } => Some(format!("{node}:   {text}")),
         JobEvent::StepDone {
             node,
             step,

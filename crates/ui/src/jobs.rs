@@ -89,6 +89,9 @@ impl JobView {
             JobEvent::Line {
                 node, stream, text, ..
             } => self.push_line(stream, format!("{node}  {text}")),
+            JobEvent::Answered { node, text, .. } => {
+                self.push_line(OutputStream::Note, format!("{node}  {text}"));
+            }
             JobEvent::Progress {
                 done,
                 total,

@@ -132,9 +132,8 @@ impl Step for WaitForAnswers {
                         format!("{domain} answers; its certificate: {problem}")
                     }
                     Ok((answer, served)) => {
-                        cx.out
-                            .note(describe_good_answer(domain, &answer, &served))
-                            .await;
+                        let text = describe_good_answer(domain, &answer, &served);
+                        cx.out.send_answer(domain, &text).await;
                         break;
                     }
                     Err(e) => e.to_string(),

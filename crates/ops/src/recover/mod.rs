@@ -203,19 +203,18 @@ pub(super) async fn run_job_in_step(
     let running = fleet.runner.run(&job, None, events, step.cancel.clone());
     let listening = async {
         while let Some(event) = arriving.recv().await {
-            let JobEvent::Line {
-                stream,
-                text,
-                step: of,
-                ..
-            } = event
-            else {
-                continue;
-            };
-            if of == "answer" && text.contains(" answers ") {
-                findings.update_app(app, |a| a.answers.push(text.to_string()));
+            match event {
+                JobEvent::Line { stream, text, .. } => {
+                    step.out.send_line(stream, format!("{app}: {text}")).await;
+                }
+                JobEvent::Answered { domain, text, .. } => {
+                    findings.update_app(app, |a| a.answers.push(text.to_string()));
+                    step.out
+                        .send_answer(&domain, &format!("{app}: {text}"))
+                        .await;
+                }
+                _ => {}
             }
-            step.out.send_line(stream, format!("{app}: {text}")).await;
         }
     };
     let (outcome, ()) = tokio::join!(running, listening);
