@@ -85,15 +85,10 @@ pub(super) struct SetAvailability {
     pub to: Availability,
 }
 
-#[async_trait]
-impl Step for SetAvailability {
-    fn name(&self) -> String {
-        "availability".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let node = self.target.find_node(&swarm)?;
+impl SetAvailability {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let node = self.target.find_node(swarm)?;
         let what = format!("availability of {}", self.target.name);
         if node.availability == self.to {
             let now = format!("{what}: {}", self.to.as_str());
@@ -110,12 +105,23 @@ impl Step for SetAvailability {
         if self.to == Availability::Drain {
             changes.extend(
                 self.target
-                    .list_running_tasks(&swarm)?
+                    .list_running_tasks(swarm)?
                     .into_iter()
                     .map(|task| Change::modify(task, self.target.name.clone(), "another node")),
             );
         }
         Ok(Check::Change(changes))
+    }
+}
+
+#[async_trait]
+impl Step for SetAvailability {
+    fn name(&self) -> String {
+        "availability".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -132,20 +138,11 @@ pub(super) struct WaitForEmptyNode {
     pub target: NodeTarget,
 }
 
-#[async_trait]
-impl Step for WaitForEmptyNode {
-    fn name(&self) -> String {
-        "empty".into()
-    }
-
-    fn timeout(&self) -> Duration {
-        EMPTY_WAIT + Duration::from_secs(30)
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let left = self.target.list_running_tasks(&swarm)?;
-        if self.target.find_node(&swarm)?.state == NodeState::Down {
+impl WaitForEmptyNode {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let left = self.target.list_running_tasks(swarm)?;
+        if self.target.find_node(swarm)?.state == NodeState::Down {
             let down = format!("{} is down: nothing runs on it", self.target.name);
             return Ok(Check::Done(vec![Change::same(down)]));
         }
@@ -160,6 +157,21 @@ impl Step for WaitForEmptyNode {
                 "0",
             )]),
         })
+    }
+}
+
+#[async_trait]
+impl Step for WaitForEmptyNode {
+    fn name(&self) -> String {
+        "empty".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        EMPTY_WAIT + Duration::from_secs(30)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -187,5 +199,76 @@ impl Step for WaitForEmptyNode {
             };
             wait.pause(late).await?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm_fixture::{changes, fails, node, service, swarm, task};
+    use matou_model::Role;
+
+    fn target(name: &str) -> NodeTarget {
+        NodeTarget {
+            name: name.into(),
+            swarm_id: None,
+        }
+    }
+
+    fn set(name: &str, to: Availability) -> SetAvailability {
+        SetAvailability {
+            target: target(name),
+            to,
+        }
+    }
+
+    #[test]
+    fn draining_tells_where_tasks_go_and_when_they_can_go_nowhere() {
+        let mut swarm = swarm(
+            [node("n1", Role::Manager), node("n2", Role::Worker)],
+            [service("blog_web", 2, 2)],
+        );
+        swarm.tasks = vec![
+            task("blog_web", 1, "n1", TaskState::Running),
+            task("blog_web", 2, "n2", TaskState::Running),
+            task("gone", 1, "n2", TaskState::Running),
+            task("blog_web", 3, "n2", TaskState::Failed),
+        ];
+        assert_eq!(
+            changes(set("n2", Availability::Drain).check_swarm(&swarm)),
+            [
+                "~ availability of n2: active → drain",
+                "~ blog_web.2: n2 → another node",
+                "~ a removed service.1: n2 → another node"
+            ]
+        );
+        swarm.nodes[0].state = NodeState::Down;
+        assert_eq!(
+            changes(set("n2", Availability::Pause).check_swarm(&swarm)),
+            [
+                "~ availability of n2: active → pause (no other node is active: tasks will wait until one is)"
+            ]
+        );
+        assert_eq!(
+            changes(set("n2", Availability::Active).check_swarm(&swarm)),
+            ["= availability of n2: active"]
+        );
+        assert!(fails(set("n3", Availability::Drain).check_swarm(&swarm)).contains("\"n3\""));
+    }
+
+    #[test]
+    fn a_node_is_empty_without_running_tasks_or_when_it_is_down() {
+        let mut swarm = swarm([node("n1", Role::Manager)], []);
+        let empty = WaitForEmptyNode {
+            target: target("n1"),
+        };
+        assert_eq!(changes(empty.check_swarm(&swarm)), ["= no task on n1"]);
+        swarm.tasks = vec![task("gone", 1, "n1", TaskState::Running)];
+        assert_eq!(changes(empty.check_swarm(&swarm)), ["~ tasks on n1: 1 → 0"]);
+        swarm.nodes[0].state = NodeState::Down;
+        assert_eq!(
+            changes(empty.check_swarm(&swarm)),
+            ["= n1 is down: nothing runs on it"]
+        );
     }
 }

@@ -66,6 +66,22 @@ impl ApplyEdgeSettings {
         }
         Ok(routed)
     }
+
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let (mut changes, mut same) = (Vec::new(), Vec::new());
+        for service in self.routed_services(swarm)? {
+            let mut wanted = service.labels.clone();
+            self.switches.apply_to_labels(&self.app, &mut wanted);
+            let what = format!("label of {}", service.name);
+            append_entry_changes(&what, &service.labels, &wanted, &mut changes);
+            same.push(Change::same(format!("labels of {}", service.name)));
+        }
+        Ok(match changes.is_empty() {
+            true => Check::Done(same),
+            false => Check::Change(changes),
+        })
+    }
 }
 
 fn has_router(labels: &Labels) -> bool {
@@ -80,19 +96,7 @@ impl Step for ApplyEdgeSettings {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let (mut changes, mut same) = (Vec::new(), Vec::new());
-        for service in self.routed_services(&swarm)? {
-            let mut wanted = service.labels.clone();
-            self.switches.apply_to_labels(&self.app, &mut wanted);
-            let what = format!("label of {}", service.name);
-            append_entry_changes(&what, &service.labels, &wanted, &mut changes);
-            same.push(Change::same(format!("labels of {}", service.name)));
-        }
-        Ok(match changes.is_empty() {
-            true => Check::Done(same),
-            false => Check::Change(changes),
-        })
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -113,5 +117,41 @@ impl Step for ApplyEdgeSettings {
             cx.out.note(format!("{} is switched", service.name)).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm_fixture::{changes, fails, service, swarm};
+
+    #[test]
+    fn only_services_with_a_router_are_switched_and_nothing_twice() {
+        let mut web = service("blog_web", 1, 1);
+        let rule = "traefik.http.routers.blog.rule".to_owned();
+        web.labels.insert(rule, "Host(`blog.org`)".into());
+        let mut swarm = swarm([], [web, service("blog_db", 1, 1)]);
+        let step = |app: &str| ApplyEdgeSettings {
+            app: app.into(),
+            switches: EdgeSettings {
+                headers: Some(true),
+                ..EdgeSettings::default()
+            },
+        };
+        let lines = changes(step("blog").check_swarm(&swarm));
+        assert!(
+            !lines.is_empty() && lines.iter().all(|l| l.contains("blog_web")),
+            "{lines:?}"
+        );
+        step("blog")
+            .switches
+            .apply_to_labels("blog", &mut swarm.services[0].labels);
+        assert_eq!(
+            changes(step("blog").check_swarm(&swarm)),
+            ["= labels of blog_web"]
+        );
+        assert!(fails(step("shop").check_swarm(&swarm)).contains("no application shop"));
+        swarm.services.remove(0);
+        assert!(fails(step("blog").check_swarm(&swarm)).contains("has no router"));
     }
 }

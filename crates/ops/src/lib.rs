@@ -33,6 +33,8 @@ mod request;
 pub(crate) mod restore;
 mod service;
 mod shell;
+#[cfg(test)]
+mod swarm_fixture;
 mod tasks;
 mod unban;
 mod versions;

@@ -92,20 +92,10 @@ fn find_demotion_obstacle(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
     }
 }
 
-#[async_trait]
-impl Step for SetRole {
-    fn name(&self) -> String {
-        "role".into()
-    }
-
-    /// Its three waits, one after another.
-    fn timeout(&self) -> Duration {
-        Duration::from_secs(480)
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let node = self.target.find_node(&swarm)?;
+impl SetRole {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let node = self.target.find_node(swarm)?;
         let what = format!("role of {}", self.target.name);
         if node.role == self.to {
             let same = Change::same(format!("{what}: {}", swarm_role_name(self.to)));
@@ -122,7 +112,7 @@ impl Step for SetRole {
             Role::Worker => managers - 1,
         };
         if self.to == Role::Worker
-            && let Some(reason) = find_demotion_obstacle(&swarm, node)
+            && let Some(reason) = find_demotion_obstacle(swarm, node)
         {
             return Err(StepError::failed(reason));
         }
@@ -138,6 +128,22 @@ impl Step for SetRole {
             }
         ));
         Ok(Check::Change(vec![change]))
+    }
+}
+
+#[async_trait]
+impl Step for SetRole {
+    fn name(&self) -> String {
+        "role".into()
+    }
+
+    /// Its three waits, one after another.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(480)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -224,16 +230,11 @@ struct DeleteSwarmNode {
     lost: bool,
 }
 
-#[async_trait]
-impl Step for DeleteSwarmNode {
-    fn name(&self) -> String {
-        "list of nodes".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
+impl DeleteSwarmNode {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let name = &self.target.name;
-        let Ok(node) = self.target.find_node(&swarm) else {
+        let Ok(node) = self.target.find_node(swarm) else {
             let gone = Change::same(format!("the swarm does not list {name}"));
             return Ok(Check::Done(vec![gone]));
         };
@@ -244,7 +245,7 @@ impl Step for DeleteSwarmNode {
         }
         if self.lost
             && node.role == Role::Manager
-            && let Some(reason) = find_demotion_obstacle(&swarm, node)
+            && let Some(reason) = find_demotion_obstacle(swarm, node)
         {
             return Err(StepError::failed(reason));
         }
@@ -252,6 +253,17 @@ impl Step for DeleteSwarmNode {
             Change::remove(format!("{name} from the swarm's list of nodes"))
                 .with_warning("what only this node held is lost to the fleet"),
         ]))
+    }
+}
+
+#[async_trait]
+impl Step for DeleteSwarmNode {
+    fn name(&self) -> String {
+        "list of nodes".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -273,5 +285,91 @@ impl Step for DeleteSwarmNode {
             .delete_node(&node.id, true)
             .await
             .map_err(StepError::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm_fixture::{changes, fails, node, swarm};
+    use matou_config::NodeConnection;
+    use matou_host::{Host, HostOptions};
+
+    fn target(name: &str) -> NodeTarget {
+        NodeTarget {
+            name: name.into(),
+            swarm_id: None,
+        }
+    }
+
+    fn role(name: &str, to: Role) -> SetRole {
+        SetRole {
+            target: target(name),
+            own: unasked_engine(),
+            to,
+        }
+    }
+
+    /// A check asks no engine.
+    fn unasked_engine() -> Docker {
+        let options = HostOptions {
+            docker_socket: "/nonexistent".into(),
+            runtime_dir: "/nonexistent".into(),
+            recorder: None,
+        };
+        Docker::new(Host::new("n9", &NodeConnection::Local, options))
+    }
+
+    fn three_managers() -> Swarm {
+        let names = ["n1", "n2", "n3"];
+        swarm(names.map(|n| node(n, Role::Manager)), [])
+    }
+
+    #[tokio::test]
+    async fn a_role_tells_what_the_swarm_bears_then() {
+        let swarm = three_managers();
+        assert_eq!(
+            changes(role("n3", Role::Worker).check_swarm(&swarm)),
+            [
+                "~ role of n3: manager → worker (2 managers then; the swarm bears the loss of 0: an odd number is better)"
+            ]
+        );
+        assert_eq!(
+            changes(role("n3", Role::Manager).check_swarm(&swarm)),
+            ["= role of n3: manager"]
+        );
+    }
+
+    #[tokio::test]
+    async fn no_manager_is_taken_whose_loss_the_swarm_does_not_bear() {
+        let mut swarm = three_managers();
+        swarm.nodes[1].reachability = "unreachable".into();
+        let refused = fails(role("n3", Role::Worker).check_swarm(&swarm));
+        assert!(refused.contains("only 1 answer"), "{refused}");
+        // The one that does not answer may go: two of two are left.
+        assert!(role("n2", Role::Worker).check_swarm(&swarm).is_ok());
+        swarm.nodes.truncate(1);
+        let refused = fails(role("n1", Role::Worker).check_swarm(&swarm));
+        assert!(refused.contains("the only manager"), "{refused}");
+    }
+
+    #[test]
+    fn a_lost_node_is_deleted_and_one_that_is_up_is_not() {
+        let lost = |name: &str| DeleteSwarmNode {
+            target: target(name),
+            lost: true,
+        };
+        let mut swarm = three_managers();
+        assert!(fails(lost("n2").check_swarm(&swarm)).contains("n2 is up"));
+        swarm.nodes[1].state = NodeState::Down;
+        swarm.nodes[1].reachability = "unreachable".into();
+        assert_eq!(
+            changes(lost("n2").check_swarm(&swarm)),
+            ["- n2 from the swarm's list of nodes (what only this node held is lost to the fleet)"]
+        );
+        assert_eq!(
+            changes(lost("n9").check_swarm(&swarm)),
+            ["= the swarm does not list n9"]
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::availability::NodeTarget;
 use crate::OpsError;
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, NodeState};
+use matou_model::{Availability, NodeState, Swarm};
 
 /// Label of the node in the swarm: the availability to restore. It outlives the console, so that a
 /// job that was cut off is ended in order by running it again.
@@ -41,15 +41,10 @@ pub(super) struct RebootNode {
 /// Brings the packages up to date.
 pub(super) struct UpgradePackages;
 
-#[async_trait]
-impl Step for DrainForNow {
-    fn name(&self) -> String {
-        "drain".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let node = self.target.find_node(&swarm)?;
+impl DrainForNow {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let node = self.target.find_node(swarm)?;
         let name = &self.target.name;
         if node.availability != Availability::Active {
             let now = node.availability.as_str();
@@ -71,6 +66,17 @@ impl Step for DrainForNow {
             "drain",
         )]))
     }
+}
+
+#[async_trait]
+impl Step for DrainForNow {
+    fn name(&self) -> String {
+        "drain".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
+    }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let id = self.target.find_node(&cx.query_swarm().await?)?.id.clone();
@@ -86,19 +92,10 @@ impl Step for DrainForNow {
     }
 }
 
-#[async_trait]
-impl Step for RestoreAvailability {
-    fn name(&self) -> String {
-        "give back".into()
-    }
-
-    fn timeout(&self) -> Duration {
-        BOOT_TIMEOUT + SPARE_TIME
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let node = self.target.find_node(&swarm)?;
+impl RestoreAvailability {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let node = self.target.find_node(swarm)?;
         Ok(match node.labels.contains_key(AVAILABILITY_LABEL) {
             true => Check::Change(vec![Change::modify(
                 format!("availability of {}", self.target.name),
@@ -115,6 +112,21 @@ impl Step for RestoreAvailability {
                 node.availability.as_str()
             ))]),
         })
+    }
+}
+
+#[async_trait]
+impl Step for RestoreAvailability {
+    fn name(&self) -> String {
+        "give back".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        BOOT_TIMEOUT + SPARE_TIME
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -338,5 +350,48 @@ mod tests {
             ]
         );
         assert!(is_disturbing_package("docker-ce-cli") && !is_disturbing_package("curl"));
+    }
+
+    #[test]
+    fn a_node_is_drained_for_a_reboot_and_given_back_as_it_was() {
+        use crate::swarm_fixture::{changes, node, swarm};
+        use matou_model::Role;
+        let target = NodeTarget {
+            name: "n1".into(),
+            swarm_id: None,
+        };
+        let drain = DrainForNow {
+            target: target.clone(),
+        };
+        let back = RestoreAvailability { target };
+        let mut swarm = swarm([node("n1", Role::Manager), node("n2", Role::Worker)], []);
+        let both = |swarm: &Swarm| {
+            let lines = [drain.check_swarm(swarm), back.check_swarm(swarm)].map(changes);
+            lines.concat()
+        };
+        assert_eq!(
+            both(&swarm),
+            [
+                "~ availability of n1, for the time being: active → drain",
+                "= n1 takes tasks afterwards"
+            ]
+        );
+        // As the first step, or a job that was cut off, leaves it.
+        swarm.nodes[0].availability = Availability::Drain;
+        let label = (AVAILABILITY_LABEL.to_owned(), "active".to_owned());
+        swarm.nodes[0].labels.extend([label]);
+        assert_eq!(
+            both(&swarm),
+            ["= n1 is on drain", "~ availability of n1: drain → active"]
+        );
+        // It was drained by somebody: it stays so.
+        swarm.nodes[0].labels.clear();
+        assert_eq!(
+            both(&swarm),
+            ["= n1 is on drain", "= n1 stays on drain, as it was"]
+        );
+        swarm.nodes[0].availability = Availability::Active;
+        swarm.nodes.truncate(1);
+        assert!(both(&swarm)[0].contains("no other node is active"));
     }
 }

@@ -80,15 +80,10 @@ struct ScaleService {
     replicas: u64,
 }
 
-#[async_trait]
-impl Step for ScaleService {
-    fn name(&self) -> String {
-        "replicas".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let service = find_named_service(&swarm, &self.service)?;
+impl ScaleService {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let service = find_named_service(swarm, &self.service)?;
         match service.mode {
             ServiceMode::Replicated(now) if now == self.replicas => {
                 Ok(Check::Done(vec![Change::same(format!(
@@ -112,6 +107,17 @@ impl Step for ScaleService {
                 service.name
             ))),
         }
+    }
+}
+
+#[async_trait]
+impl Step for ScaleService {
+    fn name(&self) -> String {
+        "replicas".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -169,15 +175,10 @@ struct RestartService {
     service: String,
 }
 
-#[async_trait]
-impl Step for RestartService {
-    fn name(&self) -> String {
-        "restart".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let service = find_named_service(&swarm, &self.service)?;
+impl RestartService {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
+        let service = find_named_service(swarm, &self.service)?;
         let change = Change::modify(
             format!("tasks of {}", service.name),
             format!("{} running", service.running),
@@ -188,6 +189,17 @@ impl Step for RestartService {
                 .with_warning("it does not answer meanwhile, unless it is updated start-first"),
             _ => change,
         }]))
+    }
+}
+
+#[async_trait]
+impl Step for RestartService {
+    fn name(&self) -> String {
+        "restart".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.check_swarm(&cx.query_swarm().await?)
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -200,5 +212,60 @@ impl Step for RestartService {
     /// Has nothing to check: the next step waits for the new tasks.
     async fn verify(&self, _cx: &StepContext) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm_fixture::{changes, fails, service, swarm};
+
+    fn scale(name: &str, replicas: u64) -> ScaleService {
+        ScaleService {
+            service: name.into(),
+            replicas,
+        }
+    }
+
+    #[test]
+    fn scaling_says_what_it_changes_and_what_stops() {
+        let mut edge = service("traefik", 3, 3);
+        edge.mode = ServiceMode::Global;
+        let swarm = swarm([], [service("blog_web", 2, 2), edge]);
+        assert_eq!(
+            changes(scale("blog_web", 2).check_swarm(&swarm)),
+            ["= 2 replicas of blog_web"]
+        );
+        assert_eq!(
+            changes(scale("blog_web", 3).check_swarm(&swarm)),
+            ["~ replicas of blog_web: 2 → 3"]
+        );
+        assert_eq!(
+            changes(scale("blog_web", 0).check_swarm(&swarm)),
+            ["~ replicas of blog_web: 2 → 0 (the service stops answering)"]
+        );
+        assert!(fails(scale("traefik", 1).check_swarm(&swarm)).contains("is not a replicated"));
+        assert_eq!(
+            fails(scale("blog_wbe", 1).check_swarm(&swarm)),
+            "there is no service \"blog_wbe\"; did you mean \"blog_web\"?"
+        );
+    }
+
+    #[test]
+    fn restarting_one_task_warns_of_a_gap() {
+        let swarm = swarm([], [service("blog_web", 1, 1), service("blog_db", 2, 1)]);
+        let restart = |name: &str| RestartService {
+            service: name.into(),
+        };
+        assert_eq!(
+            changes(restart("blog_web").check_swarm(&swarm)),
+            [
+                "~ tasks of blog_web: 1 running → replaced by new ones (it does not answer meanwhile, unless it is updated start-first)"
+            ]
+        );
+        assert_eq!(
+            changes(restart("blog_db").check_swarm(&swarm)),
+            ["~ tasks of blog_db: 1 running → replaced by new ones"]
+        );
     }
 }

@@ -60,6 +60,36 @@ pub(super) struct WaitForTasks {
     pub patience: Duration,
 }
 
+impl WaitForTasks {
+    /// Compares it with one reading of the swarm.
+    fn check_swarm(&self, swarm: &Swarm) -> Check {
+        let services = self.awaited.find_services(swarm);
+        if services.is_empty() {
+            return Check::Unknown("the services are not there yet".into());
+        }
+        let lines = |done: bool| {
+            services
+                .iter()
+                .filter(|s| is_service_up(s, swarm) == done)
+                .map(|s| match done {
+                    true => Change::same(format!("{}: {} running", s.name, s.running)),
+                    false => Change::modify(
+                        format!("{} tasks running", s.name),
+                        count_current_tasks(s, swarm).to_string(),
+                        s.wanted.to_string(),
+                    ),
+                })
+                .collect::<Vec<_>>()
+        };
+        let waiting = lines(false);
+        if waiting.is_empty() {
+            Check::Done(lines(true))
+        } else {
+            Check::Change(waiting)
+        }
+    }
+}
+
 #[async_trait]
 impl Step for WaitForTasks {
     fn name(&self) -> String {
@@ -71,31 +101,7 @@ impl Step for WaitForTasks {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let services = self.awaited.find_services(&swarm);
-        if services.is_empty() {
-            return Ok(Check::Unknown("the services are not there yet".into()));
-        }
-        let lines = |done: bool| {
-            services
-                .iter()
-                .filter(|s| is_service_up(s, &swarm) == done)
-                .map(|s| match done {
-                    true => Change::same(format!("{}: {} running", s.name, s.running)),
-                    false => Change::modify(
-                        format!("{} tasks running", s.name),
-                        count_current_tasks(s, &swarm).to_string(),
-                        s.wanted.to_string(),
-                    ),
-                })
-                .collect::<Vec<_>>()
-        };
-        let waiting = lines(false);
-        Ok(if waiting.is_empty() {
-            Check::Done(lines(true))
-        } else {
-            Check::Change(waiting)
-        })
+        Ok(self.check_swarm(&cx.query_swarm().await?))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -370,4 +376,93 @@ fn newest_task_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) ->
                 describe_task_node(t, swarm)
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm_fixture::{changes, node, service, swarm, task};
+    use matou_model::Role;
+
+    /// `blog_web` with one task that runs on `n1`.
+    fn blog() -> Swarm {
+        let mut swarm = swarm([node("n1", Role::Manager)], [service("blog_web", 1, 1)]);
+        swarm.tasks = vec![task("blog_web", 1, "n1", TaskState::Running)];
+        swarm
+    }
+
+    fn waiting(swarm: &Swarm) -> Vec<String> {
+        let step = WaitForTasks {
+            awaited: AwaitedServices::Stack("blog".into()),
+            patience: Duration::from_secs(1),
+        };
+        changes(Ok(step.check_swarm(swarm)))
+    }
+
+    fn hopeless(swarm: &Swarm, waited: u64) -> Option<String> {
+        let waited = Duration::from_secs(waited);
+        let judged = fail_if_hopeless(&swarm.services[0], swarm, &HashSet::new(), waited);
+        judged.err().map(|e| e.to_string())
+    }
+
+    #[test]
+    fn tasks_of_before_the_change_do_not_count() {
+        let mut swarm = blog();
+        assert_eq!(waiting(&swarm), ["= blog_web: 1 running"]);
+        swarm.tasks[0].outdated = true;
+        assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 0 → 1"]);
+        // Once the engine has begun, its own word counts.
+        swarm.services[0].update = Some(("updating".into(), String::new()));
+        assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 1 → 1"]);
+        swarm.services[0].update = Some(("completed".into(), String::new()));
+        assert_eq!(waiting(&swarm), ["= blog_web: 1 running"]);
+        swarm.services.clear();
+        assert_eq!(waiting(&swarm), ["? the services are not there yet"]);
+    }
+
+    #[test]
+    fn a_global_service_that_no_node_fits_is_not_up() {
+        let mut swarm = blog();
+        swarm.services[0].mode = ServiceMode::Global;
+        (swarm.services[0].wanted, swarm.services[0].running) = (0, 0);
+        swarm.tasks.clear();
+        assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 0 → 0"]);
+    }
+
+    #[test]
+    fn waiting_ends_when_it_is_of_no_use() {
+        let mut swarm = blog();
+        assert_eq!(hopeless(&swarm, 1000), None);
+        swarm.services[0].running = 0;
+        let failed = |slot| Task {
+            error: "task: non-zero exit (7)".into(),
+            desired: TaskState::Shutdown,
+            ..task("blog_web", slot, "n1", TaskState::Failed)
+        };
+        swarm.tasks = vec![failed(1), failed(2)];
+        assert_eq!(hopeless(&swarm, 1000), None);
+        swarm.tasks.push(failed(3));
+        let said = hopeless(&swarm, 1).unwrap();
+        assert!(said.contains("3 tasks failed") && said.contains("non-zero exit (7)"));
+        // What had failed before is not this job's.
+        let old = swarm.tasks.iter().map(|t| t.id.clone()).collect();
+        let judged = fail_if_hopeless(&swarm.services[0], &swarm, &old, Duration::ZERO);
+        assert!(judged.is_ok());
+    }
+
+    #[test]
+    fn a_paused_node_and_one_that_fits_nowhere_are_told() {
+        let mut swarm = blog();
+        swarm.tasks[0].outdated = true;
+        assert_eq!(hopeless(&swarm, 29), None);
+        assert!(hopeless(&swarm, 31).unwrap().contains("no leader"));
+        swarm.nodes[0].availability = Availability::Pause;
+        assert!(hopeless(&swarm, 31).unwrap().contains("n1 is paused"));
+        swarm.tasks = vec![Task {
+            error: "no suitable node (insufficient resources on 1 node)".into(),
+            ..task("blog_web", 1, "", TaskState::Pending)
+        }];
+        assert_eq!(hopeless(&swarm, 19), None);
+        assert!(hopeless(&swarm, 21).unwrap().contains("no suitable node"));
+    }
 }
