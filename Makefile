@@ -45,7 +45,7 @@ test: setup lint
 # that is lost and recovered. With
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
-	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test recover_vm -- --ignored --nocapture
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
 
 # What takes minutes on fleets of its own, some twenty in all: whole descriptions of services beside
 # docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at

@@ -709,7 +709,7 @@ fn a_swap_file_is_made_once_and_never_fills_the_disk() {
 
 #[test]
 fn a_swap_file_is_removed_wherever_that_was_interrupted() {
-    let scripts = ["provision/scripts/remove_swap.sh"];
+    let scripts = [LIB, "provision/scripts/remove_swap.sh"];
     let off = ["swapoff /swapfile"];
     let case = |name, there, code, changes| Case {
         name,

@@ -12,4 +12,5 @@ cat >"$tmp"
 chmod "$2" "$tmp"
 sync "$tmp"
 mv -f "$tmp" "$1"
+sync "$(dirname "$1")"
 trap - EXIT

@@ -10,4 +10,4 @@ f=$home/.ssh/authorized_keys
 cp -p "$f" "$f.matou"
 grep -v ' matou@[^ ]*$' "$f" >"$f.matou" || [ $? = 1 ] || { echo "$f.matou can't be written" >&2; exit 1; }
 for line in "$@"; do printf '%s\n' "$line" >>"$f.matou"; done
-mv -f "$f.matou" "$f"
+sync "$f.matou"; mv -f "$f.matou" "$f"; sync "${f%/*}"

@@ -9,6 +9,6 @@ got=$(sha256sum "$t" | cut -d' ' -f1)
 [ "$got" = "$2" ] || { echo "what came from $1 has the SHA-256 $got instead of $2: it is thrown away" >&2; exit 1; }
 case $1 in *.bz2) bunzip2 <"$t" >"$t.out";; *) cp "$t" "$t.out";; esac
 install -D -m 755 "$t.out" "$3.new"
-mv -f "$3.new" "$3"
+sync "$3.new"; mv -f "$3.new" "$3"; sync "${3%/*}"
 mkdir -p /var/lib/matou
 echo "$2" >"/var/lib/matou/$(basename "$3").sha256"

@@ -6,5 +6,5 @@ set -e
 cat >"$1.new"
 got=$(sha256sum "$1.new" | cut -d' ' -f1)
 [ "$got" = "$2" ] || { rm -f "$1.new"; echo "the program arrived damaged" >&2; exit 1; }
-chmod 755 "$1.new"; mv -f "$1.new" "$1"
+chmod 755 "$1.new"; sync "$1.new"; mv -f "$1.new" "$1"; sync "${1%/*}"
 mkdir -p /var/lib/matou; echo "$2" >"$3"

@@ -10,6 +10,6 @@ nft list table inet matou | sha256sum | cut -d' ' -f1 >"$2.new"
 systemctl daemon-reload
 systemctl enable --quiet matou-firewall.service
 for_good "$1.new" "$1"
-mv "$2.new" "$2"
+place "$2.new" "$2"
 rm -f "$1.before" /run/matou/firewall.was
 systemctl start matou-firewall.service || :

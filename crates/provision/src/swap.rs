@@ -98,7 +98,8 @@ impl Concern for SwapConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         match at.config().provision.swap {
             0 => {
-                run.run_script("remove the swap file", REMOVE, [""; 0])
+                let script = format!("{TENTATIVE_FILE_FUNCTIONS}{REMOVE}");
+                run.run_script("remove the swap file", &script, [""; 0])
                     .await
             }
             size => {
