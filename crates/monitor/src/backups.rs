@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::rules::{AlertKind, AlertSeverity, Finding};
+use super::rules::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_base::text::format_seconds;
 use matou_model::{Backups, Fleet, Snapshot};
 
@@ -70,8 +70,8 @@ pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Ve
                 what: age.app.clone(),
                 why,
                 since: None,
-                row: format!("app/{}", age.app),
-                cure: "backups",
+                target: AlertTarget::App(age.app.clone()),
+                remedy: Remedy::Backups,
                 near: false,
             })
         })
@@ -102,22 +102,22 @@ pub(super) fn find_future_snapshots(fleet: &Fleet) -> Vec<Finding> {
                 latest.short_id(),
             ),
             since: None,
-            row: format!("saved/{name}"),
-            cure: "backups",
+            target: AlertTarget::Snapshots(name.to_owned()),
+            remedy: Remedy::Backups,
             near: false,
         })
     };
     of.into_iter().filter_map(finding).collect()
 }
 
-/// Makes a finding about backups; `row` is what the console goes to, `cure` its action.
+/// Makes a finding about backups.
 fn backup_finding(
     key: String,
     what: &str,
     why: String,
     since: Option<Timestamp>,
-    row: String,
-    cure: &'static str,
+    target: AlertTarget,
+    remedy: Remedy,
 ) -> Finding {
     Finding {
         key: format!("backup/{key}"),
@@ -126,8 +126,8 @@ fn backup_finding(
         what: what.to_owned(),
         why,
         since,
-        row,
-        cure,
+        target,
+        remedy,
         near: false,
     }
 }
@@ -136,8 +136,11 @@ fn backup_finding(
 fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(schedule) = &backups.schedule {
-        let first = backups.repositories.first().map_or("main", |r| &r.name);
-        let row = format!("repository/{first}");
+        let first = backups
+            .repositories
+            .first()
+            .map_or("main", |r| r.name.as_str());
+        let target = AlertTarget::Repository(first.to_owned());
         if let Some(at) = schedule.missed {
             let why = "the nightly run was missed".to_owned();
             let key = "schedule/missed".to_owned();
@@ -146,8 +149,8 @@ fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
                 "backup",
                 why,
                 Some(at),
-                row.clone(),
-                "backup-all",
+                target.clone(),
+                Remedy::BackupAll,
             ));
         }
         if let Some(why) = &schedule.failed {
@@ -157,8 +160,8 @@ fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
                 "backup",
                 why.clone(),
                 schedule.last,
-                row,
-                "backup-all",
+                target,
+                Remedy::BackupAll,
             ));
         }
     }
@@ -171,7 +174,8 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
     let mut found = Vec::new();
     for repository in &backups.repositories {
         let name = &repository.name;
-        let (what, row) = (format!("repository {name}"), format!("repository/{name}"));
+        let what = format!("repository {name}");
+        let target = AlertTarget::Repository(name.clone());
         if let Some(problem) = &repository.problem {
             let key = format!("{name}/problem");
             found.push(backup_finding(
@@ -179,8 +183,8 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
                 &what,
                 problem.clone(),
                 None,
-                row.clone(),
-                "backups",
+                target.clone(),
+                Remedy::Backups,
             ));
         }
         if let Some((at, Err(why))) = &repository.check {
@@ -190,38 +194,37 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
                 &what,
                 why.to_string(),
                 Some(*at),
-                row,
-                "backups",
+                target,
+                Remedy::Backups,
             ));
         }
     }
     for restore in backups.restores.iter().filter(|r| r.interrupted) {
         let app = &restore.app;
         let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
-        let (key, row) = (format!("{app}/restore"), format!("saved/{app}"));
+        let key = format!("{app}/restore");
+        let target = AlertTarget::Snapshots(app.clone());
         found.push(backup_finding(
             key,
             app,
             why,
             Some(restore.at),
-            row,
-            "restore-undo",
+            target,
+            Remedy::RestoreUndo,
         ));
     }
     for proof in backups.proofs.values() {
         if let Some(problem) = &proof.problem {
             let why = format!("its snapshot is no proof: {problem}");
-            let (key, row) = (
-                format!("{}/proof", proof.app),
-                format!("saved/{}", proof.app),
-            );
+            let key = format!("{}/proof", proof.app);
+            let target = AlertTarget::Snapshots(proof.app.clone());
             found.push(backup_finding(
                 key,
                 &proof.app,
                 why,
                 Some(proof.at),
-                row,
-                "verify",
+                target,
+                Remedy::Verify,
             ));
         }
     }

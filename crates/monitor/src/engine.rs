@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::ledger::{AlertLedger, SeenAlert, Silence};
-use super::rules::{AlertKind, AlertSeverity, Finding};
+use super::rules::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 
 /// How often a lasting alert is written down again, seconds.
 const REWRITE_SECONDS: i64 = 600;
@@ -24,11 +24,12 @@ pub struct Alert {
     pub why: String,
     /// Since when; `None` where it was so before anything was read.
     pub since: Option<Timestamp>,
-    /// Key of the row that shows more, as in the panes.
+    /// What it is about.
     #[serde(skip)]
-    pub row: String,
-    /// The action of the console that leads to the cure, as in `[keys]`.
-    pub cure: &'static str,
+    pub target: AlertTarget,
+    /// What leads to the cure.
+    #[serde(rename = "cure")]
+    pub remedy: Remedy,
     /// Set while the operator ignores the alert.
     pub silence: Option<Silence>,
 }
@@ -233,8 +234,8 @@ fn alert_from_state(state: &FindingState, ledger: &AlertLedger, now: Timestamp) 
         what: finding.what.clone(),
         why: finding.why.clone(),
         since: (state.first > Timestamp::UNIX_EPOCH).then_some(state.first),
-        row: finding.row.clone(),
-        cure: finding.cure,
+        target: finding.target.clone(),
+        remedy: finding.remedy,
         silence: ledger.active_silence(&finding.key, now),
     }
 }
@@ -255,8 +256,8 @@ mod tests {
             what: "n1".into(),
             why: "it is so".into(),
             since: None,
-            row: String::new(),
-            cure: "shell",
+            target: AlertTarget::Fleet,
+            remedy: Remedy::Shell,
             near,
         }
     }

@@ -56,7 +56,7 @@ pub fn render_backup_metrics(ages: &[BackupAge]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AlertKind;
+    use crate::{AlertKind, AlertTarget, Remedy};
 
     #[test]
     fn hostile_text_stays_inside_its_label() {
@@ -67,8 +67,8 @@ mod tests {
             what: "a\"} 1\nb".into(),
             why: "c\\".into(),
             since: None,
-            row: String::new(),
-            cure: "logs",
+            target: AlertTarget::Fleet,
+            remedy: Remedy::Logs,
             silence: None,
         };
         let text = render_alert_metrics(&[alert], Timestamp::UNIX_EPOCH);

@@ -35,8 +35,8 @@ pub use prometheus::{
     render_monitoring_files as generate,
 };
 pub use rules::{
-    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, Finding, disk_trend_key,
-    evaluate_rules,
+    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
+    disk_trend_key, evaluate_rules,
 };
 pub use store::{HistoryRecorder, MonitorStore};
 pub use trend::{DiskTrend, DiskTrends};

@@ -11,6 +11,7 @@ use super::overlays::{
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
+use matou_monitor::AlertTarget;
 use matou_ops::{Request, ShellTarget};
 use matou_provision::ProvisionOptions;
 
@@ -539,21 +540,24 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
 }
 
 impl App {
-    /// Selects a row by its key, in whatever pane it is.
-    pub(super) fn go_to_row(&mut self, key: &str) {
-        let pane = match key.split('/').next() {
-            Some("node") => Pane::Nodes,
-            Some("service" | "app" | "task") => Pane::Services,
-            Some("volume") => Pane::Volumes,
-            Some("certificate") => Pane::Certificates,
-            Some("repository" | "saved" | "snapshot") => Pane::Backups,
-            _ => return,
+    /// Goes to the row that shows what an alert is about, where there is one.
+    pub(super) fn go_to_target(&mut self, target: &AlertTarget) {
+        let (pane, key) = match target {
+            AlertTarget::Fleet => return,
+            AlertTarget::Node(name) => (Pane::Nodes, format!("node/{name}")),
+            AlertTarget::App(name) => (Pane::Services, format!("app/{name}")),
+            AlertTarget::Service(id) => (Pane::Services, format!("service/{id}")),
+            AlertTarget::Certificate(domain) => {
+                (Pane::Certificates, format!("certificate/{domain}"))
+            }
+            AlertTarget::Repository(name) => (Pane::Backups, format!("repository/{name}")),
+            AlertTarget::Snapshots(app) => (Pane::Backups, format!("saved/{app}")),
         };
         focus_pane(self, pane);
         self.focused_list_mut().filter.reset();
-        if let Some(id) = key.strip_prefix("service/") {
+        if let AlertTarget::Service(id) = target {
             let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-            if let Some(service) = services.iter().find(|s| s.id == id) {
+            if let Some(service) = services.iter().find(|s| s.id == *id) {
                 let app = service.stack.as_ref().unwrap_or(&service.name);
                 let app = format!("app/{app}");
                 if !self.opened.contains(&app) {

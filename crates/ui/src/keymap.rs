@@ -608,11 +608,6 @@ pub const KEY_TABLE: &[KeyBinding] = &[
     ),
 ];
 
-/// Finds an action by its name in `[keys]`.
-pub(super) fn find_action(name: &str) -> Option<Action> {
-    KEY_TABLE.iter().find(|b| b.name == name).map(|b| b.action)
-}
-
 /// A key with its modifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyChord {

@@ -226,9 +226,9 @@ fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
         if let Some(first) = news.began.first() {
             effects.extend(alarm_effect(app, first, news.began.len()));
         }
-        // An alert of Alertmanager may have given way to the console's own about the same row.
+        // An alert of Alertmanager may have given way to the console's own about the same thing.
         let still = |over: &Alert| {
-            over.kind == AlertKind::Told && app.alerts.iter().any(|a| a.row == over.row)
+            over.kind == AlertKind::Told && app.alerts.iter().any(|a| a.target == over.target)
         };
         let mut ended = news.ended.iter();
         let told = ended.find(|a| a.silence.is_none() && !still(a));

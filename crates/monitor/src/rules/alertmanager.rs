@@ -1,6 +1,8 @@
 //! Alerts of Alertmanager.
 
-use super::{ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, Finding};
+use super::{
+    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
+};
 
 /// Adds Alertmanager's alerts, but for those that our own rules found already.
 pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
@@ -13,8 +15,8 @@ pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Fin
             what: "alertmanager".into(),
             why: reason.to_owned(),
             since: told.read_at(),
-            row: String::new(),
-            cure: "services",
+            target: AlertTarget::Fleet,
+            remedy: Remedy::Services,
             near: false,
         });
     }
@@ -22,14 +24,14 @@ pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Fin
     for alert in told.value().into_iter().flatten() {
         let name = alert.label("alertname");
         let (app, node) = (alert.label("app"), alert.label("instance"));
-        let row = match (app, node) {
-            ("", "") => String::new(),
-            ("", node) => format!("node/{node}"),
-            (app, _) => format!("app/{app}"),
+        let target = match (app, node) {
+            ("", "") => AlertTarget::Fleet,
+            ("", node) => AlertTarget::Node(node.to_owned()),
+            (app, _) => AlertTarget::App(app.to_owned()),
         };
         let same = |kinds: &[AlertKind]| {
             let mut own = found[..own].iter();
-            own.any(|f| !f.near && kinds.contains(&f.kind) && f.row == row)
+            own.any(|f| !f.near && kinds.contains(&f.kind) && f.target == target)
         };
         let known = match name {
             // The first is always on, the second is what `matou check` found.
@@ -64,10 +66,10 @@ pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Fin
                 .to_owned(),
             why,
             since: alert.since,
-            row,
-            cure: match app {
-                "" => "shell",
-                _ => "logs",
+            target,
+            remedy: match app {
+                "" => Remedy::Shell,
+                _ => Remedy::Logs,
             },
             near: told.is_stale(),
         });

@@ -1,6 +1,6 @@
 //! Applications that do not answer, and certificates that end.
 
-use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
+use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_model::CertificateState;
 
 pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
@@ -13,8 +13,8 @@ pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Findi
             what: "edge".into(),
             why: reason.to_owned(),
             since: probes.read_at(),
-            row: String::new(),
-            cure: "deploy",
+            target: AlertTarget::Fleet,
+            remedy: Remedy::Deploy,
             near: false,
         });
         // What the applications answer is not known then.
@@ -30,8 +30,8 @@ pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Findi
             what: probe.app.clone(),
             why,
             since: None,
-            row: format!("app/{}", probe.app),
-            cure: "logs",
+            target: AlertTarget::App(probe.app.clone()),
+            remedy: Remedy::Logs,
             near: probes.is_stale(),
         });
     }
@@ -54,8 +54,8 @@ pub(super) fn add_certificate_findings(inputs: AlertInputs<'_>, found: &mut Vec<
             what: certificate.domain.clone(),
             why: format!("certificate: {problem}"),
             since: None,
-            row: format!("certificate/{}", certificate.domain),
-            cure: "certificates",
+            target: AlertTarget::Certificate(certificate.domain.clone()),
+            remedy: Remedy::Certificates,
             near: certificates.is_stale(),
         });
     }

@@ -3,6 +3,7 @@
 mod alertmanager;
 mod edge;
 mod nodes;
+mod remedy;
 mod services;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use matou_config::AlertsConfig;
 use matou_model::{Fleet, Task, TaskState};
 
 pub use nodes::disk_trend_key;
+pub use remedy::{AlertTarget, Remedy};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,10 +107,10 @@ pub struct Finding {
     pub why: String,
     /// When it began, where that is known.
     pub since: Option<Timestamp>,
-    /// Key of the row that shows more, as in the panes.
-    pub row: String,
-    /// The action that leads to the cure, as in `[keys]`.
-    pub cure: &'static str,
+    /// What it is about.
+    pub target: AlertTarget,
+    /// What leads to the cure.
+    pub remedy: Remedy,
     /// Not bad enough to begin an alert, too bad to end one.
     pub near: bool,
 }
@@ -183,8 +185,8 @@ fn add_swarm_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
                     .read_at()
                     .unwrap_or(Timestamp::UNIX_EPOCH),
             ),
-            row: String::new(),
-            cure: "provision-all",
+            target: AlertTarget::Fleet,
+            remedy: Remedy::ProvisionAll,
             near: false,
         });
     }
@@ -205,8 +207,8 @@ fn add_drift_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
         what: "drift".into(),
         why,
         since: None,
-        row: format!("node/{first}"),
-        cure: "provision-all",
+        target: AlertTarget::Node(first.clone()),
+        remedy: Remedy::ProvisionAll,
         near: false,
     });
 }

@@ -1,6 +1,6 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
-use super::{AlertInputs, AlertKind, AlertSeverity, Finding};
+use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_model::{Disk, Metrics, Node, NodeLink, NodeState, Role, Swarm};
 
 /// A load must fall this many percent below its limit to be no longer high, so that an alert does
@@ -15,8 +15,8 @@ pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mu
         what: node.name.clone(),
         why,
         since: None,
-        row: format!("node/{}", node.name),
-        cure: "shell",
+        target: AlertTarget::Node(node.name.clone()),
+        remedy: Remedy::Shell,
         near: false,
     };
     if let NodeLink::Down { reason, since } = &node.link
@@ -24,7 +24,7 @@ pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mu
     {
         found.push(Finding {
             since: Some(*since),
-            cure: "node-menu",
+            remedy: Remedy::NodeMenu,
             ..base(
                 "link",
                 AlertKind::Unreachable,
@@ -49,7 +49,7 @@ pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mu
             message => format!("the swarm sees it {}: {message}", seen.state),
         };
         found.push(Finding {
-            cure: "node-menu",
+            remedy: Remedy::NodeMenu,
             ..base("swarm", AlertKind::NodeDown, AlertSeverity::Critical, why)
         });
     }
@@ -194,7 +194,7 @@ pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
         return;
     }
     let lost = managers().find(|n| n.reachability != "reachable");
-    let row = lost.or_else(|| managers().next());
+    let about = lost.or_else(|| managers().next());
     found.push(Finding {
         key: "swarm/quorum".into(),
         kind: AlertKind::Quorum,
@@ -202,8 +202,10 @@ pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
         what: "quorum".into(),
         why,
         since: None,
-        row: row.map_or_else(String::new, |n| format!("node/{}", n.hostname)),
-        cure: "node-menu",
+        target: about.map_or(AlertTarget::Fleet, |n| {
+            AlertTarget::Node(n.hostname.clone())
+        }),
+        remedy: Remedy::NodeMenu,
         near: false,
     });
 }

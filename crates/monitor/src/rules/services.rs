@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AlertKind, AlertSeverity, Finding};
+use super::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_model::{Service, Task, TaskState};
 
 /// Tasks that failed within this time count as a loop, seconds.
@@ -30,8 +30,8 @@ pub(super) fn add_service_findings(
         what: service.name.clone(),
         why,
         since,
-        row: format!("service/{}", service.id),
-        cure: "logs",
+        target: AlertTarget::Service(service.id.clone()),
+        remedy: Remedy::Logs,
         near: false,
     };
     let severity = match service.running {

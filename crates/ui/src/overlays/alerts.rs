@@ -8,14 +8,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{OverlayReply, draw_choices, draw_window, move_by_key};
-use crate::keymap::{Action, find_action};
+use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
-use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, Silence};
+use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, Remedy, Silence};
 
 /// For how long an alert can be silenced: key, hours, text.
 const SILENCE_TIMES: [(char, i64, &str); 4] = [
@@ -43,10 +43,10 @@ impl AlertsOverlay {
         let selected = app.alerts.get(self.at).cloned();
         // The key of the remedy selects the row of the alert and runs the remedy.
         if let Some(alert) = &selected
-            && let Some(action) = remedy_action(alert)
+            && let action = remedy_action(alert.remedy)
             && app.keymap.find_action(key) == Some(action)
         {
-            app.go_to_row(&alert.row);
+            app.go_to_target(&alert.target);
             return OverlayReply {
                 action: Some(action),
                 ..OverlayReply::close()
@@ -56,7 +56,7 @@ impl AlertsOverlay {
             KeyCode::Esc | KeyCode::Char('q' | 'a') => OverlayReply::close(),
             KeyCode::Enter => {
                 if let Some(alert) = selected {
-                    app.go_to_row(&alert.row);
+                    app.go_to_target(&alert.target);
                 }
                 OverlayReply::close()
             }
@@ -168,9 +168,8 @@ impl AlertsOverlay {
             return lines;
         }
         let mut spans = Vec::new();
-        if let Some(action) = remedy_action(alert)
-            && let Some(key) = app.keymap.first_key(action)
-        {
+        let action = remedy_action(alert.remedy);
+        if let Some(key) = app.keymap.first_key(action) {
             spans.extend(pair(&key, remedy_word(action)));
         }
         if let Some(silence) = alert.silence {
@@ -183,8 +182,20 @@ impl AlertsOverlay {
     }
 }
 
-fn remedy_action(alert: &Alert) -> Option<Action> {
-    find_action(alert.cure)
+fn remedy_action(remedy: Remedy) -> Action {
+    match remedy {
+        Remedy::Shell => Action::Shell,
+        Remedy::Logs => Action::Logs,
+        Remedy::NodeMenu => Action::NodeMenu,
+        Remedy::Deploy => Action::Deploy,
+        Remedy::ProvisionAll => Action::ProvisionAll,
+        Remedy::Services => Action::Pane2,
+        Remedy::Certificates => Action::Pane4,
+        Remedy::Backups => Action::Pane5,
+        Remedy::BackupAll => Action::BackupAll,
+        Remedy::RestoreUndo => Action::RestoreUndo,
+        Remedy::Verify => Action::Verify,
+    }
 }
 
 /// Says what an action does as the remedy of an alert.
@@ -237,4 +248,33 @@ fn alert_line(app: &App, alert: &Alert) -> Line<'static> {
         Span::styled(format!("{} ", fit_to_width(&since, 7, "")), theme.dim()),
         Span::styled(theme.drawable_text(&why), text),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keymap::KEY_TABLE;
+
+    #[test]
+    fn a_remedy_is_written_as_its_action_is_named() {
+        let all = [
+            Remedy::Shell,
+            Remedy::Logs,
+            Remedy::NodeMenu,
+            Remedy::Deploy,
+            Remedy::ProvisionAll,
+            Remedy::Services,
+            Remedy::Certificates,
+            Remedy::Backups,
+            Remedy::BackupAll,
+            Remedy::RestoreUndo,
+            Remedy::Verify,
+        ];
+        for remedy in all {
+            let action = remedy_action(remedy);
+            let bound = KEY_TABLE.iter().find(|b| b.action == action).unwrap();
+            let written = serde_json::to_value(remedy).unwrap();
+            assert_eq!(written, bound.name, "{remedy:?}");
+        }
+    }
 }
