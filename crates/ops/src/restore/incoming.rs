@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::begin::OpenSwapLog;
+use super::plan::{find_app_file, plan_absent_app_swap, plan_staging};
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
-use super::volume_swap::{OpenSwapLog, VolumeSwap};
-use super::{find_app_file, plan_absent_app_swap, plan_staging};
+use super::volume_swap::VolumeSwap;
 use crate::FleetContext;
 use crate::OpsError;
 use matou_backup::RestorePhase;

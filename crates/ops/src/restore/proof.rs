@@ -15,9 +15,10 @@ use jiff::Timestamp;
 
 use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
+use super::plan::query_swarm_for_restore;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
-use super::{find_storage_node, query_swarm_for_restore, services};
+use super::{find_storage_node, services};
 use crate::FleetContext;
 use crate::OpsError;
 use crate::deploy::{self, DeployOptions};
@@ -69,7 +70,7 @@ pub(super) async fn proof_steps(
         if apps.is_empty() && !known.contains(app) {
             continue;
         }
-        super::check_name(app)?;
+        matou_stack::check_app_name(app)?;
         let source = RestoreSource::load_whole(cx, app, None).await?;
         let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout?;
@@ -78,7 +79,7 @@ pub(super) async fn proof_steps(
             .map(|v| (v.name.clone(), v.folder.clone()))
             .collect();
         let mounts = match &layout.file {
-            Some(file) => super::render_app_mounts(cx, app, file)?,
+            Some(file) => super::plan::render_app_mounts(cx, app, file)?,
             None => BTreeMap::new(),
         };
         let (parts, _) =
