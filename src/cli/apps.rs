@@ -14,7 +14,7 @@ use matou_base::text::InvalidInput;
 use matou_base::text::clean_line;
 use matou_ops::{FleetContext, Request, ServiceVersions};
 use matou_registry::VersionStep;
-use matou_stack::{AppFile, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
+use matou_stack::{AppFile, AppName, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
 
 /// Below the help of `matou erase`.
 pub(super) const ERASE_HELP: &str = "Nothing of it can be brought back: `matou export APP` first, when its owner wants the data.
@@ -72,7 +72,7 @@ pub enum SecretCommand {
 
 pub(super) async fn run_secrets_command(
     fleet: &FleetContext,
-    app: &str,
+    app: &AppName,
     what: Option<&SecretCommand>,
 ) -> Result<ExitCode> {
     match what {
@@ -91,7 +91,7 @@ pub(super) async fn run_secrets_command(
         }
         Some(SecretCommand::Rotate { name, options }) => {
             let request = Request::Redeploy {
-                app: app.to_owned(),
+                app: app.clone(),
                 variables: Default::default(),
                 switches: EdgeSettings::default(),
                 rotate: vec![name.clone()],
@@ -104,8 +104,8 @@ pub(super) async fn run_secrets_command(
 /// Builds the request that deploys `to` like `app`, with some variables changed.
 pub(super) fn build_clone_request(
     fleet: &FleetContext,
-    app: &str,
-    to: &str,
+    app: &AppName,
+    to: &AppName,
     variables: &[(String, String)],
 ) -> Result<Request> {
     let folder = fleet.config.folder();
@@ -123,7 +123,7 @@ pub(super) fn build_clone_request(
     all.extend(variables.iter().cloned());
     Ok(Request::Deploy {
         stack: file.stack,
-        app: to.to_owned(),
+        app: to.clone(),
         variables: all,
     })
 }
@@ -193,7 +193,7 @@ pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each 
 /// Carries out `matou update`: lists newer versions, or deploys one.
 pub(super) async fn run_update_command(
     fleet: &FleetContext,
-    app: &str,
+    app: &AppName,
     to: Option<&str>,
     service: Option<&str>,
     options: &job::JobOptions,
@@ -249,7 +249,7 @@ pub(super) async fn run_update_command(
         ));
     }
     let request = Request::Update {
-        app: app.to_owned(),
+        app: app.clone(),
         images,
     };
     job::run_request(fleet, request, options).await

@@ -17,6 +17,7 @@ use matou_base::text::{clean_line, format_age, format_ago, human_bytes};
 use matou_model::Role;
 use matou_ops as ops;
 use matou_ops::{CheckData, FleetContext, RepoWork, Request};
+use matou_stack::AppName;
 
 /// What is done with repositories.
 #[derive(Debug, Subcommand)]
@@ -250,7 +251,7 @@ fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Re
 /// Carries out `matou backup`: applications, or the whole night as the timer runs it.
 pub(super) async fn run_backup_command(
     fleet: &FleetContext,
-    apps: &[String],
+    apps: &[AppName],
     scheduled: bool,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {

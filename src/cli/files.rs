@@ -8,13 +8,13 @@ use super::Exit;
 use matou_base::outln;
 use matou_ops as ops;
 use matou_ops::{AppFilesState, FleetContext};
-use matou_stack::check_app_name;
+use matou_stack::AppName;
 
 /// Carries out `matou files`: lists what differs, or copies one application's files here. Ends with
 /// 1 when something differs.
 pub(super) async fn run_files_command(
     fleet: &FleetContext,
-    take: Option<&str>,
+    take: Option<&AppName>,
 ) -> Result<ExitCode> {
     let (there, here) = ops::load_fleet_files(fleet).await.map_err(|e| eyre!(e))?;
     let Some(app) = take else {
@@ -28,7 +28,6 @@ pub(super) async fn run_files_command(
             false => Exit::Done.into(),
         });
     };
-    check_app_name(app).map_err(|e| eyre!(e))?;
     let folder = fleet.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
     let said = there.take_app(app, &folder).map_err(|e| eyre!(e))?;

@@ -30,6 +30,7 @@ use matou_base::text::InvalidInput;
 use matou_config::Config;
 use matou_lab::LabCommand;
 use matou_ops::{FleetContext, Request};
+use matou_stack::AppName;
 
 pub use exit::Exit;
 
@@ -69,7 +70,7 @@ enum CliCommand {
         /// A stack of the catalogue, or the path of a compose file
         stack: String,
         /// Name of the application
-        app: String,
+        app: AppName,
         /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
@@ -80,7 +81,7 @@ enum CliCommand {
     Catalogue,
     /// Deploy an application again from its file in apps/, with other variables or switches
     Redeploy {
-        app: String,
+        app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
@@ -90,9 +91,9 @@ enum CliCommand {
     },
     /// Deploy another application like one that has a file in apps/; data is not copied
     Clone {
-        app: String,
+        app: AppName,
         /// Name of the new one
-        to: String,
+        to: AppName,
         /// What differs, its domain above all
         #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
@@ -102,7 +103,7 @@ enum CliCommand {
     /// List newer versions of an application's images, or go to one
     #[command(after_help = apps::UPDATE_HELP)]
     Update {
-        app: String,
+        app: AppName,
         /// The tag to go to, or the word newest: the newest of the same major version
         #[arg(long, value_name = "TAG|newest")]
         to: Option<String>,
@@ -114,7 +115,7 @@ enum CliCommand {
     },
     /// Move an application to a node, or to the nodes that have a label
     Place {
-        app: String,
+        app: AppName,
         /// Name of a node, LABEL=VALUE, or the word anywhere
         to: String,
         #[command(flatten)]
@@ -122,7 +123,7 @@ enum CliCommand {
     },
     /// Switch headers, password and limit of an application at the edge, without replacing its tasks
     Switch {
-        app: String,
+        app: AppName,
         #[command(flatten)]
         switches: apps::EdgeSettingsOptions,
         #[command(flatten)]
@@ -136,7 +137,7 @@ enum CliCommand {
     },
     /// Show, print or rotate the secrets of an application
     Secrets {
-        app: String,
+        app: AppName,
         #[command(subcommand)]
         what: Option<apps::SecretCommand>,
     },
@@ -151,7 +152,7 @@ enum CliCommand {
     /// Show what deploying a stack would change on what runs
     Diff {
         stack: String,
-        app: String,
+        app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
     },
@@ -165,13 +166,13 @@ enum CliCommand {
     /// Print the compose file of a stack as it would be deployed
     Render {
         stack: String,
-        app: String,
+        app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Remove an application; its volumes stay, unless they are named
     Remove {
-        app: String,
+        app: AppName,
         /// A volume that goes too, with all that it holds
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
@@ -180,7 +181,7 @@ enum CliCommand {
     },
     /// Write an application into one archive that another host can use: files, plain dumps, compose file
     Export {
-        app: String,
+        app: AppName,
         /// The archive [default: APP-DATE.tar in the current folder]
         #[arg(long, value_name = "FILE")]
         into: Option<String>,
@@ -196,7 +197,7 @@ enum CliCommand {
     /// Destroy an application: services, volumes, secrets, every snapshot in every repository; keep a record
     #[command(after_help = apps::ERASE_HELP)]
     Erase {
-        app: String,
+        app: AppName,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -204,7 +205,7 @@ enum CliCommand {
     Restore(restore::RestoreArgs),
     /// Prove that applications can be restored; all that have snapshots without names
     Verify {
-        apps: Vec<String>,
+        apps: Vec<AppName>,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -243,7 +244,7 @@ enum CliCommand {
     Backup {
         /// Names of applications
         #[arg(required_unless_present = "all", conflicts_with = "all")]
-        apps: Vec<String>,
+        apps: Vec<AppName>,
         /// All applications, and the fleet's own files
         #[arg(long)]
         all: bool,
@@ -257,7 +258,7 @@ enum CliCommand {
     Files {
         /// Bring this application's files here; what differs here is kept as FILE.before
         #[arg(long, value_name = "APP")]
-        take: Option<String>,
+        take: Option<AppName>,
     },
     /// Make, check, unlock, prune and copy repositories of backups
     Repo {
@@ -566,7 +567,7 @@ impl Cli {
                 options,
                 ..
             } => backup::run_backup_command(fleet, apps, *scheduled, options).await,
-            CliCommand::Files { take } => files::run_files_command(fleet, take.as_deref()).await,
+            CliCommand::Files { take } => files::run_files_command(fleet, take.as_ref()).await,
             CliCommand::Repo { what } => backup::run_repo_command(fleet, what).await,
             CliCommand::Snapshots { app, json } => {
                 backup::run_snapshots_command(fleet, app.as_deref(), *json).await
@@ -636,12 +637,12 @@ fn print_rendered_stack(
 async fn show_deploy_plan(
     fleet: &FleetContext,
     stack: &str,
-    app: &str,
+    app: &AppName,
     variables: &[(String, String)],
 ) -> Result<ExitCode> {
     let request = Request::Deploy {
         stack: stack.to_owned(),
-        app: app.to_owned(),
+        app: app.clone(),
         variables: variables.iter().cloned().collect(),
     };
     job::run_request(fleet, request, &job::JobOptions::dry_run()).await

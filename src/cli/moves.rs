@@ -9,11 +9,12 @@ use color_eyre::eyre::Result;
 use super::{job, recover};
 use matou_ops::{FleetContext, Request, recover::RecoveryFindings, relocate};
 use matou_recover::RecoveryKind;
+use matou_stack::AppName;
 
 #[derive(Debug, Args)]
 pub struct MoveArgs {
     /// Names of applications; all of them, and the servers provisioned first, without
-    apps: Vec<String>,
+    apps: Vec<AppName>,
     /// The config.toml of the other fleet
     #[arg(long, value_name = "FILE")]
     to: PathBuf,

@@ -7,6 +7,7 @@ use color_eyre::eyre::Result;
 
 use super::job;
 use matou_ops::{FleetContext, Request, RestoreDestination, RestoreScope};
+use matou_stack::AppName;
 
 /// What is restored, from where, and where to.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub struct RestoreArgs {
     after: Option<RestoreCommand>,
     /// The application
     #[arg(required_unless_present = "all")]
-    app: Option<String>,
+    app: Option<AppName>,
     /// With --as: variables of the new application, its domain above all
     #[arg(value_name = "NAME=VALUE", value_parser = super::parse_variable, requires = "name")]
     variables: Vec<(String, String)>,
@@ -34,7 +35,7 @@ pub struct RestoreArgs {
     into: Option<String>,
     /// As a new application of this name, beside the running one
     #[arg(long = "as", value_name = "NAME")]
-    name: Option<String>,
+    name: Option<AppName>,
     #[command(flatten)]
     options: job::JobOptions,
 }
@@ -43,13 +44,13 @@ pub struct RestoreArgs {
 enum RestoreCommand {
     /// Bring back what a restore replaced, or resolve one that was interrupted
     Undo {
-        app: String,
+        app: AppName,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Let go what a restore replaced, to free its room
     Forget {
-        app: String,
+        app: AppName,
         #[command(flatten)]
         options: job::JobOptions,
     },

@@ -8,7 +8,7 @@ use matou::stack::EdgeSettings;
 use matou::ui::fixture::NOW;
 use matou::ui::{Effect, Msg, update};
 
-use crate::{Console, asked, plan};
+use crate::{Console, app_name, asked, plan};
 
 #[test]
 fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
@@ -97,7 +97,7 @@ fn scaling_takes_a_number() {
 fn removing_needs_the_whole_name() {
     let mut c = Console::new();
     let (ticket, request) = asked(&c.press("2jx"));
-    assert_eq!(request, Request::remove("shop".into()));
+    assert_eq!(request, Request::remove(app_name("shop")));
     let plan = plan(Confirm::TypeName("shop".into()), "gone");
     c.take(Msg::Planned {
         ticket,
@@ -136,7 +136,7 @@ fn a_plan_that_can_not_be_applied_can_not_be_confirmed() {
 #[test]
 fn applications_are_deployed_again_and_services_taken_back() {
     let mut c = Console::new();
-    let again = Request::redeploy("shop".into());
+    let again = Request::redeploy(app_name("shop"));
     assert_eq!(asked(&c.press("2j:redeploy\n")).1, again);
     let mut c = Console::new();
     let service = "blog_web".to_owned();
@@ -187,14 +187,14 @@ fn newer_versions_are_listed_and_chosen() {
     let (_, request) = asked(&c.press("jjjj\n"));
     let image = "prestashop/prestashop:9.1".to_owned();
     let wanted = Request::Update {
-        app: "shop".into(),
+        app: app_name("shop"),
         images: [("web".to_owned(), image)].into(),
     };
     assert_eq!(request, wanted);
     // The first line deploys it again.
     let mut c = Console::new();
     c.press("2ju");
-    assert_eq!(asked(&c.press("\n")).1, Request::redeploy("shop".into()));
+    assert_eq!(asked(&c.press("\n")).1, Request::redeploy(app_name("shop")));
     // An answer that comes late goes nowhere.
     c.take(Msg::NewerVersions {
         ticket,
@@ -207,14 +207,14 @@ fn applications_are_placed_switched_and_certificates_renewed() {
     let mut c = Console::new();
     c.press("2:place\n");
     let place = |to: Option<&str>| Request::Place {
-        app: "blog".into(),
+        app: app_name("blog"),
         to: to.map(str::to_owned),
     };
     assert_eq!(asked(&c.press("worker-01\n")).1, place(Some("worker-01")));
     let mut c = Console::new();
     assert_eq!(asked(&c.press("2:place\nanywhere\n")).1, place(None));
     let to = |apps: &[&str]| Request::Move {
-        apps: apps.iter().map(|&a| a.to_owned()).collect(),
+        apps: apps.iter().copied().map(app_name).collect(),
         to: "/new/config.toml".into(),
     };
     let mut c = Console::new();
@@ -233,7 +233,7 @@ fn applications_are_placed_switched_and_certificates_renewed() {
         rate_limit: Some(50),
         ..EdgeSettings::default()
     };
-    let app = "blog".to_owned();
+    let app = app_name("blog");
     assert_eq!(request, Request::Switch { app, switches });
     let mut c = Console::new();
     let domain = "blog.example.org".to_owned();

@@ -9,7 +9,7 @@ use matou::ui::{App, Effect, Msg, update, view};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::{Console, asked};
+use crate::{Console, app_name, asked};
 
 #[test]
 fn restoring_goes_from_what_to_where_to_plan() {
@@ -25,7 +25,7 @@ fn restoring_goes_from_what_to_where_to_plan() {
     assert_eq!(
         request,
         Request::Restore {
-            app: "blog".into(),
+            app: app_name("blog"),
             snapshot: Some(newest.id.clone()),
             what: RestoreScope::App,
             to: RestoreDestination::Place,
@@ -44,7 +44,7 @@ fn restoring_goes_from_what_to_where_to_plan() {
     else {
         panic!("{request:?}");
     };
-    assert_eq!(app, "blog-restored");
+    assert_eq!(app.as_str(), "blog-restored");
     assert_eq!(variables["DOMAIN"], "blog2.example.org");
 }
 
@@ -134,7 +134,7 @@ fn what_was_read_of_a_snapshot_is_kept_and_an_old_answer_is_none() {
 fn backups_and_proofs_are_asked_for_by_key() {
     let mut c = Console::new();
     let (_, request) = asked(&c.press("5jb"));
-    let apps = vec!["blog".to_owned()];
+    let apps = vec![app_name("blog")];
     assert_eq!(request, Request::Backup { apps: apps.clone() });
     c.press("\u{1b}");
     let (_, request) = asked(&c.press("B"));

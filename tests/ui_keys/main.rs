@@ -11,11 +11,16 @@ use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::job::{Change, Check, Confirm, NodePlan, Plan, StagePlan, StepPlan};
 use matou::model::Fleet;
 use matou::ops::Request;
+use matou::stack::AppName;
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::Ticket;
 use matou::ui::{App, Effect, Msg, update, view};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+
+fn app_name(app: &str) -> AppName {
+    app.parse().expect("a name of an application")
+}
 
 struct Console(App);
 

@@ -11,7 +11,7 @@ use matou::ui::fixture::{self, NOW};
 use matou::ui::{Effect, Msg};
 use proptest::prelude::*;
 
-use crate::{Console, asked, plan};
+use crate::{Console, app_name, asked, plan};
 
 #[test]
 fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
@@ -30,7 +30,7 @@ fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     swarm.services.insert(0, new);
     let datum = Datum::Swarm(Ok(swarm));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
-    assert_eq!(asked(&c.press("x")).1, Request::remove("shop".into()));
+    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("shop")));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn leaving_asks_while_a_job_runs() {
     let mut c = Console::new();
     assert_eq!(c.press("q"), [Effect::Quit]);
     let id = JobId(1);
-    let request = Request::remove("x".into());
+    let request = Request::remove(app_name("x"));
     c.take(Msg::JobStarted { id, request });
     c.press("\u{1b}");
     assert_eq!(c.press("q"), []);

@@ -11,7 +11,7 @@ use matou_config::{Config, StorageDriver};
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::ConfinedFolders;
 use matou_model::Swarm;
-use matou_stack::{AppFile, BackupSpec, Catalogue, RenderTarget, is_app_name};
+use matou_stack::{AppFile, AppName, BackupSpec, Catalogue, RenderTarget, is_app_name};
 
 /// Name of the manifest in an application's dumps folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -95,11 +95,11 @@ pub struct ManifestDump {
 /// Lists the applications of a fleet: those with a file in apps/, and those that run and have
 /// volumes. Sorted. Names that can't be an application's are left out: [`list_odd_app_names`] has
 /// them.
-pub fn list_app_names(config: &Config, swarm: &Swarm) -> Vec<String> {
+pub fn list_app_names(config: &Config, swarm: &Swarm) -> Vec<AppName> {
     let mut names = config
         .folder()
         .map_or_else(Vec::new, |f| AppFile::list_names(&f));
-    names.extend(stacks_with_volumes(swarm).filter(|name| is_app_name(name)));
+    names.extend(stacks_with_volumes(swarm).filter_map(|name| AppName::new(name).ok()));
     names.sort();
     names.dedup();
     names
@@ -333,7 +333,11 @@ mod tests {
             std::fs::write(dir.path().join("apps").join(name), "").unwrap();
         }
         let config = Config::read_file(&path).unwrap();
-        assert_eq!(list_app_names(&config, &swarm), ["blog", "loose", "shop"]);
+        let names = list_app_names(&config, &swarm);
+        assert_eq!(
+            names.iter().map(AppName::as_str).collect::<Vec<_>>(),
+            ["blog", "loose", "shop"]
+        );
         assert_eq!(list_odd_app_names(&swarm), ["../../etc", "my app"]);
     }
 

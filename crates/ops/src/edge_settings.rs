@@ -10,10 +10,10 @@ use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, Swarm};
-use matou_stack::{AppFile, EdgeSettings, Labels};
+use matou_stack::{AppFile, AppName, EdgeSettings, Labels};
 
 pub(super) async fn edge_settings_steps(
-    app: &str,
+    app: &AppName,
     switches: &EdgeSettings,
     manager: &NodeHandle,
     fleet: &FleetContext,
@@ -25,7 +25,7 @@ pub(super) async fn edge_settings_steps(
     };
     if file.is_some() {
         let again = Request::Redeploy {
-            app: app.to_owned(),
+            app: app.clone(),
             variables: Default::default(),
             switches: switches.clone(),
             rotate: Vec::new(),
@@ -33,7 +33,7 @@ pub(super) async fn edge_settings_steps(
         return deploy::deploy_request_steps(&again, manager, fleet).await;
     }
     Ok(vec![Box::new(ApplyEdgeSettings {
-        app: app.to_owned(),
+        app: app.to_string(),
         switches: switches.clone(),
     })])
 }

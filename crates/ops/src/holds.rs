@@ -7,6 +7,7 @@ use crate::OpsError;
 use matou_backup::list_app_names;
 use matou_host::Host;
 use matou_job::{Job, LockRequest};
+use matou_stack::AppName;
 
 /// What a request changes of applications.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) enum TouchedApps {
 impl Request {
     /// Returns the applications whose locks must be held while the request is carried out.
     pub(super) fn touched_apps(&self) -> TouchedApps {
-        let one = |app: &String| TouchedApps::Apps(vec![app.clone()]);
+        let one = |app: &AppName| TouchedApps::Apps(vec![app.to_string()]);
         match self {
             Self::Deploy { app, .. }
             | Self::Redeploy { app, .. }
@@ -42,7 +43,7 @@ impl Request {
                 // Beside what is in use.
                 RestoreDestination::Folder { .. } => TouchedApps::Nothing,
                 RestoreDestination::Beside { app: new, .. } => {
-                    TouchedApps::Apps(vec![app.clone(), new.clone()])
+                    TouchedApps::Apps(vec![app.to_string(), new.to_string()])
                 }
             },
             Self::RestoreAll => TouchedApps::All,
@@ -95,7 +96,10 @@ pub(super) async fn list_touched_apps(
                     .map(app)
                     .into_iter()
                     .collect(),
-                _ => list_app_names(&fleet.config, &swarm),
+                _ => list_app_names(&fleet.config, &swarm)
+                    .into_iter()
+                    .map(String::from)
+                    .collect(),
             }
         }
     })
@@ -163,12 +167,13 @@ mod tests {
 
     #[test]
     fn a_restore_beside_keeps_both_names() {
+        let name = |app: &str| AppName::new(app).unwrap();
         let beside = Request::Restore {
-            app: "shop".into(),
+            app: name("shop"),
             snapshot: None,
             what: super::super::RestoreScope::App,
             to: RestoreDestination::Beside {
-                app: "shop2".into(),
+                app: name("shop2"),
                 variables: Default::default(),
             },
         };

@@ -126,7 +126,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         ),
         Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
         Request::Remove { app, volumes } => (
-            Confirm::TypeName(app.clone()),
+            Confirm::TypeName(app.to_string()),
             remove::remove_steps(app, volumes, fleet)?,
         ),
         Request::Scale { service, replicas } => {

@@ -11,6 +11,7 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, Swarm, TaskState};
+use matou_stack::AppName;
 
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
@@ -23,7 +24,7 @@ const REMOVAL_WAIT: Duration = Duration::from_secs(270);
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
 pub(super) fn remove_steps(
-    app: &str,
+    app: &AppName,
     volumes: &[String],
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
@@ -38,7 +39,7 @@ pub(super) fn remove_steps(
         )));
     }
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveApp {
-        app: app.to_owned(),
+        app: app.to_string(),
         volumes_removed_later: volumes.to_vec(),
     })];
     if !volumes.is_empty() {
@@ -52,7 +53,7 @@ pub(super) fn remove_steps(
     }
     if fleet.config.backup.primary_repository().is_some() {
         steps.push(Box::new(RemoveFleetFiles {
-            app: app.to_owned(),
+            app: app.clone(),
             fleet: fleet.clone(),
         }));
     }
@@ -62,7 +63,7 @@ pub(super) fn remove_steps(
 /// Removes the application's file from the storage node, where the nightly backup reads it. The
 /// file in apps/ here stays.
 struct RemoveFleetFiles {
-    app: String,
+    app: AppName,
     fleet: FleetContext,
 }
 

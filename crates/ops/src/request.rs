@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use matou_model::{Availability, Role};
+use matou_stack::AppName;
 
 /// An operation on the fleet, as plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,12 +16,12 @@ pub enum Request {
         /// Name in the catalogue, or path of a compose file.
         stack: String,
         /// Name of the application.
-        app: String,
+        app: AppName,
         variables: BTreeMap<String, String>,
     },
     /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
-        app: String,
+        app: AppName,
         #[serde(default)]
         variables: BTreeMap<String, String>,
         #[serde(default)]
@@ -31,20 +32,20 @@ pub enum Request {
     },
     /// Deploys an application again with other images.
     Update {
-        app: String,
+        app: AppName,
         /// By service, without the application's name.
         images: BTreeMap<String, String>,
     },
     /// Moves an application to a node, or lets it run anywhere.
     Place {
-        app: String,
+        app: AppName,
         /// Name of a node, or `LABEL=VALUE` of node labels.
         #[serde(default)]
         to: Option<String>,
     },
     /// Changes headers, password and limit of an application at the edge, while it runs.
     Switch {
-        app: String,
+        app: AppName,
         switches: matou_stack::EdgeSettings,
     },
     /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
@@ -53,7 +54,7 @@ pub enum Request {
     Rollback { service: String },
     /// Removes an application; its volumes stay, unless they are named.
     Remove {
-        app: String,
+        app: AppName,
         /// Volumes that go too, with their data.
         #[serde(default)]
         volumes: Vec<String>,
@@ -63,7 +64,7 @@ pub enum Request {
     /// Replaces every task of a service by a new one.
     Restart { service: String },
     /// Makes a snapshot of applications; of all, and of the fleet's own files, when none is named.
-    Backup { apps: Vec<String> },
+    Backup { apps: Vec<AppName> },
     /// Works on a repository, or on all it makes sense for when none is named.
     Repo {
         what: crate::RepoWork,
@@ -78,7 +79,7 @@ pub enum Request {
     },
     /// Puts back what a snapshot holds.
     Restore {
-        app: String,
+        app: AppName,
         /// Full or short id; the newest of the application when there is none.
         snapshot: Option<String>,
         what: RestoreScope,
@@ -87,12 +88,12 @@ pub enum Request {
     /// Restores every application in place, each from its newest snapshot.
     RestoreAll,
     /// Brings back what a restore replaced, or resolves one that was interrupted.
-    RestoreUndo { app: String },
+    RestoreUndo { app: AppName },
     /// Lets go what a restore replaced.
-    RestoreForget { app: String },
+    RestoreForget { app: AppName },
     /// Writes an application into one archive that another host can use.
     Export {
-        app: String,
+        app: AppName,
         /// `APP-DATE.tar` in the current folder when there is none.
         #[serde(default)]
         into: Option<String>,
@@ -104,9 +105,9 @@ pub enum Request {
         database_files: bool,
     },
     /// Destroys an application with all that is known of it, in backups too.
-    Erase { app: String },
+    Erase { app: AppName },
     /// Proves that applications can be restored; all when none is named.
-    Verify { apps: Vec<String> },
+    Verify { apps: Vec<AppName> },
     /// Makes servers what config.toml says.
     Provision {
         options: matou_provision::ProvisionOptions,
@@ -114,7 +115,7 @@ pub enum Request {
     /// Rebuilds the fleet from its repository, or what was lost of it.
     Recover,
     /// Moves applications, all when none is named, to the servers of another config.toml.
-    Move { apps: Vec<String>, to: String },
+    Move { apps: Vec<AppName>, to: String },
     /// Makes a node a manager, or a worker.
     Role { node: String, to: Role },
     /// Takes a node out of the swarm: emptied, then gone.
@@ -156,14 +157,14 @@ pub enum RestoreDestination {
     Folder { path: String },
     /// A new application.
     Beside {
-        app: String,
+        app: AppName,
         variables: BTreeMap<String, String>,
     },
 }
 
 impl Request {
     /// Deploys an application again as its file says.
-    pub fn redeploy(app: String) -> Self {
+    pub fn redeploy(app: AppName) -> Self {
         Self::Redeploy {
             app,
             variables: BTreeMap::new(),
@@ -173,7 +174,7 @@ impl Request {
     }
 
     /// Removes an application and keeps its volumes.
-    pub fn remove(app: String) -> Self {
+    pub fn remove(app: AppName) -> Self {
         Self::Remove {
             app,
             volumes: Vec::new(),
@@ -181,7 +182,7 @@ impl Request {
     }
 
     /// Exports an application as it runs, into the current folder.
-    pub fn export(app: String) -> Self {
+    pub fn export(app: AppName) -> Self {
         Self::Export {
             app,
             into: None,
@@ -234,7 +235,7 @@ impl Request {
                 to,
             } => {
                 let what = match what {
-                    RestoreScope::App => app,
+                    RestoreScope::App => app.as_str(),
                     RestoreScope::Path { path } => path,
                 };
                 let to = match to {

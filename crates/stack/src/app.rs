@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EdgeSettings, StackError, is_app_name};
+use super::{EdgeSettings, StackError, app_name::AppName, is_app_name};
 
 /// Longest part of the parser's message that is shown, characters: it may quote the file.
 const MAX_MESSAGE_CHARS: usize = 1000;
@@ -74,10 +74,9 @@ impl AppFile {
 
     /// Lists the names of the applications that have files, sorted. Leaves out files whose names
     /// are no application's, which [`AppFile::list_strays`] returns.
-    pub fn list_names(folder: &Path) -> Vec<String> {
-        let mut names = Self::list_stems(folder);
-        names.retain(|name| is_app_name(name));
-        names
+    pub fn list_names(folder: &Path) -> Vec<AppName> {
+        let names = Self::list_stems(folder).into_iter();
+        names.filter_map(|name| AppName::new(name).ok()).collect()
     }
 
     /// Lists the files in apps/ that end in `.toml` and whose names are no application's
@@ -142,7 +141,10 @@ mod tests {
         for stray in ["._blog.toml", "blog copy.toml", ".toml", "notes.txt"] {
             std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();
         }
-        assert_eq!(AppFile::list_names(dir.path()), ["blog"]);
+        assert_eq!(
+            AppFile::list_names(dir.path()),
+            [AppName::new("blog").unwrap()]
+        );
         let strays = ["apps/.toml", "apps/._blog.toml", "apps/blog copy.toml"];
         assert_eq!(AppFile::list_strays(dir.path()), strays);
         std::fs::write(

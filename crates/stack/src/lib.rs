@@ -37,7 +37,7 @@ mod traefik1_rule;
 mod volumes;
 
 pub use app::AppFile;
-pub use app_name::{check_app_name, is_app_name};
+pub use app_name::{AppName, is_app_name};
 pub use catalogue::{Catalogue, CatalogueEntry};
 pub use edge_settings::EdgeSettings;
 pub use error::StackError;

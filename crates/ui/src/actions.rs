@@ -14,6 +14,7 @@ use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::AlertTarget;
 use matou_ops::{Request, ShellTarget};
 use matou_provision::ProvisionOptions;
+use matou_stack::AppName;
 
 /// Carries an action out.
 pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
@@ -69,7 +70,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Place => return open_app_form(app, FormOverlay::for_placement),
         Action::Switch => return open_app_form(app, FormOverlay::for_edge_settings),
         Action::Move => {
-            return open_app_form(app, |app| FormOverlay::for_move(vec![app.to_owned()]));
+            return open_app_form(app, |app| FormOverlay::for_move(vec![app]));
         }
         Action::MoveAll => {
             app.overlays
@@ -361,36 +362,29 @@ fn open_rollback_plan(app: &mut App) -> Vec<Effect> {
 }
 
 /// Opens the plan of a request about the selected application.
-fn open_app_plan(app: &mut App, request: fn(String) -> Request) -> Vec<Effect> {
-    match selected_app(app) {
+fn open_app_plan(app: &mut App, request: fn(AppName) -> Request) -> Vec<Effect> {
+    match take_selected_app(app, "select an application first (pane 2, or 5)") {
         Some(name) => open_plan(app, request(name)),
-        None => {
-            app.show_notice("select an application first (pane 2, or 5)", false);
-            Vec::new()
-        }
+        None => Vec::new(),
     }
 }
 
 /// Opens the list of newer versions of the selected application.
 fn open_newer_versions(app: &mut App) -> Vec<Effect> {
-    match selected_app(app) {
+    match take_selected_app(app, "select an application first (pane 2)") {
         Some(name) => {
             let (view, effect) = VersionsOverlay::open(app, name);
             app.overlays.push(Overlay::Versions(view));
             vec![effect]
         }
-        None => {
-            app.show_notice("select an application first (pane 2)", false);
-            Vec::new()
-        }
+        None => Vec::new(),
     }
 }
 
 /// Opens a form about the selected application.
-fn open_app_form(app: &mut App, of: fn(&str) -> FormOverlay) -> Vec<Effect> {
-    match selected_app(app) {
-        Some(name) => app.overlays.push(Overlay::Form(of(&name))),
-        None => app.show_notice("select an application first (pane 2)", false),
+fn open_app_form(app: &mut App, of: fn(AppName) -> FormOverlay) -> Vec<Effect> {
+    if let Some(name) = take_selected_app(app, "select an application first (pane 2)") {
+        app.overlays.push(Overlay::Form(of(name)));
     }
     Vec::new()
 }
@@ -428,15 +422,34 @@ pub(super) fn open_restore(app: &mut App, path: Option<String>) {
         }
     };
     match chosen.cloned() {
-        Some(snapshot) => {
-            let view = RestoreOverlay::for_snapshot(app, &snapshot, path);
-            app.overlays.push(Overlay::Restore(view));
-        }
+        Some(snapshot) => match AppName::new(snapshot.group_name()) {
+            Ok(name) => {
+                let view = RestoreOverlay::for_snapshot(app, name, &snapshot, path);
+                app.overlays.push(Overlay::Restore(view));
+            }
+            Err(e) => app.show_notice(e.to_string(), true),
+        },
         None => app.show_notice("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
     }
 }
 
-/// Returns the application that the selected row belongs to.
+/// Returns the application that the selected row belongs to. Else shows a notice: that `first` one
+/// is to be selected, or that what is selected can't be an application's name.
+fn take_selected_app(app: &mut App, first: &str) -> Option<AppName> {
+    match selected_app(app).map(AppName::new) {
+        Some(Ok(name)) => Some(name),
+        Some(Err(e)) => {
+            app.show_notice(e.to_string(), true);
+            None
+        }
+        None => {
+            app.show_notice(first, false);
+            None
+        }
+    }
+}
+
+/// Returns the name of what the selected row belongs to: an application, or a stack of any name.
 fn selected_app(app: &App) -> Option<String> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     app.selected_row().and_then(|row| match &row.kind {

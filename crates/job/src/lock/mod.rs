@@ -51,8 +51,9 @@ pub struct LockRequest {
 
 impl LockRequest {
     /// The locks of some applications.
-    pub fn for_apps(host: &Host, apps: impl IntoIterator<Item = String>) -> Self {
-        let mut names: Vec<LockName> = apps.into_iter().map(LockName::App).collect();
+    pub fn for_apps(host: &Host, apps: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let apps = apps.into_iter().map(Into::into);
+        let mut names: Vec<LockName> = apps.map(LockName::App).collect();
         names.sort();
         names.dedup();
         Self {

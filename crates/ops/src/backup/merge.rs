@@ -234,7 +234,8 @@ impl LocalFleetFiles {
         let folder = config.folder();
         Ok(Self {
             apps: folder.map_or_else(BTreeSet::new, |f| {
-                AppFile::list_names(&f).into_iter().collect()
+                let names = AppFile::list_names(&f).into_iter();
+                names.map(String::from).collect()
             }),
             files: files::collect_fleet_files(config)?,
         })

@@ -18,7 +18,7 @@ use crate::OpsError;
 use matou_backup::{BackupError, Restic, ResticSnapshot};
 use matou_base::text::InvalidInput;
 use matou_job::{Confirm, Job, Stage, Step};
-use matou_stack::check_app_name;
+use matou_stack::AppName;
 
 pub use merge::{
     AppFilesState, FleetFilesPlan as PlannedFiles, LocalFleetFiles as FilesHere,
@@ -123,8 +123,11 @@ fn storage_node_job(
 ///
 /// # Errors
 /// Those of [`build_backup_job`].
-pub(super) async fn build_app_backup_job(app: &str, fleet: &FleetContext) -> Result<Job, OpsError> {
-    let apps = vec![app.to_owned()];
+pub(super) async fn build_app_backup_job(
+    app: &AppName,
+    fleet: &FleetContext,
+) -> Result<Job, OpsError> {
+    let apps = vec![app.clone()];
     let title = Request::Backup { apps }.title();
     build_single_backup_job(app, fleet, title, AppBackupMode::Alone).await
 }
@@ -174,7 +177,6 @@ async fn build_single_backup_job(
     title: String,
     part: AppBackupMode,
 ) -> Result<Job, OpsError> {
-    check_app_name(app)?;
     let work = BackupContext::open(fleet).await?;
     let restic = repo::CheckRepositoryReachable {
         work: work.clone(),
@@ -220,7 +222,7 @@ pub(super) async fn record_snapshot_counts(
 /// The steps that back up some applications, or all and the fleet's own files.
 async fn backup_steps(
     work: &BackupContext,
-    apps: &[String],
+    apps: &[AppName],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(repo::CheckRepositoryReachable {
         work: work.clone(),
@@ -228,22 +230,17 @@ async fn backup_steps(
     })];
     let found = match apps {
         [] => scope::find_backup_scope(work).await,
-        some => {
-            for app in some {
-                check_app_name(app)?;
-            }
-            scope::BackupScope {
-                apps: some.to_vec(),
-                ..scope::BackupScope::default()
-            }
-        }
+        some => scope::BackupScope {
+            apps: some.to_vec(),
+            ..scope::BackupScope::default()
+        },
     };
     if !found.strays.is_empty() {
         steps.push(Box::new(scope::ReportStrayFiles(found.strays)));
     }
     for app in found.apps {
         steps.push(Box::new(app::BackUpApp {
-            app,
+            app: app.into(),
             work: work.clone(),
             already_locked: false,
             stopped: false,
@@ -406,8 +403,7 @@ pub async fn push_app_files(fleet: &FleetContext, app: &str) -> Result<(), OpsEr
 ///
 /// # Errors
 /// One sentence.
-pub async fn remove_app_files(fleet: &FleetContext, app: &str) -> Result<(), OpsError> {
-    matou_stack::check_app_name(app)?;
+pub async fn remove_app_files(fleet: &FleetContext, app: &AppName) -> Result<(), OpsError> {
     merge::remove_from_fleet_files(&fleet.config, super::holds::find_storage_host(fleet)?, app)
         .await
 }
@@ -436,7 +432,7 @@ pub async fn list_running_backups(fleet: &FleetContext) -> Result<Vec<Request>, 
     let units = storage.host.list_detached_units("matou-").await?;
     let known = |unit: &String| -> Option<Request> {
         if let Some(app) = unit.strip_prefix(APP_UNIT_PREFIX) {
-            let apps = vec![app.to_owned()];
+            let apps = vec![AppName::new(app).ok()?];
             return Some(Request::Backup { apps });
         }
         let (what, name) = unit.strip_prefix("matou-")?.split_once('-')?;

@@ -11,13 +11,13 @@ use crate::OpsError;
 use matou_backup::{list_app_names, list_odd_app_names};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Swarm;
-use matou_stack::AppFile;
+use matou_stack::{AppFile, AppName};
 
 /// What is on the fleet.
 #[derive(Default)]
 pub(super) struct BackupScope {
     /// Applications, sorted.
-    pub apps: Vec<String>,
+    pub apps: Vec<AppName>,
     /// Files in apps/ that are no application's.
     pub strays: Vec<String>,
     /// What can't be backed up, and why.

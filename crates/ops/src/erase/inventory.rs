@@ -196,7 +196,7 @@ impl EraseInventory {
         let mut others: BTreeMap<String, Vec<(String, Option<PathBuf>)>> = BTreeMap::new();
         let mut unread = false;
         for other in list_app_names(&fleet.config, swarm) {
-            if other == app {
+            if *other == *app {
                 continue;
             }
             let layout =
@@ -205,7 +205,7 @@ impl EraseInventory {
                 Ok(layout) => {
                     let volumes = layout.volumes.into_iter();
                     let volumes = volumes.map(|v| (v.name, Some(v.folder)));
-                    others.entry(other).or_default().extend(volumes);
+                    others.entry(other.into()).or_default().extend(volumes);
                 }
                 Err(_) => unread = true,
             }

@@ -22,6 +22,7 @@ use matou_backup::{Restic, matou_folder};
 use matou_docker::NodeHandle;
 use matou_host::{Command, Host};
 use matou_job::{Confirm, Job, Step, StepContext, StepError};
+use matou_stack::AppName;
 
 use inventory::EraseInventory;
 
@@ -36,7 +37,7 @@ struct EraseLeftover {
 /// What all steps share.
 struct EraseContext {
     fleet: FleetContext,
-    app: String,
+    app: AppName,
     storage: NodeHandle,
     inventory: EraseInventory,
     repositories: Vec<Restic>,
@@ -133,8 +134,7 @@ impl EraseContext {
 /// # Errors
 /// One sentence: no manager answers, the storage node can't be asked, or something of the
 /// application is just being backed up or restored.
-pub(super) async fn build_erase_job(app: &str, fleet: &FleetContext) -> Result<Job, OpsError> {
-    matou_stack::check_app_name(app)?;
+pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Result<Job, OpsError> {
     let storage = fleet.nodes.get(&fleet.config.storage.node).cloned();
     let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
     let busy = storage.host.list_detached_units("matou-").await;
@@ -155,7 +155,7 @@ pub(super) async fn build_erase_job(app: &str, fleet: &FleetContext) -> Result<J
     let known = EraseInventory::gather(fleet, app, manager, &storage, &repositories).await?;
     let work = Arc::new(EraseContext {
         fleet: fleet.clone(),
-        app: app.to_owned(),
+        app: app.clone(),
         storage,
         inventory: known,
         repositories,
@@ -170,7 +170,7 @@ pub(super) async fn build_erase_job(app: &str, fleet: &FleetContext) -> Result<J
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(record::WriteEraseInventory(work.clone())),
         Box::new(RemoveApp {
-            app: app.to_owned(),
+            app: app.to_string(),
             volumes_removed_later: gone,
         }),
         Box::new(objects::RemoveSwarmObjects(work.clone())),
@@ -183,9 +183,7 @@ pub(super) async fn build_erase_job(app: &str, fleet: &FleetContext) -> Result<J
         steps.push(Box::new(repository::EraseSnapshots::new(work.clone(), nth)));
     }
     steps.push(Box::new(record::WriteEraseRecord(work.clone())));
-    let request = Request::Erase {
-        app: app.to_owned(),
-    };
-    let confirm = Confirm::TypeName(app.to_owned());
+    let request = Request::Erase { app: app.clone() };
+    let confirm = Confirm::TypeName(app.to_string());
     Ok(build_job_on_node(manager, &request, confirm, steps))
 }

@@ -101,7 +101,7 @@ impl ForgetCertificates {
         let others = swarm
             .services
             .iter()
-            .filter(|s| s.stack.as_deref().unwrap_or(&s.name) != work.app);
+            .filter(|s| work.app != *s.stack.as_deref().unwrap_or(&s.name));
         let asked: Vec<&String> = others.flat_map(|s| &s.domains).collect();
         let domains = work.inventory.domains.iter();
         let stored = |d: &&String| store.certificates.iter().any(|c| c.names.contains(d));

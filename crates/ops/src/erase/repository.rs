@@ -201,7 +201,7 @@ impl EraseSnapshots {
             old.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             old.hostname.clone(),
             stage.display().to_string(),
-            self.work.app.clone(),
+            self.work.app.to_string(),
             old.tags.len().to_string(),
         ];
         args.extend(old.tags.iter().cloned());

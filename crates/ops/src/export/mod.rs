@@ -112,7 +112,6 @@ pub(super) async fn build_export_job(
             request.title()
         )));
     };
-    matou_stack::check_app_name(app)?;
     let content = ExportContent::load(fleet, app, snapshot.as_deref(), *database_files).await?;
     let into = match into {
         Some(path) => PathBuf::from(path),

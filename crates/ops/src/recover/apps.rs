@@ -10,6 +10,7 @@ use super::run_request_in_step;
 use crate::OpsError;
 use crate::{FleetContext, Request, build_job};
 use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_stack::AppName;
 
 /// Applications that are deployed at the same time.
 const PARALLEL: usize = 4;
@@ -21,20 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub(super) struct RedeployApps {
     /// What the list is called: `edge`, `applications`.
     pub title: &'static str,
-    pub apps: Vec<String>,
+    pub apps: Vec<AppName>,
     pub fleet: FleetContext,
     pub findings: RecoveryFindings,
 }
 
 impl RedeployApps {
     /// Deploys one application from its file.
-    async fn deploy_app(&self, app: &str, cx: &StepContext) -> Result<(), OpsError> {
-        let request = Request::redeploy(app.to_owned());
+    async fn deploy_app(&self, app: &AppName, cx: &StepContext) -> Result<(), OpsError> {
+        let request = Request::redeploy(app.clone());
         run_request_in_step(&request, app, &self.fleet, cx, &self.findings).await
     }
 
     /// Deploys one application unless its data is missing, and notes how that went.
-    async fn bring_app_back(&self, app: &str, cx: &StepContext) {
+    async fn bring_app_back(&self, app: &AppName, cx: &StepContext) {
         if let Some(reason) = self.findings.failure_reason(app) {
             let note = format!("{app}: left alone, its data is not there ({reason})");
             cx.out.note(note).await;

@@ -17,7 +17,7 @@ use matou_backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, m
 use matou_base::text::format_how_old;
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_stack::RenderedStack;
+use matou_stack::{AppName, RenderedStack};
 
 /// Applications that are restored at the same time.
 const PARALLEL: usize = 3;
@@ -32,7 +32,7 @@ const CHECK_FILLED: &str = shell_script(include_str!("../../scripts/check_filled
 /// Restores the data of every application whose data is missing.
 pub(super) struct RecoverAppData {
     /// The edge first.
-    pub apps: Vec<(String, Arc<RenderedStack>)>,
+    pub apps: Vec<(AppName, Arc<RenderedStack>)>,
     pub fleet: FleetContext,
     pub findings: RecoveryFindings,
     /// The fleet's id, where the repository holds several of its name.
@@ -109,7 +109,7 @@ impl RecoverAppData {
         &self,
         cx: &StepContext,
         restic: &Restic,
-    ) -> Result<Vec<(String, AppDataState)>, StepError> {
+    ) -> Result<Vec<(AppName, AppDataState)>, StepError> {
         let failed = |e: BackupError| StepError::failed(e.to_string());
         let snapshots = restic.list_snapshots(&[]).await.map_err(failed)?;
         let view = self.load_view(restic, &snapshots).await?;
@@ -139,7 +139,7 @@ impl RecoverAppData {
 
     /// Restores one application: its data, then its databases out of their dumps, then the rest of
     /// it, as `matou restore` does.
-    async fn restore_app(&self, app: &str, snapshot: &ResticSnapshot, cx: &StepContext) {
+    async fn restore_app(&self, app: &AppName, snapshot: &ResticSnapshot, cx: &StepContext) {
         match self.run_restore(app, snapshot, cx).await {
             Ok(()) => {
                 let of = snapshot.time.strftime("%F %T UTC");
@@ -164,12 +164,12 @@ impl RecoverAppData {
 
     async fn run_restore(
         &self,
-        app: &str,
+        app: &AppName,
         snapshot: &ResticSnapshot,
         cx: &StepContext,
     ) -> Result<(), OpsError> {
         let request = Request::Restore {
-            app: app.to_owned(),
+            app: app.clone(),
             snapshot: Some(snapshot.id.clone()),
             what: RestoreScope::App,
             to: RestoreDestination::Place,

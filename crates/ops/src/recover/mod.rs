@@ -22,7 +22,7 @@ use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, JobEvent, JobOutcome, Stage, StagePhase, Step, StepContext, Track};
 use matou_model::Role;
 use matou_provision as provision;
-use matou_stack::{AppFile, RenderTarget, RenderedStack};
+use matou_stack::{AppFile, AppName, RenderTarget, RenderedStack};
 
 pub use findings::{AppResult, RecoveryFindings, StuckAt};
 
@@ -37,7 +37,7 @@ pub struct RebuildOptions {
 
 /// An application of apps/, with its rendered stack.
 pub(super) struct AppToRecover {
-    pub name: String,
+    pub name: AppName,
     pub rendered: Arc<RenderedStack>,
 }
 
@@ -163,7 +163,7 @@ pub async fn build_recovery_job(
     let back = CheckAppsBack {
         apps: wanted
             .iter()
-            .map(|w| (w.name.clone(), w.rendered.domains.clone()))
+            .map(|w| (w.name.to_string(), w.rendered.domains.clone()))
             .collect(),
         nodes: cx.nodes.clone(),
         findings: findings.clone(),

@@ -11,6 +11,7 @@ use crate::{FleetContext, Request};
 use matou_backup as backup;
 use matou_backup::{AppStorage, Restic, RestorePhase, RestoreState};
 use matou_job::{Job, StepContext, StepError};
+use matou_stack::AppName;
 
 /// Where an application runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) enum AppLocation {
 }
 
 pub(super) struct AppMove {
-    pub app: String,
+    pub app: AppName,
     /// It takes https for its fleet. It stays on the old one too, for what still runs there.
     pub is_edge: bool,
     fleets: MoveFleets,
@@ -31,10 +32,10 @@ pub(super) struct AppMove {
 }
 
 impl AppMove {
-    pub fn new(fleets: &MoveFleets, app: &str, edge: bool) -> Self {
+    pub fn new(fleets: &MoveFleets, app: &AppName, edge: bool) -> Self {
         let data = backup::matou_folder(&fleets.old.config);
         Self {
-            app: app.to_owned(),
+            app: app.clone(),
             is_edge: edge,
             fleets: fleets.clone(),
             journal: SwapLog::new(&fleets.old_storage.host, &data, app),
@@ -258,7 +259,7 @@ impl AppMove {
         let now = jiff::Timestamp::now();
         let data = backup::matou_folder(&self.fleets.old.config);
         RestoreState {
-            app: self.app.clone(),
+            app: self.app.to_string(),
             phase: RestorePhase::Restoring,
             begun: now,
             snapshot: String::new(),

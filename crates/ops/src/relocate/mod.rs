@@ -17,7 +17,7 @@ use matou_config::{Config, RepositoryConfig};
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Track};
 use matou_provision as provision;
-use matou_stack::{AppFile, RenderTarget, RenderedStack};
+use matou_stack::{AppFile, AppName, RenderTarget, RenderedStack};
 
 use app::AppMove;
 
@@ -40,7 +40,7 @@ struct MoveFleets {
 /// there, an application has no file.
 pub async fn build_move_job(
     cx: &FleetContext,
-    apps: &[String],
+    apps: &[AppName],
     to: &Path,
     findings: &RecoveryFindings,
 ) -> Result<Job, OpsError> {
@@ -71,11 +71,11 @@ pub async fn build_move_job(
     moving.sort_by_key(|(edge, ..)| !edge);
     let domains: Vec<_> = moving
         .iter()
-        .map(|(_, m, r)| (m.app.clone(), r.domains.clone()))
+        .map(|(_, m, r)| (m.app.to_string(), r.domains.clone()))
         .collect();
     let moving: Vec<Arc<AppMove>> = moving.into_iter().map(|(_, m, _)| Arc::new(m)).collect();
     let confirm = match apps {
-        [one] => Confirm::TypeName(one.clone()),
+        [one] => Confirm::TypeName(one.to_string()),
         _ => Confirm::TypeName(cx.config.fleet.name.clone()),
     };
     let mut job = match apps {
@@ -157,7 +157,7 @@ fn move_stages(
 }
 
 /// Returns the title of the job, as the list of jobs shows it.
-pub(super) fn move_title(apps: &[String], to: &Path) -> String {
+pub(super) fn move_title(apps: &[AppName], to: &Path) -> String {
     let what = match apps {
         [] => "the fleet".to_owned(),
         some => some.join(", "),

@@ -45,7 +45,8 @@ use matou_backup as backup;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError};
-use matou_stack::check_app_name;
+
+use matou_stack::AppName;
 
 use plan::{query_docker_root, query_swarm_for_restore, restore_in_place_steps, restore_steps};
 
@@ -58,14 +59,14 @@ pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
-async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<String>, OpsError> {
+async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<AppName>, OpsError> {
     let all = matou_collect::read_snapshots(&fleet.config, &fleet.nodes).await?;
     let sound = all.into_iter().filter(|s| s.can_be_newest());
-    Ok(sound.filter_map(|s| s.app).collect())
+    Ok(sound.filter_map(|s| AppName::new(s.app?).ok()).collect())
 }
 
 /// Applications that have no snapshot: told, and left as they are.
-struct AppsWithoutSnapshot(Vec<String>);
+struct AppsWithoutSnapshot(Vec<AppName>);
 
 #[async_trait]
 impl Step for AppsWithoutSnapshot {
@@ -124,7 +125,6 @@ pub(super) async fn build_restore_job(
             what,
             to,
         } => {
-            check_app_name(app)?;
             let source = match what {
                 RestoreScope::App => {
                     RestoreSource::load_whole(cx, app, snapshot.as_deref()).await?
@@ -140,28 +140,26 @@ pub(super) async fn build_restore_job(
             (Confirm::TypeName(cx.config.fleet.name.clone()), steps)
         }
         Request::RestoreUndo { app } => {
-            check_app_name(app)?;
             let undo: Box<dyn Step> = Box::new(undo::UndoRestore {
-                app: app.clone(),
+                app: app.to_string(),
                 fleet: cx.clone(),
                 swap_log: SwapLog::new(&storage.host, &data, app),
             });
-            (Confirm::TypeName(app.clone()), vec![undo])
+            (Confirm::TypeName(app.to_string()), vec![undo])
         }
         Request::RestoreForget { app } => {
-            check_app_name(app)?;
             let mut folders = vec![data.join("restores").join(app)];
             if cx.config.storage.driver == StorageDriver::Local {
                 let root = query_docker_root(&storage.host).await?;
                 folders.push(root.join(swap_log::ENGINE_RESTORES).join(app));
             }
             let forget: Box<dyn Step> = Box::new(undo::ForgetRestore {
-                app: app.clone(),
+                app: app.to_string(),
                 fleet: cx.clone(),
                 folders,
                 swap_log: SwapLog::new(&storage.host, &data, app),
             });
-            (Confirm::TypeName(app.clone()), vec![forget])
+            (Confirm::TypeName(app.to_string()), vec![forget])
         }
         Request::Verify { apps } => (Confirm::None, proof::proof_steps(cx, apps).await?),
         _ => return Err("this is no request about restores".into()),

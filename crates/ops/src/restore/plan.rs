@@ -20,7 +20,7 @@ use matou_config::StorageDriver;
 use matou_host::{Command, Host};
 use matou_job::{Confirm, Step};
 use matou_model::Swarm;
-use matou_stack::{AppFile, Dump, RenderTarget, check_app_name};
+use matou_stack::{AppFile, Dump, RenderTarget};
 
 /// Reads the whole swarm from a manager.
 pub(super) async fn query_swarm_for_restore(fleet: &FleetContext) -> Result<Swarm, OpsError> {
@@ -56,9 +56,8 @@ pub(super) async fn restore_steps(
             Ok((Confirm::TypeName(app), steps))
         }
         (RestoreScope::App, RestoreDestination::Beside { app: to, variables }) => {
-            check_app_name(to)?;
             let running = query_swarm_for_restore(fleet).await?;
-            if *to == app || !services::list_app_services(&running, to).is_empty() {
+            if **to == *app || !services::list_app_services(&running, to).is_empty() {
                 return Err(OpsError::failed(format_args!(
                     "there is an application {to} already: choose another name"
                 )));

@@ -28,7 +28,7 @@ use matou_docker::NodeHandle;
 use matou_host::{Command, ConfinedFolders, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Proof;
-use matou_stack::AppFile;
+use matou_stack::{AppFile, AppName};
 
 /// End of the name of a throw-away application.
 const PROOF_SUFFIX: &str = "-proof";
@@ -53,7 +53,7 @@ struct ProveApp {
 /// The steps that prove applications restorable; all that have snapshots when none is named.
 pub(super) async fn proof_steps(
     cx: &FleetContext,
-    apps: &[String],
+    apps: &[AppName],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let named = match apps {
         [] => super::list_apps_with_snapshots(cx)
@@ -70,7 +70,6 @@ pub(super) async fn proof_steps(
         if apps.is_empty() && !known.contains(app) {
             continue;
         }
-        matou_stack::check_app_name(app)?;
         let source = RestoreSource::load_whole(cx, app, None).await?;
         let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout?;

@@ -13,7 +13,7 @@ use super::{Overlay, OverlayReply, PlanOverlay, draw_window, input_spans};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_ops::{Request, RestoreDestination, RestoreScope};
-use matou_stack::{CatalogueEntry, EdgeSettings};
+use matou_stack::{AppName, CatalogueEntry, EdgeSettings};
 
 /// What the values are for.
 enum FormPurpose {
@@ -24,19 +24,19 @@ enum FormPurpose {
         service: String,
     },
     Place {
-        app: String,
+        app: AppName,
     },
     EdgeSettings {
-        app: String,
+        app: AppName,
     },
     RestoreBeside {
-        app: String,
+        app: AppName,
         snapshot: String,
     },
     /// A restore into a folder that is typed.
     RestoreIntoFolder(Request),
     Move {
-        apps: Vec<String>,
+        apps: Vec<AppName>,
     },
 }
 
@@ -103,12 +103,10 @@ impl FormOverlay {
         }
     }
 
-    pub(crate) fn for_placement(app: &str) -> Self {
+    pub(crate) fn for_placement(app: AppName) -> Self {
         Self {
             title: format!("Place {app}"),
-            purpose: FormPurpose::Place {
-                app: app.to_owned(),
-            },
+            purpose: FormPurpose::Place { app },
             fields: vec![FormField {
                 name: "where".into(),
                 help: "name of a node, LABEL=VALUE of node labels, or anywhere".into(),
@@ -121,7 +119,7 @@ impl FormOverlay {
         }
     }
 
-    pub(crate) fn for_edge_settings(app: &str) -> Self {
+    pub(crate) fn for_edge_settings(app: AppName) -> Self {
         let field = |name: &str, help: &str| FormField {
             name: name.into(),
             help: help.into(),
@@ -131,9 +129,7 @@ impl FormOverlay {
         };
         Self {
             title: format!("Switch {app}"),
-            purpose: FormPurpose::EdgeSettings {
-                app: app.to_owned(),
-            },
+            purpose: FormPurpose::EdgeSettings { app },
             fields: vec![
                 field(
                     "headers",
@@ -154,7 +150,7 @@ impl FormOverlay {
     }
 
     /// A form for a restore beside the application, under another name and domain.
-    pub(crate) fn for_restore_beside(app: &str, snapshot: &str) -> Self {
+    pub(crate) fn for_restore_beside(app: &AppName, snapshot: &str) -> Self {
         let field = |name: &str, help: &str, value: String| FormField {
             name: name.into(),
             help: help.into(),
@@ -165,7 +161,7 @@ impl FormOverlay {
         Self {
             title: format!("Restore {app} beside itself"),
             purpose: FormPurpose::RestoreBeside {
-                app: app.to_owned(),
+                app: app.clone(),
                 snapshot: snapshot.to_owned(),
             },
             fields: vec![
@@ -200,7 +196,7 @@ impl FormOverlay {
 
     /// A form for the move of applications, or of all when `apps` is empty, to the fleet of another
     /// config.toml.
-    pub(crate) fn for_move(apps: Vec<String>) -> Self {
+    pub(crate) fn for_move(apps: Vec<AppName>) -> Self {
         let what = match apps.as_slice() {
             [] => "the fleet".to_owned(),
             some => some.join(", "),
@@ -260,6 +256,11 @@ impl FormOverlay {
         self.fields[field].input.value().trim().to_owned()
     }
 
+    /// What stands in a field, as the name of an application; fails with the field, and why.
+    fn app_name(&self, field: usize) -> Result<AppName, (usize, String)> {
+        AppName::new(self.value(field)).map_err(|e| (field, e.to_string()))
+    }
+
     /// The variables of a stack. A default that was not changed is left to the stack file.
     fn changed_variables(&self) -> BTreeMap<String, String> {
         self.fields
@@ -307,7 +308,7 @@ impl FormOverlay {
         match &self.purpose {
             FormPurpose::Deploy { stack } => Ok(Request::Deploy {
                 stack: stack.clone(),
-                app: self.value(0),
+                app: self.app_name(0)?,
                 variables: self.changed_variables(),
             }),
             FormPurpose::Place { app } => {
@@ -326,7 +327,7 @@ impl FormOverlay {
                 snapshot: Some(snapshot.clone()),
                 what: RestoreScope::App,
                 to: RestoreDestination::Beside {
-                    app: self.value(0),
+                    app: self.app_name(0)?,
                     variables: [("DOMAIN".to_owned(), self.value(1))].into(),
                 },
             }),

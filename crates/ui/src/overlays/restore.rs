@@ -12,9 +12,10 @@ use crate::state::App;
 use matou_base::text::{clean_line, format_ago};
 use matou_model::Snapshot;
 use matou_ops::{Request, RestoreDestination, RestoreScope};
+use matou_stack::AppName;
 
 pub(crate) struct RestoreOverlay {
-    app: String,
+    app: AppName,
     /// Full id.
     snapshot: String,
     title: String,
@@ -32,9 +33,14 @@ enum DestinationChoice {
 }
 
 impl RestoreOverlay {
-    /// Opens the choice for a snapshot. `path` is a file or folder in it that is chosen already.
-    pub(crate) fn for_snapshot(app: &App, snapshot: &Snapshot, path: Option<String>) -> Self {
-        let name = snapshot.group_name().to_owned();
+    /// Opens the choice for a snapshot. `path` is a file or folder in it that is chosen already;
+    /// `name` is the application it is of.
+    pub(crate) fn for_snapshot(
+        app: &App,
+        name: AppName,
+        snapshot: &Snapshot,
+        path: Option<String>,
+    ) -> Self {
         let mut what = vec![(
             format!("the application {name}: data, databases"),
             RestoreScope::App,

@@ -12,6 +12,7 @@ use matou_base::text::SafeText;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_ops::{Request, ServiceVersions};
 use matou_registry::VersionStep;
+use matou_stack::AppName;
 
 /// One line of the list.
 enum VersionChoice {
@@ -33,7 +34,7 @@ enum VersionChoice {
 
 pub(crate) struct VersionsOverlay {
     pub ticket: Ticket,
-    app: String,
+    app: AppName,
     /// `None` while the registries are asked.
     found: Option<Result<Vec<ServiceVersions>, SafeText>>,
     at: usize,
@@ -41,7 +42,7 @@ pub(crate) struct VersionsOverlay {
 
 impl VersionsOverlay {
     /// Opens the list and asks the registries.
-    pub(crate) fn open(app: &mut App, name: String) -> (Self, Effect) {
+    pub(crate) fn open(app: &mut App, name: AppName) -> (Self, Effect) {
         let ticket = app.issue_ticket();
         let view = Self {
             ticket,
@@ -49,7 +50,8 @@ impl VersionsOverlay {
             found: None,
             at: 0,
         };
-        (view, Effect::FindNewerVersions { ticket, app: name })
+        let app = name.into();
+        (view, Effect::FindNewerVersions { ticket, app })
     }
 
     pub(crate) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, SafeText>) {
