@@ -224,3 +224,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pasted_text_goes_where_text_is_typed() {
+    let paste = |c: &mut Console, text: &str| {
+        c.take(Msg::Terminal(TerminalEvent::Paste(text.into())));
+        c.screen()
+    };
+    let mut c = Console::new();
+    c.press(":");
+    assert!(paste(&mut c, "re\u{1b}[2Jdeploy").contains(": redeploy"));
+    let mut c = Console::new();
+    c.press(":search\n");
+    assert!(paste(&mut c, "error and sshd\n").contains("/ error and sshd"));
+    let mut c = Console::new();
+    c.press("2l/");
+    assert!(paste(&mut c, "refused").contains("/refused_"));
+    // Keys are not typed by pasting them, and no name of what is destroyed.
+    let mut c = Console::new();
+    let before = c.screen();
+    assert_eq!(paste(&mut c, "x"), before);
+    let (ticket, _) = asked(&c.press("2jx"));
+    let plan = plan(Confirm::TypeName("shop".into()), "gone");
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(plan),
+    });
+    paste(&mut c, "shop");
+    assert_eq!(c.press("\n"), []);
+}

@@ -16,7 +16,7 @@ use matou_collect::{
     AccessNews, CollectError, Collectors, LogBatch, LogStore, LogWindow, follow_access,
     follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
-use matou_job::{JobEvent, JobId, RunError};
+use matou_job::{JobEvent, JobId, Plan, RunError};
 use matou_model::{AppRoutes, LogSearch, NodeLink};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
@@ -145,8 +145,8 @@ impl EffectRunner {
                 ticket,
                 request,
                 plan_hash,
-            } => self.spawn_job(ticket, request, Some(plan_hash)),
-            Effect::WatchJob { request } => self.spawn_job(Ticket(0), request, None),
+            } => self.spawn_job(request, Some((ticket, plan_hash))),
+            Effect::WatchJob { request } => self.spawn_job(request, None),
             Effect::CancelJob(id) => {
                 if let Some((cancel, _)) = self.jobs.get(&id) {
                     cancel.cancel();
@@ -276,7 +276,7 @@ impl EffectRunner {
         });
     }
 
-    fn spawn_job(&mut self, ticket: Ticket, request: Request, plan_hash: Option<String>) {
+    fn spawn_job(&mut self, request: Request, confirmed: Option<(Ticket, String)>) {
         self.next_job += 1;
         let id = JobId(self.next_job);
         let cancel = CancellationToken::new();
@@ -284,11 +284,22 @@ impl EffectRunner {
             .insert(id, (cancel.clone(), request.outlives_console()));
         let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
+            // The view of the plan says why it is not carried out, or shows a new plan.
+            let ticket = confirmed.as_ref().map(|(ticket, _)| *ticket);
+            let answer = |plan: Result<Plan, SafeText>| match (ticket, plan) {
+                (Some(ticket), plan) => Some(Msg::Planned { ticket, plan }),
+                (None, Err(reason)) => Some(Msg::Notice {
+                    text: format!("{}: {reason}", request.title()),
+                    error: true,
+                }),
+                (None, Ok(_)) => None,
+            };
             let job = match ops::build_job(&request, &fleet).await {
                 Ok(job) => job,
                 Err(reason) => {
-                    let plan = Err(SafeText::of(reason));
-                    let _ = messages.send(Msg::Planned { ticket, plan }).await;
+                    if let Some(msg) = answer(Err(SafeText::of(reason))) {
+                        let _ = messages.send(msg).await;
+                    }
                     return;
                 }
             };
@@ -319,7 +330,7 @@ impl EffectRunner {
                         }
                     };
                 }
-                let hash = plan_hash.as_deref();
+                let hash = confirmed.as_ref().map(|(_, hash)| hash.as_str());
                 fleet
                     .runner
                     .run_with_locks(&job, held, hash, events, cancel)
@@ -331,7 +342,9 @@ impl EffectRunner {
                 Err(RunError::NotBuilt(reason)) => Err(SafeText::of(reason)),
                 Ok(_) | Err(RunError::NotLocked(_)) => return,
             };
-            let _ = messages.send(Msg::Planned { ticket, plan }).await;
+            if let Some(msg) = answer(plan) {
+                let _ = messages.send(msg).await;
+            }
         });
     }
 

@@ -5,8 +5,8 @@ use super::keymap::Action;
 use super::msg::Effect;
 use super::overlays::{
     AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
-    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, Overlay, PaletteOverlay, PlanOverlay,
-    QuitOverlay, RestoreOverlay, VersionsOverlay,
+    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, PlanOverlay, QuitOverlay,
+    RestoreOverlay, VersionsOverlay,
 };
 use super::panes::RowKind;
 use super::state::{App, Focus, Pane, Tab};
@@ -41,29 +41,25 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
             app.filtering = true;
         }
         Action::Zoom => app.zoom = !app.zoom,
-        Action::Palette => app
-            .overlays
-            .push(Overlay::Palette(PaletteOverlay::default())),
-        Action::Help => app.overlays.push(Overlay::Help(HelpOverlay::default())),
-        Action::Jobs => app.overlays.push(Overlay::Jobs(JobsOverlay::default())),
-        Action::Alerts => app.overlays.push(Overlay::Alerts(AlertsOverlay::default())),
+        Action::Palette => app.open_overlay(PaletteOverlay::default()),
+        Action::Help => app.open_overlay(HelpOverlay::default()),
+        Action::Jobs => app.open_overlay(JobsOverlay::default()),
+        Action::Alerts => app.open_overlay(AlertsOverlay::default()),
         Action::Bans => {
             let (view, effect) = BansOverlay::open(app);
-            app.overlays.push(Overlay::Bans(view));
+            app.open_overlay(view);
             return vec![effect];
         }
         Action::Search => {
             let search = LogSearchOverlay::for_app(selected_app(app));
-            app.overlays.push(Overlay::Search(search));
+            app.open_overlay(search);
         }
         Action::Intrusions => {
             let (view, effect) = IntrusionsOverlay::open(app);
-            app.overlays.push(Overlay::Intrusions(view));
+            app.open_overlay(view);
             return vec![effect];
         }
-        Action::Deploy => app
-            .overlays
-            .push(Overlay::Catalogue(CatalogueOverlay::default())),
+        Action::Deploy => app.open_overlay(CatalogueOverlay::default()),
         Action::Scale => return open_scale_form(app),
         Action::Restart => return open_restart_plan(app),
         Action::Update => return open_newer_versions(app),
@@ -73,8 +69,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
             return open_app_form(app, |app| FormOverlay::for_move(vec![app]));
         }
         Action::MoveAll => {
-            app.overlays
-                .push(Overlay::Form(FormOverlay::for_move(Vec::new())));
+            app.open_overlay(FormOverlay::for_move(Vec::new()));
         }
         Action::RenewCertificate => return open_renewal_plan(app),
         Action::Redeploy => return open_app_plan(app, Request::redeploy),
@@ -99,8 +94,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ProvisionAll => return open_provision_plan(app, false),
         Action::NodeMenu => {
             if let Some(node) = selected_node(app) {
-                app.overlays
-                    .push(Overlay::Menu(NodeMenuOverlay::for_node(&node)));
+                app.open_overlay(NodeMenuOverlay::for_node(&node));
             }
         }
         Action::Promote => {
@@ -160,7 +154,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Refresh => return vec![Effect::Refresh],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Interrupt => app.overlays.push(Overlay::Quit(QuitOverlay::default())),
+        Action::Interrupt => app.open_overlay(QuitOverlay::default()),
         Action::Quit => return go_back_or_quit(app),
     }
     Vec::new()
@@ -207,7 +201,7 @@ pub(super) fn scroll_detail(app: &mut App, by: isize) {
     if app.shown_tab() == Tab::Logs
         && let Some(log) = &mut app.log
     {
-        log.view.scroll_by(by as i64);
+        log.view.scroll_by(by);
         return;
     }
     if app.shown_tab() == Tab::Access
@@ -289,7 +283,7 @@ fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
     if app.jobs.count_running() == 0 {
         return vec![Effect::Quit];
     }
-    app.overlays.push(Overlay::Quit(QuitOverlay::default()));
+    app.open_overlay(QuitOverlay::default());
     Vec::new()
 }
 
@@ -317,7 +311,7 @@ fn selected_service(app: &mut App) -> Option<Service> {
 
 fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
     let (view, effect) = PlanOverlay::open(app, request);
-    app.overlays.push(Overlay::Plan(view));
+    app.open_overlay(view);
     vec![effect]
 }
 
@@ -326,7 +320,7 @@ fn open_scale_form(app: &mut App) -> Vec<Effect> {
         match service.mode {
             ServiceMode::Replicated(now) => {
                 let form = FormOverlay::for_scale(&service.name, now);
-                app.overlays.push(Overlay::Form(form));
+                app.open_overlay(form);
             }
             _ => app.show_notice(
                 "a global service runs once on every node that fits: it can't be scaled",
@@ -374,7 +368,7 @@ fn open_newer_versions(app: &mut App) -> Vec<Effect> {
     match take_selected_app(app, "select an application first (pane 2)") {
         Some(name) => {
             let (view, effect) = VersionsOverlay::open(app, name);
-            app.overlays.push(Overlay::Versions(view));
+            app.open_overlay(view);
             vec![effect]
         }
         None => Vec::new(),
@@ -384,7 +378,7 @@ fn open_newer_versions(app: &mut App) -> Vec<Effect> {
 /// Opens a form about the selected application.
 fn open_app_form(app: &mut App, of: fn(AppName) -> FormOverlay) -> Vec<Effect> {
     if let Some(name) = take_selected_app(app, "select an application first (pane 2)") {
-        app.overlays.push(Overlay::Form(of(name)));
+        app.open_overlay(of(name));
     }
     Vec::new()
 }
@@ -425,7 +419,7 @@ pub(super) fn open_restore(app: &mut App, path: Option<String>) {
         Some(snapshot) => match AppName::new(snapshot.group_name()) {
             Ok(name) => {
                 let view = RestoreOverlay::for_snapshot(app, name, &snapshot, path);
-                app.overlays.push(Overlay::Restore(view));
+                app.open_overlay(view);
             }
             Err(e) => app.show_notice(e.to_string(), true),
         },

@@ -13,6 +13,7 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::layout::BrowserLayout;
 use super::msg::{Effect, SnapshotAnswer, SnapshotQuery, Ticket};
+use super::overlays::insert_text;
 use super::panes::{RowKind, wrap_text};
 use super::state::{App, Tab};
 use matou_base::text::SafeText;
@@ -306,6 +307,14 @@ pub(super) fn handle_files_key(app: &mut App, key: KeyEvent) -> BrowserOutcome {
     let outcome = handle_browser_key(app, &mut browser, key);
     app.browser = Some(browser);
     outcome
+}
+
+/// Takes pasted text into the search that is typed.
+pub(super) fn paste(app: &mut App, text: &str) {
+    let search = app.browser.as_mut().and_then(|b| b.search.as_mut());
+    if let Some(search) = search.filter(|s| s.typing) {
+        insert_text(&mut search.input, text);
+    }
 }
 
 fn handle_browser_key(

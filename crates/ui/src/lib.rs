@@ -20,6 +20,7 @@ mod actions;
 mod browser;
 #[doc(hidden)]
 pub mod fixture;
+mod follow;
 mod jobs;
 pub mod keymap;
 mod layout;
@@ -33,10 +34,9 @@ mod theme;
 mod update;
 mod view;
 
-pub use access::AccessView;
 pub use keymap::KeyMap;
 pub use layout::{Layout, LogLayout};
-pub use log::{LogBuffer, LogOutcome, LogStyle, LogView};
+pub use log::{LogBuffer, LogStyle, LogView};
 pub use msg::{Effect, Msg};
 pub use state::{App, AppInit, Pane};
 pub use theme::Theme;

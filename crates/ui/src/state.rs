@@ -249,7 +249,7 @@ pub struct App {
     /// What is where, as drawn last.
     pub(super) layout: Layout,
 
-    pub(super) overlays: Vec<Overlay>,
+    pub(super) overlays: Vec<Box<dyn Overlay>>,
     pub(super) log: Option<FollowedLog>,
     pub(super) access: Option<FollowedAccessLog>,
     /// What is in the selected snapshot.
@@ -353,6 +353,11 @@ impl App {
     /// The selected row of the focused pane.
     pub(super) fn selected_row(&self) -> Option<&PaneRow> {
         self.focused_list().selected_row()
+    }
+
+    /// Opens an overlay above all others.
+    pub(super) fn open_overlay(&mut self, overlay: impl Overlay + 'static) {
+        self.overlays.push(Box::new(overlay));
     }
 
     pub(super) fn issue_ticket(&mut self) -> Ticket {

@@ -8,13 +8,16 @@ use jiff::Timestamp;
 use ratatui::layout::Position;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::access::{AccessOutcome, AccessView};
+use super::access::AccessView;
 use super::actions;
 use super::browser;
+use super::follow::ViewOutcome;
 use super::keymap::Action;
-use super::log::{LogOutcome, LogView};
+use super::log::LogView;
 use super::msg::{Effect, LogSource, Msg, Ticket};
-use super::overlays::{JobsOverlay, MessageOverlay, Overlay, OverlayAnswer, QuitOverlay};
+use super::overlays::{
+    JobsOverlay, MessageOverlay, Overlay, OverlayAnswer, QuitOverlay, insert_text,
+};
 use super::panes::RowKind;
 use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
 use matou_base::text::SafeText;
@@ -145,16 +148,12 @@ fn take_comparison(
 /// Opens the output of a job that started.
 fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
     // The plan, and the form it came from, are closed; the output of the job replaces them.
-    app.overlays.retain(|o| match o {
-        Overlay::Plan(view) => *view.request() != request,
-        Overlay::Form(_) | Overlay::Catalogue(_) | Overlay::Restore(_) => false,
-        _ => true,
-    });
+    app.overlays.retain(|o| !o.is_path_to(&request));
     let found = app.jobs.already_running.iter().position(|f| *f == request);
     app.jobs.add_started(id, request, app.now);
     match found {
         Some(at) => drop(app.jobs.already_running.remove(at)),
-        None => app.overlays.push(Overlay::Jobs(JobsOverlay::for_job(id))),
+        None => app.open_overlay(JobsOverlay::for_job(id)),
     }
     app.dirty = true;
     Vec::new()
@@ -173,10 +172,7 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     if let Some((text, error)) = ended {
         app.show_notice(text, error);
     }
-    let leaving = app
-        .overlays
-        .iter()
-        .any(|o| matches!(o, Overlay::Quit(QuitOverlay { waiting: true })));
+    let leaving = app.overlays.iter().any(|o| o.waits_to_leave());
     match app.jobs.count_running() {
         0 if leaving => vec![Effect::Quit],
         // After the last job the nodes are compared again.
@@ -355,10 +351,7 @@ fn handle_terminal_event(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
             app.dirty = true;
             self::handle_key_event(app, key)
         }
-        TerminalEvent::Mouse(mouse) => {
-            self::handle_mouse_event(app, mouse);
-            Vec::new()
-        }
+        TerminalEvent::Mouse(mouse) => self::handle_mouse_event(app, mouse),
         TerminalEvent::Paste(text) => {
             app.dirty = true;
             insert_pasted_text(app, &text);
@@ -380,7 +373,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         Some(Action::Suspend) => return vec![Effect::Suspend],
         Some(Action::Interrupt) => {
             if app.overlays.pop().is_none() {
-                app.overlays.push(Overlay::Quit(QuitOverlay::default()));
+                app.open_overlay(QuitOverlay::default());
             }
             return Vec::new();
         }
@@ -395,14 +388,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     if app.focus == Focus::Detail
-        && app.shown_tab() == Tab::Logs
-        && let Some(effects) = handle_log_key(app, key)
-    {
-        return effects;
-    }
-    if app.focus == Focus::Detail
-        && app.shown_tab() == Tab::Access
-        && let Some(effects) = handle_access_key(app, key)
+        && let Some(effects) = handle_followed_key(app, key)
     {
         return effects;
     }
@@ -421,8 +407,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         // The sentence in the last line is opened before anything else.
         Some(Action::Open) if notice.as_ref().is_some_and(|n| n.error) => {
             let text = notice.map_or_else(String::new, |n| n.text);
-            app.overlays
-                .push(Overlay::Message(MessageOverlay::new("What happened", text)));
+            app.open_overlay(MessageOverlay::new("What happened", text));
             Vec::new()
         }
         Some(action) => actions::run_action(app, action),
@@ -431,7 +416,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Hands a key to an overlay that was taken from the top, and puts it back unless it closes.
-fn handle_overlay_key(app: &mut App, mut overlay: Overlay, key: KeyEvent) -> Vec<Effect> {
+fn handle_overlay_key(app: &mut App, mut overlay: Box<dyn Overlay>, key: KeyEvent) -> Vec<Effect> {
     let reply = overlay.handle_key(app, key);
     if !reply.close {
         // It stays, below the one that it opened.
@@ -463,34 +448,28 @@ fn handle_filter_key(app: &mut App, key: KeyEvent) {
     app.refresh_list(pane);
 }
 
-/// Hands a key to the log view. Returns `None` when the view ignores it.
-fn handle_log_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
-    let log = app.log.as_mut()?;
-    match log.view.handle_key(key) {
-        LogOutcome::Handled => Some(Vec::new()),
-        LogOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
-        LogOutcome::Save(text) => {
+/// Hands a key to the log or the access log that is shown. Returns `None` when none is, or when it
+/// ignores the key.
+fn handle_followed_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
+    let (outcome, name) = match (app.shown_tab(), &mut app.log, &mut app.access) {
+        (Tab::Logs, Some(log), _) => {
             let name = match &log.source {
                 LogSource::Services { name, .. } => name.clone(),
                 LogSource::Journal { node, .. } => format!("{node}-journal"),
             };
-            Some(vec![save_log_effect(app, &name, text)])
+            (log.view.handle_key(key), name)
         }
-        LogOutcome::Ignored => None,
-    }
-}
-
-/// Hands a key to the access log. Returns `None` when the view ignores it.
-fn handle_access_key(app: &mut App, key: KeyEvent) -> Option<Vec<Effect>> {
-    let access = app.access.as_mut()?;
-    match access.view.handle_key(key) {
-        AccessOutcome::Handled => Some(Vec::new()),
-        AccessOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
-        AccessOutcome::Save(text) => {
-            let name = format!("{}-access", access.routes.name);
-            Some(vec![save_log_effect(app, &name, text)])
-        }
-        AccessOutcome::Ignored => None,
+        (Tab::Access, _, Some(access)) => (
+            access.view.handle_key(key),
+            format!("{}-access", access.routes.name),
+        ),
+        _ => return None,
+    };
+    match outcome {
+        ViewOutcome::Handled => Some(Vec::new()),
+        ViewOutcome::Copy(text) => Some(vec![Effect::Copy(text)]),
+        ViewOutcome::Save(text) => Some(vec![save_log_effect(app, &name, text)]),
+        ViewOutcome::Ignored => None,
     }
 }
 
@@ -503,35 +482,33 @@ fn save_log_effect(app: &App, name: &str, text: String) -> Effect {
 }
 
 fn insert_pasted_text(app: &mut App, text: &str) {
-    match app.overlays.last_mut() {
-        Some(Overlay::Form(form)) => form.insert_text(text),
-        Some(_) => {}
-        None if app.filtering => {
-            for c in matou_base::text::clean_line(text.trim()).chars() {
-                let insert = tui_input::InputRequest::InsertChar(c);
-                app.focused_list_mut().filter.handle(insert);
-            }
-            let pane = app.pane;
-            app.refresh_list(pane);
+    if let Some(mut overlay) = app.overlays.pop() {
+        overlay.paste(app, text);
+        app.overlays.push(overlay);
+    } else if app.filtering {
+        insert_text(&mut app.focused_list_mut().filter, text);
+        let pane = app.pane;
+        app.refresh_list(pane);
+    } else if app.focus == Focus::Detail {
+        match (app.shown_tab(), &mut app.log, &mut app.access) {
+            (Tab::Logs, Some(log), _) => log.view.paste(text),
+            (Tab::Access, _, Some(access)) => access.view.paste(text),
+            (Tab::Files, ..) => browser::paste(app, text),
+            _ => {}
         }
-        None => {}
     }
 }
 
-fn handle_mouse_event(app: &mut App, mouse: MouseEvent) {
+fn handle_mouse_event(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
     let by = match mouse.kind {
         MouseEventKind::ScrollUp => Some(-WHEEL_ROWS),
         MouseEventKind::ScrollDown => Some(WHEEL_ROWS),
         MouseEventKind::Down(MouseButton::Left) => None,
-        _ => return,
+        _ => return Vec::new(),
     };
     app.dirty = true;
-    if let Some(mut overlay) = app.overlays.pop() {
-        if let Some(by) = by {
-            overlay.turn_wheel(app, by);
-        }
-        app.overlays.push(overlay);
-        return;
+    if !app.overlays.is_empty() {
+        return turn_wheel_over_overlay(app, by.unwrap_or(0));
     }
     let at = Position::new(mouse.column, mouse.row);
     let pane = Pane::ALL
@@ -552,6 +529,19 @@ fn handle_mouse_event(app: &mut App, mouse: MouseEvent) {
             }
         }
     }
+    Vec::new()
+}
+
+/// A turn of the wheel over an overlay is the key that moves, once a row.
+fn turn_wheel_over_overlay(app: &mut App, by: isize) -> Vec<Effect> {
+    let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
+    let mut effects = Vec::new();
+    for _ in 0..by.unsigned_abs() {
+        if let Some(overlay) = app.overlays.pop() {
+            effects.extend(handle_overlay_key(app, overlay, KeyEvent::from(code)));
+        }
+    }
+    effects
 }
 
 fn click_list_row(app: &mut App, pane: Pane, at: Position) {

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::follow::NumberedLines;
 use matou_model::{AccessFilter, AccessRecord, RecentMinutes};
 
 /// Requests that are kept at most.
@@ -66,22 +67,6 @@ impl RequestBuffer {
         self.first
     }
 
-    /// How many the filter keeps.
-    pub(super) fn count_kept(&self) -> usize {
-        self.kept.len()
-    }
-
-    /// Returns the index, among those that the filter keeps, of the request with that number or of
-    /// the next one.
-    pub(super) fn place_of_number(&self, number: u64) -> usize {
-        self.kept.partition_point(|n| *n < number)
-    }
-
-    /// Returns the number of the request at an index among those that the filter keeps.
-    pub(super) fn number_at(&self, place: usize) -> Option<u64> {
-        self.kept.get(place).copied()
-    }
-
     /// Returns the requests that the filter keeps, from an index on, the oldest first.
     pub(super) fn kept_from(&self, from: usize) -> impl DoubleEndedIterator<Item = &AccessRecord> {
         let places = self.kept.range(from.min(self.kept.len())..);
@@ -91,6 +76,22 @@ impl RequestBuffer {
     /// Returns the counts of the last minutes, of all requests.
     pub(super) fn minutes(&self) -> &RecentMinutes {
         &self.minutes
+    }
+}
+
+/// Those that the filter keeps.
+impl NumberedLines for RequestBuffer {
+    fn count(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn number_at(&self, place: usize) -> u64 {
+        let next = self.first + self.all.len() as u64;
+        self.kept.get(place).copied().unwrap_or(next)
+    }
+
+    fn place_of(&self, number: u64) -> usize {
+        self.kept.partition_point(|n| *n < number)
     }
 }
 
@@ -122,17 +123,14 @@ mod tests {
             (requests.len(), requests.count_dropped()),
             (MAX_REQUESTS, 25)
         );
-        assert_eq!(requests.count_kept(), MAX_REQUESTS / 10);
+        assert_eq!(requests.count(), MAX_REQUESTS / 10);
         let mut kept = requests.kept_from(0);
         assert_eq!(&*kept.next().unwrap().path, "/30");
         assert_eq!(&*kept.next_back().unwrap().path, "/10020");
-        assert_eq!(
-            (requests.number_at(0), requests.place_of_number(31)),
-            (Some(30), 1)
-        );
+        assert_eq!((requests.number_at(0), requests.place_of(31)), (30, 1));
         drop(kept);
         requests.set_filter(AccessFilter::default());
-        assert_eq!(requests.count_kept(), MAX_REQUESTS);
+        assert_eq!(requests.count(), MAX_REQUESTS);
         assert_eq!(&*requests.kept_from(0).next().unwrap().path, "/25");
         assert_eq!(requests.kept_from(MAX_REQUESTS + 5).count(), 0);
     }

@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::view::AccessView;
+use crate::follow::NumberedLines as _;
 use crate::theme::Theme;
 use matou_base::text::{clean_line, display_width, fit_to_width};
 use matou_base::units::format_short_duration;
@@ -25,7 +26,7 @@ const TOOK: usize = 7;
 
 impl AccessView {
     /// Draws it. Returns how many requests there is room for.
-    pub fn draw(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) -> usize {
+    pub(crate) fn draw(&self, area: Rect, buf: &mut Buffer, theme: Theme, now: Timestamp) -> usize {
         if area.height < 4 {
             return self.height;
         }
@@ -132,7 +133,7 @@ impl AccessView {
         buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
         let height = usize::from(area.height - 1);
         let rows = area.y + 1..area.bottom();
-        if self.requests.count_kept() == 0 {
+        if self.requests.count() == 0 {
             let text = match (self.requests.is_empty(), self.end_reason()) {
                 (false, _) => "nothing matches; Esc ends the filter",
                 (true, None) => "waiting for requests",

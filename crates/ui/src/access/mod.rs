@@ -4,5 +4,4 @@ mod buffer;
 mod draw;
 mod view;
 
-pub(super) use view::AccessOutcome;
-pub use view::AccessView;
+pub(crate) use view::AccessView;

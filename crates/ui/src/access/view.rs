@@ -3,31 +3,16 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tui_input::Input;
-use tui_input::backend::crossterm::EventHandler;
 
 use super::buffer::RequestBuffer;
+use crate::follow::{Following, NumberedLines as _, Query, QueryOutcome, ViewOutcome};
 use matou_model::{AccessFilter, AccessRecord};
 
-/// What a key did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessOutcome {
-    Handled,
-    Copy(String),
-    /// All that the filter keeps, to be saved.
-    Save(String),
-    /// Not a key of this view.
-    Ignored,
-}
-
 /// An access log on the screen.
-pub struct AccessView {
+pub(crate) struct AccessView {
     pub(super) requests: RequestBuffer,
-    /// Number of the first visible request when not following.
-    top: u64,
-    follow: bool,
-    query: Input,
-    typing: bool,
+    following: Following,
+    query: Query,
     /// Whether the most frequent paths and addresses are shown: beside the requests where there is
     /// room, else instead of them. `None`: only beside them.
     pub(super) show_most_frequent: Option<bool>,
@@ -40,13 +25,11 @@ pub struct AccessView {
 
 impl AccessView {
     /// Nothing has come yet; times are shown in the zone.
-    pub fn new(zone: TimeZone) -> Self {
+    pub(crate) fn new(zone: TimeZone) -> Self {
         Self {
             requests: RequestBuffer::default(),
-            top: 0,
-            follow: true,
-            query: Input::default(),
-            typing: false,
+            following: Following::default(),
+            query: Query::default(),
             show_most_frequent: None,
             ended: None,
             note: None,
@@ -56,19 +39,19 @@ impl AccessView {
     }
 
     /// Adds requests, oldest first.
-    pub fn push(&mut self, requests: Vec<AccessRecord>) {
+    pub(crate) fn push(&mut self, requests: Vec<AccessRecord>) {
         for access in requests {
             self.requests.push(access);
         }
     }
 
     /// Shows a remark about the log in the status line.
-    pub fn set_note(&mut self, text: String) {
+    pub(crate) fn set_note(&mut self, text: String) {
         self.note = Some(text);
     }
 
     /// Notes why no more requests will come.
-    pub fn mark_ended(&mut self, reason: String) {
+    pub(crate) fn mark_ended(&mut self, reason: String) {
         self.ended = Some(reason);
     }
 
@@ -78,9 +61,9 @@ impl AccessView {
     }
 
     /// Formats one line about the state: following or paused, requests, filter.
-    pub fn status_line(&self) -> String {
-        let mut parts = vec![if self.follow { "following" } else { "paused" }.to_owned()];
-        let (kept, all) = (self.requests.count_kept(), self.requests.len());
+    pub(crate) fn status_line(&self) -> String {
+        let mut parts = vec![self.following.word().to_owned()];
+        let (kept, all) = (self.requests.count(), self.requests.len());
         parts.push(match self.requests.is_filtered() {
             true => format!("{kept} of {all} requests"),
             false => format!("{all} requests"),
@@ -88,92 +71,67 @@ impl AccessView {
         if self.requests.count_dropped() > 0 {
             parts.push(format!("{} older dropped", self.requests.count_dropped()));
         }
-        if self.typing || !self.query.value().is_empty() {
-            let caret = if self.typing { "_" } else { "" };
-            parts.push(format!("/{}{caret}", self.query.value()));
-        }
+        parts.extend(self.query.status());
         parts.extend(self.note.clone());
         parts.extend(self.ended.clone().filter(|_| !self.requests.is_empty()));
         parts.join(", ")
     }
 
     /// Takes a key.
-    pub fn handle_key(&mut self, key: KeyEvent) -> AccessOutcome {
-        if self.typing {
-            self.type_query(key);
-            return AccessOutcome::Handled;
+    pub(crate) fn handle_key(&mut self, key: KeyEvent) -> ViewOutcome {
+        match self.query.handle_key(key) {
+            QueryOutcome::Ignored => {}
+            outcome => {
+                if outcome == QueryOutcome::Changed {
+                    self.apply_filter();
+                }
+                return ViewOutcome::Handled;
+            }
         }
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let half = (self.height / 2).max(1) as isize;
+        let top = self.first_visible(self.height);
+        if self
+            .following
+            .handle_key(&self.requests, top, self.height, key)
+        {
+            return ViewOutcome::Handled;
+        }
         match key.code {
-            KeyCode::Char('d') if control => self.scroll_by(half),
-            KeyCode::Char('u') if control => self.scroll_by(-half),
-            _ if control => return AccessOutcome::Ignored,
-            KeyCode::Char('f' | 'G') | KeyCode::End => self.follow = true,
-            KeyCode::Char(' ') if self.follow => self.scroll_by(0),
-            KeyCode::Char(' ') => self.follow = true,
+            _ if key.modifiers.contains(KeyModifiers::CONTROL) => return ViewOutcome::Ignored,
             KeyCode::Char('t') => {
                 self.show_most_frequent = Some(self.show_most_frequent != Some(true));
             }
-            KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('y') => {
-                return AccessOutcome::Copy(
-                    self.format_requests(self.first_visible(self.height), self.height),
-                );
+                return ViewOutcome::Copy(self.format_requests(top, self.height));
             }
-            KeyCode::Char('o') => return AccessOutcome::Save(self.format_requests(0, usize::MAX)),
-            KeyCode::Char('j') | KeyCode::Down => self.scroll_by(1),
-            KeyCode::Char('k') | KeyCode::Up => self.scroll_by(-1),
-            KeyCode::PageDown => self.scroll_by(half * 2),
-            KeyCode::PageUp => self.scroll_by(-half * 2),
-            KeyCode::Char('g') | KeyCode::Home => self.scroll_by(isize::MIN),
-            KeyCode::Esc if !self.query.value().is_empty() => {
-                self.query.reset();
-                self.apply_filter();
-            }
-            _ => return AccessOutcome::Ignored,
+            KeyCode::Char('o') => return ViewOutcome::Save(self.format_requests(0, usize::MAX)),
+            _ => return ViewOutcome::Ignored,
         }
-        AccessOutcome::Handled
+        ViewOutcome::Handled
     }
 
-    fn type_query(&mut self, key: KeyEvent) {
-        match key.code {
-            KeyCode::Enter => self.typing = false,
-            KeyCode::Esc => {
-                self.typing = false;
-                self.query.reset();
-            }
-            _ => {
-                let event = crossterm::event::Event::Key(key);
-                self.query.handle_event(&event);
-            }
+    /// Takes pasted text into the filter that is typed.
+    pub(crate) fn paste(&mut self, text: &str) {
+        if self.query.paste(text) {
+            self.apply_filter();
         }
-        self.apply_filter();
     }
 
     fn apply_filter(&mut self) {
         self.requests
-            .set_filter(AccessFilter::parse(self.query.value()));
+            .set_filter(AccessFilter::parse(self.query.text()));
     }
 
     /// Returns the index of the first of `height` visible requests among those that the filter keeps.
     pub(super) fn first_visible(&self, height: usize) -> usize {
-        let last = self.requests.count_kept().saturating_sub(height);
-        match self.follow {
-            true => last,
-            false => self.requests.place_of_number(self.top).min(last),
-        }
+        let last = self.requests.count().saturating_sub(height);
+        self.following.top(&self.requests, height).min(last)
     }
 
     /// Scrolls by lines, which ends following; at the end it starts again.
-    pub fn scroll_by(&mut self, by: isize) {
-        let last = self.requests.count_kept().saturating_sub(self.height);
-        let place = self
-            .first_visible(self.height)
-            .saturating_add_signed(by)
-            .min(last);
-        self.follow = by > 0 && place == last;
-        self.top = self.requests.number_at(place).unwrap_or(0);
+    pub(crate) fn scroll_by(&mut self, by: isize) {
+        let top = self.first_visible(self.height);
+        self.following
+            .scroll_by(&self.requests, top, self.height, by);
     }
 
     fn format_requests(&self, from: usize, most: usize) -> String {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use regex::Regex;
 
+use crate::follow::NumberedLines;
 use matou_base::text;
 use matou_model::LogLine;
 
@@ -117,20 +118,10 @@ impl LogBuffer {
         self.entries.is_empty()
     }
 
-    /// Bytes in use.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The line of that number, when it is still kept.
     pub fn get(&self, number: u64) -> Option<&LogEntry> {
         let at = number.checked_sub(self.first)?;
         self.entries.get(usize::try_from(at).ok()?)
-    }
-
-    /// Returns the lines that are kept, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &LogEntry> {
-        self.entries.iter()
     }
 
     /// Searches for `text` in the lines that are kept and in those to come. Case counts only when
@@ -167,6 +158,21 @@ impl LogBuffer {
     }
 }
 
+impl NumberedLines for LogBuffer {
+    fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn number_at(&self, place: usize) -> u64 {
+        self.first + place as u64
+    }
+
+    fn place_of(&self, number: u64) -> usize {
+        let place = number.saturating_sub(self.first);
+        usize::try_from(place).map_or(self.entries.len(), |p| p.min(self.entries.len()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +193,7 @@ mod tests {
         for i in 0..10_000 {
             buffer.push(line(&format!("line {i}")));
         }
-        assert!(buffer.bytes() <= 64 * 1024);
+        assert!(buffer.bytes <= 64 * 1024);
         assert_eq!(buffer.next_number(), 10_000);
         assert!(buffer.first_number() > 0);
         let first = buffer.first_number();

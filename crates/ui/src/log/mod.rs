@@ -5,4 +5,4 @@ mod level;
 mod view;
 
 pub use buffer::LogBuffer;
-pub use view::{LogOutcome, LogStyle, LogView};
+pub use view::{LogStyle, LogView};

@@ -6,28 +6,14 @@ use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use tui_input::Input;
-use tui_input::backend::crossterm::EventHandler;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::buffer::{LogBuffer, LogEntry};
 use super::level::{self, LogLevel};
+use crate::follow::{Following, NumberedLines as _, Query, QueryOutcome, ViewOutcome};
 use crate::layout::LogLayout;
 use matou_base::text;
 use matou_model::LogLine;
-
-/// What a key did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogOutcome {
-    /// It was a key of the log view, which needs nothing more.
-    Handled,
-    /// This text is to be copied to the clipboard.
-    Copy(String),
-    /// The whole log, to be saved.
-    Save(String),
-    /// Not a key of the log view.
-    Ignored,
-}
 
 /// How it is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -49,15 +35,12 @@ pub struct LogStyle {
 /// A log on the screen.
 pub struct LogView {
     buffer: LogBuffer,
-    /// Number of the first visible line when not following.
-    top: u64,
-    follow: bool,
+    following: Following,
     wrap: bool,
     stamps: bool,
     /// Of the times of day that lines are stamped with.
     zone: TimeZone,
-    query: Input,
-    typing: bool,
+    query: Query,
     /// Number of the hit that was jumped to.
     current: Option<u64>,
     ended: Option<String>,
@@ -70,13 +53,11 @@ impl LogView {
     pub fn new(limit: usize, zone: TimeZone) -> Self {
         Self {
             buffer: LogBuffer::new(limit),
-            top: 0,
-            follow: true,
+            following: Following::default(),
             wrap: false,
             stamps: false,
             zone,
-            query: Input::default(),
-            typing: false,
+            query: Query::default(),
             current: None,
             ended: None,
             drawn: LogLayout {
@@ -100,19 +81,17 @@ impl LogView {
 
     /// Formats one line about the state: following or paused, lines, hits.
     pub fn status_line(&self) -> String {
-        let mut parts = vec![if self.follow { "following" } else { "paused" }.to_owned()];
+        let mut parts = vec![self.following.word().to_owned()];
         parts.push(format!("{} lines", self.buffer.len()));
         if self.buffer.first_number() > 0 {
             parts.push(format!("{} older dropped", self.buffer.first_number()));
         }
-        if self.buffer.pattern().is_some() || self.typing {
+        if let Some(query) = self.query.status() {
             let at = self
                 .current
                 .and_then(|n| self.buffer.hits().binary_search(&n).ok());
             let at = at.map_or_else(String::new, |i| format!("{} of ", i + 1));
-            let caret = if self.typing { "_" } else { "" };
-            let (query, hits) = (self.query.value(), self.buffer.hits().len());
-            parts.push(format!("/{query}{caret}  {at}{hits} hits"));
+            parts.push(format!("{query}  {at}{} hits", self.buffer.hits().len()));
         }
         if let Some(reason) = &self.ended {
             parts.push(reason.clone());
@@ -121,109 +100,69 @@ impl LogView {
     }
 
     /// Takes a key.
-    pub fn handle_key(&mut self, key: KeyEvent) -> LogOutcome {
-        if self.typing {
-            self.type_query(key);
-            return LogOutcome::Handled;
+    pub(crate) fn handle_key(&mut self, key: KeyEvent) -> ViewOutcome {
+        if !self.query.is_typing() && key.code == KeyCode::Char('/') {
+            // Another search begins.
+            self.query.clear();
+            self.apply_query();
         }
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let half = (self.drawn.height / 2).max(1) as i64;
+        match self.query.handle_key(key) {
+            QueryOutcome::Ignored => {}
+            outcome => {
+                match outcome {
+                    QueryOutcome::Changed => self.apply_query(),
+                    QueryOutcome::Entered => self.jump_to_hit(false),
+                    _ => {}
+                }
+                return ViewOutcome::Handled;
+            }
+        }
+        let followed = self.followed_place();
+        if self
+            .following
+            .handle_key(&self.buffer, followed, self.drawn.height, key)
+        {
+            return ViewOutcome::Handled;
+        }
         match key.code {
-            KeyCode::Char('d') if control => self.scroll_by(half),
-            KeyCode::Char('u') if control => self.scroll_by(-half),
-            _ if control => return LogOutcome::Ignored,
-            KeyCode::Char('f') => self.follow = true,
-            KeyCode::Char(' ') => self.toggle_follow(),
+            _ if key.modifiers.contains(KeyModifiers::CONTROL) => return ViewOutcome::Ignored,
             KeyCode::Char('w') => self.wrap = !self.wrap,
             KeyCode::Char('t') => self.stamps = !self.stamps,
-            KeyCode::Char('/') => {
-                self.typing = true;
-                self.query.reset();
-                self.apply_query();
-            }
             KeyCode::Char('n') => self.jump_to_hit(true),
             KeyCode::Char('N') => self.jump_to_hit(false),
-            KeyCode::Char('y') => return LogOutcome::Copy(self.format_lines(self.drawn.visible)),
+            KeyCode::Char('y') => return ViewOutcome::Copy(self.format_lines(self.drawn.visible)),
             KeyCode::Char('o') => {
                 let all = (self.buffer.first_number(), self.buffer.next_number());
-                return LogOutcome::Save(self.format_lines(all));
+                return ViewOutcome::Save(self.format_lines(all));
             }
-            KeyCode::Char('j') | KeyCode::Down => self.scroll_by(1),
-            KeyCode::Char('k') | KeyCode::Up => self.scroll_by(-1),
-            KeyCode::PageDown => self.scroll_by(half * 2),
-            KeyCode::PageUp => self.scroll_by(-half * 2),
-            KeyCode::Char('g') | KeyCode::Home => {
-                self.follow = false;
-                self.top = self.buffer.first_number();
-            }
-            KeyCode::Char('G') | KeyCode::End => self.follow = true,
-            KeyCode::Esc if self.buffer.pattern().is_some() => {
-                self.query.reset();
-                self.apply_query();
-            }
-            _ => return LogOutcome::Ignored,
+            _ => return ViewOutcome::Ignored,
         }
-        LogOutcome::Handled
+        ViewOutcome::Handled
     }
 
-    fn type_query(&mut self, key: KeyEvent) {
-        match key.code {
-            KeyCode::Enter => {
-                self.typing = false;
-                self.jump_to_hit(false);
-            }
-            KeyCode::Esc => {
-                self.typing = false;
-                self.query.reset();
-                self.apply_query();
-            }
-            _ => {
-                let event = crossterm::event::Event::Key(key);
-                if self.query.handle_event(&event).is_some_and(|c| c.value) {
-                    self.apply_query();
-                }
-            }
+    /// Takes pasted text into the search that is typed.
+    pub(crate) fn paste(&mut self, text: &str) {
+        if self.query.paste(text) {
+            self.apply_query();
         }
     }
 
     fn apply_query(&mut self) {
-        self.buffer.search(self.query.value());
+        self.buffer.search(self.query.text());
         self.current = None;
     }
 
-    fn toggle_follow(&mut self) {
-        if self.follow {
-            self.follow = false;
-            self.top = self.drawn.visible.0;
-        } else {
-            self.follow = true;
-        }
-    }
-
     /// Scrolls by lines; at the end following starts again.
-    pub fn scroll_by(&mut self, by: i64) {
-        let from = if self.follow {
-            self.drawn.visible.0
-        } else {
-            self.top
-        };
-        let last = self.last_top(self.drawn.height);
-        if by > 0 && from.saturating_add_signed(by) >= last {
-            self.follow = true;
-            return;
-        }
-        self.follow = false;
-        self.top = from
-            .saturating_add_signed(by)
-            .clamp(self.buffer.first_number(), last);
+    pub(crate) fn scroll_by(&mut self, by: isize) {
+        let followed = self.followed_place();
+        self.following
+            .scroll_by(&self.buffer, followed, self.drawn.height, by);
     }
 
-    /// Returns the first of `height` visible lines when the last line is at the bottom.
-    fn last_top(&self, height: usize) -> u64 {
-        self.buffer
-            .next_number()
-            .saturating_sub(height as u64)
-            .max(self.buffer.first_number())
+    /// The first line that is visible while the end is followed. Wrapped lines take more rows: fewer
+    /// than the height are visible.
+    fn followed_place(&self) -> usize {
+        self.buffer.place_of(self.drawn.visible.0)
     }
 
     /// Jumps to the next or previous hit; goes on at the other end.
@@ -240,9 +179,8 @@ impl LogView {
         };
         if let Some(&number) = next {
             self.current = Some(number);
-            self.follow = false;
             let middle = number.saturating_sub(self.drawn.height as u64 / 2);
-            self.top = middle.max(self.buffer.first_number());
+            self.following.pause_at(middle);
         }
     }
 
@@ -273,16 +211,14 @@ impl LogView {
         }
         let height = usize::from(area.height);
         let width = usize::from(area.width);
-        let start = if self.follow {
-            self.last_top(height)
-        } else {
-            self.top
-                .clamp(self.buffer.first_number(), self.buffer.next_number())
-        };
+        let start = self
+            .buffer
+            .number_at(self.following.top(&self.buffer, height));
+        let follow = !self.following.is_paused();
         let mut rows: Vec<(u64, Vec<(String, Style)>)> = Vec::new();
         let mut next = start;
         while let Some(entry) = self.buffer.get(next) {
-            if rows.len() >= height && !(self.wrap && self.follow) {
+            if rows.len() >= height && !(self.wrap && follow) {
                 break;
             }
             let wrapped = self.wrap_entry(next, entry, (width, height), style);
@@ -290,7 +226,7 @@ impl LogView {
             next += 1;
         }
         if rows.len() > height {
-            if self.follow {
+            if follow {
                 // Wrapped lines take more rows: the newest are those at the bottom.
                 rows.drain(..rows.len() - height);
             } else {
@@ -609,12 +545,12 @@ mod tests {
         let mut view = view(10);
         screen(&mut view, 40, 2);
         let key = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        let LogOutcome::Copy(text) = view.handle_key(key('y')) else {
+        let ViewOutcome::Copy(text) = view.handle_key(key('y')) else {
             panic!("not copied");
         };
         assert_eq!(text.lines().count(), 2);
         assert!(text.ends_with("web.1@n1 | line 9\n"), "{text}");
-        let LogOutcome::Save(text) = view.handle_key(key('o')) else {
+        let ViewOutcome::Save(text) = view.handle_key(key('o')) else {
             panic!("not saved");
         };
         assert_eq!(text.lines().count(), 10);

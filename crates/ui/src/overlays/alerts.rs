@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{OverlayReply, draw_choices, draw_window, move_by_key};
+use super::{Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
@@ -33,7 +33,78 @@ pub(crate) struct AlertsOverlay {
 }
 
 impl AlertsOverlay {
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+    /// Silences the selected alert, or ends its silence, by the key that was pressed; any other key
+    /// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
+    fn silence_selected(&self, app: &mut App, key: KeyEvent) -> Option<Effect> {
+        let alert = app.alerts.get(self.at)?;
+        let KeyCode::Char(c) = key.code else {
+            return None;
+        };
+        let hours = SILENCE_TIMES.iter().find(|(key, ..)| *key == c);
+        let silence = match (c, hours) {
+            ('a', _) => Some(Silence { until: None }),
+            ('u', _) => None,
+            (_, Some((_, hours, _))) => Some(Silence {
+                until: Some(app.now + SignedDuration::from_hours(*hours)),
+            }),
+            _ => return None,
+        };
+        let alert = alert.key.clone();
+        app.alert_engine.set_silence(&alert, silence);
+        app.alerts = app.alert_engine.alerts(app.now);
+        // Alertmanager is to notify nobody else either.
+        let fingerprint = alert.strip_prefix(ALERTMANAGER_KEY_PREFIX)?;
+        let told = app.fleet.told.value()?;
+        let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
+        let week = app.now + SignedDuration::from_hours(168);
+        Some(Effect::SilenceInAlertmanager {
+            labels: told.labels.clone(),
+            until: silence?.until.unwrap_or(week),
+        })
+    }
+
+    /// The selected alert in full, and what can be done about it.
+    fn selected_lines(&self, app: &App, alert: &Alert, columns: usize) -> Vec<Line<'static>> {
+        let theme = app.theme;
+        let mut lines: Vec<Line> =
+            wrap_text(&theme.drawable_text(&clean_line(&alert.why)), columns)
+                .into_iter()
+                .map(Line::raw)
+                .collect();
+        let pair = |key: &str, text: &str| {
+            [
+                Span::styled(key.to_owned(), theme.key()),
+                Span::raw(format!(" {text}  ")),
+            ]
+        };
+        if self.asking {
+            let times = SILENCE_TIMES
+                .iter()
+                .flat_map(|(key, _, word)| pair(&key.to_string(), word));
+            let spans = pair("a", "until it is over")
+                .into_iter()
+                .chain(times)
+                .chain(pair("u", "not"));
+            lines.push(Line::from(spans.collect::<Vec<_>>()));
+            return lines;
+        }
+        let mut spans = Vec::new();
+        let action = remedy_action(alert.remedy);
+        if let Some(key) = app.keymap.first_key(action) {
+            spans.extend(pair(&key, remedy_word(action)));
+        }
+        if let Some(silence) = alert.silence {
+            spans.push(Span::styled(format_silence(silence, app.now), theme.dim()));
+        }
+        if !spans.is_empty() {
+            lines.push(Line::from(spans));
+        }
+        lines
+    }
+}
+
+impl Overlay for AlertsOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         if std::mem::take(&mut self.asking) {
             return match self.silence_selected(app, key) {
                 Some(effect) => OverlayReply::stay().with_effect(effect),
@@ -71,37 +142,7 @@ impl AlertsOverlay {
         }
     }
 
-    /// Silences the selected alert, or ends its silence, by the key that was pressed; any other key
-    /// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
-    fn silence_selected(&self, app: &mut App, key: KeyEvent) -> Option<Effect> {
-        let alert = app.alerts.get(self.at)?;
-        let KeyCode::Char(c) = key.code else {
-            return None;
-        };
-        let hours = SILENCE_TIMES.iter().find(|(key, ..)| *key == c);
-        let silence = match (c, hours) {
-            ('a', _) => Some(Silence { until: None }),
-            ('u', _) => None,
-            (_, Some((_, hours, _))) => Some(Silence {
-                until: Some(app.now + SignedDuration::from_hours(*hours)),
-            }),
-            _ => return None,
-        };
-        let alert = alert.key.clone();
-        app.alert_engine.set_silence(&alert, silence);
-        app.alerts = app.alert_engine.alerts(app.now);
-        // Alertmanager is to notify nobody else either.
-        let fingerprint = alert.strip_prefix(ALERTMANAGER_KEY_PREFIX)?;
-        let told = app.fleet.told.value()?;
-        let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
-        let week = app.now + SignedDuration::from_hours(168);
-        Some(Effect::SilenceInAlertmanager {
-            labels: told.labels.clone(),
-            until: silence?.until.unwrap_or(week),
-        })
-    }
-
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let at = self.at.min(app.alerts.len().saturating_sub(1));
         let drawn = ScrollLayout {
             top: at,
@@ -142,43 +183,8 @@ impl AlertsOverlay {
         drawn
     }
 
-    /// The selected alert in full, and what can be done about it.
-    fn selected_lines(&self, app: &App, alert: &Alert, columns: usize) -> Vec<Line<'static>> {
-        let theme = app.theme;
-        let mut lines: Vec<Line> =
-            wrap_text(&theme.drawable_text(&clean_line(&alert.why)), columns)
-                .into_iter()
-                .map(Line::raw)
-                .collect();
-        let pair = |key: &str, text: &str| {
-            [
-                Span::styled(key.to_owned(), theme.key()),
-                Span::raw(format!(" {text}  ")),
-            ]
-        };
-        if self.asking {
-            let times = SILENCE_TIMES
-                .iter()
-                .flat_map(|(key, _, word)| pair(&key.to_string(), word));
-            let spans = pair("a", "until it is over")
-                .into_iter()
-                .chain(times)
-                .chain(pair("u", "not"));
-            lines.push(Line::from(spans.collect::<Vec<_>>()));
-            return lines;
-        }
-        let mut spans = Vec::new();
-        let action = remedy_action(alert.remedy);
-        if let Some(key) = app.keymap.first_key(action) {
-            spans.extend(pair(&key, remedy_word(action)));
-        }
-        if let Some(silence) = alert.silence {
-            spans.push(Span::styled(format_silence(silence, app.now), theme.dim()));
-        }
-        if !spans.is_empty() {
-            lines.push(Line::from(spans));
-        }
-        lines
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        self.at = drawn.top;
     }
 }
 

@@ -5,7 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
+use super::{Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width, format_age};
@@ -65,8 +66,10 @@ impl BansOverlay {
         }
         out
     }
+}
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for BansOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let len = self.list_rows().len();
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
@@ -83,8 +86,7 @@ impl BansOverlay {
                     },
                     _ => return OverlayReply::stay(),
                 };
-                let (plan, effect) = PlanOverlay::open(app, request);
-                return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
+                return OverlayReply::plan(app, request);
             }
             _ => {
                 move_by_key(key, &mut self.at, len, PAGE);
@@ -93,7 +95,7 @@ impl BansOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let shown = |text: &str| theme.drawable_text(&clean_line(text));
         let mut lines: Vec<Line> = self
@@ -131,5 +133,16 @@ impl BansOverlay {
         let hint = "u lets it in again · r reads again · Esc back";
         let area = draw_window(app, frame, screen, "Banned by fail2ban", hint, size);
         draw_choices(app, frame, area, lines, self.at);
+        ScrollLayout::default()
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        Some(self.ticket)
+    }
+
+    fn take_answer(&mut self, answer: OverlayAnswer) {
+        if let OverlayAnswer::Bans { found, near } = answer {
+            self.take_bans(found, near.as_deref());
+        }
     }
 }

@@ -6,22 +6,24 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
+use matou_ops::Request;
 
 #[derive(Default)]
 pub(crate) struct CatalogueOverlay {
     at: usize,
 }
 
-impl CatalogueOverlay {
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for CatalogueOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => OverlayReply::close(),
             KeyCode::Enter => match app.catalogue.get(self.at) {
                 Some(entry) => {
                     let mut reply = OverlayReply::stay();
-                    reply.open = Some(Overlay::Form(FormOverlay::for_deploy(entry)));
+                    reply.open = Some(Box::new(FormOverlay::for_deploy(entry)));
                     reply
                 }
                 None => OverlayReply::stay(),
@@ -33,7 +35,7 @@ impl CatalogueOverlay {
         }
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let size = (76, app.catalogue.len().max(3) as u16);
         let hint = "Enter deploys it · Esc back";
         let area = draw_window(app, frame, screen, "Catalogue", hint, size);
@@ -53,5 +55,10 @@ impl CatalogueOverlay {
             })
             .collect();
         draw_choices(app, frame, area, lines, self.at);
+        ScrollLayout::default()
+    }
+
+    fn is_path_to(&self, _: &Request) -> bool {
+        true
     }
 }

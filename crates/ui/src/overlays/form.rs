@@ -10,6 +10,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{Overlay, OverlayReply, PlanOverlay, draw_window, input_spans};
+use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_ops::{Request, RestoreDestination, RestoreScope};
@@ -216,41 +217,6 @@ impl FormOverlay {
         }
     }
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
-        let last = self.fields.len() - 1;
-        match key.code {
-            KeyCode::Esc => return OverlayReply::close(),
-            KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
-            KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
-            KeyCode::Enter if self.at < last => self.at += 1,
-            KeyCode::Enter => match self.build_request() {
-                Ok(request) => {
-                    let (plan, effect) = PlanOverlay::open(app, request);
-                    let mut reply = OverlayReply::stay().with_effect(effect);
-                    reply.open = Some(Overlay::Plan(plan));
-                    return reply;
-                }
-                Err((field, message)) => {
-                    self.at = field;
-                    self.error = Some(message);
-                }
-            },
-            _ => {
-                self.error = None;
-                self.fields[self.at].input.handle_event(&Event::Key(key));
-            }
-        }
-        OverlayReply::stay()
-    }
-
-    /// Inserts pasted text into the field, without control characters.
-    pub(crate) fn insert_text(&mut self, text: &str) {
-        for c in clean_line(text.trim()).chars() {
-            let insert = tui_input::InputRequest::InsertChar(c);
-            self.fields[self.at].input.handle(insert);
-        }
-    }
-
     /// What stands in a field, without blanks around it.
     fn value(&self, field: usize) -> String {
         self.fields[field].input.value().trim().to_owned()
@@ -359,8 +325,37 @@ impl FormOverlay {
             },
         }
     }
+}
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+impl Overlay for FormOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let last = self.fields.len() - 1;
+        match key.code {
+            KeyCode::Esc => return OverlayReply::close(),
+            KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
+            KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
+            KeyCode::Enter if self.at < last => self.at += 1,
+            KeyCode::Enter => match self.build_request() {
+                Ok(request) => {
+                    let (plan, effect) = PlanOverlay::open(app, request);
+                    let mut reply = OverlayReply::stay().with_effect(effect);
+                    reply.open = Some(Box::new(plan));
+                    return reply;
+                }
+                Err((field, message)) => {
+                    self.at = field;
+                    self.error = Some(message);
+                }
+            },
+            _ => {
+                self.error = None;
+                self.fields[self.at].input.handle_event(&Event::Key(key));
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let size = (70, self.fields.len() as u16 + 4);
         let hint = "Tab next field · Enter on the last shows the plan · Esc back";
@@ -398,5 +393,14 @@ impl FormOverlay {
             &lines,
             self.at.saturating_sub(area.height.into()),
         );
+        ScrollLayout::default()
+    }
+
+    fn paste(&mut self, _: &App, text: &str) {
+        super::insert_text(&mut self.fields[self.at].input, text);
+    }
+
+    fn is_path_to(&self, _: &Request) -> bool {
+        true
     }
 }

@@ -5,7 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
+use super::{Overlay, OverlayReply, draw_scrolled, draw_window, move_by_key};
 use crate::keymap::{ActionGroup, KEY_TABLE};
 use crate::layout::ScrollLayout;
 use crate::state::App;
@@ -36,8 +36,8 @@ pub(crate) struct HelpOverlay {
     pub(super) drawn: ScrollLayout,
 }
 
-impl HelpOverlay {
-    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for HelpOverlay {
+    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
         if move_by_key(key, &mut self.drawn.top, lines, self.drawn.height) {
             return OverlayReply::stay();
@@ -48,7 +48,7 @@ impl HelpOverlay {
         }
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let mut lines = Vec::new();
         let mut entry = |keys: &str, help: &str| {
@@ -83,5 +83,9 @@ impl HelpOverlay {
         let size = (widest as u16, lines.len() as u16);
         let area = draw_window(app, frame, screen, "Help", "j k scroll · Esc back", size);
         draw_scrolled(frame, area, &lines, self.drawn.top)
+    }
+
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        self.drawn = drawn;
     }
 }

@@ -6,9 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{
-    BansOverlay, Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window,
+    BansOverlay, Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_scrolled, draw_window,
     move_by_key,
 };
+use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -84,8 +85,10 @@ impl IntrusionsOverlay {
         let found = self.found.as_ref()?;
         Some((found, found.groups.get(self.at)?))
     }
+}
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for IntrusionsOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let len = self.found.as_ref().map_or(0, |f| f.groups.len());
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
@@ -96,7 +99,7 @@ impl IntrusionsOverlay {
             }
             KeyCode::Char('f') => {
                 let (view, effect) = BansOverlay::open(app);
-                return OverlayReply::replace(Overlay::Bans(view)).with_effect(effect);
+                return OverlayReply::replace(view).with_effect(effect);
             }
             KeyCode::Char('u') => {
                 let banned = self
@@ -109,8 +112,7 @@ impl IntrusionsOverlay {
                     address: group.source.to_string(),
                     node: None,
                 };
-                let (plan, effect) = PlanOverlay::open(app, request);
-                return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
+                return OverlayReply::plan(app, request);
             }
             _ => {
                 move_by_key(key, &mut self.at, len, PAGE);
@@ -119,7 +121,7 @@ impl IntrusionsOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width)
             .saturating_sub(6)
@@ -185,6 +187,17 @@ impl IntrusionsOverlay {
             ..area
         };
         draw_scrolled(frame, place, &below, 0);
+        ScrollLayout::default()
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        Some(self.ticket)
+    }
+
+    fn take_answer(&mut self, answer: OverlayAnswer) {
+        if let OverlayAnswer::Intrusions { found, bans } = answer {
+            self.take_intrusions(&found, bans);
+        }
     }
 }
 

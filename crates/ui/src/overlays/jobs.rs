@@ -5,9 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{
-    Overlay, OverlayReply, PlanOverlay, draw_choices, draw_scrolled, draw_window, move_by_key,
-};
+use super::{Overlay, OverlayReply, draw_choices, draw_scrolled, draw_window, move_by_key};
+use crate::follow::{Following, NumberedLines};
 use crate::jobs::{JobView, StepState};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
@@ -24,10 +23,26 @@ pub(crate) struct JobsOverlay {
     output: Option<JobId>,
     /// It was opened on a job's output: going back closes the overlay.
     direct: bool,
-    /// First visible line; `None`: the end is followed.
-    top: Option<usize>,
+    following: Following,
     /// What was visible of the output when it was drawn last.
     drawn: ScrollLayout,
+}
+
+/// How many lines the output has. None of them goes.
+struct OutputLines(usize);
+
+impl NumberedLines for OutputLines {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn number_at(&self, place: usize) -> u64 {
+        place as u64
+    }
+
+    fn place_of(&self, number: u64) -> usize {
+        usize::try_from(number).map_or(self.0, |n| n.min(self.0))
+    }
 }
 
 impl JobsOverlay {
@@ -43,62 +58,6 @@ impl JobsOverlay {
     fn chosen_job(&self, app: &App) -> Option<JobId> {
         self.output
             .or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
-    }
-
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
-        let chosen = self.chosen_job(app).and_then(|id| app.jobs.get(id));
-        match key.code {
-            KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
-                if self.output.take().is_none() || self.direct {
-                    return OverlayReply::close();
-                }
-            }
-            KeyCode::Char('J') => return OverlayReply::close(),
-            KeyCode::Enter | KeyCode::Right if self.output.is_none() => {
-                self.output = chosen.map(|j| j.id);
-                self.top = None;
-            }
-            KeyCode::Char('c') => {
-                if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
-                    return OverlayReply::stay().with_effect(Effect::CancelJob(job.id));
-                }
-            }
-            KeyCode::Char('R') => {
-                if let Some(request) = chosen
-                    .filter(|j| j.outcome.is_some())
-                    .map(|j| j.request.clone())
-                {
-                    let (plan, effect) = PlanOverlay::open(app, request);
-                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
-                }
-            }
-            _ if self.output.is_some() => {
-                let end = self.drawn.lines.saturating_sub(self.drawn.height);
-                let mut top = self.top.unwrap_or(end);
-                if move_by_key(key, &mut top, end + 1, self.drawn.height) {
-                    self.top = (top < end).then_some(top);
-                }
-            }
-            _ => {
-                move_by_key(key, &mut self.at, app.jobs.all.len(), 10);
-            }
-        }
-        OverlayReply::stay()
-    }
-
-    /// Takes what was visible: of the output, or the selected job.
-    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
-        match self.output {
-            Some(_) => self.drawn = drawn,
-            None => self.at = drawn.top,
-        }
-    }
-
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
-        match self.output.and_then(|id| app.jobs.get(id)) {
-            Some(job) => self.draw_output(app, job, frame, screen),
-            None => self.draw_list(app, frame, screen),
-        }
     }
 
     fn draw_list(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
@@ -207,7 +166,63 @@ impl JobsOverlay {
         let size = (columns as u16, (lines.len() as u16).max(8));
         let area = draw_window(app, frame, screen, &job.request.title(), hint, size);
         // The end is followed.
-        draw_scrolled(frame, area, &lines, self.top.unwrap_or(lines.len()))
+        let top = self.following.top(&OutputLines(lines.len()), 0);
+        draw_scrolled(frame, area, &lines, top)
+    }
+}
+
+impl Overlay for JobsOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let chosen = self.chosen_job(app).and_then(|id| app.jobs.get(id));
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q') | KeyCode::Left => {
+                if self.output.take().is_none() || self.direct {
+                    return OverlayReply::close();
+                }
+            }
+            KeyCode::Char('J') => return OverlayReply::close(),
+            KeyCode::Enter | KeyCode::Right if self.output.is_none() => {
+                self.output = chosen.map(|j| j.id);
+                self.following.follow();
+            }
+            KeyCode::Char('c') => {
+                if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
+                    return OverlayReply::stay().with_effect(Effect::CancelJob(job.id));
+                }
+            }
+            KeyCode::Char('R') => {
+                if let Some(request) = chosen
+                    .filter(|j| j.outcome.is_some())
+                    .map(|j| j.request.clone())
+                {
+                    return OverlayReply::plan(app, request);
+                }
+            }
+            _ if self.output.is_some() => {
+                let ScrollLayout { lines, height, top } = self.drawn;
+                self.following
+                    .handle_key(&OutputLines(lines), top, height, key);
+            }
+            _ => {
+                move_by_key(key, &mut self.at, app.jobs.all.len(), 10);
+            }
+        }
+        OverlayReply::stay()
+    }
+
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+        match self.output.and_then(|id| app.jobs.get(id)) {
+            Some(job) => self.draw_output(app, job, frame, screen),
+            None => self.draw_list(app, frame, screen),
+        }
+    }
+
+    /// Takes what was visible: of the output, or the selected job.
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        match self.output {
+            Some(_) => self.drawn = drawn,
+            None => self.at = drawn.top,
+        }
     }
 }
 

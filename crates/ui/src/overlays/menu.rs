@@ -5,7 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
+use super::{Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_model::{Availability, Role};
 use matou_ops::Request;
@@ -59,8 +60,10 @@ impl NodeMenuOverlay {
             at: 0,
         }
     }
+}
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for NodeMenuOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let chosen = match key.code {
             KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Enter => NODE_MENU_CHOICES.get(self.at),
@@ -71,11 +74,10 @@ impl NodeMenuOverlay {
             move_by_key(key, &mut self.at, NODE_MENU_CHOICES.len(), 4);
             return OverlayReply::stay();
         };
-        let (plan, effect) = PlanOverlay::open(app, request(self.node.clone()));
-        OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
+        OverlayReply::plan(app, request(self.node.clone()))
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let size = (36, NODE_MENU_CHOICES.len() as u16);
         let area = draw_window(app, frame, screen, &self.node, "Esc back", size);
         let lines = NODE_MENU_CHOICES
@@ -88,5 +90,6 @@ impl NodeMenuOverlay {
             })
             .collect();
         draw_choices(app, frame, area, lines, self.at);
+        ScrollLayout::default()
     }
 }

@@ -5,7 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{OverlayReply, draw_scrolled, draw_window, move_by_key};
+use super::{Overlay, OverlayReply, draw_scrolled, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::panes::wrap_text;
 use crate::state::App;
@@ -26,8 +26,10 @@ impl MessageOverlay {
             drawn: ScrollLayout::default(),
         }
     }
+}
 
-    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for MessageOverlay {
+    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
         if move_by_key(key, &mut self.drawn.top, lines, self.drawn.height) {
             return OverlayReply::stay();
@@ -38,7 +40,7 @@ impl MessageOverlay {
         }
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let lines: Vec<Line> = self
             .text
@@ -49,5 +51,9 @@ impl MessageOverlay {
         let size = (columns as u16, lines.len() as u16);
         let area = draw_window(app, frame, screen, &self.title, "Esc back", size);
         draw_scrolled(frame, area, &lines, self.drawn.top)
+    }
+
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        self.drawn = drawn;
     }
 }

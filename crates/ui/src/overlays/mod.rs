@@ -29,7 +29,7 @@ use super::state::App;
 use matou_base::text::SafeText;
 use matou_job::Plan;
 use matou_model::{LogRecord, NodeBans, NodeIntrusions};
-use matou_ops::ServiceVersions;
+use matou_ops::{Request, ServiceVersions};
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -47,23 +47,37 @@ pub(super) use restore::RestoreOverlay;
 pub(super) use search::LogSearchOverlay;
 pub(super) use versions::VersionsOverlay;
 
-/// Something over the panes.
-pub(super) enum Overlay {
-    Help(HelpOverlay),
-    Palette(PaletteOverlay),
-    Catalogue(CatalogueOverlay),
-    Form(FormOverlay),
-    Plan(PlanOverlay),
-    Versions(VersionsOverlay),
-    Menu(NodeMenuOverlay),
-    Restore(RestoreOverlay),
-    Jobs(JobsOverlay),
-    Alerts(AlertsOverlay),
-    Bans(BansOverlay),
-    Intrusions(IntrusionsOverlay),
-    Search(LogSearchOverlay),
-    Quit(QuitOverlay),
-    Message(MessageOverlay),
+/// Something over the panes. The topmost gets the keys.
+pub(super) trait Overlay {
+    /// Takes a key.
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply;
+
+    /// Draws it. Returns what is visible, of those that scroll.
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout;
+
+    /// Takes what was visible of it.
+    fn take_layout(&mut self, _: ScrollLayout) {}
+
+    /// Takes pasted text, where text is typed.
+    fn paste(&mut self, _: &App, _text: &str) {}
+
+    /// Returns the ticket of what it asked for; `None` when it asks for nothing.
+    fn ticket(&self) -> Option<Ticket> {
+        None
+    }
+
+    /// Takes the answer to its ticket. A ticket has one question: other answers do not come.
+    fn take_answer(&mut self, _: OverlayAnswer) {}
+
+    /// Whether a job of this request may have come from here: it closes when the job starts.
+    fn is_path_to(&self, _: &Request) -> bool {
+        false
+    }
+
+    /// Whether the console is to be left as soon as no job runs.
+    fn waits_to_leave(&self) -> bool {
+        false
+    }
 }
 
 /// The answer to what an overlay asked for by an effect.
@@ -88,7 +102,7 @@ pub(super) struct OverlayReply {
     /// The overlay is to be closed.
     pub close: bool,
     /// An overlay to open: above this one, or in its place when it closes.
-    pub open: Option<Overlay>,
+    pub open: Option<Box<dyn Overlay>>,
     pub effects: Vec<Effect>,
     /// An action of the console, carried out after the overlay has closed.
     pub action: Option<Action>,
@@ -106,111 +120,23 @@ impl OverlayReply {
         }
     }
 
-    pub(super) fn replace(overlay: Overlay) -> Self {
+    pub(super) fn replace(overlay: impl Overlay + 'static) -> Self {
         Self {
             close: true,
-            open: Some(overlay),
+            open: Some(Box::new(overlay)),
             ..Self::default()
         }
+    }
+
+    /// Shows the plan of a request instead.
+    pub(super) fn plan(app: &mut App, request: Request) -> Self {
+        let (plan, effect) = PlanOverlay::open(app, request);
+        Self::replace(plan).with_effect(effect)
     }
 
     pub(super) fn with_effect(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self
-    }
-}
-
-impl Overlay {
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
-        match self {
-            Self::Help(o) => o.handle_key(app, key),
-            Self::Palette(o) => o.handle_key(app, key),
-            Self::Catalogue(o) => o.handle_key(app, key),
-            Self::Form(o) => o.handle_key(app, key),
-            Self::Plan(o) => o.handle_key(app, key),
-            Self::Versions(o) => o.handle_key(app, key),
-            Self::Menu(o) => o.handle_key(app, key),
-            Self::Restore(o) => o.handle_key(app, key),
-            Self::Jobs(o) => o.handle_key(app, key),
-            Self::Alerts(o) => o.handle_key(app, key),
-            Self::Bans(o) => o.handle_key(app, key),
-            Self::Intrusions(o) => o.handle_key(app, key),
-            Self::Search(o) => o.handle_key(app, key),
-            Self::Quit(o) => o.handle_key(app, key),
-            Self::Message(o) => o.handle_key(app, key),
-        }
-    }
-
-    /// Draws it. Returns what is visible, of those that scroll.
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
-        match self {
-            Self::Help(o) => return o.draw(app, frame, screen),
-            Self::Plan(o) => return o.draw(app, frame, screen),
-            Self::Jobs(o) => return o.draw(app, frame, screen),
-            Self::Alerts(o) => return o.draw(app, frame, screen),
-            Self::Search(o) => return o.draw(app, frame, screen),
-            Self::Message(o) => return o.draw(app, frame, screen),
-            Self::Palette(o) => o.draw(app, frame, screen),
-            Self::Catalogue(o) => o.draw(app, frame, screen),
-            Self::Form(o) => o.draw(app, frame, screen),
-            Self::Versions(o) => o.draw(app, frame, screen),
-            Self::Menu(o) => o.draw(app, frame, screen),
-            Self::Restore(o) => o.draw(app, frame, screen),
-            Self::Bans(o) => o.draw(app, frame, screen),
-            Self::Intrusions(o) => o.draw(app, frame, screen),
-            Self::Quit(o) => o.draw(app, frame, screen),
-        }
-        ScrollLayout::default()
-    }
-
-    /// Takes what was visible of it.
-    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
-        match self {
-            Self::Help(o) => o.drawn = drawn,
-            Self::Plan(o) => o.drawn = drawn,
-            Self::Jobs(o) => o.take_layout(drawn),
-            Self::Message(o) => o.drawn = drawn,
-            Self::Alerts(o) => o.at = drawn.top,
-            Self::Search(o) => o.take_layout(drawn),
-            _ => {}
-        }
-    }
-
-    /// Returns the ticket of what it asked for; `None` when it asks for nothing.
-    pub(super) fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Plan(o) => Some(o.ticket),
-            Self::Versions(o) => Some(o.ticket),
-            Self::Bans(o) => Some(o.ticket),
-            Self::Intrusions(o) => Some(o.ticket),
-            Self::Search(o) => o.ticket,
-            _ => None,
-        }
-    }
-
-    /// Takes the answer to its ticket.
-    pub(super) fn take_answer(&mut self, answer: OverlayAnswer) {
-        match (self, answer) {
-            (Self::Plan(o), OverlayAnswer::Plan(plan)) => o.take_plan(plan),
-            (Self::Versions(o), OverlayAnswer::Versions(found)) => o.take_versions(found),
-            (Self::Bans(o), OverlayAnswer::Bans { found, near }) => {
-                o.take_bans(found, near.as_deref());
-            }
-            (Self::Intrusions(o), OverlayAnswer::Intrusions { found, bans }) => {
-                o.take_intrusions(&found, bans);
-            }
-            (Self::Search(o), OverlayAnswer::Records(found)) => o.take_records(found),
-            // A ticket has one question.
-            _ => {}
-        }
-    }
-
-    /// Scrolls the overlay by turns of the wheel.
-    pub(super) fn turn_wheel(&mut self, app: &mut App, by: isize) {
-        let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
-        for _ in 0..by.unsigned_abs() {
-            self.handle_key(app, KeyEvent::new(code, KeyModifiers::NONE));
-        }
     }
 }
 
@@ -301,6 +227,13 @@ fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, 
             let row = Rect::new(area.x, y, area.width, 1);
             frame.buffer_mut().set_style(row, app.theme.selected());
         }
+    }
+}
+
+/// Inserts pasted text into an input, without control characters.
+pub(super) fn insert_text(input: &mut tui_input::Input, text: &str) {
+    for c in matou_base::text::clean_line(text.trim()).chars() {
+        input.handle(tui_input::InputRequest::InsertChar(c));
     }
 }
 

@@ -7,8 +7,9 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{OverlayReply, draw_choices, draw_window, input_spans};
+use super::{Overlay, OverlayReply, draw_choices, draw_window, input_spans};
 use crate::keymap::{KEY_TABLE, KeyBinding};
+use crate::layout::ScrollLayout;
 use crate::panes;
 use crate::state::App;
 use matou_base::text::fit_to_width;
@@ -34,8 +35,10 @@ impl PaletteOverlay {
         found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         found.into_iter().map(|(_, b)| b).collect()
     }
+}
 
-    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for PaletteOverlay {
+    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         let found = self.find_bindings();
         match key.code {
             KeyCode::Esc => return OverlayReply::close(),
@@ -57,7 +60,7 @@ impl PaletteOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let found = self.find_bindings();
         let size = (72, 18);
         let hint = "type to find · Enter does it · Esc back";
@@ -87,5 +90,11 @@ impl PaletteOverlay {
             ..area
         };
         draw_choices(app, frame, list, lines, self.at);
+        ScrollLayout::default()
+    }
+
+    fn paste(&mut self, _: &App, text: &str) {
+        super::insert_text(&mut self.input, text);
+        self.at = 0;
     }
 }

@@ -9,7 +9,9 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key};
+use super::{
+    Overlay, OverlayAnswer, OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key,
+};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::panes::wrap_text;
@@ -54,17 +56,6 @@ impl PlanOverlay {
         (view, Effect::Plan { ticket, request })
     }
 
-    pub(crate) fn take_plan(&mut self, plan: Result<Plan, SafeText>) {
-        self.again = self.sent;
-        self.sent = false;
-        self.typed.reset();
-        self.plan = Some(plan);
-    }
-
-    pub(crate) fn request(&self) -> &Request {
-        &self.request
-    }
-
     /// Returns why the plan can't be confirmed now; `None` when it can.
     fn reason_not_to_confirm(&self) -> Option<String> {
         match &self.plan {
@@ -72,54 +63,6 @@ impl PlanOverlay {
             Some(Err(reason)) => Some(reason.to_string()),
             Some(Ok(plan)) => plan.blocked_reason(),
         }
-    }
-
-    pub(super) fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
-        let plan = match &self.plan {
-            Some(Ok(plan)) => plan,
-            _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
-                return OverlayReply::close();
-            }
-            _ => return OverlayReply::stay(),
-        };
-        let by_name = match &plan.confirm {
-            Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
-            _ => None,
-        };
-        if by_name.is_none()
-            && let Some(reply) = self.take_decision(acceptable_decisions(plan), key)
-        {
-            return reply;
-        }
-        let Some(Ok(plan)) = &self.plan else {
-            return OverlayReply::stay();
-        };
-        let confirmed = match (key.code, &by_name) {
-            (KeyCode::Esc, _) => return OverlayReply::close(),
-            (KeyCode::Enter, Some(name)) => self.typed.value() == name,
-            (KeyCode::Enter | KeyCode::Char('y'), None) => true,
-            (KeyCode::Char('n' | 'q'), None) => return OverlayReply::close(),
-            _ => false,
-        };
-        if confirmed && plan.is_done() {
-            return OverlayReply::close();
-        }
-        if confirmed && self.reason_not_to_confirm().is_none() && !self.sent {
-            let effect = Effect::Run {
-                ticket: self.ticket,
-                request: self.request.clone(),
-                plan_hash: plan.hash(),
-            };
-            self.sent = true;
-            return OverlayReply::stay().with_effect(effect);
-        }
-        if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
-            self.typed.handle_event(&Event::Key(key));
-        } else {
-            let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
-            move_by_key(key, &mut self.drawn.top, lines, self.drawn.height);
-        }
-        OverlayReply::stay()
     }
 
     /// Takes a key while the plan has decisions to accept. Returns `None` when the key is not about
@@ -148,54 +91,6 @@ impl PlanOverlay {
             }
             _ => None,
         }
-    }
-
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
-        let theme = app.theme;
-        let columns = usize::from(screen.width).saturating_sub(8).min(90);
-        let mut lines: Vec<Line> = Vec::new();
-        let mut hint = "Esc back";
-        match &self.plan {
-            None => {
-                // A node or a repository that does not answer takes until its timeout.
-                let text = match app.now.as_second() - self.asked.as_second() {
-                    ..3 => "reading what is there …".to_owned(),
-                    seconds => format!("reading what is there, for {seconds} s …"),
-                };
-                lines.push(Line::raw(theme.drawable_text(&text)));
-            }
-            Some(Err(reason)) => {
-                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app);
-            }
-            Some(Ok(plan)) => {
-                if self.again {
-                    let text = "The fleet changed meanwhile. This is the new plan:";
-                    push_wrapped_text(&mut lines, text, "", columns, theme.changed(), app);
-                    lines.push(Line::default());
-                }
-                self.push_changes(app, plan, columns, &mut lines);
-                lines.push(Line::default());
-                hint = self.push_question(app, plan, columns, &mut lines);
-            }
-        }
-        let size = (columns as u16, lines.len() as u16);
-        let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
-        // The question at the end is what matters when not everything fits.
-        let drawn = draw_scrolled(frame, area, &lines, self.drawn.top);
-        if drawn.lines > drawn.height
-            && let Some(last) = lines.last()
-        {
-            let y = area.bottom() - 1;
-            frame.buffer_mut().set_stringn(
-                area.x,
-                y,
-                " ".repeat(area.width.into()),
-                area.width.into(),
-                Style::new(),
-            );
-            frame.buffer_mut().set_line(area.x, y, last, area.width);
-        }
-        drawn
     }
 
     fn push_changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
@@ -284,6 +179,126 @@ impl PlanOverlay {
                 "y goes on · n back"
             }
         }
+    }
+}
+
+impl Overlay for PlanOverlay {
+    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+        let plan = match &self.plan {
+            Some(Ok(plan)) => plan,
+            _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
+                return OverlayReply::close();
+            }
+            _ => return OverlayReply::stay(),
+        };
+        let by_name = match &plan.confirm {
+            Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),
+            _ => None,
+        };
+        if by_name.is_none()
+            && let Some(reply) = self.take_decision(acceptable_decisions(plan), key)
+        {
+            return reply;
+        }
+        let Some(Ok(plan)) = &self.plan else {
+            return OverlayReply::stay();
+        };
+        let confirmed = match (key.code, &by_name) {
+            (KeyCode::Esc, _) => return OverlayReply::close(),
+            (KeyCode::Enter, Some(name)) => self.typed.value() == name,
+            (KeyCode::Enter | KeyCode::Char('y'), None) => true,
+            (KeyCode::Char('n' | 'q'), None) => return OverlayReply::close(),
+            _ => false,
+        };
+        if confirmed && plan.is_done() {
+            return OverlayReply::close();
+        }
+        if confirmed && self.reason_not_to_confirm().is_none() && !self.sent {
+            let effect = Effect::Run {
+                ticket: self.ticket,
+                request: self.request.clone(),
+                plan_hash: plan.hash(),
+            };
+            self.sent = true;
+            return OverlayReply::stay().with_effect(effect);
+        }
+        if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
+            self.typed.handle_event(&Event::Key(key));
+        } else {
+            let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
+            move_by_key(key, &mut self.drawn.top, lines, self.drawn.height);
+        }
+        OverlayReply::stay()
+    }
+
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(90);
+        let mut lines: Vec<Line> = Vec::new();
+        let mut hint = "Esc back";
+        match &self.plan {
+            None => {
+                // A node or a repository that does not answer takes until its timeout.
+                let text = match app.now.as_second() - self.asked.as_second() {
+                    ..3 => "reading what is there …".to_owned(),
+                    seconds => format!("reading what is there, for {seconds} s …"),
+                };
+                lines.push(Line::raw(theme.drawable_text(&text)));
+            }
+            Some(Err(reason)) => {
+                push_wrapped_text(&mut lines, reason, "", columns, theme.removed(), app);
+            }
+            Some(Ok(plan)) => {
+                if self.again {
+                    let text = "The fleet changed meanwhile. This is the new plan:";
+                    push_wrapped_text(&mut lines, text, "", columns, theme.changed(), app);
+                    lines.push(Line::default());
+                }
+                self.push_changes(app, plan, columns, &mut lines);
+                lines.push(Line::default());
+                hint = self.push_question(app, plan, columns, &mut lines);
+            }
+        }
+        let size = (columns as u16, lines.len() as u16);
+        let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
+        // The question at the end is what matters when not everything fits.
+        let drawn = draw_scrolled(frame, area, &lines, self.drawn.top);
+        if drawn.lines > drawn.height
+            && let Some(last) = lines.last()
+        {
+            let y = area.bottom() - 1;
+            frame.buffer_mut().set_stringn(
+                area.x,
+                y,
+                " ".repeat(area.width.into()),
+                area.width.into(),
+                Style::new(),
+            );
+            frame.buffer_mut().set_line(area.x, y, last, area.width);
+        }
+        drawn
+    }
+
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        self.drawn = drawn;
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        Some(self.ticket)
+    }
+
+    fn take_answer(&mut self, answer: OverlayAnswer) {
+        let OverlayAnswer::Plan(plan) = answer else {
+            return;
+        };
+        self.again = self.sent;
+        self.sent = false;
+        self.typed.reset();
+        self.plan = Some(plan);
+    }
+
+    fn is_path_to(&self, request: &Request) -> bool {
+        self.request == *request
     }
 }
 

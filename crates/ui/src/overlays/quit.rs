@@ -5,7 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{OverlayReply, draw_scrolled, draw_window};
+use super::{Overlay, OverlayReply, draw_scrolled, draw_window};
+use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::state::App;
 
@@ -15,8 +16,8 @@ pub(crate) struct QuitOverlay {
     pub waiting: bool,
 }
 
-impl QuitOverlay {
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for QuitOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
             KeyCode::Esc | KeyCode::Char('n' | 'q') => OverlayReply::close(),
             KeyCode::Char('y') | KeyCode::Enter if app.jobs.count_running() == 0 => {
@@ -37,7 +38,7 @@ impl QuitOverlay {
         }
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let key = |key: &'static str, text: &'static str| {
             Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])
@@ -59,5 +60,10 @@ impl QuitOverlay {
         let size = (40, lines.len() as u16);
         let area = draw_window(app, frame, screen, "Leave?", "", size);
         draw_scrolled(frame, area, &lines, 0);
+        ScrollLayout::default()
+    }
+
+    fn waits_to_leave(&self) -> bool {
+        self.waiting
     }
 }

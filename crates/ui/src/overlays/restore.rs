@@ -5,9 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{
-    FormOverlay, Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key,
-};
+use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_base::text::{clean_line, format_ago};
 use matou_model::Snapshot;
@@ -86,7 +85,33 @@ impl RestoreOverlay {
         places
     }
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+    fn open_plan_or_form(&self, app: &mut App, what: RestoreScope) -> OverlayReply {
+        let Some((_, place)) = self.list_destinations().get(self.at).copied() else {
+            return OverlayReply::stay();
+        };
+        let request = |to| Request::Restore {
+            app: self.app.clone(),
+            snapshot: Some(self.snapshot.clone()),
+            what: what.clone(),
+            to,
+        };
+        match place {
+            DestinationChoice::Place => OverlayReply::plan(app, request(RestoreDestination::Place)),
+            DestinationChoice::Beside => {
+                OverlayReply::replace(FormOverlay::for_restore_beside(&self.app, &self.snapshot))
+            }
+            DestinationChoice::Folder => {
+                let request = request(RestoreDestination::Folder {
+                    path: String::new(),
+                });
+                OverlayReply::replace(FormOverlay::for_restore_into_folder(request))
+            }
+        }
+    }
+}
+
+impl Overlay for RestoreOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let count = match &self.chosen {
             None => self.what.len(),
             Some(_) => self.list_destinations().len(),
@@ -108,34 +133,7 @@ impl RestoreOverlay {
         }
     }
 
-    fn open_plan_or_form(&self, app: &mut App, what: RestoreScope) -> OverlayReply {
-        let Some((_, place)) = self.list_destinations().get(self.at).copied() else {
-            return OverlayReply::stay();
-        };
-        let request = |to| Request::Restore {
-            app: self.app.clone(),
-            snapshot: Some(self.snapshot.clone()),
-            what: what.clone(),
-            to,
-        };
-        match place {
-            DestinationChoice::Place => {
-                let (plan, effect) = PlanOverlay::open(app, request(RestoreDestination::Place));
-                OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect)
-            }
-            DestinationChoice::Beside => OverlayReply::replace(Overlay::Form(
-                FormOverlay::for_restore_beside(&self.app, &self.snapshot),
-            )),
-            DestinationChoice::Folder => {
-                let request = request(RestoreDestination::Folder {
-                    path: String::new(),
-                });
-                OverlayReply::replace(Overlay::Form(FormOverlay::for_restore_into_folder(request)))
-            }
-        }
-    }
-
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let texts: Vec<String> = match &self.chosen {
             None => self.what.iter().map(|(t, _)| t.clone()).collect(),
             Some(_) => self
@@ -161,5 +159,10 @@ impl RestoreOverlay {
             .map(|t| Line::raw(app.theme.drawable_text(&clean_line(t))))
             .collect();
         draw_choices(app, frame, area, lines, self.at);
+        ScrollLayout::default()
+    }
+
+    fn is_path_to(&self, _: &Request) -> bool {
+        true
     }
 }

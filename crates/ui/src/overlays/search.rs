@@ -7,7 +7,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
+use super::{
+    Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans,
+    move_by_key,
+};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::panes::wrap_text;
@@ -91,8 +94,10 @@ impl LogSearchOverlay {
             _ => &[],
         }
     }
+}
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for LogSearchOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         if key.code == KeyCode::Tab && self.app.is_some() {
             self.only_app = !self.only_app;
             return match self.typing {
@@ -136,14 +141,7 @@ impl LogSearchOverlay {
         OverlayReply::stay()
     }
 
-    /// Takes what was visible of the record that is shown whole.
-    pub(super) fn take_layout(&mut self, drawn: ScrollLayout) {
-        if let Some(top) = &mut self.open {
-            *top = drawn.top;
-        }
-    }
-
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let size = (
             screen.width.saturating_sub(6),
@@ -196,6 +194,29 @@ impl LogSearchOverlay {
             .map(|l| Line::styled(l, theme.dim()))
             .collect();
         draw_scrolled(frame, list, &lines, 0)
+    }
+
+    /// Takes what was visible of the record that is shown whole.
+    fn take_layout(&mut self, drawn: ScrollLayout) {
+        if let Some(top) = &mut self.open {
+            *top = drawn.top;
+        }
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        self.ticket
+    }
+
+    fn take_answer(&mut self, answer: OverlayAnswer) {
+        if let OverlayAnswer::Records(found) = answer {
+            self.take_records(found);
+        }
+    }
+
+    fn paste(&mut self, _: &App, text: &str) {
+        if self.typing {
+            super::insert_text(&mut self.input, text);
+        }
     }
 }
 

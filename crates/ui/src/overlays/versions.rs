@@ -5,7 +5,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, PlanOverlay, draw_choices, draw_window, move_by_key};
+use super::{Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_window, move_by_key};
+use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::state::App;
 use matou_base::text::SafeText;
@@ -96,15 +97,16 @@ impl VersionsOverlay {
             _ => None,
         }
     }
+}
 
-    pub(super) fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+impl Overlay for VersionsOverlay {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let all = self.list_choices();
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Enter => {
                 if let Some(request) = all.get(self.at).and_then(|c| self.build_request(c)) {
-                    let (plan, effect) = PlanOverlay::open(app, request);
-                    return OverlayReply::replace(Overlay::Plan(plan)).with_effect(effect);
+                    return OverlayReply::plan(app, request);
                 }
             }
             _ => {
@@ -114,7 +116,7 @@ impl VersionsOverlay {
         OverlayReply::stay()
     }
 
-    pub(super) fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) {
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let all = self.list_choices();
         let found = match &self.found {
@@ -178,5 +180,16 @@ impl VersionsOverlay {
         let hint = "Enter shows the plan · Esc back";
         let area = draw_window(app, frame, screen, &title, hint, size);
         draw_choices(app, frame, area, lines, self.at);
+        ScrollLayout::default()
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        Some(self.ticket)
+    }
+
+    fn take_answer(&mut self, answer: OverlayAnswer) {
+        if let OverlayAnswer::Versions(found) = answer {
+            self.take_versions(found);
+        }
     }
 }
