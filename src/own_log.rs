@@ -41,6 +41,7 @@ trace, for all of matou or for parts as matou_host=debug, several with commas. I
 of the console to $XDG_STATE_HOME/matou/log/matou.log, and either to the file that MATOU_LOG_FILE names";
 
 /// Why there is no log.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     #[error("MATOU_LOG: {0}")]

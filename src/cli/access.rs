@@ -20,7 +20,7 @@ use matou_collect::{AccessNews, LogWindow, follow_access};
 use matou_model::{AccessFilter, AccessRecord, AppRoutes, count_most_frequent};
 use matou_ops::FleetContext;
 
-pub const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
+pub(crate) const HELP: &str = "The last 10,000 requests are looked at. Without --since the newest 100 of them that fit are printed, with --follow those that come.";
 
 /// Requests that are read of the past.
 const MAX_READ: usize = 10_000;
@@ -32,7 +32,7 @@ const DEFAULT_SHOWN: usize = 100;
 const TOP_COUNT: usize = 10;
 
 #[derive(Debug, Args)]
-pub struct AccessOptions {
+pub(crate) struct AccessOptions {
     /// Only those of the last so many minutes or hours, as 10m or 2h
     #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     since: Option<Duration>,
@@ -108,7 +108,7 @@ fn most_frequent_counts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<NamedCo
 /// # Errors
 /// The options are wrong, there is no such application, no router leads to it, or the log can't be
 /// read.
-pub async fn run_access_command(
+pub(crate) async fn run_access_command(
     fleet: &FleetContext,
     app: &str,
     options: &AccessOptions,

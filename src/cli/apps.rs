@@ -22,7 +22,7 @@ Running it again goes on where it was interrupted. The record is erased/APP-DATE
 
 /// What can be switched for an application at the edge.
 #[derive(Debug, Args)]
-pub struct EdgeSettingsOptions {
+pub(crate) struct EdgeSettingsOptions {
     /// Security headers: HSTS and its kin
     #[arg(long, value_name = "on|off", value_parser = parse_on_off)]
     headers: Option<bool>,
@@ -57,7 +57,7 @@ impl EdgeSettingsOptions {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum SecretCommand {
+pub(crate) enum SecretCommand {
     /// List them (the default)
     List,
     /// Print the value of one

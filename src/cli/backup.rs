@@ -21,7 +21,7 @@ use matou_stack::AppName;
 
 /// What is done with repositories.
 #[derive(Debug, Subcommand)]
-pub enum RepoCommand {
+pub(crate) enum RepoCommand {
     /// Make the repositories of config.toml that are not there yet
     Init {
         #[command(flatten)]
@@ -83,7 +83,7 @@ pub enum RepoCommand {
 
 /// What lets something be removed that is not removed else.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub struct RemovalOptions {
+pub(crate) struct RemovalOptions {
     /// Run restic on this machine, with the NAME=VALUE lines of FILE beside the repository's own or
     /// in their place: credentials that may delete, and RESTIC_REPOSITORY when they go another way.
     /// No server sees them
@@ -96,7 +96,7 @@ pub struct RemovalOptions {
 
 /// Which repository, and how.
 #[derive(Debug, clap::Args)]
-pub struct RepoOptions {
+pub(crate) struct RepoOptions {
     /// Only this repository: `main`, or the name of a copy
     #[arg(long, value_name = "NAME")]
     repository: Option<String>,

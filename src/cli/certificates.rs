@@ -14,7 +14,7 @@ use matou_model::{Certificate, CertificateState};
 use matou_ops::{FleetContext, Request};
 
 #[derive(Debug, Subcommand)]
-pub enum CertificateCommand {
+pub(crate) enum CertificateCommand {
     /// Say what the chain of a domain holds, and what Traefik's store has for it
     Show { domain: String },
     /// Print the chain that is served for a domain, as PEM

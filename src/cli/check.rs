@@ -28,7 +28,7 @@ const NEEDED_SAMPLES: usize = 2;
 
 /// How it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckFormat {
+pub(crate) enum CheckFormat {
     Text,
     Json,
     /// Prometheus' text format.
@@ -37,7 +37,7 @@ pub enum CheckFormat {
 
 impl CheckFormat {
     /// Returns the format that the flags ask for.
-    pub fn of_flags(json: bool, metrics: bool) -> Self {
+    pub(crate) fn of_flags(json: bool, metrics: bool) -> Self {
         match (json, metrics) {
             (true, _) => Self::Json,
             (_, true) => Self::Metrics,
@@ -60,7 +60,7 @@ struct CheckReport<'a> {
 ///
 /// # Errors
 /// The authority's file of `[edge]` can't be read, or the result can't be printed.
-pub async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<ExitCode> {
+pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<ExitCode> {
     let store = MonitorStore::new(&state_path()?, &cx.config.fleet.name);
     let fleet = read_fleet_and_probes(cx).await?;
     let now = Timestamp::now();

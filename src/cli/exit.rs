@@ -16,7 +16,7 @@ use matou_model::{NodeProblem, NodeProblemKind};
 use matou_ops::OpsError;
 
 /// Returns the text at the end of `matou --help`.
-pub fn exit_help() -> String {
+pub(crate) fn exit_help() -> String {
     let codes = Exit::ALL.map(|exit| format!("{} {}", exit as u8, exit.meaning()));
     format!("Exit codes: {}", codes.join(" · "))
 }
@@ -25,11 +25,15 @@ pub fn exit_help() -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
+    /// All went well.
     Done = 0,
+    /// Something failed.
     Failed = 1,
     /// Also clap's own exit code.
     Usage = 2,
+    /// A plan needs a confirmation that was not given.
     NotConfirmed = 3,
+    /// The fleet gave no answer.
     Unreachable = 4,
     /// 128 + SIGINT, as a shell reports it.
     Cancelled = 130,

@@ -17,7 +17,7 @@ use matou_model::{IntrusionGroup, NodeIntrusions, NodeProblem, group_intrusions}
 use matou_ops::FleetContext;
 
 #[derive(Debug, Args)]
-pub struct IntrusionOptions {
+pub(crate) struct IntrusionOptions {
     /// Only those of the last so many minutes or hours, as 10m or 2h
     #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]
     since: Option<Duration>,

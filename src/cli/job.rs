@@ -23,7 +23,7 @@ const MAX_PLANS: u32 = 5;
 
 /// Options of every job.
 #[derive(Debug, Args)]
-pub struct JobOptions {
+pub(crate) struct JobOptions {
     /// Show the plan and change nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -69,7 +69,7 @@ pub(super) enum JobNotice<'a> {
 }
 
 /// Plans the request, asks, and runs it.
-pub async fn run_request(
+pub(crate) async fn run_request(
     fleet: &FleetContext,
     request: Request,
     options: &JobOptions,
@@ -79,7 +79,7 @@ pub async fn run_request(
 }
 
 /// Runs a request that needs no confirmation. Its plan is not shown, except in a dry run.
-pub async fn run_request_at_once(
+pub(crate) async fn run_request_at_once(
     fleet: &FleetContext,
     request: Request,
     options: &JobOptions,

@@ -16,7 +16,7 @@ use matou_ops::FleetContext;
 
 /// Options of both kinds of log.
 #[derive(Debug, Args)]
-pub struct LogOptions {
+pub(crate) struct LogOptions {
     /// Go on with what comes
     #[arg(long, short)]
     follow: bool,
@@ -38,7 +38,7 @@ impl LogOptions {
 }
 
 /// Carries out `matou logs SERVICE`.
-pub async fn run_logs_command(
+pub(crate) async fn run_logs_command(
     fleet: &FleetContext,
     service: &str,
     options: &LogOptions,
@@ -51,7 +51,7 @@ pub async fn run_logs_command(
 }
 
 /// Carries out `matou journal NODE [UNIT]`.
-pub async fn run_journal_command(
+pub(crate) async fn run_journal_command(
     fleet: &FleetContext,
     node: &str,
     unit: Option<&str>,

@@ -12,7 +12,7 @@ use matou_recover::RecoveryKind;
 use matou_stack::AppName;
 
 #[derive(Debug, Args)]
-pub struct MoveArgs {
+pub(crate) struct MoveArgs {
     /// Names of applications; all of them, and the servers provisioned first, without
     apps: Vec<AppName>,
     /// The config.toml of the other fleet

@@ -20,7 +20,7 @@ use matou_recover::{
 
 /// What `matou recover` needs when there is no config.toml: it is in the repository.
 #[derive(Debug, Args)]
-pub struct RecoverOptions {
+pub(crate) struct RecoverOptions {
     /// The repository, as restic names it: config.toml and apps/ are taken out of it
     #[arg(long, value_name = "REPOSITORY", requires = "password_file")]
     repository: Option<String>,
@@ -215,7 +215,7 @@ fn keep_recovery_report(report: &RecoveryReport, json: bool) -> Result<()> {
 
 /// Options of a drill.
 #[derive(Debug, Args)]
-pub struct DrillArgs {
+pub(crate) struct DrillArgs {
     /// Virtual machines instead of containers
     #[arg(long)]
     vm: bool,

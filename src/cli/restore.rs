@@ -12,7 +12,7 @@ use matou_stack::AppName;
 /// What is restored, from where, and where to.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct RestoreArgs {
+pub(crate) struct RestoreArgs {
     #[command(subcommand)]
     after: Option<RestoreCommand>,
     /// The application

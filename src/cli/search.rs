@@ -19,7 +19,7 @@ use matou_ops::FleetContext;
 const MOST: i64 = 5000;
 
 #[derive(Debug, Args)]
-pub struct SearchOptions {
+pub(crate) struct SearchOptions {
     /// LogsQL, as `error`, `"connection refused" node:n2`; everything when left out
     #[arg(default_value = "*")]
     query: String,

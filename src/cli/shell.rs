@@ -8,7 +8,7 @@ use matou_ops as ops;
 use matou_ops::FleetContext;
 
 /// Opens the shell and returns its exit code.
-pub async fn run_shell_command(fleet: &FleetContext, name: &str) -> Result<ExitCode> {
+pub(crate) async fn run_shell_command(fleet: &FleetContext, name: &str) -> Result<ExitCode> {
     let target = ops::find_shell_target(fleet, name).await?;
     let argv = ops::build_shell_command(fleet, &target).await?;
     let status = tokio::process::Command::new(&argv[0])

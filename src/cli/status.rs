@@ -17,7 +17,7 @@ use matou_ops::FleetContext;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Carries out `matou status`: reads every node once and prints the fleet.
-pub async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
+pub(crate) async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let fleet = read_fleet_once(cx).await;
     if json {
         matou_base::out::print_json_pretty(&fleet)?;

@@ -43,7 +43,7 @@ fn cache() -> PathBuf {
 
 /// Gives every node the restic of `MATOU_TEST_RESTIC`, where that is set, in the place of the
 /// distribution's: the same tests prove both.
-pub fn restic(fleet: &Fleet) {
+pub(crate) fn restic(fleet: &Fleet) {
     let Some(binary) = std::env::var_os("MATOU_TEST_RESTIC") else {
         return;
     };
@@ -64,7 +64,7 @@ pub fn restic(fleet: &Fleet) {
 
 /// Makes the repository /srv/restic of n1, with a key that costs less than restic's own: see
 /// tests/files/cheap_key.py. Its password is in the file beside the configuration.
-pub fn repository(fleet: &Fleet, config: &PathBuf) -> String {
+pub(crate) fn repository(fleet: &Fleet, config: &PathBuf) -> String {
     let told = super::ok(config, &["repo", "init", "--yes"]);
     let password = config.with_file_name("restic-password");
     let folder = fleet.lab.config_path();
@@ -86,7 +86,7 @@ pub fn repository(fleet: &Fleet, config: &PathBuf) -> String {
 }
 
 /// Gives a node `matou/postgres:15`, made once of Debian's packages.
-pub fn postgres(fleet: &Fleet, node: &str) {
+pub(crate) fn postgres(fleet: &Fleet, node: &str) {
     let tar = cache().join("root-2.tar");
     if !tar.exists() {
         sh(
@@ -105,7 +105,7 @@ pub fn postgres(fleet: &Fleet, node: &str) {
 }
 
 /// Puts a file of this machine on a node.
-pub fn send(fleet: &Fleet, node: &str, from: &str, to: &str) {
+pub(crate) fn send(fleet: &Fleet, node: &str, from: &str, to: &str) {
     let folder = fleet.lab.config_path();
     let folder = folder.parent().expect("a folder");
     sh(
@@ -115,13 +115,13 @@ pub fn send(fleet: &Fleet, node: &str, from: &str, to: &str) {
 }
 
 /// A web server that remembers what was asked of it.
-pub struct Listener {
+pub(crate) struct Listener {
     pub address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Listener {
-    pub fn start(gateway: &str) -> Self {
+    pub(crate) fn start(gateway: &str) -> Self {
         let listener = TcpListener::bind((gateway, 0)).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -141,7 +141,7 @@ impl Listener {
         Self { address, asked }
     }
 
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("not poisoned").clone()
     }
 }

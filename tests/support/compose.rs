@@ -8,7 +8,7 @@ use super::{Fleet, edge};
 const IMAGE: &str = "matou/compose:1";
 
 /// Gives a node the image, made once of Debian's package.
-pub fn image(fleet: &Fleet, node: &str) {
+pub(crate) fn image(fleet: &Fleet, node: &str) {
     let home = std::env::var_os("HOME").expect("a home folder");
     let cache = std::path::PathBuf::from(home).join(".cache/matou/compose");
     std::fs::create_dir_all(&cache).expect("a cache folder");
@@ -31,7 +31,7 @@ pub fn image(fleet: &Fleet, node: &str) {
 }
 
 /// Runs a shell line in a folder of the node, where docker-compose speaks to the node's engine.
-pub fn run(fleet: &Fleet, node: &str, folder: &str, line: &str) -> String {
+pub(crate) fn run(fleet: &Fleet, node: &str, folder: &str, line: &str) -> String {
     fleet.run(
         node,
         &format!(

@@ -10,7 +10,7 @@ use super::{Fleet, edge};
 const VERSION: u32 = 2;
 
 /// The image's name on a node; `ENGINE` is `postgresql` or `mariadb`.
-pub const IMAGE: &str = "matou/databases:1";
+pub(crate) const IMAGE: &str = "matou/databases:1";
 
 /// The image's root file system.
 fn root() -> PathBuf {
@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 }
 
 /// The same with PostgreSQL alone, and without what compiles queries.
-pub fn postgresql() -> PathBuf {
+pub(crate) fn postgresql() -> PathBuf {
     made("postgresql", "postgresql-15,busybox-static")
 }
 
@@ -52,6 +52,6 @@ fn made(name: &str, packages: &str) -> PathBuf {
 }
 
 /// Gives a node the image.
-pub fn image(fleet: &Fleet, node: &str) {
+pub(crate) fn image(fleet: &Fleet, node: &str) {
     edge::import(fleet, node, &root(), IMAGE, "ENTRYPOINT [\"/begin\"]");
 }

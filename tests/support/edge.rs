@@ -14,7 +14,7 @@ frontend socket\n  bind :2375\n  http-request deny unless METH_GET\n  http-reque
 backend engine\n  server engine /var/run/docker.sock\n";
 
 /// Runs a shell script, which must succeed; answers with what it printed.
-pub fn sh(script: &str, args: &[&str]) -> String {
+pub(crate) fn sh(script: &str, args: &[&str]) -> String {
     let out = Command::new("sh")
         .args(["-ec", script, "sh"])
         .args(args)
@@ -55,7 +55,7 @@ pub(super) fn root() -> PathBuf {
 }
 
 /// Gives a node `matou/traefik:3.7` and `matou/proxy:1`.
-pub fn images(fleet: &Fleet, node: &str) {
+pub(crate) fn images(fleet: &Fleet, node: &str) {
     let tar = root();
     import(
         fleet,
@@ -74,7 +74,7 @@ pub fn images(fleet: &Fleet, node: &str) {
 }
 
 /// Makes an image on a node from an archive of its files.
-pub fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: &str) {
+pub(crate) fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: &str) {
     let folder = fleet.lab.config_path();
     let folder = folder.parent().expect("a folder");
     let address = fleet.address(node);
@@ -92,7 +92,7 @@ pub fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: &str) {
 
 /// An authority on this machine that the fleet can reach, with a name server that answers every
 /// name with one address.
-pub struct Authority {
+pub(crate) struct Authority {
     processes: Vec<Child>,
     folder: tempfile::TempDir,
     pub address: String,
@@ -100,7 +100,7 @@ pub struct Authority {
 
 impl Authority {
     /// `gateway` is this machine's address in the fleet's network, `edge` what names lead to.
-    pub fn start(gateway: &str, edge: &str) -> Self {
+    pub(crate) fn start(gateway: &str, edge: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         sh(
@@ -163,17 +163,17 @@ impl Authority {
     }
 
     /// The authority's own certificate, which ACME clients must trust to speak to it.
-    pub fn own_pem(&self) -> String {
+    pub(crate) fn own_pem(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("own.pem")).expect("it is there")
     }
 
     /// The certificate that those it issues come from.
-    pub fn root_pem(&self) -> String {
+    pub(crate) fn root_pem(&self) -> String {
         sh("curl -fsSk \"https://$1:15000/roots/0\"", &[&self.address])
     }
 
     /// Lets a name lead nowhere.
-    pub fn forget(&self, name: &str) {
+    pub(crate) fn forget(&self, name: &str) {
         let body = format!("{{\"host\":\"{name}\"}}");
         sh(
             "curl -fsS --data \"$1\" http://127.0.0.1:8055/set-servfail",

@@ -28,14 +28,14 @@ const BY_ENVIRONMENT: [&str; 10] = [
 const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// Looks all the time at every process, those of the practice nodes too, which are this machine's.
-pub struct Watch {
+pub(crate) struct Watch {
     secrets: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     looking: JoinHandle<Vec<String>>,
 }
 
 impl Watch {
-    pub fn begin(secrets: &[&str]) -> Self {
+    pub(crate) fn begin(secrets: &[&str]) -> Self {
         let secrets: Vec<String> = secrets.iter().map(|s| s.trim().to_owned()).collect();
         assert!(secrets.iter().all(|s| s.len() > 7), "too short to be told");
         let secrets = Arc::new(Mutex::new(secrets));
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// One more that must not be seen.
-    pub fn also(&self, secret: &str) {
+    pub(crate) fn also(&self, secret: &str) {
         let secret = secret.trim().to_owned();
         assert!(secret.len() > 7, "too short to be told");
         self.secrets.lock().expect("no panic").push(secret);
@@ -60,7 +60,7 @@ impl Watch {
 
     /// Nobody has seen any of them: on no command line, in no environment, journal, log, or file in a
     /// folder for files that pass, of these nodes and of this machine.
-    pub fn end(self, fleet: &Fleet, nodes: &[&str]) {
+    pub(crate) fn end(self, fleet: &Fleet, nodes: &[&str]) {
         let secrets = self.secrets.lock().expect("no panic").clone();
         // That it sees anything is seen by one that is shown on purpose.
         let decoy = format!("sleep 1; : decoy {}", secrets[0]);
@@ -198,7 +198,7 @@ fn fits(pattern: &str, path: &str) -> bool {
 }
 
 /// Everything that matou made on these nodes is in the table, belongs to root and allows no more.
-pub fn modes(fleet: &Fleet, nodes: &[&str]) {
+pub(crate) fn modes(fleet: &Fleet, nodes: &[&str]) {
     const FIND: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /var/lib/docker -o -path /usr/share -o -path /var/lib/dpkg -o -path /var/cache \\) -prune \
         -o -path '*/systemd-private-*/tmp' -prune -o \\( -path '*matou*' -o -path /etc/hosts -o -path /etc/fstab -o -path /etc/docker/daemon.json \\) -printf '%m %u:%g %y %p\\n' 2>/dev/null; \
         find /run/matou /mnt/data/.matou -printf '%m %u:%g %y %p\\n' 2>/dev/null; :";
@@ -239,7 +239,7 @@ pub fn modes(fleet: &Fleet, nodes: &[&str]) {
 }
 
 /// The same of the operator's files.
-pub fn own_modes() {
+pub(crate) fn own_modes() {
     let own = nix::unistd::getuid().as_raw();
     for file in own_files() {
         let found = std::fs::metadata(&file).expect("it is there");

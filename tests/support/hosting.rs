@@ -16,7 +16,7 @@ use super::{Fleet, ok, said, until};
 const FILES: usize = 20_000;
 
 /// A site whose pages are in a volume; each answers under a name of its own.
-pub const FILES_STACK: &str = r#"
+pub(crate) const FILES_STACK: &str = r#"
 version: "3.8"
 x-matou:
   title: Files
@@ -45,7 +45,7 @@ networks:
 "#;
 
 /// A database, and nothing in front of it.
-pub const NOTES_STACK: &str = r#"
+pub(crate) const NOTES_STACK: &str = r#"
 version: "3.8"
 x-matou:
   title: Notes
@@ -77,7 +77,7 @@ secrets:
 "#;
 
 /// The fleet, and what outlives it.
-pub struct World {
+pub(crate) struct World {
     pub fleet: Fleet,
     pub s3: S3,
     authority: Authority,
@@ -98,7 +98,7 @@ fn domain(app: &str) -> String {
 
 impl World {
     /// On a fleet that is up, with Docker and a swarm; `settings` go into its config.toml.
-    pub fn new(fleet: Fleet, settings: &'static str) -> Self {
+    pub(crate) fn new(fleet: Fleet, settings: &'static str) -> Self {
         images(&fleet, "n1");
         databases::image(&fleet, "n1");
         let world = Self::with_images(fleet, settings);
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// The same on one whose nodes have the images already.
-    pub fn with_images(fleet: Fleet, settings: &'static str) -> Self {
+    pub(crate) fn with_images(fleet: Fleet, settings: &'static str) -> Self {
         let address = fleet.address("n1");
         let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
         let s3 = S3::start(&gateway, 15_901);
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    pub fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         self.keys.path().join(name).display().to_string()
     }
 
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// What the operator wrote into config.toml beside the nodes.
-    pub fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         format!(
             "{}\n[edge]\nca_file = \"{}\"\n[backup]\nrepository = \"{}\"\npassword_file = \"{}\"\nenvironment_file = \"{}\"\n",
             self.settings,
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// The fleet as its operator wrote it, with its applications deployed and filled.
-    pub fn deploy(&self) -> PathBuf {
+    pub(crate) fn deploy(&self) -> PathBuf {
         let config = self.fleet.config("reco.toml", &self.settings());
         let stacks = config.with_file_name("stacks");
         std::fs::create_dir_all(&stacks).expect("a folder");
@@ -224,11 +224,11 @@ impl World {
     }
 
     /// What the sites, the certificates, the secrets and the files are.
-    pub fn picture(&self, config: &Path) -> BTreeMap<String, String> {
+    pub(crate) fn picture(&self, config: &Path) -> BTreeMap<String, String> {
         self.picture_on(&self.fleet, config)
     }
 
-    pub fn picture_on(&self, fleet: &Fleet, config: &Path) -> BTreeMap<String, String> {
+    pub(crate) fn picture_on(&self, fleet: &Fleet, config: &Path) -> BTreeMap<String, String> {
         let mut picture = BTreeMap::new();
         let address = fleet.address("n1");
         for site in SITES {
@@ -281,7 +281,7 @@ impl World {
         self.ask_on(&self.fleet, sql)
     }
 
-    pub fn ask_on(&self, fleet: &Fleet, sql: &str) -> Result<String, String> {
+    pub(crate) fn ask_on(&self, fleet: &Fleet, sql: &str) -> Result<String, String> {
         let line = format!(
             "c=$(docker ps -q --filter label=com.docker.swarm.service.name=notes_db | head -n 1); \
              docker exec \"$c\" sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -h 127.0.0.1 -U notes -d notes -qAtX -c \"$1\"' sh '{sql}'"
@@ -293,7 +293,7 @@ impl World {
         }
     }
 
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         let mut rows = 0;
         until(Duration::from_secs(60), || {
             rows = self
@@ -306,7 +306,7 @@ impl World {
     }
 
     /// Rows are written all the time until the answer is dropped.
-    pub fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> Load {
         until(Duration::from_secs(120), || {
             self.ask("CREATE TABLE IF NOT EXISTS notes (id int, what text)")
                 .map(drop)
@@ -338,7 +338,7 @@ impl World {
     }
 
     /// `matou recover`, begun in `folder` from nothing but what the operator keeps.
-    pub fn recover_from_nothing(&self, folder: &Path) -> Command {
+    pub(crate) fn recover_from_nothing(&self, folder: &Path) -> Command {
         let nodes: Vec<String> = ["n1", "n2", "n3"].map(|n| self.fleet.address(n)).into();
         let lab = |name: &str| {
             let path = self.fleet.lab.config_path().with_file_name(name);
@@ -380,7 +380,7 @@ impl World {
 }
 
 /// Writes rows until it is dropped.
-pub struct Load(Child);
+pub(crate) struct Load(Child);
 
 impl Drop for Load {
     fn drop(&mut self) {

@@ -1,18 +1,18 @@
 //! What several end-to-end tests share: the practice fleet, and the binary in a pseudo-terminal.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub mod backup;
-pub mod compose;
-pub mod databases;
-pub mod edge;
-pub mod exposure;
-pub mod hosting;
-pub mod monitoring;
-pub mod pty;
-pub mod registry;
-pub mod s3;
-pub mod small;
-pub mod wordpress;
+pub(crate) mod backup;
+pub(crate) mod compose;
+pub(crate) mod databases;
+pub(crate) mod edge;
+pub(crate) mod exposure;
+pub(crate) mod hosting;
+pub(crate) mod monitoring;
+pub(crate) mod pty;
+pub(crate) mod registry;
+pub(crate) mod s3;
+pub(crate) mod small;
+pub(crate) mod wordpress;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use matou::lab::{Lab, LabKind};
 
 /// The practice fleet that the end-to-end tests share; `scripts/test.sh` removes it afterwards.
-pub const FLEET: &str = "test";
+pub(crate) const FLEET: &str = "test";
 
 /// A server beside the fleet. It ends with the thread that starts it, also when that is killed: its
 /// ports are free for the next test.
-pub fn server(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+pub(crate) fn server(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     let mut command = std::process::Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
@@ -36,7 +36,7 @@ pub fn server(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
 }
 
 /// The configuration of the shared fleet of three; made when it is not up.
-pub fn fleet() -> (Lab, PathBuf) {
+pub(crate) fn fleet() -> (Lab, PathBuf) {
     let lab = Lab::new(FLEET).expect("a state folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime
@@ -47,7 +47,7 @@ pub fn fleet() -> (Lab, PathBuf) {
 }
 
 /// Runs the binary on the shared fleet.
-pub fn matou(config: &PathBuf, args: &[&str]) -> Output {
+pub(crate) fn matou(config: &PathBuf, args: &[&str]) -> Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
         .arg("--config")
         .arg(config)
@@ -57,7 +57,7 @@ pub fn matou(config: &PathBuf, args: &[&str]) -> Output {
 }
 
 /// Runs the binary, which must succeed; answers with what it printed.
-pub fn ok(config: &PathBuf, args: &[&str]) -> String {
+pub(crate) fn ok(config: &PathBuf, args: &[&str]) -> String {
     let out = matou(config, args);
     let text = said(&out);
     assert!(
@@ -69,7 +69,7 @@ pub fn ok(config: &PathBuf, args: &[&str]) -> String {
 }
 
 /// Writes a file that its owner alone may read, as one with a password has to be.
-pub fn private(path: &std::path::Path, text: &str) {
+pub(crate) fn private(path: &std::path::Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).expect("written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("made private");
@@ -77,7 +77,7 @@ pub fn private(path: &std::path::Path, text: &str) {
 
 /// Writes a row of the table of faults that were tried: what was done to matou, and what was seen
 /// after it. `make faults` puts the rows of all tests together.
-pub fn fault(test: &str, what: &str, outcome: &str) {
+pub(crate) fn fault(test: &str, what: &str, outcome: &str) {
     use std::io::Write as _;
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     std::fs::create_dir_all(&folder).expect("made");
@@ -93,12 +93,12 @@ pub fn fault(test: &str, what: &str, outcome: &str) {
 }
 
 /// Both outputs as text.
-pub fn said(out: &Output) -> String {
+pub(crate) fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
 /// Waits until `condition` holds; panics with the last reason when it never does.
-pub fn until(limit: Duration, mut condition: impl FnMut() -> Result<(), String>) {
+pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> Result<(), String>) {
     let end = Instant::now() + limit;
     loop {
         match condition() {
@@ -110,7 +110,7 @@ pub fn until(limit: Duration, mut condition: impl FnMut() -> Result<(), String>)
 }
 
 /// What a test holds while it uses the shared fleet alone.
-pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     // A test that failed must not fail the others.
     ALONE
@@ -119,7 +119,7 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 }
 
 /// A practice fleet of one test alone, removed with it.
-pub struct Fleet {
+pub(crate) struct Fleet {
     pub lab: Lab,
     pub name: String,
     runtime: tokio::runtime::Runtime,
@@ -127,7 +127,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Nothing is up yet; what an earlier test of the same name left is removed.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let fleet = Self {
             lab: Lab::new(name).expect("a state folder"),
             name: name.to_owned(),
@@ -138,7 +138,7 @@ impl Fleet {
     }
 
     /// A swarm of so many servers that share a folder of data, with the restic that is to be tried.
-    pub fn with_shared_data(name: &str, nodes: usize) -> Self {
+    pub(crate) fn with_shared_data(name: &str, nodes: usize) -> Self {
         let mut fleet = Self::new(name);
         fleet.lab = Lab::new(name)
             .expect("a state folder")
@@ -148,14 +148,14 @@ impl Fleet {
         fleet
     }
 
-    pub fn wait<T>(&self, work: impl Future<Output = color_eyre::Result<T>>) -> T {
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = color_eyre::Result<T>>) -> T {
         self.runtime
             .block_on(work)
             .expect("the practice fleet does it")
     }
 
     /// Writes a configuration of the fleet with more tables, beside its own.
-    pub fn config(&self, name: &str, more: &str) -> PathBuf {
+    pub(crate) fn config(&self, name: &str, more: &str) -> PathBuf {
         let own = self.lab.config_path();
         let text = std::fs::read_to_string(&own).expect("its configuration");
         let path = own.with_file_name(name);
@@ -164,7 +164,7 @@ impl Fleet {
     }
 
     /// Runs a shell line on a node; answers with what it printed.
-    pub fn try_run(&self, node: &str, line: &str) -> Output {
+    pub(crate) fn try_run(&self, node: &str, line: &str) -> Output {
         std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
             .args([
                 "lab", "ssh", "--name", &self.name, node, "--", "sh", "-c", line,
@@ -175,25 +175,25 @@ impl Fleet {
     }
 
     /// The same; it must succeed.
-    pub fn run(&self, node: &str, line: &str) -> String {
+    pub(crate) fn run(&self, node: &str, line: &str) -> String {
         let out = self.try_run(node, line);
         let text = said(&out);
         assert!(out.status.success(), "{line:?} on {node}:\n{text}");
         text
     }
 
-    pub fn address(&self, node: &str) -> String {
+    pub(crate) fn address(&self, node: &str) -> String {
         let nodes = self.wait(self.lab.list_nodes());
         let found = nodes.into_iter().find(|n| n.name == node);
         found.expect("the node is there").address
     }
 
-    pub fn kill(&self, node: &str) {
+    pub(crate) fn kill(&self, node: &str) {
         self.wait(self.lab.kill_node(node));
     }
 
     /// Loads the images of the practice applications.
-    pub fn practice_images(&self) {
+    pub(crate) fn practice_images(&self) {
         let nodes = self.wait(self.lab.list_nodes()).len();
         self.wait(self.lab.up(nodes, LabKind::Swarm, &|_| {}));
     }

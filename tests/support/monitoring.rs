@@ -27,7 +27,7 @@ tar -C $r -cf $1/monitoring.tar ."#;
 
 /// Gives a node `matou/prometheus:1`, `matou/alertmanager:1`, `matou/node-exporter:1`,
 /// `matou/blackbox-exporter:1`, and a stand-in `matou/cadvisor:1`.
-pub fn images(fleet: &Fleet, node: &str) {
+pub(crate) fn images(fleet: &Fleet, node: &str) {
     let dir = tempfile::tempdir().expect("a folder");
     sh(ROOT, &[&dir.path().to_string_lossy()]);
     let tar = dir.path().join("monitoring.tar");
@@ -56,7 +56,7 @@ pub fn images(fleet: &Fleet, node: &str) {
 
 /// A certificate for `domains` of an authority of our own, as Traefik keeps it in acme.json: it
 /// asks nobody for what is there. Answers with the authority's certificate and the store.
-pub fn certificates(domains: &[&str]) -> (String, String) {
+pub(crate) fn certificates(domains: &[&str]) -> (String, String) {
     let dir = tempfile::tempdir().expect("a folder");
     let names: Vec<String> = domains.iter().map(|d| format!("DNS:{d}")).collect();
     let script = "cd \"$1\"\n\
@@ -75,21 +75,21 @@ pub fn certificates(domains: &[&str]) -> (String, String) {
 }
 
 /// Writes a file on a node, readable for root alone.
-pub fn put(fleet: &Fleet, node: &str, path: &str, text: &str) {
+pub(crate) fn put(fleet: &Fleet, node: &str, path: &str, text: &str) {
     let folder = Path::new(path).parent().expect("a folder").display();
     let script = format!("mkdir -p {folder}; umask 077; cat >{path} <<'END'\n{text}\nEND");
     fleet.run(node, &script);
 }
 
 /// Somebody who is told by webhook, and remembers.
-pub struct Told {
+pub(crate) struct Told {
     pub url: String,
     alerts: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Told {
     /// Listens at this machine's address in the fleet's network.
-    pub fn listen(address: &str) -> Self {
+    pub(crate) fn listen(address: &str) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let alerts: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -124,7 +124,7 @@ impl Told {
     }
 
     /// Whether an alert of that name and label was told of last as `status`.
-    pub fn of(&self, name: &str, label: (&str, &str), status: &str) -> Result<(), String> {
+    pub(crate) fn of(&self, name: &str, label: (&str, &str), status: &str) -> Result<(), String> {
         let alerts = self.alerts.lock().expect("not poisoned");
         let about =
             |a: &&Value| a["labels"]["alertname"] == name && a["labels"][label.0] == label.1;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// A program in a pseudo-terminal.
-pub struct Pty {
+pub(crate) struct Pty {
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
     writer: Box<dyn Write + Send>,
@@ -23,7 +23,7 @@ struct Seen {
 
 impl Pty {
     /// Starts `program` with `args` on a screen of that size.
-    pub fn start(
+    pub(crate) fn start(
         program: &str,
         args: &[&str],
         env: &[(&str, &str)],
@@ -83,7 +83,7 @@ impl Pty {
     }
 
     /// The screen as text.
-    pub fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.seen
             .lock()
             .expect("not poisoned")
@@ -93,17 +93,17 @@ impl Pty {
     }
 
     /// Bytes written to the terminal so far.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.seen.lock().expect("not poisoned").bytes
     }
 
     /// What the terminal's parser knows, for colours and modes.
-    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+    pub(crate) fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.seen.lock().expect("not poisoned").parser.screen())
     }
 
     /// Types.
-    pub fn send(&mut self, keys: &str) {
+    pub(crate) fn send(&mut self, keys: &str) {
         self.writer
             .write_all(keys.as_bytes())
             .expect("the terminal takes keys");
@@ -112,24 +112,24 @@ impl Pty {
 
     /// Leaves what shows `text` by Esc, and waits until it is gone: a key that came right behind Esc
     /// would be taken for Alt and that key, as in every terminal.
-    pub fn escape(&mut self, text: &str, limit: Duration) {
+    pub(crate) fn escape(&mut self, text: &str, limit: Duration) {
         self.wait_for(text, limit);
         self.send("\x1b");
         self.wait_gone(text, limit);
     }
 
     /// Waits until the screen shows `text`.
-    pub fn wait_for(&self, text: &str, limit: Duration) -> String {
+    pub(crate) fn wait_for(&self, text: &str, limit: Duration) -> String {
         self.wait(limit, text, |screen| screen.contains(text))
     }
 
     /// Waits until the screen does not show `text`.
-    pub fn wait_gone(&self, text: &str, limit: Duration) -> String {
+    pub(crate) fn wait_gone(&self, text: &str, limit: Duration) -> String {
         self.wait(limit, text, |screen| !screen.contains(text))
     }
 
     /// Waits until the screen fits; `text` says for what.
-    pub fn wait(&self, limit: Duration, text: &str, fits: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait(&self, limit: Duration, text: &str, fits: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + limit;
         loop {
             let screen = self.screen();
@@ -146,7 +146,7 @@ impl Pty {
     }
 
     /// Changes the size of the terminal.
-    pub fn resize(&self, columns: u16, rows: u16) {
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let size = PtySize {
             rows,
             cols: columns,
@@ -163,18 +163,18 @@ impl Pty {
     }
 
     /// Sends a signal to the program.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = self.child.process_id().expect("it runs");
         let pid = nix::unistd::Pid::from_raw(pid as i32);
         nix::sys::signal::kill(pid, signal).expect("the signal is sent");
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.process_id().expect("it runs")
     }
 
     /// Waits for the program's end; answers with its exit code.
-    pub fn end(&mut self, limit: Duration) -> u32 {
+    pub(crate) fn end(&mut self, limit: Duration) -> u32 {
         let end = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait().expect("its state can be read") {
@@ -190,7 +190,7 @@ impl Pty {
     }
 
     /// Whether the terminal is as it was before the program: what it left on is named.
-    pub fn left_on(&self) -> Vec<&'static str> {
+    pub(crate) fn left_on(&self) -> Vec<&'static str> {
         use nix::sys::termios::LocalFlags;
         // The last bytes may still be on their way.
         std::thread::sleep(Duration::from_millis(200));

@@ -8,20 +8,20 @@ use std::time::Duration;
 use super::until;
 
 /// A registry that keeps what it gets in a folder.
-pub struct Registry {
+pub(crate) struct Registry {
     process: Child,
     pub port: u16,
 }
 
 /// A port that nobody listens on now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
 impl Registry {
     /// Starts one; `more` is added to its configuration.
-    pub fn start(folder: &Path, port: u16, more: &str) -> Self {
+    pub(crate) fn start(folder: &Path, port: u16, more: &str) -> Self {
         let file = folder.join("registry.yml");
         let data = folder.join("data");
         let text = format!(
@@ -44,7 +44,7 @@ impl Registry {
     }
 
     /// Gives a repository tags of an image without layers.
-    pub fn push(&self, repository: &str, tags: &[&str]) {
+    pub(crate) fn push(&self, repository: &str, tags: &[&str]) {
         let base = format!("http://127.0.0.1:{}/v2/{repository}", self.port);
         let script = r#"
             config='{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{}}'

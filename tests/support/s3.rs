@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::until;
 
 /// The server; it keeps everything in memory, and ends with the test.
-pub struct S3 {
+pub(crate) struct S3 {
     process: Child,
     /// Address and port.
     pub address: String,
@@ -36,7 +36,7 @@ fn program() -> PathBuf {
 
 impl S3 {
     /// `address` is this machine's in the fleet's network.
-    pub fn start(address: &str, port: u16) -> Self {
+    pub(crate) fn start(address: &str, port: u16) -> Self {
         let process = super::server(program())
             .args(["-H", address, "-p", &port.to_string()])
             .spawn()
@@ -51,12 +51,12 @@ impl S3 {
     }
 
     /// restic's name of a repository in a bucket.
-    pub fn repository(&self, bucket: &str) -> String {
+    pub(crate) fn repository(&self, bucket: &str) -> String {
         format!("s3:http://{}/{bucket}", self.address)
     }
 
     /// Makes a bucket whose objects nobody can delete for a day: object lock, and versions.
-    pub fn locked_bucket(&self, bucket: &str) {
+    pub(crate) fn locked_bucket(&self, bucket: &str) {
         let script = "import boto3, sys\n\
             s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')\n\
             s3.create_bucket(Bucket=sys.argv[2], ObjectLockEnabledForBucket=True)\n\
@@ -72,7 +72,7 @@ impl S3 {
     }
 
     /// Damages one data pack of a bucket; answers with its name.
-    pub fn damage(&self, bucket: &str) -> String {
+    pub(crate) fn damage(&self, bucket: &str) -> String {
         let script = "import boto3, sys\n\
             s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')\n\
             packs = s3.get_paginator('list_objects_v2').paginate(Bucket=sys.argv[2], Prefix='data/')\n\

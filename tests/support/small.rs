@@ -33,7 +33,7 @@ fn made(name: &str, script: &str, args: &[&str]) -> PathBuf {
 }
 
 /// Gives the first node all of them, the others the sites' alone.
-pub fn images(fleet: &Fleet) {
+pub(crate) fn images(fleet: &Fleet) {
     let hello = made("hello-small-1.tar", HELLO, &[]);
     for node in ["n1", "n2", "n3"] {
         let start = "CMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]";

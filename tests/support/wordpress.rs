@@ -27,7 +27,7 @@ fn root() -> PathBuf {
 }
 
 /// Gives a node `matou/wordpress:6.1`, and `mariadb:11.4`, which the catalogue's stack names.
-pub fn images(fleet: &Fleet, node: &str) {
+pub(crate) fn images(fleet: &Fleet, node: &str) {
     import(
         fleet,
         node,

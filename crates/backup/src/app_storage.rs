@@ -34,15 +34,18 @@ pub fn confined_data_folder(config: &Config) -> ConfinedFolders {
 pub struct VolumeFolder {
     /// As the engine names it.
     pub name: String,
+    /// Path on the storage node.
     pub folder: PathBuf,
 }
 
 /// What belongs to one application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppStorage {
+    /// The application's name.
     pub app: String,
     /// The storage node, where restic runs.
     pub node: String,
+    /// Those that a backup takes.
     pub volumes: Vec<VolumeFolder>,
     /// Folder of its secrets; it may not be there.
     pub secrets: PathBuf,
@@ -57,11 +60,15 @@ pub struct AppStorage {
 /// `manifest.json` in an application's dumps folder: what a snapshot holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// The application's name.
     pub app: String,
+    /// The fleet's name: restic's host.
     pub fleet: String,
     /// When it was written, just before the snapshot.
     pub time: Timestamp,
+    /// Those that are in the snapshot.
     pub volumes: Vec<VolumeFolder>,
+    /// Dumps of its databases.
     #[serde(default)]
     pub dumps: Vec<ManifestDump>,
     /// Service and image, with its digest where it is known.
@@ -78,6 +85,7 @@ pub struct Manifest {
 /// A dump that a snapshot holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestDump {
+    /// The service's name, without the application's.
     pub service: String,
     /// `mariadb`, `mysql`, `postgresql`, `mongodb`, `sqlite`, `command`.
     pub engine: String,

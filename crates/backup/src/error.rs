@@ -82,6 +82,7 @@ fn parse_lock_age(text: &str) -> Option<Duration> {
 pub const GAVE_UP: i32 = -1;
 
 /// Why restic did not do what it should.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackupError {
     #[error(

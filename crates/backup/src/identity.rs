@@ -28,7 +28,9 @@ const KEEP: &str = shell_script(include_str!("../scripts/keep_identity.sh"));
 /// The id in the storage node's file, and what its clock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageIdentity {
+    /// `None` before the first backup with one.
     pub id: Option<FleetId>,
+    /// Read in the same call.
     pub clocks: ClockPair,
 }
 

@@ -32,7 +32,9 @@ const SAID: usize = 60;
 /// How many files there are, and how many bytes they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileTotals {
+    /// Number of files.
     pub files: u64,
+    /// Sum of their sizes.
     pub bytes: u64,
 }
 

@@ -3,6 +3,11 @@
 //! Source: restic's manual, "Scripting", and, for 0.14, what it printed: fields that are zero are
 //! left out, lists that are empty are `null`, an error is Go's structure without its text.
 
+#![expect(
+    missing_docs,
+    reason = "fields have the names that the manual of restic explains"
+)]
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;

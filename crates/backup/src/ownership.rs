@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::messages::ResticSnapshot;
 
 /// The tag that says which fleet made a snapshot.
-pub const FLEET_ID: &str = "fleet-id";
+pub(crate) const FLEET_ID: &str = "fleet-id";
 
 /// Clocks may differ by so much.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
@@ -73,6 +73,7 @@ pub struct FleetIdentity {
 /// Whose a snapshot is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotOwner {
+    /// This fleet's.
     Ours,
     /// Of another fleet, named so that the two can be told apart.
     Other(String),
@@ -91,7 +92,9 @@ impl SnapshotOwner {
 /// What two clocks say now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockPair {
+    /// Of the machine that matou runs on.
     pub here: Timestamp,
+    /// Of the storage node.
     pub storage: Timestamp,
 }
 
@@ -119,11 +122,24 @@ pub enum SnapshotRefusal {
     /// There is none at all.
     Nothing,
     /// Those that there are belong to other fleets; the newest of them.
-    Others { newest: String, fleet: String },
+    Others {
+        /// Short id of the newest.
+        newest: String,
+        /// The fleet that it is of.
+        fleet: String,
+    },
     /// All of this fleet's are dated in the future; the latest.
-    Ahead { latest: String },
+    Ahead {
+        /// Short id of the latest.
+        latest: String,
+    },
     /// The newest is ahead of one clock and not of the other.
-    Clocks { newest: String, clocks: ClockPair },
+    Clocks {
+        /// Short id of the newest.
+        newest: String,
+        /// What the clocks say.
+        clocks: ClockPair,
+    },
 }
 
 impl SnapshotRefusal {

@@ -23,9 +23,11 @@ const KEPT_REPORTS: usize = 400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackupResult {
+    /// All is in the snapshot.
     Done,
     /// There is a snapshot, and something is missing in it.
     Warning,
+    /// There is no snapshot.
     Failed,
 }
 
@@ -34,19 +36,24 @@ pub enum BackupResult {
 pub struct AppBackupReport {
     /// Empty for the fleet's own files.
     pub app: String,
+    /// How it ended.
     pub result: BackupResult,
     /// As restic named it.
     #[serde(default)]
     pub snapshot: String,
+    /// Files looked at.
     #[serde(default)]
     pub files: u64,
-    /// Bytes looked at, and bytes that were new.
+    /// Bytes looked at.
     #[serde(default)]
     pub bytes: u64,
+    /// Bytes that were new.
     #[serde(default)]
     pub added: u64,
+    /// Dumps that were made.
     #[serde(default)]
     pub dumps: usize,
+    /// How long it took.
     #[serde(default)]
     pub seconds: f64,
     /// Files that could not be read, or why it failed.
@@ -57,13 +64,18 @@ pub struct AppBackupReport {
 /// A night, or a backup of some applications by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackupReport {
+    /// The fleet's name.
     pub fleet: String,
+    /// By the clock of the machine that matou ran on.
     pub started: Timestamp,
+    /// By the same clock.
     pub ended: Timestamp,
+    /// The worst of all.
     pub result: BackupResult,
     /// Everything that failed, a sentence each.
     #[serde(default)]
     pub failures: Vec<String>,
+    /// In the order in which they were backed up.
     #[serde(default)]
     pub apps: Vec<AppBackupReport>,
     /// Snapshots that were forgotten.
@@ -209,6 +221,7 @@ pub struct NightlyBackup {
     pub active: bool,
     /// It runs right now.
     pub running: bool,
+    /// When the timer begins a run next.
     pub next: Option<Timestamp>,
     /// When the timer began a run last, whatever became of it.
     pub triggered: Option<Timestamp>,

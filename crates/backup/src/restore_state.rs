@@ -49,14 +49,19 @@ pub struct FolderSwap {
 /// The state of one application's restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreState {
+    /// The application's name.
     pub app: String,
+    /// How far it has come.
     pub phase: RestorePhase,
+    /// When it began.
     pub begun: Timestamp,
     /// Full id.
     pub snapshot: String,
+    /// The snapshot's date.
     pub snapshot_at: Timestamp,
     /// Folder of everything that this restore wrote and keeps.
     pub folder: PathBuf,
+    /// Folders that are exchanged.
     pub swaps: Vec<FolderSwap>,
     /// Volumes that are exchanged: services of other applications may use them too.
     #[serde(default)]

@@ -92,7 +92,9 @@ pub fn forget_args(question: &ForgetQuery, keep: &Retention) -> Vec<String> {
 pub struct ForgottenSnapshots {
     /// `blog`, or `the fleet's own files`.
     pub of: String,
+    /// Those that go.
     pub remove: Vec<ResticSnapshot>,
+    /// How many stay.
     pub kept: usize,
 }
 

@@ -11,6 +11,7 @@ use super::messages::ResticSnapshot;
 /// How many snapshots a repository held at a time, by application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotCounts {
+    /// When they were counted.
     pub at: Timestamp,
     /// By application; the fleet's own files under the empty name.
     pub apps: BTreeMap<String, usize>,
@@ -21,7 +22,9 @@ pub struct SnapshotCounts {
 pub struct SnapshotLoss {
     /// Empty for the fleet's own files.
     pub app: String,
+    /// How many it had.
     pub before: usize,
+    /// How many are left.
     pub now: usize,
 }
 

@@ -1,6 +1,5 @@
 //! What every layer stands on: text from outside made safe, units, files and what the command line prints.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -9,6 +9,7 @@ use matou_model::{NodeProblem, NodeProblemKind};
 
 /// Why something of the fleet could not be read. Its text is a sentence for the operator; code decides on its variant and on
 /// [`CollectError::is_unreachable`] alone.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     #[error(transparent)]

@@ -68,7 +68,9 @@ pub type AnswerChecks = Arc<dyn Fn(&str) -> ExpectedAnswer + Send + Sync>;
 /// What the collectors of certificates and answers need: where to ask, what to expect, how often.
 #[derive(Clone)]
 pub struct ProbeSettings {
+    /// Where https is asked.
     pub edge: EdgeEndpoints,
+    /// What each application must answer.
     pub checks: AnswerChecks,
     /// How often every application is asked.
     pub every: Duration,

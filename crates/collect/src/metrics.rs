@@ -20,14 +20,14 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(3);
 ///
 /// The shell itself reads the files, because starting processes is what costs on a small server:
 /// most samples start only `sleep`. File systems are read with every fifth sample.
-pub const REMOTE_SAMPLER: &str = shell_script(include_str!("../scripts/sample_load.sh"));
+pub(crate) const REMOTE_SAMPLER: &str = shell_script(include_str!("../scripts/sample_load.sh"));
 
 /// Most lines that a sample has: nine, and one for each disk.
 const LINES: usize = 32;
 
 /// Turns the lines of [`REMOTE_SAMPLER`] into metrics.
 #[derive(Debug, Default)]
-pub struct RemoteSampler {
+pub(crate) struct RemoteSampler {
     lines: Vec<String>,
     cpu: Option<CpuTimes>,
     disks: Vec<Disk>,
@@ -84,14 +84,14 @@ fn sum_network_counters(lines: &[String]) -> NetworkCounters {
 /// Jiffies since boot. All zero before the first sample, which therefore gives the average since
 /// boot, as vmstat's first line does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CpuTimes {
+pub(crate) struct CpuTimes {
     idle: u64,
     total: u64,
 }
 
 impl RemoteSampler {
     /// Takes a line; returns metrics when it completes a sample.
-    pub fn take_line(&mut self, line: &str) -> Option<Metrics> {
+    pub(crate) fn take_line(&mut self, line: &str) -> Option<Metrics> {
         match line.trim() {
             "@" => self.lines.clear(),
             "." => {
@@ -116,7 +116,7 @@ impl RemoteSampler {
     }
 
     /// The local disks of the last sample; a file system that is mounted twice is there once.
-    pub fn disks(&self) -> &[Disk] {
+    pub(crate) fn disks(&self) -> &[Disk] {
         &self.disks
     }
 }
@@ -148,7 +148,7 @@ fn compute_cpu_percent(before: CpuTimes, now: CpuTimes) -> f32 {
 
 /// Reads one sample; `None` when a part of it is missing. The CPU percentage is left at zero:
 /// it needs two samples.
-pub fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
+pub(crate) fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
     let mut metrics = Metrics::default();
     let mut cpu = None;
     let (mut available, mut swap_free) = (None, 0);

@@ -32,6 +32,7 @@ const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs
 /// What an application must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedAnswer {
+    /// Path that is asked for.
     pub path: String,
     /// HTTP status codes that are well.
     pub status: Vec<u16>,

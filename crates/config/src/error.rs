@@ -11,14 +11,18 @@ pub struct ConfigError {
     pub path: PathBuf,
     /// Where in the file; `None` when the file can't be read.
     pub place: Option<FilePosition>,
+    /// What is wrong and what to do, in a sentence.
     pub message: String,
 }
 
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePosition {
+    /// From 1.
     pub line: usize,
+    /// Characters, from 1.
     pub column: usize,
+    /// The whole line.
     pub text: String,
     /// Characters that are wrong, at least one.
     pub length: usize,

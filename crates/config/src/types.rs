@@ -9,19 +9,29 @@ use matou_model::{Availability, Role};
 /// Everything config.toml says, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// `[fleet]`.
     pub fleet: FleetConfig,
     /// In the order of the file; at least one manager.
     pub nodes: Vec<NodeConfig>,
+    /// `[storage]`.
     pub storage: StorageConfig,
+    /// `[provision]`.
     pub provision: ProvisionConfig,
+    /// `[backup]`.
     pub backup: BackupConfig,
+    /// `[edge]`.
     pub edge: EdgeConfig,
+    /// `[scaleway]`; `None` when it is not there.
     pub scaleway: Option<ScalewayConfig>,
+    /// `[alerts]`.
     pub alerts: AlertsConfig,
+    /// `[alerts.receivers]`.
     pub receivers: ReceiversConfig,
+    /// `[logs]`.
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// `[theme]`.
     pub theme: ThemeConfig,
     /// The file it came from; `None` when this machine alone is the fleet.
     pub path: Option<PathBuf>,
@@ -48,6 +58,7 @@ impl Config {
     }
 }
 
+/// What the fleet is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetConfig {
     /// Shown in the console's first line.
@@ -71,16 +82,21 @@ pub enum KnownHosts {
 pub struct SshOptions {
     /// Host name or address.
     pub address: String,
+    /// The client's configuration decides when `None`.
     pub port: Option<u16>,
+    /// The client's configuration decides when `None`.
     pub user: Option<String>,
+    /// File of the private key.
     pub identity: Option<PathBuf>,
     /// `[user@]host[:port]` to go through.
     pub jump: Option<String>,
+    /// What is done with an unknown key.
     pub known_hosts: KnownHosts,
     /// Own known_hosts file; ssh's when `None`.
     pub known_hosts_file: Option<PathBuf>,
     /// ssh_config to read; the user's and the system's when `None`.
     pub config_file: Option<PathBuf>,
+    /// How long making a connection may take.
     pub connect_timeout: Duration,
     /// A connection is lost after three of these without an answer.
     pub keep_alive: Duration,
@@ -91,14 +107,18 @@ pub struct SshOptions {
 pub enum NodeConnection {
     /// The machine matou runs on.
     Local,
+    /// Another machine.
     Ssh(SshOptions),
 }
 
 /// A server of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
+    /// The node's name, by which all else names it.
     pub name: String,
+    /// What it is to be in the swarm.
     pub role: Role,
+    /// How matou connects to it.
     pub reach: NodeConnection,
     /// Address or interface for the fleet's own traffic (swarm, NFS); that of the default route
     /// when `None`.
@@ -125,8 +145,10 @@ pub enum StorageDriver {
     Local,
 }
 
+/// Where the data of the applications lies, and how it reaches the nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageConfig {
+    /// How volumes reach every node.
     pub driver: StorageDriver,
     /// The node that holds the data.
     pub node: String,
@@ -146,8 +168,10 @@ pub struct StorageConfig {
 /// The file system of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Filesystem {
+    /// ext4, which all tools know.
     #[default]
     Ext4,
+    /// XFS.
     Xfs,
 }
 
@@ -230,6 +254,7 @@ pub struct ProvisionConfig {
     pub packages: Vec<String>,
     /// How long a package manager that somebody else uses is waited for.
     pub apt_wait: Duration,
+    /// Where packages of Docker come from.
     pub docker: DockerSource,
     /// Major version that Docker's repository is pinned to.
     pub docker_major: u32,
@@ -254,6 +279,7 @@ pub struct ProvisionConfig {
     pub ssh_from: Vec<String>,
     /// Ports that are open to everybody beside SSH, 80 and 443: `8443/tcp`.
     pub open_ports: Vec<String>,
+    /// Where Suricata's rules come from.
     pub suricata: SuricataRules,
 }
 
@@ -277,6 +303,7 @@ pub struct RepositoryConfig {
     pub name: String,
     /// As restic names it: a path, `sftp:`, `s3:`, `rest:`, `rclone:`, … It may hold a password.
     pub location: String,
+    /// File that holds the password.
     pub password_file: Option<PathBuf>,
     /// Program and arguments that print the password.
     pub password_command: Vec<String>,
@@ -310,10 +337,12 @@ impl RepositoryConfig {
     }
 }
 
+/// Where to, when and how much is backed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupConfig {
     /// The first one is backed up to, the others are copies; none: no backups.
     pub repositories: Vec<RepositoryConfig>,
+    /// Snapshots that are not forgotten.
     pub keep: Retention,
     /// When the manager backs everything up, as systemd's OnCalendar has it.
     pub schedule: String,
@@ -344,14 +373,19 @@ impl BackupConfig {
 /// How many snapshots of each application are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
+    /// The newest of each of the last so many days that have one.
     pub daily: u32,
+    /// The newest of each of the last so many weeks that have one.
     pub weekly: u32,
+    /// The newest of each of the last so many months that have one.
     pub monthly: u32,
+    /// The newest of each of the last so many years that have one.
     pub yearly: u32,
     /// Every snapshot of the last so many days.
     pub within_days: u32,
 }
 
+/// The reverse proxy, and its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeConfig {
     /// Let's Encrypt writes here before a certificate ends.
@@ -369,8 +403,11 @@ pub struct EdgeConfig {
 pub struct AlertsConfig {
     /// Percent.
     pub cpu: u8,
+    /// Percent of what is there.
     pub memory: u8,
+    /// Percent of each file system.
     pub disk: u8,
+    /// A certificate that ends within so many days is told.
     pub certificate_days: u32,
     /// A disk that fills is told when it will be full within this many hours.
     pub disk_full_hours: u32,
@@ -382,12 +419,14 @@ pub struct AlertsConfig {
     pub interval: Duration,
     /// The terminal's bell rings when an alert begins.
     pub bell: bool,
+    /// Whether the terminal shows a notification too.
     pub notify: NotifyMethod,
 }
 
 /// Who is notified of alerts by the monitoring stack. Values that are secret are in files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiversConfig {
+    /// Mail, by way of an SMTP server.
     pub email: Option<EmailConfig>,
     /// Holds the address that Alertmanager posts to.
     pub webhook_file: Option<PathBuf>,
@@ -397,6 +436,7 @@ pub struct ReceiversConfig {
     pub matrix_file: Option<PathBuf>,
     /// Address of a topic.
     pub ntfy: Option<String>,
+    /// Holds an access token of the topic.
     pub ntfy_token_file: Option<PathBuf>,
     /// Holds an address that is asked while the monitoring works.
     pub deadman_file: Option<PathBuf>,
@@ -420,17 +460,22 @@ impl ReceiversConfig {
 /// How alerts are mailed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailConfig {
+    /// Address that gets it.
     pub to: String,
+    /// Address that it comes from.
     pub from: String,
     /// `host:port`.
     pub smtp: String,
+    /// Name to log in with; `None`: no log-in.
     pub user: Option<String>,
+    /// Holds the password of that name.
     pub password_file: Option<PathBuf>,
 }
 
 /// How the terminal is asked to show a notification on the desktop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NotifyMethod {
+    /// None is shown.
     #[default]
     Off,
     /// As iTerm2, kitty, Windows Terminal and Ghostty know it.
@@ -439,6 +484,7 @@ pub enum NotifyMethod {
     Osc777,
 }
 
+/// What log views keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogsConfig {
     /// Bytes of log lines that one log view keeps.
@@ -451,15 +497,20 @@ pub enum Colours {
     /// None when NO_COLOR is set or the terminal is dumb, else the terminal's sixteen.
     #[default]
     Auto,
+    /// Colours, whatever the terminal says of itself.
     Always,
+    /// No colours.
     Never,
 }
 
+/// How the console is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThemeConfig {
+    /// Which colours are drawn.
     pub colours: Colours,
     /// Draw nothing outside ASCII.
     pub ascii: bool,
+    /// Take turns of the wheel and clicks; text is selected with Shift then.
     pub mouse: bool,
 }
 

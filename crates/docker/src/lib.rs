@@ -1,7 +1,6 @@
 //! The Docker API of one node, over its host's connection: one client a node, typed views of
 //! what matou uses. API: <https://docs.docker.com/reference/api/engine/>.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -1,6 +1,5 @@
 //! The edge: what Traefik really serves, and what its store of certificates holds.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

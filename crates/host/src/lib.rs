@@ -1,6 +1,5 @@
 //! Where commands run: this machine, or a node over one multiplexed SSH connection.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

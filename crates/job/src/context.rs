@@ -21,11 +21,13 @@ const LAST_LINES: usize = 4;
 pub struct StepContext {
     /// The node's name in the fleet.
     pub node: String,
+    /// Runs commands on the node.
     pub host: Host,
     /// The node's engine.
     pub docker: Docker,
     /// Where output lines and progress go.
     pub out: EventSink,
+    /// The job was cancelled.
     pub cancel: CancellationToken,
 }
 

@@ -20,11 +20,15 @@ pub struct JobId(pub u64);
 pub enum JobOutcome {
     /// Everything is as planned; `changed` counts the steps that changed something.
     Done {
+        /// Steps that changed something.
         changed: usize,
     },
+    /// A step failed, or a lock could not be taken.
     Failed {
+        /// The first failure, in a sentence.
         reason: SafeText,
     },
+    /// The operator ended it.
     Cancelled,
 }
 
@@ -33,37 +37,56 @@ pub enum JobOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {
+    /// The plan was made.
     Planned {
+        /// What will be done.
         plan: Plan,
     },
+    /// Locks are held: steps will follow.
     Started {
+        /// What the job is, in a few words.
         title: SafeText,
     },
+    /// A step works.
     StepStarted {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
     },
     /// A line of output, with escape sequences and secrets removed.
     Line {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
+        /// Where it comes from.
         stream: OutputStream,
+        /// Without its end of line.
         text: SafeText,
     },
     /// An application answers under a domain, as the check of its stack says.
     Answered {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
+        /// The domain that was asked.
         domain: String,
         /// The answer in a sentence.
         text: SafeText,
     },
     /// Work done of a total, in `unit` (`tasks`, `bytes`, …).
     Progress {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
+        /// Never more than `total`.
         done: u64,
+        /// What there is to do.
         total: u64,
+        /// What is counted.
         unit: String,
         /// More than the numbers say, as `40 MiB/s, 2 min left`.
         #[serde(default, skip_serializing_if = "SafeText::is_empty")]
@@ -71,22 +94,34 @@ pub enum JobEvent {
     },
     /// The step is as it should be; `changed` tells whether it had to do something.
     StepDone {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
+        /// It was not as it should be before.
         changed: bool,
+        /// Milliseconds in JSON.
         #[serde(with = "millis")]
         took: Duration,
     },
+    /// The step failed: the rest of its track is left out.
     StepFailed {
+        /// The node's name.
         node: String,
+        /// The step's name in the plan.
         step: String,
+        /// Why, in a sentence.
         error: SafeText,
+        /// Milliseconds in JSON.
         #[serde(with = "millis")]
         took: Duration,
     },
+    /// The last event of a job.
     Finished {
+        /// How it ended.
         #[serde(flatten)]
         outcome: JobOutcome,
+        /// Milliseconds in JSON.
         #[serde(with = "millis")]
         took: Duration,
     },
@@ -96,10 +131,10 @@ mod millis {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;
 
-    pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_u64(d.as_millis() as u64)
     }
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         u64::deserialize(d).map(Duration::from_millis)
     }
 }

@@ -21,6 +21,7 @@ pub enum Confirm {
 /// What one step found on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepPlan {
+    /// The step's name.
     pub step: String,
     /// The check's result, or why it could not be made.
     pub check: Result<Check, SafeText>,
@@ -32,7 +33,9 @@ pub struct StepPlan {
 /// The steps of one node, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodePlan {
+    /// The node's name.
     pub node: String,
+    /// In the order in which they run.
     pub steps: Vec<StepPlan>,
 }
 
@@ -42,17 +45,25 @@ pub enum StagePhase {
     /// The servers themselves. Stages of other jobs have it too, where nobody asks for it.
     #[default]
     Provision,
+    /// Joining the servers to one swarm.
     Swarm,
+    /// File systems and their exports.
     Storage,
     /// What matou keeps on the nodes: its files, its access, its timers.
     ConsoleAndTimers,
+    /// Data out of the repository.
     Restore,
+    /// Keeping a drill from the world.
     Isolation,
+    /// Traefik, and what it needs.
     Edge,
+    /// Deploying the applications.
     Applications,
+    /// Asking whether they answer.
     Checks,
     /// What a move copies while the old fleet still serves.
     FirstPass,
+    /// From the last copy of a move until the new fleet serves.
     Switch,
 }
 
@@ -78,17 +89,21 @@ impl StagePhase {
 /// Nodes that are worked on in parallel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagePlan {
+    /// What the stage's steps do together.
     pub title: String,
     /// Not a part of what is confirmed: a plan that was read back has the default.
     #[serde(skip)]
     pub phase: StagePhase,
+    /// Worked on at the same time.
     pub nodes: Vec<NodePlan>,
 }
 
 /// What a job would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    /// What the job is, in a few words.
     pub title: String,
+    /// What is asked before it runs.
     pub confirm: Confirm,
     /// Stages run one after another.
     pub stages: Vec<StagePlan>,

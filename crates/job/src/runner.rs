@@ -24,7 +24,9 @@ use matou_host::Host;
 
 /// Something to do on the fleet.
 pub struct Job {
+    /// What it is, in a few words.
     pub title: String,
+    /// What is asked before it runs.
     pub confirm: Confirm,
     /// Run one after another; a failure in one keeps the next from starting.
     pub stages: Vec<Stage>,
@@ -75,8 +77,11 @@ impl Job {
 
 /// Nodes that are worked on in parallel.
 pub struct Stage {
+    /// What the stage's steps do together.
     pub title: String,
+    /// The part of a recovery or a move that it belongs to.
     pub phase: StagePhase,
+    /// Worked on at the same time.
     pub tracks: Vec<Track>,
 }
 
@@ -93,9 +98,13 @@ impl Stage {
 
 /// The steps of one node, in order; a failure ends this track only.
 pub struct Track {
+    /// The node's name.
     pub node: String,
+    /// Runs commands on the node.
     pub host: Host,
+    /// The node's engine.
     pub docker: Docker,
+    /// In the order in which they run.
     pub steps: Vec<Box<dyn Step>>,
 }
 
@@ -135,6 +144,7 @@ pub struct Runner {
 }
 
 impl Runner {
+    /// Makes a runner that writes to a journal.
     pub fn new(journal: Journal) -> Self {
         Self {
             journal,

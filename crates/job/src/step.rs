@@ -43,10 +43,14 @@ impl ChangeKind {
 /// One line of a plan; what it says is text that is safe to show, whatever it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
+    /// Whether something comes, goes, changes or is to be decided.
     pub kind: ChangeKind,
+    /// What it is about.
     pub what: SafeText,
+    /// The value that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<SafeText>,
+    /// The value that will be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<SafeText>,
     /// Why it is dangerous, or what will be lost.
@@ -146,6 +150,7 @@ impl Check {
 }
 
 /// Why a step failed, for the operator.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     #[error(transparent)]

@@ -4,7 +4,6 @@
 //! Containers are quick, and good for SSH, systemd, Docker Engine, Swarm over several hosts, overlay
 //! networks and the loss of a node. Virtual machines are complete: LVM, kernel NFS, swap, reboot.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

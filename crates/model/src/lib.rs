@@ -1,6 +1,5 @@
 //! Plain data of the fleet. No I/O, no tokio: everything here can be made by a test.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -11,6 +11,7 @@ use matou_model::{Backups, Fleet, Snapshot};
 /// When an application was backed up last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupAge {
+    /// The application's name.
     pub app: String,
     /// Its newest snapshot of this fleet that is not dated in the future; `None` when there is none.
     pub newest: Option<Timestamp>,

@@ -16,7 +16,9 @@ const REWRITE_SECONDS: i64 = 600;
 pub struct Alert {
     /// Identity over readings and starts, as `node/worker-01/disk`.
     pub key: String,
+    /// The rule that found it.
     pub kind: AlertKind,
+    /// How bad it is.
     pub severity: AlertSeverity,
     /// What is concerned: a node, an application, a service, a domain.
     pub what: String,

@@ -58,6 +58,7 @@ impl AnswerSample {
         self.0 != 0
     }
 
+    /// Whether the answer was what it should be.
     pub fn is_well(self) -> bool {
         self.0 >> 15 == 1
     }
@@ -81,9 +82,11 @@ impl AnswerSample {
 pub struct LoadSample {
     /// Percent.
     pub cpu: u8,
+    /// Percent.
     pub memory: u8,
     /// MiB.
     pub disk_used: u32,
+    /// MiB.
     pub disk_total: u32,
 }
 
@@ -103,7 +106,7 @@ pub(super) struct HistoryEncoder {
 
 impl HistoryEncoder {
     /// Returns the frames of a round of answers.
-    pub fn encode_answers(&mut self, at: Timestamp, probes: &[Probe]) -> Vec<u8> {
+    pub(crate) fn encode_answers(&mut self, at: Timestamp, probes: &[Probe]) -> Vec<u8> {
         let mut out = Vec::new();
         for probe in probes {
             if !self.domains.contains(&probe.domain) {
@@ -129,7 +132,7 @@ impl HistoryEncoder {
     }
 
     /// Returns the frames of a node's load.
-    pub fn encode_load(&mut self, at: Timestamp, node: &str, load: LoadSample) -> Vec<u8> {
+    pub(crate) fn encode_load(&mut self, at: Timestamp, node: &str, load: LoadSample) -> Vec<u8> {
         let mut out = Vec::new();
         let number = self.nodes.iter().position(|n| n == node);
         let number = number.unwrap_or_else(|| {
@@ -242,7 +245,9 @@ fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 /// What a domain answered in one hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnswerHour {
+    /// How often it was asked.
     pub asked: u32,
+    /// How often the answer was not well, or none came.
     pub failed: u32,
     /// Sum over those that were well.
     millis: u64,

@@ -30,7 +30,9 @@ pub struct SeenAlert {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlertLedger {
+    /// Alerts that the operator ignores.
     pub silences: BTreeMap<String, Silence>,
+    /// Since when alerts have been seen.
     pub seen: BTreeMap<String, SeenAlert>,
 }
 

@@ -18,8 +18,11 @@ const DISKS: &str = r#"fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|fuse.*|nfs.*",
 /// An address that the blackbox exporter asks, and which answers are well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
+    /// The application that claims it.
     pub app: String,
+    /// Asked by https.
     pub domain: String,
+    /// Path that is asked for.
     pub path: String,
     /// HTTP status codes that are well.
     pub status: Vec<u16>,
@@ -28,7 +31,9 @@ pub struct ProbeTarget {
 /// Whom Alertmanager tells. Addresses that hold a token, and passwords, are secrets.
 #[derive(Debug, Clone, Default)]
 pub struct AlertReceivers {
+    /// Mail.
     pub email: Option<EmailReceiver>,
+    /// Address that alerts are posted to.
     pub webhook: Option<SecretString>,
     /// Chat id and the bot's token.
     pub telegram: Option<(i64, SecretString)>,
@@ -43,11 +48,15 @@ pub struct AlertReceivers {
 /// How mail is sent.
 #[derive(Debug, Clone)]
 pub struct EmailReceiver {
+    /// Address that gets it.
     pub to: String,
+    /// Address that it comes from.
     pub from: String,
     /// `host:port`; STARTTLS is required.
     pub smtp: String,
+    /// Name to log in with; `None`: no log-in.
     pub user: Option<String>,
+    /// Password of that name.
     pub password: Option<SecretString>,
 }
 
@@ -56,17 +65,21 @@ pub struct EmailReceiver {
 pub struct MonitoringInputs<'a> {
     /// The name that the stack is deployed under.
     pub app: &'a str,
+    /// The fleet's name.
     pub fleet: &'a str,
     /// Host names of all nodes.
     pub nodes: Vec<String>,
+    /// What is asked whether it answers.
     pub targets: Vec<ProbeTarget>,
     /// The service that takes https for the fleet.
     pub edge: Option<String>,
+    /// From where on it is too much.
     pub limits: AlertsConfig,
     /// An authority of one's own that certificates may come from, PEM.
     pub ca: Option<String>,
     /// Whether backups are made: their metric must be there then.
     pub backups: bool,
+    /// Whom Alertmanager tells.
     pub receivers: AlertReceivers,
 }
 

@@ -16,10 +16,15 @@ use matou_stack::{AppFile, Catalogue};
 /// An opened fleet. Cheap to clone; nothing is connected before it is used.
 #[derive(Clone)]
 pub struct FleetContext {
+    /// What config.toml says.
     pub config: Arc<Config>,
+    /// Its nodes, each with its engine.
     pub nodes: Nodes,
+    /// The stacks that can be deployed.
     pub catalogue: Arc<Catalogue>,
+    /// What jobs did.
     pub journal: Journal,
+    /// Runs jobs.
     pub runner: Runner,
 }
 

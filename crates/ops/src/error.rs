@@ -13,6 +13,7 @@ use matou_stack::StackError;
 
 /// Why an operation can't be planned or carried out. Its text is a sentence for the operator: what,
 /// where, and what to do; code decides on its variant and on [`OpsError::is_unreachable`] alone.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
     #[error(transparent)]

@@ -17,13 +17,17 @@ pub enum Request {
         stack: String,
         /// Name of the application.
         app: AppName,
+        /// Variables of the stack, by name.
         variables: BTreeMap<String, String>,
     },
     /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
+        /// The application's name.
         app: AppName,
+        /// Variables that change; the others stay as they are.
         #[serde(default)]
         variables: BTreeMap<String, String>,
+        /// What changes at the edge.
         #[serde(default)]
         switches: matou_stack::EdgeSettings,
         /// Secrets that get a new value.
@@ -32,12 +36,14 @@ pub enum Request {
     },
     /// Deploys an application again with other images.
     Update {
+        /// The application's name.
         app: AppName,
         /// By service, without the application's name.
         images: BTreeMap<String, String>,
     },
     /// Moves an application to a node, or lets it run anywhere.
     Place {
+        /// The application's name.
         app: AppName,
         /// Name of a node, or `LABEL=VALUE` of node labels.
         #[serde(default)]
@@ -45,29 +51,51 @@ pub enum Request {
     },
     /// Changes headers, password and limit of an application at the edge, while it runs.
     Switch {
+        /// The application's name.
         app: AppName,
+        /// What changes at the edge.
         switches: matou_stack::EdgeSettings,
     },
     /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
-    RenewCertificate { domain: String },
+    RenewCertificate {
+        /// Domain that the certificate is for.
+        domain: String,
+    },
     /// Takes a service back to what it was before its last update.
-    Rollback { service: String },
+    Rollback {
+        /// The service's name.
+        service: String,
+    },
     /// Removes an application; its volumes stay, unless they are named.
     Remove {
+        /// The application's name.
         app: AppName,
         /// Volumes that go too, with their data.
         #[serde(default)]
         volumes: Vec<String>,
     },
     /// Sets the number of tasks of a replicated service.
-    Scale { service: String, replicas: u64 },
+    Scale {
+        /// The service's name.
+        service: String,
+        /// How many tasks are to run.
+        replicas: u64,
+    },
     /// Replaces every task of a service by a new one.
-    Restart { service: String },
+    Restart {
+        /// The service's name.
+        service: String,
+    },
     /// Makes a snapshot of applications; of all, and of the fleet's own files, when none is named.
-    Backup { apps: Vec<AppName> },
+    Backup {
+        /// Names of applications; empty: all.
+        apps: Vec<AppName>,
+    },
     /// Works on a repository, or on all it makes sense for when none is named.
     Repo {
+        /// What is done.
         what: crate::RepoWork,
+        /// Its name in config.toml; empty: all that it makes sense for.
         #[serde(default)]
         repository: String,
         /// A file of this machine with the credentials that may delete: restic runs here.
@@ -79,20 +107,30 @@ pub enum Request {
     },
     /// Puts back what a snapshot holds.
     Restore {
+        /// The application's name.
         app: AppName,
         /// Full or short id; the newest of the application when there is none.
         snapshot: Option<String>,
+        /// How much of it.
         what: RestoreScope,
+        /// Where it goes.
         to: RestoreDestination,
     },
     /// Restores every application in place, each from its newest snapshot.
     RestoreAll,
     /// Brings back what a restore replaced, or resolves one that was interrupted.
-    RestoreUndo { app: AppName },
+    RestoreUndo {
+        /// The application's name.
+        app: AppName,
+    },
     /// Lets go what a restore replaced.
-    RestoreForget { app: AppName },
+    RestoreForget {
+        /// The application's name.
+        app: AppName,
+    },
     /// Writes an application into one archive that another host can use.
     Export {
+        /// The application's name.
         app: AppName,
         /// `APP-DATE.tar` in the current folder when there is none.
         #[serde(default)]
@@ -105,36 +143,71 @@ pub enum Request {
         database_files: bool,
     },
     /// Destroys an application with all that is known of it, in backups too.
-    Erase { app: AppName },
+    Erase {
+        /// The application's name.
+        app: AppName,
+    },
     /// Proves that applications can be restored; all when none is named.
-    Verify { apps: Vec<AppName> },
+    Verify {
+        /// Names of applications; empty: all.
+        apps: Vec<AppName>,
+    },
     /// Makes servers what config.toml says.
     Provision {
+        /// Which nodes and concerns, and what was decided.
         options: matou_provision::ProvisionOptions,
     },
     /// Rebuilds the fleet from its repository, or what was lost of it.
     Recover,
     /// Moves applications, all when none is named, to the servers of another config.toml.
-    Move { apps: Vec<AppName>, to: String },
+    Move {
+        /// Names of applications; empty: all.
+        apps: Vec<AppName>,
+        /// Path of the other config.toml.
+        to: String,
+    },
     /// Makes a node a manager, or a worker.
-    Role { node: String, to: Role },
+    Role {
+        /// The node's name.
+        node: String,
+        /// What it is to be.
+        to: Role,
+    },
     /// Takes a node out of the swarm: emptied, then gone.
-    Leave { node: String },
+    Leave {
+        /// The node's name.
+        node: String,
+    },
     /// Strikes a node off that is lost for good.
-    RemoveNode { node: String },
+    RemoveNode {
+        /// The node's name.
+        node: String,
+    },
     /// Reboots a node, drained.
-    Reboot { node: String },
+    Reboot {
+        /// The node's name.
+        node: String,
+    },
     /// Brings a node's packages up to date, drained where that stops containers.
-    Upgrade { node: String },
+    Upgrade {
+        /// The node's name.
+        node: String,
+    },
     /// Lets an address in again that fail2ban shuts out.
     Unban {
+        /// An IPv4 or IPv6 address.
         address: String,
         /// On this node alone; on all when there is none.
         #[serde(default)]
         node: Option<String>,
     },
     /// Drains, pauses or activates a node.
-    Availability { node: String, to: Availability },
+    Availability {
+        /// The node's name.
+        node: String,
+        /// What the scheduler may do with it.
+        to: Availability,
+    },
 }
 
 /// What of an application is restored.
@@ -144,7 +217,10 @@ pub enum RestoreScope {
     /// All its volumes and databases.
     App,
     /// A file or folder, by its path when it was backed up.
-    Path { path: String },
+    Path {
+        /// Whole path, as the snapshot holds it.
+        path: String,
+    },
 }
 
 /// Where a restore puts it.
@@ -154,10 +230,15 @@ pub enum RestoreDestination {
     /// Where it was; what is there is set aside.
     Place,
     /// A folder of the storage node.
-    Folder { path: String },
+    Folder {
+        /// Whole path of a folder that is not there yet, or empty.
+        path: String,
+    },
     /// A new application.
     Beside {
+        /// The new application's name.
         app: AppName,
+        /// Variables that differ from those of the old one.
         variables: BTreeMap<String, String>,
     },
 }

@@ -10,13 +10,18 @@ use matou_host::Command;
 /// Where a shell is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellTarget {
+    /// The node itself.
     Node {
+        /// The node's name.
         node: String,
     },
     /// A running container of a task.
     Container {
+        /// The node that it runs on.
         node: String,
+        /// The container's id.
         container: String,
+        /// How it is named to the operator.
         label: String,
     },
 }

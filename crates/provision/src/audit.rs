@@ -24,7 +24,9 @@ const MOST_PORTS: usize = 40;
 pub struct NodeAudit {
     /// Packages with a newer version, and those of them that mend a security fault.
     pub upgrades: u32,
+    /// Those of them that mend a security fault.
     pub security: u32,
+    /// A new kernel or library waits for a reboot.
     pub reboot_required: bool,
     /// Log-ins that sshd refused in the last day.
     pub refused: u32,
@@ -36,23 +38,31 @@ pub struct NodeAudit {
     pub seen: Option<(String, Vec<u16>)>,
     /// `path size type file-system mount`, as lsblk prints them.
     pub devices: Vec<String>,
+    /// Volume groups of LVM.
     pub groups: Vec<VolumeGroup>,
+    /// File systems on disks.
     pub spaces: Vec<MountedFilesystem>,
 }
 
 /// A volume group of LVM; bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct VolumeGroup {
+    /// The group's name.
     pub name: String,
+    /// Of all its disks.
     pub size: u64,
+    /// In no logical volume yet.
     pub free: u64,
 }
 
 /// A mounted file system; bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MountedFilesystem {
+    /// Where it is mounted.
     pub mount: String,
+    /// Of the file system.
     pub size: u64,
+    /// For everybody, as df prints it.
     pub free: u64,
 }
 

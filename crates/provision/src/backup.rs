@@ -33,7 +33,7 @@ const COMMENT_OUT_SCRIPT: &str = shell_script(include_str!("../scripts/comment_o
 const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
 
 /// The concern `backup`: the timer of the nightly backup.
-pub struct BackupConcern;
+pub(crate) struct BackupConcern;
 
 /// Returns whether a node is the first manager, which runs the fleet's timers.
 pub(super) fn runs_fleet_timers(node: &NodeConfig, config: &Config) -> bool {

@@ -27,7 +27,7 @@ const PACKAGES: [&str; 7] = [
 ];
 
 /// The concern `base`: a known distribution, and packages that everything else needs.
-pub struct BaseConcern;
+pub(crate) struct BaseConcern;
 
 fn desired_base_packages(config: &Config) -> DesiredState {
     DesiredState::default()

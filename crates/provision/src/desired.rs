@@ -19,7 +19,7 @@ pub(super) const READ_ONLY_SYSTEM: &str =
 
 /// A file that belongs to matou as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DesiredFile {
+pub(crate) struct DesiredFile {
     pub path: String,
     pub content: String,
     pub mode: u32,
@@ -35,7 +35,7 @@ struct DesiredUnit {
 
 /// What should be on a node.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct DesiredState {
+pub(crate) struct DesiredState {
     packages: Vec<String>,
     files: Vec<DesiredFile>,
     units: Vec<DesiredUnit>,
@@ -44,12 +44,15 @@ pub struct DesiredState {
 }
 
 impl DesiredState {
-    pub fn with_packages<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn with_packages<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.packages.extend(names.into_iter().map(Into::into));
         self
     }
 
-    pub fn with_file(mut self, path: &str, mode: u32, content: impl Into<String>) -> Self {
+    pub(crate) fn with_file(mut self, path: &str, mode: u32, content: impl Into<String>) -> Self {
         self.files.push(DesiredFile {
             path: path.to_owned(),
             content: content.into(),
@@ -59,7 +62,7 @@ impl DesiredState {
     }
 
     /// Adds a unit that runs, starts at boot and is restarted when a file changed.
-    pub fn with_unit(mut self, name: &str) -> Self {
+    pub(crate) fn with_unit(mut self, name: &str) -> Self {
         self.units.push(DesiredUnit {
             name: name.to_owned(),
             restart: true,
@@ -69,7 +72,7 @@ impl DesiredState {
 
     /// Adds a unit that runs, starts at boot and is not restarted when a file changed: it notices
     /// that itself, or by the script of [`DesiredState::on_file_change`].
-    pub fn with_steady_unit(mut self, name: &str) -> Self {
+    pub(crate) fn with_steady_unit(mut self, name: &str) -> Self {
         self.units.push(DesiredUnit {
             name: name.to_owned(),
             restart: false,
@@ -78,25 +81,25 @@ impl DesiredState {
     }
 
     /// A shell script that runs after a file changed.
-    pub fn on_file_change(mut self, script: &'static str) -> Self {
+    pub(crate) fn on_file_change(mut self, script: &'static str) -> Self {
         self.on_file_change = Some(script);
         self
     }
 
     /// The packages that are wanted.
-    pub fn package_names(&self) -> Vec<String> {
+    pub(crate) fn package_names(&self) -> Vec<String> {
         self.packages.clone()
     }
 
     /// Returns the facts that [`DesiredState::compare`] reads.
-    pub fn fact_query(&self) -> FactQuery {
+    pub(crate) fn fact_query(&self) -> FactQuery {
         FactQuery::default()
             .with_files(self.files.iter().map(|f| f.path.clone()))
             .with_units(self.units.iter().map(|u| u.name.clone()))
     }
 
     /// Returns the lines of the plan, one for each package, file and unit.
-    pub fn compare(&self, facts: &NodeFacts) -> Vec<Change> {
+    pub(crate) fn compare(&self, facts: &NodeFacts) -> Vec<Change> {
         let mut lines = Vec::new();
         for name in &self.packages {
             lines.push(match facts.package_version(name) {
@@ -125,7 +128,11 @@ impl DesiredState {
     ///
     /// # Errors
     /// The first that failed.
-    pub async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+    pub(crate) async fn apply(
+        &self,
+        at: &NodeView<'_>,
+        run: &NodeExecutor<'_>,
+    ) -> Result<(), StepError> {
         let missing: Vec<&str> = self
             .packages
             .iter()
@@ -164,7 +171,7 @@ impl DesiredState {
 }
 
 /// Compares a file with the node's: content, mode and owner.
-pub fn compare_desired_file(facts: &NodeFacts, file: &DesiredFile) -> Change {
+pub(crate) fn compare_desired_file(facts: &NodeFacts, file: &DesiredFile) -> Change {
     let path = &file.path;
     let Some(found) = facts.file(path) else {
         let lines = file.content.lines().count();
@@ -185,7 +192,7 @@ pub fn compare_desired_file(facts: &NodeFacts, file: &DesiredFile) -> Change {
 }
 
 /// A changed text: its first changed lines, and how many more there are.
-pub fn diff_as_change(what: &str, old: &str, new: &str) -> Change {
+pub(crate) fn diff_as_change(what: &str, old: &str, new: &str) -> Change {
     let (mut removed, mut added) = (Vec::new(), Vec::new());
     for change in TextDiff::from_lines(old, new).iter_all_changes() {
         match change.tag() {

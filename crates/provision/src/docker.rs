@@ -33,7 +33,7 @@ const OLDEST_MAJOR: u32 = 20;
 const FETCH_KEY: &str = shell_script(include_str!("../scripts/fetch_key.sh"));
 
 /// The concern `docker`: the packages of the engine.
-pub struct DockerConcern;
+pub(crate) struct DockerConcern;
 
 fn docker_repository_files(at: &NodeView<'_>) -> [DesiredFile; 2] {
     let os = at.facts.os_release();

@@ -34,7 +34,7 @@ fn desired_engine_unit() -> DesiredState {
 }
 
 /// The concern `engine`: the engine's configuration.
-pub struct EngineConcern;
+pub(crate) struct EngineConcern;
 
 #[async_trait]
 impl Concern for EngineConcern {

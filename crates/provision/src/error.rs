@@ -7,6 +7,7 @@ use matou_job::StepError;
 
 /// Why a node can't be compared with what it should be. Its text is a sentence for the operator; code decides on its variant and on
 /// [`ProvisionError::is_unreachable`] alone.
+#[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     #[error(transparent)]

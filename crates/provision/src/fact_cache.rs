@@ -11,10 +11,10 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_host::HostError;
 
 /// A node's facts, or why there are none.
-pub type FactsResult = Result<Arc<NodeFacts>, HostError>;
+pub(crate) type FactsResult = Result<Arc<NodeFacts>, HostError>;
 
 /// Gathers facts, one round trip a node, and keeps them until they are forgotten.
-pub struct FactCache {
+pub(crate) struct FactCache {
     config: Arc<Config>,
     accepted: BTreeSet<String>,
     cells: BTreeMap<String, FactCacheEntry>,

@@ -416,6 +416,7 @@ impl NodeFacts {
         })
     }
 
+    /// Returns what the distribution says of itself (os-release(5)).
     pub fn os_release(&self) -> OsRelease {
         let value = |key: &str| {
             self.output("os")

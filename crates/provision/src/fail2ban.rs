@@ -48,7 +48,7 @@ fn render_jails(at: &NodeView<'_>) -> Result<String, ProvisionError> {
 }
 
 /// The concern `fail2ban`.
-pub struct Fail2banConcern;
+pub(crate) struct Fail2banConcern;
 
 fn desired_traefik_logs() -> DesiredState {
     DesiredState::default()

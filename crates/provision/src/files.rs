@@ -25,7 +25,7 @@ const RULES: [(&str, u32, &str); 8] = [
 ];
 
 /// The concern `files`: permissions of files that hold secrets.
-pub struct FilesConcern;
+pub(crate) struct FilesConcern;
 
 /// Finds files that allow more than [`RULES`]. Returns path, mode, and the most that is allowed.
 fn find_wide_permissions(listing: &str) -> Vec<(&str, u32, u32)> {

@@ -43,7 +43,7 @@ const SCRIPTS: GuardedChange = GuardedChange {
 const TEMPLATE: &str = include_str!("../files/firewall.nft");
 
 /// The concern `firewall`.
-pub struct FirewallConcern;
+pub(crate) struct FirewallConcern;
 
 fn desired_firewall_unit() -> DesiredState {
     DesiredState::default()

@@ -28,7 +28,7 @@ const MAKE: &str = shell_script(include_str!("../scripts/make_store.sh"));
 const MOUNT: &str = shell_script(include_str!("../scripts/mount_store.sh"));
 
 /// The concern `gluster` on nodes that hold a copy: the server's package and unit.
-pub struct GlusterServersConcern;
+pub(crate) struct GlusterServersConcern;
 
 fn desired_gluster_server() -> DesiredState {
     DesiredState::default()
@@ -68,7 +68,7 @@ impl Concern for GlusterServersConcern {
 }
 
 /// The concern `gluster` on the first of the servers, which makes the volume.
-pub struct GlusterVolumeConcern;
+pub(crate) struct GlusterVolumeConcern;
 
 #[async_trait]
 impl Concern for GlusterVolumeConcern {
@@ -136,7 +136,7 @@ impl Concern for GlusterVolumeConcern {
 }
 
 /// The concern `gluster` on every node: the mount.
-pub struct GlusterMountConcern;
+pub(crate) struct GlusterMountConcern;
 
 #[async_trait]
 impl Concern for GlusterMountConcern {

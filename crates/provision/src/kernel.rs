@@ -122,7 +122,7 @@ fn desired_parameter_file(config: &Config) -> DesiredState {
 }
 
 /// The concern `kernel`: parameters, and the boot flag for the accounting of memory.
-pub struct KernelConcern;
+pub(crate) struct KernelConcern;
 
 impl KernelConcern {
     fn compare_parameters(at: &NodeView<'_>) -> Vec<Change> {

@@ -32,10 +32,10 @@ const INSTALL: &str = shell_script(include_str!("../scripts/install_matou.sh"));
 const AUTHORISE: &str = shell_script(include_str!("../scripts/authorise_managers.sh"));
 
 /// The program and its configuration, on managers.
-pub struct MatouConcern;
+pub(crate) struct MatouConcern;
 
 /// The managers' keys, on every node.
-pub struct ManagerAccessConcern;
+pub(crate) struct ManagerAccessConcern;
 
 /// Returns the SHA-256 of the running program, which is read once.
 fn hash_own_program() -> Result<&'static str, ProvisionError> {

@@ -38,7 +38,7 @@ fn desired_metrics_timer() -> DesiredState {
 }
 
 /// The concern `metrics`: the timer that writes metrics for Prometheus.
-pub struct MetricsConcern;
+pub(crate) struct MetricsConcern;
 
 #[async_trait]
 impl Concern for MetricsConcern {

@@ -31,7 +31,7 @@ fn desired_cloud_init_file() -> DesiredFile {
 }
 
 /// The concern `names`: host name and /etc/hosts.
-pub struct NamesConcern;
+pub(crate) struct NamesConcern;
 
 #[async_trait]
 impl Concern for NamesConcern {

@@ -47,7 +47,7 @@ fn nfs3_service_changes<'a>(at: &'a NodeView<'_>) -> impl Iterator<Item = Change
 const LOOPBACK_NETWORK: &str = "127.0.0.0/8";
 
 /// The concern `nfs-server`: the exports of the storage node.
-pub struct NfsServerConcern;
+pub(crate) struct NfsServerConcern;
 
 fn desired_nfs_server() -> DesiredState {
     DesiredState::default()
@@ -145,7 +145,7 @@ impl Concern for NfsServerConcern {
 }
 
 /// The concern `nfs-client`: what a node needs to mount the data.
-pub struct NfsClientConcern;
+pub(crate) struct NfsClientConcern;
 
 fn desired_nfs_client() -> DesiredState {
     DesiredState::default().with_packages(["nfs-common"])

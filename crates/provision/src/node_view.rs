@@ -6,14 +6,18 @@ use matou_config::{Config, NodeConfig};
 
 /// The node that is looked at, and the fleet around it.
 pub struct NodeView<'a> {
+    /// What config.toml says of it.
     pub node: &'a NodeConfig,
+    /// What was read on it.
     pub facts: &'a NodeFacts,
+    /// What was read on all nodes.
     pub fleet: &'a FleetFacts<'a>,
     /// Packages that all its concerns need.
     pub packages: &'a [String],
 }
 
 impl NodeView<'_> {
+    /// Returns what config.toml says.
     pub fn config(&self) -> &Config {
         self.fleet.config
     }

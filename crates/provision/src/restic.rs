@@ -22,7 +22,7 @@ fn desired_restic_package() -> DesiredState {
 }
 
 /// The concern `restic`.
-pub struct ResticConcern;
+pub(crate) struct ResticConcern;
 
 #[async_trait]
 impl Concern for ResticConcern {

@@ -96,7 +96,7 @@ const SCRIPTS: GuardedChange = GuardedChange {
 };
 
 /// The concern `sshd`.
-pub struct SshdConcern;
+pub(crate) struct SshdConcern;
 
 #[async_trait]
 impl Concern for SshdConcern {

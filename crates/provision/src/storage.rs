@@ -40,7 +40,7 @@ const LVM_REPORT_COMMAND: &str = "lvm fullreport --reportformat=json --units=b \
     --configreport lv --options=lv_name,vg_name --configreport pvseg --options=pvseg_start --configreport seg --options=seg_start";
 
 /// The concern `storage`: the devices, volume and mount of the fleet's data.
-pub struct StorageConcern;
+pub(crate) struct StorageConcern;
 
 #[derive(Debug, Deserialize)]
 struct RawLsblk {

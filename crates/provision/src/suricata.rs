@@ -67,7 +67,7 @@ const DISABLE: &str = "# Kept by `matou provision`.\nre:msg:\"SURICATA \n";
 const PROVE: &str = shell_script(include_str!("../scripts/prove_suricata.sh"));
 
 /// The concern `suricata`.
-pub struct SuricataConcern;
+pub(crate) struct SuricataConcern;
 
 fn configured_suricata_rules(config: &Config) -> SuricataRules {
     config.provision.suricata

@@ -22,7 +22,7 @@ const MAKE: &str = shell_script(include_str!("../scripts/make_swap.sh"));
 const REMOVE: &str = shell_script(include_str!("../scripts/remove_swap.sh"));
 
 /// The concern `swap`: the swap file.
-pub struct SwapConcern;
+pub(crate) struct SwapConcern;
 
 #[async_trait]
 impl Concern for SwapConcern {

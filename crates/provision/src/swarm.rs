@@ -43,7 +43,7 @@ const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(500);
 
 /// The concern `swarm`: membership, role, labels and availability of a node.
-pub struct SwarmConcern;
+pub(crate) struct SwarmConcern;
 
 /// How a node stands to the fleet's swarm, which decides what is to be done.
 #[derive(Debug, PartialEq, Eq)]

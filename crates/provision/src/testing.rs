@@ -11,7 +11,7 @@ use matou_config::Config;
 use matou_job::Check;
 
 /// A fleet of three with one more table.
-pub fn config(more: &str) -> Config {
+pub(crate) fn config(more: &str) -> Config {
     let nodes = "[[nodes]]\nname = \"n1\"\naddress = \"n1.example.org\"\nadvertise = \"10.0.0.1\"\nrole = \"manager\"\n\
         [[nodes]]\nname = \"n2\"\naddress = \"n2.example.org\"\nadvertise = \"10.0.0.2\"\n\
         [[nodes]]\nname = \"n3\"\naddress = \"n3.example.org\"\nadvertise = \"10.0.0.3\"\n";
@@ -19,7 +19,7 @@ pub fn config(more: &str) -> Config {
 }
 
 /// What a concern says of n1 when these are its facts.
-pub fn check_of(
+pub(crate) fn check_of(
     concern: &dyn Concern,
     config: &Config,
     facts: NodeFacts,
@@ -28,7 +28,7 @@ pub fn check_of(
 }
 
 /// The same, with decisions taken.
-pub fn check_accepting(
+pub(crate) fn check_accepting(
     concern: &dyn Concern,
     config: &Config,
     facts: NodeFacts,
@@ -45,7 +45,7 @@ pub fn check_accepting(
 }
 
 /// The lines of a plan, as they are shown.
-pub fn lines(check: &Check) -> Vec<String> {
+pub(crate) fn lines(check: &Check) -> Vec<String> {
     match check {
         Check::Done(lines) | Check::Change(lines) => {
             lines.iter().map(ToString::to_string).collect()

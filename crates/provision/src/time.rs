@@ -28,7 +28,7 @@ fn desired_time_sync() -> DesiredState {
 }
 
 /// The concern `time`: a service that sets the clock.
-pub struct TimeConcern;
+pub(crate) struct TimeConcern;
 
 #[async_trait]
 impl Concern for TimeConcern {

@@ -26,7 +26,7 @@ fn desired_upgrade_settings() -> DesiredState {
 }
 
 /// The concern `upgrades`: security updates each night.
-pub struct UpgradesConcern;
+pub(crate) struct UpgradesConcern;
 
 #[async_trait]
 impl Concern for UpgradesConcern {

@@ -42,7 +42,7 @@ pub(super) const FETCH_PROGRAM_SCRIPT: &str =
     shell_script(include_str!("../scripts/fetch_program.sh"));
 
 /// The concern `volumes`: the proof that volumes reach the node.
-pub struct VolumesConcern;
+pub(crate) struct VolumesConcern;
 
 fn desired_netshare_plugin() -> DesiredState {
     DesiredState::default()

@@ -59,7 +59,9 @@ pub struct BootstrapOptions {
     pub fleet: Option<String>,
     /// The fleet's id, where it is known: it decides between several of one name.
     pub id: Option<FleetId>,
+    /// Servers that take the place of those that are lost.
     pub servers: Vec<NewServer>,
+    /// Where the fleet is taken from.
     pub repository: RepositoryConfig,
     /// Keys of `[ssh]` that are not as they were.
     pub ssh: Vec<(&'static str, String)>,

@@ -18,8 +18,11 @@ use matou_ops::recover::{AppResult, RecoveryFindings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecoveryKind {
+    /// A fleet was rebuilt.
     Recovery,
+    /// A recovery was tried on other servers.
     Drill,
+    /// Applications moved to other servers.
     Move,
 }
 
@@ -36,6 +39,7 @@ impl RecoveryKind {
 /// A part of a recovery, and how long it took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPhase {
+    /// As the phase of a stage is named.
     pub name: String,
     /// From the start of its first step to the end of its last.
     pub millis: u64,
@@ -44,12 +48,17 @@ pub struct RecoveryPhase {
 /// The report of a recovery, a drill or a move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryReport {
+    /// What it is of.
     pub kind: RecoveryKind,
+    /// The fleet's name.
     pub fleet: String,
+    /// When the first step began.
     pub began: Timestamp,
     /// Recovery time: from the start to the last answer.
     pub millis: u64,
+    /// In the order in which they began.
     pub phases: Vec<RecoveryPhase>,
+    /// What became of each application.
     pub apps: BTreeMap<String, AppResult>,
     /// What the operator has to do.
     pub by_hand: Vec<String>,

@@ -4,7 +4,6 @@
 //! Protocol: <https://distribution.github.io/distribution/spec/api/> (listing tags, pagination) and
 //! <https://distribution.github.io/distribution/spec/auth/token/> (tokens).
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -1,7 +1,6 @@
 //! Runs the console: feeds messages to `update`, draws when something changed, and carries out
 //! the effects on tokio.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -1,7 +1,6 @@
 //! Stack files: plain compose files for `docker stack deploy`, with an `x-matou` extension that
 //! Docker ignores.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -1,7 +1,6 @@
 //! The console: [`update()`] takes messages into the [`App`], [`view()`] draws it. Both are pure; only
 //! `terminal` touches the outside.
 
-#![warn(missing_docs, unreachable_pub)]
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
     not(test),

@@ -44,6 +44,7 @@ pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(8);
 /// The locks that are wanted on one host.
 #[derive(Clone)]
 pub struct LockRequest {
+    /// The host that they are held on.
     pub host: Host,
     /// Taken all or none, so that two jobs never wait for each other.
     pub names: Vec<LockName>,
@@ -65,7 +66,7 @@ impl LockRequest {
 
 /// Who holds a lock, as others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockHolder {
+pub(crate) struct LockHolder {
     /// `ana@laptop`
     pub who: String,
     /// Title of its job.
@@ -125,6 +126,7 @@ pub enum LockError {
     /// Somebody else has it.
     #[error("{0}")]
     Busy(String),
+    /// The host could not be asked, and why.
     #[error("{0}")]
     Failed(String),
 }

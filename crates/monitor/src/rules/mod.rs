@@ -39,12 +39,19 @@ pub enum AlertKind {
     Unreachable,
     /// The managers do not see a node.
     NodeDown,
+    /// Processors of a node are busy.
     Cpu,
+    /// Memory of a node is full.
     Memory,
+    /// A file system of a node is full.
     Disk,
+    /// A file system will be full soon.
     DiskTrend,
+    /// The managers are about to lose their majority.
     Quorum,
+    /// A service has fewer tasks than it should.
     Replicas,
+    /// Tasks of a service fail again and again.
     CrashLoop,
     /// An alert of Alertmanager that no rule of ours found.
     Told,
@@ -54,8 +61,11 @@ pub enum AlertKind {
     Edge,
     /// An application does not answer as it should.
     Http,
+    /// A certificate ends soon, or none is served.
     Certificate,
+    /// A node is not what config.toml says.
     Drift,
+    /// Backups are old, failed or damaged.
     Backup,
 }
 
@@ -99,7 +109,9 @@ impl AlertKind {
 pub struct Finding {
     /// Identity over readings, as `node/worker-01/disk`.
     pub key: String,
+    /// The rule that found it.
     pub kind: AlertKind,
+    /// How bad it is.
     pub severity: AlertSeverity,
     /// What is concerned: a node, an application, a service, a domain.
     pub what: String,
@@ -121,13 +133,17 @@ pub const ALERTMANAGER_KEY_PREFIX: &str = "alertmanager/";
 /// What the rules look at.
 #[derive(Clone, Copy)]
 pub struct AlertInputs<'a> {
+    /// All that was read.
     pub fleet: &'a Fleet,
+    /// From where on it is too much.
     pub limits: &'a AlertsConfig,
     /// How the nodes' disks fill.
     pub trends: &'a DiskTrends,
     /// Servers that are not what config.toml says.
     pub drift: &'a [String],
+    /// How old the backups of each application are.
     pub backups: &'a [BackupAge],
+    /// The time of the evaluation.
     pub now: Timestamp,
 }
 

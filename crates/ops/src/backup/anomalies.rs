@@ -37,12 +37,12 @@ impl RepositoryAnomalies {
     }
 
     /// Whether the operator lets the ones dated in the future go.
-    pub fn accepts_ahead(&self, repository: &str, accept: &[String]) -> bool {
+    pub(crate) fn accepts_ahead(&self, repository: &str, accept: &[String]) -> bool {
         !self.ahead.is_empty() && accept.contains(&self.ahead_word(repository))
     }
 
     /// What must be decided before anything is forgotten, and was not.
-    pub fn open_questions(&self, repository: &str, accept: &[String]) -> Vec<Change> {
+    pub(crate) fn open_questions(&self, repository: &str, accept: &[String]) -> Vec<Change> {
         let mut lines = Vec::new();
         if let Some(latest) = self.ahead.iter().max_by_key(|s| s.time) {
             let what = format!(

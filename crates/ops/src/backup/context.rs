@@ -33,7 +33,7 @@ pub(super) struct BackupContext {
 
 impl BackupContext {
     /// Reads the secrets of all repositories; nothing is connected yet.
-    pub async fn open(cx: &FleetContext) -> Result<Self, BackupError> {
+    pub(crate) async fn open(cx: &FleetContext) -> Result<Self, BackupError> {
         let config = &cx.config;
         let storage = cx.nodes.get(&config.storage.node).ok_or_else(|| {
             BackupError::Wrong(format!(
@@ -60,12 +60,12 @@ impl BackupContext {
     }
 
     /// The fleet's name: restic's `--host` of all its snapshots.
-    pub fn fleet_name(&self) -> &str {
+    pub(crate) fn fleet_name(&self) -> &str {
         &self.fleet.config.fleet.name
     }
 
     /// The snapshots as the plan saw them.
-    pub async fn planned_snapshots(&self) -> Result<&Vec<ResticSnapshot>, BackupError> {
+    pub(crate) async fn planned_snapshots(&self) -> Result<&Vec<ResticSnapshot>, BackupError> {
         self.snapshots
             .get_or_try_init(|| self.primary.list_snapshots(&["matou"]))
             .await
@@ -76,7 +76,7 @@ impl BackupContext {
     ///
     /// # Errors
     /// The storage node or the repository can't be asked.
-    pub async fn snapshot_view(
+    pub(crate) async fn snapshot_view(
         &self,
         restic: &Restic,
         all: &[ResticSnapshot],
@@ -88,7 +88,9 @@ impl BackupContext {
     ///
     /// # Errors
     /// Those of [`BackupContext::snapshot_view`].
-    pub async fn planned_view(&self) -> Result<(&SnapshotView, &Vec<ResticSnapshot>), BackupError> {
+    pub(crate) async fn planned_view(
+        &self,
+    ) -> Result<(&SnapshotView, &Vec<ResticSnapshot>), BackupError> {
         let all = self.planned_snapshots().await?;
         let seen = self
             .planned_view
@@ -101,7 +103,7 @@ impl BackupContext {
     ///
     /// # Errors
     /// When the storage node or the repository can't be asked.
-    pub async fn fleet_id(&self) -> Result<&FleetId, BackupError> {
+    pub(crate) async fn fleet_id(&self) -> Result<&FleetId, BackupError> {
         self.id.get_or_try_init(|| self.make_fleet_id()).await
     }
 
@@ -119,7 +121,7 @@ impl BackupContext {
     }
 
     /// restic's version on the storage node, asked once.
-    pub async fn restic_version(&self) -> Result<ResticVersion, BackupError> {
+    pub(crate) async fn restic_version(&self) -> Result<ResticVersion, BackupError> {
         let asked = self
             .version
             .get_or_try_init(|| self.primary.check_version());
@@ -127,7 +129,7 @@ impl BackupContext {
     }
 
     /// What was done so far.
-    pub fn report(&self) -> MutexGuard<'_, BackupReport> {
+    pub(crate) fn report(&self) -> MutexGuard<'_, BackupReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,6 +30,7 @@ const PRINT_FLEET_FILES: &str = shell_script(include_str!("../../scripts/print_f
 /// What an application is here and on the storage node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppFilesState {
+    /// In both, and the same.
     Same,
     /// In this folder alone.
     LocalOnly,

@@ -20,10 +20,7 @@ use matou_base::text::InvalidInput;
 use matou_job::{Confirm, Job, Stage, Step};
 use matou_stack::AppName;
 
-pub use merge::{
-    AppFilesState, FleetFilesPlan as PlannedFiles, LocalFleetFiles as FilesHere,
-    StoredFleetFiles as FilesThere,
-};
+pub use merge::AppFilesState;
 pub use nightly::{run_nightly_backup, take_over_fleet_files};
 pub use repo::{CheckData, LockFile, RepoWork, RepositoryState};
 pub use restic_unit::format_restic_progress;
@@ -31,6 +28,7 @@ pub use restic_unit::format_restic_progress;
 pub(super) use app::read_own_stack;
 use context::BackupContext;
 pub(super) use dump::make_dump as dump;
+use merge::{FleetFilesPlan, LocalFleetFiles, StoredFleetFiles};
 pub(super) use restic_unit::{run_restic_exclusively, run_restic_unit as run_unit};
 
 /// What the units of applications' backups begin with; the application's name follows.
@@ -328,6 +326,7 @@ pub async fn query_repository_states(
 /// A snapshot in a list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ListedSnapshot {
+    /// As restic lists it.
     #[serde(flatten)]
     pub snapshot: ResticSnapshot,
     /// The fleet that made it, when that is another one.
@@ -370,7 +369,7 @@ fn has_local_files(fleet: &FleetContext) -> bool {
 pub async fn plan_app_files_push(
     fleet: &FleetContext,
     app: &str,
-) -> Result<Option<PlannedFiles>, OpsError> {
+) -> Result<Option<FleetFilesPlan>, OpsError> {
     if !has_local_files(fleet) {
         return Ok(None);
     }
@@ -412,9 +411,12 @@ pub async fn remove_app_files(fleet: &FleetContext, app: &AppName) -> Result<(),
 ///
 /// # Errors
 /// One sentence.
-pub async fn load_fleet_files(fleet: &FleetContext) -> Result<(FilesThere, FilesHere), OpsError> {
-    let there = FilesThere::load(&fleet.config, super::holds::find_storage_host(fleet)?).await?;
-    Ok((there, FilesHere::load(&fleet.config)?))
+pub async fn load_fleet_files(
+    fleet: &FleetContext,
+) -> Result<(StoredFleetFiles, LocalFleetFiles), OpsError> {
+    let there =
+        StoredFleetFiles::load(&fleet.config, super::holds::find_storage_host(fleet)?).await?;
+    Ok((there, LocalFleetFiles::load(&fleet.config)?))
 }
 
 /// Lists the requests whose units run on the storage node now, begun by another console or one that

@@ -31,9 +31,15 @@ pub enum RepoWork {
     /// Makes it where there is none.
     Init,
     /// Checks its structure, and reads a part of its data.
-    Check { data: CheckData },
+    Check {
+        /// What of the data is read.
+        data: CheckData,
+    },
     /// Removes stale locks; all of them when that is asked for.
-    Unlock { all: bool },
+    Unlock {
+        /// Those that are held too.
+        all: bool,
+    },
     /// Forgets the snapshots that the policy does not keep.
     Forget,
     /// Removes data that no snapshot needs.
@@ -52,9 +58,12 @@ pub enum CheckData {
     None,
     /// The `part`th of `of` parts.
     Part {
+        /// From 1.
         part: u32,
+        /// How many parts there are.
         of: u32,
     },
+    /// Everything.
     All,
 }
 
@@ -141,15 +150,21 @@ pub(super) fn explain_append_only(restic: &Restic, what: &RepoWork) -> String {
 /// A lock as the repository holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LockFile {
+    /// The lock's id; empty where restic does not print it.
     #[serde(default)]
     pub id: String,
+    /// When it was made or refreshed last.
     pub time: jiff::Timestamp,
+    /// Nobody else may hold one beside it.
     #[serde(default)]
     pub exclusive: bool,
+    /// The machine that holds it.
     #[serde(default)]
     pub hostname: String,
+    /// The user who holds it.
     #[serde(default)]
     pub username: String,
+    /// The process that holds it.
     #[serde(default)]
     pub pid: i64,
 }
@@ -180,15 +195,19 @@ impl LockFile {
 /// What is known of a repository, read now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RepositoryState {
+    /// As config.toml names it.
     pub name: String,
     /// Without a password.
     pub location: String,
+    /// The version that read it.
     pub restic: String,
+    /// How many it holds, of all fleets.
     pub snapshots: u64,
     /// Bytes in the repository.
     pub size: u64,
     /// The fleet's credentials can't delete there, says config.toml.
     pub append_only: bool,
+    /// The oldest first.
     pub locks: Vec<LockFile>,
 }
 
@@ -250,7 +269,7 @@ pub(super) async fn query_repository_state(
 }
 
 impl RepositoryStep {
-    pub fn new(work: &BackupContext, restic: &Restic, what: RepoWork) -> Self {
+    pub(crate) fn new(work: &BackupContext, restic: &Restic, what: RepoWork) -> Self {
         Self {
             work: work.clone(),
             restic: restic.clone(),
@@ -264,13 +283,13 @@ impl RepositoryStep {
     }
 
     /// Sets the decisions that the operator has taken.
-    pub fn with_accepted(mut self, accept: &[String]) -> Self {
+    pub(crate) fn with_accepted(mut self, accept: &[String]) -> Self {
         self.accept = accept.to_vec();
         self
     }
 
     /// Sets how the fleet itself reaches this repository.
-    pub fn with_fleet_access(mut self, fleets: Restic) -> Self {
+    pub(crate) fn with_fleet_access(mut self, fleets: Restic) -> Self {
         self.fleet_access = Some(fleets);
         self
     }

@@ -27,7 +27,7 @@ pub(crate) struct SecretStore {
 impl SecretStore {
     /// # Errors
     /// When the storage node is not among the nodes.
-    pub fn open(fleet: &FleetContext, app: &str) -> Result<Self, OpsError> {
+    pub(crate) fn open(fleet: &FleetContext, app: &str) -> Result<Self, OpsError> {
         let storage = &fleet.config.storage;
         let node = fleet.nodes.get(&storage.node).ok_or_else(|| {
             format!(
@@ -60,7 +60,7 @@ impl SecretStore {
     }
 
     /// The newest version of each secret.
-    pub async fn newest_versions(&self) -> Result<BTreeMap<String, u32>, OpsError> {
+    pub(crate) async fn newest_versions(&self) -> Result<BTreeMap<String, u32>, OpsError> {
         let mut newest = BTreeMap::new();
         for (name, version) in self.list_kept().await?.into_keys() {
             let at = newest.entry(name).or_insert(version);
@@ -77,7 +77,11 @@ impl SecretStore {
     ///
     /// # Errors
     /// When it is not there, or can't be read.
-    pub async fn read_value(&self, name: &str, version: u32) -> Result<SecretString, OpsError> {
+    pub(crate) async fn read_value(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<SecretString, OpsError> {
         let read = Command::new("cat")
             .arg("--")
             .arg(self.path(name, version))

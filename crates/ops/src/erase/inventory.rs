@@ -52,7 +52,7 @@ impl EraseInventory {
     ///
     /// # Errors
     /// One sentence: the swarm or the storage node can't be asked.
-    pub async fn gather(
+    pub(crate) async fn gather(
         fleet: &FleetContext,
         app: &str,
         manager: &NodeHandle,
@@ -234,7 +234,7 @@ impl EraseInventory {
     }
 
     /// Returns the volumes that are erased.
-    pub fn volumes_to_erase(&self) -> impl Iterator<Item = &InventoryVolume> {
+    pub(crate) fn volumes_to_erase(&self) -> impl Iterator<Item = &InventoryVolume> {
         let stays = |v: &&InventoryVolume| !self.shared.iter().any(|(name, _)| *name == v.name);
         self.volumes.iter().filter(stays)
     }

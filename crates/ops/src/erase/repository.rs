@@ -66,7 +66,7 @@ fn longest_retention_days(keep: &Retention) -> i64 {
 }
 
 impl EraseSnapshots {
-    pub fn new(work: Arc<EraseContext>, nth: usize) -> Self {
+    pub(crate) fn new(work: Arc<EraseContext>, nth: usize) -> Self {
         Self {
             work,
             nth,

@@ -53,7 +53,7 @@ impl ExportContent {
     ///
     /// # Errors
     /// One sentence.
-    pub async fn load(
+    pub(crate) async fn load(
         fleet: &FleetContext,
         app: &str,
         snapshot: Option<&str>,
@@ -179,12 +179,12 @@ impl ExportContent {
     }
 
     /// Whether dumps are made before.
-    pub fn makes_dumps(&self) -> bool {
+    pub(crate) fn makes_dumps(&self) -> bool {
         self.snapshot.is_none() && !self.dumps.is_empty()
     }
 
     /// Says what the export is made from.
-    pub fn describe_origin(&self) -> String {
+    pub(crate) fn describe_origin(&self) -> String {
         match &self.snapshot {
             Some(source) => format!("from the snapshot {}", source.describe()),
             None => "from what runs now".into(),
@@ -192,7 +192,7 @@ impl ExportContent {
     }
 
     /// Lines of the plan.
-    pub fn plan_lines(&self) -> Vec<Change> {
+    pub(crate) fn plan_lines(&self) -> Vec<Change> {
         let mut lines = Vec::new();
         for volume in &self.volumes {
             lines.push(match volume.left_out {
@@ -225,7 +225,7 @@ impl ExportContent {
 
     /// Returns the path in the archive at which an SQLite dump takes the place of the database file
     /// in its volume; `None` for other dumps.
-    pub fn path_in_volume(&self, dump: &ExportDump) -> Option<String> {
+    pub(crate) fn path_in_volume(&self, dump: &ExportDump) -> Option<String> {
         let (volume, rest) = self.locate_database_file(&dump.spec)?;
         let kept = self.volumes.iter().find(|v| v.name == volume)?;
         Some(format!("volumes/{}/{rest}", kept.name))
@@ -242,7 +242,11 @@ impl ExportContent {
 
     /// Lists the files of a volume that are left out: those that a dump replaces, and dumps
     /// themselves.
-    pub fn list_skipped_files(&self, dumps: &[ExportDump], volume: &ExportVolume) -> Vec<String> {
+    pub(crate) fn list_skipped_files(
+        &self,
+        dumps: &[ExportDump],
+        volume: &ExportVolume,
+    ) -> Vec<String> {
         let mut skip = Vec::new();
         for dump in dumps {
             if let Ok(rest) = dump.source_path.strip_prefix(&volume.folder) {
@@ -261,13 +265,13 @@ impl ExportContent {
     }
 
     /// Returns the folders in which root follows no link while it reads.
-    pub fn confined_folders(&self, work: &FleetContext) -> ConfinedFolders {
+    pub(crate) fn confined_folders(&self, work: &FleetContext) -> ConfinedFolders {
         matou_backup::confined_data_folder(&work.config)
             .with_folders(self.volumes.iter().map(|v| &v.folder))
     }
 
     /// Where the bytes of a dump come from.
-    pub fn dump_source(
+    pub(crate) fn dump_source(
         &self,
         work: &FleetContext,
         dump: &ExportDump,
@@ -291,7 +295,7 @@ impl ExportContent {
     }
 
     /// Owner and mode of a volume's folder.
-    pub async fn read_folder_metadata(
+    pub(crate) async fn read_folder_metadata(
         &self,
         cx: &StepContext,
         folder: &str,
@@ -330,7 +334,7 @@ impl ExportContent {
     }
 
     /// Estimates how many bytes will come; 0 when that can't be found out.
-    pub async fn estimate_bytes(&self, cx: &StepContext) -> u64 {
+    pub(crate) async fn estimate_bytes(&self, cx: &StepContext) -> u64 {
         let folders: Vec<String> = self
             .volumes
             .iter()
@@ -358,7 +362,7 @@ impl ExportContent {
     }
 
     /// Everything but volumes and dumps.
-    pub async fn build_small_pieces(
+    pub(crate) async fn build_small_pieces(
         &self,
         work: &FleetContext,
         cx: &StepContext,

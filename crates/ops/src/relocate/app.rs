@@ -32,7 +32,7 @@ pub(super) struct AppMove {
 }
 
 impl AppMove {
-    pub fn new(fleets: &MoveFleets, app: &AppName, edge: bool) -> Self {
+    pub(crate) fn new(fleets: &MoveFleets, app: &AppName, edge: bool) -> Self {
         let data = backup::matou_folder(&fleets.old.config);
         Self {
             app: app.clone(),
@@ -43,7 +43,7 @@ impl AppMove {
     }
 
     /// Finds where it runs now.
-    pub async fn find_location(&self) -> Result<AppLocation, OpsError> {
+    pub(crate) async fn find_location(&self) -> Result<AppLocation, OpsError> {
         let runs = async |cx: &FleetContext| -> Result<bool, OpsError> {
             let manager = cx.nodes.find_manager().await?;
             let swarm = manager.docker.query_swarm().await?;
@@ -61,13 +61,13 @@ impl AppMove {
     }
 
     /// Reads the state that an interrupted move left on the old fleet.
-    pub async fn read_interrupted_move(&self) -> Result<Option<RestoreState>, StepError> {
+    pub(crate) async fn read_interrupted_move(&self) -> Result<Option<RestoreState>, StepError> {
         let state = self.journal.read_state().await?;
         Ok(state.filter(|s| s.swaps.is_empty()))
     }
 
     /// Returns what prevents the move: data that an earlier restore keeps on the old fleet.
-    pub async fn find_obstacle(&self) -> Result<Option<String>, StepError> {
+    pub(crate) async fn find_obstacle(&self) -> Result<Option<String>, StepError> {
         let state = self.journal.read_state().await?;
         let app = &self.app;
         Ok(state.filter(|s| !s.swaps.is_empty()).map(|_| {
@@ -117,7 +117,7 @@ impl AppMove {
     }
 
     /// Copies it while it runs. What an interrupted move stopped is started first.
-    pub async fn copy_running(&self, cx: &StepContext) -> Result<(), StepError> {
+    pub(crate) async fn copy_running(&self, cx: &StepContext) -> Result<(), StepError> {
         if let Some(state) = self.read_interrupted_move().await? {
             // It may have arrived without that being written down.
             if state.phase == RestorePhase::Restored || self.has_arrived().await? {
@@ -162,7 +162,7 @@ impl AppMove {
 
     /// Stops it on the old fleet, brings the copy up to date, and starts it on the new fleet. When
     /// something fails, starts it on the old fleet again. Returns how long it did not answer.
-    pub async fn cut_over(&self, cx: &StepContext) -> Result<Duration, StepError> {
+    pub(crate) async fn cut_over(&self, cx: &StepContext) -> Result<Duration, StepError> {
         if self.is_edge {
             let begun = Instant::now();
             self.load_incoming().await?.put_in_use(cx).await?;

@@ -21,7 +21,7 @@ pub(super) struct ServerBringUp<'a> {
 
 impl<'a> ServerBringUp<'a> {
     /// Connects to a manager and asks the applications while they still run on the old data.
-    pub async fn open(work: &'a VolumeSwap, cx: &StepContext) -> Result<Self, StepError> {
+    pub(crate) async fn open(work: &'a VolumeSwap, cx: &StepContext) -> Result<Self, StepError> {
         let site = ServerEnvironment::connect(&work.fleet, cx, &work.swap_log).await?;
         let mut asked = Vec::new();
         match work.services {

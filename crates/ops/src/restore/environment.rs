@@ -32,7 +32,7 @@ impl ServerEnvironment {
     ///
     /// # Errors
     /// No manager answers.
-    pub async fn connect(
+    pub(crate) async fn connect(
         cx: &FleetContext,
         step: &StepContext,
         journal: &SwapLog,
@@ -47,7 +47,7 @@ impl ServerEnvironment {
     }
 
     /// Returns the applications that the named services belong to.
-    pub async fn apps_of_services(
+    pub(crate) async fn apps_of_services(
         &self,
         services: &BTreeSet<String>,
     ) -> Result<Vec<String>, StepError> {
@@ -60,7 +60,7 @@ impl ServerEnvironment {
     }
 
     /// Services, of any application, that use the folders.
-    pub async fn find_folder_services(
+    pub(crate) async fn find_folder_services(
         &self,
         state: &RestoreState,
     ) -> Result<BTreeSet<String>, StepError> {

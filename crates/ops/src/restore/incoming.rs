@@ -38,7 +38,10 @@ impl IncomingApp {
     ///
     /// # Errors
     /// One sentence: nothing says what it is deployed from, or its stack can't be rendered here.
-    pub async fn load(fleet: &FleetContext, source: RestoreSource) -> Result<Self, OpsError> {
+    pub(crate) async fn load(
+        fleet: &FleetContext,
+        source: RestoreSource,
+    ) -> Result<Self, OpsError> {
         let app = source.app.clone();
         let file = find_app_file(fleet, &source).await?;
         let file = file.ok_or_else(|| {
@@ -54,7 +57,7 @@ impl IncomingApp {
     ///
     /// # Errors
     /// Those of restic; or set-aside folders of an earlier restore are still kept.
-    pub async fn stage_snapshot(&self, cx: &StepContext) -> Result<(), StepError> {
+    pub(crate) async fn stage_snapshot(&self, cx: &StepContext) -> Result<(), StepError> {
         let Some(stage) = &self.stage else {
             return Ok(());
         };
@@ -86,7 +89,7 @@ impl IncomingApp {
     ///
     /// # Errors
     /// Why it could not be, or does not answer.
-    pub async fn put_in_use(&self, cx: &StepContext) -> Result<(), StepError> {
+    pub(crate) async fn put_in_use(&self, cx: &StepContext) -> Result<(), StepError> {
         self.remove_staged_content().await?;
         self.work.run_or_take_back(cx).await
     }

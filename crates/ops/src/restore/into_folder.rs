@@ -30,7 +30,7 @@ pub(super) struct RestoreIntoFolder {
 
 impl RestoreIntoFolder {
     /// Uses the paths and source of `stage`, but replaces its folder.
-    pub fn new(folder: &str, stage: StageSnapshot) -> Self {
+    pub(crate) fn new(folder: &str, stage: StageSnapshot) -> Self {
         let folder = PathBuf::from(folder);
         let confined = stage.confined.clone();
         let stage = StageSnapshot {

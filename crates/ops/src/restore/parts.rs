@@ -35,7 +35,7 @@ pub(crate) enum PartKind {
 
 impl RestorePart {
     /// What is needed of the snapshot.
-    pub fn snapshot_paths(&self) -> Vec<String> {
+    pub(crate) fn snapshot_paths(&self) -> Vec<String> {
         match &self.kind {
             PartKind::Files(copies) => {
                 // A copy that lies elsewhere is wanted too.
@@ -47,7 +47,7 @@ impl RestorePart {
         }
     }
 
-    pub fn dump_loads(&self) -> &[DumpLoad] {
+    pub(crate) fn dump_loads(&self) -> &[DumpLoad] {
         match &self.kind {
             PartKind::Database(loads) => loads,
             PartKind::Files(_) => &[],

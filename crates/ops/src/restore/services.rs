@@ -272,7 +272,7 @@ pub(crate) struct AppAnswer(Option<Box<dyn Step>>);
 
 impl AppAnswer {
     /// The check of an application's stack, when it has a domain and one.
-    pub async fn load(app: &str, fleet: &FleetContext) -> Result<Self, StepError> {
+    pub(crate) async fn load(app: &str, fleet: &FleetContext) -> Result<Self, StepError> {
         let variables = Default::default();
         let wanted = deploy::DeployOptions {
             stack: None,
@@ -293,7 +293,7 @@ impl AppAnswer {
     }
 
     /// Whether it answers now.
-    pub async fn answers_now(&self, cx: &StepContext) -> bool {
+    pub(crate) async fn answers_now(&self, cx: &StepContext) -> bool {
         match &self.0 {
             Some(step) => matches!(step.check(cx).await, Ok(Check::Done(_))),
             None => false,
@@ -302,7 +302,7 @@ impl AppAnswer {
 
     /// Waits for the answer after a restore. If the application did not answer before either, a
     /// missing answer is only reported: the restored data may be all there is.
-    pub async fn wait_after_restore(
+    pub(crate) async fn wait_after_restore(
         &self,
         cx: &StepContext,
         before: bool,

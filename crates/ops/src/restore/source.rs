@@ -45,7 +45,11 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: no repository, no such snapshot, or none that may be taken unnamed.
-    pub async fn load(fleet: &FleetContext, app: &str, id: Option<&str>) -> Result<Self, OpsError> {
+    pub(crate) async fn load(
+        fleet: &FleetContext,
+        app: &str,
+        id: Option<&str>,
+    ) -> Result<Self, OpsError> {
         Self::load_first_sound(fleet, open_restore_repository(fleet).await?, app, id, false).await
     }
 
@@ -54,7 +58,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// Those of [`RestoreSource::load`].
-    pub async fn load_whole(
+    pub(crate) async fn load_whole(
         fleet: &FleetContext,
         app: &str,
         id: Option<&str>,
@@ -67,7 +71,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// Those of [`RestoreSource::load`].
-    pub async fn load_whole_from(
+    pub(crate) async fn load_whole_from(
         fleet: &FleetContext,
         restic: Restic,
         app: &str,
@@ -210,7 +214,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn read_app_file(&self) -> Result<Option<AppFile>, OpsError> {
+    pub(crate) async fn read_app_file(&self) -> Result<Option<AppFile>, OpsError> {
         let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
@@ -232,7 +236,10 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: it can't be read.
-    pub async fn read_file_beside_dumps(&self, name: &str) -> Result<Option<Vec<u8>>, OpsError> {
+    pub(crate) async fn read_file_beside_dumps(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, OpsError> {
         let Some(dumps) = self.matou_folder("dumps") else {
             return Ok(None);
         };
@@ -245,7 +252,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence: they can't be read.
-    pub async fn read_secrets(&self) -> Result<Vec<u8>, OpsError> {
+    pub(crate) async fn read_secrets(&self) -> Result<Vec<u8>, OpsError> {
         let Some(secrets) = self.matou_folder("secrets") else {
             return Ok(Vec::new());
         };
@@ -254,13 +261,13 @@ impl RestoreSource {
     }
 
     /// matou's folder `dumps` or `secrets` of the application in the snapshot.
-    pub fn matou_folder(&self, kind: &str) -> Option<String> {
+    pub(crate) fn matou_folder(&self, kind: &str) -> Option<String> {
         let end = format!("/.matou/{kind}/{}", self.app);
         self.paths.iter().find(|p| p.ends_with(&end)).cloned()
     }
 
     /// Volumes and their folders in the snapshot.
-    pub fn volume_folders(&self) -> Vec<(String, String)> {
+    pub(crate) fn volume_folders(&self) -> Vec<(String, String)> {
         if let Some(manifest) = &self.manifest {
             let volumes = manifest.volumes.iter();
             return volumes
@@ -278,13 +285,13 @@ impl RestoreSource {
     }
 
     /// The first eight digits of its id.
-    pub fn short_id(&self) -> &str {
+    pub(crate) fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
     }
 
     /// Returns `abcd1234 of 2026-11-23 03:00 UTC (33 h old)`. The age is coarse, so that a plan
     /// made a moment later is the same.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let age = matou_base::text::format_how_old(Timestamp::now(), self.at);
         format!(
             "{} of {} ({age})",
@@ -297,7 +304,7 @@ impl RestoreSource {
     ///
     /// # Errors
     /// One sentence; also when one of them is not in the snapshot.
-    pub async fn count_at_paths(&self, paths: &[String]) -> Result<FileTotals, OpsError> {
+    pub(crate) async fn count_at_paths(&self, paths: &[String]) -> Result<FileTotals, OpsError> {
         let counted: Option<Vec<FileTotals>> =
             paths.iter().map(|p| self.sizes.get(p).copied()).collect();
         if let Some(counted) = counted {

@@ -100,7 +100,11 @@ impl StageSnapshot {
     ///
     /// # Errors
     /// Those of restic; the folder holds no snapshot completely then.
-    pub async fn update_from(&self, from: &str, cx: &StepContext) -> Result<bool, StepError> {
+    pub(crate) async fn update_from(
+        &self,
+        from: &str,
+        cx: &StepContext,
+    ) -> Result<bool, StepError> {
         let told = |e: matou_backup::BackupError| StepError::failed(e.to_string());
         let (restic, id) = (&self.source.restic, &self.source.id);
         let differing =

@@ -53,7 +53,7 @@ pub(crate) struct SwapLog {
 
 impl SwapLog {
     /// `data` is matou's own folder on the storage node.
-    pub fn new(host: &Host, data: &Path, app: &str) -> Self {
+    pub(crate) fn new(host: &Host, data: &Path, app: &str) -> Self {
         Self {
             host: host.clone(),
             path: data.join("restores").join(format!("{app}.json")),
@@ -62,7 +62,7 @@ impl SwapLog {
 
     /// Returns the folders in which root follows no link: the data of all applications and, for
     /// volumes of the local driver, Docker's folder.
-    pub fn confined_folders<'a>(
+    pub(crate) fn confined_folders<'a>(
         &self,
         folders: impl IntoIterator<Item = &'a Path>,
     ) -> ConfinedFolders {
@@ -79,7 +79,7 @@ impl SwapLog {
     ///
     /// # Errors
     /// The node can't be asked, or the file can't be parsed.
-    pub async fn read_state(&self) -> Result<Option<RestoreState>, StepError> {
+    pub(crate) async fn read_state(&self) -> Result<Option<RestoreState>, StepError> {
         let read = Command::sh("[ ! -e \"$1\" ] || { echo there; cat -- \"$1\"; }")
             .arg(self.path.display().to_string())
             .sudo()
@@ -100,7 +100,7 @@ impl SwapLog {
     }
 
     /// Writes it, complete or not at all; on a full disk too, once the first one was written.
-    pub async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
+    pub(crate) async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
         let text = serde_json::to_vec_pretty(state)
             .map_err(|e| StepError::failed(format!("the state can't be written: {e}")))?;
         let first = matches!(state.phase, RestorePhase::Staging | RestorePhase::Restoring);
@@ -119,7 +119,7 @@ impl SwapLog {
     }
 
     /// Removes the state.
-    pub async fn remove_state(&self) -> Result<(), StepError> {
+    pub(crate) async fn remove_state(&self) -> Result<(), StepError> {
         let mut paths = vec![self.path.clone()];
         paths.extend((1..=SPARE_COUNT).map(|n| {
             let mut spare = self.path.clone().into_os_string();
@@ -130,13 +130,16 @@ impl SwapLog {
     }
 
     /// Removes the folder of a restore, which must hold no set-aside data, and its state.
-    pub async fn remove_folder_and_state(&self, state: &RestoreState) -> Result<(), StepError> {
+    pub(crate) async fn remove_folder_and_state(
+        &self,
+        state: &RestoreState,
+    ) -> Result<(), StepError> {
         self.remove_folder(&state.folder, true).await?;
         self.remove_state().await
     }
 
     /// Removes files and folders of matou's own.
-    pub async fn remove_paths(&self, paths: &[PathBuf]) -> Result<(), StepError> {
+    pub(crate) async fn remove_paths(&self, paths: &[PathBuf]) -> Result<(), StepError> {
         let remove = Command::new("rm")
             .args(["-rf", "--one-file-system", "--"])
             .args(paths.iter().map(|p| p.display().to_string()))
@@ -147,7 +150,11 @@ impl SwapLog {
     }
 
     /// Removes the folder of a restore. If `empty_handed`, fails if it holds set-aside data.
-    pub async fn remove_folder(&self, folder: &Path, empty_handed: bool) -> Result<(), StepError> {
+    pub(crate) async fn remove_folder(
+        &self,
+        folder: &Path,
+        empty_handed: bool,
+    ) -> Result<(), StepError> {
         let how = if empty_handed { "empty-handed" } else { "all" };
         let remove = self
             .confined_folders([folder])
@@ -161,7 +168,7 @@ impl SwapLog {
     }
 
     /// Whether the folder of a restore holds set-aside data.
-    pub async fn keeps_earlier_data(&self, folder: &Path) -> Result<bool, StepError> {
+    pub(crate) async fn keeps_earlier_data(&self, folder: &Path) -> Result<bool, StepError> {
         let look = self
             .confined_folders([folder])
             .sh(FIND_EARLIER_DATA)
@@ -172,7 +179,7 @@ impl SwapLog {
     }
 
     /// Folders that earlier restores left beside `folder`, with a date in their names.
-    pub async fn list_leftovers(&self, folder: &Path) -> Result<Vec<PathBuf>, StepError> {
+    pub(crate) async fn list_leftovers(&self, folder: &Path) -> Result<Vec<PathBuf>, StepError> {
         let look = Command::sh(LIST_LEFTOVERS)
             .arg(folder.display().to_string())
             .sudo()
@@ -184,7 +191,7 @@ impl SwapLog {
 
     /// Renames the folder of a restore, if it exists, so that another restore can begin. Returns
     /// the new name, which is made of `what` and the time.
-    pub async fn rename_away(
+    pub(crate) async fn rename_away(
         &self,
         folder: &Path,
         what: &str,

@@ -77,7 +77,7 @@ impl VolumeSwap {
     }
 
     /// Where the snapshot is written.
-    pub fn staging_folder(&self) -> PathBuf {
+    pub(crate) fn staging_folder(&self) -> PathBuf {
         self.folder.join("staged")
     }
 

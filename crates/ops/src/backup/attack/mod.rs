@@ -120,7 +120,7 @@ pub(super) struct AttackRepository {
 }
 
 impl AttackRepository {
-    pub fn new(work: &BackupContext, restic: &Restic) -> Self {
+    pub(crate) fn new(work: &BackupContext, restic: &Restic) -> Self {
         Self {
             work: work.clone(),
             restic: restic.clone(),
