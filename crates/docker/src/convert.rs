@@ -39,7 +39,8 @@ pub(super) fn convert_engine(info: SystemInfo, version: SystemVersion) -> Engine
         swarm_state: swarm
             .local_node_state
             .map(|s| s.to_string())
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into(),
     }
 }
 
@@ -149,7 +150,8 @@ pub(super) fn convert_node(n: Node) -> SwarmNode {
         reachability: manager
             .reachability
             .map(|r| r.to_string())
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into(),
         engine_version: description
             .engine
             .and_then(|e| e.engine_version)
@@ -218,7 +220,7 @@ fn convert_service(s: Service) -> model::Service {
         updated_at: parse_engine_time(s.updated_at.as_deref()),
         update: s.update_status.map(|u| {
             (
-                u.state.map(|s| s.to_string()).unwrap_or_default(),
+                u.state.map(|s| s.to_string()).unwrap_or_default().into(),
                 u.message.unwrap_or_default(),
             )
         }),

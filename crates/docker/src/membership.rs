@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::raw::RawObjectKind;
 use super::{Docker, DockerError, RawSpec};
 use matou_host::Command;
-use matou_model::{Availability, Role};
+use matou_model::{Availability, Reachability, Role};
 
 /// How long a new manager may take until the swarm takes changes with it.
 const ROLE_CHANGE_LIMIT: Duration = Duration::from_secs(180);
@@ -182,7 +182,7 @@ impl Docker {
         let swarm = self.query_swarm().await?;
         let found = swarm.nodes.iter().find(|n| n.id == node);
         let found = found.ok_or("the managers do not list the node")?;
-        if (found.reachability == "reachable") != is_manager {
+        if (found.reachability == Reachability::Reachable) != is_manager {
             let why = match is_manager {
                 true => format!("{} is no reachable manager yet", found.hostname),
                 false => format!("{} still counts as a manager", found.hostname),

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Backups, Certificate, ExternalAlert, NodeState, Probe, Reading, Snapshot, TaskState};
+use super::{
+    Backups, Certificate, ExternalAlert, NodeState, Probe, Reachability, Reading, Snapshot,
+    SwarmState, TaskState, UpdateState,
+};
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
 pub const KEPT_SAMPLES: usize = 1200;
@@ -82,8 +85,8 @@ pub struct EngineInfo {
     pub memory: u64,
     /// Id of this node in its swarm; empty outside a swarm.
     pub swarm_node_id: String,
-    /// `active`, `inactive`, `pending`, `locked`, `error`.
-    pub swarm_state: String,
+    /// Whether it is in a swarm.
+    pub swarm_state: SwarmState,
 }
 
 /// A local disk of a node, by where it is mounted.
@@ -170,8 +173,8 @@ pub struct SwarmNode {
     pub address: String,
     /// It is the manager that decides now.
     pub leader: bool,
-    /// For managers: `reachable` or `unreachable`; empty for workers.
-    pub reachability: String,
+    /// Of managers; an empty word for workers.
+    pub reachability: Reachability,
     /// Of its Docker Engine.
     pub engine_version: String,
     /// That `node.labels` of constraints mean.
@@ -252,8 +255,8 @@ pub struct Service {
     pub created_at: Option<Timestamp>,
     /// `None` when the engine does not say.
     pub updated_at: Option<Timestamp>,
-    /// State of the last update, as `completed`, `paused`, `rollback_completed`; with its message.
-    pub update: Option<(String, String)>,
+    /// State of the last update, with its message.
+    pub update: Option<(UpdateState, String)>,
     /// Version index, needed to change it.
     pub version: u64,
 }

@@ -46,5 +46,5 @@ pub use probe::{Probe, ProbeAnswer, status_hint};
 pub use reading::Reading;
 pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;
-pub use swarm_state::{NodeState, TaskState};
+pub use swarm_state::{NodeState, Reachability, SwarmState, TaskState, UpdateState};
 pub use update::{Datum, Update};

@@ -1,12 +1,25 @@
-//! The states of tasks and nodes, as a manager says them.
-
-use std::fmt;
+//! The states of tasks, nodes, updates and engines, in the words of the Docker API.
 
 use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumString};
 
 /// What a task does, or should do. The words are those of swarmkit's `TaskState`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    AsRefStr,
+    Display,
+    EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum TaskState {
     /// It was made.
     New,
@@ -39,74 +52,15 @@ pub enum TaskState {
     /// Its node was down for too long.
     Orphaned,
     /// What a newer engine says; empty where it says nothing.
+    #[serde(untagged)]
+    #[strum(default, transparent)]
     Other(String),
 }
 
-impl TaskState {
-    /// The states that have a name here.
-    const NAMED: [Self; 15] = [
-        Self::New,
-        Self::Allocated,
-        Self::Pending,
-        Self::Assigned,
-        Self::Accepted,
-        Self::Preparing,
-        Self::Ready,
-        Self::Starting,
-        Self::Running,
-        Self::Complete,
-        Self::Shutdown,
-        Self::Failed,
-        Self::Rejected,
-        Self::Remove,
-        Self::Orphaned,
-    ];
-
-    /// The word the Docker API uses.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::New => "new",
-            Self::Allocated => "allocated",
-            Self::Pending => "pending",
-            Self::Assigned => "assigned",
-            Self::Accepted => "accepted",
-            Self::Preparing => "preparing",
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Complete => "complete",
-            Self::Shutdown => "shutdown",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-            Self::Remove => "remove",
-            Self::Orphaned => "orphaned",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for TaskState {
-    fn from(word: String) -> Self {
-        let named = Self::NAMED.into_iter().find(|s| s.as_str() == word);
-        named.unwrap_or(Self::Other(word))
-    }
-}
-
-impl From<TaskState> for String {
-    fn from(state: TaskState) -> Self {
-        state.as_str().to_owned()
-    }
-}
-
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// Whether the managers hear of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum NodeState {
     /// The managers hear of it.
     Ready,
@@ -117,78 +71,183 @@ pub enum NodeState {
     /// It was not heard of since the manager started.
     Unknown,
     /// What a newer engine says; empty where it says nothing.
+    #[serde(untagged)]
+    #[strum(default, transparent)]
     Other(String),
 }
 
-impl NodeState {
-    /// The states that have a name here.
-    const NAMED: [Self; 4] = [Self::Ready, Self::Down, Self::Disconnected, Self::Unknown];
+/// Whether the other managers hear of a manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Reachability {
+    /// It takes part in what they decide.
+    Reachable,
+    /// It does not answer them.
+    Unreachable,
+    /// It is not known yet.
+    Unknown,
+    /// What a newer engine says; empty where it says nothing.
+    #[serde(untagged)]
+    #[strum(default, transparent)]
+    Other(String),
+}
 
-    /// The word the Docker API uses.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Ready => "ready",
-            Self::Down => "down",
-            Self::Disconnected => "disconnected",
-            Self::Unknown => "unknown",
-            Self::Other(word) => word,
+/// Whether an engine takes part in a swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SwarmState {
+    /// It is in none.
+    Inactive,
+    /// It joins, and has not reached a manager yet.
+    Pending,
+    /// It takes part.
+    Active,
+    /// It failed to take part.
+    Error,
+    /// It waits for the key that unlocks it.
+    Locked,
+    /// What a newer engine says; empty where it says nothing.
+    #[serde(untagged)]
+    #[strum(default, transparent)]
+    Other(String),
+}
+
+/// How far the last update of a service has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum UpdateState {
+    /// Tasks are replaced.
+    Updating,
+    /// The engine stopped it, after failures.
+    Paused,
+    /// All tasks are new.
+    Completed,
+    /// The engine puts the tasks from before back.
+    RollbackStarted,
+    /// It stopped that, after failures.
+    RollbackPaused,
+    /// All tasks are as before.
+    RollbackCompleted,
+    /// What a newer engine says; empty where it says nothing.
+    #[serde(untagged)]
+    #[strum(default, transparent)]
+    Other(String),
+}
+
+macro_rules! impl_words {
+    ($($state:ident),*) => {$(
+        impl $state {
+            /// The word the Docker API uses.
+            pub fn as_str(&self) -> &str {
+                self.as_ref()
+            }
         }
+
+        impl Default for $state {
+            fn default() -> Self {
+                Self::Other(String::new())
+            }
+        }
+
+        impl From<String> for $state {
+            fn from(word: String) -> Self {
+                word.parse().unwrap_or(Self::Other(word))
+            }
+        }
+    )*};
+}
+
+impl_words!(TaskState, NodeState, Reachability, SwarmState, UpdateState);
+
+impl SwarmState {
+    /// Whether the engine is in no swarm. Some say so with an empty word.
+    pub fn is_none(&self) -> bool {
+        *self == Self::Inactive || self.as_str().is_empty()
     }
 }
 
-impl Default for NodeState {
-    fn default() -> Self {
-        Self::Other(String::new())
+impl UpdateState {
+    /// Whether the engine replaces tasks now.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Updating | Self::RollbackStarted)
     }
-}
 
-impl From<String> for NodeState {
-    fn from(word: String) -> Self {
-        let named = Self::NAMED.into_iter().find(|s| s.as_str() == word);
-        named.unwrap_or(Self::Other(word))
+    /// Whether the engine goes no further by itself.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Paused | Self::RollbackPaused)
     }
-}
 
-impl From<NodeState> for String {
-    fn from(state: NodeState) -> Self {
-        state.as_str().to_owned()
-    }
-}
-
-impl fmt::Display for NodeState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+    /// Whether the engine puts the tasks from before back, or has.
+    pub fn is_rollback(&self) -> bool {
+        matches!(
+            self,
+            Self::RollbackStarted | Self::RollbackPaused | Self::RollbackCompleted
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::de::DeserializeOwned;
 
+    /// Every word of the API has a state, and it and any other word is shown and written as it came.
+    fn check_words<S>(words: &[&str])
+    where
+        S: From<String> + std::fmt::Display + std::fmt::Debug + PartialEq,
+        S: Serialize + DeserializeOwned,
+    {
+        let with_state = |word: &str| !format!("{:?}", S::from(word.to_owned())).contains('(');
+        for word in words {
+            assert!(with_state(word), "{word}");
+        }
+        for word in ["", "later", "Active", "Running"] {
+            assert!(!with_state(word), "{word:?}");
+        }
+        for word in words.iter().chain(&["", "later", "Active", "Running"]) {
+            let state = S::from((*word).to_owned());
+            assert_eq!(state.to_string(), *word);
+            assert_eq!(format!("{state:<20}|"), format!("{word:<20}|"));
+            let json = serde_json::to_string(&state).unwrap();
+            assert_eq!(json, format!("\"{word}\""));
+            assert_eq!(serde_json::from_str::<S>(&json).unwrap(), state);
+        }
+    }
+
+    /// The words of the Docker API, v1.41 to v1.51 (api/swagger.yaml).
     #[test]
     fn a_state_is_shown_and_written_as_the_engine_said_it() {
-        let task_words = TaskState::NAMED.map(String::from);
-        for word in task_words
-            .into_iter()
-            .chain([String::new(), "Running".into(), "later".into()])
-        {
-            let state = TaskState::from(word.clone());
-            assert_eq!(state.to_string(), word);
-            let json = serde_json::to_string(&state).unwrap();
-            assert_eq!(json, format!("\"{word}\""));
-            assert_eq!(serde_json::from_str::<TaskState>(&json).unwrap(), state);
-        }
-        let node_words = NodeState::NAMED.map(String::from);
-        for word in node_words
-            .into_iter()
-            .chain([String::new(), "Ready".into(), "later".into()])
-        {
-            let state = NodeState::from(word.clone());
-            assert_eq!(state.to_string(), word);
-            let json = serde_json::to_string(&state).unwrap();
-            assert_eq!(json, format!("\"{word}\""));
-            assert_eq!(serde_json::from_str::<NodeState>(&json).unwrap(), state);
-        }
+        check_words::<TaskState>(&[
+            "new",
+            "allocated",
+            "pending",
+            "assigned",
+            "accepted",
+            "preparing",
+            "ready",
+            "starting",
+            "running",
+            "complete",
+            "shutdown",
+            "failed",
+            "rejected",
+            "remove",
+            "orphaned",
+        ]);
+        check_words::<NodeState>(&["unknown", "down", "ready", "disconnected"]);
+        check_words::<Reachability>(&["unknown", "unreachable", "reachable"]);
+        check_words::<SwarmState>(&["inactive", "pending", "active", "error", "locked"]);
+        check_words::<UpdateState>(&[
+            "updating",
+            "paused",
+            "completed",
+            "rollback_started",
+            "rollback_paused",
+            "rollback_completed",
+        ]);
     }
 
     #[test]
@@ -198,7 +257,7 @@ mod tests {
             TaskState::from("x".to_owned()),
             TaskState::Other("x".into())
         );
-        assert_eq!(NodeState::from("ready".to_owned()), NodeState::Ready);
         assert_eq!(NodeState::default().as_str(), "");
+        assert!(SwarmState::default().is_none());
     }
 }

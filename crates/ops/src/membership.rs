@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::availability::{NodeTarget, SetAvailability, WaitForEmptyNode};
 use matou_docker::Docker;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, NodeState, Role, Swarm, SwarmNode};
+use matou_model::{Availability, NodeState, Reachability, Role, Swarm, SwarmNode};
 
 /// How long a new role may take to be taken up.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -78,7 +78,7 @@ fn find_demotion_obstacle(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
         .collect();
     let reachable = managers
         .iter()
-        .filter(|n| n.reachability == "reachable")
+        .filter(|n| n.reachability == Reachability::Reachable)
         .count();
     let name = &node.hostname;
     match managers.len() {
@@ -160,7 +160,7 @@ impl Step for SetRole {
         loop {
             let swarm = cx.query_swarm().await?;
             let node = self.target.find_node(&swarm)?;
-            let reachable = node.reachability == "reachable";
+            let reachable = node.reachability == Reachability::Reachable;
             if node.role == self.to && reachable == (self.to == Role::Manager) {
                 break;
             }
@@ -203,9 +203,9 @@ impl Step for LeaveSwarm {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let engine = cx.docker.query_engine().await?;
-        Ok(match engine.swarm_state.as_str() {
-            "inactive" | "" => Check::Done(vec![Change::same("in no swarm")]),
-            _ => Check::Change(vec![
+        Ok(match engine.swarm_state.is_none() {
+            true => Check::Done(vec![Change::same("in no swarm")]),
+            false => Check::Change(vec![
                 Change::remove(format!("{} from the swarm", cx.node))
                     .with_warning("volumes that only this node holds stay on it"),
             ]),
@@ -343,7 +343,7 @@ mod tests {
     #[tokio::test]
     async fn no_manager_is_taken_whose_loss_the_swarm_does_not_bear() {
         let mut swarm = three_managers();
-        swarm.nodes[1].reachability = "unreachable".into();
+        swarm.nodes[1].reachability = Reachability::Unreachable;
         let refused = fails(role("n3", Role::Worker).check_swarm(&swarm));
         assert!(refused.contains("only 1 answer"), "{refused}");
         // The one that does not answer may go: two of two are left.
@@ -362,7 +362,7 @@ mod tests {
         let mut swarm = three_managers();
         assert!(fails(lost("n2").check_swarm(&swarm)).contains("n2 is up"));
         swarm.nodes[1].state = NodeState::Down;
-        swarm.nodes[1].reachability = "unreachable".into();
+        swarm.nodes[1].reachability = Reachability::Unreachable;
         assert_eq!(
             changes(lost("n2").check_swarm(&swarm)),
             ["- n2 from the swarm's list of nodes (what only this node held is lost to the fleet)"]

@@ -2,7 +2,8 @@
 
 use matou_job::{Change, Check, StepError};
 use matou_model::{
-    Availability, NodeState, Role, Service, ServiceMode, Swarm, SwarmNode, Task, TaskState,
+    Availability, NodeState, Reachability, Role, Service, ServiceMode, Swarm, SwarmNode, Task,
+    TaskState,
 };
 
 /// A ready, active node; its id is its name.
@@ -14,8 +15,8 @@ pub(crate) fn node(name: &str, role: Role) -> SwarmNode {
         availability: Availability::Active,
         state: NodeState::Ready,
         reachability: match role {
-            Role::Manager => "reachable".into(),
-            Role::Worker => String::new(),
+            Role::Manager => Reachability::Reachable,
+            Role::Worker => Reachability::default(),
         },
         ..SwarmNode::default()
     }

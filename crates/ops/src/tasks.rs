@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Service, ServiceMode, Swarm, Task, TaskState};
+use matou_model::{Availability, Service, ServiceMode, Swarm, Task, TaskState, UpdateState};
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -139,7 +139,7 @@ fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
     let updating = service
         .update
         .as_ref()
-        .is_some_and(|(state, _)| matches!(state.as_str(), "updating" | "rollback_started"));
+        .is_some_and(|(state, _)| state.is_under_way());
     let moving = swarm.tasks.iter().any(|t| {
         t.service_id == service.id
             && t.desired == TaskState::Running
@@ -284,9 +284,9 @@ fn describe_refused_update(
     old: &HashSet<String>,
 ) -> Option<String> {
     let (state, message) = service.update.as_ref()?;
-    let what = match state.as_str() {
-        "paused" => "stopped the update of",
-        state if state.starts_with("rollback") => "rolled back",
+    let what = match state {
+        UpdateState::Paused => "stopped the update of",
+        state if state.is_rollback() => "rolled back",
         _ => return None,
     };
     Some(format!(
@@ -298,10 +298,8 @@ fn describe_refused_update(
 
 /// Returns whether the engine goes no further by itself.
 fn is_update_stopped(services: &[&Service]) -> bool {
-    services.iter().any(|s| {
-        let state = s.update.as_ref().map(|(state, _)| state.as_str());
-        matches!(state, Some("paused" | "rollback_paused"))
-    })
+    let mut updates = services.iter().filter_map(|s| s.update.as_ref());
+    updates.any(|(state, _)| state.is_stopped())
 }
 
 /// Fails with the reason why waiting longer is of no use, if there is one.
@@ -412,9 +410,9 @@ mod tests {
         swarm.tasks[0].outdated = true;
         assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 0 → 1"]);
         // Once the engine has begun, its own word counts.
-        swarm.services[0].update = Some(("updating".into(), String::new()));
+        swarm.services[0].update = Some((UpdateState::Updating, String::new()));
         assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 1 → 1"]);
-        swarm.services[0].update = Some(("completed".into(), String::new()));
+        swarm.services[0].update = Some((UpdateState::Completed, String::new()));
         assert_eq!(waiting(&swarm), ["= blog_web: 1 running"]);
         swarm.services.clear();
         assert_eq!(waiting(&swarm), ["? the services are not there yet"]);

@@ -6,7 +6,7 @@ use super::executor::NodeExecutor;
 use super::node_view::NodeView;
 use matou_docker::Docker;
 use matou_job::StepError;
-use matou_model::{Availability, NodeState, TaskState};
+use matou_model::{Availability, NodeState, SwarmState, TaskState};
 
 /// How long tasks may take to go elsewhere.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -40,7 +40,7 @@ pub(super) async fn with_drained_node(
     let engine = at.facts.engine();
     let busy = engine
         .as_ref()
-        .filter(|e| e.swarm.local_node_state == "active" && e.running_containers > 0);
+        .filter(|e| e.swarm.local_node_state == SwarmState::Active && e.running_containers > 0);
     let (Some(engine), Some(manager)) = (busy, find_answering_manager(at)) else {
         return work().await;
     };

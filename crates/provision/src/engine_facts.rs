@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::facts::NodeFacts;
-use matou_model::NodeState;
+use matou_model::{NodeState, Reachability, SwarmState};
 
 /// An engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub struct EngineFacts {
 pub struct EngineSwarmFacts {
     #[serde(rename = "NodeID")]
     pub node_id: String,
-    /// `inactive`, `pending`, `active`, `error`, `locked`
-    pub local_node_state: String,
+    pub local_node_state: SwarmState,
     /// It is a manager that takes part.
     pub control_available: bool,
     pub error: String,
@@ -109,7 +108,7 @@ struct RawEngineNodeStatus {
 #[serde(rename_all = "PascalCase", default)]
 #[derive(Default)]
 struct RawEngineManagerStatus {
-    reachability: String,
+    reachability: Reachability,
 }
 
 impl EngineFacts {
@@ -134,7 +133,7 @@ impl EngineFacts {
                     state: n.status.state.into(),
                     reachable: n
                         .manager_status
-                        .is_some_and(|m| m.reachability == "reachable"),
+                        .is_some_and(|m| m.reachability == Reachability::Reachable),
                 })
                 .collect(),
         })
@@ -147,6 +146,6 @@ impl EngineFacts {
 
     /// It is a manager that can change the swarm.
     pub fn is_manager(&self) -> bool {
-        self.swarm.local_node_state == "active" && self.swarm.control_available
+        self.swarm.local_node_state == SwarmState::Active && self.swarm.control_available
     }
 }

@@ -106,7 +106,7 @@ impl NodeExecutor<'_> {
     /// Writes a file in one step, and makes its folder when that is missing.
     ///
     /// # Errors
-    /// As [`Host::upload_file`]; the old file is untouched then.
+    /// As [`upload_file`](matou_host::Host::upload_file); the old file is untouched then.
     pub async fn write_file(&self, path: &str, content: &str, mode: u32) -> Result<(), StepError> {
         if let Some((folder, _)) = path.rsplit_once('/')
             && !folder.is_empty()

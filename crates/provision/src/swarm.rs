@@ -22,7 +22,7 @@ use matou_config::{Config, NodeConfig};
 use matou_docker::{Docker, DockerError};
 use matou_host::Command;
 use matou_job::{Change, Check, StepError};
-use matou_model::{Availability, NodeState, Role};
+use matou_model::{Availability, NodeState, Role, SwarmState};
 
 /// Networks that overlay networks may be cut out of, the first that no node has an address in.
 /// The engine's own choice, 10.0.0.0/8, collides with most providers' private networks.
@@ -71,8 +71,8 @@ fn membership_state(at: &NodeView<'_>) -> MembershipState {
         return MembershipState::NoEngine;
     };
     let ours = fleet_swarm_managers(at);
-    match engine.swarm.local_node_state.as_str() {
-        "active" => {
+    match engine.swarm.local_node_state {
+        SwarmState::Active => {
             let id = &engine.swarm.node_id;
             let nodes = ours.first().map(|(_, e)| e.nodes.as_slice());
             match nodes.unwrap_or_default().iter().find(|n| n.id == *id) {
@@ -81,8 +81,8 @@ fn membership_state(at: &NodeView<'_>) -> MembershipState {
                 None => MembershipState::Foreign,
             }
         }
-        "locked" => MembershipState::Locked,
-        "pending" | "error" => unconnected_state(at, &engine.swarm, &ours),
+        SwarmState::Locked => MembershipState::Locked,
+        SwarmState::Pending | SwarmState::Error => unconnected_state(at, &engine.swarm, &ours),
         _ if !ours.is_empty() => MembershipState::Join,
         // A second swarm beside one that is only out of reach would be worse than none.
         _ if has_silent_manager(at) => MembershipState::Unknown,
@@ -137,8 +137,8 @@ fn has_silent_manager(at: &NodeView<'_>) -> bool {
         Err(_) => true,
         Ok(facts) => facts.engine().is_some_and(|e| {
             matches!(
-                e.swarm.local_node_state.as_str(),
-                "pending" | "error" | "locked"
+                e.swarm.local_node_state,
+                SwarmState::Pending | SwarmState::Error | SwarmState::Locked
             )
         }),
     })
@@ -448,7 +448,7 @@ async fn wait_for_membership(run: &NodeExecutor<'_>) -> Result<bool, StepError> 
     let wait = run.cx.wait_at_most(MEMBERSHIP_TIMEOUT, POLL);
     loop {
         let engine = run.cx.docker.query_engine().await;
-        if engine.is_ok_and(|e| e.swarm_state == "active") {
+        if engine.is_ok_and(|e| e.swarm_state == SwarmState::Active) {
             return Ok(true);
         }
         if wait.is_over() {

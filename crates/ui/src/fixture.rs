@@ -6,9 +6,9 @@ use super::{App, AppInit, KeyMap, Msg, Theme};
 use matou_config::{AlertsConfig, Config};
 use matou_model::{
     Availability, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill, EngineInfo, Fleet,
-    Metrics, Node, NodeLink, Proof, Repository, RepositoryLock, Role, ServedCertificate, Service,
-    ServiceMode, Snapshot, StoredCertificate, Swarm, SwarmNode, Task, UnfinishedRestore, Update,
-    Volume,
+    Metrics, Node, NodeLink, Proof, Reachability, Repository, RepositoryLock, Role,
+    ServedCertificate, Service, ServiceMode, Snapshot, StoredCertificate, Swarm, SwarmNode,
+    SwarmState, Task, UnfinishedRestore, Update, Volume,
 };
 use matou_stack::{Catalogue, CatalogueEntry};
 
@@ -72,7 +72,7 @@ fn example_node(name: &str, role: Role, load: Metrics) -> Node {
         cpus: 4,
         memory: 8 << 30,
         swarm_node_id: format!("id-{name}"),
-        swarm_state: "active".into(),
+        swarm_state: SwarmState::Active,
     };
     node.engine.record(Ok(engine), NOW);
     node.metrics.record(Ok(load), NOW);
@@ -110,7 +110,7 @@ fn example_swarm_node(name: &str, role: Role) -> SwarmNode {
         state: matou_model::NodeState::Ready,
         address: "10.0.0.1".into(),
         leader: role == Role::Manager,
-        reachability: "reachable".into(),
+        reachability: Reachability::Reachable,
         engine_version: "29.1.3".into(),
         ..SwarmNode::default()
     }

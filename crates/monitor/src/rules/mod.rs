@@ -234,8 +234,8 @@ mod tests {
     use super::*;
     use matou_config::Config;
     use matou_model::{
-        Datum, Disk, Metrics, Node, NodeLink, Probe, ProbeAnswer, Role, Service, ServiceMode,
-        Swarm, SwarmNode, Update,
+        Datum, Disk, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability, Role, Service,
+        ServiceMode, Swarm, SwarmNode, Update, UpdateState,
     };
 
     const NOW: i64 = 1_000_000;
@@ -253,13 +253,13 @@ mod tests {
         }
     }
 
-    fn manager(name: &str, reachability: &str) -> SwarmNode {
+    fn manager(name: &str, reachability: Reachability) -> SwarmNode {
         SwarmNode {
             id: format!("id-{name}"),
             hostname: name.into(),
             role: Role::Manager,
             state: matou_model::NodeState::Ready,
-            reachability: reachability.into(),
+            reachability,
             ..SwarmNode::default()
         }
     }
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn quorum_is_at_risk_before_it_is_lost() {
-        let (up, lost) = ("reachable", "unreachable");
+        let (up, lost) = (&Reachability::Reachable, &Reachability::Unreachable);
         for (managers, wanted) in [
             (vec![up], None),
             (vec![up, up, up], None),
@@ -411,7 +411,7 @@ mod tests {
             let nodes = managers
                 .iter()
                 .enumerate()
-                .map(|(i, r)| manager(&format!("n{i}"), r));
+                .map(|(i, r)| manager(&format!("n{i}"), (*r).clone()));
             let fleet = fleet(vec![swarm(nodes.collect(), vec![], vec![])]);
             let found = found(&fleet);
             let quorum = found.iter().find(|f| f.kind == AlertKind::Quorum);
@@ -457,7 +457,7 @@ mod tests {
         );
         // While it is being updated tasks come and go.
         let mut updated = service(1, 2);
-        updated.update = Some(("updating".into(), String::new()));
+        updated.update = Some((UpdateState::Updating, String::new()));
         assert_eq!(kinds(&with(updated.clone(), vec![])), []);
         updated.updated_at = Some(at(700));
         assert_eq!(

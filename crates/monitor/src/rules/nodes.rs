@@ -1,7 +1,7 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
 use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
-use matou_model::{Disk, Metrics, Node, NodeLink, NodeState, Role, Swarm};
+use matou_model::{Disk, Metrics, Node, NodeLink, NodeState, Reachability, Role, Swarm};
 
 /// A load must fall this many percent below its limit to be no longer high, so that an alert does
 /// not come and go.
@@ -164,7 +164,9 @@ pub fn disk_trend_key(node: &str, mount: &str) -> String {
 pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
     let managers = || swarm.nodes.iter().filter(|n| n.role == Role::Manager);
     let all = managers().count();
-    let reachable = managers().filter(|n| n.reachability == "reachable").count();
+    let reachable = managers()
+        .filter(|n| n.reachability == Reachability::Reachable)
+        .count();
     let majority = all / 2 + 1;
     if all < 2 || reachable > majority {
         return;
@@ -193,7 +195,7 @@ pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
     if reachable == all && all > 2 {
         return;
     }
-    let lost = managers().find(|n| n.reachability != "reachable");
+    let lost = managers().find(|n| n.reachability != Reachability::Reachable);
     let about = lost.or_else(|| managers().next());
     found.push(Finding {
         key: "swarm/quorum".into(),

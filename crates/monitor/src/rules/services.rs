@@ -47,7 +47,10 @@ pub(super) fn add_service_findings(
         found.push(base("crashes", AlertKind::CrashLoop, severity, why, None));
         return;
     }
-    let updating = matches!(&service.update, Some((state, _)) if state == "updating" || state == "rollback_started")
+    let updating = service
+        .update
+        .as_ref()
+        .is_some_and(|(state, _)| state.is_under_way())
         && service
             .updated_at
             .is_some_and(|t| now.as_second() - t.as_second() < UPDATE);

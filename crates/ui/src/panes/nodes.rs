@@ -6,7 +6,9 @@ use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, node_chec
 use crate::state::{App, Tab};
 use crate::theme::Health;
 use matou_base::text::{format_age, format_seconds, human_bytes};
-use matou_model::{Availability, Fleet, Metrics, Node, NodeLink, NodeState, Role, TaskState};
+use matou_model::{
+    Availability, Fleet, Metrics, Node, NodeLink, NodeState, Role, SwarmState, TaskState,
+};
 
 pub(super) fn node_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<PaneRow>, usize) {
     let rows = fleet
@@ -45,7 +47,9 @@ pub(crate) fn node_state(fleet: &Fleet, node: &Node) -> (Health, String) {
         }
         Some(_) => (Health::Good, "ready".into()),
         None => match node.engine.value() {
-            Some(engine) if engine.swarm_state == "inactive" => (Health::Partly, "no swarm".into()),
+            Some(engine) if engine.swarm_state == SwarmState::Inactive => {
+                (Health::Partly, "no swarm".into())
+            }
             Some(_) => (Health::Good, "ready".into()),
             None => (Health::Unknown, "not read yet".into()),
         },
@@ -167,7 +171,7 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
                 "machine",
                 &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
             );
-        if e.swarm_state == "inactive" {
+        if e.swarm_state == SwarmState::Inactive {
             let how = "In no swarm: p makes one of the nodes of config.toml.";
             page = page.wrapped_text(how, columns, theme.changed());
         }

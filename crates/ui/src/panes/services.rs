@@ -8,7 +8,7 @@ use crate::keymap::Action;
 use crate::state::{App, Tab};
 use crate::theme::Health;
 use matou_base::text::format_age;
-use matou_model::{Fleet, Service, ServiceMode, Swarm, Task, TaskState};
+use matou_model::{Fleet, Service, ServiceMode, Swarm, Task, TaskState, UpdateState};
 use matou_monitor::AnswerHour;
 
 /// Ended tasks that are shown of each slot.
@@ -342,8 +342,10 @@ fn answer_bar(app: &App, hour: Option<AnswerHour>) -> &'static str {
 /// Adds the state of an update that is not simply completed.
 fn add_update_state(app: &App, s: &Service, columns: usize, page: DetailPage) -> DetailPage {
     match &s.update {
-        Some((state, message)) if state != "completed" && !state.is_empty() => {
-            let text = format!("  {}: {message}", state.replace('_', " "));
+        Some((state, message))
+            if *state != UpdateState::Completed && !state.as_str().is_empty() =>
+        {
+            let text = format!("  {}: {message}", state.as_str().replace('_', " "));
             page.wrapped_text(&text, columns, app.theme.changed())
         }
         _ => page,
