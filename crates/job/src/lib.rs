@@ -36,6 +36,6 @@ pub use lock::{
 pub use matou_host::OutputStream;
 pub use plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
 pub use runner::{Job, RunError, Runner, Stage, Track};
-pub use step::{Change, ChangeKind, Check, Step, StepError};
+pub use step::{Change, ChangeKind, Check, Report, Step, StepError};
 pub use step_run::run_steps;
 pub use waiting::Wait;

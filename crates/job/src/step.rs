@@ -233,6 +233,43 @@ pub trait Step: Send + Sync {
     }
 }
 
+/// A step that only tells what it found, and fails when that must not be. It never changes anything.
+#[async_trait]
+pub trait Report: Send + Sync {
+    /// As [`Step::name`].
+    fn name(&self) -> String;
+
+    /// How long it may take.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
+    /// Returns a line for each thing that the operator should read.
+    ///
+    /// # Errors
+    /// What keeps the job from being done.
+    async fn report(&self, cx: &StepContext) -> Result<Vec<Change>, StepError>;
+}
+
+#[async_trait]
+impl<T: Report> Step for T {
+    fn name(&self) -> String {
+        Report::name(self)
+    }
+
+    fn timeout(&self) -> Duration {
+        Report::timeout(self)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        Ok(Check::Done(self.report(cx).await?))
+    }
+
+    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

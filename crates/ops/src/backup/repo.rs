@@ -16,7 +16,7 @@ use matou_backup::{
     ResticSnapshot, collect_forgotten, forget_args, forget_queries,
 };
 use matou_base::text::human_bytes;
-use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_job::{Change, Check, Report, Step, StepContext, StepError};
 
 /// Longest that checking, pruning or copying may take.
 const REPOSITORY_TIMEOUT: Duration = Duration::from_secs(48 * 3600);
@@ -729,7 +729,7 @@ pub(super) struct CheckRepositoryReachable {
 }
 
 #[async_trait]
-impl Step for CheckRepositoryReachable {
+impl Report for CheckRepositoryReachable {
     fn name(&self) -> String {
         "repository".into()
     }
@@ -738,7 +738,7 @@ impl Step for CheckRepositoryReachable {
         Duration::from_secs(900)
     }
 
-    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+    async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         let restic = &self.work.primary;
         let listed = async {
             match self.lists_snapshots {
@@ -750,13 +750,9 @@ impl Step for CheckRepositoryReachable {
         // If restic is missing or too old, that is the cause of both errors.
         let version = version.map_err(backup_step_error)?;
         listed.map_err(backup_step_error)?;
-        Ok(Check::Done(vec![Change::same(format!(
+        Ok(vec![Change::same(format!(
             "restic {version}, repository {}",
             restic.shown_location()
-        ))]))
-    }
-
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
+        ))])
     }
 }

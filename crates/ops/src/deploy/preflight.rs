@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use crate::OpsError;
 use matou_docker::Nodes;
-use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_job::{Change, Report, StepContext, StepError};
 use matou_model::Swarm;
 use matou_stack::{LintSeverity, RenderedStack};
 
@@ -25,12 +25,12 @@ pub(super) struct PreflightChecks {
 }
 
 #[async_trait]
-impl Step for PreflightChecks {
+impl Report for PreflightChecks {
     fn name(&self) -> String {
         "checks".into()
     }
 
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+    async fn report(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
         let swarm = cx.query_swarm().await?;
         self.check_ports(&swarm)?;
         self.check_domains(&swarm)?;
@@ -64,11 +64,7 @@ impl Step for PreflightChecks {
                 new,
             )?);
         }
-        Ok(Check::Done(lines))
-    }
-
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
+        Ok(lines)
     }
 }
 

@@ -9,7 +9,7 @@ use super::MoveFleets;
 use super::app::{AppLocation, AppMove};
 use crate::recover::StuckAt;
 use matou_backup::{FleetId, RestorePhase, identity};
-use matou_job::{Change, ChangeKind, Check, Step, StepContext, StepError};
+use matou_job::{Change, ChangeKind, Check, Report, Step, StepContext, StepError};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(48 * 3600);
@@ -18,23 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(48 * 3600);
 pub(super) struct CheckOldFleet(pub MoveFleets);
 
 #[async_trait]
-impl Step for CheckOldFleet {
+impl Report for CheckOldFleet {
     fn name(&self) -> String {
         "old fleet".into()
     }
 
-    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+    async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         let old = &self.0.old;
         let manager = old.nodes.find_manager().await;
         let manager = manager?;
-        Ok(Check::Done(vec![Change::same(format!(
+        Ok(vec![Change::same(format!(
             "{} of {} answers",
             manager.config.name, old.config.fleet.name
-        ))]))
-    }
-
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
+        ))])
     }
 }
 

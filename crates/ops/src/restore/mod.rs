@@ -44,7 +44,7 @@ use crate::OpsError;
 use matou_backup as backup;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
-use matou_job::{Change, Check, Confirm, Job, Stage as JobStage, Step, StepContext, StepError};
+use matou_job::{Change, Confirm, Job, Report, Stage as JobStage, Step, StepContext, StepError};
 
 use matou_stack::AppName;
 
@@ -69,23 +69,19 @@ async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<AppNa
 struct AppsWithoutSnapshot(Vec<AppName>);
 
 #[async_trait]
-impl Step for AppsWithoutSnapshot {
+impl Report for AppsWithoutSnapshot {
     fn name(&self) -> String {
         "without a snapshot".into()
     }
 
-    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+    async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         let lines = self.0.iter();
         let line = |app| {
             Change::same(format!(
                 "{app} has no snapshot that is restored unnamed: it is left as it is"
             ))
         };
-        Ok(Check::Done(lines.map(line).collect()))
-    }
-
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
+        Ok(lines.map(line).collect())
     }
 }
 

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use super::swap_log::SwapLog;
-use matou_job::{Check, Step, StepContext, StepError};
+use matou_job::{Change, Report, StepContext, StepError};
 
 /// Checks that no restore of these applications is half done.
 pub(crate) struct CheckRestoresSettled {
@@ -26,19 +26,15 @@ pub(crate) async fn check_restore_settled(journal: &SwapLog, app: &str) -> Resul
 }
 
 #[async_trait]
-impl Step for CheckRestoresSettled {
+impl Report for CheckRestoresSettled {
     fn name(&self) -> String {
         "restores".into()
     }
 
-    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+    async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         for (app, journal) in &self.swap_logs {
             check_restore_settled(journal, app).await?;
         }
-        Ok(Check::Done(Vec::new()))
-    }
-
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
+        Ok(Vec::new())
     }
 }
