@@ -322,7 +322,14 @@ fn odd_names(w: &World) {
     for stray in ["._shop.toml", "shop copy.toml"] {
         std::fs::remove_file(folder.join(stray)).expect("removed");
     }
-    ok(&w.a, &["backup", "--all", "--scheduled"]);
+    let text = ok(&w.a, &["backup", "--all", "--scheduled", "--json"]);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    let report = lines.last().expect("the report");
+    assert_eq!(report["result"], "done", "{report}");
+    assert!(report["apps"].to_string().contains("shop"), "{report}");
     support::fault(
         "locks",
         "stray files in apps/, odd labels of stacks",

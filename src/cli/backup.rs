@@ -256,14 +256,14 @@ pub(super) async fn run_backup_command(
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
     if scheduled {
-        return run_scheduled_backup(fleet).await;
+        return run_scheduled_backup(fleet, options).await;
     }
     let apps = apps.to_vec();
     job::run_request_at_once(fleet, Request::Backup { apps }, options).await
 }
 
 /// Runs the nightly backup, for the timer. Fails when its report says so.
-async fn run_scheduled_backup(fleet: &FleetContext) -> Result<ExitCode> {
+async fn run_scheduled_backup(fleet: &FleetContext, options: &job::JobOptions) -> Result<ExitCode> {
     let (events, mut arriving) = mpsc::channel(256);
     let cancel = CancellationToken::new();
     let stop = tokio::spawn({
@@ -281,14 +281,17 @@ async fn run_scheduled_backup(fleet: &FleetContext) -> Result<ExitCode> {
     });
     let printing = async {
         while let Some(event) = arriving.recv().await {
-            job::show_event(&event, &job::JobOptions::dry_run())?;
+            job::show_event(&event, options)?;
         }
         Ok::<_, color_eyre::Report>(())
     };
     let (report, printed) = tokio::join!(ops::run_nightly_backup(fleet, events, cancel), printing);
     stop.abort();
     printed?;
-    matou_base::out::print_hanging(format_args!("{}", report.summary_line()))?;
+    match options.wants_json() {
+        true => matou_base::out::print_json_line(&report)?,
+        false => matou_base::out::print_hanging(format_args!("{}", report.summary_line()))?,
+    }
     Ok(match report.result {
         BackupResult::Failed => Exit::Failed.into(),
         BackupResult::Done | BackupResult::Warning => Exit::Done.into(),

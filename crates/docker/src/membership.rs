@@ -39,7 +39,7 @@ impl Docker {
     /// empty), each of 256 addresses.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn init_swarm(&self, address: &str, pools: Vec<String>) -> Result<(), DockerError> {
         let request = SwarmInitRequest {
             listen_addr: Some(LISTEN_ADDRESS.into()),
@@ -59,7 +59,7 @@ impl Docker {
     /// The token with which a node joins the swarm of this manager in that role.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn query_join_token(&self, role: Role) -> Result<SecretString, DockerError> {
         let client = self.bollard_client().await?;
         let swarm = match client.inspect_swarm().await {
@@ -83,7 +83,7 @@ impl Docker {
     /// request's body.
     ///
     /// # Errors
-    /// The engine's words. After a time-out the engine goes on trying: look at its state.
+    /// What the engine refuses, in its words; that it gives no answer. After a time-out the engine goes on trying: look at its state.
     pub async fn join_swarm(
         &self,
         address: &str,
@@ -107,7 +107,7 @@ impl Docker {
     /// Sets labels of a node, found by its swarm id; those not named stay.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn set_node_labels(
         &self,
         node: &str,
@@ -123,7 +123,7 @@ impl Docker {
     /// Sets the role of a node, found by its swarm id.
     ///
     /// # Errors
-    /// The engine's words: it refuses to demote the last manager.
+    /// What the engine refuses: it refuses to demote the last manager.
     pub async fn set_node_role(&self, node: &str, role: Role) -> Result<(), DockerError> {
         self.update_node(node, |spec| {
             *spec.value_mut(&["Role"]) = match role {
@@ -227,7 +227,7 @@ impl Docker {
     /// Sets whether the scheduler may use a node, found by its swarm id or host name.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn set_node_availability(
         &self,
         node: &str,
@@ -242,7 +242,7 @@ impl Docker {
     /// Takes this engine out of its swarm. A manager must have been demoted before.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn leave_swarm(&self) -> Result<(), DockerError> {
         let client = self.bollard_client().await?;
         match client.leave_swarm(None::<LeaveSwarmOptions>).await {
@@ -254,7 +254,7 @@ impl Docker {
     /// Removes a node, found by its swarm id, from this manager's list.
     ///
     /// # Errors
-    /// The engine's words; it refuses a node that is not down unless forced.
+    /// What the engine refuses, in its words; it refuses a node that is not down unless forced.
     pub async fn delete_node(&self, node: &str, force: bool) -> Result<(), DockerError> {
         let client = self.bollard_client().await?;
         let options = DeleteNodeOptions { force };
@@ -268,7 +268,7 @@ impl Docker {
     /// a heartbeat.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn configure_swarm(
         &self,
         autolock: bool,
@@ -289,7 +289,7 @@ impl Docker {
     /// meanwhile, or the managers had no leader. The node is found by its swarm id or host name.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn update_node(
         &self,
         node: &str,

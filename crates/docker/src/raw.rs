@@ -497,7 +497,7 @@ impl Docker {
     /// "nothing to do". `query` is added to the path that is written to.
     ///
     /// # Errors
-    /// The engine's words; [`DockerError::is_not_found`] when there is no such thing.
+    /// What the engine refuses, in its words; [`DockerError::is_not_found`] when there is no such thing.
     pub(super) async fn update_object(
         &self,
         what: RawObjectKind,

@@ -125,7 +125,7 @@ impl Docker {
     /// Reads how much room there is; this engine must be a manager.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn query_room(&self) -> Result<SwarmRoom, DockerError> {
         let client = self.bollard_client().await?;
         let read = tokio::try_join!(

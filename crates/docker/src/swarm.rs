@@ -76,7 +76,7 @@ impl Docker {
     /// meanwhile, or the managers had no leader. `change` returns false for "nothing to do".
     ///
     /// # Errors
-    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    /// What the engine refuses, in its words; [`DockerError::is_not_found`] when there is no such service.
     pub async fn update_service(
         &self,
         name: &str,
@@ -89,7 +89,7 @@ impl Docker {
     /// A service's description, to be read.
     ///
     /// # Errors
-    /// The engine's words; [`DockerError::is_not_found`] when there is no such service.
+    /// What the engine refuses, in its words; [`DockerError::is_not_found`] when there is no such service.
     pub async fn query_service_spec(&self, name: &str) -> Result<ServiceSpec, DockerError> {
         let client = self.bollard_client().await?;
         match client.inspect_service(name, None).await {
@@ -101,7 +101,7 @@ impl Docker {
     /// Sets how many tasks a replicated service runs.
     ///
     /// # Errors
-    /// The engine's words; when the service is not a replicated one.
+    /// What the engine refuses, in its words; when the service is not a replicated one.
     pub async fn scale_service(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
         let mut scales = true;
         let change = |spec: &mut RawSpec| {
@@ -126,7 +126,7 @@ impl Docker {
     /// Replaces every task of a service, by its update policy.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn restart_service(&self, service: &str) -> Result<(), DockerError> {
         self.update_service(service, |spec| {
             let place = ["TaskTemplate", "ForceUpdate"];
@@ -140,7 +140,7 @@ impl Docker {
     /// The image that a service had before its last update; `None` when it was never updated.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn query_previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
         let found = self.read_object(RawObjectKind::Service, service).await?;
         let image = found.previous.as_ref().map(|spec| {
@@ -154,7 +154,7 @@ impl Docker {
     /// undo the first.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn roll_back_service(&self, service: &str) -> Result<(), DockerError> {
         let query = format!("{SAME_LOGIN}&rollback=previous");
         self.update_object_once(RawObjectKind::Service, service, &query, &mut |_| true)

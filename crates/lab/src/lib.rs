@@ -253,7 +253,7 @@ impl Lab {
     /// Its nodes, in order; empty when it is not up.
     ///
     /// # Errors
-    /// The engine's words.
+    /// What the engine refuses, in its words; that it gives no answer.
     pub async fn list_nodes(&self) -> Result<Vec<LabNode>> {
         if self.vms().exists() {
             return self.vms().list_nodes();

@@ -28,7 +28,7 @@ pub(super) struct AppMove {
     pub is_edge: bool,
     fleets: MoveFleets,
     /// On the old storage node: which services were stopped and may have to be started again.
-    journal: SwapLog,
+    swap_log: SwapLog,
 }
 
 impl AppMove {
@@ -38,7 +38,7 @@ impl AppMove {
             app: app.clone(),
             is_edge: edge,
             fleets: fleets.clone(),
-            journal: SwapLog::new(&fleets.old_storage.host, &data, app),
+            swap_log: SwapLog::new(&fleets.old_storage.host, &data, app),
         }
     }
 
@@ -62,13 +62,13 @@ impl AppMove {
 
     /// Reads the state that an interrupted move left on the old fleet.
     pub(crate) async fn read_interrupted_move(&self) -> Result<Option<RestoreState>, StepError> {
-        let state = self.journal.read_state().await?;
+        let state = self.swap_log.read_state().await?;
         Ok(state.filter(|s| s.swaps.is_empty()))
     }
 
     /// Returns what prevents the move: data that an earlier restore keeps on the old fleet.
     pub(crate) async fn find_obstacle(&self) -> Result<Option<String>, StepError> {
-        let state = self.journal.read_state().await?;
+        let state = self.swap_log.read_state().await?;
         let app = &self.app;
         Ok(state.filter(|s| !s.swaps.is_empty()).map(|_| {
             format!("a restore of {app} keeps data on the old fleet: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then move it")
@@ -155,7 +155,7 @@ impl AppMove {
             _ => {
                 services::give_back_replicas(&self.old_manager_context(cx).await?, &state.replicas)
                     .await?;
-                self.journal.remove_folder_and_state(state).await
+                self.swap_log.remove_folder_and_state(state).await
             }
         }
     }
@@ -171,14 +171,14 @@ impl AppMove {
         let old = self.old_manager_context(cx).await?;
         let replicas = services::query_app_replicas(&old, &self.app).await?;
         let mut state = self.initial_state(replicas);
-        self.journal.write_state(&state).await?;
+        self.swap_log.write_state(&state).await?;
         let begun = Instant::now();
         let took = match self.stop_and_transfer(&old, cx).await {
             Ok(()) => begun.elapsed(),
             Err(why) => return Err(self.go_back(&state, why, cx).await),
         };
         state.phase = RestorePhase::Restored;
-        self.journal.write_state(&state).await?;
+        self.swap_log.write_state(&state).await?;
         self.leave_old_fleet(&state, cx).await.map_err(|why| {
             StepError::failed(format!(
                 "it runs on the new fleet, and what is left of it on the old one is not removed yet: {why}"
@@ -236,7 +236,7 @@ impl AppMove {
             phase: RestorePhase::Restored,
             ..state.clone()
         };
-        self.journal.write_state(state).await?;
+        self.swap_log.write_state(state).await?;
         let job = build_job(&Request::remove(self.app.clone()), old).await;
         self.run_job(job?, old, cx).await?;
         let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
@@ -252,7 +252,7 @@ impl AppMove {
                 _ => {}
             }
         }
-        self.journal.remove_folder_and_state(state).await
+        self.swap_log.remove_folder_and_state(state).await
     }
 
     fn initial_state(&self, replicas: Vec<(String, u64)>) -> RestoreState {

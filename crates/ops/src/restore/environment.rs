@@ -35,14 +35,14 @@ impl ServerEnvironment {
     pub(crate) async fn connect(
         cx: &FleetContext,
         step: &StepContext,
-        journal: &SwapLog,
+        swap_log: &SwapLog,
     ) -> Result<Self, StepError> {
         let manager = cx.nodes.find_manager().await;
         let manager = manager?;
         Ok(Self {
             fleet: cx.clone(),
             manager: step.on_node(manager),
-            swap_log: journal.clone(),
+            swap_log: swap_log.clone(),
         })
     }
 

@@ -15,8 +15,8 @@ pub(crate) struct CheckRestoresSettled {
 ///
 /// # Errors
 /// One sentence: which restore, and what resolves it; or the storage node can't be asked.
-pub(crate) async fn check_restore_settled(journal: &SwapLog, app: &str) -> Result<(), StepError> {
-    match journal.read_state().await? {
+pub(crate) async fn check_restore_settled(swap_log: &SwapLog, app: &str) -> Result<(), StepError> {
+    match swap_log.read_state().await? {
         Some(state) if state.is_interrupted() => Err(StepError::failed(format!(
             "a restore of {app}, begun {}, is not at its end: wait until it is done, or, when it was interrupted, resolve it with `matou restore undo {app}`",
             state.begun.strftime("%Y-%m-%d %H:%M UTC")
@@ -32,8 +32,8 @@ impl Report for CheckRestoresSettled {
     }
 
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
-        for (app, journal) in &self.swap_logs {
-            check_restore_settled(journal, app).await?;
+        for (app, swap_log) in &self.swap_logs {
+            check_restore_settled(swap_log, app).await?;
         }
         Ok(Vec::new())
     }
