@@ -18,6 +18,7 @@ mod restore;
 mod search;
 mod shell;
 mod status;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +27,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use color_eyre::eyre::Result;
 
 use matou_base::outln;
-use matou_base::text::InvalidInput;
 use matou_config::Config;
 use matou_lab::LabCommand;
 use matou_ops::{FleetContext, Request};
@@ -72,7 +72,7 @@ enum CliCommand {
         /// Name of the application
         app: AppName,
         /// Variables of the stack
-        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
         options: job::JobOptions,
@@ -82,7 +82,7 @@ enum CliCommand {
     /// Deploy an application again from its file in apps/, with other variables or switches
     Redeploy {
         app: AppName,
-        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
         switches: apps::EdgeSettingsOptions,
@@ -95,7 +95,7 @@ enum CliCommand {
         /// Name of the new one
         to: AppName,
         /// What differs, its domain above all
-        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
         options: job::JobOptions,
@@ -153,7 +153,7 @@ enum CliCommand {
     Diff {
         stack: String,
         app: AppName,
-        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Rewrite the labels of Traefik 1 in a stack file for Traefik 3
@@ -167,7 +167,7 @@ enum CliCommand {
     Render {
         stack: String,
         app: AppName,
-        #[arg(value_name = "NAME=VALUE", value_parser = parse_variable)]
+        #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Remove an application; its volumes stay, unless they are named
@@ -412,13 +412,6 @@ fn provision_help() -> String {
         "Concerns, in their order: {}.\nA second run changes nothing; docs/provisioning.md says what each does and how to undo it.",
         matou_config::CONCERNS.join(", ")
     )
-}
-
-fn parse_variable(text: &str) -> Result<(String, String), InvalidInput> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".into()),
-    }
 }
 
 impl CliCommand {

@@ -19,7 +19,7 @@ pub(crate) struct RestoreArgs {
     #[arg(required_unless_present = "all")]
     app: Option<AppName>,
     /// With --as: variables of the new application, its domain above all
-    #[arg(value_name = "NAME=VALUE", value_parser = super::parse_variable, requires = "name")]
+    #[arg(value_name = "NAME=VALUE", value_parser = super::variables::parse_variable, requires = "name")]
     variables: Vec<(String, String)>,
     /// Every application, each from its newest snapshot
     #[arg(long, conflicts_with_all = ["app", "snapshot", "path", "into", "name"])]

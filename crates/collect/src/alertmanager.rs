@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::in_container::{ContainerEndpoint, exec_at_endpoint, find_container_endpoint};
-use super::{CollectorSignals, UpdateSender, log_reading};
+use super::signals::{CollectorSignals, UpdateSender, log_reading};
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_docker::Nodes;

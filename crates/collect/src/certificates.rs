@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{CollectorSignals, UpdateSender, log_reading};
+use super::signals::{CollectorSignals, UpdateSender, log_reading};
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_docker::{NodeHandle, Nodes};

@@ -26,21 +26,18 @@ mod metrics;
 mod node;
 mod probes;
 mod search;
+mod signals;
 mod snapshots;
 mod swarm;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use matou_config::Config;
 use matou_docker::Nodes;
-use matou_edge::EdgeEndpoints;
-use matou_model::{Datum, Update};
+use matou_model::Update;
 
 pub use access::{AccessNews, follow_access_log as follow_access};
 pub use alertmanager::{read_external_alerts, silence_in_alertmanager};
@@ -49,73 +46,18 @@ pub use certificates::read_certificates;
 pub use error::CollectError;
 pub use intrusions::read_intrusions;
 pub use logs::{LogBatch, LogWindow, follow_journal, follow_service};
-pub use probes::{ExpectedAnswer, list_probe_targets, read_probes};
+pub use probes::{list_probe_targets, read_probes};
+pub use signals::{AnswerChecks, ExpectedAnswer, ProbeSettings};
 
 pub use search::LogStore;
 
-use probes::ProbedDomain;
+use signals::{CollectorSignals, UpdateSender};
 pub use snapshots::{open_primary_repository as primary_repository, read_backups, read_snapshots};
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
     wake: Arc<CollectorSignals>,
     cancel: CancellationToken,
-}
-
-/// Returns the answer that an application must give, by the application's name.
-pub type AnswerChecks = Arc<dyn Fn(&str) -> ExpectedAnswer + Send + Sync>;
-
-/// What the collectors of certificates and answers need: where to ask, what to expect, how often.
-#[derive(Clone)]
-pub struct ProbeSettings {
-    /// Where https is asked.
-    pub edge: EdgeEndpoints,
-    /// What each application must answer.
-    pub checks: AnswerChecks,
-    /// How often every application is asked.
-    pub every: Duration,
-}
-
-/// Wakes collectors before their next poll, and hands them what the swarm's collector found.
-#[derive(Default)]
-struct CollectorSignals {
-    swarm: Notify,
-    nodes: Notify,
-    certificates: Notify,
-    probes: Notify,
-    /// Domains of all applications, as read last from the swarm; `None` before the first reading.
-    sites: watch::Sender<Option<Vec<ProbedDomain>>>,
-    snapshots: Notify,
-    /// Where Alertmanager runs, as read last from the swarm.
-    alertmanager: watch::Sender<Option<in_container::ContainerEndpoint>>,
-    external_alerts: Notify,
-}
-
-/// Where collectors report to.
-#[derive(Clone)]
-struct UpdateSender(mpsc::Sender<Update>);
-
-impl UpdateSender {
-    /// Sends a reading; waits while the channel is full. Returns false when nobody receives.
-    async fn send(&self, datum: Datum) -> bool {
-        let at = Timestamp::now();
-        self.0.send(Update { at, datum }).await.is_ok()
-    }
-}
-
-/// Reads something for a collector, and logs what, how long it took and whether it was read. Why it was
-/// not is shown on the screen.
-async fn log_reading<T, E>(
-    name: &'static str,
-    node: Option<&str>,
-    reading: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let begun = Instant::now();
-    let span = tracing::debug_span!("collector", name, node = node.map(tracing::field::debug));
-    let read = reading.instrument(span.clone()).await;
-    let result = if read.is_ok() { "read" } else { "failed" };
-    span.in_scope(|| tracing::debug!(result, ms = begun.elapsed().as_millis()));
-    read
 }
 
 impl Collectors {

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{INTERVAL, LocalSampler, REMOTE_SAMPLER, RemoteSampler};
-use super::{CollectorSignals, UpdateSender, log_reading};
+use super::signals::{CollectorSignals, UpdateSender, log_reading};
 use matou_base::text::SafeText;
 use matou_config::NodeConnection;
 use matou_docker::NodeHandle;

@@ -11,7 +11,10 @@ use futures_util::stream;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{AnswerChecks, CollectorSignals, ProbeSettings, UpdateSender, log_reading};
+use super::signals::{
+    AnswerChecks, CollectorSignals, ExpectedAnswer, ProbeSettings, ProbedDomain, UpdateSender,
+    log_reading,
+};
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_edge::{EdgeEndpoints, HttpsClient};
@@ -28,25 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pauses before a failed request is sent again; only the last failure counts.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
-
-/// What an application must answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedAnswer {
-    /// Path that is asked for.
-    pub path: String,
-    /// HTTP status codes that are well.
-    pub status: Vec<u16>,
-}
-
-/// A domain that an application claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ProbedDomain {
-    app: String,
-    service: String,
-    domain: String,
-    /// Whether Traefik asks for a password: then 401 is a good answer.
-    password: bool,
-}
 
 /// The domains of all applications, each once.
 pub(super) fn list_probed_domains(swarm: &Swarm) -> Vec<ProbedDomain> {

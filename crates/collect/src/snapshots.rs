@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{CollectorSignals, UpdateSender, log_reading};
+use super::signals::{CollectorSignals, UpdateSender, log_reading};
 use crate::CollectError;
 use matou_backup as backup;
 use matou_backup::{BackupError, Restic, SnapshotView};

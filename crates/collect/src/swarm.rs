@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CollectorSignals, UpdateSender, alertmanager, in_container, log_reading, probes};
+use super::signals::{CollectorSignals, UpdateSender, log_reading};
+use super::{alertmanager, in_container, probes};
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_docker::{DockerError, NodeHandle, Nodes};

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::check::StepError;
 use super::event::EventSink;
-use super::step::StepError;
 use matou_base::text::clean_bytes;
 use matou_docker::{Docker, NodeHandle};
 use matou_host::{Command, Host, OutputStream};

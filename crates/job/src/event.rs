@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::journal::Redactor;
 use super::plan::Plan;
+use super::redactor::Redactor;
 use matou_base::text::SafeText;
 use matou_host::OutputStream;
 

@@ -7,8 +7,8 @@ use futures_util::future::{join_all, select_all};
 use tokio::sync::mpsc;
 
 use super::event::JobEvent;
-use super::journal::Redactor;
 use super::lock::{JobLock, LockRequest};
+use super::redactor::Redactor;
 use matou_base::text::SafeText;
 use matou_host::OutputStream;
 

@@ -15,27 +15,31 @@
     )
 )]
 
+mod check;
 mod context;
 mod event;
 mod held_locks;
 mod journal;
 mod lock;
 mod plan;
+mod redactor;
 mod runner;
 mod step;
 mod step_run;
 mod waiting;
 
+pub use check::{Change, ChangeKind, Check, StepError};
 pub use context::{LastLines, StepContext};
 pub use event::{EventSink, JobEvent, JobId, JobOutcome};
 pub use held_locks::HeldLocks;
-pub use journal::{Journal, Redactor};
+pub use journal::Journal;
 pub use lock::{
     DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,
 };
 pub use matou_host::OutputStream;
 pub use plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
+pub use redactor::Redactor;
 pub use runner::{Job, RunError, Runner, Stage, Track};
-pub use step::{Change, ChangeKind, Check, Report, Step, StepError};
+pub use step::{Report, Step};
 pub use step_run::run_steps;
 pub use waiting::Wait;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::step::{Change, ChangeKind, Check};
+use super::check::{Change, ChangeKind, Check};
 use matou_base::text::SafeText;
 
 /// What the operator must do before a plan is applied.

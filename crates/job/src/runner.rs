@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::check::{Check, StepError};
 use super::context::StepContext;
 use super::event::{EventSink, JobEvent, JobOutcome};
 use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
 use super::plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
-use super::step::{Check, Step, StepError};
+use super::step::Step;
 use super::step_run::{run_bounded, run_step};
 use matou_base::text::SafeText;
 use matou_docker::{Docker, NodeHandle};

@@ -5,23 +5,39 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use super::check::{ChangeKind, Check, StepError};
 use super::context::StepContext;
-use super::step::{Change, ChangeKind, Check, Step, StepError};
+use super::step::Step;
 
-/// Runs steps one after another inside a step of a job, as the job would: each within its limits,
-/// and none that a decision is open for. The job holds the locks.
+/// Runs steps one after another inside a step of a job, as the job would, and none that a decision is
+/// open for. They are in the time of that step, which ends them when it is over. The job holds the locks.
 ///
 /// # Errors
 /// The first failure; nothing after it is run.
 pub async fn run_steps(cx: &StepContext, steps: &[Box<dyn Step>]) -> Result<(), StepError> {
     for step in steps {
-        run_step(step.as_ref(), cx, || None).await?;
+        if !must_apply(&step.check(cx).await?)? {
+            continue;
+        }
+        step.apply(cx).await?;
+        step.verify(cx).await?;
     }
     Ok(())
 }
 
-fn find_decision(lines: &[Change]) -> Option<&Change> {
-    lines.iter().find(|c| c.kind == ChangeKind::Decide)
+/// Whether a step has something to apply; fails while a decision is open.
+fn must_apply(found: &Check) -> Result<bool, StepError> {
+    match found {
+        Check::Done(_) => Ok(false),
+        Check::Unknown(_) => Ok(true),
+        // Found only now that the earlier steps have run: the plan could not ask for it.
+        Check::Change(lines) => match lines.iter().find(|c| c.kind == ChangeKind::Decide) {
+            Some(open) => Err(StepError::failed(format!(
+                "{open}: decide, then run it again"
+            ))),
+            None => Ok(true),
+        },
+    }
 }
 
 /// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
@@ -31,25 +47,34 @@ pub(super) async fn run_step(
     cx: &StepContext,
     loss_reason: impl Fn() -> Option<String>,
 ) -> Result<bool, StepError> {
-    match run_bounded(step, &cx.cancel, step.check(cx)).await? {
-        Check::Done(_) => return Ok(false),
-        // Found only now that the earlier steps have run: the plan could not ask for it.
-        Check::Change(lines) => {
-            if let Some(open) = find_decision(&lines) {
-                return Err(StepError::failed(format!(
-                    "{open}: decide, then run it again"
-                )));
-            }
-        }
-        Check::Unknown(_) => {}
+    if !must_apply(&run_bounded(step, &cx.cancel, step.check(cx)).await?)? {
+        return Ok(false);
     }
     // A machine that slept wakes here as well as anywhere.
     if let Some(loss) = loss_reason() {
         return Err(StepError::failed(loss));
     }
-    run_bounded(step, &cx.cancel, step.apply(cx)).await?;
+    run_bounded(step, &cx.cancel, tell_late_failure(cx, step.apply(cx))).await?;
     run_bounded(step, &cx.cancel, step.verify(cx)).await?;
     Ok(true)
+}
+
+/// Tells why work failed that ended after the job was cancelled: what it began may not be taken back,
+/// and the outcome says only that it was cancelled.
+async fn tell_late_failure(
+    cx: &StepContext,
+    work: impl Future<Output = Result<(), StepError>>,
+) -> Result<(), StepError> {
+    let done = work.await;
+    if let Err(error) = &done
+        && cx.cancel.is_cancelled()
+        && !error.is_cancelled()
+    {
+        cx.out
+            .note(format!("after it was cancelled: {error}"))
+            .await;
+    }
+    done
 }
 
 /// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.

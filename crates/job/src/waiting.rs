@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::check::StepError;
 use super::context::StepContext;
-use super::step::StepError;
 
 /// The pauses between the looks of a loop that waits for something, and their limit:
 ///

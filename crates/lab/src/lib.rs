@@ -21,6 +21,7 @@ mod command;
 mod containers;
 mod engine;
 mod image;
+mod node;
 mod vm;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ use matou_host::{Command, Host, HostOptions};
 
 pub use command::LabCommand;
 use engine::LabEngine;
+pub use node::LabNode;
+use node::LabServer;
 use vm::VmFleet;
 pub use vm::{DebianRelease, VmOptions};
 
@@ -63,15 +66,6 @@ pub enum LabKind {
     Swarm,
 }
 
-/// How a node is reached, for configuration and known_hosts.
-#[derive(Debug, Clone)]
-struct LabServer {
-    name: String,
-    address: String,
-    /// Type and key, as known_hosts has them.
-    host_key: String,
-}
-
 /// A practice fleet on this machine.
 pub struct Lab {
     name: String,
@@ -83,17 +77,6 @@ pub struct Lab {
     shared: bool,
     /// Where they have it.
     shared_at: PathBuf,
-}
-
-/// A node of a practice fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabNode {
-    /// As `n1`.
-    pub name: String,
-    /// In the practice network.
-    pub address: String,
-    /// `running`, `exited`, …
-    pub state: String,
 }
 
 impl Lab {

@@ -111,6 +111,13 @@ struct RawEngineManagerStatus {
     reachability: Reachability,
 }
 
+impl NodeFacts {
+    /// The engine, when one answers.
+    pub fn engine(&self) -> Option<EngineFacts> {
+        EngineFacts::from_facts(self)
+    }
+}
+
 impl EngineFacts {
     /// `None` when no engine answers.
     pub(super) fn from_facts(facts: &NodeFacts) -> Option<Self> {

@@ -516,11 +516,6 @@ impl NodeFacts {
     pub fn raw_output(&self, name: &str) -> &str {
         self.parts.get(name).map_or("", |p| p.text.as_str())
     }
-
-    /// The engine, when one answers.
-    pub fn engine(&self) -> Option<super::engine_facts::EngineFacts> {
-        super::engine_facts::EngineFacts::from_facts(self)
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 pub mod audit;
 mod backup;
 mod base;
+mod concern;
 mod desired;
 mod docker;
 mod drain;
@@ -67,6 +68,7 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_job::{Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track};
 use matou_model::Role;
 
+pub use concern::Concern;
 pub use error::ProvisionError;
 use executor::NodeExecutor;
 use fact_cache::{FactCache, FleetFacts};
@@ -75,42 +77,6 @@ pub use node_view::NodeView;
 
 /// How long a step may take: packages over a slow line.
 const STEP_TIMEOUT: Duration = Duration::from_secs(3600);
-
-/// One thing that should be so on a node.
-#[async_trait]
-pub trait Concern: Send + Sync {
-    /// Returns its name in config.toml and `--only`; one of [`CONCERNS`].
-    fn name(&self) -> &'static str;
-
-    /// Returns whether the concern applies to a node. config.toml alone decides.
-    fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
-        let _ = (node, config);
-        true
-    }
-
-    /// The facts that `check` reads.
-    fn fact_query(&self, node: &NodeConfig, config: &Config) -> FactQuery;
-
-    /// Returns the distribution's packages that it needs on this node, as far as config.toml tells.
-    /// The packages of all concerns are installed together.
-    fn required_packages(&self, node: &NodeConfig, config: &Config) -> Vec<String> {
-        let _ = (node, config);
-        Vec::new()
-    }
-
-    /// Compares what should be with what is.
-    ///
-    /// # Errors
-    /// Why the node can't be judged or can't be changed, and what to do about it.
-    fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError>;
-
-    /// Changes what differs. Called only when `check` found a difference. An earlier run may have
-    /// been interrupted: each part may be done already.
-    ///
-    /// # Errors
-    /// What failed.
-    async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError>;
-}
 
 /// Which part of provisioning is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

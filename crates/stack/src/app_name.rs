@@ -43,7 +43,7 @@ impl AppName {
         match is_app_name(&app) {
             true => Ok(Self(app)),
             false => Err(InvalidInput::new(format_args!(
-                "{app:?} is no name of an application"
+                "{app:?} is no name of an application: it has letters, digits, dashes and underscores, a letter or digit first"
             ))),
         }
     }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
-use serde::Deserialize;
 
 use super::StackError;
 use super::extension::{Extension, Variable};
@@ -14,6 +13,7 @@ use super::files::StackFolder;
 use super::lint::{LintFinding, LintSeverity};
 use super::render::{RenderTarget, RenderedStack, render_stack_file};
 use super::safety;
+use super::stack_file::StackFile;
 use matou_config::find_nearest_name;
 
 static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../stacks");
@@ -36,52 +36,13 @@ pub struct CatalogueEntry {
     pub variables: Vec<Variable>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(expecting = "struct Extended")]
-struct RawStackFile {
-    #[serde(rename = "x-matou", default)]
-    extension: Extension,
-}
-
-/// A stack file.
-#[derive(Debug, Clone)]
-pub(super) struct StackFile {
-    pub name: String,
-    /// As named in errors.
-    pub file: String,
-    pub text: String,
-    /// Where the files lie that the stack file names.
-    pub folder: StackFolder,
-    pub extension: Extension,
-}
-
-impl StackFile {
-    fn parse(name: &str, file: &str, folder: StackFolder, text: &str) -> Result<Self, StackError> {
-        safety::check_yaml_limits(text).map_err(|e| StackError::At {
-            file: file.to_owned(),
-            line: 1,
-            message: e.to_string(),
-        })?;
-        let extended: RawStackFile = serde_yaml::from_str(text).map_err(|e| StackError::At {
-            file: file.to_owned(),
-            line: e.location().map_or(1, |l| l.line()),
-            message: e.to_string(),
-        })?;
-        Ok(Self {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            text: text.to_owned(),
-            folder,
-            extension: extended.extension,
-        })
-    }
-
-    fn catalogue_entry(&self) -> CatalogueEntry {
-        let extension = self.extension.clone();
-        CatalogueEntry {
-            name: self.name.clone(),
+impl CatalogueEntry {
+    fn for_stack(stack: &StackFile) -> Self {
+        let extension = stack.extension.clone();
+        Self {
+            name: stack.name.clone(),
             title: match extension.title.as_str() {
-                "" => self.name.clone(),
+                "" => stack.name.clone(),
                 title => title.to_owned(),
             },
             description: extension.description,
@@ -141,7 +102,7 @@ impl Catalogue {
     pub fn list_entries(&self) -> Vec<CatalogueEntry> {
         self.stacks
             .values()
-            .map(StackFile::catalogue_entry)
+            .map(CatalogueEntry::for_stack)
             .collect()
     }
 

@@ -30,6 +30,7 @@ mod plain_compose;
 mod render;
 mod requirements;
 mod safety;
+mod stack_file;
 mod subset;
 mod traefik1;
 mod traefik1_rule;

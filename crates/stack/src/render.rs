@@ -6,7 +6,6 @@ use secrecy::SecretString;
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use super::catalogue::StackFile;
 use super::edge_settings::EdgeSettings;
 use super::extension::{HttpCheck, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
@@ -18,6 +17,7 @@ use super::lint::{
 };
 use super::requirements::{self, ServiceRequirements};
 use super::safety;
+use super::stack_file::StackFile;
 use super::traefik1::Labels;
 use super::volumes::{self, StackVolumes};
 use super::{AppFile, StackError, labels, traefik1};

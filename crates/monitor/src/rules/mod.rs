@@ -2,6 +2,8 @@
 
 mod alertmanager;
 mod edge;
+mod finding;
+mod inputs;
 mod nodes;
 mod remedy;
 mod services;
@@ -9,143 +11,14 @@ mod services;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::backups::{BackupAge, find_backup_problems, find_future_snapshots, find_missed_backups};
-use super::trend::DiskTrends;
-use matou_config::AlertsConfig;
-use matou_model::{Fleet, Task, TaskState};
+use super::backups::{find_backup_problems, find_future_snapshots, find_missed_backups};
+use matou_model::{Task, TaskState};
 
+pub use finding::{ALERTMANAGER_KEY_PREFIX, AlertKind, AlertSeverity, Finding};
+pub use inputs::AlertInputs;
 pub use nodes::disk_trend_key;
 pub use remedy::{AlertTarget, Remedy};
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlertSeverity {
-    /// It will get worse, or something is less than it should be.
-    Warning,
-    /// Somebody is not served, or will not be if another thing fails.
-    Critical,
-}
-
-/// What sort of thing is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AlertKind {
-    /// No manager answers.
-    Swarm,
-    /// The console can't reach a node, or its engine.
-    Unreachable,
-    /// The managers do not see a node.
-    NodeDown,
-    /// Processors of a node are busy.
-    Cpu,
-    /// Memory of a node is full.
-    Memory,
-    /// A file system of a node is full.
-    Disk,
-    /// A file system will be full soon.
-    DiskTrend,
-    /// The managers are about to lose their majority.
-    Quorum,
-    /// A service has fewer tasks than it should.
-    Replicas,
-    /// Tasks of a service fail again and again.
-    CrashLoop,
-    /// An alert of Alertmanager that no rule of ours found.
-    Told,
-    /// Alertmanager does not answer.
-    Alertmanager,
-    /// No node takes https.
-    Edge,
-    /// An application does not answer as it should.
-    Http,
-    /// A certificate ends soon, or none is served.
-    Certificate,
-    /// A node is not what config.toml says.
-    Drift,
-    /// Backups are old, failed or damaged.
-    Backup,
-}
-
-impl AlertKind {
-    /// Seconds that it must last before it is an alert.
-    pub fn hold_seconds(self) -> i64 {
-        match self {
-            Self::Cpu => 120,
-            Self::Memory => 60,
-            // Short: a blip of the link, the time between two tasks.
-            Self::Swarm | Self::Unreachable | Self::Replicas => 15,
-            Self::Alertmanager => 60,
-            // Two samples.
-            Self::Disk => 5,
-            // Asked three times, changing slowly, or from somebody who waited already.
-            Self::NodeDown
-            | Self::DiskTrend
-            | Self::Quorum
-            | Self::CrashLoop
-            | Self::Told
-            | Self::Edge
-            | Self::Http
-            | Self::Certificate
-            | Self::Drift
-            | Self::Backup => 0,
-        }
-    }
-
-    /// Seconds that it must be gone before the alert is over.
-    pub fn release_seconds(self) -> i64 {
-        match self {
-            Self::Cpu | Self::Memory => 60,
-            Self::Replicas | Self::NodeDown | Self::Unreachable => 10,
-            _ => 0,
-        }
-    }
-}
-
-/// One thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Identity over readings, as `node/worker-01/disk`.
-    pub key: String,
-    /// The rule that found it.
-    pub kind: AlertKind,
-    /// How bad it is.
-    pub severity: AlertSeverity,
-    /// What is concerned: a node, an application, a service, a domain.
-    pub what: String,
-    /// The reason in one sentence.
-    pub why: String,
-    /// When it began, where that is known.
-    pub since: Option<Timestamp>,
-    /// What it is about.
-    pub target: AlertTarget,
-    /// What leads to the cure.
-    pub remedy: Remedy,
-    /// Not bad enough to begin an alert, too bad to end one.
-    pub near: bool,
-}
-
-/// Prefix of the keys of Alertmanager's alerts; their fingerprint follows.
-pub const ALERTMANAGER_KEY_PREFIX: &str = "alertmanager/";
-
-/// What the rules look at.
-#[derive(Clone, Copy)]
-pub struct AlertInputs<'a> {
-    /// All that was read.
-    pub fleet: &'a Fleet,
-    /// From where on it is too much.
-    pub limits: &'a AlertsConfig,
-    /// How the nodes' disks fill.
-    pub trends: &'a DiskTrends,
-    /// Servers that are not what config.toml says.
-    pub drift: &'a [String],
-    /// How old the backups of each application are.
-    pub backups: &'a [BackupAge],
-    /// The time of the evaluation.
-    pub now: Timestamp,
-}
 
 /// Applies all rules. Returns all that is wrong now.
 pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
@@ -232,10 +105,11 @@ fn add_drift_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trend::DiskTrends;
     use matou_config::Config;
     use matou_model::{
-        Datum, Disk, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability, Role, Service,
-        ServiceMode, Swarm, SwarmNode, Update, UpdateState,
+        Datum, Disk, Fleet, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability, Role,
+        Service, ServiceMode, Swarm, SwarmNode, Update, UpdateState,
     };
 
     const NOW: i64 = 1_000_000;

@@ -1,0 +1,117 @@
+//! What a rule finds: what is wrong, how bad it is, and for how long it must last to be an alert.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::remedy::{AlertTarget, Remedy};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertSeverity {
+    /// It will get worse, or something is less than it should be.
+    Warning,
+    /// Somebody is not served, or will not be if another thing fails.
+    Critical,
+}
+
+/// What sort of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertKind {
+    /// No manager answers.
+    Swarm,
+    /// The console can't reach a node, or its engine.
+    Unreachable,
+    /// The managers do not see a node.
+    NodeDown,
+    /// Processors of a node are busy.
+    Cpu,
+    /// Memory of a node is full.
+    Memory,
+    /// A file system of a node is full.
+    Disk,
+    /// A file system will be full soon.
+    DiskTrend,
+    /// The managers are about to lose their majority.
+    Quorum,
+    /// A service has fewer tasks than it should.
+    Replicas,
+    /// Tasks of a service fail again and again.
+    CrashLoop,
+    /// An alert of Alertmanager that no rule of ours found.
+    Told,
+    /// Alertmanager does not answer.
+    Alertmanager,
+    /// No node takes https.
+    Edge,
+    /// An application does not answer as it should.
+    Http,
+    /// A certificate ends soon, or none is served.
+    Certificate,
+    /// A node is not what config.toml says.
+    Drift,
+    /// Backups are old, failed or damaged.
+    Backup,
+}
+
+impl AlertKind {
+    /// Seconds that it must last before it is an alert.
+    pub fn hold_seconds(self) -> i64 {
+        match self {
+            Self::Cpu => 120,
+            Self::Memory => 60,
+            // Short: a blip of the link, the time between two tasks.
+            Self::Swarm | Self::Unreachable | Self::Replicas => 15,
+            Self::Alertmanager => 60,
+            // Two samples.
+            Self::Disk => 5,
+            // Asked three times, changing slowly, or from somebody who waited already.
+            Self::NodeDown
+            | Self::DiskTrend
+            | Self::Quorum
+            | Self::CrashLoop
+            | Self::Told
+            | Self::Edge
+            | Self::Http
+            | Self::Certificate
+            | Self::Drift
+            | Self::Backup => 0,
+        }
+    }
+
+    /// Seconds that it must be gone before the alert is over.
+    pub fn release_seconds(self) -> i64 {
+        match self {
+            Self::Cpu | Self::Memory => 60,
+            Self::Replicas | Self::NodeDown | Self::Unreachable => 10,
+            _ => 0,
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Identity over readings, as `node/worker-01/disk`.
+    pub key: String,
+    /// The rule that found it.
+    pub kind: AlertKind,
+    /// How bad it is.
+    pub severity: AlertSeverity,
+    /// What is concerned: a node, an application, a service, a domain.
+    pub what: String,
+    /// The reason in one sentence.
+    pub why: String,
+    /// When it began, where that is known.
+    pub since: Option<Timestamp>,
+    /// What it is about.
+    pub target: AlertTarget,
+    /// What leads to the cure.
+    pub remedy: Remedy,
+    /// Not bad enough to begin an alert, too bad to end one.
+    pub near: bool,
+}
+
+/// Prefix of the keys of Alertmanager's alerts; their fingerprint follows.
+pub const ALERTMANAGER_KEY_PREFIX: &str = "alertmanager/";

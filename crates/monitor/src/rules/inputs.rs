@@ -1,0 +1,25 @@
+//! What the rules look at.
+
+use jiff::Timestamp;
+
+use crate::backups::BackupAge;
+use crate::trend::DiskTrends;
+use matou_config::AlertsConfig;
+use matou_model::Fleet;
+
+/// What the rules look at.
+#[derive(Clone, Copy)]
+pub struct AlertInputs<'a> {
+    /// All that was read.
+    pub fleet: &'a Fleet,
+    /// From where on it is too much.
+    pub limits: &'a AlertsConfig,
+    /// How the nodes' disks fill.
+    pub trends: &'a DiskTrends,
+    /// Servers that are not what config.toml says.
+    pub drift: &'a [String],
+    /// How old the backups of each application are.
+    pub backups: &'a [BackupAge],
+    /// The time of the evaluation.
+    pub now: Timestamp,
+}
