@@ -156,7 +156,7 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
             "did you mean \"hello\"?",
         ),
         (
-            &["deploy", "hello", "Bad Name", "--yes"],
+            &["deploy", "hello", "Bad_Name", "--yes"],
             "lower-case letters",
         ),
         (
@@ -176,7 +176,10 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
         assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
         assert!(text.contains(expected), "{args:?}: {text}");
     }
-    // config.toml alone says that it is wrong.
+    // These are wrong on every fleet.
+    let out = matou(&config, &["deploy", "hello", "Bad Name", "--yes"]);
+    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    assert!(said(&out).contains("letters, digits"), "{}", said(&out));
     let out = matou(&config, &["journal", "n9"]);
     assert_eq!(out.status.code(), Some(2), "{}", said(&out));
     assert!(said(&out).contains("only n1, n2, n3"), "{}", said(&out));

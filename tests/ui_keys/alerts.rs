@@ -90,3 +90,26 @@ fn an_alert_that_begins_rings_once_where_it_is_wanted() {
     update(&mut c.0, Msg::Tick, NOW + SignedDuration::from_secs(11));
     c.shows("over: worker-01: no route to host");
 }
+
+/// Alerts come and go while the operator is asked.
+#[test]
+fn the_alert_that_was_selected_is_ignored_and_no_other() {
+    let silenced = |effects: &[Effect]| match effects {
+        [Effect::SaveLedger(ledger)] => ledger.silences.keys().cloned().collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let mut c = Console::new();
+    let alone = silenced(&c.press("aGiw"));
+    let mut c = Console::new();
+    c.press("aGi");
+    for node in ["master", "worker-01"] {
+        let link = NodeLink::Down {
+            reason: "no route to host".into(),
+            since: NOW - SignedDuration::from_mins(5),
+        };
+        let node = node.into();
+        let datum = Datum::Link { node, link };
+        c.take(Msg::Fleet(Update { at: NOW, datum }));
+    }
+    assert_eq!(silenced(&c.press("w")), alone);
+}

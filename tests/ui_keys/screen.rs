@@ -253,3 +253,107 @@ fn pasted_text_goes_where_text_is_typed() {
     paste(&mut c, "shop");
     assert_eq!(c.press("\n"), []);
 }
+
+/// Gives the plan that was asked for.
+fn show_plan(
+    c: &mut Console,
+    effects: &[Effect],
+    confirm: Confirm,
+) -> (matou::ui::msg::Ticket, Request) {
+    let (ticket, request) = asked(effects);
+    let plan = Ok(plan(confirm, "gone"));
+    c.take(Msg::Planned { ticket, plan });
+    (ticket, request)
+}
+
+#[test]
+fn a_job_that_starts_closes_what_led_to_it_and_nothing_else() {
+    let mut c = Console::new();
+    // A form, its plan, and then another form while the job has not begun yet.
+    c.press("2:place\n");
+    let effects = c.press("worker-01\n");
+    let (_, request) = show_plan(&mut c, &effects, Confirm::Ask);
+    assert!(matches!(c.press("y")[..], [Effect::Run { .. }]));
+    let id = JobId(1);
+    c.take(Msg::JobStarted {
+        id,
+        request: request.clone(),
+    });
+    assert_eq!(c.press("c"), [Effect::CancelJob(id)], "its output is open");
+    let mut c = Console::new();
+    c.press("2:place\n");
+    let effects = c.press("worker-01\n");
+    show_plan(&mut c, &effects, Confirm::Ask);
+    c.press("y\u{1b}\u{1b}");
+    c.press(":place\n");
+    c.shows("Place blog");
+    c.take(Msg::JobStarted { id, request });
+    c.shows("began: J shows it");
+    assert_eq!(c.press("c"), [], "it is typed into the form");
+    c.shows("Place blog");
+}
+
+#[test]
+fn a_job_that_was_confirmed_and_not_run_is_told_also_when_its_plan_is_closed() {
+    let mut c = Console::new();
+    let effects = c.press("2j:redeploy\n");
+    let (ticket, _) = show_plan(&mut c, &effects, Confirm::Ask);
+    c.press("y\u{1b}");
+    assert_eq!(c.press("q"), [], "it is not left unasked meanwhile");
+    c.press("\u{1b}");
+    let plan = Err("no manager answers".into());
+    c.take(Msg::Planned { ticket, plan });
+    c.shows("was not run: no manager answers");
+    assert_eq!(c.press("q"), [Effect::Quit]);
+}
+
+#[test]
+fn a_letter_with_ctrl_is_not_the_letter() {
+    let ctrl = |c: &mut Console, letter| c.key(KeyCode::Char(letter), KeyModifiers::CONTROL);
+    let mut c = Console::new();
+    c.press("1m");
+    for letter in ['d', 'u', 'r', 'x'] {
+        assert_eq!(ctrl(&mut c, letter), [], "ctrl-{letter}");
+    }
+    let mut c = Console::new();
+    let effects = c.press("2j:redeploy\n");
+    show_plan(&mut c, &effects, Confirm::Ask);
+    assert_eq!(ctrl(&mut c, 'y'), []);
+    assert!(matches!(c.press("y")[..], [Effect::Run { .. }]));
+}
+
+#[test]
+fn leaving_when_the_job_has_just_ended_leaves() {
+    let mut c = Console::new();
+    let id = JobId(1);
+    let request = Request::remove(app_name("x"));
+    c.take(Msg::JobStarted { id, request });
+    c.press("\u{1b}q");
+    c.shows("A job runs");
+    let event = JobEvent::Finished {
+        outcome: JobOutcome::Done { changed: 1 },
+        took: std::time::Duration::ZERO,
+    };
+    c.take(Msg::Job { id, event });
+    assert_eq!(c.press("w"), [Effect::Quit]);
+}
+
+#[test]
+fn another_job_that_begins_is_not_the_one_that_is_cancelled() {
+    let mut c = Console::new();
+    for n in 1..=2 {
+        let request = Request::remove(app_name(&format!("x{n}")));
+        c.take(Msg::JobStarted {
+            id: JobId(n),
+            request,
+        });
+        c.press("\u{1b}");
+    }
+    c.press("Jj");
+    let request = Request::remove(app_name("x3"));
+    c.take(Msg::JobStarted {
+        id: JobId(3),
+        request,
+    });
+    assert_eq!(c.press("c"), [Effect::CancelJob(JobId(1))]);
+}

@@ -292,12 +292,14 @@ pub struct Task {
 }
 
 impl Task {
-    /// Whether a command can be run in its container: it runs, and is to go on (a job's task until
-    /// it is complete).
+    /// Whether a command can be run in its container.
     pub fn is_enterable(&self) -> bool {
-        self.state == TaskState::Running
-            && matches!(self.desired, TaskState::Running | TaskState::Complete)
-            && self.container_id.is_some()
+        self.state == TaskState::Running && self.container_id.is_some()
+    }
+
+    /// Whether it is to go on (a job's task until it is complete).
+    fn is_to_go_on(&self) -> bool {
+        matches!(self.desired, TaskState::Running | TaskState::Complete)
     }
 }
 
@@ -317,7 +319,15 @@ impl Swarm {
     pub fn find_running_task(&self, service_id: &str) -> Option<&Task> {
         self.tasks
             .iter()
-            .find(|t| t.service_id == service_id && t.is_enterable())
+            .find(|t| t.service_id == service_id && t.is_enterable() && t.is_to_go_on())
+    }
+
+    /// Returns the task of a service whose container can be looked into: one that is about to be
+    /// stopped where there is no other.
+    pub fn find_enterable_task(&self, service_id: &str) -> Option<&Task> {
+        let mut tasks = self.tasks.iter();
+        self.find_running_task(service_id)
+            .or_else(|| tasks.find(|t| t.service_id == service_id && t.is_enterable()))
     }
 }
 

@@ -135,14 +135,13 @@ pub(super) async fn hold_touched_apps(
         && !fleet.runner.goes_without_locks()
     {
         let data = matou_backup::matou_folder(&fleet.config);
-        let journal = |app: &String| (app.clone(), SwapLog::new(host, &data, app));
-        let journals = apps.iter().map(journal).collect();
-        track.steps.insert(
-            0,
-            Box::new(CheckRestoresSettled {
-                swap_logs: journals,
-            }),
-        );
+        // The label of a stack may hold any text, and is no part of a path then.
+        let named = apps.iter().filter(|app| matou_stack::is_app_name(app));
+        let swap_logs = named.map(|app| (app.clone(), SwapLog::new(host, &data, app)));
+        let swap_logs = swap_logs.collect();
+        track
+            .steps
+            .insert(0, Box::new(CheckRestoresSettled { swap_logs }));
     }
     job.holds = vec![LockRequest::for_apps(host, apps)];
     Ok(())

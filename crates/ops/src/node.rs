@@ -139,6 +139,13 @@ impl Step for WaitForDrainedNode {
         "empty".into()
     }
 
+    fn timeout(&self) -> std::time::Duration {
+        let wait = WaitForEmptyNode {
+            target: self.0.clone(),
+        };
+        wait.timeout()
+    }
+
     async fn check(
         &self,
         cx: &matou_job::StepContext,

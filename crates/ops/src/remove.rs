@@ -20,7 +20,10 @@ const POLL: Duration = Duration::from_millis(700);
 const NETWORK_WAIT: Duration = Duration::from_secs(15);
 
 /// How long services, tasks and networks may take to go, together.
-const REMOVAL_WAIT: Duration = Duration::from_secs(270);
+const REMOVAL_WAIT: Duration = Duration::from_secs(300);
+
+/// How long `docker stack rm` may take.
+const STACK_REMOVAL_LIMIT: Duration = Duration::from_secs(120);
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
 pub(super) fn remove_steps(
@@ -191,7 +194,7 @@ pub(super) async fn remove_stack(cx: &StepContext, name: &str) -> Result<(), Ste
     let remove = Command::sh(REMOVE_STACK)
         .arg(name)
         .sudo()
-        .timeout(Duration::from_secs(120))
+        .timeout(STACK_REMOVAL_LIMIT)
         .label(format!("docker stack rm {name}"));
     cx.stream(&remove).await
 }
@@ -224,6 +227,10 @@ impl RemoveApp {
 impl Step for RemoveApp {
     fn name(&self) -> String {
         "remove".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        STACK_REMOVAL_LIMIT + REMOVAL_WAIT + Duration::from_secs(30)
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {

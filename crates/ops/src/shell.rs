@@ -79,7 +79,7 @@ pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<Shell
             eyre!("there is no node and no service {service:?}; `matou status` lists both")
         })?;
     let task = swarm
-        .find_running_task(&found.id)
+        .find_enterable_task(&found.id)
         .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
     let node = fleet
         .nodes

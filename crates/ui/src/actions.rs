@@ -280,7 +280,7 @@ fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
         try_go_back(app);
         return Vec::new();
     }
-    if app.jobs.count_running() == 0 {
+    if app.jobs.count_running() == 0 && app.jobs.sent.is_empty() {
         return vec![Effect::Quit];
     }
     app.open_overlay(QuitOverlay::default());
@@ -512,7 +512,7 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
         return Vec::new();
     };
     let swarm = app.fleet.swarm.value();
-    let running = |id: &str| swarm?.find_running_task(id);
+    let running = |id: &str| swarm?.find_enterable_task(id);
     let service = |at: usize| swarm?.services.get(at);
     let task: Option<&Task> = match &row.kind {
         RowKind::Node(_) => {
@@ -547,10 +547,10 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
 }
 
 impl App {
-    /// Goes to the row that shows what an alert is about, where there is one.
-    pub(super) fn go_to_target(&mut self, target: &AlertTarget) {
+    /// Goes to the row that shows what an alert is about. Returns false where there is none.
+    pub(super) fn go_to_target(&mut self, target: &AlertTarget) -> bool {
         let (pane, key) = match target {
-            AlertTarget::Fleet => return,
+            AlertTarget::Fleet => return false,
             AlertTarget::Node(name) => (Pane::Nodes, format!("node/{name}")),
             AlertTarget::App(name) => (Pane::Services, format!("app/{name}")),
             AlertTarget::Service(id) => (Pane::Services, format!("service/{id}")),
@@ -574,8 +574,10 @@ impl App {
         }
         self.refresh_list(pane);
         let list = self.focused_list_mut();
-        if let Some(at) = list.rows.iter().position(|r| r.key == key) {
+        let at = list.rows.iter().position(|r| r.key == key);
+        if let Some(at) = at {
             list.select_row(at);
         }
+        at.is_some()
     }
 }

@@ -69,40 +69,41 @@ impl Following {
         }
     }
 
-    /// Scrolls by lines, which ends following; at the end it begins again. `followed` is the first
-    /// line that is visible while the end is followed.
+    /// Scrolls by lines, which ends following; at the end it begins again. `top` is the place of the
+    /// first visible line.
     pub(super) fn scroll_by(
         &mut self,
         lines: &impl NumberedLines,
-        followed: usize,
+        top: usize,
         height: usize,
         by: isize,
     ) {
         let last = lines.count().saturating_sub(height);
-        let from = match self.paused_at {
-            None => followed,
-            Some(number) => lines.place_of(number),
-        };
-        let to = from.saturating_add_signed(by);
+        if by < 0 && top == 0 && !self.is_paused() {
+            // All is visible: there is nothing to scroll up to.
+            return;
+        }
+        let to = top.saturating_add_signed(by);
         match by > 0 && to >= last {
             true => self.follow(),
             false => self.pause_at(lines.number_at(to)),
         }
     }
 
-    /// Takes a key that moves or follows. Returns false when the key is none of them.
+    /// Takes a key that moves or follows, as [`Self::scroll_by`]. Returns false when the key is none of
+    /// them.
     pub(super) fn handle_key(
         &mut self,
         lines: &impl NumberedLines,
-        followed: usize,
+        top: usize,
         height: usize,
         key: KeyEvent,
     ) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let half = (height / 2).max(1) as isize;
         let by = match key.code {
-            KeyCode::Char('d') if control => half,
-            KeyCode::Char('u') if control => -half,
+            KeyCode::Char('d') | KeyCode::PageDown if control => half,
+            KeyCode::Char('u') | KeyCode::PageUp if control => -half,
             _ if control => return false,
             KeyCode::Char('f' | 'G') | KeyCode::End => {
                 self.follow();
@@ -120,7 +121,7 @@ impl Following {
             KeyCode::Char('g') | KeyCode::Home => isize::MIN,
             _ => return false,
         };
-        self.scroll_by(lines, followed, height, by);
+        self.scroll_by(lines, top, height, by);
         true
     }
 }
@@ -231,8 +232,8 @@ mod tests {
         };
         let mut following = Following::default();
         let press = |following: &mut Following, lines: &Lines, code| {
-            let followed = following.top(lines, 10);
-            assert!(following.handle_key(lines, followed, 10, KeyEvent::from(code)));
+            let top = following.top(lines, 10);
+            assert!(following.handle_key(lines, top, 10, KeyEvent::from(code)));
             following.top(lines, 10)
         };
         assert_eq!(following.top(&lines, 10), 90);

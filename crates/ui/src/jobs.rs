@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
+use super::msg::Ticket;
 use matou_base::text::human_bytes;
 use matou_job::{JobEvent, JobId, JobOutcome, OutputStream};
 use matou_ops::Request;
@@ -138,6 +139,8 @@ pub(super) struct JobList {
     /// Requests of jobs that ran before this console was opened. Their start does not open the list
     /// of jobs.
     pub already_running: Vec<Request>,
+    /// Requests whose plan was confirmed, and that have not begun.
+    pub sent: Vec<(Ticket, Request)>,
 }
 
 impl JobList {

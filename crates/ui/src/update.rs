@@ -1,7 +1,7 @@
 //! Applies messages to the state. Pure: what needs the outside is returned as an [`Effect`].
 
 use crossterm::event::{
-    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
 };
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             apply_fleet_update(app, update);
             Vec::new()
         }
-        Msg::Planned { ticket, plan } => answer_overlay(app, ticket, OverlayAnswer::Plan(plan)),
+        Msg::Planned { ticket, plan } => take_plan(app, ticket, plan),
         Msg::NewerVersions { ticket, found } => {
             answer_overlay(app, ticket, OverlayAnswer::Versions(found))
         }
@@ -123,6 +123,22 @@ fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<E
     Vec::new()
 }
 
+/// Hands a plan to the overlay that asked for it. Where that was closed after its plan was confirmed,
+/// a notice says that the job was not run.
+fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec<Effect> {
+    let sent = app.jobs.sent.iter().position(|(sent, _)| *sent == ticket);
+    let sent = sent.map(|at| app.jobs.sent.remove(at));
+    let is_open = app.overlays.iter().any(|o| o.ticket() == Some(ticket));
+    if let (Some((_, request)), false) = (sent, is_open) {
+        let why = match &plan {
+            Ok(_) => "the fleet changed after it was confirmed: look at its plan again",
+            Err(reason) => reason,
+        };
+        app.show_notice(format!("{} was not run: {why}", request.title()), true);
+    }
+    answer_overlay(app, ticket, OverlayAnswer::Plan(plan))
+}
+
 /// Takes a comparison of the nodes with config.toml.
 fn take_comparison(
     app: &mut App,
@@ -145,17 +161,28 @@ fn take_comparison(
     Vec::new()
 }
 
-/// Opens the output of a job that started.
+/// Opens the output of a job that started, where its plan is still open; else a notice tells it.
 fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
-    // The plan, and the form it came from, are closed; the output of the job replaces them.
-    app.overlays.retain(|o| !o.is_path_to(&request));
+    app.jobs.sent.retain(|(_, sent)| *sent != request);
     let found = app.jobs.already_running.iter().position(|f| *f == request);
-    app.jobs.add_started(id, request, app.now);
-    match found {
-        Some(at) => drop(app.jobs.already_running.remove(at)),
-        None => app.open_overlay(JobsOverlay::for_job(id)),
-    }
+    app.jobs.add_started(id, request.clone(), app.now);
     app.dirty = true;
+    if let Some(at) = found {
+        app.jobs.already_running.remove(at);
+        return Vec::new();
+    }
+    let plan = app.overlays.iter().rposition(|o| o.shows_plan_of(&request));
+    match plan {
+        Some(at) => {
+            // What it came from closes with it: a form, the catalogue.
+            let from = app.overlays[..at].iter().rposition(|o| !o.leads_to_plan());
+            app.overlays.drain(from.map_or(0, |at| at + 1)..=at);
+            app.open_overlay(JobsOverlay::for_job(id));
+        }
+        None if app.overlays.is_empty() => app.open_overlay(JobsOverlay::for_job(id)),
+        // Keys are being pressed that are meant for what is open.
+        None => app.show_notice(format!("{} began: J shows it", request.title()), false),
+    }
     Vec::new()
 }
 
@@ -417,6 +444,15 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
 
 /// Hands a key to an overlay that was taken from the top, and puts it back unless it closes.
 fn handle_overlay_key(app: &mut App, mut overlay: Box<dyn Overlay>, key: KeyEvent) -> Vec<Effect> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL) && !overlay.takes_text();
+    let code = match key.code {
+        // Half a page, before any overlay takes them for the letters.
+        KeyCode::Char('d') if control => KeyCode::PageDown,
+        KeyCode::Char('u') if control => KeyCode::PageUp,
+        KeyCode::Char(_) if control => KeyCode::Null,
+        code => code,
+    };
+    let key = KeyEvent { code, ..key };
     let reply = overlay.handle_key(app, key);
     if !reply.close {
         // It stays, below the one that it opened.

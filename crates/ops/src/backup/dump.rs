@@ -86,7 +86,7 @@ async fn find_dump_container<'a>(
         .iter()
         .find(|s| s.name == service)
         .ok_or_else(|| format!("the service {service} is not deployed, so it can't be dumped"))?;
-    let task = swarm.find_running_task(&found.id).ok_or_else(|| {
+    let task = swarm.find_enterable_task(&found.id).ok_or_else(|| {
         format!(
             "no task of {service} runs, so it can't be dumped: start it (`matou scale {service} 1`)"
         )

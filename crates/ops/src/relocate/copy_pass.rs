@@ -45,6 +45,11 @@ impl Step for CopyPass {
         "first pass".into()
     }
 
+    /// A restore inside it is taken back.
+    fn clean_up_limit(&self) -> Duration {
+        crate::restore::TAKE_BACK_LIMIT + Duration::from_secs(30)
+    }
+
     fn timeout(&self) -> Duration {
         PATIENCE
     }

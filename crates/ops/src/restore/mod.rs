@@ -57,6 +57,7 @@ pub(crate) use settled::{CheckRestoresSettled, check_restore_settled};
 pub(crate) use source::RestoreSource;
 pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
+pub(crate) use volume_swap::TAKE_BACK_LIMIT;
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
 async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<AppName>, OpsError> {

@@ -29,7 +29,7 @@ use matou_stack::{AppFile, Dump};
 const SWAP_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 /// How long taking back may take after the job was cancelled.
-const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Replaces whatever lies at `$2` by the dump `$1`, which gets owner and mode of the file there.
 /// Removes SQLite's files beside it.

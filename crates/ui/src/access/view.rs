@@ -145,3 +145,55 @@ impl AccessView {
         at.strftime("%H:%M:%S").to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Requests of which the first ten failed.
+    fn view() -> AccessView {
+        let mut view = AccessView::new(TimeZone::UTC);
+        let access = |i: u16| AccessRecord {
+            at: Timestamp::constant(1_795_442_400 + i64::from(i), 0),
+            status: if i < 10 { 500 } else { 200 },
+            method: "GET".into(),
+            host: "a.org".into(),
+            path: format!("/{i}").into(),
+            duration: Duration::from_millis(1),
+            client: "192.0.2.7".into(),
+            user: "".into(),
+            router: "a@swarm".into(),
+        };
+        view.push((0..30).map(access).collect());
+        view.height = 5;
+        view
+    }
+
+    fn press(view: &mut AccessView, keys: &str) {
+        for c in keys.chars() {
+            let code = match c {
+                '\n' => KeyCode::Enter,
+                c => KeyCode::Char(c),
+            };
+            assert_eq!(
+                view.handle_key(KeyEvent::from(code)),
+                ViewOutcome::Handled,
+                "{c:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_filter_that_leaves_fewer_than_were_passed_over_can_be_scrolled_at_once() {
+        let mut view = view();
+        press(&mut view, "k");
+        assert_eq!(view.first_visible(5), 24);
+        press(&mut view, "/5xx\n");
+        assert_eq!(view.first_visible(5), 5);
+        press(&mut view, "k");
+        assert_eq!(view.first_visible(5), 4);
+        press(&mut view, "j");
+        assert!(view.status_line().starts_with("following, 10 of 30"));
+    }
+}

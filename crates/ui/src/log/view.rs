@@ -117,10 +117,10 @@ impl LogView {
                 return ViewOutcome::Handled;
             }
         }
-        let followed = self.followed_place();
+        let top = self.first_visible();
         if self
             .following
-            .handle_key(&self.buffer, followed, self.drawn.height, key)
+            .handle_key(&self.buffer, top, self.drawn.height, key)
         {
             return ViewOutcome::Handled;
         }
@@ -154,15 +154,18 @@ impl LogView {
 
     /// Scrolls by lines; at the end following starts again.
     pub(crate) fn scroll_by(&mut self, by: isize) {
-        let followed = self.followed_place();
+        let top = self.first_visible();
         self.following
-            .scroll_by(&self.buffer, followed, self.drawn.height, by);
+            .scroll_by(&self.buffer, top, self.drawn.height, by);
     }
 
-    /// The first line that is visible while the end is followed. Wrapped lines take more rows: fewer
-    /// than the height are visible.
-    fn followed_place(&self) -> usize {
-        self.buffer.place_of(self.drawn.visible.0)
+    /// Returns the place of the first visible line. Where the end is followed, that is as it was drawn:
+    /// of wrapped lines fewer than the height are visible.
+    fn first_visible(&self) -> usize {
+        match self.following.is_paused() {
+            true => self.following.top(&self.buffer, self.drawn.height),
+            false => self.buffer.place_of(self.drawn.visible.0),
+        }
     }
 
     /// Jumps to the next or previous hit; goes on at the other end.

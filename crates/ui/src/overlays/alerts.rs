@@ -28,41 +28,11 @@ const SILENCE_TIMES: [(char, i64, &str); 4] = [
 #[derive(Default)]
 pub(crate) struct AlertsOverlay {
     pub(super) at: usize,
-    /// The operator is being asked for how long to silence the selected alert.
-    asking: bool,
+    /// The key of the alert that the operator is being asked for how long to silence.
+    asking: Option<String>,
 }
 
 impl AlertsOverlay {
-    /// Silences the selected alert, or ends its silence, by the key that was pressed; any other key
-    /// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
-    fn silence_selected(&self, app: &mut App, key: KeyEvent) -> Option<Effect> {
-        let alert = app.alerts.get(self.at)?;
-        let KeyCode::Char(c) = key.code else {
-            return None;
-        };
-        let hours = SILENCE_TIMES.iter().find(|(key, ..)| *key == c);
-        let silence = match (c, hours) {
-            ('a', _) => Some(Silence { until: None }),
-            ('u', _) => None,
-            (_, Some((_, hours, _))) => Some(Silence {
-                until: Some(app.now + SignedDuration::from_hours(*hours)),
-            }),
-            _ => return None,
-        };
-        let alert = alert.key.clone();
-        app.alert_engine.set_silence(&alert, silence);
-        app.alerts = app.alert_engine.alerts(app.now);
-        // Alertmanager is to notify nobody else either.
-        let fingerprint = alert.strip_prefix(ALERTMANAGER_KEY_PREFIX)?;
-        let told = app.fleet.told.value()?;
-        let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
-        let week = app.now + SignedDuration::from_hours(168);
-        Some(Effect::SilenceInAlertmanager {
-            labels: told.labels.clone(),
-            until: silence?.until.unwrap_or(week),
-        })
-    }
-
     /// The selected alert in full, and what can be done about it.
     fn selected_lines(&self, app: &App, alert: &Alert, columns: usize) -> Vec<Line<'static>> {
         let theme = app.theme;
@@ -77,7 +47,7 @@ impl AlertsOverlay {
                 Span::raw(format!(" {text}  ")),
             ]
         };
-        if self.asking {
+        if self.asking.is_some() {
             let times = SILENCE_TIMES
                 .iter()
                 .flat_map(|(key, _, word)| pair(&key.to_string(), word));
@@ -105,8 +75,8 @@ impl AlertsOverlay {
 
 impl Overlay for AlertsOverlay {
     fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
-        if std::mem::take(&mut self.asking) {
-            return match self.silence_selected(app, key) {
+        if let Some(alert) = self.asking.take() {
+            return match silence_alert(app, alert, key) {
                 Some(effect) => OverlayReply::stay().with_effect(effect),
                 None => OverlayReply::stay(),
             };
@@ -117,7 +87,11 @@ impl Overlay for AlertsOverlay {
             && let action = remedy_action(alert.remedy)
             && app.keymap.find_action(key) == Some(action)
         {
-            app.go_to_target(&alert.target);
+            // Not on whatever is selected.
+            if !app.go_to_target(&alert.target) && acts_on_row(action) {
+                app.show_notice(format!("{} is in none of the panes", alert.what), true);
+                return OverlayReply::close();
+            }
             return OverlayReply {
                 action: Some(action),
                 ..OverlayReply::close()
@@ -132,7 +106,7 @@ impl Overlay for AlertsOverlay {
                 OverlayReply::close()
             }
             KeyCode::Char('i') => {
-                self.asking = selected.is_some();
+                self.asking = selected.map(|a| a.key);
                 OverlayReply::stay()
             }
             _ => {
@@ -153,7 +127,7 @@ impl Overlay for AlertsOverlay {
         let below = selected.map_or_else(Vec::new, |a| self.selected_lines(app, a, columns));
         let height = app.alerts.len().max(1) + below.len() + 1;
         let size = (columns as u16, height as u16);
-        let hint = match (self.asking, app.alerts.is_empty()) {
+        let hint = match (self.asking.is_some(), app.alerts.is_empty()) {
             (true, _) => "ignored for how long? any other key: not at all",
             (false, true) => "Esc back",
             (false, false) => "Enter goes there · i ignore · Esc back",
@@ -186,6 +160,42 @@ impl Overlay for AlertsOverlay {
     fn take_layout(&mut self, drawn: ScrollLayout) {
         self.at = drawn.top;
     }
+}
+
+/// Silences the alert of this key, or ends its silence, by the key that was pressed; any other key
+/// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
+fn silence_alert(app: &mut App, alert: String, key: KeyEvent) -> Option<Effect> {
+    let KeyCode::Char(c) = key.code else {
+        return None;
+    };
+    let hours = SILENCE_TIMES.iter().find(|(key, ..)| *key == c);
+    let silence = match (c, hours) {
+        ('a', _) => Some(Silence { until: None }),
+        ('u', _) => None,
+        (_, Some((_, hours, _))) => Some(Silence {
+            until: Some(app.now + SignedDuration::from_hours(*hours)),
+        }),
+        _ => return None,
+    };
+    app.alert_engine.set_silence(&alert, silence);
+    app.alerts = app.alert_engine.alerts(app.now);
+    // Alertmanager is to notify nobody else either.
+    let fingerprint = alert.strip_prefix(ALERTMANAGER_KEY_PREFIX)?;
+    let told = app.fleet.told.value()?;
+    let told = told.iter().find(|t| t.fingerprint == fingerprint)?;
+    let week = app.now + SignedDuration::from_hours(168);
+    Some(Effect::SilenceInAlertmanager {
+        labels: told.labels.clone(),
+        until: silence?.until.unwrap_or(week),
+    })
+}
+
+/// Whether an action of a remedy is about the selected row.
+fn acts_on_row(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Shell | Action::Logs | Action::NodeMenu | Action::RestoreUndo | Action::Verify
+    )
 }
 
 fn remedy_action(remedy: Remedy) -> Action {

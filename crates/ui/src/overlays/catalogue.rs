@@ -9,7 +9,6 @@ use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_
 use crate::layout::ScrollLayout;
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
-use matou_ops::Request;
 
 #[derive(Default)]
 pub(crate) struct CatalogueOverlay {
@@ -58,7 +57,7 @@ impl Overlay for CatalogueOverlay {
         ScrollLayout::default()
     }
 
-    fn is_path_to(&self, _: &Request) -> bool {
+    fn leads_to_plan(&self) -> bool {
         true
     }
 }

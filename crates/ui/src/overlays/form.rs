@@ -396,11 +396,15 @@ impl Overlay for FormOverlay {
         ScrollLayout::default()
     }
 
+    fn takes_text(&self) -> bool {
+        true
+    }
+
     fn paste(&mut self, _: &App, text: &str) {
         super::insert_text(&mut self.fields[self.at].input, text);
     }
 
-    fn is_path_to(&self, _: &Request) -> bool {
+    fn leads_to_plan(&self) -> bool {
         true
     }
 }

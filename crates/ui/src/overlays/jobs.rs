@@ -18,7 +18,8 @@ use matou_job::{JobId, JobOutcome, OutputStream};
 
 #[derive(Default)]
 pub(crate) struct JobsOverlay {
-    at: usize,
+    /// The selected job; `None`: the newest.
+    selected: Option<JobId>,
     /// The job whose output is shown.
     output: Option<JobId>,
     /// It was opened on a job's output: going back closes the overlay.
@@ -28,7 +29,7 @@ pub(crate) struct JobsOverlay {
     drawn: ScrollLayout,
 }
 
-/// How many lines the output has. None of them goes.
+/// How many lines the output has, as they were drawn. Of a very long one the oldest go.
 struct OutputLines(usize);
 
 impl NumberedLines for OutputLines {
@@ -57,13 +58,23 @@ impl JobsOverlay {
 
     fn chosen_job(&self, app: &App) -> Option<JobId> {
         self.output
-            .or_else(|| app.jobs.all.get(self.at).map(|j| j.id))
+            .or_else(|| app.jobs.all.get(self.place(app)).map(|j| j.id))
+    }
+
+    /// Returns where the selected job is in the list.
+    fn place(&self, app: &App) -> usize {
+        let at = app
+            .jobs
+            .all
+            .iter()
+            .position(|j| Some(j.id) == self.selected);
+        at.unwrap_or(0)
     }
 
     fn draw_list(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let selected = ScrollLayout {
-            top: self.at.min(app.jobs.all.len().saturating_sub(1)),
+            top: self.place(app),
             ..ScrollLayout::default()
         };
         let size = (72, app.jobs.all.len().max(3) as u16);
@@ -199,12 +210,15 @@ impl Overlay for JobsOverlay {
                 }
             }
             _ if self.output.is_some() => {
-                let ScrollLayout { lines, height, top } = self.drawn;
-                self.following
-                    .handle_key(&OutputLines(lines), top, height, key);
+                let (lines, height) = (OutputLines(self.drawn.lines), self.drawn.height);
+                let last = lines.0.saturating_sub(height);
+                let top = self.following.top(&lines, height).min(last);
+                self.following.handle_key(&lines, top, height, key);
             }
             _ => {
-                move_by_key(key, &mut self.at, app.jobs.all.len(), 10);
+                let mut at = self.place(app);
+                move_by_key(key, &mut at, app.jobs.all.len(), 10);
+                self.selected = app.jobs.all.get(at).map(|j| j.id);
             }
         }
         OverlayReply::stay()
@@ -219,10 +233,7 @@ impl Overlay for JobsOverlay {
 
     /// Takes what was visible: of the output, or the selected job.
     fn take_layout(&mut self, drawn: ScrollLayout) {
-        match self.output {
-            Some(_) => self.drawn = drawn,
-            None => self.at = drawn.top,
-        }
+        self.drawn = drawn;
     }
 }
 

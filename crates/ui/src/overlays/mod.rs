@@ -61,6 +61,11 @@ pub(super) trait Overlay {
     /// Takes pasted text, where text is typed.
     fn paste(&mut self, _: &App, _text: &str) {}
 
+    /// Whether keys are typed into it now. Otherwise no letter with Ctrl is the letter alone.
+    fn takes_text(&self) -> bool {
+        false
+    }
+
     /// Returns the ticket of what it asked for; `None` when it asks for nothing.
     fn ticket(&self) -> Option<Ticket> {
         None
@@ -69,8 +74,13 @@ pub(super) trait Overlay {
     /// Takes the answer to its ticket. A ticket has one question: other answers do not come.
     fn take_answer(&mut self, _: OverlayAnswer) {}
 
-    /// Whether a job of this request may have come from here: it closes when the job starts.
-    fn is_path_to(&self, _: &Request) -> bool {
+    /// Whether it shows the plan of this request.
+    fn shows_plan_of(&self, _: &Request) -> bool {
+        false
+    }
+
+    /// Whether what is chosen in it leads to a plan, with which it closes when the job starts.
+    fn leads_to_plan(&self) -> bool {
         false
     }
 
@@ -146,8 +156,8 @@ fn move_by_key(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {
     let half = (page / 2).max(1);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     *at = match key.code {
-        KeyCode::Char('d') if control => *at + half,
-        KeyCode::Char('u') if control => at.saturating_sub(half),
+        KeyCode::Char('d') | KeyCode::PageDown if control => *at + half,
+        KeyCode::Char('u') | KeyCode::PageUp if control => at.saturating_sub(half),
         _ if control => return false,
         KeyCode::Down | KeyCode::Char('j') => *at + 1,
         KeyCode::Up | KeyCode::Char('k') => at.saturating_sub(1),

@@ -93,6 +93,10 @@ impl Overlay for PaletteOverlay {
         ScrollLayout::default()
     }
 
+    fn takes_text(&self) -> bool {
+        true
+    }
+
     fn paste(&mut self, _: &App, text: &str) {
         super::insert_text(&mut self.input, text);
         self.at = 0;

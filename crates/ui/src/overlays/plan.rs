@@ -74,10 +74,11 @@ impl PlanOverlay {
         let typed = self.typed.value().to_owned();
         match key.code {
             KeyCode::Enter if questions.contains(&typed) => {
-                let Request::Provision { options } = &mut self.request else {
-                    return None;
-                };
-                options.accept.push(typed);
+                match &mut self.request {
+                    Request::Provision { options } => options.accept.push(typed),
+                    Request::Repo { accept, .. } => accept.push(typed),
+                    _ => return None,
+                }
                 let (ticket, request) = (self.ticket, self.request.clone());
                 self.plan = None;
                 self.typed.reset();
@@ -183,7 +184,7 @@ impl PlanOverlay {
 }
 
 impl Overlay for PlanOverlay {
-    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let plan = match &self.plan {
             Some(Ok(plan)) => plan,
             _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
@@ -196,6 +197,7 @@ impl Overlay for PlanOverlay {
             _ => None,
         };
         if by_name.is_none()
+            && !self.sent
             && let Some(reply) = self.take_decision(acceptable_decisions(plan), key)
         {
             return reply;
@@ -220,6 +222,7 @@ impl Overlay for PlanOverlay {
                 plan_hash: plan.hash(),
             };
             self.sent = true;
+            app.jobs.sent.push((self.ticket, self.request.clone()));
             return OverlayReply::stay().with_effect(effect);
         }
         if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
@@ -297,7 +300,15 @@ impl Overlay for PlanOverlay {
         self.plan = Some(plan);
     }
 
-    fn is_path_to(&self, request: &Request) -> bool {
+    fn takes_text(&self) -> bool {
+        let Some(Ok(plan)) = &self.plan else {
+            return false;
+        };
+        let by_name = matches!(plan.confirm, Confirm::TypeName(_)) && !plan.is_done();
+        by_name || !acceptable_decisions(plan).is_empty()
+    }
+
+    fn shows_plan_of(&self, request: &Request) -> bool {
         self.request == *request
     }
 }

@@ -23,6 +23,12 @@ impl Overlay for QuitOverlay {
             KeyCode::Char('y') | KeyCode::Enter if app.jobs.count_running() == 0 => {
                 OverlayReply::close().with_effect(Effect::Quit)
             }
+            // The last job has just ended.
+            KeyCode::Char('w' | 'c')
+                if app.jobs.count_running() == 0 && app.jobs.sent.is_empty() =>
+            {
+                OverlayReply::close().with_effect(Effect::Quit)
+            }
             KeyCode::Char('w') => {
                 self.waiting = true;
                 OverlayReply::stay()

@@ -162,7 +162,7 @@ impl Overlay for RestoreOverlay {
         ScrollLayout::default()
     }
 
-    fn is_path_to(&self, _: &Request) -> bool {
+    fn leads_to_plan(&self) -> bool {
         true
     }
 }

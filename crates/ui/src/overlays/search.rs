@@ -213,6 +213,10 @@ impl Overlay for LogSearchOverlay {
         }
     }
 
+    fn takes_text(&self) -> bool {
+        self.typing
+    }
+
     fn paste(&mut self, _: &App, text: &str) {
         if self.typing {
             super::insert_text(&mut self.input, text);
