@@ -153,21 +153,9 @@ pub(super) async fn restore_in_place_steps(
         let app = source.app.clone();
         return restore_absent_app_steps(fleet, source, &app, file).await;
     }
-    let layout = AppStorage::load(&source.app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
-    let layout = layout?;
-    let folders: BTreeMap<String, PathBuf> = layout
-        .volumes
-        .iter()
-        .map(|v| (v.name.clone(), v.folder.clone()))
-        .collect();
-    let mounts = match &layout.file {
-        Some(file) => render_app_mounts(fleet, &source.app, file)?,
-        None => BTreeMap::new(),
-    };
     let app = source.app.clone();
-    let (parts, notes) =
-        parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
-    let hooks = select_load_hooks(&source, &layout.spec.dumps);
+    let (parts, notes, dumps) = plan_parts_in_place(fleet, &source).await?;
+    let hooks = select_load_hooks(&source, &dumps);
     let work = VolumeSwap {
         parts,
         hooks,
@@ -178,6 +166,25 @@ pub(super) async fn restore_in_place_steps(
         ..empty_swap(fleet, &app, source)?
     };
     swap_steps(work).await
+}
+
+/// Plans what of a snapshot goes where an application runs, with notes for the plan. Returns the dumps
+/// of its stack too.
+async fn plan_parts_in_place(
+    fleet: &FleetContext,
+    source: &RestoreSource,
+) -> Result<(Vec<RestorePart>, Vec<String>, Vec<Dump>), OpsError> {
+    let layout = AppStorage::load(&source.app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
+    let layout = layout?;
+    let volumes = layout.volumes.into_iter();
+    let folders: BTreeMap<String, PathBuf> = volumes.map(|v| (v.name, v.folder)).collect();
+    let mounts = match &layout.file {
+        Some(file) => render_app_mounts(fleet, &source.app, file)?,
+        None => BTreeMap::new(),
+    };
+    let dumps = layout.spec.dumps;
+    let (parts, notes) = parts::plan_restore_parts(source, &dumps, &mounts, &folders, |n| n.into());
+    Ok((parts, notes, dumps))
 }
 
 /// Returns the steps that restore an application which does not run on this fleet.
@@ -269,19 +276,7 @@ async fn restore_path_steps(
     path: &str,
 ) -> Result<RestoreSteps, OpsError> {
     let app = source.app.clone();
-    let layout = AppStorage::load(&app, &fleet.config, &fleet.nodes, &fleet.catalogue).await;
-    let layout = layout?;
-    let folders: BTreeMap<String, PathBuf> = layout
-        .volumes
-        .iter()
-        .map(|v| (v.name.clone(), v.folder.clone()))
-        .collect();
-    let mounts = match &layout.file {
-        Some(file) => render_app_mounts(fleet, &app, file)?,
-        None => BTreeMap::new(),
-    };
-    let (parts, _) =
-        parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+    let (parts, ..) = plan_parts_in_place(fleet, &source).await?;
     let part = parts
         .into_iter()
         .find(|p| volume_swap::is_within(Path::new(path), Path::new(&p.from)));
