@@ -51,6 +51,7 @@ impl Step for File {
 enum Bad {
     Panics,
     Hangs,
+    Stays,
     Forgets,
     Decides,
     Sleeps(PathBuf),
@@ -88,6 +89,10 @@ impl Step for Bad {
         match self {
             Self::Panics => panic!("oh no"),
             Self::Hangs => std::future::pending().await,
+            Self::Stays => {
+                cx.cancel.cancelled().await;
+                Err(StepError::failed("it can't be taken back"))
+            }
             Self::Decides => panic!("an open decision was applied"),
             Self::Forgets => Ok(()),
             Self::Sleeps(pid) => {
@@ -319,6 +324,32 @@ async fn a_decision_that_shows_only_on_the_way_is_not_taken_for_granted() {
         panic!("{outcome:?}")
     };
     assert!(reason.contains("which of two disks"), "{reason}");
+}
+
+/// What it began is not taken back: the outcome alone would not say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_fails_after_its_job_was_cancelled_says_why() {
+    let w = World::new();
+    let job = job(vec![vec![w.track("n1", vec![Box::new(Bad::Stays)])]]);
+    let cancel = CancellationToken::new();
+    let (events, mut arriving) = mpsc::channel(100);
+    let stopper = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cancel.cancel();
+    };
+    let running = w.runner.run(&job, None, events, cancel.clone());
+    let (outcome, ()) = tokio::join!(running, stopper);
+    assert_eq!(outcome.unwrap(), JobOutcome::Cancelled);
+    let mut told = String::new();
+    while let Some(event) = arriving.recv().await {
+        if let JobEvent::Line { text, .. } = event {
+            told += &text;
+        }
+    }
+    assert!(
+        told.contains("after it was cancelled: it can't be taken back"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

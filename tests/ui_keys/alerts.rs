@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use matou::config::{Config, NotifyMethod};
-use matou::model::{Datum, NodeLink, Update};
+use matou::model::{Datum, ExternalAlert, NodeLink, Update};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg, update};
@@ -112,4 +112,27 @@ fn the_alert_that_was_selected_is_ignored_and_no_other() {
         c.take(Msg::Fleet(Update { at: NOW, datum }));
     }
     assert_eq!(silenced(&c.press("w")), alone);
+}
+
+/// An alert of somebody's own rule says neither node nor application.
+#[test]
+fn a_remedy_acts_on_no_row_but_the_one_of_its_alert() {
+    let mut c = Console::new();
+    let alert = ExternalAlert {
+        fingerprint: "f".into(),
+        summary: "the queue is long".into(),
+        since: Some(NOW),
+        labels: [("alertname".to_owned(), "Queue".to_owned())].into(),
+    };
+    let datum = Datum::ExternalAlerts(Ok(vec![alert]));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    c.press("1a");
+    let mut places = 0;
+    while !c.screen().contains("e a shell there") {
+        c.press("j");
+        places += 1;
+        assert!(places < 10, "{}", c.screen());
+    }
+    assert_eq!(c.press("e"), []);
+    c.shows("is in none of the panes");
 }

@@ -105,6 +105,12 @@ pub(super) async fn list_touched_apps(
     })
 }
 
+/// Those that may have been restored: the label of a stack may hold any text, and is no part of a path
+/// then.
+fn names_with_restores(apps: &[String]) -> impl Iterator<Item = &String> {
+    apps.iter().filter(|app| matou_stack::is_app_name(app))
+}
+
 /// Makes a job hold the locks of the applications that its request changes. While a restore of one
 /// of them is unfinished, the job fails, unless its request resolves that restore.
 ///
@@ -135,10 +141,9 @@ pub(super) async fn hold_touched_apps(
         && !fleet.runner.goes_without_locks()
     {
         let data = matou_backup::matou_folder(&fleet.config);
-        // The label of a stack may hold any text, and is no part of a path then.
-        let named = apps.iter().filter(|app| matou_stack::is_app_name(app));
-        let swap_logs = named.map(|app| (app.clone(), SwapLog::new(host, &data, app)));
-        let swap_logs = swap_logs.collect();
+        let named =
+            names_with_restores(&apps).map(|app| (app.clone(), SwapLog::new(host, &data, app)));
+        let swap_logs = named.collect();
         track
             .steps
             .insert(0, Box::new(CheckRestoresSettled { swap_logs }));
@@ -163,6 +168,12 @@ pub(super) fn find_storage_host(fleet: &FleetContext) -> Result<&Host, OpsError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_that_is_no_name_is_no_part_of_a_path() {
+        let apps = ["shop", "../../../etc/shadow", "a/b", "", "my app"].map(String::from);
+        assert_eq!(names_with_restores(&apps).collect::<Vec<_>>(), ["shop"]);
+    }
 
     #[test]
     fn a_restore_beside_keeps_both_names() {

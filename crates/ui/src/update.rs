@@ -136,7 +136,17 @@ fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec
         };
         app.show_notice(format!("{} was not run: {why}", request.title()), true);
     }
-    answer_overlay(app, ticket, OverlayAnswer::Plan(plan))
+    let mut effects = answer_overlay(app, ticket, OverlayAnswer::Plan(plan));
+    if is_time_to_leave(app) {
+        effects.push(Effect::Quit);
+    }
+    effects
+}
+
+/// Whether the operator waits to leave, and no job runs or is about to.
+fn is_time_to_leave(app: &App) -> bool {
+    let waits = app.overlays.iter().any(|o| o.waits_to_leave());
+    waits && app.jobs.count_running() == 0 && app.jobs.sent.is_empty()
 }
 
 /// Takes a comparison of the nodes with config.toml.
@@ -199,9 +209,8 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     if let Some((text, error)) = ended {
         app.show_notice(text, error);
     }
-    let leaving = app.overlays.iter().any(|o| o.waits_to_leave());
     match app.jobs.count_running() {
-        0 if leaving => vec![Effect::Quit],
+        0 if is_time_to_leave(app) => vec![Effect::Quit],
         // After the last job the nodes are compared again.
         0 => vec![Effect::Compare],
         _ => Vec::new(),

@@ -170,9 +170,10 @@ impl JobsOverlay {
                 );
             }
         }
-        let hint = match job.outcome {
-            None => "c cancel · Esc back, the job goes on",
-            Some(_) => "R run again · Esc back",
+        let hint = match (&job.outcome, self.following.is_paused()) {
+            (None, false) => "c cancel · Esc back, the job goes on",
+            (None, true) => "paused, f follows · c cancel · Esc back, the job goes on",
+            (Some(_), _) => "R run again · Esc back",
         };
         let size = (columns as u16, (lines.len() as u16).max(8));
         let area = draw_window(app, frame, screen, &job.request.title(), hint, size);

@@ -24,9 +24,7 @@ impl Overlay for QuitOverlay {
                 OverlayReply::close().with_effect(Effect::Quit)
             }
             // The last job has just ended.
-            KeyCode::Char('w' | 'c')
-                if app.jobs.count_running() == 0 && app.jobs.sent.is_empty() =>
-            {
+            KeyCode::Char('w' | 'c') if app.jobs.count_running() == 0 => {
                 OverlayReply::close().with_effect(Effect::Quit)
             }
             KeyCode::Char('w') => {
@@ -50,7 +48,12 @@ impl Overlay for QuitOverlay {
             Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])
         };
         let lines = match app.jobs.count_running() {
-            0 => vec![key("y", "  leave the console"), key("n", "  stay")],
+            0 => {
+                let keys = [key("y", "  leave the console"), key("n", "  stay")];
+                let sent = Line::raw("A job was confirmed, and begins.");
+                let told = (!app.jobs.sent.is_empty()).then(|| [sent, Line::default()]);
+                told.into_iter().flatten().chain(keys).collect()
+            }
             n => vec![
                 Line::raw(match (n, self.waiting) {
                     (1, false) => "A job runs.".into(),
