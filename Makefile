@@ -35,7 +35,7 @@ lint:
 # What needs no root, no Docker and no servers: lints, unit, snapshot, property and key tests. It wants
 # Rust, shellcheck and dash.
 check: lint
-	cargo test --locked
+	cargo test --locked --workspace
 
 # The same and the end-to-end tests, which make practice fleets and remove them.
 test: setup lint

@@ -50,7 +50,7 @@ for file in tests/*.rs tests/*/main.rs; do
     case " $acme $long " in *" $test "*) ;; *) others="$others $test" ;; esac
 done
 {
-    cargo test --locked --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
+    cargo test --locked --workspace --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
     # shellcheck disable=SC2086
     run $others || touch "$logs/failed"
 } 2>&1 | tee "$logs/others"

@@ -8,6 +8,8 @@ use matou::outln;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
+use super::circles::CrateFiles;
+
 /// Lines of a function at most.
 const LONG: usize = 80;
 /// Lines of shell in a string literal at most.
@@ -28,6 +30,8 @@ pub struct Counts {
     string_errors: Vec<String>,
     /// Places of shell in string literals.
     shell: Vec<String>,
+    /// Files that need each other, without a comment that says why.
+    circles: Vec<String>,
     file: String,
     of_trait: bool,
 }
@@ -54,6 +58,7 @@ impl Counts {
         }
         let of_tests: Vec<PathBuf> = files.iter().flat_map(list_test_modules).collect();
         let mut counts = Self::default();
+        let mut crates: BTreeMap<String, CrateFiles> = BTreeMap::new();
         for (path, parsed) in &files {
             if parsed.attrs.iter().any(is_test_only) || of_tests.contains(path) {
                 continue;
@@ -61,6 +66,18 @@ impl Counts {
             let place = path.strip_prefix(root).unwrap_or(path);
             counts.file = place.display().to_string();
             counts.visit_file(parsed);
+            if let Some((of, below)) = counts.file.split_once("src/") {
+                crates
+                    .entry(of.to_owned())
+                    .or_default()
+                    .add_file(below, parsed);
+            }
+        }
+        for (of, files) in &crates {
+            let found = files.find_circles();
+            counts
+                .circles
+                .extend(found.iter().map(|c| format!("{of}src: {c}")));
         }
         Ok(counts)
     }
@@ -77,6 +94,7 @@ impl Counts {
             ("over 80 lines", &self.long),
             ("Result<_, String>", &self.string_errors),
             ("shell in a literal", &self.shell),
+            ("circle of files", &self.circles),
         ] {
             for place in places {
                 outln!("  {what}: {place}")?;
@@ -127,6 +145,11 @@ impl Counts {
                 self.shell.len() as f64,
                 0.0,
             ),
+            (
+                "circles of files that no comment explains",
+                self.circles.len() as f64,
+                0.0,
+            ),
         ]
     }
 
@@ -158,7 +181,6 @@ impl Counts {
     }
 }
 
-/// `#[cfg(test)]` and `#[test]`.
 /// Lists the files beside a `mod.rs` or `lib.rs` that are modules of tests.
 fn list_test_modules((path, parsed): &(PathBuf, syn::File)) -> Vec<PathBuf> {
     let modules = parsed.items.iter().filter_map(|item| match item {
@@ -171,7 +193,8 @@ fn list_test_modules((path, parsed): &(PathBuf, syn::File)) -> Vec<PathBuf> {
         .collect()
 }
 
-fn is_test_only(attribute: &syn::Attribute) -> bool {
+/// `#[cfg(test)]` and `#[test]`.
+pub(crate) fn is_test_only(attribute: &syn::Attribute) -> bool {
     let path = attribute.path();
     path.is_ident("test")
         || path.is_ident("cfg")

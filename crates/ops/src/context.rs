@@ -7,7 +7,7 @@ use color_eyre::eyre::Result;
 use crate::OpsError;
 use matou_collect::{AnswerChecks, ExpectedAnswer, ProbeSettings};
 use matou_config::{Config, ensure_runtime_dir, ensure_state_dir, state_path};
-use matou_docker::Nodes;
+use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
 use matou_host::HostOptions;
 use matou_job::{Journal, Runner};
@@ -82,6 +82,18 @@ impl FleetContext {
             edge: EdgeEndpoints::load(&self.config, &self.nodes)?,
             checks: self.answer_checks(),
             every: self.config.alerts.interval,
+        })
+    }
+    /// Returns the node that holds the applications' data, and the locks.
+    ///
+    /// # Errors
+    /// config.toml has no node of that name.
+    pub(crate) fn find_storage_node(&self) -> Result<&NodeHandle, OpsError> {
+        let name = &self.config.storage.node;
+        self.nodes.get(name).ok_or_else(|| {
+            OpsError::failed(format_args!(
+                "[storage] node = {name:?} is not among the nodes of config.toml"
+            ))
         })
     }
 }

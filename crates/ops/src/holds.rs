@@ -5,7 +5,6 @@ use super::restore::{CheckRestoresSettled, SwapLog};
 use super::{FleetContext, Request, RestoreDestination};
 use crate::OpsError;
 use matou_backup::list_app_names;
-use matou_host::Host;
 use matou_job::{Job, LockRequest};
 use matou_stack::AppName;
 
@@ -125,7 +124,7 @@ pub(super) async fn hold_touched_apps(
     if apps.is_empty() {
         return Ok(());
     }
-    let host = find_storage_host(fleet)?;
+    let host = &fleet.find_storage_node()?.host;
     let resolves = matches!(
         request,
         Request::Restore { .. }
@@ -150,19 +149,6 @@ pub(super) async fn hold_touched_apps(
     }
     job.holds = vec![LockRequest::for_apps(host, apps)];
     Ok(())
-}
-
-/// Returns the host of the storage node, where the locks are.
-///
-/// # Errors
-/// One sentence: config.toml has no such node.
-pub(super) fn find_storage_host(fleet: &FleetContext) -> Result<&Host, OpsError> {
-    let name = &fleet.config.storage.node;
-    let node = fleet.nodes.get(name);
-    let node = node.ok_or_else(|| {
-        format!("[storage] node = {name:?} is not among the nodes of config.toml")
-    })?;
-    Ok(&node.host)
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::FleetContext;
+use super::job_on_node::build_job_on_node;
+use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
-use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_job::{Change, Check, Confirm, Job, Step, StepContext, StepError};
 use matou_model::{Service, Swarm, TaskState};
 use matou_stack::AppName;
 
@@ -25,8 +26,27 @@ const REMOVAL_WAIT: Duration = Duration::from_secs(300);
 /// How long `docker stack rm` may take.
 const STACK_REMOVAL_LIMIT: Duration = Duration::from_secs(120);
 
+/// Makes the job that removes an application.
+///
+/// # Errors
+/// No manager answers, or a volume is not the application's.
+pub(super) async fn build_removal_job(
+    app: &AppName,
+    volumes: &[String],
+    fleet: &FleetContext,
+) -> Result<Job, OpsError> {
+    let manager = fleet.nodes.find_manager().await?;
+    let request = Request::Remove {
+        app: app.clone(),
+        volumes: volumes.to_vec(),
+    };
+    let steps = remove_steps(app, volumes, fleet)?;
+    let confirm = Confirm::TypeName(app.to_string());
+    Ok(build_job_on_node(manager, &request, confirm, steps))
+}
+
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
-pub(super) fn remove_steps(
+fn remove_steps(
     app: &AppName,
     volumes: &[String],
     fleet: &FleetContext,

@@ -1,6 +1,7 @@
 //! What can be asked for: the data behind a key or a subcommand, before it becomes a job.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -347,7 +348,7 @@ impl Request {
             },
             Self::Provision { options } => matou_provision::provision_title(options),
             Self::Recover => "recover the fleet".into(),
-            Self::Move { apps, to } => super::relocate::move_title(apps, to.as_ref()),
+            Self::Move { apps, to } => move_title(apps, to.as_ref()),
             Self::Role { node, to } => match to {
                 Role::Manager => format!("promote {node}"),
                 Role::Worker => format!("demote {node}"),
@@ -367,4 +368,13 @@ impl Request {
             },
         }
     }
+}
+
+/// Returns the title of the job, as the list of jobs shows it.
+pub(crate) fn move_title(apps: &[AppName], to: &Path) -> String {
+    let what = match apps {
+        [] => "the fleet".to_owned(),
+        some => some.join(", "),
+    };
+    format!("move {what} to the servers of {}", to.display())
 }

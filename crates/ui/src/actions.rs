@@ -8,8 +8,9 @@ use super::overlays::{
     JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, PlanOverlay, QuitOverlay,
     RestoreOverlay, VersionsOverlay,
 };
+use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
-use super::state::{App, Focus, Pane, Tab};
+use super::state::App;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::AlertTarget;
 use matou_ops::{Request, ShellTarget};

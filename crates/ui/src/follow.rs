@@ -5,7 +5,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::overlays::insert_text;
+use super::text_input::insert_text;
 
 /// Lines of which the oldest may go. A line keeps its number; its place among those that are there
 /// changes.

@@ -2,12 +2,12 @@
 
 use ratatui::layout::Rect;
 
-use super::state::{App, Pane, Tab};
+use super::pane::Tab;
 
-/// What [`crate::view()`] found out while it drew. [`App::take_layout`] takes it back.
+/// What [`crate::view()`] found out while it drew. [`crate::App::take_layout`] takes it back.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
-    /// By [`Pane::index`].
+    /// By [`crate::pane::Pane::index`].
     pub(super) lists: [ListLayout; 5],
     /// Inside the border of the right side; empty where it is not shown.
     pub(super) detail: Rect,
@@ -59,28 +59,4 @@ pub(super) struct ScrollLayout {
     pub height: usize,
     /// The first visible one; in a list the selected one.
     pub top: usize,
-}
-
-impl App {
-    /// Takes what was found out while the state was drawn: where things are, and how far they can
-    /// be scrolled.
-    pub fn take_layout(&mut self, layout: Layout) {
-        for pane in Pane::ALL {
-            self.lists[pane.index()].top = layout.lists[pane.index()].top;
-        }
-        self.detail_top = layout.detail_top;
-        if let (Some(log), Some(drawn)) = (&mut self.log, layout.log) {
-            log.view.take_layout(drawn);
-        }
-        if let (Some(access), Some(height)) = (&mut self.access, layout.access_height) {
-            access.view.height = height;
-        }
-        if let (Some(browser), Some(drawn)) = (&mut self.browser, layout.browser) {
-            browser.take_layout(drawn);
-        }
-        for (overlay, drawn) in self.overlays.iter_mut().zip(&layout.overlays) {
-            overlay.take_layout(*drawn);
-        }
-        self.layout = layout;
-    }
 }

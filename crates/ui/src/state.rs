@@ -13,104 +13,20 @@ use super::keymap::KeyMap;
 use super::layout::Layout;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
-use super::overlays::Overlay;
-use super::panes::{PaneRow, RowKind, pane_rows};
+use super::overlay::Overlay;
+use super::pane::{Focus, Pane, Tab};
+use super::panes::{PaneRow, RowKind};
 use super::theme::Theme;
 use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
 use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
-use matou_monitor as monitor;
-use matou_monitor::{
-    Alert, AlertChanges, AlertEngine, AlertInputs, AlertLedger, AnswerHistory, DiskTrends,
-};
+use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends};
 use matou_provision::audit::NodeAudit;
 use matou_stack::CatalogueEntry;
 
 /// Notices kept for the last line.
 const MAX_NOTICES: usize = 20;
-
-/// One of the lists on the left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pane {
-    /// The servers.
-    Nodes,
-    /// Applications, their services, and the tasks of these.
-    Services,
-    /// Volumes of all nodes.
-    Volumes,
-    /// Certificates of the edge.
-    Certificates,
-    /// Snapshots in the repository.
-    Backups,
-}
-
-impl Pane {
-    /// From top to bottom.
-    pub const ALL: [Self; 5] = [
-        Self::Nodes,
-        Self::Services,
-        Self::Volumes,
-        Self::Certificates,
-        Self::Backups,
-    ];
-
-    /// Returns what stands in its border.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Nodes => "Nodes",
-            Self::Services => "Services",
-            Self::Volumes => "Volumes",
-            Self::Certificates => "Certificates",
-            Self::Backups => "Backups",
-        }
-    }
-
-    pub(super) fn index(self) -> usize {
-        self as usize
-    }
-}
-
-/// A view of the selected thing, on the right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tab {
-    Overview,
-    Tasks,
-    Load,
-    Plan,
-    Storage,
-    Security,
-    Logs,
-    Labels,
-    Access,
-    Files,
-    Changes,
-}
-
-impl Tab {
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Overview => "Overview",
-            Self::Tasks => "Tasks",
-            Self::Load => "Load",
-            Self::Plan => "Plan",
-            Self::Storage => "Storage",
-            Self::Security => "Security",
-            Self::Logs => "Logs",
-            Self::Labels => "Labels",
-            Self::Access => "Access",
-            Self::Files => "Files",
-            Self::Changes => "Changes",
-        }
-    }
-}
-
-/// Where keys go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Focus {
-    List,
-    Detail,
-}
 
 /// The state of one pane's list.
 #[derive(Debug, Default)]
@@ -275,55 +191,6 @@ pub struct App {
 }
 
 impl App {
-    /// The console before anything was read.
-    pub fn new(init: AppInit) -> Self {
-        let mut app = Self {
-            fleet: init.fleet,
-            comparison: None,
-            catalogue: init.catalogue,
-            keymap: init.keymap,
-            theme: init.theme,
-            thresholds: init.alerts,
-            log_memory: init.log_memory,
-            zone: init.zone,
-            now: init.now,
-            pane: Pane::Services,
-            focus: Focus::List,
-            tab: Tab::Overview,
-            zoom: false,
-            lists: Default::default(),
-            opened: Vec::new(),
-            filtering: false,
-            detail_top: 0,
-            layout: Layout::default(),
-            overlays: Vec::new(),
-            log: None,
-            access: None,
-            browser: None,
-            query_cache: SnapshotQueryCache::default(),
-            jobs: JobList::default(),
-            alerts: Vec::new(),
-            alert_engine: AlertEngine::new(init.ledger),
-            trends: DiskTrends::default(),
-            week: AnswerHistory::default(),
-            drift: Vec::new(),
-            alerts_due: false,
-            notices: VecDeque::new(),
-            notice: None,
-            next_ticket: 0,
-            dirty: true,
-            ticks: 0,
-        };
-        for warning in init.warnings {
-            app.show_notice(warning, true);
-        }
-        app.refresh_lists();
-        app.evaluate_alerts();
-        // The ledger is as it was loaded: there is nothing to save.
-        app.alert_engine.take_changes();
-        app
-    }
-
     /// Returns whether something visible changed since the last call.
     pub fn take_dirty(&mut self) -> bool {
         std::mem::take(&mut self.dirty)
@@ -379,35 +246,6 @@ impl App {
         self.dirty = true;
     }
 
-    /// Makes the rows of all panes again.
-    pub(super) fn refresh_lists(&mut self) {
-        for pane in Pane::ALL {
-            self.refresh_list(pane);
-        }
-    }
-
-    /// Evaluates the alerts. Returns which began and which ended.
-    pub(super) fn evaluate_alerts(&mut self) -> AlertChanges {
-        self.alerts_due = false;
-        let findings = monitor::evaluate_rules(AlertInputs {
-            fleet: &self.fleet,
-            limits: &self.thresholds,
-            trends: &self.trends,
-            drift: &self.drift,
-            backups: &monitor::backup_ages(&self.fleet),
-            now: self.now,
-        });
-        let news = self.alert_engine.take_findings(findings, self.now);
-        self.alerts = self.alert_engine.alerts(self.now);
-        news
-    }
-
-    pub(super) fn refresh_list(&mut self, pane: Pane) {
-        let filter = self.lists[pane.index()].filter.value().to_owned();
-        let (rows, total) = pane_rows(pane, &self.fleet, &self.opened, &filter);
-        self.lists[pane.index()].replace_rows(rows, total);
-    }
-
     /// The tabs of what is selected.
     pub(super) fn tabs(&self) -> &'static [Tab] {
         match self.pane {
@@ -440,5 +278,27 @@ impl App {
         } else {
             Tab::Overview
         }
+    }
+
+    /// Takes what was found out while the state was drawn: where things are, and how far they can
+    /// be scrolled.
+    pub fn take_layout(&mut self, layout: Layout) {
+        for pane in Pane::ALL {
+            self.lists[pane.index()].top = layout.lists[pane.index()].top;
+        }
+        self.detail_top = layout.detail_top;
+        if let (Some(log), Some(drawn)) = (&mut self.log, layout.log) {
+            log.view.take_layout(drawn);
+        }
+        if let (Some(access), Some(height)) = (&mut self.access, layout.access_height) {
+            access.view.height = height;
+        }
+        if let (Some(browser), Some(drawn)) = (&mut self.browser, layout.browser) {
+            browser.take_layout(drawn);
+        }
+        for (overlay, drawn) in self.overlays.iter_mut().zip(&layout.overlays) {
+            overlay.take_layout(*drawn);
+        }
+        self.layout = layout;
     }
 }

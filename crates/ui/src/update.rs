@@ -15,11 +15,12 @@ use super::follow::ViewOutcome;
 use super::keymap::Action;
 use super::log::LogView;
 use super::msg::{Effect, LogSource, Msg, Ticket};
-use super::overlays::{
-    JobsOverlay, MessageOverlay, Overlay, OverlayAnswer, QuitOverlay, insert_text,
-};
+use super::overlay::{Overlay, OverlayAnswer};
+use super::overlays::{JobsOverlay, MessageOverlay, QuitOverlay};
+use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
-use super::state::{App, ConfigComparison, Focus, FollowedAccessLog, FollowedLog, Pane, Tab};
+use super::state::{App, ConfigComparison, FollowedAccessLog, FollowedLog};
+use super::text_input::insert_text;
 use matou_base::text::SafeText;
 use matou_collect::AccessNews;
 use matou_config::NotifyMethod;

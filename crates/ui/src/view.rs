@@ -10,8 +10,9 @@ use super::jobs::JobView;
 use super::keymap::Action;
 use super::layout::Layout;
 use super::log::LogStyle;
+use super::pane::{Focus, Pane, Tab};
 use super::panes::{self, RowKind};
-use super::state::{App, Focus, Pane, Tab};
+use super::state::App;
 use super::theme::{Health, Theme};
 use matou_base::text::{
     clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,

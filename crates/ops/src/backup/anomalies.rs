@@ -181,7 +181,7 @@ pub(super) async fn keep_snapshot_counts(
 }
 
 fn counts_manager(work: &BackupContext) -> Option<Host> {
-    super::nightly::find_report_manager(&work.fleet)
+    super::context::find_report_manager(&work.fleet)
 }
 
 #[cfg(test)]

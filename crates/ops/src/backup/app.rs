@@ -40,7 +40,7 @@ const BACKUP_SCRIPT: &str = shell_script(include_str!("../../scripts/back_up_app
 
 /// The unit of an application's backup.
 pub(super) fn app_backup_unit(app: &str) -> String {
-    format!("{}{app}", super::APP_UNIT_PREFIX)
+    format!("{}{app}", super::unit_names::APP_UNIT_PREFIX)
 }
 
 /// Makes a snapshot of one application.
@@ -586,7 +586,7 @@ impl BackUpFleet {
         let config = &work.fleet.config;
         let (host, folder) = (&work.storage.host, matou_folder(config).join(FLEET));
         let manifest = folder.join(MANIFEST);
-        if super::has_local_files(&work.fleet) {
+        if super::fleet_files::has_local_files(&work.fleet) {
             let left = merge::plan_fleet_files_push(config, host, None).await;
             for other in left?.untouched {
                 cx.out.note(other.describe()).await;
@@ -614,7 +614,7 @@ impl BackUpFleet {
         host.run_ok(&command).await?;
         let source = BackupSource {
             app: String::new(),
-            unit: super::FLEET_UNIT.into(),
+            unit: super::unit_names::FLEET_UNIT.into(),
             tag: format!("fleet={}", config.fleet.name),
             paths: vec![folder, matou_folder(config).join("secrets")],
             exclude: Vec::new(),

@@ -11,6 +11,7 @@ use matou_backup::{
 };
 use matou_config::RepositoryConfig;
 use matou_docker::NodeHandle;
+use matou_host::Host;
 use matou_job::StepError;
 
 /// One run: its repositories and what it has done so far. Cheap to clone.
@@ -154,4 +155,13 @@ pub(super) fn backup_step_error(error: BackupError) -> StepError {
         BackupError::Host(e) => StepError::Host(e),
         other => StepError::failed(other.to_string()),
     }
+}
+
+/// The manager that reports are kept on: the first of config.toml, where the timer is.
+pub(super) fn find_report_manager(fleet: &FleetContext) -> Option<Host> {
+    let first = fleet
+        .nodes
+        .iter()
+        .find(|n| n.config.role == matou_model::Role::Manager);
+    first.map(|n| n.host.clone())
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::BackupContext;
-use super::repo::{self, CheckData, RepoWork, RepositoryStep};
-use super::{anomalies, backup_steps, files, storage_node_job};
+use super::app_jobs::{backup_steps, storage_node_job};
+use super::context::{BackupContext, find_report_manager};
+use super::repo::{self, RepositoryStep};
+use super::{anomalies, files};
 use crate::FleetContext;
 use crate::OpsError;
+use crate::repo_work::{CheckData, RepoWork};
 use matou_backup::{BackupReport, BackupResult, Restic, SnapshotCounts, read_backup_reports};
 use matou_host::Host;
 use matou_job::{ChangeKind, Check, Confirm, JobEvent, JobOutcome, Step, StepError};
@@ -86,15 +88,6 @@ pub async fn run_nightly_backup(
         report.result = BackupResult::Failed;
     }
     report
-}
-
-/// The manager that reports are kept on: the first of config.toml, where the timer is.
-pub(super) fn find_report_manager(fleet: &FleetContext) -> Option<Host> {
-    let first = fleet
-        .nodes
-        .iter()
-        .find(|n| n.config.role == matou_model::Role::Manager);
-    first.map(|n| n.host.clone())
 }
 
 async fn run_nightly_job(

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use super::context::BackupContext;
-use super::repo::{RepoWork, RepositoryStep};
-use super::{choose_repositories, find_configured_repository};
+use super::repo::RepositoryStep;
+use super::repositories::{choose_repositories, find_configured_repository};
 use crate::OpsError;
+use crate::repo_work::RepoWork;
 use matou_backup::{BackupError, Restic};
 use matou_config::{NodeConnection, ensure_runtime_dir};
 use matou_host::{Host, HostOptions};
-use matou_job::{Confirm, Job, Stage, StagePhase, StepError, Track};
+use matou_job::{Confirm, Job, Stage, StagePhase, Track};
 
 /// The job on one repository with the key in `file`.
 ///
@@ -96,36 +97,4 @@ fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), OpsErro
         ))),
         false => Ok(()),
     }
-}
-
-/// Checks by its id that both credentials lead to the same repository.
-///
-/// # Errors
-/// One of them can't be read, or they are two repositories.
-pub(super) async fn check_same_repository(fleets: &Restic, here: &Restic) -> Result<(), StepError> {
-    let (there, mine) = tokio::join!(read_repository_id(fleets), read_repository_id(here));
-    let failed = super::context::backup_step_error;
-    match there.map_err(failed)? == mine.map_err(failed)? {
-        true => Ok(()),
-        false => Err(StepError::failed(format!(
-            "{} is another repository than {}: correct RESTIC_REPOSITORY in the file",
-            here.shown_location(),
-            fleets.shown_location()
-        ))),
-    }
-}
-
-async fn read_repository_id(restic: &Restic) -> Result<String, BackupError> {
-    #[derive(serde::Deserialize)]
-    struct RawRepositoryConfig {
-        id: String,
-    }
-    let out = restic.run(&["cat", "config", "--no-lock"]).await?;
-    let config: RawRepositoryConfig = serde_json::from_slice(&out.stdout).map_err(|e| {
-        BackupError::Wrong(format!(
-            "the repository {} can't be understood: {e}",
-            restic.shown_location()
-        ))
-    })?;
-    Ok(config.id)
 }

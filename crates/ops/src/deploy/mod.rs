@@ -16,20 +16,17 @@ mod volume_definitions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::context::FleetContext;
+use super::job_on_node::build_job_on_node;
 use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
-use matou_job::Step;
+use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 
 pub(super) use preflight::resolve_host_name;
-
-/// How long pulling images and starting tasks may take.
-const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// For [`DeployOptions::images`]: all images stay as they are.
 pub(super) static NO_NEW_IMAGES: BTreeMap<String, String> = BTreeMap::new();
@@ -46,6 +43,19 @@ pub(super) struct DeployOptions<'a> {
     pub images: &'a BTreeMap<String, String>,
     /// A new place; `Some(None)` takes away the one it has.
     pub place: Option<Option<String>>,
+}
+
+/// Makes the job of a request that deploys, redeploys, updates or places an application.
+///
+/// # Errors
+/// No manager answers, and those of [`deploy_request_steps`].
+pub(super) async fn build_deploy_job(
+    request: &Request,
+    fleet: &FleetContext,
+) -> Result<Job, OpsError> {
+    let manager = fleet.nodes.find_manager().await?;
+    let steps = deploy_request_steps(request, manager, fleet).await?;
+    Ok(build_job_on_node(manager, request, Confirm::Ask, steps))
 }
 
 /// Returns the steps of a request that deploys, redeploys, updates or places an application.
@@ -239,7 +249,7 @@ pub(super) async fn deploy_steps(
     }));
     steps.push(Box::new(WaitForTasks {
         awaited: AwaitedServices::Stack(app.clone()),
-        patience: DEPLOY_TIMEOUT,
+        patience: stack::DEPLOY_TIMEOUT,
     }));
     if let Some(folder) = fleet.config.folder() {
         steps.push(Box::new(file::WriteAppFile {
@@ -290,7 +300,7 @@ async fn build_subset_steps(
     }));
     steps.push(Box::new(WaitForTasks {
         awaited: AwaitedServices::Stack(app),
-        patience: DEPLOY_TIMEOUT,
+        patience: stack::DEPLOY_TIMEOUT,
     }));
     Ok(steps)
 }

@@ -425,6 +425,38 @@ impl Step for EnsureSecrets {
     }
 }
 
+/// The newest version of each secret that is kept for an application.
+///
+/// # Errors
+/// One sentence, when the storage node can't be asked.
+pub async fn read_secret_versions(
+    fleet: &FleetContext,
+    app: &str,
+) -> Result<BTreeMap<String, u32>, OpsError> {
+    SecretStore::open(fleet, app)?.newest_versions().await
+}
+
+/// The value of a secret of an application.
+///
+/// # Errors
+/// One sentence: there is none of that name, or the storage node can't be asked.
+pub async fn read_secret(
+    fleet: &FleetContext,
+    app: &str,
+    name: &str,
+) -> Result<secrecy::SecretString, OpsError> {
+    let store = SecretStore::open(fleet, app)?;
+    let versions = store.newest_versions().await?;
+    let version = versions.get(name).ok_or_else(|| {
+        let names: Vec<&str> = versions.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => format!("no secret of {app} is kept"),
+            some => format!("{app} has no secret {name:?}: it has {}", some.join(", ")),
+        }
+    })?;
+    store.read_value(name, *version).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

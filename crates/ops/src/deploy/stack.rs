@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::DEPLOY_TIMEOUT;
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode};
 use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
+
+/// How long pulling images and starting tasks may take.
+pub(super) const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 
 pub(super) struct DeployStack {
     pub app: String,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::EraseContext;
+use super::context::EraseContext;
 use matou_backup::{FLEET, matou_folder};
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::EraseContext;
+use super::context::EraseContext;
 use matou_edge::AcmeFile;
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{EraseContext, EraseLeftover};
+use super::context::{EraseContext, EraseLeftover};
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 

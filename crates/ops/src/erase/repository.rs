@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::EraseContext;
+use super::context::EraseContext;
 use super::inventory::{is_app_snapshot, is_fleet_files_snapshot};
 use crate::OpsError;
 use crate::backup::{record_snapshot_counts, run_restic_exclusively, run_unit};

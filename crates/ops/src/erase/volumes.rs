@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::EraseContext;
+use super::context::EraseContext;
 use super::inventory::InventoryVolume;
 use matou_backup::matou_folder;
 use matou_docker::NodeHandle;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::archive::{ArchivePiece, read_small_archive};
+use super::dump::ExportDump;
 use super::readme::{LOAD_SCRIPT, ReadmeFacts, render_export_readme};
-use super::{ExportDump, ExportSource, READ_PLAIN_FILE};
+use super::source::{ExportSource, READ_PLAIN_FILE};
 use crate::FleetContext;
 use crate::OpsError;
 use crate::deploy::secrets::SecretStore;

@@ -3,7 +3,9 @@
 
 mod archive;
 mod content;
+mod dump;
 mod readme;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,80 +19,20 @@ use super::{FleetContext, Request, backup};
 use crate::OpsError;
 use matou_backup::{AppStorage, ManifestDump};
 use matou_base::text::{format_plural, human_bytes};
-use matou_host::{Command, HostError, OutputStream, shell_script};
+use matou_host::{HostError, OutputStream};
 use matou_job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError};
-use matou_stack::{Dump, DumpEngine};
+use matou_stack::Dump;
 
 use archive::{ArchiveChunk, ArchivePiece};
 use content::ExportContent;
+use dump::ExportDump;
+use source::ExportSource;
 
 /// How long all of it may take, over a slow line.
 const PATIENCE: Duration = Duration::from_secs(48 * 3600);
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(400);
-
-/// A dump, as it lies in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ExportDump {
-    spec: Dump,
-    /// Path in the archive.
-    archive_path: String,
-    /// On the storage node, or in the snapshot.
-    source_path: PathBuf,
-    size: u64,
-}
-
-impl ExportDump {
-    fn new(spec: &Dump, made: &ManifestDump, nth: usize) -> Self {
-        let end = match spec.command.is_some() {
-            true => "dump",
-            false => match spec.engine {
-                Some(DumpEngine::Mongodb) => "archive",
-                Some(DumpEngine::Sqlite) => "sqlite",
-                _ => "sql",
-            },
-        };
-        Self {
-            spec: spec.clone(),
-            archive_path: format!("dumps/{nth}-{}.{end}", spec.service),
-            source_path: made.path.clone(),
-            size: made.size,
-        }
-    }
-
-    /// Returns the database engine whose server loads the dump; `None` where no server does.
-    fn server_engine(&self) -> Option<DumpEngine> {
-        let engine = self.spec.engine.filter(|_| self.spec.command.is_none());
-        engine.filter(|e| *e != DumpEngine::Sqlite)
-    }
-
-    /// Whether `load.sh` loads the dump.
-    fn is_loaded_by_script(&self) -> bool {
-        self.server_engine().is_some() || self.spec.restore.is_some()
-    }
-
-    fn describe_dump(&self) -> String {
-        let what = match &self.spec.database {
-            Some(database) => format!("the database {database} of `{}`", self.spec.service),
-            None => format!("the data of `{}`", self.spec.service),
-        };
-        match self.spec.engine.filter(|_| self.spec.command.is_none()) {
-            Some(DumpEngine::Postgresql) => format!("{what}, plain SQL for PostgreSQL's `psql`"),
-            Some(DumpEngine::Mariadb | DumpEngine::Mysql) => {
-                format!("{what}, plain SQL for `mariadb` or `mysql`")
-            }
-            Some(DumpEngine::Mongodb) => format!("{what}, for `mongorestore --archive`"),
-            Some(DumpEngine::Sqlite) => {
-                format!("{what}; it lies in its volume already, in the place of the live file")
-            }
-            None => match &self.spec.restore {
-                Some(_) => format!("{what}; `load.sh` knows the line that loads it"),
-                None => format!("{what}, by a line of the stack's own"),
-            },
-        }
-    }
-}
 
 /// Makes the job of [`Request::Export`].
 ///
@@ -126,8 +68,7 @@ pub(super) async fn build_export_job(
         made: Mutex::default(),
         content,
     });
-    let storage = fleet.nodes.get(&fleet.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
+    let storage = fleet.find_storage_node()?;
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if work.content.makes_dumps() {
         steps.push(Box::new(MakeExportDumps(work.clone())));
@@ -213,9 +154,6 @@ impl Step for MakeExportDumps {
 struct WriteExportArchive(Arc<ExportContext>);
 
 type PieceSender = mpsc::Sender<Option<ArchivePiece>>;
-
-/// Prints a file of a volume: a regular one, reached through no link.
-const READ_PLAIN_FILE: &str = shell_script(include_str!("../../scripts/print_plain_file.sh"));
 
 /// Prints a folder as a tar archive. Files that change meanwhile are reported, and no failure.
 const READ_TREE: &str = r#"cd -P -- "$1" || exit 2
@@ -378,14 +316,6 @@ impl WriteExportArchive {
         }
         pieces.send(None).await.map_err(gone)
     }
-}
-
-/// Where bytes come from.
-enum ExportSource {
-    /// A command on the storage node.
-    Node(Command),
-    /// Arguments of restic.
-    Snapshot(Vec<String>),
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ExportDump;
+use super::dump::ExportDump;
 use matou_stack::PlainComposeFile;
 
 /// Loads the dumps on the other host. Nothing of an application is pasted into it: names and shell

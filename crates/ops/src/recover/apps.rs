@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
 use super::findings::{RecoveryFindings, StuckAt};
-use super::run_request_in_step;
+use super::job_in_step::run_job_in_step;
 use crate::OpsError;
-use crate::{FleetContext, Request, build_job};
+use crate::deploy::build_deploy_job;
+use crate::{FleetContext, Request};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::AppName;
 
@@ -31,7 +32,8 @@ impl RedeployApps {
     /// Deploys one application from its file.
     async fn deploy_app(&self, app: &AppName, cx: &StepContext) -> Result<(), OpsError> {
         let request = Request::redeploy(app.clone());
-        run_request_in_step(&request, app, &self.fleet, cx, &self.findings).await
+        let job = build_deploy_job(&request, &self.fleet).await?;
+        run_job_in_step(job, app, &self.fleet, cx, &self.findings).await
     }
 
     /// Deploys one application unless its data is missing, and notes how that went.
@@ -74,7 +76,7 @@ impl Step for RedeployApps {
         }
         let planned = stream::iter(self.apps.clone()).map(|app| async move {
             let runs = Change::same(format!("{app} runs as its file says"));
-            let job = match build_job(&Request::redeploy(app.clone()), &self.fleet).await {
+            let job = match build_deploy_job(&Request::redeploy(app.clone()), &self.fleet).await {
                 Ok(job) => job,
                 Err(e) => {
                     return Change::add(format!("application {app}")).with_warning(e.to_string());

@@ -8,9 +8,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::findings::{RecoveryFindings, StuckAt};
-use super::run_request_in_step;
+use super::job_in_step::run_job_in_step;
 use crate::OpsError;
-use crate::restore::{SwapLog, has_to_deploy};
+use crate::restore::{SwapLog, build_restore_job, has_to_deploy};
 use crate::{FleetContext, Request, RestoreDestination, RestoreScope};
 use matou_backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
 use matou_backup::{BackupError, FleetId, Restic, ResticSnapshot, SnapshotView, matou_folder};
@@ -174,7 +174,8 @@ impl RecoverAppData {
             what: RestoreScope::App,
             to: RestoreDestination::Place,
         };
-        run_request_in_step(&request, app, &self.fleet, cx, &self.findings).await
+        let job = build_restore_job(&request, &self.fleet).await?;
+        run_job_in_step(job, app, &self.fleet, cx, &self.findings).await
     }
 }
 

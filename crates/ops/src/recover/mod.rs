@@ -5,21 +5,21 @@ mod apps;
 mod data;
 mod findings;
 mod isolation;
+mod job_in_step;
 mod nodes;
 mod summary;
 
+pub(super) use job_in_step::run_job_in_step;
 pub(super) use summary::CheckAppsBack;
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
-use super::{FleetContext, Request, build_job};
+use super::FleetContext;
 use crate::OpsError;
 use matou_backup::FleetId;
 use matou_config::NodeConfig;
 use matou_docker::NodeHandle;
-use matou_job::{Confirm, Job, JobEvent, JobOutcome, Stage, StagePhase, Step, StepContext, Track};
+use matou_job::{Confirm, Job, Stage, StagePhase, Step, Track};
 use matou_model::Role;
 use matou_provision as provision;
 use matou_stack::{AppFile, AppName, RenderTarget, RenderedStack};
@@ -174,55 +174,6 @@ pub async fn build_recovery_job(
         tracks: vec![Track::on_node(&manager, vec![Box::new(back)])],
     });
     Ok(job)
-}
-
-/// Carries out a request about one application inside a step. Its output goes to the step's job,
-/// with the application's name before it.
-async fn run_request_in_step(
-    request: &Request,
-    app: &str,
-    fleet: &FleetContext,
-    step: &StepContext,
-    findings: &RecoveryFindings,
-) -> Result<(), OpsError> {
-    let job = build_job(request, fleet).await?;
-    run_job_in_step(job, app, fleet, step, findings).await
-}
-
-/// Runs a job about one application inside a step of another job, which holds the locks of all
-/// nodes.
-pub(super) async fn run_job_in_step(
-    mut job: Job,
-    app: &str,
-    fleet: &FleetContext,
-    step: &StepContext,
-    findings: &RecoveryFindings,
-) -> Result<(), OpsError> {
-    job = job.into_part();
-    let (events, mut arriving) = mpsc::channel(64);
-    let running = fleet.runner.run(&job, None, events, step.cancel.clone());
-    let listening = async {
-        while let Some(event) = arriving.recv().await {
-            match event {
-                JobEvent::Line { stream, text, .. } => {
-                    step.out.send_line(stream, format!("{app}: {text}")).await;
-                }
-                JobEvent::Answered { domain, text, .. } => {
-                    findings.update_app(app, |a| a.answers.push(text.to_string()));
-                    step.out
-                        .send_answer(&domain, &format!("{app}: {text}"))
-                        .await;
-                }
-                _ => {}
-            }
-        }
-    };
-    let (outcome, ()) = tokio::join!(running, listening);
-    match outcome.map_err(OpsError::failed)? {
-        JobOutcome::Done { .. } => Ok(()),
-        JobOutcome::Failed { reason } => Err(OpsError::failed(reason)),
-        JobOutcome::Cancelled => Err("cancelled".into()),
-    }
 }
 
 fn find_node_handle(

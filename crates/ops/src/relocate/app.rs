@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{MoveFleets, build_job};
+use super::fleets::MoveFleets;
 use crate::OpsError;
 use crate::recover::{RecoveryFindings, run_job_in_step};
 use crate::restore::services;
 use crate::restore::{IncomingApp, RestoreSource, SwapLog};
-use crate::{FleetContext, Request};
+use crate::{FleetContext, remove};
 use matou_backup as backup;
 use matou_backup::{AppStorage, Restic, RestorePhase, RestoreState};
 use matou_job::{Job, StepContext, StepError};
@@ -237,7 +237,7 @@ impl AppMove {
             ..state.clone()
         };
         self.swap_log.write_state(state).await?;
-        let job = build_job(&Request::remove(self.app.clone()), old).await;
+        let job = remove::build_removal_job(&self.app, &[], old).await;
         self.run_job(job?, old, cx).await?;
         let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
         if let Some(folder) = from.filter(|f| to.as_ref() != Some(f)) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::MoveFleets;
 use super::app::{AppLocation, AppMove};
+use super::fleets::MoveFleets;
 use crate::recover::StuckAt;
 use matou_job::{Change, ChangeKind, Check, Step, StepContext, StepError};
 

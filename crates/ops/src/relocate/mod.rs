@@ -5,32 +5,22 @@
 mod app;
 mod copy_pass;
 mod cutover;
+mod fleets;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use super::FleetContext;
 use super::recover::{CheckAppsBack, RecoveryFindings};
-use super::{FleetContext, build_job};
 use crate::OpsError;
 use matou_base::text::InvalidInput;
-use matou_config::{Config, RepositoryConfig};
-use matou_docker::NodeHandle;
+use matou_config::Config;
 use matou_job::{Confirm, Job, LockRequest, Stage, StagePhase, Track};
 use matou_provision as provision;
 use matou_stack::{AppFile, AppName, RenderTarget, RenderedStack};
 
 use app::AppMove;
-
-/// The two fleets of a move, and the repository between them.
-#[derive(Clone)]
-struct MoveFleets {
-    old: FleetContext,
-    new: FleetContext,
-    old_storage: NodeHandle,
-    new_storage: NodeHandle,
-    repository: RepositoryConfig,
-    findings: RecoveryFindings,
-}
+use fleets::MoveFleets;
 
 /// Makes the job that moves applications to the fleet of another config.toml. When none is named,
 /// it moves all, and provisions the servers of that fleet first.
@@ -86,7 +76,7 @@ pub async fn build_move_job(
         )?,
         _ => Job::new("", confirm.clone(), Vec::new()),
     };
-    job.title = move_title(apps, to);
+    job.title = crate::request::move_title(apps, to);
     job.confirm = confirm;
     // On both sides: neither may be deployed, removed or restored meanwhile.
     let apps = || moving.iter().map(|m| m.app.clone());
@@ -154,15 +144,6 @@ fn move_stages(
         vec![Track::on_node(&fleets.new_storage, vec![Box::new(back)])],
     );
     stages
-}
-
-/// Returns the title of the job, as the list of jobs shows it.
-pub(super) fn move_title(apps: &[AppName], to: &Path) -> String {
-    let what = match apps {
-        [] => "the fleet".to_owned(),
-        some => some.join(", "),
-    };
-    format!("move {what} to the servers of {}", to.display())
 }
 
 fn pair_fleets(

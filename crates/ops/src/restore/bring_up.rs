@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::environment::ServerEnvironment;
-use super::services::{self, AppAnswer};
+use super::services::{self, AppAnswer, ServiceHandling};
 use super::state_machine::{BringUp, RestoreEnvironment, ServiceReplicas};
-use super::volume_swap::{ServiceHandling, VolumeSwap};
+use super::volume_swap::VolumeSwap;
 use crate::deploy;
 use matou_backup::RestoreState;
 use matou_docker::NodeHandle;

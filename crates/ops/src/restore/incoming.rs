@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::begin::OpenSwapLog;
+use super::exchange::run_or_take_back;
 use super::plan::{find_app_file, plan_absent_app_swap, plan_staging};
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
@@ -91,7 +92,7 @@ impl IncomingApp {
     /// Why it could not be, or does not answer.
     pub(crate) async fn put_in_use(&self, cx: &StepContext) -> Result<(), StepError> {
         self.remove_staged_content().await?;
-        self.work.run_or_take_back(cx).await
+        run_or_take_back(&self.work, cx).await
     }
 
     fn content_path(&self) -> PathBuf {

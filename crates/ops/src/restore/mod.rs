@@ -8,7 +8,7 @@
 //!
 //! The path of a restore into place, a file a phase: `source` (which snapshot, and what it holds),
 //! `parts` and `plan` (what goes where), `begin` (the swap log is opened), `staging` (restic writes
-//! beside), `volume_swap` (services stop, folders change places), `bring_up` and `database` (services
+//! beside), `exchange` (services stop, the folders of `volume_swap` change places), `bring_up` and `database` (services
 //! start, dumps are loaded), `undo` (what was set aside comes back, or is let go). `state_machine`
 //! holds the order of these, and what an interruption anywhere leads to; `explored` tries them all.
 
@@ -16,6 +16,7 @@ mod begin;
 mod bring_up;
 mod database;
 mod environment;
+mod exchange;
 #[cfg(test)]
 mod explored;
 mod folder_users;
@@ -35,15 +36,12 @@ mod swap_log;
 mod undo;
 mod volume_swap;
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 
 use super::{FleetContext, Request, RestoreScope};
 use crate::OpsError;
 use matou_backup as backup;
 use matou_config::StorageDriver;
-use matou_docker::NodeHandle;
 use matou_job::{Change, Confirm, Job, Report, Stage as JobStage, Step, StepContext, StepError};
 
 use matou_stack::AppName;
@@ -51,20 +49,14 @@ use matou_stack::AppName;
 use plan::{query_docker_root, query_swarm_for_restore, restore_in_place_steps, restore_steps};
 
 pub(crate) use database::{database_data_folder, portable_load_scripts};
+pub(crate) use exchange::TAKE_BACK_LIMIT;
 pub(crate) use incoming::IncomingApp;
 pub(crate) use parts::{find_holding_volume, parse_stack_mounts as mounted};
 pub(crate) use settled::{CheckRestoresSettled, check_restore_settled};
 pub(crate) use source::RestoreSource;
+use source::list_apps_with_snapshots;
 pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
-pub(crate) use volume_swap::TAKE_BACK_LIMIT;
-
-/// Names of the applications that have snapshots of this fleet, made when the clock was right.
-async fn list_apps_with_snapshots(fleet: &FleetContext) -> Result<BTreeSet<AppName>, OpsError> {
-    let all = matou_collect::read_snapshots(&fleet.config, &fleet.nodes).await?;
-    let sound = all.into_iter().filter(|s| s.can_be_newest());
-    Ok(sound.filter_map(|s| AppName::new(s.app?).ok()).collect())
-}
 
 /// Applications that have no snapshot: told, and left as they are.
 struct AppsWithoutSnapshot(Vec<AppName>);
@@ -113,7 +105,7 @@ pub(super) async fn build_restore_job(
     request: &Request,
     cx: &FleetContext,
 ) -> Result<Job, OpsError> {
-    let storage = find_storage_node(cx)?;
+    let storage = cx.find_storage_node()?;
     let data = backup::matou_folder(&cx.config);
     let (confirm, steps) = match request {
         Request::Restore {
@@ -161,18 +153,8 @@ pub(super) async fn build_restore_job(
         Request::Verify { apps } => (Confirm::None, proof::proof_steps(cx, apps).await?),
         _ => return Err("this is no request about restores".into()),
     };
-    let stage = JobStage::on_node(request.title(), &storage, steps);
+    let stage = JobStage::on_node(request.title(), storage, steps);
     let mut job = Job::new(request.title(), confirm, vec![stage]);
     job.lock = true;
     Ok(job)
-}
-
-fn find_storage_node(fleet: &FleetContext) -> Result<NodeHandle, OpsError> {
-    let name = &fleet.config.storage.node;
-    let node = fleet.nodes.get(name).cloned();
-    node.ok_or_else(|| {
-        OpsError::failed(format_args!(
-            "[storage] node = {name:?} is not among the nodes of config.toml"
-        ))
-    })
 }

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::begin::OpenSwapLog;
+use super::exchange::SwapVolumes;
 use super::parts::{self, PartKind, RestorePart};
+use super::services::ServiceHandling;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
 use super::swap_log::{self, SwapLog};
-use super::volume_swap::{self, ServiceHandling, SwapVolumes, VolumeSwap};
-use super::{find_storage_node, into_folder, services, state_machine};
+use super::volume_swap::VolumeSwap;
+use super::{into_folder, services, staging, state_machine};
 use crate::{FleetContext, OpsError, RestoreDestination, RestoreScope};
 use matou_backup as backup;
 use matou_backup::AppStorage;
@@ -110,12 +112,12 @@ async fn restore_into_folder_steps(
     // The folder may lie in a volume, where containers can make links.
     let mut confined = backup::confined_data_folder(&fleet.config);
     if fleet.config.storage.driver == StorageDriver::Local {
-        confined = confined.with_folders([query_docker_root(&find_storage_node(fleet)?.host)
+        confined = confined.with_folders([query_docker_root(&fleet.find_storage_node()?.host)
             .await?
             .join("volumes")]);
     }
     let stage = StageSnapshot {
-        unit: format!("{}-folder", volume_swap::restore_unit_name(&source.app)),
+        unit: format!("{}-folder", staging::restore_unit_name(&source.app)),
         confined,
         folder: PathBuf::from(folder),
         paths,
@@ -137,7 +139,7 @@ pub(super) async fn restore_in_place_steps(
     let running = query_swarm_for_restore(fleet).await?;
     let runs = !services::list_app_services(&running, &source.app).is_empty();
     let journal = SwapLog::new(
-        &find_storage_node(fleet)?.host,
+        &fleet.find_storage_node()?.host,
         &backup::matou_folder(&fleet.config),
         &source.app,
     );
@@ -234,7 +236,7 @@ pub(super) async fn plan_absent_app_swap(
             Some(folder) => folder.clone(),
             None => {
                 if root.is_none() {
-                    root = Some(query_docker_root(&find_storage_node(fleet)?.host).await?);
+                    root = Some(query_docker_root(&fleet.find_storage_node()?.host).await?);
                 }
                 create.push(name.clone());
                 let root = root.clone().unwrap_or_default();
@@ -279,7 +281,7 @@ async fn restore_path_steps(
     let (parts, ..) = plan_parts_in_place(fleet, &source).await?;
     let part = parts
         .into_iter()
-        .find(|p| volume_swap::is_within(Path::new(path), Path::new(&p.from)));
+        .find(|p| Path::new(path).starts_with(&p.from));
     let part =
         part.ok_or_else(|| format!("{path} is in no volume of {app}: restore it into a folder"))?;
     let whole = path.trim_end_matches('/') == part.from;
@@ -348,7 +350,7 @@ pub(super) fn render_app_mounts(
 
 /// Returns a swap without parts.
 fn empty_swap(cx: &FleetContext, app: &str, source: RestoreSource) -> Result<VolumeSwap, OpsError> {
-    let host = find_storage_node(cx)?.host;
+    let host = cx.find_storage_node()?.host.clone();
     let data = backup::matou_folder(&cx.config);
     Ok(VolumeSwap {
         fleet: cx.clone(),
@@ -423,7 +425,7 @@ pub(super) async fn plan_staging(
     let stage = StageSnapshot {
         source: work.source.clone(),
         confined: work.confined_folders(),
-        unit: volume_swap::restore_unit_name(&work.app),
+        unit: staging::restore_unit_name(&work.app),
         folder: work.staging_folder(),
         paths,
         size,

@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
 use super::plan::query_swarm_for_restore;
+use super::services;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
-use super::{find_storage_node, services};
 use crate::FleetContext;
 use crate::OpsError;
 use crate::deploy::{self, DeployOptions};
@@ -56,7 +56,7 @@ pub(super) async fn proof_steps(
     apps: &[AppName],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let named = match apps {
-        [] => super::list_apps_with_snapshots(cx)
+        [] => super::source::list_apps_with_snapshots(cx)
             .await?
             .into_iter()
             .collect(),
@@ -344,7 +344,7 @@ impl ProveApp {
 }
 
 fn restore_storage_host(fleet: &FleetContext) -> Result<matou_host::Host, StepError> {
-    Ok(find_storage_node(fleet)?.host)
+    Ok(fleet.find_storage_node()?.host.clone())
 }
 
 #[async_trait]

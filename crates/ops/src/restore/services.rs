@@ -8,6 +8,18 @@ use crate::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, deploy};
 use matou_job::{Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm, TaskState};
+use matou_stack::AppFile;
+
+/// What happens to the application's services during a swap.
+#[derive(Clone)]
+pub(crate) enum ServiceHandling {
+    /// They go on running: a single file is swapped under them.
+    KeepRunning,
+    /// They are stopped, and started again.
+    Stop,
+    /// There are none yet: the application is deployed from this file.
+    Deploy(AppFile),
+}
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -1,6 +1,6 @@
 //! A snapshot of an application and what it says of itself: volumes, dumps, the application's file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use matou_backup::listing::{self, FileTotals};
 use matou_backup::{
     BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView, contradicts_manifest,
 };
-use matou_stack::AppFile;
+use matou_stack::{AppFile, AppName};
 
 /// How many snapshots are tried when the newest contradict their own manifest.
 const MAX_CANDIDATES: usize = 5;
@@ -334,4 +334,13 @@ fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<Stri
 async fn open_restore_repository(fleet: &FleetContext) -> Result<Restic, OpsError> {
     let restic = matou_collect::primary_repository(&fleet.config, &fleet.nodes).await;
     restic.map_err(OpsError::from)
+}
+
+/// Names of the applications that have snapshots of this fleet, made when the clock was right.
+pub(super) async fn list_apps_with_snapshots(
+    fleet: &FleetContext,
+) -> Result<BTreeSet<AppName>, OpsError> {
+    let all = matou_collect::read_snapshots(&fleet.config, &fleet.nodes).await?;
+    let sound = all.into_iter().filter(|s| s.can_be_newest());
+    Ok(sound.filter_map(|s| AppName::new(s.app?).ok()).collect())
 }

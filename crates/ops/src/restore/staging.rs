@@ -19,6 +19,11 @@ use matou_base::text::human_bytes;
 use matou_host::{Command, ConfinedFolders, OutputStream, shell_script};
 use matou_job::{Change, Check, LastLines, Step, StepContext, StepError};
 
+/// The name of the unit that writes an application's snapshot.
+pub(super) fn restore_unit_name(app: &str) -> String {
+    format!("matou-restore-{app}")
+}
+
 /// How long the largest restore may take.
 const STAGING_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 

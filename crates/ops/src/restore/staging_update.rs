@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::staging::{COUNT_SCRIPT, StageSnapshot};
-use super::volume_swap::is_within;
 use matou_backup::listing::{self, escape_include_pattern};
 use matou_host::quote_args;
 use matou_job::{StepContext, StepError};
@@ -34,7 +33,7 @@ impl StagingUpdate {
         for (how, path) in differing {
             let folder = path.ends_with('/');
             let path = path.trim_end_matches('/').to_owned();
-            let inside = |folder: &String| is_within(Path::new(&path), Path::new(folder));
+            let inside = |folder: &String| Path::new(&path).starts_with(folder);
             // The content of a folder that is fetched or removed goes with the folder.
             let known = Path::new(&path)
                 .ancestors()

@@ -1,50 +1,27 @@
-//! The main part of a restore: stops the services, swaps the folders by renames, loads the
-//! databases, starts the services, checks that the application answers. On a failure everything is
-//! taken back: first the folders, then the replicas.
+//! What a restore into place swaps: the folders, what is made beside them first, and the dumps that
+//! are loaded after.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
-use super::bring_up::ServerBringUp;
 use super::database::DumpLocation;
 use super::environment::ServerEnvironment;
 use super::folder_users::{self, FolderUsers, SwappedFolders};
 use super::parts::{PartKind, RestorePart};
-use super::services;
+use super::services::{self, ServiceHandling};
 use super::source::RestoreSource;
-use super::state_machine::{self, FailedRestore};
 use super::swap_log::SwapLog;
 use crate::FleetContext;
 use crate::deploy::{self, DeployOptions};
 use matou_backup::{FolderSwap, RestorePhase, RestoreState};
 use matou_docker::Nodes;
 use matou_host::{Command, ConfinedFolders, shell_script};
-use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_job::{Change, Check, StepContext, StepError};
 use matou_stack::{AppFile, Dump};
-
-/// How long everything may take, loading a large dump above all.
-const SWAP_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
-
-/// How long taking back may take after the job was cancelled.
-pub(crate) const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Replaces whatever lies at `$2` by the dump `$1`, which gets owner and mode of the file there.
 /// Removes SQLite's files beside it.
 const REPLACE_FILE: &str = shell_script(include_str!("../../scripts/replace_database_file.sh"));
-
-/// What happens to the application's services during a swap.
-#[derive(Clone)]
-pub(crate) enum ServiceHandling {
-    /// They go on running: a single file is swapped under them.
-    KeepRunning,
-    /// They are stopped, and started again.
-    Stop,
-    /// There are none yet: the application is deployed from this file.
-    Deploy(AppFile),
-}
 
 /// One restore into place: what is swapped, and what happens to the services.
 #[derive(Clone)]
@@ -164,7 +141,7 @@ impl VolumeSwap {
         }
     }
 
-    async fn plan_lines(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
+    pub(super) async fn plan_lines(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
         let mut lines = self.plan_folder_lines().await?;
         lines.extend(self.notes.iter().map(Change::same));
         let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
@@ -279,49 +256,6 @@ impl VolumeSwap {
             });
         }
         Ok(lines)
-    }
-
-    /// Does everything, and takes it back if it fails.
-    pub(super) async fn run_or_take_back(&self, cx: &StepContext) -> Result<(), StepError> {
-        let rising = ServerBringUp::open(self, cx).await?;
-        let mut state = self.initial_state(RestorePhase::Restoring);
-        // Taking back is not cancelled with the job.
-        let mut calm = rising.site.clone();
-        calm.manager.cancel = tokio_util::sync::CancellationToken::new();
-        let written = || self.swap_log.read_state();
-        let done = state_machine::attempt_restore(&rising, &calm, &mut state, written).await;
-        let app = &self.app;
-        let Err(FailedRestore { why, kept, in_use }) = done else {
-            if state.phase == RestorePhase::Restored {
-                cx.out
-                    .note(format!(
-                        "what was there before is kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go"
-                    ))
-                    .await;
-            }
-            return Ok(());
-        };
-        if in_use {
-            return Err(StepError::failed(format!(
-                "{app} runs on the restored data, but that it is done could not be written down ({why}). When that is mended, `matou restore forget {app}` ends it, and lets go what was there before; `matou restore undo {app}` takes it back"
-            )));
-        }
-        if matches!(kept, Ok(true)) {
-            cx.out
-                .note(format!(
-                    "services ran on what was restored, so it is kept, with what they wrote: `matou restore forget {app}` lets it go"
-                ))
-                .await;
-        }
-        match kept {
-            Ok(_) if matches!(why, StepError::Cancelled) => Err(why),
-            Ok(_) => Err(StepError::failed(format!(
-                "{why}; it was taken back: {app} is as it was"
-            ))),
-            Err(worse) => Err(StepError::failed(format!(
-                "{why}; and it could not be taken back: {worse}. When that is mended, `matou restore undo {app}` does it"
-            ))),
-        }
     }
 
     /// Services of the application that are database servers whose dump is loaded.
@@ -459,54 +393,4 @@ struct LiveFolder {
     linked: bool,
     there: bool,
     full: bool,
-}
-
-/// The step that swaps the volumes of an application.
-pub(crate) struct SwapVolumes(pub Arc<VolumeSwap>);
-
-#[async_trait]
-impl Step for SwapVolumes {
-    fn name(&self) -> String {
-        "exchange".into()
-    }
-
-    fn timeout(&self) -> Duration {
-        SWAP_TIMEOUT
-    }
-
-    fn clean_up_limit(&self) -> Duration {
-        TAKE_BACK_LIMIT
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        Ok(Check::Change(self.0.plan_lines(cx).await?))
-    }
-
-    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let (work, cx) = (self.0.clone(), cx.clone());
-        // Goes on when the job's future is dropped.
-        let running = tokio::spawn(async move { work.run_or_take_back(&cx).await });
-        running
-            .await
-            .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?
-    }
-
-    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
-        match self.0.swap_log.read_state().await? {
-            Some(state) if state.is_interrupted() => {
-                Err(StepError::failed("the restore did not come to its end"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The name of the unit that writes an application's snapshot.
-pub(super) fn restore_unit_name(app: &str) -> String {
-    format!("matou-restore-{app}")
-}
-
-/// Whether a path lies in a folder.
-pub(super) fn is_within(path: &Path, folder: &Path) -> bool {
-    path.starts_with(folder)
 }

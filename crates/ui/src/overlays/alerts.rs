@@ -7,10 +7,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::{draw_choices, draw_window, move_by_key};
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;

@@ -5,9 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::plan::reply_with_plan;
+use super::{draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
+use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width, format_age};
 use matou_model::{Ban, NodeBans};
@@ -86,7 +88,7 @@ impl Overlay for BansOverlay {
                     },
                     _ => return OverlayReply::stay(),
                 };
-                return OverlayReply::plan(app, request);
+                return reply_with_plan(app, request);
             }
             _ => {
                 move_by_key(key, &mut self.at, len, PAGE);

@@ -5,8 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::{FormOverlay, draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 

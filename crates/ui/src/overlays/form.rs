@@ -9,8 +9,9 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Overlay, OverlayReply, PlanOverlay, draw_window, input_spans};
+use super::{PlanOverlay, draw_window, input_spans};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_ops::{Request, RestoreDestination, RestoreScope};
@@ -401,7 +402,7 @@ impl Overlay for FormOverlay {
     }
 
     fn paste(&mut self, _: &App, text: &str) {
-        super::insert_text(&mut self.fields[self.at].input, text);
+        crate::text_input::insert_text(&mut self.fields[self.at].input, text);
     }
 
     fn leads_to_plan(&self) -> bool {

@@ -5,9 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, draw_scrolled, draw_window, move_by_key};
+use super::{draw_scrolled, draw_window, move_by_key};
 use crate::keymap::{ActionGroup, KEY_TABLE};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_base::text::fit_to_width;
 

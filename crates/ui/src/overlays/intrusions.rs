@@ -5,12 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{
-    BansOverlay, Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_scrolled, draw_window,
-    move_by_key,
-};
+use super::plan::reply_with_plan;
+use super::{BansOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
+use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
@@ -112,7 +111,7 @@ impl Overlay for IntrusionsOverlay {
                     address: group.source.to_string(),
                     node: None,
                 };
-                return OverlayReply::plan(app, request);
+                return reply_with_plan(app, request);
             }
             _ => {
                 move_by_key(key, &mut self.at, len, PAGE);

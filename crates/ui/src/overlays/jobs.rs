@@ -5,11 +5,13 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, draw_choices, draw_scrolled, draw_window, move_by_key};
+use super::plan::reply_with_plan;
+use super::{draw_choices, draw_scrolled, draw_window, move_by_key};
 use crate::follow::{Following, NumberedLines};
 use crate::jobs::{JobView, StepState};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
@@ -207,7 +209,7 @@ impl Overlay for JobsOverlay {
                     .filter(|j| j.outcome.is_some())
                     .map(|j| j.request.clone())
                 {
-                    return OverlayReply::plan(app, request);
+                    return reply_with_plan(app, request);
                 }
             }
             _ if self.output.is_some() => {

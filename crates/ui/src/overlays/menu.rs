@@ -5,8 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::plan::reply_with_plan;
+use super::{draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_model::{Availability, Role};
 use matou_ops::Request;
@@ -74,7 +76,7 @@ impl Overlay for NodeMenuOverlay {
             move_by_key(key, &mut self.at, NODE_MENU_CHOICES.len(), 4);
             return OverlayReply::stay();
         };
-        OverlayReply::plan(app, request(self.node.clone()))
+        reply_with_plan(app, request(self.node.clone()))
     }
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {

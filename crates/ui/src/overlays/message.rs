@@ -5,8 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Overlay, OverlayReply, draw_scrolled, draw_window, move_by_key};
+use super::{draw_scrolled, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::clean_line;

@@ -22,14 +22,8 @@ use ratatui::layout::{Margin, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
-use super::keymap::Action;
 use super::layout::ScrollLayout;
-use super::msg::{Effect, Ticket};
 use super::state::App;
-use matou_base::text::SafeText;
-use matou_job::Plan;
-use matou_model::{LogRecord, NodeBans, NodeIntrusions};
-use matou_ops::{Request, ServiceVersions};
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -46,109 +40,6 @@ pub(super) use quit::QuitOverlay;
 pub(super) use restore::RestoreOverlay;
 pub(super) use search::LogSearchOverlay;
 pub(super) use versions::VersionsOverlay;
-
-/// Something over the panes. The topmost gets the keys.
-pub(super) trait Overlay {
-    /// Takes a key.
-    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply;
-
-    /// Draws it. Returns what is visible, of those that scroll.
-    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout;
-
-    /// Takes what was visible of it.
-    fn take_layout(&mut self, _: ScrollLayout) {}
-
-    /// Takes pasted text, where text is typed.
-    fn paste(&mut self, _: &App, _text: &str) {}
-
-    /// Whether keys are typed into it now. Otherwise no letter with Ctrl is the letter alone.
-    fn takes_text(&self) -> bool {
-        false
-    }
-
-    /// Returns the ticket of what it asked for; `None` when it asks for nothing.
-    fn ticket(&self) -> Option<Ticket> {
-        None
-    }
-
-    /// Takes the answer to its ticket. A ticket has one question: other answers do not come.
-    fn take_answer(&mut self, _: OverlayAnswer) {}
-
-    /// Whether it shows the plan of this request.
-    fn shows_plan_of(&self, _: &Request) -> bool {
-        false
-    }
-
-    /// Whether what is chosen in it leads to a plan, with which it closes when the job starts.
-    fn leads_to_plan(&self) -> bool {
-        false
-    }
-
-    /// Whether the console is to be left as soon as no job runs.
-    fn waits_to_leave(&self) -> bool {
-        false
-    }
-}
-
-/// The answer to what an overlay asked for by an effect.
-pub(super) enum OverlayAnswer {
-    Plan(Result<Plan, SafeText>),
-    Versions(Result<Vec<ServiceVersions>, SafeText>),
-    Bans {
-        found: Vec<NodeBans>,
-        /// The selected node, whose bans come first.
-        near: Option<String>,
-    },
-    Intrusions {
-        found: Vec<NodeIntrusions>,
-        bans: Vec<NodeBans>,
-    },
-    Records(Result<Vec<LogRecord>, SafeText>),
-}
-
-/// What an overlay returns for a key.
-#[derive(Default)]
-pub(super) struct OverlayReply {
-    /// The overlay is to be closed.
-    pub close: bool,
-    /// An overlay to open: above this one, or in its place when it closes.
-    pub open: Option<Box<dyn Overlay>>,
-    pub effects: Vec<Effect>,
-    /// An action of the console, carried out after the overlay has closed.
-    pub action: Option<Action>,
-}
-
-impl OverlayReply {
-    pub(super) fn stay() -> Self {
-        Self::default()
-    }
-
-    pub(super) fn close() -> Self {
-        Self {
-            close: true,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn replace(overlay: impl Overlay + 'static) -> Self {
-        Self {
-            close: true,
-            open: Some(Box::new(overlay)),
-            ..Self::default()
-        }
-    }
-
-    /// Shows the plan of a request instead.
-    pub(super) fn plan(app: &mut App, request: Request) -> Self {
-        let (plan, effect) = PlanOverlay::open(app, request);
-        Self::replace(plan).with_effect(effect)
-    }
-
-    pub(super) fn with_effect(mut self, effect: Effect) -> Self {
-        self.effects.push(effect);
-        self
-    }
-}
 
 /// Moves in a list or a text by the usual keys. Returns false when the key is none of them.
 fn move_by_key(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {
@@ -237,13 +128,6 @@ fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, 
             let row = Rect::new(area.x, y, area.width, 1);
             frame.buffer_mut().set_style(row, app.theme.selected());
         }
-    }
-}
-
-/// Inserts pasted text into an input, without control characters.
-pub(super) fn insert_text(input: &mut tui_input::Input, text: &str) {
-    for c in matou_base::text::clean_line(text.trim()).chars() {
-        input.handle(tui_input::InputRequest::InsertChar(c));
     }
 }
 

@@ -7,10 +7,11 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{Overlay, OverlayReply, draw_choices, draw_window, input_spans};
+use super::{draw_choices, draw_window, input_spans};
 use crate::keymap::{KEY_TABLE, KeyBinding};
 use crate::layout::ScrollLayout;
-use crate::panes;
+use crate::overlay::{Overlay, OverlayReply};
+use crate::panes::RowFilter;
 use crate::state::App;
 use matou_base::text::fit_to_width;
 
@@ -22,7 +23,7 @@ pub(crate) struct PaletteOverlay {
 
 impl PaletteOverlay {
     fn find_bindings(&self) -> Vec<&'static KeyBinding> {
-        let mut filter = panes::new_row_filter(self.input.value());
+        let mut filter = RowFilter::new(self.input.value());
         let mut found: Vec<(u32, &KeyBinding)> = KEY_TABLE
             .iter()
             .filter_map(|b| {
@@ -98,7 +99,7 @@ impl Overlay for PaletteOverlay {
     }
 
     fn paste(&mut self, _: &App, text: &str) {
-        super::insert_text(&mut self.input, text);
+        crate::text_input::insert_text(&mut self.input, text);
         self.at = 0;
     }
 }

@@ -9,11 +9,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{
-    Overlay, OverlayAnswer, OverlayReply, draw_scrolled, draw_window, input_spans, move_by_key,
-};
+use super::{draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
+use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::SafeText;
@@ -372,4 +371,10 @@ fn push_wrapped_text(
             lines.push(Line::styled(format!("{lead}{line}"), style));
         }
     }
+}
+
+/// Shows the plan of a request instead.
+pub(super) fn reply_with_plan(app: &mut App, request: Request) -> OverlayReply {
+    let (plan, effect) = PlanOverlay::open(app, request);
+    OverlayReply::replace(plan).with_effect(effect)
 }

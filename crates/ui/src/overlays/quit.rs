@@ -5,9 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayReply, draw_scrolled, draw_window};
+use super::{draw_scrolled, draw_window};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 
 #[derive(Default)]

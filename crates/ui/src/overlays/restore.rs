@@ -5,8 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{FormOverlay, Overlay, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::plan::reply_with_plan;
+use super::{FormOverlay, draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
+use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_base::text::{clean_line, format_ago};
 use matou_model::Snapshot;
@@ -96,7 +98,7 @@ impl RestoreOverlay {
             to,
         };
         match place {
-            DestinationChoice::Place => OverlayReply::plan(app, request(RestoreDestination::Place)),
+            DestinationChoice::Place => reply_with_plan(app, request(RestoreDestination::Place)),
             DestinationChoice::Beside => {
                 OverlayReply::replace(FormOverlay::for_restore_beside(&self.app, &self.snapshot))
             }

@@ -7,12 +7,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{
-    Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_scrolled, draw_window, input_spans,
-    move_by_key,
-};
+use super::{draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
+use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::SafeText;
@@ -219,7 +217,7 @@ impl Overlay for LogSearchOverlay {
 
     fn paste(&mut self, _: &App, text: &str) {
         if self.typing {
-            super::insert_text(&mut self.input, text);
+            crate::text_input::insert_text(&mut self.input, text);
         }
     }
 }

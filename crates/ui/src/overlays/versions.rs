@@ -5,9 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Overlay, OverlayAnswer, OverlayReply, draw_choices, draw_window, move_by_key};
+use super::plan::reply_with_plan;
+use super::{draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
+use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::state::App;
 use matou_base::text::SafeText;
 use matou_base::text::{clean_line, fit_to_width};
@@ -106,7 +108,7 @@ impl Overlay for VersionsOverlay {
             KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
             KeyCode::Enter => {
                 if let Some(request) = all.get(self.at).and_then(|c| self.build_request(c)) {
-                    return OverlayReply::plan(app, request);
+                    return reply_with_plan(app, request);
                 }
             }
             _ => {

@@ -3,11 +3,13 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line};
+use super::page::{DetailPage, format_list_line};
+use super::row::{PaneRow, RowFilter, RowKind};
 use crate::browser;
 use crate::keymap::Action;
 use crate::msg::SnapshotAnswer;
-use crate::state::{App, Tab};
+use crate::pane::Tab;
+use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{format_age, format_ago, format_seconds, human_bytes};
 use matou_model::{Backups, DifferenceKind, Fleet, Repository, Snapshot};

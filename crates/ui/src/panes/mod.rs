@@ -5,98 +5,23 @@ mod certificates;
 mod charts;
 mod node_checks;
 mod nodes;
+mod page;
+mod row;
 mod services;
 mod tasks;
 mod volumes;
 
 pub(super) use charts::draw_load_charts as charts;
 pub(super) use nodes::node_state;
+use page::DetailPage;
+pub(super) use page::wrap_text;
+pub(super) use row::{PaneRow, RowFilter, RowKind};
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher, Utf32Str};
-use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
-use super::state::{App, Pane, Tab};
-use super::theme::{Health, Theme};
-use matou_base::text::{clean_line, display_width, fit_to_width};
+use super::pane::{Pane, Tab};
+use super::state::App;
 use matou_model::Fleet;
-
-/// What a row stands for, as indices into the lists of the fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RowKind {
-    Node(usize),
-    App {
-        services: Vec<usize>,
-    },
-    Service(usize),
-    Task {
-        service: usize,
-        task: usize,
-    },
-    Volume {
-        node: usize,
-        volume: usize,
-    },
-    Certificate(usize),
-    Repository(usize),
-    /// The snapshots of an application: the index of the newest, and how many.
-    SnapshotGroup {
-        first: usize,
-        count: usize,
-    },
-    Snapshot(usize),
-}
-
-/// A row of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PaneRow {
-    /// Identifies the row; stays the same when the list is refreshed.
-    pub key: String,
-    /// The name that is copied, and that jobs get.
-    pub name: String,
-    pub kind: RowKind,
-    pub depth: u16,
-    /// Whether its children are shown; `None` when it can have none.
-    pub open: Option<bool>,
-}
-
-/// The filter of a list, by fuzzy matching.
-pub(super) struct RowFilter {
-    pattern: Option<Pattern>,
-    matcher: Matcher,
-    buffer: Vec<char>,
-}
-
-impl RowFilter {
-    fn new(text: &str) -> Self {
-        Self {
-            pattern: (!text.is_empty())
-                .then(|| Pattern::parse(text, CaseMatching::Smart, Normalization::Smart)),
-            matcher: Matcher::new(Config::DEFAULT),
-            buffer: Vec::new(),
-        }
-    }
-
-    /// How well the text matches; `None`: not at all.
-    pub(super) fn score(&mut self, text: &str) -> Option<u32> {
-        match &self.pattern {
-            None => Some(0),
-            Some(pattern) => {
-                pattern.score(Utf32Str::new(text, &mut self.buffer), &mut self.matcher)
-            }
-        }
-    }
-
-    fn matches(&mut self, text: &str) -> bool {
-        self.score(text).is_some()
-    }
-}
-
-/// Returns a filter for a list that is not in a pane.
-pub(super) fn new_row_filter(text: &str) -> RowFilter {
-    RowFilter::new(text)
-}
 
 /// Returns the rows of a pane that match the filter, and how many things there are without it.
 pub(super) fn pane_rows(
@@ -180,166 +105,4 @@ pub(super) fn selected_detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'
         },
     };
     page.lines
-}
-
-/// Lines of a detail view under construction.
-pub(super) struct DetailPage {
-    theme: Theme,
-    lines: Vec<Line<'static>>,
-}
-
-/// Columns of a field's name.
-const LABEL_COLUMNS: usize = 14;
-
-impl DetailPage {
-    pub(super) fn new(theme: Theme) -> Self {
-        Self {
-            theme,
-            lines: Vec::new(),
-        }
-    }
-
-    pub(super) fn push_spans(mut self, spans: Vec<Span<'static>>) -> Self {
-        self.lines.push(Line::from(spans));
-        self
-    }
-
-    pub(super) fn blank_line(self) -> Self {
-        self.push_spans(Vec::new())
-    }
-
-    pub(super) fn heading(self, text: &str) -> Self {
-        let style = self.theme.title();
-        let text = self.theme.drawable_text(&clean_line(text));
-        self.push_spans(vec![Span::styled(text, style)])
-    }
-
-    pub(super) fn text(self, text: &str) -> Self {
-        let text = self.theme.drawable_text(&clean_line(text));
-        self.push_spans(vec![Span::raw(text)])
-    }
-
-    /// A long text, wrapped by words.
-    pub(super) fn wrapped_text(mut self, text: &str, columns: usize, style: Style) -> Self {
-        for line in wrap_text(&self.theme.drawable_text(&clean_line(text)), columns) {
-            self.lines.push(Line::styled(line, style));
-        }
-        self
-    }
-
-    /// `name  value`; left out when the value is empty.
-    pub(super) fn field(self, name: &str, value: &str) -> Self {
-        let style = Style::new();
-        self.styled_field(name, value, style)
-    }
-
-    pub(super) fn styled_field(self, name: &str, value: &str, style: Style) -> Self {
-        if value.is_empty() {
-            return self;
-        }
-        let (dim, ellipsis) = (self.theme.dim(), self.theme.ellipsis());
-        let value = self.theme.drawable_text(&clean_line(value));
-        self.push_spans(vec![
-            Span::styled(fit_to_width(name, LABEL_COLUMNS, ellipsis), dim),
-            Span::styled(value, style),
-        ])
-    }
-
-    /// Says how old the reading is, and why there is no newer one.
-    pub(super) fn stale_note(self, why: &str, age: &str, columns: usize) -> Self {
-        let style = self.theme.changed();
-        let when = match age {
-            "now" => "just now".to_owned(),
-            age => format!("{age} ago"),
-        };
-        self.wrapped_text(&format!("last read {when}: {why}"), columns, style)
-    }
-
-    /// Cells of fixed widths, the last one as wide as it is.
-    pub(super) fn cell_row(self, cells: Vec<(String, usize, Style)>) -> Self {
-        let ellipsis = self.theme.ellipsis();
-        let theme = self.theme;
-        let spans = cells
-            .into_iter()
-            .map(|(text, columns, style)| {
-                let text = theme.drawable_text(&clean_line(&text));
-                let text = if columns == 0 {
-                    text
-                } else {
-                    fit_to_width(&text, columns, ellipsis) + " "
-                };
-                Span::styled(text, style)
-            })
-            .collect();
-        self.push_spans(spans)
-    }
-}
-
-/// Breaks text at spaces; a word that is too long is broken anywhere.
-pub(super) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
-    use unicode_segmentation::UnicodeSegmentation;
-    let columns = columns.max(8);
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split_word_bounds() {
-        let room = columns - used.min(columns);
-        if display_width(word) <= room {
-            used += display_width(word);
-            if let Some(line) = lines.last_mut() {
-                line.push_str(word);
-            }
-            continue;
-        }
-        let word = word.trim_start();
-        if word.is_empty() {
-            continue;
-        }
-        lines.push(String::new());
-        used = 0;
-        for grapheme in word.graphemes(true) {
-            if used + display_width(grapheme) > columns {
-                lines.push(String::new());
-                used = 0;
-            }
-            used += display_width(grapheme);
-            if let Some(line) = lines.last_mut() {
-                line.push_str(grapheme);
-            }
-        }
-    }
-    lines
-}
-
-/// Formats a list's line: the health's glyph, the name in the room that is left, the rest.
-pub(super) fn format_list_line(
-    app: &App,
-    health: Health,
-    indent: usize,
-    name: &str,
-    rest: &str,
-    columns: usize,
-    stale: bool,
-) -> Line<'static> {
-    let theme = app.theme;
-    let rest = theme.drawable_text(&clean_line(rest));
-    let head = indent + 2;
-    let room = columns.saturating_sub(head + 1 + display_width(&rest));
-    // A name is worth more than the rest: it keeps at least twelve columns.
-    let room = room.max(12.min(columns.saturating_sub(head)));
-    let name = fit_to_width(
-        &theme.drawable_text(&clean_line(name)),
-        room,
-        theme.ellipsis(),
-    );
-    let left = columns.saturating_sub(head + room + 1);
-    let rest = matou_base::text::truncate_to_width(&rest, left, theme.ellipsis()).into_owned();
-    let style = if stale { theme.dim() } else { Style::new() };
-    Line::from(vec![
-        Span::raw(" ".repeat(indent)),
-        Span::styled(theme.health_glyph(health), theme.health_style(health)),
-        Span::raw(" "),
-        Span::styled(name, style),
-        Span::raw(" "),
-        Span::styled(rest, style),
-    ])
 }

@@ -1,7 +1,7 @@
 //! What provisioning and an audit say of a node.
 
-use super::DetailPage;
-use super::nodes::format_since;
+use super::page::DetailPage;
+use super::page::format_since;
 use crate::keymap::Action;
 use crate::state::App;
 use crate::theme::Health;

@@ -2,8 +2,11 @@
 
 use ratatui::text::Span;
 
-use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, node_checks, tasks};
-use crate::state::{App, Tab};
+use super::page::{DetailPage, format_list_line, format_since};
+use super::row::{PaneRow, RowFilter, RowKind};
+use super::{node_checks, tasks};
+use crate::pane::Tab;
+use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{format_age, format_seconds, human_bytes};
 use matou_model::{
@@ -179,13 +182,6 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
     match node.metrics.value() {
         Some(m) => add_node_load(app, node, m, columns, page),
         None => page,
-    }
-}
-
-pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
-    match format_age(app.now, then).as_str() {
-        "now" => "just now".into(),
-        age => format!("{age} ago"),
     }
 }
 

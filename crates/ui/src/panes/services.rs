@@ -3,9 +3,12 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line, tasks};
+use super::page::{DetailPage, format_list_line};
+use super::row::{PaneRow, RowFilter, RowKind};
+use super::tasks;
 use crate::keymap::Action;
-use crate::state::{App, Tab};
+use crate::pane::Tab;
+use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;
 use matou_model::{Fleet, Service, ServiceMode, Swarm, Task, TaskState, UpdateState};

@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::DetailPage;
+use super::page::DetailPage;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;

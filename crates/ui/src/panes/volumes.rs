@@ -2,7 +2,8 @@
 
 use ratatui::text::Line;
 
-use super::{DetailPage, PaneRow, RowFilter, RowKind, format_list_line};
+use super::page::{DetailPage, format_list_line};
+use super::row::{PaneRow, RowFilter, RowKind};
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;

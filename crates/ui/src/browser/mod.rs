@@ -1,7 +1,7 @@
 //! Shows what is in a snapshot: its folders, a search, the beginning of a file. Each is read when
 //! it is opened, and kept, as a snapshot never changes.
 
-use std::collections::VecDeque;
+mod contents;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
@@ -11,86 +11,20 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
+use contents::{OpenedFolder, SnapshotSearch};
+pub(super) use contents::{SnapshotBrowser, SnapshotQueryCache};
+
 use super::layout::BrowserLayout;
-use super::msg::{Effect, SnapshotAnswer, SnapshotQuery, Ticket};
-use super::overlays::insert_text;
+use super::msg::{Effect, SnapshotAnswer, SnapshotQuery};
+use super::pane::Tab;
 use super::panes::{RowKind, wrap_text};
-use super::state::{App, Tab};
+use super::state::App;
+use super::text_input::insert_text;
 use matou_base::text::SafeText;
 use matou_base::text::{clean_line, fit_to_width, human_bytes, truncate_to_width};
 use matou_model::{
     EntryKind, FilePreview, Snapshot, SnapshotChanges, SnapshotEntry, SnapshotListing,
 };
-
-/// Answers that are kept; the oldest go first.
-const MAX_CACHED_ANSWERS: usize = 16;
-
-/// Answers about snapshots, and the query that is under way.
-#[derive(Default)]
-pub(super) struct SnapshotQueryCache {
-    answers: VecDeque<(SnapshotQuery, Result<SnapshotAnswer, SafeText>)>,
-    asked: Option<(Ticket, SnapshotQuery)>,
-}
-
-impl SnapshotQueryCache {
-    pub(super) fn get(&self, look: &SnapshotQuery) -> Option<&Result<SnapshotAnswer, SafeText>> {
-        self.answers.iter().find(|(l, _)| l == look).map(|(_, s)| s)
-    }
-
-    /// Keeps an answer. Returns false when its query is not the one under way.
-    pub(super) fn take_answer(
-        &mut self,
-        ticket: Ticket,
-        seen: Result<SnapshotAnswer, SafeText>,
-    ) -> bool {
-        match self.asked.take() {
-            Some((asked, look)) if asked == ticket => {
-                if self.answers.len() == MAX_CACHED_ANSWERS {
-                    self.answers.pop_front();
-                }
-                self.answers.push_back((look, seen));
-                true
-            }
-            other => {
-                self.asked = other;
-                false
-            }
-        }
-    }
-
-    /// Drops failures, so that their queries are asked again.
-    pub(super) fn forget_failures(&mut self) {
-        self.answers.retain(|(_, s)| s.is_ok());
-    }
-}
-
-/// The place in a snapshot that is shown.
-pub(super) struct SnapshotBrowser {
-    /// Full id of the snapshot.
-    snapshot: String,
-    /// Opened folders, the outermost first; empty while the snapshot's own folders are listed.
-    folders: Vec<OpenedFolder>,
-    /// Index of the selected row in the list of the snapshot's own folders.
-    at: usize,
-    top: usize,
-    /// The search that is typed, or whose hits are shown.
-    search: Option<SnapshotSearch>,
-    /// The file whose beginning is shown, and its first visible line.
-    file: Option<(SnapshotEntry, usize)>,
-}
-
-struct OpenedFolder {
-    path: String,
-    at: usize,
-    top: usize,
-}
-
-struct SnapshotSearch {
-    input: Input,
-    typing: bool,
-    at: usize,
-    top: usize,
-}
 
 /// What a key did.
 pub(super) enum BrowserOutcome {
@@ -99,81 +33,6 @@ pub(super) enum BrowserOutcome {
     /// The path is to be restored.
     Restore(String),
     Ignored,
-}
-
-impl SnapshotBrowser {
-    fn new(snapshot: &str) -> Self {
-        Self {
-            snapshot: snapshot.to_owned(),
-            folders: Vec::new(),
-            at: 0,
-            top: 0,
-            search: None,
-            file: None,
-        }
-    }
-
-    /// Returns the query for what is shown; `None` when nothing has to be read.
-    fn needed_query(&self) -> Option<SnapshotQuery> {
-        let snapshot = self.snapshot.clone();
-        if let Some((entry, _)) = &self.file {
-            let path = entry.path.clone();
-            return Some(SnapshotQuery::File { snapshot, path });
-        }
-        match (&self.search, self.folders.last()) {
-            (Some(s), _) if s.typing || s.input.value().is_empty() => None,
-            (Some(s), _) => Some(SnapshotQuery::Search {
-                snapshot,
-                text: s.input.value().to_owned(),
-            }),
-            (None, Some(folder)) => Some(SnapshotQuery::Folder {
-                snapshot,
-                path: folder.path.clone(),
-            }),
-            (None, None) => None,
-        }
-    }
-
-    /// Returns the selected and the first visible line of the list that is shown.
-    fn list_position_mut(&mut self) -> (&mut usize, &mut usize) {
-        match (&mut self.search, self.folders.last_mut()) {
-            (Some(s), _) => (&mut s.at, &mut s.top),
-            (None, Some(f)) => (&mut f.at, &mut f.top),
-            (None, None) => (&mut self.at, &mut self.top),
-        }
-    }
-
-    /// The same, to be read.
-    fn list_position(&self) -> (usize, usize) {
-        match (&self.search, self.folders.last()) {
-            (Some(s), _) => (s.at, s.top),
-            (None, Some(f)) => (f.at, f.top),
-            (None, None) => (self.at, self.top),
-        }
-    }
-
-    /// Takes what was visible of it.
-    pub(super) fn take_layout(&mut self, drawn: BrowserLayout) {
-        match (drawn, &mut self.file) {
-            (BrowserLayout::File { top }, Some((_, shown))) => *shown = top,
-            (BrowserLayout::Entries { at, top }, None) => {
-                let (selected, first) = self.list_position_mut();
-                (*selected, *first) = (at, top);
-            }
-            _ => {}
-        }
-    }
-
-    fn title(&self) -> String {
-        if let Some((entry, _)) = &self.file {
-            return entry.path.clone();
-        }
-        match (&self.search, self.folders.last()) {
-            (Some(s), _) => format!("search: {}", s.input.value()),
-            (None, Some(f)) => f.path.clone(),
-            (None, None) => "folders of this snapshot".into(),
-        }
-    }
 }
 
 /// The selected snapshot.
@@ -530,7 +389,7 @@ fn draw_entry_list(
     } else {
         top
     };
-    let focused = app.focus == super::state::Focus::Detail;
+    let focused = app.focus == super::pane::Focus::Detail;
     for (y, (i, entry)) in (area.y..area.bottom().saturating_sub(more))
         .zip(entries.iter().enumerate().skip(top).take(height))
     {

@@ -1,0 +1,109 @@
+//! Which operation makes the job of a request.
+
+use matou_job::{Confirm, Job};
+
+use crate::job_on_node::build_job_on_node;
+use crate::{
+    FleetContext, OpsError, Request, availability, backup, deploy, edge_settings, erase, export,
+    holds, node, recover, relocate, remove, renew, restore, service, unban,
+};
+
+/// Makes the job that carries out `request`. Reads what it must from the fleet and changes
+/// nothing.
+///
+/// # Errors
+/// One sentence: no manager answers, the request names something that does not exist, or a stack
+/// file is wrong.
+pub async fn build_job(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
+    let mut job = dispatch_request(request, fleet).await?;
+    if job.holds.is_empty() {
+        holds::hold_touched_apps(&mut job, request, fleet).await?;
+    }
+    Ok(job)
+}
+
+async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
+    match request {
+        // A blank fleet has no manager yet.
+        Request::Provision { options } => {
+            return Ok(matou_provision::provision_job(
+                &fleet.config,
+                &fleet.nodes,
+                options,
+            )?);
+        }
+        Request::Backup { .. } | Request::Repo { .. } => {
+            return backup::build_backup_job(request, fleet).await;
+        }
+        Request::Role { node, .. }
+        | Request::Leave { node }
+        | Request::RemoveNode { node }
+        | Request::Reboot { node }
+        | Request::Upgrade { node } => return node::build_node_job(request, node, fleet).await,
+        Request::Restore { .. }
+        | Request::RestoreAll
+        | Request::RestoreUndo { .. }
+        | Request::RestoreForget { .. }
+        | Request::Verify { .. } => return restore::build_restore_job(request, fleet).await,
+        Request::Export { .. } => return export::build_export_job(request, fleet).await,
+        Request::Erase { app } => return erase::build_erase_job(app, fleet).await,
+        Request::Deploy { .. }
+        | Request::Redeploy { .. }
+        | Request::Update { .. }
+        | Request::Place { .. } => return deploy::build_deploy_job(request, fleet).await,
+        Request::Remove { app, volumes } => {
+            return remove::build_removal_job(app, volumes, fleet).await;
+        }
+        // It is about servers, not about their swarm.
+        Request::Unban { address, node } => {
+            return unban::build_unban_job(request, address, node.as_deref(), fleet);
+        }
+        Request::Recover => {
+            let (options, findings) = Default::default();
+            return recover::build_recovery_job(fleet, &options, &findings).await;
+        }
+        Request::Move { apps, to } => {
+            return relocate::build_move_job(fleet, apps, to.as_ref(), &Default::default()).await;
+        }
+        _ => {}
+    }
+    let manager = fleet.nodes.find_manager().await?;
+    let (confirm, steps) = match request {
+        Request::Switch { app, switches } => (
+            Confirm::Ask,
+            edge_settings::edge_settings_steps(app, switches, manager, fleet).await?,
+        ),
+        Request::RenewCertificate { domain } => (
+            Confirm::TypeName(domain.clone()),
+            renew::renewal_steps(domain, fleet)?,
+        ),
+        Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
+        Request::Scale { service, replicas } => {
+            (Confirm::Ask, service::scale_steps(service, *replicas))
+        }
+        Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
+        Request::Availability { node, to } => {
+            let id = node::query_swarm_node_id(node, fleet).await;
+            (
+                Confirm::Ask,
+                availability::availability_steps(node, id, *to),
+            )
+        }
+        _ => unreachable!("built above"),
+    };
+    Ok(build_job_on_node(manager, request, confirm, steps))
+}
+
+/// Makes the job that carries out `request`, for a caller that shows no plan: what would only be
+/// shown there is not read from the fleet.
+///
+/// # Errors
+/// One sentence, for the same reasons as [`build_job`].
+pub async fn build_job_at_once(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
+    match request {
+        Request::Backup { apps } if apps.len() == 1 => {
+            backup::build_app_backup_job(&apps[0], fleet).await
+        }
+        other => build_job(other, fleet).await,
+    }
+}

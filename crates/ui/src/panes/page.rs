@@ -1,0 +1,177 @@
+//! The parts that lists and details are written with.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::state::App;
+use crate::theme::{Health, Theme};
+use matou_base::text::{clean_line, display_width, fit_to_width, format_age};
+
+/// Columns of a field's name.
+const LABEL_COLUMNS: usize = 14;
+
+/// Lines of a detail view under construction.
+pub(super) struct DetailPage {
+    theme: Theme,
+    pub(super) lines: Vec<Line<'static>>,
+}
+
+impl DetailPage {
+    pub(super) fn new(theme: Theme) -> Self {
+        Self {
+            theme,
+            lines: Vec::new(),
+        }
+    }
+
+    pub(super) fn push_spans(mut self, spans: Vec<Span<'static>>) -> Self {
+        self.lines.push(Line::from(spans));
+        self
+    }
+
+    pub(super) fn blank_line(self) -> Self {
+        self.push_spans(Vec::new())
+    }
+
+    pub(super) fn heading(self, text: &str) -> Self {
+        let style = self.theme.title();
+        let text = self.theme.drawable_text(&clean_line(text));
+        self.push_spans(vec![Span::styled(text, style)])
+    }
+
+    pub(super) fn text(self, text: &str) -> Self {
+        let text = self.theme.drawable_text(&clean_line(text));
+        self.push_spans(vec![Span::raw(text)])
+    }
+
+    /// A long text, wrapped by words.
+    pub(super) fn wrapped_text(mut self, text: &str, columns: usize, style: Style) -> Self {
+        for line in wrap_text(&self.theme.drawable_text(&clean_line(text)), columns) {
+            self.lines.push(Line::styled(line, style));
+        }
+        self
+    }
+
+    /// `name  value`; left out when the value is empty.
+    pub(super) fn field(self, name: &str, value: &str) -> Self {
+        let style = Style::new();
+        self.styled_field(name, value, style)
+    }
+
+    pub(super) fn styled_field(self, name: &str, value: &str, style: Style) -> Self {
+        if value.is_empty() {
+            return self;
+        }
+        let (dim, ellipsis) = (self.theme.dim(), self.theme.ellipsis());
+        let value = self.theme.drawable_text(&clean_line(value));
+        self.push_spans(vec![
+            Span::styled(fit_to_width(name, LABEL_COLUMNS, ellipsis), dim),
+            Span::styled(value, style),
+        ])
+    }
+
+    /// Says how old the reading is, and why there is no newer one.
+    pub(super) fn stale_note(self, why: &str, age: &str, columns: usize) -> Self {
+        let style = self.theme.changed();
+        let when = match age {
+            "now" => "just now".to_owned(),
+            age => format!("{age} ago"),
+        };
+        self.wrapped_text(&format!("last read {when}: {why}"), columns, style)
+    }
+
+    /// Cells of fixed widths, the last one as wide as it is.
+    pub(super) fn cell_row(self, cells: Vec<(String, usize, Style)>) -> Self {
+        let ellipsis = self.theme.ellipsis();
+        let theme = self.theme;
+        let spans = cells
+            .into_iter()
+            .map(|(text, columns, style)| {
+                let text = theme.drawable_text(&clean_line(&text));
+                let text = if columns == 0 {
+                    text
+                } else {
+                    fit_to_width(&text, columns, ellipsis) + " "
+                };
+                Span::styled(text, style)
+            })
+            .collect();
+        self.push_spans(spans)
+    }
+}
+
+pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
+    match format_age(app.now, then).as_str() {
+        "now" => "just now".into(),
+        age => format!("{age} ago"),
+    }
+}
+
+/// Breaks text at spaces; a word that is too long is broken anywhere.
+pub(crate) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
+    use unicode_segmentation::UnicodeSegmentation;
+    let columns = columns.max(8);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_word_bounds() {
+        let room = columns - used.min(columns);
+        if display_width(word) <= room {
+            used += display_width(word);
+            if let Some(line) = lines.last_mut() {
+                line.push_str(word);
+            }
+            continue;
+        }
+        let word = word.trim_start();
+        if word.is_empty() {
+            continue;
+        }
+        lines.push(String::new());
+        used = 0;
+        for grapheme in word.graphemes(true) {
+            if used + display_width(grapheme) > columns {
+                lines.push(String::new());
+                used = 0;
+            }
+            used += display_width(grapheme);
+            if let Some(line) = lines.last_mut() {
+                line.push_str(grapheme);
+            }
+        }
+    }
+    lines
+}
+
+/// Formats a list's line: the health's glyph, the name in the room that is left, the rest.
+pub(super) fn format_list_line(
+    app: &App,
+    health: Health,
+    indent: usize,
+    name: &str,
+    rest: &str,
+    columns: usize,
+    stale: bool,
+) -> Line<'static> {
+    let theme = app.theme;
+    let rest = theme.drawable_text(&clean_line(rest));
+    let head = indent + 2;
+    let room = columns.saturating_sub(head + 1 + display_width(&rest));
+    // A name is worth more than the rest: it keeps at least twelve columns.
+    let room = room.max(12.min(columns.saturating_sub(head)));
+    let name = fit_to_width(
+        &theme.drawable_text(&clean_line(name)),
+        room,
+        theme.ellipsis(),
+    );
+    let left = columns.saturating_sub(head + room + 1);
+    let rest = matou_base::text::truncate_to_width(&rest, left, theme.ellipsis()).into_owned();
+    let style = if stale { theme.dim() } else { Style::new() };
+    Line::from(vec![
+        Span::raw(" ".repeat(indent)),
+        Span::styled(theme.health_glyph(health), theme.health_style(health)),
+        Span::raw(" "),
+        Span::styled(name, style),
+        Span::raw(" "),
+        Span::styled(rest, style),
+    ])
+}
