@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use matou::config::{AlertsConfig, Config};
+use matou::model::ExpectedAnswer;
 use matou::monitor::{AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget, generate};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -35,8 +36,11 @@ fn everything(limits: AlertsConfig) -> MonitoringInputs<'static> {
     let target = |app: &str, domain: &str, path: &str, status: &[u16]| ProbeTarget {
         app: app.into(),
         domain: domain.into(),
-        path: path.into(),
-        status: status.to_vec(),
+        wanted: ExpectedAnswer {
+            path: path.into(),
+            status: status.to_vec(),
+            ..ExpectedAnswer::default()
+        },
     };
     MonitoringInputs {
         app: "mon",

@@ -227,6 +227,7 @@ fn answers(app: &mut App) {
             domain: format!("{app}.example.org"),
             path: "/".into(),
             outcome: Ok(ProbeAnswer {
+                fault: None,
                 node: "master".into(),
                 status,
                 millis,

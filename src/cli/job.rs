@@ -75,7 +75,22 @@ pub(crate) async fn run_request(
     options: &JobOptions,
 ) -> Result<ExitCode> {
     let build = async |request: &Request| ops::build_job(request, fleet).await;
-    run_watched_job(fleet, request, build, options, &mut |_| {}).await
+    let deployed = match &request {
+        Request::Deploy { app, .. } | Request::Redeploy { app, .. } => Some(app.clone()),
+        _ => None,
+    };
+    let code = run_watched_job(fleet, request, build, options, &mut |_| {}).await?;
+    if let Some(app) = deployed
+        && code == ExitCode::from(Exit::Done)
+        && !options.dry_run
+        && !options.json
+        && let Ok(Some(login)) = ops::find_app_login(fleet, &app)
+    {
+        for line in login.describe_lines(&app) {
+            outln!("{line}")?;
+        }
+    }
+    Ok(code)
 }
 
 /// Runs a request that needs no confirmation. Its plan is not shown, except in a dry run.

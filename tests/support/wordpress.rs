@@ -7,7 +7,7 @@ use super::Fleet;
 use super::edge::{cache, import, sh};
 
 /// Changes whenever what is in the image does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 fn root() -> PathBuf {
     let tar = cache().join(format!("wordpress-{VERSION}.tar"));
@@ -17,8 +17,8 @@ fn root() -> PathBuf {
             "mmdebstrap --quiet --variant=minbase --format=tar \
              --include=wordpress,wordpress-theme-twentytwentythree,libapache2-mod-php,php-mysql,mariadb-server,curl \
              --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='rm -rf \"$1\"/var/lib/mysql/*' \
-             --customize-hook=\"copy-in $2/start-web $2/start-db /\" \
-             --customize-hook=\"copy-in $2/healthcheck.sh /usr/local/bin\" \
+             --customize-hook=\"copy-in $2/docker-entrypoint.sh $2/apache2-foreground $2/start-db $2/healthcheck.sh /usr/local/bin\" \
+             --customize-hook='mkdir -p \"$1\"/usr/src; chroot \"$1\" cp -rL /usr/share/wordpress /usr/src/wordpress' \
              bookworm \"$1.part\"; mv \"$1.part\" \"$1\"",
             &[&tar.to_string_lossy(), files],
         );
@@ -26,18 +26,21 @@ fn root() -> PathBuf {
     tar
 }
 
-/// Gives a node `matou/wordpress:6.1`, and `mariadb:11.4`, which the catalogue's stack names.
+/// Gives a node `matou/wordpress:6.1`, and `mariadb:11.4.13`, which the catalogue's stack names.
 pub(crate) fn images(fleet: &Fleet, node: &str) {
     import(
         fleet,
         node,
         &root(),
         "matou/wordpress:6.1",
-        "CMD [\"/start-web\"]",
+        "CMD [\"apache2-foreground\"]",
     );
     // The same files, started otherwise.
     fleet.run(
         node,
-        "id=$(docker create matou/wordpress:6.1); docker commit -c 'CMD [\"/start-db\"]' $id mariadb:11.4; docker rm $id",
+        "id=$(docker create matou/wordpress:6.1)
+         docker commit -c 'CMD [\"start-db\"]' $id mariadb:11.4.13
+         docker commit -c 'ENTRYPOINT [\"docker-entrypoint.sh\"]' -c 'WORKDIR /var/www/html' $id matou/wordpress:6.1
+         docker rm $id",
     );
 }

@@ -47,7 +47,7 @@ pub use error::CollectError;
 pub use intrusions::read_intrusions;
 pub use logs::{LogBatch, LogWindow, follow_journal, follow_service};
 pub use probes::{list_probe_targets, read_probes};
-pub use signals::{AnswerChecks, ExpectedAnswer, ProbeSettings};
+pub use signals::{AnswerChecks, ProbeSettings};
 
 pub use search::LogStore;
 

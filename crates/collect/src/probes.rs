@@ -12,13 +12,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::signals::{
-    AnswerChecks, CollectorSignals, ExpectedAnswer, ProbeSettings, ProbedDomain, UpdateSender,
-    log_reading,
+    AnswerChecks, CollectorSignals, ProbeSettings, ProbedDomain, UpdateSender, log_reading,
 };
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_edge::{EdgeEndpoints, HttpsClient};
-use matou_model::{Datum, Probe, ProbeAnswer, Swarm};
+use matou_model::{Datum, ExpectedAnswer, Probe, ProbeAnswer, Swarm};
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
 const FIRST: Duration = Duration::from_secs(2);
@@ -241,13 +240,14 @@ async fn probe_once(
     wanted: &ExpectedAnswer,
 ) -> Result<ProbeAnswer, CollectError> {
     let (port, client) = client;
-    let asked = client.get(address, port, domain, &wanted.path);
+    let asked = client.get(address, port, domain, wanted);
     match timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => Ok(ProbeAnswer {
             node: node.to_owned(),
             status: answer.status,
             millis: u32::try_from(answer.took.as_millis()).unwrap_or(u32::MAX),
-            well: answer.is_well(domain, &wanted.status),
+            well: answer.is_well(domain, wanted),
+            fault: answer.fault,
         }),
         Ok(Err(reason)) => Err(reason.into()),
         Err(_) => Err(CollectError::failed(format_args!(

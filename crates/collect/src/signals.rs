@@ -9,16 +9,7 @@ use tracing::Instrument as _;
 
 use super::in_container::ContainerEndpoint;
 use matou_edge::EdgeEndpoints;
-use matou_model::{Datum, Update};
-
-/// What an application must answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedAnswer {
-    /// Path that is asked for.
-    pub path: String,
-    /// HTTP status codes that are well.
-    pub status: Vec<u16>,
-}
+use matou_model::{Datum, ExpectedAnswer, Update};
 
 /// A domain that an application claims.
 #[derive(Debug, Clone, PartialEq, Eq)]

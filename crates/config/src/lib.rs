@@ -17,6 +17,7 @@ mod backup;
 mod dirs;
 mod error;
 mod load;
+mod mail;
 mod provision;
 mod raw;
 mod receivers;

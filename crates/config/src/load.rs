@@ -200,6 +200,7 @@ impl ConfigChecker<'_> {
                 },
             },
             receivers: self.check_receivers(raw.receivers)?,
+            mail: self.check_mail(raw.mail)?,
             logs: LogsConfig {
                 memory: raw
                     .logs
@@ -393,7 +394,8 @@ impl ConfigChecker<'_> {
         let backup = &config.backup;
         let ping = std::iter::once(backup.ping_file.clone());
         let files = backup.repositories.iter().flat_map(of).chain(ping);
-        let receivers = config.receivers.secret_files().cloned();
+        let mail = config.mail.as_ref().and_then(|m| m.password_file.clone());
+        let receivers = config.receivers.secret_files().cloned().chain(mail);
         files
             .flatten()
             .chain(receivers)

@@ -20,6 +20,7 @@ pub(super) struct RawConfig {
     pub scaleway: Option<RawScalewayConfig>,
     pub alerts: RawAlertsConfig,
     pub receivers: RawReceiversConfig,
+    pub mail: Option<Spanned<RawMailConfig>>,
     pub logs: RawLogsConfig,
     pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
     pub theme: RawThemeConfig,
@@ -277,6 +278,27 @@ pub(super) struct RawReceiversConfig {
     pub ntfy: Option<Spanned<String>>,
     pub ntfy_token_file: Option<String>,
     pub deadman_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Mail")]
+pub(super) struct RawMailConfig {
+    pub server: Option<Spanned<String>>,
+    pub port: Option<u16>,
+    pub security: RawMailSecurity,
+    pub user: Option<Spanned<String>>,
+    pub password_file: Option<String>,
+    pub sender: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawMailSecurity {
+    #[default]
+    Starttls,
+    Tls,
+    None,
 }
 
 #[derive(Debug, Default, Deserialize)]

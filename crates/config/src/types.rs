@@ -27,6 +27,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// `[alerts.receivers]`.
     pub receivers: ReceiversConfig,
+    /// `[mail]`; `None` when it is not there: applications send no mail.
+    pub mail: Option<MailConfig>,
     /// `[logs]`.
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
@@ -470,6 +472,46 @@ pub struct EmailConfig {
     pub user: Option<String>,
     /// Holds the password of that name.
     pub password_file: Option<PathBuf>,
+}
+
+/// The mail server that applications send through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailConfig {
+    /// Host name.
+    pub server: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub security: MailSecurity,
+    /// Name to log in with; `None`: no log-in.
+    pub user: Option<String>,
+    /// Holds the password of that name.
+    pub password_file: Option<PathBuf>,
+    /// Address that mail comes from.
+    pub sender: String,
+}
+
+/// How a connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MailSecurity {
+    /// By STARTTLS (RFC 3207).
+    #[default]
+    Starttls,
+    /// TLS from the first byte (RFC 8314).
+    Tls,
+    /// Not at all.
+    None,
+}
+
+impl MailSecurity {
+    /// Returns the word of config.toml.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starttls => "starttls",
+            Self::Tls => "tls",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How the terminal is asked to show a notification on the desktop.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::probe::{FULL_HANDSHAKE, build_tls_config, connect_tls, judge_chain};
 use super::{PATIENCE, PresentedCertificate};
 use crate::EdgeError;
+use matou_model::ExpectedAnswer;
 
 /// What an application answered.
 #[derive(Debug, Clone)]
@@ -26,18 +27,18 @@ pub struct HttpsAnswer {
     pub took: Duration,
     /// Where a redirect leads.
     pub location: Option<String>,
+    /// Why its text is not that of a finished application, as the end of a sentence.
+    pub fault: Option<String>,
 }
 
 impl HttpsAnswer {
-    /// Returns whether the status is one of `wanted`, or the answer a redirect within the site of
-    /// `domain`: many applications redirect from their first page.
-    pub fn is_well(&self, domain: &str, wanted: &[u16]) -> bool {
-        wanted.contains(&self.status)
-            || ((300..400).contains(&self.status)
-                && self
-                    .location
-                    .as_deref()
-                    .is_some_and(|to| leads_within(to, domain)))
+    /// Returns whether the text is as `wanted`, and the status one of those wanted, or the answer a
+    /// redirect within the site of `domain`: many applications redirect from their first page.
+    pub fn is_well(&self, domain: &str, wanted: &ExpectedAnswer) -> bool {
+        let to = self.location.as_deref();
+        let redirects =
+            (300..400).contains(&self.status) && to.is_some_and(|to| leads_within(to, domain));
+        self.fault.is_none() && (redirects || wanted.status.contains(&self.status))
     }
 }
 
@@ -59,8 +60,8 @@ fn leads_within(to: &str, domain: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") && host.eq_ignore_ascii_case(domain)
 }
 
-/// Asks the server at `address` for `https://NAME/PATH`. Returns the answer, and the certificate
-/// that the server showed. Redirects are not followed.
+/// Asks the server at `address` under a name, by https, for what is `wanted`. Returns the answer, and
+/// the certificate that the server showed. Redirects are not followed.
 ///
 /// # Errors
 /// One sentence: no connection, no TLS, no answer in time.
@@ -68,14 +69,14 @@ pub async fn get_with_certificate(
     address: &str,
     port: u16,
     name: &str,
-    path: &str,
+    wanted: &ExpectedAnswer,
     roots: &Arc<RootCertStore>,
 ) -> Result<(HttpsAnswer, PresentedCertificate), EdgeError> {
     let begun = Instant::now();
     let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let served = judge_chain(chain, name, roots)?;
-    let answer = send_get_request(stream, begun, name, path).await?;
+    let answer = send_get_request(stream, begun, name, wanted).await?;
     Ok((answer, served))
 }
 
@@ -99,7 +100,7 @@ impl Default for HttpsClient {
 }
 
 impl HttpsClient {
-    /// Asks `https://NAME/PATH` of the server at `address`. Redirects are not followed.
+    /// Asks the server at `address` under a name for what is `wanted`. Redirects are not followed.
     ///
     /// # Errors
     /// One sentence: no connection, no TLS, no answer in time.
@@ -108,11 +109,11 @@ impl HttpsClient {
         address: &str,
         port: u16,
         name: &str,
-        path: &str,
+        wanted: &ExpectedAnswer,
     ) -> Result<HttpsAnswer, EdgeError> {
         let begun = Instant::now();
         let stream = connect_tls(address, port, name, &self.0).await?;
-        send_get_request(stream, begun, name, path).await
+        send_get_request(stream, begun, name, wanted).await
     }
 }
 
@@ -120,22 +121,24 @@ async fn send_get_request(
     stream: TlsStream<TcpStream>,
     begun: Instant,
     name: &str,
-    path: &str,
+    wanted: &ExpectedAnswer,
 ) -> Result<HttpsAnswer, EdgeError> {
     let failed =
         |e: &dyn std::fmt::Display| EdgeError::failed(format_args!("{name} gave no answer: {e}"));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| failed(&e))?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get(path)
+    let connection = BoundTask(tokio::spawn(async move {
+        let _ = connection.await;
+    }));
+    let request = Request::get(&wanted.path)
         .header(hyper::header::HOST, name)
         .header(hyper::header::USER_AGENT, "matou")
         .header(hyper::header::ACCEPT, "*/*")
         .body(Empty::<Bytes>::new())
         .map_err(|e| failed(&e))?;
     let answered = timeout(PATIENCE * 2, sender.send_request(request)).await;
-    connection.abort();
+    let took = begun.elapsed();
     let response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(e)) => return Err(failed(&e)),
@@ -146,12 +149,51 @@ async fn send_get_request(
             )));
         }
     };
+    let status = response.status().as_u16();
     let location = response.headers().get(hyper::header::LOCATION);
+    let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
+    // Who does not know the password sees nothing of the application.
+    let is_looked_at = location.is_some() || status != 401 && wanted.status.contains(&status);
+    let fault = match is_looked_at && wanted.needs_text() {
+        true => {
+            let text = timeout(PATIENCE, read_beginning(response.into_body())).await;
+            let text = text.unwrap_or_default() + location.as_deref().unwrap_or_default();
+            wanted.find_fault(&text)
+        }
+        false => None,
+    };
+    drop(connection);
     Ok(HttpsAnswer {
-        status: response.status().as_u16(),
-        took: begun.elapsed(),
-        location: location.and_then(|l| l.to_str().ok()).map(str::to_owned),
+        status,
+        took,
+        location,
+        fault,
     })
+}
+
+/// Most of an answer that is looked through, bytes.
+const MAX_TEXT: usize = 256 << 10;
+
+/// Reads the first part of an answer, as far as it comes.
+async fn read_beginning(mut body: hyper::body::Incoming) -> String {
+    let mut read = Vec::new();
+    while read.len() < MAX_TEXT
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(&data[..data.len().min(MAX_TEXT - read.len())]);
+        }
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+/// A task that ends with this value.
+struct BoundTask(tokio::task::JoinHandle<()>);
+
+impl Drop for BoundTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +206,14 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+
+    fn page(path: &str) -> ExpectedAnswer {
+        ExpectedAnswer {
+            path: path.into(),
+            status: vec![200],
+            ..ExpectedAnswer::default()
+        }
+    }
 
     /// A server that answers every request with 204; its port on loopback.
     async fn server() -> u16 {
@@ -216,8 +266,9 @@ mod tests {
                 status: 302,
                 took: Duration::ZERO,
                 location: Some(to.to_owned()),
+                fault: None,
             };
-            answer.is_well("shop.org", &[200])
+            answer.is_well("shop.org", &page("/"))
         };
         for to in [
             "/",
@@ -264,7 +315,7 @@ mod tests {
             let port = server_of(begin, rest).await;
             let (begun, before) = (Instant::now(), memory());
             let visitor = HttpsClient::default();
-            let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
+            let answer = visitor.get("127.0.0.1", port, "a.test", &page("/")).await;
             assert!(begun.elapsed() < PATIENCE * 4, "{:?}", begun.elapsed());
             assert!(memory() < before + 500, "{} MiB", memory() - before);
             answer.map(|a| a.status)
@@ -298,6 +349,62 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_installer_is_told_from_the_application() {
+        let finished = ExpectedAnswer {
+            contains: vec![r#""installed":true"#.into()],
+            lacks: vec!["/install".into()],
+            ..page("/")
+        };
+        let ask = async |answer, wanted: &ExpectedAnswer| {
+            let port = server_of(answer, b"").await;
+            let client = HttpsClient::default();
+            let answer = client
+                .get("127.0.0.1", port, "a.test", wanted)
+                .await
+                .unwrap();
+            (answer.is_well("a.test", wanted), answer.fault)
+        };
+        let good = b"HTTP/1.1 200 OK\r\n\r\n{\"installed\":true}";
+        assert_eq!(ask(good, &finished).await, (true, None));
+        let open = b"HTTP/1.1 200 OK\r\n\r\n{\"installed\":false}";
+        let (well, fault) = ask(open, &finished).await;
+        assert!(!well && fault.unwrap().starts_with(" without `\"installed\":true`"));
+        let lacks = ExpectedAnswer {
+            contains: Vec::new(),
+            ..finished.clone()
+        };
+        let leads = b"HTTP/1.1 302 Found\r\nLocation: /install/1\r\n\r\n";
+        let (well, fault) = ask(leads, &lacks).await;
+        assert!(!well && fault.unwrap().contains("its installer has"));
+        let login = b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n";
+        assert_eq!(ask(login, &lacks).await, (true, None));
+        // A password stands before it.
+        let mut shut = finished.clone();
+        shut.status.push(401);
+        let asks = b"HTTP/1.1 401 Unauthorized\r\n\r\n";
+        assert_eq!(ask(asks, &shut).await, (true, None));
+    }
+
+    #[tokio::test]
+    async fn an_endless_text_is_read_to_its_limit() {
+        let wanted = ExpectedAnswer {
+            contains: vec!["never".into()],
+            ..page("/")
+        };
+        let port = server_of(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"4\r\nbody\r\n",
+        )
+        .await;
+        let (begun, client) = (Instant::now(), HttpsClient::default());
+        let answer = client
+            .get("127.0.0.1", port, "a.test", &wanted)
+            .await
+            .unwrap();
+        assert!(answer.fault.is_some() && begun.elapsed() < PATIENCE * 2);
+    }
+
+    #[tokio::test]
     async fn who_asks_again_takes_the_session_up_and_who_looks_at_certificates_does_not() {
         let port = server().await;
         let kind = async |tls: &Arc<ClientConfig>| {
@@ -306,14 +413,15 @@ mod tests {
         };
         let visitor = HttpsClient::default();
         assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Full));
-        let answer = visitor.get("127.0.0.1", port, "a.test", "/").await;
+        let answer = visitor.get("127.0.0.1", port, "a.test", &page("/")).await;
         assert_eq!(answer.unwrap().status, 204);
         assert_eq!(kind(&visitor.0).await, Some(HandshakeKind::Resumed));
 
         let roots = Arc::new(RootCertStore::empty());
-        let (answer, served) = get_with_certificate("127.0.0.1", port, "a.test", "/", &roots)
-            .await
-            .unwrap();
+        let (answer, served) =
+            get_with_certificate("127.0.0.1", port, "a.test", &page("/"), &roots)
+                .await
+                .unwrap();
         assert_eq!(answer.status, 204);
         assert_eq!(served.issuer, "a.test");
         assert_eq!(kind(&FULL_HANDSHAKE).await, Some(HandshakeKind::Full));

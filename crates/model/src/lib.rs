@@ -42,7 +42,7 @@ pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions}
 pub use log::LogLine;
 pub use log_record::{LogRecord, LogSearch};
 pub use node_problem::{NodeProblem, NodeProblemKind};
-pub use probe::{Probe, ProbeAnswer, status_hint};
+pub use probe::{ExpectedAnswer, Probe, ProbeAnswer, status_hint};
 pub use reading::Reading;
 pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;

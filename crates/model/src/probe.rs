@@ -29,6 +29,42 @@ pub struct ProbeAnswer {
     pub millis: u32,
     /// Whether it is an answer that the application's check accepts.
     pub well: bool,
+    /// Why its text is not that of a finished application, as the end of a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// What an application must answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExpectedAnswer {
+    /// Path that is asked for.
+    pub path: String,
+    /// HTTP status codes that are well.
+    pub status: Vec<u16>,
+    /// Texts that the answer must contain: an installer lacks them.
+    pub contains: Vec<String>,
+    /// Texts that the answer must lack: those of an installer.
+    pub lacks: Vec<String>,
+}
+
+impl ExpectedAnswer {
+    /// Whether the answer's text matters, and not its status alone.
+    pub fn needs_text(&self) -> bool {
+        !(self.contains.is_empty() && self.lacks.is_empty())
+    }
+
+    /// Returns why a text is not that of a finished application, as the end of a sentence; `None`
+    /// when it is.
+    pub fn find_fault(&self, text: &str) -> Option<String> {
+        let missing = self.contains.iter().find(|t| !text.contains(t.as_str()));
+        if let Some(missing) = missing {
+            return Some(format!(
+                " without `{missing}`, which it has when it is installed"
+            ));
+        }
+        let found = self.lacks.iter().find(|t| text.contains(t.as_str()));
+        found.map(|found| format!(" with `{found}`, which its installer has"))
+    }
 }
 
 impl Probe {
@@ -40,7 +76,10 @@ impl Probe {
             Ok(answered) => Some(format!(
                 "https://{domain}{path} answers {}{}",
                 answered.status,
-                status_hint(answered.status)
+                match &answered.fault {
+                    Some(fault) => fault,
+                    None => status_hint(answered.status),
+                }
             )),
             Err(reason) => Some(reason.to_string()),
         }

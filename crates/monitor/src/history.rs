@@ -341,6 +341,7 @@ mod tests {
                     status,
                     millis,
                     well: status == 200,
+                    fault: None,
                 }),
                 Err(()) => Err("no answer".into()),
             },

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use matou_config::AlertsConfig;
+use matou_model::ExpectedAnswer;
 
 /// File systems that are no disks, and what containers mount.
 const DISKS: &str = r#"fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|fuse.*|nfs.*",mountpoint!~"/(run|boot/efi|var/lib/docker/.+)(/.*)?""#;
@@ -22,10 +23,8 @@ pub struct ProbeTarget {
     pub app: String,
     /// Asked by https.
     pub domain: String,
-    /// Path that is asked for.
-    pub path: String,
-    /// HTTP status codes that are well.
-    pub status: Vec<u16>,
+    /// What it must answer.
+    pub wanted: ExpectedAnswer,
 }
 
 /// Whom Alertmanager tells. Addresses that hold a token, and passwords, are secrets.
@@ -132,10 +131,35 @@ pub fn render_monitoring_files(inputs: &MonitoringInputs<'_>) -> BTreeMap<String
     .collect()
 }
 
-/// Returns the name of the blackbox module that accepts these codes, as `http_200_401`.
-fn blackbox_module_name(status: &[u16]) -> String {
-    let codes: Vec<String> = status.iter().map(ToString::to_string).collect();
-    format!("http_{}", codes.join("_"))
+/// What a blackbox module accepts: the expected answer, whatever its path.
+fn accepted_answer(wanted: &ExpectedAnswer) -> ExpectedAnswer {
+    ExpectedAnswer {
+        path: String::new(),
+        ..wanted.clone()
+    }
+}
+
+/// Names the blackbox modules after the codes that they accept, as `http_200_401`; those that look
+/// at the text are numbered.
+fn name_blackbox_modules(inputs: &MonitoringInputs<'_>) -> BTreeMap<ExpectedAnswer, String> {
+    let plain = ExpectedAnswer {
+        status: vec![200],
+        ..ExpectedAnswer::default()
+    };
+    let mut accepted: BTreeSet<ExpectedAnswer> = [plain].into();
+    accepted.extend(inputs.targets.iter().map(|t| accepted_answer(&t.wanted)));
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+    let named = accepted.into_iter().map(|answer| {
+        let codes: Vec<String> = answer.status.iter().map(ToString::to_string).collect();
+        let mut name = format!("http_{}", codes.join("_"));
+        if answer.needs_text() {
+            let number = numbers.entry(name.clone()).or_default();
+            *number += 1;
+            name = format!("{name}_text_{number}");
+        }
+        (answer, name)
+    });
+    named.collect()
 }
 
 fn build_prometheus_config(inputs: &MonitoringInputs<'_>) -> Value {
@@ -176,18 +200,19 @@ fn build_prometheus_config(inputs: &MonitoringInputs<'_>) -> Value {
             "dns_sd_configs": [{"names": [format!("tasks.{edge}")], "type": "A", "port": 8082, "refresh_interval": "15s"}],
         }));
     }
-    let modules: BTreeSet<&Vec<u16>> = inputs.targets.iter().map(|t| &t.status).collect();
-    for status in modules {
-        let targets = inputs.targets.iter().filter(|t| t.status == *status);
-        let targets: Vec<Value> = targets
+    for (accepted, module) in name_blackbox_modules(inputs) {
+        let fits = |t: &&ProbeTarget| accepted_answer(&t.wanted) == accepted;
+        let targets: Vec<Value> = (inputs.targets.iter().filter(fits))
             .map(|t| {
                 json!({
-                    "targets": [format!("https://{}{}", t.domain, t.path)],
+                    "targets": [format!("https://{}{}", t.domain, t.wanted.path)],
                     "labels": {"app": t.app, "domain": t.domain},
                 })
             })
             .collect();
-        let module = blackbox_module_name(status);
+        if targets.is_empty() {
+            continue;
+        }
         jobs.push(json!({
             "job_name": format!("applications_{module}"),
             "metrics_path": "/probe",
@@ -216,24 +241,33 @@ fn build_prometheus_config(inputs: &MonitoringInputs<'_>) -> Value {
 }
 
 fn build_blackbox_config(inputs: &MonitoringInputs<'_>) -> Value {
-    let mut wanted: BTreeSet<Vec<u16>> = inputs.targets.iter().map(|t| t.status.clone()).collect();
-    wanted.insert(vec![200]);
     let tls = match inputs.ca {
         // It takes the place of the public ones.
         Some(_) => json!({"ca_file": "/etc/blackbox/ca.pem"}),
         None => json!({}),
     };
-    let modules: serde_json::Map<String, Value> = wanted
+    let modules: serde_json::Map<String, Value> = name_blackbox_modules(inputs)
         .into_iter()
-        .map(|status| {
-            let probe = json!({
-                "prober": "http", "timeout": "10s",
-                "http": {
-                    "valid_status_codes": status, "fail_if_not_ssl": true,
-                    "preferred_ip_protocol": "ip4", "tls_config": tls,
-                },
+        .map(|(accepted, name)| {
+            let mut http = json!({
+                "valid_status_codes": accepted.status, "fail_if_not_ssl": true,
+                "preferred_ip_protocol": "ip4", "tls_config": tls,
             });
-            (blackbox_module_name(&status), probe)
+            // Who is asked for a password sees no text.
+            let shut = accepted.status.contains(&401);
+            for (key, texts) in [
+                ("fail_if_body_not_matches_regexp", &accepted.contains),
+                ("fail_if_body_matches_regexp", &accepted.lacks),
+            ] {
+                if !texts.is_empty() && !shut {
+                    let quoted = texts.iter().map(|t| regex::escape(t));
+                    http[key] = quoted.collect::<Vec<_>>().into();
+                }
+            }
+            (
+                name,
+                json!({"prober": "http", "timeout": "10s", "http": http}),
+            )
         })
         .collect();
     json!({"modules": modules})

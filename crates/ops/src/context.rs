@@ -5,7 +5,7 @@ use std::sync::Arc;
 use color_eyre::eyre::Result;
 
 use crate::OpsError;
-use matou_collect::{AnswerChecks, ExpectedAnswer, ProbeSettings};
+use matou_collect::{AnswerChecks, ProbeSettings};
 use matou_config::{Config, ensure_runtime_dir, ensure_state_dir, state_path};
 use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
@@ -65,11 +65,7 @@ impl FleetContext {
         Arc::new(move |app| {
             let file = folder.as_ref().and_then(|f| AppFile::load(f, app).ok()?);
             let check = file.and_then(|f| catalogue.find_extension(&f.stack).ok()?.check);
-            let check = check.unwrap_or_default();
-            ExpectedAnswer {
-                path: check.path,
-                status: check.status,
-            }
+            check.unwrap_or_default().expected_answer()
         })
     }
 

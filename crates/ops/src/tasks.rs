@@ -15,7 +15,8 @@ const POLL: Duration = Duration::from_millis(700);
 /// Tasks must run this long before the job believes them.
 const STEADY_TIME: Duration = Duration::from_secs(2);
 
-/// A service whose tasks failed this often since the job began will not come up by waiting.
+/// A service whose tasks failed this often will not come up by waiting. What it needs of its stack has to
+/// run first: until then its failures do not count.
 const MAX_FAILURES: usize = 3;
 
 /// A task that can't be placed is given this long: a drained node may come back.
@@ -105,7 +106,28 @@ impl Step for WaitForTasks {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        wait_for_tasks(&self.awaited, cx).await
+        Ok(wait_for_tasks(&self.awaited, cx).await?)
+    }
+}
+
+/// Why tasks do not run.
+pub(super) enum WaitFailure {
+    /// The engine took the service back to what it was before, and says why.
+    RolledBack(StepError),
+    Other(StepError),
+}
+
+impl From<StepError> for WaitFailure {
+    fn from(error: StepError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<WaitFailure> for StepError {
+    fn from(failure: WaitFailure) -> Self {
+        match failure {
+            WaitFailure::RolledBack(error) | WaitFailure::Other(error) => error,
+        }
     }
 }
 
@@ -154,7 +176,11 @@ fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
 /// # Errors
 /// The task's own error when a service can't come up; an update that the engine rolled back or
 /// paused is a failure too, told when the rollback is through.
-async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(), StepError> {
+pub(super) async fn wait_for_tasks(
+    whose: &AwaitedServices,
+    cx: &StepContext,
+) -> Result<(), WaitFailure> {
+    let mut excused: Option<HashSet<String>> = None;
     let mut told: HashMap<String, String> = HashMap::new();
     let mut old: Option<HashSet<String>> = None;
     let mut steady: Option<Instant> = None;
@@ -168,18 +194,16 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
             let ended = swarm.tasks.iter().filter(|t| has_task_failed(t));
             ended.map(|t| t.id.clone()).collect()
         });
+        let excused = excused.get_or_insert_with(|| old.clone());
         let (mut running, mut wanted) = (0, 0);
         for service in &services {
             running += count_current_tasks(service, &swarm).min(service.wanted);
             wanted += service.wanted;
             let waiting = begun.elapsed() > QUIET_WAIT
                 && tasks_to_be_replaced(service, &swarm).next().is_some();
-            if waiting && told.insert(service.id.clone(), String::new()).is_none() {
-                let what = format!(
-                    "{}: waiting for the engine to begin replacing its tasks",
-                    service.name
-                );
-                cx.out.note(what).await;
+            if waiting {
+                let what = "waiting for the engine to begin replacing its tasks";
+                note_once(&mut told, &service.name, what, cx).await;
             }
             report_task_states(service, &swarm, old, &mut told, cx).await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
@@ -193,22 +217,20 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
                 cx.out.note(note).await;
                 rolled_back = Some((Instant::now(), failed));
             }
+            if let Some(needed) = excuse_failures(service, &swarm, old, excused) {
+                let what = format!("it has failed; that does not count before {needed} runs");
+                note_once(&mut told, &service.name, &what, cx).await;
+            }
             if rolled_back.is_none() {
-                fail_if_hopeless(service, &swarm, old, begun.elapsed())?;
+                fail_if_hopeless(service, &swarm, excused, begun.elapsed())?;
             }
         }
         cx.out.send_progress(running, wanted.max(1), "tasks").await;
-        if let Some((since, failed)) = &rolled_back {
-            let left = services
-                .iter()
-                .filter(|s| !is_service_up(s, &swarm))
-                .count();
-            if left == 0 || is_update_stopped(&services) || since.elapsed() > ROLLBACK_WAIT {
-                return Err(StepError::failed(match left {
-                    0 => failed.clone(),
-                    _ => format!("{failed}; {running} of {wanted} tasks run"),
-                }));
-            }
+        if let Some((since, failed)) = &rolled_back
+            && let Some(failure) =
+                end_of_rollback(&services, &swarm, *since, failed, (running, wanted))
+        {
+            return Err(failure);
         }
         let mut pause = POLL;
         if services.iter().all(|s| is_service_up(s, &swarm)) && !services.is_empty() {
@@ -222,9 +244,83 @@ async fn wait_for_tasks(whose: &AwaitedServices, cx: &StepContext) -> Result<(),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = cx.cancel.cancelled() => return Err(StepError::Cancelled),
+            () = cx.cancel.cancelled() => return Err(StepError::Cancelled.into()),
         }
     }
+}
+
+/// Says something of a service, once.
+async fn note_once(
+    told: &mut HashMap<String, String>,
+    service: &str,
+    what: &str,
+    cx: &StepContext,
+) {
+    let line = format!("{service}: {what}");
+    if told.insert(line.clone(), String::new()).is_none() {
+        cx.out.note(line).await;
+    }
+}
+
+/// Returns why an update that the engine takes back has failed, once that is through, or is waited for no
+/// longer; `None` while it goes on.
+fn end_of_rollback(
+    services: &[&Service],
+    swarm: &Swarm,
+    since: Instant,
+    failed: &str,
+    (running, wanted): (u64, u64),
+) -> Option<WaitFailure> {
+    let left = services.iter().filter(|s| !is_service_up(s, swarm)).count();
+    if left > 0 && !is_update_stopped(services) && since.elapsed() <= ROLLBACK_WAIT {
+        return None;
+    }
+    let why = StepError::failed(match left {
+        0 => failed.to_owned(),
+        _ => format!("{failed}; {running} of {wanted} tasks run"),
+    });
+    let is_paused = |s: &&&Service| matches!(&s.update, Some((UpdateState::Paused, _)));
+    Some(match services.iter().find(is_paused) {
+        Some(_) => WaitFailure::Other(why),
+        None => WaitFailure::RolledBack(why),
+    })
+}
+
+/// Lists the tasks of a service that have failed, but for those in `known`.
+fn list_failed_tasks<'a>(
+    service: &Service,
+    swarm: &'a Swarm,
+    known: &HashSet<String>,
+) -> Vec<&'a Task> {
+    let tasks = swarm.tasks.iter();
+    tasks
+        .filter(|t| t.service_id == service.id && has_task_failed(t) && !known.contains(&t.id))
+        .collect()
+}
+
+/// Excuses what failed of a service while another one of its stack comes up, as databases do: until
+/// that one is healthy, its name does not even resolve. Returns the other's name when there was
+/// something to excuse. A service that has failed often itself excuses no other.
+fn excuse_failures<'a>(
+    service: &Service,
+    swarm: &'a Swarm,
+    old: &HashSet<String>,
+    excused: &mut HashSet<String>,
+) -> Option<&'a str> {
+    let is_rising = |other: &&Service| {
+        other.stack.is_some()
+            && other.stack == service.stack
+            && other.id != service.id
+            && other.wanted > 0
+            && matches!(other.mode, ServiceMode::Replicated(_) | ServiceMode::Global)
+            && !is_service_up(other, swarm)
+            && list_failed_tasks(other, swarm, old).len() < MAX_FAILURES
+    };
+    let other = swarm.services.iter().find(is_rising)?;
+    let failed = list_failed_tasks(service, swarm, excused);
+    let any = !failed.is_empty();
+    excused.extend(failed.into_iter().map(|t| t.id.clone()));
+    any.then_some(other.name.as_str())
 }
 
 fn has_task_failed(task: &Task) -> bool {
@@ -309,11 +405,7 @@ fn fail_if_hopeless(
     old: &HashSet<String>,
     waited: Duration,
 ) -> Result<(), StepError> {
-    let failed = swarm
-        .tasks
-        .iter()
-        .filter(|t| t.service_id == service.id && has_task_failed(t) && !old.contains(&t.id))
-        .count();
+    let failed = list_failed_tasks(service, swarm, old).len();
     if failed >= MAX_FAILURES && service.running < service.wanted {
         let error = newest_task_error(service, swarm, old).unwrap_or_default();
         return Err(StepError::failed(format!(
@@ -357,10 +449,8 @@ fn fail_if_hopeless(
 }
 
 fn newest_task_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
-    swarm
-        .tasks
-        .iter()
-        .filter(|t| t.service_id == service.id && has_task_failed(t) && !old.contains(&t.id))
+    list_failed_tasks(service, swarm, old)
+        .into_iter()
         .max_by_key(|t| t.since)
         .map(|t| {
             let error = if t.error.is_empty() {
@@ -446,6 +536,43 @@ mod tests {
         let old = swarm.tasks.iter().map(|t| t.id.clone()).collect();
         let judged = fail_if_hopeless(&swarm.services[0], &swarm, &old, Duration::ZERO);
         assert!(judged.is_ok());
+    }
+
+    #[test]
+    fn failures_do_not_count_before_the_database_runs() {
+        let mut swarm = blog();
+        swarm.services.push(Service {
+            running: 0,
+            ..service("blog_db", 1, 0)
+        });
+        swarm.services[0].running = 0;
+        let failed = |of: &str, slot| Task {
+            desired: TaskState::Shutdown,
+            ..task(of, slot, "n1", TaskState::Failed)
+        };
+        let (old, mut excused) = (HashSet::new(), HashSet::new());
+        let mut judge = |swarm: &Swarm| {
+            let needed = excuse_failures(&swarm.services[0], swarm, &old, &mut excused);
+            let judged = fail_if_hopeless(&swarm.services[0], swarm, &excused, Duration::ZERO);
+            (needed.map(str::to_owned), judged.is_ok())
+        };
+        swarm.tasks = (1..=5).map(|n| failed("blog_web", n)).collect();
+        assert_eq!(judge(&swarm), (Some("blog_db".to_owned()), true));
+        // It is told once, and what was excused stays so when the database runs.
+        assert_eq!(judge(&swarm), (None, true));
+        swarm.services[1].running = 1;
+        swarm
+            .tasks
+            .push(task("blog_db", 1, "n1", TaskState::Running));
+        assert_eq!(judge(&swarm), (None, true));
+        swarm.tasks.extend((6..=8).map(|n| failed("blog_web", n)));
+        assert_eq!(judge(&swarm), (None, false));
+        // A database that fails itself excuses nothing.
+        swarm.services[1].running = 0;
+        swarm.tasks.pop();
+        swarm.tasks.extend((1..=3).map(|n| failed("blog_db", n)));
+        swarm.tasks.push(failed("blog_web", 9));
+        assert_eq!(judge(&swarm), (None, false));
     }
 
     #[test]

@@ -354,6 +354,8 @@ remove = "j"
             "provision.docker_repository",
             "provision.restic_sha256",
             "provision.restic_url",
+            // Whoever reads the applications' mail sets their passwords anew.
+            "mail",
             "receivers",
             "scaleway",
             "ssh.config_file",

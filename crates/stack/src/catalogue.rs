@@ -8,7 +8,7 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 use super::StackError;
-use super::extension::{Extension, Variable};
+use super::extension::{Category, Extension, Variable};
 use super::files::StackFolder;
 use super::lint::{LintFinding, LintSeverity};
 use super::render::{RenderTarget, RenderedStack, render_stack_file};
@@ -32,6 +32,8 @@ pub struct CatalogueEntry {
     pub description: String,
     /// Where the application is documented.
     pub homepage: String,
+    /// The kind of application.
+    pub category: Category,
     /// What the operator is asked for.
     pub variables: Vec<Variable>,
 }
@@ -47,6 +49,7 @@ impl CatalogueEntry {
             },
             description: extension.description,
             homepage: extension.homepage,
+            category: extension.category,
             variables: extension.variables,
         }
     }

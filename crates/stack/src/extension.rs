@@ -2,6 +2,7 @@
 //! assets/x-matou.schema.json describes the same keys for editors.
 
 use matou_base::text::InvalidInput;
+use matou_model::ExpectedAnswer;
 use serde::Deserialize;
 
 /// A variable of a stack, as the form and the command line show it.
@@ -161,7 +162,8 @@ pub struct Dump {
     /// The secret with its password.
     #[serde(default)]
     pub secret: Option<String>,
-    /// Instead of an engine: a shell line that writes the dump to its standard output.
+    /// Instead of an engine, or with `sqlite` where the image has no `sqlite3`: a shell line that writes
+    /// the dump to its standard output.
     #[serde(default)]
     pub command: Option<String>,
     /// Instead of an engine: a shell line that reads the dump from its standard input.
@@ -175,7 +177,15 @@ impl Dump {
     /// Whether the dump needs a running service. Files of SQLite are consistent when nothing has
     /// them open.
     pub fn needs_service(&self) -> bool {
-        self.command.is_some() || self.engine != Some(DumpEngine::Sqlite)
+        self.engine != Some(DumpEngine::Sqlite)
+    }
+
+    /// Returns the engine whose way the dump is loaded in. A line of the stack's own wins over its
+    /// engine, as when the dump is made; but a file of SQLite takes its place whoever wrote it.
+    pub fn loading_engine(&self) -> Option<DumpEngine> {
+        let by_line = self.command.is_some();
+        self.engine
+            .filter(|engine| !by_line || *engine == DumpEngine::Sqlite)
     }
 }
 
@@ -223,9 +233,27 @@ pub struct HttpCheck {
     /// The HTTP status codes of an application that is well.
     #[serde(default = "default_check_status")]
     pub status: Vec<u16>,
+    /// Texts that the answer contains when the application is installed.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// Texts of the application's installer, in the answer or where it redirects to.
+    #[serde(default)]
+    pub lacks: Vec<String>,
     /// Seconds that the first answer may take after a deploy.
     #[serde(default = "default_check_limit")]
     pub within: u64,
+}
+
+impl HttpCheck {
+    /// Returns the answer that it expects.
+    pub fn expected_answer(&self) -> ExpectedAnswer {
+        ExpectedAnswer {
+            path: self.path.clone(),
+            status: self.status.clone(),
+            contains: self.contains.clone(),
+            lacks: self.lacks.clone(),
+        }
+    }
 }
 
 fn default_check_path() -> String {
@@ -245,9 +273,124 @@ impl Default for HttpCheck {
         Self {
             path: default_check_path(),
             status: default_check_status(),
+            contains: Vec::new(),
+            lacks: Vec::new(),
             within: default_check_limit(),
         }
     }
+}
+
+/// A kind of application.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize, serde::Serialize,
+)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// What stands before all others.
+    Edge,
+    /// Sites, blogs and wikis.
+    Site,
+    /// Shops.
+    Shop,
+    /// Files, calendars and contacts.
+    Files,
+    /// Documents and pads.
+    Office,
+    /// Chat and calls.
+    Chat,
+    /// What is read: feeds and articles.
+    Feeds,
+    /// Repositories of code, and projects.
+    Code,
+    /// Video.
+    Video,
+    /// The Fediverse.
+    Social,
+    /// Books, bills and members.
+    Books,
+    /// Passwords and log-ins.
+    Security,
+    /// What watches the fleet.
+    Monitoring,
+    /// For practice.
+    Practice,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+impl Category {
+    /// Returns the word that stands in stack files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Site => "site",
+            Self::Shop => "shop",
+            Self::Files => "files",
+            Self::Office => "office",
+            Self::Chat => "chat",
+            Self::Feeds => "feeds",
+            Self::Code => "code",
+            Self::Video => "video",
+            Self::Social => "social",
+            Self::Books => "books",
+            Self::Security => "security",
+            Self::Monitoring => "monitoring",
+            Self::Practice => "practice",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How the operator logs in to an application. Variables are replaced in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoginSpec {
+    /// Path of the page.
+    #[serde(default = "default_check_path")]
+    pub path: String,
+    /// Name to log in with.
+    #[serde(default)]
+    pub user: String,
+    /// The generated secret with the first password.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// What else has to be known, in one sentence.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// How an application is updated whose image copies it into a volume only once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UpdateSpec {
+    /// How, in one sentence.
+    pub how: String,
+    /// The service in whose container the commands run.
+    #[serde(default)]
+    pub service: String,
+    /// A shell line that updates it.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// A shell line that prints the version that the application itself names.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+/// Something that is known to go wrong at a first start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct KnownTrouble {
+    /// The service whose log tells it.
+    pub service: String,
+    /// A text in that log.
+    pub log: String,
+    /// What to do, in one sentence.
+    pub cure: String,
 }
 
 /// The whole of `x-matou`.
@@ -279,6 +422,25 @@ pub struct Extension {
     /// How its answer is judged; `GET /` with 200 where it is not said.
     #[serde(default)]
     pub check: Option<HttpCheck>,
+    /// The kind of application, by which the catalogue is sorted.
+    #[serde(default)]
+    pub category: Category,
+    /// How the operator logs in once it runs.
+    #[serde(default)]
+    pub login: Option<LoginSpec>,
+    /// It can send mail, by the variables `MAIL_…` and the secret `mail_password`.
+    #[serde(default)]
+    pub mail: bool,
+    /// How its code is really updated, where a new image does not do it.
+    #[serde(default)]
+    pub update: Option<UpdateSpec>,
+    /// Its installer is open to whoever comes first: its routers ask for a password until the
+    /// operator takes that away.
+    #[serde(default)]
+    pub guard: bool,
+    /// What is known to go wrong at a first start, by what is logged then, and its cure.
+    #[serde(default)]
+    pub troubles: Vec<KnownTrouble>,
     /// Files beside the stack file are written by matou from the fleet when it is deployed.
     #[serde(default)]
     pub generated: bool,

@@ -42,15 +42,18 @@ pub use catalogue::{Catalogue, CatalogueEntry};
 pub use edge_settings::EdgeSettings;
 pub use error::StackError;
 pub use extension::{
-    Alphabet, BackupSpec, Dump, DumpEngine, Extension, HttpCheck, SecretSpec, Variable,
-    VariableKind,
+    Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck, KnownTrouble,
+    SecretSpec, UpdateSpec, Variable, VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use plain_compose::{PlainComposeFile, render_plain_compose};
-pub use render::{HASH_LABEL, NeededSecret, RenderTarget, RenderedService, RenderedStack};
+pub use render::{
+    AppLogin, GUARD_SECRET, GUARD_USER, HASH_LABEL, NeededSecret, RenderTarget, RenderedService,
+    RenderedStack,
+};
 pub use requirements::{ServiceRequirements, place_constraint};
 pub use traefik1::{Labels, MigratedLabels, is_traefik1_label, migrate_labels};
 pub use volumes::{StackVolumes, VolumeDefinition};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
 use super::edge_settings::EdgeSettings;
-use super::extension::{HttpCheck, SecretSpec};
+use super::extension::{HttpCheck, KnownTrouble, LoginSpec, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape_dollars, interpolate};
 use super::line_index::LineIndex;
@@ -21,7 +21,9 @@ use super::stack_file::StackFile;
 use super::traefik1::Labels;
 use super::volumes::{self, StackVolumes};
 use super::{AppFile, StackError, labels, traefik1};
-use matou_config::{Config, EdgeConfig, StorageConfig, find_nearest_name};
+use matou_config::{
+    Config, EdgeConfig, MailConfig, MailSecurity, StorageConfig, find_nearest_name,
+};
 
 /// Label on each service with the hash of what was deployed.
 pub const HASH_LABEL: &str = "org.matou.hash";
@@ -68,6 +70,10 @@ pub struct RenderTarget<'a> {
     pub storage: &'a StorageConfig,
     /// Entry points and the certificate resolver.
     pub edge: &'a EdgeConfig,
+    /// The server that mail is sent through.
+    pub mail: Option<&'a MailConfig>,
+    /// Its password, where a stack is rendered to be deployed.
+    pub mail_password: Option<SecretString>,
     /// The version in use of each generated secret; the first where there is none.
     pub secrets: BTreeMap<String, u32>,
     /// What the application's requests must pass at the edge.
@@ -96,6 +102,8 @@ impl<'a> RenderTarget<'a> {
         Self {
             storage: &config.storage,
             edge: &config.edge,
+            mail: config.mail.as_ref(),
+            mail_password: None,
             secrets: BTreeMap::new(),
             edge_settings: EdgeSettings::default(),
             images: BTreeMap::new(),
@@ -136,6 +144,59 @@ pub struct RenderedStack {
     pub ports: Vec<(u64, String)>,
     /// The check by which the application is well; `None` without a domain.
     pub check: Option<HttpCheck>,
+    /// How the operator logs in.
+    pub login: Option<AppLogin>,
+    /// What is known to go wrong at a first start.
+    pub troubles: Vec<KnownTrouble>,
+}
+
+/// How the operator logs in to an application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppLogin {
+    /// Address of the page; empty for an application without a domain.
+    pub url: String,
+    /// Name to log in with; empty where the note says who it is.
+    pub user: String,
+    /// The generated secret with the password.
+    pub secret: Option<String>,
+    /// What else has to be known.
+    pub note: String,
+    /// The edge asks for a password, because the installer is open.
+    pub is_guarded: bool,
+}
+
+/// Name with which the edge lets the operator to an open installer.
+pub const GUARD_USER: &str = "operator";
+
+/// The kept secret with the password of [`GUARD_USER`].
+pub const GUARD_SECRET: &str = "guard_password";
+
+impl AppLogin {
+    /// Says it in lines, with the command that shows the password.
+    pub fn describe_lines(&self, app: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let user = match self.user.as_str() {
+            "" => String::new(),
+            user => format!(" as {user}"),
+        };
+        if !self.url.is_empty() {
+            lines.push(format!("log in at {}{user}", self.url));
+        } else if !user.is_empty() {
+            lines.push(format!("log in{user}"));
+        }
+        if let Some(secret) = &self.secret {
+            lines.push(format!("its password: `matou secrets show {app} {secret}`"));
+        }
+        if !self.note.is_empty() {
+            lines.push(self.note.clone());
+        }
+        if self.is_guarded {
+            lines.push(format!(
+                "it is not installed yet, and its installer is open to whoever comes first: the edge asks for {GUARD_USER} and `matou secrets show {app} {GUARD_SECRET}`; install it, then `matou switch {app} --basic-auth off`"
+            ));
+        }
+        lines
+    }
 }
 
 /// A generated secret that a stack needs.
@@ -191,17 +252,7 @@ fn read_stack_file(
         ));
     };
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
-    let lookup = |name: &str| {
-        let declared = || {
-            let declared = stack.extension.variables.iter().find(|v| v.name == name)?;
-            declared.default.clone()
-        };
-        variables
-            .get(name)
-            .cloned()
-            .or_else(declared)
-            .or_else(|| built_in_variable(name, app, target.edge))
-    };
+    let lookup = |name: &str| find_variable(stack, app, variables, target, name);
     let mut room = MOST_TEXT;
     for (key, value) in &mut file {
         if key.as_str() != Some("version") {
@@ -211,6 +262,60 @@ fn read_stack_file(
     }
     convert_octal_modes(&mut file);
     Ok(file)
+}
+
+/// Returns the value of a variable: the given one, the stack's default, or one that all stacks have.
+fn find_variable(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+    name: &str,
+) -> Option<String> {
+    let declared = || {
+        let declared = stack.extension.variables.iter().find(|v| v.name == name)?;
+        declared.default.clone()
+    };
+    variables
+        .get(name)
+        .cloned()
+        .or_else(declared)
+        .or_else(|| built_in_variable(name, app, target))
+}
+
+fn render_login(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+    domains: &[String],
+) -> Result<Option<AppLogin>, StackError> {
+    let users = target
+        .edge_settings
+        .basic_auth
+        .as_deref()
+        .unwrap_or_default();
+    let guard = format!("{GUARD_USER}:");
+    let is_guarded = stack.extension.guard && users.iter().any(|u| u.starts_with(&guard));
+    let spec = match &stack.extension.login {
+        Some(spec) => spec,
+        None if is_guarded => &LoginSpec::default(),
+        None => return Ok(None),
+    };
+    let lookup = |name: &str| find_variable(stack, app, variables, target, name);
+    let fill =
+        |text: &str| interpolate(text, &lookup).map_err(|e| locate_interpolation_error(stack, &e));
+    let first = domains.first();
+    Ok(Some(AppLogin {
+        url: match first {
+            Some(domain) => format!("https://{domain}{}", fill(&spec.path)?),
+            None => String::new(),
+        },
+        user: fill(&spec.user)?,
+        secret: spec.secret.clone(),
+        note: fill(&spec.note)?,
+        is_guarded,
+    }))
 }
 
 pub(super) fn render_stack_file(
@@ -261,6 +366,9 @@ pub(super) fn render_stack_file(
     }
     file.entry("version".into())
         .or_insert_with(|| COMPOSE_VERSION.into());
+    if stack.extension.mail {
+        fill_mail_secret(&mut file, target.mail_password.as_ref());
+    }
     let carried = files::externalize_files(app, &mut file, &stack.folder, &target.files).map_err(
         |(kind, name, message)| {
             let text = format!("{name} of {kind}: {message}");
@@ -276,15 +384,30 @@ pub(super) fn render_stack_file(
     out.own_networks = count_own_networks(&file);
     out.binds = list_bind_folders(&file);
     render_services(stack, app, &mut file, target, &places, &mut out)?;
-    out.check =
-        (!out.domains.is_empty()).then(|| stack.extension.check.clone().unwrap_or_default());
+    out.check = (!out.domains.is_empty()).then(|| expected_check(stack, target));
+    out.login = render_login(stack, app, variables, target, &out.domains)?;
+    out.troubles.clone_from(&stack.extension.troubles);
     out.yaml = serde_yaml::to_string(&file)
         .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
     Ok(out)
 }
 
+/// Returns the check of a stack. Where the edge asks for a password, that it does is a good answer.
+fn expected_check(stack: &StackFile, target: &RenderTarget<'_>) -> HttpCheck {
+    let mut check = stack.extension.check.clone().unwrap_or_default();
+    let users = target.edge_settings.basic_auth.as_ref();
+    if users.is_some_and(|users| !users.is_empty()) && !check.status.contains(&401) {
+        check.status.push(401);
+    }
+    check
+}
+
 /// Returns a variable that every stack has without declaring it.
-fn built_in_variable(name: &str, app: &str, edge: &EdgeConfig) -> Option<String> {
+fn built_in_variable(name: &str, app: &str, target: &RenderTarget<'_>) -> Option<String> {
+    let edge = target.edge;
+    if let Some(mail) = name.strip_prefix("MAIL_") {
+        return mail_variable(mail, target.mail?);
+    }
     Some(match name {
         "APP" => app.to_owned(),
         // What the edge serves.
@@ -295,8 +418,62 @@ fn built_in_variable(name: &str, app: &str, edge: &EdgeConfig) -> Option<String>
     })
 }
 
+/// Returns a variable of `[mail]`, by its name without `MAIL_`. What does not hold is empty, so that
+/// `${MAIL_TLS:+ssl}` and `${MAIL_TLS:-false}` say it as an application wants it.
+fn mail_variable(name: &str, mail: &MailConfig) -> Option<String> {
+    let when = |holds: bool| if holds { "true" } else { "" }.to_owned();
+    Some(match name {
+        "HOST" => mail.server.clone(),
+        "PORT" => mail.port.to_string(),
+        "USER" => mail.user.clone().unwrap_or_default(),
+        "SENDER" => mail.sender.clone(),
+        "SENDER_NAME" => mail.sender.split('@').next().unwrap_or_default().to_owned(),
+        "DOMAIN" => mail
+            .sender
+            .rsplit('@')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        "ON" => "true".to_owned(),
+        "SECURITY" => mail.security.as_str().to_owned(),
+        "TLS" => when(mail.security == MailSecurity::Tls),
+        "STARTTLS" => when(mail.security == MailSecurity::Starttls),
+        _ => return None,
+    })
+}
+
 /// Names that [`built_in_variable`] knows.
-const BUILT_IN_VARIABLES: [&str; 4] = ["APP", "SCHEME", "RESOLVER", "ACME_EMAIL"];
+const BUILT_IN_VARIABLES: [&str; 14] = [
+    "APP",
+    "SCHEME",
+    "RESOLVER",
+    "ACME_EMAIL",
+    "MAIL_HOST",
+    "MAIL_PORT",
+    "MAIL_USER",
+    "MAIL_SENDER",
+    "MAIL_SENDER_NAME",
+    "MAIL_DOMAIN",
+    "MAIL_ON",
+    "MAIL_SECURITY",
+    "MAIL_TLS",
+    "MAIL_STARTTLS",
+];
+
+/// The secret with the password of `[mail]`, in a stack with `mail: true`.
+const MAIL_SECRET: &str = "mail_password";
+
+/// Gives the stack the password of `[mail]` as the content of its secret; an empty line where there is
+/// none, as a secret of Swarm can't be empty.
+fn fill_mail_secret(file: &mut Mapping, password: Option<&SecretString>) {
+    let section = file.get_mut("secrets").and_then(|s| s.get_mut(MAIL_SECRET));
+    let Some(Value::Mapping(entry)) = section else {
+        return;
+    };
+    entry.remove("external");
+    let password = password.map_or("\n", |p| p.expose_secret());
+    entry.insert("content".into(), password.into());
+}
 
 /// Names the secrets that matou generates after this application and version. Returns them.
 fn name_generated_secrets(

@@ -1,6 +1,7 @@
 //! What a service requires of its node: memory, processors, a place.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_yaml::{Mapping, Value};
 
@@ -20,6 +21,9 @@ pub struct ServiceRequirements {
     pub constraints: Vec<String>,
     /// External networks, as Swarm knows them.
     pub networks: Vec<String>,
+    /// How long it may take to start: what its health check allows before it counts, and the time
+    /// until it is given up after that.
+    pub start_limit: Duration,
     /// Whether it has a virtual IP address, beside those of its tasks.
     pub virtual_address: bool,
 }
@@ -55,8 +59,34 @@ pub(super) fn service_requirements(
             .into_iter()
             .filter_map(|(key, _)| externals.get(key).cloned())
             .collect(),
+        start_limit: start_limit(service),
         virtual_address: deploy(&["endpoint_mode"]).and_then(Value::as_str) != Some("dnsrr"),
     }
+}
+
+/// Source of the engine's defaults: docs.docker.com/reference/dockerfile, HEALTHCHECK.
+fn start_limit(service: &Mapping) -> Duration {
+    let check = service.get("healthcheck");
+    let value = |key: &str| Some(scalar_text(check?.get(key)?));
+    let length = |key: &str, default: u64| {
+        let given = value(key).and_then(|v| parse_go_duration(&v));
+        given.unwrap_or(Duration::from_secs(default))
+    };
+    if check.is_none_or(|c| c.get("test").is_none()) {
+        return Duration::ZERO;
+    }
+    let retries = value("retries").and_then(|v| v.parse().ok()).unwrap_or(3);
+    let each = length("interval", 30) + length("timeout", 30);
+    // What is no number of retries makes no time that overflows.
+    length("start_period", 0).saturating_add(each.saturating_mul(retries))
+}
+
+/// A length of time as Go reads it, `1m30s`; `None` when it is none, or more than a day.
+/// Source: pkg.go.dev/time, ParseDuration.
+fn parse_go_duration(text: &str) -> Option<Duration> {
+    let length: jiff::SignedDuration = text.trim().parse().ok()?;
+    let length = Duration::try_from(length).ok()?;
+    (length <= Duration::from_secs(86_400)).then_some(length)
 }
 
 /// An amount of memory as Docker reads it, `512M`, in bytes.
@@ -117,6 +147,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_service_may_take_as_long_as_its_health_check_allows() {
+        let limit = |yaml: &str| {
+            let service: Mapping = serde_yaml::from_str(yaml).unwrap();
+            start_limit(&service).as_secs()
+        };
+        assert_eq!(limit("image: a"), 0);
+        assert_eq!(limit("healthcheck: {disable: true}"), 0);
+        assert_eq!(limit("healthcheck: {test: [CMD, a]}"), 180);
+        assert_eq!(
+            limit(
+                "healthcheck: {test: a, start_period: 1h2m3s, interval: 30s, timeout: 20s, retries: 5}"
+            ),
+            3723 + 250
+        );
+        assert_eq!(
+            limit("healthcheck: {test: a, start_period: 1.5h}"),
+            5400 + 180
+        );
+        for wrong in ["soon", "-5m", "99999h"] {
+            assert_eq!(
+                limit(&format!("healthcheck: {{test: a, start_period: {wrong}}}")),
+                180
+            );
+        }
+    }
+
+    #[test]
     fn needs_and_places_of_a_service() {
         let mut service: Mapping = serde_yaml::from_str(
             "networks: [front, own]\ndeploy:\n  resources:\n    limits: {memory: 512M}\n    reservations: {memory: 1.5g, cpus: '0.5'}\n  placement:\n    constraints: [node.role == manager, node.hostname == a]\n",
@@ -132,6 +189,7 @@ mod tests {
                 memory_limit: 512 << 20,
                 constraints: vec!["node.role == manager".into(), "node.hostname == b".into()],
                 networks: vec!["traefik-net".into()],
+                start_limit: Duration::ZERO,
                 virtual_address: true,
             }
         );

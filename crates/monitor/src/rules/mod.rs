@@ -355,6 +355,7 @@ mod tests {
                 status,
                 millis: 5,
                 well,
+                fault: None,
             })
         };
         let probes = vec![

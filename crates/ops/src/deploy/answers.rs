@@ -44,7 +44,7 @@ impl WaitForAnswers {
                 address,
                 self.edge.port,
                 domain,
-                &self.check.path,
+                &self.check.expected_answer(),
                 &self.edge.roots,
             )
             .await
@@ -62,14 +62,17 @@ impl WaitForAnswers {
         domain: &str,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
         let (answer, served) = self.query_any_node(domain).await?;
-        let status = answer.status;
-        if answer.is_well(domain, &self.check.status) {
+        if answer.is_well(domain, &self.check.expected_answer()) {
             return Ok((answer, served));
         }
+        let status = answer.status;
         Err(OpsError::failed(format_args!(
             "https://{domain}{} answers {status}{}",
             self.check.path,
-            status_hint(status)
+            match &answer.fault {
+                Some(fault) => fault,
+                None => status_hint(status),
+            }
         )))
     }
 }

@@ -1,12 +1,15 @@
 //! The application's file in the fleet folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::FleetContext;
+use crate::tasks::{WaitFailure, WaitForTasks, wait_for_tasks};
+use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_stack::AppFile;
+use matou_stack::{AppFile, KnownTrouble};
 
 /// How often files are pushed again when somebody changed them meanwhile.
 const MAX_PUSHES: u32 = 5;
@@ -46,6 +49,118 @@ impl Step for WriteAppFile {
         written
             .map_err(|e| StepError::failed(e.to_string()))?
             .map_err(failed)
+    }
+}
+
+/// The application's file as it was before the deploy.
+pub(super) struct EarlierFile {
+    path: PathBuf,
+    text: String,
+    app: String,
+    fleet: FleetContext,
+}
+
+impl EarlierFile {
+    /// Reads it; `None` when there is none that can be read.
+    pub(super) fn read(path: &Path, app: &str, fleet: &FleetContext) -> Option<Self> {
+        let limit = matou_base::files::MAX_CONFIG_BYTES;
+        Some(Self {
+            path: path.to_owned(),
+            text: matou_base::files::read_text(path, limit).ok()?,
+            app: app.to_owned(),
+            fleet: fleet.clone(),
+        })
+    }
+
+    /// Puts it back, here and on the storage node.
+    async fn put_back(&self) -> Result<(), StepError> {
+        let (path, text) = (self.path.clone(), self.text.clone());
+        let write = move || AppFile::write_whole(&path, text.as_bytes());
+        let written = tokio::task::spawn_blocking(write).await;
+        let failed = |e: &dyn std::fmt::Display| {
+            StepError::failed(format!("{} can't be written: {e}", self.path.display()))
+        };
+        written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        if self.fleet.config.backup.primary_repository().is_some() {
+            crate::push_app_files(&self.fleet, &self.app).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the tasks of an application whose file is written already. When the engine takes an
+/// update back, the file is what it was too.
+pub(super) struct WaitForStack {
+    pub app: String,
+    pub tasks: WaitForTasks,
+    pub troubles: Vec<KnownTrouble>,
+    pub earlier: Option<EarlierFile>,
+}
+
+/// Lines of a service's log that are looked through for a known trouble.
+const LOG_LINES: u32 = 200;
+
+impl WaitForStack {
+    /// Looks for known troubles in the logs of services. Returns the cure of the first that is there.
+    async fn find_cure(&self, cx: &StepContext) -> Option<&str> {
+        for trouble in &self.troubles {
+            let logs = Command::new("docker")
+                .args(["service", "logs", "--raw", "--tail"])
+                .arg(LOG_LINES.to_string())
+                .arg("--")
+                .arg(format!("{}_{}", self.app, trouble.service))
+                .sudo()
+                .timeout(Duration::from_secs(20))
+                .label("what its log says");
+            let Ok(out) = cx.host.run(&logs).await else {
+                continue;
+            };
+            let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&trouble.log);
+            if said(&out.stdout) || said(&out.stderr) {
+                return Some(&trouble.cure);
+            }
+        }
+        None
+    }
+}
+
+#[async_trait]
+impl Step for WaitForStack {
+    fn name(&self) -> String {
+        self.tasks.name()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.tasks.timeout()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        self.tasks.check(cx).await
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let failure = match wait_for_tasks(&self.tasks.awaited, cx).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        let (WaitFailure::RolledBack(why), Some(earlier)) = (&failure, &self.earlier) else {
+            let failure = StepError::from(failure);
+            return Err(match self.find_cure(cx).await {
+                Some(cure) if !matches!(failure, StepError::Cancelled) => {
+                    StepError::failed(format!("{failure}. {cure}"))
+                }
+                _ => failure,
+            });
+        };
+        let name = earlier.path.display();
+        Err(StepError::failed(match earlier.put_back().await {
+            Ok(()) => format!("{why}; {name} is what it was before, too"),
+            Err(e) => format!("{why}; {name} could not be made what it was before: {e}"),
+        }))
+    }
+
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
+        self.tasks.verify(cx).await
     }
 }
 

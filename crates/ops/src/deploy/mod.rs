@@ -4,6 +4,7 @@
 mod answers;
 mod file;
 mod folders;
+mod guard;
 mod monitoring_files;
 mod network;
 mod placement;
@@ -16,6 +17,7 @@ mod volume_definitions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::FleetContext;
 use super::job_on_node::build_job_on_node;
@@ -25,6 +27,7 @@ use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
+use secrecy::SecretString;
 
 pub(super) use preflight::resolve_host_name;
 
@@ -169,6 +172,24 @@ pub(super) fn merge_app_file(
     Ok(file)
 }
 
+/// Reads the password of `[mail]`, which is one line.
+fn read_mail_password(fleet: &FleetContext) -> Result<Option<SecretString>, OpsError> {
+    let mail = fleet.config.mail.as_ref();
+    let Some(path) = mail.and_then(|m| m.password_file.as_ref()) else {
+        return Ok(None);
+    };
+    let shown = path.display();
+    let text = matou_base::files::read_text(path, matou_base::files::MAX_CONFIG_BYTES);
+    let text = text.map_err(|e| format!("{shown}, password_file of [mail], can't be read: {e}"))?;
+    match text.lines().next().filter(|line| !line.is_empty()) {
+        // Without an end of line: some applications take what they read as it is.
+        Some(line) => Ok(Some(line.into())),
+        None => Err(OpsError::failed(format_args!(
+            "{shown}, password_file of [mail], holds no password in its first line"
+        ))),
+    }
+}
+
 /// The stack as it will be deployed, with the versions of its secrets read from the fleet.
 pub(super) async fn render_app_stack(
     wanted: &DeployOptions<'_>,
@@ -200,7 +221,12 @@ pub(super) async fn render_app_stack(
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
     }
+    let mail_password = match extension.mail {
+        true => read_mail_password(fleet)?,
+        false => None,
+    };
     let mut target = RenderTarget {
+        mail_password,
         secrets: versions,
         edge_settings: file.edge.clone(),
         images: file.images.clone(),
@@ -227,9 +253,18 @@ pub(super) async fn deploy_steps(
     manager: &NodeHandle,
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let file = merge_app_file(wanted, fleet)?;
-    let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
+    let mut file = merge_app_file(wanted, fleet)?;
     let app = wanted.app.to_owned();
+    let folder = fleet.config.folder();
+    let is_new = !folder.is_some_and(|f| AppFile::path(&f, &app).exists());
+    let mut guard = None;
+    if is_new
+        && file.edge.basic_auth.is_none()
+        && fleet.catalogue.find_extension(&file.stack)?.guard
+    {
+        guard = Some(guard::guard_app(&app, &mut file, fleet).await?);
+    }
+    let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -243,17 +278,20 @@ pub(super) async fn deploy_steps(
         }));
     }
     steps.extend(prerequisite_steps(&app, &rendered, manager, fleet)?);
+    if let Some(guard) = guard {
+        steps.push(Box::new(guard));
+    }
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered: rendered.clone(),
     }));
-    steps.push(Box::new(WaitForTasks {
-        awaited: AwaitedServices::Stack(app.clone()),
-        patience: stack::DEPLOY_TIMEOUT,
-    }));
+    // Before its tasks: what comes up late is what the file says all the same.
+    let mut earlier = None;
     if let Some(folder) = fleet.config.folder() {
+        let path = AppFile::path(&folder, &app);
+        earlier = file::EarlierFile::read(&path, &app, fleet);
         steps.push(Box::new(file::WriteAppFile {
-            path: AppFile::path(&folder, &app),
+            path,
             text: file.to_toml(),
         }));
     }
@@ -263,6 +301,15 @@ pub(super) async fn deploy_steps(
             fleet: fleet.clone(),
         }));
     }
+    steps.push(Box::new(file::WaitForStack {
+        tasks: WaitForTasks {
+            awaited: AwaitedServices::Stack(app.clone()),
+            patience: start_patience(&rendered),
+        },
+        troubles: rendered.troubles.clone(),
+        app: app.clone(),
+        earlier,
+    }));
     steps.extend(answer_step(&rendered, fleet)?);
     Ok(steps)
 }
@@ -296,13 +343,20 @@ async fn build_subset_steps(
     let mut steps = prerequisite_steps(&app, &rendered, manager, fleet)?;
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
-        rendered,
+        rendered: rendered.clone(),
     }));
     steps.push(Box::new(WaitForTasks {
         awaited: AwaitedServices::Stack(app),
-        patience: stack::DEPLOY_TIMEOUT,
+        patience: start_patience(&rendered),
     }));
     Ok(steps)
+}
+
+/// How long the tasks of a stack may take: to pull their images, and to start as long as their health
+/// checks allow.
+fn start_patience(rendered: &RenderedStack) -> Duration {
+    let start = rendered.services.iter().map(|s| s.requirements.start_limit);
+    stack::DEPLOY_TIMEOUT + start.max().unwrap_or_default()
 }
 
 /// Returns the steps of [`deploy_subset_steps`] for a stack that nothing reaches from outside:

@@ -30,16 +30,14 @@ pub(super) async fn build_monitoring_files(
         .map(|(app, domain, wanted)| ProbeTarget {
             app,
             domain,
-            path: wanted.path,
-            status: wanted.status,
+            wanted,
         })
         .collect();
     let check = rendered.check.clone().unwrap_or_default();
     asked.extend(rendered.domains.iter().map(|domain| ProbeTarget {
         app: app.to_owned(),
         domain: domain.clone(),
-        path: check.path.clone(),
-        status: check.status.clone(),
+        wanted: check.expected_answer(),
     }));
     asked.sort_by(|a, b| a.domain.cmp(&b.domain));
     let mut nodes: Vec<String> = swarm.nodes.iter().map(|n| n.hostname.clone()).collect();

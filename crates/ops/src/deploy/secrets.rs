@@ -96,7 +96,7 @@ impl SecretStore {
 
     /// Keeps a value unless one is kept already. Returns the value that is kept: of two callers at
     /// the same time both get that of the first.
-    async fn keep_value(
+    pub(super) async fn keep_value(
         &self,
         name: &str,
         version: u32,

@@ -14,7 +14,7 @@ use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode};
 use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
 
-/// How long pulling images and starting tasks may take.
+/// How long deploying, and pulling images and starting tasks may take, each.
 pub(super) const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 
 pub(super) struct DeployStack {

@@ -161,7 +161,7 @@ impl ExportContent {
     /// Whether a volume holds the data folder of a database server that is dumped.
     fn is_database_volume(&self, volume: &str) -> bool {
         self.dumps.iter().any(|dump| {
-            let engine = dump.engine.filter(|_| dump.command.is_none());
+            let engine = dump.loading_engine();
             let data = engine.and_then(restore::database_data_folder);
             let dumped = match &self.snapshot {
                 None => true,
@@ -233,7 +233,7 @@ impl ExportContent {
     }
 
     fn locate_database_file(&self, dump: &Dump) -> Option<(String, String)> {
-        if dump.engine != Some(DumpEngine::Sqlite) || dump.command.is_some() {
+        if dump.loading_engine() != Some(DumpEngine::Sqlite) {
             return None;
         }
         let mounts = self.mounts.get(&dump.service)?;

@@ -18,13 +18,11 @@ pub(super) struct ExportDump {
 
 impl ExportDump {
     pub(super) fn new(spec: &Dump, made: &ManifestDump, nth: usize) -> Self {
-        let end = match spec.command.is_some() {
-            true => "dump",
-            false => match spec.engine {
-                Some(DumpEngine::Mongodb) => "archive",
-                Some(DumpEngine::Sqlite) => "sqlite",
-                _ => "sql",
-            },
+        let end = match spec.loading_engine() {
+            None => "dump",
+            Some(DumpEngine::Mongodb) => "archive",
+            Some(DumpEngine::Sqlite) => "sqlite",
+            Some(_) => "sql",
         };
         Self {
             spec: spec.clone(),
@@ -36,7 +34,7 @@ impl ExportDump {
 
     /// Returns the database engine whose server loads the dump; `None` where no server does.
     pub(super) fn server_engine(&self) -> Option<DumpEngine> {
-        let engine = self.spec.engine.filter(|_| self.spec.command.is_none());
+        let engine = self.spec.loading_engine();
         engine.filter(|e| *e != DumpEngine::Sqlite)
     }
 
@@ -50,7 +48,7 @@ impl ExportDump {
             Some(database) => format!("the database {database} of `{}`", self.spec.service),
             None => format!("the data of `{}`", self.spec.service),
         };
-        match self.spec.engine.filter(|_| self.spec.command.is_none()) {
+        match self.spec.loading_engine() {
             Some(DumpEngine::Postgresql) => format!("{what}, plain SQL for PostgreSQL's `psql`"),
             Some(DumpEngine::Mariadb | DumpEngine::Mysql) => {
                 format!("{what}, plain SQL for `mariadb` or `mysql`")

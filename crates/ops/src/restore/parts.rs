@@ -172,12 +172,7 @@ fn assign_dump(
     mounted: &[(String, String)],
 ) -> Option<String> {
     let service = &dump.service;
-    // A line of the stack's own wins over its engine, as when the dump was made.
-    let engine = match dump.command {
-        Some(_) => None,
-        None => dump.engine,
-    };
-    match engine {
+    match dump.loading_engine() {
         Some(DumpEngine::Sqlite) => {
             let database = dump.database.as_deref()?;
             let (volume, rest) = find_holding_volume(mounted, database)?;

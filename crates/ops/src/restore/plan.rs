@@ -331,7 +331,7 @@ fn select_load_hooks(source: &RestoreSource, dumps: &[Dump]) -> Vec<Dump> {
             all.any(|m| m.service == d.service && m.file == d.file)
         })
     };
-    let own = |d: &&Dump| (d.engine.is_none() || d.command.is_some()) && d.restore.is_some();
+    let own = |d: &&Dump| d.loading_engine().is_none() && d.restore.is_some();
     dumps.iter().filter(own).filter(held).cloned().collect()
 }
 

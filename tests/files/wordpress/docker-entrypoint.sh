@@ -1,13 +1,16 @@
 #!/bin/sh
-# WordPress of Debian, started as the official image starts it.
+# What the official image does before its command, with WordPress and Apache of Debian.
 set -e
 site=/var/www/html
-if [ ! -e $site/wp-includes/version.php ]; then
-    rm -f $site/index.html
-    cp -rL /usr/share/wordpress/. $site/
-    chown -R www-data: $site
-fi
-cat >$site/wp-config.php <<'PHP'
+case $1 in
+apache2*)
+    if [ ! -e $site/index.php ] && [ ! -e $site/wp-includes/version.php ]; then
+        tar -C /usr/src/wordpress --exclude=./wp-config.php -cf - . | tar -C $site --owner=www-data --group=www-data -xf -
+        rm -f $site/index.html
+        chown www-data: $site
+    fi
+    if [ ! -e $site/wp-config.php ]; then
+        cat >$site/wp-config.php <<'PHP'
 <?php
 function told($name) {
     $file = getenv($name . '_FILE');
@@ -28,6 +31,8 @@ if (!defined('ABSPATH')) {
 }
 require_once ABSPATH . 'wp-settings.php';
 PHP
-. /etc/apache2/envvars
-mkdir -p /run/apache2 /var/log/apache2
-exec apache2 -DFOREGROUND
+        chown www-data: $site/wp-config.php
+    fi
+    ;;
+esac
+exec "$@"
