@@ -1,4 +1,4 @@
-//! The operations: turns a [`Request`] into a [`Job`]; one file an operation.
+//! The operations: turns a [`Request`] into a [`matou_job::Job`]; one file an operation.
 
 // Stricter than Cargo.toml is with tests, benches and examples.
 #![cfg_attr(
