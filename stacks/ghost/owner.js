@@ -24,6 +24,15 @@ function ask(method, body) {
   });
 }
 
+// Each answer has an id of its own: its sentence is told once.
+function why(text) {
+  try {
+    return JSON.parse(text).errors[0].message;
+  } catch {
+    return text.slice(0, 200);
+  }
+}
+
 async function makeOwner() {
   const { status, text } = await ask('GET');
   if (status !== 200) throw new Error(`answers ${status}`);
@@ -35,7 +44,7 @@ async function makeOwner() {
     blogTitle: process.env.SITE_TITLE || process.env.SITE_DOMAIN,
   };
   const made = await ask('POST', { setup: [owner] });
-  if (made.status !== 201) throw new Error(`the owner is not made: ${made.status} ${made.text}`);
+  if (made.status !== 201) throw new Error(`the owner is not made: ${made.status} ${why(made.text)}`);
   console.error('Ghost has its owner');
 }
 
