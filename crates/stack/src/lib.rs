@@ -21,6 +21,7 @@ mod edge_settings;
 mod error;
 mod extension;
 mod files;
+mod image_facts;
 mod interpolate;
 mod labels;
 mod line_index;
@@ -46,6 +47,7 @@ pub use extension::{
     SecretSpec, UpdateSpec, Variable, VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
+pub use image_facts::{CodePlace, ImageFacts, find_image_facts};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_yaml::{Mapping, Value};
 
+use super::image_facts::compare_with_facts;
 use super::labels;
 use super::line_index::LineIndex;
 use super::traefik1;
@@ -288,6 +289,9 @@ impl Linter<'_> {
             }
         }
         self.check_image(name, service);
+        for (key, message) in compare_with_facts(name, service) {
+            self.add_warning(&["services", name, key], message);
+        }
         self.check_references(name, service);
         self.check_healthcheck(name, service);
         self.check_ports(name, service);
