@@ -1,6 +1,6 @@
 //! One node's engine: connecting to it, and what is asked of it with bollard.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::ClientVersion;
@@ -8,7 +8,7 @@ use bollard::query_parameters::{EventsOptions, ListContainersOptions, ListVolume
 use futures_util::{Stream, StreamExt};
 use tokio::sync::Mutex;
 
-use matou_host::Host;
+use matou_host::{Host, HostError};
 use matou_model::{EngineInfo, Volume};
 
 use super::connection::{IdleConnections, REQUEST_TIMEOUT};
@@ -123,7 +123,10 @@ impl Docker {
         let path = socket.to_string_lossy();
         let client = match bollard::Docker::connect_with_unix(&path, REQUEST_TIMEOUT, &version) {
             Ok(client) => client,
-            Err(e) => return Err(self.error_of_no_answer(convert::root_cause(&e)).await),
+            Err(e) => {
+                let reason = convert::root_cause(&e);
+                return Err(self.error_of_no_answer(&socket, reason).await);
+            }
         };
         tracing::debug!(node = ?self.host.name(), engine = ?own.version, api = ?own.api, "engine connected");
         let node = self.node_name();
@@ -144,15 +147,41 @@ impl Docker {
         Ok(client)
     }
 
-    /// Makes the error of a question that nobody answered: asks whether the connection to the node
-    /// still stands; if so, it is the engine that does not answer.
-    pub(super) async fn error_of_no_answer(&self, reason: String) -> DockerError {
-        match self.host.check_connection().await {
-            Ok(()) => DockerError::NoEngine {
-                node: self.node_name(),
-                reason,
+    /// Makes the error of a question that went through the socket `asked`, and that nobody answered.
+    /// When the connection of that socket was lost, the question was lost with it, also when the node
+    /// has another connection by now; otherwise it is the engine that does not answer.
+    pub(super) async fn error_of_no_answer(&self, asked: &Path, reason: String) -> DockerError {
+        let lost = match self.host.check_connection().await {
+            Ok(()) => match self.host.docker_socket().await {
+                Ok(now) if now == asked => {
+                    return DockerError::NoEngine {
+                        node: self.node_name(),
+                        reason,
+                    };
+                }
+                Ok(_) => HostError::Unreachable {
+                    node: self.node_name(),
+                    reason: "the connection was lost".into(),
+                },
+                Err(lost) => lost,
             },
-            Err(lost) => lost.into(),
+            Err(lost) => lost,
+        };
+        lost.into()
+    }
+
+    /// Makes the error of a question that went through the client, and that nobody answered. The client
+    /// is forgotten.
+    pub(super) async fn error_of_broken_client(&self, reason: String) -> DockerError {
+        let asked = self.client.lock().await.take();
+        self.close_idle_connections();
+        match asked {
+            Some(client) => self.error_of_no_answer(&client.socket, reason).await,
+            // Another question was lost with it, and forgot it.
+            None => match self.host.docker_socket().await {
+                Ok(now) => self.error_of_no_answer(&now, reason).await,
+                Err(lost) => lost.into(),
+            },
         }
     }
 
@@ -199,8 +228,8 @@ impl Docker {
                 }
             }
             other => {
-                self.forget_client().await;
-                self.error_of_no_answer(convert::root_cause(&other)).await
+                self.error_of_broken_client(convert::root_cause(&other))
+                    .await
             }
         }
     }

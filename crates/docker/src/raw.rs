@@ -2,7 +2,7 @@
 //! what they do not know (`ContainerSpec.Healthcheck`, what newer engines have), and what is left
 //! out would be lost when the rest is written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -191,6 +191,12 @@ impl Docker {
     async fn get_raw(&self, path: &str) -> Result<(EngineConnection, PathBuf, Bytes), DockerError> {
         match self.try_get_raw(path).await? {
             Ok(answer) => Ok(answer),
+            // That the connection stands was seen already.
+            Err(RequestFailure::Link(reason)) => {
+                self.forget_client().await;
+                let node = self.node_name();
+                Err(DockerError::NoEngine { node, reason })
+            }
             Err(failed) => Err(self.error_of_request(failed).await),
         }
     }
@@ -214,7 +220,7 @@ impl Docker {
                 reason: format!("no answer within {REQUEST_TIMEOUT} s"),
             },
             Err(RequestFailure::Large) => answer_too_large(node),
-            Err(RequestFailure::Link(reason)) => self.error_of_no_answer(reason).await,
+            Err(RequestFailure::Link(reason)) => DockerError::NoEngine { node, reason },
         })
     }
 
@@ -224,35 +230,41 @@ impl Docker {
         &self,
         path: &str,
     ) -> Result<Result<(EngineConnection, PathBuf, Bytes), RequestFailure>, DockerError> {
-        let answer = self.try_get_raw_once(path).await?;
-        match answer {
-            Err(RequestFailure::Link(_)) if self.host.check_connection().await.is_err() => {
-                self.try_get_raw_once(path).await
+        let socket = self.host.docker_socket().await?;
+        let answer = self.try_get_raw_once(&socket, path).await;
+        let Err(RequestFailure::Link(reason)) = answer else {
+            return Ok(answer);
+        };
+        match self.error_of_no_answer(&socket, reason.clone()).await {
+            DockerError::NoEngine { .. } => Ok(Err(RequestFailure::Link(reason))),
+            _ => {
+                let socket = self.host.docker_socket().await?;
+                match self.try_get_raw_once(&socket, path).await {
+                    Err(RequestFailure::Link(reason)) => {
+                        Err(self.error_of_no_answer(&socket, reason).await)
+                    }
+                    answer => Ok(answer),
+                }
             }
-            answer => Ok(answer),
         }
     }
 
     async fn try_get_raw_once(
         &self,
+        socket: &Path,
         path: &str,
-    ) -> Result<Result<(EngineConnection, PathBuf, Bytes), RequestFailure>, DockerError> {
-        let socket = self.host.docker_socket().await?;
-        if let Some(mut connection) = self.idle.take(&socket) {
+    ) -> Result<(EngineConnection, PathBuf, Bytes), RequestFailure> {
+        if let Some(mut connection) = self.idle.take(socket) {
             match connection.request(Method::GET, path, None).await {
-                Ok(body) => return Ok(Ok((connection, socket, body))),
+                Ok(body) => return Ok((connection, socket.to_owned(), body)),
                 // It broke while it waited: a new one tells.
                 Err(RequestFailure::Link(_)) => {}
-                Err(failed) => return Ok(Err(failed)),
+                Err(failed) => return Err(failed),
             }
         }
-        let asking = async {
-            let mut connection = EngineConnection::open(self.host.name(), &socket).await?;
-            let body = connection.request(Method::GET, path, None).await?;
-            Ok((connection, body))
-        };
-        let asked: Result<(EngineConnection, Bytes), RequestFailure> = asking.await;
-        Ok(asked.map(|(connection, body)| (connection, socket, body)))
+        let mut connection = EngineConnection::open(self.host.name(), socket).await?;
+        let body = connection.request(Method::GET, path, None).await?;
+        Ok((connection, socket.to_owned(), body))
     }
 
     async fn error_of_request(&self, failed: RequestFailure) -> DockerError {
@@ -268,10 +280,7 @@ impl Docker {
                     .await
             }
             RequestFailure::Large => answer_too_large(node),
-            RequestFailure::Link(reason) => {
-                self.forget_client().await;
-                self.error_of_no_answer(reason).await
-            }
+            RequestFailure::Link(reason) => self.error_of_broken_client(reason).await,
         }
     }
 
