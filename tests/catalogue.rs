@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use matou::config::Config;
-use matou::stack::{Catalogue, Extension, RenderTarget, RenderedStack};
+use matou::stack::{Catalogue, Extension, RenderTarget, RenderedStack, VariableKind};
 use serde_yaml::Value;
 
 const MAIL: &str = "[mail]\nserver = \"smtp.example.org\"\nuser = \"matou\"\npassword_file = \"p\"\nsender = \"hello@example.org\"\n";
@@ -32,9 +32,9 @@ impl Stack {
         let required = extension.variables.iter().filter(|v| v.required);
         let values: BTreeMap<String, String> = required
             .map(|v| {
-                let value = match v.name.as_str() {
-                    "DOMAIN" => "app.example.org",
-                    name if name.ends_with("EMAIL") => "ops@example.org",
+                let value = match v.kind {
+                    VariableKind::Domain => "app.example.org",
+                    VariableKind::Email => "ops@example.org",
                     _ => "example",
                 };
                 (v.name.clone(), value.to_owned())
@@ -352,7 +352,10 @@ fn mail_is_said_once_and_given_to_all() {
             let mut all = s.rendered.file_secrets.iter();
             all.any(|secret| secret.name.starts_with("app_mail_password_"))
         };
-        assert!(secret(&without) && secret(&with), "{}", entry.name);
+        // Mattermost's image has no shell that could read a secret: the operator types it in.
+        if entry.name != "mattermost" {
+            assert!(secret(&without) && secret(&with), "{}", entry.name);
+        }
     }
     assert!(senders >= 10, "{senders}");
 }

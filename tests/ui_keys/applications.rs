@@ -15,8 +15,8 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
     let mut c = Console::new();
     c.press("d");
     c.shows("Catalogue");
-    // The fifth of the catalogue.
-    c.press("jjjj\n");
+    // The ninth of the catalogue.
+    c.press("jjjjjjjj\n");
     c.shows("Deploy Hello");
     // A required name that is empty is told.
     c.press("\u{8}\u{8}\u{8}\u{8}\u{8}");

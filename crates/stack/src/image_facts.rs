@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
+use super::amounts::parse_memory_amount;
 use super::labels::{labels_from_value, scalar_text};
-use super::requirements::parse_memory_amount;
 
 /// What one image is and does, read in its own sources.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -14,6 +14,7 @@
     )
 )]
 
+mod amounts;
 mod app;
 mod app_name;
 mod catalogue;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_yaml::{Mapping, Value};
 
+use super::amounts::{parse_go_duration, parse_memory_amount};
 use super::labels::scalar_text;
 use super::lint::list_references;
 
@@ -79,29 +80,6 @@ fn start_limit(service: &Mapping) -> Duration {
     let each = length("interval", 30) + length("timeout", 30);
     // What is no number of retries makes no time that overflows.
     length("start_period", 0).saturating_add(each.saturating_mul(retries))
-}
-
-/// A length of time as Go reads it, `1m30s`; `None` when it is none, or more than a day.
-/// Source: pkg.go.dev/time, ParseDuration.
-fn parse_go_duration(text: &str) -> Option<Duration> {
-    let length: jiff::SignedDuration = text.trim().parse().ok()?;
-    let length = Duration::try_from(length).ok()?;
-    (length <= Duration::from_secs(86_400)).then_some(length)
-}
-
-/// An amount of memory as Docker reads it, `512M`, in bytes.
-pub(super) fn parse_memory_amount(amount: &str) -> Option<u64> {
-    let digits = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match amount[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return None,
-    };
-    let number: f64 = digits.trim().parse().ok()?;
-    (number >= 0.0).then_some((number * (1_u64 << shift) as f64) as u64)
 }
 
 /// The constraint of a place: `worker-01` is a node, `disk=ssd` a node label.
