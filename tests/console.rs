@@ -30,7 +30,7 @@ fn start_navigate_deploy_read_the_log_and_quit() {
     // Deploy from the catalogue, with a name of our own.
     pty.send("d");
     pty.wait_for("Catalogue", SOON);
-    pty.send("jjjj\r");
+    pty.send("jjjjjjjj\r");
     pty.wait_for("Deploy Hello", SOON);
     pty.send("\x1b[H\x1b[3~\x1b[3~\x1b[3~\x1b[3~\x1b[3~typed\r\r\r");
     pty.wait_for("+ service typed_web", SOON);
