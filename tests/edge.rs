@@ -61,7 +61,7 @@ fn applications_answer_under_their_names_with_certificates() {
         "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n",
     );
     traefik(&fleet, &config, &authority);
-    let parts: [(&str, Part); 13] = [
+    let parts: [(&str, Part); 15] = [
         ("two applications", two_applications),
         ("another", another),
         ("ghost of 2019", ghost_of_2019),
@@ -72,6 +72,8 @@ fn applications_answer_under_their_names_with_certificates() {
         ("newer versions and places", newer_versions),
         ("mounted otherwise", mounted_otherwise),
         ("wordpress", wordpress),
+        ("slow database", slow_database),
+        ("open installer", open_installer),
         ("tried and renewed", tried_and_renewed),
         ("bad input", bad_input),
         ("secrets", secrets),
@@ -519,6 +521,10 @@ fn updates(fleet: &Fleet, config: &PathBuf) {
             redeployed("IMAGE=matou/hello:crash"),
         ];
         stop.store(true, Ordering::Relaxed);
+        // The file is written before the tasks run, and put back with the update.
+        let file = fleet.lab.config_path().with_file_name("apps/one.toml");
+        let file = std::fs::read_to_string(file).expect("a file");
+        assert!(!file.contains("matou/hello:crash"), "{file}");
         for (out, why) in outs
             .iter()
             .zip(["it may not be there to be pulled", "one_web."])
@@ -527,6 +533,7 @@ fn updates(fleet: &Fleet, config: &PathBuf) {
             assert_eq!(out.status.code(), Some(1), "{text}");
             assert!(text.contains("the engine rolled back one_web"), "{text}");
             assert!(text.contains(why), "{text}");
+            assert!(text.contains("is what it was before, too"), "{text}");
         }
     });
     let asked = asked.load(Ordering::Relaxed);
@@ -923,6 +930,71 @@ fn wordpress(fleet: &Fleet, config: &PathBuf) {
     let mut args = vec!["remove", "press", "--yes"];
     args.extend(volumes);
     ok(config, &args);
+}
+
+/// A server whose database comes up long after it has failed three times: it is waited for, and what it
+/// waits for is told.
+fn slow_database(fleet: &Fleet, config: &PathBuf) {
+    let file = fleet.lab.config_path().with_file_name("slow.yml");
+    std::fs::write(
+        &file,
+        "services:\n  web:\n    image: matou/wordpress:6.1\n    entrypoint: [sh, -c, 'mariadb -h db -u slow -pslow slow -e \"SELECT 1\" || exit 1; exec sleep 9999']\n    networks: [internal]\n    healthcheck: {disable: true}\n    deploy: {placement: {constraints: [node.hostname == n1]}, restart_policy: {delay: 5s}}\n\
+           db:\n    image: mariadb:11.4.13\n    entrypoint: [sh, -c, 'sleep 120; printf slow >/tmp/p; MARIADB_PASSWORD_FILE=/tmp/p exec docker-entrypoint.sh start-db']\n    environment: {MARIADB_DATABASE: slow, MARIADB_USER: slow}\n    networks: [internal]\n    healthcheck: {test: [CMD, healthcheck.sh], interval: 2s, timeout: 20s, start_period: 5m}\n    deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.hostname == n1]}}\n\
+         networks:\n  internal: {}\n",
+    )
+    .expect("written");
+    let begun = Instant::now();
+    let text = ok(
+        config,
+        &["deploy", &file.to_string_lossy(), "slow", "--yes"],
+    );
+    assert!(begun.elapsed() > Duration::from_secs(110), "{text}");
+    assert!(
+        text.contains("slow_web: it has failed; that does not count before slow_db runs"),
+        "{text}"
+    );
+    ok(config, &["remove", "slow", "--yes"]);
+}
+
+/// A stack whose installer is open: strangers are asked for a password until the operator takes it away.
+fn open_installer(fleet: &Fleet, config: &PathBuf) {
+    let file = fleet.lab.config_path().with_file_name("gate.yml");
+    std::fs::write(
+        &file,
+        "x-matou:\n  guard: true\n  check: {path: /health, lacks: [installer]}\n\
+         services:\n  web:\n    image: matou/hello:1.0\n    networks: [traefik-net]\n    healthcheck: {disable: true}\n    deploy:\n      endpoint_mode: dnsrr\n      labels:\n        - traefik.enable=true\n        - traefik.swarm.network=traefik-net\n        - traefik.http.routers.${APP}.rule=Host(`${DOMAIN}`)\n        - traefik.http.routers.${APP}.entrypoints=websecure\n        - traefik.http.routers.${APP}.tls.certresolver=le\n        - traefik.http.services.${APP}.loadbalancer.server.port=8080\n\
+         networks:\n  traefik-net:\n    external: true\n",
+    )
+    .expect("written");
+    let file = file.to_string_lossy().into_owned();
+    let text = ok(
+        config,
+        &["deploy", &file, "gate", "DOMAIN=gate.lab.test", "--yes"],
+    );
+    assert!(
+        text.contains("matou secrets show gate guard_password") && !text.contains("$2b$"),
+        "{text}"
+    );
+    let url = "https://gate.lab.test/";
+    let answer = ask(fleet, url).expect("it answers");
+    assert!(answer.starts_with("HTTP/2 401"), "{answer}");
+    let password = ok(config, &["secrets", "show", "gate", "guard_password"]);
+    let user = format!("operator:{}", password.trim());
+    let answer = ask_with(fleet, url, &["--user", &user]).expect("it answers");
+    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
+    let again = ok(config, &["redeploy", "gate", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    ok(config, &["switch", "gate", "--basic-auth", "off", "--yes"]);
+    until(Duration::from_secs(30), || match ask(fleet, url) {
+        Ok(answer) if answer.starts_with("HTTP/2 200") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    // It is not put back by itself.
+    let text = ok(config, &["redeploy", "gate", "--yes"]);
+    assert!(!text.contains("guard_password"), "{text}");
+    let answer = ask(fleet, url).expect("it answers");
+    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
+    ok(config, &["remove", "gate", "--yes"]);
 }
 
 fn bad_input(fleet: &Fleet, config: &PathBuf) {

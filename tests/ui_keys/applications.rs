@@ -15,8 +15,10 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
     let mut c = Console::new();
     c.press("d");
     c.shows("Catalogue");
-    // The ninth of the catalogue.
-    c.press("jjjjjjjj\n");
+    let catalogue = matou::stack::Catalogue::load(None).expect("a catalogue");
+    let mut entries = catalogue.list_entries().into_iter();
+    let at = entries.position(|e| e.name == "hello").expect("hello");
+    c.press(&format!("{}\n", "j".repeat(at)));
     c.shows("Deploy Hello");
     // A required name that is empty is told.
     c.press("\u{8}\u{8}\u{8}\u{8}\u{8}");
