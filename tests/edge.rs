@@ -885,7 +885,7 @@ fn wordpress(fleet: &Fleet, config: &PathBuf) {
     assert!(answers.iter().any(|a| text.contains(a)), "{text}");
     assert!(
         text.contains("log in at https://press.lab.test/wp-admin/ as ops\n")
-            && text.contains("its password: `matou secrets show press admin_password`"),
+            && text.contains("its password: `matou secrets press show admin_password`"),
         "{text}"
     );
     let seen = seen.lock().expect("a lock");
@@ -897,7 +897,7 @@ fn wordpress(fleet: &Fleet, config: &PathBuf) {
         assert!(!is_open && !leads, "{answer}");
     }
     // The operator logs in as he was told.
-    let password = ok(config, &["secrets", "show", "press", "admin_password"]);
+    let password = ok(config, &["secrets", "press", "show", "admin_password"]);
     let form = [
         "log=ops".to_owned(),
         format!("pwd={}", password.trim()),
@@ -972,13 +972,13 @@ fn open_installer(fleet: &Fleet, config: &PathBuf) {
         &["deploy", &file, "gate", "DOMAIN=gate.lab.test", "--yes"],
     );
     assert!(
-        text.contains("matou secrets show gate guard_password") && !text.contains("$2b$"),
+        text.contains("matou secrets gate show guard_password") && !text.contains("$2b$"),
         "{text}"
     );
     let url = "https://gate.lab.test/";
     let answer = ask(fleet, url).expect("it answers");
     assert!(answer.starts_with("HTTP/2 401"), "{answer}");
-    let password = ok(config, &["secrets", "show", "gate", "guard_password"]);
+    let password = ok(config, &["secrets", "gate", "show", "guard_password"]);
     let user = format!("operator:{}", password.trim());
     let answer = ask_with(fleet, url, &["--user", &user]).expect("it answers");
     assert!(answer.starts_with("HTTP/2 200"), "{answer}");

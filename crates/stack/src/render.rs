@@ -185,14 +185,14 @@ impl AppLogin {
             lines.push(format!("log in{user}"));
         }
         if let Some(secret) = &self.secret {
-            lines.push(format!("its password: `matou secrets show {app} {secret}`"));
+            lines.push(format!("its password: `matou secrets {app} show {secret}`"));
         }
         if !self.note.is_empty() {
             lines.push(self.note.clone());
         }
         if self.is_guarded {
             lines.push(format!(
-                "it is not installed yet, and its installer is open to whoever comes first: the edge asks for {GUARD_USER} and `matou secrets show {app} {GUARD_SECRET}`; install it, then `matou switch {app} --basic-auth off`"
+                "it is not installed yet, and its installer is open to whoever comes first: the edge asks for {GUARD_USER} and `matou secrets {app} show {GUARD_SECRET}`; install it, then `matou switch {app} --basic-auth off`"
             ));
         }
         lines
