@@ -939,7 +939,7 @@ fn slow_database(fleet: &Fleet, config: &PathBuf) {
     std::fs::write(
         &file,
         "services:\n  web:\n    image: matou/wordpress:6.1\n    entrypoint: [sh, -c, 'mariadb -h db -u slow -pslow slow -e \"SELECT 1\" || exit 1; exec sleep 9999']\n    networks: [internal]\n    healthcheck: {disable: true}\n    deploy: {placement: {constraints: [node.hostname == n1]}, restart_policy: {delay: 5s}}\n\
-           db:\n    image: mariadb:11.4.13\n    entrypoint: [sh, -c, 'sleep 120; printf slow >/tmp/p; MARIADB_PASSWORD_FILE=/tmp/p exec docker-entrypoint.sh start-db']\n    environment: {MARIADB_DATABASE: slow, MARIADB_USER: slow}\n    networks: [internal]\n    healthcheck: {test: [CMD, healthcheck.sh], interval: 2s, timeout: 20s, start_period: 5m}\n    deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.hostname == n1]}}\n\
+         \x20 db:\n    image: mariadb:11.4.13\n    entrypoint: [sh, -c, 'sleep 120; printf slow >/tmp/p; MARIADB_PASSWORD_FILE=/tmp/p exec docker-entrypoint.sh start-db']\n    environment: {MARIADB_DATABASE: slow, MARIADB_USER: slow}\n    networks: [internal]\n    healthcheck: {test: [CMD, healthcheck.sh], interval: 2s, timeout: 20s, start_period: 5m}\n    deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.hostname == n1]}}\n\
          networks:\n  internal: {}\n",
     )
     .expect("written");
