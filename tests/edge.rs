@@ -885,7 +885,9 @@ fn wordpress(fleet: &Fleet, config: &PathBuf) {
     assert!(answers.iter().any(|a| text.contains(a)), "{text}");
     assert!(
         text.contains("log in at https://press.lab.test/wp-admin/ as ops\n")
-            && text.contains("its password: `matou secrets press show admin_password`"),
+            && text.contains(
+                "the password that its stack made: `matou secrets press show admin_password`"
+            ),
         "{text}"
     );
     let seen = seen.lock().expect("a lock");

@@ -389,7 +389,7 @@ pub struct KnownTrouble {
     pub service: String,
     /// A text in that log.
     pub log: String,
-    /// What to do, in one sentence.
+    /// What to do, in one sentence; `APP` stands for the application's name.
     pub cure: String,
 }
 

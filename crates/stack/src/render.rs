@@ -185,7 +185,9 @@ impl AppLogin {
             lines.push(format!("log in{user}"));
         }
         if let Some(secret) = &self.secret {
-            lines.push(format!("its password: `matou secrets {app} show {secret}`"));
+            lines.push(format!(
+                "the password that its stack made: `matou secrets {app} show {secret}`"
+            ));
         }
         if !self.note.is_empty() {
             lines.push(self.note.clone());

@@ -102,7 +102,7 @@ const LOG_LINES: u32 = 200;
 
 impl WaitForStack {
     /// Looks for known troubles in the logs of services. Returns the cure of the first that is there.
-    async fn find_cure(&self, cx: &StepContext) -> Option<&str> {
+    async fn find_cure(&self, cx: &StepContext) -> Option<String> {
         for trouble in &self.troubles {
             let logs = Command::new("docker")
                 .args(["service", "logs", "--raw", "--tail"])
@@ -117,7 +117,7 @@ impl WaitForStack {
             };
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&trouble.log);
             if said(&out.stdout) || said(&out.stderr) {
-                return Some(&trouble.cure);
+                return Some(trouble.cure.replace("APP", &self.app));
             }
         }
         None

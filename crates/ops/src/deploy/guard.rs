@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets::SecretStore;
 use crate::{FleetContext, OpsError};
+use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{AppFile, GUARD_SECRET, GUARD_USER};
 
@@ -19,25 +20,34 @@ const BCRYPT_COST: u32 = 6;
 const LENGTH: usize = 24;
 
 /// Puts a password before a new application. Returns the step that keeps it, which comes before
-/// anything is deployed.
+/// anything is deployed; `None` for one that runs without a password, and only has no file.
 ///
 /// # Errors
-/// The storage node can't be asked, or what is kept there can't be read.
+/// The manager or the storage node can't be asked, or what is kept there can't be read.
 pub(super) async fn guard_app(
     app: &str,
     file: &mut AppFile,
+    manager: &NodeHandle,
     fleet: &FleetContext,
-) -> Result<KeepGuardPassword, OpsError> {
+) -> Result<Option<KeepGuardPassword>, OpsError> {
     let store = SecretStore::open(fleet, app)?;
     // A deploy that did not come to its end has made one already.
     let kept = store.newest_versions().await?;
+    let swarm = manager.docker.query_swarm().await?;
+    let runs = swarm
+        .services
+        .iter()
+        .any(|s| s.stack.as_deref() == Some(app));
+    if runs && !kept.contains_key(GUARD_SECRET) {
+        return Ok(None);
+    }
     let password = match kept.get(GUARD_SECRET) {
         Some(version) => store.read_value(GUARD_SECRET, *version).await?,
         None => generate_password(),
     };
     let hash = bcrypt::hash(password.expose_secret(), BCRYPT_COST).map_err(OpsError::failed)?;
     file.edge.basic_auth = Some(vec![format!("{GUARD_USER}:{hash}")]);
-    Ok(KeepGuardPassword { store, password })
+    Ok(Some(KeepGuardPassword { store, password }))
 }
 
 fn generate_password() -> SecretString {

@@ -262,7 +262,7 @@ pub(super) async fn deploy_steps(
         && file.edge.basic_auth.is_none()
         && fleet.catalogue.find_extension(&file.stack)?.guard
     {
-        guard = Some(guard::guard_app(&app, &mut file, fleet).await?);
+        guard = guard::guard_app(&app, &mut file, manager, fleet).await?;
     }
     let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
