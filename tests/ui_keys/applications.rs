@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use matou::job::{Change, Check, Confirm, JobId};
 use matou::ops::{Request, ServiceVersions};
 use matou::registry::{NewerVersion, VersionStep};
-use matou::stack::EdgeSettings;
+use matou::stack::{AppLogin, EdgeSettings};
 use matou::ui::fixture::NOW;
 use matou::ui::{Effect, Msg, update};
 
@@ -244,4 +244,49 @@ fn applications_are_placed_switched_and_certificates_renewed() {
     let mut c = Console::new();
     c.press("2:renew\n");
     c.shows("select a certificate first");
+}
+
+#[test]
+fn the_catalogue_is_searched_by_name_kind_and_words() {
+    let mut c = Console::new();
+    c.press("d");
+    c.shows("Catalogue ");
+    // What is typed into the search moves and closes nothing.
+    c.press("/jq");
+    c.shows("nothing matches; Esc ends the search");
+    c.press("\u{8}\u{8}newsletters");
+    c.shows("/newsletters_");
+    c.shows("listmonk");
+    c.hides("nextcloud");
+    c.press("\u{1b}/monitoring\n");
+    // Enter ends the typing, the next one deploys.
+    c.shows("logs");
+    c.press("\u{1b}");
+    c.shows("nextcloud");
+    c.press("/hello\n\n");
+    c.shows("Deploy Hello");
+    c.press("\u{1b}");
+    c.shows("/hello");
+    c.press("\u{1b}\u{1b}");
+    c.hides("Catalogue");
+}
+
+#[test]
+fn an_application_says_how_one_logs_in() {
+    let mut c = Console::new();
+    let login = AppLogin {
+        url: "https://blog.example.org/ghost/".into(),
+        user: "admin@example.org".into(),
+        secret: Some("admin_password".into()),
+        is_guarded: true,
+        ..AppLogin::default()
+    };
+    c.take(Msg::Logins([("blog".to_owned(), login)].into()));
+    c.press("2");
+    c.shows("log in at https://blog.example.org/ghost/ as admin@example.org");
+    c.shows("matou secrets blog show admin_password");
+    c.shows("matou secrets blog show guard_password");
+    // That of one application is not shown with another.
+    c.press("j");
+    c.hides("log in at");
 }

@@ -54,7 +54,7 @@ pub use context::FleetContext;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
 pub use error::OpsError;
-pub use login::find_app_login;
+pub use login::{find_app_login, list_app_logins};
 pub use repo_work::{CheckData, RepoWork};
 pub use request::{Request, RestoreDestination, RestoreScope};
 pub use shell::{ShellTarget, build_shell_command, find_shell_target};

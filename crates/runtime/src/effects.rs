@@ -58,6 +58,14 @@ async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, 
     }
 }
 
+/// Reads how the operator logs in to applications. Files are read, and stacks rendered, beside the loop.
+async fn tell_logins(fleet: FleetContext, messages: mpsc::Sender<Msg>) {
+    let read = tokio::task::spawn_blocking(move || ops::list_app_logins(&fleet)).await;
+    if let Ok(logins) = read {
+        let _ = messages.send(Msg::Logins(logins)).await;
+    }
+}
+
 /// Finds jobs that an earlier console began and that still run, and has them watched.
 async fn find_running_jobs(fleet: FleetContext, messages: mpsc::Sender<Msg>) {
     // Other parts of the screen show that the storage node does not answer.
@@ -108,6 +116,7 @@ impl EffectRunner {
             check.clone(),
         ));
         tokio::spawn(find_running_jobs(cx.clone(), messages.clone()));
+        tokio::spawn(tell_logins(cx.clone(), messages.clone()));
         Self {
             fleet: cx,
             compare_now: check,
@@ -337,6 +346,8 @@ impl EffectRunner {
                     .await
             };
             let (outcome, ()) = tokio::join!(running, forward);
+            // A deploy writes the application's file, and how one logs in is said by it.
+            tell_logins(fleet.clone(), messages.clone()).await;
             let plan = match outcome {
                 Err(RunError::PlanChanged(plan)) => Ok(*plan),
                 Err(RunError::NotBuilt(reason)) => Err(SafeText::of(reason)),

@@ -17,6 +17,7 @@ use matou_model::{
 use matou_monitor::{AlertLedger, AnswerHistory, DiskTrends};
 use matou_ops::{Request, ServiceVersions, ShellTarget};
 use matou_provision::audit::NodeAudit;
+use matou_stack::AppLogin;
 
 /// Number that ties an answer to its question: a plan to its request, log lines to their view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +137,8 @@ pub enum Msg {
         /// By the node's name: its audit, or why there is none.
         audits: Vec<(String, Result<NodeAudit, SafeText>)>,
     },
+    /// How the operator logs in to applications, by their names.
+    Logins(BTreeMap<String, AppLogin>),
     /// The history that was recorded before the console was opened.
     History {
         /// What applications answered.

@@ -1,6 +1,6 @@
 //! What the console makes of what it knows: the rows of its lists, and its alerts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::browser::SnapshotQueryCache;
 use super::jobs::JobList;
@@ -42,6 +42,7 @@ impl App {
             alerts: Vec::new(),
             alert_engine: AlertEngine::new(init.ledger),
             trends: DiskTrends::default(),
+            logins: BTreeMap::new(),
             week: AnswerHistory::default(),
             drift: Vec::new(),
             alerts_due: false,

@@ -1,6 +1,6 @@
 //! What the console knows and shows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -23,7 +23,7 @@ use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
 use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends};
 use matou_provision::audit::NodeAudit;
-use matou_stack::CatalogueEntry;
+use matou_stack::{AppLogin, CatalogueEntry};
 
 /// Notices kept for the last line.
 const MAX_NOTICES: usize = 20;
@@ -176,6 +176,8 @@ pub struct App {
     pub(super) alert_engine: AlertEngine,
     /// How disks filled of late.
     pub(super) trends: DiskTrends,
+    /// How the operator logs in to applications, by their names.
+    pub(super) logins: BTreeMap<String, AppLogin>,
     /// What applications answered of late.
     pub(super) week: AnswerHistory,
     /// Names of the nodes that differ from config.toml.

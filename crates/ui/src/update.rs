@@ -62,6 +62,11 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             answer_overlay(app, ticket, OverlayAnswer::Records(found))
         }
         Msg::Compared { plan, audits } => take_comparison(app, plan, audits),
+        Msg::Logins(logins) => {
+            app.dirty |= app.logins != logins;
+            app.logins = logins;
+            Vec::new()
+        }
         Msg::History { week, trends } => {
             (app.week, app.trends) = (week, trends);
             app.alerts_due = true;

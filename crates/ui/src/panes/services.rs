@@ -233,7 +233,8 @@ fn services_overview(
         .collect();
     if !domains.is_empty() {
         page = page.field("domains", &domains.join(" "));
-        page = add_probe_answers(app, services, columns, page).blank_line();
+        page = add_probe_answers(app, services, columns, page);
+        page = add_login(app, services, columns, page).blank_line();
     }
     let dim = theme.dim();
     let image_columns = columns.saturating_sub(42).clamp(14, 40);
@@ -272,6 +273,20 @@ fn services_overview(
     let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// Adds how the operator logs in, as the application's stack says.
+fn add_login(app: &App, services: &[&Service], columns: usize, page: DetailPage) -> DetailPage {
+    let Some(name) = services.first().and_then(|s| s.stack.as_ref()) else {
+        return page;
+    };
+    let Some(login) = app.logins.get(name) else {
+        return page;
+    };
+    let lines = login.describe_lines(name);
+    lines.iter().fold(page, |page, line| {
+        page.wrapped_text(line, columns, app.theme.dim())
+    })
 }
 
 /// Adds the last answer of each domain, and the share of good answers over the week.
