@@ -194,7 +194,7 @@ impl AppLogin {
         }
         if self.is_guarded {
             lines.push(format!(
-                "it is not installed yet, and its installer is open to whoever comes first: the edge asks for {GUARD_USER} and `matou secrets {app} show {GUARD_SECRET}`; install it, then `matou switch {app} --basic-auth off`"
+                "until you have installed it, the edge asks for the user {GUARD_USER}, with the password of `matou secrets {app} show {GUARD_SECRET}`: its installer is open to whoever comes first; then `matou switch {app} --basic-auth off`"
             ));
         }
         lines
