@@ -55,6 +55,10 @@ enum Bad {
     Forgets,
     Decides,
     Sleeps(PathBuf),
+    /// Takes back what it began when it is ended.
+    IsLate(PathBuf),
+    /// Takes a second, and is well then.
+    IsSlow(PathBuf),
 }
 
 #[async_trait]
@@ -64,8 +68,14 @@ impl Step for Bad {
     }
     fn timeout(&self) -> Duration {
         match self {
-            Self::Hangs => Duration::from_millis(300),
+            Self::Hangs | Self::IsLate(_) => Duration::from_millis(300),
             _ => Duration::from_secs(60),
+        }
+    }
+    fn clean_up_limit(&self) -> Duration {
+        match self {
+            Self::Hangs => Duration::from_millis(300),
+            _ => Duration::from_secs(8),
         }
     }
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -82,6 +92,7 @@ impl Step for Bad {
                 Check::Change(vec![Change::decide("which of two disks")])
             }
             Self::Decides => Check::Unknown("the file".into()),
+            Self::IsSlow(file) if exists(file) => Check::Done(Vec::new()),
             _ => Check::Change(vec![Change::add("trouble")]),
         })
     }
@@ -95,6 +106,19 @@ impl Step for Bad {
             }
             Self::Decides => panic!("an open decision was applied"),
             Self::Forgets => Ok(()),
+            Self::IsSlow(file) => tokio::select! {
+                () = cx.cancel.cancelled() => Err(StepError::Cancelled),
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    std::fs::write(file, "").expect("written");
+                    Ok(())
+                }
+            },
+            Self::IsLate(taken_back) => {
+                cx.cancel.cancelled().await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                std::fs::write(taken_back, "").expect("written");
+                Err(StepError::Cancelled)
+            }
             Self::Sleeps(pid) => {
                 let script =
                     Command::sh("echo $$ >\"$1\"; sleep 300").arg(pid.display().to_string());
@@ -307,6 +331,25 @@ async fn a_failure_ends_its_node_and_the_later_stages_only() {
             1
         );
     }
+}
+
+/// As one that is cancelled; and it alone is ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_takes_too_long_takes_back_what_it_began() {
+    let w = World::new();
+    let late = Bad::IsLate(w.path("taken-back"));
+    let slow = Bad::IsSlow(w.path("slow"));
+    let job = job(vec![vec![
+        w.track("n1", vec![Box::new(late), w.file("never")]),
+        w.track("n2", vec![w.file("a"), Box::new(slow), w.file("b")]),
+    ]]);
+    let (outcome, _) = w.run(&job).await;
+    let JobOutcome::Failed { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(reason.contains("not done after"), "{reason}");
+    assert!(exists(&w.path("taken-back")) && exists(&w.path("b")));
+    assert!(!exists(&w.path("never")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

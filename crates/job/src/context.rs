@@ -50,6 +50,15 @@ impl StepContext {
         }
     }
 
+    /// Returns the same context with a cancelling of its own, which ends the step alone; the job's ends
+    /// it too.
+    pub(super) fn until_step_ends(&self) -> Self {
+        Self {
+            cancel: self.cancel.child_token(),
+            ..self.clone()
+        }
+    }
+
     /// Reads the whole swarm from the node's engine, which must be a manager's.
     ///
     /// # Errors

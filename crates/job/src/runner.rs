@@ -235,7 +235,8 @@ impl Runner {
                 let mut steps = Vec::with_capacity(track.steps.len());
                 for (index, step) in track.steps.iter().enumerate() {
                     let cx = self.step_context(track, step.as_ref(), events, cancel);
-                    let check = run_bounded(step.as_ref(), cancel, step.check(&cx))
+                    let cx = cx.until_step_ends();
+                    let check = run_bounded(step.as_ref(), &cx.cancel, step.check(&cx))
                         .instrument(self.step_span(track, index, &step.name()))
                         .await;
                     steps.push(StepPlan {

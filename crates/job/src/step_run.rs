@@ -47,6 +47,7 @@ pub(super) async fn run_step(
     cx: &StepContext,
     loss_reason: impl Fn() -> Option<String>,
 ) -> Result<bool, StepError> {
+    let cx = &cx.until_step_ends();
     if !must_apply(&run_bounded(step, &cx.cancel, step.check(cx)).await?)? {
         return Ok(false);
     }
@@ -79,7 +80,8 @@ async fn tell_late_failure(
 
 /// Bounds a step's work in time, ends it when the job is cancelled, and makes an error of a panic.
 ///
-/// A cancelled step is given time to end what it started on the node before it is dropped.
+/// A step that is cancelled, or takes too long, is given time to end what it started on the node before
+/// it is dropped. `cancel` is its own: [`StepContext::until_step_ends`].
 pub(super) async fn run_bounded<T>(
     step: &dyn Step,
     cancel: &CancellationToken,
@@ -105,10 +107,11 @@ pub(super) async fn run_bounded<T>(
                 Err(StepError::failed(format!("a bug in matou: {what}")))
             }
         },
-        () = tokio::time::sleep(limit) => Err(StepError::failed(format!(
-            "not done after {} s",
-            limit.as_secs()
-        ))),
+        () = tokio::time::sleep(limit) => {
+            cancel.cancel();
+            let _ = tokio::time::timeout(clean_up, work).await;
+            Err(StepError::failed(format!("not done after {} s", limit.as_secs())))
+        }
         () = out_of_patience => Err(StepError::Cancelled),
     }
 }

@@ -16,7 +16,7 @@ use matou_job::{Check, Step, StepContext, StepError};
 const SWAP_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 /// How long taking back may take after the job was cancelled.
-pub(crate) const TAKE_BACK_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const TAKE_BACK_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Does everything, and takes it back if it fails.
 pub(super) async fn run_or_take_back(work: &VolumeSwap, cx: &StepContext) -> Result<(), StepError> {

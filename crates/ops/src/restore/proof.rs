@@ -358,7 +358,7 @@ impl Step for ProveApp {
     }
 
     fn clean_up_limit(&self) -> Duration {
-        Duration::from_secs(180)
+        Duration::from_secs(600)
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {

@@ -64,7 +64,7 @@ impl Step for UndoRestore {
     }
 
     fn clean_up_limit(&self) -> Duration {
-        Duration::from_secs(120)
+        super::TAKE_BACK_LIMIT
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
