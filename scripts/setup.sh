@@ -29,6 +29,8 @@ need prometheus-node-exporter prometheus-node-exporter
 need prometheus-blackbox-exporter prometheus-blackbox-exporter
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
+/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages="$packages python3-aiosmtpd"
+need dnsmasq dnsmasq-base
 need ps procps
 need shellcheck shellcheck
 need restic restic

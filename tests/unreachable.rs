@@ -47,6 +47,8 @@ const WITH_FLEET: &[&str] = &[
     "journal n1",
     "leave n1 --yes",
     "logs blog_web",
+    "mail --to ops@example.org --dns 127.0.0.1:9",
+    "mail --to ops@example.org --dns 127.0.0.1:9 --json",
     "move --to other.toml blog --yes",
     "pause n1 --yes",
     "place blog n1 --yes",
@@ -98,6 +100,11 @@ role = "manager"
 [backup]
 repository = "rest:http://127.0.0.1:9/"
 password_file = "password"
+[mail]
+server = "127.0.0.1"
+port = 9
+security = "none"
+sender = "hello@example.org"
 "#;
 
 const APP: &str = "stack = \"static\"\n[variables]\nDOMAIN = \"blog.example.org\"\n";
@@ -170,6 +177,7 @@ const WRONG_ARGUMENTS: &[&str] = &[
     "access blog --status abc",
     "journal nosuch",
     "lab status --name ../x",
+    "mail --to nobody",
     "move --to nofile.toml blog --yes",
     "provision --node nosuch --yes",
     "provision --only nosuch --yes",

@@ -11,6 +11,7 @@ mod files;
 mod intrusions;
 mod job;
 mod logs;
+mod mail;
 mod moves;
 mod recover;
 mod request;
@@ -373,6 +374,12 @@ enum CliCommand {
         #[command(flatten)]
         options: logs::LogOptions,
     },
+    /// Try the mail server of config.toml: send a mail, ask DNS about the sender, ask nodes whether they reach it
+    #[command(after_help = mail::HELP)]
+    Mail {
+        #[command(flatten)]
+        options: mail::MailOptions,
+    },
     /// Print the requests to an application, as the edge logs them
     #[command(after_help = access::HELP)]
     Access {
@@ -420,6 +427,7 @@ impl CliCommand {
         match self {
             Self::Access { options, .. } => options.wants_json(),
             Self::Search { options } => options.wants_json(),
+            Self::Mail { options } => options.wants_json(),
             Self::Update { options, .. } => options.wants_json(),
             Self::Certificates { json, .. } | Self::Snapshots { json, .. } => *json,
             _ => false,
@@ -587,7 +595,7 @@ impl Cli {
     }
 }
 
-/// Runs what prints logs, requests and bans, or opens a shell.
+/// Runs what prints logs, requests and bans, tries mail, or opens a shell.
 async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Result<ExitCode> {
     match command {
         CliCommand::Logs { service, options } => {
@@ -603,6 +611,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
             access::run_access_command(fleet, app, options).await
         }
         CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
+        CliCommand::Mail { options } => mail::run_mail_command(fleet, options).await,
         CliCommand::Intrusions { options } => {
             intrusions::run_intrusions_command(fleet, options).await
         }

@@ -22,6 +22,7 @@ mod error;
 mod in_container;
 mod intrusions;
 mod logs;
+mod mail;
 mod metrics;
 mod node;
 mod probes;
@@ -46,6 +47,11 @@ pub use certificates::read_certificates;
 pub use error::CollectError;
 pub use intrusions::read_intrusions;
 pub use logs::{LogBatch, LogWindow, follow_journal, follow_service};
+pub use mail::{
+    DkimKey, DkimKeyState, DmarcFinding, DmarcPolicy, MailAddress, MxFinding, NodeMailReach,
+    SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfEnd, SpfFinding, TestMail, USUAL_SELECTORS,
+    read_mail_reach, read_sender_domain, send_test_mail,
+};
 pub use probes::{list_probe_targets, read_probes};
 pub use signals::{AnswerChecks, ProbeSettings};
 

@@ -51,6 +51,7 @@ pub use backup::{
     take_over_fleet_files,
 };
 pub use context::FleetContext;
+pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
 pub use error::OpsError;

@@ -172,8 +172,11 @@ pub(super) fn merge_app_file(
     Ok(file)
 }
 
-/// Reads the password of `[mail]`, which is one line.
-fn read_mail_password(fleet: &FleetContext) -> Result<Option<SecretString>, OpsError> {
+/// Reads the password of `[mail]`, which is one line. `None` where the server wants none.
+///
+/// # Errors
+/// The file can't be read, or holds no password.
+pub fn read_mail_password(fleet: &FleetContext) -> Result<Option<SecretString>, OpsError> {
     let mail = fleet.config.mail.as_ref();
     let Some(path) = mail.and_then(|m| m.password_file.as_ref()) else {
         return Ok(None);
