@@ -47,6 +47,18 @@ impl Config {
         self.path.as_ref()?.parent().map(Path::to_path_buf)
     }
 
+    /// Returns whether it is in the folder of a practice fleet, which `matou lab up` makes.
+    pub fn is_practice_fleet(&self) -> bool {
+        let labs = super::state_path().map(|state| state.join("lab"));
+        let (Some(path), Ok(labs)) = (&self.path, labs) else {
+            return false;
+        };
+        match (path.canonicalize(), labs.canonicalize()) {
+            (Ok(path), Ok(labs)) => path.starts_with(labs),
+            _ => false,
+        }
+    }
+
     /// An error about an action of `[keys]`, with its place in the file.
     pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
         let path = self.path.clone().unwrap_or_default();

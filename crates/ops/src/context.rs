@@ -11,7 +11,7 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
 use matou_host::HostOptions;
 use matou_job::{Journal, Runner};
-use matou_stack::{AppFile, Catalogue};
+use matou_stack::{AppFile, Catalogue, CatalogueEntry, Category};
 
 /// An opened fleet. Cheap to clone; nothing is connected before it is used.
 #[derive(Clone)]
@@ -57,6 +57,15 @@ impl FleetContext {
             runner: Runner::new(journal.clone()),
             journal,
         })
+    }
+
+    /// Lists the stacks that are offered, by name: those for practice on practice fleets alone.
+    pub fn list_offered_stacks(&self) -> Vec<CatalogueEntry> {
+        let mut entries = self.catalogue.list_entries();
+        if !self.config.is_practice_fleet() {
+            entries.retain(|e| e.category != Category::Practice);
+        }
+        entries
     }
 
     /// Returns what each application must answer: the check of its stack, else 200 at `/`.

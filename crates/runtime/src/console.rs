@@ -45,7 +45,7 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore) -> Result<App> {
     alerts.drift &= config.path.is_some();
     Ok(App::new(AppInit {
         fleet: picture,
-        catalogue: fleet.catalogue.list_entries(),
+        catalogue: fleet.list_offered_stacks(),
         keymap: ui::KeyMap::with_overrides(&config.keys)
             .map_err(|(action, why)| config.key_error(&action, why))?,
         theme: ui::Theme::from_config(&config.theme),

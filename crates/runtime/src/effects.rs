@@ -8,6 +8,7 @@ use std::time::Duration;
 use color_eyre::eyre::{Context as _, Result};
 use crossterm::event::EventStream;
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ use matou_model::{AppRoutes, LogSearch, NodeLink};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
 use matou_ops::{FleetContext, Request, ShellTarget};
-use matou_ui::msg::{Effect, LogSource, Msg, SnapshotAnswer, SnapshotQuery, Ticket};
+use matou_ui::msg::{Effect, LogSource, Msg, Password, SnapshotAnswer, SnapshotQuery, Ticket};
 use matou_ui::terminal::Screen;
 
 /// Past lines that a log view opens with, of each task.
@@ -183,6 +184,14 @@ impl EffectRunner {
                 };
                 return Ok(LoopControl::Answer(Box::new(answer)));
             }
+            Effect::ReadPassword { app, secret } => self.spawn_password_read(app, secret),
+            Effect::CopyPassword(Password(password)) => {
+                let answer = match screen.copy_text(password.expose_secret()) {
+                    Ok(()) => notice_message("the password is copied", false),
+                    Err(e) => notice_message(format!("not copied: {e}"), true),
+                };
+                return Ok(LoopControl::Answer(Box::new(answer)));
+            }
             Effect::Save { path, text } => self.spawn_save(path, text),
         }
         Ok(LoopControl::Continue)
@@ -195,6 +204,18 @@ impl EffectRunner {
             let found = ops::query_newer_versions(&fleet, &app).await;
             let found = found.map_err(SafeText::of);
             let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
+        });
+    }
+
+    /// Reads the password of an application, to be copied.
+    fn spawn_password_read(&self, app: String, secret: String) {
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let answer = match ops::read_secret(&fleet, &app, &secret).await {
+                Ok(password) => Msg::PasswordRead(Password(password)),
+                Err(e) => notice_message(format!("not copied: {e}"), true),
+            };
+            let _ = messages.send(answer).await;
         });
     }
 

@@ -152,6 +152,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
                 .into_iter()
                 .collect();
         }
+        Action::CopyPassword => return copy_password(app),
         Action::Refresh => return vec![Effect::Refresh],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
@@ -159,6 +160,23 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Quit => return go_back_or_quit(app),
     }
     Vec::new()
+}
+
+/// Asks for the password with which the operator logs in to the selected application.
+fn copy_password(app: &mut App) -> Vec<Effect> {
+    let Some(name) = selected_app(app) else {
+        app.show_notice("select an application first (pane 2)", false);
+        return Vec::new();
+    };
+    let login = app.logins.get(&name);
+    match login.and_then(|login| login.secret.clone()) {
+        Some(secret) => vec![Effect::ReadPassword { app: name, secret }],
+        None => {
+            let text = format!("the stack of {name} made no password to log in with");
+            app.show_notice(text, false);
+            Vec::new()
+        }
+    }
 }
 
 fn focus_pane(app: &mut App, pane: Pane) {

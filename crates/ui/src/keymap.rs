@@ -75,6 +75,7 @@ pub enum Action {
     Search,
     Zoom,
     Copy,
+    CopyPassword,
     Refresh,
     Suspend,
     Redraw,
@@ -442,6 +443,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &["y"],
         ActionGroup::Look,
         "copy the selected name to the clipboard",
+    ),
+    bind_action(
+        Action::CopyPassword,
+        "copy-password",
+        &["Y"],
+        ActionGroup::Look,
+        "copy the password that the application's stack made",
     ),
     bind_action(
         Action::Refresh,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crossterm::event::Event as TerminalEvent;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use matou_base::text::SafeText;
 use matou_collect::AccessNews;
@@ -139,6 +140,8 @@ pub enum Msg {
     },
     /// How the operator logs in to applications, by their names.
     Logins(BTreeMap<String, AppLogin>),
+    /// A password that was asked for, to be copied.
+    PasswordRead(Password),
     /// The history that was recorded before the console was opened.
     History {
         /// What applications answered.
@@ -207,6 +210,18 @@ pub enum Msg {
     /// SIGTERM or SIGHUP.
     Terminate,
 }
+
+/// A password on its way to the clipboard: shown nowhere.
+#[derive(Debug, Clone)]
+pub struct Password(pub SecretString);
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Password {}
 
 /// What `update` asks the runtime to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,6 +332,15 @@ pub enum Effect {
     SaveLedger(AlertLedger),
     /// Copy to the clipboard, by OSC 52.
     Copy(String),
+    /// Read a secret of an application; answered by [`Msg::PasswordRead`].
+    ReadPassword {
+        /// The application's name.
+        app: String,
+        /// The secret's, without the application's.
+        secret: String,
+    },
+    /// Copy a password to the clipboard, by OSC 52.
+    CopyPassword(Password),
     /// Write a file; answered by [`Msg::Notice`].
     Save {
         /// A new file: one that is there already stays as it is.

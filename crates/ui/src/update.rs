@@ -96,6 +96,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             app.dirty |= app.query_cache.take_answer(ticket, seen);
             Vec::new()
         }
+        Msg::PasswordRead(password) => vec![Effect::CopyPassword(password)],
         Msg::Notice { text, error } => {
             app.show_notice(text, error);
             Vec::new()

@@ -283,7 +283,10 @@ fn add_login(app: &App, services: &[&Service], columns: usize, page: DetailPage)
     let Some(login) = app.logins.get(name) else {
         return page;
     };
-    let lines = login.describe_lines(name);
+    let mut lines = login.describe_lines(name);
+    if login.secret.is_some() {
+        lines.push("Y copies the password".into());
+    }
     lines.iter().fold(page, |page, line| {
         page.wrapped_text(line, columns, app.theme.dim())
     })
