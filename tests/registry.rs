@@ -1,4 +1,4 @@
-//! Tags from a real registry, open and behind tokens that it verifies. It knows no pages (those of
+//! Tags and configurations from a real registry, open and behind tokens that it verifies. It knows no pages (those of
 //! version 3 and of Docker Hub do), so pages come from a server that answers as the specification
 //! says: <https://distribution.github.io/distribution/spec/api/#pagination>.
 
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use matou::registry::{
-    RegistryError, VersionStep, VersionTag, list_image_tags, list_newer_versions,
+    RegistryError, VersionStep, VersionTag, describe_image, list_image_tags, list_newer_versions,
 };
 use serde_json::json;
 use support::registry::{Registry, free_port};
@@ -194,9 +194,12 @@ fn tags_come_from_a_real_registry_with_and_without_a_login() {
         "{refused}"
     );
     let host = format!("127.0.0.1:{}", closed.port);
-    let stored = json!({"auths": {host: {"auth": STANDARD.encode(LOGIN)}}});
+    let stored = json!({"auths": {&host: {"auth": STANDARD.encode(LOGIN)}}});
     std::fs::write(logins.join("config.json"), stored.to_string()).expect("written");
     assert_eq!(ask(&image("own")).expect("tags"), ["5.0"]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let described = runtime.block_on(describe_image(&format!("{host}/own/hello:5.0")));
+    assert_eq!(described.expect("an image").architectures, ["amd64"]);
 
     // In pages; what is no tag is left out.
     let paged = ask(&format!("{front}/paged:1.0.0")).expect("tags");

@@ -188,7 +188,7 @@ pub(super) fn run_migrate_command(
 }
 
 /// Shown under `matou update --help`.
-pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version.\nRegistries are asked by this machine, with what `docker login` stored here.";
+pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version; and the version that the application names itself, where its stack says how it is asked.\nRegistries are asked by this machine, with what `docker login` stored here.";
 
 /// Carries out `matou update`: lists newer versions, or deploys one.
 pub(super) async fn run_update_command(
@@ -212,6 +212,9 @@ pub(super) async fn run_update_command(
         }
     }
     let Some(to) = to else {
+        if !options.wants_json() {
+            print_own_version(fleet, app).await?;
+        }
         return print_newer_versions(app, &all, options);
     };
     let mut images = BTreeMap::new();
@@ -253,6 +256,22 @@ pub(super) async fn run_update_command(
         images,
     };
     job::run_request(fleet, request, options).await
+}
+
+/// Prints the version that an application names itself, and how it is updated where a newer image does
+/// not do that.
+async fn print_own_version(fleet: &FleetContext, app: &AppName) -> Result<()> {
+    match matou_ops::query_own_version(fleet, app).await {
+        Ok(Some(own)) => {
+            outln!("{app} says itself that it is {}", own.version)?;
+            if own.updates_itself {
+                outln!("  {}: `matou update {app} --itself`", own.how)?;
+            }
+        }
+        Ok(None) => {}
+        Err(e) => matou_base::out::note_hanging(format_args!("warning: {e}")),
+    }
+    Ok(())
 }
 
 fn print_newer_versions(

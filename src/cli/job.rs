@@ -49,6 +49,15 @@ impl JobOptions {
         self.json
     }
 
+    /// Returns the options that ask for no confirmation.
+    pub(super) fn confirmed() -> Self {
+        Self {
+            dry_run: false,
+            yes: true,
+            ..Self::dry_run()
+        }
+    }
+
     /// Returns the options that only show the plan.
     pub(super) fn dry_run() -> Self {
         Self {

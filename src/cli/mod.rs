@@ -4,6 +4,7 @@ mod access;
 mod apps;
 mod backup;
 mod bans;
+mod catalogue;
 mod certificates;
 mod check;
 mod exit;
@@ -19,6 +20,7 @@ mod restore;
 mod search;
 mod shell;
 mod status;
+mod tryout;
 mod variables;
 
 use std::path::PathBuf;
@@ -78,8 +80,11 @@ enum CliCommand {
         #[command(flatten)]
         options: job::JobOptions,
     },
-    /// List the stacks that can be deployed
-    Catalogue,
+    /// List the stacks that can be deployed, or what is known of their images
+    Catalogue {
+        #[command(subcommand)]
+        what: Option<catalogue::CatalogueCommand>,
+    },
     /// Deploy an application again from its file in apps/, with other variables or switches
     Redeploy {
         app: AppName,
@@ -111,6 +116,10 @@ enum CliCommand {
         /// The service whose image it is, where the application has several that can be meant
         #[arg(long, value_name = "SERVICE")]
         service: Option<String>,
+        /// Let the application update itself, where its code is in a volume: backed up before, put back
+        /// when it fails
+        #[arg(long, conflicts_with_all = ["to", "service"])]
+        itself: bool,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -527,7 +536,9 @@ impl Cli {
                 let form = check::CheckFormat::of_flags(*json, *metrics);
                 check::run_check_command(fleet, form).await
             }
-            CliCommand::Catalogue => print_catalogue(fleet),
+            CliCommand::Catalogue { what } => {
+                catalogue::run_catalogue_command(fleet, what.as_ref()).await
+            }
             CliCommand::Render {
                 stack,
                 app,
@@ -547,6 +558,7 @@ impl Cli {
                 to,
                 service,
                 options,
+                ..
             } => {
                 apps::run_update_command(fleet, app, to.as_deref(), service.as_deref(), options)
                     .await
@@ -648,19 +660,4 @@ async fn show_deploy_plan(
         variables: variables.iter().cloned().collect(),
     };
     job::run_request(fleet, request, &job::JobOptions::dry_run()).await
-}
-
-fn print_catalogue(fleet: &FleetContext) -> Result<ExitCode> {
-    for entry in fleet.catalogue.list_entries() {
-        outln!("{:<14} {}", entry.name, entry.description)?;
-        for v in &entry.variables {
-            let default = match (&v.default, v.required) {
-                (Some(default), _) => format!(" [{default}]"),
-                (None, true) => " (required)".into(),
-                (None, false) => String::new(),
-            };
-            outln!("{:<14}   {}{default}  {}", "", v.name, v.help)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

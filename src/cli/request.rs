@@ -56,6 +56,12 @@ impl CliCommand {
                 let (app, switches) = (app.clone(), switches.to_edge_settings());
                 (Request::Switch { app, switches }, options)
             }
+            Self::Update {
+                app,
+                itself: true,
+                options,
+                ..
+            } => (Request::SelfUpdate { app: app.clone() }, options),
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());
                 let app = app.clone();

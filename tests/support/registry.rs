@@ -45,18 +45,50 @@ impl Registry {
 
     /// Gives a repository tags of an image without layers.
     pub(crate) fn push(&self, repository: &str, tags: &[&str]) {
+        self.push_image(repository, tags, "amd64", &serde_json::json!({}));
+    }
+
+    /// The same of one that is built for some architectures, and is started as `config` says. One that
+    /// is built for several has a list of them.
+    pub(crate) fn push_image(
+        &self,
+        repository: &str,
+        tags: &[&str],
+        architectures: &str,
+        config: &serde_json::Value,
+    ) {
         let base = format!("http://127.0.0.1:{}/v2/{repository}", self.port);
         let script = r#"
-            config='{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{}}'
-            digest=sha256:$(printf '%s' "$config" | sha256sum | cut -d' ' -f1)
-            place=$(curl -fsS -i -X POST "$1/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
-            curl -fsS -X PUT --data-binary "$config" -H 'Content-Type: application/octet-stream' "$place&digest=$digest"
-            kind=application/vnd.docker.distribution.manifest.v2+json
-            manifest='{"schemaVersion":2,"mediaType":"'$kind'","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":'${#config}',"digest":"'$digest'"},"layers":[]}'
-            base=$1; shift
-            for tag; do curl -fsS -X PUT -H "Content-Type: $kind" --data-binary "$manifest" "$base/manifests/$tag"; done"#;
+            base=$1 config=$2 architectures=$3; shift 3
+            digest() { printf 'sha256:'; printf '%s' "$1" | sha256sum | cut -d' ' -f1; }
+            put() { curl -fsS -X PUT -H "Content-Type: $1" --data-binary "$2" "$base/manifests/$3"; }
+            one=application/vnd.oci.image.manifest.v1+json
+            entries=
+            for architecture in $architectures; do
+                text='{"architecture":"'$architecture'","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":'$config'}'
+                sum=$(digest "$text")
+                place=$(curl -fsS -i -X POST "$base/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+                curl -fsS -X PUT --data-binary "$text" -H 'Content-Type: application/octet-stream' "$place&digest=$sum"
+                manifest='{"schemaVersion":2,"mediaType":"'$one'","config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":'${#text}',"digest":"'$sum'"},"layers":[]}'
+                sum=$(digest "$manifest")
+                put "$one" "$manifest" "$sum"
+                entries=$entries${entries:+,}'{"mediaType":"'$one'","size":'${#manifest}',"digest":"'$sum'","platform":{"architecture":"'$architecture'","os":"linux"}}'
+            done
+            case $architectures in
+            *' '*) one=application/vnd.oci.image.index.v1+json
+                vouches='{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":'${#manifest}',"digest":"'$sum'","platform":{"architecture":"unknown","os":"unknown"}}'
+                manifest='{"schemaVersion":2,"mediaType":"'$one'","manifests":['$entries,$vouches']}' ;;
+            esac
+            for tag; do put "$one" "$manifest" "$tag"; done"#;
         let out = Command::new("sh")
-            .args(["-ec", script, "sh", &base])
+            .args([
+                "-ec",
+                script,
+                "sh",
+                &base,
+                &config.to_string(),
+                architectures,
+            ])
             .args(tags)
             .output()
             .expect("a shell");

@@ -38,7 +38,7 @@ pub use acme_file::{AcmeFile, acme_certificates_by_name, find_edge_service, read
 pub use error::EdgeError;
 pub use probe::{PresentedCertificate, parse_certificate_chain, query_certificate};
 pub use reasons::find_acme_failure;
-pub use request::{HttpsAnswer, HttpsClient, get_with_certificate};
+pub use request::{HttpsAnswer, HttpsClient, LoginMessage, get_with_certificate, send_login};
 
 /// How long a connection, a handshake or an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);

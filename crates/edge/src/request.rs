@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -117,10 +118,50 @@ impl HttpsClient {
     }
 }
 
+/// What is sent to an application to log in.
+#[derive(Debug)]
+pub struct LoginMessage {
+    /// Headers; values may be secret.
+    pub headers: Vec<(String, SecretString)>,
+    /// What is posted; without, it is a GET.
+    pub body: Option<SecretString>,
+}
+
+/// Sends a log-in to the server at `address` under a name, by https; `wanted` says to which path, and
+/// what is expected. The server's certificate is not judged. Redirects are not followed.
+///
+/// # Errors
+/// One sentence: no connection, no TLS, no answer in time.
+pub async fn send_login(
+    address: &str,
+    port: u16,
+    name: &str,
+    message: &LoginMessage,
+    wanted: &ExpectedAnswer,
+) -> Result<HttpsAnswer, EdgeError> {
+    let begun = Instant::now();
+    let stream = connect_tls(address, port, name, &FULL_HANDSHAKE).await?;
+    send_request(stream, begun, name, message, wanted).await
+}
+
 async fn send_get_request(
     stream: TlsStream<TcpStream>,
     begun: Instant,
     name: &str,
+    wanted: &ExpectedAnswer,
+) -> Result<HttpsAnswer, EdgeError> {
+    let message = LoginMessage {
+        headers: Vec::new(),
+        body: None,
+    };
+    send_request(stream, begun, name, &message, wanted).await
+}
+
+async fn send_request(
+    stream: TlsStream<TcpStream>,
+    begun: Instant,
+    name: &str,
+    message: &LoginMessage,
     wanted: &ExpectedAnswer,
 ) -> Result<HttpsAnswer, EdgeError> {
     let failed =
@@ -131,11 +172,20 @@ async fn send_get_request(
     let connection = BoundTask(tokio::spawn(async move {
         let _ = connection.await;
     }));
-    let request = Request::get(&wanted.path)
+    let mut request = match message.body {
+        Some(_) => Request::post(&wanted.path),
+        None => Request::get(&wanted.path),
+    };
+    request = request
         .header(hyper::header::HOST, name)
         .header(hyper::header::USER_AGENT, "matou")
-        .header(hyper::header::ACCEPT, "*/*")
-        .body(Empty::<Bytes>::new())
+        .header(hyper::header::ACCEPT, "*/*");
+    for (header, value) in &message.headers {
+        request = request.header(header, value.expose_secret());
+    }
+    let body = message.body.as_ref().map(|b| b.expose_secret().to_owned());
+    let request = request
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
         .map_err(|e| failed(&e))?;
     let answered = timeout(PATIENCE * 2, sender.send_request(request)).await;
     let took = begun.elapsed();

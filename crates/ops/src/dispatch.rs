@@ -5,7 +5,7 @@ use matou_job::{Confirm, Job};
 use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, availability, backup, deploy, edge_settings, erase, export,
-    holds, node, recover, relocate, remove, renew, restore, service, unban,
+    holds, node, recover, relocate, remove, renew, restore, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -82,6 +82,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
             (Confirm::Ask, service::scale_steps(service, *replicas))
         }
         Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
+        Request::SelfUpdate { app } => (Confirm::Ask, self_update::self_update_steps(app, fleet)?),
         Request::Availability { node, to } => {
             let id = node::query_swarm_node_id(node, fleet).await;
             (

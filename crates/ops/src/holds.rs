@@ -30,6 +30,7 @@ impl Request {
             Self::Deploy { app, .. }
             | Self::Redeploy { app, .. }
             | Self::Update { app, .. }
+            | Self::SelfUpdate { app }
             | Self::Place { app, .. }
             | Self::Switch { app, .. }
             | Self::Remove { app, .. }

@@ -22,7 +22,9 @@ mod edge_settings;
 mod erase;
 mod error;
 mod export;
+mod filed_app;
 mod holds;
+mod image_check;
 mod job_on_node;
 mod login;
 mod membership;
@@ -35,11 +37,14 @@ mod renew;
 mod repo_work;
 mod request;
 pub(crate) mod restore;
+mod running_container;
+mod self_update;
 mod service;
 mod shell;
 #[cfg(test)]
 mod swarm_fixture;
 mod tasks;
+mod trial;
 mod unban;
 mod versions;
 
@@ -55,8 +60,13 @@ pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
 pub use error::OpsError;
+pub use image_check::{FactDifference, ImageCheck, ImageCheckOutcome, check_image_facts};
 pub use login::{find_app_login, list_app_logins};
 pub use repo_work::{CheckData, RepoWork};
 pub use request::{Request, RestoreDestination, RestoreScope};
+pub use self_update::{OwnVersion, query_own_version};
 pub use shell::{ShellTarget, build_shell_command, find_shell_target};
+pub use trial::{
+    LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
+};
 pub use versions::{ServiceVersions, query_newer_versions};

@@ -42,6 +42,11 @@ pub enum Request {
         /// By service, without the application's name.
         images: BTreeMap<String, String>,
     },
+    /// Lets an application update itself, where its stack says how.
+    SelfUpdate {
+        /// The application's name.
+        app: AppName,
+    },
     /// Moves an application to a node, or lets it run anywhere.
     Place {
         /// The application's name.
@@ -290,6 +295,7 @@ impl Request {
                 Some(image) if images.len() == 1 => format!("update {app} to {image}"),
                 _ => format!("update {app}"),
             },
+            Self::SelfUpdate { app } => format!("let {app} update itself"),
             Self::Place { app, to } => match to {
                 Some(to) => format!("place {app} on {to}"),
                 None => format!("let {app} run anywhere"),

@@ -15,6 +15,9 @@ const PAGES: usize = 100;
 /// Bytes that one answer may have.
 const LARGEST: u64 = 16 << 20;
 
+/// The media type of tags and tokens.
+const JSON: &str = "application/json";
+
 #[derive(Deserialize)]
 struct TagsPage {
     tags: Option<Vec<String>>,
@@ -41,42 +44,72 @@ pub async fn list_image_tags(image: &str) -> Result<Vec<String>, RegistryError> 
         })?
 }
 
-struct RegistryAnswer {
+/// What a registry answers.
+pub(super) struct RegistryAnswer {
     status: u16,
     /// The `Link` header, which names the next page.
     link: Option<String>,
     challenge: Option<String>,
-    body: String,
+    pub(super) body: String,
+}
+
+/// Asks one registry for one image, with the token that it wants.
+pub(super) struct RegistryClient<'a> {
+    agent: ureq::Agent,
+    image: &'a ImageReference,
+    authorization: Option<SecretString>,
+}
+
+impl<'a> RegistryClient<'a> {
+    pub(super) fn new(image: &'a ImageReference) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .user_agent("matou")
+            .build()
+            .into();
+        Self {
+            agent,
+            image,
+            authorization: None,
+        }
+    }
+
+    /// Returns what is at a URL of the registry; gets a token first where one is asked for.
+    pub(super) fn query_url(
+        &mut self,
+        url: &str,
+        accept: &str,
+    ) -> Result<RegistryAnswer, RegistryError> {
+        let image = self.image;
+        let ask = |authorization: Option<&SecretString>| {
+            send_registry_request(&self.agent, image, url, accept, authorization)
+        };
+        let mut answer = ask(self.authorization.as_ref())?;
+        if answer.status == 401 && self.authorization.is_none() {
+            let challenge = answer.challenge.as_deref().unwrap_or_default();
+            let authorization = authorize_by_challenge(&self.agent, image, challenge)?;
+            answer = ask(Some(&authorization))?;
+            self.authorization = Some(authorization);
+        }
+        match answer.status {
+            200 => Ok(answer),
+            401 | 403 | 404 => Err(registry_refused(image)),
+            429 => Err(RegistryError::TooMany {
+                host: image.host.clone(),
+            }),
+            other => Err(registry_answer_error(image, format!("status {other}"))),
+        }
+    }
 }
 
 fn query_tag_pages(image: &ImageReference) -> Result<Vec<String>, RegistryError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .user_agent("matou")
-        .build()
-        .into();
+    let mut client = RegistryClient::new(image);
     let base = image.registry_url();
     let mut url = format!("{base}/v2/{}/tags/list?n={PAGE}", image.repository);
-    let mut authorization: Option<SecretString> = None;
     let mut all = Vec::new();
     for _ in 0..PAGES {
-        let mut answer = send_registry_request(&agent, image, &url, authorization.as_ref())?;
-        if answer.status == 401 && authorization.is_none() {
-            let challenge = answer.challenge.as_deref().unwrap_or_default();
-            authorization = Some(authorize_by_challenge(&agent, image, challenge)?);
-            answer = send_registry_request(&agent, image, &url, authorization.as_ref())?;
-        }
-        match answer.status {
-            200 => {}
-            401 | 403 | 404 => return Err(registry_refused(image)),
-            429 => {
-                return Err(RegistryError::TooMany {
-                    host: image.host.clone(),
-                });
-            }
-            other => return Err(registry_answer_error(image, format!("status {other}"))),
-        }
+        let answer = client.query_url(&url, JSON)?;
         let page: TagsPage = serde_json::from_str(&answer.body)
             .map_err(|e| registry_answer_error(image, e.to_string()))?;
         all.extend(page.tags.into_iter().flatten().filter(|t| is_image_tag(t)));
@@ -95,7 +128,7 @@ fn registry_refused(image: &ImageReference) -> RegistryError {
     }
 }
 
-fn registry_answer_error(image: &ImageReference, reason: String) -> RegistryError {
+pub(super) fn registry_answer_error(image: &ImageReference, reason: String) -> RegistryError {
     RegistryError::Answer {
         host: image.host.clone(),
         reason: matou_base::text::clean_line(&reason)
@@ -109,13 +142,14 @@ fn send_registry_request(
     agent: &ureq::Agent,
     image: &ImageReference,
     url: &str,
+    accept: &str,
     authorization: Option<&SecretString>,
 ) -> Result<RegistryAnswer, RegistryError> {
     let unreachable = |e: ureq::Error| RegistryError::Unreachable {
         host: image.host.clone(),
         reason: matou_base::text::clean_line(&e.to_string()).into_owned(),
     };
-    let mut request = agent.get(url).header("Accept", "application/json");
+    let mut request = agent.get(url).header("Accept", accept);
     if let Some(value) = authorization {
         request = request.header("Authorization", value.expose_secret());
     }
@@ -179,7 +213,7 @@ fn authorize_by_challenge(
     if let Some(service) = get("service") {
         url.push_str(&format!("&service={}", encode_query_value(service)));
     }
-    let answer = send_registry_request(agent, image, &url, basic.as_ref())?;
+    let answer = send_registry_request(agent, image, &url, JSON, basic.as_ref())?;
     if answer.status != 200 {
         return Err(match answer.status {
             401 | 403 => registry_refused(image),

@@ -1,5 +1,5 @@
-//! Registries of images: which tags an image has, and which of them are newer versions of the same
-//! kind.
+//! Registries of images: which tags an image has, which of them are newer versions of the same kind,
+//! and for which platforms an image is built and how it is started.
 //!
 //! Protocol: <https://distribution.github.io/distribution/spec/api/> (listing tags, pagination) and
 //! <https://distribution.github.io/distribution/spec/auth/token/> (tokens).
@@ -18,6 +18,7 @@
 )]
 
 mod client;
+mod description;
 mod login;
 mod reference;
 mod version;
@@ -25,6 +26,7 @@ mod version;
 use std::time::Duration;
 
 pub use client::list_image_tags;
+pub use description::{ImageConfig, ImageDescription, describe_image};
 pub use reference::{ImageReference, ImageReferenceError};
 pub use version::{
     NewerVersion, VersionStep, VersionTag, list_majors_between, list_newer_versions,

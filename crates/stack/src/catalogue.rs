@@ -2,7 +2,7 @@
 //! them or replace them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -10,6 +10,7 @@ use include_dir::{Dir, include_dir};
 use super::StackError;
 use super::extension::{Category, Extension, Variable};
 use super::files::StackFolder;
+use super::image_facts::KnownImages;
 use super::lint::{LintFinding, LintSeverity};
 use super::render::{RenderTarget, RenderedStack, render_stack_file};
 use super::safety;
@@ -59,13 +60,15 @@ impl CatalogueEntry {
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     stacks: BTreeMap<String, StackFile>,
+    known_images: KnownImages,
 }
 
 impl Catalogue {
-    /// The built-in stacks and those in `stacks/` of the fleet folder.
+    /// The built-in stacks and those in `stacks/` of the fleet folder; facts about images that are in
+    /// `images.toml` there stand beside the built-in ones.
     ///
     /// # Errors
-    /// File and line of what is wrong in a stack file.
+    /// File and line of what is wrong in a stack file, or in the facts.
     pub fn load(fleet_folder: Option<&Path>) -> Result<Self, StackError> {
         let mut stacks = BTreeMap::new();
         for file in BUILT_IN_STACKS.files() {
@@ -98,7 +101,22 @@ impl Catalogue {
                 insert_stack_file(&mut stacks, &path, &file, folder, &text)?;
             }
         }
-        Ok(Self { stacks })
+        let known_images = match &own {
+            Some(own) => KnownImages::load(own)?,
+            None => KnownImages::default(),
+        };
+        for stack in stacks.values_mut() {
+            stack.known_images = known_images.clone();
+        }
+        Ok(Self {
+            stacks,
+            known_images,
+        })
+    }
+
+    /// Returns what is known of images.
+    pub fn known_images(&self) -> &KnownImages {
+        &self.known_images
     }
 
     /// What can be deployed, by name.
@@ -143,28 +161,51 @@ impl Catalogue {
         stack: &str,
         target: &RenderTarget<'_>,
     ) -> Result<Vec<LintFinding>, StackError> {
+        match self.render_sample(stack, target) {
+            Ok(rendered) => Ok(rendered.findings),
+            Err(StackError::At {
+                file,
+                line,
+                message,
+            }) => Ok(vec![LintFinding {
+                severity: LintSeverity::Error,
+                file,
+                line,
+                message,
+            }]),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Lists the images of a stack as they are without variables of the operator's, each once.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be rendered.
+    pub fn list_images(
+        &self,
+        stack: &str,
+        target: &RenderTarget<'_>,
+    ) -> Result<Vec<String>, StackError> {
+        let rendered = self.render_sample(stack, target)?;
+        let images: BTreeSet<String> = rendered.services.into_iter().map(|s| s.image).collect();
+        Ok(images.into_iter().collect())
+    }
+
+    /// Renders a stack with a value for each variable that it requires.
+    fn render_sample(
+        &self,
+        stack: &str,
+        target: &RenderTarget<'_>,
+    ) -> Result<RenderedStack, StackError> {
         let stack = self.find_stack(stack)?;
         let mut variables = stack.extension.sample_values();
         // A variable that only the file requires, by `${NAME:?}`, gets a value too.
         for _ in 0..MOST_REQUIRED {
             match render_stack_file(&stack, "app", &variables, target) {
-                Ok(rendered) => return Ok(rendered.findings),
                 Err(StackError::Required { name, .. }) if !variables.contains_key(&name) => {
                     variables.insert(name, "example.org".into());
                 }
-                Err(StackError::At {
-                    file,
-                    line,
-                    message,
-                }) => {
-                    return Ok(vec![LintFinding {
-                        severity: LintSeverity::Error,
-                        file,
-                        line,
-                        message,
-                    }]);
-                }
-                Err(other) => return Err(other),
+                rendered => return rendered,
             }
         }
         Err(StackError::Other(format!(
@@ -217,6 +258,7 @@ impl Catalogue {
     pub fn with_stack(mut self, name: &str, text: &str) -> Result<Self, StackError> {
         let folder = StackFolder::Path(std::path::PathBuf::from("/nonexistent"));
         let stack = StackFile::parse(name, &format!("{name}.yml"), folder, text)?;
+        let stack = stack.with_known_images(&self.known_images);
         self.stacks.insert(name.to_owned(), stack);
         Ok(self)
     }
@@ -228,7 +270,8 @@ impl Catalogue {
         if stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml") {
             let path = Path::new(stack);
             let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
-            return StackFile::parse(stack, stack, folder, &read_stack_file(path)?).map(Cow::Owned);
+            let file = StackFile::parse(stack, stack, folder, &read_stack_file(path)?)?;
+            return Ok(Cow::Owned(file.with_known_images(&self.known_images)));
         }
         let names = || self.stacks.keys().map(String::as_str);
         let hint = find_nearest_name(stack, names()).map_or_else(

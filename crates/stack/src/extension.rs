@@ -1,6 +1,8 @@
 //! `x-matou`: what matou adds to a compose file. Docker ignores keys that begin with `x-`.
 //! assets/x-matou.schema.json describes the same keys for editors.
 
+use std::collections::BTreeMap;
+
 use matou_base::text::InvalidInput;
 use matou_model::ExpectedAnswer;
 use serde::Deserialize;
@@ -360,6 +362,34 @@ pub struct LoginSpec {
     /// What else has to be known, in one sentence.
     #[serde(default)]
     pub note: String,
+    /// What the application takes only from who knows the password.
+    #[serde(default)]
+    pub request: Option<LoginRequest>,
+}
+
+/// A request that shows that a log-in works: it is answered so only when the password is right. A value
+/// that is `PASSWORD` stands for it. `matou catalogue try` sends it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// What is asked for.
+    pub path: String,
+    /// Fields of a form that is posted.
+    #[serde(default)]
+    pub form: BTreeMap<String, String>,
+    /// Fields of an object that is posted as JSON.
+    #[serde(default)]
+    pub json: BTreeMap<String, String>,
+    /// Name and password as HTTP has them (RFC 7617).
+    #[serde(default)]
+    pub basic: bool,
+    /// More headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The HTTP status codes of a log-in that works; a wrong password has another.
+    #[serde(default = "default_check_status")]
+    pub status: Vec<u16>,
 }
 
 /// How an application is updated whose image copies it into a volume only once.
@@ -448,7 +478,7 @@ pub struct Extension {
 
 impl Extension {
     /// Returns values for the required variables, with which a stack can be rendered to be checked.
-    pub(super) fn sample_values(&self) -> std::collections::BTreeMap<String, String> {
+    pub fn sample_values(&self) -> BTreeMap<String, String> {
         let needed = |v: &&Variable| v.default.is_none() && v.required;
         self.variables
             .iter()

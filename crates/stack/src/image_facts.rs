@@ -1,16 +1,19 @@
 //! Facts about images, `stacks/images.toml`, and what a stack file says against them.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
+use matou_base::files::{MAX_CONFIG_BYTES, read_text};
+use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
+use super::StackError;
 use super::amounts::parse_memory_amount;
 use super::labels::{labels_from_value, scalar_text};
 
 /// What one image is and does, read in its own sources.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageFacts {
     /// As stack files name it, without the tag.
@@ -72,11 +75,20 @@ pub struct ImageFacts {
     /// Repository and path of what was read.
     pub read_from: Vec<String>,
     /// When it was read.
+    #[serde(serialize_with = "serialize_date")]
     pub read_on: toml::value::Datetime,
 }
 
+/// As it is written.
+fn serialize_date<S: serde::Serializer>(
+    date: &toml::value::Datetime,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_str(date)
+}
+
 /// Where an application's code is, and so whether a newer image brings newer code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodePlace {
     /// In the image.
@@ -87,32 +99,77 @@ pub enum CodePlace {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FactsFile {
+    #[serde(default)]
     image: Vec<ImageFacts>,
 }
 
-static FACTS: LazyLock<BTreeMap<String, ImageFacts>> = LazyLock::new(|| {
+type FactsByName = BTreeMap<String, ImageFacts>;
+
+static BUILT_IN_FACTS: LazyLock<FactsByName> = LazyLock::new(|| {
     let text = include_str!("../../../stacks/images.toml");
     // That it can be read, a test shows.
-    let read: Result<FactsFile, _> = toml::from_str(text);
-    let images = read.map(|f| f.image).unwrap_or_default();
-    images.into_iter().map(|i| (i.name.clone(), i)).collect()
+    parse_facts(text).unwrap_or_default()
 });
 
-/// Returns the facts about an image, `name:tag`; `None` for one that nothing is known of, or of which
-/// another version is known.
-pub fn find_image_facts(image: &str) -> Option<&'static ImageFacts> {
-    let (name, tag) = image.rsplit_once(':')?;
-    FACTS.get(name).filter(|facts| facts.tag == tag)
+fn parse_facts(text: &str) -> Result<FactsByName, toml::de::Error> {
+    let file: FactsFile = toml::from_str(text)?;
+    let images = file.image.into_iter();
+    Ok(images.map(|i| (i.name.clone(), i)).collect())
+}
+
+/// The images of which facts are known: those of the catalogue, and the operator's own.
+#[derive(Debug, Clone, Default)]
+pub struct KnownImages {
+    own: Arc<FactsByName>,
+}
+
+impl KnownImages {
+    /// Reads the operator's own facts, which stand in `images.toml` beside his stacks; there need be no
+    /// such file.
+    pub(super) fn load(stacks: &Path) -> Result<Self, StackError> {
+        let path = stacks.join("images.toml");
+        let text = match read_text(&path, MAX_CONFIG_BYTES) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => {
+                let message = format!("{} can't be read: {e}", path.display());
+                return Err(StackError::Other(message));
+            }
+        };
+        let own = parse_facts(&text).map_err(|e| StackError::At {
+            file: path.display().to_string(),
+            line: e.span().map_or(1, |span| {
+                let before = text.get(..span.start).unwrap_or_default();
+                1 + before.matches('\n').count()
+            }),
+            message: e.message().to_owned(),
+        })?;
+        Ok(Self { own: Arc::new(own) })
+    }
+
+    /// Returns the facts about an image, `name:tag`; `None` for one that nothing is known of, or of
+    /// which another version is known. The operator's own come first.
+    pub fn find_facts(&self, image: &str) -> Option<&ImageFacts> {
+        let (name, tag) = image.rsplit_once(':')?;
+        [&*self.own, &*BUILT_IN_FACTS]
+            .into_iter()
+            .find_map(|all| all.get(name).filter(|facts| facts.tag == tag))
+    }
 }
 
 /// A place below a service, and what is wrong there.
 pub(super) type FactFinding = (&'static str, String);
 
 /// Compares a service with the facts about its image.
-pub(super) fn compare_with_facts(name: &str, service: &Mapping) -> Vec<FactFinding> {
+pub(super) fn compare_with_facts(
+    known: &KnownImages,
+    name: &str,
+    service: &Mapping,
+) -> Vec<FactFinding> {
     let image = service.get("image").map(scalar_text).unwrap_or_default();
-    let Some(facts) = find_image_facts(&image) else {
+    let Some(facts) = known.find_facts(&image) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -313,7 +370,7 @@ mod tests {
 
     fn findings(yaml: &str) -> Vec<String> {
         let service: Mapping = serde_yaml::from_str(yaml).unwrap();
-        let found = compare_with_facts("web", &service);
+        let found = compare_with_facts(&KnownImages::default(), "web", &service);
         found.into_iter().map(|(_, message)| message).collect()
     }
 
@@ -321,8 +378,8 @@ mod tests {
     fn the_facts_can_be_read() {
         let text = include_str!("../../../stacks/images.toml");
         let file: FactsFile = toml::from_str(text).unwrap();
-        assert_eq!(file.image.len(), FACTS.len());
-        assert!(FACTS.len() > 30, "{}", FACTS.len());
+        assert_eq!(file.image.len(), BUILT_IN_FACTS.len());
+        assert!(BUILT_IN_FACTS.len() > 30, "{}", BUILT_IN_FACTS.len());
     }
 
     #[test]
@@ -385,19 +442,41 @@ mod tests {
         for entry in catalogue.list_entries() {
             let findings = catalogue.lint_stack(&entry.name, &target).unwrap();
             assert!(findings.is_empty(), "{findings:#?}");
-            let extension = catalogue.find_extension(&entry.name).unwrap();
-            let rendered = catalogue
-                .render_stack(&entry.name, "app", &extension.sample_values(), &target)
-                .unwrap();
+            let images = catalogue.list_images(&entry.name, &target).unwrap();
             // That of practice fleets is made there.
-            let services = rendered
-                .services
-                .iter()
-                .filter(|s| !s.image.starts_with("matou/"));
-            for service in services {
-                let known = find_image_facts(&service.image).is_some();
-                assert!(known, "{}: {}", entry.name, service.image);
+            for image in images.iter().filter(|i| !i.starts_with("matou/")) {
+                let known = catalogue.known_images().find_facts(image).is_some();
+                assert!(known, "{}: {image}", entry.name);
             }
         }
+    }
+
+    #[test]
+    fn the_operators_own_facts_stand_beside_his_stacks() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(KnownImages::load(folder.path()).is_ok());
+        let write = |text: &str| std::fs::write(folder.path().join("images.toml"), text).unwrap();
+        let one = |name: &str| {
+            format!(
+                "[[image]]\nname = \"{name}\"\ntag = \"1\"\nentrypoint = [\"/run\"]\ncommand = []\nread_from = [\"own\"]\nread_on = 2026-11-28\n"
+            )
+        };
+        write(&format!(
+            "{}{}",
+            one("registry.example.org/shop"),
+            one("redis")
+        ));
+        let known = KnownImages::load(folder.path()).unwrap();
+        let entrypoint = |image: &str| known.find_facts(image).map(|f| f.entrypoint.join(" "));
+        assert_eq!(entrypoint("registry.example.org/shop:1").unwrap(), "/run");
+        assert_eq!(entrypoint("registry.example.org/shop:2"), None);
+        assert_eq!(entrypoint("redis:1").unwrap(), "/run");
+        assert_eq!(
+            entrypoint("redis:8.10.2-alpine").unwrap(),
+            "docker-entrypoint.sh"
+        );
+        write(&format!("{}entry = []\n", one("shop")));
+        let said = KnownImages::load(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("images.toml:8"), "{said}");
     }
 }

@@ -45,10 +45,10 @@ pub use edge_settings::EdgeSettings;
 pub use error::StackError;
 pub use extension::{
     Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck, KnownTrouble,
-    SecretSpec, UpdateSpec, Variable, VariableKind,
+    LoginRequest, SecretSpec, UpdateSpec, Variable, VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
-pub use image_facts::{CodePlace, ImageFacts, find_image_facts};
+pub use image_facts::{CodePlace, ImageFacts, KnownImages};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_yaml::{Mapping, Value};
 
-use super::image_facts::compare_with_facts;
+use super::image_facts::{KnownImages, compare_with_facts};
 use super::labels;
 use super::line_index::LineIndex;
 use super::traefik1;
@@ -153,9 +153,15 @@ pub(super) const MOST_PORTS: usize = 3 * 65_535;
 pub(super) const TOO_MANY_PORTS: &str = "more ports are published than there are";
 
 /// Looks through a compose file whose variables were replaced and whose aliases were merged.
-pub(super) fn lint_compose(file: &str, places: &LineIndex, compose: &Mapping) -> Vec<LintFinding> {
+pub(super) fn lint_compose(
+    file: &str,
+    places: &LineIndex,
+    compose: &Mapping,
+    known_images: &KnownImages,
+) -> Vec<LintFinding> {
     let mut linter = Linter {
         file,
+        known_images,
         places,
         compose,
         declared: ["networks", "secrets", "configs", "volumes"]
@@ -198,6 +204,7 @@ pub(super) fn lint_compose(file: &str, places: &LineIndex, compose: &Mapping) ->
 
 struct Linter<'a> {
     file: &'a str,
+    known_images: &'a KnownImages,
     places: &'a LineIndex,
     compose: &'a Mapping,
     /// Names at the top, by section.
@@ -289,7 +296,7 @@ impl Linter<'_> {
             }
         }
         self.check_image(name, service);
-        for (key, message) in compare_with_facts(name, service) {
+        for (key, message) in compare_with_facts(self.known_images, name, service) {
             self.add_warning(&["services", name, key], message);
         }
         self.check_references(name, service);

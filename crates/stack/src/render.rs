@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
 use super::edge_settings::EdgeSettings;
-use super::extension::{HttpCheck, KnownTrouble, LoginSpec, SecretSpec};
+use super::extension::{HttpCheck, KnownTrouble, LoginRequest, LoginSpec, SecretSpec};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape_dollars, interpolate};
 use super::line_index::LineIndex;
@@ -163,6 +163,8 @@ pub struct AppLogin {
     pub note: String,
     /// The edge asks for a password, because the installer is open.
     pub is_guarded: bool,
+    /// What shows that a log-in works.
+    pub request: Option<LoginRequest>,
 }
 
 /// Name with which the edge lets the operator to an open installer.
@@ -307,6 +309,20 @@ fn render_login(
     let lookup = |name: &str| find_variable(stack, app, variables, target, name);
     let fill =
         |text: &str| interpolate(text, &lookup).map_err(|e| locate_interpolation_error(stack, &e));
+    let fill_all = |values: &BTreeMap<String, String>| {
+        let filled = values.iter().map(|(k, v)| Ok((k.clone(), fill(v)?)));
+        filled.collect::<Result<BTreeMap<_, _>, StackError>>()
+    };
+    let request = match &spec.request {
+        Some(request) => Some(LoginRequest {
+            path: fill(&request.path)?,
+            form: fill_all(&request.form)?,
+            json: fill_all(&request.json)?,
+            headers: fill_all(&request.headers)?,
+            ..request.clone()
+        }),
+        None => None,
+    };
     let first = domains.first();
     Ok(Some(AppLogin {
         url: match first {
@@ -317,6 +333,7 @@ fn render_login(
         secret: spec.secret.clone(),
         note: fill(&spec.note)?,
         is_guarded,
+        request,
     }))
 }
 
@@ -336,7 +353,7 @@ pub(super) fn render_stack_file(
         message,
     };
     let mut out = RenderedStack {
-        findings: lint_compose(&stack.file, &places, &file),
+        findings: lint_compose(&stack.file, &places, &file, &stack.known_images),
         ..RenderedStack::default()
     };
     let said = |(place, message): safety::LocatedMessage| {

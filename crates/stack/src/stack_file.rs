@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::extension::Extension;
 use super::files::StackFolder;
+use super::image_facts::KnownImages;
 use super::{StackError, safety};
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub(super) struct StackFile {
     /// Where the files lie that the stack file names.
     pub folder: StackFolder,
     pub extension: Extension,
+    /// Of the images that it names, and others.
+    pub known_images: KnownImages,
 }
 
 impl StackFile {
@@ -48,6 +51,13 @@ impl StackFile {
             text: text.to_owned(),
             folder,
             extension: extended.extension,
+            known_images: KnownImages::default(),
         })
+    }
+
+    /// Returns it as linted by these facts about images.
+    pub(super) fn with_known_images(mut self, known: &KnownImages) -> Self {
+        self.known_images = known.clone();
+        self
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::OpsError;
+use crate::running_container::find_running_container;
 use matou_backup::{AppStorage, ManifestDump};
 use matou_config::Config;
-use matou_docker::{NodeHandle, Nodes};
+use matou_docker::Nodes;
 use matou_host::{Command, shell_script};
 use matou_job::{LastLines, OutputStream, StepContext};
 use matou_model::Swarm;
@@ -68,52 +69,6 @@ fn dump_script(dump: &Dump) -> Result<String, OpsError> {
     Ok(format!("{SCRIPT_HEAD}{body}{SCRIPT_TAIL}"))
 }
 
-/// A container that runs, and its node.
-struct DumpContainer<'a> {
-    node: &'a NodeHandle,
-    id: String,
-    /// Volumes and where they are mounted.
-    mounts: Vec<(String, String)>,
-}
-
-async fn find_dump_container<'a>(
-    service: &str,
-    swarm: &Swarm,
-    nodes: &'a Nodes,
-) -> Result<DumpContainer<'a>, OpsError> {
-    let found = swarm
-        .services
-        .iter()
-        .find(|s| s.name == service)
-        .ok_or_else(|| format!("the service {service} is not deployed, so it can't be dumped"))?;
-    let task = swarm.find_enterable_task(&found.id).ok_or_else(|| {
-        format!(
-            "no task of {service} runs, so it can't be dumped: start it (`matou scale {service} 1`)"
-        )
-    })?;
-    let node = nodes
-        .find_name(swarm, &task.node_id)
-        .and_then(|n| nodes.get(&n))
-        .ok_or_else(|| format!("{service} runs on a node that is not in config.toml: add it"))?;
-    let id = task.container_id.clone().unwrap_or_default();
-    let format =
-        "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}}\t{{.Destination}}\n{{end}}{{end}}";
-    let inspect = Command::new("docker")
-        .args(["inspect", "--format", format, "--", &id])
-        .sudo()
-        .timeout(Duration::from_secs(20));
-    let out = node.host.run_ok(&inspect).await?;
-    let pair = |line: &str| {
-        let (volume, at) = line.split_once('\t')?;
-        Some((volume.to_owned(), at.to_owned()))
-    };
-    Ok(DumpContainer {
-        mounts: out.stdout_text().lines().filter_map(pair).collect(),
-        node,
-        id,
-    })
-}
-
 /// Makes one dump; afterwards the storage node sees it whole.
 ///
 /// # Errors
@@ -128,7 +83,7 @@ pub(crate) async fn make_dump(
 ) -> Result<ManifestDump, OpsError> {
     let script = dump_script(dump)?;
     let service = format!("{}_{}", layout.app, dump.service);
-    let container = find_dump_container(&service, swarm, nodes).await?;
+    let container = find_running_container(&service, swarm, nodes, "it can't be dumped").await?;
     let path = layout
         .path_on_storage(&container.mounts, &dump.file)
         .ok_or_else(|| {

@@ -148,6 +148,44 @@ pub(crate) fn portable_load_scripts(engine: DumpEngine) -> Option<(&'static str,
     ))
 }
 
+/// What is done with the word of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DatabaseMark {
+    Write,
+    Read,
+}
+
+impl DatabaseMark {
+    /// Returns the word that the scripts take.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// Returns the script that writes a word into a database, or reads it: `$1` user, `$2` database, `$3`
+/// secret, `$5` what [`DatabaseMark::as_str`] returns, `$6` the word, hexadecimal; `None` for SQLite.
+pub(crate) fn database_mark_script(engine: DumpEngine) -> Option<String> {
+    let (common, mark) = match engine {
+        DumpEngine::Mariadb | DumpEngine::Mysql => (
+            MYSQL,
+            shell_script(include_str!("../../scripts/mark_mysql.sh")),
+        ),
+        DumpEngine::Postgresql => (
+            POSTGRESQL,
+            shell_script(include_str!("../../scripts/mark_postgresql.sh")),
+        ),
+        DumpEngine::Mongodb => (
+            MONGODB,
+            shell_script(include_str!("../../scripts/mark_mongodb.sh")),
+        ),
+        DumpEngine::Sqlite => return None,
+    };
+    Some(format!("{SCRIPT_HEAD}{common}{mark}"))
+}
+
 /// The node and the container that run a service now.
 async fn find_database_container(
     cx: &StepContext,

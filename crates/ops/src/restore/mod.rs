@@ -48,7 +48,9 @@ use matou_stack::AppName;
 
 use plan::{query_docker_root, query_swarm_for_restore, restore_in_place_steps, restore_steps};
 
-pub(crate) use database::{database_data_folder, portable_load_scripts};
+pub(crate) use database::{
+    DatabaseMark, database_data_folder, database_mark_script, portable_load_scripts,
+};
 pub(crate) use exchange::TAKE_BACK_LIMIT;
 pub(crate) use incoming::IncomingApp;
 pub(crate) use parts::{find_holding_volume, parse_stack_mounts as mounted};

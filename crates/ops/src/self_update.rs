@@ -1,0 +1,289 @@
+//! An application that updates itself: its code is in a volume, where a newer image does not reach it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::deploy::answer_step;
+use crate::filed_app::FiledApp;
+use crate::recover::{RecoveryFindings, run_job_in_step};
+use crate::restore::SwapLog;
+use crate::running_container::{RunningContainer, find_running_container};
+use crate::{FleetContext, OpsError, Request, RestoreDestination, RestoreScope};
+use matou_backup::RestorePhase;
+use matou_base::text::clean_line;
+use matou_host::Command;
+use matou_job::{Change, Check, Job, Step, StepContext, StepError};
+use matou_stack::{AppName, RenderedStack, UpdateSpec};
+
+/// How long a backup and the update may take.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// How long it may take to put the data back.
+const GO_BACK_LIMIT: Duration = Duration::from_secs(13 * 3600);
+
+/// How long the application may work on its own update.
+const COMMAND_LIMIT: Duration = Duration::from_secs(3600);
+
+/// How long its version may be waited for.
+const VERSION_LIMIT: Duration = Duration::from_secs(60);
+
+/// Most characters of a version.
+const MOST_VERSION: usize = 60;
+
+/// The version that an application names itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnVersion {
+    /// In the application's words.
+    pub version: String,
+    /// How it is updated, in a sentence.
+    pub how: String,
+    /// It has a command for it.
+    pub updates_itself: bool,
+}
+
+/// Returns the version that an application names itself; `None` where its stack does not say how it is
+/// asked, or it has no file.
+///
+/// # Errors
+/// One sentence: the application does not run, or does not answer.
+pub async fn query_own_version(
+    fleet: &FleetContext,
+    app: &str,
+) -> Result<Option<OwnVersion>, OpsError> {
+    let Ok(filed) = FiledApp::load(fleet, app) else {
+        return Ok(None);
+    };
+    let Some(update) = filed.extension.update else {
+        return Ok(None);
+    };
+    let container = find_container(fleet, app, &update).await?;
+    let version = query_version_in(&container, &update).await?;
+    Ok(version.map(|version| OwnVersion {
+        version,
+        updates_itself: update.command.is_some(),
+        how: update.how,
+    }))
+}
+
+async fn find_container<'a>(
+    fleet: &'a FleetContext,
+    app: &str,
+    update: &UpdateSpec,
+) -> Result<RunningContainer<'a>, OpsError> {
+    let swarm = fleet
+        .nodes
+        .find_manager()
+        .await?
+        .docker
+        .query_swarm()
+        .await?;
+    let service = format!("{app}_{}", update.service);
+    find_running_container(&service, &swarm, &fleet.nodes, "it can't be asked").await
+}
+
+async fn query_version_in(
+    container: &RunningContainer<'_>,
+    update: &UpdateSpec,
+) -> Result<Option<String>, OpsError> {
+    let Some(line) = &update.version else {
+        return Ok(None);
+    };
+    let command = Command::new("docker")
+        .args(["exec", &container.id, "sh", "-c", line])
+        .sudo()
+        .timeout(VERSION_LIMIT)
+        .label("the application's version");
+    let out = container.node.host.run_ok(&command).await?;
+    let text = out.stdout_text();
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    Ok(first.map(|line| clean_line(line).chars().take(MOST_VERSION).collect()))
+}
+
+/// Returns the steps with which an application updates itself.
+///
+/// # Errors
+/// One sentence: it has no file, or its stack does not say how it does that.
+pub(super) fn self_update_steps(
+    app: &AppName,
+    fleet: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let filed = FiledApp::load(fleet, app)?;
+    let update = filed.extension.update.unwrap_or_default();
+    let Some(command) = update.command.clone() else {
+        let how = match update.how.as_str() {
+            "" => "a newer image updates it".to_owned(),
+            how => how.to_owned(),
+        };
+        return Err(OpsError::failed(format_args!(
+            "{app} has no command that updates it: {how}; `matou update {app}` lists newer images"
+        )));
+    };
+    Ok(vec![Box::new(SelfUpdate {
+        app: app.clone(),
+        command,
+        update,
+        rendered: filed.rendered,
+        fleet: fleet.clone(),
+    })])
+}
+
+struct SelfUpdate {
+    app: AppName,
+    command: String,
+    update: UpdateSpec,
+    rendered: RenderedStack,
+    fleet: FleetContext,
+}
+
+impl SelfUpdate {
+    async fn query_version(&self) -> Result<String, OpsError> {
+        let container = find_container(&self.fleet, &self.app, &self.update).await?;
+        let version = query_version_in(&container, &self.update).await?;
+        Ok(version.unwrap_or_else(|| "as it is".into()))
+    }
+
+    async fn run_part(&self, job: Job, cx: &StepContext) -> Result<(), StepError> {
+        let findings = RecoveryFindings::default();
+        let done = run_job_in_step(job, &self.app, &self.fleet, cx, &findings).await;
+        done.map_err(|e| match cx.cancel.is_cancelled() {
+            true => StepError::Cancelled,
+            false => e.into(),
+        })
+    }
+
+    /// Runs its own command, and waits until it answers as it should.
+    /// Returns its version.
+    async fn run_update(&self, cx: &StepContext) -> Result<String, StepError> {
+        let container = find_container(&self.fleet, &self.app, &self.update).await?;
+        let command = Command::new("docker")
+            .args(["exec", &container.id, "sh", "-c", &self.command])
+            .sudo()
+            .timeout(COMMAND_LIMIT)
+            .label(format!("the update of {}", self.app));
+        cx.on_node(container.node).stream(&command).await?;
+        let answers: Vec<Box<dyn Step>> = answer_step(&self.rendered, &self.fleet)?
+            .into_iter()
+            .collect();
+        matou_job::run_steps(cx, &answers).await?;
+        // It answers for itself, too.
+        Ok(self.query_version().await?)
+    }
+
+    /// Ends the task: its update would go on in it, though nobody waits for it any more.
+    async fn end_task(&self) {
+        let Ok(container) = find_container(&self.fleet, &self.app, &self.update).await else {
+            return;
+        };
+        let kill = Command::new("docker")
+            .args(["kill", "--", &container.id])
+            .sudo()
+            .timeout(VERSION_LIMIT);
+        let _ = container.node.host.run(&kill).await;
+    }
+
+    /// Returns what an earlier restore left, without which its data could not be put back.
+    async fn find_earlier_restore(&self) -> Result<Option<Change>, StepError> {
+        let storage = self.fleet.find_storage_node()?;
+        let data = matou_backup::matou_folder(&self.fleet.config);
+        let state = SwapLog::new(&storage.host, &data, &self.app)
+            .read_state()
+            .await?;
+        let is_left = state.is_some_and(|s| s.phase == RestorePhase::Restored);
+        Ok(is_left.then(|| {
+            Change::decide(format!(
+                "what an earlier restore of {0} replaced is kept still, and its data could not be put back: `matou restore forget {0}`, or `matou restore undo {0}`",
+                self.app
+            ))
+        }))
+    }
+
+    /// Puts back what was backed up before. Returns the error to report: `why`, and what came of it.
+    async fn go_back(&self, why: StepError, cx: &StepContext) -> StepError {
+        let note = format!(
+            "{why}: its data of before the update is put back; when that is interrupted, `matou restore {}` does it",
+            self.app
+        );
+        cx.out.note(note).await;
+        self.end_task().await;
+        let request = Request::Restore {
+            app: self.app.clone(),
+            snapshot: None,
+            what: RestoreScope::App,
+            to: RestoreDestination::Place,
+        };
+        // Not cancelled with the job.
+        let calm = cx.without_cancelling();
+        let restored = match crate::restore::build_restore_job(&request, &self.fleet).await {
+            Ok(job) => self.run_part(job, &calm).await,
+            Err(e) => Err(e.into()),
+        };
+        match restored {
+            Ok(()) if why.is_cancelled() => why,
+            Ok(()) => StepError::failed(format!(
+                "{why}; its data is as it was before the update; `matou restore forget {}` lets go what the update left",
+                self.app
+            )),
+            Err(worse) => StepError::failed(format!(
+                "{why}; and its data could not be put back: {worse}. When that is mended, `matou restore {}` does it: its newest snapshot is of before the update",
+                self.app
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Step for SelfUpdate {
+    fn name(&self) -> String {
+        "update".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    /// Its data is put back.
+    fn clean_up_limit(&self) -> Duration {
+        GO_BACK_LIMIT
+    }
+
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        if let Some(open) = self.find_earlier_restore().await? {
+            return Ok(Check::Change(vec![open]));
+        }
+        let version = self.query_version().await?;
+        let backup = Change::add(format!("a snapshot of {}", self.app));
+        let update = Change::modify(
+            self.app.as_str(),
+            version,
+            "the newest that it finds itself; when that fails, its data is put back",
+        );
+        Ok(Check::Change(vec![backup, update]))
+    }
+
+    /// Whether there is a newer version, only the application knows.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let before = self.query_version().await?;
+        let job = crate::backup::build_running_app_backup(&self.app, &self.fleet).await;
+        self.run_part(job?, cx).await?;
+        let after = match self.run_update(cx).await {
+            Ok(after) => after,
+            Err(why) => return Err(self.go_back(why, cx).await),
+        };
+        let text = match after == before {
+            true => format!("{} is {after}, as before", self.app),
+            false => format!("{} was {before} and is {after}", self.app),
+        };
+        cx.out.note(text).await;
+        if cx.cancel.is_cancelled() {
+            cx.out
+                .note("it was updated before that was cancelled")
+                .await;
+        }
+        Ok(())
+    }
+}
