@@ -19,8 +19,8 @@ has=$(version "$site") brings=$(version "$code")
 if php -r 'exit(version_compare($argv[1], $argv[2], ">") ? 0 : 1);' -- "$brings" "$has"; then
     echo "Matomo $has becomes $brings" >&2
     # The version last: a copy that is cut off is made again.
-    tar -C "$code" --exclude=./core/Version.php -cf - . |
-        tar -C "$site" --owner=www-data --group=www-data -xf -
+    tar -C "$code" --owner=www-data --group=www-data --exclude=./core/Version.php -cf - . |
+        tar -C "$site" -xf -
     install -o www-data -g www-data -m 644 "$code/core/Version.php" "$site/core/Version.php"
     rm -rf "$site"/tmp/cache/*
 fi

@@ -17,8 +17,8 @@ if [ -f "$code/wp-includes/version.php" ]; then
         php -r 'exit(version_compare($argv[1], $argv[2], ">") ? 0 : 1);' -- "$brings" "$has"; then
         echo "WordPress $has becomes $brings" >&2
         # The version last: a copy that is cut off is made again. What is the site's own stays.
-        tar -C "$code" --exclude=./wp-content --exclude=./wp-includes/version.php -cf - . |
-            tar -C "$site" --owner=www-data --group=www-data -xf -
+        tar -C "$code" --owner=www-data --group=www-data --exclude=./wp-content --exclude=./wp-config.php \
+            --exclude=./wp-includes/version.php -cf - . | tar -C "$site" -xf -
         cp "$code/wp-includes/version.php" "$site/wp-includes/version.php.new"
         chown www-data: "$site/wp-includes/version.php.new"
         mv "$site/wp-includes/version.php.new" "$site/wp-includes/version.php"

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use first_starts::{open_installer, slow_database, wordpress};
+use first_starts::{open_installer, slow_database};
 use matou::lab::LabKind;
 use support::edge::{Authority, images, import};
 use support::registry::{Registry, free_port};
@@ -64,7 +64,7 @@ fn applications_answer_under_their_names_with_certificates() {
         "[storage]\ndriver = \"local\"\n[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n",
     );
     traefik(&fleet, &config, &authority);
-    let parts: [(&str, Part); 15] = [
+    let parts: [(&str, Part); 14] = [
         ("two applications", two_applications),
         ("another", another),
         ("ghost of 2019", ghost_of_2019),
@@ -74,7 +74,6 @@ fn applications_answer_under_their_names_with_certificates() {
         ("switched while it runs", switched_while_it_runs),
         ("newer versions and places", newer_versions),
         ("mounted otherwise", mounted_otherwise),
-        ("wordpress", wordpress),
         ("slow database", slow_database),
         ("open installer", open_installer),
         ("tried and renewed", tried_and_renewed),

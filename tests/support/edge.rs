@@ -73,6 +73,28 @@ pub(crate) fn images(fleet: &Fleet, node: &str) {
     );
 }
 
+/// Deploys the catalogue's edge on a fleet that shares a folder; its certificates come from `authority`.
+pub(crate) fn deploy_traefik(fleet: &Fleet, config: &PathBuf, authority: &Authority) {
+    // Traefik trusts this authority by a file in its volume.
+    let pem = authority.own_pem();
+    let put = format!("mkdir -p /mnt/data/edge_data; echo '{pem}' >/mnt/data/edge_data/ca.pem");
+    fleet.run("n1", &put);
+    let server = format!("ACME_SERVER=https://{}:14000/dir", authority.address);
+    super::ok(
+        config,
+        &[
+            "deploy",
+            "traefik",
+            "edge",
+            &server,
+            "IMAGE=matou/traefik:3.7",
+            "PROXY_IMAGE=matou/proxy:1",
+            "ACME_CA=/data/ca.pem",
+            "--yes",
+        ],
+    );
+}
+
 /// Makes an image on a node from an archive of its files.
 pub(crate) fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: &str) {
     let folder = fleet.lab.config_path();

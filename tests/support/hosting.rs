@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::databases;
-use super::edge::{Authority, images};
+use super::edge::{Authority, deploy_traefik, images};
 use super::s3::S3;
 use super::{Fleet, ok, said, until};
 
@@ -189,28 +189,12 @@ impl World {
         self.fleet.run(
             "n1",
             &format!(
-                "mkdir -p /mnt/data/edge_data; cd /mnt/data; for s in {}; do mkdir -p ${{s}}_data/0; echo \"the page of $s\" >${{s}}_data/0/0; done; \
+                "cd /mnt/data; for s in {}; do mkdir -p ${{s}}_data/0; echo \"the page of $s\" >${{s}}_data/0/0; done; \
                  head -c 24000000 /dev/urandom >photos_data/0/1; cd files_data; for d in $(seq 0 199); do mkdir -p $d; for f in $(seq 0 99); do echo \"file $d $f\" >$d/$f; done; done",
                 SITES.join(" ")
             ),
         );
-        let pem = self.authority.own_pem();
-        self.fleet
-            .run("n1", &format!("echo '{pem}' >/mnt/data/edge_data/ca.pem"));
-        let server = format!("ACME_SERVER=https://{}:14000/dir", self.gateway);
-        ok(
-            &config,
-            &[
-                "deploy",
-                "traefik",
-                "edge",
-                &server,
-                "IMAGE=matou/traefik:3.7",
-                "PROXY_IMAGE=matou/proxy:1",
-                "ACME_CA=/data/ca.pem",
-                "--yes",
-            ],
-        );
+        deploy_traefik(&self.fleet, &config, &self.authority);
         // At the same moment, as scripts do it: none fails another.
         std::thread::scope(|deploys| {
             for site in SITES {

@@ -7,7 +7,7 @@ use super::Fleet;
 use super::edge::{cache, import, sh};
 
 /// Changes whenever what is in the image does.
-const VERSION: u32 = 3;
+const VERSION: u32 = 5;
 
 fn root() -> PathBuf {
     let tar = cache().join(format!("wordpress-{VERSION}.tar"));
@@ -15,7 +15,7 @@ fn root() -> PathBuf {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/wordpress");
         sh(
             "mmdebstrap --quiet --variant=minbase --format=tar \
-             --include=wordpress,wordpress-theme-twentytwentythree,libapache2-mod-php,php-mysql,mariadb-server,curl \
+             --include=wordpress,wordpress-theme-twentytwentythree,libapache2-mod-php,php-mysql,php-xml,mariadb-server,curl \
              --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='rm -rf \"$1\"/var/lib/mysql/*' \
              --customize-hook=\"copy-in $2/docker-entrypoint.sh $2/apache2-foreground $2/start-db $2/healthcheck.sh /usr/local/bin\" \
              --customize-hook='mkdir -p \"$1\"/usr/src; chroot \"$1\" cp -rL /usr/share/wordpress /usr/src/wordpress' \

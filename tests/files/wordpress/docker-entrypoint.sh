@@ -5,7 +5,7 @@ site=/var/www/html
 case $1 in
 apache2*)
     if [ ! -e $site/index.php ] && [ ! -e $site/wp-includes/version.php ]; then
-        tar -C /usr/src/wordpress --exclude=./wp-config.php -cf - . | tar -C $site --owner=www-data --group=www-data -xf -
+        tar -C /usr/src/wordpress --owner=www-data --group=www-data --exclude=./wp-config.php -cf - . | tar -C $site -xf -
         rm -f $site/index.html
         chown www-data: $site
     fi
