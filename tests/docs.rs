@@ -72,6 +72,54 @@ fn the_reference_is_what_the_program_says() {
 }
 
 #[test]
+fn the_catalogue_is_what_its_stacks_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/catalogue.md");
+    let text = std::fs::read_to_string(page).unwrap_or_default();
+    assert!(
+        text == xtask::catalogue::render_page().expect("stacks with their claims"),
+        "docs/catalogue.md is not up to date: `cargo xtask catalogue` makes it"
+    );
+}
+
+/// stacks/proven.toml: whoever claims that a stack ran names a test in which it does.
+#[test]
+fn every_stack_has_one_claim_and_a_test_where_it_ran() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let catalogue = matou::stack::Catalogue::load(None).expect("the catalogue");
+    let stacks: Vec<String> = catalogue
+        .list_entries()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    let claims = xtask::claims::read_claims().expect("stacks/proven.toml");
+    // A table of one name twice can't be read.
+    let claimed: Vec<String> = claims.keys().cloned().collect();
+    assert_eq!(claimed, stacks);
+    for (name, claim) in &claims {
+        let how = claim.how;
+        assert_eq!(claim.by.is_some(), how.needs_test(), "{name}: {claim:?}");
+        if how.needs_test() {
+            assert!(!claim.what.is_empty(), "{name} does not say what ran");
+        } else {
+            let services = claim.stand_ins.len() + claim.not_run.len();
+            assert_eq!(services, 0, "{name}: nothing of it ran in a test");
+        }
+        let Some(test) = &claim.by else {
+            continue;
+        };
+        assert!(test.starts_with("tests/"), "{name}: {test}");
+        let text = std::fs::read_to_string(root.join(test))
+            .unwrap_or_else(|e| panic!("{name} is claimed by {test}: {e}"));
+        // In an argument, or in a file that the test writes.
+        let words = [format!("\"{name}\""), format!("\"{name}\\\"")];
+        assert!(
+            words.iter().any(|word| text.contains(word)),
+            "{test} does not name the stack {name}"
+        );
+    }
+}
+
+#[test]
 fn the_figures_about_the_code_are_within_their_limits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let counts = xtask::counts::Counts::read(root).expect("sources");

@@ -1,18 +1,21 @@
-//! Tasks of the repository itself: `cargo xtask reference` makes docs/reference.md, `cargo xtask counts`
-//! prints figures about the code. That both are as they should be, tests/docs.rs checks.
+//! Tasks of the repository itself: `cargo xtask reference` makes docs/reference.md, `cargo xtask catalogue`
+//! docs/catalogue.md, `cargo xtask counts` prints figures about the code. That all are as they should be,
+//! tests/docs.rs checks.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use color_eyre::eyre::{Result, WrapErr};
-use xtask::{counts::Counts, reference};
+use xtask::{catalogue, counts::Counts, reference};
 
 /// Tasks of the repository itself.
 #[derive(Parser)]
 enum Task {
     /// Make docs/reference.md
     Reference,
+    /// Make docs/catalogue.md
+    Catalogue,
     /// Print figures about the code
     Counts,
 }
@@ -20,11 +23,16 @@ enum Task {
 fn main() -> Result<ExitCode> {
     color_eyre::install()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let page = root.join("docs/reference.md");
     match Task::parse() {
-        Task::Reference => std::fs::write(&page, reference::render_page())
-            .wrap_err_with(|| format!("{} can't be written", page.display()))?,
+        Task::Reference => write_page(&root, "docs/reference.md", &reference::render_page())?,
+        Task::Catalogue => write_page(&root, "docs/catalogue.md", &catalogue::render_page()?)?,
         Task::Counts => Counts::read(&root)?.print()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a page of the docs, by its path below `root`.
+fn write_page(root: &Path, path: &str, text: &str) -> Result<()> {
+    let page = root.join(path);
+    std::fs::write(&page, text).wrap_err_with(|| format!("{} can't be written", page.display()))
 }

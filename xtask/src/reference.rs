@@ -89,6 +89,6 @@ fn append_commands(page: &mut String, of: &Command, before: &str) {
 }
 
 /// A bar would end the cell.
-fn escape_cell(text: &str) -> String {
+pub(crate) fn escape_cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
