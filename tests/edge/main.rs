@@ -487,7 +487,8 @@ fn access_log(fleet: &Fleet, config: &PathBuf) {
     }
 }
 
-/// A broken image is rolled back by the engine, told as a failure, and nobody notices.
+/// An image that can't be had is rolled back by the engine, told as a failure, and nobody notices. So is one that
+/// ends at once; but without a health check the engine takes it for well at first, and visitors wait.
 fn updates(fleet: &Fleet, config: &PathBuf) {
     let (stop, asked, lost) = (
         Arc::new(AtomicBool::new(false)),
@@ -518,11 +519,9 @@ fn updates(fleet: &Fleet, config: &PathBuf) {
             });
         }
         let redeployed = |image: &str| matou(config, &["redeploy", "one", image, "--yes"]);
-        let outs = [
-            redeployed("IMAGE=matou/hello:broken"),
-            redeployed("IMAGE=matou/hello:crash"),
-        ];
+        let broken = redeployed("IMAGE=matou/hello:broken");
         stop.store(true, Ordering::Relaxed);
+        let outs = [broken, redeployed("IMAGE=matou/hello:crash")];
         // The file is written before the tasks run, and put back with the update.
         let file = fleet.lab.config_path().with_file_name("apps/one.toml");
         let file = std::fs::read_to_string(file).expect("a file");
