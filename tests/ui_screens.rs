@@ -12,7 +12,7 @@ use matou::model::{
     LogRecord, NodeBans, NodeIntrusions, NodeProblem, NodeProblemKind, Probe, ProbeAnswer,
     SnapshotChanges, SnapshotEntry, SnapshotListing, Update,
 };
-use matou::ops::{Request, ServiceVersions};
+use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
 use matou::provision::audit::{MountedFilesystem, NodeAudit, VolumeGroup};
 use matou::registry::{NewerVersion, VersionStep};
 use matou::text::SafeText;
@@ -519,10 +519,17 @@ fn versions(app: &mut App) {
     ];
     let message = Msg::NewerVersions {
         ticket: *ticket,
-        found: Ok(found),
+        found: Ok(FoundVersions {
+            images: found,
+            own: Some(Ok(OwnVersion {
+                version: "6.0.4".into(),
+                how: "by its own command".into(),
+                updates_itself: true,
+            })),
+        }),
     };
     update(app, message, NOW);
-    press(app, "jjj");
+    press(app, "jjjjj");
 }
 
 type Scene = (&'static str, fn(Theme) -> App);

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 use matou::job::{Change, Check, Confirm, JobId};
-use matou::ops::{Request, ServiceVersions};
+use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
 use matou::registry::{NewerVersion, VersionStep};
 use matou::stack::{AppLogin, EdgeSettings};
 use matou::ui::fixture::NOW;
+use matou::ui::msg::Password;
 use matou::ui::{Effect, Msg, update};
 
 use crate::{Console, app_name, asked, plan};
@@ -178,9 +179,13 @@ fn newer_versions_are_listed_and_chosen() {
             ]),
         },
     ];
+    let found = |own| FoundVersions {
+        images: found.clone(),
+        own,
+    };
     c.take(Msg::NewerVersions {
         ticket,
-        found: Ok(found.clone()),
+        found: Ok(found(None)),
     });
     c.shows("major: read its notes");
     c.shows("can't be reached");
@@ -200,8 +205,45 @@ fn newer_versions_are_listed_and_chosen() {
     // An answer that comes late goes nowhere.
     c.take(Msg::NewerVersions {
         ticket,
-        found: Ok(found),
+        found: Ok(found(None)),
     });
+    // One whose code is in its volume.
+    let mut c = Console::new();
+    let ticket = match c.press("2ju").as_slice() {
+        [Effect::FindNewerVersions { ticket, .. }] => *ticket,
+        other => panic!("{other:?}"),
+    };
+    let own = OwnVersion {
+        version: "5.4.1".into(),
+        how: "it fetches its code".into(),
+        updates_itself: true,
+    };
+    c.take(Msg::NewerVersions {
+        ticket,
+        found: Ok(found(Some(Ok(own)))),
+    });
+    c.shows("it says itself that it is 5.4.1");
+    let app = app_name("shop");
+    assert_eq!(asked(&c.press("j\n")).1, Request::SelfUpdate { app });
+}
+
+#[test]
+fn a_password_goes_to_the_clipboard_and_is_shown_nowhere() {
+    let mut c = Console::new();
+    assert_eq!(c.press("2jY"), []);
+    c.shows("made no password");
+    let login = AppLogin {
+        secret: Some("admin_password".into()),
+        ..AppLogin::default()
+    };
+    c.take(Msg::Logins([("shop".to_owned(), login)].into()));
+    c.shows("Y copies the password");
+    let (app, secret) = ("shop".to_owned(), "admin_password".to_owned());
+    assert_eq!(c.press("Y"), [Effect::ReadPassword { app, secret }]);
+    let password = Password("s3cret-of-the-shop".to_owned().into());
+    let message = Msg::PasswordRead(password.clone());
+    assert!(!format!("{message:?}").contains("s3cret"));
+    assert_eq!(c.take(message), [Effect::CopyPassword(password)]);
 }
 
 #[test]

@@ -69,4 +69,4 @@ pub use shell::{ShellTarget, build_shell_command, find_shell_target};
 pub use trial::{
     LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
 };
-pub use versions::{ServiceVersions, query_newer_versions};
+pub use versions::{FoundVersions, ServiceVersions, query_app_versions, query_newer_versions};

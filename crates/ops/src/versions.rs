@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::FleetContext;
-use crate::OpsError;
+use crate::self_update::query_own_version;
+use crate::{OpsError, OwnVersion};
 use matou_base::text::SafeText;
 use matou_registry as registry;
 use matou_registry::{ImageReference, NewerVersion, RegistryError, VersionTag};
@@ -26,6 +27,34 @@ impl ServiceVersions {
             .ok()
             .map(|r| r.with_tag(tag))
     }
+}
+
+/// What an application can be updated to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundVersions {
+    /// Of each of its images.
+    pub images: Vec<ServiceVersions>,
+    /// What it says of itself, where its stack says how it is asked; why it says nothing, otherwise.
+    pub own: Option<Result<OwnVersion, SafeText>>,
+}
+
+/// Asks the registries for newer versions of what runs of an application, and the application for its
+/// own, all at the same time.
+///
+/// # Errors
+/// Those of [`query_newer_versions`].
+pub async fn query_app_versions(
+    fleet: &FleetContext,
+    app: &str,
+) -> Result<FoundVersions, OpsError> {
+    let (images, own) = tokio::join!(
+        query_newer_versions(fleet, app),
+        query_own_version(fleet, app)
+    );
+    Ok(FoundVersions {
+        images: images?,
+        own: own.map_err(SafeText::of).transpose(),
+    })
 }
 
 /// Asks the registries for newer versions of what runs of an application, all at the same time.

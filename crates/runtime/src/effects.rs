@@ -201,7 +201,7 @@ impl EffectRunner {
     fn spawn_version_query(&self, ticket: Ticket, app: String) {
         let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
         tokio::spawn(async move {
-            let found = ops::query_newer_versions(&fleet, &app).await;
+            let found = ops::query_app_versions(&fleet, &app).await;
             let found = found.map_err(SafeText::of);
             let _ = messages.send(Msg::NewerVersions { ticket, found }).await;
         });

@@ -16,7 +16,7 @@ use matou_model::{
     SnapshotChanges, SnapshotListing, Update,
 };
 use matou_monitor::{AlertLedger, AnswerHistory, DiskTrends};
-use matou_ops::{Request, ServiceVersions, ShellTarget};
+use matou_ops::{FoundVersions, Request, ShellTarget};
 use matou_provision::audit::NodeAudit;
 use matou_stack::AppLogin;
 
@@ -106,7 +106,7 @@ pub enum Msg {
         /// That of the effect.
         ticket: Ticket,
         /// One a service of the application, or why the registries can't be asked.
-        found: Result<Vec<ServiceVersions>, SafeText>,
+        found: Result<FoundVersions, SafeText>,
     },
     /// The bans that [`Effect::Bans`] asked for.
     Bans {

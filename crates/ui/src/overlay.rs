@@ -14,7 +14,7 @@ use super::state::App;
 use matou_base::text::SafeText;
 use matou_job::Plan;
 use matou_model::{LogRecord, NodeBans, NodeIntrusions};
-use matou_ops::{Request, ServiceVersions};
+use matou_ops::{FoundVersions, Request};
 
 /// Something over the panes. The topmost gets the keys.
 pub(super) trait Overlay {
@@ -62,7 +62,7 @@ pub(super) trait Overlay {
 /// The answer to what an overlay asked for by an effect.
 pub(super) enum OverlayAnswer {
     Plan(Result<Plan, SafeText>),
-    Versions(Result<Vec<ServiceVersions>, SafeText>),
+    Versions(Result<FoundVersions, SafeText>),
     Bans {
         found: Vec<NodeBans>,
         /// The selected node, whose bans come first.

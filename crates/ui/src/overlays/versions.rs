@@ -13,7 +13,7 @@ use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::state::App;
 use matou_base::text::SafeText;
 use matou_base::text::{clean_line, fit_to_width};
-use matou_ops::{Request, ServiceVersions};
+use matou_ops::{FoundVersions, Request};
 use matou_registry::VersionStep;
 use matou_stack::AppName;
 
@@ -21,6 +21,8 @@ use matou_stack::AppName;
 enum VersionChoice {
     /// Deploy the application again as its file says.
     Again,
+    /// Let the application update itself.
+    Itself,
     /// The heading of a service with its image; can't be chosen.
     Image {
         service: usize,
@@ -39,7 +41,7 @@ pub(crate) struct VersionsOverlay {
     pub ticket: Ticket,
     app: AppName,
     /// `None` while the registries are asked.
-    found: Option<Result<Vec<ServiceVersions>, SafeText>>,
+    found: Option<Result<FoundVersions, SafeText>>,
     at: usize,
 }
 
@@ -57,7 +59,7 @@ impl VersionsOverlay {
         (view, Effect::FindNewerVersions { ticket, app })
     }
 
-    pub(crate) fn take_versions(&mut self, found: Result<Vec<ServiceVersions>, SafeText>) {
+    pub(crate) fn take_versions(&mut self, found: Result<FoundVersions, SafeText>) {
         self.found = Some(found);
     }
 
@@ -66,7 +68,21 @@ impl VersionsOverlay {
         let Some(Ok(all)) = &self.found else {
             return out;
         };
-        for (service, found) in all.iter().enumerate() {
+        match &all.own {
+            Some(Ok(own)) => {
+                if own.updates_itself {
+                    out.push(VersionChoice::Itself);
+                }
+                out.push(VersionChoice::Note {
+                    text: format!("it says itself that it is {}", own.version),
+                });
+            }
+            Some(Err(reason)) => out.push(VersionChoice::Note {
+                text: format!("it does not say its version: {reason}"),
+            }),
+            None => {}
+        }
+        for (service, found) in all.images.iter().enumerate() {
             out.push(VersionChoice::Image { service });
             match &found.newer {
                 Err(reason) => out.push(VersionChoice::Note {
@@ -87,8 +103,11 @@ impl VersionsOverlay {
     fn build_request(&self, choice: &VersionChoice) -> Option<Request> {
         match (choice, &self.found) {
             (VersionChoice::Again, _) => Some(Request::redeploy(self.app.clone())),
+            (VersionChoice::Itself, _) => Some(Request::SelfUpdate {
+                app: self.app.clone(),
+            }),
             (VersionChoice::Version { service, version }, Some(Ok(all))) => {
-                let found = all.get(*service)?;
+                let found = all.images.get(*service)?;
                 let newer = found.newer.as_ref().ok()?.get(*version)?;
                 let image = found.image_with_tag(&newer.tag)?;
                 Some(Request::Update {
@@ -122,7 +141,7 @@ impl Overlay for VersionsOverlay {
         let theme = app.theme;
         let all = self.list_choices();
         let found = match &self.found {
-            Some(Ok(found)) => found.as_slice(),
+            Some(Ok(found)) => found.images.as_slice(),
             _ => &[],
         };
         let mut lines: Vec<Line> = all
@@ -132,6 +151,9 @@ impl Overlay for VersionsOverlay {
                     "deploy it again, as apps/{}.toml says",
                     theme.drawable_text(&clean_line(&self.app))
                 )),
+                VersionChoice::Itself => {
+                    Line::raw("let it update itself: backed up before, put back when it fails")
+                }
                 VersionChoice::Image { service } => {
                     let service = &found[*service];
                     let text = format!("{}  {}", service.service, service.image);
