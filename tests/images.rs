@@ -237,6 +237,7 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     assert!(
         !out.status.success()
             && text.contains("ended with exit code 3")
+            && text.contains("as it is now: `matou restore own --snapshot ")
             && text.contains("its data is as it was before the update"),
         "{text}"
     );

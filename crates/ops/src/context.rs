@@ -11,6 +11,7 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
 use matou_host::HostOptions;
 use matou_job::{Journal, Runner};
+use matou_model::Swarm;
 use matou_stack::{AppFile, Catalogue, CatalogueEntry, Category};
 
 /// An opened fleet. Cheap to clone; nothing is connected before it is used.
@@ -89,6 +90,13 @@ impl FleetContext {
             every: self.config.alerts.interval,
         })
     }
+
+    /// Reads the whole swarm from a manager.
+    pub(crate) async fn query_swarm(&self) -> Result<Swarm, OpsError> {
+        let manager = self.nodes.find_manager().await?;
+        Ok(manager.docker.query_swarm().await?)
+    }
+
     /// Returns the node that holds the applications' data, and the locks.
     ///
     /// # Errors

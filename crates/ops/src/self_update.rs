@@ -1,9 +1,11 @@
 //! An application that updates itself: its code is in a volume, where a newer image does not reach it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::backup::list_primary_snapshots;
 use crate::deploy::answer_step;
 use crate::filed_app::FiledApp;
 use crate::recover::{RecoveryFindings, run_job_in_step};
@@ -71,13 +73,7 @@ async fn find_container<'a>(
     app: &str,
     update: &UpdateSpec,
 ) -> Result<RunningContainer<'a>, OpsError> {
-    let swarm = fleet
-        .nodes
-        .find_manager()
-        .await?
-        .docker
-        .query_swarm()
-        .await?;
+    let swarm = fleet.query_swarm().await?;
     let service = format!("{app}_{}", update.service);
     find_running_container(&service, &swarm, &fleet.nodes, "it can't be asked").await
 }
@@ -119,6 +115,11 @@ pub(super) fn self_update_steps(
             "{app} has no command that updates it: {how}; `matou update {app}` lists newer images"
         )));
     };
+    if fleet.config.backup.primary_repository().is_none() {
+        return Err(OpsError::failed(format_args!(
+            "{app} is backed up before it updates itself, and config.toml has no [backup]: without a snapshot its data could not be put back"
+        )));
+    }
     Ok(vec![Box::new(SelfUpdate {
         app: app.clone(),
         command,
@@ -126,6 +127,10 @@ pub(super) fn self_update_steps(
         rendered: filed.rendered,
         fleet: fleet.clone(),
     })])
+}
+
+fn short_id(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 struct SelfUpdate {
@@ -152,8 +157,32 @@ impl SelfUpdate {
         })
     }
 
-    /// Runs its own command, and waits until it answers as it should.
-    /// Returns its version.
+    async fn list_snapshot_ids(&self) -> Result<BTreeSet<String>, StepError> {
+        let listed = list_primary_snapshots(&self.fleet, Some(&self.app)).await;
+        let listed = listed.map_err(|e| StepError::failed(e.to_string()))?;
+        Ok(listed.into_iter().map(|s| s.snapshot.id).collect())
+    }
+
+    /// Backs it up. Returns the id of the snapshot: which is the newest, a wrong clock may hide.
+    async fn back_up(&self, cx: &StepContext) -> Result<String, StepError> {
+        let before = self.list_snapshot_ids().await?;
+        let job = crate::backup::build_running_app_backup(&self.app, &self.fleet).await;
+        self.run_part(job?, cx).await?;
+        let after = self.list_snapshot_ids().await?;
+        let made = after.difference(&before).next().cloned();
+        let id = made.ok_or_else(|| {
+            StepError::failed("the snapshot that was made is not listed: nothing is updated")
+        })?;
+        let note = format!(
+            "as it is now: `matou restore {} --snapshot {}` puts it back",
+            self.app,
+            short_id(&id)
+        );
+        cx.out.note(note).await;
+        Ok(id)
+    }
+
+    /// Runs its own command, and waits until it answers as it should. Returns its version.
     async fn run_update(&self, cx: &StepContext) -> Result<String, StepError> {
         let container = find_container(&self.fleet, &self.app, &self.update).await?;
         let command = Command::new("docker")
@@ -198,17 +227,17 @@ impl SelfUpdate {
         }))
     }
 
-    /// Puts back what was backed up before. Returns the error to report: `why`, and what came of it.
-    async fn go_back(&self, why: StepError, cx: &StepContext) -> StepError {
+    /// Puts back what a snapshot holds. Returns the error to report: `why`, and what came of it.
+    async fn go_back(&self, id: &str, why: StepError, cx: &StepContext) -> StepError {
         let note = format!(
-            "{why}: its data of before the update is put back; when that is interrupted, `matou restore {}` does it",
-            self.app
+            "{why}: its data of before the update is put back, out of {}",
+            short_id(id)
         );
         cx.out.note(note).await;
         self.end_task().await;
         let request = Request::Restore {
             app: self.app.clone(),
-            snapshot: None,
+            snapshot: Some(id.to_owned()),
             what: RestoreScope::App,
             to: RestoreDestination::Place,
         };
@@ -225,8 +254,9 @@ impl SelfUpdate {
                 self.app
             )),
             Err(worse) => StepError::failed(format!(
-                "{why}; and its data could not be put back: {worse}. When that is mended, `matou restore {}` does it: its newest snapshot is of before the update",
-                self.app
+                "{why}; and its data could not be put back: {worse}. When that is mended, `matou restore {} --snapshot {}` does it",
+                self.app,
+                short_id(id)
             )),
         }
     }
@@ -268,11 +298,10 @@ impl Step for SelfUpdate {
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let before = self.query_version().await?;
-        let job = crate::backup::build_running_app_backup(&self.app, &self.fleet).await;
-        self.run_part(job?, cx).await?;
+        let id = self.back_up(cx).await?;
         let after = match self.run_update(cx).await {
             Ok(after) => after,
-            Err(why) => return Err(self.go_back(why, cx).await),
+            Err(why) => return Err(self.go_back(&id, why, cx).await),
         };
         let text = match after == before {
             true => format!("{} is {after}, as before", self.app),

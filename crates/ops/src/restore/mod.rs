@@ -46,7 +46,7 @@ use matou_job::{Change, Confirm, Job, Report, Stage as JobStage, Step, StepConte
 
 use matou_stack::AppName;
 
-use plan::{query_docker_root, query_swarm_for_restore, restore_in_place_steps, restore_steps};
+use plan::{query_docker_root, restore_in_place_steps, restore_steps};
 
 pub(crate) use database::{
     DatabaseMark, database_data_folder, database_mark_script, portable_load_scripts,
@@ -84,7 +84,7 @@ impl Report for AppsWithoutSnapshot {
 async fn restore_all_steps(cx: &FleetContext) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     let mut without = Vec::new();
-    let swarm = query_swarm_for_restore(cx).await?;
+    let swarm = cx.query_swarm().await?;
     let saved = list_apps_with_snapshots(cx).await?;
     for app in backup::list_app_names(&cx.config, &swarm) {
         match saved.contains(&app) {

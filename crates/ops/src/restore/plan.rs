@@ -21,14 +21,7 @@ use matou_backup::AppStorage;
 use matou_config::StorageDriver;
 use matou_host::{Command, Host};
 use matou_job::{Confirm, Step};
-use matou_model::Swarm;
 use matou_stack::{AppFile, Dump, RenderTarget};
-
-/// Reads the whole swarm from a manager.
-pub(super) async fn query_swarm_for_restore(fleet: &FleetContext) -> Result<Swarm, OpsError> {
-    let manager = fleet.nodes.find_manager().await?;
-    manager.docker.query_swarm().await.map_err(OpsError::from)
-}
 
 pub(super) type RestoreSteps = Vec<Box<dyn Step>>;
 
@@ -58,7 +51,7 @@ pub(super) async fn restore_steps(
             Ok((Confirm::TypeName(app), steps))
         }
         (RestoreScope::App, RestoreDestination::Beside { app: to, variables }) => {
-            let running = query_swarm_for_restore(fleet).await?;
+            let running = fleet.query_swarm().await?;
             if **to == *app || !services::list_app_services(&running, to).is_empty() {
                 return Err(OpsError::failed(format_args!(
                     "there is an application {to} already: choose another name"
@@ -136,7 +129,7 @@ pub(super) async fn restore_in_place_steps(
     fleet: &FleetContext,
     source: RestoreSource,
 ) -> Result<RestoreSteps, OpsError> {
-    let running = query_swarm_for_restore(fleet).await?;
+    let running = fleet.query_swarm().await?;
     let runs = !services::list_app_services(&running, &source.app).is_empty();
     let journal = SwapLog::new(
         &fleet.find_storage_node()?.host,

@@ -15,7 +15,6 @@ use jiff::Timestamp;
 
 use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
-use super::plan::query_swarm_for_restore;
 use super::services;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
@@ -62,7 +61,7 @@ pub(super) async fn proof_steps(
             .collect(),
         apps => apps.to_vec(),
     };
-    let running = query_swarm_for_restore(cx).await?;
+    let running = cx.query_swarm().await?;
     let known = backup::list_app_names(&cx.config, &running);
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for app in &named {

@@ -60,13 +60,7 @@ pub async fn write_trial_marks(
     app: &str,
 ) -> Result<Vec<TrialMark>, OpsError> {
     let filed = FiledApp::load(fleet, app)?;
-    let swarm = fleet
-        .nodes
-        .find_manager()
-        .await?
-        .docker
-        .query_swarm()
-        .await?;
+    let swarm = fleet.query_swarm().await?;
     let dumps = &filed.extension.backup.dumps;
     let mut marks = Vec::new();
     let mut seen = BTreeSet::new();
@@ -124,13 +118,7 @@ pub async fn find_lost_marks(
     app: &str,
     marks: &[TrialMark],
 ) -> Result<Vec<String>, OpsError> {
-    let swarm = fleet
-        .nodes
-        .find_manager()
-        .await?
-        .docker
-        .query_swarm()
-        .await?;
+    let swarm = fleet.query_swarm().await?;
     let mut lost = Vec::new();
     for mark in marks {
         let service = match &mark.place {
@@ -169,20 +157,17 @@ async fn write_file(
     header.set_size(word.len() as u64);
     header.set_mode(0o644);
     let mut archive = tar::Builder::new(Vec::new());
-    archive
+    let written = archive
         .append_data(&mut header, MARK_FILE, word.as_bytes())
-        .and_then(|()| archive.into_inner())
-        .map_err(|e| OpsError::failed(format_args!("no archive: {e}")))
-        .map(|bytes| {
-            Command::new("docker")
-                .args(["cp", "-"])
-                .arg(format!("{}:{target}", container.id))
-                .sudo()
-                .stdin(bytes)
-                .timeout(PATIENCE)
-        })
-        .map(|command| async move { container.node.host.run_ok(&command).await })?
-        .await?;
+        .and_then(|()| archive.into_inner());
+    let bytes = written.map_err(|e| OpsError::failed(format_args!("no archive: {e}")))?;
+    let command = Command::new("docker")
+        .args(["cp", "-"])
+        .arg(format!("{}:{target}", container.id))
+        .sudo()
+        .stdin(bytes)
+        .timeout(PATIENCE);
+    container.node.host.run_ok(&command).await?;
     Ok(())
 }
 

@@ -22,13 +22,7 @@ pub async fn find_missing_programs(
     app: &str,
 ) -> Result<Vec<String>, OpsError> {
     let filed = FiledApp::load(fleet, app)?;
-    let swarm = fleet
-        .nodes
-        .find_manager()
-        .await?
-        .docker
-        .query_swarm()
-        .await?;
+    let swarm = fleet.query_swarm().await?;
     let mut missing = Vec::new();
     for service in &filed.rendered.services {
         let Some(facts) = fleet.catalogue.known_images().find_facts(&service.image) else {
