@@ -309,7 +309,7 @@ fn lock_failure_exit(outcome: &JobOutcome) -> ExitCode {
 }
 
 /// Returns a token that Ctrl-C cancels, and the task that listens for it.
-fn cancel_on_ctrl_c() -> (CancellationToken, JoinHandle<()>) {
+pub(super) fn cancel_on_ctrl_c() -> (CancellationToken, JoinHandle<()>) {
     let cancel = CancellationToken::new();
     let listening = tokio::spawn({
         let cancel = cancel.clone();

@@ -115,15 +115,7 @@ pub(super) async fn run_try_command(fleet: &FleetContext, args: &TryArgs) -> Res
     }
     std::fs::create_dir_all(&args.into)
         .wrap_err_with(|| format!("{} can't be made", args.into.display()))?;
-    let cancel = CancellationToken::new();
-    let listening = tokio::spawn({
-        let cancel = cancel.clone();
-        async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                cancel.cancel();
-            }
-        }
-    });
+    let (cancel, listening) = job::cancel_on_ctrl_c();
     let mut failed = false;
     for stack in &args.stacks {
         let trial = Trial::begin(fleet, stack, &args.variables, &cancel)?;
@@ -381,16 +373,16 @@ impl<'a> Trial<'a> {
                 return Ok(false);
             }
         }
-        self.look_for_marks(&marks, "look").await
+        self.look_for_marks(&marks).await
     }
 
-    async fn look_for_marks(&mut self, marks: &[TrialMark], name: &'static str) -> Result<bool> {
+    async fn look_for_marks(&mut self, marks: &[TrialMark]) -> Result<bool> {
         let begun = Instant::now();
         let outcome = match find_lost_marks(self.fleet, &self.report.app, marks).await {
             Ok(lost) => TryOutcome::of_findings(&lost, "what was written is there"),
             Err(e) => TryOutcome::Failed(SafeText::of(e)),
         };
-        self.end_step(name, begun, outcome)
+        self.end_step("look", begun, outcome)
     }
 
     /// Goes to the newest versions of the same major versions.
