@@ -77,8 +77,9 @@ impl VersionsOverlay {
                     text: format!("it says itself that it is {}", own.version),
                 });
             }
+            // Its sentence says that it can't be asked; a window of 80 columns has room for that alone.
             Some(Err(reason)) => out.push(VersionChoice::Note {
-                text: format!("it does not say its version: {reason}"),
+                text: reason.to_string(),
             }),
             None => {}
         }
