@@ -260,7 +260,7 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("matou starts");
-    until(std::time::Duration::from_secs(60), || {
+    until(std::time::Duration::from_secs(180), || {
         let now = version();
         (now == "half").then_some(()).ok_or(now)
     });
@@ -272,6 +272,113 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     assert_eq!(version(), "2.0");
     ok(config, &["restore", "forget", "own", "--yes"]);
     ok(config, &["erase", "own", "--yes"]);
+}
+
+/// An application whose image writes its code into its volume when it starts.
+const COPIED_CODE: &str = r"
+x-matou:
+  variables:
+    - {name: IMAGE, default: HOST/shop:1.0.0}
+  update:
+    how: a newer image writes its code into the volume
+    service: web
+    version: cat /www/data/version
+services:
+  web:
+    image: ${IMAGE:-HOST/shop:1.0.0}
+    entrypoint: [sh, -ec, 'cd /www/data; v=$$(cat /version); [ $$v = 1.0 ] || { echo half >version; rm -f kept; [ ! -e slow ] || sleep 600; [ -e good ]; }; echo $$v >version; exec /start']
+    volumes: ['code:/www/data']
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 3s, start_period: 3s}
+    deploy: {update_config: {order: stop-first, failure_action: ACTION, monitor: 5s}}
+volumes:
+  code: {}
+";
+
+/// When a newer image fails, is interrupted or can't run, image, file and data are what they were before;
+/// the data is not touched where no container of the newer image has run.
+fn goes_back_whole(fleet: &Fleet, config: &PathBuf, host: &str) {
+    let file = config.with_file_name("copied.yml");
+    let stack = |action: &str| {
+        let text = COPIED_CODE.replace("HOST", host).replace("ACTION", action);
+        std::fs::write(&file, text).expect("written");
+    };
+    let version = || fleet.run("n1", "cat /mnt/data/copied_code/version");
+    let expect_earlier = |when: &str| {
+        assert_eq!(version().trim(), "1.0", "{when}");
+        fleet.run("n1", "[ -e /mnt/data/copied_code/kept ]");
+        let runs = fleet.run(
+            "n1",
+            "docker ps --no-trunc --format '{{.Image}}' -f name=copied_web",
+        );
+        assert!(runs.contains("shop:1.0.0"), "{when}: {runs}");
+        let filed = config.with_file_name("apps").join("copied.toml");
+        let filed = std::fs::read_to_string(filed).expect("a file");
+        assert!(!filed.contains("shop:1."), "{when}: {filed}");
+    };
+    stack("rollback");
+    ok(
+        config,
+        &["deploy", &file.to_string_lossy(), "copied", "--yes"],
+    );
+    fleet.run("n1", "echo kept >/mnt/data/copied_code/kept");
+    let plan = ok(config, &["update", "copied", "--to", "1.1.0", "--dry-run"]);
+    assert!(plan.contains("a snapshot of copied"), "{plan}");
+    expect_earlier("planned");
+
+    // By the engine, and by matou where the engine only stops.
+    for action in ["rollback", "pause"] {
+        stack(action);
+        ok(config, &["redeploy", "copied", "--yes"]);
+        let text = said(&matou(
+            config,
+            &["update", "copied", "--to", "1.1.0", "--yes"],
+        ));
+        assert!(
+            text.contains("its data is as it was before the update"),
+            "{action}: {text}"
+        );
+        expect_earlier(action);
+        ok(config, &["restore", "forget", "copied", "--yes"]);
+    }
+
+    let text = said(&matou(
+        config,
+        &["update", "copied", "--to", "1.2.0", "--yes"],
+    ));
+    assert!(text.contains("its data was not touched"), "{text}");
+    until(std::time::Duration::from_secs(60), || {
+        let runs = fleet.run("n1", "docker ps -q -f name=copied_web -f health=healthy");
+        (!runs.trim().is_empty()).then_some(()).ok_or(runs)
+    });
+    expect_earlier("for another machine");
+
+    fleet.run("n1", "touch /mnt/data/copied_code/slow");
+    let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(config)
+        .args(["update", "copied", "--to", "1.1.0", "--yes"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("matou starts");
+    until(std::time::Duration::from_secs(180), || {
+        let now = version();
+        (now.trim() == "half").then_some(()).ok_or(now)
+    });
+    let ended = Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status();
+    assert!(ended.expect("kill").success());
+    assert_eq!(running.wait().expect("it ends").code(), Some(130));
+    expect_earlier("interrupted");
+    ok(config, &["restore", "forget", "copied", "--yes"]);
+
+    fleet.run("n1", "cd /mnt/data/copied_code; rm slow; touch good");
+    ok(config, &["update", "copied", "--to", "1.1.0", "--yes"]);
+    assert_eq!(version().trim(), "1.1");
+    let text = ok(config, &["update", "copied", "--to", "1.1.0", "--yes"]);
+    assert!(!text.contains("a snapshot of copied"), "{text}");
+    ok(config, &["erase", "copied", "--yes"]);
 }
 
 #[test]
@@ -383,6 +490,9 @@ fn a_stack_is_tried_with_what_a_registry_has() {
     assert!(!ok(&config, &["snapshots"]).contains("try-shop"));
 
     updates_itself(&fleet, &config);
+    let foreign = json!({"Entrypoint": ["/start"], "Cmd": null, "User": "", "WorkingDir": "/"});
+    registry.push_image("shop", &["1.2.0"], "arm64 s390x", &foreign);
+    goes_back_whole(&fleet, &config, &host);
 
     // A fleet that somebody relies on is left alone.
     let copy = dir.path().join("config.toml");

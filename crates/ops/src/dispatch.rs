@@ -5,7 +5,8 @@ use matou_job::{Confirm, Job};
 use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, availability, backup, deploy, edge_settings, erase, export,
-    holds, node, recover, relocate, remove, renew, restore, self_update, service, unban,
+    holds, image_update, node, recover, relocate, remove, renew, restore, self_update, service,
+    unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -47,10 +48,12 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         | Request::Verify { .. } => return restore::build_restore_job(request, fleet).await,
         Request::Export { .. } => return export::build_export_job(request, fleet).await,
         Request::Erase { app } => return erase::build_erase_job(app, fleet).await,
-        Request::Deploy { .. }
-        | Request::Redeploy { .. }
-        | Request::Update { .. }
-        | Request::Place { .. } => return deploy::build_deploy_job(request, fleet).await,
+        Request::Deploy { .. } | Request::Redeploy { .. } | Request::Place { .. } => {
+            return deploy::build_deploy_job(request, fleet).await;
+        }
+        Request::Update { app, images } => {
+            return image_update::build_image_update_job(app, images, fleet).await;
+        }
         Request::Remove { app, volumes } => {
             return remove::build_removal_job(app, volumes, fleet).await;
         }

@@ -16,6 +16,7 @@
 mod availability;
 mod backup;
 mod context;
+mod data_before_update;
 mod deploy;
 mod dispatch;
 mod edge_settings;
@@ -25,6 +26,7 @@ mod export;
 mod filed_app;
 mod holds;
 mod image_check;
+mod image_update;
 mod job_on_node;
 mod login;
 mod membership;

@@ -1,28 +1,21 @@
 //! An application that updates itself: its code is in a volume, where a newer image does not reach it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::backup::list_primary_snapshots;
+use crate::data_before_update::{DataBeforeUpdate, GO_BACK_LIMIT};
 use crate::deploy::answer_step;
 use crate::filed_app::FiledApp;
-use crate::recover::{RecoveryFindings, run_job_in_step};
-use crate::restore::SwapLog;
 use crate::running_container::{RunningContainer, find_running_container};
-use crate::{FleetContext, OpsError, Request, RestoreDestination, RestoreScope};
-use matou_backup::RestorePhase;
+use crate::{FleetContext, OpsError};
 use matou_base::text::clean_line;
 use matou_host::Command;
-use matou_job::{Change, Check, Job, Step, StepContext, StepError};
+use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{AppName, RenderedStack, UpdateSpec};
 
 /// How long a backup and the update may take.
 const PATIENCE: Duration = Duration::from_secs(6 * 3600);
-
-/// How long it may take to put the data back.
-const GO_BACK_LIMIT: Duration = Duration::from_secs(13 * 3600);
 
 /// How long the application may work on its own update.
 const COMMAND_LIMIT: Duration = Duration::from_secs(3600);
@@ -121,77 +114,40 @@ pub(super) fn self_update_steps(
         )));
     }
     Ok(vec![Box::new(SelfUpdate {
-        app: app.clone(),
+        data: DataBeforeUpdate {
+            app: app.clone(),
+            fleet: fleet.clone(),
+        },
         command,
         update,
         rendered: filed.rendered,
-        fleet: fleet.clone(),
     })])
 }
 
-fn short_id(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
-}
-
 struct SelfUpdate {
-    app: AppName,
+    data: DataBeforeUpdate,
     command: String,
     update: UpdateSpec,
     rendered: RenderedStack,
-    fleet: FleetContext,
 }
 
 impl SelfUpdate {
     async fn query_version(&self) -> Result<String, OpsError> {
-        let container = find_container(&self.fleet, &self.app, &self.update).await?;
+        let container = find_container(&self.data.fleet, &self.data.app, &self.update).await?;
         let version = query_version_in(&container, &self.update).await?;
         Ok(version.unwrap_or_else(|| "as it is".into()))
     }
 
-    async fn run_part(&self, job: Job, cx: &StepContext) -> Result<(), StepError> {
-        let findings = RecoveryFindings::default();
-        let done = run_job_in_step(job, &self.app, &self.fleet, cx, &findings).await;
-        done.map_err(|e| match cx.cancel.is_cancelled() {
-            true => StepError::Cancelled,
-            false => e.into(),
-        })
-    }
-
-    async fn list_snapshot_ids(&self) -> Result<BTreeSet<String>, StepError> {
-        let listed = list_primary_snapshots(&self.fleet, Some(&self.app)).await;
-        let listed = listed.map_err(|e| StepError::failed(e.to_string()))?;
-        Ok(listed.into_iter().map(|s| s.snapshot.id).collect())
-    }
-
-    /// Backs it up. Returns the id of the snapshot: which is the newest, a wrong clock may hide.
-    async fn back_up(&self, cx: &StepContext) -> Result<String, StepError> {
-        let before = self.list_snapshot_ids().await?;
-        let job = crate::backup::build_running_app_backup(&self.app, &self.fleet).await;
-        self.run_part(job?, cx).await?;
-        let after = self.list_snapshot_ids().await?;
-        let made = after.difference(&before).next().cloned();
-        let id = made.ok_or_else(|| {
-            StepError::failed("the snapshot that was made is not listed: nothing is updated")
-        })?;
-        let note = format!(
-            "as it is now: `matou restore {} --snapshot {}` puts it back",
-            self.app,
-            short_id(&id)
-        );
-        cx.out.note(note).await;
-        Ok(id)
-    }
-
     /// Runs its own command, and waits until it answers as it should. Returns its version.
     async fn run_update(&self, cx: &StepContext) -> Result<String, StepError> {
-        let container = find_container(&self.fleet, &self.app, &self.update).await?;
+        let container = find_container(&self.data.fleet, &self.data.app, &self.update).await?;
         let command = Command::new("docker")
             .args(["exec", &container.id, "sh", "-c", &self.command])
             .sudo()
             .timeout(COMMAND_LIMIT)
-            .label(format!("the update of {}", self.app));
+            .label(format!("the update of {}", self.data.app));
         cx.on_node(container.node).stream(&command).await?;
-        let answers: Vec<Box<dyn Step>> = answer_step(&self.rendered, &self.fleet)?
+        let answers: Vec<Box<dyn Step>> = answer_step(&self.rendered, &self.data.fleet)?
             .into_iter()
             .collect();
         matou_job::run_steps(cx, &answers).await?;
@@ -201,7 +157,8 @@ impl SelfUpdate {
 
     /// Ends the task: its update would go on in it, though nobody waits for it any more.
     async fn end_task(&self) {
-        let Ok(container) = find_container(&self.fleet, &self.app, &self.update).await else {
+        let Ok(container) = find_container(&self.data.fleet, &self.data.app, &self.update).await
+        else {
             return;
         };
         let kill = Command::new("docker")
@@ -211,54 +168,12 @@ impl SelfUpdate {
         let _ = container.node.host.run(&kill).await;
     }
 
-    /// Returns what an earlier restore left, without which its data could not be put back.
-    async fn find_earlier_restore(&self) -> Result<Option<Change>, StepError> {
-        let storage = self.fleet.find_storage_node()?;
-        let data = matou_backup::matou_folder(&self.fleet.config);
-        let state = SwapLog::new(&storage.host, &data, &self.app)
-            .read_state()
-            .await?;
-        let is_left = state.is_some_and(|s| s.phase == RestorePhase::Restored);
-        Ok(is_left.then(|| {
-            Change::decide(format!(
-                "what an earlier restore of {0} replaced is kept still, and its data could not be put back: `matou restore forget {0}`, or `matou restore undo {0}`",
-                self.app
-            ))
-        }))
-    }
-
-    /// Puts back what a snapshot holds. Returns the error to report: `why`, and what came of it.
+    /// Puts its data back. Returns the error to report.
     async fn go_back(&self, id: &str, why: StepError, cx: &StepContext) -> StepError {
-        let note = format!(
-            "{why}: its data of before the update is put back, out of {}",
-            short_id(id)
-        );
-        cx.out.note(note).await;
+        self.data.note_return(id, &why, cx).await;
         self.end_task().await;
-        let request = Request::Restore {
-            app: self.app.clone(),
-            snapshot: Some(id.to_owned()),
-            what: RestoreScope::App,
-            to: RestoreDestination::Place,
-        };
         // Not cancelled with the job.
-        let calm = cx.without_cancelling();
-        let restored = match crate::restore::build_restore_job(&request, &self.fleet).await {
-            Ok(job) => self.run_part(job, &calm).await,
-            Err(e) => Err(e.into()),
-        };
-        match restored {
-            Ok(()) if why.is_cancelled() => why,
-            Ok(()) => StepError::failed(format!(
-                "{why}; its data is as it was before the update; `matou restore forget {}` lets go what the update left",
-                self.app
-            )),
-            Err(worse) => StepError::failed(format!(
-                "{why}; and its data could not be put back: {worse}. When that is mended, `matou restore {} --snapshot {}` does it",
-                self.app,
-                short_id(id)
-            )),
-        }
+        self.data.put_back(id, why, &cx.without_cancelling()).await
     }
 }
 
@@ -278,13 +193,13 @@ impl Step for SelfUpdate {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        if let Some(open) = self.find_earlier_restore().await? {
+        if let Some(open) = self.data.find_earlier_restore().await? {
             return Ok(Check::Change(vec![open]));
         }
         let version = self.query_version().await?;
-        let backup = Change::add(format!("a snapshot of {}", self.app));
+        let backup = Change::add(format!("a snapshot of {}", self.data.app));
         let update = Change::modify(
-            self.app.as_str(),
+            self.data.app.as_str(),
             version,
             "the newest that it finds itself; when that fails, its data is put back",
         );
@@ -298,14 +213,14 @@ impl Step for SelfUpdate {
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let before = self.query_version().await?;
-        let id = self.back_up(cx).await?;
+        let id = self.data.back_up(cx).await?;
         let after = match self.run_update(cx).await {
             Ok(after) => after,
             Err(why) => return Err(self.go_back(&id, why, cx).await),
         };
         let text = match after == before {
-            true => format!("{} is {after}, as before", self.app),
-            false => format!("{} was {before} and is {after}", self.app),
+            true => format!("{} is {after}, as before", self.data.app),
+            false => format!("{} was {before} and is {after}", self.data.app),
         };
         cx.out.note(text).await;
         if cx.cancel.is_cancelled() {

@@ -53,7 +53,7 @@ impl Step for WriteAppFile {
 }
 
 /// The application's file as it was before the deploy.
-pub(super) struct EarlierFile {
+pub(crate) struct EarlierFile {
     path: PathBuf,
     text: String,
     app: String,
@@ -72,8 +72,14 @@ impl EarlierFile {
         })
     }
 
+    /// Reads that of an application; `None` when there is none that can be read.
+    pub(crate) fn load(app: &str, fleet: &FleetContext) -> Option<Self> {
+        let folder = fleet.config.folder()?;
+        Self::read(&AppFile::path(&folder, app), app, fleet)
+    }
+
     /// Puts it back, here and on the storage node.
-    async fn put_back(&self) -> Result<(), StepError> {
+    pub(crate) async fn put_back(&self) -> Result<(), StepError> {
         let (path, text) = (self.path.clone(), self.text.clone());
         let write = move || AppFile::write_whole(&path, text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await;

@@ -29,6 +29,7 @@ use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
+pub(super) use file::EarlierFile;
 pub(super) use preflight::resolve_host_name;
 
 /// For [`DeployOptions::images`]: all images stay as they are.
@@ -315,6 +316,32 @@ pub(super) async fn deploy_steps(
     }));
     steps.extend(answer_step(&rendered, fleet)?);
     Ok(steps)
+}
+
+/// Returns the step that deploys the services of an application as its file says them. What they need is
+/// there already.
+///
+/// # Errors
+/// One sentence: the file or the stack is wrong.
+pub(super) async fn build_stack_step(
+    app: &str,
+    fleet: &FleetContext,
+) -> Result<Box<dyn Step>, OpsError> {
+    let none = BTreeMap::new();
+    let wanted = DeployOptions {
+        stack: None,
+        app,
+        variables: &none,
+        switches: EdgeSettings::default(),
+        rotate: &[],
+        images: &NO_NEW_IMAGES,
+        place: None,
+    };
+    let file = merge_app_file(&wanted, fleet)?;
+    Ok(Box::new(stack::DeployStack {
+        app: app.to_owned(),
+        rendered: Arc::new(render_app_stack(&wanted, &file, fleet).await?),
+    }))
 }
 
 /// Returns the steps that deploy a stack with tasks for some of its services only (named without
