@@ -11,6 +11,7 @@ use super::StackError;
 use super::extension::{Category, Extension, Variable};
 use super::files::StackFolder;
 use super::image_facts::KnownImages;
+use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity};
 use super::render::{RenderTarget, RenderedStack, render_stack_file};
 use super::safety;
@@ -150,6 +151,17 @@ impl Catalogue {
                 message: first.message.clone(),
             }),
         }
+    }
+
+    /// Returns file and line (counted from 1) of the entry of a stack to which keys and indices lead, or of
+    /// the nearest one around it.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it can't be read.
+    pub fn locate_entry(&self, stack: &str, path: &[&str]) -> Result<(String, usize), StackError> {
+        let stack = self.find_stack(stack)?;
+        let line = LineIndex::parse(&stack.text).line_of(path);
+        Ok((stack.file.clone(), line))
     }
 
     /// What is wrong, or not as it should be, with a stack; its required variables get values.

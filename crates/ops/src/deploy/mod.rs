@@ -2,6 +2,7 @@
 //! tasks, its file, its answer.
 
 mod answers;
+mod engine_verdict;
 mod file;
 mod folders;
 mod guard;
@@ -274,6 +275,11 @@ pub(super) async fn deploy_steps(
         rendered: rendered.clone(),
         nodes: fleet.nodes.clone(),
     })];
+    steps.push(Box::new(engine_verdict::EngineVerdict {
+        stack: file.stack.clone(),
+        rendered: rendered.clone(),
+        fleet: fleet.clone(),
+    }));
     if let Some(place) = &file.place {
         steps.push(Box::new(placement::CheckPlacement {
             app: app.clone(),
