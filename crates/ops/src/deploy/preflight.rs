@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::OpsError;
-use matou_docker::Nodes;
+use matou_docker::{NodeHandle, Nodes};
+use matou_host::Command;
 use matou_job::{Change, Report, StepContext, StepError};
 use matou_model::Swarm;
 use matou_stack::{LintSeverity, RenderedStack};
@@ -48,7 +49,7 @@ impl Report for PreflightChecks {
             .any(|s| s.stack.as_deref() == Some(&self.app));
         let (images, names, versions, room) = tokio::join!(
             self.check_images(cx, &swarm),
-            self.check_dns(),
+            self.check_dns(cx),
             super::versions::check_version_changes(&self.app, &self.rendered, &swarm),
             cx.docker.query_room(),
         );
@@ -151,35 +152,78 @@ impl PreflightChecks {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    /// Returns a line for each domain, with a warning when it does not lead to a node of the fleet.
-    async fn check_dns(&self) -> Vec<Change> {
+    /// Returns a line for each domain, with a warning when it does not lead to nodes of the fleet alone.
+    async fn check_dns(&self, cx: &StepContext) -> Vec<Change> {
         if self.rendered.domains.is_empty() {
             return Vec::new();
         }
         let addresses = self.nodes.iter().filter_map(|n| n.ssh_address());
-        let ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve_host_name))
+        let mut ours: BTreeSet<IpAddr> = join_all(addresses.map(resolve_host_name))
             .await
             .into_iter()
             .flatten()
             .flatten()
             .collect();
-        let domains = self.rendered.domains.iter().map(|domain| {
-            let ours = &ours;
-            async move {
-                let line = Change::same(format!("domain {domain}"));
-                match resolve_host_name(domain).await {
-                    Ok(found) if found.iter().any(|ip| ours.contains(ip)) => line,
-                    Ok(found) => line.with_warning(format!(
-                        "it leads to {}, which is no node of the fleet: no certificate is issued for it before it does",
-                        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                    )),
-                    Err(reason) => line.with_warning(format!(
-                        "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
-                    )),
-                }
-            }
-        });
-        join_all(domains).await
+        let domains = &self.rendered.domains;
+        let found = join_all(domains.iter().map(|domain| resolve_host_name(domain))).await;
+        let is_strange = |ip: &IpAddr| !ours.contains(ip);
+        if found.iter().flatten().flatten().any(is_strange) {
+            // config.toml may name a node by its IPv4 address, and the domain its IPv6 address, too.
+            let own = self.nodes.iter().map(|node| list_own_addresses(cx, node));
+            ours.extend(join_all(own).await.into_iter().flatten());
+        }
+        let lines = domains.iter().zip(found);
+        lines
+            .map(|(domain, found)| describe_domain(domain, found, &ours))
+            .collect()
+    }
+}
+
+/// Returns the addresses that a node has on its interfaces; none where it can't be asked.
+async fn list_own_addresses(cx: &StepContext, node: &NodeHandle) -> Vec<IpAddr> {
+    let command = Command::new("hostname").arg("-I").timeout(PATIENCE);
+    let host = cx.on_node(node).host;
+    let asked = tokio::time::timeout(PATIENCE, host.run(&command)).await;
+    let text = match asked {
+        Ok(Ok(out)) => out.stdout_text(),
+        _ => String::new(),
+    };
+    text.split_whitespace()
+        .filter_map(|a| a.parse().ok())
+        .collect()
+}
+
+/// Returns the line of a domain in the plan.
+fn describe_domain(
+    domain: &str,
+    found: Result<BTreeSet<IpAddr>, OpsError>,
+    ours: &BTreeSet<IpAddr>,
+) -> Change {
+    let line = Change::same(format!("domain {domain}"));
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => {
+            return line.with_warning(format!(
+                "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
+            ));
+        }
+    };
+    let strange: Vec<&IpAddr> = found.difference(ours).collect();
+    let list = strange
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match strange.first() {
+        None => line,
+        Some(_) if strange.len() == found.len() => line.with_warning(format!(
+            "it leads to {list}, which is no node of the fleet: no certificate is issued for it before it does"
+        )),
+        // The authority asks IPv6 first, and half of the visitors do.
+        Some(first) => line.with_warning(format!(
+            "it leads to {list} as well, which is no node of the fleet: visitors and the certificate's authority may ask there; mend its {} record",
+            if first.is_ipv6() { "AAAA" } else { "A" }
+        )),
     }
 }
 
@@ -196,5 +240,43 @@ pub(crate) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, Op
             "no answer within {} s",
             PATIENCE.as_secs()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> BTreeSet<IpAddr> {
+        list.iter()
+            .map(|a| a.parse().expect("an address"))
+            .collect()
+    }
+
+    #[test]
+    fn a_domain_leads_to_nodes_and_nowhere_else() {
+        let ours = addresses(&["192.0.2.1", "2001:db8::1"]);
+        let say = |found: &[&str]| {
+            let line = describe_domain("a.example", Ok(addresses(found)), &ours);
+            line.warning.map(|w| w.to_string()).unwrap_or_default()
+        };
+        assert_eq!(say(&["192.0.2.1"]), "");
+        assert_eq!(say(&["192.0.2.1", "2001:db8::1"]), "");
+        let old_server = say(&["192.0.2.1", "2001:db8::9"]);
+        assert!(
+            old_server.contains("2001:db8::9 as well") && old_server.contains("AAAA record"),
+            "{old_server}"
+        );
+        assert!(say(&["192.0.2.1", "192.0.2.9"]).ends_with("mend its A record"));
+        let elsewhere = say(&["198.51.100.1"]);
+        assert!(
+            elsewhere.contains("198.51.100.1, which is no node"),
+            "{elsewhere}"
+        );
+        let lost = describe_domain("a.example", Err(OpsError::failed("gone")), &ours);
+        assert!(
+            lost.warning
+                .is_some_and(|w| w.to_string().contains("does not resolve (gone)"))
+        );
     }
 }
