@@ -262,6 +262,26 @@ fn rocket_chat_has_an_administrator() {
 }
 
 #[test]
+fn mumble_is_asked_what_its_clients_ask() {
+    let stack = stack("mumble");
+    assert!(stack.rendered.domains.is_empty());
+    // The image has no curl and no nc, and its shell's `/dev/udp` is bash's.
+    stack.has("server", "healthcheck", "- bash");
+    stack.has("server", "healthcheck", "/dev/udp/127.0.0.1/64738");
+    // Behind the mesh one client that connects too often shuts out all.
+    let ports = stack.text("server", "ports");
+    assert_eq!(ports.matches("mode: host").count(), 2, "{ports}");
+    // The name that the image looks for.
+    stack.has("server", "secrets", "target: MUMBLE_SUPERUSER_PASSWORD");
+    stack.has("server", "environment", "OPEN: 'false'");
+    let dump = &stack.extension.backup.dumps[0];
+    assert!(dump.loading_engine().is_some());
+    let login = stack.rendered.login.expect("a log-in");
+    let lines = login.describe_lines("talk").join("\n");
+    assert!(lines.starts_with("log in as SuperUser"), "{lines}");
+}
+
+#[test]
 fn etherpad_is_started_as_its_image_starts_it() {
     let stack = stack("etherpad");
     stack.has(
