@@ -282,6 +282,23 @@ fn mumble_is_asked_what_its_clients_ask() {
 }
 
 #[test]
+fn a_meeting_is_opened_by_an_account_alone() {
+    let stack = stack("jitsi");
+    for service in ["web", "prosody", "jicofo"] {
+        stack.has(service, "environment", "ENABLE_AUTH: '1'");
+    }
+    stack.has("prosody", "entrypoint", "shell user create");
+    stack.has("prosody", "healthcheck", "/tmp/account");
+    // A heap of 3 GB each otherwise.
+    stack.has("jicofo", "environment", "JICOFO_MAX_MEMORY: 256m");
+    stack.has("jvb", "environment", "VIDEOBRIDGE_MAX_MEMORY: 1024m");
+    stack.has("jvb", "ports", "protocol: udp");
+    stack.has("jvb", "ports", "mode: host");
+    let check = stack.rendered.check.expect("a check");
+    assert_eq!(check.contains, ["config.hosts.authdomain"]);
+}
+
+#[test]
 fn etherpad_is_started_as_its_image_starts_it() {
     let stack = stack("etherpad");
     stack.has(
