@@ -299,6 +299,20 @@ fn a_meeting_is_opened_by_an_account_alone() {
 }
 
 #[test]
+fn mobilizon_has_an_administrator_and_a_database_that_can_be_restored() {
+    let stack = stack("mobilizon");
+    stack.has("web", "entrypoint", "users.new \"$ADMIN_EMAIL\" --admin");
+    stack.has("web", "healthcheck", "/tmp/administrator");
+    stack.has("web", "entrypoint", "exports/pdf");
+    // Extensions that the image adds keep a dump without them from being loaded.
+    stack.has(
+        "db",
+        "entrypoint",
+        "rm -f /docker-entrypoint-initdb.d/10_postgis.sh",
+    );
+}
+
+#[test]
 fn etherpad_is_started_as_its_image_starts_it() {
     let stack = stack("etherpad");
     stack.has(
