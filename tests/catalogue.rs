@@ -262,6 +262,57 @@ fn rocket_chat_has_an_administrator() {
 }
 
 #[test]
+fn mumble_is_asked_what_its_clients_ask() {
+    let stack = stack("mumble");
+    assert!(stack.rendered.domains.is_empty());
+    // The image has no curl and no nc, and its shell's `/dev/udp` is bash's.
+    stack.has("server", "healthcheck", "- bash");
+    stack.has("server", "healthcheck", "/dev/udp/127.0.0.1/64738");
+    // Behind the mesh one client that connects too often shuts out all.
+    let ports = stack.text("server", "ports");
+    assert_eq!(ports.matches("mode: host").count(), 2, "{ports}");
+    // The name that the image looks for.
+    stack.has("server", "secrets", "target: MUMBLE_SUPERUSER_PASSWORD");
+    stack.has("server", "environment", "OPEN: 'false'");
+    let dump = &stack.extension.backup.dumps[0];
+    assert!(dump.loading_engine().is_some());
+    let login = stack.rendered.login.expect("a log-in");
+    let lines = login.describe_lines("talk").join("\n");
+    assert!(lines.starts_with("log in as SuperUser"), "{lines}");
+}
+
+#[test]
+fn a_meeting_is_opened_by_an_account_alone() {
+    let stack = stack("jitsi");
+    for service in ["web", "prosody", "jicofo"] {
+        stack.has(service, "environment", "ENABLE_AUTH: '1'");
+    }
+    stack.has("prosody", "entrypoint", "shell user create");
+    stack.has("prosody", "healthcheck", "/tmp/account");
+    // A heap of 3 GB each otherwise.
+    stack.has("jicofo", "environment", "JICOFO_MAX_MEMORY: 256m");
+    stack.has("jvb", "environment", "VIDEOBRIDGE_MAX_MEMORY: 1024m");
+    stack.has("jvb", "ports", "protocol: udp");
+    stack.has("jvb", "ports", "mode: host");
+    let check = stack.rendered.check.expect("a check");
+    assert_eq!(check.contains, ["config.hosts.authdomain"]);
+}
+
+#[test]
+fn mobilizon_has_an_administrator_and_a_database_that_can_be_restored() {
+    let stack = stack("mobilizon");
+    stack.has("web", "entrypoint", "users.new \"$ADMIN_EMAIL\" --admin");
+    stack.has("web", "healthcheck", "/tmp/administrator");
+    stack.has("web", "entrypoint", "exports/pdf");
+    // Extensions that the image adds keep a dump without them from being loaded.
+    stack.has(
+        "db",
+        "entrypoint",
+        "rm -f /docker-entrypoint-initdb.d/10_postgis.sh",
+    );
+}
+
+#[test]
 fn etherpad_is_started_as_its_image_starts_it() {
     let stack = stack("etherpad");
     stack.has(
