@@ -70,7 +70,7 @@ fn blank_servers_become_a_fleet() {
 
     from_nothing(&fleet, &config);
     bans(&fleet, &config);
-    nothing_is_open(&fleet);
+    nothing_is_open(&fleet, &config);
     containers_are_no_nodes(&fleet);
     lock_out(&fleet, &config);
     reset_while_locked_out(&fleet, &config);
@@ -253,7 +253,7 @@ fn bans(fleet: &Fleet, config: &PathBuf) {
     fleet.run("n2", "systemctl start fail2ban");
 }
 
-fn nothing_is_open(fleet: &Fleet) {
+fn nothing_is_open(fleet: &Fleet, config: &PathBuf) {
     let address = fleet.address("n2");
     let open = open_ports(&address, 10_000);
     assert!(open.contains(&22), "{open:?}");
@@ -288,6 +288,20 @@ fn nothing_is_open(fleet: &Fleet) {
     });
     assert!(!reach(8888), "8888 of n2 is open to everybody");
     fleet.run("n1", "docker service rm web443 web8888");
+
+    // A plan says so before.
+    let file = config.with_file_name("ports.yml");
+    let text = "services:\n  web:\n    image: matou/hello:1.0\n    ports: ['443:8080', '8888:8080', '8889:8080/udp']\n";
+    std::fs::write(&file, text).expect("written");
+    let plan = ok(
+        config,
+        &["deploy", &file.to_string_lossy(), "ports", "--dry-run"],
+    );
+    for port in ["8888/tcp", "8889/udp"] {
+        let cure = format!("add \"{port}\" to open_ports");
+        assert!(plan.contains(&cure), "{plan}");
+    }
+    assert!(!plan.contains("443/tcp"), "{plan}");
 }
 
 /// What a container sends goes by its node's address, which the other nodes trust: nothing of it

@@ -274,6 +274,7 @@ pub(super) async fn deploy_steps(
         app: app.clone(),
         rendered: rendered.clone(),
         nodes: fleet.nodes.clone(),
+        open_ports: fleet.config.provision.open_ports.clone(),
     })];
     steps.push(Box::new(engine_verdict::EngineVerdict {
         stack: file.stack.clone(),

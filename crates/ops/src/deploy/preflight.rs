@@ -19,10 +19,15 @@ use matou_stack::{LintSeverity, RenderedStack};
 /// How long DNS and registries may take. Later answers are not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The edge's ports, which every firewall of matou lets in.
+const ALWAYS_OPEN: [&str; 3] = ["80/tcp", "443/tcp", "443/udp"];
+
 pub(super) struct PreflightChecks {
     pub app: String,
     pub rendered: Arc<RenderedStack>,
     pub nodes: Nodes,
+    /// Of `[provision]`, as `8443/tcp`.
+    pub open_ports: Vec<String>,
 }
 
 #[async_trait]
@@ -47,12 +52,14 @@ impl Report for PreflightChecks {
             .services
             .iter()
             .any(|s| s.stack.as_deref() == Some(&self.app));
-        let (images, names, versions, room) = tokio::join!(
+        let (images, names, versions, room, closed) = tokio::join!(
             self.check_images(cx, &swarm),
             self.check_dns(cx),
             super::versions::check_version_changes(&self.app, &self.rendered, &swarm),
             cx.docker.query_room(),
+            self.check_firewall(cx),
         );
+        lines.extend(closed);
         lines.extend(images);
         lines.extend(names);
         lines.extend(versions?);
@@ -118,6 +125,27 @@ impl PreflightChecks {
         Ok(())
     }
 
+    /// Returns a warning for each published port that the firewall of the nodes drops.
+    async fn check_firewall(&self, cx: &StepContext) -> Vec<Change> {
+        let open = &self.open_ports;
+        let closed: Vec<String> = self
+            .rendered
+            .ports
+            .iter()
+            .map(|(port, protocol)| format!("{port}/{protocol}"))
+            .filter(|port| !ALWAYS_OPEN.contains(&port.as_str()) && !open.contains(port))
+            .collect();
+        if closed.is_empty() || !has_firewall(cx).await {
+            return Vec::new();
+        }
+        let warn = |port: &String| {
+            Change::same(format!("port {port}")).with_warning(format!(
+                "the firewall of the nodes drops what comes in there: add \"{port}\" to open_ports of [provision], then `matou provision`"
+            ))
+        };
+        closed.iter().map(warn).collect()
+    }
+
     /// Returns a warning for each image that neither the manager nor its registry has.
     async fn check_images(&self, cx: &StepContext, swarm: &Swarm) -> Vec<Change> {
         let running: BTreeSet<&str> = swarm.services.iter().map(|s| s.image.as_str()).collect();
@@ -177,6 +205,15 @@ impl PreflightChecks {
             .map(|(domain, found)| describe_domain(domain, found, &ours))
             .collect()
     }
+}
+
+/// Whether the manager has the firewall that `matou provision` makes.
+async fn has_firewall(cx: &StepContext) -> bool {
+    let command = Command::new("systemctl")
+        .args(["is-active", "--quiet", "matou-firewall"])
+        .timeout(PATIENCE);
+    let out = cx.host.run(&command).await;
+    out.is_ok_and(|out| out.code == 0)
 }
 
 /// Returns the addresses that a node has on its interfaces; none where it can't be asked.
