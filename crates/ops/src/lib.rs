@@ -26,6 +26,7 @@ mod filed_app;
 mod holds;
 mod image_check;
 mod job_on_node;
+mod leftovers;
 mod login;
 mod membership;
 mod node;
