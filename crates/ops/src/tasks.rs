@@ -37,6 +37,9 @@ const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
 /// After this long, the job says that it waits for the engine.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
+/// What it says then.
+const REPLACEMENT_AWAITED: &str = "waiting for the engine to begin replacing its tasks";
+
 /// A deploy waits this long for jobs of its stack that run: an import may take hours.
 const JOB_WAIT_OF_STACK: Duration = Duration::from_secs(120);
 
@@ -271,15 +274,12 @@ pub(super) async fn wait_for_tasks(
             ended.map(|t| t.id.clone()).collect()
         });
         let excused = excused.get_or_insert_with(|| old.clone());
-        let (mut running, mut wanted) = (0, 0);
+        let (running, wanted) = sum_progress(&services, &swarm);
         for service in &services {
-            let (has, wants) = count_progress(service, &swarm);
-            (running, wanted) = (running + has, wanted + wants);
             let waiting = begun.elapsed() > QUIET_WAIT
                 && tasks_to_be_replaced(service, &swarm).next().is_some();
             if waiting {
-                let what = "waiting for the engine to begin replacing its tasks";
-                note_once(&mut told, &service.name, what, cx).await;
+                note_once(&mut told, &service.name, REPLACEMENT_AWAITED, cx).await;
             }
             report_task_states(service, &swarm, old, &mut told, cx).await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
@@ -297,11 +297,9 @@ pub(super) async fn wait_for_tasks(
                 let what = format!("it has failed; that does not count before {needed} runs");
                 note_once(&mut told, &service.name, &what, cx).await;
             }
-            if rolled_back.is_none()
-                && let Err(why) = fail_if_hopeless(service, &swarm, excused, begun.elapsed())
-            {
-                tell_end_of_job_log(service, cx).await;
-                return Err(why.into());
+            if rolled_back.is_none() {
+                let hope = fail_if_hopeless(service, &swarm, excused, begun.elapsed());
+                tell_why_hopeless(service, hope, cx).await?;
             }
         }
         cx.out.send_progress(running, wanted.max(1), "tasks").await;
@@ -313,8 +311,7 @@ pub(super) async fn wait_for_tasks(
         }
         let mut pause = POLL;
         let long_jobs = begun.elapsed() >= whose.job_wait();
-        let runs_on = |s: &Service| long_jobs && s.job.as_ref().is_some_and(is_job_under_way);
-        let is_settled = |s: &&Service| is_service_up(s, &swarm) || runs_on(s);
+        let is_settled = |s: &&Service| is_service_settled(s, &swarm, long_jobs);
         if services.iter().all(is_settled) && !services.is_empty() {
             let since = *steady.get_or_insert_with(Instant::now);
             match STEADY_TIME.checked_sub(since.elapsed()) {
@@ -332,6 +329,30 @@ pub(super) async fn wait_for_tasks(
             () = cx.cancel.cancelled() => return Err(StepError::Cancelled.into()),
         }
     }
+}
+
+/// Whether a service is up, or is a job that runs on where `long_jobs` were waited for long enough.
+fn is_service_settled(service: &Service, swarm: &Swarm, long_jobs: bool) -> bool {
+    let runs_on = || service.job.as_ref().is_some_and(is_job_under_way);
+    is_service_up(service, swarm) || (long_jobs && runs_on())
+}
+
+/// Tells what the log of a job says that does not come to a good end.
+async fn tell_why_hopeless(
+    service: &Service,
+    hope: Result<(), StepError>,
+    cx: &StepContext,
+) -> Result<(), StepError> {
+    if hope.is_err() {
+        tell_end_of_job_log(service, cx).await;
+    }
+    hope
+}
+
+/// Counts what services have of what they should have, as [`count_progress`].
+fn sum_progress(services: &[&Service], swarm: &Swarm) -> (u64, u64) {
+    let counts = services.iter().map(|s| count_progress(s, swarm));
+    counts.fold((0, 0), |(a, b), (has, wants)| (a + has, b + wants))
 }
 
 /// Says which jobs were not waited for to their end.
