@@ -10,7 +10,7 @@ use super::Exit;
 use matou_base::outln;
 use matou_base::text::{clean_line, human_bytes};
 use matou_collect::Collectors;
-use matou_model::{Fleet, Node, NodeLink};
+use matou_model::{Fleet, Node, NodeLink, TaskCount};
 use matou_ops::FleetContext;
 
 /// How long the slowest node is waited for.
@@ -84,8 +84,11 @@ fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
         let reason = fleet.swarm.error().unwrap_or("no manager answered in time");
         return outln!("swarm: not read: {}", clean_line(reason));
     };
+    let count = |service| TaskCount::of([service]).to_string();
+    let widest = swarm.services.iter().map(|s| count(s).len()).max();
+    let columns = widest.unwrap_or_default().max(7);
     outln!(
-        "{:<20} {:>7}  {:<28} {:<24}",
+        "{:<20} {:>columns$}  {:<28} {:<24}",
         "SERVICE",
         "TASKS",
         "IMAGE",
@@ -93,13 +96,20 @@ fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
     )?;
     for service in &swarm.services {
         outln!(
-            "{:<20} {:>7}  {:<28} {}",
+            "{:<20} {:>columns$}  {:<28} {}",
             clean_line(&service.name),
-            format!("{}/{}", service.running, service.wanted),
+            count(service),
             clean_line(&service.image),
             clean_line(&service.domains.join(" "))
         )?;
-        if service.running < service.wanted {
+        if let Some(job) = service
+            .job
+            .as_ref()
+            .filter(|job| job.goes_on() || job.failed > 0)
+        {
+            outln!("  {}", clean_line(&job.to_string()))?;
+        }
+        if service.lacks_tasks() {
             let error = fleet
                 .tasks_of_service(&service.id)
                 .filter(|t| !t.error.is_empty())

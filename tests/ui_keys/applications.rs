@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 use matou::job::{Change, Check, Confirm, JobId};
+use matou::model::{Datum, JobProgress, ServiceMode, TaskState, Update};
 use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
 use matou::registry::{NewerVersion, VersionStep};
 use matou::stack::{AppLogin, EdgeSettings};
-use matou::ui::fixture::NOW;
+use matou::ui::fixture::{NOW, example_fleet};
 use matou::ui::msg::Password;
 use matou::ui::{Effect, Msg, update};
 
@@ -94,6 +95,41 @@ fn scaling_takes_a_number() {
     let mut c = Console::new();
     c.press("2js");
     c.shows("has several services");
+}
+
+/// The example fleet with its service `blog_web` made a job, of which one task is done.
+fn console_with_job(mode: ServiceMode) -> Console {
+    let mut fleet = example_fleet();
+    let mut swarm = fleet.swarm.value().expect("a swarm").clone();
+    let blog = &mut swarm.services[0];
+    let mut tasks = swarm.tasks.iter_mut();
+    let task = tasks.find(|t| t.service_id == blog.id).expect("a task");
+    (task.state, task.desired) = (TaskState::Complete, TaskState::Complete);
+    blog.mode = mode;
+    let progress = JobProgress::count(mode, None, None, std::iter::once(&*task));
+    blog.take_job_progress(progress);
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    Console::on(fleet)
+}
+
+#[test]
+fn a_job_that_is_done_says_so_and_is_scaled_by_its_completions() {
+    let mut c = console_with_job(ServiceMode::ReplicatedJob(1));
+    c.press("2");
+    c.shows("1/1 done");
+    c.press("s");
+    c.shows("Scale blog_web");
+    let mut c = console_with_job(ServiceMode::ReplicatedJob(2));
+    c.press("2");
+    c.shows("1/2 done");
+    c.shows("1 of 2 done, none running yet");
+    let mut c = console_with_job(ServiceMode::GlobalJob);
+    c.press("2s");
+    c.shows("a global job runs once on every node that fits");
+    let (_, request) = asked(&c.press("S"));
+    let service = "blog_web".to_owned();
+    assert_eq!(request, Request::Restart { service });
 }
 
 #[test]

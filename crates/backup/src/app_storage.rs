@@ -314,6 +314,7 @@ mod tests {
             mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
+            job: None,
             domains: Vec::new(),
             ports: Vec::new(),
             labels: Default::default(),

@@ -325,6 +325,8 @@ mod tests {
             container_id: Some(id.into()),
             image: String::new(),
             outdated: false,
+            exit_code: None,
+            iteration: None,
             since: None,
         };
         let tasks = [

@@ -272,6 +272,7 @@ mod tests {
             mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
+            job: None,
             domains: domains.iter().map(|d| (*d).to_owned()).collect(),
             ports: Vec::new(),
             labels: [(label.to_owned(), "x".to_owned())].into(),

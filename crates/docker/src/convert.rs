@@ -95,20 +95,11 @@ pub(super) fn convert_swarm(
     for task in &mut tasks {
         task.outdated = outdated.contains(&task.id);
     }
-    let mut services: Vec<model::Service> = services.into_iter().map(convert_service).collect();
+    let mut services: Vec<model::Service> = services
+        .into_iter()
+        .map(|service| count_service_tasks(service, &mut tasks))
+        .collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
-    for service in &mut services {
-        if matches!(
-            service.mode,
-            ServiceMode::Replicated(_) | ServiceMode::Global
-        ) {
-            // The engine also counts tasks that an update has replaced while they are stopping.
-            let wanted =
-                |t: &&model::Task| t.desired == TaskState::Running && t.state == TaskState::Running;
-            let own = tasks.iter().filter(|t| t.service_id == service.id);
-            service.running = own.filter(wanted).count() as u64;
-        }
-    }
     tasks.sort_by(|a, b| {
         (&a.service_id, a.slot)
             .cmp(&(&b.service_id, b.slot))
@@ -120,6 +111,33 @@ pub(super) fn convert_swarm(
         services,
         tasks,
     }
+}
+
+/// Converts a service and counts its tasks. Where it is a replicated job, its tasks get their slots:
+/// they begin with 0, which the engine leaves out.
+fn count_service_tasks(service: Service, tasks: &mut [model::Task]) -> model::Service {
+    let job = service.job_status.clone().unwrap_or_default();
+    let mut service = convert_service(service);
+    if !service.mode.is_job() {
+        // The engine also counts tasks that an update has replaced while they are stopping.
+        let wanted =
+            |t: &&model::Task| t.desired == TaskState::Running && t.state == TaskState::Running;
+        let own = tasks.iter().filter(|t| t.service_id == service.id);
+        service.running = own.filter(wanted).count() as u64;
+        return service;
+    }
+    if matches!(service.mode, ServiceMode::ReplicatedJob(_)) {
+        for task in tasks.iter_mut().filter(|t| t.service_id == service.id) {
+            task.slot = task.slot.or(Some(0));
+        }
+    }
+    // The first run is number 0, which the engine leaves out.
+    let iteration = job.job_iteration.map(|v| v.index.unwrap_or(0));
+    let began = parse_engine_time(job.last_execution.as_deref());
+    let own = tasks.iter().filter(|t| t.service_id == service.id);
+    let progress = model::JobProgress::count(service.mode, iteration, began, own);
+    service.take_job_progress(progress);
+    service
 }
 
 pub(super) fn convert_node(n: Node) -> SwarmNode {
@@ -166,7 +184,10 @@ fn convert_service(s: Service) -> model::Service {
     let container = spec.task_template.and_then(|t| t.container_spec);
     let mode = spec.mode.unwrap_or_default();
     let mode = if let Some(job) = mode.replicated_job {
-        ServiceMode::ReplicatedJob(unsigned_or_zero(job.total_completions))
+        // Without a total, it is as many as run at once.
+        ServiceMode::ReplicatedJob(unsigned_or_zero(
+            job.total_completions.or(job.max_concurrent),
+        ))
     } else if mode.global_job.is_some() {
         ServiceMode::GlobalJob
     } else if mode.global.is_some() {
@@ -211,6 +232,7 @@ fn convert_service(s: Service) -> model::Service {
         mode,
         wanted: status.desired_tasks.unwrap_or(0),
         running: status.running_tasks.unwrap_or(0),
+        job: None,
         domains: matou_model::domains_from_labels(&labels),
         ports,
         labels,
@@ -230,7 +252,9 @@ fn convert_service(s: Service) -> model::Service {
 
 fn convert_task(t: Task) -> model::Task {
     let status = t.status.unwrap_or_default();
-    model::Task {
+    let container = status.container_status;
+    let exit_code = container.as_ref().and_then(|c| c.exit_code);
+    let mut task = model::Task {
         id: t.id.unwrap_or_default(),
         service_id: t.service_id.unwrap_or_default(),
         slot: t.slot.filter(|s| *s > 0).map(|s| s as u64),
@@ -247,10 +271,12 @@ fn convert_task(t: Task) -> model::Task {
             .into(),
         message: status.message.unwrap_or_default(),
         error: status.err.unwrap_or_default(),
-        container_id: status
-            .container_status
+        exit_code: None,
+        container_id: container
             .and_then(|c| c.container_id)
             .filter(|id| !id.is_empty()),
+        // The first run is number 0, which the engine leaves out.
+        iteration: t.job_iteration.map(|v| v.index.unwrap_or(0)),
         image: t
             .spec
             .and_then(|s| s.container_spec)
@@ -259,7 +285,11 @@ fn convert_task(t: Task) -> model::Task {
             .unwrap_or_default(),
         outdated: false,
         since: parse_engine_time(status.timestamp.as_deref()),
-    }
+    };
+    // The engine says 0 of a container that runs, and of one that was never made.
+    let ran = task.has_ended() && task.container_id.is_some();
+    task.exit_code = exit_code.filter(|_| ran);
+    task
 }
 
 /// `ghost:6@sha256:…` → `ghost:6`.
@@ -304,6 +334,47 @@ mod tests {
         assert_eq!(
             (swarm.services[0].running, swarm.services[0].wanted),
             (1, 1)
+        );
+    }
+
+    #[test]
+    fn a_job_is_counted_by_its_last_run() {
+        // As Docker 20.10 tells it: no `Slot` for slot 0, no `Index` in the first run.
+        let service = |iteration: &str| -> Service {
+            serde_json::from_str(&format!(
+                r#"{{"ID":"s1","Spec":{{"Name":"once","Mode":{{"ReplicatedJob":{{"MaxConcurrent":2,"TotalCompletions":2}}}}}},
+                "UpdateStatus":{{"State":"rollback_started","Message":"manually requested rollback"}},
+                "ServiceStatus":{{"RunningTasks":0,"DesiredTasks":2,"CompletedTasks":1}},
+                "JobStatus":{{"JobIteration":{{{iteration}}},"LastExecution":"2026-11-23T14:00:33.1Z"}}}}"#
+            ))
+            .unwrap()
+        };
+        let tasks: Vec<Task> = serde_json::from_str(
+            r#"[{"ID":"t1","ServiceID":"s1","JobIteration":{},"DesiredState":"complete",
+                "Status":{"State":"complete","ContainerStatus":{"ContainerID":"c1","PID":0,"ExitCode":0}}},
+            {"ID":"t2","ServiceID":"s1","Slot":1,"JobIteration":{},"DesiredState":"shutdown",
+                "Status":{"State":"failed","Err":"task: non-zero exit (3)","ContainerStatus":{"ContainerID":"c2","PID":0,"ExitCode":3}}}]"#,
+        )
+        .unwrap();
+        let count = |iteration| {
+            let services = vec![service(iteration)];
+            let none = HashSet::new();
+            let swarm = super::convert_swarm(Vec::new(), services, tasks.clone(), &none);
+            let service = swarm.services[0].clone();
+            assert_eq!(
+                (service.running, service.wanted, service.update),
+                (0, 0, None)
+            );
+            let slots: Vec<_> = swarm.tasks.iter().map(|t| t.slot).collect();
+            assert_eq!(slots, [Some(0), Some(1)]);
+            service.job.unwrap()
+        };
+        let first = count("");
+        assert_eq!(first.to_string(), "1 of 2 done, failed with exit code 3");
+        assert_eq!(first.iteration, Some(0));
+        assert_eq!(
+            count(r#""Index":1"#).to_string(),
+            "0 of 2 done, none running yet"
         );
     }
 

@@ -25,6 +25,12 @@ use super::{Docker, DockerError};
 pub struct RawSpec(Value);
 
 impl RawSpec {
+    /// A description as the engine would say it.
+    #[cfg(test)]
+    pub(super) fn from_text(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap())
+    }
+
     /// The value at a place; `None` where there is none.
     pub fn get(&self, path: &[&str]) -> Option<&Value> {
         let found = path.iter().try_fold(&self.0, |value, key| value.get(*key));

@@ -13,8 +13,34 @@ pub type ServiceSpec = bollard::models::ServiceSpec;
 /// The registry's login stays as it is, as with `docker service update`.
 const SAME_LOGIN: &str = "&registryAuthFrom=spec";
 
-/// Where the number of a service's tasks is; the engine knows it of replicated services.
-const REPLICATED: [&str; 2] = ["Mode", "Replicated"];
+/// Where the number of a service's tasks is; the engine knows it of replicated services and jobs.
+const REPLICAS: [&str; 3] = ["Mode", "Replicated", "Replicas"];
+const COMPLETIONS: [&str; 3] = ["Mode", "ReplicatedJob", "TotalCompletions"];
+const CONCURRENT: [&str; 3] = ["Mode", "ReplicatedJob", "MaxConcurrent"];
+
+/// Writes another number of tasks into a service's description. Returns whether that is a change;
+/// `None` for a service that has no number.
+fn scale_spec(spec: &mut RawSpec, wanted: u64) -> Option<bool> {
+    let number = |spec: &RawSpec, place: &[&str]| spec.get(place).and_then(Value::as_u64);
+    if spec.get(&REPLICAS[..2]).is_some() {
+        let changes = number(spec, &REPLICAS) != Some(wanted);
+        if changes {
+            *spec.value_mut(&REPLICAS) = wanted.into();
+        }
+        return Some(changes);
+    }
+    spec.get(&COMPLETIONS[..2])?;
+    let (total, concurrent) = (number(spec, &COMPLETIONS), number(spec, &CONCURRENT));
+    if total.or(concurrent) == Some(wanted) {
+        return Some(false);
+    }
+    // `docker stack deploy` makes both of `replicas`.
+    if total.is_none() || total == concurrent {
+        *spec.value_mut(&CONCURRENT) = wanted.into();
+    }
+    *spec.value_mut(&COMPLETIONS) = wanted.into();
+    Some(true)
+}
 
 impl Docker {
     /// Whether this engine answers as a manager of a swarm.
@@ -80,20 +106,19 @@ impl Docker {
         }
     }
 
-    /// Sets how many tasks a replicated service runs.
+    /// Sets how many tasks a replicated service runs; of a replicated job: how many completions it
+    /// wants, and as many at once where that was all of them. The job begins anew.
     ///
     /// # Errors
-    /// What the engine refuses, in its words; when the service is not a replicated one.
+    /// What the engine refuses, in its words; when the service is neither.
     pub async fn scale_service(&self, service: &str, replicas: u64) -> Result<(), DockerError> {
         let mut scales = true;
-        let change = |spec: &mut RawSpec| {
-            scales = spec.get(&REPLICATED).is_some();
-            let place = [&REPLICATED[..], &["Replicas"]].concat();
-            if !scales || spec.get(&place).and_then(Value::as_u64) == Some(replicas) {
-                return false;
+        let change = |spec: &mut RawSpec| match scale_spec(spec, replicas) {
+            Some(changed) => changed,
+            None => {
+                scales = false;
+                false
             }
-            *spec.value_mut(&place) = replicas.into();
-            true
         };
         self.update_service(service, change).await?;
         match scales {
@@ -141,5 +166,47 @@ impl Docker {
         let query = format!("{SAME_LOGIN}&rollback=previous");
         self.update_object_once(RawObjectKind::Service, service, &query, &mut |_| true)
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_writes_the_number_that_the_mode_has() {
+        let scaled = |mode: &str| {
+            let mut spec = RawSpec::from_text(&format!(r#"{{"Mode":{mode}}}"#));
+            let changed = scale_spec(&mut spec, 5);
+            (changed, spec.get(&["Mode"]).unwrap().to_string())
+        };
+        let cases = [
+            (
+                r#"{"Replicated":{"Replicas":2}}"#,
+                Some(true),
+                r#"{"Replicated":{"Replicas":5}}"#,
+            ),
+            (
+                r#"{"Replicated":{"Replicas":5}}"#,
+                Some(false),
+                r#"{"Replicated":{"Replicas":5}}"#,
+            ),
+            (
+                r#"{"ReplicatedJob":{"MaxConcurrent":3,"TotalCompletions":3}}"#,
+                Some(true),
+                r#"{"ReplicatedJob":{"MaxConcurrent":5,"TotalCompletions":5}}"#,
+            ),
+            // How many run at once was chosen.
+            (
+                r#"{"ReplicatedJob":{"MaxConcurrent":1,"TotalCompletions":3}}"#,
+                Some(true),
+                r#"{"ReplicatedJob":{"MaxConcurrent":1,"TotalCompletions":5}}"#,
+            ),
+            (r#"{"GlobalJob":{}}"#, None, r#"{"GlobalJob":{}}"#),
+            (r#"{"Global":{}}"#, None, r#"{"Global":{}}"#),
+        ];
+        for (before, changed, after) in cases {
+            assert_eq!(scaled(before), (changed, after.to_owned()), "{before}");
+        }
     }
 }

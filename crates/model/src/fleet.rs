@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backups, Certificate, ExternalAlert, NodeState, Probe, Reachability, Reading, Snapshot,
-    SwarmState, TaskState, UpdateState,
+    Backups, Certificate, ExternalAlert, JobProgress, JobState, NodeState, Probe, Reachability,
+    Reading, Snapshot, SwarmState, TaskState, UpdateState,
 };
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
@@ -223,6 +223,13 @@ pub enum ServiceMode {
     GlobalJob,
 }
 
+impl ServiceMode {
+    /// Whether its tasks end by themselves.
+    pub fn is_job(self) -> bool {
+        matches!(self, Self::ReplicatedJob(_) | Self::GlobalJob)
+    }
+}
+
 /// A swarm service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Service {
@@ -236,10 +243,13 @@ pub struct Service {
     pub image: String,
     /// How many tasks it should have.
     pub mode: ServiceMode,
-    /// Tasks the scheduler wants to run now (for global services: eligible nodes).
+    /// Tasks the scheduler wants to run now (for global services: eligible nodes; for jobs: those that
+    /// run or are about to).
     pub wanted: u64,
     /// Tasks that run.
     pub running: u64,
+    /// How far it is; `None` for a service that is no job.
+    pub job: Option<JobProgress>,
     /// Domains from its Traefik router rules.
     pub domains: Vec<String>,
     /// Published ports, as `8080:80/tcp`.
@@ -255,7 +265,8 @@ pub struct Service {
     pub created_at: Option<Timestamp>,
     /// `None` when the engine does not say.
     pub updated_at: Option<Timestamp>,
-    /// State of the last update, with its message.
+    /// State of the last update, with its message. Jobs have none: the engine begins a rollback of one
+    /// and never says that it ended.
     pub update: Option<(UpdateState, String)>,
     /// Version index, needed to change it.
     pub version: u64,
@@ -282,6 +293,10 @@ pub struct Task {
     pub error: String,
     /// `None` as long as it has none.
     pub container_id: Option<String>,
+    /// With which its container ended; `None` when it has not, or there was none.
+    pub exit_code: Option<i64>,
+    /// The run of the job it belongs to; `None` for a service that is no job.
+    pub iteration: Option<u64>,
     /// What it was made of.
     pub image: String,
     /// The service was changed after the task was made, and the engine has not replaced it yet.
@@ -298,8 +313,33 @@ impl Task {
     }
 
     /// Whether it is to go on (a job's task until it is complete).
-    fn is_to_go_on(&self) -> bool {
+    pub fn is_to_go_on(&self) -> bool {
         matches!(self.desired, TaskState::Running | TaskState::Complete)
+    }
+
+    /// Whether it ended otherwise than it should.
+    pub fn has_failed(&self) -> bool {
+        matches!(
+            self.state,
+            TaskState::Failed | TaskState::Rejected | TaskState::Orphaned
+        )
+    }
+
+    /// Whether it ended, however.
+    pub fn has_ended(&self) -> bool {
+        self.has_failed()
+            || matches!(
+                self.state,
+                TaskState::Complete | TaskState::Shutdown | TaskState::Remove
+            )
+    }
+
+    /// Why it failed, in the engine's words.
+    pub fn failure_reason(&self) -> &str {
+        match self.error.as_str() {
+            "" => &self.message,
+            error => error,
+        }
     }
 }
 
@@ -406,12 +446,91 @@ pub struct AppServices<'a> {
     pub services: Vec<&'a Service>,
 }
 
+/// Tasks of some services, counted. Jobs are counted apart: what is done of them does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TaskCount {
+    /// Of services that are no jobs: tasks that run.
+    pub running: u64,
+    /// Of these services: tasks that should.
+    pub wanted: u64,
+    /// How many services of that sort there are.
+    pub services: u64,
+    /// Of jobs: tasks that ended well.
+    pub done: u64,
+    /// Of jobs: tasks that should.
+    pub total: u64,
+    /// How many jobs there are.
+    pub jobs: u64,
+    /// How many of the jobs have failed.
+    pub failed_jobs: u64,
+}
+
+impl TaskCount {
+    /// Counts the tasks of some services.
+    pub fn of<'a>(services: impl IntoIterator<Item = &'a Service>) -> Self {
+        let mut count = Self::default();
+        for service in services {
+            let Some(job) = &service.job else {
+                count.services += 1;
+                count.running += service.running;
+                count.wanted += service.wanted;
+                continue;
+            };
+            count.jobs += 1;
+            count.done += job.done;
+            count.total += job.total;
+            count.failed_jobs += u64::from(job.state == JobState::Failed);
+        }
+        count
+    }
+}
+
+/// `2/2`, `3/3 done`, `2/2 + 1/3 failed`.
+impl std::fmt::Display for TaskCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.services > 0 || self.jobs == 0 {
+            write!(f, "{}/{}", self.running, self.wanted)?;
+        }
+        if self.jobs == 0 {
+            return Ok(());
+        }
+        if self.services > 0 {
+            f.write_str(" + ")?;
+        }
+        let word = match self.failed_jobs {
+            0 => "done",
+            _ => "failed",
+        };
+        write!(f, "{}/{} {word}", self.done, self.total)
+    }
+}
+
+impl Service {
+    /// Whether it should run more tasks than it does. Of a job it never is: its tasks end.
+    pub fn lacks_tasks(&self) -> bool {
+        self.job.is_none() && self.running < self.wanted
+    }
+
+    /// Whether it is a job whose last run failed.
+    pub fn has_failed_job(&self) -> bool {
+        let job = self.job.as_ref();
+        job.is_some_and(|job| job.state == JobState::Failed)
+    }
+
+    /// Takes the counts of a job's tasks over; those of other services stay.
+    pub fn take_job_progress(&mut self, job: Option<JobProgress>) {
+        if let Some(job) = &job {
+            (self.running, self.wanted) = (job.running, job.running + job.waiting);
+            self.update = None;
+        }
+        self.job = job;
+    }
+}
+
 impl AppServices<'_> {
-    /// Tasks running and wanted, over all services.
-    pub fn count_tasks(&self) -> (u64, u64) {
-        self.services
-            .iter()
-            .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
+    /// The tasks of all its services.
+    pub fn count_tasks(&self) -> TaskCount {
+        TaskCount::of(self.services.iter().copied())
     }
 }
 

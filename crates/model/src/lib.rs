@@ -19,6 +19,7 @@ mod certificate;
 mod external_alert;
 mod fleet;
 mod intrusion;
+mod job_progress;
 mod log;
 mod log_record;
 mod node_problem;
@@ -39,6 +40,7 @@ pub use certificate::{
 pub use external_alert::ExternalAlert;
 pub use fleet::*;
 pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions};
+pub use job_progress::{JobFailure, JobProgress, JobState};
 pub use log::LogLine;
 pub use log_record::{LogRecord, LogSearch};
 pub use node_problem::{NodeProblem, NodeProblemKind};

@@ -175,6 +175,7 @@ mod tests {
             mode: crate::ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
+            job: None,
             environment: BTreeMap::new(),
             volumes: Vec::new(),
             created_at: None,

@@ -265,6 +265,7 @@ mod tests {
                 mode: ServiceMode::Replicated(1),
                 wanted: 1,
                 running: 1,
+                job: None,
                 domains: Vec::new(),
                 ports: Vec::new(),
                 labels: [].into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, NodeState, Swarm, SwarmNode, TaskState};
+use matou_model::{Availability, NodeState, ServiceMode, Swarm, SwarmNode, TaskState};
 
 /// How long the tasks of a draining node may take to end.
 const EMPTY_WAIT: Duration = Duration::from_secs(300);
@@ -63,6 +63,15 @@ impl NodeTarget {
 
     /// Lists the names of the tasks that run on the node.
     fn list_running_tasks(&self, swarm: &Swarm) -> Result<Vec<String>, StepError> {
+        let tasks = self.list_tasks_with_mode(swarm)?.into_iter();
+        Ok(tasks.map(|(name, _)| name).collect())
+    }
+
+    /// Lists the names of the tasks that run on the node, with the modes of their services.
+    fn list_tasks_with_mode(
+        &self,
+        swarm: &Swarm,
+    ) -> Result<Vec<(String, Option<ServiceMode>)>, StepError> {
         let node = self.find_node(swarm)?;
         let names = swarm
             .tasks
@@ -70,11 +79,13 @@ impl NodeTarget {
             .filter(|t| t.node_id == node.id && t.state == TaskState::Running)
             .map(|t| {
                 let service = swarm.services.iter().find(|s| s.id == t.service_id);
+                let mode = service.map(|s| s.mode);
                 let service = service.map_or("a removed service", |s| &s.name);
-                match t.slot {
+                let name = match t.slot {
                     Some(slot) => format!("{service}.{slot}"),
                     None => service.to_owned(),
-                }
+                };
+                (name, mode)
             });
         Ok(names.collect())
     }
@@ -103,12 +114,18 @@ impl SetAvailability {
         }
         let mut changes = vec![change];
         if self.to == Availability::Drain {
-            changes.extend(
-                self.target
-                    .list_running_tasks(swarm)?
-                    .into_iter()
-                    .map(|task| Change::modify(task, self.target.name.clone(), "another node")),
-            );
+            changes.extend(self.target.list_tasks_with_mode(swarm)?.into_iter().map(
+                |(task, mode)| {
+                    let from = self.target.name.clone();
+                    match mode {
+                        Some(ServiceMode::ReplicatedJob(_)) => {
+                            Change::modify(task, from, "another node, from its beginning")
+                        }
+                        Some(ServiceMode::GlobalJob) => Change::modify(task, from, "ended"),
+                        _ => Change::modify(task, from, "another node"),
+                    }
+                },
+            ));
         }
         Ok(Check::Change(changes))
     }

@@ -28,6 +28,7 @@ mod holds;
 mod image_check;
 mod image_update;
 mod job_on_node;
+mod leftovers;
 mod login;
 mod membership;
 mod node;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::job_on_node::build_job_on_node;
+use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::{FleetContext, Request};
 use crate::OpsError;
 use matou_docker::{NodeHandle, Nodes};
@@ -74,6 +75,10 @@ fn remove_steps(
             path: storage.path.clone(),
         }));
     }
+    steps.push(Box::new(RemoveLeftovers {
+        app: app.to_string(),
+        scope: LeftoverScope::Removed,
+    }));
     if fleet.config.backup.primary_repository().is_some() {
         steps.push(Box::new(RemoveFleetFiles {
             app: app.clone(),
@@ -269,9 +274,11 @@ impl Step for RemoveApp {
             .iter()
             .map(|s| {
                 Change::remove(format!("service {} ({})", s.name, s.image)).with_warning(
-                    match s.running {
-                        1 => "1 task stops".to_owned(),
-                        n => format!("{n} tasks stop"),
+                    match (s.running, &s.job) {
+                        (_, Some(job)) if !job.goes_on() => format!("a job, {job}"),
+                        (_, Some(_)) => "a job that is under way".to_owned(),
+                        (1, None) => "1 task stops".to_owned(),
+                        (n, None) => format!("{n} tasks stop"),
                     },
                 )
             })

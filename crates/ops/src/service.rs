@@ -102,9 +102,30 @@ impl ScaleService {
                     _ => change,
                 }]))
             }
-            _ => Err(StepError::failed(format!(
-                "{} is not a replicated service: it runs once on every node that fits, and can't be scaled",
-                service.name
+            ServiceMode::ReplicatedJob(now) if now == self.replicas => {
+                Ok(Check::Done(vec![Change::same(format!(
+                    "{now} completions of the job {}",
+                    service.name
+                ))]))
+            }
+            ServiceMode::ReplicatedJob(now) => {
+                let change = Change::modify(
+                    format!("completions of the job {}", service.name),
+                    now.to_string(),
+                    self.replicas.to_string(),
+                );
+                Ok(Check::Change(vec![match self.replicas {
+                    0 => change.with_warning("what runs of it is ended, and nothing more is done"),
+                    _ => change.with_warning("the job runs again from its beginning"),
+                }]))
+            }
+            ServiceMode::Global | ServiceMode::GlobalJob => Err(StepError::failed(format!(
+                "{} is not a replicated service: it runs once on every node that fits, and can't be scaled; constraints in its stack file say which nodes fit{}",
+                service.name,
+                match service.mode.is_job() {
+                    true => ", and `matou restart` runs the job again",
+                    false => "",
+                }
             ))),
         }
     }
@@ -150,11 +171,15 @@ impl Step for RollBackService {
                 service.name
             )));
         }
-        Ok(Check::Change(vec![Change::modify(
+        let change = Change::modify(
             format!("{}, as it was before its last update, image", service.name),
             &service.image,
             previous,
-        )]))
+        );
+        Ok(Check::Change(vec![match service.mode.is_job() {
+            true => change.with_warning("the job runs again from its beginning"),
+            false => change,
+        }]))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -179,6 +204,17 @@ impl RestartService {
     /// Compares it with one reading of the swarm.
     fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let service = find_named_service(swarm, &self.service)?;
+        if let Some(job) = &service.job {
+            let change = Change::modify(
+                format!("job {}", service.name),
+                job.format_for_plan(),
+                "runs again from its beginning",
+            );
+            return Ok(Check::Change(vec![match job.goes_on() {
+                true => change.with_warning("what runs of it is ended"),
+                false => change,
+            }]));
+        }
         let change = Change::modify(
             format!("tasks of {}", service.name),
             format!("{} running", service.running),
@@ -219,6 +255,7 @@ impl Step for RestartService {
 mod tests {
     use super::*;
     use crate::swarm_fixture::{changes, fails, service, swarm};
+    use matou_model::JobProgress;
 
     fn scale(name: &str, replicas: u64) -> ScaleService {
         ScaleService {
@@ -248,6 +285,41 @@ mod tests {
         assert_eq!(
             fails(scale("blog_wbe", 1).check_swarm(&swarm)),
             "there is no service \"blog_wbe\"; did you mean \"blog_web\"?"
+        );
+    }
+
+    #[test]
+    fn a_job_is_scaled_by_its_completions_and_runs_again() {
+        let mut once = service("blog_once", 3, 0);
+        once.mode = ServiceMode::ReplicatedJob(3);
+        let mut each = service("blog_each", 3, 0);
+        each.mode = ServiceMode::GlobalJob;
+        for job in [&mut once, &mut each] {
+            let none = std::iter::empty();
+            job.take_job_progress(JobProgress::count(job.mode, None, None, none));
+        }
+        let swarm = swarm([], [once, each]);
+        assert_eq!(
+            changes(scale("blog_once", 3).check_swarm(&swarm)),
+            ["= 3 completions of the job blog_once"]
+        );
+        assert_eq!(
+            changes(scale("blog_once", 5).check_swarm(&swarm)),
+            ["~ completions of the job blog_once: 3 → 5 (the job runs again from its beginning)"]
+        );
+        let said = fails(scale("blog_each", 1).check_swarm(&swarm));
+        assert!(
+            said.contains("`matou restart` runs the job again"),
+            "{said}"
+        );
+        let restart = RestartService {
+            service: "blog_once".into(),
+        };
+        assert_eq!(
+            changes(restart.check_swarm(&swarm)),
+            [
+                "~ job blog_once: under way → runs again from its beginning (what runs of it is ended)"
+            ]
         );
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn service(name: &str, wanted: u64, running: u64) -> Service {
         mode: ServiceMode::Replicated(wanted),
         wanted,
         running,
+        job: None,
         domains: Vec::new(),
         ports: Vec::new(),
         labels: [].into(),
@@ -58,6 +59,8 @@ pub(crate) fn task(service: &str, slot: u64, node: &str, state: TaskState) -> Ta
         container_id: Some(format!("c-{service}-{slot}")),
         image: "ghost:6".into(),
         outdated: false,
+        exit_code: None,
+        iteration: None,
         since: None,
     }
 }

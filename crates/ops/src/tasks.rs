@@ -6,8 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use jiff::Timestamp;
+
+use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Availability, Service, ServiceMode, Swarm, Task, TaskState, UpdateState};
+use matou_model::{
+    Availability, JobProgress, JobState, Service, ServiceMode, Swarm, Task, TaskState, UpdateState,
+};
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -32,6 +37,18 @@ const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
 /// After this long, the job says that it waits for the engine.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
+/// What it says then.
+const REPLACEMENT_AWAITED: &str = "waiting for the engine to begin replacing its tasks";
+
+/// A deploy waits this long for jobs of its stack that run: an import may take hours.
+const JOB_WAIT_OF_STACK: Duration = Duration::from_secs(120);
+
+/// Who restarts a job, or scales it, waits this long.
+const JOB_WAIT: Duration = Duration::from_secs(480);
+
+/// How many of the last lines of a failed job's log are told.
+const JOB_LOG_LINES: usize = 5;
+
 /// Which services a job waits for.
 #[derive(Debug, Clone)]
 pub(super) enum AwaitedServices {
@@ -42,6 +59,14 @@ pub(super) enum AwaitedServices {
 }
 
 impl AwaitedServices {
+    /// How long jobs among them are waited for while their tasks run. They run on after it.
+    fn job_wait(&self) -> Duration {
+        match self {
+            Self::Stack(_) => JOB_WAIT_OF_STACK,
+            Self::Service(_) | Self::RolledBack(_) => JOB_WAIT,
+        }
+    }
+
     pub(super) fn find_services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
         swarm
             .services
@@ -62,19 +87,36 @@ pub(super) struct WaitForTasks {
 }
 
 impl WaitForTasks {
-    /// Compares it with one reading of the swarm.
-    fn check_swarm(&self, swarm: &Swarm) -> Check {
+    /// Compares it with one reading of the swarm. Jobs that have run for `job_wait` may go on.
+    fn check_swarm(&self, swarm: &Swarm, now: Timestamp, job_wait: Duration) -> Check {
         let services = self.awaited.find_services(swarm);
         if services.is_empty() {
             return Check::Unknown("the services are not there yet".into());
         }
+        let is_settled = |s: &Service| {
+            let runs_on = |job: &JobProgress| {
+                let ran = job.began.map_or(0, |t| now.as_second() - t.as_second());
+                let ran = Duration::from_secs(u64::try_from(ran).unwrap_or(0));
+                is_job_under_way(job) && ran >= job_wait
+            };
+            is_service_up(s, swarm) || s.job.as_ref().is_some_and(runs_on)
+        };
         let lines = |done: bool| {
             services
                 .iter()
-                .filter(|s| is_service_up(s, swarm) == done)
-                .map(|s| match done {
-                    true => Change::same(format!("{}: {} running", s.name, s.running)),
-                    false => Change::modify(
+                .filter(|s| is_settled(s) == done)
+                .map(|s| match (done, &s.job) {
+                    (true, Some(job)) if job.goes_on() => {
+                        Change::same(format!("job {}: it runs on", s.name))
+                    }
+                    (true, Some(job)) => Change::same(format!("{}: {job}", s.name)),
+                    (false, Some(job)) => Change::modify(
+                        format!("job {}", s.name),
+                        job.format_for_plan(),
+                        format!("{0} of {0} done", job.total),
+                    ),
+                    (true, None) => Change::same(format!("{}: {} running", s.name, s.running)),
+                    (false, None) => Change::modify(
                         format!("{} tasks running", s.name),
                         count_current_tasks(s, swarm).to_string(),
                         s.wanted.to_string(),
@@ -102,11 +144,28 @@ impl Step for WaitForTasks {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        Ok(self.check_swarm(&cx.query_swarm().await?))
+        let (swarm, limit) = (cx.query_swarm().await?, self.awaited.job_wait());
+        Ok(self.check_swarm(&swarm, Timestamp::now(), limit))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         Ok(wait_for_tasks(&self.awaited, cx).await?)
+    }
+
+    /// Jobs that run may go on: they were waited for.
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
+        let swarm = cx.query_swarm().await?;
+        match self.check_swarm(&swarm, Timestamp::now(), Duration::ZERO) {
+            Check::Done(_) => Ok(()),
+            Check::Unknown(why) => Err(StepError::failed(why)),
+            Check::Change(left) => {
+                let left: Vec<String> = left.iter().map(Change::to_string).collect();
+                let left = left.join("; ");
+                Err(StepError::failed(format!(
+                    "not as it should be afterwards: {left}"
+                )))
+            }
+        }
     }
 }
 
@@ -149,8 +208,28 @@ fn count_current_tasks(service: &Service, swarm: &Swarm) -> u64 {
     service.running.saturating_sub(old.count() as u64)
 }
 
-/// Whether as many tasks run as are wanted, and no update is under way or about to begin.
+/// Whether a job has begun, and comes to its end without more of a wait.
+fn is_job_under_way(job: &JobProgress) -> bool {
+    job.goes_on() && job.failed == 0 && job.running + job.done > 0
+}
+
+/// Counts what a service has of what it should have: tasks that run, or of a job those that are done.
+fn count_progress(service: &Service, swarm: &Swarm) -> (u64, u64) {
+    match &service.job {
+        Some(job) => (job.done, job.total),
+        None => {
+            let running = count_current_tasks(service, swarm);
+            (running.min(service.wanted), service.wanted)
+        }
+    }
+}
+
+/// Whether as many tasks run as are wanted, and no update is under way or about to begin. A job is up
+/// when it is done.
 fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
+    if let Some(job) = &service.job {
+        return job.state == JobState::Done;
+    }
     let placed = match service.mode {
         ServiceMode::Replicated(n) => service.wanted >= n,
         // Zero eligible nodes is a valid number for a global service, but not when it is asked
@@ -191,19 +270,16 @@ pub(super) async fn wait_for_tasks(
         let services = whose.find_services(&swarm);
         // What had failed before this job is not its failure.
         let old = old.get_or_insert_with(|| {
-            let ended = swarm.tasks.iter().filter(|t| has_task_failed(t));
+            let ended = swarm.tasks.iter().filter(|t| t.has_failed());
             ended.map(|t| t.id.clone()).collect()
         });
         let excused = excused.get_or_insert_with(|| old.clone());
-        let (mut running, mut wanted) = (0, 0);
+        let (running, wanted) = sum_progress(&services, &swarm);
         for service in &services {
-            running += count_current_tasks(service, &swarm).min(service.wanted);
-            wanted += service.wanted;
             let waiting = begun.elapsed() > QUIET_WAIT
                 && tasks_to_be_replaced(service, &swarm).next().is_some();
             if waiting {
-                let what = "waiting for the engine to begin replacing its tasks";
-                note_once(&mut told, &service.name, what, cx).await;
+                note_once(&mut told, &service.name, REPLACEMENT_AWAITED, cx).await;
             }
             report_task_states(service, &swarm, old, &mut told, cx).await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
@@ -222,7 +298,8 @@ pub(super) async fn wait_for_tasks(
                 note_once(&mut told, &service.name, &what, cx).await;
             }
             if rolled_back.is_none() {
-                fail_if_hopeless(service, &swarm, excused, begun.elapsed())?;
+                let hope = fail_if_hopeless(service, &swarm, excused, begun.elapsed());
+                tell_why_hopeless(service, hope, cx).await?;
             }
         }
         cx.out.send_progress(running, wanted.max(1), "tasks").await;
@@ -233,10 +310,15 @@ pub(super) async fn wait_for_tasks(
             return Err(failure);
         }
         let mut pause = POLL;
-        if services.iter().all(|s| is_service_up(s, &swarm)) && !services.is_empty() {
+        let long_jobs = begun.elapsed() >= whose.job_wait();
+        let is_settled = |s: &&Service| is_service_settled(s, &swarm, long_jobs);
+        if services.iter().all(is_settled) && !services.is_empty() {
             let since = *steady.get_or_insert_with(Instant::now);
             match STEADY_TIME.checked_sub(since.elapsed()) {
-                None | Some(Duration::ZERO) => return Ok(()),
+                None | Some(Duration::ZERO) => {
+                    tell_jobs_that_run_on(&services, cx).await;
+                    return Ok(());
+                }
                 Some(left) => pause = pause.min(left),
             }
         } else {
@@ -246,6 +328,68 @@ pub(super) async fn wait_for_tasks(
             () = tokio::time::sleep(pause) => {}
             () = cx.cancel.cancelled() => return Err(StepError::Cancelled.into()),
         }
+    }
+}
+
+/// Whether a service is up, or is a job that runs on where `long_jobs` were waited for long enough.
+fn is_service_settled(service: &Service, swarm: &Swarm, long_jobs: bool) -> bool {
+    let runs_on = || service.job.as_ref().is_some_and(is_job_under_way);
+    is_service_up(service, swarm) || (long_jobs && runs_on())
+}
+
+/// Tells what the log of a job says that does not come to a good end.
+async fn tell_why_hopeless(
+    service: &Service,
+    hope: Result<(), StepError>,
+    cx: &StepContext,
+) -> Result<(), StepError> {
+    if hope.is_err() {
+        tell_end_of_job_log(service, cx).await;
+    }
+    hope
+}
+
+/// Counts what services have of what they should have, as [`count_progress`].
+fn sum_progress(services: &[&Service], swarm: &Swarm) -> (u64, u64) {
+    let counts = services.iter().map(|s| count_progress(s, swarm));
+    counts.fold((0, 0), |(a, b), (has, wants)| (a + has, b + wants))
+}
+
+/// Says which jobs were not waited for to their end.
+async fn tell_jobs_that_run_on(services: &[&Service], cx: &StepContext) {
+    for service in services {
+        if let Some(job) = service.job.as_ref().filter(|job| job.goes_on()) {
+            let name = &service.name;
+            let line = format!("{name}: {job}; it runs on, `matou status` says how far it is");
+            cx.out.note(line).await;
+        }
+    }
+}
+
+/// Says how the log of a job's failed task ends. A log that can't be read is left out.
+async fn tell_end_of_job_log(service: &Service, cx: &StepContext) {
+    let failure = service.job.as_ref().and_then(|job| job.failure.as_ref());
+    let Some(failure) = failure else {
+        return;
+    };
+    let logs = Command::new("docker")
+        .args(["service", "logs", "--raw", "--tail"])
+        .arg(JOB_LOG_LINES.to_string())
+        .arg("--")
+        .arg(&failure.task_id)
+        .sudo()
+        .timeout(Duration::from_secs(20))
+        .label("what its log says");
+    let Ok(out) = cx.host.run(&logs).await else {
+        return;
+    };
+    let text = [out.stdout, out.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    for line in &lines[lines.len().saturating_sub(JOB_LOG_LINES)..] {
+        cx.out
+            .note(format!("log of {}: {line}", service.name))
+            .await;
     }
 }
 
@@ -294,7 +438,7 @@ fn list_failed_tasks<'a>(
 ) -> Vec<&'a Task> {
     let tasks = swarm.tasks.iter();
     tasks
-        .filter(|t| t.service_id == service.id && has_task_failed(t) && !known.contains(&t.id))
+        .filter(|t| t.service_id == service.id && t.has_failed() && !known.contains(&t.id))
         .collect()
 }
 
@@ -312,7 +456,7 @@ fn excuse_failures<'a>(
             && other.stack == service.stack
             && other.id != service.id
             && other.wanted > 0
-            && matches!(other.mode, ServiceMode::Replicated(_) | ServiceMode::Global)
+            && !other.mode.is_job()
             && !is_service_up(other, swarm)
             && list_failed_tasks(other, swarm, old).len() < MAX_FAILURES
     };
@@ -321,13 +465,6 @@ fn excuse_failures<'a>(
     let any = !failed.is_empty();
     excused.extend(failed.into_iter().map(|t| t.id.clone()));
     any.then_some(other.name.as_str())
-}
-
-fn has_task_failed(task: &Task) -> bool {
-    matches!(
-        task.state,
-        TaskState::Failed | TaskState::Rejected | TaskState::Orphaned
-    )
 }
 
 fn task_name(service: &Service, task: &Task) -> String {
@@ -357,6 +494,9 @@ async fn report_task_states(
         .tasks
         .iter()
         .filter(|t| t.service_id == service.id && !old.contains(&t.id));
+    // Tasks of earlier runs of a job stay as they ended.
+    let run = service.job.as_ref().map(|job| job.iteration);
+    let tasks = tasks.filter(|t| run.is_none_or(|run| t.iteration == run));
     for task in tasks {
         if told.get(&task.id).is_some_and(|t| t == task.state.as_str()) {
             continue;
@@ -405,8 +545,13 @@ fn fail_if_hopeless(
     old: &HashSet<String>,
     waited: Duration,
 ) -> Result<(), StepError> {
+    if let Some(job) = &service.job
+        && let Some(why) = describe_failed_job(service, job, swarm, old)
+    {
+        return Err(StepError::failed(why));
+    }
     let failed = list_failed_tasks(service, swarm, old).len();
-    if failed >= MAX_FAILURES && service.running < service.wanted {
+    if failed >= MAX_FAILURES && service.lacks_tasks() {
         let error = newest_task_error(service, swarm, old).unwrap_or_default();
         return Err(StepError::failed(format!(
             "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
@@ -434,7 +579,7 @@ fn fail_if_hopeless(
     }
     let unplaced = swarm.tasks.iter().find(|t| {
         t.service_id == service.id
-            && t.desired == TaskState::Running
+            && t.is_to_go_on()
             && t.state == TaskState::Pending
             && !t.error.is_empty()
     });
@@ -446,6 +591,37 @@ fn fail_if_hopeless(
         ))),
         _ => Ok(()),
     }
+}
+
+/// Returns why a job does not come to a good end by waiting, if that is so: it ended, or a task of it
+/// failed again and again.
+fn describe_failed_job(
+    service: &Service,
+    job: &JobProgress,
+    swarm: &Swarm,
+    known: &HashSet<String>,
+) -> Option<String> {
+    let name = &service.name;
+    let failure = job.failure.as_ref()?;
+    let node = swarm.nodes.iter().find(|n| n.id == failure.node_id);
+    let place = node.map_or_else(String::new, |n| format!(" on {}", n.hostname));
+    if job.state == JobState::Failed {
+        return Some(format!(
+            "the job {name} failed{place}: {job}; `matou logs {name}` says more, `matou restart {name}` runs it again"
+        ));
+    }
+    let failed = list_failed_tasks(service, swarm, known);
+    let of_place = |t: &Task| match t.slot {
+        Some(slot) => (Some(slot), String::new()),
+        None => (None, t.node_id.clone()),
+    };
+    let often = |t: &&Task| failed.iter().filter(|o| of_place(o) == of_place(t)).count();
+    let worst = failed.iter().map(often).max()?;
+    (job.goes_on() && worst >= MAX_FAILURES).then(|| {
+        format!(
+            "the job {name} fails again and again{place}: {job}; `matou logs {name}` says more, `matou scale {name} 0` ends a replicated one"
+        )
+    })
 }
 
 fn newest_task_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
@@ -484,7 +660,8 @@ mod tests {
             awaited: AwaitedServices::Stack("blog".into()),
             patience: Duration::from_secs(1),
         };
-        changes(Ok(step.check_swarm(swarm)))
+        let now = Timestamp::from_second(1_000).unwrap();
+        changes(Ok(step.check_swarm(swarm, now, step.awaited.job_wait())))
     }
 
     fn hopeless(swarm: &Swarm, waited: u64) -> Option<String> {
@@ -536,6 +713,77 @@ mod tests {
         let old = swarm.tasks.iter().map(|t| t.id.clone()).collect();
         let judged = fail_if_hopeless(&swarm.services[0], &swarm, &old, Duration::ZERO);
         assert!(judged.is_ok());
+    }
+
+    /// `blog_once`, a job of two tasks that began 100 s ago.
+    fn job(tasks: [Task; 2]) -> Swarm {
+        let mut swarm = blog();
+        let mut once = service("blog_once", 0, 0);
+        once.mode = ServiceMode::ReplicatedJob(2);
+        let began = Timestamp::from_second(900).ok();
+        let progress = JobProgress::count(once.mode, None, began, tasks.iter());
+        once.take_job_progress(progress);
+        swarm.services = vec![once];
+        swarm.tasks = tasks.into();
+        swarm
+    }
+
+    fn job_task(slot: u64, state: TaskState, desired: TaskState) -> Task {
+        Task {
+            id: format!("{slot}-{state}"),
+            desired,
+            exit_code: (state == TaskState::Failed).then_some(3),
+            ..task("blog_once", slot, "n1", state)
+        }
+    }
+
+    #[test]
+    fn a_job_is_waited_for_until_it_is_done_and_not_for_ever() {
+        use TaskState::{Complete, Failed, Running, Shutdown};
+        let done = |slot| job_task(slot, Complete, Complete);
+        assert_eq!(
+            waiting(&job([done(0), done(1)])),
+            ["= blog_once: 2 of 2 done"]
+        );
+        let mut swarm = job([done(0), job_task(1, Running, Complete)]);
+        assert_eq!(
+            waiting(&swarm),
+            ["~ job blog_once: under way → 2 of 2 done"]
+        );
+        assert_eq!(hopeless(&swarm, 1000), None);
+        let job_of = |swarm: &mut Swarm| swarm.services[0].job.take().unwrap();
+        let mut long = job_of(&mut swarm);
+        long.began = Timestamp::from_second(880).ok();
+        swarm.services[0].job = Some(long);
+        assert_eq!(waiting(&swarm), ["= job blog_once: it runs on"]);
+        let swarm = job([done(0), job_task(1, Failed, Shutdown)]);
+        assert_eq!(
+            hopeless(&swarm, 0).unwrap(),
+            "the job blog_once failed on n1: 1 of 2 done, failed with exit code 3; `matou logs blog_once` says more, `matou restart blog_once` runs it again"
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_tried_again_fails_after_three_failures_of_one_place() {
+        use TaskState::{Complete, Failed, Running, Shutdown};
+        let mut swarm = job([
+            job_task(0, Running, Complete),
+            job_task(1, Failed, Shutdown),
+        ]);
+        let failed = |n: u64, slot| Task {
+            id: format!("f{n}"),
+            ..job_task(slot, Failed, Shutdown)
+        };
+        swarm
+            .tasks
+            .extend([failed(1, 1), failed(2, 0), failed(3, 2)]);
+        let mut retried = swarm.services[0].job.take().unwrap();
+        retried.failed = 0;
+        swarm.services[0].job = Some(retried);
+        assert_eq!(hopeless(&swarm, 1000), None);
+        swarm.tasks.push(failed(4, 1));
+        let said = hopeless(&swarm, 1).unwrap();
+        assert!(said.contains("fails again and again on n1"), "{said}");
     }
 
     #[test]

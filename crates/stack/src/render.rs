@@ -223,6 +223,8 @@ pub struct RenderedService {
     pub image: String,
     /// `None` for a global service.
     pub replicas: Option<u64>,
+    /// Whether its tasks end by themselves (`replicated-job`, `global-job`).
+    pub job: bool,
     /// What one task requires of its node.
     pub requirements: ServiceRequirements,
     /// Hash of everything that the file says of the service.
@@ -784,7 +786,9 @@ fn render_services(
         labels::set_deploy_labels(service, &stamped);
 
         let deploy = |key: &str| service.get("deploy").and_then(|d| d.get(key));
-        let global = deploy("mode").and_then(Value::as_str) == Some("global");
+        let mode = deploy("mode").and_then(Value::as_str).unwrap_or_default();
+        let global = matches!(mode, "global" | "global-job");
+        let job = mode.ends_with("-job");
         let replicas = deploy("replicas").and_then(Value::as_u64).unwrap_or(1);
         let ports = service.get("ports").and_then(Value::as_sequence);
         for port in ports.into_iter().flatten() {
@@ -797,6 +801,7 @@ fn render_services(
         out.services.push(RenderedService {
             image: labels::scalar_text(service.get("image").unwrap_or(&Value::Null)),
             replicas: (!global).then_some(replicas),
+            job,
             requirements: requirements::service_requirements(service, &externals),
             hash,
             labels,

@@ -337,11 +337,15 @@ fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
 fn open_scale_form(app: &mut App) -> Vec<Effect> {
     if let Some(service) = selected_service(app) {
         match service.mode {
-            ServiceMode::Replicated(now) => {
+            ServiceMode::Replicated(now) | ServiceMode::ReplicatedJob(now) => {
                 let form = FormOverlay::for_scale(&service.name, now);
                 app.open_overlay(form);
             }
-            _ => app.show_notice(
+            ServiceMode::GlobalJob => app.show_notice(
+                "a global job runs once on every node that fits: it can't be scaled, but restarted",
+                false,
+            ),
+            ServiceMode::Global => app.show_notice(
                 "a global service runs once on every node that fits: it can't be scaled",
                 false,
             ),

@@ -125,6 +125,7 @@ fn example_service(stack: &str, name: &str, image: &str, running: u64, wanted: u
         mode: ServiceMode::Replicated(wanted),
         wanted,
         running,
+        job: None,
         domains: match name {
             "web" => vec![format!("{stack}.example.org")],
             _ => Vec::new(),
@@ -156,6 +157,8 @@ fn example_task(service: &Service, slot: u64, node: &str, state: &str, error: &s
         container_id: Some(format!("c-{}-{slot}", service.id)),
         image: service.image.clone(),
         outdated: false,
+        exit_code: None,
+        iteration: None,
         since: Some(seconds_ago(7200)),
     }
 }

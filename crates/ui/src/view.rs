@@ -17,6 +17,7 @@ use super::theme::{Health, Theme};
 use matou_base::text::{
     clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
 };
+use matou_model::TaskCount;
 
 /// The smallest screen with room for a pane.
 const SMALLEST_SCREEN: (u16, u16) = (40, 10);
@@ -84,10 +85,8 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
         .count();
     let mut parts = vec![format!("{answering}/{} nodes", fleet.nodes.len())];
     if let Some(swarm) = fleet.swarm.value() {
-        let (running, wanted) = swarm
-            .services
-            .iter()
-            .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted));
+        let count = TaskCount::of(&swarm.services);
+        let (running, wanted) = (count.running, count.wanted);
         let apps = app.lists[Pane::Services.index()].total;
         parts.push(format!(
             "{} {running}/{wanted} tasks",

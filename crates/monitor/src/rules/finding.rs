@@ -39,6 +39,8 @@ pub enum AlertKind {
     Replicas,
     /// Tasks of a service fail again and again.
     CrashLoop,
+    /// A job of the swarm failed, and nothing tries it again.
+    Job,
     /// An alert of Alertmanager that no rule of ours found.
     Told,
     /// Alertmanager does not answer.
@@ -71,6 +73,7 @@ impl AlertKind {
             | Self::DiskTrend
             | Self::Quorum
             | Self::CrashLoop
+            | Self::Job
             | Self::Told
             | Self::Edge
             | Self::Http

@@ -108,8 +108,8 @@ mod tests {
     use crate::trend::DiskTrends;
     use matou_config::Config;
     use matou_model::{
-        Datum, Disk, Fleet, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability, Role,
-        Service, ServiceMode, Swarm, SwarmNode, Update, UpdateState,
+        Datum, Disk, Fleet, JobProgress, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability,
+        Role, Service, ServiceMode, Swarm, SwarmNode, Update, UpdateState,
     };
 
     const NOW: i64 = 1_000_000;
@@ -147,6 +147,7 @@ mod tests {
             mode: ServiceMode::Replicated(wanted),
             wanted,
             running,
+            job: None,
             domains: vec!["blog.org".into()],
             ports: Vec::new(),
             labels: [].into(),
@@ -172,6 +173,8 @@ mod tests {
             container_id: None,
             image: "x:1".into(),
             outdated: false,
+            exit_code: None,
+            iteration: None,
             since: Some(at(ago)),
         }
     }
@@ -291,6 +294,54 @@ mod tests {
             let quorum = found.iter().find(|f| f.kind == AlertKind::Quorum);
             assert_eq!(quorum.map(|f| f.severity), wanted, "{managers:?}");
         }
+    }
+
+    /// A job of two tasks, with what is found wrong of it.
+    fn job_findings(tasks: Vec<Task>) -> Vec<(AlertKind, AlertSeverity, String)> {
+        let mut job = service(0, 0);
+        job.mode = ServiceMode::ReplicatedJob(2);
+        let progress = JobProgress::count(job.mode, Some(1), None, tasks.iter());
+        job.take_job_progress(progress);
+        let found = found(&fleet(vec![swarm(vec![], vec![job], tasks)]));
+        let found = found.into_iter().map(|f| (f.kind, f.severity, f.why));
+        found.collect()
+    }
+
+    #[test]
+    fn a_job_that_is_done_or_under_way_is_well_and_a_failed_one_is_told_with_its_code() {
+        let of = |slot, state: &str, desired, iteration| Task {
+            desired,
+            iteration: Some(iteration),
+            exit_code: (state == "failed").then_some(3),
+            error: String::new(),
+            ..task(slot, state, 10)
+        };
+        let (complete, shutdown) = (TaskState::Complete, TaskState::Shutdown);
+        let done = |slot| of(slot, "complete", complete.clone(), 1);
+        let failed = |slot, run| of(slot, "failed", shutdown.clone(), run);
+        assert_eq!(job_findings(vec![done(0), done(1)]), []);
+        let running = of(1, "running", complete.clone(), 1);
+        assert_eq!(job_findings(vec![done(0), running.clone()]), []);
+        // A run that failed is over when the job runs again.
+        let earlier = (0..3).map(|_| failed(0, 0));
+        let again = earlier.chain([done(0), done(1)]);
+        assert_eq!(job_findings(again.collect()), []);
+        let critical = AlertSeverity::Critical;
+        let why = "1 of 2 done, failed with exit code 3".to_owned();
+        assert_eq!(
+            job_findings(vec![done(0), failed(1, 1)]),
+            [(AlertKind::Job, critical, why)]
+        );
+        let retried = (0..3).map(|_| failed(1, 1)).chain([done(0), running]);
+        let found = job_findings(retried.collect());
+        assert_eq!((found[0].0, found.len()), (AlertKind::CrashLoop, 1));
+        let unplaced = Task {
+            error: "no suitable node (1 node not available)".into(),
+            ..of(1, "pending", complete.clone(), 1)
+        };
+        let found = job_findings(vec![done(0), unplaced]);
+        assert_eq!(found[0].1, AlertSeverity::Warning);
+        assert!(found[0].2.ends_with("(1 node not available)"), "{found:?}");
     }
 
     #[test]

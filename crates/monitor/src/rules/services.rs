@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
-use matou_model::{Service, Task, TaskState};
+use matou_model::{JobProgress, JobState, Service, Task, TaskState};
 
 /// Tasks that failed within this time count as a loop, seconds.
 const LOOP_WINDOW: i64 = 600;
@@ -21,18 +21,14 @@ pub(super) fn add_service_findings(
     tasks: &[&Task],
     found: &mut Vec<Finding>,
 ) {
+    if let Some(job) = &service.job {
+        found.extend(find_job_problem(now, service, job, tasks));
+        return;
+    }
     let crashes = find_crash_loop(tasks, now);
-    let missing = service.running < service.wanted;
-    let base = |sort: &str, kind, severity, why: String, since| Finding {
-        key: format!("service/{}/{sort}", service.name),
-        kind,
-        severity,
-        what: service.name.clone(),
-        why,
-        since,
-        target: AlertTarget::Service(service.id.clone()),
-        remedy: Remedy::Logs,
-        near: false,
+    let missing = service.lacks_tasks();
+    let base = |sort: &str, kind, severity, why: String, since| {
+        service_finding(service, sort, kind, severity, (why, since))
     };
     let severity = match service.running {
         0 if missing => AlertSeverity::Critical,
@@ -42,7 +38,7 @@ pub(super) fn add_service_findings(
         let minutes = LOOP_WINDOW / 60;
         let why = format!(
             "its tasks failed {times} times in {minutes} min: {}",
-            task_failure_reason(last)
+            last.failure_reason()
         );
         found.push(base("crashes", AlertKind::CrashLoop, severity, why, None));
         return;
@@ -63,6 +59,73 @@ pub(super) fn add_service_findings(
     let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
     let since = last.and_then(|t| t.since);
     found.push(base("tasks", AlertKind::Replicas, severity, why, since));
+}
+
+fn service_finding(
+    service: &Service,
+    sort: &str,
+    kind: AlertKind,
+    severity: AlertSeverity,
+    (why, since): (String, Option<Timestamp>),
+) -> Finding {
+    Finding {
+        key: format!("service/{}/{sort}", service.name),
+        kind,
+        severity,
+        what: service.name.clone(),
+        why,
+        since,
+        target: AlertTarget::Service(service.id.clone()),
+        remedy: Remedy::Logs,
+        near: false,
+    }
+}
+
+/// Checks a job: one that is done, or under way, is well.
+fn find_job_problem(
+    now: Timestamp,
+    service: &Service,
+    job: &JobProgress,
+    tasks: &[&Task],
+) -> Option<Finding> {
+    let find = |sort, kind, severity, why: String, since| {
+        Some(service_finding(service, sort, kind, severity, (why, since)))
+    };
+    let critical = AlertSeverity::Critical;
+    let told = job.failure.as_ref().and_then(|f| f.at);
+    let of_run: Vec<&Task> = tasks
+        .iter()
+        .copied()
+        .filter(|t| t.iteration == job.iteration)
+        .collect();
+    match job.state {
+        JobState::Done => None,
+        JobState::Failed => find("job", AlertKind::Job, critical, job.to_string(), told),
+        JobState::Running | JobState::Waiting if job.failed > 0 => {
+            find("job", AlertKind::Job, critical, job.to_string(), told)
+        }
+        JobState::Running | JobState::Waiting => {
+            if find_crash_loop(&of_run, now).is_some() {
+                return find(
+                    "crashes",
+                    AlertKind::CrashLoop,
+                    critical,
+                    job.to_string(),
+                    None,
+                );
+            }
+            let mut unplaced = of_run.iter().filter(|t| t.is_to_go_on() && !t.has_ended());
+            let task = unplaced.find(|t| !t.error.is_empty())?;
+            let why = format!("{job}: {}", task.error);
+            find(
+                "tasks",
+                AlertKind::Replicas,
+                AlertSeverity::Warning,
+                why,
+                task.since,
+            )
+        }
+    }
 }
 
 /// Returns how many tasks failed of late, and the newest of them, if three failed in one slot (of a
@@ -88,11 +151,4 @@ fn find_crash_loop<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a
         .max()?;
     let newest = failed.iter().copied().max_by_key(|t| t.since)?;
     (worst >= LOOP).then_some((failed.len(), newest))
-}
-
-fn task_failure_reason(task: &Task) -> &str {
-    match task.error.as_str() {
-        "" => &task.message,
-        error => error,
-    }
 }

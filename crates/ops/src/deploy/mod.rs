@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::context::FleetContext;
 use super::job_on_node::build_job_on_node;
+use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
@@ -322,6 +323,10 @@ pub(super) async fn deploy_steps(
         earlier,
     }));
     steps.extend(answer_step(&rendered, fleet)?);
+    steps.push(Box::new(RemoveLeftovers {
+        app,
+        scope: LeftoverScope::Replaced,
+    }));
     Ok(steps)
 }
 

@@ -84,7 +84,8 @@ impl Step for CheckPlacement {
             let elsewhere: BTreeSet<&str> = swarm
                 .tasks
                 .iter()
-                .filter(|t| t.service_id == service.id && t.desired == TaskState::Running)
+                .filter(|t| t.service_id == service.id && t.is_to_go_on())
+                .filter(|t| t.desired == TaskState::Running || !t.has_ended())
                 .filter(|t| !t.node_id.is_empty() && nodes.iter().all(|n| n.id != t.node_id))
                 .map(|t| name(&t.node_id))
                 .collect();

@@ -38,6 +38,7 @@ impl Report for PreflightChecks {
 
     async fn report(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
         let swarm = cx.query_swarm().await?;
+        self.check_client(cx).await?;
         self.check_ports(&swarm)?;
         self.check_domains(&swarm)?;
         let warnings = self
@@ -76,7 +77,39 @@ impl Report for PreflightChecks {
     }
 }
 
+/// The first release of docker's command line whose `docker stack deploy` takes services that are jobs;
+/// older ones refuse the whole stack ("Unknown mode: replicated-job").
+const FIRST_CLIENT_WITH_JOBS: u32 = 23;
+
+/// Returns why a client can't deploy a job; `None` where it can, or says nothing of its version.
+fn describe_old_client(version: &str, node: &str, service: &str) -> Option<String> {
+    let major: u32 = version.trim().split('.').next()?.parse().ok()?;
+    (major < FIRST_CLIENT_WITH_JOBS).then(|| {
+        format!(
+            "{service} is a job, and docker's command line on {node} is {}: its `docker stack deploy` knows jobs from {FIRST_CLIENT_WITH_JOBS} on; install a newer one there, as docker-ce-cli of Docker's own repository (the engine may stay), or keep the job in a stack of its own that a newer client deploys",
+            matou_base::text::clean_line(version.trim())
+        )
+    })
+}
+
 impl PreflightChecks {
+    /// Fails when the stack has a job and the manager's client can't deploy it.
+    async fn check_client(&self, cx: &StepContext) -> Result<(), StepError> {
+        let Some(job) = self.rendered.services.iter().find(|s| s.job) else {
+            return Ok(());
+        };
+        let ask = Command::new("docker")
+            .args(["version", "--format", "{{.Client.Version}}"])
+            .sudo()
+            .timeout(PATIENCE)
+            .label("docker version");
+        let version = cx.host.run_ok(&ask).await?.stdout_text();
+        match describe_old_client(&version, &cx.node, &job.name) {
+            Some(why) => Err(StepError::failed(why)),
+            None => Ok(()),
+        }
+    }
+
     /// Fails when another application publishes one of the stack's ports.
     fn check_ports(&self, swarm: &Swarm) -> Result<(), StepError> {
         for (port, protocol) in &self.rendered.ports {
@@ -315,5 +348,16 @@ mod tests {
             lost.warning
                 .is_some_and(|w| w.to_string().contains("does not resolve (gone)"))
         );
+    }
+
+    #[test]
+    fn an_old_client_is_told_with_its_cure_before_anything_is_made() {
+        let old = |version: &str| describe_old_client(version, "n1", "once");
+        let said = old("20.10.24+dfsg1\n").unwrap();
+        assert!(said.contains("on n1 is 20.10.24+dfsg1"), "{said}");
+        assert!(said.contains("docker-ce-cli"), "{said}");
+        assert_eq!(old("23.0.0"), None);
+        assert_eq!(old("28.2.2"), None);
+        assert_eq!(old("a build of one's own"), None);
     }
 }

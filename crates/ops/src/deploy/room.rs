@@ -202,6 +202,7 @@ mod tests {
                 name: "web".into(),
                 image: "x:1".into(),
                 replicas: Some(replicas),
+                job: false,
                 requirements: needs,
                 hash: String::new(),
                 labels: Default::default(),

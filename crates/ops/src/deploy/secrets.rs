@@ -154,7 +154,10 @@ const PRINT_DIGESTS: &str = shell_script(include_str!("../../scripts/print_secre
 
 /// Label of a secret of the swarm, whose value can't be read back. It tells whether a kept value is
 /// the same one.
-const MARK_LABEL: &str = "org.matou.value";
+pub(crate) const MARK_LABEL: &str = "org.matou.value";
+
+/// Label of secrets and configs of the swarm: the application that they were made for.
+pub(crate) const APP_LABEL: &str = "org.matou.app";
 
 /// Shortest value whose digest may be shown: shorter ones could be guessed by it.
 const MIN_MARKED_LENGTH: usize = 16;
@@ -238,7 +241,7 @@ impl EnsureSecrets {
     ) -> Result<(), StepError> {
         let mut create = Command::new("docker")
             .args([kind, "create", "--label"])
-            .arg(format!("org.matou.app={}", self.app));
+            .arg(format!("{APP_LABEL}={}", self.app));
         if let Some(mark) = mark {
             create = create.arg("--label").arg(format!("{MARK_LABEL}={mark}"));
         }

@@ -41,15 +41,25 @@ impl Step for DeployStack {
             .collect();
         let notes = self.rendered.notes.iter().map(Change::same);
         let mut same: Vec<Change> = notes.collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut jobs) = (Vec::new(), Vec::new());
         for wanted in &self.rendered.services {
             let name = format!("{}_{}", self.app, wanted.name);
             match running.iter().find(|s| s.name == name) {
                 None => changes.push(Change::add(format!("service {name} ({})", wanted.image))),
                 Some(found) => {
+                    if let Some(why) = describe_mode_change(found, wanted, &name) {
+                        return Err(StepError::failed(why));
+                    }
                     let differences = diff_service(found, wanted, &name);
                     if differences.is_empty() {
                         same.push(Change::same(format!("service {name} ({})", wanted.image)));
+                    }
+                    if let Some(job) = &found.job {
+                        jobs.push(Change::modify(
+                            format!("job {name}"),
+                            job.format_for_plan(),
+                            "runs again from its beginning",
+                        ));
                     }
                     changes.extend(differences);
                 }
@@ -73,6 +83,8 @@ impl Step for DeployStack {
             Check::Done(same)
         } else {
             same.extend(changes);
+            // `docker stack deploy` updates every service, and an update runs a job again.
+            same.extend(jobs);
             Check::Change(same)
         })
     }
@@ -88,6 +100,25 @@ impl Step for DeployStack {
     }
 }
 
+/// Returns why a service can't become what the stack file says: the engine keeps the mode of a service
+/// ("service mode change is not allowed", swarmkit's `errModeChangeNotAllowed`).
+fn describe_mode_change(found: &Service, wanted: &RenderedService, name: &str) -> Option<String> {
+    let word = |job: bool, everywhere: bool| match (job, everywhere) {
+        (false, false) => "replicated",
+        (false, true) => "global",
+        (true, false) => "replicated-job",
+        (true, true) => "global-job",
+    };
+    let everywhere = matches!(found.mode, ServiceMode::Global | ServiceMode::GlobalJob);
+    let was = word(found.mode.is_job(), everywhere);
+    let is = word(wanted.job, wanted.replicas.is_none());
+    (was != is).then(|| {
+        format!(
+            "{name} is a service with `mode: {was}`, and the engine makes no `{is}` of it: remove it first (`docker service rm {name}`), its volumes stay"
+        )
+    })
+}
+
 /// What deploying would change on a running service.
 fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -98,11 +129,16 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
             &wanted.image,
         ));
     }
-    if let (ServiceMode::Replicated(now), Some(wanted)) = (found.mode, wanted.replicas)
+    if let (ServiceMode::Replicated(now) | ServiceMode::ReplicatedJob(now), Some(wanted)) =
+        (found.mode, wanted.replicas)
         && now != wanted
     {
+        let what = match found.mode.is_job() {
+            true => "completions",
+            false => "replicas",
+        };
         changes.push(Change::modify(
-            format!("replicas of {name}"),
+            format!("{what} of {name}"),
             now.to_string(),
             wanted.to_string(),
         ));

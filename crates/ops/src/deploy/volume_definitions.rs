@@ -154,6 +154,12 @@ impl Step for RedefineVolumes {
             .filter(|s| s.volumes.iter().any(|v| names.contains(&v.as_str())));
         let mut stopped = Vec::new();
         for service in users {
+            if service.mode.is_job() {
+                return Err(StepError::failed(format!(
+                    "{0} is a job and holds the volume: remove it first (`docker service rm {0}`), deploying runs it again",
+                    service.name
+                )));
+            }
             if !matches!(service.mode, ServiceMode::Replicated(_)) {
                 return Err(StepError::failed(format!(
                     "{} runs on every node and holds the volume: remove it first (`matou remove`), its volumes stay",

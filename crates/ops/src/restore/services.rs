@@ -137,6 +137,39 @@ pub(crate) async fn stop_app(cx: &StepContext, app: &str) -> Result<(), StepErro
     stop_app_except(cx, app, &[]).await
 }
 
+/// Waits until no job of these services goes on: it would write while the data is exchanged, it can't be
+/// stopped and go on afterwards, and a database that is stopped under it makes it fail.
+async fn wait_for_jobs_to_end(
+    cx: &StepContext,
+    which: impl Fn(&Service) -> bool,
+) -> Result<(), StepError> {
+    let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
+    let mut told = false;
+    loop {
+        let swarm = cx.query_swarm().await?;
+        let mut services = swarm.services.iter().filter(|s| which(s));
+        // One that no node fits writes nothing.
+        let going_on = |s: &Service| {
+            let job = s.job.clone()?;
+            (job.goes_on() && job.running + job.waiting > 0).then_some(job)
+        };
+        let Some((name, job)) = services.find_map(|s| Some((s.name.clone(), going_on(s)?))) else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut told, true) {
+            let line = format!("waiting for the job {name}: {job}");
+            cx.out.note(line).await;
+        }
+        let late = || {
+            format!(
+                "the job {name} is not done after {} s: {job}; try again when it is, or end it with `docker service rm {name}`: the next deploy runs it anew",
+                STOP_LIMIT.as_secs()
+            )
+        };
+        wait.pause(late).await?;
+    }
+}
+
 /// Stops every task of an application but those of the services in `keep`, and waits until they are
 /// gone.
 pub(crate) async fn stop_app_except(
@@ -144,13 +177,15 @@ pub(crate) async fn stop_app_except(
     app: &str,
     keep: &[String],
 ) -> Result<(), StepError> {
+    let own = |s: &Service| s.stack.as_deref().unwrap_or(&s.name) == app;
+    let is_stopped = |s: &Service| own(s) && !keep.contains(&s.name);
+    wait_for_jobs_to_end(cx, is_stopped).await?;
     for (name, n) in query_app_replicas(cx, app).await? {
         if !keep.contains(&name) {
             set_service_running(cx, &name, n, false).await?;
         }
     }
-    let own = |s: &Service| s.stack.as_deref().unwrap_or(&s.name) == app;
-    wait_for_tasks_to_stop(cx, |s| own(s) && !keep.contains(&s.name)).await
+    wait_for_tasks_to_stop(cx, is_stopped).await
 }
 
 /// Stops every task of the services that are named, and waits until they are gone.
@@ -158,10 +193,12 @@ pub(super) async fn stop_named_services(
     cx: &StepContext,
     replicas: &[(String, u64)],
 ) -> Result<(), StepError> {
+    let is_named = |s: &Service| replicas.iter().any(|(name, _)| *name == s.name);
+    wait_for_jobs_to_end(cx, is_named).await?;
     for (name, n) in replicas {
         set_service_running(cx, name, *n, false).await?;
     }
-    wait_for_tasks_to_stop(cx, |s| replicas.iter().any(|(name, _)| *name == s.name)).await
+    wait_for_tasks_to_stop(cx, is_named).await
 }
 
 /// Waits until no task of these services runs.
@@ -169,13 +206,8 @@ async fn wait_for_tasks_to_stop(
     cx: &StepContext,
     which: impl Fn(&Service) -> bool,
 ) -> Result<(), StepError> {
-    let ended = [
-        TaskState::Shutdown,
-        TaskState::Complete,
-        TaskState::Failed,
-        TaskState::Rejected,
-        TaskState::Remove,
-    ];
+    // Of one whose node is lost nobody knows whether it still writes.
+    let is_live = |t: &matou_model::Task| !t.has_ended() || t.state == TaskState::Orphaned;
     let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
     loop {
         let swarm = cx.query_swarm().await?;
@@ -184,7 +216,7 @@ async fn wait_for_tasks_to_stop(
         let mut left = swarm
             .tasks
             .iter()
-            .filter(|t| ids.contains(&t.service_id.as_str()) && !ended.contains(&t.state))
+            .filter(|t| ids.contains(&t.service_id.as_str()) && is_live(t))
             .filter(|t| t.container_id.is_some() || t.state == TaskState::Running);
         let Some(task) = left.next() else {
             return Ok(());

@@ -243,7 +243,7 @@ impl VolumeSwap {
                 false => Change::modify(
                     format!("service {name}"),
                     services::format_replicas(replicas),
-                    "its tasks are waited for",
+                    "not begun again; waited for where it runs",
                 ),
             };
             let is_own = own.iter().any(|(own, _)| *own == name);

@@ -11,7 +11,9 @@ use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;
-use matou_model::{Fleet, Service, ServiceMode, Swarm, Task, TaskState, UpdateState};
+use matou_model::{
+    Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState, UpdateState,
+};
 use matou_monitor::AnswerHour;
 
 /// Ended tasks that are shown of each slot.
@@ -102,7 +104,9 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
                 last = Some(place);
                 past = 0;
             }
-            if t.desired == TaskState::Running || t.state == TaskState::Running {
+            // The engine goes on wanting a job's task to be complete when it is.
+            let to_end = t.desired == TaskState::Complete && !t.has_ended();
+            if t.desired == TaskState::Running || t.state == TaskState::Running || to_end {
                 return true;
             }
             past += 1;
@@ -111,19 +115,17 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
         .collect()
 }
 
-fn replica_health(running: u64, wanted: u64) -> Health {
-    match (running, wanted) {
+/// How services are together. A job that is done, or under way, is well.
+fn count_health(count: TaskCount) -> Health {
+    match (count.running, count.wanted) {
+        _ if count.failed_jobs > 0 => Health::Bad,
+        (_, 0) if count.jobs > 0 && count.done >= count.total => Health::Good,
+        (_, 0) if count.jobs > 0 => Health::Partly,
         (_, 0) => Health::Ended,
         (0, _) => Health::Bad,
         (r, w) if r < w => Health::Partly,
         _ => Health::Good,
     }
-}
-
-fn sum_replicas(services: &[&Service]) -> (u64, u64) {
-    services
-        .iter()
-        .fold((0, 0), |(r, w), s| (r + s.running, w + s.wanted))
 }
 
 fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
@@ -138,16 +140,16 @@ pub(super) fn app_line(
     columns: usize,
 ) -> Line<'static> {
     let services = services_at(app, places);
-    let (running, wanted) = sum_replicas(&services);
+    let count = TaskCount::of(services.iter().copied());
     let domain = services.iter().flat_map(|s| &s.domains).next();
     let domain = domain.map_or_else(String::new, |d| format!(" {d}"));
     let opened = app.theme.fold_glyph(row.open == Some(true));
     format_list_line(
         app,
-        replica_health(running, wanted),
+        count_health(count),
         0,
         &format!("{opened} {}", row.name),
-        &format!("{running}/{wanted}{domain}"),
+        &format!("{count}{domain}"),
         columns,
         app.fleet.swarm.is_stale(),
     )
@@ -163,12 +165,13 @@ pub(super) fn service_line(app: &App, row: &PaneRow, at: usize, columns: usize) 
         .and_then(|stack| s.name.strip_prefix(stack.as_str()))
         .map_or(s.name.as_str(), |n| n.trim_start_matches('_'));
     let opened = app.theme.fold_glyph(row.open == Some(true));
+    let count = TaskCount::of([s]);
     format_list_line(
         app,
-        replica_health(s.running, s.wanted),
+        count_health(count),
         2,
         &format!("{opened} {short}"),
-        &format!("{}/{} {}", s.running, s.wanted, s.image),
+        &format!("{count} {}", s.image),
         columns,
         app.fleet.swarm.is_stale(),
     )
@@ -237,20 +240,26 @@ fn services_overview(
         page = add_login(app, services, columns, page).blank_line();
     }
     let dim = theme.dim();
-    let image_columns = columns.saturating_sub(42).clamp(14, 40);
+    // `● 3/3 failed` takes more than `● 2/2`.
+    let task_columns = match services.iter().any(|s| s.job.is_some()) {
+        true => 14,
+        false => 7,
+    };
+    let image_columns = columns.saturating_sub(35 + task_columns).clamp(14, 40);
     page = page.cell_row(vec![
         ("service".into(), 18, dim),
-        ("tasks".into(), 7, dim),
+        ("tasks".into(), task_columns, dim),
         ("image".into(), image_columns, dim),
         ("updated".into(), 8, dim),
     ]);
     for s in services {
-        let health = replica_health(s.running, s.wanted);
+        let count = TaskCount::of([*s]);
+        let health = count_health(count);
         page = page.cell_row(vec![
             (s.name.clone(), 18, Style::new()),
             (
-                format!("{} {}/{}", theme.health_glyph(health), s.running, s.wanted),
-                7,
+                format!("{} {count}", theme.health_glyph(health)),
+                task_columns,
                 theme.health_style(health),
             ),
             (s.image.clone(), image_columns, Style::new()),
@@ -262,6 +271,10 @@ fn services_overview(
             ),
         ]);
         page = add_update_state(app, s, columns, page);
+        if let Some(job) = s.job.as_ref().filter(|job| job.state != JobState::Done) {
+            let style = theme.health_style(health);
+            page = page.wrapped_text(&format!("  {job}"), columns, style);
+        }
     }
     page = page.blank_line();
     let swarm = app.fleet.swarm.value();
