@@ -2,7 +2,8 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::traefik1::Labels;
+use super::traefik1::{Backends, Labels};
+use super::traefik1_router::label_word;
 
 /// Reads labels in either form.
 pub(super) fn labels_from_value(value: Option<&Value>) -> Labels {
@@ -55,6 +56,22 @@ pub(super) fn set_deploy_labels(service: &mut Mapping, labels: &Labels) {
             .collect();
         deploy.insert("labels".into(), map.into());
     }
+}
+
+/// Returns the backends of an application's services, by which pages of errors find them.
+pub(super) fn backends_of_services(services: &Mapping, app: &str) -> Backends {
+    let mut backends = Backends::new();
+    for (name, service) in services {
+        let (Some(name), Some(service)) = (name.as_str(), service.as_mapping()) else {
+            continue;
+        };
+        for (label, backend) in deploy_labels(service) {
+            if label.eq_ignore_ascii_case("traefik.backend") {
+                backends.insert(backend, label_word(&format!("{app}-{name}")));
+            }
+        }
+    }
+    backends
 }
 
 /// Splits `traefik.http.routers.NAME.OPTION` into `NAME` and `OPTION`.

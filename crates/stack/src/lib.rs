@@ -22,6 +22,7 @@ mod edge_settings;
 mod error;
 mod extension;
 mod files;
+mod hidden_variables;
 mod image_facts;
 mod interpolate;
 mod labels;
@@ -35,8 +36,11 @@ mod safety;
 mod stack_file;
 mod subset;
 mod traefik1;
+mod traefik1_router;
 mod traefik1_rule;
+mod traefik1_values;
 mod volumes;
+mod yaml_source;
 
 pub use app::AppFile;
 pub use app_name::{AppName, is_app_name};
@@ -58,5 +62,5 @@ pub use render::{
     RenderedStack,
 };
 pub use requirements::{ServiceRequirements, place_constraint};
-pub use traefik1::{Labels, MigratedLabels, is_traefik1_label, migrate_labels};
+pub use traefik1::{Backends, Labels, MigratedLabels, is_traefik1_label, migrate_labels};
 pub use volumes::{StackVolumes, VolumeDefinition};

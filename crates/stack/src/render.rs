@@ -714,6 +714,7 @@ fn render_services(
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
     };
+    let backends = labels::backends_of_services(services, app);
     for (name, service) in services {
         let name = name.as_str().unwrap_or_default().to_owned();
         let at = |path: &[&str], message: String| StackError::At {
@@ -747,6 +748,7 @@ fn render_services(
             traefik1::RouterTarget {
                 id: &id,
                 resolver: &target.edge.resolver,
+                backends: &backends,
             },
         )
         .map_err(|e| at(&path, e.to_string()))?;

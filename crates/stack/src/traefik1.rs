@@ -1,12 +1,16 @@
 //! Labels of Traefik 1, which Traefik 3 ignores without a word, turned into those of Traefik 3.
 //!
+//! This file and `traefik1_router` need each other: it migrates a router into what this one returns.
+//!
 //! Sources: <https://doc.traefik.io/traefik/v1.7/configuration/backends/docker/> for what the old
 //! labels mean, <https://doc.traefik.io/traefik/migrate/v1-to-v2/> and
 //! <https://doc.traefik.io/traefik/migrate/v2-to-v3/> for what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::traefik1_router::{Options, RouterMigration, WrittenOption, label_word};
 use super::traefik1_rule::migrate_rule;
+use super::traefik1_values::{parse_go_bool, unescape_toml};
 use matou_base::text::InvalidInput;
 
 /// Labels of a service, by name.
@@ -15,11 +19,16 @@ pub type Labels = BTreeMap<String, String>;
 /// Names that migrated routers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouterTarget<'a> {
-    /// Name of the router and service; no dots.
+    /// Name of the router and service.
     pub id: &'a str,
     /// Traefik's certificate resolver.
     pub resolver: &'a str,
+    /// Names of services by the backends of Traefik 1, for pages of errors.
+    pub backends: &'a Backends,
 }
+
+/// Names of services of Traefik 3, by the names of backends of Traefik 1.
+pub type Backends = BTreeMap<String, String>;
 
 /// The migrated labels of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,33 +37,108 @@ pub struct MigratedLabels {
     pub labels: Labels,
     /// What has no equivalent in Traefik 3, and what to do about it; a sentence each.
     pub notes: Vec<String>,
+    /// The label of Traefik 1 that each new one comes from; none of those that are added.
+    pub sources: BTreeMap<String, String>,
 }
 
-/// First words after `traefik.` that only Traefik 1 knows.
-const TRAEFIK1_WORDS: [&str; 7] = [
-    "port", "protocol", "weight", "backend", "frontend", "domain", "tags",
+impl MigratedLabels {
+    /// Sets a label. One that the service has of its own stays.
+    pub(super) fn set_label(&mut self, label: String, value: String, from: &str) {
+        if self.labels.contains_key(&label) && !self.sources.contains_key(&label) {
+            return;
+        }
+        self.sources.insert(label.clone(), from.to_owned());
+        self.labels.insert(label, value);
+    }
+
+    pub(super) fn add_note(&mut self, note: String) {
+        if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// Most notes about one service that are kept.
+const MOST_NOTES: usize = 500;
+
+/// Most segments of one service.
+const MOST_SEGMENTS: usize = 200;
+
+/// First words after `traefik.` that are options of Traefik 1 outside of segments.
+const TRAEFIK1_WORDS: [&str; 9] = [
+    "port",
+    "portname",
+    "portindex",
+    "protocol",
+    "weight",
+    "backend",
+    "frontend",
+    "domain",
+    "tags",
 ];
 
-/// First words after `traefik.` that are never the name of a segment of Traefik 1.
-const NEWER_WORDS: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swarm"];
+/// Options of Traefik 1 in segments. Source: `SegmentPropertiesRegexp` in
+/// `provider/label/segment.go` of Traefik 1.7; `backend.…` of a segment is ignored there.
+const SEGMENT_WORDS: [&str; 7] = [
+    "port",
+    "portname",
+    "portindex",
+    "protocol",
+    "weight",
+    "backend",
+    "frontend",
+];
+
+/// Words after `traefik.http.`, `.tcp.`, `.udp.` and `.tls.` since Traefik 2.
+const NEWER_WORDS: [&str; 9] = [
+    "routers",
+    "services",
+    "middlewares",
+    "serverstransports",
+    "stores",
+    "options",
+    "certificates",
+    "models",
+    "tls",
+];
 
 /// Whether a label is one of Traefik 1.
 pub fn is_traefik1_label(label: &str) -> bool {
-    let Some(rest) = label.strip_prefix("traefik.") else {
-        return false;
-    };
-    let mut words = rest.split('.');
-    let first = words.next().unwrap_or_default();
-    if NEWER_WORDS.contains(&first) {
-        return false;
-    }
-    TRAEFIK1_WORDS.contains(&first)
-        || words
-            .next()
-            .is_some_and(|second| TRAEFIK1_WORDS.contains(&second))
+    split_traefik1_label(label).is_some()
 }
 
-/// Migrates a service's labels to Traefik 3. Other labels stay as they are.
+/// Returns the segment and the option, in lower case, of a label of Traefik 1.
+fn split_traefik1_label(label: &str) -> Option<(&str, String)> {
+    let rest = label.strip_prefix("traefik.")?;
+    let mut words = rest.split('.').map(str::to_ascii_lowercase);
+    let first = words.next()?;
+    let second = words.next();
+    if ["http", "tcp", "udp", "tls"].contains(&first.as_str())
+        && second.is_some_and(|word| NEWER_WORDS.contains(&word.as_str()))
+    {
+        return None;
+    }
+    if TRAEFIK1_WORDS.contains(&first.as_str()) {
+        return Some(("", rest.to_ascii_lowercase()));
+    }
+    // The shortest segment counts; it may hold dots.
+    for (dot, _) in rest.match_indices('.') {
+        let option = rest[dot + 1..].to_ascii_lowercase();
+        let (word, more) = match option.split_once('.') {
+            Some((word, _)) => (word, true),
+            None => (option.as_str(), false),
+        };
+        if SEGMENT_WORDS.contains(&word) && (word == "frontend") == more
+            || word == "backend" && more
+        {
+            return Some((&rest[..dot], option));
+        }
+    }
+    None
+}
+
+/// Migrates a service's labels to Traefik 3. Other labels stay as they are, and those of Traefik 3
+/// do even where labels of Traefik 1 say the same.
 ///
 /// # Errors
 /// One sentence about a rule that Traefik 1 does not know.
@@ -63,360 +147,183 @@ pub fn migrate_labels(
     target: RouterTarget<'_>,
 ) -> Result<MigratedLabels, InvalidInput> {
     let mut out = MigratedLabels::default();
-    let mut segments: BTreeMap<&str, BTreeMap<String, &str>> = BTreeMap::new();
+    let mut segments: BTreeMap<&str, Options<'_>> = BTreeMap::new();
+    let mut moved = Vec::new();
     for (label, value) in labels {
-        match label.strip_prefix("traefik.") {
-            Some(_) if label == "traefik.docker.network" => {
-                out.set_label("traefik.swarm.network", value);
+        match label.to_ascii_lowercase().as_str() {
+            "traefik.docker.network" => moved.push(("traefik.swarm.network", value, label)),
+            "traefik.docker.lbswarm" | "traefik.backend.loadbalancer.swarm" => {
+                moved.push(("traefik.swarm.lbswarm", value, label));
             }
-            Some("docker.lbswarm" | "backend.loadbalancer.swarm") => {
-                out.set_label("traefik.swarm.lbswarm", value);
-            }
-            Some(rest) if is_traefik1_label(label) => {
-                let (first, after) = rest.split_once('.').unwrap_or((rest, ""));
-                let (segment, key) = match TRAEFIK1_WORDS.contains(&first) {
-                    true => ("", rest),
-                    false => (first, after),
-                };
-                // Names of options are compared without regard to case.
-                segments
-                    .entry(segment)
-                    .or_default()
-                    .insert(lowercase_option(key), value);
-            }
-            _ => out.set_label(label, value),
+            _ => match split_traefik1_label(label) {
+                Some((segment, option)) => {
+                    let value = unescape_toml(value).into_owned();
+                    segments
+                        .entry(segment)
+                        .or_default()
+                        .insert(option, WrittenOption { label, value });
+                }
+                None => {
+                    out.labels.insert(label.clone(), value.clone());
+                }
+            },
         }
     }
-    let shared = segments.get("").cloned().unwrap_or_default();
-    let routed = |keys: &BTreeMap<String, &str>| {
-        keys.contains_key("port") || keys.contains_key("frontend.rule")
-    };
-    let segmented = segments
-        .iter()
-        .any(|(s, keys)| !s.is_empty() && routed(keys));
-    for (segment, keys) in &segments {
-        // Where there are segments, options outside of them are their defaults.
-        if segment.is_empty() && segmented && !keys.contains_key("frontend.rule") {
-            continue;
-        }
-        let mut all = shared.clone();
-        if segment.is_empty() || !segmented {
-            all = keys.clone();
-        } else {
-            all.extend(keys.iter().map(|(k, v)| (k.clone(), *v)));
-        }
-        let id = match *segment {
-            "" => target.id.to_owned(),
-            segment => format!("{}-{segment}", target.id),
-        };
-        RouterMigration {
-            id: &id,
-            resolver: target.resolver,
-            middlewares: Vec::new(),
-            out: &mut out,
-        }
-        .migrate_router(&all)?;
+    if !segments.is_empty() {
+        drop_unknown_provider_labels(&mut out);
     }
+    for (new, value, label) in moved {
+        out.set_label(new.to_owned(), value.clone(), label);
+    }
+    if segments.is_empty() {
+        return Ok(out);
+    }
+    if segments.len() > MOST_SEGMENTS {
+        return Err(InvalidInput::new(format_args!(
+            "it has more than {MOST_SEGMENTS} segments of Traefik 1"
+        )));
+    }
+    let shared = segments.remove("").unwrap_or_default();
+    if segments.is_empty() {
+        segments.insert("", Options::new());
+    }
+    for options in segments.values_mut() {
+        ignore_segment_backend(options, &mut out);
+        // What stands outside of the segments is their default.
+        for (name, option) in &shared {
+            options
+                .entry(name.clone())
+                .or_insert_with(|| option.clone());
+        }
+    }
+    migrate_segments(&segments, target, &mut out)?;
     Ok(out)
 }
 
-/// Options are compared in lower case; names that the user chose (of headers, rate sets, pages)
-/// keep theirs.
-fn lowercase_option(key: &str) -> String {
-    key.to_ascii_lowercase()
+/// Takes out labels of the provider that Traefik 1 ignored, and for which Traefik 3 would leave the
+/// service out.
+fn drop_unknown_provider_labels(out: &mut MigratedLabels) {
+    let known = ["network", "lbswarm", "allownonrunning"];
+    let unknown: Vec<String> = out
+        .labels
+        .keys()
+        .filter(|label| {
+            let label = label.to_ascii_lowercase();
+            ["traefik.docker.", "traefik.swarm."].iter().any(|prefix| {
+                let option = label.strip_prefix(prefix);
+                option.is_some_and(|option| !known.contains(&option))
+            })
+        })
+        .cloned()
+        .collect();
+    for label in unknown {
+        out.labels.remove(&label);
+        out.add_note(format!(
+            "{label} is dropped: Traefik 3 leaves a service out for a label that it does not know"
+        ));
+    }
 }
 
-impl MigratedLabels {
-    fn set_label(&mut self, label: impl Into<String>, value: impl Into<String>) {
-        self.labels.insert(label.into(), value.into());
-    }
-    fn add_note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-}
-
-/// The migration of one router and its service.
-struct RouterMigration<'a> {
-    id: &'a str,
-    resolver: &'a str,
-    middlewares: Vec<String>,
-    out: &'a mut MigratedLabels,
-}
-
-impl RouterMigration<'_> {
-    fn set_router_option(&mut self, key: &str, value: impl Into<String>) {
-        let label = format!("traefik.http.routers.{}.{key}", self.id);
-        self.out.set_label(label, value);
-    }
-
-    fn set_service_option(&mut self, key: &str, value: impl Into<String>) {
-        let label = format!("traefik.http.services.{}.loadbalancer.{key}", self.id);
-        self.out.set_label(label, value);
-    }
-
-    /// Sets an option of the middleware `ID-NAME`, and has the router use it.
-    fn set_middleware_option(&mut self, name: &str, key: &str, value: impl Into<String>) {
-        let name = format!("{}-{name}", self.id);
-        self.out
-            .set_label(format!("traefik.http.middlewares.{name}.{key}"), value);
-        if !self.middlewares.contains(&name) {
-            self.middlewares.push(name);
-        }
-    }
-
-    fn migrate_router(mut self, keys: &BTreeMap<String, &str>) -> Result<(), InvalidInput> {
-        let mut entry_points = vec!["websecure".to_owned()];
-        for (key, value) in keys {
-            let (key, value) = (key.as_str(), *value);
-            match key {
-                "port" => self.set_service_option("server.port", value),
-                "protocol" => self.set_service_option("server.scheme", value),
-                "frontend.rule" => {
-                    let rule = migrate_rule(value)?;
-                    self.set_router_option("rule", rule.rule);
-                    for (name, key, value) in rule.middlewares {
-                        self.set_middleware_option(name, key, value);
-                    }
-                }
-                "frontend.entrypoints" => {
-                    entry_points = value.split(',').map(|e| migrate_entry_point(e.trim())).collect();
-                    // The redirect of the entry point itself answers http.
-                    if entry_points.iter().any(|e| e == "websecure") {
-                        entry_points.retain(|e| e != "web");
-                    }
-                }
-                "frontend.priority" => self.set_router_option("priority", value),
-                "frontend.passhostheader" => self.set_service_option("passhostheader", value),
-                "backend.responseforwarding.flushinterval" => {
-                    self.set_service_option("responseforwarding.flushinterval", value);
-                }
-                "backend.circuitbreaker.expression" | "backend.circuitbreaker" => {
-                    self.set_middleware_option("breaker", "circuitbreaker.expression", value);
-                }
-                "backend.maxconn.amount" => {
-                    self.set_middleware_option("connections", "inflightreq.amount", value);
-                }
-                "backend.maxconn.extractorfunc" => self.migrate_extractor(value),
-                "frontend.auth.basic" | "frontend.auth.basic.users" => {
-                    self.set_middleware_option("auth", "basicauth.users", value);
-                }
-                "frontend.auth.headerfield" => {
-                    let kind = ["basic", "digest"]
-                        .into_iter()
-                        .find(|k| keys.keys().any(|o| o.starts_with(&format!("frontend.auth.{k}"))))
-                        .unwrap_or("basic");
-                    self.set_middleware_option("auth", &format!("{kind}auth.headerfield"), value);
-                }
-                "frontend.redirect.entrypoint" => {
-                    let scheme = if migrate_entry_point(value) == "websecure" { "https" } else { "http" };
-                    self.set_middleware_option("redirect", "redirectscheme.scheme", scheme);
-                    if keys.get("frontend.redirect.permanent").is_some_and(|v| *v == "true") {
-                        self.set_middleware_option("redirect", "redirectscheme.permanent", "true");
-                    }
-                }
-                "frontend.redirect.permanent" if keys.contains_key("frontend.redirect.entrypoint") => {}
-                "frontend.whitelist.sourcerange" | "frontend.whitelistsourcerange" => {
-                    self.set_middleware_option("allow", "ipallowlist.sourcerange", value);
-                }
-                "frontend.whitelist.usexforwardedfor" => {
-                    if value == "true" {
-                        self.set_middleware_option("allow", "ipallowlist.ipstrategy.depth", "1");
-                    }
-                }
-                "frontend.passtlsclientcert.pem" | "frontend.passtlscert" => {
-                    self.set_middleware_option("clientcert", "passtlsclientcert.pem", value);
-                }
-                "weight" => self.out.add_note(format!(
-                    "the weight {value} of {} has no label in Traefik 3: weights belong to a weighted service in a file",
-                    self.id
-                )),
-                "domain" | "tags" | "backend" => self.out.add_note(format!(
-                    "traefik.{key} is dropped: {}",
-                    match key {
-                        "domain" => "the rule names the domain",
-                        "tags" => "constraints belong to Traefik's own options",
-                        _ => "the service is named by its router",
-                    }
-                )),
-                "backend.loadbalancer.method" => {
-                    if !value.eq_ignore_ascii_case("wrr") {
-                        self.out.add_note(format!(
-                            "the load balancing {value} is gone: Traefik 3 takes turns"
-                        ));
-                    }
-                }
-                "backend.loadbalancer.sticky" | "backend.loadbalancer.stickiness" => {
-                    if value == "true" {
-                        self.set_service_option("sticky.cookie", "true");
-                    }
-                }
-                _ => self.migrate_prefixed_option(key, value, keys),
-            }
-        }
-        if !keys.contains_key("frontend.rule") {
-            self.out.add_note(format!(
-                "{} has no rule: Traefik 1 made one from its name and domain; write traefik.http.routers.{}.rule",
-                self.id, self.id
+/// Takes out what Traefik 1 does not read in a segment.
+fn ignore_segment_backend(options: &mut Options<'_>, out: &mut MigratedLabels) {
+    options.retain(|name, option| {
+        let ignored = name.starts_with("backend.");
+        if ignored {
+            out.add_note(format!(
+                "{} is dropped: Traefik 1 ignored options of backends in segments",
+                option.label
             ));
         }
-        self.set_router_option("entrypoints", entry_points.join(","));
-        if entry_points.iter().any(|e| e == "websecure") {
-            let resolver = self.resolver;
-            self.set_router_option("tls.certresolver", resolver);
-        }
-        self.set_router_option("service", self.id.to_owned());
-        if !self.middlewares.is_empty() {
-            let names = self.middlewares.join(",");
-            self.set_router_option("middlewares", names);
-        }
-        Ok(())
-    }
-
-    /// Migrates options that belong to a family with a common prefix.
-    fn migrate_prefixed_option(&mut self, key: &str, value: &str, keys: &BTreeMap<String, &str>) {
-        let after = |prefix: &str| key.strip_prefix(prefix);
-        if let Some(option) = after("backend.healthcheck.") {
-            self.set_service_option(&format!("healthcheck.{option}"), value);
-        } else if let Some(option) = after("backend.loadbalancer.stickiness.") {
-            let option = match option {
-                "cookiename" => "name",
-                option => option,
-            };
-            self.set_service_option(&format!("sticky.cookie.{option}"), value);
-        } else if let Some(option) = after("backend.buffering.") {
-            self.set_middleware_option("buffering", &format!("buffering.{option}"), value);
-        } else if let Some(option) = after("frontend.auth.basic.") {
-            self.set_middleware_option("auth", &format!("basicauth.{option}"), value);
-        } else if let Some(option) = after("frontend.auth.digest.") {
-            self.set_middleware_option("auth", &format!("digestauth.{option}"), value);
-        } else if let Some(option) = after("frontend.auth.forward.") {
-            self.set_middleware_option("auth", &format!("forwardauth.{option}"), value);
-        } else if let Some(option) = after("frontend.redirect.") {
-            self.set_middleware_option("redirect", &format!("redirectregex.{option}"), value);
-        } else if let Some(option) = after("frontend.passtlsclientcert.infos.") {
-            self.set_middleware_option(
-                "clientcert",
-                &format!("passtlsclientcert.info.{option}"),
-                value,
-            );
-        } else if let Some(rest) = after("frontend.ratelimit.rateset.") {
-            let (set, option) = rest.split_once('.').unwrap_or((rest, ""));
-            self.set_middleware_option(
-                &format!("limit-{set}"),
-                &format!("ratelimit.{option}"),
-                value,
-            );
-        } else if after("frontend.ratelimit.extractorfunc").is_some() {
-            let sets: Vec<String> = keys
-                .keys()
-                .filter_map(|k| k.strip_prefix("frontend.ratelimit.rateset."))
-                .filter_map(|k| Some(k.split_once('.')?.0.to_owned()))
-                .collect();
-            for set in sets {
-                if let Some(criterion) = source_criterion(value) {
-                    let key = format!("ratelimit.sourcecriterion.{}", criterion.0);
-                    self.set_middleware_option(&format!("limit-{set}"), &key, criterion.1);
-                }
-            }
-        } else if let Some(rest) = after("frontend.errors.") {
-            let (page, option) = rest.split_once('.').unwrap_or((rest, ""));
-            let option = match option {
-                "backend" => "service",
-                option => option,
-            };
-            self.set_middleware_option(
-                &format!("errors-{page}"),
-                &format!("errors.{option}"),
-                value,
-            );
-        } else if let Some(option) = after("frontend.headers.") {
-            self.migrate_header(option, value);
-        } else {
-            self.out.add_note(format!(
-                "traefik.{key} has no equal in Traefik 3, and is dropped"
-            ));
-        }
-    }
-
-    fn migrate_header(&mut self, option: &str, value: &str) {
-        match option {
-            "customrequestheaders" | "customresponseheaders" => {
-                for (name, value) in value.split("||").filter_map(|h| h.split_once(':')) {
-                    let key = format!("headers.{option}.{}", name.trim());
-                    self.set_middleware_option("headers", &key, value.trim());
-                }
-            }
-            "sslproxyheaders" => {
-                for (name, value) in value.split("||").filter_map(|h| h.split_once(':')) {
-                    let key = format!("headers.sslproxyheaders.{}", name.trim());
-                    self.set_middleware_option("headers", &key, value.trim());
-                }
-            }
-            // Both redirect to https for good or for now.
-            "sslredirect" | "ssltemporaryredirect" => {
-                if value == "true" {
-                    self.set_middleware_option("https", "redirectscheme.scheme", "https");
-                    let permanent = (option == "sslredirect").to_string();
-                    self.set_middleware_option("https", "redirectscheme.permanent", permanent);
-                }
-            }
-            "sslhost" | "sslforcehost" => self.out.add_note(format!(
-                "headers.{option} is gone: redirect to the other host by a redirectregex middleware"
-            )),
-            "allowedhosts"
-            | "hostsproxyheaders"
-            | "isdevelopment"
-            | "stsseconds"
-            | "stsincludesubdomains"
-            | "stspreload"
-            | "forcestsheader"
-            | "framedeny"
-            | "customframeoptionsvalue"
-            | "contenttypenosniff"
-            | "browserxssfilter"
-            | "custombrowserxssvalue"
-            | "contentsecuritypolicy"
-            | "publickey"
-            | "referrerpolicy" => {
-                self.set_middleware_option("headers", &format!("headers.{option}"), value);
-            }
-            _ => self.out.add_note(format!(
-                "headers.{option} has no equal in Traefik 3, and is dropped"
-            )),
-        }
-    }
-
-    fn migrate_extractor(&mut self, value: &str) {
-        match source_criterion(value) {
-            Some((key, value)) => {
-                let key = format!("inflightreq.sourcecriterion.{key}");
-                self.set_middleware_option("connections", &key, value);
-            }
-            None => self.out.add_note(format!(
-                "the extractor {value} has no equal in Traefik 3: requests are told apart by address"
-            )),
-        }
-    }
+        !ignored
+    });
 }
 
-/// Returns the option and value of the source criterion by which requests are told apart.
-fn source_criterion(extractor: &str) -> Option<(String, String)> {
-    match extractor.to_ascii_lowercase().as_str() {
-        "client.ip" => Some(("ipstrategy.depth".into(), "0".into())),
-        "request.host" => Some(("requesthost".into(), "true".into())),
-        other => other
-            .strip_prefix("request.header.")
-            .map(|name| ("requestheadername".into(), name.to_owned())),
+fn migrate_segments(
+    segments: &BTreeMap<&str, Options<'_>>,
+    target: RouterTarget<'_>,
+    out: &mut MigratedLabels,
+) -> Result<(), InvalidInput> {
+    let own = out.labels.clone();
+    let own_rules: Vec<&str> = own
+        .iter()
+        .filter(|(label, _)| {
+            let label = label.to_ascii_lowercase();
+            label.starts_with("traefik.http.routers.") && label.ends_with(".rule")
+        })
+        .map(|(_, rule)| rule.as_str())
+        .collect();
+    let mut taken = BTreeSet::new();
+    let mut exposed = false;
+    for (segment, options) in segments {
+        if is_covered(options, &own_rules)? {
+            out.add_note(
+                "labels of Traefik 1 are dropped where those of Traefik 3 beside them name the same hosts".to_owned(),
+            );
+            exposed = true;
+            continue;
+        }
+        let id = free_router_id(target.id, segment, &own, &taken);
+        exposed |= ["frontend.rule", "domain"]
+            .iter()
+            .any(|name| options.get(*name).is_some_and(|o| !o.value.is_empty()));
+        RouterMigration::new(&id, target.resolver, target.backends, options, out)
+            .migrate_router()?;
+        taken.insert(id);
     }
+    // Traefik 1 exposes what does not refuse it, the edge what asks for it.
+    let enabled = own.get("traefik.enable");
+    if exposed && enabled.is_none_or(|value| is_no_truth(value)) {
+        out.labels.remove("traefik.enable");
+        out.set_label("traefik.enable".to_owned(), "true".to_owned(), "");
+    }
+    Ok(())
 }
 
-/// Returns the edge stack's name of an entry point of Traefik 1.
-fn migrate_entry_point(old: &str) -> String {
-    match old {
-        "http" => "web".into(),
-        "https" => "websecure".into(),
-        other => other.to_owned(),
+/// Whether Traefik 1 takes a value for neither true nor false.
+fn is_no_truth(value: &str) -> bool {
+    !super::hidden_variables::has_hidden_variable(value) && parse_go_bool(value).is_none()
+}
+
+/// Whether rules of Traefik 3 beside them name all hosts of options of Traefik 1.
+fn is_covered(options: &Options<'_>, own_rules: &[&str]) -> Result<bool, InvalidInput> {
+    if own_rules.is_empty() {
+        return Ok(false);
     }
+    let Some(rule) = options.get("frontend.rule").filter(|r| !r.value.is_empty()) else {
+        return Ok(true);
+    };
+    let named = |host: &String| {
+        own_rules
+            .iter()
+            .any(|own| own.to_ascii_lowercase().contains(&format!("`{host}`")))
+    };
+    Ok(migrate_rule(&rule.value)?.hosts.iter().all(named))
+}
+
+/// Returns a name that no label of the service has yet.
+fn free_router_id(id: &str, segment: &str, own: &Labels, taken: &BTreeSet<String>) -> String {
+    let wanted = match segment {
+        "" => label_word(id),
+        segment => label_word(&format!("{id}-{segment}")),
+    };
+    let is_free = |id: &str| {
+        !taken.contains(id)
+            && ["routers", "services", "middlewares"].iter().all(|kind| {
+                let start = format!("traefik.http.{kind}.{id}").to_ascii_lowercase();
+                !own.keys().any(|label| {
+                    let label = label.to_ascii_lowercase();
+                    let rest = label.strip_prefix(&start);
+                    rest.is_some_and(|rest| rest.starts_with(['.', '-']))
+                })
+            })
+    };
+    let mut id = wanted.clone();
+    let mut next = 1_usize;
+    while !is_free(&id) {
+        id = format!("{wanted}-v{next}");
+        next += 1;
+    }
+    id
 }
 
 #[cfg(test)]
@@ -426,6 +333,7 @@ mod tests {
     const TARGET: RouterTarget<'static> = RouterTarget {
         id: "blog-web",
         resolver: "le",
+        backends: &Backends::new(),
     };
 
     fn migrated(labels: &[(&str, &str)]) -> MigratedLabels {
@@ -508,10 +416,10 @@ mod tests {
             short(&new),
             [
                 "com.example.other=kept",
+                "traefik.enable=true",
                 "M-allow.ipallowlist.sourcerange=10.0.0.0/8",
                 "M-auth.basicauth.users=u:$$apr1$$x",
                 "M-connections.inflightreq.amount=10",
-                "M-errors-lost.errors.service=pages",
                 "M-headers.headers.customresponseheaders.X-A=b",
                 "M-headers.headers.customresponseheaders.X-C=d",
                 "M-headers.headers.stsseconds=31536000",
@@ -520,7 +428,7 @@ mod tests {
                 "M-redirect.redirectregex.regex=^a",
                 "M-redirect.redirectregex.replacement=b",
                 "R.entrypoints=websecure",
-                "R.middlewares=blog-web-connections,blog-web-auth,blog-web-errors-lost,blog-web-headers,blog-web-limit-slow,blog-web-redirect,blog-web-allow",
+                "R.middlewares=blog-web-allow,blog-web-redirect,blog-web-headers,blog-web-auth,blog-web-connections,blog-web-limit-slow",
                 "R.priority=5",
                 "R.rule=Host(`a.org`)",
                 "R.service=blog-web",
@@ -529,29 +437,281 @@ mod tests {
                 "S.passhostheader=false",
                 "S.server.port=80",
                 "S.server.scheme=https",
-                "S.sticky.cookie.name=c",
                 "traefik.swarm.network=traefik-net",
             ]
         );
-        assert_eq!(new.notes.len(), 1, "{:?}", new.notes);
+        let told = [
+            "traefik.backend.loadbalancer.stickiness.cookieName is dropped",
+            "traefik.frontend.errors.lost.backend=pages is dropped",
+            "traefik.frontend.headers.SSLHost",
+        ];
+        for told in told {
+            assert!(
+                new.notes.iter().any(|n| n.starts_with(told)),
+                "{told}: {:?}",
+                new.notes
+            );
+        }
     }
 
     #[test]
-    fn segments_become_routers_of_their_own() {
+    fn segments_take_what_they_lack_from_outside_of_them() {
         let new = migrated(&[
+            ("traefik.frontend.rule", "Host:a.org,www.a.org"),
+            ("traefik.port", "80"),
+            ("traefik.tags", "public"),
+            ("traefik.to.frontend.entryPoints", "http"),
+            ("traefik.to.frontend.redirect.entryPoint", "https"),
+            ("traefik.web.frontend.entryPoints", "https"),
+            (
+                "traefik.web.frontend.redirect.regex",
+                "^https://www.a.org/(.*)",
+            ),
+            (
+                "traefik.web.frontend.redirect.replacement",
+                "https://a.org/$1",
+            ),
+            ("traefik.a.b.frontend.rule", "Host:b.org"),
+            ("traefik.a.b.backend.loadbalancer.stickiness", "true"),
+        ]);
+        assert_eq!(
+            short(&new),
+            [
+                "traefik.enable=true",
+                "M-to-redirect.redirectscheme.scheme=https",
+                "M-web-redirect.redirectregex.regex=^https://www.a.org/(.*)",
+                "M-web-redirect.redirectregex.replacement=https://a.org/$1",
+                "R-a-b.entrypoints=websecure",
+                "R-a-b.rule=Host(`b.org`)",
+                "R-a-b.service=blog-web-a-b",
+                "R-a-b.tls.certresolver=le",
+                "R-to.entrypoints=web",
+                "R-to.middlewares=blog-web-to-redirect",
+                "R-to.rule=(Host(`a.org`) || Host(`www.a.org`))",
+                "R-to.service=blog-web-to",
+                "R-web.entrypoints=websecure",
+                "R-web.middlewares=blog-web-web-redirect",
+                "R-web.rule=(Host(`a.org`) || Host(`www.a.org`))",
+                "R-web.service=blog-web-web",
+                "R-web.tls.certresolver=le",
+                "traefik.http.services.blog-web-a-b.loadbalancer.server.port=80",
+                "traefik.http.services.blog-web-to.loadbalancer.server.port=80",
+                "traefik.http.services.blog-web-web.loadbalancer.server.port=80",
+            ]
+        );
+        assert_eq!(new.notes.len(), 2, "{:?}", new.notes);
+    }
+
+    #[test]
+    fn labels_of_traefik_3_stay_and_cover_those_of_traefik_1() {
+        let own = [
+            (
+                "traefik.http.routers.blog-web.rule",
+                "Host(`A.org`) && PathPrefix(`/`)",
+            ),
+            (
+                "traefik.http.services.blog-web.loadbalancer.server.port",
+                "81",
+            ),
+            ("traefik.swarm.network", "new"),
+        ];
+        let covered = [
             ("traefik.frontend.rule", "Host:a.org"),
             ("traefik.port", "80"),
-            ("traefik.api.frontend.rule", "Host:api.a.org"),
-            ("traefik.api.port", "81"),
+            ("traefik.docker.network", "old"),
+        ];
+        let new = migrated(&[&own[..], &covered[..]].concat());
+        let mut wanted: Labels = own
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
+        wanted.insert("traefik.enable".into(), "true".into());
+        assert_eq!(new.labels, wanted);
+        assert_eq!(new.notes.len(), 1, "{:?}", new.notes);
+        // Another host gets a router with a name that is free.
+        let other = [
+            ("traefik.frontend.rule", "Host:b.org"),
+            ("traefik.port", "80"),
+        ];
+        let new = migrated(&[&own[..], &other[..]].concat());
+        assert_eq!(new.labels["traefik.http.routers.blog-web.rule"], own[0].1);
+        assert_eq!(
+            new.labels["traefik.http.routers.blog-web-v1.rule"],
+            "Host(`b.org`)"
+        );
+    }
+
+    #[test]
+    fn what_is_exposed_and_where_is_told() {
+        let enable =
+            |labels: &[(&str, &str)]| migrated(labels).labels.get("traefik.enable").cloned();
+        let rule = ("traefik.frontend.rule", "Host:a.org");
+        assert_eq!(enable(&[rule]).as_deref(), Some("true"));
+        assert_eq!(
+            enable(&[rule, ("traefik.enable", "false")]).as_deref(),
+            Some("false")
+        );
+        assert_eq!(
+            enable(&[rule, ("traefik.enable", "yes")]).as_deref(),
+            Some("true")
+        );
+        assert_eq!(enable(&[("traefik.port", "80")]), None);
+        let new = migrated(&[("traefik.port", "80"), ("traefik.domain", "a.org")]);
+        assert_eq!(
+            new.labels["traefik.http.routers.blog-web.rule"],
+            "Host(`blog-web.a.org`)"
+        );
+        assert_eq!(new.labels["traefik.enable"], "true");
+        assert!(new.notes[0].contains("had no rule"), "{:?}", new.notes);
+        // A segment may have the name of a protocol.
+        let new = migrated(&[
+            ("traefik.http.frontend.rule", "Host:a.org"),
+            ("traefik.http.port", "80"),
         ]);
-        let short = short(&new);
-        for wanted in [
-            "R.rule=Host(`a.org`)",
-            "S.server.port=80",
-            "R-api.rule=Host(`api.a.org`)",
-            "traefik.http.services.blog-web-api.loadbalancer.server.port=81",
+        assert_eq!(
+            new.labels["traefik.http.routers.blog-web-http.rule"],
+            "Host(`a.org`)"
+        );
+        assert!(!is_traefik1_label(
+            "traefik.http.services.port.loadbalancer.server.port"
+        ));
+    }
+
+    #[test]
+    fn entry_points_and_redirects() {
+        let rule = ("traefik.frontend.rule", "Host:a.org");
+        let to = |points: &str, target: &str| {
+            let new = migrated(&[
+                rule,
+                ("traefik.port", "80"),
+                ("traefik.frontend.entryPoints", points),
+                ("traefik.frontend.redirect.entryPoint", target),
+            ]);
+            let get = |label: &str| new.labels.get(label).map_or("", String::as_str).to_owned();
+            format!(
+                "{} {} {}",
+                get("traefik.http.routers.blog-web.entrypoints"),
+                get("traefik.http.middlewares.blog-web-redirect.redirectscheme.scheme"),
+                new.notes.len()
+            )
+        };
+        for (points, target, wanted) in [
+            ("", "https", "websecure https 0"),
+            ("http,https", "https", "websecure https 0"),
+            ("https", "https", "websecure  0"),
+            ("http", "https", "web https 0"),
+            ("http", "", "websecure  1"),
+            ("https,http", "http", "websecure  1"),
+            ("internal", "", "internal  1"),
         ] {
-            assert!(short.iter().any(|l| l == wanted), "{wanted}: {short:#?}");
+            assert_eq!(to(points, target), wanted, "{points} {target}");
+        }
+    }
+
+    /// Names of `provider/label/names.go` of Traefik 1.7, with values that it takes.
+    const ALL_LABELS: [(&str, &str); 79] = [
+        ("backend", "web"),
+        ("backend.buffering.maxRequestBodyBytes", "1"),
+        ("backend.buffering.maxResponseBodyBytes", "1"),
+        ("backend.buffering.memRequestBodyBytes", "1"),
+        ("backend.buffering.memResponseBodyBytes", "1"),
+        ("backend.buffering.retryExpression", "Attempts() <= 2"),
+        (
+            "backend.circuitbreaker.expression",
+            "NetworkErrorRatio() > 0.5",
+        ),
+        ("backend.healthcheck.headers", "A:b"),
+        ("backend.healthcheck.hostname", "a"),
+        ("backend.healthcheck.interval", "10s"),
+        ("backend.healthcheck.path", "/"),
+        ("backend.healthcheck.port", "1"),
+        ("backend.healthcheck.scheme", "http"),
+        ("backend.id", "a"),
+        ("backend.loadbalancer.method", "drr"),
+        ("backend.loadbalancer.stickiness", "true"),
+        ("backend.loadbalancer.stickiness.cookieName", "c"),
+        ("backend.loadbalancer.stickiness.httpOnly", "true"),
+        ("backend.loadbalancer.stickiness.sameSite", "lax"),
+        ("backend.loadbalancer.stickiness.secure", "true"),
+        ("backend.maxconn.amount", "1"),
+        ("backend.maxconn.extractorfunc", "client.ip"),
+        ("backend.responseForwarding.flushInterval", "1s"),
+        ("frontend.auth.basic", "u:h"),
+        ("frontend.auth.basic.removeHeader", "true"),
+        ("frontend.auth.basic.usersFile", "/f"),
+        ("frontend.auth.digest.removeHeader", "true"),
+        ("frontend.auth.digest.users", "u:r:h"),
+        ("frontend.auth.digest.usersFile", "/f"),
+        ("frontend.auth.forward.address", "http://a"),
+        ("frontend.auth.forward.authResponseHeaders", "A"),
+        ("frontend.auth.forward.tls.ca", "a"),
+        ("frontend.auth.forward.tls.caOptional", "true"),
+        ("frontend.auth.forward.tls.cert", "a"),
+        ("frontend.auth.forward.tls.insecureSkipVerify", "true"),
+        ("frontend.auth.forward.tls.key", "a"),
+        ("frontend.auth.forward.trustForwardHeader", "true"),
+        ("frontend.auth.headerField", "A"),
+        ("frontend.entryPoints", "http,https"),
+        ("frontend.errors.a.backend", "a"),
+        ("frontend.headers.SSLForceHost", "true"),
+        ("frontend.headers.SSLHost", "a"),
+        ("frontend.headers.SSLProxyHeaders", "A:b"),
+        ("frontend.headers.STSIncludeSubdomains", "true"),
+        ("frontend.headers.STSPreload", "true"),
+        ("frontend.headers.STSSeconds", "1"),
+        ("frontend.headers.allowedHosts", "a"),
+        ("frontend.headers.browserXSSFilter", "true"),
+        ("frontend.headers.contentSecurityPolicy", "a"),
+        ("frontend.headers.contentTypeNosniff", "true"),
+        ("frontend.headers.customBrowserXSSValue", "a"),
+        ("frontend.headers.customFrameOptionsValue", "a"),
+        ("frontend.headers.customRequestHeaders", "A:b"),
+        ("frontend.headers.customResponseHeaders", "A:b"),
+        ("frontend.headers.forceSTSHeader", "true"),
+        ("frontend.headers.frameDeny", "true"),
+        ("frontend.headers.hostsProxyHeaders", "A"),
+        ("frontend.headers.isDevelopment", "true"),
+        ("frontend.headers.publicKey", "a"),
+        ("frontend.headers.referrerPolicy", "a"),
+        ("frontend.passHostHeader", "false"),
+        ("frontend.passTLSCert", "true"),
+        ("frontend.passTLSClientCert.infos.issuer.commonName", "true"),
+        ("frontend.passTLSClientCert.infos.notAfter", "true"),
+        (
+            "frontend.passTLSClientCert.infos.subject.serialNumber",
+            "true",
+        ),
+        ("frontend.passTLSClientCert.pem", "true"),
+        ("frontend.priority", "1"),
+        ("frontend.rateLimit.extractorFunc", "client.ip"),
+        ("frontend.rateLimit.rateSet.a.average", "1"),
+        ("frontend.rateLimit.rateSet.a.burst", "1"),
+        ("frontend.rateLimit.rateSet.a.period", "1s"),
+        ("frontend.redirect.entryPoint", "https"),
+        ("frontend.redirect.permanent", "true"),
+        ("frontend.rule", "Host:a.org"),
+        ("frontend.whiteList.sourceRange", "10.0.0.0/8"),
+        ("port", "80"),
+        ("portIndex", "1"),
+        ("protocol", "https"),
+        ("tags", "a"),
+    ];
+
+    #[test]
+    fn every_label_of_traefik_1_7_becomes_something_or_is_told() {
+        let labels: Vec<(String, &str)> = ALL_LABELS
+            .iter()
+            .map(|(name, value)| (format!("traefik.{name}"), *value))
+            .collect();
+        let borrowed: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+        let new = migrated(&borrowed);
+        for (label, _) in &labels {
+            // It says how another one is meant.
+            let meant = label.ends_with(".SSLForceHost");
+            let told = new.notes.iter().any(|note| note.contains(label.as_str()));
+            let gone = label.ends_with(".method") && new.notes.iter().any(|n| n.contains("drr"));
+            let kept = new.sources.values().any(|source| source == label);
+            assert!(meant || told || gone || kept, "{label}: {:#?}", new.notes);
         }
     }
 

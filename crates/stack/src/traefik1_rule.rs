@@ -1,146 +1,328 @@
 //! Translates rules of Traefik 1, `Host:a.org;PathPrefix:/x`, to Traefik 3.
 //!
-//! Source: <https://doc.traefik.io/traefik/v1.7/basics/#matchers>.
+//! Sources: <https://doc.traefik.io/traefik/v1.7/basics/#matchers>, and `rules/rules.go` and
+//! `server/server_configuration.go` (buildMatcherMiddlewares) of Traefik 1.7.
 
+use super::hidden_variables::has_hidden_variable;
 use matou_base::text::InvalidInput;
+
+/// Where a middleware stands, the outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    StripRegex,
+    Strip,
+    AddPrefix,
+    ReplacePathRegex,
+    ReplacePath,
+    Errors,
+    AllowList,
+    Redirect,
+    Headers,
+    SecureRedirect,
+    ClientCertificate,
+    Auth,
+    CircuitBreaker,
+    Buffering,
+    Connections,
+    RateLimit,
+}
+
 /// A rule of Traefik 3, and the options of the middlewares that it needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MigratedRule {
     pub rule: String,
-    /// Name, option and value.
-    pub middlewares: Vec<(&'static str, &'static str, String)>,
+    pub middlewares: Vec<RuleMiddleware>,
+    /// Hosts that it names, in lower case.
+    pub hosts: Vec<String>,
+    /// What means something else in Traefik 3; a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// An option of a middleware that changes the path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RuleMiddleware {
+    pub stage: Stage,
+    pub name: &'static str,
+    pub option: &'static str,
+    pub value: String,
+}
+
+/// A part of a rule: `MATCHER:VALUE,VALUE`.
+struct RulePart<'a> {
+    text: &'a str,
+    values: Vec<&'a str>,
+    /// All values, for what is not a list.
+    joined: String,
 }
 
 /// Translates a rule such as `Host:a,b;PathPrefixStrip:/x`. Fails with a sentence.
 pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, InvalidInput> {
     let mut out = MigratedRule::default();
     let mut parts = Vec::new();
-    for part in split_outside_braces(old, ';') {
-        let part = part.trim();
-        if part.is_empty() {
+    for text in split_outside_braces(old, ';') {
+        let text = text.trim();
+        if text.is_empty() {
             continue;
         }
-        let (name, values) = part
-            .split_once(':')
-            .ok_or_else(|| format!("`{part}` is no rule of Traefik 1: write MATCHER:VALUE"))?;
-        let values: Vec<&str> = split_outside_braces(values, ',')
-            .into_iter()
-            .map(str::trim)
-            .collect();
-        let either = |matcher: &str, of: &dyn Fn(&str) -> String| {
-            let all: Vec<String> = values
-                .iter()
-                .map(|v| format!("{matcher}(`{}`)", of(v)))
-                .collect();
-            match all.as_slice() {
-                [one] => one.clone(),
-                _ => format!("({})", all.join(" || ")),
-            }
+        if let Some(matcher) = out.migrate_part(text)? {
+            parts.push(matcher);
+        }
+    }
+    out.rule = match parts.as_slice() {
+        [] if out.middlewares.is_empty() => {
+            return Err(InvalidInput::new("the rule is empty"));
+        }
+        // Traefik 1 takes a rule of modifiers alone for every request.
+        [] => "PathPrefix(`/`)".to_owned(),
+        parts => parts.join(" && "),
+    };
+    Ok(out)
+}
+
+impl MigratedRule {
+    /// Translates one part, and returns its matcher.
+    fn migrate_part(&mut self, text: &str) -> Result<Option<String>, InvalidInput> {
+        let Some((name, values)) = text.split_once(':') else {
+            return Err(InvalidInput::new(match has_hidden_variable(text) {
+                true => format!(
+                    "`{text}` is a variable, which only a deploy knows: write the rule here"
+                ),
+                false => format!("`{text}` is no rule of Traefik 1: write MATCHER:VALUE"),
+            }));
         };
-        let same = |v: &str| v.to_owned();
-        let pattern = values.iter().any(|v| v.contains('{'));
-        let joined = || values.join(",");
-        match (name.trim().to_ascii_lowercase().as_str(), pattern) {
-            ("host", _) => parts.push(either("Host", &|v| v.to_lowercase_host())),
-            ("hostregexp", _) => parts.push(either("HostRegexp", &|v| {
-                template_to_regex(v, "[^.]+", true)
-            })),
-            ("path", false) => parts.push(either("Path", &same)),
-            ("path", true) => parts.push(either("PathRegexp", &|v| {
-                template_to_regex(v, "[^/]+", true)
-            })),
-            ("pathprefix", false) => parts.push(either("PathPrefix", &same)),
-            ("pathprefix", true) => {
-                parts.push(either("PathRegexp", &|v| {
-                    template_to_regex(v, "[^/]+", false)
-                }));
+        let part = RulePart {
+            text,
+            values: split_outside_braces(values, ',')
+                .into_iter()
+                .map(str::trim)
+                .filter(|v| !v.is_empty())
+                .collect(),
+            joined: values.trim().to_owned(),
+        };
+        if part.values.is_empty() {
+            return Err(InvalidInput::new(format_args!("`{text}` has no value")));
+        }
+        let name = name.trim().to_ascii_lowercase();
+        Ok(match name.as_str() {
+            "host" => Some(self.migrate_hosts(&part)),
+            "hostregexp" => {
+                Some(part.match_either("HostRegexp", |v| template_to_regex(v, "[^.]+", true)))
             }
-            ("pathstrip", _) => {
-                parts.push(either("Path", &same));
-                out.middlewares
-                    .push(("strip", "stripprefix.prefixes", joined()));
+            "path" => Some(part.match_path(true)?),
+            "pathprefix" => Some(part.match_path(false)?),
+            "pathstrip" => Some(self.strip_path(&part, true)?),
+            "pathprefixstrip" => Some(self.strip_path(&part, false)?),
+            "pathstripregex" => Some(self.strip_pattern(&part, true)?),
+            "pathprefixstripregex" => Some(self.strip_pattern(&part, false)?),
+            "method" => Some(part.match_either("Method", str::to_ascii_uppercase)),
+            "headers" => Some(part.match_headers("Header")?),
+            "headersregexp" => Some(part.match_headers("HeaderRegexp")?),
+            "query" => Some(part.match_query()?),
+            "addprefix" => {
+                self.add_modifier(Stage::AddPrefix, "prefix", "addprefix.prefix", &part);
+                None
             }
-            ("pathprefixstrip", _) => {
-                parts.push(either("PathPrefix", &same));
-                out.middlewares
-                    .push(("strip", "stripprefix.prefixes", joined()));
+            "replacepath" => {
+                self.add_modifier(Stage::ReplacePath, "replace", "replacepath.path", &part);
+                None
             }
-            (strip @ ("pathstripregex" | "pathprefixstripregex"), _) => {
-                let whole = strip == "pathstripregex";
-                parts.push(either("PathRegexp", &|v| {
-                    template_to_regex(v, "[^/]+", whole)
-                }));
-                let patterns: Vec<String> = values
-                    .iter()
-                    .map(|v| template_to_regex(v, "[^/]+", false))
-                    .collect();
-                out.middlewares
-                    .push(("strip", "stripprefixregex.regex", patterns.join(",")));
+            "replacepathregex" => {
+                self.replace_pattern(&part)?;
+                None
             }
-            ("method", _) => parts.push(either("Method", &|v| v.to_ascii_uppercase())),
-            (headers @ ("headers" | "headersregexp"), _) => {
-                let [key, value] = values.as_slice() else {
-                    return Err(InvalidInput::new(format_args!(
-                        "`{part}` names no header and value"
-                    )));
-                };
-                let matcher = match headers {
-                    "headers" => "Header",
-                    _ => "HeaderRegexp",
-                };
-                parts.push(format!("{matcher}(`{key}`, `{value}`)"));
-            }
-            ("query", _) => {
-                let all: Result<Vec<String>, InvalidInput> = values
-                    .iter()
-                    .map(|v| {
-                        let (k, v) = v
-                            .split_once('=')
-                            .ok_or_else(|| format!("`{part}` is no NAME=VALUE"))?;
-                        Ok(format!("Query(`{k}`, `{v}`)"))
-                    })
-                    .collect();
-                parts.push(all?.join(" && "));
-            }
-            ("addprefix", _) => out
-                .middlewares
-                .push(("prefix", "addprefix.prefix", joined())),
-            ("replacepath", _) => out
-                .middlewares
-                .push(("replace", "replacepath.path", joined())),
-            ("replacepathregex", _) => {
-                let text = joined();
-                let (from, to) = text
-                    .split_once(' ')
-                    .ok_or_else(|| format!("`{part}` is no PATTERN REPLACEMENT"))?;
-                let (from, to) = (from.to_owned(), to.to_owned());
-                out.middlewares
-                    .push(("replace", "replacepathregex.regex", from));
-                out.middlewares
-                    .push(("replace", "replacepathregex.replacement", to));
-            }
-            (other, _) => {
+            other => {
                 return Err(InvalidInput::new(format_args!(
                     "`{other}` is no matcher of Traefik 1"
                 )));
             }
+        })
+    }
+
+    fn migrate_hosts(&mut self, part: &RulePart<'_>) -> String {
+        for host in part.values.iter().filter(|host| host.contains('*')) {
+            self.notes.push(format!(
+                "Traefik 1 found no request for the host `{host}`, Traefik 3 takes it for all names: write the one that is meant"
+            ));
+        }
+        let hosts = part.values.iter().map(|v| v.to_ascii_lowercase());
+        self.hosts.extend(hosts);
+        part.match_either("Host", str::to_ascii_lowercase)
+    }
+
+    /// Sets an option of a middleware. What a rule says twice counts once: the later one.
+    fn set_option(
+        &mut self,
+        stage: Stage,
+        name: &'static str,
+        option: &'static str,
+        value: String,
+    ) {
+        self.middlewares.retain(|m| m.option != option);
+        self.middlewares.push(RuleMiddleware {
+            stage,
+            name,
+            option,
+            value,
+        });
+    }
+
+    /// Sets an option to the last value, which is the one that counts.
+    fn add_modifier(
+        &mut self,
+        stage: Stage,
+        name: &'static str,
+        option: &'static str,
+        part: &RulePart<'_>,
+    ) {
+        let value = part.values.last().copied().unwrap_or_default();
+        self.set_option(stage, name, option, value.to_owned());
+    }
+
+    fn strip_path(&mut self, part: &RulePart<'_>, whole: bool) -> Result<String, InvalidInput> {
+        // Traefik 1 strips no pattern here, and answers 404.
+        if part.has_pattern() {
+            return self.strip_pattern(part, whole);
+        }
+        let prefixes = part.longest_first().join(",");
+        self.set_option(Stage::Strip, "strip", "stripprefix.prefixes", prefixes);
+        part.match_path(whole)
+    }
+
+    fn strip_pattern(&mut self, part: &RulePart<'_>, whole: bool) -> Result<String, InvalidInput> {
+        let patterns: Vec<String> = part
+            .longest_first()
+            .into_iter()
+            .map(|v| template_to_regex(v, "[^/]+", false))
+            .collect();
+        if patterns.iter().any(|p| p.contains(',')) {
+            return Err(InvalidInput::new(format_args!(
+                "`{}`: a pattern with a comma can't stand in a label",
+                part.text
+            )));
+        }
+        self.set_option(
+            Stage::StripRegex,
+            "strip-regex",
+            "stripprefixregex.regex",
+            patterns.join(","),
+        );
+        part.require_slashes()?;
+        Ok(part.match_either("PathRegexp", |v| template_to_regex(v, "[^/]+", whole)))
+    }
+
+    fn replace_pattern(&mut self, part: &RulePart<'_>) -> Result<(), InvalidInput> {
+        let words: Vec<&str> = part.joined.split(' ').collect();
+        let [from, to] = words.as_slice() else {
+            return Err(InvalidInput::new(format_args!(
+                "`{}` is no PATTERN REPLACEMENT",
+                part.text
+            )));
+        };
+        let (stage, name) = (Stage::ReplacePathRegex, "replace-regex");
+        self.set_option(stage, name, "replacepathregex.regex", (*from).to_owned());
+        self.set_option(
+            stage,
+            name,
+            "replacepathregex.replacement",
+            (*to).to_owned(),
+        );
+        Ok(())
+    }
+}
+
+impl RulePart<'_> {
+    fn has_pattern(&self) -> bool {
+        self.values.iter().any(|v| v.contains('{'))
+    }
+
+    /// Traefik 1 compares in this order.
+    fn longest_first(&self) -> Vec<&str> {
+        let mut values = self.values.clone();
+        values.sort_by_key(|v| std::cmp::Reverse(v.len()));
+        values
+    }
+
+    /// Returns a matcher that takes any of the values.
+    fn match_either(&self, matcher: &str, value: impl Fn(&str) -> String) -> String {
+        self.match_each(|v| format!("{matcher}({})", quote_argument(&value(v))))
+    }
+
+    /// Joins a matcher for each value.
+    fn match_each(&self, matcher: impl Fn(&str) -> String) -> String {
+        let all: Vec<String> = self.values.iter().map(|v| matcher(v)).collect();
+        match all.as_slice() {
+            [one] => one.clone(),
+            _ => format!("({})", all.join(" || ")),
         }
     }
-    out.rule = parts.join(" && ");
-    Ok(out)
-}
 
-trait LowercaseHost {
-    fn to_lowercase_host(&self) -> String;
-}
+    fn match_path(&self, whole: bool) -> Result<String, InvalidInput> {
+        self.require_slashes()?;
+        Ok(self.match_each(|path| {
+            let (matcher, argument) = match (path.contains('{'), whole) {
+                (true, _) => ("PathRegexp", template_to_regex(path, "[^/]+", whole)),
+                (false, true) => ("Path", path.to_owned()),
+                (false, false) => ("PathPrefix", path.to_owned()),
+            };
+            format!("{matcher}({})", quote_argument(&argument))
+        }))
+    }
 
-impl LowercaseHost for str {
-    /// Returns a host name in lower case. One with `${VARIABLES}` is unchanged.
-    fn to_lowercase_host(&self) -> String {
-        match self.contains('$') {
-            true => self.to_owned(),
-            false => self.to_ascii_lowercase(),
+    fn require_slashes(&self) -> Result<(), InvalidInput> {
+        let wrong = |v: &&&str| !v.starts_with('/') && !has_hidden_variable(v);
+        match self.values.iter().find(wrong) {
+            Some(value) => Err(InvalidInput::new(format_args!(
+                "`{}` matches no request: a path begins with a slash, write /{value}",
+                self.text
+            ))),
+            None => Ok(()),
         }
+    }
+
+    /// Pairs of names and values, all of which a request must have.
+    fn match_headers(&self, matcher: &str) -> Result<String, InvalidInput> {
+        if !self.values.len().is_multiple_of(2) {
+            return Err(InvalidInput::new(format_args!(
+                "`{}` names no header and value",
+                self.text
+            )));
+        }
+        let pairs = self.values.chunks_exact(2).map(|pair| {
+            let (key, value) = (quote_argument(pair[0]), quote_argument(pair[1]));
+            format!("{matcher}({key}, {value})")
+        });
+        Ok(pairs.collect::<Vec<_>>().join(" && "))
+    }
+
+    fn match_query(&self) -> Result<String, InvalidInput> {
+        let all: Result<Vec<String>, InvalidInput> = self
+            .values
+            .iter()
+            .map(|v| {
+                let (k, v) = v
+                    .split_once('=')
+                    .ok_or_else(|| format!("`{}` is no NAME=VALUE", self.text))?;
+                let k = quote_argument(k);
+                // Without a value any will do.
+                Ok(match v {
+                    "" => format!("QueryRegexp({k}, `.*`)"),
+                    v if v.contains('{') => {
+                        let pattern = template_to_regex(v, ".*", true);
+                        format!("QueryRegexp({k}, {})", quote_argument(&pattern))
+                    }
+                    v => format!("Query({k}, {})", quote_argument(v)),
+                })
+            })
+            .collect();
+        Ok(all?.join(" && "))
+    }
+}
+
+/// Quotes an argument of a matcher as Go does: between backticks where it can.
+fn quote_argument(text: &str) -> String {
+    match text.contains('`') {
+        false => format!("`{text}`"),
+        true => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }
 
@@ -167,14 +349,6 @@ fn template_to_regex(template: &str, any: &str, whole: bool) -> String {
     let mut out = String::from("^");
     let mut rest = template;
     while let Some(at) = rest.find('{') {
-        // A variable of the compose file is no pattern.
-        if rest[..at].ends_with('$') {
-            let end = rest[at..].find('}').map_or(rest.len(), |e| at + e + 1);
-            out.push_str(&regex::escape(&rest[..at - 1]));
-            out.push_str(&rest[at - 1..end]);
-            rest = &rest[end..];
-            continue;
-        }
         out.push_str(&regex::escape(&rest[..at]));
         let end = find_pattern_end(&rest[at..]).map_or(rest.len(), |e| at + e);
         let inside = rest.get(at + 1..end).unwrap_or_default();
@@ -221,7 +395,8 @@ mod tests {
                 "Host:a.org;PathPrefix:/p",
                 "Host(`a.org`) && PathPrefix(`/p`)",
             ),
-            ("Host: ${DOMAIN:?err}", "Host(`${DOMAIN:?err}`)"),
+            ("Host: a.org, ,", "Host(`a.org`)"),
+            ("Host:a.org:443;", "Host(`a.org:443`)"),
             (
                 "HostRegexp:{sub:[a-z]+}.a.org",
                 "HostRegexp(`^[a-z]+\\.a\\.org$`)",
@@ -231,8 +406,8 @@ mod tests {
                 "HostRegexp(`^[^.]+\\.a-b\\.org$`)",
             ),
             (
-                "HostRegexp:{sub:a|b}.${DOMAIN}",
-                "HostRegexp(`^(?:a|b)\\.${DOMAIN}$`)",
+                "HostRegexp:{sub:a|b}.a.org,a.org",
+                "(HostRegexp(`^(?:a|b)\\.a\\.org$`) || HostRegexp(`^a\\.org$`))",
             ),
             ("Path:/a,/b", "(Path(`/a`) || Path(`/b`))"),
             (
@@ -243,33 +418,76 @@ mod tests {
             ("Method:get,POST", "(Method(`GET`) || Method(`POST`))"),
             ("Headers:X-A,b", "Header(`X-A`, `b`)"),
             ("HeadersRegexp:X-A,b.*", "HeaderRegexp(`X-A`, `b.*`)"),
+            (
+                "Headers:X-A,b,X-C,d",
+                "Header(`X-A`, `b`) && Header(`X-C`, `d`)",
+            ),
+            ("Headers:X-A,`", "Header(`X-A`, \"`\")"),
             ("Query:a=b", "Query(`a`, `b`)"),
+            (
+                "Query:a=,b={n:[0-9]+}",
+                "QueryRegexp(`a`, `.*`) && QueryRegexp(`b`, `^[0-9]+$`)",
+            ),
+            ("AddPrefix:/x", "PathPrefix(`/`)"),
+            (
+                "PathPrefixStrip:/a,/{v:v[0-9]}",
+                "(PathRegexp(`^/a`) || PathRegexp(`^/v[0-9]`))",
+            ),
         ] {
             assert_eq!(migrate_rule(old).unwrap().rule, new, "{old}");
         }
-        let strip = migrate_rule("Host:a.org;PathPrefixStrip:/x,/y").unwrap();
+    }
+
+    #[test]
+    fn modifiers_come_in_the_order_of_traefik_1() {
+        let values = |rule: &str| {
+            let mut found = migrate_rule(rule).unwrap().middlewares;
+            found.sort_by_key(|m| m.stage);
+            let shown = found.into_iter();
+            shown
+                .map(|m| format!("{} {}={}", m.name, m.option, m.value))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            strip.rule,
-            "Host(`a.org`) && (PathPrefix(`/x`) || PathPrefix(`/y`))"
+            values(
+                "AddPrefix:/b,/api;ReplacePath:/r;PathPrefixStripRegex:/{v:v[0-9]}/;PathPrefixStrip:/x,/long;ReplacePathRegex:^/a/(.*) /$1"
+            ),
+            [
+                "strip-regex stripprefixregex.regex=^/v[0-9]/",
+                "strip stripprefix.prefixes=/long,/x",
+                "prefix addprefix.prefix=/api",
+                "replace-regex replacepathregex.regex=^/a/(.*)",
+                "replace-regex replacepathregex.replacement=/$1",
+                "replace replacepath.path=/r",
+            ]
         );
         assert_eq!(
-            strip.middlewares,
-            [("strip", "stripprefix.prefixes", "/x,/y".to_owned())]
+            values("PathStrip:/a;PathPrefixStrip:/b"),
+            ["strip stripprefix.prefixes=/b"]
         );
-        let strip = migrate_rule("PathPrefixStripRegex:/{v:v[0-9]}/").unwrap();
-        assert_eq!(strip.middlewares[0].2, "^/v[0-9]/");
-        let replace = migrate_rule("Host:a;ReplacePathRegex:^/a/(.*) /$1").unwrap();
-        assert_eq!(replace.middlewares[0].2, "^/a/(.*)");
-        assert_eq!(
-            migrate_rule("Hots:a").unwrap_err().to_string(),
-            "`hots` is no matcher of Traefik 1"
-        );
-        assert!(
-            migrate_rule("a.org")
-                .unwrap_err()
-                .to_string()
-                .contains("MATCHER:VALUE")
-        );
+    }
+
+    #[test]
+    fn what_is_no_rule_is_told_with_what_to_do() {
+        for (rule, part) in [
+            ("Hots:a", "`hots` is no matcher of Traefik 1"),
+            ("a.org", "write MATCHER:VALUE"),
+            ("Host:", "`Host:` has no value"),
+            ("Host:a;PathPrefix:api", "write /api"),
+            ("PathStripRegex:{a:b}", "a path begins with a slash"),
+            ("Headers:a", "no header and value"),
+            ("Query:a", "no NAME=VALUE"),
+            ("ReplacePathRegex:/a", "no PATTERN REPLACEMENT"),
+            (";", "the rule is empty"),
+            (
+                "PathPrefixStripRegex:/{a:[0-9]{1,2}}",
+                "a comma can't stand in a label",
+            ),
+        ] {
+            let error = migrate_rule(rule).unwrap_err().to_string();
+            assert!(error.contains(part), "{rule}: {error}");
+        }
+        assert_eq!(migrate_rule("Host:*.a.org").unwrap().notes.len(), 1);
     }
 
     proptest::proptest! {
