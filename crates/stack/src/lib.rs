@@ -32,6 +32,7 @@ mod labels;
 mod line_index;
 mod lint;
 mod migrate;
+mod password_hashes;
 mod plain_compose;
 mod refusals;
 mod render;

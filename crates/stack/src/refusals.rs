@@ -8,6 +8,7 @@ use super::compose_check::check_compose_form;
 use super::compose_rules::{self, RuleFindings};
 use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity, MAX_FINDINGS, MAX_MESSAGE_BYTES, section_entries};
+use super::password_hashes::find_cut_hashes;
 use super::stack_file::StackFile;
 use super::swarm_rules;
 
@@ -55,6 +56,7 @@ pub(super) fn add_refusals(
             message,
         });
     }
+    found.extend(find_cut_hashes(&stack.file, &stack.text));
     found.sort_by_key(|f| (f.line, f.severity));
     found.dedup();
 }
