@@ -10,7 +10,6 @@ use super::labels;
 use super::line_index::LineIndex;
 use super::traefik1;
 use matou_base::text::InvalidInput;
-use matou_config::find_nearest_name;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -51,7 +50,7 @@ impl fmt::Display for LintFinding {
 
 /// Keys of a service that `docker stack deploy` refuses.
 /// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
-const REFUSED_KEYS: [(&str, &str); 8] = [
+pub(super) const REFUSED_KEYS: [(&str, &str); 8] = [
     ("extends", "write the service out"),
     ("volume_driver", "name the driver under volumes"),
     ("volumes_from", "name the volume in both services"),
@@ -86,65 +85,11 @@ const IGNORED_KEYS: [&str; 19] = [
     "userns_mode",
 ];
 
-/// All other keys of a service in version 3.13 of the schema, which `docker stack deploy` reads.
-const SERVICE_KEYS: [&str; 34] = [
-    "cap_add",
-    "cap_drop",
-    "command",
-    "configs",
-    "credential_spec",
-    "deploy",
-    "dns",
-    "dns_search",
-    "entrypoint",
-    "env_file",
-    "environment",
-    "extra_hosts",
-    "healthcheck",
-    "hostname",
-    "image",
-    "init",
-    "isolation",
-    "labels",
-    "logging",
-    "networks",
-    "oom_score_adj",
-    "ports",
-    "read_only",
-    "secrets",
-    "stdin_open",
-    "stop_grace_period",
-    "stop_signal",
-    "sysctls",
-    "tmpfs",
-    "tty",
-    "ulimits",
-    "user",
-    "volumes",
-    "working_dir",
-];
-
-const TOP_LEVEL_KEYS: [&str; 6] = [
-    "version", "services", "networks", "volumes", "secrets", "configs",
-];
-
-const DEPLOY_KEYS: [&str; 9] = [
-    "mode",
-    "endpoint_mode",
-    "replicas",
-    "labels",
-    "rollback_config",
-    "update_config",
-    "resources",
-    "restart_policy",
-    "placement",
-];
-
 /// Most findings of each severity; more are left out.
-const MAX_FINDINGS: usize = 1_000;
+pub(super) const MAX_FINDINGS: usize = 1_000;
 
 /// Longest sentence, bytes: it may hold a value of the file.
-const MAX_MESSAGE_BYTES: usize = 2_000;
+pub(super) const MAX_MESSAGE_BYTES: usize = 2_000;
 
 /// Most ports that a file may publish: those of three protocols.
 pub(super) const MOST_PORTS: usize = 3 * 65_535;
@@ -163,7 +108,6 @@ pub(super) fn lint_compose(
         file,
         known_images,
         places,
-        compose,
         declared: ["networks", "secrets", "configs", "volumes"]
             .map(|kind| {
                 (
@@ -178,16 +122,12 @@ pub(super) fn lint_compose(
         said: [0; 2],
         found: Vec::new(),
     };
-    linter.check_top_level();
     let services = compose.get("services").and_then(Value::as_mapping);
     for (name, service) in services.into_iter().flatten() {
         let name = name.as_str().unwrap_or_default();
-        match service {
-            Value::Mapping(service) => linter.check_service(name, service),
-            _ => linter.add_error(
-                &["services", name],
-                format!("the service {name} is no mapping with an image"),
-            ),
+        // The form of others is told with what is refused.
+        if let Value::Mapping(service) = service {
+            linter.check_service(name, service);
         }
     }
     if services.is_none_or(Mapping::is_empty) {
@@ -206,7 +146,6 @@ struct Linter<'a> {
     file: &'a str,
     known_images: &'a KnownImages,
     places: &'a LineIndex,
-    compose: &'a Mapping,
     /// Names at the top, by section.
     declared: BTreeMap<&'static str, BTreeSet<&'a str>>,
     /// Router of each rule.
@@ -248,35 +187,6 @@ impl Linter<'_> {
         self.add_finding(LintSeverity::Warning, path, message);
     }
 
-    fn check_top_level(&mut self) {
-        for key in self.compose.keys().filter_map(Value::as_str) {
-            if TOP_LEVEL_KEYS.contains(&key) || key.starts_with("x-") {
-                continue;
-            }
-            let message = match (key, find_nearest_name(key, TOP_LEVEL_KEYS)) {
-                ("name" | "include", _) => format!(
-                    "`docker stack deploy` does not know `{key}`: take it out, the application is named when it is deployed"
-                ),
-                (_, Some(near)) => format!("a stack file has no `{key}`: did you mean `{near}`?"),
-                _ => format!(
-                    "a stack file has no `{key}`: it has {}",
-                    TOP_LEVEL_KEYS.join(", ")
-                ),
-            };
-            self.add_error(&[key], message);
-        }
-        for (name, config) in section_entries(self.compose, "configs") {
-            if config.get("content").is_some() {
-                self.add_error(
-                    &["configs", name, "content"],
-                    format!(
-                        "`docker stack deploy` does not know `content` of the config {name}: give it a file"
-                    ),
-                );
-            }
-        }
-    }
-
     fn check_service(&mut self, name: &str, service: &Mapping) {
         for key in service.keys().filter_map(Value::as_str) {
             let path = ["services", name, key];
@@ -287,12 +197,14 @@ impl Linter<'_> {
                     &path,
                     "Docker Swarm goes by deploy.restart_policy, not by `restart`".into(),
                 );
+            } else if key == "tmpfs" {
+                self.add_warning(
+                    &path,
+                    "Docker Swarm ignores `tmpfs`: write a mount of `type: tmpfs` under volumes"
+                        .into(),
+                );
             } else if IGNORED_KEYS.contains(&key) {
                 self.add_warning(&path, format!("Docker Swarm ignores `{key}`"));
-            } else if !SERVICE_KEYS.contains(&key) && !key.starts_with("x-") {
-                let hint = find_nearest_name(key, SERVICE_KEYS)
-                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-                self.add_error(&path, format!("a service has no `{key}`{hint}"));
             }
         }
         self.check_image(name, service);
@@ -411,20 +323,6 @@ impl Linter<'_> {
 
     fn check_deploy(&mut self, name: &str, service: &Mapping) {
         let deploy = service.get("deploy").and_then(Value::as_mapping);
-        for key in deploy
-            .into_iter()
-            .flat_map(Mapping::keys)
-            .filter_map(Value::as_str)
-        {
-            if !DEPLOY_KEYS.contains(&key) && !key.starts_with("x-") {
-                let hint = find_nearest_name(key, DEPLOY_KEYS)
-                    .map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-                self.add_error(
-                    &["services", name, "deploy", key],
-                    format!("`deploy` has no `{key}`{hint}"),
-                );
-            }
-        }
         let limit = |key: &str| {
             let resources = deploy.and_then(|d| d.get("resources"))?;
             resources.get("limits")?.get(key).filter(|v| !v.is_null())

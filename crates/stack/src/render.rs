@@ -15,6 +15,7 @@ use super::lint::{
     LintFinding, LintSeverity, MOST_PORTS, TOO_MANY_PORTS, lint_compose, list_references,
     parse_published_ports, section_entries,
 };
+use super::refusals::add_refusals;
 use super::requirements::{self, ServiceRequirements};
 use super::safety;
 use super::stack_file::StackFile;
@@ -358,6 +359,7 @@ pub(super) fn render_stack_file(
         findings: lint_compose(&stack.file, &places, &file, &stack.known_images),
         ..RenderedStack::default()
     };
+    add_refusals(stack, app, &places, &file, &mut out.findings);
     let said = |(place, message): safety::LocatedMessage| {
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
         (places.line_of(&place), message)
