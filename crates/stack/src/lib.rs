@@ -18,9 +18,16 @@ mod amounts;
 mod app;
 mod app_name;
 mod catalogue;
+mod compose_version;
+mod compose_yaml;
 mod edge_settings;
+#[cfg(test)]
+#[path = "../tests/engine_client/mod.rs"]
+mod engine_client;
+mod environment;
 mod error;
 mod extension;
+mod file_variables;
 mod files;
 mod image_facts;
 mod interpolate;
