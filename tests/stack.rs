@@ -163,8 +163,8 @@ fn engine_reads(rendered: &RenderedStack) -> Option<serde_yaml::Value> {
     Some(serde_yaml::from_slice(&out.stdout).unwrap())
 }
 
-/// The cases of the specification that the engine's own client knows: it has no
-/// `${A+x}`, leaves nested defaults alone, and takes the dash in `$A-x` for an operator.
+/// What of the specification the engine's own client knows: it has no `${A+x}`, and cuts nested
+/// defaults in two.
 #[test]
 fn interpolation_is_that_of_dockers_own_client() {
     let cases = [
@@ -174,6 +174,8 @@ fn interpolation_is_that_of_dockers_own_client() {
         "$$A $${A} $$$A",
         "${X:-a}b}",
         "$A$A_ .",
+        "${X:-$2y$10$A}",
+        "$A-x} y",
         "Host(`${A}`)",
     ];
     let mut text =
@@ -329,7 +331,7 @@ fn variables_are_of_their_type() {
 
 #[test]
 fn what_is_rendered_is_what_dockers_own_client_reads() {
-    let text = "services:\n  web:\n    image: nginx:1.29\n    command: echo $$HOME ${WORD:-a$$b}\n    environment:\n      PRICE: \"5$$\"\n    deploy:\n      replicas: ${REPLICAS:-3}\n      labels:\n        - a=b\n";
+    let text = "services:\n  web:\n    image: nginx:1.29\n    command: echo $$HOME ${WORD:-a$b}\n    environment:\n      PRICE: \"5$$\"\n    deploy:\n      replicas: ${REPLICAS:-3}\n      labels:\n        - a=b\n";
     let (_dir, catalogue) = own(text);
     let rendered = render(&catalogue, "own", &BTreeMap::new(), &config("")).unwrap();
     let Some(read) = engine_reads(&rendered) else {

@@ -52,16 +52,20 @@ impl Docker {
             .collect())
     }
 
-    /// Names of all configs; this engine must be a manager.
+    /// Labels of all configs, by their names; this engine must be a manager.
     ///
     /// # Errors
     /// When the engine can't be asked, or refuses.
-    pub async fn list_configs(&self) -> Result<Vec<String>, DockerError> {
+    pub async fn list_configs(&self) -> Result<BTreeMap<String, Labels>, DockerError> {
         let client = self.bollard_client().await?;
-        match client.list_configs(None::<ListConfigsOptions>).await {
-            Ok(found) => Ok(found.into_iter().filter_map(|c| c.spec?.name).collect()),
-            Err(e) => Err(self.error_of_client(e).await),
-        }
+        let found = match client.list_configs(None::<ListConfigsOptions>).await {
+            Ok(found) => found,
+            Err(e) => return Err(self.error_of_client(e).await),
+        };
+        let specs = found.into_iter().filter_map(|c| c.spec);
+        Ok(specs
+            .filter_map(|s| Some((s.name?, s.labels.unwrap_or_default().into_iter().collect())))
+            .collect())
     }
 
     /// Whether this engine holds an image already.

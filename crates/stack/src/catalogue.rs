@@ -8,20 +8,20 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 use super::StackError;
+use super::compose_yaml::read_loose_compose;
 use super::extension::{Category, Extension, Variable};
 use super::files::StackFolder;
 use super::image_facts::KnownImages;
 use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity};
-use super::render::{RenderTarget, RenderedStack, render_stack_file};
+use super::render::{
+    InspectedStack, RenderTarget, RenderedStack, inspect_stack_file, render_stack_file,
+};
 use super::safety;
 use super::stack_file::StackFile;
 use matou_config::find_nearest_name;
 
 static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../stacks");
-
-/// Most variables that linting fills in for a file: it is rendered once more for each.
-const MOST_REQUIRED: usize = 100;
 
 /// A stack of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -173,8 +173,15 @@ impl Catalogue {
         stack: &str,
         target: &RenderTarget<'_>,
     ) -> Result<Vec<LintFinding>, StackError> {
-        match self.render_sample(stack, target) {
-            Ok(rendered) => Ok(rendered.findings),
+        let stack = self.find_stack(stack)?;
+        let variables = stack.extension.sample_values();
+        match inspect_stack_file(&stack, "app", &variables, target) {
+            Ok(InspectedStack {
+                rendered: Err(other),
+                missing,
+                ..
+            }) if missing.is_empty() && !matches!(other, StackError::At { .. }) => Err(other),
+            Ok(inspected) => Ok(inspected.findings),
             Err(StackError::At {
                 file,
                 line,
@@ -203,27 +210,14 @@ impl Catalogue {
         Ok(images.into_iter().collect())
     }
 
-    /// Renders a stack with a value for each variable that it requires.
+    /// Renders a stack with a value for each variable that it declares as required.
     fn render_sample(
         &self,
         stack: &str,
         target: &RenderTarget<'_>,
     ) -> Result<RenderedStack, StackError> {
         let stack = self.find_stack(stack)?;
-        let mut variables = stack.extension.sample_values();
-        // A variable that only the file requires, by `${NAME:?}`, gets a value too.
-        for _ in 0..MOST_REQUIRED {
-            match render_stack_file(&stack, "app", &variables, target) {
-                Err(StackError::Required { name, .. }) if !variables.contains_key(&name) => {
-                    variables.insert(name, "example.org".into());
-                }
-                rendered => return rendered,
-            }
-        }
-        Err(StackError::Other(format!(
-            "{} asks for more than {MOST_REQUIRED} variables",
-            stack.file
-        )))
+        render_stack_file(&stack, "app", &stack.extension.sample_values(), target)
     }
 
     /// Returns the `x-matou` of a stack.
@@ -245,10 +239,9 @@ impl Catalogue {
         service: &str,
     ) -> Result<Option<String>, StackError> {
         let stack = self.find_stack(stack)?;
-        let mut file: serde_yaml::Value = serde_yaml::from_str(&stack.text)
-            .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-        let _ = file.apply_merge();
-        safety::strip_yaml_tags(&mut file);
+        let read = read_loose_compose(&stack.text);
+        let (document, _) = read.map_err(|e| stack.error_at(e.line, e.message))?;
+        let file = document.value;
         let image = file["services"][service]["image"].as_str().unwrap_or("");
         let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
             return Ok(None);

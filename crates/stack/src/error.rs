@@ -15,6 +15,9 @@ pub enum StackError {
     /// A variable without which the stack can't be deployed.
     #[error("the variable {name} is required: {help} (add {name}=…)")]
     Required { name: String, help: String },
+    /// Several of them, each with what it is for, and how they are given.
+    #[error("the variables {described} are required (add {example})")]
+    AllRequired { described: String, example: String },
     /// A name or a value that is not allowed.
     #[error(transparent)]
     Input(#[from] InvalidInput),
@@ -22,7 +25,48 @@ pub enum StackError {
     Other(String),
 }
 
+/// A variable without which a stack can't be deployed, and that has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MissingVariable {
+    pub name: String,
+    /// What it is for; empty where nothing says it.
+    pub message: String,
+    /// Where a `${NAME:?}` of the file asks for it, counted from 1; `None` for a declared one.
+    pub line: Option<usize>,
+}
+
 impl StackError {
+    /// Tells all that is missing at once; `None` where nothing is.
+    pub(super) fn from_missing(file: &str, missing: &[MissingVariable]) -> Option<Self> {
+        let (first, more) = missing.split_first()?;
+        if more.is_empty() {
+            let (name, help) = (first.name.clone(), first.message.clone());
+            return Some(match first.line {
+                None => Self::Required { name, help },
+                Some(line) => Self::At {
+                    file: file.to_owned(),
+                    line,
+                    message: first.to_string(),
+                },
+            });
+        }
+        let describe = |v: &MissingVariable| {
+            let line = v.line.map(|line| format!("{file}:{line}"));
+            let message = Some(v.message.clone()).filter(|m| !m.is_empty());
+            let said: Vec<String> = line.into_iter().chain(message).collect();
+            match said.is_empty() {
+                true => v.name.clone(),
+                false => format!("{} ({})", v.name, said.join(": ")),
+            }
+        };
+        let described: Vec<String> = missing.iter().map(describe).collect();
+        let example: Vec<String> = missing.iter().map(|v| format!("{}=…", v.name)).collect();
+        Some(Self::AllRequired {
+            described: described.join(", "),
+            example: example.join(" "),
+        })
+    }
+
     /// An error about what stands at the first occurrence of `needle` in the file.
     pub(super) fn at_first_occurrence(
         file: &str,
@@ -35,6 +79,16 @@ impl StackError {
             file: file.to_owned(),
             line: text[..at].matches('\n').count() + 1,
             message,
+        }
+    }
+}
+
+impl std::fmt::Display for MissingVariable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the variable {} is required", self.name)?;
+        match self.message.as_str() {
+            "" => Ok(()),
+            message => write!(f, ": {message}"),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum StackFolder {
 }
 
 impl StackFolder {
-    fn read_file(&self, name: &str) -> Result<Vec<u8>, InvalidInput> {
+    pub(super) fn read_file(&self, name: &str) -> Result<Vec<u8>, InvalidInput> {
         let path = Path::new(name);
         match self {
             Self::BuiltIn(dir) => {
@@ -81,19 +81,31 @@ fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> 
 /// A Swarm config that a stack needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeededConfig {
-    /// As Swarm knows it, with a hash of the content.
+    /// As Swarm knows it: the file's own name, or one with a hash of the content.
     pub name: String,
     /// The content of the file, at most 1000 KiB.
     pub content: Vec<u8>,
+    /// Labels that the stack file gives it.
+    pub labels: BTreeMap<String, String>,
+    /// What fills in templates in the content.
+    pub template_driver: Option<String>,
+    /// Hash of the content and of all else but labels, where the name does not hold it.
+    pub content_hash: Option<String>,
 }
 
 /// A Swarm secret whose value stands in a file of the operator.
 #[derive(Debug, Clone)]
 pub struct FileSecret {
-    /// As Swarm knows it.
+    /// As Swarm knows it: the file's own name, or one with a hash of the content.
     pub name: String,
     /// The content of the file.
     pub value: SecretString,
+    /// Labels that the stack file gives it.
+    pub labels: BTreeMap<String, String>,
+    /// What fills in templates in the content.
+    pub template_driver: Option<String>,
+    /// Hash of the content and of all else but labels, where the name does not hold it.
+    pub content_hash: Option<String>,
 }
 
 /// The configs and secrets of a stack that were read from files.
@@ -143,21 +155,40 @@ pub(super) fn externalize_files(
                     content.len()
                 )));
             }
-            let digest = Sha256::digest(&content);
-            let hash: String = digest[..4].iter().map(|b| format!("{b:02x}")).collect();
-            let name = format!("{app}_{key}_{hash}");
-            entry.remove("file");
-            entry.remove("content");
+            // Docker's own interpolation would remove these escapes.
+            let plain = |text: &str| text.replace("$$", "$");
+            let template_driver = entry.get("template_driver").and_then(Value::as_str);
+            let template_driver = template_driver.map(plain);
+            let hash = hash_content(&content, template_driver.as_deref());
+            let own_name = entry.get("name").and_then(Value::as_str);
+            let own_name = own_name.filter(|name| !name.is_empty()).map(plain);
+            let content_hash = own_name.is_some().then(|| hash.clone());
+            let name = own_name.unwrap_or_else(|| format!("{app}_{key}_{hash}"));
+            let labels = super::labels::labels_from_value(entry.get("labels"));
+            let labels = labels.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
+            for moved in ["file", "content", "labels", "template_driver"] {
+                entry.remove(moved);
+            }
             entry.insert("external".into(), true.into());
-            entry.insert("name".into(), name.as_str().into());
+            let escaped = super::escape_dollars(&name);
+            entry.insert("name".into(), escaped.into());
             if kind == "configs" {
-                carried.configs.push(NeededConfig { name, content });
+                carried.configs.push(NeededConfig {
+                    name,
+                    content,
+                    labels,
+                    template_driver,
+                    content_hash,
+                });
             } else {
                 let text = String::from_utf8(content)
                     .map_err(|_| fail("a secret from a file is text".into()))?;
                 carried.secrets.push(FileSecret {
                     name,
                     value: text.into(),
+                    labels,
+                    template_driver,
+                    content_hash,
                 });
             }
         }
@@ -165,41 +196,14 @@ pub(super) fn externalize_files(
     Ok(carried)
 }
 
-/// Merges the variables of `env_file` into `environment`, whose own values win.
-///
-/// # Errors
-/// One sentence: a file that can't be read, or a line without `=`.
-pub(super) fn merge_env_files(
-    service: &mut Mapping,
-    folder: &StackFolder,
-) -> Result<(), InvalidInput> {
-    let files: Vec<String> = match service.remove("env_file") {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::String(file)) => vec![file],
-        Some(Value::Sequence(files)) => files
-            .iter()
-            .filter_map(|f| f.as_str().or_else(|| f.get("path")?.as_str()))
-            .map(str::to_owned)
-            .collect(),
-        Some(_) => return Err("`env_file` is a path or a list of paths".into()),
-    };
-    let mut all = std::collections::BTreeMap::new();
-    for file in files {
-        let bytes = folder.read_file(&file)?;
-        let text = String::from_utf8_lossy(&bytes);
-        for (i, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (name, value) = line
-                .split_once('=')
-                .ok_or_else(|| format!("{file}:{}: a line is NAME=VALUE", i + 1))?;
-            all.insert(name.trim().to_owned(), super::escape_dollars(value));
-        }
+/// What of a config or a secret can't be changed, in eight digits.
+fn hash_content(content: &[u8], template_driver: Option<&str>) -> String {
+    let mut digest = Sha256::new();
+    digest.update(content);
+    if let Some(driver) = template_driver {
+        digest.update([0]);
+        digest.update(driver);
     }
-    all.extend(super::labels::labels_from_value(service.get("environment")));
-    let map: Mapping = all.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-    service.insert("environment".into(), map.into());
-    Ok(())
+    let digest = digest.finalize();
+    digest[..4].iter().map(|b| format!("{b:02x}")).collect()
 }

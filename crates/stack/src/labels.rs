@@ -26,14 +26,7 @@ pub(super) fn labels_from_value(value: Option<&Value>) -> Labels {
 
 /// Returns a scalar as the text that Docker takes it for.
 pub(super) fn scalar_text(value: &Value) -> String {
-    match value {
-        Value::String(s) => s.clone(),
-        Value::Null => String::new(),
-        other => serde_yaml::to_string(other)
-            .unwrap_or_default()
-            .trim_end()
-            .to_owned(),
-    }
+    super::compose_yaml::engine_text(value)
 }
 
 /// Returns the labels that Traefik reads: those under `deploy`.

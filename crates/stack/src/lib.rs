@@ -22,9 +22,16 @@ mod compose_check;
 mod compose_rules;
 mod compose_schema;
 mod compose_values;
+mod compose_version;
+mod compose_yaml;
 mod edge_settings;
+#[cfg(test)]
+#[path = "../tests/engine_client/mod.rs"]
+mod engine_client;
+mod environment;
 mod error;
 mod extension;
+mod file_variables;
 mod files;
 mod hidden_variables;
 mod image_facts;

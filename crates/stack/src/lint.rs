@@ -315,7 +315,9 @@ impl Linter<'_> {
                 }
                 Err(text) => self.add_error(
                     &path,
-                    format!("`{text}` is no port: write \"8080:80\" in quotes"),
+                    format!(
+                        "`{text}` is no port: write \"8080:80\", and /udp or the like at the end"
+                    ),
                 ),
             }
         }
@@ -476,7 +478,9 @@ pub(super) fn list_named_volumes(service: &Mapping) -> Vec<(String, String)> {
     named
 }
 
-/// Parses an entry of `ports`: the published ports, with their protocol. Fails with its text.
+/// Parses an entry of `ports`: the published ports, with their protocol; those that the engine
+/// chooses are left out. Fails with its text.
+/// Source: docker/go-connections, nat/nat.go (`ParsePortSpec`).
 pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, InvalidInput> {
     match port {
         Value::Mapping(long) => {
@@ -489,38 +493,62 @@ pub(super) fn parse_published_ports(port: &Value) -> Result<Vec<(u64, String)>, 
                 Value::String(s) => s.parse().ok(),
                 _ => None,
             });
+            let published = published.filter(|p| *p != 0);
             Ok(published
-                .map(|p| (p, protocol.to_owned()))
+                .map(|p| (p, protocol.to_ascii_lowercase()))
                 .into_iter()
                 .collect())
         }
-        Value::Number(_) => Ok(Vec::new()),
+        Value::Number(n) if n.as_u64().is_some_and(|n| n <= 65_535) => Ok(Vec::new()),
+        Value::Number(n) => Err(InvalidInput::new(n)),
         Value::String(short) => {
-            let (ports, protocol) = short.split_once('/').unwrap_or((short, "tcp"));
-            let protocol = protocol.to_ascii_lowercase();
-            if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-                return Err(InvalidInput::new(short));
-            }
-            // An address may stand before; Swarm ignores it.
-            let mut parts = ports.rsplitn(3, ':');
-            let target = parts.next().unwrap_or_default();
-            let Some(published) = parts.next() else {
-                return match parse_port_range(target) {
-                    Some(_) => Ok(Vec::new()),
-                    None => Err(InvalidInput::new(short)),
-                };
-            };
-            match (parse_port_range(target), parse_port_range(published)) {
-                (Some(_), Some(all)) => Ok(all.map(|p| (p, protocol.clone())).collect()),
-                _ => Err(InvalidInput::new(short)),
-            }
+            parse_short_port(short).ok_or_else(|| InvalidInput::new(short.as_str()))
         }
         other => Err(InvalidInput::new(format_args!("{other:?}"))),
     }
 }
 
+/// Parses `[ADDRESS:][PUBLISHED:]TARGET[/PROTOCOL]`.
+fn parse_short_port(short: &str) -> Option<Vec<(u64, String)>> {
+    // Swarm ignores an address, which may have colons.
+    let mut parts = short.rsplitn(3, ':');
+    let target = parts.next().unwrap_or_default();
+    let published = parts.next().unwrap_or_default();
+    if let Some(address) = parts.next().filter(|a| !a.is_empty()) {
+        let inside = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+        let zoned = inside.unwrap_or(address);
+        zoned.parse::<std::net::IpAddr>().ok()?;
+    }
+    let mut target = target.split('/');
+    let (ports, protocol) = (target.next()?, target.next().unwrap_or_default());
+    let protocol = match protocol {
+        "" => "tcp".to_owned(),
+        protocol => protocol.to_ascii_lowercase(),
+    };
+    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+        return None;
+    }
+    let targets = parse_port_range(ports)?;
+    if published.is_empty() {
+        return Some(Vec::new());
+    }
+    let published = parse_port_range(published)?;
+    let length = |range: &std::ops::RangeInclusive<u64>| range.end() - range.start();
+    if length(&targets) != length(&published) && length(&targets) != 0 {
+        return None;
+    }
+    let chosen = published.filter(|p| *p != 0);
+    Some(chosen.map(|p| (p, protocol.clone())).collect())
+}
+
 fn parse_port_range(text: &str) -> Option<std::ops::RangeInclusive<u64>> {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+    let mut parts = text.split('-');
+    let from = parts.next()?;
+    let to = parts.next().unwrap_or(from);
+    let port = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|_| digits)
+    };
+    let (from, to) = (port(from)?, port(to)?);
     (from <= to && to <= 65_535).then_some(from..=to)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_yaml::{Mapping, Value};
 
+use super::compose_yaml::write_compose;
 use super::lint::{list_references, section_entries};
+use super::subset::read_rendered;
 use super::{RenderedStack, StackError, labels};
 
 /// First port of the host that is given to a service that the edge served under a domain.
@@ -46,8 +48,7 @@ pub fn render_plain_compose(
     app: &str,
     rendered: &RenderedStack,
 ) -> Result<PlainComposeFile, StackError> {
-    let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
-    let mut file: Mapping = serde_yaml::from_str(&rendered.yaml).map_err(broken)?;
+    let mut file = read_rendered(&rendered.yaml)?;
     let mut out = PlainComposeFile::default();
     file.remove("version");
     let volumes = volume_names_by_key(app, &file);
@@ -102,8 +103,9 @@ pub fn render_plain_compose(
     out.volumes.dedup();
     out.yaml = format!(
         "# {app}, as it ran in a swarm, for `docker compose up` on one host. README.md says more.\n{}",
-        serde_yaml::to_string(&file).map_err(broken)?
+        write_compose(&Value::Mapping(file))
     );
+    add_template_notes(rendered, &mut out.notes);
     if !comments.is_empty() {
         out.yaml += "\n# Labels by which the edge (Traefik 3) knew it:\n";
         // A comment is one line, also when the label has several.
@@ -113,6 +115,17 @@ pub fn render_plain_compose(
         }
     }
     Ok(out)
+}
+
+/// Notes configs with templates that only Swarm fills in.
+fn add_template_notes(rendered: &RenderedStack, notes: &mut Vec<String>) {
+    let templates = rendered.configs.iter();
+    for config in templates.filter(|c| c.template_driver.is_some()) {
+        notes.push(format!(
+            "Swarm filled in the templates of the config {}: write the values into its file",
+            config.name
+        ));
+    }
 }
 
 /// Makes a key a file name that is plain on every host.

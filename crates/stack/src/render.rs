@@ -6,8 +6,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
+use super::compose_version::set_file_version;
+use super::compose_yaml::{ComposeDocument, read_loose_compose, write_compose};
 use super::edge_settings::EdgeSettings;
+use super::environment;
+use super::error::MissingVariable;
 use super::extension::{HttpCheck, KnownTrouble, LoginRequest, LoginSpec, SecretSpec};
+use super::file_variables::{FilledVariables, fill_variables};
 use super::files::{self, FileSecret, NeededConfig};
 use super::interpolate::{InterpolationError, escape_dollars, interpolate};
 use super::line_index::LineIndex;
@@ -29,40 +34,8 @@ use matou_config::{
 /// Label on each service with the hash of what was deployed.
 pub const HASH_LABEL: &str = "org.matou.hash";
 
-/// Compose file version for files that name none: engines before 23 refuse those.
-const COMPOSE_VERSION: &str = "3.8";
-
 /// Most text of all services together with what they refer to, bytes.
 const MOST_HASHED: usize = 64 << 20;
-
-/// Most text in all values together, bytes.
-const MOST_TEXT: usize = 8 << 20;
-
-/// Keys whose values are numbers or booleans, also when they come from a variable, which is text.
-/// Source: docker/cli, cli/compose/loader/interpolate.go.
-const TYPED_KEYS: [&str; 21] = [
-    "attachable",
-    "disable",
-    "external",
-    "hard",
-    "init",
-    "internal",
-    "max_attempts",
-    "max_failure_ratio",
-    "max_replicas_per_node",
-    "mode",
-    "nocopy",
-    "parallelism",
-    "pids",
-    "published",
-    "read_only",
-    "replicas",
-    "retries",
-    "size",
-    "soft",
-    "target",
-    "tty",
-];
 
 /// What a stack is rendered for.
 #[derive(Debug, Clone)]
@@ -236,39 +209,51 @@ pub struct RenderedService {
     pub environment: Labels,
 }
 
-/// Reads a stack file, its variables filled in, without what is matou's own in it.
-fn read_stack_file(
+/// Fills the variables of a stack file in, and takes out what is matou's own in it. Returns what is
+/// wrong with it beside it.
+fn fill_stack_file(
     stack: &StackFile,
-    app: &str,
-    variables: &BTreeMap<String, String>,
-    target: &RenderTarget<'_>,
-) -> Result<Mapping, StackError> {
-    let mut value: Value = serde_yaml::from_str(&stack.text)
-        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-    value
-        .apply_merge()
-        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
-    safety::strip_yaml_tags(&mut value);
-    let Value::Mapping(mut file) = value else {
-        let message = "a stack file begins with `services:`".to_owned();
-        return Err(StackError::at_first_occurrence(
-            &stack.file,
-            &stack.text,
-            "",
-            message,
-        ));
+    document: ComposeDocument,
+    places: &LineIndex,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Mapping, FilledVariables, Vec<LintFinding>), StackError> {
+    let finding = |severity: LintSeverity, line: usize, message: String| LintFinding {
+        severity,
+        file: stack.file.clone(),
+        line,
+        message,
+    };
+    let Value::Mapping(mut file) = document.value else {
+        return Err(stack.error_at(1, "a stack file begins with `services:`".to_owned()));
     };
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
-    let lookup = |name: &str| find_variable(stack, app, variables, target, name);
-    let mut room = MOST_TEXT;
-    for (key, value) in &mut file {
-        if key.as_str() != Some("version") {
-            interpolate_values(value, key.as_str().unwrap_or(""), &lookup, &mut room)
-                .map_err(|e| locate_interpolation_error(stack, &e))?;
-        }
+    let filled =
+        fill_variables(&mut file, places, lookup).map_err(|(l, m)| stack.error_at(l, m))?;
+    let (error, warning) = (LintSeverity::Error, LintSeverity::Warning);
+    let mut findings = Vec::new();
+    for problem in document.problems {
+        findings.push(finding(error, problem.line, problem.message));
     }
-    convert_octal_modes(&mut file);
-    Ok(file)
+    if let Some(line) = document.second_document {
+        let message = "the engine reads the first document alone: what follows `---` is left out";
+        findings.push(finding(warning, line, message.into()));
+    }
+    for missing in &filled.missing {
+        let line = missing.line.unwrap_or(1);
+        findings.push(finding(error, line, missing.to_string()));
+    }
+    for (line, message) in &filled.problems {
+        findings.push(finding(error, *line, message.clone()));
+    }
+    for (line, unset) in &filled.unset_ports {
+        let names = unset.join(", ");
+        let message = format!(
+            "{names} has no value: the engine chooses the published port; give one, as in {}=8080",
+            unset.first().map_or("PORT", String::as_str)
+        );
+        findings.push(finding(warning, *line, message));
+    }
+    Ok((file, filled, findings))
 }
 
 /// Returns the value of a variable: the given one, the stack's default, or one that all stacks have.
@@ -340,26 +325,98 @@ fn render_login(
     }))
 }
 
+/// A stack file that was looked through, and rendered as far as that goes.
+pub(super) struct InspectedStack {
+    /// Also of a file that can't be rendered.
+    pub findings: Vec<LintFinding>,
+    /// Variables without which nothing is deployed.
+    pub missing: Vec<MissingVariable>,
+    /// Its findings are those above.
+    pub rendered: Result<RenderedStack, StackError>,
+}
+
+/// Renders a stack file that lacks nothing.
 pub(super) fn render_stack_file(
     stack: &StackFile,
     app: &str,
     variables: &BTreeMap<String, String>,
     target: &RenderTarget<'_>,
 ) -> Result<RenderedStack, StackError> {
+    let inspected = inspect_stack_file(stack, app, variables, target)?;
+    match StackError::from_missing(&stack.file, &inspected.missing) {
+        Some(missing) => Err(missing),
+        None => inspected.rendered,
+    }
+}
+
+/// Looks through a stack file.
+///
+/// # Errors
+/// It can't be read at all.
+pub(super) fn inspect_stack_file(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+) -> Result<InspectedStack, StackError> {
     require_new_app_name(app)?;
-    check_variables(stack, variables)?;
-    let mut file = read_stack_file(stack, app, variables, target)?;
-    let places = LineIndex::parse(&stack.text);
+    let mut missing = check_variables(stack, variables)?;
+    let (document, text) =
+        read_loose_compose(&stack.text).map_err(|e| stack.error_at(e.line, e.message))?;
+    let places = LineIndex::parse(&text);
+    let lookup = |name: &str| find_variable(stack, app, variables, target, name);
+    let (file, filled, mut findings) = fill_stack_file(stack, document, &places, &lookup)?;
+    for variable in filled.missing {
+        if missing.iter().all(|m| m.name != variable.name) {
+            missing.push(variable);
+        }
+    }
+    findings.extend(lint_compose(
+        &stack.file,
+        &places,
+        &file,
+        &stack.known_images,
+    ));
+    add_refusals(stack, app, &places, &file, &mut findings);
+    findings.sort_by_key(|f| (f.line, f.severity));
+    let mut rendered = render_filled_file(stack, app, variables, target, file, &places);
+    match &mut rendered {
+        Ok(rendered) => {
+            findings.append(&mut rendered.findings);
+            rendered.findings.clone_from(&findings);
+        }
+        Err(StackError::At { line, message, .. }) if missing.is_empty() => {
+            findings.push(LintFinding {
+                severity: LintSeverity::Error,
+                file: stack.file.clone(),
+                line: *line,
+                message: message.clone(),
+            });
+        }
+        Err(_) => {}
+    }
+    Ok(InspectedStack {
+        findings,
+        missing,
+        rendered,
+    })
+}
+
+/// Renders a file whose variables are filled in. Findings are those that rendering makes itself.
+fn render_filled_file(
+    stack: &StackFile,
+    app: &str,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+    mut file: Mapping,
+    places: &LineIndex,
+) -> Result<RenderedStack, StackError> {
     let at = |path: &[&str], message: String| StackError::At {
         file: stack.file.clone(),
         line: places.line_of(path),
         message,
     };
-    let mut out = RenderedStack {
-        findings: lint_compose(&stack.file, &places, &file, &stack.known_images),
-        ..RenderedStack::default()
-    };
-    add_refusals(stack, app, &places, &file, &mut out.findings);
+    let mut out = RenderedStack::default();
     let said = |(place, message): safety::LocatedMessage| {
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
         (places.line_of(&place), message)
@@ -387,8 +444,7 @@ pub(super) fn render_stack_file(
             });
         }
     }
-    file.entry("version".into())
-        .or_insert_with(|| COMPOSE_VERSION.into());
+    set_file_version(&mut file);
     if stack.extension.mail {
         fill_mail_secret(&mut file, target.mail_password.as_ref());
     }
@@ -406,13 +462,47 @@ pub(super) fn render_stack_file(
     out.networks = list_external_networks(&file);
     out.own_networks = count_own_networks(&file);
     out.binds = list_bind_folders(&file);
-    render_services(stack, app, &mut file, target, &places, &mut out)?;
+    resolve_environments(stack, app, &mut file, variables, target, places, &mut out)?;
+    render_services(stack, app, &mut file, target, places, &mut out)?;
     out.check = (!out.domains.is_empty()).then(|| expected_check(stack, target));
     out.login = render_login(stack, app, variables, target, &out.domains)?;
     out.troubles.clone_from(&stack.extension.troubles);
-    out.yaml = serde_yaml::to_string(&file)
-        .map_err(|e| StackError::Other(format!("{}: {e}", stack.file)))?;
+    out.yaml = write_compose(&Value::Mapping(file));
     Ok(out)
+}
+
+/// Gives every service the variables of its `env_file`, and those that the file names without a value.
+fn resolve_environments(
+    stack: &StackFile,
+    app: &str,
+    file: &mut Mapping,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+    places: &LineIndex,
+    out: &mut RenderedStack,
+) -> Result<(), StackError> {
+    let any = |name: &str| find_variable(stack, app, variables, target, name);
+    let given = |name: &str| variables.get(name).cloned();
+    let environment = environment::StackVariables {
+        any: &any,
+        given: &given,
+    };
+    let services = file.get_mut("services").and_then(Value::as_mapping_mut);
+    for (name, service) in services.into_iter().flatten() {
+        let name = name.as_str().unwrap_or_default();
+        let Value::Mapping(service) = service else {
+            continue;
+        };
+        let notes = environment
+            .resolve_service(name, service, &stack.folder)
+            .map_err(|e| StackError::At {
+                file: stack.file.clone(),
+                line: places.line_of(&["services", name, "env_file"]),
+                message: e.to_string(),
+            })?;
+        out.notes.extend(notes);
+    }
+    Ok(())
 }
 
 /// Returns the check of a stack. Where the edge asks for a password, that it does is a good answer.
@@ -589,7 +679,12 @@ fn require_new_app_name(app: &str) -> Result<(), StackError> {
 }
 
 /// Checks the given variables. A misspelt name is an error: else the default would be deployed.
-fn check_variables(stack: &StackFile, given: &BTreeMap<String, String>) -> Result<(), StackError> {
+/// Returns those that are missing.
+fn check_variables(
+    stack: &StackFile,
+    given: &BTreeMap<String, String>,
+) -> Result<Vec<MissingVariable>, StackError> {
+    let mut missing = Vec::new();
     let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
     for name in given.keys() {
         let known = declared().any(|d| d == name) || BUILT_IN_VARIABLES.contains(&name.as_str());
@@ -603,20 +698,22 @@ fn check_variables(stack: &StackFile, given: &BTreeMap<String, String>) -> Resul
         }
     }
     for variable in &stack.extension.variables {
-        let missing = variable.required
+        let is_missing = variable.required
             && variable.default.is_none()
             && given.get(&variable.name).is_none_or(String::is_empty);
-        if missing {
-            return Err(StackError::Required {
+        if is_missing {
+            missing.push(MissingVariable {
                 name: variable.name.clone(),
-                help: variable.help.clone(),
+                message: variable.help.clone(),
+                line: None,
             });
+            continue;
         }
         if let Some(value) = given.get(&variable.name) {
             variable.check_value(value)?;
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Whether `$NAME` or `${NAME` stands in the text.
@@ -629,6 +726,7 @@ fn mentions_variable(text: &str, name: &str) -> bool {
     })
 }
 
+/// An error in a text of `x-matou`, which has no place in the index of the file.
 fn locate_interpolation_error(stack: &StackFile, error: &InterpolationError) -> StackError {
     let needle = match error {
         InterpolationError::Required { name, .. } => format!("${{{name}"),
@@ -636,64 +734,6 @@ fn locate_interpolation_error(stack: &StackFile, error: &InterpolationError) -> 
         InterpolationError::TooLong | InterpolationError::TooDeep => "$".to_owned(),
     };
     StackError::at_first_occurrence(&stack.file, &stack.text, &needle, error.to_string())
-}
-
-/// Converts the octal `mode` of configs and secrets (`0400`) to a number. Today's YAML takes it for
-/// text, which the engine's client refuses.
-fn convert_octal_modes(file: &mut Mapping) {
-    let services = file.get_mut("services").and_then(Value::as_mapping_mut);
-    for service in services.into_iter().flat_map(|s| s.values_mut()) {
-        for kind in ["configs", "secrets"] {
-            let entries = service.get_mut(kind).and_then(Value::as_sequence_mut);
-            let modes = entries.into_iter().flatten();
-            for mode in modes.filter_map(|entry| entry.get_mut("mode")) {
-                let octal = mode.as_str().filter(|text| text.starts_with('0'));
-                if let Some(bits) = octal.and_then(|text| u32::from_str_radix(text, 8).ok()) {
-                    *mode = bits.into();
-                }
-            }
-        }
-    }
-}
-
-/// Interpolates every string value. Keys stay as they are, as Docker leaves them.
-fn interpolate_values(
-    value: &mut Value,
-    key: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    room: &mut usize,
-) -> Result<(), InterpolationError> {
-    match value {
-        Value::String(text) => {
-            let new = interpolate(text, lookup)?;
-            *room = room
-                .checked_sub(new.len())
-                .ok_or(InterpolationError::TooLong)?;
-            if new != *text && TYPED_KEYS.contains(&key) {
-                // The text of a number or boolean; anything else stays text.
-                *value = match serde_yaml::from_str(&new) {
-                    Ok(typed @ (Value::Number(_) | Value::Bool(_))) => typed,
-                    _ => Value::String(escape_dollars(&new)),
-                };
-            } else {
-                // Docker interpolates the rendered file once more.
-                *text = escape_dollars(&new);
-            }
-        }
-        Value::Sequence(items) => {
-            for item in items {
-                interpolate_values(item, key, lookup, room)?;
-            }
-        }
-        Value::Mapping(map) => {
-            for (key, value) in map {
-                interpolate_values(value, key.as_str().unwrap_or(""), lookup, room)?;
-            }
-        }
-        Value::Tagged(tagged) => interpolate_values(&mut tagged.value, key, lookup, room)?,
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Gives each service its labels, and adds it to the rendered stack's list.
@@ -733,8 +773,6 @@ fn render_services(
         if let Some(place) = &target.place {
             requirements::set_place_constraint(service, &requirements::place_constraint(place));
         }
-        files::merge_env_files(service, &stack.folder)
-            .map_err(|e| at(&["services", &name, "env_file"], e.to_string()))?;
         // Docker interpolates labels once more, so they are compared without its escapes.
         let plain = |labels: Labels| -> Labels {
             labels
@@ -809,7 +847,7 @@ fn render_services(
             requirements: requirements::service_requirements(service, &externals),
             hash,
             labels,
-            environment: plain(labels::labels_from_value(service.get("environment"))),
+            environment: plain(environment::set_variables(service)),
             name,
         });
     }

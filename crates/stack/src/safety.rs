@@ -10,6 +10,7 @@ use serde::Deserializer;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_yaml::{Mapping, Value};
 
+use super::compose_yaml::MAX_EXPANSION;
 use super::extension::Extension;
 use super::lint::section_entries;
 use matou_base::text::InvalidInput;
@@ -25,9 +26,6 @@ const FEW_BRACKETS: usize = 1_000;
 /// Deepest nesting of a file with more brackets. The parser's time grows with the square of the
 /// depth, and it refuses deeper files anyway.
 const DEEPEST: usize = 128;
-
-/// Most that a file may expand to when its aliases are written out: values, and sixteenths of text.
-const MAX_EXPANSION: usize = 1 << 20;
 
 /// Longest time that an application has to answer after a deploy, seconds.
 const LONGEST_WAIT: u64 = 24 * 3600;
@@ -190,19 +188,6 @@ impl<'de> Visitor<'de> for ExpansionCounter<'_> {
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
         let ((), inner) = tagged.variant_seed(ExpansionCounter(self.0))?;
         inner.newtype_variant_seed(ExpansionCounter(self.0))
-    }
-}
-
-/// Removes tags (`!x value`). The engine's client ignores them, so nothing may be hidden behind
-/// one.
-pub(super) fn strip_yaml_tags(value: &mut Value) {
-    while let Value::Tagged(tagged) = value {
-        *value = std::mem::take(&mut tagged.value);
-    }
-    match value {
-        Value::Sequence(all) => all.iter_mut().for_each(strip_yaml_tags),
-        Value::Mapping(all) => all.values_mut().for_each(strip_yaml_tags),
-        _ => {}
     }
 }
 
@@ -471,8 +456,7 @@ mod tests {
     use super::*;
 
     fn judged(text: &str) -> (Result<(), String>, Vec<String>) {
-        let mut file: Value = serde_yaml::from_str(text).unwrap();
-        strip_yaml_tags(&mut file);
+        let file = crate::compose_yaml::read_compose(text).unwrap().value;
         let Value::Mapping(file) = file else {
             panic!("{text}")
         };

@@ -1,7 +1,9 @@
 //! A stack file, with what `x-matou` in it says.
 
 use serde::Deserialize;
+use serde_yaml::Value;
 
+use super::compose_yaml::read_loose_compose;
 use super::extension::Extension;
 use super::files::StackFolder;
 use super::image_facts::KnownImages;
@@ -12,6 +14,27 @@ use super::{StackError, safety};
 struct RawStackFile {
     #[serde(rename = "x-matou", default)]
     extension: Extension,
+}
+
+/// Reads `x-matou`.
+///
+/// # Errors
+/// A line, and what is wrong there.
+fn read_extension(text: &str) -> Result<Extension, (usize, String)> {
+    let error = match serde_yaml::from_str::<RawStackFile>(text) {
+        Ok(extended) => return Ok(extended.extension),
+        Err(error) => error,
+    };
+    let said = (error.location().map_or(1, |l| l.line()), error.to_string());
+    // What the engine's client reads, with several documents for instance, is read as it does.
+    let document = read_loose_compose(text).map_err(|_| said.clone())?.0;
+    match document.value {
+        Value::Mapping(mut file) => match file.remove("x-matou") {
+            Some(own) => serde_yaml::from_value(own).map_err(|_| said),
+            None => Ok(Extension::default()),
+        },
+        _ => Err((1, "a stack file begins with `services:`".into())),
+    }
 }
 
 /// A stack file.
@@ -40,19 +63,29 @@ impl StackFile {
             line: 1,
             message: e.to_string(),
         })?;
-        let extended: RawStackFile = serde_yaml::from_str(text).map_err(|e| StackError::At {
+        let extension = read_extension(text).map_err(|(line, message)| StackError::At {
             file: file.to_owned(),
-            line: e.location().map_or(1, |l| l.line()),
-            message: e.to_string(),
+            line,
+            message,
         })?;
         Ok(Self {
             name: name.to_owned(),
             file: file.to_owned(),
             text: text.to_owned(),
             folder,
-            extension: extended.extension,
+            extension,
             known_images: KnownImages::default(),
         })
+    }
+
+    /// An error about a line of it.
+    pub(super) fn error_at(&self, line: usize, message: String) -> StackError {
+        let file = self.file.clone();
+        StackError::At {
+            file,
+            line,
+            message,
+        }
     }
 
     /// Returns it as linted by these facts about images.

@@ -2,7 +2,20 @@
 
 use serde_yaml::{Mapping, Value};
 
+use super::compose_yaml::{read_compose, write_compose};
 use super::{HASH_LABEL, RenderedStack, StackError, labels};
+
+/// Reads what was rendered.
+///
+/// # Errors
+/// When it is no compose file.
+pub(super) fn read_rendered(yaml: &str) -> Result<Mapping, StackError> {
+    match read_compose(yaml).map(|document| document.value) {
+        Ok(Value::Mapping(file)) => Ok(file),
+        Ok(_) => Err(StackError::Other("what was rendered is no mapping".into())),
+        Err(e) => Err(StackError::Other(e.message)),
+    }
+}
 
 impl RenderedStack {
     /// Keeps only the services of these names. Networks, volumes and secrets stay declared; the
@@ -11,15 +24,14 @@ impl RenderedStack {
     /// # Errors
     /// When what was rendered is no compose file.
     pub fn keep_services(&mut self, names: &[String]) -> Result<(), StackError> {
-        let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
-        let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
+        let mut file = read_rendered(&self.yaml)?;
         if let Some(Value::Mapping(services)) = file.get_mut("services") {
             services.retain(|name, _| {
                 let name = name.as_str().unwrap_or_default();
                 names.iter().any(|n| n == name)
             });
         }
-        self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
+        self.yaml = write_compose(&Value::Mapping(file));
         self.services.retain(|s| names.contains(&s.name));
         Ok(())
     }
@@ -29,8 +41,7 @@ impl RenderedStack {
     /// # Errors
     /// The rendered text is no compose file.
     pub fn isolate_services(&mut self) -> Result<(), StackError> {
-        let broken = |e: serde_yaml::Error| StackError::Other(e.to_string());
-        let mut file: Mapping = serde_yaml::from_str(&self.yaml).map_err(broken)?;
+        let mut file = read_rendered(&self.yaml)?;
         let services = file.get_mut("services").and_then(Value::as_mapping_mut);
         for (name, service) in services.into_iter().flatten() {
             let name = name.as_str().unwrap_or_default();
@@ -43,7 +54,7 @@ impl RenderedStack {
                 labels::set_deploy_labels(service, &only);
             }
         }
-        self.yaml = serde_yaml::to_string(&file).map_err(broken)?;
+        self.yaml = write_compose(&Value::Mapping(file));
         self.ports.clear();
         self.domains.clear();
         self.check = None;

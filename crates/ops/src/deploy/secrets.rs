@@ -230,29 +230,106 @@ pub(super) struct EnsureSecrets {
     pub store: SecretStore,
 }
 
-impl EnsureSecrets {
-    async fn create_object(
-        &self,
-        cx: &StepContext,
-        kind: &str,
-        name: &str,
-        value: SecretBox<Vec<u8>>,
-        mark: Option<String>,
-    ) -> Result<(), StepError> {
-        let mut create = Command::new("docker")
-            .args([kind, "create", "--label"])
-            .arg(format!("{APP_LABEL}={}", self.app));
-        if let Some(mark) = mark {
-            create = create.arg("--label").arg(format!("{MARK_LABEL}={mark}"));
-        }
-        let create = create
-            .args([name, "-"])
-            .secret_stdin(value)
-            .sudo()
-            .timeout(Duration::from_secs(30));
-        cx.host.run_ok(&create).await?;
-        Ok(())
+/// A secret or config that is made of a file.
+struct FileObject<'a> {
+    /// `secret` or `config`.
+    kind: &'a str,
+    name: &'a str,
+    content: SecretBox<Vec<u8>>,
+    labels: &'a BTreeMap<String, String>,
+    template_driver: Option<&'a str>,
+    content_hash: Option<&'a str>,
+}
+
+/// Label of what is made of a file under a name of the file's own, with the hash of its content.
+const CONTENT_LABEL: &str = "org.matou.content";
+
+impl<'a> FileObject<'a> {
+    fn list_secrets(rendered: &'a RenderedStack) -> Vec<Self> {
+        let secrets = rendered.file_secrets.iter();
+        secrets
+            .map(|needed| Self {
+                kind: "secret",
+                name: &needed.name,
+                content: secret_to_bytes(&needed.value),
+                labels: &needed.labels,
+                template_driver: needed.template_driver.as_deref(),
+                content_hash: needed.content_hash.as_deref(),
+            })
+            .collect()
     }
+
+    fn list_configs(rendered: &'a RenderedStack) -> Vec<Self> {
+        let configs = rendered.configs.iter();
+        configs
+            .map(|needed| Self {
+                kind: "config",
+                name: &needed.name,
+                content: SecretBox::new(Box::new(needed.content.clone())),
+                labels: &needed.labels,
+                template_driver: needed.template_driver.as_deref(),
+                content_hash: needed.content_hash.as_deref(),
+            })
+            .collect()
+    }
+
+    /// Compares it with those of the swarm. Under a name of the file's own, the content may be another.
+    ///
+    /// # Errors
+    /// Swarm has other content under this name, which it can't change.
+    fn check_against(&self, swarm: &BTreeMap<String, Labels>) -> Result<Change, StepError> {
+        let what = format!("{} {}", self.kind, self.name);
+        let Some(labels) = swarm.get(self.name) else {
+            return Ok(Change::add(what));
+        };
+        match (self.content_hash, labels.get(CONTENT_LABEL)) {
+            (None, _) => Ok(Change::same(what)),
+            (Some(wanted), Some(is)) if wanted == is => Ok(Change::same(what)),
+            (Some(_), Some(_)) => Err(StepError::failed(format!(
+                "the {what} has other content, or another template driver, and Swarm can't change it: give it another `name:` in the stack file, or none"
+            ))),
+            (Some(_), None) => Ok(Change::same(what).with_warning(
+                "it was not made by a deploy of this kind: its content may be another than the file's",
+            )),
+        }
+    }
+
+    /// The command that makes it, without its name.
+    fn new_create_command(&self, app: &str) -> Command {
+        let mut create = new_create_command(self.kind, app);
+        for (key, value) in self.labels {
+            create = create.arg("--label").arg(format!("{key}={value}"));
+        }
+        if let Some(hash) = self.content_hash {
+            create = create.arg("--label").arg(format!("{CONTENT_LABEL}={hash}"));
+        }
+        if let Some(driver) = self.template_driver {
+            create = create.arg("--template-driver").arg(driver);
+        }
+        create
+    }
+}
+
+fn new_create_command(kind: &str, app: &str) -> Command {
+    Command::new("docker")
+        .args([kind, "create", "--label"])
+        .arg(format!("{APP_LABEL}={app}"))
+}
+
+/// Makes a secret or config, whose content goes by standard input.
+async fn create_object(
+    cx: &StepContext,
+    create: Command,
+    name: &str,
+    content: SecretBox<Vec<u8>>,
+) -> Result<(), StepError> {
+    let create = create
+        .args(["--", name, "-"])
+        .secret_stdin(content)
+        .sudo()
+        .timeout(Duration::from_secs(30));
+    cx.host.run_ok(&create).await?;
+    Ok(())
 }
 
 impl EnsureSecrets {
@@ -345,19 +422,13 @@ impl Step for EnsureSecrets {
                 (false, None) => Change::add(format!("secret {name}, made at random")),
             });
         }
-        for needed in &self.rendered.file_secrets {
-            lines.push(match swarm.contains_key(&needed.name) {
-                true => Change::same(format!("secret {}", needed.name)),
-                false => Change::add(format!("secret {}", needed.name)),
-            });
+        for needed in FileObject::list_secrets(&self.rendered) {
+            lines.push(needed.check_against(&swarm)?);
         }
         if !self.rendered.configs.is_empty() {
             let configs = cx.docker.list_configs().await?;
-            for needed in &self.rendered.configs {
-                lines.push(match configs.contains(&needed.name) {
-                    true => Change::same(format!("config {}", needed.name)),
-                    false => Change::add(format!("config {}", needed.name)),
-                });
+            for needed in FileObject::list_configs(&self.rendered) {
+                lines.push(needed.check_against(&configs)?);
             }
         }
         Ok(Check::from_changes(lines))
@@ -386,13 +457,11 @@ impl Step for EnsureSecrets {
                 )));
             }
             let mark = SecretMark::new_label(&value);
-            let made = self.create_object(
-                cx,
-                "secret",
-                &needed.swarm_name,
-                secret_to_bytes(&value),
-                mark,
-            );
+            let mut create = new_create_command("secret", &self.app);
+            if let Some(mark) = mark {
+                create = create.arg("--label").arg(format!("{MARK_LABEL}={mark}"));
+            }
+            let made = create_object(cx, create, &needed.swarm_name, secret_to_bytes(&value));
             if let Err(why) = made.await {
                 // Somebody else made it first: no failure if it has the value that is kept.
                 let now = cx.docker.list_secrets().await?;
@@ -402,27 +471,16 @@ impl Step for EnsureSecrets {
                 }
             }
         }
-        for needed in &self.rendered.file_secrets {
-            if !swarm.contains_key(&needed.name) {
-                self.create_object(
-                    cx,
-                    "secret",
-                    &needed.name,
-                    secret_to_bytes(&needed.value),
-                    None,
-                )
-                .await?;
-            }
-        }
+        let mut made_of_files = FileObject::list_secrets(&self.rendered);
+        made_of_files.retain(|needed| !swarm.contains_key(needed.name));
         if !self.rendered.configs.is_empty() {
             let configs = cx.docker.list_configs().await?;
-            for needed in &self.rendered.configs {
-                if !configs.contains(&needed.name) {
-                    let content = SecretBox::new(Box::new(needed.content.clone()));
-                    self.create_object(cx, "config", &needed.name, content, None)
-                        .await?;
-                }
-            }
+            let needed = FileObject::list_configs(&self.rendered).into_iter();
+            made_of_files.extend(needed.filter(|needed| !configs.contains_key(needed.name)));
+        }
+        for needed in made_of_files {
+            let create = needed.new_create_command(&self.app);
+            create_object(cx, create, needed.name, needed.content).await?;
         }
         Ok(())
     }
@@ -463,6 +521,47 @@ pub async fn read_secret(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_the_files_own_stands_for_one_content() {
+        let labels = BTreeMap::from([("kept".to_owned(), "yes".to_owned())]);
+        let object = |content_hash| FileObject {
+            kind: "config",
+            name: "my_c_v1",
+            content: SecretBox::new(Box::new(b"x".to_vec())),
+            labels: &labels,
+            template_driver: Some("golang"),
+            content_hash,
+        };
+        let in_swarm = |hash: Option<&str>| {
+            let label = hash.map(|hash| (CONTENT_LABEL.to_owned(), hash.to_owned()));
+            let labels: Labels = label.into_iter().collect();
+            BTreeMap::from([("my_c_v1".to_owned(), labels)])
+        };
+        let own = object(Some("0a"));
+        assert!(own.check_against(&BTreeMap::new()).is_ok());
+        assert!(own.check_against(&in_swarm(Some("0a"))).is_ok());
+        let unknown = own.check_against(&in_swarm(None)).unwrap();
+        assert!(unknown.warning.is_some());
+        let other = own.check_against(&in_swarm(Some("0b"))).unwrap_err();
+        assert!(
+            other.to_string().contains("give it another `name:`"),
+            "{other}"
+        );
+        // A name with a hash in it says what is in it.
+        let hashed = object(None).check_against(&in_swarm(None)).unwrap();
+        assert!(hashed.warning.is_none());
+        let command = format!("{:?}", own.new_create_command("shop"));
+        for part in [
+            "config create",
+            "org.matou.app=shop",
+            "kept=yes",
+            "org.matou.content=0a",
+            "--template-driver golang",
+        ] {
+            assert!(command.contains(part), "{part}: {command}");
+        }
+    }
 
     fn sh(script: &str, args: &[&str], input: &[u8]) -> String {
         use std::io::Write;
