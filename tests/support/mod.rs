@@ -6,6 +6,7 @@ pub(crate) mod compose;
 pub(crate) mod databases;
 pub(crate) mod edge;
 pub(crate) mod exposure;
+pub(crate) mod ghost;
 pub(crate) mod hosting;
 pub(crate) mod monitoring;
 pub(crate) mod pty;
