@@ -49,6 +49,9 @@ const EDGE_NETWORK_WORDS: [&str; 7] = [
     "traefik", "proxy", "public", "ingress", "frontend", "gateway", "web",
 ];
 
+/// Most names or changes that a note lists.
+const MOST_LISTED: usize = 20;
+
 /// What a file as a whole says of its routes.
 #[derive(Debug)]
 pub(super) struct EdgeRoutes<'a> {
@@ -57,8 +60,8 @@ pub(super) struct EdgeRoutes<'a> {
     pub own_traefik: Option<String>,
     /// Rules that are answered on https.
     https_rules: BTreeSet<String>,
-    /// Middlewares that send requests on to https.
-    redirects: BTreeSet<String>,
+    /// Middlewares of the file, with whether they send requests on to https.
+    redirects: BTreeMap<String, bool>,
 }
 
 impl<'a> EdgeRoutes<'a> {
@@ -68,7 +71,7 @@ impl<'a> EdgeRoutes<'a> {
             edge,
             own_traefik: find_own_traefik(file),
             https_rules: BTreeSet::new(),
-            redirects: BTreeSet::new(),
+            redirects: BTreeMap::new(),
         };
         for (_, service) in section_entries(file, "services") {
             let Some(service) = service.as_mapping() else {
@@ -83,9 +86,10 @@ impl<'a> EdgeRoutes<'a> {
                 }
             }
             for middleware in labels.list_objects("http", "middlewares") {
-                if middleware.value("redirectscheme.scheme") == Some("https") {
-                    out.redirects.insert(middleware.name.clone());
-                }
+                let regexp = middleware.value("redirectregex.replacement");
+                let redirects = middleware.value("redirectscheme.scheme") == Some("https")
+                    || regexp.is_some_and(|to| to.starts_with("https://"));
+                out.redirects.insert(middleware.name.clone(), redirects);
             }
         }
         out
@@ -171,16 +175,22 @@ impl<'a> EdgeRoutes<'a> {
         if points.is_empty() || points.contains(&HTTPS) {
             return true;
         }
-        let redirects = |name: &&str| {
-            let name = name.split('@').next().unwrap_or_default();
-            let small = name.to_ascii_lowercase();
-            self.redirects.contains(name) || small.contains("redirect") || small.contains("https")
-        };
         points.contains(&HTTP)
-            && !router.list("middlewares").iter().any(redirects)
+            && !router
+                .list("middlewares")
+                .iter()
+                .any(|name| self.redirects_to_https(name))
             && !router
                 .value("rule")
                 .is_some_and(|rule| self.https_rules.contains(&rule_key(rule)))
+    }
+
+    /// Whether a middleware sends requests on to https. One that is not in the file is known by its name.
+    pub(super) fn redirects_to_https(&self, name: &str) -> bool {
+        let name = name.split('@').next().unwrap_or_default();
+        let small = name.to_ascii_lowercase();
+        let by_name = || small.contains("redirect") || small.contains("https");
+        self.redirects.get(name).copied().unwrap_or_else(by_name)
     }
 
     fn fit_tls(&self, router: &RouteObject, fitting: &mut Fitting<'_>) {
@@ -235,7 +245,7 @@ impl Fitting<'_> {
     }
 
     fn say(&mut self, change: String) {
-        if !self.changes.contains(&change) {
+        if self.changes.len() <= MOST_LISTED && !self.changes.contains(&change) {
             self.changes.push(change);
         }
     }
@@ -294,16 +304,25 @@ impl Fitting<'_> {
     }
 }
 
+/// Joins the first of a list, and says where more are left out.
+fn list_first(list: &[String], between: &str) -> String {
+    let first: Vec<&str> = list.iter().take(MOST_LISTED).map(String::as_str).collect();
+    match list.len() > MOST_LISTED {
+        true => format!("{}{between}and more", first.join(between)),
+        false => first.join(between),
+    }
+}
+
 /// Returns the edge's name of an entry point; `None` where it has none of the kind.
 fn map_entry_point(name: &str) -> Option<&'static str> {
     if let Some(same) = ENTRY_POINTS.iter().find(|known| **known == name) {
         return Some(same);
     }
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    if HTTPS_NAMES.iter().any(|known| is(&known)) {
+    if HTTPS_NAMES.iter().any(&is) {
         return Some(HTTPS);
     }
-    HTTP_NAMES.iter().any(|known| is(&known)).then_some(HTTP)
+    HTTP_NAMES.iter().any(is).then_some(HTTP)
 }
 
 /// Returns a rule in a form in which equal ones compare equal.
@@ -391,7 +410,7 @@ pub(super) fn attach_edge_network(file: &mut Mapping, edge: &EdgeConfig) -> Vec<
         }
         notes.push(format!(
             "{} joined the edge's network {}: the edge could not reach it otherwise",
-            attached.join(", "),
+            list_first(&attached, ", "),
             edge.network
         ));
     }
@@ -472,6 +491,168 @@ fn add_network(file: &mut Mapping, service: &str, key: &str) {
         _ => {
             let both = Value::Sequence(vec!["default".into(), key.into()]);
             service.insert("networks".into(), both);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge() -> EdgeConfig {
+        EdgeConfig {
+            email: None,
+            network: "traefik-net".into(),
+            resolver: "le".into(),
+            ca_file: None,
+        }
+    }
+
+    /// Fits the labels of the service `web`, each in a line. Returns those that changed, and the note.
+    fn fitted(lines: &str) -> (Vec<String>, Option<String>) {
+        let labels: Labels = lines
+            .lines()
+            .filter_map(|l| l.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
+        let list: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let file = serde_yaml::to_value(BTreeMap::from([(
+            "services",
+            BTreeMap::from([(
+                "web",
+                BTreeMap::from([("deploy", BTreeMap::from([("labels", &list)]))]),
+            )]),
+        )]));
+        let file = file.unwrap().as_mapping().unwrap().clone();
+        let edge = edge();
+        let mut now = labels.clone();
+        let note = EdgeRoutes::of_file(&file, &edge).fit_labels("web", &mut now);
+        // What fits is not changed again.
+        let mut again = now.clone();
+        assert_eq!(
+            EdgeRoutes::of_file(&file, &edge).fit_labels("web", &mut again),
+            None
+        );
+        let changed = now.iter().filter(|(k, v)| labels.get(*k) != Some(v));
+        (changed.map(|(k, v)| format!("{k}={v}")).collect(), note)
+    }
+
+    #[test]
+    fn labels_get_what_they_lack() {
+        let (changed, note) = fitted(
+            "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.service=b@docker",
+        );
+        assert_eq!(
+            changed,
+            [
+                "traefik.http.routers.a.entrypoints=websecure",
+                "traefik.http.routers.a.service=b@swarm",
+                "traefik.http.routers.a.tls=true",
+                "traefik.http.routers.a.tls.certresolver=le",
+            ]
+        );
+        assert_eq!(
+            note.unwrap(),
+            "the labels of web are made to fit the edge: the provider docker is swarm; https, with certificates of le, for a"
+        );
+        let (changed, note) = fitted(
+            "traefik.docker.network=proxy\ntraefik.http.routers.a.entryPoints=http,https\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.tls.certResolver=myresolver\ntraefik.http.routers.a.tls.domains[0].main=*.a.org",
+        );
+        assert_eq!(
+            changed,
+            [
+                "traefik.enable=true",
+                "traefik.http.routers.a.entryPoints=websecure",
+                "traefik.http.routers.a.tls.certResolver=le",
+                "traefik.swarm.network=traefik-net",
+            ]
+        );
+        let note = note.unwrap();
+        for wanted in [
+            "myresolver is le",
+            "*.a.org needs an edge with CHALLENGE",
+            "proxy is traefik-net",
+        ] {
+            assert!(note.contains(wanted), "{note}");
+        }
+    }
+
+    #[test]
+    fn labels_that_fit_stay() {
+        for lines in [
+            "traefik.enable=false\ntraefik.http.routers.a.rule=Host(`a.org`)",
+            "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.tls.certresolver=staging",
+            "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.entrypoints=web,websecure\ntraefik.http.routers.a.tls.certresolver=le",
+            "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.entrypoints=web\ntraefik.http.routers.a.middlewares=to-https@file",
+            "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.entrypoints=mqtt",
+        ] {
+            assert_eq!(fitted(lines), (Vec::new(), None), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_left_and_what_is_on_http_alone_moves() {
+        let one = "traefik.enable=true\ntraefik.http.routers.a.rule=Host(`a.org`)\ntraefik.http.routers.a.entrypoints=web\ntraefik.http.routers.a.middlewares=m\n";
+        let (changed, _) = fitted(&format!(
+            "{one}traefik.http.middlewares.m.redirectscheme.scheme=https"
+        ));
+        assert_eq!(changed, Vec::<String>::new());
+        // A redirect of paths, whatever its name.
+        let (changed, _) = fitted(
+            &format!("{one}traefik.http.middlewares.m.redirectregex.replacement=/x")
+                .replace("=m\n", "=redirect\n")
+                .replace(".m.", ".redirect."),
+        );
+        assert_eq!(changed.len(), 3, "{changed:?}");
+    }
+
+    #[test]
+    fn networks_lead_to_the_edge() {
+        for (file, networks, services) in [
+            // The file's own network for its Traefik is taken for the edge's.
+            (
+                "services: {a: {networks: [p], deploy: {labels: [traefik.enable=true]}}}\nnetworks: {p: {external: true, name: traefik-public}}",
+                "p: {external: true, name: traefik-net}",
+                "[p]",
+            ),
+            // One that is for something else stays.
+            (
+                "services: {a: {networks: {db: {aliases: [x]}}, deploy: {labels: [traefik.enable=true]}}}\nnetworks: {db: {external: true}}",
+                "db: {external: true}\ntraefik-net: {external: true}",
+                "{db: {aliases: [x]}, traefik-net: null}",
+            ),
+            (
+                "services: {a: {deploy: {labels: {traefik.http.routers.a.rule: x}}}}",
+                "traefik-net: {external: true}",
+                "[default, traefik-net]",
+            ),
+            (
+                "services: {a: {networks: [traefik-net], deploy: {labels: [traefik.enable=true]}}}\nnetworks: {traefik-net: {driver: overlay}}",
+                "traefik-net: {driver: overlay}\ntraefik-net-of-edge: {external: true, name: traefik-net}",
+                "[traefik-net, traefik-net-of-edge]",
+            ),
+        ] {
+            let mut now: Mapping = serde_yaml::from_str(file).unwrap();
+            let notes = attach_edge_network(&mut now, &edge());
+            assert_eq!(notes.len(), 1, "{notes:?}");
+            let wanted: Value = serde_yaml::from_str(networks).unwrap();
+            assert_eq!(now["networks"], wanted, "{file}");
+            let wanted: Value = serde_yaml::from_str(services).unwrap();
+            assert_eq!(now["services"]["a"]["networks"], wanted, "{file}");
+            assert_eq!(attach_edge_network(&mut now, &edge()), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn what_has_no_routes_or_a_traefik_of_its_own_is_left() {
+        for text in [
+            "services: {a: {networks: [p], deploy: {labels: [traefik.enable=false]}}}\nnetworks: {p: {external: true}}",
+            "services: {a: {networks: [proxy], deploy: {labels: [traefik.enable=true]}}, t: {image: 'docker.io/library/traefik:v2'}}\nnetworks: {proxy: {external: true}}",
+        ] {
+            let before: Mapping = serde_yaml::from_str(text).unwrap();
+            let mut now = before.clone();
+            assert_eq!(attach_edge_network(&mut now, &edge()), Vec::<String>::new());
+            assert_eq!(now, before);
         }
     }
 }

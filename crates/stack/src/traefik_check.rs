@@ -5,14 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matou_config::find_nearest_name;
 use serde_yaml::{Mapping, Value};
 
 use super::edge_labels::{ENTRY_POINTS, EdgeRoutes, rule_key};
 use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity, section_entries};
 use super::render::RenderedService;
-use super::traefik_keys::{OptionKind, find_option, find_value_fault, parse_switch};
+use super::traefik_keys::{OptionKind, find_near, find_option, find_value_fault, parse_switch};
 use super::traefik_labels::{ENABLE_LABEL, RouteObject, RouteOption, SECTIONS, TraefikLabels};
 use super::traefik_regexp::find_regexp_fault;
 use super::traefik_rules::{RuleSyntax, parse_rule, shorten};
@@ -84,13 +83,14 @@ impl LabelPlaces {
 }
 
 /// Checks the labels of rendered services.
-pub(super) fn check_routes(
-    routes: &EdgeRoutes<'_>,
-    services: &[RenderedService],
-    places: &LabelPlaces,
-    file: &str,
+pub(super) fn check_routes<'a>(
+    routes: &'a EdgeRoutes<'a>,
+    services: &'a [RenderedService],
+    places: &'a LabelPlaces,
+    file: &'a str,
 ) -> Vec<LintFinding> {
     let mut checker = Checker {
+        routes,
         places,
         file,
         found: Vec::new(),
@@ -122,11 +122,8 @@ pub(super) fn check_routes(
                 .push((service, object));
         }
     }
-    for (service, labels) in &read {
-        let labels_of = &services.iter().find(|s| s.name == *service);
-        if let Some(rendered) = labels_of {
-            checker.check_spelling(service, rendered.labels.keys());
-        }
+    for ((service, labels), rendered) in read.iter().zip(services) {
+        checker.check_spelling(service, rendered.labels.keys());
         checker.check_service(service, labels);
     }
     checker.check_twice_defined();
@@ -139,6 +136,7 @@ pub(super) fn check_routes(
 type Definitions<'a> = Vec<(&'a str, &'a RouteObject)>;
 
 struct Checker<'a> {
+    routes: &'a EdgeRoutes<'a>,
     places: &'a LabelPlaces,
     file: &'a str,
     found: Vec<LintFinding>,
@@ -149,8 +147,13 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    /// Whether more findings are left out, and need not be looked for.
+    fn is_full(&self) -> bool {
+        self.found.len() >= MAX_FINDINGS
+    }
+
     fn add(&mut self, severity: LintSeverity, service: &str, label: Option<&str>, message: String) {
-        if self.found.len() >= MAX_FINDINGS {
+        if self.is_full() {
             return;
         }
         let mut message = message;
@@ -177,6 +180,9 @@ impl<'a> Checker<'a> {
     /// Warns of labels that Traefik does not take for its own.
     fn check_spelling<'l>(&mut self, service: &str, labels: impl Iterator<Item = &'l String>) {
         for label in labels {
+            if self.is_full() {
+                return;
+            }
             let mut words = label.split('.');
             let root = words.next().unwrap_or_default();
             let protocol = words.next().unwrap_or_default();
@@ -193,17 +199,14 @@ impl<'a> Checker<'a> {
                     .iter()
                     .any(|p| p.eq_ignore_ascii_case(protocol))
                 {
-                    let near = find_nearest_name(protocol, ["http", "tcp", "udp"]);
+                    let near = find_near(protocol, ["http", "tcp", "udp"]);
                     let message = format!(
                         "Traefik does not read {label}: after `traefik.` stands {}",
                         near.unwrap_or("http, tcp or udp")
                     );
                     self.add_warning(service, label, message);
                 }
-            } else if is_route
-                && find_nearest_name(root, ["traefik"]).is_some()
-                && root != "traefik"
-            {
+            } else if is_route && find_near(root, ["traefik"]).is_some() && root != "traefik" {
                 self.add_warning(
                     service,
                     label,
@@ -241,6 +244,9 @@ impl<'a> Checker<'a> {
             self.check_stray(service, stray);
         }
         for object in labels.objects.values() {
+            if self.is_full() {
+                return;
+            }
             self.check_options(service, object);
             match object.section {
                 "routers" => self.check_router(service, object, labels),
@@ -248,7 +254,10 @@ impl<'a> Checker<'a> {
                 _ => self.check_transport(service, object),
             }
         }
-        self.check_ports(service, labels);
+        // What a stray was meant for is not known.
+        if labels.strays.is_empty() {
+            self.check_ports(service, labels);
+        }
     }
 
     fn check_stray(&mut self, service: &str, RouteOption { label, .. }: &RouteOption) {
@@ -261,7 +270,10 @@ impl<'a> Checker<'a> {
             self.add_warning(service, label, message);
             return;
         }
-        let hint = match find_nearest_name(section, SECTIONS) {
+        let hint = match find_near(section, SECTIONS) {
+            _ if label.contains("..") => {
+                "a name in it is empty; give the variable that it comes from a value".to_owned()
+            }
             Some(near) if near != section => format!("did you mean `{near}`?"),
             _ => "write traefik.http.routers.NAME.OPTION".to_owned(),
         };
@@ -275,7 +287,7 @@ impl<'a> Checker<'a> {
     /// Checks that Traefik knows the options of an object, and takes their values.
     fn check_options(&mut self, service: &str, object: &RouteObject) {
         for (option, RouteOption { label, value }) in &object.options {
-            if option.is_empty() {
+            if option.is_empty() || self.is_full() {
                 continue;
             }
             match find_option(object.protocol, object.section, option) {
@@ -332,6 +344,7 @@ impl<'a> Checker<'a> {
                 let services: Vec<&str> = labels
                     .list_objects(router.protocol, "services")
                     .map(|o| o.name.as_str())
+                    .take(5)
                     .collect();
                 if services.len() > 1 {
                     let message = format!(
@@ -462,6 +475,9 @@ impl<'a> Checker<'a> {
             _ => "middleware",
         };
         for used in user.list(option) {
+            if self.is_full() {
+                return;
+            }
             let (name, provider) = used.split_once('@').unwrap_or((used, "swarm"));
             let shown = shorten(used);
             let message = match provider {
@@ -473,9 +489,13 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 "internal" => continue,
+                _ if self.is_for_redirect(user, used) => format!(
+                    "Traefik drops the {whose} {}, as nobody defines the middleware {shown}: take it out; the edge sends http on to https by itself",
+                    user.name
+                ),
                 "swarm" => {
                     let names: Vec<&str> = self.list_names(user.protocol, "middlewares");
-                    match find_nearest_name(name, names) {
+                    match find_near(name, names) {
                         Some(near) if near != name => format!(
                             "Traefik drops the {whose} {}: nobody defines the middleware {shown}; did you mean {near}?",
                             user.name
@@ -494,6 +514,13 @@ impl<'a> Checker<'a> {
             };
             self.add_warning(service, &label, message);
         }
+    }
+
+    /// Whether a router is there only to send requests on to https, by this middleware.
+    fn is_for_redirect(&self, user: &RouteObject, used: &str) -> bool {
+        user.section == "routers"
+            && user.list("entrypoints") == ["web"]
+            && self.routes.redirects_to_https(used)
     }
 
     /// Checks the name of the service that a router or middleware leads to.
@@ -515,7 +542,7 @@ impl<'a> Checker<'a> {
             ),
             "swarm" => {
                 let names: Vec<&str> = self.list_names(user.protocol, "services");
-                let hint = match find_nearest_name(name, names) {
+                let hint = match find_near(name, names) {
                     Some(near) if near != name => format!("did you mean {near}?"),
                     _ => format!(
                         "write traefik.{}.services.{shown}.loadbalancer.server.port",
@@ -572,14 +599,13 @@ impl<'a> Checker<'a> {
             self.add_warning(service, first_label(middleware), message);
         }
         for option in REGEXP_OPTIONS {
-            for expression in middleware.value(option).into_iter() {
-                if let Some(fault) = find_regexp_fault(expression) {
-                    let message = format!(
-                        "Traefik refuses the middleware {name}: the expression {} {fault}",
-                        shorten(expression)
-                    );
-                    self.add_error(service, &middleware.label(option), message);
-                }
+            let expression = middleware.value(option).unwrap_or_default();
+            if let Some(fault) = find_regexp_fault(expression) {
+                let message = format!(
+                    "Traefik refuses the middleware {name}: the expression {} {fault}",
+                    shorten(expression)
+                );
+                self.add_error(service, &middleware.label(option), message);
             }
         }
         if kinds_is(middleware, "redirectscheme")

@@ -6,6 +6,19 @@
 
 use matou_config::find_nearest_name;
 
+/// Longest name that is compared with others.
+const MAX_COMPARED: usize = 100;
+
+/// Finds the name that is nearest to a misspelt one, which may be of any length.
+pub(super) fn find_near<'a>(
+    wrong: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    (wrong.len() <= MAX_COMPARED)
+        .then(|| find_nearest_name(wrong, names))
+        .flatten()
+}
+
 /// What the value of an option is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OptionKind {
@@ -166,7 +179,7 @@ pub(super) fn find_option(
         return Ok(kind);
     }
     let names = || list_options(table).map(|(name, _)| name);
-    let near = find_nearest_name(option, names());
+    let near = find_near(option, names());
     // The end alone may be misspelt, or what stands before it be forgotten.
     Err(near.or_else(|| {
         let end = option.rsplit('.').next().unwrap_or(option);

@@ -136,14 +136,16 @@ impl TraefikLabels {
     }
 
     /// Iterates over the objects of a protocol's section.
-    pub(super) fn list_objects<'a>(
-        &'a self,
-        protocol: &'a str,
-        section: &'a str,
-    ) -> impl Iterator<Item = &'a RouteObject> {
+    pub(super) fn list_objects(
+        &self,
+        protocol: &'static str,
+        section: &'static str,
+    ) -> impl Iterator<Item = &RouteObject> {
+        let first = (protocol, section, String::new());
         self.objects
-            .values()
-            .filter(move |o| o.protocol == protocol && o.section == section)
+            .range(first..)
+            .take_while(move |((p, s, _), _)| (*p, *s) == (protocol, section))
+            .map(|(_, object)| object)
     }
 
     /// Iterates over the routers of all protocols.

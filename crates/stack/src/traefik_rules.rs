@@ -6,8 +6,8 @@
 //! the parser of Go's expressions: <https://go.dev/ref/spec#Expressions>.
 
 use matou_base::text::InvalidInput;
-use matou_config::find_nearest_name;
 
+use super::traefik_keys::find_near;
 use super::traefik_regexp::find_regexp_fault;
 
 /// Deepest nesting of parentheses that is followed.
@@ -385,7 +385,7 @@ impl<'a> RuleParser<'a> {
         }
         let names = || self.syntax.matchers().iter().map(|(name, ..)| *name);
         let same = names().find(|known| known.eq_ignore_ascii_case(name));
-        let hint = match same.or_else(|| find_nearest_name(name, names())) {
+        let hint = match same.or_else(|| find_near(name, names())) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
         };

@@ -125,13 +125,47 @@ fn lint(catalogue: &Catalogue, stack: &str, config: &Config) -> Vec<LintFinding>
     catalogue.lint_stack(stack, &target).expect("a stack file")
 }
 
+/// Gives values to the variables in labels of a file that has none for them: names of hosts in rules, and
+/// names of routers elsewhere.
+fn sample_variables(path: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut given = BTreeMap::new();
+    for line in text.lines().filter(|l| l.contains("traefik.")) {
+        for (before, rest) in line.match_indices('$').map(|(at, _)| line.split_at(at)) {
+            let rest = rest[1..].strip_prefix('{').unwrap_or(&rest[1..]);
+            let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let (name, after) = rest.split_at(length.unwrap_or(rest.len()));
+            if name.is_empty()
+                || after.starts_with(":-")
+                || after.starts_with('-')
+                || before.ends_with('$')
+            {
+                continue;
+            }
+            let is_host = before.matches('`').count() % 2 == 1;
+            let value = match (
+                is_host,
+                before.contains("port=") || before.contains("port:"),
+            ) {
+                (true, _) => "shop.example.org",
+                (_, true) => "80",
+                _ => "name1",
+            };
+            given
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+    }
+    given
+}
+
 fn render(
     catalogue: &Catalogue,
     stack: &str,
     app: &str,
     config: &Config,
 ) -> Result<RenderedStack, String> {
-    let mut given = BTreeMap::new();
+    let mut given = sample_variables(stack);
     for _ in 0..50 {
         match catalogue.render_stack(stack, app, &given, &RenderTarget::for_fleet(config)) {
             Err(matou_stack::StackError::Required { name, .. }) if !given.contains_key(&name) => {

@@ -89,7 +89,7 @@ macro_rules! refused {
 
 pub(crate) const REFUSED: &[RefusedCase] = refused! {
     "traefik.http.routers.a.rule=Host('a.test')", "write Host(`a.test`) with back-ticks", "error while parsing rule";
-    "traefik.http.routers.a.rule=PathPrefix()", "no shell takes the back-ticks away", "error while adding rule";
+    "traefik.http.routers.a.rule=PathPrefix()", "no shell takes the back-ticks away", "no args for matcher";
     "traefik.http.routers.a.rule=Host(a.test)", "stands in no quotes", "error while parsing rule";
     "traefik.http.routers.a.rule=Host(``)", "Host has no value", "empty args for matcher";
     "traefik.http.routers.a.rule=Host(`a.test`,`b.test`)", "write (Host(`a.test`) || Host(`b.test`))", "unexpected number of parameters";
@@ -110,9 +110,9 @@ pub(crate) const REFUSED: &[RefusedCase] = refused! {
     "traefik.http.middlewares.m.stripprefix.forceslash=yes", "it is true or false", "invalid syntax";
     "traefik.http.middlewares.m.retry.initialinterval=soon", "it is a time", "invalid duration";
     "traefik.http.middlewares.m.redirectscheme.permanent=true\ntraefik.http.routers.good.middlewares=m", "add traefik.http.middlewares.m.redirectscheme.scheme=https", "you must provide a target scheme";
-    "traefik.http.middlewares.m.compress=true\ntraefik.http.middlewares.m.addprefix.prefix=/x\ntraefik.http.routers.good.middlewares=m", "make it several", "multi-types middleware not supported";
+    "traefik.http.middlewares.m.addprefix.prefix=/x\ntraefik.http.middlewares.m.compress=true\ntraefik.http.routers.good.middlewares=m", "make it several", "multi-types middleware not supported";
     "traefik.http.middlewares.m.redirectregex.regex=^(a\ntraefik.http.middlewares.m.redirectregex.replacement=b\ntraefik.http.routers.good.middlewares=m", "has a ( that is not closed", "missing closing )";
-    "traefik.http.routers.good.middlewares=mine", "nobody in this file", "does not exist";
+    "traefik.http.routers.good.middlewares=mine", "unless another application defines the middleware mine", "does not exist";
     "traefik.http.routers.good.middlewares=mine@file", "no provider file", "does not exist";
     "traefik.http.routers.good.service=mine", "nobody in this file defines the service mine", "does not exist";
     "traefik.http.routers.good.tls.options=modern@file", "TLS options come from files", "unknown TLS options";

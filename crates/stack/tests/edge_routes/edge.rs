@@ -215,14 +215,14 @@ impl Edge {
                 let found = SeenObject {
                     name,
                     status: text("status"),
-                    error: object["error"].to_string(),
+                    error: texts(&object["error"]).join("; "),
                     rule: text("rule"),
                     protocol,
                 };
                 match kind {
                     "routers" => seen.routers.push(found),
                     _ if !found.status.is_empty() && found.status != "enabled" => {
-                        seen.broken.push(found)
+                        seen.broken.push(found);
                     }
                     _ => {}
                 }
@@ -253,6 +253,8 @@ impl Edge {
                 "-sk",
                 "--max-time",
                 "10",
+                "--interface",
+                "127.0.0.2",
                 "-w",
                 "\n%{http_code}",
                 "--resolve",
@@ -263,6 +265,12 @@ impl Edge {
             .expect("curl");
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
+}
+
+/// Returns the texts of a list.
+fn texts(value: &Value) -> Vec<&str> {
+    let list = value.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
 }
 
 fn free_ports() -> [u16; 3] {
