@@ -24,6 +24,7 @@ mod compose_schema;
 mod compose_values;
 mod compose_version;
 mod compose_yaml;
+mod edge_labels;
 mod edge_settings;
 #[cfg(test)]
 #[path = "../tests/engine_client/mod.rs"]
@@ -53,6 +54,11 @@ mod traefik1;
 mod traefik1_router;
 mod traefik1_rule;
 mod traefik1_values;
+mod traefik_check;
+mod traefik_keys;
+mod traefik_labels;
+mod traefik_regexp;
+mod traefik_rules;
 mod volumes;
 mod yaml_source;
 

@@ -116,7 +116,6 @@ pub(super) fn lint_compose(
                 )
             })
             .into(),
-        hosts: BTreeMap::new(),
         ports: BTreeMap::new(),
         published: 0,
         said: [0; 2],
@@ -148,8 +147,6 @@ struct Linter<'a> {
     places: &'a LineIndex,
     /// Names at the top, by section.
     declared: BTreeMap<&'static str, BTreeSet<&'a str>>,
-    /// Router of each rule.
-    hosts: BTreeMap<String, String>,
     /// Service of each published port and protocol.
     ports: BTreeMap<(u64, String), String>,
     /// How many there are, the same ones too.
@@ -353,52 +350,6 @@ impl Linter<'_> {
             self.add_warning(
                 &path,
                 format!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
-            );
-            return;
-        }
-        if labels.keys().any(|l| l.starts_with("traefik.docker."))
-            && labels.keys().any(|l| l.starts_with("traefik.swarm."))
-        {
-            self.add_error(
-                &path,
-                format!("{name} has labels traefik.docker.* and traefik.swarm.*: Traefik skips such a service; keep traefik.swarm.*"),
-            );
-        }
-        let port = labels.keys().any(|l| {
-            l.starts_with("traefik.http.services.") && l.ends_with(".loadbalancer.server.port")
-        });
-        let mut without_rule = BTreeSet::new();
-        for (label, value) in &labels {
-            let Some((router, option)) = labels::split_router_label(label) else {
-                continue;
-            };
-            if !labels.contains_key(&format!("traefik.http.routers.{router}.rule")) {
-                without_rule.insert(router.to_owned());
-            }
-            if option != "rule" {
-                continue;
-            }
-            if !port {
-                self.add_error(
-                    &path,
-                    format!("the router {router} leads to no port: add traefik.http.services.{router}.loadbalancer.server.port"),
-                );
-            }
-            let entry_points = labels
-                .get(&format!("traefik.http.routers.{router}.entrypoints"))
-                .map_or("", String::as_str);
-            let rule = format!("{value} on {entry_points}");
-            if let Some(other) = self.hosts.insert(rule, router.to_owned()) {
-                self.add_error(
-                    &path,
-                    format!("the routers {other} and {router} have the same rule {value}"),
-                );
-            }
-        }
-        for router in without_rule {
-            self.add_warning(
-                &path,
-                format!("the router {router} has no rule: is its name misspelt?"),
             );
         }
     }

@@ -26,7 +26,7 @@ use super::safety;
 use super::stack_file::StackFile;
 use super::traefik1::Labels;
 use super::volumes::{self, StackVolumes};
-use super::{AppFile, StackError, labels, traefik1};
+use super::{AppFile, StackError, edge_labels, labels, traefik_check, traefik1};
 use matou_config::{
     Config, EdgeConfig, MailConfig, MailSecurity, StorageConfig, find_nearest_name,
 };
@@ -459,6 +459,8 @@ fn render_filled_file(
         .map_err(|(name, message)| at(&["secrets", &name], message))?;
     out.volumes = volumes::render_volumes(app, &mut file, target.storage);
     out.notes.append(&mut out.volumes.notes);
+    out.notes
+        .extend(edge_labels::attach_edge_network(&mut file, target.edge));
     out.networks = list_external_networks(&file);
     out.own_networks = count_own_networks(&file);
     out.binds = list_bind_folders(&file);
@@ -626,7 +628,7 @@ fn list_external_networks(file: &Mapping) -> Vec<String> {
 }
 
 /// Returns the external networks by their key in the file. Older files write `external: {name: x}`.
-fn external_networks_by_key(file: &Mapping) -> BTreeMap<String, String> {
+pub(super) fn external_networks_by_key(file: &Mapping) -> BTreeMap<String, String> {
     section_entries(file, "networks")
         .filter_map(|(key, network)| {
             let external = network.get("external")?;
@@ -752,6 +754,8 @@ fn render_services(
         .filter_map(|kind| Some((kind, file.get(kind)?.as_mapping()?.clone())))
         .collect();
     let externals = external_networks_by_key(file);
+    let routes = edge_labels::EdgeRoutes::of_file(file, target.edge);
+    let label_places = traefik_check::LabelPlaces::of_file(file, places);
     let mut hashed = 0;
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
@@ -799,6 +803,7 @@ fn render_services(
         }
         out.notes.extend(migrated.notes);
         let mut labels = migrated.labels;
+        out.notes.extend(routes.fit_labels(&name, &mut labels));
         target.edge_settings.apply_to_labels(app, &mut labels);
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
@@ -853,5 +858,12 @@ fn render_services(
     }
     out.domains.sort();
     out.domains.dedup();
+    out.findings.extend(traefik_check::check_routes(
+        &routes,
+        &out.services,
+        &label_places,
+        &stack.file,
+    ));
+    out.findings.sort_by_key(|f| (f.line, f.severity));
     Ok(())
 }
