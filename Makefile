@@ -49,11 +49,11 @@ test-vm: setup
 
 # What takes minutes on fleets of its own, some twenty in all: whole descriptions of services beside
 # docker's client, whose a snapshot is, an erasing, nine nights with an append-only copy and a thief at
-# it, a kill at every point of four jobs, all that a container can make in its volume,
+# it, a kill at every point of four jobs, all that a container can make in its volume, the life of Ghost,
 # every command on a fleet that says hostile things. MATOU_TEST_FIRST=1 tries less of the last ones.
-LONG := specs ownership erase copies kills links escapes
+LONG := specs ownership erase copies kills links escapes ghost
 test-long: setup
-	@trap 'for f in spec own era cop kil link esc; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
+	@trap 'for f in spec own era cop kil link esc ghost; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
 	cargo test --locked --all-features $(LONG:%=--test %) --no-fail-fast -- --ignored --nocapture --test-threads 1
 
 # The table of docs/faults.md, of what the tests did since the last `cargo clean`.

@@ -115,6 +115,7 @@ fn serve_mail(gateway: &str, port: u16, folder: &Path) -> std::process::Child {
 }
 
 #[test]
+#[ignore = "some eight minutes, and a gigabyte of images: make test-long"]
 fn ghost_lives() {
     let fleet = Fleet::with_shared_data("ghost", 2);
     for node in ["n1", "n2"] {
@@ -254,7 +255,7 @@ fn logs_in_with_a_code_by_mail(site: &Site) {
     );
     let mail = site.wait_for_mail(&["Envelope-To: ops@lab.test", "verification code"]);
     assert!(mail.contains("Envelope-From: blog@lab.test"), "{mail}");
-    let code = regex::Regex::new(r"\b\d{6}\b").expect("a pattern");
+    let code = regex::Regex::new("[0-9]{6}").expect("a pattern");
     let subject = mail.lines().find(|l| l.starts_with("Subject:"));
     let code = code.find(subject.unwrap_or(&mail)).expect("a code");
     let answer = site.call("PUT", "/session/verify/", &json!({"token": code.as_str()}));
