@@ -379,13 +379,12 @@ pub(super) fn inspect_stack_file(
     ));
     add_refusals(stack, app, &places, &file, &mut findings);
     findings.sort_by_key(|f| (f.line, f.severity));
-    let mut rendered = render_filled_file(stack, app, variables, target, file, &places);
-    match &mut rendered {
-        Ok(rendered) => {
-            findings.append(&mut rendered.findings);
-            rendered.findings.clone_from(&findings);
-        }
-        Err(StackError::At { line, message, .. }) if missing.is_empty() => {
+    let mut out = RenderedStack::default();
+    let mut faults = render_filled_file(stack, app, variables, target, file, &places, &mut out);
+    findings.append(&mut out.findings);
+    // What stands in the place of a missing variable may be at fault.
+    for fault in faults.iter().filter(|_| missing.is_empty()) {
+        if let StackError::At { line, message, .. } = fault {
             findings.push(LintFinding {
                 severity: LintSeverity::Error,
                 file: stack.file.clone(),
@@ -393,8 +392,14 @@ pub(super) fn inspect_stack_file(
                 message: message.clone(),
             });
         }
-        Err(_) => {}
     }
+    let rendered = match faults.is_empty() {
+        true => {
+            out.findings.clone_from(&findings);
+            Ok(out)
+        }
+        false => Err(faults.swap_remove(0)),
+    };
     Ok(InspectedStack {
         findings,
         missing,
@@ -402,7 +407,8 @@ pub(super) fn inspect_stack_file(
     })
 }
 
-/// Renders a file whose variables are filled in. Findings are those that rendering makes itself.
+/// Renders a file whose variables are filled in, as far as that goes. Returns why it can't be deployed.
+/// Findings are those that rendering makes itself.
 fn render_filled_file(
     stack: &StackFile,
     app: &str,
@@ -410,26 +416,27 @@ fn render_filled_file(
     target: &RenderTarget<'_>,
     mut file: Mapping,
     places: &LineIndex,
-) -> Result<RenderedStack, StackError> {
+    out: &mut RenderedStack,
+) -> Vec<StackError> {
+    let mut faults = Vec::new();
     let at = |path: &[&str], message: String| StackError::At {
         file: stack.file.clone(),
         line: places.line_of(path),
         message,
     };
-    let mut out = RenderedStack::default();
     let said = |(place, message): safety::LocatedMessage| {
         let place: Vec<&str> = place.iter().map(String::as_str).collect();
         (places.line_of(&place), message)
     };
-    safety::check_names_and_mounts(&stack.extension, &file, target.storage).map_err(|e| {
+    if let Err(e) = safety::check_names_and_mounts(&stack.extension, &file, target.storage) {
         let (line, message) = said(e);
         let file = stack.file.clone();
-        StackError::At {
+        faults.push(StackError::At {
             file,
             line,
             message,
-        }
-    })?;
+        });
+    }
     // Built-in stacks are known, and need no warnings.
     if !matches!(stack.folder, files::StackFolder::BuiltIn(_)) {
         for (line, message) in safety::list_node_access(&file, target.storage)
@@ -448,15 +455,17 @@ fn render_filled_file(
     if stack.extension.mail {
         fill_mail_secret(&mut file, target.mail_password.as_ref());
     }
-    let carried = files::externalize_files(app, &mut file, &stack.folder, &target.files).map_err(
-        |(kind, name, message)| {
+    match files::externalize_files(app, &mut file, &stack.folder, &target.files) {
+        Ok(carried) => (out.configs, out.file_secrets) = (carried.configs, carried.secrets),
+        Err((kind, name, message)) => {
             let text = format!("{name} of {kind}: {message}");
-            at(&[&kind, &name, "file"], text)
-        },
-    )?;
-    (out.configs, out.file_secrets) = (carried.configs, carried.secrets);
-    out.secrets = name_generated_secrets(stack, app, &mut file, target)
-        .map_err(|(name, message)| at(&["secrets", &name], message))?;
+            faults.push(at(&[&kind, &name, "file"], text));
+        }
+    }
+    match name_generated_secrets(stack, app, &mut file, target) {
+        Ok(named) => out.secrets = named,
+        Err((name, message)) => faults.push(at(&["secrets", &name], message)),
+    }
     out.volumes = volumes::render_volumes(app, &mut file, target.storage);
     out.notes.append(&mut out.volumes.notes);
     out.notes
@@ -464,13 +473,18 @@ fn render_filled_file(
     out.networks = list_external_networks(&file);
     out.own_networks = count_own_networks(&file);
     out.binds = list_bind_folders(&file);
-    resolve_environments(stack, app, &mut file, variables, target, places, &mut out)?;
-    render_services(stack, app, &mut file, target, places, &mut out)?;
+    let environments = resolve_environments(stack, app, &mut file, variables, target, places, out);
+    faults.extend(environments.err());
+    let services = render_services(stack, app, &mut file, target, places, out);
+    faults.extend(services.err());
     out.check = (!out.domains.is_empty()).then(|| expected_check(stack, target));
-    out.login = render_login(stack, app, variables, target, &out.domains)?;
+    match render_login(stack, app, variables, target, &out.domains) {
+        Ok(login) => out.login = login,
+        Err(e) => faults.push(e),
+    }
     out.troubles.clone_from(&stack.extension.troubles);
     out.yaml = write_compose(&Value::Mapping(file));
-    Ok(out)
+    faults
 }
 
 /// Gives every service the variables of its `env_file`, and those that the file names without a value.
