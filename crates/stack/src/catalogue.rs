@@ -14,9 +14,8 @@ use super::files::StackFolder;
 use super::image_facts::KnownImages;
 use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity};
-use super::render::{
-    InspectedStack, RenderTarget, RenderedStack, inspect_stack_file, render_stack_file,
-};
+use super::render::{InspectedStack, RenderTarget, inspect_stack_file, render_stack_file};
+use super::rendered::RenderedStack;
 use super::safety;
 use super::stack_file::StackFile;
 use matou_config::find_nearest_name;

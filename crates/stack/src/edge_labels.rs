@@ -8,6 +8,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::labels::deploy_labels;
 use super::lint::{list_references, section_entries};
+use super::networks::external_networks_by_key;
 use super::traefik_labels::{ENABLE_LABEL, RouteObject, TraefikLabels};
 use super::traefik1::{Labels, is_traefik1_label};
 
@@ -353,7 +354,7 @@ pub(super) fn attach_edge_network(file: &mut Mapping, edge: &EdgeConfig) -> Vec<
     if find_own_traefik(file).is_some() {
         return Vec::new();
     }
-    let externals = super::render::external_networks_by_key(file);
+    let externals = external_networks_by_key(file);
     let mut ours = externals
         .iter()
         .find(|(_, name)| **name == edge.network)

@@ -41,10 +41,12 @@ mod labels;
 mod line_index;
 mod lint;
 mod migrate;
+mod networks;
 mod password_hashes;
 mod plain_compose;
 mod refusals;
 mod render;
+mod rendered;
 mod requirements;
 mod safety;
 mod stack_file;
@@ -77,9 +79,9 @@ pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use plain_compose::{PlainComposeFile, render_plain_compose};
-pub use render::{
-    AppLogin, GUARD_SECRET, GUARD_USER, HASH_LABEL, NeededSecret, RenderTarget, RenderedService,
-    RenderedStack,
+pub use render::{HASH_LABEL, RenderTarget};
+pub use rendered::{
+    AppLogin, GUARD_SECRET, GUARD_USER, NeededSecret, RenderedService, RenderedStack,
 };
 pub use requirements::{ServiceRequirements, place_constraint};
 pub use traefik1::{Backends, Labels, MigratedLabels, is_traefik1_label, migrate_labels};

@@ -10,7 +10,7 @@ use serde_yaml::{Mapping, Value};
 use super::edge_labels::{ENTRY_POINTS, EdgeRoutes, rule_key};
 use super::line_index::LineIndex;
 use super::lint::{LintFinding, LintSeverity, section_entries};
-use super::render::RenderedService;
+use super::rendered::RenderedService;
 use super::traefik_keys::{OptionKind, find_near, find_option, find_value_fault, parse_switch};
 use super::traefik_labels::{ENABLE_LABEL, RouteObject, RouteOption, SECTIONS, TraefikLabels};
 use super::traefik_regexp::find_regexp_fault;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use matou_config::Config;
-use matou_stack::{Catalogue, LintFinding, LintSeverity, RenderTarget, RenderedStack};
+use matou_stack::{Catalogue, LintFinding, LintSeverity, RenderTarget, RenderedStack, StackError};
 
 #[path = "edge_routes/cases.rs"]
 mod cases;
@@ -164,18 +164,17 @@ fn render(
     stack: &str,
     app: &str,
     config: &Config,
-) -> Result<RenderedStack, String> {
+) -> Result<RenderedStack, StackError> {
     let mut given = sample_variables(stack);
     for _ in 0..50 {
         match catalogue.render_stack(stack, app, &given, &RenderTarget::for_fleet(config)) {
-            Err(matou_stack::StackError::Required { name, .. }) if !given.contains_key(&name) => {
+            Err(StackError::Required { name, .. }) if !given.contains_key(&name) => {
                 given.insert(name, "example.org".to_owned());
             }
-            Err(error) => return Err(error.to_string()),
-            Ok(rendered) => return Ok(rendered),
+            rendered => return rendered,
         }
     }
-    Err("too many variables".into())
+    Err(StackError::Other("too many variables".into()))
 }
 
 #[test]

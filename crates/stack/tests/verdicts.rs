@@ -43,8 +43,8 @@ const NOT_FOR_STACKS: [&str; 12] = [
     "mapping values are not allowed",
 ];
 
-/// Asks the client, with no variable set.
-fn ask_client(file: &Path) -> Result<(), String> {
+/// Asks the client, with no variable set. Returns why it refuses the file; `None` when it takes it.
+fn find_client_refusal(file: &Path) -> Option<String> {
     let answer = Command::new("docker")
         .args(["stack", "config", "--compose-file"])
         .arg(file)
@@ -55,14 +55,14 @@ fn ask_client(file: &Path) -> Result<(), String> {
         .output()
         .expect("a docker client");
     if answer.status.success() {
-        return Ok(());
+        return None;
     }
     let said = String::from_utf8_lossy(&answer.stderr);
     let lines: Vec<&str> = said
         .lines()
         .filter(|l| !l.starts_with("time=") && !l.is_empty())
         .collect();
-    Err(lines.join(" "))
+    Some(lines.join(" "))
 }
 
 fn has_client() -> bool {
@@ -162,9 +162,9 @@ fn each_case_is_refused_by_who_it_says_at_the_line_it_says() {
             "{name}: lines"
         );
         if has_client {
-            let verdict = ask_client(&file);
-            if verdict.is_err() != refused {
-                wrong.push(format!("{name}: the client says {verdict:?}"));
+            let refusal = find_client_refusal(&file);
+            if refusal.is_some() != refused {
+                wrong.push(format!("{name}: the client says {refusal:?}"));
             }
         } else {
             eprintln!("there is no docker client: {name} is not held against it");
@@ -320,7 +320,7 @@ fn every_key_takes_what_the_client_takes() {
                 ),
             };
             std::fs::write(&file, format!("{text}\n")).expect("a file");
-            let verdict = ask_client(&file);
+            let refusal = find_client_refusal(&file);
             let findings = lint_file(&catalogue, &file);
             let own: Vec<&str> = findings
                 .iter()
@@ -329,14 +329,14 @@ fn every_key_takes_what_the_client_takes() {
                 .filter(|m| !is_one_of(m, &LATER_THAN_THE_CLIENT))
                 .collect();
             asked += 1;
-            if verdict.is_ok() && own.iter().any(|m| is_one_of(m, &NOT_FOR_STACKS)) {
+            if refusal.is_none() && own.iter().any(|m| is_one_of(m, &NOT_FOR_STACKS)) {
                 own_refusals += 1;
                 continue;
             }
-            refused += usize::from(verdict.is_err());
-            if verdict.is_err() == own.is_empty() {
+            refused += usize::from(refusal.is_some());
+            if refusal.is_some() == own.is_empty() {
                 wrong.push(format!(
-                    "{text}: the client says {verdict:?}, matou {own:?}"
+                    "{text}: the client says {refusal:?}, matou {own:?}"
                 ));
             }
         }
@@ -444,7 +444,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count_file(&mut self, name: &str, verdict: &Result<(), String>, findings: &[LintFinding]) {
+    fn count_file(&mut self, name: &str, refusal: Option<&str>, findings: &[LintFinding]) {
         let errors = findings
             .iter()
             .filter(|f| f.severity == LintSeverity::Error);
@@ -456,17 +456,17 @@ impl Tally {
                 .map(|f| format!("\n    matou: {}: {}", f.line, f.message));
             all.collect::<String>()
         };
-        if verdict.as_ref().is_err_and(|e| is_one_of(e, &MISSING_FILE)) {
+        if refusal.is_some_and(|e| is_one_of(e, &MISSING_FILE)) {
             self.missing_files += 1;
         } else if own.iter().any(|f| is_one_of(&f.message, &NOT_FOR_STACKS)) {
             self.own_refusals += 1;
             println!("own refusal: {name}{}", said(&own));
-        } else if verdict.is_err() == own.is_empty() {
+        } else if refusal.is_some() == own.is_empty() {
             self.wrong
-                .push(format!("{name}\n    client: {verdict:?}{}", said(&own)));
+                .push(format!("{name}\n    client: {refusal:?}{}", said(&own)));
         } else {
             self.agreed += 1;
-            if let Err(client) = verdict {
+            if let Some(client) = refusal {
                 self.both_refuse += 1;
                 println!("both refuse: {name}\n    client: {client}{}", said(&own));
             } else if !later.is_empty() {
@@ -500,7 +500,7 @@ fn foreign_files_are_refused_and_taken_as_the_client_does() {
         let findings = std::panic::catch_unwind(|| lint_file(&catalogue, &file));
         tally.slowest = tally.slowest.max(begun.elapsed());
         let findings = findings.unwrap_or_else(|_| panic!("{name}: matou panics"));
-        tally.count_file(&name, &ask_client(&file), &findings);
+        tally.count_file(&name, find_client_refusal(&file).as_deref(), &findings);
     }
     let counted = tally.agreed + tally.wrong.len();
     let percent = 100.0 * tally.agreed as f64 / counted.max(1) as f64;

@@ -1,0 +1,130 @@
+//! What comes of a stack file that was rendered.
+
+use super::extension::{HttpCheck, KnownTrouble, LoginRequest, SecretSpec};
+use super::files::{FileSecret, NeededConfig};
+use super::lint::LintFinding;
+use super::requirements::ServiceRequirements;
+use super::traefik1::Labels;
+use super::volumes::StackVolumes;
+
+/// A stack, ready for the engine.
+#[derive(Debug, Clone, Default)]
+pub struct RenderedStack {
+    /// What `docker stack deploy` reads.
+    pub yaml: String,
+    /// In the order of the file.
+    pub services: Vec<RenderedService>,
+    /// What is not as it should be.
+    pub findings: Vec<LintFinding>,
+    /// What was changed in the file on the way; a sentence each.
+    pub notes: Vec<String>,
+    /// The volumes, and how they are mounted.
+    pub volumes: StackVolumes,
+    /// Swarm configs and secrets with the content of files.
+    pub configs: Vec<NeededConfig>,
+    /// Swarm secrets with the content of files.
+    pub file_secrets: Vec<FileSecret>,
+    /// Secrets that are generated when they do not exist yet.
+    pub secrets: Vec<NeededSecret>,
+    /// External networks, as Swarm knows them.
+    pub networks: Vec<String>,
+    /// How many networks the engine makes for the stack.
+    pub own_networks: usize,
+    /// Folders of the nodes that are mounted as bind mounts; the engine does not make them.
+    pub binds: Vec<std::path::PathBuf>,
+    /// Host names of all routers.
+    pub domains: Vec<String>,
+    /// Published ports with their protocols.
+    pub ports: Vec<(u64, String)>,
+    /// The check by which the application is well; `None` without a domain.
+    pub check: Option<HttpCheck>,
+    /// How the operator logs in.
+    pub login: Option<AppLogin>,
+    /// What is known to go wrong at a first start.
+    pub troubles: Vec<KnownTrouble>,
+}
+
+/// How the operator logs in to an application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppLogin {
+    /// Address of the page; empty for an application without a domain.
+    pub url: String,
+    /// Name to log in with; empty where the note says who it is.
+    pub user: String,
+    /// The generated secret with the password.
+    pub secret: Option<String>,
+    /// What else has to be known.
+    pub note: String,
+    /// The edge asks for a password, because the installer is open.
+    pub is_guarded: bool,
+    /// What shows that a log-in works.
+    pub request: Option<LoginRequest>,
+}
+
+/// Name with which the edge lets the operator to an open installer.
+pub const GUARD_USER: &str = "operator";
+
+/// The kept secret with the password of [`GUARD_USER`].
+pub const GUARD_SECRET: &str = "guard_password";
+
+impl AppLogin {
+    /// Says it in lines, with the command that shows the password.
+    pub fn describe_lines(&self, app: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let user = match self.user.as_str() {
+            "" => String::new(),
+            user => format!(" as {user}"),
+        };
+        if !self.url.is_empty() {
+            lines.push(format!("log in at {}{user}", self.url));
+        } else if !user.is_empty() {
+            lines.push(format!("log in{user}"));
+        }
+        if let Some(secret) = &self.secret {
+            lines.push(format!(
+                "the password that its stack made: `matou secrets {app} show {secret}`"
+            ));
+        }
+        if !self.note.is_empty() {
+            lines.push(self.note.clone());
+        }
+        if self.is_guarded {
+            lines.push(format!(
+                "until you have installed it, the edge asks for the user {GUARD_USER}, with the password of `matou secrets {app} show {GUARD_SECRET}`: its installer is open to whoever comes first; then `matou switch {app} --basic-auth off`"
+            ));
+        }
+        lines
+    }
+}
+
+/// A generated secret that a stack needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededSecret {
+    /// What it is made like.
+    pub spec: SecretSpec,
+    /// Counted from 1; a changed value is a new version.
+    pub version: u32,
+    /// As Swarm knows it.
+    pub swarm_name: String,
+}
+
+/// One service of a rendered stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedService {
+    /// Without the application's name.
+    pub name: String,
+    /// With its tag.
+    pub image: String,
+    /// `None` for a global service.
+    pub replicas: Option<u64>,
+    /// Whether its tasks end by themselves (`replicated-job`, `global-job`).
+    pub job: bool,
+    /// What one task requires of its node.
+    pub requirements: ServiceRequirements,
+    /// Hash of everything that the file says of the service.
+    pub hash: String,
+    /// Labels and environment, for comparing.
+    pub labels: Labels,
+    /// The variables of its containers.
+    pub environment: Labels,
+}
